@@ -1,0 +1,55 @@
+"""How JSON is spoken here: the view decorator, errors, paging, conditions; and the views of the user database.
+
+A domain declares its views with ``api_view`` and says with ``config.add_problem`` what its errors are over HTTP.
+"""
+
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError, TimeoutError
+from sqlalchemy.orm.exc import StaleDataError
+
+from tenantapp.api.json import json_renderer
+from tenantapp.api.problems import Problems, add_problem
+from tenantapp.api.views import checked_request_view
+from tenantapp.identity import errors as identity
+from tenantapp.identity.policy import TenantMismatch
+from tenantapp.tenancy import errors as tenancy
+
+PREFIX = "/api/v1"
+
+
+def includeme(config: Any) -> None:
+    """Renderer, view deriver, error views, the table of problems, and the views under ``/api/v1``."""
+    config.registry.problems = Problems()
+    config.add_directive("add_problem", add_problem)
+    config.add_renderer("json", json_renderer)
+    config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
+    _add_problems(config)
+    for module in ("session_views", "user_views", "member_views"):
+        config.include(f"tenantapp.api.{module}", route_prefix=PREFIX)
+        config.scan(f"tenantapp.api.{module}")
+    config.scan("tenantapp.api.error_views")
+
+
+def _add_problems(config: Any) -> None:
+    """What the errors of the rooms below are over HTTP."""
+    config.add_problem(tenancy.NoAccess, 401, "not_signed_in")
+    config.add_problem(tenancy.TenantRequired, 409, "tenant_required")
+    config.add_problem(tenancy.TenantForbidden, 403, "tenant_forbidden")
+    config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended")
+    config.add_problem(tenancy.UserDatabaseUnavailable, 503, "service_unavailable")
+    config.add_problem(tenancy.TenantDatabaseUnavailable, 503, "tenant_unavailable")
+    config.add_problem(TenantMismatch, 409, "tenant_mismatch")
+    config.add_problem(identity.InvalidValue, 422, "invalid", pointer="field")
+    config.add_problem(identity.NotFound, 404, "not_found")
+    config.add_problem(identity.AlreadyExists, 409, "already_exists")
+    config.add_problem(identity.LastAdmin, 409, "last_admin")
+    config.add_problem(identity.InvalidCredentials, 401, "invalid_credentials")
+    config.add_problem(identity.SessionEnded, 401, "not_signed_in")
+    config.add_problem(identity.RegistrationClosed, 403, "registration_closed")
+    config.add_problem(identity.TooManySignIns, 503, "busy")
+    config.add_problem(identity.CrossSiteRequest, 403, "csrf_failed")
+    # What the databases say of work that collided with somebody else's.
+    config.add_problem(IntegrityError, 409, "conflict", detail="This collides with what is there already.")
+    config.add_problem(StaleDataError, 409, "conflict", detail="Somebody else changed this at the same moment.")
+    config.add_problem(TimeoutError, 503, "busy", detail="All connections are in use right now.")

@@ -1,0 +1,45 @@
+"""Every error is a problem document, wherever it comes from."""
+
+from typing import Any
+
+from pyramid.exceptions import PredicateMismatch, URLDecodeError
+from pyramid.httpexceptions import HTTPException
+from pyramid.response import Response
+from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
+
+from tenantapp.api.problems import exception_response, problem_response
+
+
+@exception_view_config(HTTPException)
+@exception_view_config(Exception)
+@forbidden_view_config()
+def any_error(error: BaseException, request: Any) -> Response:
+    """Whatever was raised, by a view, a service, or Pyramid itself."""
+    return exception_response(error, request)
+
+
+@exception_view_config(URLDecodeError)
+def bad_path(error: URLDecodeError, request: Any) -> Response:
+    """The path is not UTF-8."""
+    return problem_response(request, 400, "bad_request", "The path is not valid UTF-8.")
+
+
+@notfound_view_config()
+def not_found(error: Any, request: Any) -> Response:
+    """No such path; or the path is there, and not with this method."""
+    route = getattr(request, "matched_route", None)
+    methods = route and allowed_methods(request.registry, route.name)
+    if not methods or not isinstance(error, PredicateMismatch):
+        return problem_response(request, 404, "not_found", "There is nothing at this address.")
+    response = problem_response(request, 405, "method_not_allowed", f"This address answers to {', '.join(methods)}.")
+    response.headers["Allow"] = ", ".join(methods)
+    return response
+
+
+def allowed_methods(registry: Any, route_name: str) -> list[str]:
+    """The methods that the views of a route answer to."""
+    methods: set[str] = set()
+    for view in registry.introspector.get_category("views") or ():
+        if view["introspectable"].get("route_name") == route_name:
+            methods.update(view["introspectable"].get("request_methods") or ())
+    return sorted(methods)

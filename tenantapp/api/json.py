@@ -1,0 +1,113 @@
+"""JSON in and out: orjson, and the checks that no body escapes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tenantapp.api.problems import ApiError
+
+MEDIA_TYPES: Final = ("application/json", "application/merge-patch+json")
+
+
+class Body(BaseModel):
+    """Base of the models of request bodies: strict types, and no field that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
+    """Renderer factory: UUIDs and times as strings, times in UTC with a Z (RFC 3339)."""
+
+    def render(value: Any, system: Mapping[str, Any]) -> bytes:
+        request = system.get("request")
+        if request is not None:
+            request.response.content_type = "application/json"
+        return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+
+    return render
+
+
+def read_object(request: Any) -> dict[str, Any]:
+    """The request's body as a JSON object.
+
+    Raises ``ApiError``: 413 too large, 415 not said to be JSON, 400 not JSON, 422 not an object or with a NUL, which
+    PostgreSQL cannot store (https://www.postgresql.org/docs/current/datatype-character.html).
+    """
+    check_size(request)
+    if request.content_type not in MEDIA_TYPES:
+        raise ApiError(415, "unsupported_media_type", "The body has to be JSON, with Content-Type: application/json.")
+    try:
+        document = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise ApiError(400, "invalid_json", f"The body is not valid JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise invalid([("", "The body has to be a JSON object.")])
+    if pointer := find_nul(document):
+        raise invalid([(pointer, "The NUL character is not allowed.")])
+    return document
+
+
+def check_size(request: Any) -> None:
+    """Refuse a body larger than the setting ``api.max_body`` before it is read."""
+    limit = request.registry.app_settings.api_max_body
+    if (request.content_length or 0) > limit:
+        raise ApiError(413, "body_too_large", f"The body may have at most {limit} bytes.")
+
+
+def validate(model: type[BaseModel], document: Mapping[str, Any]) -> BaseModel:
+    """The document as a model. Raises ``ApiError`` 422 with a pointer to each field that is wrong."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise invalid([(_pointer(each["loc"]), _sentence(each)) for each in error.errors()]) from None
+
+
+def invalid(errors: list[tuple[str, str]]) -> ApiError:
+    """A 422 for these pairs of pointer and sentence."""
+    listed = [{"pointer": pointer, "detail": detail} for pointer, detail in errors]
+    return ApiError(422, "invalid", "The body is not as it should be.", listed)
+
+
+def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The target changed by a JSON merge patch (RFC 7396): null removes a member."""
+    merged = dict(target)
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, dict):
+            current = merged.get(name)
+            merged[name] = merge_patch(current if isinstance(current, dict) else {}, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def find_nul(document: Any) -> str | None:
+    """The pointer to the first string or name with a NUL in it, or None. Not recursive: nesting is the client's."""
+    pending: list[tuple[str, Any]] = [("", document)]
+    while pending:
+        pointer, value = pending.pop()
+        if isinstance(value, str) and "\0" in value:
+            return pointer
+        if isinstance(value, list):
+            pending += [(f"{pointer}/{index}", item) for index, item in enumerate(value)]
+        if isinstance(value, dict):
+            if any("\0" in name for name in value):
+                return pointer or "/"
+            pending += [(f"{pointer}/{_escape(name)}", item) for name, item in value.items()]
+    return None
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "".join(f"/{_escape(str(part))}" for part in location)
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _sentence(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message[0].upper() + message[1:] + ("" if message.endswith(".") else ".")

@@ -1,0 +1,85 @@
+"""Who has which role in the selected tenant, for its administrators."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field, model_validator
+from pyramid.response import Response
+
+from tenantapp.api.json import Body
+from tenantapp.api.query import PageQuery, page_of
+from tenantapp.api.views import ID, api_view
+from tenantapp.identity import members
+from tenantapp.identity.grants import add_grant, list_grants
+from tenantapp.identity.models import Grant
+from tenantapp.identity.permissions import Permission
+
+
+class NewMember(Body):
+    """``POST /members``: a person by login, or a group by name."""
+
+    login: str | None = Field(None, max_length=1000)
+    group: str | None = Field(None, max_length=1000)
+    role: str = Field(max_length=50)
+
+    @model_validator(mode="after")
+    def one_grantee(self) -> "NewMember":
+        """Exactly one of the two is given."""
+        if (self.login is None) == (self.group is None):
+            raise ValueError("Give either login or group.")
+        return self
+
+
+class MemberRole(Body):
+    """``PATCH /members/{id}``."""
+
+    role: str = Field(max_length=50)
+
+
+@api_view("members", "GET", permission=Permission.MEMBERS_MANAGE, query=PageQuery)
+def list_members(request: Any) -> dict[str, Any]:
+    """The grants in the tenant, oldest first."""
+    query: PageQuery = request.checked_query
+    tenant = request.access.require_tenant()
+    grants = list_grants(request.user_session, tenant.id, after=query.after_id(), limit=query.limit + 1)
+    page = page_of(grants, query.limit, lambda grant: str(grant.id))
+    return {"items": [member(grant) for grant in page["items"]], "next": page["next"]}
+
+
+@api_view("members", "POST", permission=Permission.MEMBERS_MANAGE, body=NewMember, writes="user", status=201)
+def create_member(request: Any) -> dict[str, Any]:
+    """Grant a role to a person or a group that is known already."""
+    body: NewMember = request.checked_body
+    tenant = request.access.require_tenant()
+    return member(add_grant(request.user_session, tenant.id, body.role, login=body.login, group=body.group))
+
+
+@api_view("member", "PATCH", permission=Permission.MEMBERS_MANAGE, body=MemberRole, writes="user")
+def change_member(request: Any) -> dict[str, Any]:
+    """Give a member another role."""
+    tenant, grant_id = request.access.require_tenant(), UUID(request.matchdict["id"])
+    return member(members.change_role(request.user_session, tenant.id, grant_id, request.checked_body.role))
+
+
+@api_view("member", "DELETE", permission=Permission.MEMBERS_MANAGE, writes="user")
+def delete_member(request: Any) -> Response:
+    """Revoke a grant; it holds from the very next request."""
+    tenant, grant_id = request.access.require_tenant(), UUID(request.matchdict["id"])
+    members.remove_member(request.user_session, tenant.id, grant_id)
+    return Response(status=204)
+
+
+def member(grant: Grant) -> dict[str, Any]:
+    """A grant as the API shows it."""
+    return {
+        "id": grant.id,
+        "role": grant.role,
+        "user": grant.user and {"id": grant.user.id, "login": grant.user.login, "name": grant.user.name},
+        "group": grant.group and {"id": grant.group.id, "name": grant.group.name},
+    }
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    config.add_route("members", "/members")
+    config.add_route("member", f"/members/{ID}")

@@ -1,0 +1,136 @@
+"""Errors over HTTP: problem details (RFC 9457), and the one place where exceptions become them."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from pyramid.httpexceptions import HTTPException, HTTPForbidden
+from pyramid.response import Response
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE: Final = "application/problem+json"
+RETRY_AFTER: Final = "5"  # seconds
+
+
+class ApiError(Exception):
+    """A request that cannot be answered as it stands. Raised by the API's own plumbing, not by services.
+
+    ``errors`` are objects with a JSON pointer (RFC 6901) into the request's body and a sentence each.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, errors: Sequence[Mapping[str, str]] = (), headers: Any = ()
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.errors = list(errors)
+        self.headers = list(headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a class of exceptions is over HTTP.
+
+    ``pointer`` names an attribute of the exception that says which field of the body is wrong; ``members`` names
+    attributes that become further members of the body.
+    """
+
+    status: int
+    code: str
+    pointer: str | None = None
+    members: tuple[str, ...] = ()
+    detail: str | None = field(default=None)
+
+
+INTERNAL: Final = Problem(500, "internal_error", detail="Something went wrong on our side. It has been logged.")
+
+
+class Problems:
+    """The table from exception classes to problems. The nearest base class counts."""
+
+    def __init__(self) -> None:
+        self._table: dict[type[BaseException], Problem] = {}
+
+    def add(self, error: type[BaseException], problem: Problem) -> None:
+        """Say what ``error`` and its subclasses are over HTTP."""
+        self._table[error] = problem
+
+    def of(self, error: BaseException) -> Problem | None:
+        """The problem for an exception, or None if nobody expects it."""
+        return next((self._table[base] for base in type(error).__mro__ if base in self._table), None)
+
+
+def add_problem(config: Any, error: type[BaseException], status: int, code: str, **options: Any) -> None:
+    """Configuration directive: ``config.add_problem(NodeNotFound, 404, "not_found")``."""
+    config.registry.problems.add(error, Problem(status, code, **options))
+
+
+def problem_response(
+    request: Any,
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[Mapping[str, str]] = (),
+    members: Mapping[str, Any] | None = None,
+) -> Response:
+    """A response with a problem document, never stored by a cache."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "errors": list(errors),
+        "request_id": request.request_id,
+        **(members or {}),
+    }
+    response = Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), status=status, content_type=CONTENT_TYPE)
+    response.cache_control = "no-store"
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        response.headers["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def exception_response(error: BaseException, request: Any) -> Response:
+    """The response for any exception."""
+    if isinstance(error, HTTPForbidden):
+        return _forbidden_response(error, request)
+    if isinstance(error, ApiError):
+        response = problem_response(request, error.status, error.code, str(error), error.errors)
+        response.headers.update(error.headers)
+        return response
+    if isinstance(error, HTTPException):
+        return _http_exception_response(error, request)
+    return _mapped_response(error, request)
+
+
+def _forbidden_response(error: HTTPForbidden, request: Any) -> Response:
+    reason = getattr(error.result, "reason", None)
+    if reason is not None:
+        return _mapped_response(reason, request)
+    return problem_response(request, 403, "permission_denied", str(error.result or error.detail or "Not allowed."))
+
+
+def _http_exception_response(error: HTTPException, request: Any) -> Response:
+    if error.status_int < 400:
+        return error
+    status = HTTPStatus(error.status_int)
+    return problem_response(request, status, status.name.lower(), error.detail or error.explanation or status.phrase)
+
+
+def _mapped_response(error: BaseException, request: Any) -> Response:
+    problem = request.registry.problems.of(error)
+    if problem is None:
+        log.error("Unexpected error in request %s", request.request_id, exc_info=error)
+        problem = INTERNAL
+    elif problem.status >= 500:
+        log.warning("Request %s: %s", request.request_id, error, exc_info=error)
+    detail = problem.detail or str(error)
+    errors = [{"pointer": f"/{getattr(error, problem.pointer)}", "detail": detail}] if problem.pointer else []
+    members = {name: getattr(error, name) for name in problem.members}
+    return problem_response(request, problem.status, problem.code, detail, errors, members)

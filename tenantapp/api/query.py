@@ -1,0 +1,86 @@
+"""Query parameters: declared ones only, and the two that every list has."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tenantapp.api.problems import ApiError
+
+Item = TypeVar("Item")
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 500
+
+
+class NoQuery(BaseModel):
+    """No query parameters at all; the base of the models of query strings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PageQuery(NoQuery):
+    """What every list takes."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: str | None = None
+
+    def after(self) -> str | None:
+        """The key that the page begins after, or None for the first page. Raises ``ApiError`` 400."""
+        return None if self.cursor is None else decode_cursor(self.cursor)
+
+    def after_id(self) -> UUID | None:
+        """The same where the key is an id."""
+        try:
+            after = self.after()
+            return None if after is None else UUID(after)
+        except ValueError:
+            raise bad_query("cursor", "This is not a cursor of this list.") from None
+
+
+def read_query(request: Any, model: type[NoQuery]) -> NoQuery:
+    """The query string as a model. Raises ``ApiError`` 400 for a parameter that is unknown, repeated or wrong."""
+    try:
+        pairs = list(request.GET.items())
+    except UnicodeDecodeError:
+        raise ApiError(400, "invalid_query", "The query string is not valid UTF-8.") from None
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ApiError(400, "invalid_query", "A query parameter is given twice.")
+    for name, value in pairs:
+        if "\0" in name + value:
+            raise bad_query(name.replace("\0", ""), "The NUL character is not allowed.")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise bad_query(str(first["loc"][0]), str(first["msg"])) from None
+
+
+def bad_query(name: str, message: str) -> ApiError:
+    """A 400 that names the query parameter."""
+    return ApiError(400, "invalid_query", f"Query parameter {name}: {message.rstrip('.')}.")
+
+
+def encode_cursor(key: str) -> str:
+    """A key as an opaque cursor."""
+    return urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str) -> str:
+    """The key in a cursor. Raises ``ApiError`` 400 if it is none of ours."""
+    try:
+        key = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
+    except ValueError:
+        key = "\0"
+    if "\0" in key:
+        raise bad_query("cursor", "This is not a cursor of this list.")
+    return key
+
+
+def page_of(items: Sequence[Item], limit: int, key: Callable[[Item], str]) -> dict[str, Any]:
+    """A page as it is answered, from one item more than the limit if there are more."""
+    shown = items[:limit]
+    return {"items": shown, "next": encode_cursor(key(shown[-1])) if len(items) > limit else None}

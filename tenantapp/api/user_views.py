@@ -1,0 +1,36 @@
+"""Registration."""
+
+from typing import Any
+
+from pydantic import Field
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from tenantapp.api.json import Body
+from tenantapp.api.views import api_view
+from tenantapp.identity.errors import RegistrationClosed
+from tenantapp.identity.passwords import hash_password
+from tenantapp.identity.users import create_user
+
+
+class Registration(Body):
+    """``POST /users``."""
+
+    login: str = Field(max_length=1000)
+    password: str = Field(max_length=10_000)
+    name: str | None = Field(None, max_length=1000)
+
+
+@api_view("users", "POST", permission=NO_PERMISSION_REQUIRED, body=Registration, writes="user", status=201)
+def create(request: Any) -> dict[str, Any]:
+    """Register, where the setting ``identity.registration`` is ``open``. The new person has no tenant yet."""
+    if request.registry.app_settings.identity_registration != "open":
+        raise RegistrationClosed
+    body: Registration = request.checked_body
+    password_hash = hash_password(body.password)
+    user = create_user(request.user_session, body.login, name=body.name, password_hash=password_hash)
+    return {"id": user.id, "login": user.login, "name": user.name}
+
+
+def includeme(config: Any) -> None:
+    """The route."""
+    config.add_route("users", "/users")

@@ -1,0 +1,85 @@
+"""How a JSON view is declared.
+
+    @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeBody, status=201)
+    def create_node(request): ...
+
+The body and the query string are checked before the view runs; it finds them as ``request.checked_body`` and
+``request.checked_query``. What it returns is sent as JSON.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pyramid.view import view_config
+
+from tenantapp.api.json import check_size, read_object, validate
+from tenantapp.api.problems import ApiError
+from tenantapp.api.query import NoQuery, read_query
+from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind
+
+# A canonical UUID in a route's pattern; anything else there is a 404 before any view runs.
+ID: Final = "{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}"
+View = Callable[[Any, Any], Any]
+
+
+class MergePatch(BaseModel):
+    """Marks a view whose body is a merge patch: it is an object, and the service validates the result."""
+
+
+def api_view(
+    route_name: str,
+    request_method: str,
+    *,
+    permission: str,
+    body: type[BaseModel] | None = None,
+    query: type[NoQuery] = NoQuery,
+    writes: DatabaseKind = "tenant",
+    status: int = 200,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a JSON view. ``permission`` has no default: nothing is open by forgetting it.
+
+    ``writes`` is the one database the view may write to.
+    """
+    return view_config(  # type: ignore[no-any-return]
+        route_name=route_name,
+        request_method=request_method,
+        permission=permission,
+        renderer="json",
+        api_body=body,
+        api_query=query,
+        api_writes=writes,
+        api_status=status,
+    )
+
+
+def checked_request_view(view: View, info: Any) -> View:
+    """View deriver: check query string and body of an API view, and set its status."""
+    query: type[NoQuery] | None = info.options.get("api_query")
+    body: type[BaseModel] | None = info.options.get("api_body")
+    if query is None:
+        return view
+
+    def checked(context: Any, request: Any) -> Any:
+        request.writes = info.options["api_writes"]
+        request.checked_query = read_query(request, query)
+        request.checked_body = _read_body(request, body)
+        request.response.status_int = info.options["api_status"]
+        if request.method not in SAFE_METHODS or "ETag" not in request.response.headers:
+            request.response.cache_control = "no-store"
+        return view(context, request)
+
+    return checked
+
+
+checked_request_view.options = ("api_body", "api_query", "api_writes", "api_status")  # type: ignore[attr-defined]
+
+
+def _read_body(request: Any, model: type[BaseModel] | None) -> Any:
+    if model is None:
+        check_size(request)
+        if request.content_length:
+            raise ApiError(400, "unexpected_body", "This request takes no body.")
+        return None
+    document = read_object(request)
+    return document if model is MergePatch else validate(model, document)

@@ -1,0 +1,39 @@
+"""Who is asking, and what may they do? The user database."""
+
+from datetime import timedelta
+from typing import Any
+
+from pyramid.viewderivers import INGRESS
+
+from tenantapp.identity.access_reader import AccessReader
+from tenantapp.identity.cross_site import cross_site_view, permission_required_view
+from tenantapp.identity.policy import SecurityPolicy
+from tenantapp.identity.web_sessions import Lifetimes
+from tenantapp.settings import Settings
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import UserDatabaseUnavailable
+from tenantapp.tenancy.servers import database_url
+
+
+def includeme(config: Any) -> None:
+    """Install the security policy, put ``access_reader`` and ``lifetimes`` on the registry, and guard the views."""
+    settings: Settings = config.registry.app_settings
+    lifetimes = Lifetimes(
+        idle=timedelta(seconds=settings.session_idle_timeout),
+        absolute=timedelta(seconds=settings.session_absolute_timeout),
+    )
+    reader = AccessReader(
+        DBFactory(
+            database_url(settings.user_db_url),
+            unavailable=UserDatabaseUnavailable,
+            autocommit=True,
+            pool_timeout=settings.connections_timeout,
+        ),
+        lifetimes.idle,
+    )
+    config.registry.access_reader = reader
+    config.registry.lifetimes = lifetimes
+    config.registry.security_policy = SecurityPolicy(reader)
+    config.set_security_policy(config.registry.security_policy)
+    config.add_view_deriver(permission_required_view, under=INGRESS, name="permission_required")
+    config.add_view_deriver(cross_site_view, under="secured_view", name="cross_site")

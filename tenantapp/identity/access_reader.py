@@ -1,0 +1,157 @@
+"""The access check: one statement on the user database for every request.
+
+On PostgreSQL it is prepared once per connection and then only executed; planning the join would take most of its time.
+It runs in autocommit, outside the request's transaction, so it costs one round trip and holds nothing.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import LargeBinary, Row, Select, TextualSelect, bindparam, select, text, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from tenantapp.identity.grants import granted_text, read_granted
+from tenantapp.identity.models import Tenant, TenantState, User, WebSession
+from tenantapp.tenancy.access import Access, Person, TenantPlace
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import (
+    DatabaseUnavailable,
+    TenantDatabaseUnavailable,
+    TenantForbidden,
+    TenancyError,
+    TenantRequired,
+    TenantSuspended,
+)
+from tenantapp.tenancy.times import UtcDateTime
+
+log = logging.getLogger(__name__)
+
+# An idle session is noticed to the minute, so that reading stays free of writing.
+SEEN_INTERVAL: Final = timedelta(seconds=60)
+PREPARED_NAME: Final = "tenantapp_access"
+_TOKEN_HASH: Final = bindparam("token_hash", type_=LargeBinary)
+_NOW: Final = bindparam("now", type_=UtcDateTime)
+_IDLE_SINCE: Final = bindparam("idle_since", type_=UtcDateTime)
+
+
+def access_statement() -> Select[Any]:
+    """Everything one request needs to know, found by the hash of its web session's token.
+
+    No row: not signed in (no such session, expired, or the person is disabled).
+    """
+    return (
+        select(
+            User.id.label("user_id"),
+            User.login.label("login"),
+            User.name.label("user_name"),
+            User.operator.label("operator"),
+            WebSession.id.label("web_session_id"),
+            WebSession.last_seen_at.label("last_seen_at"),
+            WebSession.expires_at.label("expires_at"),
+            Tenant.id.label("tenant_id"),
+            Tenant.slug.label("slug"),
+            Tenant.name.label("tenant_name"),
+            Tenant.state.label("state"),
+            Tenant.state_reason.label("state_reason"),
+            Tenant.server.label("server"),
+            Tenant.database.label("database"),
+            granted_text(WebSession.user_id, WebSession.tenant_id).label("granted"),
+        )
+        .select_from(WebSession)
+        .join(User, User.id == WebSession.user_id)
+        .outerjoin(Tenant, Tenant.id == WebSession.tenant_id)
+        .where(WebSession.token_hash == _TOKEN_HASH, WebSession.expires_at > _NOW)
+        .where(WebSession.last_seen_at > _IDLE_SINCE, User.enabled)
+    )
+
+
+class AccessReader:
+    """Reads accesses from the user database. ``database`` is a ``DBFactory`` in autocommit mode."""
+
+    def __init__(self, database: DBFactory, idle_timeout: timedelta) -> None:
+        self.database = database
+        self._idle_timeout = idle_timeout
+        self._select = access_statement()
+        self._prepare, self._execute = _prepared_statement(self._select)
+
+    def read(self, token_hash: bytes, now: datetime) -> Access | None:
+        """The access of a web session, or None if it is not a live one. Raises ``UserDatabaseUnavailable``."""
+        values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
+        row = self._row(values)
+        if row is None:
+            return None
+        if now - row.last_seen_at >= SEEN_INTERVAL:
+            self._write_last_seen(token_hash, now)
+        return _access(row)
+
+    def read_within(self, session: Session, token_hash: bytes, now: datetime) -> Access | None:
+        """The same inside a transaction that has just written the web session."""
+        values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
+        row = session.execute(self._select, values).one_or_none()
+        return None if row is None else _access(row)
+
+    def _row(self, values: dict[str, Any]) -> Row[Any] | None:
+        with self.database.engine.connect() as connection:
+            try:
+                return self._execute_on(connection, values)
+            except DatabaseUnavailable:
+                log.info("A pooled connection to the user database had died; reading again on a new one.")
+        with self.database.engine.connect() as connection:
+            return self._execute_on(connection, values)
+
+    def _execute_on(self, connection: Connection, values: dict[str, Any]) -> Row[Any] | None:
+        if connection.dialect.name != "postgresql":
+            # sqlite3 keeps the statements of a connection prepared by itself.
+            return connection.execute(self._select, values).one_or_none()
+        if not connection.info.get(PREPARED_NAME):
+            connection.exec_driver_sql(self._prepare)
+            connection.info[PREPARED_NAME] = True
+        return connection.execute(self._execute, values).one_or_none()
+
+    def _write_last_seen(self, token_hash: bytes, now: datetime) -> None:
+        statement = (
+            update(WebSession)
+            .where(WebSession.token_hash == token_hash, WebSession.last_seen_at <= now - SEEN_INTERVAL)
+            .values(last_seen_at=now)
+        )
+        with self.database.engine.connect() as connection:
+            connection.execute(statement)
+
+
+def _prepared_statement(statement: Select[Any]) -> tuple[str, TextualSelect]:
+    """The PREPARE for a connection, and the EXECUTE with the columns of the statement."""
+    compiled = statement.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))
+    prepare = f"PREPARE {PREPARED_NAME} (bytea, timestamptz, timestamptz) AS {compiled}"
+    execute = text(f"EXECUTE {PREPARED_NAME} (:token_hash, :now, :idle_since)")
+    return prepare, execute.bindparams(_TOKEN_HASH, _NOW, _IDLE_SINCE).columns(*statement.selected_columns)
+
+
+def _access(row: Row[Any]) -> Access:
+    granted = read_granted(row.granted)
+    refusal = _refusal(row)
+    return Access(
+        person=Person(row.user_id, row.login, row.user_name),
+        tenant=None if refusal else TenantPlace(row.tenant_id, row.slug, row.tenant_name, row.server, row.database),
+        refusal=refusal or TenantRequired(),
+        role=None if refusal else granted.role,
+        permissions=frozenset() if refusal else granted.permissions,
+        operator=row.operator,
+        web_session_id=row.web_session_id,
+        expires_at=row.expires_at,
+    )
+
+
+def _refusal(row: Row[Any]) -> TenancyError | None:
+    """Why the selected tenant's database may not be used, or None if it may."""
+    if row.tenant_id is None:
+        return TenantRequired()
+    if row.granted is None:
+        return TenantForbidden()
+    if row.state == TenantState.SUSPENDED:
+        return TenantSuspended(row.state_reason)
+    if row.state != TenantState.ACTIVE:
+        return TenantDatabaseUnavailable(row.slug)
+    return None

@@ -1,0 +1,44 @@
+"""Groups: people who are granted roles together."""
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session, selectinload
+
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Group, GroupMember
+from tenantapp.identity.names import clean_name
+from tenantapp.identity.uniqueness import flush_unique
+from tenantapp.identity.users import get_user
+from tenantapp.tenancy.upsert import insert_ignoring_conflicts
+
+
+def create_group(session: Session, name: str) -> Group:
+    """Make a group. Raises ``InvalidValue`` and ``AlreadyExists``."""
+    group = Group(name=clean_name(name))
+    session.add(group)
+    flush_unique(session, "group", group.name)
+    return group
+
+
+def get_group(session: Session, name: str) -> Group:
+    """The group with this name. Raises ``NotFound``."""
+    group = session.scalar(select(Group).where(Group.name == name))
+    if group is None:
+        raise NotFound("group", name)
+    return group
+
+
+def list_groups(session: Session) -> list[Group]:
+    """All groups with their members, by name."""
+    return list(session.scalars(select(Group).options(selectinload(Group.members)).order_by(Group.name)))
+
+
+def join_group(session: Session, login: str, name: str) -> None:
+    """Put a person into a group; nothing changes if they are in it. Raises ``NotFound``."""
+    user, group = get_user(session, login), get_group(session, name)
+    insert_ignoring_conflicts(session, GroupMember, [{"group_id": group.id, "user_id": user.id}])
+
+
+def leave_group(session: Session, login: str, name: str) -> None:
+    """Take a person out of a group; nothing changes if they are not in it. Raises ``NotFound``."""
+    user, group = get_user(session, login), get_group(session, name)
+    session.execute(delete(GroupMember).where(GroupMember.group_id == group.id, GroupMember.user_id == user.id))

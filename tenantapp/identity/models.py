@@ -1,0 +1,140 @@
+"""The user database: people, groups, roles, tenants, grants and web sessions."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import NAMING_CONVENTION
+from tenantapp.tenancy.times import UtcDateTime, utcnow
+
+NAME_LENGTH = 200
+LOGIN_LENGTH = 254  # an e-mail address fits (RFC 5321, section 4.5.3.1.3, less the brackets)
+SLUG_LENGTH = 63
+
+
+class UserBase(DeclarativeBase):
+    """Base class of every model that lives in the user database."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class User(UserBase):
+    """A person. ``login`` is kept normalized, see ``users.normalize_login``."""
+
+    __tablename__ = "users"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    login: Mapped[str] = mapped_column(String(LOGIN_LENGTH), unique=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    enabled: Mapped[bool] = mapped_column(default=True)
+    operator: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+
+
+class Group(UserBase):
+    """People who are granted roles together."""
+
+    __tablename__ = "groups"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), unique=True)
+    members: Mapped[list[User]] = relationship(secondary="group_members", order_by=User.login)
+
+
+class GroupMember(UserBase):
+    """A person is in a group."""
+
+    __tablename__ = "group_members"
+
+    group_id: Mapped[UUID] = mapped_column(ForeignKey(Group.id, ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class Role(UserBase):
+    """A named set of permissions. Of several roles, the one with the highest rank is shown."""
+
+    __tablename__ = "roles"
+
+    name: Mapped[str] = mapped_column(String(50), primary_key=True)
+    rank: Mapped[int] = mapped_column(unique=True)
+    permissions: Mapped[list["RolePermission"]] = relationship(
+        order_by="RolePermission.permission", cascade="all, delete-orphan"
+    )
+
+
+class RolePermission(UserBase):
+    """A role holds a permission."""
+
+    __tablename__ = "role_permissions"
+
+    role: Mapped[str] = mapped_column(ForeignKey(Role.name, ondelete="CASCADE"), primary_key=True)
+    permission: Mapped[str] = mapped_column(String(100), primary_key=True)
+
+
+class TenantState(StrEnum):
+    """Whether a tenant is served."""
+
+    CREATING = "creating"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Tenant(UserBase):
+    """A customer, and the place of its database. ``revision`` is the Alembic revision it was last migrated to."""
+
+    __tablename__ = "tenants"
+    __table_args__ = (
+        CheckConstraint("state IN ('creating', 'active', 'suspended')", name="state"),
+        UniqueConstraint("server", "database"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    slug: Mapped[str] = mapped_column(String(SLUG_LENGTH), unique=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    state: Mapped[str] = mapped_column(String(20), default=TenantState.CREATING)
+    state_reason: Mapped[str | None] = mapped_column(String(500))
+    server: Mapped[str] = mapped_column(String(31))
+    database: Mapped[str] = mapped_column(String(63))
+    revision: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+
+
+class Grant(UserBase):
+    """A person or a group has a role in a tenant: one grant each."""
+
+    __tablename__ = "grants"
+    __table_args__ = (
+        CheckConstraint("(user_id IS NULL) <> (group_id IS NULL)", name="one_grantee"),
+        UniqueConstraint("tenant_id", "user_id"),
+        UniqueConstraint("tenant_id", "group_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    group_id: Mapped[UUID | None] = mapped_column(ForeignKey(Group.id, ondelete="CASCADE"), index=True)
+    role: Mapped[str] = mapped_column(ForeignKey(Role.name))
+    tenant: Mapped[Tenant] = relationship()
+    user: Mapped[User | None] = relationship()
+    group: Mapped[Group | None] = relationship()
+
+
+class WebSession(UserBase):
+    """A signed-in browser. Only the SHA-256 of the id in its cookie is stored."""
+
+    __tablename__ = "web_sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey(Tenant.id, ondelete="SET NULL"), index=True)
+    user_agent: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    tenant: Mapped[Tenant | None] = relationship()

@@ -1,0 +1,39 @@
+"""What people, groups and tenants may be called."""
+
+import re
+import unicodedata
+from typing import Final
+
+from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH
+
+# A label of RFC 1123: fits a host name, a path and a file name.
+SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def normalize_login(login: str) -> str:
+    """The form a login is stored and looked up in: NFKC, case folded. Raises ``InvalidValue``.
+
+    A login is 1 to 254 visible characters; an ``@`` in front means a group on the command line, so none begins so.
+    """
+    normal = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold())
+    if not 1 <= len(normal) <= LOGIN_LENGTH or not normal.isprintable() or " " in normal or normal.startswith("@"):
+        raise InvalidValue("login", f"A login is 1 to {LOGIN_LENGTH} visible characters and does not begin with @.")
+    return normal
+
+
+def clean_name(name: str) -> str:
+    """A name without the space around it, in NFC. Raises ``InvalidValue``."""
+    clean = unicodedata.normalize("NFC", name).strip()
+    if not 1 <= len(clean) <= NAME_LENGTH or not clean.isprintable():
+        raise InvalidValue("name", f"A name is 1 to {NAME_LENGTH} printable characters.")
+    return clean
+
+
+def check_slug(slug: str) -> str:
+    """The slug itself. Raises ``InvalidValue``."""
+    if not SLUG.fullmatch(slug):
+        raise InvalidValue(
+            "slug", "A slug is 1 to 63 lower-case letters, digits and hyphens, and has no hyphen at either end."
+        )
+    return slug

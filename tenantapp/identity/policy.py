@@ -1,0 +1,102 @@
+"""Pyramid's security policy: identity and permission of a request, read from the user database each time."""
+
+import re
+from typing import Any, Final
+
+from pyramid.interfaces import ISecurityPolicy
+from pyramid.request import RequestLocalCache
+from pyramid.security import Allowed, Denied
+from zope.interface import implementer
+
+from tenantapp.identity.access_reader import AccessReader
+from tenantapp.identity.permissions import Permission
+from tenantapp.identity.web_sessions import hash_token
+from tenantapp.tenancy.access import Access
+from tenantapp.tenancy.errors import NoAccess, TenancyError
+from tenantapp.tenancy.times import utcnow
+
+# The prefix makes browsers refuse the cookie unless it is Secure, host-only and for the whole path (RFC 6265bis).
+SECURE_COOKIE: Final = "__Host-tenantapp"
+PLAIN_COOKIE: Final = "tenantapp"
+TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class TenantMismatch(TenancyError):
+    """The header X-Tenant names another tenant than the selected one."""
+
+    def __init__(self) -> None:
+        super().__init__("Another tenant is selected now than the one this request is meant for.")
+
+
+class DeniedBecause(Denied):  # type: ignore[misc]
+    """A denial that carries its reason as an exception, or None if the permission is simply not held."""
+
+    def __new__(cls, reason: Exception | None, message: str = "") -> "DeniedBecause":
+        denied: DeniedBecause = super().__new__(cls, message or str(reason))
+        denied.reason = reason
+        return denied
+
+    reason: Exception | None
+
+
+@implementer(ISecurityPolicy)
+class SecurityPolicy:
+    """Cookie to web session to access; permission by the access alone."""
+
+    def __init__(self, reader: AccessReader) -> None:
+        self._reader = reader
+        self._accesses = RequestLocalCache(self._read)
+
+    def identity(self, request: Any) -> Access | None:
+        """The access of the request, or None when nobody is signed in. One statement, once per request."""
+        access: Access | None = self._accesses.get_or_create(request)
+        return access
+
+    def _read(self, request: Any) -> Access | None:
+        token = cookie_token(request)
+        return None if token is None else self._reader.read(hash_token(token), utcnow())
+
+    def authenticated_userid(self, request: Any) -> str | None:
+        """The person's id, or None."""
+        access = self.identity(request)
+        return None if access is None else str(access.person.id)
+
+    def permits(self, request: Any, context: Any, permission: str) -> Allowed | DeniedBecause:
+        """Whether the view's permission is held in the selected tenant, and else why not."""
+        access = self.identity(request)
+        if access is None:
+            return DeniedBecause(NoAccess())
+        if permission == Permission.SIGNED_IN:
+            return Allowed("Signed in.")
+        if access.tenant is None:
+            return DeniedBecause(access.refusal)
+        if request.headers.get("X-Tenant", access.tenant.slug) != access.tenant.slug:
+            return DeniedBecause(TenantMismatch())
+        if not access.may(permission):
+            return DeniedBecause(None, f"This needs the permission {permission}.")
+        return Allowed("The permission is held.")
+
+    def remember(self, request: Any, userid: str, **kwargs: Any) -> list[tuple[str, str]]:
+        """The cookie of a web session; ``userid`` is its token."""
+        return _cookie(request, userid)
+
+    def forget(self, request: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """The cookie cleared."""
+        return _cookie(request, None)
+
+
+def cookie_name(request: Any) -> str:
+    """The name of the cookie: the secure one over https."""
+    return SECURE_COOKIE if request.scheme == "https" else PLAIN_COOKIE
+
+
+def cookie_token(request: Any) -> str | None:
+    """The token in the request's cookie, or None if there is none or it cannot be one."""
+    token: str | None = request.cookies.get(cookie_name(request))
+    return token if token is not None and TOKEN.fullmatch(token) else None
+
+
+def _cookie(request: Any, token: str | None) -> list[tuple[str, str]]:
+    attributes = "Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if request.scheme == "https" else "")
+    expiry = "; Max-Age=0" if token is None else ""
+    return [("Set-Cookie", f"{cookie_name(request)}={token or ''}; {attributes}{expiry}")]

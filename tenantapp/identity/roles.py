@@ -1,0 +1,44 @@
+"""Roles and the permissions they hold."""
+
+import re
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from tenantapp.identity.errors import InvalidValue, NotFound
+from tenantapp.identity.models import Role, RolePermission
+
+PERMISSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,48}\.[a-z][a-z0-9_]{0,48}")
+
+
+def list_roles(session: Session) -> list[Role]:
+    """The roles with their permissions, lowest rank first."""
+    return list(session.scalars(select(Role).options(selectinload(Role.permissions)).order_by(Role.rank)))
+
+
+def get_role(session: Session, name: str) -> Role:
+    """The role with this name. Raises ``NotFound``."""
+    role = session.get(Role, name)
+    if role is None:
+        raise NotFound("role", name)
+    return role
+
+
+def allow(session: Session, role_name: str, permission: str) -> Role:
+    """Give a role a permission, in all tenants. Raises ``NotFound`` and ``InvalidValue``."""
+    role = get_role(session, role_name)
+    if not PERMISSION_NAME.fullmatch(permission):
+        raise InvalidValue("permission", "A permission is named like content.read.")
+    if session.get(RolePermission, (role.name, permission)) is None:
+        role.permissions.append(RolePermission(permission=permission))
+        session.flush()
+    return role
+
+
+def deny(session: Session, role_name: str, permission: str) -> Role:
+    """Take a permission from a role, in all tenants. Raises ``NotFound``."""
+    role = get_role(session, role_name)
+    role.permissions = [held for held in role.permissions if held.permission != permission]
+    session.flush()
+    return role

@@ -1,0 +1,100 @@
+"""Signing in: from a login and a password to a web session, and on to another tenant.
+
+Reading the hash, verifying the password and writing the web session are three steps, so that no connection and no
+lock is held while the password is being hashed.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from tenantapp.identity import passwords, web_sessions
+from tenantapp.identity.errors import InvalidCredentials, InvalidValue
+from tenantapp.identity.grants import tenants_of
+from tenantapp.identity.models import User
+from tenantapp.identity.names import normalize_login
+from tenantapp.identity.web_sessions import Lifetimes
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenantForbidden
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A person whose password was right. ``new_hash`` is to be stored: the parameters have moved."""
+
+    user_id: UUID
+    old_hash: str
+    new_hash: str | None
+
+
+def authenticate(user_db: DBFactory, login: str, password: str) -> Authenticated:
+    """Check a login and a password.
+
+    Raises ``InvalidCredentials`` after the same time for an unknown login, a wrong password and a disabled person,
+    and ``TooManySignIns``.
+    """
+    user = _find(user_db, login)
+    right = passwords.verify_password(user.password_hash if user else None, password)
+    if user is None or user.password_hash is None or not (right and user.enabled):
+        raise InvalidCredentials
+    new_hash = passwords.rehash(password) if passwords.needs_rehash(user.password_hash) else None
+    return Authenticated(user.id, user.password_hash, new_hash)
+
+
+def _find(user_db: DBFactory, login: str) -> User | None:
+    try:
+        normal = normalize_login(login)
+    except InvalidValue:
+        normal = ""  # nobody has it
+    with user_db.begin(read_only=True) as session:
+        user = session.scalar(select(User).where(User.login == normal))
+        session.expunge_all()
+    return user
+
+
+def sign_in(
+    session: Session, authenticated: Authenticated, tenant_slug: str | None, lifetimes: Lifetimes, user_agent: str | None
+) -> str:
+    """Start a web session and return its token. With one tenant, or the one asked for, it is selected.
+
+    Raises ``TenantForbidden`` for a tenant that is unknown, suspended or not granted, and ``InvalidCredentials`` when
+    the person was disabled or the password changed since it was checked.
+    """
+    locked = select(User.enabled, User.password_hash).where(User.id == authenticated.user_id).with_for_update()
+    if session.execute(locked).one_or_none() != (True, authenticated.old_hash):
+        raise InvalidCredentials
+    if authenticated.new_hash is not None:
+        session.execute(
+            update(User).where(User.id == authenticated.user_id).values(password_hash=authenticated.new_hash)
+        )
+    tenant_id = _tenant_to_select(session, authenticated.user_id, tenant_slug)
+    token = web_sessions.new_token()
+    web_sessions.start(session, token, authenticated.user_id, tenant_id, lifetimes, user_agent)
+    return token
+
+
+def switch_tenant(session: Session, old_token: str, user_id: UUID, tenant_slug: str) -> str:
+    """Select another tenant without signing in again. Returns the new token; the old one dies.
+
+    Raises ``TenantForbidden`` and ``SessionEnded``.
+    """
+    tenant_id = _granted_tenant(session, user_id, tenant_slug)
+    token = web_sessions.new_token()
+    web_sessions.switch(session, old_token, token, tenant_id)
+    return token
+
+
+def _tenant_to_select(session: Session, user_id: UUID, slug: str | None) -> UUID | None:
+    if slug is not None:
+        return _granted_tenant(session, user_id, slug)
+    tenants = tenants_of(session, user_id)
+    return tenants[0][0].id if len(tenants) == 1 else None
+
+
+def _granted_tenant(session: Session, user_id: UUID, slug: str) -> UUID:
+    for tenant, _ in tenants_of(session, user_id):
+        if tenant.slug == slug:
+            return tenant.id
+    raise TenantForbidden

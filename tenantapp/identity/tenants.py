@@ -1,0 +1,81 @@
+"""Tenants as the user database knows them: slug, name, state, and the place of the database.
+
+Making and removing the databases themselves is the fleet's work.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.names import check_slug, clean_name
+from tenantapp.identity.uniqueness import flush_unique
+from tenantapp.tenancy.access import TenantPlace
+
+
+def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str | None, server: str) -> Tenant:
+    """Register a tenant in the state ``creating``. Its database's name is made from its id, never from input.
+
+    Raises ``InvalidValue`` and ``AlreadyExists``.
+    """
+    tenant = Tenant(
+        id=tenant_id,
+        slug=check_slug(slug),
+        name=clean_name(name or slug),
+        server=server,
+        database=f"tenant_{tenant_id.hex}",
+        state=TenantState.CREATING,
+    )
+    session.add(tenant)
+    flush_unique(session, "tenant", slug)
+    return tenant
+
+
+def get_tenant(session: Session, slug: str) -> Tenant:
+    """The tenant with this slug, in whatever state. Raises ``NotFound``."""
+    tenant = session.scalar(select(Tenant).where(Tenant.slug == slug))
+    if tenant is None:
+        raise NotFound("tenant", slug)
+    return tenant
+
+
+def list_tenants(session: Session) -> list[Tenant]:
+    """All tenants, by slug."""
+    return list(session.scalars(select(Tenant).order_by(Tenant.slug)))
+
+
+def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
+    """Serve nobody from the next request on; the reason is shown to the tenant's people. Raises ``NotFound``."""
+    tenant = get_tenant(session, slug)
+    tenant.state, tenant.state_reason = TenantState.SUSPENDED, clean_name(reason)
+    session.flush()
+    return tenant
+
+
+def resume_tenant(session: Session, slug: str) -> Tenant:
+    """Serve a suspended tenant again; nothing changes for one in another state. Raises ``NotFound``."""
+    tenant = get_tenant(session, slug)
+    if tenant.state == TenantState.SUSPENDED:
+        tenant.state, tenant.state_reason = TenantState.ACTIVE, None
+        session.flush()
+    return tenant
+
+
+def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | None = None) -> Tenant:
+    """Give a tenant another slug, and another name if one is given; its database stays where it is.
+
+    Raises ``NotFound``, ``InvalidValue`` and ``AlreadyExists``.
+    """
+    tenant = get_tenant(session, slug)
+    tenant.slug = check_slug(new_slug)
+    if name is not None:
+        tenant.name = clean_name(name)
+    flush_unique(session, "tenant", new_slug)
+    return tenant
+
+
+def place_of(tenant: Tenant) -> TenantPlace:
+    """Where the tenant's database is, as plain values."""
+    return TenantPlace(tenant.id, tenant.slug, tenant.name, tenant.server, tenant.database)

@@ -1,0 +1,14 @@
+"""Names that are taken."""
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from tenantapp.identity.errors import AlreadyExists
+
+
+def flush_unique(session: Session, kind: str, name: object) -> None:
+    """Flush; a uniqueness that fails is raised as ``AlreadyExists`` and leaves the transaction to be rolled back."""
+    try:
+        session.flush()
+    except IntegrityError:
+        raise AlreadyExists(kind, name) from None

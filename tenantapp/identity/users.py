@@ -1,0 +1,66 @@
+"""People: make, find, disable and enable them, set their passwords."""
+
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from tenantapp.identity.errors import InvalidValue, NotFound
+from tenantapp.identity.models import User, WebSession
+from tenantapp.identity.names import clean_name, normalize_login
+from tenantapp.identity.uniqueness import flush_unique
+
+
+def create_user(
+    session: Session, login: str, *, name: str | None = None, password_hash: str | None = None, operator: bool = False
+) -> User:
+    """Make a person; without a password hash they cannot sign in yet.
+
+    Hash the password before the transaction begins (``passwords.hash_password``): it takes long on purpose.
+    Raises ``InvalidValue`` and ``AlreadyExists``.
+    """
+    normal = normalize_login(login)
+    user = User(login=normal, name=clean_name(name or login), password_hash=password_hash, operator=operator)
+    session.add(user)
+    flush_unique(session, "user", normal)
+    return user
+
+
+def get_user(session: Session, login: str) -> User:
+    """The person with this login. Raises ``NotFound``."""
+    try:
+        user = session.scalar(select(User).where(User.login == normalize_login(login)))
+    except InvalidValue:
+        user = None
+    if user is None:
+        raise NotFound("user", login)
+    return user
+
+
+def list_users(session: Session) -> list[User]:
+    """Everybody, by login."""
+    return list(session.scalars(select(User).order_by(User.login)))
+
+
+def set_enabled(session: Session, login: str, enabled: bool) -> User:
+    """Enable or disable a person. Disabling ends their web sessions. Raises ``NotFound``."""
+    user = get_user(session, login)
+    user.enabled = enabled
+    if not enabled:
+        end_sessions(session, user.id)
+    session.flush()
+    return user
+
+
+def set_password(session: Session, login: str, password_hash: str) -> User:
+    """Set a person's password and end their web sessions. Raises ``NotFound``."""
+    user = get_user(session, login)
+    user.password_hash = password_hash
+    end_sessions(session, user.id)
+    session.flush()
+    return user
+
+
+def end_sessions(session: Session, user_id: UUID) -> None:
+    """End every web session of a person."""
+    session.execute(delete(WebSession).where(WebSession.user_id == user_id))

@@ -1,0 +1,106 @@
+"""Web sessions: signed-in browsers, rows in the user database."""
+
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, delete, or_, select, update
+from sqlalchemy.orm import Session, joinedload
+
+from tenantapp.identity.errors import NotFound, SessionEnded
+from tenantapp.identity.models import WebSession
+from tenantapp.tenancy.times import utcnow
+
+USER_AGENT_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long a web session lasts without use, and at most."""
+
+    idle: timedelta
+    absolute: timedelta
+
+
+def new_token() -> str:
+    """The secret id of a web session: 256 random bits as 43 characters that a cookie may hold."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_token(token: str) -> bytes:
+    """What is stored of a token. Plain SHA-256 is enough for 256 random bits: there is nothing to guess."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def csrf_token(token: str) -> str:
+    """The CSRF token of a web session. Derived from its secret id, so that it need not be stored."""
+    return urlsafe_b64encode(hmac.digest(token.encode(), b"csrf", hashlib.sha256)).rstrip(b"=").decode()
+
+
+def start(
+    session: Session, token: str, user_id: UUID, tenant_id: UUID | None, lifetimes: Lifetimes, user_agent: str | None
+) -> WebSession:
+    """Store a web session for this new token."""
+    now = utcnow()
+    web_session = WebSession(
+        token_hash=hash_token(token),
+        user_id=user_id,
+        tenant_id=tenant_id,
+        user_agent=user_agent[:USER_AGENT_LENGTH] if user_agent else None,
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + lifetimes.absolute,
+    )
+    session.add(web_session)
+    session.flush()
+    return web_session
+
+
+def switch(session: Session, old_token: str, token: str, tenant_id: UUID) -> None:
+    """Select another tenant under a new token; the old one is worth nothing from now on. Raises ``SessionEnded``."""
+    changed = session.execute(
+        update(WebSession)
+        .where(WebSession.token_hash == hash_token(old_token))
+        .values(token_hash=hash_token(token), tenant_id=tenant_id, last_seen_at=utcnow())
+    )
+    if cast("CursorResult[object]", changed).rowcount != 1:
+        raise SessionEnded
+
+
+def end(session: Session, token: str) -> None:
+    """Sign out: the row is deleted. Nothing changes for a token that is not there."""
+    session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
+
+
+def end_one(session: Session, user_id: UUID, web_session_id: UUID) -> None:
+    """End one of a person's own web sessions. Raises ``NotFound``, also for somebody else's."""
+    ended = session.execute(
+        delete(WebSession).where(WebSession.id == web_session_id, WebSession.user_id == user_id)
+    )
+    if cast("CursorResult[object]", ended).rowcount != 1:
+        raise NotFound("session", web_session_id)
+
+
+def list_live(session: Session, user_id: UUID, lifetimes: Lifetimes) -> list[WebSession]:
+    """A person's web sessions that have not expired, newest first."""
+    now = utcnow()
+    statement = (
+        select(WebSession)
+        .where(WebSession.user_id == user_id, WebSession.expires_at > now)
+        .where(WebSession.last_seen_at > now - lifetimes.idle)
+        .options(joinedload(WebSession.tenant))
+        .order_by(WebSession.id.desc())
+    )
+    return list(session.scalars(statement))
+
+
+def sweep(session: Session, lifetimes: Lifetimes, now: datetime | None = None) -> int:
+    """Delete the expired web sessions; they are refused anyway, this is housekeeping. Returns how many."""
+    now = now or utcnow()
+    expired = or_(WebSession.expires_at <= now, WebSession.last_seen_at <= now - lifetimes.idle)
+    return cast("CursorResult[object]", session.execute(delete(WebSession).where(expired))).rowcount

@@ -1,0 +1,35 @@
+"""One line in the log for each request, and its id in the answer."""
+
+import logging
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+log = logging.getLogger("tenantapp.requests")
+
+
+def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
+    """Log method, path, status and duration. Never the query string, a header or a body: they may hold secrets."""
+
+    def tween(request: Any) -> Any:
+        started = perf_counter()
+        response = handler(request)
+        response.headers["X-Request-ID"] = request.request_id
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        fields = {
+            "request_id": request.request_id,
+            "method": request.method,
+            "path": request.environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace"),
+            "status": response.status_int,
+            "milliseconds": round((perf_counter() - started) * 1000, 1),
+        }
+        message = "%(method)s %(path)r %(status)s in %(milliseconds)s ms"
+        log.info(message, fields, extra=fields)
+        return response
+
+    return tween
+
+
+def includeme(config: Any) -> None:
+    """Outermost, so that the line is true of what is sent."""
+    config.add_tween("tenantapp.ops.request_log.request_log_tween")

@@ -1,0 +1,195 @@
+"""Every setting tenantapp knows: one typed table, read once, failing at start-up.
+
+A value comes from the ini file's ``[app:main]`` section or, with precedence, from the environment: the setting
+``user_db.url`` is the variable ``TENANTAPP_USER_DB_URL``.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
+# Variables with our prefix that are not settings.
+ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES_URL"})
+# Settings of the libraries under us, which read and check them themselves.
+FOREIGN_PREFIXES: Final = ("pyramid.", "debugtoolbar.", "tm.", "retry.", "pshell.")
+SERVER_PREFIX: Final = "servers."
+SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
+DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
+
+
+class SettingsError(Exception):
+    """A setting is wrong, missing or unknown. The message is one sentence that names it."""
+
+
+def _text(value: str) -> str:
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
+def _flag(value: str) -> bool:
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    try:
+        return words[value.lower()]
+    except KeyError:
+        raise ValueError("must be true or false") from None
+
+
+def _number(kind: type[int] | type[float], low: float, high: float, unit: str) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        try:
+            number = kind(value)
+        except ValueError:
+            number = kind(-1)
+        if not (math.isfinite(number) and low <= number <= high):
+            raise ValueError(f"must be a number of {unit} from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"must be one of: {', '.join(words)}")
+        return value
+
+    return parse
+
+
+def _secret(value: str) -> str:
+    if len(value) < 32:
+        raise ValueError("must have at least 32 characters")
+    return value
+
+
+def _database_url(value: str) -> URL:
+    """A bare ``postgresql://`` would mean psycopg 3 in SQLAlchemy 2.1, so the driver has to be spelled out."""
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError("is not a database URL") from None
+    if url.drivername not in DRIVERS:
+        raise ValueError(f"must begin with one of: {', '.join(f'{driver}://' for driver in DRIVERS)}")
+    if not url.database and url.drivername.startswith("sqlite"):
+        raise ValueError("must name a path")
+    return url
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting's name in the ini file, how its text is read, its default (as text; None: no value) and its help."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None
+    help: str
+
+    @property
+    def attribute(self) -> str:
+        return self.name.replace(".", "_")
+
+
+TABLE: Final = (
+    Setting("user_db.url", _database_url, None, "URL of the user database; required"),
+    Setting("tenantapp.domain", _text, "tenantapp.workspace", "package of the domain: its includeme and its models"),
+    Setting("tenancy.secret", _secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
+    Setting("identity.registration", _choice("open", "closed"), "closed", "whether anyone may register (open, closed)"),
+    Setting("session.idle_timeout", _number(int, 120, 86400 * 30, "seconds"), "1800", "idle web sessions end, seconds"),
+    Setting(
+        "session.absolute_timeout", _number(int, 120, 86400 * 365, "seconds"), "28800", "web sessions end, seconds"
+    ),
+    Setting(
+        "connections.timeout", _number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, seconds"
+    ),
+    Setting("api.max_body", _number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, bytes"),
+    Setting("migrations.user", _text, None, "script location of the user history, where it is not the bundled one"),
+    Setting("migrations.tenant", _text, None, "script location of the tenant history, likewise"),
+    Setting("demo.enabled", _flag, "false", "whether `tenantapp demo` may fill the databases"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings, parsed. Times are in seconds, sizes in bytes."""
+
+    user_db_url: URL
+    servers: Mapping[str, URL]
+    tenantapp_domain: str
+    tenancy_secret: str | None
+    identity_registration: str
+    session_idle_timeout: int
+    session_absolute_timeout: int
+    connections_timeout: float
+    api_max_body: int
+    migrations_user: str | None
+    migrations_tenant: str | None
+    demo_enabled: bool
+
+
+def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Parse the settings of an ini file's section, the environment taking precedence.
+
+    Raises ``SettingsError`` for the first one that is unknown, missing or wrong.
+    """
+    given = {name: str(value).strip() for name, value in values.items()} | _from_environment(environment)
+    domain = given.get("tenantapp.domain", "tenantapp.workspace")
+    _refuse_unknown(given, own_prefix=f"{domain}.")
+    parsed = {setting.attribute: _parse(setting, given.get(setting.name, setting.default)) for setting in TABLE}
+    if parsed["user_db_url"] is None:
+        raise SettingsError("setting user_db.url is missing: it says where the user database is")
+    servers = {
+        name.removeprefix(SERVER_PREFIX): _parse(_server_setting(name), value)
+        for name, value in given.items()
+        if name.startswith(SERVER_PREFIX)
+    }
+    if not servers:
+        raise SettingsError("setting servers.main is missing: at least one server has to hold the tenant databases")
+    if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
+        raise SettingsError("setting tenancy.secret is missing: tenants on PostgreSQL connect with passwords made of it")
+    return Settings(servers=servers, **parsed)
+
+
+def _server_setting(name: str) -> Setting:
+    if not SERVER_NAME.fullmatch(name.removeprefix(SERVER_PREFIX)):
+        raise SettingsError(f"setting {name}: a server's name is lower-case letters, digits and underscores")
+    return Setting(name, _database_url, None, "a server: a PostgreSQL server or a directory of SQLite files")
+
+
+def _parse(setting: Setting, value: str | None) -> Any:
+    if value is None:
+        return None
+    try:
+        return setting.parse(value)
+    except ValueError as error:
+        raise SettingsError(f"setting {setting.name} {error}") from None
+
+
+def _refuse_unknown(given: Mapping[str, str], own_prefix: str) -> None:
+    known = {setting.name for setting in TABLE}
+    for name in given:
+        if name not in known and not name.startswith((SERVER_PREFIX, own_prefix, *FOREIGN_PREFIXES)):
+            raise SettingsError(f"setting {name} is unknown")
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    names = {ENVIRONMENT_PREFIX + setting.attribute.upper(): setting.name for setting in TABLE}
+    given = {}
+    for variable, value in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in ENVIRONMENT_OTHERS:
+            continue
+        suffix = variable.removeprefix(ENVIRONMENT_PREFIX)
+        if suffix.startswith("SERVERS_"):
+            given[SERVER_PREFIX + suffix.removeprefix("SERVERS_").lower()] = value.strip()
+        elif variable in names:
+            given[names[variable]] = value.strip()
+        else:
+            raise SettingsError(f"environment variable {variable} names no setting")
+    return given

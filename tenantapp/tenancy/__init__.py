@@ -1,0 +1,38 @@
+"""Which database is this request for?
+
+Knows nothing of the other rooms: who may enter is decided by whoever makes the ``Access``.
+"""
+
+from typing import Any
+
+from tenantapp.settings import Settings
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import UserDatabaseUnavailable
+from tenantapp.tenancy.request import TenantRequest
+from tenantapp.tenancy.servers import Servers, database_url
+
+
+def includeme(config: Any) -> None:
+    """Put ``servers``, ``user_db`` and ``tenant_dbs`` on the registry and make ``TenantRequest`` the request."""
+    settings: Settings = config.registry.app_settings
+    servers = Servers(settings.servers, settings.tenancy_secret)
+    config.registry.servers = servers
+    config.registry.user_db = DBFactory(
+        database_url(settings.user_db_url),
+        unavailable=UserDatabaseUnavailable,
+        pool_timeout=settings.connections_timeout,
+    )
+    config.registry.tenant_dbs = TenantDatabases(servers, pool_timeout=settings.connections_timeout)
+    config.set_request_factory(TenantRequest)
+    # One transaction per request. Explicit: touching a session outside it raises instead of starting another one.
+    # A returned error aborts like a raised one. Nobody asks the user database before the route is known.
+    config.add_settings(
+        {
+            "tm.manager_hook": "pyramid_tm.explicit_manager",
+            "tm.commit_veto": "pyramid_tm.default_commit_veto",
+            "tm.annotate_user": False,
+        }
+    )
+    config.include("pyramid_retry")
+    config.include("pyramid_tm")

@@ -1,0 +1,54 @@
+"""The answer to: who is asking, for which tenant, and what may they do?"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from tenantapp.tenancy.errors import TenancyError, TenantRequired
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is asking."""
+
+    id: UUID
+    login: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPlace:
+    """A tenant, and where its database is: the name of a server in the settings and of a database there."""
+
+    id: UUID
+    slug: str
+    name: str
+    server: str
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Frozen plain values, read from the user database for one request and kept no longer.
+
+    ``tenant`` is set only if its database may be used right now; otherwise ``refusal`` says why not.
+    """
+
+    person: Person
+    tenant: TenantPlace | None = None
+    refusal: TenancyError = field(default_factory=TenantRequired, compare=False)
+    role: str | None = None
+    permissions: frozenset[str] = frozenset()
+    operator: bool = False
+    web_session_id: UUID | None = None
+    expires_at: datetime | None = None
+
+    def require_tenant(self) -> TenantPlace:
+        """The tenant of this request. Raises ``refusal`` when there is none."""
+        if self.tenant is None:
+            raise self.refusal
+        return self.tenant
+
+    def may(self, permission: str) -> bool:
+        """Whether the person has this permission in the selected tenant."""
+        return permission in self.permissions

@@ -1,0 +1,107 @@
+"""The tenants' databases, each with its ``DBFactory``."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from tenantapp.tenancy.access import Access, TenantPlace
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
+from tenantapp.tenancy.servers import Servers
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    server: str
+    database: str
+    factory: DBFactory
+
+
+class TenantDatabases:
+    """A ``DBFactory`` for every tenant: known ones from the start, others when they are first asked for.
+
+    The way in is an access; without one there is no tenant database to be had.
+    """
+
+    def __init__(self, servers: Servers, *, pool_timeout: float) -> None:
+        self._servers = servers
+        self._pool_timeout = pool_timeout
+        self._entries: dict[UUID, _Entry] = {}
+        self._lock = Lock()
+
+    def add(self, places: Iterable[TenantPlace]) -> None:
+        """Make the factories of these tenants. Nothing connects."""
+        for place in places:
+            self._factory(place)
+
+    def for_access(self, access: Access) -> DBFactory:
+        """The database of the access's tenant. Raises a ``TenantRefused`` when it has none."""
+        return self._factory(access.require_tenant())
+
+    @contextmanager
+    def begin(self, access: Access, *, read_only: bool = False) -> Iterator[Session]:
+        """A tenant session outside a request: commits at the end of the block, rolls back on an exception."""
+        with self.for_access(access).begin(read_only=read_only) as session:
+            yield session
+
+    def checkedout(self) -> int:
+        """How many connections to tenant databases are in use right now."""
+        return sum(entry.factory.checkedout() for entry in list(self._entries.values()))
+
+    def dispose(self) -> None:
+        """Close every connection that is not in use."""
+        for entry in list(self._entries.values()):
+            entry.factory.dispose()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _factory(self, place: TenantPlace) -> DBFactory:
+        entry = self._entries.get(place.id)
+        if entry is None or (entry.server, entry.database) != (place.server, place.database):
+            entry = self._replace(place)
+        return entry.factory
+
+    def _replace(self, place: TenantPlace) -> _Entry:
+        """Made anew when the user database names another place than the one we know: the tenant has moved."""
+        with self._lock:
+            old = self._entries.get(place.id)
+            if old is not None and (old.server, old.database) == (place.server, place.database):
+                return old
+            entry = _Entry(place.server, place.database, self._make(place))
+            self._entries[place.id] = entry
+        if old is not None:
+            old.factory.dispose()
+        return entry
+
+    def _make(self, place: TenantPlace) -> DBFactory:
+        if place.server not in self._servers:
+            raise TenantDatabaseUnavailable(place.slug)
+        return DBFactory(
+            self._servers[place.server].tenant_url(place.database),
+            unavailable=lambda: TenantDatabaseUnavailable(place.slug),
+            verify=_identity_check(place),
+            pool_timeout=self._pool_timeout,
+        )
+
+
+def _identity_check(place: TenantPlace) -> Callable[[Any], None]:
+    """The check that a new connection leads to this tenant's data and to nobody else's."""
+
+    def verify(connection: Any) -> None:
+        cursor = connection.cursor()
+        try:
+            cursor.execute("SELECT tenant_id FROM tenant_identity")
+            found = [UUID(str(row[0])) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+        connection.rollback()
+        if found != [place.id]:
+            raise WrongTenantDatabase(place.slug)
+
+    return verify

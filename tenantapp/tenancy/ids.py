@@ -1,0 +1,19 @@
+"""Identifiers that sort by the time they were made."""
+
+import secrets
+import time
+from uuid import UUID
+
+
+def uuid7() -> UUID:
+    """Make a UUID version 7 (RFC 9562, section 5.7).
+
+    The twelve bits after the milliseconds hold the fraction of the millisecond (section 6.2, method 3), so
+    ids made one after the other in one process sort in that order. Python has ``uuid.uuid7`` from 3.14 on.
+    """
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    fraction = (nanoseconds << 12) // 1_000_000
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
+    value |= 0x7 << 76 | fraction << 64
+    value |= 0b10 << 62 | secrets.randbits(62)
+    return UUID(int=value)

@@ -1,0 +1,86 @@
+"""The request: its access, and its two sessions."""
+
+import logging
+import re
+from typing import Any, Final, Literal
+
+import zope.sqlalchemy
+from pyramid.decorator import reify
+from pyramid.request import Request
+from sqlalchemy.orm import Session
+
+from tenantapp.tenancy.access import Access
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import NoAccess
+from tenantapp.tenancy.ids import uuid7
+
+log = logging.getLogger(__name__)
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+DatabaseKind = Literal["user", "tenant"]
+
+
+class TenantRequest(Request):
+    """The application's ``request_factory``.
+
+    Both sessions open when they are first asked for, take part in the request's transaction (``request.tm``) and are
+    closed by one finished callback. Two sessions in one transaction are not atomic, so at most one of them may write:
+    the one named by ``writes``, and neither in a safe method. The database itself refuses writes in the other.
+    """
+
+    writes: DatabaseKind = "tenant"
+
+    @reify
+    def request_id(self) -> str:
+        """Names the request in logs and answers: the proxy's ``X-Request-ID`` if it is a plain word, or a new one."""
+        given = self.headers.get("X-Request-ID", "")
+        return given if REQUEST_ID.fullmatch(given) else uuid7().hex
+
+    @reify
+    def access(self) -> Access:
+        """Who is asking, for which tenant, what may they do. Raises ``NoAccess`` when nobody is signed in."""
+        access: Access | None = self.identity
+        if access is None:
+            raise NoAccess
+        return access
+
+    @reify
+    def user_session(self) -> Session:
+        """The session on the user database."""
+        return self._open("user", self.registry.user_db)
+
+    @reify
+    def tenant_session(self) -> Session:
+        """The session on the selected tenant's database. Raises ``NoAccess`` or a ``TenantRefused`` without one."""
+        return self._open("tenant", self.registry.tenant_dbs.for_access(self.access))
+
+    def _open(self, kind: DatabaseKind, factory: DBFactory) -> Session:
+        read_only = self.writes != kind or self.method in SAFE_METHODS
+        session = factory.get_session(read_only=read_only)
+        # "changed": the session commits even if it only sent text or Core statements, which zope.sqlalchemy
+        # does not see; else they would be rolled back without a word.
+        zope.sqlalchemy.register(
+            session, initial_state="readonly" if read_only else "changed", transaction_manager=self.tm
+        )
+        self._close_when_finished(session)
+        return session
+
+    def _close_when_finished(self, session: Session) -> None:
+        sessions: list[Session] = self.__dict__.setdefault("_open_sessions", [])
+        if not sessions:
+            self.add_finished_callback(close_sessions)
+        sessions.append(session)
+
+
+def close_sessions(request: Any) -> None:
+    """Close every session of the request, whatever happened in it.
+
+    The end of the transaction has closed them already, unless one was used after it, or the transaction never came to
+    its end. Each close is guarded: Pyramid would skip the callbacks after a failing one, and lose the response.
+    """
+    for session in request.__dict__.get("_open_sessions", ()):
+        try:
+            session.close()
+        except Exception:
+            log.exception("A session could not be closed.")

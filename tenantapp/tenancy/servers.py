@@ -1,0 +1,102 @@
+"""Servers hold tenant databases: a PostgreSQL server, or a directory of SQLite files."""
+
+import hashlib
+import hmac
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy.engine import URL
+
+from tenantapp.tenancy.errors import ServerError
+
+
+def sqlite_url(path: Path, *, create: bool = False) -> URL:
+    """The URL of a SQLite file. Opened without ``create`` a missing file is an error, not a new empty database."""
+    # https://www.sqlite.org/uri.html
+    mode = "rwc" if create else "rw"
+    return URL.create("sqlite+pysqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
+
+
+def database_url(url: URL, *, create: bool = False) -> URL:
+    """The URL to connect with, for one that came from the settings: on SQLite, see ``sqlite_url``."""
+    if url.drivername.startswith("sqlite"):
+        return sqlite_url(Path(str(url.database)), create=create)
+    return url
+
+
+@dataclass(frozen=True)
+class Server(ABC):
+    """A place that holds tenant databases."""
+
+    name: str
+    url: URL = field(repr=False)
+
+    @abstractmethod
+    def tenant_url(self, database: str) -> URL:
+        """The URL that a tenant's own traffic connects with."""
+
+
+@dataclass(frozen=True)
+class SqliteServer(Server):
+    """A directory; each database is a file in it."""
+
+    @property
+    def directory(self) -> Path:
+        return Path(str(self.url.database))
+
+    def path(self, database: str) -> Path:
+        """The file of a database."""
+        return self.directory / f"{database}.sqlite"
+
+    def tenant_url(self, database: str) -> URL:
+        return sqlite_url(self.path(database))
+
+
+@dataclass(frozen=True)
+class PostgresServer(Server):
+    """A PostgreSQL server. ``url`` is for provisioning; a tenant connects as the role named like its database."""
+
+    secret: str = field(repr=False, default="")
+
+    def tenant_password(self, database: str) -> str:
+        """The password of a tenant's role: 256 bits derived from the secret, so that none is stored anywhere."""
+        return hmac.digest(self.secret.encode(), f"role:{database}".encode(), hashlib.sha256).hex()
+
+    def tenant_url(self, database: str) -> URL:
+        return self.url.set(database=database, username=database, password=self.tenant_password(database))
+
+
+class Servers(Mapping[str, Server]):
+    """The servers of the settings, by name."""
+
+    def __init__(self, urls: Mapping[str, URL], secret: str | None) -> None:
+        self._servers = {name: _make_server(name, url, secret) for name, url in urls.items()}
+
+    def __getitem__(self, name: str) -> Server:
+        try:
+            return self._servers[name]
+        except KeyError:
+            raise ServerError(f"There is no server {name} in the settings.") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._servers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._servers)
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    @property
+    def default(self) -> Server:
+        """The server for a new tenant when none is named: ``main``, or else the first of the settings."""
+        return self._servers.get("main") or next(iter(self._servers.values()))
+
+
+def _make_server(name: str, url: URL, secret: str | None) -> Server:
+    if url.drivername.startswith("sqlite"):
+        return SqliteServer(name, url)
+    return PostgresServer(name, url, secret=secret or "")

@@ -1,0 +1,20 @@
+"""The bundled domain. Replace it with your own through the setting ``tenantapp.domain``."""
+
+from typing import Any
+
+from tenantapp.api import PREFIX
+from tenantapp.workspace import errors
+
+
+def includeme(config: Any) -> None:
+    """The views under ``/api/v1``, and what this room's errors are over HTTP."""
+    config.add_problem(errors.NotFound, 404, "not_found")
+    config.add_problem(errors.NotOwner, 403, "not_owner")
+    config.add_problem(errors.VersionMismatch, 412, "version_mismatch", members=("current",))
+    config.add_problem(errors.EditConflict, 409, "conflict")
+    config.add_problem(errors.NodeHasChildren, 409, "node_has_children")
+    config.add_problem(errors.InvalidNode, 422, "invalid", pointer="field")
+    config.add_problem(errors.TagExists, 409, "already_exists")
+    for module in ("node_views", "tag_views"):
+        config.include(f"tenantapp.workspace.{module}", route_prefix=PREFIX)
+        config.scan(f"tenantapp.workspace.{module}")

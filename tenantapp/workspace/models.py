@@ -1,0 +1,90 @@
+"""The bundled domain: nodes in a tree, their tags, and the people who wrote them."""
+
+from datetime import datetime
+from typing import Final, Literal, get_args
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, String, Table, Text, select
+from sqlalchemy.orm import Mapped, Session, mapped_column, object_session, relationship
+
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.times import UtcDateTime, utcnow
+
+Status = Literal["draft", "published", "archived"]
+TITLE_LENGTH: Final = 200
+TAG_LENGTH: Final = 50
+
+
+class Author(TenantBase):
+    """A person as this tenant knows them, so that names are shown without asking the user database.
+
+    ``id`` is the person's id there. The row is written anew when the person writes something.
+    """
+
+    __tablename__ = "people"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+
+
+node_tags = Table(
+    "node_tags",
+    TenantBase.metadata,
+    Column("node_id", ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag_id", ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+
+class Tag(TenantBase):
+    """A word that nodes carry."""
+
+    __tablename__ = "tags"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str] = mapped_column(String(TAG_LENGTH), unique=True)
+
+
+class Node(TenantBase):
+    """A piece of text in the tree. ``version`` counts its changes; SQLAlchemy checks it in every UPDATE and DELETE."""
+
+    __tablename__ = "nodes"
+    __table_args__ = (
+        CheckConstraint(f"status IN ({', '.join(repr(word) for word in get_args(Status))})", name="status"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("nodes.id"), index=True)
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey(Author.id), index=True)
+    title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
+    body: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(20))
+    version: Mapped[int] = mapped_column()
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    owner: Mapped[Author] = relationship()
+    tags: Mapped[list[Tag]] = relationship(secondary=node_tags, order_by=Tag.name)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+
+    def ancestors(self) -> list["Node"]:
+        """The nodes above this one, the nearest first; asked of the session that this node belongs to."""
+        above: list[Node] = []
+        node: Node | None = self
+        while node is not None and node.parent_id is not None:
+            node = _session_of(self).get_one(Node, node.parent_id)
+            above.append(node)
+        return above
+
+    def all_tags(self) -> list[Tag]:
+        """The tags of this node and of those above it, by name; asked of the session that this node belongs to."""
+        nodes = [self.id, *(node.id for node in self.ancestors())]
+        carried = select(node_tags.c.tag_id).where(node_tags.c.node_id.in_(nodes))
+        return list(_session_of(self).scalars(select(Tag).where(Tag.id.in_(carried)).order_by(Tag.name)))
+
+
+def _session_of(node: Node) -> Session:
+    session = object_session(node)
+    if session is None:
+        raise RuntimeError("a node that belongs to no session cannot be asked for others")
+    return session

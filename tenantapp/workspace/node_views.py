@@ -1,0 +1,100 @@
+"""Nodes over HTTP."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pyramid.response import Response
+
+from tenantapp.api.conditions import if_match, send_version
+from tenantapp.api.json import merge_patch, validate
+from tenantapp.api.query import PageQuery, page_of
+from tenantapp.api.views import ID, MergePatch, api_view
+from tenantapp.identity.permissions import Permission
+from tenantapp.workspace import node_queries, nodes
+from tenantapp.workspace.content import Id, NodeContent, TagName
+from tenantapp.workspace.models import Status
+
+
+class NodeQuery(PageQuery):
+    """What the list of nodes can be narrowed by. ``parent_id=root``: those without a parent."""
+
+    status: Status | None = None
+    owner_id: Id | None = None
+    parent_id: Id | Literal["root"] | None = None
+    tag: TagName | None = None
+
+
+@api_view("nodes", "GET", permission=Permission.CONTENT_READ, query=NodeQuery)
+def list_nodes(request: Any) -> dict[str, Any]:
+    """A page of nodes, in the order they were made."""
+    query: NodeQuery = request.checked_query
+    items = node_queries.list_nodes(
+        request.tenant_session,
+        after=query.after_id(),
+        limit=query.limit + 1,
+        status=query.status,
+        owner_id=query.owner_id,
+        tag=query.tag,
+        parent_id=query.parent_id if isinstance(query.parent_id, UUID) else None,
+        roots=query.parent_id == "root",
+    )
+    return page_of(items, query.limit, lambda node: str(node["id"]))
+
+
+@api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201)
+def create_node(request: Any) -> dict[str, Any]:
+    """Make a node of one's own."""
+    node = nodes.create_node(request.tenant_session, request.access, request.checked_body)
+    request.response.location = request.route_path("node", id=node["id"])
+    return _versioned(request, node)
+
+
+@api_view("node", "GET", permission=Permission.CONTENT_READ)
+def read_node(request: Any) -> dict[str, Any]:
+    """One node."""
+    return _versioned(request, node_queries.read_node(request.tenant_session, _id(request)))
+
+
+@api_view("node", "PUT", permission=Permission.CONTENT_CREATE, body=NodeContent)
+def replace_node(request: Any) -> dict[str, Any]:
+    """Replace a node's content; what is left out gets its default."""
+    content: NodeContent = request.checked_body
+    node = nodes.change_node(
+        request.tenant_session, request.access, _id(request), lambda before: content, if_match(request)
+    )
+    return _versioned(request, node)
+
+
+@api_view("node", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
+def patch_node(request: Any) -> dict[str, Any]:
+    """Change a part of a node's content, by a merge patch."""
+
+    def patched(before: NodeContent) -> NodeContent:
+        document = before.model_dump() | {"parent_id": before.parent_id and str(before.parent_id)}
+        changed: NodeContent = validate(NodeContent, merge_patch(document, request.checked_body))
+        return changed
+
+    node = nodes.change_node(request.tenant_session, request.access, _id(request), patched, if_match(request))
+    return _versioned(request, node)
+
+
+@api_view("node", "DELETE", permission=Permission.CONTENT_CREATE)
+def delete_node(request: Any) -> Response:
+    """Delete a node that has none below it."""
+    nodes.delete_node(request.tenant_session, request.access, _id(request), if_match(request))
+    return Response(status=204)
+
+
+def _id(request: Any) -> UUID:
+    return UUID(request.matchdict["id"])
+
+
+def _versioned(request: Any, node: dict[str, Any]) -> dict[str, Any]:
+    send_version(request, node["version"])
+    return node
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    config.add_route("nodes", "/nodes")
+    config.add_route("node", f"/nodes/{ID}")

@@ -1,0 +1,57 @@
+"""Tags over HTTP."""
+
+from typing import Any
+from uuid import UUID
+
+from pyramid.response import Response
+
+from tenantapp.api.query import PageQuery, page_of
+from tenantapp.api.views import ID, api_view
+from tenantapp.identity.permissions import Permission
+from tenantapp.workspace import tags
+from tenantapp.workspace.content import TagContent
+
+
+@api_view("tags", "GET", permission=Permission.CONTENT_READ, query=PageQuery)
+def list_tags(request: Any) -> dict[str, Any]:
+    """A page of tags, by name."""
+    query: PageQuery = request.checked_query
+    items = tags.list_tags(request.tenant_session, after=query.after(), limit=query.limit + 1)
+    return page_of(items, query.limit, lambda tag: str(tag["name"]))
+
+
+@api_view("tags", "POST", permission=Permission.CONTENT_CREATE, body=TagContent, status=201)
+def create_tag(request: Any) -> dict[str, Any]:
+    """Make a tag before any node carries it."""
+    tag = tags.create_tag(request.tenant_session, request.checked_body.name)
+    request.response.location = request.route_path("tag", id=tag["id"])
+    return tag
+
+
+@api_view("tag", "GET", permission=Permission.CONTENT_READ)
+def read_tag(request: Any) -> dict[str, Any]:
+    """One tag."""
+    return tags.read_tag(request.tenant_session, _id(request))
+
+
+@api_view("tag", "PUT", permission=Permission.CONTENT_EDIT_ANY, body=TagContent)
+def rename_tag(request: Any) -> dict[str, Any]:
+    """Rename a tag on all nodes."""
+    return tags.rename_tag(request.tenant_session, _id(request), request.checked_body.name)
+
+
+@api_view("tag", "DELETE", permission=Permission.CONTENT_EDIT_ANY)
+def delete_tag(request: Any) -> Response:
+    """Delete a tag, and take it off all nodes."""
+    tags.delete_tag(request.tenant_session, _id(request))
+    return Response(status=204)
+
+
+def _id(request: Any) -> UUID:
+    return UUID(request.matchdict["id"])
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    config.add_route("tags", "/tags")
+    config.add_route("tag", f"/tags/{ID}")
