@@ -41,5 +41,6 @@ def allowed_methods(registry: Any, route_name: str) -> list[str]:
     methods: set[str] = set()
     for view in registry.introspector.get_category("views") or ():
         if view["introspectable"].get("route_name") == route_name:
-            methods.update(view["introspectable"].get("request_methods") or ())
-    return sorted(methods)
+            stated = view["introspectable"].get("request_methods") or ()
+            methods.update([stated] if isinstance(stated, str) else stated)
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)

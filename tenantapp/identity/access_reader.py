@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 # An idle session is noticed to the minute, so that reading stays free of writing.
 SEEN_INTERVAL: Final = timedelta(seconds=60)
 PREPARED_NAME: Final = "tenantapp_access"
+PARAMETER_TYPES: Final = {"token_hash": "bytea", "now": "timestamptz", "idle_since": "timestamptz"}
 _TOKEN_HASH: Final = bindparam("token_hash", type_=LargeBinary)
 _NOW: Final = bindparam("now", type_=UtcDateTime)
 _IDLE_SINCE: Final = bindparam("idle_since", type_=UtcDateTime)
@@ -124,8 +125,10 @@ class AccessReader:
 def _prepared_statement(statement: Select[Any]) -> tuple[str, TextualSelect]:
     """The PREPARE for a connection, and the EXECUTE with the columns of the statement."""
     compiled = statement.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))
-    prepare = f"PREPARE {PREPARED_NAME} (bytea, timestamptz, timestamptz) AS {compiled}"
-    execute = text(f"EXECUTE {PREPARED_NAME} (:token_hash, :now, :idle_since)")
+    names = list(compiled.positiontup or ())  # in the order of $1, $2, ...
+    types = ", ".join(PARAMETER_TYPES[name] for name in names)
+    prepare = f"PREPARE {PREPARED_NAME} ({types}) AS {compiled}"
+    execute = text(f"EXECUTE {PREPARED_NAME} ({', '.join(f':{name}' for name in names)})")
     return prepare, execute.bindparams(_TOKEN_HASH, _NOW, _IDLE_SINCE).columns(*statement.selected_columns)
 
 

@@ -28,13 +28,16 @@ def granted_text(user_id: ColumnElement[UUID], tenant_id: ColumnElement[UUID]) -
 
     A scalar subquery, so that it can be a column of the access statement.
     """
-    word = cast(Role.rank, String) + ":" + Role.name + ":" + func.coalesce(RolePermission.permission, "")
+    # Literals, not parameters: the statement is prepared, and its parameters are counted.
+    colon, nothing = literal_column("':'", String), literal_column("''", String)
+    word = cast(Role.rank, String) + colon + Role.name + colon + func.coalesce(RolePermission.permission, nothing)
     return (
         select(func.aggregate_strings(word, literal_column("' '")))
         .select_from(Grant)
         .join(Role, Role.name == Grant.role)
         .outerjoin(RolePermission, RolePermission.role == Role.name)
         .where(Grant.tenant_id == tenant_id, _reaches(user_id))
+        .correlate_except(Grant, Role, RolePermission)
         .scalar_subquery()
     )
 
@@ -123,5 +126,6 @@ def has_admin(session: Session, tenant_id: UUID) -> bool:
 
 def _reaches(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     """The grant is the person's own, or that of a group they are in."""
-    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    # Correlated by name: left to itself, a subquery two levels down would range over everybody's rows instead.
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id).correlate_except(GroupMember)
     return or_(Grant.user_id == user_id, Grant.group_id.in_(groups))

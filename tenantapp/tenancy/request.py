@@ -30,6 +30,8 @@ class TenantRequest(Request):
     """
 
     writes: DatabaseKind = "tenant"
+    # WebOb copies a body before the first of several tries; up to this many bytes it does so in memory.
+    request_body_tempfile_limit = 2 * 1024 * 1024
 
     @reify
     def request_id(self) -> str:

@@ -1,0 +1,82 @@
+"""The databases of the tests. What is asked of one engine is asked of the other."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import URL
+
+from tests.installation import (
+    Client,
+    Installation,
+    add_people,
+    postgres_installation,
+    rolled_back,
+    sqlite_installation,
+)
+from tests.postgres import running_postgres
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[URL]:
+    """A running PostgreSQL server, as its superuser."""
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The engine that this run of the test is on."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def make_installation(
+    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """Makes a context manager of a new installation on the engine of this run; keywords are settings."""
+
+    def make(**settings: str) -> Any:
+        if engine_name == "sqlite":
+            directory: Path = tmp_path_factory.mktemp("installation")
+            return sqlite_installation(directory, **settings)
+        return postgres_installation(request.getfixturevalue("postgres_server"), **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_installation(make_installation: Any) -> Iterator[Installation]:
+    """One installation for all tests that roll back."""
+    with make_installation() as installation:
+        yield installation
+
+
+@pytest.fixture
+def installation(shared_installation: Installation) -> Iterator[Installation]:
+    """An installation with people in it; whatever the test does to the databases is rolled back."""
+    with rolled_back(shared_installation) as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        yield installation
+
+
+@pytest.fixture
+def client(installation: Installation) -> Client:
+    """A browser page on the installation, nobody signed in."""
+    return Client(installation.app)
+
+
+@pytest.fixture
+def real_installation(make_installation: Any) -> Iterator[Installation]:
+    """An installation of the test's own, with people in it, where everything is really committed."""
+    with ExitStack() as stack:
+        installation = stack.enter_context(make_installation())
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        yield installation
+        assert installation.checkedout() == 0, "a connection leaked"

@@ -1,0 +1,285 @@
+"""Nodes: create, read, list, replace, change, delete; who may; and nobody is overwritten."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tenantapp.identity import users
+from tenantapp.identity.local_access import local_access
+from tenantapp.workspace.models import Node
+from tests.installation import Client, Installation
+
+
+@pytest.fixture
+def bob(installation: Installation) -> Client:
+    return Client(installation.app).sign_in("bob")
+
+
+@pytest.fixture
+def ada(installation: Installation) -> Client:
+    return Client(installation.app).sign_in("ada")
+
+
+@pytest.fixture
+def rita(installation: Installation) -> Client:
+    return Client(installation.app).sign_in("rita")
+
+
+def make(client: Client, title: str = "A title", **content: Any) -> dict[str, Any]:
+    answer = client.post("/nodes", {"title": title, **content})
+    assert answer.status_int == 201, answer.text
+    node: dict[str, Any] = answer.json
+    return node
+
+
+def test_create_with_defaults(bob: Client) -> None:
+    answer = bob.post("/nodes", {"title": "  First  "})
+    assert answer.status_int == 201
+    node = answer.json
+    assert answer.headers["Location"].endswith(f"/api/v1/nodes/{node['id']}")
+    assert answer.headers["ETag"] == '"1"'
+    assert node["title"] == "First"
+    assert (node["body"], node["status"], node["parent_id"], node["tags"], node["version"]) == ("", "draft", None, [], 1)
+    assert node["owner"]["name"] == "Bob"
+    assert node["created_at"].endswith("Z")
+    assert bob.get(f"/nodes/{node['id']}").json == node
+    assert set(node) == {
+        "id", "title", "body", "status", "parent_id", "owner", "tags", "version", "created_at", "updated_at"
+    }  # fmt: skip
+
+
+def test_create_with_everything(bob: Client) -> None:
+    parent = make(bob)
+    content = {"title": "Ünïcode 🙂", "body": "# Text\n\twith\r\nlines", "status": "published"}
+    node = make(bob, **content, parent_id=parent["id"], tags=["b", "A", "b"])
+    assert {name: node[name] for name in content} == content
+    assert node["parent_id"] == parent["id"]
+    assert node["tags"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "pointer"),
+    [
+        ({}, "/title"),
+        ({"title": ""}, "/title"),
+        ({"title": " \t "}, "/title"),
+        ({"title": "two\nlines"}, "/title"),
+        ({"title": "x" * 201}, "/title"),
+        ({"title": 1}, "/title"),
+        ({"title": "x", "body": None}, "/body"),
+        ({"title": "x", "body": "x" * 100_001}, "/body"),
+        ({"title": "x", "status": "unknown"}, "/status"),
+        ({"title": "x", "parent_id": "no-id"}, "/parent_id"),
+        ({"title": "x", "parent_id": 7}, "/parent_id"),
+        ({"title": "x", "parent_id": str(uuid4())}, "/parent_id"),
+        ({"title": "x", "parent_id": "{" + str(uuid4()) + "}"}, "/parent_id"),
+        ({"title": "x", "tags": "a"}, "/tags"),
+        ({"title": "x", "tags": [""]}, "/tags/0"),
+        ({"title": "x", "tags": ["ok", "x" * 51]}, "/tags/1"),
+        ({"title": "x", "tags": ["a\nb"]}, "/tags/0"),
+        ({"title": "x", "tags": [str(n) for n in range(51)]}, "/tags"),
+        ({"title": "x", "owner": {}}, "/owner"),
+        ({"title": "x", "a/b~c": 1}, "/a~1b~0c"),
+        ({"title": "nul\0"}, "/title"),
+        ({"title": "x", "tags": ["a", "nul\0"]}, "/tags/1"),
+    ],
+)
+def test_invalid_content_is_refused_with_a_pointer(bob: Client, content: dict[str, Any], pointer: str) -> None:
+    answer = bob.post("/nodes", content)
+    assert (answer.status_int, answer.json["code"]) == (422, "invalid"), answer.text
+    assert answer.json["errors"][0]["pointer"] == pointer
+    assert bob.get("/nodes").json["items"] == []
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(bob: Client) -> None:
+    made = [make(bob, f"Node {number}")["id"] for number in range(7)]
+    seen, path = [], "/nodes?limit=3"
+    for _ in range(3):
+        page = bob.get(path).json
+        seen += [node["id"] for node in page["items"]]
+        path = f"/nodes?limit=3&cursor={page['next']}"
+    assert seen == made
+    assert page["next"] is None
+    assert bob.get("/nodes?limit=7").json["next"] is None
+
+
+def test_the_list_can_be_narrowed(bob: Client, ada: Client) -> None:
+    root = make(bob, "root", status="published", tags=["x"])
+    child = make(ada, "child", parent_id=root["id"], tags=["x", "y"])
+
+    def titles(query: str) -> list[str]:
+        return [node["title"] for node in bob.get(f"/nodes?{query}").json["items"]]
+
+    assert titles("status=published") == ["root"]
+    assert titles("status=archived") == []
+    assert titles("tag=y") == ["child"]
+    assert titles("tag=X") == ["root", "child"]
+    assert titles(f"owner_id={child['owner']['id']}") == ["child"]
+    assert titles(f"parent_id={root['id']}") == ["child"]
+    assert titles("parent_id=root") == ["root"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=501", "limit=x", "limit=1&limit=2", "cursor=!", "cursor=eA", "unknown=1", "status=x",
+     "parent_id=x", "tag=", "cursor=%00", "tag=%00", "%00=1", "cursor=%FF", "limit=%FF", "owner_id=1"],
+)  # fmt: skip
+def test_a_bad_query_is_refused(bob: Client, query: str) -> None:
+    answer = bob.get(f"/nodes?{query}")
+    assert (answer.status_int, answer.json["code"]) == (400, "invalid_query"), answer.text
+
+
+def test_put_replaces(bob: Client) -> None:
+    node = make(bob, body="text", status="published", tags=["a"])
+    answer = bob.put(f"/nodes/{node['id']}", {"title": "New"})
+    assert answer.status_int == 200
+    changed = answer.json
+    assert (changed["title"], changed["body"], changed["status"], changed["tags"]) == ("New", "", "draft", [])
+    assert changed["version"] == 2
+    assert answer.headers["ETag"] == '"2"'
+    assert changed["updated_at"] > node["updated_at"]
+    assert changed["created_at"] == node["created_at"]
+
+
+def test_patch_changes_only_what_it_names(bob: Client) -> None:
+    parent = make(bob)
+    node = make(bob, body="text", status="published", tags=["a"], parent_id=parent["id"])
+    changed = bob.patch(f"/nodes/{node['id']}", {"title": "New"}).json
+    assert changed == node | {"title": "New", "version": 2, "updated_at": changed["updated_at"]}
+    # RFC 7396: null removes, and what is not there has its default.
+    changed = bob.patch(f"/nodes/{node['id']}", {"parent_id": None, "tags": None, "body": None}).json
+    assert (changed["parent_id"], changed["tags"], changed["body"]) == (None, [], "")
+    assert bob.patch(f"/nodes/{node['id']}", {"title": None}).json["errors"][0]["pointer"] == "/title"
+
+
+def test_tags_alone_count_as_a_change_and_nothing_counts_as_none(bob: Client) -> None:
+    node = make(bob, tags=["a"])
+    assert bob.patch(f"/nodes/{node['id']}", {"tags": ["a", "b"]}).json["version"] == 2
+    assert bob.patch(f"/nodes/{node['id']}", {"tags": ["b", "a"]}).json["version"] == 2
+    assert bob.patch(f"/nodes/{node['id']}", {}).json["version"] == 2
+
+
+def test_merge_patch_media_type(bob: Client) -> None:
+    node = make(bob)
+    answer = bob.http.patch(
+        f"/api/v1/nodes/{node['id']}",
+        b'{"title": "New"}',
+        headers={"X-CSRF-Token": bob.csrf_token, "Content-Type": "application/merge-patch+json"},
+    )
+    assert answer.json["title"] == "New"
+
+
+@pytest.mark.parametrize("patch", [{"version": 7}, {"id": str(uuid4())}, {"owner": {"name": "x"}}, {"title": {"a": 1}}])
+def test_an_invalid_patch_is_refused(bob: Client, patch: dict[str, Any]) -> None:
+    node = make(bob)
+    answer = bob.patch(f"/nodes/{node['id']}", patch)
+    assert answer.status_int == 422
+    assert answer.json["errors"][0]["pointer"].startswith(f"/{next(iter(patch))}")
+    assert bob.get(f"/nodes/{node['id']}").json == node
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_somebody_elses_node_is_not_changed(ada: Client, bob: Client, method: str) -> None:
+    node = make(ada)
+    body = {} if method == "delete" else {"json": {"title": "Mine now"}}
+    answer = getattr(bob, method)(f"/nodes/{node['id']}", **body)
+    assert (answer.status_int, answer.json["code"]) == (403, "not_owner")
+    assert bob.get(f"/nodes/{node['id']}").json == node
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_a_reader_reads(bob: Client, rita: Client, method: str) -> None:
+    node = make(bob)
+    assert rita.get(f"/nodes/{node['id']}").json == node
+    body = {} if method == "delete" else {"json": {"title": "Mine now"}}
+    answer = getattr(rita, method)(f"/nodes/{node['id']}", **body)
+    assert (answer.status_int, answer.json["code"]) == (403, "permission_denied")
+    assert rita.post("/nodes", {"title": "x"}).json["code"] == "permission_denied"
+    assert bob.get("/nodes").json["items"] == [node]
+
+
+def test_an_editor_changes_any(bob: Client, installation: Installation) -> None:
+    node = make(bob)
+    editor = Client(installation.app).sign_in("ed")
+    changed = editor.patch(f"/nodes/{node['id']}", {"title": "Edited"}).json
+    assert (changed["title"], changed["owner"]["name"]) == ("Edited", "Bob")
+    assert editor.delete(f"/nodes/{node['id']}").status_int == 204
+    assert bob.get(f"/nodes/{node['id']}").status_int == 404
+
+
+def test_conditions(bob: Client) -> None:
+    node = make(bob)
+    path = f"/nodes/{node['id']}"
+    assert bob.patch(path, {"title": "2"}, If_Match='"1"').status_int == 200
+    answer = bob.patch(path, {"title": "3"}, If_Match='"1"')
+    assert (answer.status_int, answer.json["code"]) == (412, "version_mismatch")
+    assert answer.json["current"] == bob.get(path).json
+    assert bob.put(path, {"title": "3"}, If_Match='"nonsense"').status_int == 412
+    assert bob.put(path, {"title": "3"}, If_Match='W/"2"').status_int == 412
+    assert bob.delete(path, If_Match='"1"').status_int == 412
+    assert bob.patch(path, {"title": "3"}, If_Match='"1", "2"').status_int == 200
+    assert bob.patch(path, {"title": "4"}, If_Match="*").status_int == 200
+    assert bob.get(path, If_None_Match='"4"').status_int == 304
+    assert bob.get(path, If_None_Match='"3"').status_int == 200
+    assert bob.delete(path, If_Match='"4"').status_int == 204
+
+
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
+@pytest.mark.parametrize("node_id", [str(uuid4()), "no-id", "-" * 36, "%00", "1 OR 1=1"])
+def test_what_is_not_there(bob: Client, method: str, node_id: str) -> None:
+    body = {} if method in ("get", "delete") else {"json": {"title": "x"}}
+    answer = getattr(bob, method)(f"/nodes/{node_id}", **body)
+    assert answer.status_int == 404
+    assert answer.content_type == "application/problem+json"
+
+
+def test_ids_of_another_tenant_are_not_found(bob: Client, installation: Installation) -> None:
+    node = make(bob)
+    gina = Client(installation.app).sign_in("gina")
+    assert gina.get(f"/nodes/{node['id']}").status_int == 404
+    assert gina.patch(f"/nodes/{node['id']}", {"title": "x"}).status_int == 404
+    assert gina.delete(f"/nodes/{node['id']}").status_int == 404
+    assert gina.post("/nodes", {"title": "x", "parent_id": node["id"]}).status_int == 422
+    assert gina.get("/nodes").json["items"] == []
+
+
+def test_the_tree_has_no_circles(bob: Client) -> None:
+    top = make(bob, "top")
+    middle = make(bob, "middle", parent_id=top["id"])
+    leaf = make(bob, "leaf", parent_id=middle["id"])
+    for parent in (top, middle, leaf):
+        answer = bob.patch(f"/nodes/{top['id']}", {"parent_id": parent["id"]})
+        assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/parent_id")
+    assert bob.patch(f"/nodes/{leaf['id']}", {"parent_id": top["id"]}).status_int == 200
+
+
+def test_only_a_leaf_is_deleted(bob: Client) -> None:
+    top = make(bob)
+    leaf = make(bob, parent_id=top["id"])
+    answer = bob.delete(f"/nodes/{top['id']}")
+    assert (answer.status_int, answer.json["code"]) == (409, "node_has_children")
+    assert bob.delete(f"/nodes/{leaf['id']}").status_int == 204
+    assert bob.delete(f"/nodes/{top['id']}").status_int == 204
+
+
+def test_owner_names_follow_when_the_owner_writes(bob: Client, installation: Installation) -> None:
+    node = make(bob)
+    with installation.registry.user_db.begin() as session:
+        users.get_user(session, "bob").name = "Robert"
+    make(bob)
+    assert bob.get(f"/nodes/{node['id']}").json["owner"]["name"] == "Robert"
+
+
+def test_a_model_asks_the_session_it_belongs_to(bob: Client, installation: Installation) -> None:
+    top = make(bob, tags=["top"])
+    leaf = make(bob, tags=["leaf"], parent_id=top["id"])
+    with installation.registry.user_db.begin(read_only=True) as user_session:
+        access = local_access(user_session, "acme", login="bob")
+    with installation.registry.tenant_dbs.begin(access) as session:
+        node = session.get_one(Node, UUID(leaf["id"]))
+        assert [tag.name for tag in node.all_tags()] == ["leaf", "top"]
+        assert [above.title for above in node.ancestors()] == ["A title"]
+        session.expunge(node)
+        with pytest.raises(RuntimeError):
+            node.all_tags()

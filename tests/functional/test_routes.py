@@ -1,0 +1,113 @@
+"""Every route, as nobody, without the permission, and with another tenant's ids."""
+
+from typing import Any
+
+import pytest
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from tests.installation import Client, Installation
+
+BODIES: dict[str, Any] = {
+    "session": {"tenant": "acme"},
+    "nodes": {"title": "x"},
+    "node": {"title": "x"},
+    "tags": {"name": "x"},
+    "tag": {"name": "x"},
+    "members": {"login": "nobody", "role": "admin"},
+    "member": {"role": "admin"},
+}
+PUBLIC = {
+    ("session", "POST"), ("users", "POST"), ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
+    ("version", "GET"),
+}  # fmt: skip
+FOR_ANY_SIGNED_IN = {
+    ("session", "GET"), ("session", "PATCH"), ("session", "DELETE"), ("sessions", "GET"),
+    ("session_of_id", "DELETE"),
+}  # fmt: skip
+
+
+def views(installation: Installation) -> list[tuple[str, str, str, str]]:
+    """Every view as route, method, path and permission."""
+    introspector = installation.registry.introspector
+    patterns = {
+        each["introspectable"]["name"]: each["introspectable"]["pattern"]
+        for each in introspector.get_category("routes")
+    }
+    found = []
+    for each in introspector.get_category("views"):
+        view = each["introspectable"]
+        if view["route_name"] is None:
+            continue
+        permission = next(
+            (other["value"] for other in each["related"] if other.category_name == "permissions"),
+            NO_PERMISSION_REQUIRED,
+        )
+        stated = view["request_methods"]
+        for method in [stated] if isinstance(stated, str) else stated:
+            if method != "HEAD":
+                found.append((view["route_name"], method, patterns[view["route_name"]], permission))
+    return found
+
+
+def call(client: Client, route: str, method: str, pattern: str, row_id: str) -> Any:
+    """Call a route with an id and a body that would be good."""
+    path = "/" + pattern.split("{id")[0].lstrip("/") + (row_id if "{id" in pattern else "")
+    body = BODIES.get(route) if method in ("POST", "PUT", "PATCH") else None
+    assert body is not None or method not in ("POST", "PUT", "PATCH"), f"{route} has no body in the table"
+    return client.request(method, path.removeprefix("/api/v1"), body)
+
+
+def test_the_public_views_are_these(installation: Installation) -> None:
+    public = {(route, method) for route, method, _, permission in views(installation)
+              if permission == NO_PERMISSION_REQUIRED}  # fmt: skip
+    assert public == PUBLIC
+
+
+def test_as_nobody(installation: Installation) -> None:
+    for route, method, pattern, permission in views(installation):
+        if permission != NO_PERMISSION_REQUIRED:
+            answer = call(Client(installation.app), route, method, pattern, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
+            assert (answer.status_int, answer.json["code"]) == (401, "not_signed_in"), (route, method)
+
+
+def test_without_a_tenant_or_a_role(installation: Installation) -> None:
+    nobody = Client(installation.app).sign_in("nobody")
+    for route, method, pattern, permission in views(installation):
+        if permission != NO_PERMISSION_REQUIRED and (route, method) not in FOR_ANY_SIGNED_IN:
+            answer = call(nobody, route, method, pattern, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
+            assert (answer.status_int, answer.json["code"]) == (409, "tenant_required"), (route, method)
+
+
+def test_without_the_permission(installation: Installation) -> None:
+    held = set(Client(installation.app).sign_in("rita").get("/session").json["permissions"])
+    rita = Client(installation.app).sign_in("rita")
+    for route, method, pattern, permission in views(installation):
+        if permission in {NO_PERMISSION_REQUIRED, "session.use"} | held:
+            continue
+        answer = call(rita, route, method, pattern, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
+        assert (answer.status_int, answer.json["code"]) == (403, "permission_denied"), (route, method)
+
+
+def test_with_another_tenants_ids(installation: Installation) -> None:
+    ada, gina = Client(installation.app).sign_in("ada"), Client(installation.app).sign_in("gina")
+    node = ada.post("/nodes", {"title": "Acme's own", "tags": ["acme"]}).json
+    rows = {
+        "node": node["id"],
+        "tag": ada.get("/tags").json["items"][0]["id"],
+        "member": ada.get("/members").json["items"][0]["id"],
+        "session_of_id": ada.get("/sessions").json["items"][0]["id"],
+    }
+    members = ada.get("/members").json
+    tried = 0
+    for route, method, pattern, _ in views(installation):
+        if "{id" in pattern:
+            assert call(gina, route, method, pattern, rows[route]).status_int == 404, (route, method)
+            tried += 1
+    assert tried >= 9
+    assert ada.get(f"/nodes/{node['id']}").json == node
+    assert ada.get("/members").json == members
+
+
+@pytest.mark.parametrize("path", ["/", "/__lbheartbeat__", "/__heartbeat__", "/__version__"])
+def test_outside_the_api(client: Client, path: str) -> None:
+    assert client.http.get(path).content_type == "application/json"

