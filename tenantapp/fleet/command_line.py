@@ -1,0 +1,51 @@
+"""What Alembic's own command line works on: ``alembic -c FILE -n user|tenant [-x tenant=SLUG] COMMAND``."""
+
+from collections.abc import Mapping
+
+from alembic.config import Config
+from alembic.util import CommandError
+from pyramid.paster import get_appsettings, setup_logging
+
+from tenantapp.fleet.errors import FleetError
+from tenantapp.fleet.histories import History
+from tenantapp.fleet.targets import Target, tenant_target, user_target
+from tenantapp.fleet.user_database import make_user_database
+from tenantapp.identity.errors import IdentityError
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.settings import Settings, SettingsError, read_settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
+from tenantapp.tenancy.servers import Servers, database_url
+
+
+def command_line_target(history: History, config: Config, arguments: Mapping[str, object]) -> Target:
+    """The database to work on. ``arguments`` are those given with ``-x``. Raises Alembic's ``CommandError``."""
+    try:
+        settings = _read_settings(config)
+        if history == "user":
+            make_user_database(settings)
+            return user_target(settings)
+        servers = Servers(settings.servers, settings.tenancy_secret)
+        return tenant_target(settings, servers, _find_tenant(settings, arguments.get("tenant")))
+    except (FleetError, IdentityError, TenancyError, SettingsError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _read_settings(config: Config) -> Settings:
+    path = config.config_file_name
+    if path is None:
+        raise CommandError("Name the ini file of the application: alembic -c FILE.")
+    setup_logging(str(path))
+    return read_settings(get_appsettings(str(path)))
+
+
+def _find_tenant(settings: Settings, slug: object) -> TenantPlace:
+    if not isinstance(slug, str) or not slug:
+        raise CommandError("Say which tenant's database is meant: alembic -c FILE -n tenant -x tenant=SLUG COMMAND.")
+    user_db = DBFactory(database_url(settings.user_db_url), unavailable=UserDatabaseUnavailable)
+    try:
+        with user_db.begin(read_only=True) as session:
+            return place_of(get_tenant(session, slug))
+    finally:
+        user_db.dispose()

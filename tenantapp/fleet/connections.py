@@ -1,0 +1,127 @@
+"""Connections for changing the structure of databases: one at a time, never pooled, never waiting forever."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg2.errors
+from sqlalchemy import create_engine, event, func, select
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet.errors import DatabaseBusy, DatabaseUnreachable, FleetError, MigrationFailed, ProvisioningFailed
+from tenantapp.tenancy.engines import CONNECT_TIMEOUT
+
+MIGRATION_WAIT: Final = 60.0  # seconds to wait while another process migrates the same database
+LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; whoever comes after it waits as well
+STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
+# Advisory locks belong to one database, so that one key does for all.
+ADVISORY_LOCK: Final = 7_310_594_271
+POLL_INTERVAL: Final = 0.1  # seconds
+MAINTENANCE_DATABASE: Final = "postgres"
+
+
+@contextmanager
+def migration_connection(url: URL, name: str) -> Iterator[Connection]:
+    """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
+
+    PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
+    foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
+    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``MigrationFailed``.
+    """
+    sqlite = url.get_backend_name() == "sqlite"
+    engine = _sqlite_engine(url) if sqlite else _postgres_engine(url)
+    with _translated(name, MigrationFailed), engine.connect() as connection:
+        if not sqlite:
+            _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+            _take_advisory_lock(connection, name)
+        yield connection
+
+
+@contextmanager
+def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
+    """A connection in autocommit for making and removing databases of a PostgreSQL server.
+
+    It leads to the database of the URL, or else to ``postgres``. Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and
+    ``ProvisioningFailed``.
+    """
+    engine = _postgres_engine(url.set(database=url.database or MAINTENANCE_DATABASE), isolation_level="AUTOCOMMIT")
+    with _translated(name, ProvisioningFailed), engine.connect() as connection:
+        _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+        yield connection
+
+
+def check_foreign_keys(connection: Connection, name: str) -> None:
+    """Make up for what SQLite did not enforce during a migration. Raises ``MigrationFailed``."""
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            raise MigrationFailed(name, f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
+
+
+def _postgres_engine(url: URL, **options: Any) -> Engine:
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        use_native_hstore=False,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT},
+        **options,
+    )
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "connect", _on_sqlite_connect)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT * 1000:.0f}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:
+    # They take the place of the shorter ones that a tenant database sets for the application.
+    connection.exec_driver_sql(f"SET lock_timeout = '{lock}s'")
+    connection.exec_driver_sql(f"SET statement_timeout = '{statement}s'")
+    connection.exec_driver_sql(f"SET idle_in_transaction_session_timeout = '{statement}s'")
+    connection.commit()
+
+
+def _take_advisory_lock(connection: Connection, name: str) -> None:
+    # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
+    # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
+    deadline = time.monotonic() + MIGRATION_WAIT
+    while not connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))):
+        connection.commit()
+        if time.monotonic() > deadline:
+            raise DatabaseBusy(name)
+        time.sleep(POLL_INTERVAL)
+    connection.commit()
+
+
+@contextmanager
+def _translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0].rstrip(".")
+        if _is_busy(error.orig):
+            raise DatabaseBusy(name) from error
+        if error.statement is None or error.connection_invalidated:
+            raise DatabaseUnreachable(name, reason) from error
+        raise failure(name, reason) from error
+
+
+def _is_busy(original: BaseException | None) -> bool:
+    if isinstance(original, sqlite3.Error):
+        return getattr(original, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(original, psycopg2.errors.LockNotAvailable)

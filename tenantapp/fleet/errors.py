@@ -1,0 +1,58 @@
+"""What can go wrong with work on the databases.
+
+FleetError
++-- HistoryError            a migration history, or the domain's models, cannot be found or used
++-- DatabaseUnreachable     a database or a server does not answer
++-- DatabaseBusy            somebody else holds the database; nothing was changed
++-- MigrationFailed         a migration ended in an error and was rolled back
++-- ProvisioningFailed      a server did not make or remove a database
++-- RevisionRefused         no revision was written
+    +-- NothingToRevise     because the models and the migrations agree
+"""
+
+
+class FleetError(Exception):
+    """Base of the room's errors. ``str(error)`` is one sentence for the operator."""
+
+
+class HistoryError(FleetError):
+    """A script location, a revision or the domain's models are missing or wrong."""
+
+
+class DatabaseUnreachable(FleetError):
+    """No connection could be made, or it broke."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Could not connect to {name}: {reason}.")
+
+
+class DatabaseBusy(FleetError):
+    """A lock could not be had in time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Nothing was changed in {name}, for somebody else is using it; try again later.")
+
+
+class MigrationFailed(FleetError):
+    """The database is as it was before."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The migration of {name} failed and was rolled back: {reason}.")
+
+
+class ProvisioningFailed(FleetError):
+    """The server refused, most often for want of a privilege."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Could not make or remove a database on {name}: {reason}.")
+
+
+class RevisionRefused(FleetError):
+    """Something is missing that a revision needs."""
+
+
+class NothingToRevise(RevisionRefused):
+    """The models and the migrations agree."""
+
+    def __init__(self) -> None:
+        super().__init__("The models and the migrations agree, so there is nothing to revise.")

@@ -1,0 +1,87 @@
+"""Making a tenant: its row, its database, its tables."""
+
+import logging
+from uuid import UUID
+
+from sqlalchemy import delete, update
+
+from tenantapp.fleet.migrations import upgrade_tenant_database
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity.errors import IdentityError
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import place_of, register_tenant
+from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenantDatabaseUnavailable
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.servers import Server, Servers
+
+log = logging.getLogger(__name__)
+
+
+def create_tenant(
+    user_db: DBFactory,
+    settings: Settings,
+    servers: Servers,
+    slug: str,
+    *,
+    name: str | None = None,
+    server: str | None = None,
+) -> TenantPlace:
+    """Make a tenant with a database of its own, on the named server or the default one, ready to be used.
+
+    All of it or nothing: what fails, or is interrupted, is undone. Raises ``InvalidValue``, ``AlreadyExists`` and
+    ``ServerError`` before anything is made; later a ``FleetError`` or whatever a migration raises.
+    """
+    chosen = servers.default if server is None else servers[server]
+    tenant_id = uuid7()
+    place: TenantPlace | None = None
+    try:
+        # Committed first: the row claims the slug, and shows where to look should even the undoing be cut short.
+        place = _register(user_db, tenant_id, slug, name, chosen)
+        databases_on(chosen).create(place.database)
+        revision = upgrade_tenant_database(settings, servers, place)
+        _write_identity(chosen, place)
+        _activate(user_db, place, revision)
+    except IdentityError:
+        raise
+    except BaseException:
+        _undo(user_db, tenant_id, place, chosen)
+        raise
+    return place
+
+
+def _register(user_db: DBFactory, tenant_id: UUID, slug: str, name: str | None, server: Server) -> TenantPlace:
+    with user_db.begin() as session:
+        return place_of(register_tenant(session, tenant_id, slug, name=name, server=server.name))
+
+
+def _write_identity(server: Server, place: TenantPlace) -> None:
+    database = DBFactory(server.tenant_url(place.database), unavailable=lambda: TenantDatabaseUnavailable(place.slug))
+    try:
+        with database.begin() as session:
+            session.add(TenantIdentity(tenant_id=place.id))
+    finally:
+        database.dispose()
+
+
+def _activate(user_db: DBFactory, place: TenantPlace, revision: str) -> None:
+    with user_db.begin() as session:
+        creating = update(Tenant).where(Tenant.id == place.id, Tenant.state == TenantState.CREATING)
+        session.execute(creating.values(state=TenantState.ACTIVE, revision=revision))
+
+
+def _undo(user_db: DBFactory, tenant_id: UUID, place: TenantPlace | None, server: Server) -> None:
+    """Nothing is raised: the error that led here is the one to be seen."""
+    if place is not None:
+        try:
+            databases_on(server).drop(place.database)
+        except Exception:
+            log.exception("The database %s on server %s could not be removed.", place.database, server.name)
+    try:
+        with user_db.begin() as session:
+            session.execute(delete(Tenant).where(Tenant.id == tenant_id))
+    except Exception:
+        log.exception("The row of tenant %s could not be removed.", tenant_id)

@@ -1,0 +1,55 @@
+"""A new revision of a history, written from what the models say."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script
+
+from tenantapp.fleet.environment import run_command
+from tenantapp.fleet.errors import NothingToRevise, RevisionRefused
+from tenantapp.fleet.histories import History, metadata_of
+from tenantapp.fleet.scratch import scratch_database
+from tenantapp.fleet.targets import Target
+from tenantapp.settings import Settings
+from tenantapp.tenancy.servers import Servers
+
+
+def make_revision(settings: Settings, servers: Servers, history: History, message: str) -> Path:
+    """Compare the models with what the history makes of an empty database, and write the difference as a revision.
+
+    The file is to be read by a person before it is used: Alembic cannot see that a column was renamed.
+    Raises ``RevisionRefused``, ``NothingToRevise`` and what ``upgrade_tenant_database`` does.
+    """
+    if not message.strip():
+        raise RevisionRefused("A revision needs a message that says what it changes.")
+    if find_spec("ruff") is None:
+        raise RevisionRefused("Ruff, which formats a revision, is not installed; it comes with tenantapp[dev].")
+    metadata = metadata_of(settings, history)
+    with scratch_database(settings, servers, history) as url:
+        target = Target("a scratch database", url, metadata)
+        run_command(settings, history, target, lambda config: command.upgrade(config, "head"))
+        path = run_command(settings, history, target, lambda config: _write(config, " ".join(message.split())))
+    _format(path)
+    return path
+
+
+def _write(config: Config, message: str) -> Path:
+    written = command.revision(config, message, autogenerate=True, process_revision_directives=_leave_out_empty)
+    if not isinstance(written, Script):
+        raise NothingToRevise
+    return Path(written.path)
+
+
+def _leave_out_empty(context: Any, revision: Any, directives: list[Any]) -> None:
+    if directives[0].upgrade_ops.is_empty():
+        directives.clear()
+
+
+def _format(path: Path) -> None:
+    for arguments in (("check", "--fix", "--exit-zero"), ("format",)):
+        subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", str(path)], check=True)  # noqa: S603
