@@ -153,7 +153,7 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     if not servers:
         raise SettingsError("setting servers.main is missing: at least one server has to hold the tenant databases")
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
-        raise SettingsError("setting tenancy.secret is missing: tenants on PostgreSQL connect with passwords made of it")
+        raise SettingsError("setting tenancy.secret is missing: PostgreSQL passwords are made of it")
     return Settings(servers=servers, **parsed)
 
 

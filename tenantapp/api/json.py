@@ -1,12 +1,14 @@
 """JSON in and out: orjson, and the checks that no body escapes."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tenantapp.api.problems import ApiError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 MEDIA_TYPES: Final = ("application/json", "application/merge-patch+json")
 
@@ -56,7 +58,7 @@ def check_size(request: Any) -> None:
         raise ApiError(413, "body_too_large", f"The body may have at most {limit} bytes.")
 
 
-def validate(model: type[BaseModel], document: Mapping[str, Any]) -> BaseModel:
+def validate(model: type[Model], document: Mapping[str, Any]) -> Model:
     """The document as a model. Raises ``ApiError`` 422 with a pointer to each field that is wrong."""
     try:
         return model.model_validate(document)

@@ -1,6 +1,6 @@
 """Query parameters: declared ones only, and the two that every list has."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -72,7 +72,7 @@ def encode_cursor(key: str) -> str:
 def decode_cursor(cursor: str) -> str:
     """The key in a cursor. Raises ``ApiError`` 400 if it is none of ours."""
     try:
-        key = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
+        key = b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", validate=True).decode()
     except ValueError:
         key = "\0"
     if "\0" in key:

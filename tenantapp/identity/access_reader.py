@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import LargeBinary, Row, Select, TextualSelect, bindparam, select, text, update
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import Connection
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.grants import granted_text, read_granted
@@ -19,9 +19,9 @@ from tenantapp.tenancy.access import Access, Person, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import (
     DatabaseUnavailable,
+    TenancyError,
     TenantDatabaseUnavailable,
     TenantForbidden,
-    TenancyError,
     TenantRequired,
     TenantSuspended,
 )
@@ -38,7 +38,7 @@ _NOW: Final = bindparam("now", type_=UtcDateTime)
 _IDLE_SINCE: Final = bindparam("idle_since", type_=UtcDateTime)
 
 
-def access_statement() -> Select[Any]:
+def access_statement() -> Select[*tuple[Any, ...]]:
     """Everything one request needs to know, found by the hash of its web session's token.
 
     No row: not signed in (no such session, expired, or the person is disabled).
@@ -94,7 +94,7 @@ class AccessReader:
         row = session.execute(self._select, values).one_or_none()
         return None if row is None else _access(row)
 
-    def _row(self, values: dict[str, Any]) -> Row[Any] | None:
+    def _row(self, values: dict[str, Any]) -> Row[*tuple[Any, ...]] | None:
         with self.database.engine.connect() as connection:
             try:
                 return self._execute_on(connection, values)
@@ -103,7 +103,7 @@ class AccessReader:
         with self.database.engine.connect() as connection:
             return self._execute_on(connection, values)
 
-    def _execute_on(self, connection: Connection, values: dict[str, Any]) -> Row[Any] | None:
+    def _execute_on(self, connection: Connection, values: dict[str, Any]) -> Row[*tuple[Any, ...]] | None:
         if connection.dialect.name != "postgresql":
             # sqlite3 keeps the statements of a connection prepared by itself.
             return connection.execute(self._select, values).one_or_none()
@@ -122,9 +122,10 @@ class AccessReader:
             connection.execute(statement)
 
 
-def _prepared_statement(statement: Select[Any]) -> tuple[str, TextualSelect]:
+def _prepared_statement(statement: Select[*tuple[Any, ...]]) -> tuple[str, TextualSelect]:
     """The PREPARE for a connection, and the EXECUTE with the columns of the statement."""
-    compiled = statement.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))
+    dialect: Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    compiled = statement.compile(dialect=dialect)
     names = list(compiled.positiontup or ())  # in the order of $1, $2, ...
     types = ", ".join(PARAMETER_TYPES[name] for name in names)
     prepare = f"PREPARE {PREPARED_NAME} ({types}) AS {compiled}"
@@ -132,7 +133,7 @@ def _prepared_statement(statement: Select[Any]) -> tuple[str, TextualSelect]:
     return prepare, execute.bindparams(_TOKEN_HASH, _NOW, _IDLE_SINCE).columns(*statement.selected_columns)
 
 
-def _access(row: Row[Any]) -> Access:
+def _access(row: Row[*tuple[Any, ...]]) -> Access:
     granted = read_granted(row.granted)
     refusal = _refusal(row)
     return Access(
@@ -147,7 +148,7 @@ def _access(row: Row[Any]) -> Access:
     )
 
 
-def _refusal(row: Row[Any]) -> TenancyError | None:
+def _refusal(row: Row[*tuple[Any, ...]]) -> TenancyError | None:
     """Why the selected tenant's database may not be used, or None if it may."""
     if row.tenant_id is None:
         return TenantRequired()

@@ -1,7 +1,7 @@
 """Protection against requests that another site makes a browser send.
 
-Applies to every view, the builder's own included: as a view deriver under the permission check. The origin is checked on
-plain http as well, where Pyramid's own check does nothing.
+Applies to every view, the builder's own included: as a view deriver under the permission check. The origin is checked
+on plain http as well, where Pyramid's own check does nothing.
 """
 
 import hmac
@@ -63,6 +63,6 @@ def permission_required_view(view: View, info: Any) -> View:
     stated = info.options.get("permission") or info.registry.queryUtility(IDefaultPermission)
     if not info.exception_only and stated is None:
         raise ConfigurationError(
-            f"The view {info.original_view} has no permission. Give it one, or NO_PERMISSION_REQUIRED to open it to all."
+            f"The view {info.original_view} has no permission: give it one, or NO_PERMISSION_REQUIRED to open it to all"
         )
     return view

@@ -1,9 +1,22 @@
 """Grants: who has which role in which tenant."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, String, cast, exists, func, literal, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    SQLColumnExpression,
+    String,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session, joinedload
 
 from tenantapp.identity.errors import NotFound
@@ -23,16 +36,19 @@ class Granted:
     permissions: frozenset[str]
 
 
-def granted_text(user_id: ColumnElement[UUID], tenant_id: ColumnElement[UUID]) -> ScalarSelect[str | None]:
+def granted_text(
+    user_id: SQLColumnExpression[UUID], tenant_id: SQLColumnExpression[UUID | None]
+) -> ScalarSelect[str | None]:
     """A scalar with everything the person holds in the tenant as ``rank:role:permission`` words, or null.
 
     A scalar subquery, so that it can be a column of the access statement.
     """
     # Literals, not parameters: the statement is prepared, and its parameters are counted.
     colon, nothing = literal_column("':'", String), literal_column("''", String)
+    space: Any = literal_column("' '", String)
     word = cast(Role.rank, String) + colon + Role.name + colon + func.coalesce(RolePermission.permission, nothing)
     return (
-        select(func.aggregate_strings(word, literal_column("' '")))
+        select(func.aggregate_strings(word, space))
         .select_from(Grant)
         .join(Role, Role.name == Grant.role)
         .outerjoin(RolePermission, RolePermission.role == Role.name)
@@ -104,7 +120,9 @@ def get_grant(session: Session, tenant_id: UUID, grant_id: UUID) -> Grant:
     return grant
 
 
-def list_grants(session: Session, tenant_id: UUID, *, after: UUID | None = None, limit: int | None = None) -> list[Grant]:
+def list_grants(
+    session: Session, tenant_id: UUID, *, after: UUID | None = None, limit: int | None = None
+) -> list[Grant]:
     """The grants in a tenant with their people and groups, in the order they were made; keyset by id."""
     statement = select(Grant).where(Grant.tenant_id == tenant_id).order_by(Grant.id).limit(limit)
     if after is not None:
@@ -124,7 +142,7 @@ def has_admin(session: Session, tenant_id: UUID) -> bool:
     return bool(session.scalar(select(exists(admin))))
 
 
-def _reaches(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+def _reaches(user_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
     """The grant is the person's own, or that of a group they are in."""
     # Correlated by name: left to itself, a subquery two levels down would range over everybody's rows instead.
     groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id).correlate_except(GroupMember)

@@ -28,6 +28,4 @@ def local_access(user_session: Session, slug: str, *, login: str | None = None) 
     granted = effective_permissions(user_session, user.id, place.id)
     if granted.role is None or not user.enabled:
         raise TenantForbidden
-    return Access(
-        Person(user.id, user.login, user.name), place, role=granted.role, permissions=granted.permissions
-    )
+    return Access(Person(user.id, user.login, user.name), place, role=granted.role, permissions=granted.permissions)

@@ -28,7 +28,7 @@ class TenantMismatch(TenancyError):
         super().__init__("Another tenant is selected now than the one this request is meant for.")
 
 
-class DeniedBecause(Denied):  # type: ignore[misc]
+class DeniedBecause(Denied):
     """A denial that carries its reason as an exception, or None if the permission is simply not held."""
 
     def __new__(cls, reason: Exception | None, message: str = "") -> "DeniedBecause":

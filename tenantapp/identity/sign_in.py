@@ -55,7 +55,11 @@ def _find(user_db: DBFactory, login: str) -> User | None:
 
 
 def sign_in(
-    session: Session, authenticated: Authenticated, tenant_slug: str | None, lifetimes: Lifetimes, user_agent: str | None
+    session: Session,
+    authenticated: Authenticated,
+    tenant_slug: str | None,
+    lifetimes: Lifetimes,
+    user_agent: str | None,
 ) -> str:
     """Start a web session and return its token. With one tenant, or the one asked for, it is selected.
 

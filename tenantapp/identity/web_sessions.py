@@ -79,9 +79,7 @@ def end(session: Session, token: str) -> None:
 
 def end_one(session: Session, user_id: UUID, web_session_id: UUID) -> None:
     """End one of a person's own web sessions. Raises ``NotFound``, also for somebody else's."""
-    ended = session.execute(
-        delete(WebSession).where(WebSession.id == web_session_id, WebSession.user_id == user_id)
-    )
+    ended = session.execute(delete(WebSession).where(WebSession.id == web_session_id, WebSession.user_id == user_id))
     if cast("CursorResult[object]", ended).rowcount != 1:
         raise NotFound("session", web_session_id)
 

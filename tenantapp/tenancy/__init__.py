@@ -32,6 +32,7 @@ def includeme(config: Any) -> None:
             "tm.manager_hook": "pyramid_tm.explicit_manager",
             "tm.commit_veto": "pyramid_tm.default_commit_veto",
             "tm.annotate_user": False,
+            "retry.activate_hook": "tenantapp.tenancy.request.retry_attempts",
         }
     )
     config.include("pyramid_retry")

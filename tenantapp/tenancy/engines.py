@@ -32,7 +32,6 @@ SQLITE_UNAVAILABLE: Final = frozenset(
 )
 
 
-
 def make_engine(
     url: URL,
     *,
@@ -68,6 +67,7 @@ def make_engine(
 def _set_up_sqlite(engine: Engine, autocommit: bool) -> None:
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "checkout", _on_sqlite_checkout)
+    event.listen(engine, "checkin", _on_sqlite_checkin)
     if not autocommit:
         event.listen(engine, "begin", _begin_on_sqlite)
 
@@ -89,6 +89,12 @@ def _on_sqlite_checkout(connection: sqlite3.Connection, record: Any, proxy: Any)
     path, device, inode = record.info["file"]
     if _file_identity(path) != (path, device, inode):
         raise InvalidatePoolError("the database file was removed or replaced")
+
+
+def _on_sqlite_checkin(connection: sqlite3.Connection | None, record: Any) -> None:
+    # Where a COMMIT fails SQLite keeps the transaction open, and SQLAlchemy takes it for ended.
+    if connection is not None and connection.in_transaction:
+        connection.rollback()
 
 
 def _file_identity(path: str) -> tuple[str, int, int]:

@@ -75,12 +75,24 @@ class TenantRequest(Request):
         sessions.append(session)
 
 
+def retry_attempts(request: Any) -> int | None:
+    """How often a request is tried that collides with another one: once if its body is going to be refused anyway.
+
+    For more than one try the body is copied first. None stands for the setting ``retry.attempts``.
+    """
+    return 1 if (request.content_length or 0) > request.registry.app_settings.api_max_body else None
+
+
 def close_sessions(request: Any) -> None:
     """Close every session of the request, whatever happened in it.
 
     The end of the transaction has closed them already, unless one was used after it, or the transaction never came to
     its end. Each close is guarded: Pyramid would skip the callbacks after a failing one, and lose the response.
     """
+    if request.finished_callbacks:
+        # Go last: one of the other callbacks may use a session.
+        request.add_finished_callback(close_sessions)
+        return
     for session in request.__dict__.get("_open_sessions", ()):
         try:
             session.close()

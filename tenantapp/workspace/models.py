@@ -65,7 +65,7 @@ class Node(TenantBase):
     owner: Mapped[Author] = relationship()
     tags: Mapped[list[Tag]] = relationship(secondary=node_tags, order_by=Tag.name)
 
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+    __mapper_args__ = {"version_id_col": version}
 
     def ancestors(self) -> list["Node"]:
         """The nodes above this one, the nearest first; asked of the session that this node belongs to."""

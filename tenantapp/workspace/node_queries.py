@@ -19,7 +19,7 @@ _TAG_NAMES = (
 )
 
 
-def node_rows() -> Select[Any]:
+def node_rows() -> Select[*tuple[Any, ...]]:
     """Nodes with their owner's name and their tags."""
     return select(
         Node.id,
@@ -36,7 +36,7 @@ def node_rows() -> Select[Any]:
     ).join(Author, Author.id == Node.owner_id)
 
 
-def node_object(row: Row[Any]) -> dict[str, Any]:
+def node_object(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
     """A node as the API shows it."""
     return {
         "id": row.id,

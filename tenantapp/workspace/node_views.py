@@ -71,8 +71,7 @@ def patch_node(request: Any) -> dict[str, Any]:
 
     def patched(before: NodeContent) -> NodeContent:
         document = before.model_dump() | {"parent_id": before.parent_id and str(before.parent_id)}
-        changed: NodeContent = validate(NodeContent, merge_patch(document, request.checked_body))
-        return changed
+        return validate(NodeContent, merge_patch(document, request.checked_body))
 
     node = nodes.change_node(request.tenant_session, request.access, _id(request), patched, if_match(request))
     return _versioned(request, node)

@@ -69,11 +69,11 @@ def delete_tag(session: Session, tag_id: UUID) -> None:
     session.flush()
 
 
-def _named(names: Sequence[str]) -> Select[tuple[Tag]]:
+def _named(names: Sequence[str]) -> Select[Tag]:
     return select(Tag).where(Tag.name.in_(names))
 
 
-def _counted() -> Select[Any]:
+def _counted() -> Select[*tuple[Any, ...]]:
     carried = select(func.count()).where(node_tags.c.tag_id == Tag.id).correlate(Tag).scalar_subquery()
     return select(Tag.id, Tag.name, carried.label("nodes"))
 

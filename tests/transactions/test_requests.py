@@ -1,0 +1,364 @@
+"""What is committed, what is not, and that nothing stays open: with real commits and no injected sessions."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.response import Response
+from sqlalchemy import event, func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+from transaction.interfaces import NoTransaction
+
+from tenantapp import main
+from tenantapp.identity.local_access import local_access
+from tenantapp.identity.models import User
+from tenantapp.tenancy.access import Access
+from tenantapp.workspace.models import Node
+from tests.installation import Client, Installation
+from tests.transactions.server import exchange, send, serving
+
+View = Callable[[Any], Any]
+
+
+@contextmanager
+def extra_views(**views: View) -> Iterator[None]:
+    """Add views to the applications made in this block: ``name=view`` answers ``POST /api/v1/x/name`` and ``GET``."""
+
+    def includeme(config: Any) -> None:
+        for name, view in views.items():
+            config.add_route(f"x_{name}", f"/api/v1/x/{name}")
+            for method in ("GET", "POST"):
+                config.add_view(
+                    view, route_name=f"x_{name}", request_method=method, permission="content.create", renderer="json"
+                )
+
+    original = Configurator.make_wsgi_app
+
+    def make(config: Any) -> Any:
+        config.include(includeme)
+        return original(config)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Configurator, "make_wsgi_app", make)
+    yield
+    patch.undo()
+
+
+def app_with(installation: Installation, **views: View) -> Any:
+    """The application with further views, on the same databases and pools."""
+    with extra_views(**views):
+        app = main({}, **installation.settings)
+    for name in ("user_db", "tenant_dbs", "access_reader"):
+        setattr(app.registry, name, getattr(installation.registry, name))
+    return app
+
+
+def access_to(installation: Installation, slug: str) -> Access:
+    with installation.registry.user_db.begin(read_only=True) as session:
+        return local_access(session, slug)
+
+
+def node_titles(installation: Installation, slug: str = "acme") -> list[str]:
+    with installation.registry.tenant_dbs.begin(access_to(installation, slug), read_only=True) as session:
+        return list(session.scalars(select(Node.title).order_by(Node.id)))
+
+
+def add_node(session: Session, access: Access, title: str) -> None:
+    session.execute(
+        text("INSERT INTO people (id, name) VALUES (:id, :name) ON CONFLICT DO NOTHING"),
+        {"id": as_stored(session, access.person.id), "name": "x"},
+    )
+    session.add(Node(owner_id=access.person.id, title=title, body="", status="draft"))
+
+
+def as_stored(session: Session, value: Any) -> str:
+    return str(value) if session.get_bind().dialect.name == "postgresql" else value.hex
+
+
+def test_a_good_request_commits_and_a_failing_one_does_not(real_installation: Installation) -> None:
+    def good(request: Any) -> dict[str, str]:
+        add_node(request.tenant_session, request.access, "good")
+        return {}
+
+    def raising(request: Any) -> dict[str, str]:
+        add_node(request.tenant_session, request.access, "raising")
+        request.tenant_session.flush()
+        raise RuntimeError("after writing")
+
+    def returning_an_error(request: Any) -> Response:
+        add_node(request.tenant_session, request.access, "returning")
+        request.tenant_session.flush()
+        return Response(status=400)
+
+    bob = Client(app_with(real_installation, good=good, raising=raising, returning=returning_an_error)).sign_in("bob")
+    assert bob.post("/x/good").status_int == 200
+    assert bob.post("/x/raising").status_int == 500
+    assert real_installation.checkedout() == 0
+    assert bob.post("/x/returning").status_int == 400
+    assert real_installation.checkedout() == 0
+    assert bob.post("/x/good").status_int == 200
+    assert node_titles(real_installation) == ["good", "good"]
+
+
+def test_text_statements_are_committed(real_installation: Installation) -> None:
+    def insert(request: Any) -> dict[str, str]:
+        request.tenant_session.execute(
+            text("INSERT INTO tags (id, name) VALUES (:id, 'text')"),
+            {"id": as_stored(request.tenant_session, request.access.person.id)},
+        )
+        return {}
+
+    bob = Client(app_with(real_installation, insert=insert)).sign_in("bob")
+    bob.post("/x/insert")
+    assert [tag["name"] for tag in bob.get("/tags").json["items"]] == ["text"]
+
+
+def test_a_request_writes_to_one_database_only(real_installation: Installation) -> None:
+    """Two databases in one transaction are not atomic, so the other one refuses, and nothing is written to either."""
+
+    def both(request: Any) -> dict[str, str]:
+        add_node(request.tenant_session, request.access, "both")
+        request.tenant_session.flush()
+        request.user_session.add(User(login="intruder", name="x"))
+        request.user_session.flush()
+        return {}
+
+    bob = Client(app_with(real_installation, both=both)).sign_in("bob")
+    assert bob.post("/x/both").status_int == 500
+    assert node_titles(real_installation) == []
+    with real_installation.registry.user_db.begin(read_only=True) as session:
+        assert session.scalar(select(func.count()).where(User.login == "intruder")) == 0
+
+
+@pytest.mark.parametrize("kind", ["user", "tenant"])
+def test_a_safe_request_writes_to_none(real_installation: Installation, kind: str) -> None:
+    def write(request: Any) -> dict[str, str]:
+        session = request.user_session if kind == "user" else request.tenant_session
+        table = "groups" if kind == "user" else "tags"
+        session.execute(
+            text(f"INSERT INTO {table} (id, name) VALUES (:id, 'x')"),
+            {"id": as_stored(session, request.access.person.id)},
+        )
+        return {}
+
+    bob = Client(app_with(real_installation, write=write)).sign_in("bob")
+    assert bob.get("/x/write").status_int == 500
+    assert bob.get("/tags").json["items"] == []
+
+
+def test_a_commit_that_fails(real_installation: Installation) -> None:
+    """The answer was ready, and is not sent: the commit is part of the request."""
+
+    def view(request: Any) -> dict[str, str]:
+        session = request.tenant_session
+        add_node(session, request.access, "never")
+
+        @event.listens_for(session, "before_commit")
+        def fail(_: Any) -> None:
+            raise IntegrityError("COMMIT", None, Exception("deferred constraint"))
+
+        return {"status": "written"}
+
+    bob = Client(app_with(real_installation, view=view)).sign_in("bob")
+    answer = bob.post("/x/view")
+    assert (answer.status_int, answer.json["code"]) == (409, "conflict")
+    assert node_titles(real_installation) == []
+    assert real_installation.checkedout() == 0
+    assert bob.post("/nodes", {"title": "next"}).status_int == 201
+
+
+def test_a_deferred_constraint_fails_in_the_commit_itself(real_installation: Installation) -> None:
+    """SQLite and PostgreSQL check a deferred foreign key when they commit."""
+
+    def view(request: Any) -> dict[str, str]:
+        session = request.tenant_session
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("ALTER TABLE nodes ALTER CONSTRAINT fk_nodes_parent_id_nodes DEFERRABLE"))
+            session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+        else:
+            session.execute(text("PRAGMA defer_foreign_keys = ON"))
+        add_node(session, request.access, "orphan")
+        session.flush()
+        session.execute(text("UPDATE nodes SET parent_id = :id"), {"id": as_stored(session, request.access.person.id)})
+        return {"status": "written"}
+
+    bob = Client(app_with(real_installation, view=view)).sign_in("bob")
+    answer = bob.post("/x/view")
+    assert (answer.status_int, answer.json["code"]) == (409, "conflict"), answer.text
+    assert node_titles(real_installation) == []
+    assert real_installation.checkedout() == 0
+    assert bob.post("/nodes", {"title": "next"}).status_int == 201
+
+
+def test_after_a_failed_transaction_the_next_use_works(real_installation: Installation) -> None:
+    tenant_dbs, access = real_installation.registry.tenant_dbs, access_to(real_installation, "acme")
+    for _ in range(12):  # more often than the pool has connections
+        with pytest.raises(DBAPIError), tenant_dbs.begin(access) as session:
+            session.execute(text("SELECT * FROM no_such_table"))
+    with suppress(RuntimeError), tenant_dbs.begin(access) as session:
+        add_node(session, access, "rolled back")
+        session.flush()
+        raise RuntimeError
+    with tenant_dbs.begin(access) as session:
+        add_node(session, access, "kept")
+    assert node_titles(real_installation) == ["kept"]
+
+
+def test_a_session_after_the_transaction_raises_and_is_closed(real_installation: Installation) -> None:
+    seen: list[Any] = []
+
+    def view(request: Any) -> dict[str, str]:
+        session = request.tenant_session
+        session.execute(select(1))
+
+        def too_late(_: Any) -> None:
+            try:
+                session.execute(select(1))
+            except NoTransaction as error:
+                seen.append(error)
+
+        request.add_finished_callback(too_late)
+        return {}
+
+    Client(app_with(real_installation, view=view)).sign_in("bob").get("/x/view")
+    assert len(seen) == 1
+    assert real_installation.checkedout() == 0
+
+
+def test_a_session_whose_close_fails_does_not_cost_the_answer(
+    real_installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed: list[str] = []
+
+    def view(request: Any) -> dict[str, str]:
+        for name in ("tenant_session", "user_session"):
+            session = getattr(request, name)
+            session.execute(select(1))
+            original = session.close
+
+            def close(name: str = name, original: Any = original) -> None:
+                original()
+                closed.append(name)
+                if len(closed) == 3:  # the first close of the finished callback, after the transaction's own two
+                    raise RuntimeError("close failed")
+
+            session.close = close
+        return {"status": "sent"}
+
+    answer = Client(app_with(real_installation, view=view)).sign_in("bob").get("/x/view")
+    assert answer.json == {"status": "sent"}
+    assert closed[2:] == ["tenant_session", "user_session"]
+    assert "could not be closed" in caplog.text
+    assert real_installation.checkedout() == 0
+
+
+def test_two_writers_lose_no_update(real_installation: Installation) -> None:
+    """A lost race is answered 409, never with a silent overwrite."""
+    bob = Client(real_installation.app).sign_in("bob")
+    node = bob.post("/nodes", {"title": "0"}).json
+    outcomes: list[int] = []
+    barrier = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        client = Client(real_installation.app).sign_in("bob")
+        barrier.wait()
+        for step in range(10):
+            current = client.get(f"/nodes/{node['id']}").json
+            answer = client.patch(
+                f"/nodes/{node['id']}", {"title": f"{number}-{step}"}, If_Match=f'"{current["version"]}"'
+            )
+            outcomes.append(answer.status_int)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(outcomes) <= {200, 409, 412}
+    assert len(outcomes) == 40
+    assert bob.get(f"/nodes/{node['id']}").json["version"] == 1 + outcomes.count(200)
+
+
+def test_two_moves_at_once_make_no_circle(real_installation: Installation) -> None:
+    bob = Client(real_installation.app).sign_in("bob")
+    for _ in range(10):
+        one, two = (bob.post("/nodes", {"title": title}).json["id"] for title in ("one", "two"))
+        barrier = threading.Barrier(2)
+        statuses: list[int] = []
+
+        def move(node: str, parent: str, barrier: threading.Barrier = barrier, statuses: Any = statuses) -> None:
+            client = Client(real_installation.app).sign_in("bob")
+            barrier.wait()
+            statuses.append(client.patch(f"/nodes/{node}", {"parent_id": parent}).status_int)
+
+        threads = [threading.Thread(target=move, args=pair) for pair in ((one, two), (two, one))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        parents = [bob.get(f"/nodes/{node}").json["parent_id"] for node in (one, two)]
+        assert None in parents, statuses
+        assert sorted(statuses)[0] == 200
+        assert sorted(statuses)[1] in (409, 422)
+
+
+def test_a_client_that_goes_away(real_installation: Installation) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(request: Any) -> dict[str, str]:
+        add_node(request.tenant_session, request.access, "slow")
+        request.tenant_session.flush()
+        started.set()
+        assert go_on.wait(10)
+        return {"padding": "x" * 5_000_000}
+
+    app = app_with(real_installation, slow=slow)
+    bob = Client(app).sign_in("bob")
+    head = f"Host: localhost\r\nCookie: tenantapp={bob.http.cookies['tenantapp']}\r\nX-CSRF-Token: {bob.csrf_token}\r\n"
+    with serving(app) as address:
+        connection = send(address, f"POST /api/v1/x/slow HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n".encode())
+        assert started.wait(10)
+        connection.close()
+        go_on.set()
+        # One that leaves in mid-body never becomes a request.
+        send(address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}Content-Length: 100\r\n\r\n{{".encode()).close()
+        deadline = time.monotonic() + 10
+        while real_installation.checkedout() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert real_installation.checkedout() == 0
+        answer = exchange(address, f"GET /api/v1/nodes HTTP/1.1\r\n{head}Connection: close\r\n\r\n".encode())
+        assert b"200 OK" in answer
+    # It was carried out; nobody was there to be told.
+    assert node_titles(real_installation) == ["slow"]
+
+
+def test_huge_and_chunked_bodies_through_waitress(real_installation: Installation) -> None:
+    bob = Client(real_installation.app).sign_in("bob")
+    head = (
+        f"Host: localhost\r\nCookie: tenantapp={bob.http.cookies['tenantapp']}\r\nX-CSRF-Token: {bob.csrf_token}\r\n"
+        "Content-Type: application/json\r\nConnection: close\r\n"
+    )
+    with serving(real_installation.app) as address:
+        body = b'{"title": "' + b"x" * 3_000_000 + b'"}'
+        answer = exchange(
+            address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        )
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"application/problem+json" in answer
+        chunk = b'{"title": "chunked"}'
+        answer = exchange(
+            address,
+            f"POST /api/v1/nodes HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n".encode()
+            + f"{len(chunk):x}\r\n".encode()
+            + chunk
+            + b"\r\n0\r\n\r\n",
+        )
+        assert answer.startswith(b"HTTP/1.1 201")
+        answer = exchange(address, f"GET /api/v1/nodes/%FF HTTP/1.1\r\n{head}\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"application/problem+json" in answer

@@ -1,0 +1,163 @@
+"""Ids, times, names, tokens, JSON: the small things everything stands on."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import URL, make_url
+
+from tenantapp.api.json import find_nul, merge_patch
+from tenantapp.api.problems import ApiError
+from tenantapp.api.query import decode_cursor, encode_cursor
+from tenantapp.identity import passwords, web_sessions
+from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.grants import Granted, read_granted
+from tenantapp.identity.names import check_slug, clean_name, normalize_login
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.servers import PostgresServer, SqliteServer, sqlite_url
+from tenantapp.tenancy.times import UtcDateTime
+
+
+def test_ids_are_version_7_and_sort_by_time() -> None:
+    ids = [uuid7() for _ in range(1000)]
+    assert {(made.version, made.variant) for made in ids} == {(7, "specified in RFC 4122")}
+    assert len(set(ids)) == 1000
+    milliseconds = ids[0].int >> 80
+    assert abs(milliseconds - datetime.now(UTC).timestamp() * 1000) < 5000
+    assert sum(one < other for one, other in pairwise(ids)) > 900
+
+
+def test_times_are_aware_and_in_utc() -> None:
+    column, dialect = UtcDateTime(), sqlite.dialect()
+    east = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    stored = column.process_bind_param(east, dialect)
+    assert stored == datetime(2026, 1, 1, 10, tzinfo=UTC)
+    assert column.process_result_value(stored.replace(tzinfo=None), dialect) == east
+    with pytest.raises(ValueError, match="zone"):
+        column.process_bind_param(datetime(2026, 1, 1), dialect)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [("Ada", "ada"), ("STRASSE", "strasse"), ("Straße", "strasse"), ("\uff41da", "ada"), ("a@b.org",) * 2],
+)
+def test_logins_are_normalized(typed: str, stored: str) -> None:
+    assert normalize_login(typed) == stored
+    assert normalize_login(stored) == stored
+
+
+@pytest.mark.parametrize("login", ["", "a b", "@group", "a\0", "a\n", "x" * 255, "\u202ea", "\ufeff"])
+def test_bad_logins(login: str) -> None:
+    with pytest.raises(InvalidValue):
+        normalize_login(login)
+
+
+@pytest.mark.parametrize("slug", ["", "-a", "a-", "A", "a_b", "a.b", "../x", "a b", "x" * 64, "a\n", "';--", "ä"])
+def test_bad_slugs(slug: str) -> None:
+    with pytest.raises(InvalidValue):
+        check_slug(slug)
+
+
+def test_good_slugs_and_names() -> None:
+    assert [check_slug(slug) for slug in ("a", "a-1", "9", "x" * 63)]
+    assert clean_name("  Ada Lovelace ") == "Ada Lovelace"
+    for bad in ("", " ", "a\nb", "x" * 201):
+        with pytest.raises(InvalidValue):
+            clean_name(bad)
+
+
+def test_passwords_are_argon2id_with_owasp_parameters() -> None:
+    stored = passwords.hash_password("correct horse")
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert passwords.verify_password(stored, "correct horse")
+    assert not passwords.verify_password(stored, "Correct horse")
+    assert not passwords.verify_password(None, "correct horse")
+    assert not passwords.verify_password("damaged", "correct horse")
+    assert passwords.verify_password(passwords.hash_password("na\u0131\u0308ve é"), "na\u0131\u0308ve e\u0301")
+    for bad in ("short", "x" * 1025):
+        with pytest.raises(InvalidValue):
+            passwords.hash_password(bad)
+
+
+def test_tokens_hold_256_bits_and_the_csrf_token_does_not_give_them_away() -> None:
+    token = web_sessions.new_token()
+    assert len(token) == 43
+    assert len(web_sessions.hash_token(token)) == 32
+    assert web_sessions.csrf_token(token) != token
+    assert web_sessions.csrf_token(token) == web_sessions.csrf_token(token)
+    assert web_sessions.csrf_token(token) != web_sessions.csrf_token(web_sessions.new_token())
+
+
+def test_granted_words() -> None:
+    assert read_granted(None) == Granted(None, frozenset())
+    assert read_granted("10:reader:content.read 9:low:x") == Granted("reader", frozenset({"content.read", "x"}))
+    assert read_granted("10:reader:") == Granted("reader", frozenset())
+
+
+@pytest.mark.parametrize("directory", ["plain", "a b", "a?mode=memory", "a#b", "a%20b", "ünï", "a'b\"c"])
+def test_a_directory_may_be_called_anything(tmp_path: Path, directory: str) -> None:
+    server = SqliteServer("main", URL.create("sqlite+pysqlite", database=str(tmp_path / directory)))
+    server.directory.mkdir()
+    engine = create_engine(sqlite_url(server.path("tenant_1"), create=True))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x)")
+    engine.dispose()
+    assert [path.name for path in server.directory.iterdir()] == ["tenant_1.sqlite"]
+    engine = create_engine(server.tenant_url("tenant_1"))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT x FROM t")
+    engine.dispose()
+
+
+def test_tenant_passwords_differ_and_stay() -> None:
+    server = PostgresServer("main", make_url("postgresql+psycopg2://u:p@h/"), secret="s" * 32)
+    assert server.tenant_password("a") == server.tenant_password("a")
+    assert server.tenant_password("a") != server.tenant_password("b")
+    assert len(bytes.fromhex(server.tenant_password("a"))) == 32
+    assert "p@h" not in repr(server)
+    assert "ssss" not in repr(server)
+
+
+# RFC 7396, appendix A, for objects.
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
+    assert merge_patch(target, patch) == result
+
+
+@pytest.mark.parametrize(
+    ("document", "pointer"),
+    [({"a": "b"}, None), ({"a": "\0"}, "/a"), ({"a": [1, "x\0"]}, "/a/1"), ({"a/b": {"~": "\0"}}, "/a~1b/~0")],
+)
+def test_find_nul(document: Any, pointer: str | None) -> None:
+    assert find_nul(document) == pointer
+
+
+def test_cursors_round_trip() -> None:
+    for key in ("", "a", "ünïcode", str(uuid7())):
+        assert decode_cursor(encode_cursor(key)) == key
+    for bad in ("ä", "*", "a", "_w"):
+        with pytest.raises(ApiError):
+            decode_cursor(bad)
+
+
+def test_sqlite_files_are_not_made_by_connecting() -> None:
+    assert sqlite_url(Path("/x")).query["mode"] == "rw"
+    assert sqlite_url(Path("/x"), create=True).query["mode"] == "rwc"
