@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import LargeBinary, Row, Select, TextualSelect, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.grants import granted_text, read_granted
@@ -98,8 +99,11 @@ class AccessReader:
         with self.database.engine.connect() as connection:
             try:
                 return self._execute_on(connection, values)
-            except DatabaseUnavailable:
-                log.info("A pooled connection to the user database had died; reading again on a new one.")
+            except (DatabaseUnavailable, NotSupportedError):
+                # It had died in the pool; or a migration changed a column under the prepared statement, which
+                # PostgreSQL refuses to execute from then on.
+                log.info("A pooled connection to the user database is of no use any more; reading on a new one.")
+                connection.invalidate()
         with self.database.engine.connect() as connection:
             return self._execute_on(connection, values)
 
@@ -118,8 +122,12 @@ class AccessReader:
             .where(WebSession.token_hash == token_hash, WebSession.last_seen_at <= now - SEEN_INTERVAL)
             .values(last_seen_at=now)
         )
-        with self.database.engine.connect() as connection:
-            connection.execute(statement)
+        try:
+            with self.database.engine.connect() as connection:
+                connection.execute(statement)
+        except DatabaseUnavailable:
+            # Somebody holds the lock. The next request writes it; this one need not fail.
+            log.warning("When a web session was last seen could not be written.", exc_info=True)
 
 
 def _prepared_statement(statement: Select[*tuple[Any, ...]]) -> tuple[str, TextualSelect]:

@@ -214,6 +214,21 @@ def test_connections_that_died_in_the_pool_are_not_noticed(real_installation: In
     assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before", "after"]
 
 
+def test_a_column_changed_under_the_prepared_access_statement(
+    real_installation: Installation, engine_name: str
+) -> None:
+    """A migration of the user database, while the application runs. SQLite's columns have no lengths to change."""
+    change = {
+        "postgresql": "ALTER TABLE users ALTER COLUMN name TYPE varchar(300)",
+        "sqlite": "ALTER TABLE users ADD COLUMN nickname VARCHAR(300)",
+    }
+    bob = Client(real_installation.app).sign_in("bob")
+    assert bob.get("/nodes").status_int == 200
+    with real_installation.registry.user_db.begin() as session:
+        session.execute(text(change[engine_name]))
+    assert bob.get("/nodes").status_int == 200
+
+
 def replace_with_a_copy(path: Path) -> None:
     """Copy a SQLite database with its own backup, and put the copy in its place."""
     copy = path.with_suffix(".copy")

@@ -1,5 +1,6 @@
 """What is committed, what is not, and that nothing stays open: with real commits and no injected sessions."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,12 @@ from sqlalchemy.orm import Session
 from transaction.interfaces import NoTransaction
 
 from tenantapp import main
+from tenantapp.identity import web_sessions
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import User
 from tenantapp.tenancy.access import Access
 from tenantapp.workspace.models import Node
-from tests.installation import Client, Installation
+from tests.installation import PASSWORD, Client, Installation
 from tests.transactions.server import exchange, send, serving
 
 View = Callable[[Any], Any]
@@ -305,6 +307,22 @@ def test_two_moves_at_once_make_no_circle(real_installation: Installation) -> No
         assert None in parents, statuses
         assert sorted(statuses)[0] == 200
         assert sorted(statuses)[1] in (409, 422)
+
+
+def test_logs_hold_no_secrets(real_installation: Installation, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")  # statements; at DEBUG it logs the rows themselves
+    client = Client(real_installation.app)
+    client.post("/session", {"login": "ada", "password": "a wrong password"})
+    client.sign_in("ada")
+    client.get("/session")
+    client.switch("globex")
+    assert "INSERT INTO web_sessions" in caplog.text
+    assert "/api/v1/session" in caplog.text
+    token = client.http.cookies["tenantapp"]
+    token_hash = web_sessions.hash_token(token)
+    secrets = ("a wrong password", PASSWORD, token, client.csrf_token, token_hash.hex(), repr(token_hash), "$argon2id")
+    assert [secret for secret in secrets if secret in caplog.text] == []
 
 
 def test_a_client_that_goes_away(real_installation: Installation) -> None:
