@@ -263,6 +263,7 @@ def test_configurations_that_cannot_be_used(
         failed(*command)
         ini.write_text("no section\n")
         failed(*command)
+    ini.write_text(INI)
     monkeypatch.setenv("TENANTAPP_SPELLED_WRONG", "x")
     assert "TENANTAPP_SPELLED_WRONG" in failed("init")
 

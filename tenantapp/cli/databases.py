@@ -1,0 +1,39 @@
+"""Commands for the databases themselves: ``init``, ``revision``, ``sweep``."""
+
+import click
+
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.fleet.histories import History
+from tenantapp.fleet.migrations import upgrade_user_database
+from tenantapp.fleet.revisions import make_revision
+from tenantapp.identity import web_sessions
+
+
+@click.command()
+@pass_installation
+def init(installation: Installation) -> None:
+    """Make the user database, or upgrade it to this version."""
+    revision = upgrade_user_database(installation.settings)
+    click.echo(f"The user database is at revision {revision}.")
+
+
+@click.command()
+@click.argument("history", type=click.Choice(["user", "tenant"]))
+@click.option("-m", "--message", required=True, help="What the revision is for.")
+@pass_installation
+def revision(installation: Installation, history: History, message: str) -> None:
+    """Write a migration from the difference between the models and the newest revision.
+
+    Read it before it is applied: it is a draft.
+    """
+    registry = installation.registry
+    click.echo(make_revision(registry.app_settings, registry.servers, history, message))
+
+
+@click.command()
+@pass_installation
+def sweep(installation: Installation) -> None:
+    """Delete web sessions that have expired."""
+    with installation.user_session() as session:
+        count = web_sessions.sweep(session, installation.registry.lifetimes)
+    click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")

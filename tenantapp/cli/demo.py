@@ -1,0 +1,119 @@
+"""The command ``demo``: something to look at."""
+
+from typing import Any
+
+import click
+from sqlalchemy import delete
+
+from tenantapp.cli import demo_data
+from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.output import show_rows
+from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity import grants, groups, tenants, users
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.local_access import local_access
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.passwords import hash_password
+from tenantapp.identity.tenants import place_of
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.workspace.content import NodeContent
+from tenantapp.workspace.node_queries import list_nodes
+from tenantapp.workspace.nodes import create_node
+
+
+@click.command()
+@click.option("--http-port", help="The port the server listens on; that of the configuration if left out.")
+@pass_installation
+def demo(installation: Installation, http_port: str | None) -> None:
+    """Make two tenants, a few people and some nodes.
+
+    What is there already stays as it is, so that it can be run again, also after it was interrupted.
+    """
+    if not installation.settings.demo_enabled:
+        raise CommandFailed("The demo is refused, for the setting demo.enabled is not true")
+    if installation.settings.tenantapp_domain != "tenantapp.workspace":
+        raise CommandFailed("The demo is of the bundled domain, and the setting tenantapp.domain names another one")
+    registry = installation.registry
+    _add_people(registry.user_db)
+    for slug, name in demo_data.TENANTS.items():
+        _add_tenant(registry, slug, name)
+    _add_grants(registry.user_db)
+    for slug in demo_data.TENANTS:
+        _add_nodes(registry, slug)
+    _say_where_to_go(f"http://localhost:{http_port or installation.http_port or 6543}/")
+
+
+def _add_people(user_db: DBFactory) -> None:
+    with user_db.begin(read_only=True) as session:
+        present = {user.login for user in users.list_users(session)}
+        groups_present = {group.name for group in groups.list_groups(session)}
+    # Hashed before the transaction begins, and only when somebody is missing: it takes long on purpose.
+    missing = {
+        person.login: (person, hash_password(demo_data.PASSWORD))
+        for person in demo_data.PEOPLE
+        if person.login not in present
+    }
+    with user_db.begin() as session:
+        for login, (person, password_hash) in missing.items():
+            users.create_user(session, login, name=person.name, password_hash=password_hash, operator=person.operator)
+        for group, logins in demo_data.GROUPS.items():
+            if group not in groups_present:
+                groups.create_group(session, group)
+                for login in logins:
+                    groups.join_group(session, login, group)
+
+
+def _add_tenant(registry: Any, slug: str, name: str) -> None:
+    with registry.user_db.begin(read_only=True) as session:
+        found = {tenant.slug: (tenant.state, place_of(tenant)) for tenant in tenants.list_tenants(session)}
+    state, place = found.get(slug, (None, None))
+    if place is not None and state == TenantState.CREATING:
+        _remove_unfinished(registry, place)
+    if state in (None, TenantState.CREATING):
+        create_tenant(registry.user_db, registry.app_settings, registry.servers, slug, name=name)
+
+
+def _remove_unfinished(registry: Any, place: TenantPlace) -> None:
+    """A demo that was killed could not undo what it had begun. Nothing of anybody's is in that database yet."""
+    databases_on(registry.servers[place.server]).drop(place.database)
+    with registry.user_db.begin() as session:
+        session.execute(delete(Tenant).where(Tenant.id == place.id, Tenant.state == TenantState.CREATING))
+
+
+def _add_grants(user_db: DBFactory) -> None:
+    with user_db.begin() as session:
+        for slug, role, grantee in demo_data.GRANTS:
+            tenant_id = tenants.get_tenant(session, slug).id
+            try:
+                grants.find_grant(session, tenant_id, **grantee)
+            except NotFound:
+                grants.add_grant(session, tenant_id, role, **grantee)
+
+
+def _add_nodes(registry: Any, slug: str) -> None:
+    """All in one transaction, so that a tenant has either none of them or all."""
+    with registry.user_db.begin(read_only=True) as session:
+        accesses = {login: local_access(session, slug, login=login) for login in demo_data.writers(slug)}
+        anybody = local_access(session, slug)
+    with registry.tenant_dbs.begin(anybody) as session:
+        if list_nodes(session, limit=1):
+            return
+        ids: dict[str | None, Any] = {None: None}
+        for node in demo_data.NODES[slug]:
+            content = NodeContent(
+                title=node.title, body=node.body, status=node.status, parent_id=ids[node.parent], tags=list(node.tags)
+            )
+            ids[node.title] = create_node(session, accesses[node.owner], content)["id"]
+
+
+def _say_where_to_go(url: str) -> None:
+    rows = [
+        {"login": person.login, "password": demo_data.PASSWORD, "is": person.description} for person in demo_data.PEOPLE
+    ]
+    click.echo(f"The demo is ready: {url}\nSign in as:")
+    show_rows(rows, ("login", "password", "is"), as_json=False)
+    body = f'{{"login": "ada", "password": "{demo_data.PASSWORD}", "tenant": "acme"}}'
+    click.echo(f"curl -i -H 'Content-Type: application/json' -d '{body}' {url}api/v1/session")

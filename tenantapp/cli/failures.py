@@ -1,0 +1,62 @@
+"""What went wrong, as one sentence for the operator."""
+
+from typing import Final
+
+from psycopg2 import errors as postgres
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.fleet.errors import FleetError
+from tenantapp.identity.errors import IdentityError
+from tenantapp.settings import SettingsError
+from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
+from tenantapp.workspace.errors import WorkspaceError
+
+
+class CommandFailed(Exception):
+    """The command could not do its work. The message is one sentence that says why."""
+
+
+KNOWN_ERRORS: Final = (
+    CommandFailed,
+    SettingsError,
+    TenancyError,
+    IdentityError,
+    FleetError,
+    WorkspaceError,
+    DBAPIError,
+    OSError,
+    UnicodeError,  # an argument or a password that is not UTF-8
+)
+# How SQLite says that a table or a column is missing; it has no code of its own for that.
+SQLITE_MISSING: Final = ("no such table", "no such column", "has no column named")
+
+
+def sentence(error: Exception) -> str:
+    """Why the command failed. Errors for people speak for themselves; those of a driver are put into words."""
+    if isinstance(error, UserDatabaseUnavailable):
+        return _user_database_down(error)
+    if isinstance(error, DBAPIError):
+        return _statement_failed(error)
+    return str(error)
+
+
+def _user_database_down(error: UserDatabaseUnavailable) -> str:
+    """People are told that the service is not available; the operator can do something about the reason."""
+    reason = first_line(error.__cause__)
+    if reason == "unable to open database file":
+        return "There is no user database; make it with `tenantapp init`"
+    return f"The user database does not answer: {reason}"
+
+
+def _statement_failed(error: DBAPIError) -> str:
+    reason = first_line(error.orig)
+    missing = isinstance(error.orig, postgres.UndefinedTable | postgres.UndefinedColumn)
+    if missing or any(words in reason for words in SQLITE_MISSING):
+        return f"The database is not at the structure this version needs ({reason}); run `tenantapp init`"
+    return f"The database refused: {reason}"
+
+
+def first_line(error: BaseException | None) -> str:
+    """The first line of a driver's message, the only one that says what happened."""
+    lines = str(error or "").strip().splitlines()
+    return lines[0].rstrip(".") if lines else "it gave no reason"

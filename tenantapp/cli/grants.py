@@ -1,0 +1,62 @@
+"""Commands for grants."""
+
+from typing import Any
+
+import click
+
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.output import json_option, show_rows
+from tenantapp.identity import grants as service
+from tenantapp.identity.models import Grant
+from tenantapp.identity.tenants import get_tenant
+
+
+@click.group()
+def grants() -> None:
+    """Grants: who has which role in which tenant."""
+
+
+@grants.command()
+@click.argument("grantee", metavar="LOGIN|@GROUP")
+@click.argument("slug")
+@click.option("--role", required=True, help="One of `tenantapp roles list`.")
+@pass_installation
+def add(installation: Installation, grantee: str, slug: str, role: str) -> None:
+    """Give a person or a group a role in a tenant."""
+    with installation.user_session() as session:
+        service.add_grant(session, get_tenant(session, slug).id, role, **_grantee(grantee))
+    click.echo(f"{grantee} has the role {role} in {slug}.")
+
+
+@grants.command()
+@click.argument("grantee", metavar="LOGIN|@GROUP")
+@click.argument("slug")
+@pass_installation
+def remove(installation: Installation, grantee: str, slug: str) -> None:
+    """Take a person's or a group's role in a tenant away, also that of its last administrator."""
+    with installation.user_session() as session:
+        session.delete(service.find_grant(session, get_tenant(session, slug).id, **_grantee(grantee)))
+    click.echo(f"{grantee} has no role in {slug} any more.")
+
+
+@grants.command("list")
+@click.argument("slug")
+@json_option
+@pass_installation
+def list_(installation: Installation, slug: str, as_json: bool) -> None:
+    """List who has which role in a tenant."""
+    with installation.user_session(read_only=True) as session:
+        rows = [_row(grant) for grant in service.list_grants(session, get_tenant(session, slug).id)]
+    show_rows(rows, ("grantee", "name", "role"), as_json=as_json)
+
+
+def _grantee(text: str) -> dict[str, str]:
+    """A login, or behind an ``@`` a group; no login begins with one."""
+    return {"group": text[1:]} if text.startswith("@") else {"login": text}
+
+
+def _row(grant: Grant) -> dict[str, Any]:
+    grantee, name = (f"@{grant.group.name}", None) if grant.group else ("", None)
+    if grant.user is not None:
+        grantee, name = grant.user.login, grant.user.name
+    return {"id": grant.id, "grantee": grantee, "name": name, "role": grant.role}

@@ -1,0 +1,57 @@
+"""Commands for groups."""
+
+import click
+
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.output import json_option, show_rows
+from tenantapp.identity import groups as service
+
+
+@click.group()
+def groups() -> None:
+    """Groups: people who are granted roles together."""
+
+
+@groups.command()
+@click.argument("name")
+@pass_installation
+def add(installation: Installation, name: str) -> None:
+    """Add a group."""
+    with installation.user_session() as session:
+        service.create_group(session, name)
+    click.echo(f"The group {name} is there.")
+
+
+@groups.command("list")
+@json_option
+@pass_installation
+def list_(installation: Installation, as_json: bool) -> None:
+    """List the groups and who is in them."""
+    with installation.user_session(read_only=True) as session:
+        rows = [
+            {"id": group.id, "name": group.name, "members": [user.login for user in group.members]}
+            for group in service.list_groups(session)
+        ]
+    show_rows(rows, ("name", "members"), as_json=as_json)
+
+
+@groups.command()
+@click.argument("login")
+@click.argument("group")
+@pass_installation
+def join(installation: Installation, login: str, group: str) -> None:
+    """Put a person into a group."""
+    with installation.user_session() as session:
+        service.join_group(session, login, group)
+    click.echo(f"{login} is in {group}.")
+
+
+@groups.command()
+@click.argument("login")
+@click.argument("group")
+@pass_installation
+def leave(installation: Installation, login: str, group: str) -> None:
+    """Take a person out of a group."""
+    with installation.user_session() as session:
+        service.leave_group(session, login, group)
+    click.echo(f"{login} is not in {group}.")

@@ -1,0 +1,56 @@
+"""Commands for roles."""
+
+import click
+
+from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.output import json_option, show_rows
+from tenantapp.identity import roles as service
+from tenantapp.identity.models import Role
+
+
+@click.group()
+def roles() -> None:
+    """Roles: named sets of permissions, the same in every tenant."""
+
+
+@roles.command("list")
+@json_option
+@pass_installation
+def list_(installation: Installation, as_json: bool) -> None:
+    """List the roles and what they may do, least first."""
+    with installation.user_session(read_only=True) as session:
+        rows = [
+            {"name": role.name, "rank": role.rank, "permissions": _permissions(role)}
+            for role in service.list_roles(session)
+        ]
+    show_rows(rows, ("name", "permissions"), as_json=as_json)
+
+
+@roles.command()
+@click.argument("role")
+@click.argument("permission")
+@pass_installation
+def allow(installation: Installation, role: str, permission: str) -> None:
+    """Give a role a permission, in all tenants."""
+    with installation.user_session() as session:
+        service.allow(session, role, permission)
+    click.echo(f"The role {role} holds {permission}.")
+
+
+@roles.command()
+@click.argument("role")
+@click.argument("permission")
+@pass_installation
+def deny(installation: Installation, role: str, permission: str) -> None:
+    """Take a permission from a role, in all tenants."""
+    with installation.user_session() as session:
+        # A slip of the pen must not look like a permission taken away.
+        if permission not in _permissions(service.get_role(session, role)):
+            raise CommandFailed(f"The role {role} does not hold {permission}")
+        service.deny(session, role, permission)
+    click.echo(f"The role {role} does not hold {permission} any more.")
+
+
+def _permissions(role: Role) -> list[str]:
+    return [held.permission for held in role.permissions]
