@@ -1,0 +1,63 @@
+# make setup | run | test | lint | format | lock | build | clean
+#
+#   make run HTTP_PORT=6600           another port
+#   make test PYTEST_ARGS="-k tags"   some of the tests
+#   make setup PYTHON=python3.13      another Python
+
+SHELL = /bin/bash
+PYTHON ?= python3
+HTTP_PORT ?= 6543
+PYTEST_ARGS ?=
+BIN = .venv/bin
+STAMP = .venv/.installed
+
+.PHONY: setup run test lint format lock build clean
+
+setup: $(STAMP)
+
+# What is installed follows the lock file; the entry points and the list of packages follow setup.cfg.
+$(STAMP): requirements.lock setup.cfg
+	@command -v $(PYTHON) >/dev/null \
+		|| { echo "There is no $(PYTHON): install Python 3.11 or newer, or name one with PYTHON=." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1): name another with PYTHON=." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments: install its module venv (python3-venv on Debian)." >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	@# Warnings: setuptools explains at length, whenever it makes one, what an editable installation is.
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup
+	$(BIN)/tenantapp --ini development.ini init
+	$(BIN)/tenantapp --ini development.ini demo --http-port $(HTTP_PORT)
+	$(BIN)/pserve --reload development.ini http_port=$(HTTP_PORT)
+
+test: setup
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Versions that are good on every Python from 3.11 to 3.13 are found on the oldest. Nothing of this machine gets in.
+lock: setup
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+		--extra dev --extra test --output-file requirements.lock setup.cfg
+
+# From a clean build directory: what an earlier build left in it would be packed again.
+build: setup
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
