@@ -101,15 +101,25 @@ TABLE: Final = (
     Setting("user_db.url", _database_url, None, "URL of the user database; required"),
     Setting("tenantapp.domain", _text, "tenantapp.workspace", "package of the domain: its includeme and its models"),
     Setting("tenancy.secret", _secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
-    Setting("identity.registration", _choice("open", "closed"), "closed", "whether anyone may register (open, closed)"),
-    Setting("session.idle_timeout", _number(int, 120, 86400 * 30, "seconds"), "1800", "idle web sessions end, seconds"),
     Setting(
-        "session.absolute_timeout", _number(int, 120, 86400 * 365, "seconds"), "28800", "web sessions end, seconds"
+        "identity.registration", _choice("open", "closed"), "closed", "whether anyone may register: open or closed"
     ),
     Setting(
-        "connections.timeout", _number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, seconds"
+        "session.idle_timeout",
+        _number(int, 120, 86400 * 30, "seconds"),
+        "1800",
+        "seconds without use until a web session ends",
     ),
-    Setting("api.max_body", _number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, bytes"),
+    Setting(
+        "session.absolute_timeout",
+        _number(int, 120, 86400 * 365, "seconds"),
+        "28800",
+        "seconds until a web session ends anyway",
+    ),
+    Setting(
+        "connections.timeout", _number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
+    ),
+    Setting("api.max_body", _number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
     Setting("migrations.user", _text, None, "script location of the user history, where it is not the bundled one"),
     Setting("migrations.tenant", _text, None, "script location of the tenant history, likewise"),
     Setting("demo.enabled", _flag, "false", "whether `tenantapp demo` may fill the databases"),
