@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from alembic.config import Config
 from alembic.util import CommandError
 from pyramid.paster import get_appsettings, setup_logging
+from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet.errors import FleetError
 from tenantapp.fleet.histories import History
@@ -47,5 +48,7 @@ def _find_tenant(settings: Settings, slug: object) -> TenantPlace:
     try:
         with user_db.begin(read_only=True) as session:
             return place_of(get_tenant(session, slug))
+    except (UserDatabaseUnavailable, DBAPIError) as error:
+        raise CommandError("The user database does not answer or has no tables yet; upgrade it first.") from error
     finally:
         user_db.dispose()

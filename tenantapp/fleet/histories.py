@@ -35,15 +35,20 @@ def history_config(settings: Settings, history: History) -> Config:
     return config
 
 
+def script_directory(settings: Settings, history: History) -> ScriptDirectory:
+    """Alembic's view of a history. Raises ``HistoryError`` when there is none."""
+    try:
+        return ScriptDirectory.from_config(history_config(settings, history))
+    except (CommandError, ModuleNotFoundError) as error:
+        raise HistoryError(f"The {history} history cannot be used: {str(error).rstrip('.')}.") from error
+
+
 def head_revision(settings: Settings, history: History) -> str:
     """The newest revision of a history. Raises ``HistoryError`` when there is none, or more than one."""
-    try:
-        head = ScriptDirectory.from_config(history_config(settings, history)).get_current_head()
-    except CommandError as error:
-        raise HistoryError(f"The {history} history cannot be used: {str(error).rstrip('.')}.") from error
-    if head is None:
-        raise HistoryError(f"The {history} history has no revision.")
-    return head
+    heads = script_directory(settings, history).get_heads()
+    if len(heads) != 1:
+        raise HistoryError(f"The {history} history has {len(heads) or 'no'} newest revisions, where there must be one.")
+    return heads[0]
 
 
 def metadata_of(settings: Settings, history: History) -> MetaData:

@@ -12,7 +12,7 @@ from alembic.script import Script
 
 from tenantapp.fleet.environment import run_command
 from tenantapp.fleet.errors import NothingToRevise, RevisionRefused
-from tenantapp.fleet.histories import History, metadata_of
+from tenantapp.fleet.histories import History, metadata_of, script_directory
 from tenantapp.fleet.scratch import scratch_database
 from tenantapp.fleet.targets import Target
 from tenantapp.settings import Settings
@@ -29,6 +29,7 @@ def make_revision(settings: Settings, servers: Servers, history: History, messag
         raise RevisionRefused("A revision needs a message that says what it changes.")
     if find_spec("ruff") is None:
         raise RevisionRefused("Ruff, which formats a revision, is not installed; it comes with tenantapp[dev].")
+    script_directory(settings, history)
     metadata = metadata_of(settings, history)
     with scratch_database(settings, servers, history) as url:
         target = Target("a scratch database", url, metadata)

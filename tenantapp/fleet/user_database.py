@@ -7,7 +7,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet import postgres
-from tenantapp.fleet.connections import MAINTENANCE_DATABASE, maintenance_connection
+from tenantapp.fleet.connections import MAINTENANCE_DATABASE, maintenance_connection, migration_connection
 from tenantapp.fleet.errors import DatabaseUnreachable, ProvisioningFailed
 from tenantapp.settings import Settings
 
@@ -20,7 +20,7 @@ def make_user_database(settings: Settings) -> None:
     """Make the user database if it is not there: the directory of the SQLite file, or the PostgreSQL database.
 
     On PostgreSQL the public may not connect to it: every tenant's role is of the public. Raises
-    ``DatabaseUnreachable``, ``DatabaseBusy`` and ``ProvisioningFailed``.
+    ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed`` and ``ProvisioningFailed``.
     """
     url = settings.user_db_url
     if url.get_backend_name() == "postgresql":
@@ -38,27 +38,23 @@ def _make_on_postgres(url: URL) -> None:
         _close_to_public(url)
     except DatabaseUnreachable:
         # Is it only missing? What the server says of that is in its own language.
-        if _exists(url):
-            raise
-        _create(url)
+        _create_if_missing(url)
         _close_to_public(url)
 
 
 def _close_to_public(url: URL) -> None:
     mine = "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()"
-    with maintenance_connection(url, NAME) as connection:
+    # Under the lock of a migration: PostgreSQL refuses to change the privileges of a database twice at once.
+    with migration_connection(url, NAME) as connection, connection.begin():
         if connection.exec_driver_sql(mine).scalar():
             postgres.close_to_public(connection, str(url.database))
 
 
-def _exists(url: URL) -> bool:
+def _create_if_missing(url: URL) -> None:
     with maintenance_connection(url.set(database=MAINTENANCE_DATABASE), NAME) as connection:
         found = connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %s", (url.database,))
-        return found.first() is not None
-
-
-def _create(url: URL) -> None:
-    with maintenance_connection(url.set(database=MAINTENANCE_DATABASE), NAME) as connection:
+        if found.first() is not None:
+            return
         try:
             postgres.create_database(connection, str(url.database))
         except DBAPIError as error:
