@@ -1,0 +1,129 @@
+"""A fleet that is not there yet: settings, servers, and nothing made."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet.histories import History, script_location
+from tenantapp.fleet.migrations import upgrade_user_database
+from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.settings import Settings, read_settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import UserDatabaseUnavailable
+from tenantapp.tenancy.servers import Servers, SqliteServer, database_url
+from tests.installation import SECRET
+
+REVISION = """
+import time
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "feedc0de0001"
+down_revision = "{head}"
+
+
+def upgrade() -> None:
+    {upgrade}
+
+
+def downgrade() -> None:
+    raise NotImplementedError
+"""
+
+
+@dataclass
+class Fleet:
+    """What the services of the fleet are given. ``admin`` is a superuser's URL, None on SQLite."""
+
+    values: dict[str, str]
+    admin: URL | None
+    directory: Path
+
+    def __post_init__(self) -> None:
+        self.settings: Settings = read_settings(self.values, {})
+        self.servers = Servers(self.settings.servers, self.settings.tenancy_secret)
+        self.user_db = DBFactory(database_url(self.settings.user_db_url), unavailable=UserDatabaseUnavailable)
+
+    def initialised(self) -> "Fleet":
+        """With the tables of the user database."""
+        upgrade_user_database(self.settings)
+        return self
+
+    def create(self, slug: str) -> TenantPlace:
+        """Make a tenant."""
+        return create_tenant(self.user_db, self.settings, self.servers, slug)
+
+    def made(self) -> set[str]:
+        """The databases, roles and files that exist, the user database apart."""
+        if self.admin is None:
+            server = self.servers.default
+            assert isinstance(server, SqliteServer)
+            return {str(path) for path in server.directory.glob("*")}
+        databases = "SELECT 'database ' || datname FROM pg_database WHERE NOT datistemplate"
+        found = self.ask(f"{databases} UNION SELECT 'role ' || rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%%'")
+        return {row[0] for row in found}
+
+    def ask(self, statement: str, url: URL | None = None) -> list[Any]:
+        """Rows of a statement, as the superuser or at this URL."""
+        url = url or self.admin
+        assert url is not None
+        engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            result = connection.exec_driver_sql(statement)
+            return list(result) if result.returns_rows else []
+
+    def with_revision(self, history: History, upgrade: str) -> Settings:
+        """Settings under which a history has one more revision, with this body."""
+        copy = self.copy_of(history)
+        head = next((copy / "versions").glob("*.py")).name.split("_")[0]
+        (copy / "versions" / "feedc0de0001_more.py").write_text(REVISION.format(head=head, upgrade=upgrade))
+        return self.settings_with(history, copy)
+
+    def copy_of(self, history: History) -> Path:
+        """A copy of a bundled history."""
+        copy = self.directory / f"history_{history}"
+        ignored = shutil.ignore_patterns("__pycache__")
+        return Path(shutil.copytree(script_location(self.settings, history), copy, ignore=ignored))
+
+    def settings_with(self, history: History, location: Path) -> Settings:
+        """Settings that say where a history is."""
+        if history == "user":
+            return replace(self.settings, migrations_user=str(location))
+        return replace(self.settings, migrations_tenant=str(location))
+
+
+@pytest.fixture
+def fleet(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet on the engine of this run. Everything it leaves is removed."""
+    if engine_name == "sqlite":
+        values = {
+            "user_db.url": f"sqlite+pysqlite:///{tmp_path}/new/user.sqlite",
+            "servers.main": f"sqlite+pysqlite:///{tmp_path}/tenants/",
+        }
+        fleet = Fleet(values, None, tmp_path)
+        yield fleet
+        fleet.user_db.dispose()
+        return
+    admin: URL = request.getfixturevalue("postgres_server")
+    values = {
+        "user_db.url": admin.set(database=f"users_{secrets.token_hex(4)}").render_as_string(hide_password=False),
+        "servers.main": admin.set(database="").render_as_string(hide_password=False),
+        "tenancy.secret": SECRET,
+    }
+    fleet = Fleet(values, admin, tmp_path)
+    before = fleet.made()
+    yield fleet
+    fleet.user_db.dispose()
+    # Databases come before the roles that own them.
+    for kind, name in sorted(thing.split() for thing in fleet.made() - before):
+        fleet.ask(f'DROP {kind} IF EXISTS "{name}"' + (" WITH (FORCE)" if kind == "database" else ""))

@@ -1,0 +1,344 @@
+"""Migrations make what the models say, all of it or nothing, one process at a time."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Integer, Table, create_engine, inspect, select, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet import connections, revisions
+from tenantapp.fleet.connections import migration_connection
+from tenantapp.fleet.environment import run_command
+from tenantapp.fleet.errors import (
+    DatabaseBusy,
+    DatabaseUnreachable,
+    HistoryError,
+    MigrationFailed,
+    NothingToRevise,
+    RevisionRefused,
+)
+from tenantapp.fleet.histories import History, head_revision, metadata_of
+from tenantapp.fleet.migrations import current_revision, upgrade, upgrade_tenant_database, upgrade_user_database
+from tenantapp.fleet.revisions import make_revision
+from tenantapp.fleet.scratch import scratch_database
+from tenantapp.fleet.targets import Target
+from tenantapp.identity.models import Role, Tenant
+from tenantapp.identity.permissions import ROLES
+from tenantapp.settings import Settings, read_settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.times import UtcDateTime
+from tests.contract.conftest import Fleet
+
+ROOT = Path(__file__).parents[2]
+HISTORIES: tuple[History, ...] = ("user", "tenant")
+MORE = 'op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))'
+
+
+def connect(url: URL) -> Connection:
+    """A connection that closes with its block."""
+    return create_engine(url, poolclass=NullPool).connect()
+
+
+def structure(url: URL) -> dict[str, Any]:
+    """All that the engine tells of the tables, in no particular order."""
+    with connect(url) as connection:
+        inspector = inspect(connection)
+        tables = set(inspector.get_table_names()) - {"alembic_version"}
+        return {
+            table: {
+                "columns": [
+                    (column["name"], str(column["type"]), column["nullable"], column["default"])
+                    for column in inspector.get_columns(table)
+                ],
+                "pk": inspector.get_pk_constraint(table),
+                **{
+                    kind: sorted(map(str, getattr(inspector, f"get_{kind}")(table)))
+                    for kind in ("foreign_keys", "unique_constraints", "check_constraints", "indexes")
+                },
+            }
+            for table in tables
+        }
+
+
+def tables(url: URL) -> set[str]:
+    """The names of the tables."""
+    with connect(url) as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def tenant_url(fleet: Fleet, place: TenantPlace) -> URL:
+    return fleet.servers[place.server].tenant_url(place.database)
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_models_and_migrations_agree(fleet: Fleet, history: History) -> None:
+    metadata = metadata_of(fleet.settings, history)
+    with (
+        scratch_database(fleet.settings, fleet.servers, history) as migrated,
+        scratch_database(fleet.settings, fleet.servers, history) as made,
+    ):
+        assert upgrade(fleet.settings, history, Target("scratch", migrated, metadata)) == head_revision(
+            fleet.settings, history
+        )
+        with connect(made) as connection, connection.begin():
+            metadata.create_all(connection)
+        with connect(migrated) as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert structure(migrated) == structure(made)
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_downgrading_removes_everything(fleet: Fleet, history: History) -> None:
+    with scratch_database(fleet.settings, fleet.servers, history) as url:
+        target = Target("scratch", url, metadata_of(fleet.settings, history))
+        upgrade(fleet.settings, history, target)
+        run_command(fleet.settings, history, target, lambda config: command.downgrade(config, "base"))
+        assert tables(url) == {"alembic_version"}
+
+
+def test_the_user_database_starts_with_the_roles(fleet: Fleet) -> None:
+    with fleet.initialised().user_db.begin(read_only=True) as session:
+        found = session.scalars(select(Role).order_by(Role.rank)).all()
+        assert [(role.name, role.rank) for role in found] == list(zip(ROLES, (10, 20, 30, 40), strict=True))
+        assert {role.name: {held.permission for held in role.permissions} for role in found} == {
+            name: set(permissions) for name, permissions in ROLES.items()
+        }
+
+
+def test_upgrading_again_changes_nothing(fleet: Fleet) -> None:
+    assert upgrade_user_database(fleet.settings) == upgrade_user_database(fleet.settings)
+    assert current_revision(fleet.user_db) == head_revision(fleet.settings, "user")
+
+
+@pytest.mark.parametrize(
+    ("failing", "error"), [("raise LookupError", LookupError), ("op.execute('nonsense')", MigrationFailed)]
+)
+def test_a_failing_migration_leaves_nothing(fleet: Fleet, failing: str, error: type[Exception]) -> None:
+    place = fleet.initialised().create("acme")
+    before = tables(tenant_url(fleet, place))
+    settings = fleet.with_revision("tenant", f"{MORE}; op.execute('INSERT INTO more VALUES (1)'); {failing}")
+    with pytest.raises(error):
+        upgrade_tenant_database(settings, fleet.servers, place)
+    assert tables(tenant_url(fleet, place)) == before
+    assert upgrade_tenant_database(fleet.settings, fleet.servers, place) == head_revision(fleet.settings, "tenant")
+
+
+def test_a_migration_may_not_leave_dangling_rows(fleet: Fleet) -> None:
+    """PostgreSQL checks while it runs, SQLite at its end."""
+    place = fleet.initialised().create("acme")
+    insert = f"INSERT INTO node_tags (node_id, tag_id) VALUES ('{uuid7().hex}', '{uuid7().hex}')"
+    settings = fleet.with_revision("tenant", f'op.execute("{insert}")')
+    with pytest.raises(MigrationFailed):
+        upgrade_tenant_database(settings, fleet.servers, place)
+    with connect(tenant_url(fleet, place)) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM node_tags")) == 0
+
+
+def test_a_table_with_rows_that_refer_to_it_can_be_altered(fleet: Fleet) -> None:
+    """SQLite makes such a table anew; with foreign keys enforced that would delete the rows."""
+    place = fleet.initialised().create("acme")
+    person, node, tag = (uuid7() for _ in range(3))
+    with connect(tenant_url(fleet, place)) as connection, connection.begin():
+        for table, values in (
+            ("people", {"id": person, "name": "Ada"}),
+            ("tags", {"id": tag, "name": "a"}),
+            ("nodes", {"id": node, "owner_id": person, "title": "t", "body": "b", "status": "draft", "version": 1}),
+            ("node_tags", {"node_id": node, "tag_id": tag}),
+        ):
+            connection.execute(TenantBase.metadata.tables[table].insert(), values)
+    alter = 'batch.alter_column("title", type_=sa.String(300), existing_nullable=False)'
+    settings = fleet.with_revision("tenant", f'with op.batch_alter_table("nodes") as batch: {alter}')
+    assert upgrade_tenant_database(settings, fleet.servers, place) == "feedc0de0001"
+    with connect(tenant_url(fleet, place)) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM node_tags")) == 1
+
+
+def test_the_revision_is_noted(fleet: Fleet) -> None:
+    place = fleet.initialised().create("acme")
+    upgrade_tenant_database(fleet.with_revision("tenant", MORE), fleet.servers, place)
+    with fleet.user_db.begin(read_only=True) as session:
+        assert session.scalars(select(Tenant.revision)).one() == "feedc0de0001"
+    # A database that is ahead of the program.
+    with pytest.raises(MigrationFailed, match=r"the database of acme .*feedc0de0001"):
+        upgrade_tenant_database(fleet.settings, fleet.servers, place)
+
+
+def test_two_processes_upgrade_at_once(fleet: Fleet) -> None:
+    """Neither the database nor a table is there yet. The second waits, and finds nothing to do."""
+    settings = fleet.with_revision("user", f"time.sleep(0.3); {MORE}; op.execute('INSERT INTO more VALUES (1)')")
+    program = """
+import json, sys
+from tenantapp.fleet.migrations import upgrade_user_database
+from tenantapp.settings import read_settings
+print(upgrade_user_database(read_settings(json.loads(sys.argv[1]), {})))
+"""
+    values = json.dumps(fleet.values | {"migrations.user": str(settings.migrations_user)})
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    running = [
+        subprocess.Popen([sys.executable, "-c", program, values], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [(process.communicate()[0], process.returncode) for process in running] == [("feedc0de0001\n", 0)] * 3
+    with fleet.user_db.begin(read_only=True) as session:
+        assert session.scalar(text("SELECT count(*) FROM more")) == 1
+
+
+def test_a_database_that_another_migrates_is_not_waited_for_for_ever(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fleet.initialised().create("acme")
+    monkeypatch.setattr(connections, "MIGRATION_WAIT", 0.2)
+    with (
+        migration_connection(tenant_url(fleet, place), "another") as connection,
+        connection.begin(),
+        pytest.raises(DatabaseBusy, match="the database of acme"),
+    ):
+        upgrade_tenant_database(fleet.settings, fleet.servers, place)
+    upgrade_tenant_database(fleet.settings, fleet.servers, place)
+
+
+def test_a_table_in_use_is_not_waited_for_for_ever(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = fleet.initialised().create("acme")
+    monkeypatch.setattr(connections, "LOCK_TIMEOUT", 1)
+    monkeypatch.setattr(connections, "MIGRATION_WAIT", 1)
+    settings = fleet.with_revision("tenant", 'op.add_column("people", sa.Column("more", sa.Integer))')
+    with connect(tenant_url(fleet, place)) as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if fleet.admin is None else "LOCK TABLE people IN SHARE MODE")
+        with pytest.raises(DatabaseBusy):
+            upgrade_tenant_database(settings, fleet.servers, place)
+
+
+def test_a_database_that_is_not_there(fleet: Fleet) -> None:
+    place = TenantPlace(uuid7(), "nix", "Nix", "main", "tenant_nix")
+    with pytest.raises(DatabaseUnreachable, match="the database of nix"):
+        upgrade_tenant_database(fleet.settings, fleet.servers, place)
+    assert not [thing for thing in fleet.made() if "tenant_nix" in thing]
+
+
+def test_a_history_that_cannot_be_used(fleet: Fleet) -> None:
+    for location in (fleet.directory / "nowhere", "no_such_package:history"):
+        with pytest.raises(HistoryError):
+            head_revision(fleet.settings_with("user", Path(location)), "user")
+
+
+class TestAlembicCommandLine:
+    """Plain Alembic works on the same databases, through the same code."""
+
+    @pytest.fixture
+    def alembic(self, fleet: Fleet) -> Any:
+        settings = [f"{name} = {value.replace('%', '%%')}" for name, value in fleet.values.items()]
+        lines = ["[app:main]", "use = egg:tenantapp", *settings]
+        for history in HISTORIES:
+            lines += [f"[{history}]", f"script_location = {ROOT}/alembic/{history}"]
+        ini = fleet.directory / "tenantapp.ini"
+        ini.write_text("\n".join(lines))
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "alembic", "-c", str(ini), "-n", *arguments]
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            return subprocess.run(command, env=environment, cwd=fleet.directory, capture_output=True, text=True)
+
+        return run
+
+    def test_user(self, fleet: Fleet, alembic: Any) -> None:
+        assert alembic("user", "upgrade", "head").returncode == 0
+        assert current_revision(fleet.user_db) == head_revision(fleet.settings, "user")
+        assert head_revision(fleet.settings, "user") in alembic("user", "current").stdout
+        assert "No new upgrade operations" in alembic("user", "check").stdout
+        assert "CREATE TABLE users" in alembic("user", "upgrade", "head", "--sql").stdout
+
+    def test_tenant(self, fleet: Fleet, alembic: Any) -> None:
+        fleet.initialised().create("acme")
+        assert alembic("tenant", "-x", "tenant=acme", "downgrade", "base").returncode == 0
+        with fleet.user_db.begin(read_only=True) as session:
+            assert session.scalars(select(Tenant.revision)).one() is None
+        assert alembic("tenant", "-x", "tenant=acme", "upgrade", "head").returncode == 0
+        with fleet.user_db.begin(read_only=True) as session:
+            assert session.scalars(select(Tenant.revision)).one() == head_revision(fleet.settings, "tenant")
+
+    def test_what_is_missing_is_said_in_a_sentence(self, fleet: Fleet, alembic: Any) -> None:
+        assert "FAILED: The user database does not answer" in alembic("tenant", "-x", "tenant=a", "current").stdout
+        fleet.initialised()
+        assert "FAILED: Say which tenant's database is meant" in alembic("tenant", "current").stdout
+        assert "FAILED: There is no tenant nix." in alembic("tenant", "-x", "tenant=nix", "current").stdout
+        assert head_revision(fleet.settings, "tenant") in alembic("tenant", "heads").stdout
+
+
+class TestMakeRevision:
+    """A builder changes a model, and gets a migration."""
+
+    @pytest.fixture
+    def changed(self) -> Any:
+        table = Table(
+            "moments", TenantBase.metadata, Column("id", Integer, primary_key=True), Column("at", UtcDateTime)
+        )
+        yield table
+        TenantBase.metadata.remove(table)
+
+    @pytest.fixture
+    def settings(self, fleet: Fleet) -> Settings:
+        return fleet.settings_with("tenant", fleet.copy_of("tenant"))
+
+    @pytest.mark.usefixtures("changed")
+    def test_the_difference_is_written(self, fleet: Fleet, settings: Settings) -> None:
+        place = fleet.initialised().create("acme")
+        before = fleet.made()
+        path = make_revision(settings, fleet.servers, "tenant", 'Moments, of "times"')
+        assert fleet.made() == before
+        written = path.read_text()
+        assert written.startswith('"""Moments, of \'times\'\n')
+        assert 'sa.Column("at", sa.DateTime(timezone=True), nullable=True)' in written
+        for check in (("check", "--select", "E,F,I,UP"), ("format", "--check")):
+            subprocess.run([sys.executable, "-m", "ruff", *check, "--quiet", path], check=True)
+        assert upgrade_tenant_database(settings, fleet.servers, place) in path.name
+        with connect(tenant_url(fleet, place)) as connection, connection.begin():
+            connection.exec_driver_sql("INSERT INTO moments VALUES (1, '2026-01-02 03:04:05+00')")
+            assert isinstance(connection.scalar(text("SELECT at FROM moments")), datetime | str)
+        with pytest.raises(NothingToRevise):
+            make_revision(settings, fleet.servers, "tenant", "Again")
+
+    @pytest.mark.parametrize("history", HISTORIES)
+    def test_nothing_to_change(self, fleet: Fleet, history: History) -> None:
+        copy = fleet.copy_of(history)
+        before = fleet.made()
+        with pytest.raises(NothingToRevise, match=r"agree.*\.$"):
+            make_revision(fleet.settings_with(history, copy), fleet.servers, history, "Nothing")
+        assert len(list((copy / "versions").glob("*.py"))) == 1
+        assert fleet.made() == before
+
+    def test_what_is_missing_is_said_first(
+        self, fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(RevisionRefused, match="message"):
+            make_revision(settings, fleet.servers, "tenant", " \n")
+        monkeypatch.setattr(revisions, "find_spec", lambda name: None)
+        with pytest.raises(RevisionRefused, match=r"tenantapp\[dev\]"):
+            make_revision(settings, fleet.servers, "tenant", "More")
+
+    @pytest.mark.usefixtures("changed")
+    def test_the_first_revision_of_an_empty_history(self, fleet: Fleet, settings: Settings) -> None:
+        versions = Path(str(settings.migrations_tenant)) / "versions"
+        for path in versions.glob("*.py"):
+            path.unlink()
+        with pytest.raises(HistoryError, match="no newest revision"):
+            head_revision(settings, "tenant")
+        assert (
+            'op.create_table(\n        "nodes"' in make_revision(settings, fleet.servers, "tenant", "All").read_text()
+        )
+
+    def test_a_domain_without_models(self, fleet: Fleet) -> None:
+        settings = read_settings(fleet.values | {"tenantapp.domain": "tenantapp.ops"}, {})
+        with pytest.raises(HistoryError, match=r"tenantapp\.ops\.models"):
+            make_revision(settings, fleet.servers, "tenant", "More")
