@@ -10,7 +10,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view
 from tenantapp.identity import sign_in, web_sessions
-from tenantapp.identity.grants import tenants_of
+from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.models import WebSession
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import cookie_token
@@ -105,7 +105,7 @@ def session_object(request: Any, access: Access, token: str) -> dict[str, Any]:
         "tenant": access.tenant and {"slug": access.tenant.slug, "name": access.tenant.name},
         "role": access.role,
         "permissions": sorted(access.permissions),
-        "tenants": [{"slug": tenant.slug, "name": tenant.name, "role": role} for tenant, role in tenants],
+        "tenants": [{"slug": tenant.slug, "name": tenant.name, "role": tenant.role} for tenant in tenants],
         "csrf_token": web_sessions.csrf_token(token),
         "expires_at": access.expires_at,
     }

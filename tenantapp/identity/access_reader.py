@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.orm import Session
 
-from tenantapp.identity.grants import granted_text, read_granted
+from tenantapp.identity.effective import granted_text, read_granted
 from tenantapp.identity.models import Tenant, TenantState, User, WebSession
 from tenantapp.tenancy.access import Access, Person, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory

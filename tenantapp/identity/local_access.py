@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from tenantapp.identity.grants import effective_permissions
+from tenantapp.identity.effective import effective_permissions
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.identity.users import get_user

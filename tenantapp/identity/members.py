@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tenantapp.identity.effective import has_admin
 from tenantapp.identity.errors import LastAdmin
-from tenantapp.identity.grants import get_grant, has_admin
+from tenantapp.identity.grants import get_grant
 from tenantapp.identity.models import Grant, Tenant
 from tenantapp.identity.roles import get_role
 

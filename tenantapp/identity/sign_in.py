@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.identity import passwords, web_sessions
+from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.errors import InvalidCredentials, InvalidValue
-from tenantapp.identity.grants import tenants_of
 from tenantapp.identity.models import User
 from tenantapp.identity.names import normalize_login
 from tenantapp.identity.web_sessions import Lifetimes
@@ -94,11 +94,11 @@ def _tenant_to_select(session: Session, user_id: UUID, slug: str | None) -> UUID
     if slug is not None:
         return _granted_tenant(session, user_id, slug)
     tenants = tenants_of(session, user_id)
-    return tenants[0][0].id if len(tenants) == 1 else None
+    return tenants[0].id if len(tenants) == 1 else None
 
 
 def _granted_tenant(session: Session, user_id: UUID, slug: str) -> UUID:
-    for tenant, _ in tenants_of(session, user_id):
+    for tenant in tenants_of(session, user_id):
         if tenant.slug == slug:
             return tenant.id
     raise TenantForbidden

@@ -1,6 +1,6 @@
 """Reading nodes: plain rows, one statement however many."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, select
@@ -19,21 +19,20 @@ _TAG_NAMES = (
 )
 
 
-def node_rows() -> Select[*tuple[Any, ...]]:
-    """Nodes with their owner's name and their tags."""
-    return select(
-        Node.id,
-        Node.title,
-        Node.body,
-        Node.status,
-        Node.parent_id,
-        Node.version,
-        Node.created_at,
-        Node.updated_at,
-        Node.owner_id,
-        Author.name.label("owner_name"),
-        _TAG_NAMES.label("tag_names"),
-    ).join(Author, Author.id == Node.owner_id)
+# Nodes with their owner's name and their tags. Built once: building takes longer than executing.
+NODE_ROWS: Final[Select[*tuple[Any, ...]]] = select(
+    Node.id,
+    Node.title,
+    Node.body,
+    Node.status,
+    Node.parent_id,
+    Node.version,
+    Node.created_at,
+    Node.updated_at,
+    Node.owner_id,
+    Author.name.label("owner_name"),
+    _TAG_NAMES.label("tag_names"),
+).join(Author, Author.id == Node.owner_id)
 
 
 def node_object(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def node_object(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
 
 def read_node(session: Session, node_id: UUID) -> dict[str, Any]:
     """One node. Raises ``NotFound``."""
-    row = session.execute(node_rows().where(Node.id == node_id)).one_or_none()
+    row = session.execute(NODE_ROWS.where(Node.id == node_id)).one_or_none()
     if row is None:
         raise NotFound("node")
     return node_object(row)
@@ -72,7 +71,7 @@ def list_nodes(
     roots: bool = False,
 ) -> list[dict[str, Any]]:
     """Nodes in the order they were made; keyset by id. ``roots``: only those without a parent."""
-    statement = node_rows().order_by(Node.id).limit(limit)
+    statement = NODE_ROWS.order_by(Node.id).limit(limit)
     if after is not None:
         statement = statement.where(Node.id > after)
     if status is not None:

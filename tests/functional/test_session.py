@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from tenantapp.identity import grants, tenants, users, web_sessions
+from tenantapp.identity import effective, grants, tenants, users, web_sessions
 from tenantapp.identity.models import User, WebSession
 from tenantapp.identity.passwords import HASHER, needs_rehash
 from tenantapp.tenancy.times import utcnow
@@ -69,11 +69,11 @@ def test_own_and_group_grants_add_up(installation: Installation) -> None:
     with installation.registry.user_db.begin() as session:
         acme = tenants.get_tenant(session, "acme")
         grants.add_grant(session, acme.id, "reader", login="ed")
-        granted = grants.effective_permissions(session, users.get_user(session, "ed").id, acme.id)
+        granted = effective.effective_permissions(session, users.get_user(session, "ed").id, acme.id)
         assert granted.role == "editor"
         assert "content.edit_any" in granted.permissions
-        nothing = grants.effective_permissions(session, users.get_user(session, "nobody").id, acme.id)
-        assert nothing == grants.Granted(None, frozenset())
+        nothing = effective.effective_permissions(session, users.get_user(session, "nobody").id, acme.id)
+        assert nothing == effective.Granted(None, frozenset())
 
 
 @pytest.mark.parametrize(

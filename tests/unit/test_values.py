@@ -14,8 +14,8 @@ from tenantapp.api.json import find_nul, merge_patch
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import decode_cursor, encode_cursor
 from tenantapp.identity import passwords, web_sessions
+from tenantapp.identity.effective import Granted, read_granted
 from tenantapp.identity.errors import InvalidValue
-from tenantapp.identity.grants import Granted, read_granted
 from tenantapp.identity.names import check_slug, clean_name, normalize_login
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import PostgresServer, SqliteServer, sqlite_url

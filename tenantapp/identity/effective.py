@@ -1,0 +1,114 @@
+"""What follows from the grants: who may do what where, through their own grant and those of their groups."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    SQLColumnExpression,
+    String,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from tenantapp.identity.models import Grant, GroupMember, Role, RolePermission, Tenant, TenantState, User
+from tenantapp.identity.permissions import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a person may do in a tenant: the union over their own grant and those of their groups."""
+
+    role: str | None
+    permissions: frozenset[str]
+
+
+def granted_text(
+    user_id: SQLColumnExpression[UUID], tenant_id: SQLColumnExpression[UUID | None]
+) -> ScalarSelect[str | None]:
+    """A scalar with everything the person holds in the tenant as ``rank:role:permission`` words, or null.
+
+    A scalar subquery, so that it can be a column of the access statement.
+    """
+    # Literals, not parameters: the statement is prepared, and its parameters are counted.
+    colon, nothing = literal_column("':'", String), literal_column("''", String)
+    space: Any = literal_column("' '", String)
+    word = cast(Role.rank, String) + colon + Role.name + colon + func.coalesce(RolePermission.permission, nothing)
+    return (
+        select(func.aggregate_strings(word, space))
+        .select_from(Grant)
+        .join(Role, Role.name == Grant.role)
+        .outerjoin(RolePermission, RolePermission.role == Role.name)
+        .where(Grant.tenant_id == tenant_id, reaches(user_id))
+        .correlate_except(Grant, Role, RolePermission)
+        .scalar_subquery()
+    )
+
+
+def read_granted(text: str | None) -> Granted:
+    """Read what ``granted_text`` gave."""
+    words = [word.split(":", 2) for word in (text or "").split()]
+    if not words:
+        return Granted(None, frozenset())
+    role = max((int(rank), role) for rank, role, _ in words)[1]
+    return Granted(role, frozenset(permission for _, _, permission in words if permission))
+
+
+def effective_permissions(session: Session, user_id: UUID, tenant_id: UUID) -> Granted:
+    """What this person may do in that tenant, through their own grant and their groups'."""
+    return read_granted(session.scalar(select(granted_text(literal(user_id), literal(tenant_id)))))
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedTenant:
+    """A tenant that a person may choose, with the highest role they have in it."""
+
+    id: UUID
+    slug: str
+    name: str
+    role: str
+
+
+def tenants_of(session: Session, user_id: UUID) -> list[GrantedTenant]:
+    """The active tenants a person has a role in, by slug. One statement."""
+    rows = session.execute(_TENANTS_OF, {"user_id": user_id})
+    # Ordered by rank, the highest role of a tenant comes last and stays.
+    return list({row.id: GrantedTenant(row.id, row.slug, row.name, row.role) for row in rows}.values())
+
+
+def has_admin(session: Session, tenant_id: UUID) -> bool:
+    """Whether an enabled person may manage the tenant's members."""
+    admin = (
+        select(User.id)
+        .select_from(User)
+        .join(Grant, reaches(User.id))
+        .join(RolePermission, RolePermission.role == Grant.role)
+        .where(Grant.tenant_id == tenant_id, User.enabled, RolePermission.permission == Permission.MEMBERS_MANAGE)
+    )
+    return bool(session.scalar(select(exists(admin))))
+
+
+def reaches(user_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+    """The grant is the person's own, or that of a group they are in."""
+    # Correlated by name: left to itself, a subquery two levels down would range over everybody's rows instead.
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id).correlate_except(GroupMember)
+    return or_(Grant.user_id == user_id, Grant.group_id.in_(groups))
+
+
+# Built once: building takes longer than executing.
+_TENANTS_OF: Final = (
+    select(Tenant.id, Tenant.slug, Tenant.name, Role.name.label("role"))
+    .join(Grant, Grant.tenant_id == Tenant.id)
+    .join(Role, Role.name == Grant.role)
+    .where(Tenant.state == TenantState.ACTIVE, reaches(bindparam("user_id", type_=User.id.type)))
+    .order_by(Tenant.slug, Role.rank)
+)
