@@ -45,7 +45,8 @@ def _user_database_down(error: UserDatabaseUnavailable) -> str:
     reason = first_line(error.__cause__)
     if reason == "unable to open database file":
         return "There is no user database; make it with `tenantapp init`"
-    return f"The user database does not answer: {reason}"
+    # psycopg2 gives no code for a connection that failed, and the server says it in its own language.
+    return f"The user database does not answer ({reason}); if it was never made, run `tenantapp init`"
 
 
 def _statement_failed(error: DBAPIError) -> str:
