@@ -4,15 +4,15 @@ A value comes from the ini file's ``[app:main]`` section or, with precedence, fr
 ``user_db.url`` is the variable ``TENANTAPP_USER_DB_URL``.
 """
 
-import math
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
+
+from tenantapp.setting_types import choice, database_url, flag, number, package, secret, text, user_database_url
 
 ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
 # Variables with our prefix that are not settings.
@@ -21,66 +21,10 @@ ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES
 FOREIGN_PREFIXES: Final = ("pyramid.", "debugtoolbar.", "tm.", "retry.", "pshell.")
 SERVER_PREFIX: Final = "servers."
 SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
-DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
 
 
 class SettingsError(Exception):
     """A setting is wrong, missing or unknown. The message is one sentence that names it."""
-
-
-def _text(value: str) -> str:
-    if not value:
-        raise ValueError("must not be empty")
-    return value
-
-
-def _flag(value: str) -> bool:
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    try:
-        return words[value.lower()]
-    except KeyError:
-        raise ValueError("must be true or false") from None
-
-
-def _number(kind: type[int] | type[float], low: float, high: float, unit: str) -> Callable[[str], float]:
-    def parse(value: str) -> float:
-        try:
-            number = kind(value)
-        except ValueError:
-            number = kind(-1)
-        if not (math.isfinite(number) and low <= number <= high):
-            raise ValueError(f"must be a number of {unit} from {low:g} to {high:g}")
-        return number
-
-    return parse
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in words:
-            raise ValueError(f"must be one of: {', '.join(words)}")
-        return value
-
-    return parse
-
-
-def _secret(value: str) -> str:
-    if len(value) < 32:
-        raise ValueError("must have at least 32 characters")
-    return value
-
-
-def _database_url(value: str) -> URL:
-    """A bare ``postgresql://`` would mean psycopg 3 in SQLAlchemy 2.1, so the driver has to be spelled out."""
-    try:
-        url = make_url(value)
-    except ArgumentError:
-        raise ValueError("is not a database URL") from None
-    if url.drivername not in DRIVERS:
-        raise ValueError(f"must begin with one of: {', '.join(f'{driver}://' for driver in DRIVERS)}")
-    if not url.database and url.drivername.startswith("sqlite"):
-        raise ValueError("must name a path")
-    return url
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,31 +42,29 @@ class Setting:
 
 
 TABLE: Final = (
-    Setting("user_db.url", _database_url, None, "URL of the user database; required"),
-    Setting("tenantapp.domain", _text, "tenantapp.workspace", "package of the domain: its includeme and its models"),
-    Setting("tenancy.secret", _secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
-    Setting(
-        "identity.registration", _choice("open", "closed"), "closed", "whether anyone may register: open or closed"
-    ),
+    Setting("user_db.url", user_database_url, None, "URL of the user database; required"),
+    Setting("tenantapp.domain", package, "tenantapp.workspace", "package of the domain: its includeme and its models"),
+    Setting("tenancy.secret", secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
+    Setting("identity.registration", choice("open", "closed"), "closed", "whether anyone may register: open or closed"),
     Setting(
         "session.idle_timeout",
-        _number(int, 120, 86400 * 30, "seconds"),
+        number(int, 120, 86400 * 30, "seconds"),
         "1800",
         "seconds without use until a web session ends",
     ),
     Setting(
         "session.absolute_timeout",
-        _number(int, 120, 86400 * 365, "seconds"),
+        number(int, 120, 86400 * 365, "seconds"),
         "28800",
         "seconds until a web session ends anyway",
     ),
     Setting(
-        "connections.timeout", _number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
+        "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
     ),
-    Setting("api.max_body", _number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
-    Setting("migrations.user", _text, None, "script location of the user history, where it is not the bundled one"),
-    Setting("migrations.tenant", _text, None, "script location of the tenant history, likewise"),
-    Setting("demo.enabled", _flag, "false", "whether `tenantapp demo` may fill the databases"),
+    Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
+    Setting("migrations.user", text, None, "script location of the user history, where it is not the bundled one"),
+    Setting("migrations.tenant", text, None, "script location of the tenant history, likewise"),
+    Setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases"),
 )
 
 
@@ -170,7 +112,7 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
 def _server_setting(name: str) -> Setting:
     if not SERVER_NAME.fullmatch(name.removeprefix(SERVER_PREFIX)):
         raise SettingsError(f"setting {name}: a server's name is lower-case letters, digits and underscores")
-    return Setting(name, _database_url, None, "a server: a PostgreSQL server or a directory of SQLite files")
+    return Setting(name, database_url, None, "a server: a PostgreSQL server or a directory of SQLite files")
 
 
 def _parse(setting: Setting, value: str | None) -> Any:

@@ -3,21 +3,18 @@
 from typing import Any
 
 import click
-from sqlalchemy import delete
 
 from tenantapp.cli import demo_data
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import show_rows
-from tenantapp.fleet.provisioning import create_tenant
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.provisioning import create_tenant, discard_unfinished
 from tenantapp.identity import grants, groups, tenants, users
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.local_access import local_access
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import TenantState
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import place_of
-from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.workspace.content import NodeContent
 from tenantapp.workspace.node_queries import list_nodes
@@ -71,16 +68,10 @@ def _add_tenant(registry: Any, slug: str, name: str) -> None:
         found = {tenant.slug: (tenant.state, place_of(tenant)) for tenant in tenants.list_tenants(session)}
     state, place = found.get(slug, (None, None))
     if place is not None and state == TenantState.CREATING:
-        _remove_unfinished(registry, place)
+        # A demo that was killed could not undo what it had begun.
+        discard_unfinished(registry.user_db, registry.servers, place)
     if state in (None, TenantState.CREATING):
         create_tenant(registry.user_db, registry.app_settings, registry.servers, slug, name=name)
-
-
-def _remove_unfinished(registry: Any, place: TenantPlace) -> None:
-    """A demo that was killed could not undo what it had begun. Nothing of anybody's is in that database yet."""
-    databases_on(registry.servers[place.server]).drop(place.database)
-    with registry.user_db.begin() as session:
-        session.execute(delete(Tenant).where(Tenant.id == place.id, Tenant.state == TenantState.CREATING))
 
 
 def _add_grants(user_db: DBFactory) -> None:

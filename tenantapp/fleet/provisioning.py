@@ -1,9 +1,10 @@
 """Making a tenant: its row, its database, its tables."""
 
 import logging
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import CursorResult, delete, update
 
 from tenantapp.fleet.migrations import upgrade_tenant_database
 from tenantapp.fleet.server_databases import databases_on
@@ -51,6 +52,18 @@ def create_tenant(
         _undo(user_db, tenant_id, place, chosen)
         raise
     return place
+
+
+def discard_unfinished(user_db: DBFactory, servers: Servers, place: TenantPlace) -> None:
+    """Remove what a killed ``create_tenant`` left behind. Nothing changes for a tenant that was finished.
+
+    Raises ``ServerError`` and a ``FleetError``.
+    """
+    with user_db.begin() as session:
+        unfinished = delete(Tenant).where(Tenant.id == place.id, Tenant.state == TenantState.CREATING)
+        if cast("CursorResult[object]", session.execute(unfinished)).rowcount:
+            # Within the transaction: if the database cannot be removed, the row that names it stays.
+            databases_on(servers[place.server]).drop(place.database)
 
 
 def _register(user_db: DBFactory, tenant_id: UUID, slug: str, name: str | None, server: Server) -> TenantPlace:

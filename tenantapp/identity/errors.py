@@ -4,6 +4,7 @@ IdentityError
 +-- InvalidValue            a login, name, password or slug that cannot be accepted; `field` names it
 +-- NotFound                no such user, group, role, tenant, grant or web session
 +-- AlreadyExists           the login, group, slug or grant is taken
++-- TenantUnfinished        the tenant is still being made
 +-- LastAdmin               the tenant would be left without an administrator
 +-- InvalidCredentials      wrong login or password, or a disabled person: all alike
 +-- SessionEnded            the web session was ended or replaced by another request
@@ -39,6 +40,13 @@ class AlreadyExists(IdentityError):
     def __init__(self, kind: str, name: object) -> None:
         super().__init__(f"There is a {kind} {name} already.")
         self.kind = kind
+
+
+class TenantUnfinished(IdentityError):
+    """The tenant has no database that could be served yet."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"The tenant {slug} is still being made.")
 
 
 class LastAdmin(IdentityError):

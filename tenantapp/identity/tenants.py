@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tenantapp.identity.errors import NotFound
+from tenantapp.identity.errors import NotFound, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_slug, clean_name
 from tenantapp.identity.uniqueness import flush_unique
@@ -47,8 +47,13 @@ def list_tenants(session: Session) -> list[Tenant]:
 
 
 def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
-    """Serve nobody from the next request on; the reason is shown to the tenant's people. Raises ``NotFound``."""
+    """Serve nobody from the next request on; the reason is shown to the tenant's people.
+
+    Raises ``NotFound``, ``InvalidValue`` and ``TenantUnfinished``.
+    """
     tenant = get_tenant(session, slug)
+    if tenant.state == TenantState.CREATING:
+        raise TenantUnfinished(slug)
     tenant.state, tenant.state_reason = TenantState.SUSPENDED, clean_name(reason)
     session.flush()
     return tenant

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select, update
 
 from tenantapp.identity import effective, grants, tenants, users, web_sessions
-from tenantapp.identity.models import User, WebSession
+from tenantapp.identity.errors import TenantUnfinished
+from tenantapp.identity.models import TenantState, User, WebSession
 from tenantapp.identity.passwords import HASHER, needs_rehash
 from tenantapp.tenancy.times import utcnow
 from tests.installation import PASSWORD, Client, Installation
@@ -254,6 +255,18 @@ def test_what_changes_in_the_user_database_holds_from_the_next_request(
     answer = client.get("/nodes")
     assert (answer.status_int, answer.json["code"]) == (403, "tenant_forbidden")
     assert client.get("/session").json["tenant"] is None
+
+
+def test_a_tenant_that_is_being_made_is_neither_served_nor_suspended(installation: Installation) -> None:
+    with installation.registry.user_db.begin() as session:
+        tenant = tenants.get_tenant(session, "acme")
+        tenant.state = TenantState.CREATING
+        session.flush()
+        with pytest.raises(TenantUnfinished):
+            tenants.suspend_tenant(session, "acme", "unpaid")
+    client = Client(installation.app)
+    answer = client.post("/session", {"login": "ada", "password": PASSWORD})
+    assert (answer.json["tenant"], answer.json["tenants"]) == (None, [])
 
 
 def test_registration_is_closed_by_default(client: Client) -> None:

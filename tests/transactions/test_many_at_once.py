@@ -39,8 +39,11 @@ class Person(threading.Thread):
                     client, selected = Client(self.installation.app).sign_in(self.login), None
                 if selected is None or self.random.random() < 0.3:
                     slug = self.random.choice(SLUGS)
-                    if client.switch(slug).status_int == 200:
+                    switched = client.switch(slug).status_int
+                    if switched == 200:
                         selected = slug
+                    elif switched != 403:
+                        self.unexpected.append((slug, switched))
                 if selected is not None:
                     self.work(client, selected, step)
         except Exception as error:

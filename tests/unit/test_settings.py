@@ -37,11 +37,14 @@ def test_defaults() -> None:
         ({"user_db.url": "postgresql://localhost/x"}, "user_db.url"),
         ({"user_db.url": "sqlite+pysqlite://"}, "user_db.url"),
         ({"user_db.url": ""}, "user_db.url"),
+        ({"user_db.url": POSTGRES}, "user_db.url"),
         ({"servers.main": "mysql://localhost"}, "servers.main"),
         ({"servers.Main": GOOD["servers.main"]}, "servers.Main"),
         ({"servers.eu": POSTGRES}, "tenancy.secret"),
         ({"servers.eu": POSTGRES, "tenancy.secret": "short"}, "tenancy.secret"),
         ({"tenantapp.domain": ""}, "tenantapp.domain"),
+        ({"tenantapp.domain": "no_such_package"}, "tenantapp.domain"),
+        ({"tenantapp.domain": "no.such.package"}, "tenantapp.domain"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, str], named: str) -> None:
@@ -81,7 +84,7 @@ def test_an_unknown_variable_is_named() -> None:
 
 
 def test_settings_of_the_domain_and_of_libraries_pass() -> None:
-    read_settings(GOOD | {"tenantapp.domain": "bookshop", "bookshop.currency": "EUR", "retry.attempts": "3"}, {})
+    read_settings(GOOD | {"tenantapp.domain": "wsgiref", "wsgiref.currency": "EUR", "retry.attempts": "3"}, {})
 
 
 def test_start_up_ends_with_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
