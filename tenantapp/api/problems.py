@@ -10,6 +10,8 @@ import orjson
 from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.response import Response
 
+from tenantapp.identity.policy import DeniedBecause
+
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -98,8 +100,8 @@ def problem_response(
 
 def exception_response(error: BaseException, request: Any) -> Response:
     """The response for any exception."""
-    if isinstance(error, HTTPForbidden):
-        return _forbidden_response(error, request)
+    if isinstance(error, HTTPForbidden) and isinstance(error.result, DeniedBecause):
+        return _mapped_response(error.result.reason, request)
     if isinstance(error, ApiError):
         response = problem_response(request, error.status, error.code, str(error), error.errors)
         response.headers.update(error.headers)
@@ -107,13 +109,6 @@ def exception_response(error: BaseException, request: Any) -> Response:
     if isinstance(error, HTTPException):
         return _http_exception_response(error, request)
     return _mapped_response(error, request)
-
-
-def _forbidden_response(error: HTTPForbidden, request: Any) -> Response:
-    reason = getattr(error.result, "reason", None)
-    if reason is not None:
-        return _mapped_response(reason, request)
-    return problem_response(request, 403, "permission_denied", str(error.result or error.detail or "Not allowed."))
 
 
 def _http_exception_response(error: HTTPException, request: Any) -> Response:

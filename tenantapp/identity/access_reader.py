@@ -15,7 +15,7 @@ from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.effective import granted_text, read_granted
-from tenantapp.identity.models import Tenant, TenantState, User, WebSession
+from tenantapp.identity.models import Role, Tenant, TenantState, User, WebSession
 from tenantapp.tenancy.access import Access, Person, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import (
@@ -88,6 +88,12 @@ class AccessReader:
         if now - row.last_seen_at >= SEEN_INTERVAL:
             self._write_last_seen(token_hash, now)
         return _access(row)
+
+    def check(self) -> None:
+        """Ask the user database for something that is always there. Raises ``UserDatabaseUnavailable``."""
+        with self.database.engine.connect() as connection:
+            # Read to its end: an open result would hold this moment's snapshot on the pooled connection.
+            connection.execute(select(Role.name).limit(1)).all()
 
     def read_within(self, session: Session, token_hash: bytes, now: datetime) -> Access | None:
         """The same inside a transaction that has just written the web session."""

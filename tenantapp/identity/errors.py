@@ -6,6 +6,7 @@ IdentityError
 +-- AlreadyExists           the login, group, slug or grant is taken
 +-- TenantUnfinished        the tenant is still being made
 +-- LastAdmin               the tenant would be left without an administrator
++-- PermissionMissing       the person's role in the tenant does not hold the view's permission
 +-- InvalidCredentials      wrong login or password, or a disabled person: all alike
 +-- SessionEnded            the web session was ended or replaced by another request
 +-- RegistrationClosed      people may not register themselves
@@ -54,6 +55,13 @@ class LastAdmin(IdentityError):
 
     def __init__(self) -> None:
         super().__init__("A tenant keeps at least one administrator.")
+
+
+class PermissionMissing(IdentityError):
+    """The role does not go that far."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(f"This needs the permission {permission}.")
 
 
 class InvalidCredentials(IdentityError):

@@ -9,6 +9,7 @@ from pyramid.security import Allowed, Denied
 from zope.interface import implementer
 
 from tenantapp.identity.access_reader import AccessReader
+from tenantapp.identity.errors import PermissionMissing
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.web_sessions import hash_token
 from tenantapp.tenancy.access import Access
@@ -29,14 +30,15 @@ class TenantMismatch(TenancyError):
 
 
 class DeniedBecause(Denied):
-    """A denial that carries its reason as an exception, or None if the permission is simply not held."""
+    """A denial that carries its reason, so that the answer can say it."""
 
-    def __new__(cls, reason: Exception | None, message: str = "") -> "DeniedBecause":
-        denied: DeniedBecause = super().__new__(cls, message or str(reason))
+    def __new__(cls, reason: Exception) -> "DeniedBecause":
+        # Pyramid takes the text for a format string; the reason has parts that people wrote.
+        denied: DeniedBecause = super().__new__(cls, "%s", reason)
         denied.reason = reason
         return denied
 
-    reason: Exception | None
+    reason: Exception
 
 
 @implementer(ISecurityPolicy)
@@ -73,7 +75,7 @@ class SecurityPolicy:
         if request.headers.get("X-Tenant", access.tenant.slug) != access.tenant.slug:
             return DeniedBecause(TenantMismatch())
         if not access.may(permission):
-            return DeniedBecause(None, f"This needs the permission {permission}.")
+            return DeniedBecause(PermissionMissing(permission))
         return Allowed("The permission is held.")
 
     def remember(self, request: Any, userid: str, **kwargs: Any) -> list[tuple[str, str]]:

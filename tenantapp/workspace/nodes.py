@@ -28,7 +28,8 @@ def create_node(session: Session, access: Access, content: NodeContent) -> dict[
     """Make a node owned by whoever asks. Raises ``InvalidNode`` for a parent that is not there."""
     remember_author(session, access.person)
     _check_parent(session, content.parent_id)
-    node = Node(owner_id=access.person.id)
+    now = utcnow()
+    node = Node(owner_id=access.person.id, created_at=now, updated_at=now)
     _apply(session, node, content)
     session.add(node)
     session.flush()

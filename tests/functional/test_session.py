@@ -240,10 +240,10 @@ def test_what_changes_in_the_user_database_holds_from_the_next_request(
     client.sign_in("bob")
     assert client.get("/nodes").status_int == 200
     with installation.registry.user_db.begin() as session:
-        tenants.suspend_tenant(session, "acme", "The invoice of May is open")
+        tenants.suspend_tenant(session, "acme", "50% of May's invoice is open: %s")
     answer = client.get("/nodes")
     assert (answer.status_int, answer.json["code"]) == (403, "tenant_suspended")
-    assert "The invoice of May is open" in answer.json["detail"]
+    assert "50% of May's invoice is open: %s" in answer.json["detail"]
     with installation.registry.user_db.begin() as session:
         tenants.resume_tenant(session, "acme")
         tenants.rename_tenant(session, "acme", "acme-inc")

@@ -259,6 +259,22 @@ def test_a_session_whose_close_fails_does_not_cost_the_answer(
     assert real_installation.checkedout() == 0
 
 
+def test_a_health_check_does_not_make_later_reads_stale(real_installation: Installation) -> None:
+    """A result that nobody read to its end would hold the snapshot of its moment on the pooled connection.
+
+    Something has to keep the cursor alive for that, as the debug toolbar does.
+    """
+    kept: list[Any] = []
+    engine = real_installation.registry.access_reader.database.engine
+    event.listen(engine, "after_cursor_execute", lambda connection, cursor, *rest: kept.append(cursor))
+    client = Client(real_installation.app)
+    for _ in range(3):
+        client.http.get("/__heartbeat__")
+        client.sign_in("bob")
+        assert client.get("/session").status_int == 200
+    assert len(kept) >= 6
+
+
 def test_two_writers_lose_no_update(real_installation: Installation) -> None:
     """A lost race is answered 409, never with a silent overwrite."""
     bob = Client(real_installation.app).sign_in("bob")
