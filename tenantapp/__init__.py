@@ -16,9 +16,13 @@ def main(global_config: Any, **settings: Any) -> Any:
     A setting that is wrong ends the process with one sentence.
     """
     try:
-        app_settings = read_settings(settings)
+        return _make_app(settings)
     except SettingsError as error:
         raise SystemExit(f"tenantapp: {error}.") from None
+
+
+def _make_app(settings: dict[str, Any]) -> Any:
+    app_settings = read_settings(settings)
     with Configurator(settings=settings) as config:
         config.registry.app_settings = app_settings
         # Each room finds what those before it have put on the registry.

@@ -20,6 +20,7 @@ ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES
 # Settings of the libraries under us, which read and check them themselves.
 FOREIGN_PREFIXES: Final = ("pyramid.", "debugtoolbar.", "tm.", "retry.", "pshell.")
 SERVER_PREFIX: Final = "servers."
+SERVER_VARIABLES: Final = f"{ENVIRONMENT_PREFIX}SERVERS_"
 SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
@@ -39,6 +40,10 @@ class Setting:
     @property
     def attribute(self) -> str:
         return self.name.replace(".", "_")
+
+    @property
+    def variable(self) -> str:
+        return ENVIRONMENT_PREFIX + self.attribute.upper()
 
 
 TABLE: Final = (
@@ -92,8 +97,9 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     Raises ``SettingsError`` for the first one that is unknown, missing or wrong.
     """
     given = {name: str(value).strip() for name, value in values.items()} | _from_environment(environment)
-    domain = given.get("tenantapp.domain", "tenantapp.workspace")
-    _refuse_unknown(given, own_prefix=f"{domain}.")
+    own_prefix = f"{given.get('tenantapp.domain', 'tenantapp.workspace')}."
+    _refuse_unknown(given, own_prefix)
+    _refuse_unknown_variables(environment, own_prefix)
     parsed = {setting.attribute: _parse(setting, given.get(setting.name, setting.default)) for setting in TABLE}
     if parsed["user_db_url"] is None:
         raise SettingsError("setting user_db.url is missing: it says where the user database is")
@@ -107,6 +113,12 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
         raise SettingsError("setting tenancy.secret is missing: PostgreSQL passwords are made of it")
     return Settings(servers=servers, **parsed)
+
+
+def read_setting(setting: Setting, values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Any:
+    """Parse a setting of the domain's own, whose name begins with that of its package. Raises ``SettingsError``."""
+    value = environment.get(setting.variable, values.get(setting.name, setting.default))
+    return _parse(setting, None if value is None else str(value).strip())
 
 
 def _server_setting(name: str) -> Setting:
@@ -132,16 +144,19 @@ def _refuse_unknown(given: Mapping[str, str], own_prefix: str) -> None:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    names = {ENVIRONMENT_PREFIX + setting.attribute.upper(): setting.name for setting in TABLE}
-    given = {}
+    given = {
+        setting.name: environment[setting.variable].strip() for setting in TABLE if setting.variable in environment
+    }
     for variable, value in environment.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in ENVIRONMENT_OTHERS:
-            continue
-        suffix = variable.removeprefix(ENVIRONMENT_PREFIX)
-        if suffix.startswith("SERVERS_"):
-            given[SERVER_PREFIX + suffix.removeprefix("SERVERS_").lower()] = value.strip()
-        elif variable in names:
-            given[names[variable]] = value.strip()
-        else:
-            raise SettingsError(f"environment variable {variable} names no setting")
+        if variable.startswith(SERVER_VARIABLES):
+            given[SERVER_PREFIX + variable.removeprefix(SERVER_VARIABLES).lower()] = value.strip()
     return given
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str], own_prefix: str) -> None:
+    known = ENVIRONMENT_OTHERS | {setting.variable for setting in TABLE}
+    own_variables = ENVIRONMENT_PREFIX + own_prefix.replace(".", "_").upper()
+    for variable in environment:
+        ours = variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith((SERVER_VARIABLES, own_variables))
+        if ours and variable not in known:
+            raise SettingsError(f"environment variable {variable} names no setting")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tenantapp import main
-from tenantapp.settings import SettingsError, read_settings
+from tenantapp.setting_types import choice
+from tenantapp.settings import Setting, SettingsError, read_setting, read_settings
 
 GOOD = {"user_db.url": "sqlite+pysqlite:////tmp/user.sqlite", "servers.main": "sqlite+pysqlite:////tmp/tenants/"}
 POSTGRES = "postgresql+psycopg2://postgres@localhost/"
@@ -85,6 +86,27 @@ def test_an_unknown_variable_is_named() -> None:
 
 def test_settings_of_the_domain_and_of_libraries_pass() -> None:
     read_settings(GOOD | {"tenantapp.domain": "wsgiref", "wsgiref.currency": "EUR", "retry.attempts": "3"}, {})
+
+
+def test_a_setting_of_the_domain() -> None:
+    setting = Setting("wsgiref.currency", choice("EUR", "USD"), "EUR", "the currency that prices are in")
+    variable = {"TENANTAPP_WSGIREF_CURRENCY": " USD "}
+    assert read_setting(setting, {}, {}) == "EUR"
+    assert read_setting(setting, {"wsgiref.currency": "EUR"}, variable) == "USD"
+    with pytest.raises(SettingsError, match=r"^setting wsgiref\.currency must be one of: EUR, USD$"):
+        read_setting(setting, {"wsgiref.currency": "euro"}, {})
+    read_settings(GOOD | {"tenantapp.domain": "wsgiref"}, variable)
+    with pytest.raises(SettingsError, match="TENANTAPP_WSGIREF_CURRENCY"):
+        read_settings(GOOD, variable)
+
+
+def test_a_wrong_setting_of_the_domain_ends_start_up_likewise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def includeme(config: Any) -> None:
+        read_setting(Setting("tenantapp.workspace.size", choice("s", "m"), None, ""), config.registry.settings)
+
+    monkeypatch.setattr("tenantapp.workspace.includeme", includeme)
+    with pytest.raises(SystemExit, match=r"^tenantapp: setting tenantapp\.workspace\.size must be one of: s, m\.$"):
+        main({}, **GOOD, **{"tenantapp.workspace.size": "xl"})
 
 
 def test_start_up_ends_with_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
