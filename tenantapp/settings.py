@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 
 from tenantapp.setting_types import choice, database_url, flag, number, package, secret, text, user_database_url
 
+BUNDLED_DOMAIN: Final = "tenantapp.workspace"
 ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
 # Variables with our prefix that are not settings.
 ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES_URL"})
@@ -48,7 +49,7 @@ class Setting:
 
 TABLE: Final = (
     Setting("user_db.url", user_database_url, None, "URL of the user database; required"),
-    Setting("tenantapp.domain", package, "tenantapp.workspace", "package of the domain: its includeme and its models"),
+    Setting("tenantapp.domain", package, BUNDLED_DOMAIN, "package of the domain: its includeme and its models"),
     Setting("tenancy.secret", secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
     Setting("identity.registration", choice("open", "closed"), "closed", "whether anyone may register: open or closed"),
     Setting(
@@ -68,7 +69,7 @@ TABLE: Final = (
     ),
     Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
     Setting("migrations.user", text, None, "script location of the user history, where it is not the bundled one"),
-    Setting("migrations.tenant", text, None, "script location of the tenant history, likewise"),
+    Setting("migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"),
     Setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases"),
 )
 
@@ -97,7 +98,7 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     Raises ``SettingsError`` for the first one that is unknown, missing or wrong.
     """
     given = {name: str(value).strip() for name, value in values.items()} | _from_environment(environment)
-    own_prefix = f"{given.get('tenantapp.domain', 'tenantapp.workspace')}."
+    own_prefix = f"{given.get('tenantapp.domain', BUNDLED_DOMAIN)}."
     _refuse_unknown(given, own_prefix)
     _refuse_unknown_variables(environment, own_prefix)
     parsed = {setting.attribute: _parse(setting, given.get(setting.name, setting.default)) for setting in TABLE}
@@ -112,6 +113,10 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
         raise SettingsError("setting servers.main is missing: at least one server has to hold the tenant databases")
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
         raise SettingsError("setting tenancy.secret is missing: PostgreSQL passwords are made of it")
+    if parsed["tenantapp_domain"] != BUNDLED_DOMAIN and parsed["migrations_tenant"] is None:
+        raise SettingsError(
+            f"setting migrations.tenant is missing: it says where the migrations of {parsed['tenantapp_domain']} are"
+        )
     return Settings(servers=servers, **parsed)
 
 

@@ -1,14 +1,16 @@
 """What Alembic's own command line works on: ``alembic -c FILE -n user|tenant [-x tenant=SLUG] COMMAND``."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from pyramid.paster import get_appsettings, setup_logging
 from sqlalchemy.exc import DBAPIError
 
-from tenantapp.fleet.errors import FleetError
-from tenantapp.fleet.histories import History
+from tenantapp.fleet.errors import FleetError, HistoryError
+from tenantapp.fleet.histories import History, script_directory
 from tenantapp.fleet.targets import Target, tenant_target, user_target
 from tenantapp.fleet.user_database import make_user_database
 from tenantapp.identity.errors import IdentityError
@@ -24,6 +26,7 @@ def command_line_target(history: History, config: Config, arguments: Mapping[str
     """The database to work on. ``arguments`` are those given with ``-x``. Raises Alembic's ``CommandError``."""
     try:
         settings = _read_settings(config)
+        _check_location(settings, history, config)
         if history == "user":
             make_user_database(settings)
             return user_target(settings)
@@ -39,6 +42,16 @@ def _read_settings(config: Config) -> Settings:
         raise CommandError("Name the ini file of the application: alembic -c FILE.")
     setup_logging(str(path))
     return read_settings(get_appsettings(str(path)))
+
+
+def _check_location(settings: Settings, history: History, config: Config) -> None:
+    """Tenants are made by the one and would be migrated by the other."""
+    ours, theirs = script_directory(settings, history).dir, ScriptDirectory.from_config(config).dir
+    if Path(ours).resolve() != Path(theirs).resolve():
+        raise HistoryError(
+            f"The section [{history}] is about another history than the setting migrations.{history}: "
+            f"{theirs} instead of {ours}."
+        )
 
 
 def _find_tenant(settings: Settings, slug: object) -> TenantPlace:

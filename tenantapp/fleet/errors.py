@@ -54,5 +54,7 @@ class RevisionRefused(FleetError):
 class NothingToRevise(RevisionRefused):
     """The models and the migrations agree."""
 
-    def __init__(self) -> None:
-        super().__init__("The models and the migrations agree, so there is nothing to revise.")
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"The migrations agree with the models that {module} defines or imports, so there is nothing to revise."
+        )

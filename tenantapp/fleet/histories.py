@@ -56,9 +56,14 @@ def metadata_of(settings: Settings, history: History) -> MetaData:
     return UserBase.metadata if history == "user" else tenant_metadata(settings)
 
 
+def models_module(settings: Settings, history: History) -> str:
+    """The module that defines or imports every model of a history."""
+    return UserBase.__module__ if history == "user" else f"{settings.tenantapp_domain}.models"
+
+
 def tenant_metadata(settings: Settings) -> MetaData:
     """The tables of a tenant database: ours, and those of the domain's module ``models``. Raises ``HistoryError``."""
-    module = f"{settings.tenantapp_domain}.models"
+    module = models_module(settings, "tenant")
     try:
         import_module(module)
     except ModuleNotFoundError as error:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
@@ -12,11 +12,13 @@ from alembic.script import Script
 
 from tenantapp.fleet.environment import run_command
 from tenantapp.fleet.errors import NothingToRevise, RevisionRefused
-from tenantapp.fleet.histories import History, metadata_of, script_directory
+from tenantapp.fleet.histories import History, metadata_of, models_module, script_directory
 from tenantapp.fleet.scratch import scratch_database
 from tenantapp.fleet.targets import Target
 from tenantapp.settings import Settings
 from tenantapp.tenancy.servers import Servers
+
+INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
 def make_revision(settings: Settings, servers: Servers, history: History, message: str) -> Path:
@@ -28,22 +30,31 @@ def make_revision(settings: Settings, servers: Servers, history: History, messag
     if not message.strip():
         raise RevisionRefused("A revision needs a message that says what it changes.")
     if find_spec("ruff") is None:
-        raise RevisionRefused("Ruff, which formats a revision, is not installed; it comes with tenantapp[dev].")
-    script_directory(settings, history)
+        raise RevisionRefused("Ruff, which formats a revision, is not installed: install ruff, or tenantapp[dev].")
+    _check_place(Path(script_directory(settings, history).dir), history)
     metadata = metadata_of(settings, history)
     with scratch_database(settings, servers, history) as url:
         target = Target("a scratch database", url, metadata)
         run_command(settings, history, target, lambda config: command.upgrade(config, "head"))
         path = run_command(settings, history, target, lambda config: _write(config, " ".join(message.split())))
+    if path is None:
+        raise NothingToRevise(models_module(settings, history))
     _format(path)
     return path
 
 
-def _write(config: Config, message: str) -> Path:
+def _check_place(location: Path, history: History) -> None:
+    # What is written there is gone with the next installation, and in nobody's repository before.
+    if INSTALLED & set(location.resolve().parts):
+        raise RevisionRefused(
+            f"The {history} history is in an installed package, {location}; "
+            f"set migrations.{history} to one among your own sources."
+        )
+
+
+def _write(config: Config, message: str) -> Path | None:
     written = command.revision(config, message, autogenerate=True, process_revision_directives=_leave_out_empty)
-    if not isinstance(written, Script):
-        raise NothingToRevise
-    return Path(written.path)
+    return Path(written.path) if isinstance(written, Script) else None
 
 
 def _leave_out_empty(context: Any, revision: Any, directives: list[Any]) -> None:

@@ -275,6 +275,14 @@ class TestAlembicCommandLine:
         assert "FAILED: There is no tenant nix." in alembic("tenant", "-x", "tenant=nix", "current").stdout
         assert head_revision(fleet.settings, "tenant") in alembic("tenant", "heads").stdout
 
+    def test_another_history_than_ours_is_refused(
+        self, fleet: Fleet, alembic: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fleet.initialised().create("acme")
+        monkeypatch.setenv("TENANTAPP_MIGRATIONS_TENANT", str(fleet.copy_of("tenant")))
+        refused = alembic("tenant", "-x", "tenant=acme", "upgrade", "head")
+        assert "FAILED: The section [tenant] is about another history than the setting" in refused.stdout
+
 
 class TestMakeRevision:
     """A builder changes a model, and gets a migration."""
@@ -327,6 +335,13 @@ class TestMakeRevision:
         with pytest.raises(RevisionRefused, match=r"tenantapp\[dev\]"):
             make_revision(settings, fleet.servers, "tenant", "More")
 
+    def test_nothing_is_written_into_an_installed_package(self, fleet: Fleet) -> None:
+        installed = fleet.directory / "site-packages"
+        installed.mkdir()
+        settings = fleet.settings_with("tenant", fleet.copy_of("tenant").rename(installed / "migrations"))
+        with pytest.raises(RevisionRefused, match=r"installed package, .*; set migrations\.tenant to"):
+            make_revision(settings, fleet.servers, "tenant", "More")
+
     @pytest.mark.usefixtures("changed")
     def test_the_first_revision_of_an_empty_history(self, fleet: Fleet, settings: Settings) -> None:
         versions = Path(str(settings.migrations_tenant)) / "versions"
@@ -339,6 +354,7 @@ class TestMakeRevision:
         )
 
     def test_a_domain_without_models(self, fleet: Fleet) -> None:
-        settings = read_settings(fleet.values | {"tenantapp.domain": "tenantapp.ops"}, {})
+        own = {"tenantapp.domain": "tenantapp.ops", "migrations.tenant": str(fleet.copy_of("tenant"))}
+        settings = read_settings(fleet.values | own, {})
         with pytest.raises(HistoryError, match=r"tenantapp\.ops\.models"):
             make_revision(settings, fleet.servers, "tenant", "More")

@@ -9,6 +9,7 @@ from tenantapp.setting_types import choice
 from tenantapp.settings import Setting, SettingsError, read_setting, read_settings
 
 GOOD = {"user_db.url": "sqlite+pysqlite:////tmp/user.sqlite", "servers.main": "sqlite+pysqlite:////tmp/tenants/"}
+OWN = {"tenantapp.domain": "wsgiref", "migrations.tenant": "wsgiref:migrations"}
 POSTGRES = "postgresql+psycopg2://postgres@localhost/"
 
 
@@ -46,6 +47,7 @@ def test_defaults() -> None:
         ({"tenantapp.domain": ""}, "tenantapp.domain"),
         ({"tenantapp.domain": "no_such_package"}, "tenantapp.domain"),
         ({"tenantapp.domain": "no.such.package"}, "tenantapp.domain"),
+        ({"tenantapp.domain": "wsgiref"}, "migrations.tenant is missing: .* of wsgiref are"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, str], named: str) -> None:
@@ -85,7 +87,7 @@ def test_an_unknown_variable_is_named() -> None:
 
 
 def test_settings_of_the_domain_and_of_libraries_pass() -> None:
-    read_settings(GOOD | {"tenantapp.domain": "wsgiref", "wsgiref.currency": "EUR", "retry.attempts": "3"}, {})
+    read_settings(GOOD | OWN | {"wsgiref.currency": "EUR", "retry.attempts": "3"}, {})
 
 
 def test_a_setting_of_the_domain() -> None:
@@ -95,7 +97,7 @@ def test_a_setting_of_the_domain() -> None:
     assert read_setting(setting, {"wsgiref.currency": "EUR"}, variable) == "USD"
     with pytest.raises(SettingsError, match=r"^setting wsgiref\.currency must be one of: EUR, USD$"):
         read_setting(setting, {"wsgiref.currency": "euro"}, {})
-    read_settings(GOOD | {"tenantapp.domain": "wsgiref"}, variable)
+    read_settings(GOOD | OWN, variable)
     with pytest.raises(SettingsError, match="TENANTAPP_WSGIREF_CURRENCY"):
         read_settings(GOOD, variable)
 
