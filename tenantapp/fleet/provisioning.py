@@ -4,8 +4,9 @@ import logging
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, update
+from sqlalchemy import CursorResult, delete, inspect, update
 
+from tenantapp.fleet.errors import HistoryError
 from tenantapp.fleet.migrations import upgrade_tenant_database
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.errors import IdentityError
@@ -72,9 +73,12 @@ def _register(user_db: DBFactory, tenant_id: UUID, slug: str, name: str | None, 
 
 
 def _write_identity(server: Server, place: TenantPlace) -> None:
+    table = TenantIdentity.__tablename__
     database = DBFactory(server.tenant_url(place.database), unavailable=lambda: TenantDatabaseUnavailable(place.slug))
     try:
         with database.begin() as session:
+            if not inspect(session.connection()).has_table(table):
+                raise HistoryError(f"The tenant history makes no table {table}, which every tenant database needs.")
             session.add(TenantIdentity(tenant_id=place.id))
     finally:
         database.dispose()

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 
 from tenantapp import main
 from tenantapp.fleet import connections, postgres, provisioning
-from tenantapp.fleet.errors import DatabaseUnreachable, ProvisioningFailed
+from tenantapp.fleet.errors import DatabaseUnreachable, HistoryError, ProvisioningFailed
 from tenantapp.fleet.histories import head_revision
 from tenantapp.fleet.migrations import upgrade_tenant_database
 from tenantapp.fleet.server_databases import databases_on
@@ -114,6 +114,14 @@ def test_a_slug_that_cannot_be_had_makes_nothing(fleet: Fleet) -> None:
         provisioning.create_tenant(fleet.user_db, fleet.settings, fleet.servers, "globex", server="mars")
     assert fleet.made() == before
     assert [row[0] for row in tenants(fleet)] == ["acme"]
+
+
+def test_a_history_without_the_identity_makes_nothing(fleet: Fleet) -> None:
+    before = fleet.initialised().made()
+    settings = fleet.with_revision("tenant", 'op.drop_table("tenant_identity")')
+    with pytest.raises(HistoryError, match="no table tenant_identity"):
+        provisioning.create_tenant(fleet.user_db, settings, fleet.servers, "acme")
+    assert (fleet.made(), tenants(fleet)) == (before, [])
 
 
 def test_dropping_a_database_removes_all_of_it(fleet: Fleet) -> None:
