@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import plaster
+from pyramid.exceptions import ConfigurationError, ConfigurationExecutionError
 from pyramid.paster import get_app
 from sqlalchemy.orm import Session
 
@@ -45,6 +46,8 @@ class Installation:
                 return get_app(str(self.ini)).registry
             except SystemExit as refusal:
                 raise CommandFailed(str(refusal.code).removeprefix("tenantapp: ")) from None
+            except ConfigurationError as error:
+                raise CommandFailed(f"The application does not start: {_mistake(error)}") from error
 
     @contextmanager
     def user_session(self, *, read_only: bool = False) -> Iterator[Session]:
@@ -77,3 +80,10 @@ class Installation:
 
 
 pass_installation = click.make_pass_decorator(Installation)
+
+
+def _mistake(error: ConfigurationError) -> str:
+    """What Pyramid refuses, and the line of the builder's code that says it."""
+    if isinstance(error, ConfigurationExecutionError):
+        return f"{error.evalue} ({str(error.info).splitlines()[0].rstrip(':')})"
+    return str(error)

@@ -63,6 +63,14 @@ def permission_required_view(view: View, info: Any) -> View:
     stated = info.options.get("permission") or info.registry.queryUtility(IDefaultPermission)
     if not info.exception_only and stated is None:
         raise ConfigurationError(
-            f"The view {info.original_view} has no permission: give it one, or NO_PERMISSION_REQUIRED to open it to all"
+            f"The view {_name_of(info)} has no permission: give it one, or NO_PERMISSION_REQUIRED to open it to all"
         )
     return view
+
+
+def _name_of(info: Any) -> str:
+    """The view's dotted name, and where it is to be reached."""
+    view, options = info.original_view, info.options
+    dotted = f"{view.__module__}.{view.__qualname__}" if hasattr(view, "__qualname__") else str(view)
+    method = f".{options['attr']}" if options.get("attr") else ""
+    return f"{dotted}{method} of route {options['route_name']}" if options.get("route_name") else f"{dotted}{method}"

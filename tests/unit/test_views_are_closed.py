@@ -33,7 +33,7 @@ def view(request: Any) -> dict[str, str]:
 
 def test_a_forgotten_permission_ends_start_up(config: Any) -> None:
     config.add_view(view, route_name="mine", renderer="json")
-    with pytest.raises(ConfigurationError, match="has no permission"):
+    with pytest.raises(ConfigurationError, match=r"\.view of route mine has no permission"):
         config.make_wsgi_app()
 
 
