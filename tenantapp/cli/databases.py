@@ -7,6 +7,7 @@ from tenantapp.fleet.histories import History
 from tenantapp.fleet.migrations import upgrade_user_database
 from tenantapp.fleet.revisions import make_revision
 from tenantapp.identity import web_sessions
+from tenantapp.tenancy.servers import Servers
 
 
 @click.command()
@@ -26,8 +27,10 @@ def revision(installation: Installation, history: History, message: str) -> None
 
     Read it before it is applied: it is a draft.
     """
-    registry = installation.registry
-    click.echo(make_revision(registry.app_settings, registry.servers, history, message))
+    # Without the application: a view that is not finished yet does not keep its model from its migration.
+    settings = installation.settings
+    servers = Servers(settings.servers, settings.tenancy_secret)
+    click.echo(make_revision(settings, servers, history, message))
 
 
 @click.command()

@@ -15,10 +15,8 @@ from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import TenantState
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import place_of
+from tenantapp.settings import BUNDLED_DOMAIN
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.workspace.content import NodeContent
-from tenantapp.workspace.node_queries import list_nodes
-from tenantapp.workspace.nodes import create_node
 
 
 @click.command()
@@ -31,7 +29,7 @@ def demo(installation: Installation, http_port: str | None) -> None:
     """
     if not installation.settings.demo_enabled:
         raise CommandFailed("The demo is refused, for the setting demo.enabled is not true")
-    if installation.settings.tenantapp_domain != "tenantapp.workspace":
+    if installation.settings.tenantapp_domain != BUNDLED_DOMAIN:
         raise CommandFailed("The demo is of the bundled domain, and the setting tenantapp.domain names another one")
     registry = installation.registry
     _add_people(registry.user_db)
@@ -86,6 +84,11 @@ def _add_grants(user_db: DBFactory) -> None:
 
 def _add_nodes(registry: Any, slug: str) -> None:
     """All in one transaction, so that a tenant has either none of them or all."""
+    # Not at the top: with its models imported, the bundled domain's tables would be in every other domain's revisions.
+    from tenantapp.workspace.content import NodeContent
+    from tenantapp.workspace.node_queries import list_nodes
+    from tenantapp.workspace.nodes import create_node
+
     with registry.user_db.begin(read_only=True) as session:
         accesses = {login: local_access(session, slug, login=login) for login in demo_data.writers(slug)}
         anybody = local_access(session, slug)

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.effective import effective_permissions
-from tenantapp.identity.permissions import Permission
+from tenantapp.identity.roles import known_permissions
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.identity.users import get_user
 from tenantapp.tenancy.access import Access, Person
@@ -23,7 +23,7 @@ def local_access(user_session: Session, slug: str, *, login: str | None = None) 
     """
     place = place_of(get_tenant(user_session, slug))
     if login is None:
-        return Access(LOCAL_PERSON, place, role="admin", permissions=frozenset(Permission), operator=True)
+        return Access(LOCAL_PERSON, place, role="admin", permissions=known_permissions(user_session), operator=True)
     user = get_user(user_session, login)
     granted = effective_permissions(user_session, user.id, place.id)
     if granted.role is None or not user.enabled:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import Role, RolePermission
+from tenantapp.identity.permissions import Permission
 
 PERMISSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,48}\.[a-z][a-z0-9_]{0,48}")
 
@@ -23,6 +24,11 @@ def get_role(session: Session, name: str) -> Role:
     if role is None:
         raise NotFound("role", name)
     return role
+
+
+def known_permissions(session: Session) -> frozenset[str]:
+    """Every permission there is: ours, and those of the domain that some role holds."""
+    return frozenset(Permission) | frozenset(session.scalars(select(RolePermission.permission).distinct()))
 
 
 def allow(session: Session, role_name: str, permission: str) -> Role:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -35,6 +36,15 @@ use = egg:tenantapp
 user_db.url = sqlite+pysqlite:///%(here)s/user.sqlite
 servers.main = sqlite+pysqlite:///%(here)s/tenants/
 demo.enabled = true
+"""
+FORGETFUL = """
+def includeme(config):
+    config.add_route("shelf", "/shelf")
+    config.add_view(shelf, route_name="shelf", renderer="json")
+
+
+def shelf(request):
+    return {}
 """
 
 
@@ -266,6 +276,34 @@ def test_configurations_that_cannot_be_used(
     ini.write_text(INI)
     monkeypatch.setenv("TENANTAPP_SPELLED_WRONG", "x")
     assert "TENANTAPP_SPELLED_WRONG" in failed("init")
+
+
+def test_a_domain_that_does_not_start_is_said_in_a_sentence(
+    done: Command, failed: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "forgetful.py").write_text(FORGETFUL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("TENANTAPP_TENANTAPP_DOMAIN", "forgetful")
+    monkeypatch.setenv("TENANTAPP_MIGRATIONS_TENANT", "forgetful:migrations")
+    refused = failed("tenants", "list")
+    assert refused.startswith(
+        "The application does not start: The view forgetful.shelf of route shelf has no permission"
+    )
+    assert refused.endswith(f"(Line 4 of file {tmp_path}/forgetful.py)")
+
+
+def test_another_domain_does_not_get_the_tables_of_ours(tmp_path: Path) -> None:
+    program = "import tenantapp.cli, tenantapp.tenancy.models as m; print(*m.TenantBase.metadata.tables)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "tenant_identity\n"
+
+
+def test_a_local_script_holds_the_permissions_of_the_domain_too(done: Command, ini: Path) -> None:
+    done("tenants", "create", "acme")
+    done("roles", "allow", "author", "sales.record")
+    access = on_user_database(ini, lambda session: local_access(session, "acme"))
+    assert access.may("sales.record")
+    assert access.may("members.manage")
 
 
 def test_demo_is_refused_unless_enabled(
