@@ -55,6 +55,7 @@ def app_with(installation: Installation, **views: View) -> Any:
     """The application with further views, on the same databases and pools."""
     with extra_views(**views):
         app = main({}, **installation.settings)
+    app.registry.user_db.dispose()  # it was asked for the tenants at start-up
     for name in ("user_db", "tenant_dbs", "access_reader"):
         setattr(app.registry, name, getattr(installation.registry, name))
     return app
