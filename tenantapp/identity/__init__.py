@@ -33,7 +33,7 @@ def includeme(config: Any) -> None:
     )
     config.registry.access_reader = reader
     config.registry.lifetimes = lifetimes
-    config.registry.security_policy = SecurityPolicy(reader)
+    config.registry.security_policy = SecurityPolicy()
     config.set_security_policy(config.registry.security_policy)
     config.add_view_deriver(permission_required_view, under=INGRESS, name="permission_required")
     config.add_view_deriver(cross_site_view, under="secured_view", name="cross_site")

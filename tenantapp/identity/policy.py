@@ -43,10 +43,9 @@ class DeniedBecause(Denied):
 
 @implementer(ISecurityPolicy)
 class SecurityPolicy:
-    """Cookie to web session to access; permission by the access alone."""
+    """Cookie to web session to access, read by ``registry.access_reader``; permission by the access alone."""
 
-    def __init__(self, reader: AccessReader) -> None:
-        self._reader = reader
+    def __init__(self) -> None:
         self._accesses = RequestLocalCache(self._read)
 
     def identity(self, request: Any) -> Access | None:
@@ -56,7 +55,8 @@ class SecurityPolicy:
 
     def _read(self, request: Any) -> Access | None:
         token = cookie_token(request)
-        return None if token is None else self._reader.read(hash_token(token), utcnow())
+        reader: AccessReader = request.registry.access_reader
+        return None if token is None else reader.read(hash_token(token), utcnow())
 
     def authenticated_userid(self, request: Any) -> str | None:
         """The person's id, or None."""
