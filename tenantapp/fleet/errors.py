@@ -54,7 +54,8 @@ class RevisionRefused(FleetError):
 class NothingToRevise(RevisionRefused):
     """The models and the migrations agree."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, package: str) -> None:
         super().__init__(
-            f"The migrations agree with the models that {module} defines or imports, so there is nothing to revise."
+            f"The models and the migrations agree, so there is nothing to revise; models are looked for in the modules "
+            f"of {package} called models or ..._models."
         )

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Literal
 
 from alembic.config import Config
@@ -21,11 +22,14 @@ History = Literal["user", "tenant"]
 def script_location(settings: Settings, history: History) -> str:
     """Where a history is: what its setting says (a path, or ``package:path``), or else the bundled one."""
     chosen = settings.migrations_user if history == "user" else settings.migrations_tenant
-    if chosen is not None:
-        return chosen
+    return str(bundled(history)) if chosen is None else chosen
+
+
+def bundled(history: History) -> Path:
+    """The history that comes with tenantapp: in the installed package, or at the top of a checkout."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "migrations" / history
-    return str(installed if installed.is_dir() else package.parent / "alembic" / history)
+    return installed if installed.is_dir() else package.parent / "alembic" / history
 
 
 def history_config(settings: Settings, history: History) -> Config:
@@ -56,19 +60,18 @@ def metadata_of(settings: Settings, history: History) -> MetaData:
     return UserBase.metadata if history == "user" else tenant_metadata(settings)
 
 
-def models_module(settings: Settings, history: History) -> str:
-    """The module that defines or imports every model of a history."""
-    return UserBase.__module__ if history == "user" else f"{settings.tenantapp_domain}.models"
-
-
 def tenant_metadata(settings: Settings) -> MetaData:
-    """The tables of a tenant database: ours, and those of the domain's module ``models``. Raises ``HistoryError``."""
-    module = models_module(settings, "tenant")
-    try:
-        import_module(module)
-    except ModuleNotFoundError as error:
-        # A module that the domain itself misses is the builder's own mistake, best seen as it is.
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise HistoryError(f"The domain's models are missing: there is no module {module}.") from error
+    """The tables of a tenant database: ours, and those of the domain's models. Raises ``HistoryError``."""
+    domain = settings.tenantapp_domain
+    package = import_module(domain)
+    modules = [found.name for found in iter_modules(getattr(package, "__path__", ())) if holds_models(found.name)]
+    if not modules:
+        raise HistoryError(f"The domain's models are missing: there is no module {domain}.models.")
+    for name in modules:
+        import_module(f"{domain}.{name}")
     return TenantBase.metadata
+
+
+def holds_models(module: str) -> bool:
+    """Whether a module of a domain is taken to define models: ``models``, and for instance ``invoice_models``."""
+    return module == "models" or module.endswith("_models")

@@ -12,7 +12,7 @@ from alembic.script import Script
 
 from tenantapp.fleet.environment import run_command
 from tenantapp.fleet.errors import NothingToRevise, RevisionRefused
-from tenantapp.fleet.histories import History, metadata_of, models_module, script_directory
+from tenantapp.fleet.histories import History, metadata_of, script_directory
 from tenantapp.fleet.scratch import scratch_database
 from tenantapp.fleet.targets import Target
 from tenantapp.settings import Settings
@@ -38,7 +38,7 @@ def make_revision(settings: Settings, servers: Servers, history: History, messag
         run_command(settings, history, target, lambda config: command.upgrade(config, "head"))
         path = run_command(settings, history, target, lambda config: _write(config, " ".join(message.split())))
     if path is None:
-        raise NothingToRevise(models_module(settings, history))
+        raise NothingToRevise("tenantapp.identity" if history == "user" else settings.tenantapp_domain)
     _format(path)
     return path
 
