@@ -1,0 +1,29 @@
+"""A chain of bookshops: each shop is a tenant, with books and sales in a database of its own."""
+
+import re
+from typing import Any, Final
+
+from tenantapp.api import PREFIX
+from tenantapp.settings import Setting, read_setting
+
+from bookshop import errors
+
+
+def currency_code(value: str) -> str:
+    """A currency as ISO 4217 has it."""
+    if not re.fullmatch(r"[A-Z]{3}", value):
+        raise ValueError("must be a currency of three capital letters")
+    return value
+
+
+CURRENCY: Final = Setting("bookshop.currency", currency_code, "EUR", "the currency that prices are in")
+
+
+def includeme(config: Any) -> None:
+    """The setting, what our errors are over HTTP, and the views."""
+    config.registry.currency = read_setting(CURRENCY, config.registry.settings)
+    config.add_problem(errors.NotFound, 404, "not_found")
+    config.add_problem(errors.NotOwner, 403, "not_owner")
+    config.add_problem(errors.OutOfStock, 409, "out_of_stock", members=("stock",))
+    config.include("bookshop.views", route_prefix=PREFIX)
+    config.scan("bookshop.views")

@@ -1,0 +1,47 @@
+"""The shelf of one shop. Knows nothing of HTTP: views, scripts and pshell call the same functions."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.access import Access
+
+from bookshop.content import BookContent
+from bookshop.errors import NotFound, NotOwner
+from bookshop.models import Book
+
+
+def list_books(session: Session, *, after: UUID | None = None, limit: int | None = None) -> list[Book]:
+    """Books in the order they were added; keyset by id."""
+    statement = select(Book).order_by(Book.id).limit(limit)
+    return list(session.scalars(statement if after is None else statement.where(Book.id > after)))
+
+
+def get_book(session: Session, book_id: UUID, *, lock: bool = False) -> Book:
+    """One book; with ``lock`` nobody else changes it before the transaction ends. Raises ``NotFound``."""
+    book = session.get(Book, book_id, with_for_update=lock)
+    if book is None:
+        raise NotFound
+    return book
+
+
+def add_book(session: Session, access: Access, content: BookContent) -> Book:
+    """Put a book on the shelf, owned by whoever asks."""
+    book = Book(owner_id=access.person.id, **content.model_dump())
+    session.add(book)
+    session.flush()
+    return book
+
+
+def change_book(session: Session, access: Access, book_id: UUID, change: Callable[[BookContent], BookContent]) -> Book:
+    """Change a book's content. Raises ``NotFound`` and ``NotOwner``."""
+    book = get_book(session, book_id, lock=True)
+    if book.owner_id != access.person.id and not access.may(Permission.CONTENT_EDIT_ANY):
+        raise NotOwner
+    before = BookContent(title=book.title, price_cents=book.price_cents, stock=book.stock)
+    for name, value in change(before).model_dump().items():
+        setattr(book, name, value)
+    session.flush()
+    return book

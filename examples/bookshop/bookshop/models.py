@@ -1,0 +1,48 @@
+"""Books and their sales, in the database of each shop."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, func, select
+from sqlalchemy.orm import Mapped, mapped_column, object_session
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.times import UtcDateTime, utcnow
+
+
+class Book(TenantBase):
+    """A title on the shelf, owned by whoever put it there. ``version`` counts its changes: none is overwritten."""
+
+    __tablename__ = "books"
+    __table_args__ = (CheckConstraint("price_cents >= 0", name="price"), CheckConstraint("stock >= 0", name="stock"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    # A person of the user database, which no foreign key can reach.
+    owner_id: Mapped[UUID] = mapped_column(index=True)
+    title: Mapped[str] = mapped_column(String(200))
+    price_cents: Mapped[int]
+    stock: Mapped[int]
+    version: Mapped[int] = mapped_column()
+
+    __mapper_args__ = {"version_id_col": version}
+
+    def copies_sold(self) -> int:
+        """How many copies were sold; asked of the session that this book belongs to."""
+        session = object_session(self)
+        if session is None:
+            raise RuntimeError("a book that belongs to no session cannot be asked for its sales")
+        return session.scalar(select(func.coalesce(func.sum(Sale.copies), 0)).where(Sale.book_id == self.id)) or 0
+
+
+class Sale(TenantBase):
+    """Some copies of one book, at the price of that day."""
+
+    __tablename__ = "sales"
+    __table_args__ = (CheckConstraint("copies > 0", name="copies"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    book_id: Mapped[UUID] = mapped_column(ForeignKey(Book.id), index=True)
+    seller_id: Mapped[UUID]
+    copies: Mapped[int]
+    price_cents: Mapped[int]
+    sold_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)

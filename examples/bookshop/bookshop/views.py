@@ -1,0 +1,91 @@
+"""Books and sales over HTTP."""
+
+import csv
+import io
+from typing import Any
+from uuid import UUID
+
+from pyramid.response import Response
+from pyramid.view import view_config
+from tenantapp.api.json import merge_patch, validate
+from tenantapp.api.query import PageQuery, page_of
+from tenantapp.api.views import ID, MergePatch, api_view
+from tenantapp.identity.permissions import Permission
+
+from bookshop import books, sales
+from bookshop.content import BookContent, NewSale
+from bookshop.models import Book
+
+
+@api_view("books", "GET", permission=Permission.CONTENT_READ, query=PageQuery)
+def list_books(request: Any) -> dict[str, Any]:
+    """A page of books, in the order they were added."""
+    query: PageQuery = request.checked_query
+    shelf = books.list_books(request.tenant_session, after=query.after_id(), limit=query.limit + 1)
+    page = page_of(shelf, query.limit, lambda book: str(book.id))
+    return {"items": [book_object(request, book) for book in page["items"]], "next": page["next"]}
+
+
+@api_view("books", "POST", permission=Permission.CONTENT_CREATE, body=BookContent, status=201)
+def add_book(request: Any) -> dict[str, Any]:
+    """Put a book on the shelf."""
+    book = books.add_book(request.tenant_session, request.access, request.checked_body)
+    request.response.location = request.route_path("book", id=book.id)
+    return book_object(request, book)
+
+
+@api_view("book", "GET", permission=Permission.CONTENT_READ)
+def read_book(request: Any) -> dict[str, Any]:
+    """One book, and how well it sells."""
+    book = books.get_book(request.tenant_session, UUID(request.matchdict["id"]))
+    return book_object(request, book) | {"sold": book.copies_sold()}
+
+
+@api_view("book", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
+def change_book(request: Any) -> dict[str, Any]:
+    """Change a part of a book, by a merge patch."""
+
+    def patched(before: BookContent) -> BookContent:
+        return validate(BookContent, merge_patch(before.model_dump(), request.checked_body))
+
+    book = books.change_book(request.tenant_session, request.access, UUID(request.matchdict["id"]), patched)
+    return book_object(request, book)
+
+
+@api_view("sales", "POST", permission=sales.SALES_RECORD, body=NewSale, status=201)
+def record_sale(request: Any) -> dict[str, Any]:
+    """Sell a book."""
+    body: NewSale = request.checked_body
+    sale = sales.record_sale(request.tenant_session, request.access, body.book_id, body.copies)
+    total = {"total_cents": sale.copies * sale.price_cents, "currency": request.registry.currency}
+    return {"id": sale.id, "book_id": sale.book_id, "copies": sale.copies, **total, "sold_at": sale.sold_at}
+
+
+@view_config(route_name="price_list", request_method="GET", permission=Permission.CONTENT_READ)
+def price_list(request: Any) -> Response:
+    """The shelf for a spreadsheet. A plain Pyramid view is guarded like the others; it only speaks no JSON."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    for book in books.list_books(request.tenant_session):
+        rows.writerow([book.title, book.price_cents, request.registry.currency])
+    return Response(text.getvalue(), content_type="text/csv")
+
+
+def book_object(request: Any, book: Book) -> dict[str, Any]:
+    """A book as the API shows it."""
+    return {
+        "id": book.id,
+        "owner_id": book.owner_id,
+        "title": book.title,
+        "price_cents": book.price_cents,
+        "currency": request.registry.currency,
+        "stock": book.stock,
+    }
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    config.add_route("books", "/books")
+    config.add_route("book", f"/books/{ID}")
+    config.add_route("price_list", "/books.csv")
+    config.add_route("sales", "/sales")

@@ -1,0 +1,77 @@
+"""Two bookshops with their people, on SQLite files.
+
+Or on whatever server the environment names: TENANTAPP_USER_DB_URL, TENANTAPP_SERVERS_MAIN and TENANTAPP_TENANCY_SECRET.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tenantapp import main
+from tenantapp.fleet.migrations import upgrade_user_database
+from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.identity import grants, roles, users
+from tenantapp.identity.passwords import hash_password
+from tenantapp.settings import read_settings
+from webtest import TestApp
+
+PASSWORD = "correct horse battery"
+# login, role, shop
+PEOPLE = (
+    ("ann", "author", "north"),
+    ("ben", "author", "north"),
+    ("ed", "editor", "north"),
+    ("rita", "reader", "north"),
+    ("sam", "author", "south"),
+)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The registry of an application with two tenants, all of it really made."""
+    directory = tmp_path_factory.mktemp("bookshop")
+    values = {
+        "tenantapp.domain": "bookshop",
+        "migrations.tenant": "bookshop:migrations",
+        "user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite",
+        "servers.main": f"sqlite+pysqlite:///{directory}/tenants/",
+    }
+    settings = read_settings(values)
+    upgrade_user_database(settings)
+    app = main({}, **values)
+    registry = app.registry
+    registry.app = app
+    shops = {slug: create_tenant(registry.user_db, settings, registry.servers, slug).id for slug in ("north", "south")}
+    password_hash = hash_password(PASSWORD)
+    with registry.user_db.begin() as session:
+        roles.allow(session, "author", "sales.record")
+        for login, role, shop in PEOPLE:
+            users.create_user(session, login, password_hash=password_hash)
+            grants.add_grant(session, shops[shop], role, login=login)
+    yield registry
+    assert registry.user_db.checkedout() == registry.tenant_dbs.checkedout() == 0
+    for databases in (registry.user_db, registry.access_reader.database, registry.tenant_dbs):
+        databases.dispose()
+
+
+class Client:
+    """A browser page: keeps its cookie, sends the CSRF token."""
+
+    def __init__(self, app: Any, login: str | None = None) -> None:
+        self.http = TestApp(app)
+        self.csrf_token = ""
+        if login is not None:
+            session = self.send("POST", "/session", {"login": login, "password": PASSWORD}, status=201)
+            self.csrf_token = session.json["csrf_token"]
+
+    def send(self, method: str, path: str, json: Any = None, *, status: int) -> Any:
+        """Send a request and expect this status."""
+        body = {} if json is None else {"params": json}
+        call = getattr(self.http, method.lower() + ("" if json is None else "_json"))
+        return call(f"/api/v1{path}", headers={"X-CSRF-Token": self.csrf_token}, status=status, **body)
+
+
+@pytest.fixture
+def client(registry: Any) -> Any:
+    """Makes clients: ``client("ann")`` is signed in, ``client()`` is not."""
+    return lambda login=None: Client(registry.app, login)

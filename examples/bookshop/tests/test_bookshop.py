@@ -1,0 +1,127 @@
+"""The bookshop, over HTTP and from a script."""
+
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from tenantapp.fleet.histories import tenant_metadata
+from tenantapp.identity.local_access import local_access
+from tenantapp.settings import SettingsError, read_setting
+from tenantapp.tenancy.access import Access
+
+from bookshop import CURRENCY, books, sales
+from bookshop.content import BookContent
+from bookshop.errors import OutOfStock
+
+EMMA = {"title": "Emma", "price_cents": 1250, "stock": 3}
+
+
+def access_to(registry: Any, shop: str, login: str | None = None) -> Access:
+    """What a script asks the user database for."""
+    with registry.user_db.begin(read_only=True) as session:
+        return local_access(session, shop, login=login)
+
+
+def test_a_book_is_added_sold_and_changed(client: Any) -> None:
+    ann = client("ann")
+    added = ann.send("POST", "/books", EMMA, status=201)
+    book = added.json
+    assert book == EMMA | {"id": book["id"], "owner_id": book["owner_id"], "currency": "EUR"}
+    assert added.location.endswith(f"/api/v1/books/{book['id']}")
+    sale = ann.send("POST", "/sales", {"book_id": book["id"], "copies": 2}, status=201).json
+    assert (sale["total_cents"], sale["currency"]) == (2500, "EUR")
+    assert ann.send("PATCH", f"/books/{book['id']}", {"price_cents": 1500}, status=200).json["price_cents"] == 1500
+    now = ann.send("GET", f"/books/{book['id']}", status=200).json
+    assert now == book | {"price_cents": 1500, "stock": 1, "sold": 2}
+    refused = ann.send("POST", "/sales", {"book_id": book["id"], "copies": 2}, status=409).json
+    assert (refused["code"], refused["stock"]) == ("out_of_stock", 1)
+
+
+def test_books_come_in_pages(client: Any) -> None:
+    ann = client("ann")
+    ids = [ann.send("POST", "/books", EMMA, status=201).json["id"] for _ in range(2)]
+    page = ann.send("GET", "/books?limit=1", status=200).json
+    seen = page["items"]
+    while page["next"]:
+        page = ann.send("GET", f"/books?limit=1&cursor={page['next']}", status=200).json
+        seen += page["items"]
+    assert [book["id"] for book in seen][-2:] == ids
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/books"), ("POST", "/books"), ("POST", "/sales"), ("GET", "/books.csv")],
+)
+def test_nobody_gets_in_without_signing_in(client: Any, method: str, path: str) -> None:
+    body = {} if method == "POST" else None
+    assert client().send(method, path, body, status=401).json["code"] == "not_signed_in"
+
+
+def test_permissions(client: Any) -> None:
+    book = client("ann").send("POST", "/books", EMMA, status=201).json
+    path, sale = f"/books/{book['id']}", {"book_id": book["id"]}
+    rita = client("rita")
+    for method, where, body in (("POST", "/books", EMMA), ("PATCH", path, {"stock": 9}), ("POST", "/sales", sale)):
+        assert rita.send(method, where, body, status=403).json["code"] == "permission_denied"
+    assert client("ben").send("PATCH", path, {"stock": 9}, status=403).json["code"] == "not_owner"
+    # A role holds what it was given, whatever its rank.
+    assert client("ed").send("POST", "/sales", sale, status=403).json["code"] == "permission_denied"
+    client("ed").send("PATCH", path, {"stock": 9}, status=200)
+    client("ben").send("POST", "/sales", sale, status=201)
+    assert rita.send("GET", path, status=200).json["stock"] == 8
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"price_cents": -1}, "/price_cents"),
+        ({"price_cents": 12.5}, "/price_cents"),
+        ({"title": None}, "/title"),
+        ({"author": "Austen"}, "/author"),
+    ],
+)
+def test_a_wrong_body_is_pointed_at(client: Any, wrong: dict[str, Any], pointer: str) -> None:
+    ann = client("ann")
+    book = ann.send("POST", "/books", EMMA, status=201).json
+    for method, path, body in (("POST", "/books", EMMA | wrong), ("PATCH", f"/books/{book['id']}", wrong)):
+        problem = ann.send(method, path, body, status=422).json
+        assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
+def test_shops_do_not_mix(client: Any) -> None:
+    book = client("ann").send("POST", "/books", EMMA, status=201).json
+    sam = client("sam")
+    assert sam.send("GET", "/books", status=200).json["items"] == []
+    sam.send("GET", f"/books/{book['id']}", status=404)
+    sam.send("PATCH", f"/books/{book['id']}", {"stock": 0}, status=404)
+    assert sam.send("POST", "/sales", {"book_id": book["id"]}, status=404).json["code"] == "not_found"
+
+
+def test_a_plain_view_is_guarded_too(client: Any) -> None:
+    ann = client("ann")
+    ann.send("POST", "/books", EMMA | {"title": "Persuasion"}, status=201)
+    answer = ann.send("GET", "/books.csv", status=200)
+    assert answer.content_type == "text/csv"
+    assert "Persuasion,1250,EUR\r\n" in answer.text
+
+
+def test_a_script_calls_the_same_services(registry: Any) -> None:
+    ann = access_to(registry, "north", "ann")
+    with registry.tenant_dbs.begin(ann) as session:
+        book = books.add_book(session, ann, BookContent(title="Lady Susan", price_cents=900, stock=1))
+        sales.record_sale(session, ann, book.id)
+        assert (book.owner_id, book.copies_sold()) == (ann.person.id, 1)
+        with pytest.raises(OutOfStock):
+            sales.record_sale(session, ann, book.id)
+
+
+def test_models_and_migrations_agree(registry: Any) -> None:
+    with registry.tenant_dbs.begin(access_to(registry, "north"), read_only=True) as session:
+        context = MigrationContext.configure(session.connection())
+        assert compare_metadata(context, tenant_metadata(registry.app_settings)) == []
+
+
+def test_a_wrong_currency_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"setting bookshop\.currency must be a currency"):
+        read_setting(CURRENCY, {"bookshop.currency": "euro"}, {})

@@ -1,0 +1,115 @@
+"""A domain of one's own, outside the package: ``examples/bookshop``, in processes where only its models are loaded."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.conftest import Fleet
+
+ROOT = Path(__file__).parents[2]
+BOOKSHOP = ROOT / "examples" / "bookshop"
+TABLES = {"books", "sales", "tenant_identity"}
+MORE_MODELS = """
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tenantapp.tenancy.models import TenantBase
+from bookshop.models import Book
+
+Book.isbn = mapped_column("isbn", Book.title.type, nullable=True)
+
+
+class Review(TenantBase):
+    __tablename__ = "reviews"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    book_id: Mapped[UUID] = mapped_column(ForeignKey(Book.id))
+"""
+# Several commands in one process: starting Python takes longer than what they do.
+COMMANDS = """
+import shlex
+import sys
+
+import alembic.config
+from tenantapp.cli import main
+
+for line in sys.argv[1:]:
+    program, *arguments = shlex.split(line)
+    assert not (main(arguments) if program == "tenantapp" else alembic.config.main(arguments)), line
+"""
+
+
+def run(fleet: Fleet, directory: Path, *command: str, given: str = "") -> str:
+    """Run Python on the bookshop in this directory and the fleet's servers; returns what it printed.
+
+    ``given`` is its standard input.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TENANTAPP_", "PYTEST_"))}
+    settings = {f"TENANTAPP_{name.replace('.', '_').upper()}": value for name, value in fleet.values.items()}
+    paths = {"PYTHONPATH": f"{directory}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=directory,
+        env=environment | settings | paths,
+        input=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture
+def bookshop(tmp_path: Path) -> Path:
+    """A copy to be changed."""
+    return Path(shutil.copytree(BOOKSHOP, tmp_path / "bookshop", ignore=shutil.ignore_patterns("var", "*cache*")))
+
+
+def test_the_bookshop_keeps_its_own_promises(fleet: Fleet) -> None:
+    assert " passed" in run(fleet, BOOKSHOP, "-m", "pytest", "-p", "no:cacheprovider")
+
+
+def test_its_history_grows_with_its_models(fleet: Fleet, bookshop: Path) -> None:
+    versions = bookshop / "bookshop" / "migrations" / "versions"
+    shutil.rmtree(versions)
+    run(
+        fleet,
+        bookshop,
+        "-c",
+        COMMANDS,
+        "tenantapp revision tenant -m first",
+        "tenantapp init",
+        "tenantapp tenants create north",
+        "tenantapp users add ann --password-stdin",
+        "tenantapp grants add ann north --role author",
+        given="correct horse battery\n",
+    )
+    (first,) = versions.glob("*_first.py")
+    assert set(re.findall(r'create_table\(\s*"(\w+)"', first.read_text())) == TABLES
+    # What the page for builders types into pshell, and the script it shows.
+    (typed,) = re.findall(r"^```python\n(ann = .*?)^```", (ROOT / "docs" / "building.md").read_text(), re.M | re.S)
+    run(fleet, bookshop, "-m", "pyramid.scripts.pshell", "-p", "python", "development.ini", given=typed)
+    assert run(fleet, bookshop, "stocktake.py", "development.ini").splitlines()[-1] == "north: 3"
+    (bookshop / "bookshop" / "review_models.py").write_text(MORE_MODELS)
+    printed = run(
+        fleet,
+        bookshop,
+        "-c",
+        COMMANDS,
+        'tenantapp revision tenant -m "ISBN and reviews"',
+        "alembic -c development.ini -n tenant -x tenant=north upgrade head",
+        "alembic -c development.ini -n tenant -x tenant=north check",
+    )
+    (second,) = versions.glob("*_isbn_and_reviews.py")
+    assert str(second) in printed
+    assert re.search(r'create_table\(\s*"reviews"', second.read_text())
+    assert 'add_column(sa.Column("isbn"' in second.read_text()
+    assert "No new upgrade operations detected." in printed
