@@ -65,6 +65,13 @@ TABLE: Final = (
         "seconds until a web session ends anyway",
     ),
     Setting(
+        "connections.budget",
+        number(int, 1, 100_000, "connections"),
+        None,
+        "most connections to each server that a process may hold; by default its part of what the server allows",
+    ),
+    Setting("connections.workers", number(int, 1, 1024, "processes"), "1", "processes that share each server"),
+    Setting(
         "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
     ),
     Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
@@ -85,6 +92,8 @@ class Settings:
     identity_registration: str
     session_idle_timeout: int
     session_absolute_timeout: int
+    connections_budget: int | None
+    connections_workers: int
     connections_timeout: float
     api_max_body: int
     migrations_user: str | None

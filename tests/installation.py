@@ -173,7 +173,7 @@ def rolled_back(installation: Installation) -> Iterator[Installation]:
     registry = installation.registry
     user_db, tenant_dbs, reading = registry.user_db, registry.tenant_dbs, registry.access_reader.database
     registry.user_db = registry.access_reader.database = RolledBackDatabase(user_db)
-    registry.tenant_dbs = RolledBackTenants(registry.servers, pool_timeout=1)
+    registry.tenant_dbs = RolledBackTenants(registry.servers, tenant_dbs.engines)
     try:
         yield installation
     finally:

@@ -17,9 +17,9 @@ from tenantapp.identity.errors import IdentityError
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.settings import Settings, SettingsError, read_settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
-from tenantapp.tenancy.servers import Servers, database_url
+from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.user_database import user_database
 
 
 def command_line_target(history: History, config: Config, arguments: Mapping[str, object]) -> Target:
@@ -57,7 +57,7 @@ def _check_location(settings: Settings, history: History, config: Config) -> Non
 def _find_tenant(settings: Settings, slug: object) -> TenantPlace:
     if not isinstance(slug, str) or not slug:
         raise CommandError("Say which tenant's database is meant: alembic -c FILE -n tenant -x tenant=SLUG COMMAND.")
-    user_db = DBFactory(database_url(settings.user_db_url), unavailable=UserDatabaseUnavailable)
+    user_db = user_database(settings.user_db_url)
     try:
         with user_db.begin(read_only=True) as session:
             return place_of(get_tenant(session, slug))

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tenantapp.fleet.errors import DatabaseBusy, DatabaseUnreachable, FleetError, MigrationFailed, ProvisioningFailed
-from tenantapp.tenancy.engines import CONNECT_TIMEOUT
+from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
 
 MIGRATION_WAIT: Final = 60.0  # seconds to wait while another process migrates the same database
 LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; whoever comes after it waits as well
@@ -68,7 +68,7 @@ def _postgres_engine(url: URL, **options: Any) -> Engine:
         poolclass=NullPool,
         hide_parameters=True,
         use_native_hstore=False,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT},
+        connect_args=CONNECT_ARGUMENTS,
         **options,
     )
 

@@ -1,6 +1,7 @@
 """Making a tenant: its row, its database, its tables."""
 
 import logging
+from functools import partial
 from typing import cast
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from tenantapp.identity.tenants import place_of, register_tenant
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.engines import make_engine
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
@@ -74,7 +76,9 @@ def _register(user_db: DBFactory, tenant_id: UUID, slug: str, name: str | None, 
 
 def _write_identity(server: Server, place: TenantPlace) -> None:
     table = TenantIdentity.__tablename__
-    database = DBFactory(server.tenant_url(place.database), unavailable=lambda: TenantDatabaseUnavailable(place.slug))
+    url = server.tenant_url(place.database)
+    unavailable = partial(TenantDatabaseUnavailable, place.slug)
+    database = DBFactory(partial(make_engine, url, unavailable=unavailable, pool_timeout=0))
     try:
         with database.begin() as session:
             if not inspect(session.connection()).has_table(table):

@@ -12,9 +12,8 @@ from tenantapp.fleet.histories import metadata_of
 from tenantapp.identity.models import Tenant
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.servers import Servers, database_url
+from tenantapp.tenancy.user_database import user_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def tenant_target(settings: Settings, servers: Servers, place: TenantPlace) -> T
 
 
 def _record_revision(settings: Settings, tenant_id: UUID, revision: str | None) -> None:
-    user_db = DBFactory(database_url(settings.user_db_url), unavailable=UserDatabaseUnavailable)
+    user_db = user_database(settings.user_db_url)
     stale = update(Tenant).where(Tenant.id == tenant_id, Tenant.revision.is_distinct_from(revision))
     try:
         with user_db.begin() as session:

@@ -10,9 +10,7 @@ from tenantapp.identity.cross_site import cross_site_view, permission_required_v
 from tenantapp.identity.policy import SecurityPolicy
 from tenantapp.identity.web_sessions import Lifetimes
 from tenantapp.settings import Settings
-from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import UserDatabaseUnavailable
-from tenantapp.tenancy.servers import database_url
+from tenantapp.tenancy.user_database import user_database
 
 
 def includeme(config: Any) -> None:
@@ -23,12 +21,7 @@ def includeme(config: Any) -> None:
         absolute=timedelta(seconds=settings.session_absolute_timeout),
     )
     reader = AccessReader(
-        DBFactory(
-            database_url(settings.user_db_url),
-            unavailable=UserDatabaseUnavailable,
-            autocommit=True,
-            pool_timeout=settings.connections_timeout,
-        ),
+        user_database(settings.user_db_url, autocommit=True, pool_timeout=settings.connections_timeout),
         lifetimes.idle,
     )
     config.registry.access_reader = reader

@@ -7,10 +7,10 @@ from typing import Any
 
 from tenantapp.settings import Settings
 from tenantapp.tenancy.databases import TenantDatabases
-from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.request import TenantRequest
-from tenantapp.tenancy.servers import Servers, database_url
+from tenantapp.tenancy.server_engines import ServerEngines
+from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.user_database import user_database
 
 
 def includeme(config: Any) -> None:
@@ -18,12 +18,8 @@ def includeme(config: Any) -> None:
     settings: Settings = config.registry.app_settings
     servers = Servers(settings.servers, settings.tenancy_secret)
     config.registry.servers = servers
-    config.registry.user_db = DBFactory(
-        database_url(settings.user_db_url),
-        unavailable=UserDatabaseUnavailable,
-        pool_timeout=settings.connections_timeout,
-    )
-    config.registry.tenant_dbs = TenantDatabases(servers, pool_timeout=settings.connections_timeout)
+    config.registry.user_db = user_database(settings.user_db_url, pool_timeout=settings.connections_timeout)
+    config.registry.tenant_dbs = TenantDatabases(servers, _engines(servers, settings))
     config.set_request_factory(TenantRequest)
     # One transaction per request. Explicit: touching a session outside it raises instead of starting another one.
     # A returned error aborts like a raised one. Nobody asks the user database before the route is known.
@@ -37,3 +33,15 @@ def includeme(config: Any) -> None:
     )
     config.include("pyramid_retry")
     config.include("pyramid_tm")
+
+
+def _engines(servers: Servers, settings: Settings) -> dict[str, ServerEngines]:
+    return {
+        name: ServerEngines(
+            server,
+            limit=settings.connections_budget,
+            workers=settings.connections_workers,
+            timeout=settings.connections_timeout,
+        )
+        for name, server in servers.items()
+    }

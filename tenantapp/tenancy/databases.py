@@ -1,22 +1,28 @@
 """The tenants' databases, each with its ``DBFactory``."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from threading import Lock
-from typing import Any
+from time import monotonic
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from tenantapp.tenancy.access import Access, TenantPlace
+from tenantapp.tenancy.budget import BudgetNumbers
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
+from tenantapp.tenancy.server_engines import ServerEngines
 from tenantapp.tenancy.servers import Servers
 
+UNUSED_ENGINE: Final = 300.0  # seconds until an engine that nobody asked for is let go
+SWEEP_EVERY: Final = 64  # engines made
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+
+class _Entry(NamedTuple):
     server: str
     database: str
     factory: DBFactory
@@ -28,11 +34,12 @@ class TenantDatabases:
     The way in is an access; without one there is no tenant database to be had.
     """
 
-    def __init__(self, servers: Servers, *, pool_timeout: float) -> None:
+    def __init__(self, servers: Servers, engines: Mapping[str, ServerEngines]) -> None:
         self._servers = servers
-        self._pool_timeout = pool_timeout
+        self.engines = engines
         self._entries: dict[UUID, _Entry] = {}
         self._lock = Lock()
+        self._made = 0
 
     def add(self, places: Iterable[TenantPlace]) -> None:
         """Make the factories of these tenants. Nothing connects."""
@@ -40,7 +47,7 @@ class TenantDatabases:
             self._factory(place)
 
     def for_access(self, access: Access) -> DBFactory:
-        """The database of the access's tenant. Raises a ``TenantRefused`` when it has none."""
+        """The database of the access's tenant. Raises the access's refusal when it has none."""
         return self._factory(access.require_tenant())
 
     @contextmanager
@@ -48,6 +55,10 @@ class TenantDatabases:
         """A tenant session outside a request: commits at the end of the block, rolls back on an exception."""
         with self.for_access(access).begin(read_only=read_only) as session:
             yield session
+
+    def numbers(self) -> dict[str, BudgetNumbers]:
+        """The figures of each server's connection budget."""
+        return {name: engines.budget.numbers() for name, engines in self.engines.items()}
 
     def checkedout(self) -> int:
         """How many connections to tenant databases are in use right now."""
@@ -69,6 +80,8 @@ class TenantDatabases:
 
     def _replace(self, place: TenantPlace) -> _Entry:
         """Made anew when the user database names another place than the one we know: the tenant has moved."""
+        if place.server not in self._servers:
+            raise TenantDatabaseUnavailable(place.slug)
         with self._lock:
             old = self._entries.get(place.id)
             if old is not None and (old.server, old.database) == (place.server, place.database):
@@ -80,14 +93,25 @@ class TenantDatabases:
         return entry
 
     def _make(self, place: TenantPlace) -> DBFactory:
-        if place.server not in self._servers:
-            raise TenantDatabaseUnavailable(place.slug)
-        return DBFactory(
+        return DBFactory(partial(self._make_engine, place))
+
+    def _make_engine(self, place: TenantPlace) -> Engine:
+        self._made += 1
+        if self._made % SWEEP_EVERY == 0:
+            self._let_go_unused()
+        return self.engines[place.server].make(
             self._servers[place.server].tenant_url(place.database),
-            unavailable=lambda: TenantDatabaseUnavailable(place.slug),
+            unavailable=partial(TenantDatabaseUnavailable, place.slug),
             verify=_identity_check(place),
-            pool_timeout=self._pool_timeout,
         )
+
+    def _let_go_unused(self) -> None:
+        """Forget engines that nobody has asked for in a while and that have no connection in use."""
+        before = monotonic() - UNUSED_ENGINE
+        for entry in list(self._entries.values()):
+            factory = entry.factory
+            if factory.is_made and factory.last_used < before and factory.checkedout() == 0:
+                factory.dispose()
 
 
 def _identity_check(place: TenantPlace) -> Callable[[Any], None]:

@@ -3,57 +3,49 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
+from time import monotonic
+from typing import NamedTuple
 
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from tenantapp.tenancy.engines import READ_ONLY, make_engine
+from tenantapp.tenancy.sqlite_files import READ_ONLY
+
+
+class _Made(NamedTuple):
+    """An engine, the same engine for reading only (they share the pool), and what makes sessions on either."""
+
+    engine: Engine
+    reading: Engine
+    sessions: "sessionmaker[Session]"
 
 
 class DBFactory:
     """Owns the engine and the ``sessionmaker`` of one database, and hands out sessions.
 
-    Made once and shared by all threads; the engine is made at its first use and connects when a session first
-    executes something. Parameters are those of ``make_engine``.
+    Made once and shared by all threads. ``make_engine`` is called at the first use, and connects when a session first
+    executes something; until then a factory costs next to nothing.
     """
 
-    def __init__(
-        self,
-        url: URL,
-        *,
-        unavailable: Callable[[], Exception],
-        verify: Callable[[Any], None] | None = None,
-        autocommit: bool = False,
-        pool_timeout: float = 2.0,
-    ) -> None:
-        self._url = url
-        self._options: dict[str, Any] = {
-            "unavailable": unavailable,
-            "verify": verify,
-            "autocommit": autocommit,
-            "pool_timeout": pool_timeout,
-        }
-        self._engine: Engine | None = None
+    __slots__ = ("_lock", "_made", "_make_engine", "last_used")
+
+    def __init__(self, make_engine: Callable[[], Engine]) -> None:
+        self._make_engine = make_engine
+        self._made: _Made | None = None
         self._lock = Lock()
-        self._make_session = sessionmaker(autoflush=False)
+        self.last_used = 0.0
+        """When a session was last asked for, on the monotonic clock, in seconds."""
 
     @property
     def engine(self) -> Engine:
         """The engine, made at first use."""
-        if self._engine is None:
-            with self._lock:
-                if self._engine is None:
-                    self._engine = make_engine(self._url, **self._options)
-        return self._engine
+        return self._ready().engine
 
     def get_session(self, *, read_only: bool = False) -> Session:
         """A new session; whoever asks for it closes it. The database refuses writes in a read-only one."""
-        engine = self.engine
-        if read_only:
-            # Shares the pool. PostgreSQL: BEGIN READ ONLY; SQLite: PRAGMA query_only and a deferred BEGIN.
-            engine = engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
-        return self._make_session(bind=engine)
+        made = self._ready()
+        self.last_used = monotonic()
+        return made.sessions(bind=made.reading if read_only else made.engine)
 
     @contextmanager
     def begin(self, *, read_only: bool = False) -> Iterator[Session]:
@@ -61,13 +53,34 @@ class DBFactory:
         with self.get_session(read_only=read_only) as session, session.begin():
             yield session
 
+    @property
+    def is_made(self) -> bool:
+        """Whether there is an engine right now."""
+        return self._made is not None
+
     def checkedout(self) -> int:
         """How many connections are in use right now."""
-        return 0 if self._engine is None else self._engine.pool.checkedout()  # type: ignore[attr-defined]
+        made = self._made
+        return 0 if made is None else made.engine.pool.checkedout()  # type: ignore[attr-defined]
 
     def dispose(self) -> None:
-        """Close the connections that are not in use. One that is in use is closed when it is given back."""
+        """Close the connections that are not in use and forget the engine. One in use is closed when given back."""
         with self._lock:
-            engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.dispose()
+            made, self._made = self._made, None
+        if made is not None:
+            made.engine.dispose()
+
+    def _ready(self) -> _Made:
+        made = self._made
+        if made is None:
+            with self._lock:
+                made = self._made
+                if made is None:
+                    made = self._made = _make(self._make_engine())
+        return made
+
+
+def _make(engine: Engine) -> _Made:
+    # PostgreSQL: BEGIN READ ONLY; SQLite: PRAGMA query_only and a deferred BEGIN.
+    reading = engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
+    return _Made(engine, reading, sessionmaker(autoflush=False))

@@ -7,6 +7,7 @@ TenancyError
 |   +-- TenantRequired              none was selected
 |   +-- TenantForbidden             the person has no role in the selected one (any more)
 |   +-- TenantSuspended             the selected one is suspended
++-- ConnectionsSpent                all connections are in use, and none came free in time
 +-- DatabaseUnavailable             a database does not answer
     +-- UserDatabaseUnavailable
     +-- TenantDatabaseUnavailable
@@ -52,6 +53,13 @@ class TenantSuspended(TenantRefused):
 
     def __init__(self, reason: str | None) -> None:
         super().__init__(f"This tenant is suspended: {reason}" if reason else "This tenant is suspended.")
+
+
+class ConnectionsSpent(TenancyError):
+    """The connection budget of a server is spent, and waiting was in vain."""
+
+    def __init__(self) -> None:
+        super().__init__("All connections are in use right now.")
 
 
 class DatabaseUnavailable(TenancyError):

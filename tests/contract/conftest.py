@@ -17,9 +17,8 @@ from tenantapp.fleet.migrations import upgrade_user_database
 from tenantapp.fleet.provisioning import create_tenant
 from tenantapp.settings import Settings, read_settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import UserDatabaseUnavailable
-from tenantapp.tenancy.servers import Servers, SqliteServer, database_url
+from tenantapp.tenancy.servers import Servers, SqliteServer
+from tenantapp.tenancy.user_database import user_database
 from tests.installation import SECRET
 
 REVISION = """
@@ -52,7 +51,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.settings: Settings = read_settings(self.values, {})
         self.servers = Servers(self.settings.servers, self.settings.tenancy_secret)
-        self.user_db = DBFactory(database_url(self.settings.user_db_url), unavailable=UserDatabaseUnavailable)
+        self.user_db = user_database(self.settings.user_db_url)
 
     def initialised(self) -> "Fleet":
         """With the tables of the user database."""

@@ -272,20 +272,6 @@ def test_a_postgresql_server_that_stops_and_comes_back() -> None:
         assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["kept"]
 
 
-def test_the_pool_spent_is_503_in_time_and_not_a_hang(real_installation: Installation) -> None:
-    registry = real_installation.registry
-    with registry.user_db.begin(read_only=True) as users:
-        access = local_access(users, "acme")
-    factory = registry.tenant_dbs.for_access(access)
-    held = [factory.engine.connect() for _ in range(10)]
-    bob = Client(real_installation.app).sign_in("bob")
-    answer = bob.get("/nodes")
-    assert (answer.status_int, answer.json["code"]) == (503, "busy")
-    for connection in held:
-        connection.close()
-    assert bob.get("/nodes").status_int == 200
-
-
 def test_hashing_is_bounded(real_installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 

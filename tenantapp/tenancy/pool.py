@@ -1,0 +1,54 @@
+"""The connections of one tenant, on the budget of its server."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
+
+from tenantapp.tenancy.budget import ConnectionBudget
+
+
+class BudgetedPool(Pool):
+    """A pool that asks the server's budget for each place, and lets it see what is idle."""
+
+    def __init__(self, creator: Callable[[], Any], *, budget: ConnectionBudget, **options: Any) -> None:
+        super().__init__(creator, **options)
+        self._budget = budget
+        self.in_use = 0
+        self.idle: list[ConnectionPoolEntry] = []
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        entry = self._budget.take(self)
+        if entry is not None:
+            return entry
+        try:
+            return self._create_connection()
+        except BaseException:
+            self._budget.free(self)
+            raise
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        self._budget.give_back(self, record)
+
+    def sibling(self, creator: Callable[..., Any]) -> "BudgetedPool":
+        """A pool for another database of the same server: same budget, same dialect, same listeners."""
+        return BudgetedPool(
+            creator,
+            budget=self._budget,
+            reset_on_return=self._reset_on_return,
+            dialect=self._dialect,
+            _dispatch=self.dispatch,
+        )
+
+    def recreate(self) -> "BudgetedPool":
+        return self.sibling(self._creator)
+
+    def dispose(self) -> None:
+        self._budget.drain(self)
+
+    def checkedout(self) -> int:
+        """How many connections are in use."""
+        return self.in_use
+
+    def status(self) -> str:
+        return f"in use: {self.in_use}, idle: {len(self.idle)}"

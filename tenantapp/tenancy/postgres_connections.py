@@ -1,0 +1,63 @@
+"""How connections to PostgreSQL behave."""
+
+import select
+from typing import Any, Final
+
+import psycopg2
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import Pool
+
+# Seconds until a server that does not answer counts as down; then, keep-alive probes find a peer that is gone.
+CONNECT_ARGUMENTS: Final = {
+    "connect_timeout": 3,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+
+def usable_connections(connection: Any) -> int:
+    """How many connections the server has for all of us: four fifths of what it allows those who are no superusers.
+
+    The rest is for backups, for people with psql, and for backends that take a moment to exit.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+        )
+        allowed: int = cursor.fetchone()[0]
+    connection.rollback()
+    return allowed * 4 // 5
+
+
+def listen_on_pool(pool: Pool | Engine) -> None:
+    """Let nobody meet a connection that died while it was idle."""
+    event.listen(pool, "checkout", _on_checkout)
+
+
+def _on_checkout(connection: Any, record: Any, proxy: Any) -> None:
+    """A server that ends a connection says so, and then there is something to read on it.
+
+    Asking the operating system costs a few microseconds, where a ping of each connection would cost a round trip.
+    """
+    if connection.closed or (_is_readable(connection) and not _answers(connection)):
+        raise InvalidatePoolError("the server has ended the connection")
+
+
+def _is_readable(connection: Any) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _answers(connection: Any) -> bool:
+    """Over TLS there may be something to read that is no farewell."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except psycopg2.Error:
+        return False
+    return True

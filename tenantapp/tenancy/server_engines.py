@@ -1,0 +1,105 @@
+"""The engines of one server's databases.
+
+They share one dialect and one cache of compiled statements: a database that is opened for the first time finds its
+statements compiled already, and costs a few KiB instead of some hundred.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Engine, ExceptionContext
+from sqlalchemy.util import LRUCache
+
+from tenantapp.tenancy import postgres_connections
+from tenantapp.tenancy.budget import ConnectionBudget
+from tenantapp.tenancy.engines import engine_options, is_unavailable, listen_on_engine, listen_on_pool
+from tenantapp.tenancy.pool import BudgetedPool
+from tenantapp.tenancy.servers import Server, SqliteServer
+
+log = logging.getLogger(__name__)
+
+UNAVAILABLE: Final = "tenantapp_unavailable"
+PROVISIONAL_LIMIT: Final = 8  # connections, until the server has said how many it allows
+SQLITE_LIMIT: Final = 256  # open files, for all workers
+COMPILED_STATEMENTS: Final = 1000  # SQLAlchemy's own default is 500 for each engine
+
+Connect = Callable[[], Any]
+
+
+class ServerEngines:
+    """Makes the engines of a server's databases; their pools draw on one budget.
+
+    ``limit`` is the budget of connections. Without one it is found out at the first connection: this process's part of
+    what the server allows, when ``workers`` processes share it. ``timeout`` is the longest wait for one, in seconds.
+    """
+
+    def __init__(self, server: Server, *, limit: int | None, workers: int, timeout: float) -> None:
+        template_url = server.tenant_url("template")
+        self.budget = ConnectionBudget(limit or PROVISIONAL_LIMIT, timeout)
+        self._workers = workers
+        self._ask_for_limit = limit is None
+        if limit is None and isinstance(server, SqliteServer):
+            self._set_limit(SQLITE_LIMIT)
+        self._compiled: LRUCache[Any, Any] = LRUCache(COMPILED_STATEMENTS)
+        self._pool = BudgetedPool(_never, budget=self.budget)
+        # Its connect event sets up the dialect at the first connection to any of the databases.
+        self._template = create_engine(template_url, pool=self._pool, **engine_options(template_url))
+        listen_on_pool(self._pool, template_url)
+        # The dialect is shared, and so are its listeners: the engine has to say whose database it leads to.
+        event.listen(self._template, "handle_error", _translate)
+
+    def make(self, url: URL, *, unavailable: Callable[[], Exception], verify: Callable[[Any], None]) -> Engine:
+        """The engine of one database. Nothing connects yet.
+
+        ``unavailable`` makes the exception to be raised when the database does not answer. ``verify`` gets each new
+        DBAPI connection, and raises to have it closed instead of used.
+        """
+        pool = self._pool.sibling(self._connector(url, verify))
+        engine = self._engine(pool, url)
+        listen_on_engine(engine)
+        return engine.execution_options(**{"compiled_cache": self._compiled, UNAVAILABLE: unavailable})
+
+    def _engine(self, pool: BudgetedPool, url: URL) -> Engine:
+        try:
+            return Engine(pool, self._template.dialect, url, hide_parameters=True)
+        except TypeError:
+            # Another SQLAlchemy than the one this was written for: slower, and right.
+            log.warning("Engines cannot share a dialect with this version of SQLAlchemy.", exc_info=True)
+            engine = create_engine(url, pool=pool, **engine_options(url))
+            event.listen(engine, "handle_error", _translate)
+            return engine
+
+    def _connector(self, url: URL, verify: Callable[[Any], None]) -> Connect:
+        dialect = self._template.dialect
+        options = engine_options(url).get("connect_args", {})
+
+        def connect() -> Any:
+            arguments, keywords = dialect.create_connect_args(url)
+            connection = dialect.connect(*arguments, **(options | keywords))
+            try:
+                verify(connection)
+                if self._ask_for_limit:
+                    self._set_limit(postgres_connections.usable_connections(connection))
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        return connect
+
+    def _set_limit(self, usable: int) -> None:
+        self._ask_for_limit = False
+        self.budget.set_limit(max(PROVISIONAL_LIMIT, usable // self._workers))
+
+
+def _never() -> Any:
+    raise RuntimeError("the template of a server's engines does not connect")
+
+
+def _translate(context: ExceptionContext) -> Exception | None:
+    if context.engine is None or not is_unavailable(context):
+        return None
+    unavailable: Callable[[], Exception] | None = context.engine.get_execution_options().get(UNAVAILABLE)
+    return unavailable() if unavailable is not None else None

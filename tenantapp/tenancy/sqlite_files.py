@@ -1,0 +1,86 @@
+"""How connections to SQLite files behave."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import Pool
+
+READ_ONLY: Final = "tenantapp_read_only"
+BUSY_TIMEOUT: Final = 5000  # milliseconds a statement waits for another connection's lock
+
+# What a file that cannot be used answers (https://www.sqlite.org/rescode.html); SQLite's other operational errors,
+# "no such table" among them, are mistakes in the statement.
+UNAVAILABLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+
+
+def is_unavailable(error: sqlite3.Error) -> bool:
+    """Whether the file failed, rather than the statement."""
+    # The low byte is the primary result code.
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in UNAVAILABLE
+
+
+def listen_on_pool(pool: Pool | Engine) -> None:
+    """Set up each connection, and never use one whose file is not there any more."""
+    event.listen(pool, "connect", _on_connect)
+    event.listen(pool, "checkout", _on_checkout)
+    event.listen(pool, "checkin", _on_checkin)
+
+
+def listen_on_engine(engine: Engine) -> None:
+    """Let transactions begin in the way ``_begin`` says."""
+    event.listen(engine, "begin", _begin)
+
+
+def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
+    # None: the driver begins no transaction of its own, so that ours begin at the statement we chose.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit that was answered survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    connection.execute("PRAGMA synchronous = FULL")
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    record.info["file"] = _file_identity(path)
+
+
+def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> None:
+    # A connection to a file that was removed or replaced goes on working, and what it commits is gone.
+    path, device, inode = record.info["file"]
+    if _file_identity(path) != (path, device, inode):
+        raise InvalidatePoolError("the database file was removed or replaced")
+
+
+def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:
+    # Where a COMMIT fails SQLite keeps the transaction open, and SQLAlchemy takes it for ended.
+    if connection is not None and connection.in_transaction:
+        connection.rollback()
+
+
+def _file_identity(path: str) -> tuple[str, int, int]:
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError:
+        return path, 0, 0
+    return path, status.st_dev, status.st_ino
+
+
+def _begin(connection: Connection) -> None:
+    """A transaction that may write takes the write lock at once: a later upgrade from reading could fail."""
+    read_only = connection.get_execution_options().get(READ_ONLY, False)
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
