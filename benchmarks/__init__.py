@@ -1,0 +1,1 @@
+"""How fast tenantapp is, beside its peers: ``make bench``, or ``python -m benchmarks`` for one case alone."""
