@@ -1,17 +1,21 @@
-# make setup | run | test | lint | format | lock | build | clean
+# make setup | run | test | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
 #   make setup PYTHON=python3.13      another Python
+#   make bench SECONDS=3 ROUNDS=1     a quick look; CASES="contest session" for some of the cases
 
 SHELL = /bin/bash
 PYTHON ?= python3
 HTTP_PORT ?= 6543
 PYTEST_ARGS ?=
+CASES ?=
+SECONDS ?= 8
+ROUNDS ?= 3
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: setup run test lint format lock build clean
+.PHONY: setup run test lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -58,6 +62,9 @@ build: setup
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation
 
+bench: setup
+	$(BIN)/python -m benchmarks --seconds $(SECONDS) --rounds $(ROUNDS) $(CASES)
+
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache benchmarks/.envs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

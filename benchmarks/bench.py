@@ -1,0 +1,79 @@
+"""What every case works with: how long to measure, where to put files, whom to tell."""
+
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from rich.console import Console
+
+from benchmarks.load import Load, send
+
+WARM_UP: Final = 1.0  # seconds
+Name = TypeVar("Name")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One run of the benchmarks. ``directory`` is temporary."""
+
+    seconds: float
+    rounds: int
+    directory: Path
+    console: Console = field(default_factory=lambda: Console(width=None if sys.stdout.isatty() else 140))
+
+    def say(self, sentence: str) -> None:
+        """Tell how far it is."""
+        self.console.print(f"[dim]{sentence}[/]", highlight=False)
+
+    def measure(
+        self, port: int, requests: Sequence[bytes], *, connections: int = 8, order: Sequence[int] | None = None
+    ) -> Load:
+        """Send these requests for as long as is measured, after a warm-up."""
+        send(port, requests, seconds=WARM_UP, connections=connections, order=order)
+        return send(port, requests, seconds=self.seconds, connections=connections, order=order)
+
+    def interleaved(self, names: Iterable[Name], measure: Callable[[Name], Load]) -> dict[Name, "Loads"]:
+        """Measure all of them in every round, one after the other, so that a slow minute hits them alike."""
+        names = list(names)
+        found: dict[Name, Loads] = {name: Loads() for name in names}
+        for _ in range(self.rounds):
+            for name in names:
+                found[name].append(measure(name))
+        return found
+
+
+class Loads(list[Load]):
+    """The loads of all rounds."""
+
+    @property
+    def rate(self) -> float:
+        """The median of the good answers per second; nought if there is none."""
+        return statistics.median(load.rate for load in self) if self else 0.0
+
+    @property
+    def rates(self) -> list[float]:
+        """The good answers per second of each round."""
+        return [round(load.rate, 1) for load in self]
+
+    @property
+    def median_ms(self) -> float:
+        """The median of the rounds' median latencies."""
+        return statistics.median(load.median_ms for load in self) if self else 0.0
+
+    @property
+    def p99_ms(self) -> float:
+        """The median of the rounds' 99th percentiles."""
+        return statistics.median(load.p99_ms for load in self) if self else 0.0
+
+    @property
+    def errors(self) -> int:
+        """Everything that was not a good answer, in all rounds."""
+        return sum(load.errors for load in self)
+
+
+def ratio(one: float, other: float) -> float | None:
+    """How many times the other, or None if that is nought."""
+    return one / other if other else None
