@@ -7,7 +7,7 @@ A value comes from the ini file's ``[app:main]`` section or, with precedence, fr
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy.engine import URL
@@ -88,7 +88,7 @@ class Settings:
     user_db_url: URL
     servers: Mapping[str, URL]
     tenantapp_domain: str
-    tenancy_secret: str | None
+    tenancy_secret: str | None = field(repr=False)
     identity_registration: str
     session_idle_timeout: int
     session_absolute_timeout: int

@@ -1,23 +1,43 @@
-"""Conditional requests (RFC 9110, section 13): the version of a resource as its ETag."""
+"""Conditional requests (RFC 9110, section 13): the version of a resource is its ETag."""
 
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, Final
 
-from webob.etag import AnyETag
+from tenantapp.tenancy.request import SAFE_METHODS
+
+ENTITY_TAGS: Final = re.compile(r'\s*(?:W/)?"[^"]*"\s*(?:,\s*(?:W/)?"[^"]*"\s*)*')
+ENTITY_TAG: Final = re.compile(r'(W/)?"([^"]*)"')
 
 
-def if_match(request: Any) -> frozenset[int] | None:
-    """The versions that ``If-Match`` accepts, or None if any will do.
+def precondition(request: Any) -> Callable[[int], bool]:
+    """What ``If-Match`` and ``If-None-Match`` say of a change to something that is at a given version.
 
-    An entity tag that is none of ours matches nothing; weak ones never match (section 8.8.3.2).
+    Weak entity tags never match in ``If-Match`` (section 8.8.3.2), and a header that makes no sense matches nothing.
     """
-    matcher = request.if_match
-    if matcher is AnyETag:
-        return None
-    return frozenset(int(tag) for tag in matcher.etags if tag.isascii() and tag.isdigit() and len(tag) < 10)
+    wanted, unwanted = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+
+    def holds(version: int) -> bool:
+        if wanted is not None and not _matches(wanted, version, weak=False):
+            return False
+        return unwanted is None or not _matches(unwanted, version, weak=True)
+
+    return holds
 
 
 def send_version(request: Any, version: int) -> None:
-    """Answer with the version as ETag; WebOb answers 304 if the client has it."""
-    request.response.etag = str(version)
-    request.response.cache_control = "private, no-cache"
-    request.response.conditional_response = True
+    """Answer with the version as ETag. A client that has it already gets 304 for a ``GET``."""
+    response = request.response
+    response.etag = str(version)
+    response.cache_control = "private, no-cache"
+    # Only where nothing was changed, and without ranges, which no resource here has.
+    response.conditional_response = request.method in SAFE_METHODS
+    request.environ.pop("HTTP_RANGE", None)
+
+
+def _matches(header: str, version: int, *, weak: bool) -> bool:
+    if header.strip() == "*":
+        return True
+    if not ENTITY_TAGS.fullmatch(header):
+        return False
+    return any(tag == str(version) and (weak or not weakness) for weakness, tag in ENTITY_TAG.findall(header))

@@ -1,6 +1,7 @@
 """JSON in and out: orjson, and the checks that no body escapes."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -10,6 +11,8 @@ from tenantapp.api.problems import ApiError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MAX_DEPTH: Final = 32  # of values within values
+MAX_ERRORS: Final = 20  # named in one answer
 MEDIA_TYPES: Final = ("application/json", "application/merge-patch+json")
 
 
@@ -34,8 +37,7 @@ def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
 def read_object(request: Any) -> dict[str, Any]:
     """The request's body as a JSON object.
 
-    Raises ``ApiError``: 413 too large, 415 not said to be JSON, 400 not JSON, 422 not an object or with a NUL, which
-    PostgreSQL cannot store (https://www.postgresql.org/docs/current/datatype-character.html).
+    Raises ``ApiError``: 413 too large, 415 not said to be JSON, 400 not JSON, 422 not an object, or see ``find_fault``.
     """
     check_size(request)
     if request.content_type not in MEDIA_TYPES:
@@ -46,8 +48,8 @@ def read_object(request: Any) -> dict[str, Any]:
         raise ApiError(400, "invalid_json", f"The body is not valid JSON: {error}.") from None
     if not isinstance(document, dict):
         raise invalid([("", "The body has to be a JSON object.")])
-    if pointer := find_nul(document):
-        raise invalid([(pointer, "The NUL character is not allowed.")])
+    if fault := find_fault(document):
+        raise invalid([fault])
     return document
 
 
@@ -63,7 +65,8 @@ def validate(model: type[Model], document: Mapping[str, Any]) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise invalid([(_pointer(each["loc"]), _sentence(each)) for each in error.errors()]) from None
+        found = error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
+        raise invalid([(_pointer(each["loc"]), _sentence(each)) for each in found]) from None
 
 
 def invalid(errors: list[tuple[str, str]]) -> ApiError:
@@ -86,20 +89,47 @@ def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def find_nul(document: Any) -> str | None:
-    """The pointer to the first string or name with a NUL in it, or None. Not recursive: nesting is the client's."""
-    pending: list[tuple[str, Any]] = [("", document)]
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A value's place in a document: a chain up to the root, so that a pointer is only made where one is needed."""
+
+    above: "_Place | None"
+    name: str
+    depth: int
+
+    def pointer(self) -> str:
+        """The JSON pointer (RFC 6901)."""
+        names: list[str] = []
+        place: _Place | None = self
+        while place is not None and place.above is not None:
+            names.append(f"/{_escape(place.name)}")
+            place = place.above
+        return "".join(reversed(names))
+
+
+def find_fault(document: Any) -> tuple[str, str] | None:
+    """The pointer and the sentence of the first value that no view takes: one with a NUL, or nested too deeply.
+
+    PostgreSQL cannot store NUL (https://www.postgresql.org/docs/current/datatype-character.html).
+    """
+    pending: list[tuple[_Place, Any]] = [(_Place(None, "", 0), document)]
     while pending:
-        pointer, value = pending.pop()
+        place, value = pending.pop()
         if isinstance(value, str) and "\0" in value:
-            return pointer
-        if isinstance(value, list):
-            pending += [(f"{pointer}/{index}", item) for index, item in enumerate(value)]
-        if isinstance(value, dict):
-            if any("\0" in name for name in value):
-                return pointer or "/"
-            pending += [(f"{pointer}/{_escape(name)}", item) for name, item in value.items()]
+            return place.pointer(), "The NUL character is not allowed."
+        if not isinstance(value, list | dict):
+            continue
+        if place.depth >= MAX_DEPTH:
+            return place.pointer(), f"Values may be nested {MAX_DEPTH} deep."
+        if isinstance(value, dict) and any("\0" in name for name in value):
+            return place.pointer(), "The NUL character is not allowed in names."
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        pending += [(_Place(place, str(name), place.depth + 1), item) for name, item in items if _may_fail(item)]
     return None
+
+
+def _may_fail(value: Any) -> bool:
+    return isinstance(value, list | dict) or (isinstance(value, str) and "\0" in value)
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

@@ -48,6 +48,7 @@ def _close_to_public(url: URL) -> None:
     with migration_connection(url, NAME) as connection, connection.begin():
         if connection.exec_driver_sql(mine).scalar():
             postgres.close_to_public(connection, str(url.database))
+            postgres.limit_database(connection, str(url.database))
 
 
 def _create_if_missing(url: URL) -> None:

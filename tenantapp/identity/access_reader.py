@@ -5,7 +5,7 @@ It runs in autocommit, outside the request's transaction, so it costs one round 
 """
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import LargeBinary, Row, Select, TextualSelect, bindparam, select, text, update
@@ -76,6 +76,7 @@ class AccessReader:
     def __init__(self, database: DBFactory, idle_timeout: timedelta) -> None:
         self.database = database
         self._idle_timeout = idle_timeout
+        self._write_from = datetime.min.replace(tzinfo=UTC)
         self._select = access_statement()
         self._prepare, self._execute = _prepared_statement(self._select)
 
@@ -85,7 +86,7 @@ class AccessReader:
         row = self._row(values)
         if row is None:
             return None
-        if now - row.last_seen_at >= SEEN_INTERVAL:
+        if now - row.last_seen_at >= SEEN_INTERVAL and now >= self._write_from:
             self._write_last_seen(token_hash, now)
         return _access(row)
 
@@ -132,7 +133,9 @@ class AccessReader:
             with self.database.engine.connect() as connection:
                 connection.execute(statement)
         except DatabaseUnavailable:
-            # Somebody holds the lock. The next request writes it; this one need not fail.
+            # Somebody holds the lock. A later request writes it; this one need not fail, and those that follow at
+            # once need not wait.
+            self._write_from = now + SEEN_INTERVAL
             log.warning("When a web session was last seen could not be written.", exc_info=True)
 
 

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Group, GroupMember
-from tenantapp.identity.names import clean_name
+from tenantapp.identity.names import clean_group_name
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.users import get_user
 from tenantapp.tenancy.upsert import insert_ignoring_conflicts
@@ -13,7 +13,7 @@ from tenantapp.tenancy.upsert import insert_ignoring_conflicts
 
 def create_group(session: Session, name: str) -> Group:
     """Make a group. Raises ``InvalidValue`` and ``AlreadyExists``."""
-    group = Group(name=clean_name(name))
+    group = Group(name=clean_group_name(name))
     session.add(group)
     flush_unique(session, "group", group.name)
     return group

@@ -30,8 +30,9 @@ def remove_member(session: Session, tenant_id: UUID, grant_id: UUID) -> None:
 
 @contextmanager
 def _keeping_an_admin(session: Session, tenant_id: UUID) -> Iterator[None]:
-    # The lock keeps two administrators from taking the role from each other at the same moment.
-    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+    # The lock keeps two administrators from taking the role from each other at the same moment. FOR NO KEY UPDATE:
+    # people who sign in refer to the tenant, and need not wait.
+    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
     had_one = has_admin(session, tenant_id)
     yield
     session.flush()

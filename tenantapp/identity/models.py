@@ -12,6 +12,7 @@ from tenantapp.tenancy.models import NAMING_CONVENTION
 from tenantapp.tenancy.times import UtcDateTime, utcnow
 
 NAME_LENGTH = 200
+REASON_LENGTH = 500
 LOGIN_LENGTH = 254  # an e-mail address fits (RFC 5321, section 4.5.3.1.3, less the brackets)
 SLUG_LENGTH = 63
 
@@ -23,7 +24,7 @@ class UserBase(DeclarativeBase):
 
 
 class User(UserBase):
-    """A person. ``login`` is kept normalized, see ``users.normalize_login``."""
+    """A person. ``login`` is kept normalized, see ``names.normalize_login``."""
 
     __tablename__ = "users"
 
@@ -97,7 +98,7 @@ class Tenant(UserBase):
     slug: Mapped[str] = mapped_column(String(SLUG_LENGTH), unique=True)
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
     state: Mapped[str] = mapped_column(String(20), default=TenantState.CREATING)
-    state_reason: Mapped[str | None] = mapped_column(String(500))
+    state_reason: Mapped[str | None] = mapped_column(String(REASON_LENGTH))
     server: Mapped[str] = mapped_column(String(31))
     database: Mapped[str] = mapped_column(String(63))
     revision: Mapped[str | None] = mapped_column(String(32))

@@ -5,7 +5,7 @@ import unicodedata
 from typing import Final
 
 from tenantapp.identity.errors import InvalidValue
-from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH
+from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, REASON_LENGTH
 
 # A label of RFC 1123: fits a host name, a path and a file name.
 SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -24,9 +24,25 @@ def normalize_login(login: str) -> str:
 
 def clean_name(name: str) -> str:
     """A name without the space around it, in NFC. Raises ``InvalidValue``."""
-    clean = unicodedata.normalize("NFC", name).strip()
-    if not 1 <= len(clean) <= NAME_LENGTH or not clean.isprintable():
-        raise InvalidValue("name", f"A name is 1 to {NAME_LENGTH} printable characters.")
+    return _line("name", "A name", name, NAME_LENGTH)
+
+
+def clean_group_name(name: str) -> str:
+    """The same for a group; an ``@`` in front says that a group is meant, and is not part of it."""
+    if name.startswith("@"):
+        raise InvalidValue("name", "A group's name does not begin with @.")
+    return clean_name(name)
+
+
+def clean_reason(reason: str) -> str:
+    """A reason, shown to people: one line. Raises ``InvalidValue``."""
+    return _line("reason", "A reason", reason, REASON_LENGTH)
+
+
+def _line(field: str, what: str, text: str, length: int) -> str:
+    clean = unicodedata.normalize("NFC", text).strip()
+    if not 1 <= len(clean) <= length or not clean.isprintable():
+        raise InvalidValue(field, f"{what} is 1 to {length} printable characters.")
     return clean
 
 

@@ -19,7 +19,7 @@ from tenantapp.tenancy.times import utcnow
 # The prefix makes browsers refuse the cookie unless it is Secure, host-only and for the whole path (RFC 6265bis).
 SECURE_COOKIE: Final = "__Host-tenantapp"
 PLAIN_COOKIE: Final = "tenantapp"
-TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+COOKIE_VALUE: Final = r"[A-Za-z0-9_-]{43}"
 
 
 class TenantMismatch(TenancyError):
@@ -94,8 +94,10 @@ def cookie_name(request: Any) -> str:
 
 def cookie_token(request: Any) -> str | None:
     """The token in the request's cookie, or None if there is none or it cannot be one."""
-    token: str | None = request.cookies.get(cookie_name(request))
-    return token if token is not None and TOKEN.fullmatch(token) else None
+    # Only our own cookie is read: others that the browser sends along may be anything, even undecodable.
+    pattern = rf"(?:^|;)\s*{cookie_name(request)}=({COOKIE_VALUE})\s*(?:;|$)"
+    found = re.search(pattern, request.environ.get("HTTP_COOKIE", ""))
+    return found[1] if found else None
 
 
 def _cookie(request: Any, token: str | None) -> list[tuple[str, str]]:

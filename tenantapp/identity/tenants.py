@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.errors import NotFound, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.names import check_slug, clean_name
+from tenantapp.identity.names import check_slug, clean_name, clean_reason
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.tenancy.access import TenantPlace
 
@@ -54,7 +54,7 @@ def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
     tenant = get_tenant(session, slug)
     if tenant.state == TenantState.CREATING:
         raise TenantUnfinished(slug)
-    tenant.state, tenant.state_reason = TenantState.SUSPENDED, clean_name(reason)
+    tenant.state, tenant.state_reason = TenantState.SUSPENDED, clean_reason(reason)
     session.flush()
     return tenant
 

@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.errors import InvalidValue, NotFound
-from tenantapp.identity.models import User, WebSession
+from tenantapp.identity.models import NAME_LENGTH, User, WebSession
 from tenantapp.identity.names import clean_name, normalize_login
 from tenantapp.identity.uniqueness import flush_unique
 
@@ -20,7 +20,9 @@ def create_user(
     Raises ``InvalidValue`` and ``AlreadyExists``.
     """
     normal = normalize_login(login)
-    user = User(login=normal, name=clean_name(name or login), password_hash=password_hash, operator=operator)
+    user = User(
+        login=normal, name=clean_name(name or login[:NAME_LENGTH]), password_hash=password_hash, operator=operator
+    )
     session.add(user)
     flush_unique(session, "user", normal)
     return user

@@ -77,6 +77,11 @@ def end(session: Session, token: str) -> None:
     session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
 
 
+def end_by_id(session: Session, web_session_id: UUID) -> None:
+    """Sign out of the web session with this row id, whatever its token is by now."""
+    session.execute(delete(WebSession).where(WebSession.id == web_session_id))
+
+
 def end_one(session: Session, user_id: UUID, web_session_id: UUID) -> None:
     """End one of a person's own web sessions. Raises ``NotFound``, also for somebody else's."""
     ended = session.execute(delete(WebSession).where(WebSession.id == web_session_id, WebSession.user_id == user_id))

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
+PATH_LENGTH: Final = 500  # characters of a path that are logged
 log = logging.getLogger("tenantapp.requests")
 
 
@@ -19,7 +20,7 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
         fields = {
             "request_id": request.request_id,
             "method": request.method,
-            "path": request.environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace"),
+            "path": _path(request.environ.get("PATH_INFO", "")),
             "status": response.status_int,
             "milliseconds": round((perf_counter() - started) * 1000, 1),
         }
@@ -28,6 +29,11 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
         return response
 
     return tween
+
+
+def _path(raw: str) -> str:
+    """The path as text, whatever is in it. WSGI hands its bytes on as latin-1 (PEP 3333)."""
+    return raw[:PATH_LENGTH].encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def includeme(config: Any) -> None:

@@ -5,8 +5,11 @@ Knows nothing of the other rooms: who may enter is decided by whoever makes the 
 
 from typing import Any
 
+from pyramid_retry import mark_error_retryable
+
 from tenantapp.settings import Settings
 from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.server_engines import ServerEngines
 from tenantapp.tenancy.servers import Servers
@@ -32,6 +35,7 @@ def includeme(config: Any) -> None:
         }
     )
     config.include("pyramid_retry")
+    mark_error_retryable(TransactionConflict)
     config.include("pyramid_tm")
 
 

@@ -121,11 +121,11 @@ def _identity_check(place: TenantPlace) -> Callable[[Any], None]:
         cursor = connection.cursor()
         try:
             cursor.execute("SELECT tenant_id FROM tenant_identity")
-            found = [UUID(str(row[0])) for row in cursor.fetchall()]
+            found = [str(row[0]).replace("-", "") for row in cursor.fetchall()]
         finally:
             cursor.close()
         connection.rollback()
-        if found != [place.id]:
+        if found != [place.id.hex]:
             raise WrongTenantDatabase(place.slug)
 
     return verify

@@ -11,6 +11,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.pool import Pool
 
 from tenantapp.tenancy import postgres_connections, sqlite_files
+from tenantapp.tenancy.errors import TransactionConflict
 
 POOL_SIZE: Final = 4  # connections kept open to the user database
 POOL_OVERFLOW: Final = 8  # further ones while they are needed
@@ -32,7 +33,7 @@ def make_engine(
     listen_on_pool(engine, url)
     if not autocommit:
         listen_on_engine(engine)
-    event.listen(engine, "handle_error", lambda context: unavailable() if is_unavailable(context) else None)
+    event.listen(engine, "handle_error", lambda context: translated(context, unavailable))
     return engine
 
 
@@ -61,16 +62,19 @@ def listen_on_engine(engine: Engine) -> None:
         sqlite_files.listen_on_engine(engine)
 
 
-def is_unavailable(context: ExceptionContext) -> bool:
-    """Whether a database failed, rather than a statement."""
+def translated(context: ExceptionContext, unavailable: Callable[[], Exception]) -> Exception | None:
+    """What is raised in place of the driver's error: ours, where the database failed and not the statement."""
+    if isinstance(context.original_exception, psycopg2.extensions.TransactionRollbackError):
+        return TransactionConflict()
+    return unavailable() if _is_unavailable(context) else None
+
+
+def _is_unavailable(context: ExceptionContext) -> bool:
     original = context.original_exception
     if context.is_disconnect or (context.connection is None and isinstance(original, sqlite3.Error | psycopg2.Error)):
         return True
     if isinstance(original, sqlite3.Error):
         return sqlite_files.is_unavailable(original)
-    # A transaction rolled back by a conflict with another one is tried again, so it stays what it is.
-    if isinstance(original, psycopg2.extensions.TransactionRollbackError):
-        return False
     return isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError)
 
 

@@ -7,6 +7,7 @@ TenancyError
 |   +-- TenantRequired              none was selected
 |   +-- TenantForbidden             the person has no role in the selected one (any more)
 |   +-- TenantSuspended             the selected one is suspended
++-- TransactionConflict             the database gave this transaction up for another one; to be tried again
 +-- ConnectionsSpent                all connections are in use, and none came free in time
 +-- DatabaseUnavailable             a database does not answer
     +-- UserDatabaseUnavailable
@@ -53,6 +54,13 @@ class TenantSuspended(TenantRefused):
 
     def __init__(self, reason: str | None) -> None:
         super().__init__(f"This tenant is suspended: {reason}" if reason else "This tenant is suspended.")
+
+
+class TransactionConflict(TenancyError):
+    """A serialization failure or a deadlock. A request is tried again; a script may do the same."""
+
+    def __init__(self) -> None:
+        super().__init__("This collided with what somebody else was doing at the same moment.")
 
 
 class ConnectionsSpent(TenancyError):

@@ -14,7 +14,7 @@ from sqlalchemy.util import LRUCache
 
 from tenantapp.tenancy import postgres_connections
 from tenantapp.tenancy.budget import ConnectionBudget
-from tenantapp.tenancy.engines import engine_options, is_unavailable, listen_on_engine, listen_on_pool
+from tenantapp.tenancy.engines import engine_options, listen_on_engine, listen_on_pool, translated
 from tenantapp.tenancy.pool import BudgetedPool
 from tenantapp.tenancy.servers import Server, SqliteServer
 
@@ -99,7 +99,7 @@ def _never() -> Any:
 
 
 def _translate(context: ExceptionContext) -> Exception | None:
-    if context.engine is None or not is_unavailable(context):
+    if context.engine is None:
         return None
-    unavailable: Callable[[], Exception] | None = context.engine.get_execution_options().get(UNAVAILABLE)
-    return unavailable() if unavailable is not None else None
+    unavailable: Callable[[], Exception] = context.engine.get_execution_options()[UNAVAILABLE]
+    return translated(context, unavailable)

@@ -55,14 +55,19 @@ def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
     # FULL: a commit that was answered survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection.execute("PRAGMA synchronous = FULL")
     path = connection.execute("PRAGMA database_list").fetchone()[2]
-    record.info["file"] = _file_identity(path)
+    record.info["file"] = path, _state(path)
 
 
 def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> None:
-    # A connection to a file that was removed or replaced goes on working, and what it commits is gone.
-    path, device, inode = record.info["file"]
-    if _file_identity(path) != (path, device, inode):
-        raise InvalidatePoolError("the database file was removed or replaced")
+    """Use no connection whose file is another one than when it was made.
+
+    A connection to a file that was removed goes on working, and what it commits is gone. One to a file that another
+    was copied over reads some pages of the one and, from its cache, some of the other. SQLite itself writes to the
+    file only at a checkpoint, every thousand pages or so; after one, too, a new connection is made.
+    """
+    path, state = record.info["file"]
+    if _state(path) != state:
+        raise InvalidatePoolError("the database file was removed, replaced or written to")
 
 
 def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:
@@ -71,12 +76,13 @@ def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:
         connection.rollback()
 
 
-def _file_identity(path: str) -> tuple[str, int, int]:
+def _state(path: str) -> tuple[int, int, int] | None:
+    """Which file this is, and when it was written to; None if there is none."""
     try:
         status = Path(path).stat()
     except FileNotFoundError:
-        return path, 0, 0
-    return path, status.st_dev, status.st_ino
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _begin(connection: Connection) -> None:

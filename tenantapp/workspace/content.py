@@ -45,13 +45,15 @@ def distinct(tags: list[str]) -> list[str]:
 
 
 Id = Annotated[UUID, BeforeValidator(parse_id)]
+# Measured before and after, for normalizing may lengthen a text.
+Title = Annotated[str, Field(max_length=TITLE_LENGTH), AfterValidator(clean_line), Field(max_length=TITLE_LENGTH)]
 TagName = Annotated[str, Field(max_length=TAG_LENGTH), AfterValidator(clean_tag), Field(max_length=TAG_LENGTH)]
 
 
 class NodeContent(Body):
     """The part of a node that its writers decide. What is left out has its default."""
 
-    title: Annotated[str, Field(max_length=TITLE_LENGTH), AfterValidator(clean_line)]
+    title: Title
     body: str = Field("", max_length=BODY_LENGTH)
     status: Status = "draft"
     parent_id: Id | None = None

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pyramid.response import Response
 
-from tenantapp.api.conditions import if_match, send_version
+from tenantapp.api.conditions import precondition, send_version
 from tenantapp.api.json import merge_patch, validate
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, MergePatch, api_view
@@ -60,7 +60,7 @@ def replace_node(request: Any) -> dict[str, Any]:
     """Replace a node's content; what is left out gets its default."""
     content: NodeContent = request.checked_body
     node = nodes.change_node(
-        request.tenant_session, request.access, _id(request), lambda before: content, if_match(request)
+        request.tenant_session, request.access, _id(request), lambda before: content, precondition(request)
     )
     return _versioned(request, node)
 
@@ -73,14 +73,14 @@ def patch_node(request: Any) -> dict[str, Any]:
         document = before.model_dump() | {"parent_id": before.parent_id and str(before.parent_id)}
         return validate(NodeContent, merge_patch(document, request.checked_body))
 
-    node = nodes.change_node(request.tenant_session, request.access, _id(request), patched, if_match(request))
+    node = nodes.change_node(request.tenant_session, request.access, _id(request), patched, precondition(request))
     return _versioned(request, node)
 
 
 @api_view("node", "DELETE", permission=Permission.CONTENT_CREATE)
 def delete_node(request: Any) -> Response:
     """Delete a node that has none below it."""
-    nodes.delete_node(request.tenant_session, request.access, _id(request), if_match(request))
+    nodes.delete_node(request.tenant_session, request.access, _id(request), precondition(request))
     return Response(status=204)
 
 

@@ -1,7 +1,7 @@
 """Writing nodes: who may, and without overwriting anybody."""
 
-from collections.abc import Callable, Collection
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -13,21 +13,25 @@ from tenantapp.tenancy.access import Access, Person
 from tenantapp.tenancy.times import utcnow
 from tenantapp.tenancy.upsert import insert_for
 from tenantapp.workspace.content import NodeContent
-from tenantapp.workspace.errors import EditConflict, InvalidNode, NodeHasChildren, NotFound, NotOwner, VersionMismatch
+from tenantapp.workspace.errors import EditConflict, NodeHasChildren, NotFound, NotOwner, VersionMismatch
 from tenantapp.workspace.models import Author, Node
 from tenantapp.workspace.node_queries import read_node
 from tenantapp.workspace.tags import tags_named
+from tenantapp.workspace.tree import check_parent, lock_node
 
-MAX_DEPTH: Final = 100
+Precondition = Callable[[int], bool]
+"""Whether a change is meant for a node that is at this version."""
 
-Versions = Collection[int] | None
-"""The versions a change is meant for, or None if any will do."""
+
+def any_version(version: int) -> bool:
+    """The precondition of a change that is meant for the node whatever its version."""
+    return True
 
 
 def create_node(session: Session, access: Access, content: NodeContent) -> dict[str, Any]:
     """Make a node owned by whoever asks. Raises ``InvalidNode`` for a parent that is not there."""
     remember_author(session, access.person)
-    _check_parent(session, content.parent_id)
+    check_parent(session, content.parent_id)
     now = utcnow()
     node = Node(owner_id=access.person.id, created_at=now, updated_at=now)
     _apply(session, node, content)
@@ -41,32 +45,32 @@ def change_node(
     access: Access,
     node_id: UUID,
     change: Callable[[NodeContent], NodeContent],
-    versions: Versions = None,
+    precondition: Precondition = any_version,
 ) -> dict[str, Any]:
     """Change a node's content; nothing is written if it stays the same.
 
     Raises ``NotFound``, ``NotOwner``, ``VersionMismatch``, ``InvalidNode`` and ``EditConflict``.
     """
-    node = _changeable(session, access, node_id, versions)
+    node = _changeable(session, access, node_id, precondition)
     before = _content_of(node)
     after = change(before)
     if after != before:
         remember_author(session, access.person)
         if after.parent_id != before.parent_id:
-            _lock(session, node)
-            _check_parent(session, after.parent_id, moving=node_id)
+            lock_node(session, node)
+            check_parent(session, after.parent_id, moving=node)
         _apply(session, node, after)
         node.updated_at = utcnow()
         _flush(session)
     return read_node(session, node_id)
 
 
-def delete_node(session: Session, access: Access, node_id: UUID, versions: Versions = None) -> None:
+def delete_node(session: Session, access: Access, node_id: UUID, precondition: Precondition = any_version) -> None:
     """Delete a leaf of the tree.
 
     Raises ``NotFound``, ``NotOwner``, ``VersionMismatch``, ``NodeHasChildren`` and ``EditConflict``.
     """
-    node = _changeable(session, access, node_id, versions)
+    node = _changeable(session, access, node_id, precondition)
     if session.scalar(select(exists().where(Node.parent_id == node_id))):
         raise NodeHasChildren
     session.delete(node)
@@ -85,13 +89,13 @@ def remember_author(session: Session, person: Person) -> None:
     )
 
 
-def _changeable(session: Session, access: Access, node_id: UUID, versions: Versions) -> Node:
+def _changeable(session: Session, access: Access, node_id: UUID, precondition: Precondition) -> Node:
     node = session.get(Node, node_id, options=[selectinload(Node.tags)])
     if node is None:
         raise NotFound("node")
     if node.owner_id != access.person.id and not access.may(Permission.CONTENT_EDIT_ANY):
         raise NotOwner
-    if versions is not None and node.version not in versions:
+    if not precondition(node.version):
         raise VersionMismatch(read_node(session, node_id))
     return node
 
@@ -110,29 +114,6 @@ def _apply(session: Session, node: Node, content: NodeContent) -> None:
     node.title, node.body, node.status = content.title, content.body, content.status
     node.parent_id = content.parent_id
     node.tags = tags_named(session, content.tags)
-
-
-def _lock(session: Session, node: Node) -> None:
-    """Hold the node while its ancestors are read: two moves at once could otherwise make a circle of each other."""
-    version = node.version
-    session.refresh(node, ["version"], with_for_update=True)
-    if node.version != version:
-        raise EditConflict
-
-
-def _check_parent(session: Session, parent_id: UUID | None, moving: UUID | None = None) -> None:
-    """Walk up from the new parent: it has to exist, and not to be below the node that is moving."""
-    for _ in range(MAX_DEPTH):
-        if parent_id is None:
-            return
-        if parent_id == moving:
-            raise InvalidNode("parent_id", "A node cannot be below itself.")
-        above = select(Node.parent_id).where(Node.id == parent_id)
-        row = session.execute(above.with_for_update() if moving else above).one_or_none()
-        if row is None:
-            raise InvalidNode("parent_id", "There is no such node.")
-        parent_id = row.parent_id
-    raise InvalidNode("parent_id", f"The tree is at most {MAX_DEPTH} nodes deep.")
 
 
 def _flush(session: Session) -> None:

@@ -151,8 +151,7 @@ def test_an_unexpected_error_is_logged_and_says_nothing(
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(installation.registry.access_reader, "read", fail)
-    client.http.set_cookie("tenantapp", "A" * 43)
-    answer = client.get("/session")
+    answer = client.get("/session", Cookie=f"tenantapp={'A' * 43}")
     assert_problem(answer, 500, "internal_error")
     assert "secret" not in answer.text
     assert "secret detail" in caplog.text

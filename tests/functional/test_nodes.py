@@ -220,6 +220,10 @@ def test_conditions(bob: Client) -> None:
     assert answer.json["current"] == bob.get(path).json
     assert bob.put(path, {"title": "3"}, If_Match='"nonsense"').status_int == 412
     assert bob.put(path, {"title": "3"}, If_Match='W/"2"').status_int == 412
+    for nonsense in ("", "2", '"02"', '"2', "* , *"):
+        assert bob.put(path, {"title": "3"}, If_Match=nonsense).status_int == 412, nonsense
+    for there in ("*", '"2"', 'W/"2"', '"1", "2"'):
+        assert bob.put(path, {"title": "3"}, If_None_Match=there).status_int == 412, there
     assert bob.delete(path, If_Match='"1"').status_int == 412
     assert bob.patch(path, {"title": "3"}, If_Match='"1", "2"').status_int == 200
     assert bob.patch(path, {"title": "4"}, If_Match="*").status_int == 200
@@ -255,6 +259,48 @@ def test_the_tree_has_no_circles(bob: Client) -> None:
         answer = bob.patch(f"/nodes/{top['id']}", {"parent_id": parent["id"]})
         assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/parent_id")
     assert bob.patch(f"/nodes/{leaf['id']}", {"parent_id": top["id"]}).status_int == 200
+
+
+def test_the_tree_has_a_limit(bob: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenantapp.workspace.tree.MAX_DEPTH", 4)
+
+    def chain(length: int) -> list[str]:
+        ids: list[str] = []
+        for _ in range(length):
+            ids.append(make(bob, parent_id=ids[-1] if ids else None)["id"])
+        return ids
+
+    deepest = chain(4)
+    answer = bob.post("/nodes", {"title": "x", "parent_id": deepest[-1]})
+    assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/parent_id")
+    moved = chain(2)
+    assert bob.patch(f"/nodes/{moved[0]}", {"parent_id": deepest[2]}).status_int == 422
+    assert bob.patch(f"/nodes/{moved[0]}", {"parent_id": deepest[1]}).status_int == 200
+    assert bob.patch(f"/nodes/{moved[0]}", {"parent_id": None}).status_int == 200
+
+
+@pytest.mark.parametrize("title", ["\u0958" * 200, "\ufb2c" * 67, "\U0001d160" * 200])
+def test_a_title_that_grows_when_normalized_is_measured_afterwards(bob: Client, title: str) -> None:
+    answer = bob.post("/nodes", {"title": title})
+    assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/title")
+
+
+def test_a_patch_with_nested_objects(bob: Client) -> None:
+    node = make(bob)
+    patch = b'{"title": ' + b'{"a":' * 1000 + b"1" + b"}" * 1001
+    headers = {"X-CSRF-Token": bob.csrf_token, "Content-Type": "application/json"}
+    answer = bob.http.patch(f"/api/v1/nodes/{node['id']}", patch, headers=headers, expect_errors=True)
+    assert answer.status_int == 422
+    assert bob.get(f"/nodes/{node['id']}").json == node
+
+
+@pytest.mark.parametrize("value", ["bytes=-", "bytes=0-1", "bytes=99999-", "nonsense"])
+def test_ranges_are_ignored(bob: Client, value: str) -> None:
+    node = bob.post("/nodes", {"title": "x"}, Range=value)
+    assert node.status_int == 201
+    path = f"/nodes/{node.json['id']}"
+    assert bob.get(path, Range=value).json == node.json
+    assert bob.patch(path, {"title": "y"}, Range=value).json["version"] == 2
 
 
 def test_only_a_leaf_is_deleted(bob: Client) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 
-from tenantapp.api.json import find_nul, merge_patch
+from tenantapp.api.json import find_fault, merge_patch
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import decode_cursor, encode_cursor
 from tenantapp.identity import passwords, web_sessions
@@ -147,7 +147,16 @@ def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
     [({"a": "b"}, None), ({"a": "\0"}, "/a"), ({"a": [1, "x\0"]}, "/a/1"), ({"a/b": {"~": "\0"}}, "/a~1b/~0")],
 )
 def test_find_nul(document: Any, pointer: str | None) -> None:
-    assert find_nul(document) == pointer
+    fault = find_fault(document)
+    assert (fault and fault[0]) == pointer
+
+
+def test_find_what_is_nested_too_deeply() -> None:
+    document: Any = "x"
+    for _ in range(32):
+        document = [document]
+    assert find_fault(document) is None
+    assert find_fault([document]) == ("/0" * 32, "Values may be nested 32 deep.")
 
 
 def test_cursors_round_trip() -> None:

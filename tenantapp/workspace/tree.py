@@ -1,0 +1,49 @@
+"""The tree that nodes are in: no circles, and no deeper than can be walked."""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, literal, select
+from sqlalchemy.orm import Session
+
+from tenantapp.workspace.errors import EditConflict, InvalidNode
+from tenantapp.workspace.models import Node
+
+MAX_DEPTH: Final = 100
+
+
+def lock_node(session: Session, node: Node) -> None:
+    """Hold a node while its ancestors are read: two moves at once could otherwise make a circle of each other.
+
+    Raises ``EditConflict`` if somebody else changed it first.
+    """
+    version = node.version
+    session.refresh(node, ["version"], with_for_update=True)
+    if node.version != version:
+        raise EditConflict
+
+
+def check_parent(session: Session, parent_id: UUID | None, moving: Node | None = None) -> None:
+    """Walk up from the parent: it has to be there, not below the node that is moving, and not too deep for it.
+
+    Raises ``InvalidNode``.
+    """
+    room = MAX_DEPTH - (1 if moving is None or parent_id is None else _height(session, moving.id))
+    while parent_id is not None:
+        if moving is not None and parent_id == moving.id:
+            raise InvalidNode("parent_id", "A node cannot be below itself.")
+        above = select(Node.parent_id).where(Node.id == parent_id)
+        row = session.execute(above if moving is None else above.with_for_update()).one_or_none()
+        if row is None:
+            raise InvalidNode("parent_id", "There is no such node.")
+        if room <= 0:
+            raise InvalidNode("parent_id", f"The tree is at most {MAX_DEPTH} nodes deep.")
+        room -= 1
+        parent_id = row.parent_id
+
+
+def _height(session: Session, node_id: UUID) -> int:
+    """How many nodes there are from this one down to the deepest below it, itself included."""
+    below = select(Node.id, literal(1).label("depth")).where(Node.id == node_id).cte("below", recursive=True)
+    below = below.union_all(select(Node.id, below.c.depth + 1).join(below, Node.parent_id == below.c.id))
+    return session.scalar(select(func.max(below.c.depth))) or 1
