@@ -5,7 +5,7 @@ from typing import Any
 
 from pyramid.config import Configurator
 
-from tenantapp.settings import SettingsError, read_settings
+from tenantapp.settings import SettingsError, check_budget, read_settings, server_threads
 
 log = logging.getLogger(__name__)
 
@@ -16,13 +16,14 @@ def main(global_config: Any, **settings: Any) -> Any:
     A setting that is wrong ends the process with one sentence.
     """
     try:
-        return _make_app(settings)
+        return _make_app(global_config, settings)
     except SettingsError as error:
         raise SystemExit(f"tenantapp: {error}.") from None
 
 
-def _make_app(settings: dict[str, Any]) -> Any:
+def _make_app(global_config: Any, settings: dict[str, Any]) -> Any:
     app_settings = read_settings(settings)
+    check_budget(app_settings, server_threads(global_config))
     with Configurator(settings=settings) as config:
         config.registry.app_settings = app_settings
         # Each room finds what those before it have put on the registry.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from plaster import get_settings
 from sqlalchemy.engine import URL
 
 from tenantapp.setting_types import choice, database_url, flag, number, package, secret, text, user_database_url
@@ -20,6 +21,7 @@ ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
 ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES_URL"})
 # Settings of the libraries under us, which read and check them themselves.
 FOREIGN_PREFIXES: Final = ("pyramid.", "debugtoolbar.", "tm.", "retry.", "pshell.")
+DEFAULT_THREADS: Final = 4
 SERVER_PREFIX: Final = "servers."
 SERVER_VARIABLES: Final = f"{ENVIRONMENT_PREFIX}SERVERS_"
 SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -133,6 +135,22 @@ def read_setting(setting: Setting, values: Mapping[str, Any], environment: Mappi
     """Parse a setting of the domain's own, whose name begins with that of its package. Raises ``SettingsError``."""
     value = environment.get(setting.variable, values.get(setting.name, setting.default))
     return _parse(setting, None if value is None else str(value).strip())
+
+
+def server_threads(global_config: Mapping[str, str] | None) -> int:
+    """How many threads the ini file's server section asks for; waitress has four if it does not say."""
+    path = (global_config or {}).get("__file__")
+    section = get_settings(path, "server:main") if path else {}
+    threads = str(section.get("threads", DEFAULT_THREADS))
+    return int(threads) if threads.isdecimal() else DEFAULT_THREADS
+
+
+def check_budget(settings: Settings, threads: int) -> None:
+    """Refuse a budget of connections that could not serve all of the server's threads at once. Raises."""
+    if settings.connections_budget is not None and settings.connections_budget < threads:
+        raise SettingsError(
+            f"setting connections.budget must be at least {threads}, which is how many threads the server has"
+        )
 
 
 def _server_setting(name: str) -> Setting:

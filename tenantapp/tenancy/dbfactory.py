@@ -81,6 +81,7 @@ class DBFactory:
 
 
 def _make(engine: Engine) -> _Made:
+    # A closed session stays closed: one that is used too late raises, and takes no connection that nobody gives back.
     # PostgreSQL: BEGIN READ ONLY; SQLite: PRAGMA query_only and a deferred BEGIN.
     reading = engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
-    return _Made(engine, reading, sessionmaker(autoflush=False))
+    return _Made(engine, reading, sessionmaker(autoflush=False, close_resets_only=False))

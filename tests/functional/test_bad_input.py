@@ -1,5 +1,6 @@
 """Whatever comes in, the answer is a problem document with the right status, and nothing changes."""
 
+import time
 from typing import Any
 
 import pytest
@@ -38,6 +39,27 @@ def post_raw(client: Client, body: bytes, content_type: str = "application/json"
 def test_malformed_json(bob: Client, body: bytes) -> None:
     assert_problem(post_raw(bob, body), 400, "invalid_json")
     assert bob.get("/nodes").json["items"] == []
+
+
+def test_a_body_made_to_be_dear_is_cheap(client: Client) -> None:
+    """Deep and wide at once: a pointer made for every value would take gigabytes."""
+    deep = b'{"' + b"k" * 800 + b'":'
+    body = b'{"login":"a","password":"b","x":' + deep * 400 + b"[" + b"1," * 20_000 + b"1]" + b"}" * 401
+    wide = b"{" + b",".join(b'"x%d":1' % number for number in range(90_000)) + b"}"
+    started = time.monotonic()
+    assert_problem(post_raw(client, body, path="/session"), 422, "invalid")
+    answer = post_raw(client, wide, path="/session")
+    assert_problem(answer, 422, "invalid")
+    assert time.monotonic() - started < 5
+    assert len(answer.body) < 5000
+
+
+@pytest.mark.parametrize("other", ['other="\\303"', "other=\xc3", "=x", "a;b=;;", 'tenantapp2="x"'])
+def test_other_peoples_cookies_do_no_harm(bob: Client, other: str) -> None:
+    token = bob.http.cookies["tenantapp"]
+    bob.http.reset()
+    for cookies in (f"{other}; tenantapp={token}", f"tenantapp={token}; {other}"):
+        assert bob.get("/session", Cookie=cookies).status_int == 200, cookies
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"1", b"null", b"true"])

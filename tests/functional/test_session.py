@@ -257,6 +257,44 @@ def test_what_changes_in_the_user_database_holds_from_the_next_request(
     assert client.get("/session").json["tenant"] is None
 
 
+def test_disabled_means_signed_out_even_with_a_session_left(installation: Installation, client: Client) -> None:
+    client.sign_in("ada")
+    with installation.registry.user_db.begin() as session:
+        users.get_user(session, "ada").enabled = False
+    assert client.get("/session").json["code"] == "not_signed_in"
+
+
+def test_a_selected_tenant_that_is_being_made_is_unavailable(installation: Installation, client: Client) -> None:
+    client.sign_in("ada")
+    with installation.registry.user_db.begin() as session:
+        tenants.get_tenant(session, "acme").state = TenantState.CREATING
+    assert client.get("/nodes").json["code"] == "tenant_unavailable"
+
+
+def test_every_refused_sign_in_hashes_once(
+    installation: Installation, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it takes the same time whether the login is unknown, the password wrong or the person disabled."""
+    verified: list[str] = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(HASHER, name)
+
+        def verify(self, password_hash: str, password: bytes) -> bool:
+            verified.append(password_hash)
+            return HASHER.verify(password_hash, password)
+
+    monkeypatch.setattr("tenantapp.identity.passwords.HASHER", Counting())
+    with installation.registry.user_db.begin() as session:
+        users.create_user(session, "no-password")
+    for login, password in (("unknown", PASSWORD), ("ada", "wrong"), ("gone", PASSWORD), ("no-password", PASSWORD)):
+        verified.clear()
+        assert client.post("/session", {"login": login, "password": password}).status_int == 401
+        assert len(verified) == 1, login
+        assert verified[0].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
 def test_a_tenant_that_is_being_made_is_neither_served_nor_suspended(installation: Installation) -> None:
     with installation.registry.user_db.begin() as session:
         tenant = tenants.get_tenant(session, "acme")

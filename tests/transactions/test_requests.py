@@ -11,17 +11,17 @@ import pytest
 from pyramid.config import Configurator
 from pyramid.response import Response
 from sqlalchemy import event, func, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session
 from transaction.interfaces import NoTransaction
 
 from tenantapp import main
 from tenantapp.identity import web_sessions
 from tenantapp.identity.local_access import local_access
-from tenantapp.identity.models import User
+from tenantapp.identity.models import User, WebSession
 from tenantapp.tenancy.access import Access
 from tenantapp.workspace.models import Node
-from tests.installation import PASSWORD, Client, Installation
+from tests.installation import PASSWORD, Client, Installation, add_people, postgres_installation
 from tests.transactions.server import exchange, send, serving
 
 View = Callable[[Any], Any]
@@ -222,7 +222,7 @@ def test_a_session_after_the_transaction_raises_and_is_closed(real_installation:
         def too_late(_: Any) -> None:
             try:
                 session.execute(select(1))
-            except NoTransaction as error:
+            except (NoTransaction, InvalidRequestError) as error:
                 seen.append(error)
 
         request.add_finished_callback(too_late)
@@ -231,6 +231,52 @@ def test_a_session_after_the_transaction_raises_and_is_closed(real_installation:
     Client(app_with(real_installation, view=view)).sign_in("bob").get("/x/view")
     assert len(seen) == 1
     assert real_installation.checkedout() == 0
+
+
+def test_a_response_that_is_made_too_late_leaks_nothing(real_installation: Installation) -> None:
+    """The body is iterated after the request has finished; a session is closed by then, for good."""
+
+    def view(request: Any) -> Response:
+        session = request.tenant_session
+
+        def body() -> Iterator[bytes]:
+            yield str(session.scalar(select(1))).encode()
+
+        return Response(app_iter=body())
+
+    bob = Client(app_with(real_installation, view=view)).sign_in("bob")
+    with pytest.raises(InvalidRequestError):
+        bob.get("/x/view")
+    assert real_installation.checkedout() == 0
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_a_transaction_that_collided_is_tried_again(postgres_server: Any, code: str) -> None:
+    """Serialization failure and deadlock, as PostgreSQL says them. SQLite has neither."""
+    tries: list[int] = []
+
+    def view(request: Any) -> dict[str, int]:
+        add_node(request.tenant_session, request.access, "once")
+        request.tenant_session.flush()
+        tries.append(1)
+        if len(tries) % 3:
+            request.tenant_session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$"))
+        return {"tries": len(tries)}
+
+    def always(request: Any) -> None:
+        tries.append(1)
+        request.tenant_session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$"))
+
+    with postgres_installation(postgres_server) as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        bob = Client(app_with(installation, view=view, always=always)).sign_in("bob")
+        assert bob.post("/x/view").json == {"tries": 3}
+        assert node_titles(installation) == ["once"]
+        tries.clear()
+        answer = bob.post("/x/always")
+        assert (answer.status_int, answer.json["code"], len(tries)) == (409, "conflict", 3)
+        assert installation.checkedout() == 0
 
 
 def test_a_session_whose_close_fails_does_not_cost_the_answer(
@@ -301,6 +347,51 @@ def test_two_writers_lose_no_update(real_installation: Installation) -> None:
     assert set(outcomes) <= {200, 409, 412}
     assert len(outcomes) == 40
     assert bob.get(f"/nodes/{node['id']}").json["version"] == 1 + outcomes.count(200)
+
+
+def test_the_same_new_tag_by_many_at_once(real_installation: Installation) -> None:
+    barrier, statuses = threading.Barrier(6), []
+
+    def write() -> None:
+        client = Client(real_installation.app).sign_in("bob")
+        barrier.wait()
+        statuses.append(client.post("/nodes", {"title": "x", "tags": ["new", "shiny"]}).status_int)
+
+    threads = [threading.Thread(target=write) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [201] * 6
+    tags = Client(real_installation.app).sign_in("bob").get("/tags").json["items"]
+    assert [(tag["name"], tag["nodes"]) for tag in tags] == [("new", 6), ("shiny", 6)]
+
+
+def test_signing_out_wins_over_a_switch_at_the_same_moment(real_installation: Installation) -> None:
+    """Whichever comes first, nobody is signed in afterwards."""
+    for _ in range(8):
+        one = Client(real_installation.app).sign_in("both", "acme")
+        other = Client(real_installation.app)
+        other.http.set_cookie("tenantapp", one.http.cookies["tenantapp"])
+        other.csrf_token = one.csrf_token
+        barrier, statuses = threading.Barrier(2), {}
+
+        def leave(client: Client = one, barrier: Any = barrier, statuses: Any = statuses) -> None:
+            barrier.wait()
+            statuses["out"] = client.delete("/session").status_int
+
+        def switch(client: Client = other, barrier: Any = barrier, statuses: Any = statuses) -> None:
+            barrier.wait()
+            statuses["switch"] = client.switch("globex").status_int
+
+        threads = [threading.Thread(target=leave), threading.Thread(target=switch)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if statuses["out"] == 204:
+            with real_installation.registry.user_db.begin(read_only=True) as session:
+                assert session.scalar(select(func.count()).select_from(WebSession)) == 0, statuses
 
 
 def test_two_moves_at_once_make_no_circle(real_installation: Installation) -> None:
