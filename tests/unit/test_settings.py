@@ -119,7 +119,7 @@ def test_a_budget_smaller_than_the_threads_is_refused(tmp_path: Path, threads: s
     settings = read_settings(GOOD | {"connections.budget": "4"}, {})
     found = server_threads({"__file__": str(ini)})
     if refused:
-        with pytest.raises(SettingsError, match="connections.budget must be at least 8"):
+        with pytest.raises(SettingsError, match=r"connections\.budget must be at least 8"):
             check_budget(settings, found)
     else:
         check_budget(settings, found)
