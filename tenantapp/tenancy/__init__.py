@@ -11,7 +11,7 @@ from tenantapp.settings import Settings
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
-from tenantapp.tenancy.server_engines import ServerEngines
+from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
 
@@ -22,7 +22,7 @@ def includeme(config: Any) -> None:
     servers = Servers(settings.servers, settings.tenancy_secret)
     config.registry.servers = servers
     config.registry.user_db = user_database(settings.user_db_url, pool_timeout=settings.connections_timeout)
-    config.registry.tenant_dbs = TenantDatabases(servers, _engines(servers, settings))
+    config.registry.tenant_dbs = TenantDatabases(servers, engines_of(servers, settings))
     config.set_request_factory(TenantRequest)
     # One transaction per request. Explicit: touching a session outside it raises instead of starting another one.
     # A returned error aborts like a raised one. Nobody asks the user database before the route is known.
@@ -37,15 +37,3 @@ def includeme(config: Any) -> None:
     config.include("pyramid_retry")
     mark_error_retryable(TransactionConflict)
     config.include("pyramid_tm")
-
-
-def _engines(servers: Servers, settings: Settings) -> dict[str, ServerEngines]:
-    return {
-        name: ServerEngines(
-            server,
-            limit=settings.connections_budget,
-            workers=settings.connections_workers,
-            timeout=settings.connections_timeout,
-        )
-        for name, server in servers.items()
-    }

@@ -12,11 +12,12 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Engine, ExceptionContext
 from sqlalchemy.util import LRUCache
 
+from tenantapp.settings import Settings
 from tenantapp.tenancy import postgres_connections
 from tenantapp.tenancy.budget import ConnectionBudget
 from tenantapp.tenancy.engines import engine_options, listen_on_engine, listen_on_pool, translated
 from tenantapp.tenancy.pool import BudgetedPool
-from tenantapp.tenancy.servers import Server, SqliteServer
+from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,19 @@ class ServerEngines:
     def _set_limit(self, usable: int) -> None:
         self._ask_for_limit = False
         self.budget.set_limit(max(PROVISIONAL_LIMIT, usable // self._workers))
+
+
+def engines_of(servers: Servers, settings: Settings) -> dict[str, ServerEngines]:
+    """The engines of all servers, by the server's name."""
+    return {
+        name: ServerEngines(
+            server,
+            limit=settings.connections_budget,
+            workers=settings.connections_workers,
+            timeout=settings.connections_timeout,
+        )
+        for name, server in servers.items()
+    }
 
 
 def _never() -> Any:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
 
 from tenantapp import main
-from tenantapp.fleet import connections, postgres, provisioning
+from tenantapp.fleet import postgres, provisioning
 from tenantapp.fleet.errors import DatabaseUnreachable, HistoryError, ProvisioningFailed
 from tenantapp.fleet.histories import head_revision
 from tenantapp.fleet.migrations import upgrade_tenant_database
@@ -24,6 +24,7 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import ServerError
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
 
 STEPS = ("upgrade_tenant_database", "_write_identity", "_activate")
@@ -59,7 +60,7 @@ def can_connect(url: URL) -> bool:
 def test_a_tenant_is_ready_to_be_used(fleet: Fleet) -> None:
     place = fleet.initialised().create("acme")
     assert tenants(fleet) == [("acme", "active", head_revision(fleet.settings, "tenant"))]
-    databases = TenantDatabases(fleet.servers, pool_timeout=1)
+    databases = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings))
     access = Access(Person(uuid7(), "ada", "Ada"), place)
     with databases.begin(access) as session:
         assert session.scalars(select(TenantIdentity.tenant_id)).all() == [place.id]
@@ -127,7 +128,7 @@ def test_a_history_without_the_identity_makes_nothing(fleet: Fleet) -> None:
 def test_dropping_a_database_removes_all_of_it(fleet: Fleet) -> None:
     before = fleet.initialised().made()
     place = fleet.create("acme")
-    databases = TenantDatabases(fleet.servers, pool_timeout=1)
+    databases = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings))
     with databases.begin(Access(Person(uuid7(), "ada", "Ada"), place)) as session:
         session.scalar(select(TenantIdentity.tenant_id))
     # An open connection, and the files that SQLite keeps beside its own.
@@ -242,9 +243,8 @@ class TestPostgres:
         assert tenants(ours) == []
         ours.user_db.dispose()
 
-    def test_a_server_that_is_down(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_server_that_is_down(self, fleet: Fleet) -> None:
         fleet.initialised()
-        monkeypatch.setattr(connections, "CONNECT_TIMEOUT", 1)
         values = fleet.values | {"servers.main": "postgresql+psycopg2://u@127.0.0.1:1/"}
         ours = Fleet(values, fleet.admin, fleet.directory)
         with pytest.raises(DatabaseUnreachable, match="server main"):
