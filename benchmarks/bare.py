@@ -1,0 +1,102 @@
+"""What the databases cost with the driver alone, for comparison: in a process of its own, so that nothing else counts.
+
+Run as a program: a command, then the databases as JSON on standard input; prints JSON.
+"""
+
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg2
+
+from benchmarks.processes import resident_bytes_of_self
+
+THREADS: Final = 4
+IDENTITY: Final = "SELECT tenant_id FROM tenant_identity"
+# What the list of nodes needs: the owner's name and the tags as well.
+NODES: Final = """
+SELECT nodes.id, title, body, status, parent_id, version, created_at, updated_at, owner_id, people.name,
+       (SELECT {aggregate} FROM tags JOIN node_tags ON node_tags.tag_id = tags.id WHERE node_tags.node_id = nodes.id)
+FROM nodes JOIN people ON people.id = nodes.owner_id ORDER BY nodes.id LIMIT 51
+"""
+
+Database = dict[str, Any]
+"""Keyword arguments for ``psycopg2.connect``, or ``{"path": ...}`` of a SQLite file."""
+
+
+def connect(database: Database) -> Any:
+    """A connection, set up as tenantapp does it."""
+    if "path" not in database:
+        return psycopg2.connect(**database)
+    connection = sqlite3.connect(database["path"], isolation_level=None, check_same_thread=False)
+    for pragma in ("foreign_keys = ON", "busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def read_page(connection: Any) -> None:
+    """The two statements of a first request: whose database is it, and the first page of nodes."""
+    cursor = connection.cursor()
+    cursor.execute(IDENTITY)
+    cursor.fetchall()
+    aggregate = (
+        "group_concat(tags.name)" if isinstance(connection, sqlite3.Connection) else "string_agg(tags.name, ',')"
+    )
+    cursor.execute(NODES.format(aggregate=aggregate))
+    cursor.fetchall()
+    cursor.close()
+    connection.rollback()
+
+
+def memory(databases: Sequence[Database]) -> float:
+    """Bytes of this process for each connection that has read a page and stays open."""
+    warm, rest = databases[:20], databases[20:]
+    kept = [_opened(database) for database in warm]
+    before = resident_bytes_of_self()
+    kept += [_opened(database) for database in rest]
+    return (resident_bytes_of_self() - before) / len(rest)
+
+
+def connects(databases: Sequence[Database], seconds: float = 3.0) -> float:
+    """Connections made and closed per second, by as many threads as a server has."""
+    until = time.perf_counter() + seconds
+
+    def go_on(seed: int) -> int:
+        chance, made = random.Random(seed), 0
+        while time.perf_counter() < until:
+            connect(chance.choice(databases)).close()
+            made += 1
+        return made
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return sum(threads.map(go_on, range(THREADS))) / seconds
+
+
+def run(command: str, databases: Sequence[Database]) -> float:
+    """The figure ``memory`` or ``connects``, found in a new process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bare", command],
+        input=json.dumps(databases),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    return float(done.stdout)
+
+
+def _opened(database: Database) -> Any:
+    connection = connect(database)
+    read_page(connection)
+    return connection
+
+
+if __name__ == "__main__":
+    print({"memory": memory, "connects": connects}[sys.argv[1]](json.load(sys.stdin)))
