@@ -2,16 +2,19 @@
 
 import signal
 import sys
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import click
 
 from benchmarks.bench import Bench
 from benchmarks.cases import CASES
+from benchmarks.contenders import Broken
 from benchmarks.documentation import write_documentation
+from benchmarks.load import LoadFailed
+from benchmarks.processes import DidNotStart, allow_many_files
 from benchmarks.results import write_result
+from benchmarks.workplace import workplace
 
 
 @click.command()
@@ -25,14 +28,25 @@ def main(cases: tuple[str, ...], seconds: float, rounds: int) -> None:
     # As an exception, so that every server is ended on the way out.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
-    with tempfile.TemporaryDirectory(prefix="tenantapp-bench-") as directory:
-        bench = Bench(seconds, rounds, Path(directory))
-        for name in cases or CASES:
-            if name in CASES:
-                report = CASES[name](bench)
-                report.show(bench.console)
-                write_result(name, report, seconds=seconds, rounds=rounds)
+    allow_many_files()
+    with workplace() as directory, ExitStack() as kept:
+        bench = Bench(seconds, rounds, directory, kept)
+        failed = [name for name in cases or CASES if name in CASES and not _run(bench, name)]
     write_documentation()
+    if failed:
+        sys.exit(f"Not measured: {', '.join(failed)}.")
+
+
+def _run(bench: Bench, name: str) -> bool:
+    """Run a case and keep what it finds. A case that fails is told, and does not keep the others from being run."""
+    try:
+        report = CASES[name](bench)
+    except (Broken, DidNotStart, LoadFailed) as reason:
+        bench.say(f"{name}: {reason}")
+        return False
+    report.show(bench.console)
+    write_result(name, report, seconds=bench.seconds, rounds=bench.rounds)
+    return True
 
 
 def _stop(number: int, frame: Any) -> None:

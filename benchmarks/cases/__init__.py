@@ -4,9 +4,24 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from benchmarks.bench import Bench
+from benchmarks.cases.cold import cold
 from benchmarks.cases.contest import contest
+from benchmarks.cases.memory import memory
+from benchmarks.cases.session import session
+from benchmarks.cases.sign_ins import sign_ins
+from benchmarks.cases.startup import startup
+from benchmarks.cases.tenants import tenants
+from benchmarks.cases.writes import writes
 from benchmarks.report import Report
 
+# A thousand databases keep PostgreSQL busy by themselves, so that the cases that need them come last.
 CASES: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "contest": contest,
+    "session": session,
+    "writes": writes,
+    "sign-ins": sign_ins,
+    "startup": startup,
+    "tenants": tenants,
+    "cold": cold,
+    "memory": memory,
 }

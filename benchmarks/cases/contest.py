@@ -24,7 +24,7 @@ WANTED = {"django_tenants": 6.0, "kinto": 4.0, "fastapi": 2.0, "floor": 0.5}
 
 def contest(bench: Bench) -> Report:
     """Prepare them all, then measure one after the other in every round."""
-    with running_postgres() as postgres:
+    with running_postgres(bench.directory) as postgres:
         broken: dict[str, str] = {}
         ready = _prepare(bench, postgres, broken)
         found = {contender.name: Loads() for contender in CONTENDERS}

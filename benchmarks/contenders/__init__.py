@@ -4,7 +4,18 @@ from benchmarks.contenders.contender import Broken, Contender, Prepared
 from benchmarks.contenders.ours import Tenantapp
 from benchmarks.contenders.peers import Program
 
-__all__ = ["CONTENDERS", "FLOOR", "OURS", "PYRAMID", "Broken", "Contender", "Prepared", "Program", "Tenantapp"]
+__all__ = [
+    "ACCESS",
+    "CONTENDERS",
+    "FLOOR",
+    "OURS",
+    "PYRAMID",
+    "Broken",
+    "Contender",
+    "Prepared",
+    "Program",
+    "Tenantapp",
+]
 
 WAITRESS = ("{bin}/python", "app.py", "{port}")
 FLOOR_DATABASES = ("floor_people", "floor_acme", "floor_globex")
@@ -12,6 +23,9 @@ FLOOR_DATABASES = ("floor_people", "floor_acme", "floor_globex")
 OURS = Tenantapp("tenantapp", "tenantapp, PostgreSQL", engine="postgresql")
 FLOOR = Program("floor", "raw WSGI + psycopg2 (the floor)", "floor", WAITRESS, FLOOR_DATABASES)
 PYRAMID = Program("pyramid", "bare Pyramid view (no database)", "pyramid", WAITRESS, lists_nodes=False)
+ACCESS = Program(
+    "pyramid_access", "bare Pyramid view + the access statement", "pyramid_access", WAITRESS, lists_nodes=False
+)
 
 CONTENDERS: tuple[Contender, ...] = (
     OURS,
