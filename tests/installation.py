@@ -1,7 +1,7 @@
 """A whole tenantapp for the tests: databases, application, people."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tenantapp.settings import read_settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.prepared import PreparedSelect
 
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = hash_password(PASSWORD)
@@ -143,6 +144,9 @@ class RolledBackDatabase(DBFactory):
     @property
     def engine(self) -> Any:
         return _OuterEngine(self.connection)
+
+    def fetch(self, prepared: PreparedSelect, values: Mapping[str, Any]) -> Sequence[Any]:
+        return self.connection.execute(prepared.statement, dict(values)).all()
 
     def get_session(self, *, read_only: bool = False) -> Session:
         return Session(bind=self.connection, autoflush=False, join_transaction_mode="create_savepoint")

@@ -8,10 +8,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import LargeBinary, Row, Select, TextualSelect, bindparam, select, text, update
-from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import NotSupportedError
+from sqlalchemy import LargeBinary, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.effective import granted_text, read_granted
@@ -26,13 +23,13 @@ from tenantapp.tenancy.errors import (
     TenantRequired,
     TenantSuspended,
 )
+from tenantapp.tenancy.prepared import PreparedSelect
 from tenantapp.tenancy.times import UtcDateTime
 
 log = logging.getLogger(__name__)
 
 # An idle session is noticed to the minute, so that reading stays free of writing.
 SEEN_INTERVAL: Final = timedelta(seconds=60)
-PREPARED_NAME: Final = "tenantapp_access"
 PARAMETER_TYPES: Final = {"token_hash": "bytea", "now": "timestamptz", "idle_since": "timestamptz"}
 _TOKEN_HASH: Final = bindparam("token_hash", type_=LargeBinary)
 _NOW: Final = bindparam("now", type_=UtcDateTime)
@@ -77,15 +74,15 @@ class AccessReader:
         self.database = database
         self._idle_timeout = idle_timeout
         self._write_from = datetime.min.replace(tzinfo=UTC)
-        self._select = access_statement()
-        self._prepare, self._execute = _prepared_statement(self._select)
+        self._prepared = PreparedSelect("tenantapp_access", access_statement(), PARAMETER_TYPES)
 
     def read(self, token_hash: bytes, now: datetime) -> Access | None:
         """The access of a web session, or None if it is not a live one. Raises ``UserDatabaseUnavailable``."""
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
-        row = self._row(values)
-        if row is None:
+        rows = self.database.fetch(self._prepared, values)
+        if not rows:
             return None
+        row = rows[0]
         if now - row.last_seen_at >= SEEN_INTERVAL and now >= self._write_from:
             self._write_last_seen(token_hash, now)
         return _access(row)
@@ -99,29 +96,8 @@ class AccessReader:
     def read_within(self, session: Session, token_hash: bytes, now: datetime) -> Access | None:
         """The same inside a transaction that has just written the web session."""
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
-        row = session.execute(self._select, values).one_or_none()
+        row = session.execute(self._prepared.statement, values).one_or_none()
         return None if row is None else _access(row)
-
-    def _row(self, values: dict[str, Any]) -> Row[*tuple[Any, ...]] | None:
-        with self.database.engine.connect() as connection:
-            try:
-                return self._execute_on(connection, values)
-            except (DatabaseUnavailable, NotSupportedError):
-                # It had died in the pool; or a migration changed a column under the prepared statement, which
-                # PostgreSQL refuses to execute from then on.
-                log.info("A pooled connection to the user database is of no use any more; reading on a new one.")
-                connection.invalidate()
-        with self.database.engine.connect() as connection:
-            return self._execute_on(connection, values)
-
-    def _execute_on(self, connection: Connection, values: dict[str, Any]) -> Row[*tuple[Any, ...]] | None:
-        if connection.dialect.name != "postgresql":
-            # sqlite3 keeps the statements of a connection prepared by itself.
-            return connection.execute(self._select, values).one_or_none()
-        if not connection.info.get(PREPARED_NAME):
-            connection.exec_driver_sql(self._prepare)
-            connection.info[PREPARED_NAME] = True
-        return connection.execute(self._execute, values).one_or_none()
 
     def _write_last_seen(self, token_hash: bytes, now: datetime) -> None:
         statement = (
@@ -139,18 +115,7 @@ class AccessReader:
             log.warning("When a web session was last seen could not be written.", exc_info=True)
 
 
-def _prepared_statement(statement: Select[*tuple[Any, ...]]) -> tuple[str, TextualSelect]:
-    """The PREPARE for a connection, and the EXECUTE with the columns of the statement."""
-    dialect: Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-    compiled = statement.compile(dialect=dialect)
-    names = list(compiled.positiontup or ())  # in the order of $1, $2, ...
-    types = ", ".join(PARAMETER_TYPES[name] for name in names)
-    prepare = f"PREPARE {PREPARED_NAME} ({types}) AS {compiled}"
-    execute = text(f"EXECUTE {PREPARED_NAME} ({', '.join(f':{name}' for name in names)})")
-    return prepare, execute.bindparams(_TOKEN_HASH, _NOW, _IDLE_SINCE).columns(*statement.selected_columns)
-
-
-def _access(row: Row[*tuple[Any, ...]]) -> Access:
+def _access(row: Any) -> Access:
     granted = read_granted(row.granted)
     refusal = _refusal(row)
     return Access(
@@ -165,7 +130,7 @@ def _access(row: Row[*tuple[Any, ...]]) -> Access:
     )
 
 
-def _refusal(row: Row[*tuple[Any, ...]]) -> TenancyError | None:
+def _refusal(row: Any) -> TenancyError | None:
     """Why the selected tenant's database may not be used, or None if it may."""
     if row.tenant_id is None:
         return TenantRequired()

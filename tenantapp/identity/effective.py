@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import Grant, GroupMember, Role, RolePermission, Tenant, TenantState, User
 from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.prepared import PreparedSelect
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class GrantedTenant:
 
 def tenants_of(session: Session, user_id: UUID) -> list[GrantedTenant]:
     """The active tenants a person has a role in, by slug. One statement."""
-    rows = session.execute(_TENANTS_OF, {"user_id": user_id})
+    rows = _TENANTS_OF.rows(session, {"user_id": user_id})
     # Ordered by rank, the highest role of a tenant comes last and stays.
     return list({row.id: GrantedTenant(row.id, row.slug, row.name, row.role) for row in rows}.values())
 
@@ -104,11 +105,12 @@ def reaches(user_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
     return or_(Grant.user_id == user_id, Grant.group_id.in_(groups))
 
 
-# Built once: building takes longer than executing.
-_TENANTS_OF: Final = (
+_TENANTS_OF: Final = PreparedSelect(
+    "tenantapp_tenants_of",
     select(Tenant.id, Tenant.slug, Tenant.name, Role.name.label("role"))
     .join(Grant, Grant.tenant_id == Tenant.id)
     .join(Role, Role.name == Grant.role)
-    .where(Tenant.state == TenantState.ACTIVE, reaches(bindparam("user_id", type_=User.id.type)))
-    .order_by(Tenant.slug, Role.rank)
+    .where(Tenant.state == literal_column(f"'{TenantState.ACTIVE}'"), reaches(bindparam("user_id", type_=User.id.type)))
+    .order_by(Tenant.slug, Role.rank),
+    {"user_id": "uuid"},
 )

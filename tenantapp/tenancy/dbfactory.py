@@ -1,14 +1,15 @@
 """One database: its engine, its sessions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from tenantapp.tenancy.prepared import DATABASE, PreparedSelect
 from tenantapp.tenancy.sqlite_files import READ_ONLY
 
 
@@ -45,7 +46,11 @@ class DBFactory:
         """A new session; whoever asks for it closes it. The database refuses writes in a read-only one."""
         made = self._ready()
         self.last_used = monotonic()
-        return made.sessions(bind=made.reading if read_only else made.engine)
+        return made.sessions(bind=made.reading if read_only else made.engine, info={DATABASE: self})
+
+    def fetch(self, prepared: PreparedSelect, values: Mapping[str, Any]) -> Sequence[Any]:
+        """The rows of a prepared SELECT, in autocommit, on a connection of this database."""
+        return prepared.fetch(self.engine, values)
 
     @contextmanager
     def begin(self, *, read_only: bool = False) -> Iterator[Session]:

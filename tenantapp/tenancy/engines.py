@@ -7,12 +7,12 @@ from typing import Any, Final
 import psycopg2.extensions
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Engine, ExceptionContext
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.pool import Pool
 
 from tenantapp.tenancy import postgres_connections, sqlite_files
 from tenantapp.tenancy.errors import TransactionConflict
 
+UNAVAILABLE: Final = "tenantapp_unavailable"  # the execution option that makes the exception of a failed database
 POOL_SIZE: Final = 4  # connections kept open to the user database
 POOL_OVERFLOW: Final = 8  # further ones while they are needed
 
@@ -33,8 +33,8 @@ def make_engine(
     listen_on_pool(engine, url)
     if not autocommit:
         listen_on_engine(engine)
-    event.listen(engine, "handle_error", lambda context: translated(context, unavailable))
-    return engine
+    event.listen(engine, "handle_error", translate)
+    return engine.execution_options(**{UNAVAILABLE: unavailable})
 
 
 def engine_options(url: URL) -> dict[str, Any]:
@@ -62,20 +62,33 @@ def listen_on_engine(engine: Engine) -> None:
         sqlite_files.listen_on_engine(engine)
 
 
-def translated(context: ExceptionContext, unavailable: Callable[[], Exception]) -> Exception | None:
-    """What is raised in place of the driver's error: ours, where the database failed and not the statement."""
-    if isinstance(context.original_exception, psycopg2.extensions.TransactionRollbackError):
+def translate(context: ExceptionContext) -> Exception | None:
+    """Listener on ``handle_error``: what is raised in place of the driver's error, if it is one of the database."""
+    if context.engine is None:
+        return None
+    original, connecting = context.original_exception, context.connection is None
+    return _ours(context.engine, original, connecting=connecting or context.is_disconnect)
+
+
+def driver_error(engine: Engine, error: Exception, *, connecting: bool = False) -> Exception:
+    """The same for an error of the driver that did not come by way of SQLAlchemy; others are given back as they are."""
+    return _ours(engine, error, connecting=connecting) or error
+
+
+def _ours(engine: Engine, error: BaseException, *, connecting: bool) -> Exception | None:
+    if isinstance(error, psycopg2.extensions.TransactionRollbackError):
         return TransactionConflict()
-    return unavailable() if _is_unavailable(context) else None
+    if not (connecting and isinstance(error, sqlite3.Error | psycopg2.Error)) and not _is_of_the_database(error):
+        return None
+    unavailable: Callable[[], Exception] = engine.get_execution_options()[UNAVAILABLE]
+    return unavailable()
 
 
-def _is_unavailable(context: ExceptionContext) -> bool:
-    original = context.original_exception
-    if context.is_disconnect or (context.connection is None and isinstance(original, sqlite3.Error | psycopg2.Error)):
-        return True
-    if isinstance(original, sqlite3.Error):
-        return sqlite_files.is_unavailable(original)
-    return isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError)
+def _is_of_the_database(error: BaseException) -> bool:
+    """Whether it is the database that failed, rather than a statement."""
+    if isinstance(error, sqlite3.Error):
+        return sqlite_files.is_unavailable(error)
+    return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
 
 
 def _is_sqlite(url: URL) -> bool:

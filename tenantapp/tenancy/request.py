@@ -24,9 +24,10 @@ DatabaseKind = Literal["user", "tenant"]
 class TenantRequest(Request):
     """The application's ``request_factory``.
 
-    Both sessions open when they are first asked for, take part in the request's transaction (``request.tm``) and are
-    closed by one finished callback. Two sessions in one transaction are not atomic, so at most one of them may write:
-    the one named by ``writes``, and neither in a safe method. The database itself refuses writes in the other.
+    Both sessions open when they are first asked for and are closed by one finished callback. Two sessions in one
+    transaction are not atomic, so at most one of them may write: the one named by ``writes``, which takes part in the
+    request's transaction (``request.tm``), and neither in a safe method. The database itself refuses writes in the
+    other.
     """
 
     writes: DatabaseKind = "tenant"
@@ -60,11 +61,10 @@ class TenantRequest(Request):
     def _open(self, kind: DatabaseKind, factory: DBFactory) -> Session:
         read_only = self.writes != kind or self.method in SAFE_METHODS
         session = factory.get_session(read_only=read_only)
-        # "changed": the session commits even if it only sent text or Core statements, which zope.sqlalchemy
-        # does not see; else they would be rolled back without a word.
-        zope.sqlalchemy.register(
-            session, initial_state="readonly" if read_only else "changed", transaction_manager=self.tm
-        )
+        if not read_only:
+            # "changed": the session commits even if it only sent text or Core statements, which zope.sqlalchemy
+            # does not see; else they would be rolled back without a word.
+            zope.sqlalchemy.register(session, initial_state="changed", transaction_manager=self.tm)
         self._close_when_finished(session)
         return session
 

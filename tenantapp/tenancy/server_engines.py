@@ -9,19 +9,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Engine, ExceptionContext
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.util import LRUCache
 
 from tenantapp.settings import Settings
 from tenantapp.tenancy import postgres_connections
 from tenantapp.tenancy.budget import ConnectionBudget
-from tenantapp.tenancy.engines import engine_options, listen_on_engine, listen_on_pool, translated
+from tenantapp.tenancy.engines import UNAVAILABLE, engine_options, listen_on_engine, listen_on_pool, translate
 from tenantapp.tenancy.pool import BudgetedPool
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
 log = logging.getLogger(__name__)
 
-UNAVAILABLE: Final = "tenantapp_unavailable"
 PROVISIONAL_LIMIT: Final = 8  # connections, until the server has said how many it allows
 SQLITE_LIMIT: Final = 256  # open files, for all workers
 COMPILED_STATEMENTS: Final = 1000  # SQLAlchemy's own default is 500 for each engine
@@ -49,7 +48,7 @@ class ServerEngines:
         self._template = create_engine(template_url, pool=self._pool, **engine_options(template_url))
         listen_on_pool(self._pool, template_url)
         # The dialect is shared, and so are its listeners: the engine has to say whose database it leads to.
-        event.listen(self._template, "handle_error", _translate)
+        event.listen(self._template, "handle_error", translate)
 
     def make(self, url: URL, *, unavailable: Callable[[], Exception], verify: Callable[[Any], None]) -> Engine:
         """The engine of one database. Nothing connects yet.
@@ -69,7 +68,7 @@ class ServerEngines:
             # Another SQLAlchemy than the one this was written for: slower, and right.
             log.warning("Engines cannot share a dialect with this version of SQLAlchemy.", exc_info=True)
             engine = create_engine(url, pool=pool, **engine_options(url))
-            event.listen(engine, "handle_error", _translate)
+            event.listen(engine, "handle_error", translate)
             return engine
 
     def _connector(self, url: URL, verify: Callable[[Any], None]) -> Connect:
@@ -110,10 +109,3 @@ def engines_of(servers: Servers, settings: Settings) -> dict[str, ServerEngines]
 
 def _never() -> Any:
     raise RuntimeError("the template of a server's engines does not connect")
-
-
-def _translate(context: ExceptionContext) -> Exception | None:
-    if context.engine is None:
-        return None
-    unavailable: Callable[[], Exception] = context.engine.get_execution_options()[UNAVAILABLE]
-    return translated(context, unavailable)

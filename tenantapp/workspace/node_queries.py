@@ -3,15 +3,17 @@
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Integer, Select, String, Uuid, bindparam, func, literal_column, select
 from sqlalchemy.orm import Session
 
+from tenantapp.tenancy.prepared import PreparedSelect
 from tenantapp.workspace.errors import NotFound
 from tenantapp.workspace.models import Author, Node, Status, Tag, node_tags
 
-# Tag names are single lines, so a line feed parts them.
+# Tag names are single lines, so a line feed parts them. A literal: parameters of a prepared statement are counted.
+_LINE_FEED: Any = literal_column("'\n'", String)
 _TAG_NAMES = (
-    select(func.aggregate_strings(Tag.name, "\n"))
+    select(func.aggregate_strings(Tag.name, _LINE_FEED))
     .join(node_tags, node_tags.c.tag_id == Tag.id)
     .where(node_tags.c.node_id == Node.id)
     .correlate(Node)
@@ -35,7 +37,7 @@ NODE_ROWS: Final[Select[*tuple[Any, ...]]] = select(
 ).join(Author, Author.id == Node.owner_id)
 
 
-def node_object(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+def node_object(row: Any) -> dict[str, Any]:
     """A node as the API shows it."""
     return {
         "id": row.id,
@@ -51,15 +53,33 @@ def node_object(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
     }
 
 
+_ONE: Final = PreparedSelect(
+    "workspace_node", NODE_ROWS.where(Node.id == bindparam("node_id", type_=Uuid())), {"node_id": "uuid"}
+)
+_LIMITED: Final = NODE_ROWS.order_by(Node.id).limit(bindparam("limit", type_=Integer()))
+_FIRST_PAGE: Final = PreparedSelect("workspace_first_page", _LIMITED, {"limit": "int"})
+_NEXT_PAGE: Final = PreparedSelect(
+    "workspace_next_page",
+    _LIMITED.where(Node.id > bindparam("after", type_=Uuid())),
+    {"limit": "int", "after": "uuid"},
+)
+
+
 def read_node(session: Session, node_id: UUID) -> dict[str, Any]:
     """One node. Raises ``NotFound``."""
-    row = session.execute(NODE_ROWS.where(Node.id == node_id)).one_or_none()
-    if row is None:
+    rows = _ONE.rows(session, {"node_id": node_id})
+    if not rows:
         raise NotFound("node")
-    return node_object(row)
+    return node_object(rows[0])
 
 
-def list_nodes(
+def list_page(session: Session, *, after: UUID | None = None, limit: int) -> list[dict[str, Any]]:
+    """Nodes in the order they were made; keyset by id."""
+    page = _FIRST_PAGE if after is None else _NEXT_PAGE
+    return [node_object(row) for row in page.rows(session, {"after": after, "limit": limit})]
+
+
+def find_nodes(
     session: Session,
     *,
     after: UUID | None = None,
@@ -70,7 +90,7 @@ def list_nodes(
     parent_id: UUID | None = None,
     roots: bool = False,
 ) -> list[dict[str, Any]]:
-    """Nodes in the order they were made; keyset by id. ``roots``: only those without a parent."""
+    """Those of the nodes that fit, likewise. ``roots``: only those without a parent."""
     statement = NODE_ROWS.order_by(Node.id).limit(limit)
     if after is not None:
         statement = statement.where(Node.id > after)

@@ -23,21 +23,21 @@ class NodeQuery(PageQuery):
     parent_id: Id | Literal["root"] | None = None
     tag: TagName | None = None
 
+    def wanted(self) -> dict[str, Any]:
+        """What the list is narrowed by, as arguments of ``find_nodes``."""
+        given = self.model_dump(include={"status", "owner_id", "parent_id", "tag"}, exclude_none=True)
+        return given | ({"parent_id": None, "roots": True} if self.parent_id == "root" else {})
+
 
 @api_view("nodes", "GET", permission=Permission.CONTENT_READ, query=NodeQuery)
 def list_nodes(request: Any) -> dict[str, Any]:
     """A page of nodes, in the order they were made."""
     query: NodeQuery = request.checked_query
-    items = node_queries.list_nodes(
-        request.tenant_session,
-        after=query.after_id(),
-        limit=query.limit + 1,
-        status=query.status,
-        owner_id=query.owner_id,
-        tag=query.tag,
-        parent_id=query.parent_id if isinstance(query.parent_id, UUID) else None,
-        roots=query.parent_id == "root",
-    )
+    position: dict[str, Any] = {"after": query.after_id(), "limit": query.limit + 1}
+    if wanted := query.wanted():
+        items = node_queries.find_nodes(request.tenant_session, **position, **wanted)
+    else:
+        items = node_queries.list_page(request.tenant_session, **position)
     return page_of(items, query.limit, lambda node: str(node["id"]))
 
 

@@ -24,7 +24,7 @@ from tenantapp.identity.users import get_user
 from tenantapp.identity.web_sessions import new_token, start
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.times import utcnow
-from tenantapp.workspace.node_queries import list_nodes
+from tenantapp.workspace.node_queries import list_page
 
 PASSWORD = "correct horse battery"
 INI = """
@@ -321,7 +321,7 @@ def demo_nodes(ini: Path) -> dict[str, list[tuple[str, str, int]]]:
             with installation.user_session(read_only=True) as session:
                 access = local_access(session, slug)
             with installation.registry.tenant_dbs.begin(access, read_only=True) as session:
-                found = list_nodes(session, limit=100)
+                found = list_page(session, limit=100)
             nodes[slug] = [(node["title"], node["owner"]["name"], node["version"]) for node in found]
     return nodes
 

@@ -1,0 +1,150 @@
+"""SELECT statements that are asked all the time: compiled once, planned once per connection, and sent alone.
+
+They run in autocommit, so one costs a single round trip: no BEGIN before it, no ROLLBACK after it. Being a SELECT, it
+writes nothing.
+"""
+
+import logging
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import psycopg2.errors
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.orm import Session
+
+from tenantapp.tenancy.engines import driver_error
+from tenantapp.tenancy.sqlite_files import READ_ONLY
+
+log = logging.getLogger(__name__)
+
+DATABASE: Final = "tenantapp_database"  # where a session's ``info`` has its ``DBFactory``
+Processor = Callable[[Any], Any]
+
+
+class PreparedSelect:
+    """A SELECT with named parameters. ``types`` has PostgreSQL's type of each."""
+
+    def __init__(self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str]) -> None:
+        self.statement = statement
+        self._postgres = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="numeric_dollar"))
+        self._sqlite = _Text(statement, _dialect(SQLiteDialect_pysqlite, paramstyle="qmark"))
+        self._name = name
+        self._prepare = (
+            f"PREPARE {name}{_list(types[each] for each in self._postgres.parameters)} AS {self._postgres.sql}"
+        )
+        self._execute = f"EXECUTE {name}{_list('%s' for _ in self._postgres.parameters)}"
+        self._row = namedtuple(name, [column.key for column in statement.selected_columns])  # type: ignore[misc]
+
+    def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Any]:
+        """The rows: alone if the session only reads and has not begun, else in its transaction."""
+        database = session.info.get(DATABASE)
+        if database is None or session.in_transaction() or not _only_reads(session):
+            return session.execute(self.statement, dict(values)).all()
+        rows: Sequence[Any] = database.fetch(self, values)
+        return rows
+
+    def fetch(self, engine: Engine, values: Mapping[str, Any]) -> list[Any]:
+        """The rows, on a connection of this engine's pool. Raises what ``driver_error`` says."""
+        try:
+            connection: Any = engine.raw_connection()
+        except Exception as error:
+            raise driver_error(engine, error, connecting=True) from error
+        try:
+            return self._fetch(connection, engine.dialect.name, values)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.FeatureNotSupported) as error:
+            # It had died in the pool; or a migration changed a column under the prepared statement, which PostgreSQL
+            # refuses to execute from then on. Reading once more does no harm.
+            if not isinstance(error, psycopg2.errors.FeatureNotSupported) and not connection.dbapi_connection.closed:
+                raise driver_error(engine, error) from error
+            log.info("A pooled connection is of no use any more; reading on a new one.")
+            connection.invalidate()
+        except Exception as error:
+            raise driver_error(engine, error) from error
+        finally:
+            connection.close()
+        return self._fetch_again(engine, values)
+
+    def _fetch_again(self, engine: Engine, values: Mapping[str, Any]) -> list[Any]:
+        try:
+            connection = engine.raw_connection()
+            try:
+                return self._fetch(connection, engine.dialect.name, values)
+            finally:
+                connection.close()
+        except Exception as error:
+            raise driver_error(engine, error, connecting=True) from error
+
+    def _fetch(self, connection: Any, dialect: str, values: Mapping[str, Any]) -> list[Any]:
+        if dialect == "postgresql":
+            raw = self._fetch_on_postgres(connection, self._postgres.bound(values))
+            return self._postgres.read(raw, self._row)
+        # sqlite3 keeps the statements of a connection prepared by itself.
+        cursor = connection.dbapi_connection.execute(self._sqlite.sql, self._sqlite.bound(values))
+        return self._sqlite.read(cursor.fetchall(), self._row)
+
+    def _fetch_on_postgres(self, connection: Any, parameters: Sequence[Any]) -> list[Any]:
+        driver = connection.dbapi_connection
+        was, driver.autocommit = driver.autocommit, True
+        try:
+            with driver.cursor() as cursor:
+                if not connection.info.get(self._name):
+                    cursor.execute(self._prepare)
+                    connection.info[self._name] = True
+                cursor.execute(self._execute, parameters)
+                found: list[Any] = cursor.fetchall()
+                return found
+        finally:
+            if not driver.closed:
+                driver.autocommit = was
+
+
+class _Text:
+    """A statement's text for one engine, and how values get in and out of it."""
+
+    def __init__(self, statement: Select[*tuple[Any, ...]], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        self.parameters: list[str] = list(compiled.positiontup or ())
+        types = {name: compiled.binds[name].type.dialect_impl(dialect) for name in self.parameters}
+        # A constant of the compiler's own, such as SQLite's OFFSET, is a parameter with a value.
+        self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        self._in = [(name, types[name].bind_processor(dialect)) for name in self.parameters]
+        columns = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
+        processors = [column.result_processor(dialect, None) for column in columns]
+        self._out: list[tuple[int, Processor]] = [
+            (index, process) for index, process in enumerate(processors) if process is not None
+        ]
+
+    def bound(self, values: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of the text's parameters."""
+        known = self._constants | dict(values)
+        return [process(known[name]) if process else known[name] for name, process in self._in]
+
+    def read(self, rows: Sequence[Any], row_type: Any) -> list[Any]:
+        """The driver's rows with Python's values."""
+        found = []
+        for row in rows:
+            values = list(row)
+            for index, process in self._out:
+                values[index] = process(values[index])
+            found.append(row_type._make(values))
+        return found
+
+
+def _dialect(dialect: Callable[..., Dialect], paramstyle: str) -> Dialect:
+    return dialect(paramstyle=paramstyle)
+
+
+def _list(words: Iterable[str]) -> str:
+    """In parentheses, or nothing at all: PostgreSQL takes no empty ones."""
+    joined = ", ".join(words)
+    return f" ({joined})" if joined else ""
+
+
+def _only_reads(session: Session) -> bool:
+    bind = session.get_bind()
+    return bool(bind.get_execution_options().get(READ_ONLY, False))

@@ -1,0 +1,121 @@
+"""A prepared SELECT gives the same rows whichever way it is sent."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Integer, LargeBinary, String, Uuid, bindparam, event, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import UserDatabaseUnavailable
+from tenantapp.tenancy.prepared import PreparedSelect
+from tenantapp.tenancy.times import UtcDateTime
+from tests.installation import Installation
+
+
+class Base(DeclarativeBase):
+    """Of one table of its own."""
+
+
+class Thing(Base):
+    """Of every type that the project's own statements use."""
+
+    __tablename__ = "things"
+
+    id: Mapped[Any] = mapped_column(Uuid(), primary_key=True, default=uuid4)
+    number: Mapped[int]
+    name: Mapped[str | None] = mapped_column(String(50))
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    flag: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+THINGS = PreparedSelect(
+    "test_things",
+    select(Thing.id, Thing.number, Thing.name, Thing.data, Thing.flag, Thing.at.label("at"))
+    .where(Thing.number > bindparam("more_than", type_=Integer()), Thing.at < bindparam("before", type_=UtcDateTime()))
+    .order_by(Thing.number)
+    .limit(bindparam("limit", type_=Integer())),
+    {"more_than": "int", "before": "timestamptz", "limit": "int"},
+)
+VALUES = {"more_than": 1, "before": datetime(2030, 1, 1, tzinfo=UTC), "limit": 2}
+
+
+@pytest.fixture(scope="module")
+def database(make_installation: Any) -> Iterator[DBFactory]:
+    """The user database of an installation, with five things in it."""
+    with make_installation() as installation:
+        yield filled(installation)
+
+
+def filled(installation: Installation) -> DBFactory:
+    database: DBFactory = installation.registry.user_db
+    Base.metadata.create_all(database.engine)
+    with database.begin() as session:
+        for number in range(5):
+            name = None if number == 2 else f"thing {number} ü%s:x"
+            at = datetime(2026, 1, 1, number, 30, 1, 7, tzinfo=UTC)
+            session.add(Thing(number=number, name=name, data=bytes([0, 255, number]), flag=bool(number % 2), at=at))
+    return database
+
+
+def test_alone_and_in_a_transaction_the_rows_are_the_same(database: DBFactory) -> None:
+    with database.get_session(read_only=True) as session:
+        alone = [tuple(row) for row in THINGS.rows(session, VALUES)]
+        assert not session.in_transaction()
+    with database.begin() as session:
+        within = [tuple(row) for row in THINGS.rows(session, VALUES)]
+    assert alone == within
+    assert [row[1] for row in alone] == [2, 3]
+    assert alone[0][2] is None
+    assert alone[1][2:6] == ("thing 3 ü%s:x", b"\x00\xff\x03", True, datetime(2026, 1, 1, 3, 30, 1, 7, tzinfo=UTC))
+    assert database.checkedout() == 0
+
+
+def test_columns_are_attributes(database: DBFactory) -> None:
+    with database.get_session(read_only=True) as session:
+        row = THINGS.rows(session, VALUES)[0]
+    assert (row.number, row.name, row.at.tzinfo) == (2, None, UTC)
+
+
+def test_a_session_that_writes_sees_what_it_has_written(database: DBFactory) -> None:
+    with database.get_session() as session, session.begin():
+        session.execute(text("UPDATE things SET name = 'changed'"))
+        assert {row.name for row in THINGS.rows(session, VALUES)} == {"changed"}
+        session.rollback()
+
+
+def test_it_is_one_round_trip(database: DBFactory) -> None:
+    """Nothing but the statement itself goes by way of SQLAlchemy, and nothing begins."""
+    sent: list[str] = []
+    began: list[Any] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *arguments: sent.append(arguments[2]))
+    event.listen(database.engine, "begin", began.append)
+    for _ in range(3):
+        with database.get_session(read_only=True) as session:
+            THINGS.rows(session, VALUES)
+    assert (sent, began) == ([], [])
+
+
+def test_the_connection_goes_back_as_it_was(database: DBFactory) -> None:
+    """A transaction on the same connection afterwards is one: it can be rolled back."""
+    with database.get_session(read_only=True) as session:
+        THINGS.rows(session, VALUES)
+    with database.get_session() as session:
+        session.execute(text("DELETE FROM things"))
+        session.rollback()
+    with database.get_session(read_only=True) as session:
+        assert len(THINGS.rows(session, VALUES)) == 2
+
+
+def test_errors_are_ours_or_the_drivers_own(database: DBFactory) -> None:
+    missing = PreparedSelect("test_missing", select(text("1")).select_from(text("no_such_table")), {})
+    with database.get_session(read_only=True) as session, pytest.raises(Exception, match="no_such_table") as raised:
+        missing.rows(session, {})
+    assert not isinstance(raised.value, UserDatabaseUnavailable)
+    assert database.checkedout() == 0
+    with database.get_session(read_only=True) as session:
+        assert len(THINGS.rows(session, VALUES)) == 2
