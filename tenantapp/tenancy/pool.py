@@ -16,6 +16,7 @@ class BudgetedPool(Pool):
         self._budget = budget
         self.in_use = 0
         self.idle: list[ConnectionPoolEntry] = []
+        self._disposed = False
 
     def _do_get(self) -> ConnectionPoolEntry:
         entry = self._budget.take(self)
@@ -28,6 +29,9 @@ class BudgetedPool(Pool):
             raise
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if self._disposed:
+            # Its engine has been forgotten meanwhile: nobody would ask this pool again.
+            record.close()
         self._budget.give_back(self, record)
 
     def sibling(self, creator: Callable[..., Any]) -> "BudgetedPool":
@@ -44,6 +48,7 @@ class BudgetedPool(Pool):
         return self.sibling(self._creator)
 
     def dispose(self) -> None:
+        self._disposed = True
         self._budget.drain(self)
 
     def checkedout(self) -> int:

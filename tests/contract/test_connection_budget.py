@@ -167,6 +167,18 @@ def test_a_broken_connection_gives_its_place_back(
     assert engines.budget.numbers().open == 0
 
 
+def test_one_that_is_given_back_after_its_engine_was_forgotten_is_closed(
+    fleet: tuple[Installation, list[Access]], engines: ServerEngines
+) -> None:
+    installation, accesses = fleet
+    factory = installation.registry.tenant_dbs.for_access(accesses[0])
+    connection = factory.engine.connect()
+    factory.dispose()
+    connection.close()
+    assert engines.budget.numbers().open == 0
+    assert ask(installation, accesses[0])
+
+
 def test_a_smaller_limit_is_reached_by_and_by(fleet: tuple[Installation, list[Access]], engines: ServerEngines) -> None:
     installation, accesses = fleet
     tenant_dbs = installation.registry.tenant_dbs
