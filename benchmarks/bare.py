@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -64,23 +64,32 @@ def memory(databases: Sequence[Database]) -> float:
     return (resident_bytes_of_self() - before) / len(rest)
 
 
-def connects(databases: Sequence[Database], seconds: float = 3.0) -> float:
+def connects(databases: Sequence[Database]) -> float:
     """Connections made and closed per second, by as many threads as a server has."""
+    return _per_second(lambda database: connect(database).close(), databases)
+
+
+def pages(databases: Sequence[Database]) -> float:
+    """The same with the first page read: a new backend has yet to read the catalog and to plan."""
+    return _per_second(lambda database: _opened(database).close(), databases)
+
+
+def _per_second(action: Callable[[Database], None], databases: Sequence[Database], seconds: float = 3.0) -> float:
     until = time.perf_counter() + seconds
 
     def go_on(seed: int) -> int:
-        chance, made = random.Random(seed), 0
+        chance, done = random.Random(seed), 0
         while time.perf_counter() < until:
-            connect(chance.choice(databases)).close()
-            made += 1
-        return made
+            action(chance.choice(databases))
+            done += 1
+        return done
 
     with ThreadPoolExecutor(THREADS) as threads:
         return sum(threads.map(go_on, range(THREADS))) / seconds
 
 
 def run(command: str, databases: Sequence[Database]) -> float:
-    """The figure ``memory`` or ``connects``, found in a new process."""
+    """The figure ``memory``, ``connects`` or ``pages``, found in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.bare", command],
         input=json.dumps(databases),
@@ -99,4 +108,4 @@ def _opened(database: Database) -> Any:
 
 
 if __name__ == "__main__":
-    print({"memory": memory, "connects": connects}[sys.argv[1]](json.load(sys.stdin)))
+    print({"memory": memory, "connects": connects, "pages": pages}[sys.argv[1]](json.load(sys.stdin)))

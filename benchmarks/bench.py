@@ -69,8 +69,8 @@ class Bench:
         """Measure all of them in every round, one after the other, so that a slow minute hits them alike."""
         names = list(names)
         found: dict[Name, Loads] = {name: Loads() for name in names}
-        for _ in range(self.rounds):
-            for name in names:
+        for number in range(self.rounds):
+            for name in turns(names, number):
                 found[name].append(measure(name))
         return found
 
@@ -102,6 +102,12 @@ class Loads(list[Load]):
     def errors(self) -> int:
         """Everything that was not a good answer, in all rounds."""
         return sum(load.errors for load in self)
+
+
+def turns(names: Iterable[Name], number: int) -> list[Name]:
+    """Who is measured when in a round: forwards and backwards by turns, so that a trend of the machine evens out."""
+    forwards = list(names)
+    return forwards[::-1] if number % 2 else forwards
 
 
 def ratio(one: float, other: float) -> float | None:

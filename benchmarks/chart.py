@@ -6,7 +6,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 WIDTH: Final = 760
-LABELS: Final = 290  # width of the column of names
+LABELS: Final = 300  # width of the column of names
 BAR: Final = 22
 GAP: Final = 10
 TOP: Final = 64

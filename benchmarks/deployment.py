@@ -76,13 +76,16 @@ class Deployment:
         ]
 
     @contextmanager
-    def serving(self, directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
-        """Serve it, with these settings besides its own."""
+    def serving(
+        self, directory: Path, settings: Mapping[str, str] | None = None, name: str = "tenantapp"
+    ) -> Iterator[Running]:
+        """Serve it, with these settings besides its own. PostgreSQL knows its connections by the name."""
         deployed = replace(self, settings=self.settings | dict(settings or {}))
         port = free_port()
         command = [part.replace("{port}", str(port)) for part in deployed.serve()]
-        log = directory / f"{self.engine}.log"
-        with serving(command, port, log=log, cwd=directory, environment=deployed.environment) as running:
+        log = directory / f"{self.engine}-{name}.log"
+        environment = deployed.environment | {"PGAPPNAME": name}
+        with serving(command, port, log=log, cwd=directory, environment=environment) as running:
             yield running
 
 

@@ -3,8 +3,8 @@
 import random
 from typing import Final, Literal
 
-OrderName = Literal["round robin", "Zipf"]
-ORDERS: Final[tuple[OrderName, ...]] = ("round robin", "Zipf")
+OrderName = Literal["in turn", "Zipf"]
+ORDERS: Final[tuple[OrderName, ...]] = ("in turn", "Zipf")
 EXPONENT: Final = 1.1
 STEPS: Final = 20_000
 
@@ -15,7 +15,7 @@ def order_of(name: OrderName, count: int) -> list[int]:
     Zipf: the tenant of rank r is asked in proportion to 1 / r ** 1.1; which tenant has which rank is chance, the same
     one every time.
     """
-    if name == "round robin":
+    if name == "in turn":
         return list(range(count))
     chance = random.Random(count)
     tenants = list(range(count))

@@ -10,7 +10,7 @@ from benchmarks.postgres import Postgres
 
 INTERVAL: Final = 0.1  # seconds between two looks
 # Roles and databases are named alike, and so that a tenant is known by it.
-OPEN: Final = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'tenant\\_%'"
+OPEN: Final = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'tenant\\_%%' AND application_name = %s"
 MADE: Final = "SELECT coalesce(sum(sessions), 0) FROM pg_stat_database WHERE datname LIKE 'tenant\\_%'"
 
 
@@ -31,12 +31,12 @@ class Backends:
     seen: dict[Hashable, Watched] = field(default_factory=dict)
 
     @contextmanager
-    def watched(self, key: Hashable) -> Iterator[None]:
-        """Watch while the block runs."""
+    def watched(self, key: Hashable, application: str) -> Iterator[None]:
+        """Watch while the block runs. Open are those of this application; no other one is to make any meanwhile."""
         watched = self.seen.setdefault(key, Watched())
         before = self._made()
         over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(watched, over))
+        watcher = threading.Thread(target=self._watch, args=(watched, application, over))
         watcher.start()
         try:
             yield
@@ -48,10 +48,10 @@ class Backends:
     def _made(self) -> int:
         return int(self.postgres.execute(MADE)[0][0])
 
-    def _watch(self, watched: Watched, over: threading.Event) -> None:
+    def _watch(self, watched: Watched, application: str, over: threading.Event) -> None:
         connection = self.postgres.connect()
         with connection.cursor() as cursor:
             while not over.wait(INTERVAL):
-                cursor.execute(OPEN)
+                cursor.execute(OPEN, (application,))
                 watched.most_open = max(watched.most_open, cursor.fetchone()[0])
         connection.close()

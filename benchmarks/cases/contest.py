@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.bench import Bench, Loads, ratio
+from benchmarks.bench import Bench, Loads, ratio, turns
 from benchmarks.contenders import CONTENDERS, FLOOR, OURS, Broken, Contender, Prepared
 from benchmarks.load import LoadFailed
 from benchmarks.postgres import Postgres, running_postgres
@@ -29,7 +29,7 @@ def contest(bench: Bench) -> Report:
         ready = _prepare(bench, postgres, broken)
         found = {contender.name: Loads() for contender in CONTENDERS}
         for number in range(bench.rounds):
-            for contender, prepared in ready.items():
+            for contender, prepared in turns(ready.items(), number):
                 if contender.name not in broken:
                     _measure(bench, number, contender, prepared, found[contender.name], broken)
     return _report(found, broken)

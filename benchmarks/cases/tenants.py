@@ -1,21 +1,23 @@
 """The same list over 1, 10, 100 and 1000 tenants: within the budget of connections, and far beyond it."""
 
 import random
+import statistics
 from collections.abc import Sequence
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 from benchmarks import bare
-from benchmarks.bench import Bench, Loads, ratio
+from benchmarks.bench import Bench, Loads, ratio, turns
 from benchmarks.cases.backends import Backends
 from benchmarks.contenders.contender import Broken, fetch
 from benchmarks.contenders.ours import NODES
 from benchmarks.deployment import Deployment, EngineName
-from benchmarks.load import Load, http_request, send
+from benchmarks.load import http_request, send
 from benchmarks.orders import ORDERS, OrderName, order_of
 from benchmarks.report import Column, Report, Target
 
 COLUMNS = (
-    Column("title", "tenantapp on"),
+    Column("engine", "tenantapp on"),
     Column("budget", "budget"),
     Column("order", "order"),
     Column("tenants", "tenants", ",d"),
@@ -28,84 +30,139 @@ COLUMNS = (
     Column("errors", "errors", ",d"),
 )
 MANY = 1000
-BEYOND = 100  # connections
-# PostgreSQL comes last: what it does beyond its budget is compared with what it does within.
-BUDGETS: dict[EngineName, dict[str, str]] = {"sqlite": {}, "postgresql": {"connections.budget": "1100"}}
+DEFAULT, WITHIN, BEYOND = "default", "1100", "100"  # budgets of connections
 
-Key = tuple[OrderName, int]
-Measured = dict[Key, Loads]
-ONE: Key = ("round robin", 1)
-KEYS: tuple[Key, ...] = (ONE, *((order, count) for count in (10, 100, MANY) for order in ORDERS))
+
+class Key(NamedTuple):
+    """What is measured: which server is asked, and for whom."""
+
+    budget: str
+    order: OrderName
+    tenants: int
+
+    @property
+    def one(self) -> "Key":
+        """The one that this is compared with."""
+        return Key(WITHIN if self.budget == BEYOND else self.budget, "in turn", 1)
+
+
+def keys(budget: str) -> list[Key]:
+    """One tenant, then more of them in every order."""
+    return [Key(budget, "in turn", 1), *(Key(budget, order, n) for n in (10, 100, MANY) for order in ORDERS)]
 
 
 def tenants(bench: Bench) -> Report:
     """SQLite with the default budget; PostgreSQL with one that is enough for all, and with one that is not."""
-    rows: list[dict[str, Any]] = []
-    targets: list[Target] = []
-    for engine, budget in BUDGETS.items():
-        found, backends = _measured(bench, bench.tenants(engine, MANY), KEYS, budget)
-        some = [_row(engine, budget, key, loads, found[ONE], backends) for key, loads in found.items()]
-        rows += some
-        targets += [
-            Target(f"{engine}: {MANY} tenants against 1, {order}", 0.9, _to_one(some, order), "x") for order in ORDERS
-        ]
-    beyond = _beyond(bench, bench.tenants("postgresql", MANY), found)
-    return Report(
-        "List of 50 nodes, many tenants, 8 connections",
-        COLUMNS,
-        rows + beyond.rows,
-        [*targets, *beyond.targets],
-        beyond.notes,
+    sqlite = Round(bench, "sqlite", keys(DEFAULT))
+    sqlite.measure()
+    postgres = Round(bench, "postgresql", keys(WITHIN) + [Key(BEYOND, order, MANY) for order in ORDERS])
+    postgres.measure()
+    targets = [
+        Target(f"{some.engine}: {MANY} tenants against 1, {order}", 0.9, some.to_one(Key(budget, order, MANY)), "x")
+        for some, budget in ((sqlite, DEFAULT), (postgres, WITHIN))
+        for order in ORDERS
+    ]
+    rows = sqlite.rows() + postgres.rows()
+    beyond = [_limited(row, postgres) for row in rows if row["budget"] == BEYOND]
+    zipf = next(row for row in beyond if row["order"] == "Zipf")
+    targets += [
+        Target(f"a budget of {BEYOND}, Zipf: of the limit", 0.8, ratio(zipf["rate"], zipf["limit"]), "x"),
+        Target(f"a budget of {BEYOND}: errors", 0, float(sum(row["errors"] for row in beyond)), at_most=True),
+        Target(f"a budget of {BEYOND}: most open", 100, float(max(row["most_open"] for row in beyond)), at_most=True),
+    ]
+    title = "List of 50 nodes, many tenants, 8 connections"
+    return Report(title, COLUMNS, rows, targets, [_sentence(row) for row in beyond])
+
+
+class Round:
+    """What is measured on one engine: a server for each budget, all of them up, taking turns."""
+
+    def __init__(self, bench: Bench, engine: EngineName, keys: Sequence[Key]) -> None:
+        self.engine = engine
+        self.found = {key: Loads() for key in keys}
+        self.connects: list[float] = []
+        self.pages: list[float] = []
+        self._bench = bench
+        self._deployment = bench.tenants(engine, MANY)
+        self._backends = Backends(bench.postgres)
+        self._requests = [http_request("GET", NODES, self._deployment.headers(slug)) for slug in self._slugs]
+
+    @property
+    def _slugs(self) -> list[str]:
+        return list(self._deployment.places)[:MANY]
+
+    def measure(self) -> None:
+        """Measure everything in every round."""
+        with ExitStack() as servers:
+            ports = {budget: self._serve(servers, budget) for budget in dict.fromkeys(key.budget for key in self.found)}
+            for number in range(self._bench.rounds):
+                for key in turns(self.found, number):
+                    self._measure(ports[key.budget], key)
+                if self.engine == "postgresql":
+                    self.connects.append(bare.run("connects", self._deployment.databases()))
+                    self.pages.append(bare.run("pages", self._deployment.databases()))
+
+    def to_one(self, key: Key) -> float | None:
+        """Its rate beside that of one tenant."""
+        return ratio(self.found[key].rate, self.found[key.one].rate)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What was found."""
+        return [self._row(key, loads) for key, loads in self.found.items()]
+
+    def _serve(self, servers: ExitStack, budget: str) -> int:
+        settings = {} if budget == DEFAULT else {"connections.budget": budget}
+        port = servers.enter_context(self._deployment.serving(self._bench.directory, settings, _name(budget))).port
+        _check_all(self._deployment, port, self._slugs)
+        return port
+
+    def _measure(self, port: int, key: Key) -> None:
+        order = order_of(key.order, key.tenants)
+        self._bench.warm_up(port, self._requests, order=order)
+        with self._backends.watched(key, _name(key.budget)):
+            load = send(port, self._requests, seconds=self._bench.seconds, order=order)
+        self.found[key].append(load)
+        self._bench.say(f"{self.engine}, budget {key.budget}, {key.tenants} tenants, {key.order}: {load.rate:,.0f}/s")
+
+    def _row(self, key: Key, loads: Loads) -> dict[str, Any]:
+        watched = self._backends.seen[key]
+        counted = self.engine == "postgresql"
+        return {
+            "engine": self.engine,
+            "budget": key.budget,
+            "order": key.order,
+            "tenants": key.tenants,
+            "rate": loads.rate,
+            "rates": loads.rates,
+            "median_ms": loads.median_ms,
+            "p99_ms": loads.p99_ms,
+            "to_one": self.to_one(key),
+            "misses": watched.made / sum(load.requests for load in loads) if counted else None,
+            "most_open": watched.most_open if counted else None,
+            "errors": loads.errors,
+        }
+
+
+def _limited(row: dict[str, Any], postgres: Round) -> dict[str, Any]:
+    """Add the limit that the misses give: what a request takes within the budget, and a new connection for some."""
+    row["connects"] = statistics.median(postgres.connects)
+    row["pages"] = statistics.median(postgres.pages)
+    within = postgres.found[Key(WITHIN, row["order"], MANY)].rate
+    row["limit"] = 1 / (1 / within + row["misses"] / row["connects"])
+    return row
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    return (
+        f"A budget of {row['budget']}, {row['order']}: {row['misses']:.0%} of the requests needed a new connection. "
+        f"With {bare.THREADS} threads at it a bare one costs {1000 / row['connects']:.2f} ms, which makes "
+        f"{row['limit']:,.0f} requests/s the limit. With a first page, that a new backend has yet to plan, it costs "
+        f"{1000 / row['pages']:.2f} ms."
     )
 
 
-def _to_one(rows: list[dict[str, Any]], order: OrderName) -> float | None:
-    to_one: float | None = next(row["to_one"] for row in rows if (row["order"], row["tenants"]) == (order, MANY))
-    return to_one
-
-
-def _beyond(bench: Bench, deployment: Deployment, within: Measured) -> Report:
-    """More tenants than connections, held to what the misses cost at least."""
-    title = f"PostgreSQL, a budget of {BEYOND}"
-    budget = {"connections.budget": str(BEYOND)}
-    found, backends = _measured(bench, deployment, [(order, MANY) for order in ORDERS], budget)
-    connects = bare.run("connects", deployment.databases())
-    rows = [_row("postgresql", budget, key, loads, within[ONE], backends) for key, loads in found.items()]
-    notes = []
-    for row in rows:
-        row["limit"] = 1 / (1 / within[row["order"], MANY].rate + row["misses"] / connects)
-        notes.append(
-            f"{title}, {row['order']}: {row['misses']:.0%} of the requests needed a new connection; a bare one takes "
-            f"{1000 / connects:.2f} ms of {bare.THREADS} threads; the limit is {row['limit']:,.0f} requests/s."
-        )
-    zipf = next(row for row in rows if row["order"] == "Zipf")
-    targets = [
-        Target(f"{title}, Zipf: of the limit", 0.8, ratio(zipf["rate"], zipf["limit"]), "x"),
-        Target(f"{title}: errors", 0, float(sum(row["errors"] for row in rows)), at_most=True),
-        Target(f"{title}: most open", BEYOND, float(max(row["most_open"] for row in rows)), at_most=True),
-    ]
-    return Report(title, COLUMNS, rows, targets, notes)
-
-
-def _measured(
-    bench: Bench, deployment: Deployment, keys: Sequence[Key], settings: dict[str, str]
-) -> tuple[Measured, Backends]:
-    """Every order over every number of tenants, all in one server; each tenant's answer is checked before."""
-    backends = Backends(bench.postgres)
-    slugs = list(deployment.places)
-    requests = [http_request("GET", NODES, deployment.headers(slug)) for slug in slugs]
-    with deployment.serving(bench.directory, settings) as server:
-        _check_all(deployment, server.port, slugs[:MANY])
-
-        def measure(key: Key) -> Load:
-            order = order_of(*key)
-            bench.warm_up(server.port, requests, order=order)
-            with backends.watched(key):
-                load = send(server.port, requests, seconds=bench.seconds, order=order)
-            bench.say(f"{deployment.engine}, {key[0]} over {key[1]} tenants: {load.rate:,.0f} requests/s")
-            return load
-
-        return bench.interleaved(keys, measure), backends
+def _name(budget: str) -> str:
+    return f"budget-{budget}"
 
 
 def _check_all(deployment: Deployment, port: int, slugs: list[str]) -> None:
@@ -114,26 +171,3 @@ def _check_all(deployment: Deployment, port: int, slugs: list[str]) -> None:
         status, body = fetch(port, NODES, deployment.headers(slug))
         if status != 200 or f'"{slug} node 0000"'.encode() not in body:
             raise Broken(f"{slug} on {deployment.engine} answers {status}: {body[:200]!r}")
-
-
-def _row(
-    engine: EngineName, budget: dict[str, str], key: Key, loads: Loads, one: Loads, backends: Backends
-) -> dict[str, Any]:
-    order, count = key
-    row = {
-        "title": engine,
-        "budget": budget.get("connections.budget", "default"),
-        "order": order,
-        "tenants": count,
-        "rate": loads.rate,
-        "rates": loads.rates,
-        "median_ms": loads.median_ms,
-        "p99_ms": loads.p99_ms,
-        "to_one": ratio(loads.rate, one.rate),
-        "errors": loads.errors,
-    }
-    if engine == "postgresql":
-        watched = backends.seen[key]
-        row["misses"] = watched.made / sum(load.requests for load in loads)
-        row["most_open"] = watched.most_open
-    return row

@@ -30,9 +30,7 @@ ACCESS = Program(
 CONTENDERS: tuple[Contender, ...] = (
     OURS,
     Tenantapp("tenantapp_sqlite", "tenantapp, SQLite", engine="sqlite"),
-    Tenantapp(
-        "tenantapp_logging", "tenantapp, PostgreSQL, log line per request", engine="postgresql", request_log=True
-    ),
+    Tenantapp("tenantapp_logging", "tenantapp, PostgreSQL, request log on", engine="postgresql", request_log=True),
     FLOOR,
     Program(
         "floor_json",
