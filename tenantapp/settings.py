@@ -140,7 +140,8 @@ def read_setting(setting: Setting, values: Mapping[str, Any], environment: Mappi
 def server_threads(global_config: Mapping[str, str] | None) -> int:
     """How many threads the ini file's server section asks for; waitress has four if it does not say."""
     path = (global_config or {}).get("__file__")
-    section = get_settings(path, "server:main") if path else {}
+    # With what the command line set, for the section may be written in terms of it.
+    section = get_settings(path, "server:main", dict(global_config or {})) if path else {}
     threads = str(section.get("threads", DEFAULT_THREADS))
     return int(threads) if threads.isdecimal() else DEFAULT_THREADS
 

@@ -125,6 +125,12 @@ def test_a_budget_smaller_than_the_threads_is_refused(tmp_path: Path, threads: s
         check_budget(settings, found)
 
 
+def test_a_server_section_in_terms_of_the_command_line(tmp_path: Path) -> None:
+    ini = tmp_path / "test.ini"
+    ini.write_text("[server:main]\nuse = egg:waitress\nthreads = 6\nget port = http_port\n")
+    assert server_threads({"__file__": str(ini), "http_port": "6600"}) == 6
+
+
 @pytest.mark.parametrize("budget", ["0", "-1", "1.5", "many"])
 def test_a_budget_that_serves_nobody_is_refused(budget: str) -> None:
     with pytest.raises(SettingsError, match=r"connections\.budget"):
