@@ -1,7 +1,8 @@
 """Engines, set up the same way wherever one is made."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg2.extensions
@@ -70,9 +71,16 @@ def translate(context: ExceptionContext) -> Exception | None:
     return _ours(context.engine, original, connecting=connecting or context.is_disconnect)
 
 
-def driver_error(engine: Engine, error: Exception, *, connecting: bool = False) -> Exception:
-    """The same for an error of the driver that did not come by way of SQLAlchemy; others are given back as they are."""
-    return _ours(engine, error, connecting=connecting) or error
+@contextmanager
+def driver_errors_translated(engine: Engine, *, connecting: bool = False) -> Iterator[None]:
+    """The same for a block that uses the driver without SQLAlchemy between."""
+    try:
+        yield
+    except (sqlite3.Error, psycopg2.Error) as error:
+        ours = _ours(engine, error, connecting=connecting)
+        if ours is None:
+            raise
+        raise ours from error
 
 
 def _ours(engine: Engine, error: BaseException, *, connecting: bool) -> Exception | None:

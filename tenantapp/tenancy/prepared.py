@@ -16,7 +16,8 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.orm import Session
 
-from tenantapp.tenancy.engines import driver_error
+from tenantapp.tenancy.engines import driver_errors_translated
+from tenantapp.tenancy.errors import DatabaseUnavailable
 from tenantapp.tenancy.sqlite_files import READ_ONLY
 
 log = logging.getLogger(__name__)
@@ -33,9 +34,8 @@ class PreparedSelect:
         self._postgres = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="numeric_dollar"))
         self._sqlite = _Text(statement, _dialect(SQLiteDialect_pysqlite, paramstyle="qmark"))
         self._name = name
-        self._prepare = (
-            f"PREPARE {name}{_list(types[each] for each in self._postgres.parameters)} AS {self._postgres.sql}"
-        )
+        declared = _list(types[each] for each in self._postgres.parameters)
+        self._prepare = f"PREPARE {name}{declared} AS {self._postgres.sql}"
         self._execute = f"EXECUTE {name}{_list('%s' for _ in self._postgres.parameters)}"
         self._row = namedtuple(name, [column.key for column in statement.selected_columns])  # type: ignore[misc]
 
@@ -48,35 +48,28 @@ class PreparedSelect:
         return rows
 
     def fetch(self, engine: Engine, values: Mapping[str, Any]) -> list[Any]:
-        """The rows, on a connection of this engine's pool. Raises what ``driver_error`` says."""
-        try:
+        """The rows, on a connection of this engine's pool. Raises what the engine makes of a failed database."""
+        found = self._try(engine, values, again=True)
+        return self._try(engine, values, again=False) or [] if found is None else found
+
+    def _try(self, engine: Engine, values: Mapping[str, Any], *, again: bool) -> list[Any] | None:
+        """The rows; or None where a connection turned out to be of no use and reading ``again`` does no harm."""
+        with driver_errors_translated(engine, connecting=True):
             connection: Any = engine.raw_connection()
-        except Exception as error:
-            raise driver_error(engine, error, connecting=True) from error
         try:
-            return self._fetch(connection, engine.dialect.name, values)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.FeatureNotSupported) as error:
+            with driver_errors_translated(engine):
+                return self._fetch(connection, engine.dialect.name, values)
+        except (DatabaseUnavailable, psycopg2.errors.FeatureNotSupported) as error:
             # It had died in the pool; or a migration changed a column under the prepared statement, which PostgreSQL
-            # refuses to execute from then on. Reading once more does no harm.
-            if not isinstance(error, psycopg2.errors.FeatureNotSupported) and not connection.dbapi_connection.closed:
-                raise driver_error(engine, error) from error
+            # refuses to execute from then on.
+            outlived = isinstance(error, psycopg2.errors.FeatureNotSupported)
+            if not again or not (outlived or getattr(connection.dbapi_connection, "closed", False)):
+                raise
             log.info("A pooled connection is of no use any more; reading on a new one.")
             connection.invalidate()
-        except Exception as error:
-            raise driver_error(engine, error) from error
+            return None
         finally:
             connection.close()
-        return self._fetch_again(engine, values)
-
-    def _fetch_again(self, engine: Engine, values: Mapping[str, Any]) -> list[Any]:
-        try:
-            connection = engine.raw_connection()
-            try:
-                return self._fetch(connection, engine.dialect.name, values)
-            finally:
-                connection.close()
-        except Exception as error:
-            raise driver_error(engine, error, connecting=True) from error
 
     def _fetch(self, connection: Any, dialect: str, values: Mapping[str, Any]) -> list[Any]:
         if dialect == "postgresql":
@@ -92,6 +85,7 @@ class PreparedSelect:
         try:
             with driver.cursor() as cursor:
                 if not connection.info.get(self._name):
+                    # In a message of its own: a statement stays prepared though its first execution fails.
                     cursor.execute(self._prepare)
                     connection.info[self._name] = True
                 cursor.execute(self._execute, parameters)

@@ -73,15 +73,20 @@ class ServerEngines:
 
     def _connector(self, url: URL, verify: Callable[[Any], None]) -> Connect:
         dialect = self._template.dialect
+        postgres = url.get_backend_name() == "postgresql"
         options = engine_options(url).get("connect_args", {})
 
         def connect() -> Any:
             arguments, keywords = dialect.create_connect_args(url)
             connection = dialect.connect(*arguments, **(options | keywords))
             try:
+                if postgres:
+                    connection.autocommit = True  # what is asked now needs no BEGIN and no ROLLBACK around it
                 verify(connection)
                 if self._ask_for_limit:
                     self._set_limit(postgres_connections.usable_connections(connection))
+                if postgres:
+                    connection.autocommit = False
             except BaseException:
                 connection.close()
                 raise
