@@ -91,5 +91,5 @@ def _stop(number: int, frame: object) -> None:
 
 def _fail(message: str, status: int) -> int:
     one_line = " ".join(message.split()).rstrip(".")
-    print(f"tenantapp: {one_line}.", file=sys.stderr)
+    print(f"tenantapp: {one_line}{'' if one_line.endswith('?') else '.'}", file=sys.stderr)
     return status

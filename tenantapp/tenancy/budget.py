@@ -67,9 +67,15 @@ class ConnectionBudget:
         self._waited = self._evicted = self._refused = 0
 
     def set_limit(self, limit: int) -> None:
-        """Set another limit; above it, connections are closed as they are given back."""
+        """Set another limit: who waits gets what is free now; beyond it, connections are closed as they come back."""
+        granted: list[_Waiter] = []
         with self._lock:
             self._limit = limit
+            while self._open < limit and (waiter := self._next_waiter()) is not None:
+                self._open += 1
+                granted.append(waiter)
+        for waiter in granted:
+            waiter.granted.set()
 
     def numbers(self) -> BudgetNumbers:
         """The figures of this moment."""

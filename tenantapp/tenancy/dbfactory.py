@@ -13,12 +13,20 @@ from tenantapp.tenancy.prepared import DATABASE, PreparedSelect
 from tenantapp.tenancy.sqlite_files import READ_ONLY
 
 
+class _Session(Session):
+    """A session that is closed for good, prepared SELECTs included."""
+
+    def close(self) -> None:
+        self.info.pop(DATABASE, None)
+        super().close()
+
+
 class _Made(NamedTuple):
     """An engine, the same engine for reading only (they share the pool), and what makes sessions on either."""
 
     engine: Engine
     reading: Engine
-    sessions: "sessionmaker[Session]"
+    sessions: "sessionmaker[_Session]"
 
 
 class DBFactory:
@@ -89,4 +97,4 @@ def _make(engine: Engine) -> _Made:
     # A closed session stays closed: one that is used too late raises, and takes no connection that nobody gives back.
     # PostgreSQL: BEGIN READ ONLY; SQLite: PRAGMA query_only and a deferred BEGIN.
     reading = engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
-    return _Made(engine, reading, sessionmaker(autoflush=False, close_resets_only=False))
+    return _Made(engine, reading, sessionmaker(class_=_Session, autoflush=False, close_resets_only=False))

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
+USED: Final = "tenantapp_used"  # in a connection's info, once it has been given to somebody
 # Seconds until a server that does not answer counts as down; then, keep-alive probes find a peer that is gone.
 CONNECT_ARGUMENTS: Final = {
     "connect_timeout": 3,
@@ -44,7 +45,11 @@ def _on_checkout(connection: Any, record: Any, proxy: Any) -> None:
     Asking the operating system costs a few microseconds, where a ping of each connection would cost a round trip.
     """
     if connection.closed or (_is_readable(connection) and not _answers(connection)):
-        raise InvalidatePoolError("the server has ended the connection")
+        if record.info.get(USED):
+            raise InvalidatePoolError("the server has ended the connection")
+        # Not one that has been idle: a further try would fare no better, and SQLAlchemy would not say why.
+        raise psycopg2.OperationalError("the server has ended a new connection")
+    record.info[USED] = True
 
 
 def _is_readable(connection: Any) -> bool:

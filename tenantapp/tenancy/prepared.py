@@ -53,19 +53,16 @@ class PreparedSelect:
         return self._try(engine, values, again=False) or [] if found is None else found
 
     def _try(self, engine: Engine, values: Mapping[str, Any], *, again: bool) -> list[Any] | None:
-        """The rows; or None where a connection turned out to be of no use and reading ``again`` does no harm."""
+        """The rows; or None if the connection died under the statement and there is to be another try."""
         with driver_errors_translated(engine, connecting=True):
             connection: Any = engine.raw_connection()
         try:
             with driver_errors_translated(engine):
                 return self._fetch(connection, engine.dialect.name, values)
-        except (DatabaseUnavailable, psycopg2.errors.FeatureNotSupported) as error:
-            # It had died in the pool; or a migration changed a column under the prepared statement, which PostgreSQL
-            # refuses to execute from then on.
-            outlived = isinstance(error, psycopg2.errors.FeatureNotSupported)
-            if not again or not (outlived or getattr(connection.dbapi_connection, "closed", False)):
+        except DatabaseUnavailable:
+            if not again or not getattr(connection.dbapi_connection, "closed", False):
                 raise
-            log.info("A pooled connection is of no use any more; reading on a new one.")
+            log.info("A connection died; reading once more, which does no harm.")
             connection.invalidate()
             return None
         finally:
@@ -88,12 +85,21 @@ class PreparedSelect:
                     # In a message of its own: a statement stays prepared though its first execution fails.
                     cursor.execute(self._prepare)
                     connection.info[self._name] = True
-                cursor.execute(self._execute, parameters)
+                self._execute_with(cursor, parameters)
                 found: list[Any] = cursor.fetchall()
                 return found
         finally:
             if not driver.closed:
                 driver.autocommit = was
+
+    def _execute_with(self, cursor: Any, parameters: Sequence[Any]) -> None:
+        try:
+            cursor.execute(self._execute, parameters)
+        except psycopg2.errors.FeatureNotSupported:
+            # A migration changed a column under the prepared statement; PostgreSQL executes it no more.
+            cursor.execute(f"DEALLOCATE {self._name}")
+            cursor.execute(self._prepare)
+            cursor.execute(self._execute, parameters)
 
 
 class _Text:

@@ -22,6 +22,7 @@ from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 log = logging.getLogger(__name__)
 
 PROVISIONAL_LIMIT: Final = 8  # connections, until the server has said how many it allows
+SMALLEST_LIMIT: Final = 4  # as many as waitress has threads, were the part of a server even less
 SQLITE_LIMIT: Final = 256  # open files, for all workers
 COMPILED_STATEMENTS: Final = 1000  # SQLAlchemy's own default is 500 for each engine
 
@@ -96,7 +97,7 @@ class ServerEngines:
 
     def _set_limit(self, usable: int) -> None:
         self._ask_for_limit = False
-        self.budget.set_limit(max(PROVISIONAL_LIMIT, usable // self._workers))
+        self.budget.set_limit(max(SMALLEST_LIMIT, usable // self._workers))
 
 
 def engines_of(servers: Servers, settings: Settings) -> dict[str, ServerEngines]:

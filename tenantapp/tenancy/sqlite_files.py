@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
+USED: Final = "tenantapp_used"  # in a connection's info, once it has been given to somebody
 READ_ONLY: Final = "tenantapp_read_only"
 BUSY_TIMEOUT: Final = 5000  # milliseconds a statement waits for another connection's lock
 
@@ -67,7 +68,10 @@ def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> Non
     """
     path, state = record.info["file"]
     if _state(path) != state:
-        raise InvalidatePoolError("the database file was removed, replaced or written to")
+        if record.info.get(USED):
+            raise InvalidatePoolError("the database file was removed, replaced or written to")
+        raise sqlite3.OperationalError("the database file is being replaced")
+    record.info[USED] = True
 
 
 def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:

@@ -120,6 +120,20 @@ def test_waiting_in_vain_ends_in_time(fleet: tuple[Installation, list[Access]], 
     assert engines.budget.numbers().refused == 2
 
 
+def test_a_larger_limit_serves_those_who_wait(fleet: tuple[Installation, list[Access]], engines: ServerEngines) -> None:
+    installation, accesses = fleet
+    engines.budget.set_limit(1)
+    held = installation.registry.tenant_dbs.for_access(accesses[0]).engine.connect()
+    with ThreadPoolExecutor(3) as executor:
+        answers = [executor.submit(ask, installation, access) for access in accesses[1:4]]
+        while engines.budget.numbers().waiting < 3:
+            time.sleep(0.01)
+        engines.budget.set_limit(BUDGET)
+        found = [answer.result() for answer in answers]
+    held.close()
+    assert found == [access.tenant.id for access in accesses[1:4] if access.tenant]
+
+
 def test_a_loud_tenant_keeps_to_its_share(fleet: tuple[Installation, list[Access]], engines: ServerEngines) -> None:
     """Forty threads for one tenant, and then one for each of four others: nobody of those waits behind the forty."""
     installation, accesses = fleet

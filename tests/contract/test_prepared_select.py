@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Integer, LargeBinary, String, Uuid, bindparam, event, select, text
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -109,6 +110,15 @@ def test_the_connection_goes_back_as_it_was(database: DBFactory) -> None:
         session.rollback()
     with database.get_session(read_only=True) as session:
         assert len(THINGS.rows(session, VALUES)) == 2
+
+
+def test_a_closed_session_gives_nothing_more(database: DBFactory) -> None:
+    session = database.get_session(read_only=True)
+    assert len(THINGS.rows(session, VALUES)) == 2
+    session.close()
+    with pytest.raises(InvalidRequestError):
+        THINGS.rows(session, VALUES)
+    assert database.checkedout() == 0
 
 
 def test_errors_are_ours_or_the_drivers_own(database: DBFactory) -> None:

@@ -14,6 +14,7 @@ from tenantapp import main
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.errors import NoAccess, TenantDatabaseUnavailable, TenantRequired, WrongTenantDatabase
+from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
 from tests.installation import Client, Installation, add_people, postgres_installation, sqlite_installation
 from tests.postgres import own_postgres
@@ -230,6 +231,43 @@ def test_a_column_changed_under_the_prepared_access_statement(
     assert bob.get("/nodes").status_int == 200
     with real_installation.registry.user_db.begin() as session:
         session.execute(text(change[engine_name]))
+    assert bob.get("/nodes").status_int == 200
+
+
+def test_a_column_changed_under_several_idle_connections(real_installation: Installation, engine_name: str) -> None:
+    change = {
+        "postgresql": "ALTER TABLE nodes ALTER COLUMN title TYPE text",
+        "sqlite": "ALTER TABLE nodes ADD COLUMN subtitle TEXT",
+    }
+    bob = Client(real_installation.app).sign_in("bob")
+    with real_installation.registry.user_db.begin(read_only=True) as session:
+        access = local_access(session, "acme")
+    factory = real_installation.registry.tenant_dbs.for_access(access)
+    held = [factory.engine.connect() for _ in range(3)]
+    for connection in held:
+        # The one that was given back last is taken next, so that each prepares the statement.
+        connection.close()
+        assert bob.get("/nodes").status_int == 200
+    with factory.begin() as session:
+        session.execute(text(change[engine_name]))
+    assert [bob.get("/nodes").status_int for _ in range(6)] == [200] * 6
+
+
+def test_connections_that_end_as_soon_as_they_are_made(
+    real_installation: Installation, engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is restarting; a file that is being replaced again and again."""
+    bob = Client(real_installation.app).sign_in("bob")
+    bob.get("/nodes")
+    if engine_name == "postgresql":
+        monkeypatch.setattr("tenantapp.tenancy.postgres_connections._is_readable", lambda connection: True)
+        monkeypatch.setattr("tenantapp.tenancy.postgres_connections._answers", lambda connection: False)
+    else:
+        monkeypatch.setattr("tenantapp.tenancy.sqlite_files._state", lambda path: (uuid7().int, 0, 0))
+    for answer in (bob.get("/session"), bob.post("/session", {"login": "bob", "password": "x" * 9})):
+        assert (answer.status_int, answer.json["code"]) == (503, "service_unavailable")
+    assert real_installation.checkedout() == 0
+    monkeypatch.undo()
     assert bob.get("/nodes").status_int == 200
 
 
