@@ -81,25 +81,26 @@ class PreparedSelect:
         was, driver.autocommit = driver.autocommit, True
         try:
             with driver.cursor() as cursor:
-                if not connection.info.get(self._name):
-                    # In a message of its own: a statement stays prepared though its first execution fails.
-                    cursor.execute(self._prepare)
-                    connection.info[self._name] = True
-                self._execute_with(cursor, parameters)
+                self._prepare_on(connection, cursor)
+                try:
+                    cursor.execute(self._execute, parameters)
+                except psycopg2.errors.FeatureNotSupported:
+                    # A migration changed a column under the prepared statement; PostgreSQL executes it no more.
+                    cursor.execute(f"DEALLOCATE {self._name}")
+                    connection.info[self._name] = False
+                    self._prepare_on(connection, cursor)
+                    cursor.execute(self._execute, parameters)
                 found: list[Any] = cursor.fetchall()
                 return found
         finally:
             if not driver.closed:
                 driver.autocommit = was
 
-    def _execute_with(self, cursor: Any, parameters: Sequence[Any]) -> None:
-        try:
-            cursor.execute(self._execute, parameters)
-        except psycopg2.errors.FeatureNotSupported:
-            # A migration changed a column under the prepared statement; PostgreSQL executes it no more.
-            cursor.execute(f"DEALLOCATE {self._name}")
+    def _prepare_on(self, connection: Any, cursor: Any) -> None:
+        # In a message of its own: a statement stays prepared though its first execution fails.
+        if not connection.info.get(self._name):
             cursor.execute(self._prepare)
-            cursor.execute(self._execute, parameters)
+            connection.info[self._name] = True
 
 
 class _Text:
