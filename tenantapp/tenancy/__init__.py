@@ -19,9 +19,11 @@ from tenantapp.tenancy.user_database import user_database
 def includeme(config: Any) -> None:
     """Put ``servers``, ``user_db`` and ``tenant_dbs`` on the registry and make ``TenantRequest`` the request."""
     settings: Settings = config.registry.app_settings
-    servers = Servers(settings.servers, settings.tenancy_secret)
+    servers = Servers(settings.servers, settings.tenancy_secret, settings.pgbouncers)
     config.registry.servers = servers
-    config.registry.user_db = user_database(settings.user_db_url, pool_timeout=settings.connections_timeout)
+    config.registry.user_db = user_database(
+        settings.user_db_url, pgbouncer=settings.user_db_pgbouncer, pool_timeout=settings.connections_timeout
+    )
     config.registry.tenant_dbs = TenantDatabases(servers, engines_of(servers, settings))
     config.set_request_factory(TenantRequest)
     # One transaction per request. Explicit: touching a session outside it raises instead of starting another one.

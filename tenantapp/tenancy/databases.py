@@ -100,7 +100,7 @@ class TenantDatabases:
         if self._made % SWEEP_EVERY == 0:
             self._let_go_unused()
         return self.engines[place.server].make(
-            self._servers[place.server].tenant_url(place.database),
+            self._servers[place.server].traffic_url(place.database),
             unavailable=partial(TenantDatabaseUnavailable, place.slug),
             verify=_identity_check(place),
         )

@@ -11,31 +11,44 @@ from sqlalchemy.engine import URL, Engine, ExceptionContext
 from sqlalchemy.pool import Pool
 
 from tenantapp.tenancy import postgres_connections, sqlite_files
+from tenantapp.tenancy.budget import ConnectionBudget
 from tenantapp.tenancy.errors import TransactionConflict
+from tenantapp.tenancy.pool import BudgetedPool
 
 UNAVAILABLE: Final = "tenantapp_unavailable"  # the execution option that makes the exception of a failed database
+UNPREPARED: Final = "tenantapp_unprepared"  # the execution option under which nothing is prepared on a connection
 POOL_SIZE: Final = 4  # connections kept open to the user database
 POOL_OVERFLOW: Final = 8  # further ones while they are needed
 
 
 def make_engine(
-    url: URL, *, unavailable: Callable[[], Exception], autocommit: bool = False, pool_timeout: float
+    url: URL,
+    *,
+    unavailable: Callable[[], Exception],
+    autocommit: bool = False,
+    behind_pgbouncer: bool = False,
+    pool_timeout: float,
 ) -> Engine:
     """Make an engine with a pool of its own, as the user database has. Nothing connects yet.
 
     ``unavailable`` makes the exception raised, in place of the driver's, when the database does not answer.
-    With ``autocommit`` every statement stands alone. ``pool_timeout`` is the longest wait for a free connection, in
-    seconds.
+    With ``autocommit`` every statement stands alone. ``behind_pgbouncer``: no connection is kept, and nothing is
+    prepared on one. ``pool_timeout`` is the longest wait for a free connection, in seconds.
     """
     options = engine_options(url)
     if autocommit:
         options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-    engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_timeout=pool_timeout, **options)
+    if behind_pgbouncer:
+        budget = ConnectionBudget(POOL_SIZE + POOL_OVERFLOW, pool_timeout)
+        options |= {"poolclass": BudgetedPool, "budget": budget, "keep": False}
+    else:
+        options |= {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW, "pool_timeout": pool_timeout}
+    engine = create_engine(url, **options)
     listen_on_pool(engine, url)
     if not autocommit:
         listen_on_engine(engine)
     event.listen(engine, "handle_error", translate)
-    return engine.execution_options(**{UNAVAILABLE: unavailable})
+    return engine.execution_options(**{UNAVAILABLE: unavailable, UNPREPARED: behind_pgbouncer})
 
 
 def engine_options(url: URL) -> dict[str, Any]:

@@ -9,11 +9,17 @@ from tenantapp.tenancy.budget import ConnectionBudget
 
 
 class BudgetedPool(Pool):
-    """A pool that asks the server's budget for each place, and lets it see what is idle."""
+    """A pool that asks the server's budget for each place, and lets it see what is idle.
 
-    def __init__(self, creator: Callable[[], Any], *, budget: ConnectionBudget, **options: Any) -> None:
+    One that does not ``keep`` closes each connection when it is given back: behind a PgBouncer, which is the pool, an
+    idle one would only take a place there.
+    """
+
+    def __init__(self, creator: Callable[[], Any], budget: ConnectionBudget, keep: bool = True, **options: Any) -> None:
+        # Not keyword-only: SQLAlchemy's create_engine() passes on the arguments it finds by name and position.
         super().__init__(creator, **options)
         self._budget = budget
+        self._keep = keep
         self.in_use = 0
         self.idle: list[ConnectionPoolEntry] = []
         self._disposed = False
@@ -29,8 +35,8 @@ class BudgetedPool(Pool):
             raise
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        if self._disposed:
-            # Its engine has been forgotten meanwhile: nobody would ask this pool again.
+        if self._disposed or not self._keep:
+            # Disposed: its engine has been forgotten meanwhile, and nobody would ask this pool again.
             record.close()
         self._budget.give_back(self, record)
 
@@ -39,6 +45,7 @@ class BudgetedPool(Pool):
         return BudgetedPool(
             creator,
             budget=self._budget,
+            keep=self._keep,
             reset_on_return=self._reset_on_return,
             dialect=self._dialect,
             _dispatch=self.dispatch,

@@ -1,12 +1,13 @@
 """SELECT statements that are asked all the time: compiled once, planned once per connection, and sent alone.
 
 They run in autocommit, so one costs a single round trip: no BEGIN before it, no ROLLBACK after it. Being a SELECT, it
-writes nothing.
+writes nothing. Behind a PgBouncer nothing is prepared: the next statement may reach another of the server's processes.
 """
 
 import logging
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg2.errors
@@ -16,7 +17,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.orm import Session
 
-from tenantapp.tenancy.engines import driver_errors_translated
+from tenantapp.tenancy.engines import UNPREPARED, driver_errors_translated
 from tenantapp.tenancy.errors import DatabaseUnavailable
 from tenantapp.tenancy.sqlite_files import READ_ONLY
 
@@ -32,6 +33,7 @@ class PreparedSelect:
     def __init__(self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str]) -> None:
         self.statement = statement
         self._postgres = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="numeric_dollar"))
+        self._unprepared = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="format"))
         self._sqlite = _Text(statement, _dialect(SQLiteDialect_pysqlite, paramstyle="qmark"))
         self._name = name
         declared = _list(types[each] for each in self._postgres.parameters)
@@ -58,7 +60,7 @@ class PreparedSelect:
             connection: Any = engine.raw_connection()
         try:
             with driver_errors_translated(engine):
-                return self._fetch(connection, engine.dialect.name, values)
+                return self._fetch(connection, engine, values)
         except DatabaseUnavailable:
             if not again or not getattr(connection.dbapi_connection, "closed", False):
                 raise
@@ -68,33 +70,28 @@ class PreparedSelect:
         finally:
             connection.close()
 
-    def _fetch(self, connection: Any, dialect: str, values: Mapping[str, Any]) -> list[Any]:
-        if dialect == "postgresql":
-            raw = self._fetch_on_postgres(connection, self._postgres.bound(values))
-            return self._postgres.read(raw, self._row)
+    def _fetch(self, connection: Any, engine: Engine, values: Mapping[str, Any]) -> list[Any]:
+        if engine.dialect.name == "postgresql":
+            with _autocommit(connection.dbapi_connection) as cursor:
+                if engine.get_execution_options()[UNPREPARED]:
+                    cursor.execute(self._unprepared.sql, self._unprepared.bound(values))
+                else:
+                    self._execute_prepared(connection, cursor, self._postgres.bound(values))
+                return self._postgres.read(cursor.fetchall(), self._row)
         # sqlite3 keeps the statements of a connection prepared by itself.
         cursor = connection.dbapi_connection.execute(self._sqlite.sql, self._sqlite.bound(values))
         return self._sqlite.read(cursor.fetchall(), self._row)
 
-    def _fetch_on_postgres(self, connection: Any, parameters: Sequence[Any]) -> list[Any]:
-        driver = connection.dbapi_connection
-        was, driver.autocommit = driver.autocommit, True
+    def _execute_prepared(self, connection: Any, cursor: Any, parameters: Sequence[Any]) -> None:
+        self._prepare_on(connection, cursor)
         try:
-            with driver.cursor() as cursor:
-                self._prepare_on(connection, cursor)
-                try:
-                    cursor.execute(self._execute, parameters)
-                except psycopg2.errors.FeatureNotSupported:
-                    # A migration changed a column under the prepared statement; PostgreSQL executes it no more.
-                    cursor.execute(f"DEALLOCATE {self._name}")
-                    connection.info[self._name] = False
-                    self._prepare_on(connection, cursor)
-                    cursor.execute(self._execute, parameters)
-                found: list[Any] = cursor.fetchall()
-                return found
-        finally:
-            if not driver.closed:
-                driver.autocommit = was
+            cursor.execute(self._execute, parameters)
+        except psycopg2.errors.FeatureNotSupported:
+            # A migration changed a column under the prepared statement; PostgreSQL executes it no more.
+            cursor.execute(f"DEALLOCATE {self._name}")
+            connection.info[self._name] = False
+            self._prepare_on(connection, cursor)
+            cursor.execute(self._execute, parameters)
 
     def _prepare_on(self, connection: Any, cursor: Any) -> None:
         # In a message of its own: a statement stays prepared though its first execution fails.
@@ -138,6 +135,18 @@ class _Text:
 
 def _dialect(dialect: Callable[..., Dialect], paramstyle: str) -> Dialect:
     return dialect(paramstyle=paramstyle)
+
+
+@contextmanager
+def _autocommit(driver: Any) -> Iterator[Any]:
+    """A cursor whose statements stand alone."""
+    was, driver.autocommit = driver.autocommit, True
+    try:
+        with driver.cursor() as cursor:
+            yield cursor
+    finally:
+        if not driver.closed:
+            driver.autocommit = was
 
 
 def _list(words: Iterable[str]) -> str:

@@ -15,7 +15,14 @@ from sqlalchemy.util import LRUCache
 from tenantapp.settings import Settings
 from tenantapp.tenancy import postgres_connections
 from tenantapp.tenancy.budget import ConnectionBudget
-from tenantapp.tenancy.engines import UNAVAILABLE, engine_options, listen_on_engine, listen_on_pool, translate
+from tenantapp.tenancy.engines import (
+    UNAVAILABLE,
+    UNPREPARED,
+    engine_options,
+    listen_on_engine,
+    listen_on_pool,
+    translate,
+)
 from tenantapp.tenancy.pool import BudgetedPool
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
@@ -37,14 +44,15 @@ class ServerEngines:
     """
 
     def __init__(self, server: Server, *, limit: int | None, workers: int, timeout: float) -> None:
-        template_url = server.tenant_url("template")
+        template_url = server.traffic_url("template")
         self.budget = ConnectionBudget(limit or PROVISIONAL_LIMIT, timeout)
+        self._unprepared = server.behind_pgbouncer
         self._workers = workers
         self._ask_for_limit = limit is None
         if limit is None and isinstance(server, SqliteServer):
             self._set_limit(SQLITE_LIMIT)
         self._compiled: LRUCache[Any, Any] = LRUCache(COMPILED_STATEMENTS)
-        self._pool = BudgetedPool(_never, budget=self.budget)
+        self._pool = BudgetedPool(_never, budget=self.budget, keep=not server.behind_pgbouncer)
         # Its connect event sets up the dialect at the first connection to any of the databases.
         self._template = create_engine(template_url, pool=self._pool, **engine_options(template_url))
         listen_on_pool(self._pool, template_url)
@@ -60,7 +68,8 @@ class ServerEngines:
         pool = self._pool.sibling(self._connector(url, verify))
         engine = self._engine(pool, url)
         listen_on_engine(engine)
-        return engine.execution_options(**{"compiled_cache": self._compiled, UNAVAILABLE: unavailable})
+        options = {"compiled_cache": self._compiled, UNAVAILABLE: unavailable, UNPREPARED: self._unprepared}
+        return engine.execution_options(**options)
 
     def _engine(self, pool: BudgetedPool, url: URL) -> Engine:
         try:

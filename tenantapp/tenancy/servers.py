@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from sqlalchemy.engine import URL
@@ -27,6 +28,13 @@ def database_url(url: URL, *, create: bool = False) -> URL:
     return url
 
 
+def through(pgbouncer: URL | None, url: URL) -> URL:
+    """The URL of the same database by way of a PgBouncer, if there is one: same role, same password."""
+    if pgbouncer is None:
+        return url
+    return pgbouncer.set(username=url.username, password=url.password, database=url.database)
+
+
 @dataclass(frozen=True)
 class Server(ABC):
     """A place that holds tenant databases."""
@@ -36,7 +44,16 @@ class Server(ABC):
 
     @abstractmethod
     def tenant_url(self, database: str) -> URL:
-        """The URL that a tenant's own traffic connects with."""
+        """The URL of a database on the server itself, as its tenant: for migrations, which need a session."""
+
+    @property
+    def behind_pgbouncer(self) -> bool:
+        """Whether requests go through a PgBouncer, which lends them a connection for a transaction at a time."""
+        return False
+
+    def traffic_url(self, database: str) -> URL:
+        """The URL that requests connect with."""
+        return self.tenant_url(database)
 
 
 @dataclass(frozen=True)
@@ -57,9 +74,13 @@ class SqliteServer(Server):
 
 @dataclass(frozen=True)
 class PostgresServer(Server):
-    """A PostgreSQL server. ``url`` is for provisioning; a tenant connects as the role named like its database."""
+    """A PostgreSQL server. ``url`` is for provisioning; a tenant connects as the role named like its database.
+
+    ``pgbouncer`` is the URL of the PgBouncer in front of it, if there is one.
+    """
 
     secret: str = field(repr=False, default="")
+    pgbouncer: URL | None = None
 
     def tenant_password(self, database: str) -> str:
         """The password of a tenant's role: 256 bits derived from the secret, so that none is stored anywhere."""
@@ -68,12 +89,21 @@ class PostgresServer(Server):
     def tenant_url(self, database: str) -> URL:
         return self.url.set(database=database, username=database, password=self.tenant_password(database))
 
+    @property
+    def behind_pgbouncer(self) -> bool:
+        return self.pgbouncer is not None
+
+    def traffic_url(self, database: str) -> URL:
+        return through(self.pgbouncer, self.tenant_url(database))
+
 
 class Servers(Mapping[str, Server]):
-    """The servers of the settings, by name."""
+    """The servers of the settings, by name; ``pgbouncers`` are those in front of them, for who serves requests."""
 
-    def __init__(self, urls: Mapping[str, URL], secret: str | None) -> None:
-        self._servers = {name: _make_server(name, url, secret) for name, url in urls.items()}
+    def __init__(
+        self, urls: Mapping[str, URL], secret: str | None, pgbouncers: Mapping[str, URL] = MappingProxyType({})
+    ) -> None:
+        self._servers = {name: _make_server(name, url, secret, pgbouncers.get(name)) for name, url in urls.items()}
 
     def __getitem__(self, name: str) -> Server:
         try:
@@ -96,7 +126,7 @@ class Servers(Mapping[str, Server]):
         return self._servers.get("main") or next(iter(self._servers.values()))
 
 
-def _make_server(name: str, url: URL, secret: str | None) -> Server:
+def _make_server(name: str, url: URL, secret: str | None, pgbouncer: URL | None) -> Server:
     if url.drivername.startswith("sqlite"):
         return SqliteServer(name, url)
-    return PostgresServer(name, url, secret=secret or "")
+    return PostgresServer(name, url, secret=secret or "", pgbouncer=pgbouncer)

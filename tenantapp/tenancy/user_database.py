@@ -7,15 +7,21 @@ from sqlalchemy.engine import URL
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.engines import make_engine
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
-from tenantapp.tenancy.servers import database_url
+from tenantapp.tenancy.servers import database_url, through
 
 
-def user_database(url: URL, *, autocommit: bool = False, pool_timeout: float = 2.0) -> DBFactory:
-    """The factory of the user database at this URL of the settings; the other parameters are ``make_engine``'s."""
+def user_database(
+    url: URL, *, pgbouncer: URL | None = None, autocommit: bool = False, pool_timeout: float = 2.0
+) -> DBFactory:
+    """The factory of the user database at this URL of the settings, by way of the PgBouncer if there is one.
+
+    The other parameters are ``make_engine``'s.
+    """
     return DBFactory(
         partial(
             make_engine,
-            database_url(url),
+            through(pgbouncer, database_url(url)),
+            behind_pgbouncer=pgbouncer is not None,
             unavailable=UserDatabaseUnavailable,
             autocommit=autocommit,
             pool_timeout=pool_timeout,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.engines import UNPREPARED
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.prepared import PreparedSelect
 from tenantapp.tenancy.times import UtcDateTime
@@ -74,6 +75,12 @@ def test_alone_and_in_a_transaction_the_rows_are_the_same(database: DBFactory) -
     assert alone[0][2] is None
     assert alone[1][2:6] == ("thing 3 ü%s:x", b"\x00\xff\x03", True, datetime(2026, 1, 1, 3, 30, 1, 7, tzinfo=UTC))
     assert database.checkedout() == 0
+
+
+def test_unprepared_the_rows_are_the_same(database: DBFactory) -> None:
+    """As they are read behind a PgBouncer."""
+    unprepared = database.engine.execution_options(**{UNPREPARED: True})
+    assert THINGS.fetch(unprepared, VALUES) == THINGS.fetch(database.engine, VALUES)
 
 
 def test_columns_are_attributes(database: DBFactory) -> None:

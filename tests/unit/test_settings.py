@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from tenantapp import main
+from tenantapp.server_threads import check_budget, server_threads
 from tenantapp.setting_types import choice
-from tenantapp.settings import Setting, SettingsError, check_budget, read_setting, read_settings, server_threads
+from tenantapp.settings import Setting, SettingsError, read_setting, read_settings
 
 GOOD = {"user_db.url": "sqlite+pysqlite:////tmp/user.sqlite", "servers.main": "sqlite+pysqlite:////tmp/tenants/"}
 OWN = {"tenantapp.domain": "wsgiref", "migrations.tenant": "wsgiref:migrations"}
 POSTGRES = "postgresql+psycopg2://postgres@localhost/"
+PGBOUNCER = "postgresql+psycopg2://127.0.0.1:6432/"
+BEHIND = {"servers.eu": POSTGRES, "tenancy.secret": "s" * 40}
 
 
 def test_defaults() -> None:
@@ -45,6 +48,15 @@ def test_defaults() -> None:
         ({"servers.Main": GOOD["servers.main"]}, "servers.Main"),
         ({"servers.eu": POSTGRES}, "tenancy.secret"),
         ({"servers.eu": POSTGRES, "tenancy.secret": "short"}, "tenancy.secret"),
+        ({"pgbouncer.main": PGBOUNCER}, "pgbouncer.main is about no PostgreSQL server"),
+        ({"pgbouncer.eu": PGBOUNCER}, "pgbouncer.eu is about no PostgreSQL server"),
+        ({"user_db.pgbouncer": PGBOUNCER}, "user_db.pgbouncer is about no PostgreSQL server"),
+        (BEHIND | {"pgbouncer.eu": "127.0.0.1:6432"}, "pgbouncer.eu"),
+        (BEHIND | {"pgbouncer.eu": GOOD["servers.main"]}, "pgbouncer.eu must begin with"),
+        (BEHIND | {"pgbouncer.eu": POSTGRES}, "pgbouncer.eu must name no role"),
+        (BEHIND | {"pgbouncer.eu": f"{PGBOUNCER}acme"}, "pgbouncer.eu must name no role"),
+        (BEHIND | {"pgbouncer.eu": f"{PGBOUNCER}?options=-csearch_path%3Dx"}, "pgbouncer.eu must have no options"),
+        (BEHIND | {"pgbouncer.E U": PGBOUNCER}, "a server's name"),
         ({"tenantapp.domain": ""}, "tenantapp.domain"),
         ({"tenantapp.domain": "no_such_package"}, "tenantapp.domain"),
         ({"tenantapp.domain": "no.such.package"}, "tenantapp.domain"),
@@ -73,13 +85,16 @@ def test_the_environment_takes_precedence() -> None:
         GOOD,
         {
             "TENANTAPP_SESSION_IDLE_TIMEOUT": "600",
-            "TENANTAPP_SERVERS_EU": GOOD["servers.main"],
+            "TENANTAPP_SERVERS_EU": POSTGRES,
+            "TENANTAPP_PGBOUNCER_EU": PGBOUNCER,
+            "TENANTAPP_TENANCY_SECRET": BEHIND["tenancy.secret"],
             "TENANTAPP_INI": "x.ini",
             "OTHER": "x",
         },
     )
     assert settings.session_idle_timeout == 600
     assert set(settings.servers) == {"main", "eu"}
+    assert str(settings.pgbouncers["eu"]) == PGBOUNCER
 
 
 def test_an_unknown_variable_is_named() -> None:

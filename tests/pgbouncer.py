@@ -1,0 +1,216 @@
+"""A real PgBouncer for the tests: the one that is installed, or Debian's package, unpacked into a cache."""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from configparser import ConfigParser
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "pgbouncer"
+PAGE = Path(__file__).parents[1] / "docs" / "connections.md"
+CONSOLE = "console"  # who may look into it
+PASSWORD = "for the console of PgBouncer"
+MISSING = (
+    "PgBouncer is missing, and could not be had from apt-get: install the package pgbouncer, of version 1.18 or newer"
+)
+INSTALLED = (*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", "/usr/local/sbin")
+
+
+def pgbouncer_program() -> Path:
+    """The program. Raises ``RuntimeError`` with a sentence if there is none and none can be fetched."""
+    if found := shutil.which("pgbouncer", path=os.pathsep.join(INSTALLED)):
+        return Path(found)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    unpacked = CACHE / "unpacked"
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not unpacked.exists():
+            _unpack(unpacked)
+    return unpacked / "usr" / "sbin" / "pgbouncer"
+
+
+def _unpack(directory: Path) -> None:
+    """Unpack the package and the libraries of it that are missing. Nothing is installed, and no service starts."""
+    try:
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            try:
+                _download(Path(scratch))
+            except subprocess.CalledProcessError:
+                # Lists of our own: those of the machine are old or not there, and only root may renew them.
+                lists = Path(scratch) / "lists"
+                (lists / "partial").mkdir(parents=True)
+                own = ("-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={scratch}/cache")
+                _run(scratch, "apt-get", *own, "update")
+                _download(Path(scratch), own)
+            for package in Path(scratch).glob("*.deb"):
+                _run(scratch, "dpkg", "--extract", str(package), f"{scratch}/root")
+            Path(scratch, "root").rename(directory)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise RuntimeError(MISSING) from error
+
+
+def _download(directory: Path, options: Sequence[str] = ()) -> None:
+    install = ("install", "--simulate", "--no-install-recommends", "pgbouncer")
+    wanted = re.findall(r"^Inst (\S+)", _run(directory, "apt-get", *options, *install), re.MULTILINE)
+    _run(directory, "apt-get", *options, "download", *wanted)
+
+
+def _run(directory: str | Path, *command: str) -> str:
+    environment = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(
+        command, cwd=directory, env=environment, check=True, capture_output=True, text=True, timeout=300
+    ).stdout
+
+
+class PgBouncer:
+    """A PgBouncer in front of ``server``, the URL of a superuser that leads to a Unix socket.
+
+    It is configured as ``docs/connections.md`` says, but for ``settings`` and for where things are.
+    """
+
+    def __init__(self, server: URL, directory: Path) -> None:
+        self._directory = directory
+        self._server = server
+        self._users = directory / "userlist.txt"
+        # It refuses to run as root, as PostgreSQL does, whose user can do what is needed here.
+        owner = next(Path(str(server.query["host"])).glob(".s.PGSQL.*")).stat()
+        self._user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()} if os.geteuid() == 0 else {}
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._program = _copy_program(directory)
+        directory.chmod(0o755)
+
+    @property
+    def url(self) -> str:
+        """The setting that leads here."""
+        return f"postgresql+psycopg2://127.0.0.1:{self.port}/"
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self._directory / "log").read_text()
+
+    def start(self, **settings: str) -> None:
+        """Start it, and wait until it answers."""
+        self._write_ini(settings)
+        self._write_users()
+        with (self._directory / "log").open("ab") as log:
+            command = [self._program, self._directory / "pgbouncer.ini"]
+            environment = os.environ | {"LD_LIBRARY_PATH": str(self._directory)}
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, **self._user)  # type: ignore[call-overload]
+        deadline = time.monotonic() + 10
+        while True:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PgBouncer does not start: {self.log}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it, and every connection through it at once."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=10)
+            self._process = None
+
+    def refresh_users(self) -> None:
+        """Let it know the roles that there are now."""
+        written = self._write_users()
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while not written <= {row["name"] for row in self.show("USERS")}:
+            assert time.monotonic() < deadline, "it did not read the file again"
+            time.sleep(0.05)
+
+    def show(self, what: str) -> list[dict[str, Any]]:
+        """Rows of its console: ``SHOW`` pools, clients, servers, ..."""
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=self.port, user=CONSOLE, password=PASSWORD, dbname="pgbouncer"
+        )
+        with closing(connection):
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(f"SHOW {what}")
+                names = [column.name for column in cursor.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _write_ini(self, settings: Mapping[str, str]) -> None:
+        ini = recommended_ini()
+        ini["databases"] = {"*": f"host={self._server.query['host']}"}
+        ini["pgbouncer"] |= {"listen_port": str(self.port), "auth_file": str(self._users), "unix_socket_dir": ""}
+        ini["pgbouncer"] |= {"admin_users": CONSOLE, **settings}
+        lines = []
+        for section, values in ini.items():
+            lines += [f"[{section}]", *(f"{name} = {value}" for name, value in values.items())]
+        (self._directory / "pgbouncer.ini").write_text("\n".join(lines))
+
+    def _write_users(self) -> set[str]:
+        engine = create_engine(self._server, poolclass=NullPool)
+        with engine.connect() as connection:
+            lines = [f'"{CONSOLE}" "{PASSWORD}"', *connection.scalars(text(recommended_sql()))]
+        new = self._users.with_suffix(".new")
+        new.write_text("\n".join(lines) + "\n")
+        new.rename(self._users)
+        return {line.split('"')[1] for line in lines}
+
+
+@contextmanager
+def running_pgbouncer(server: URL, **settings: str) -> Iterator[PgBouncer]:
+    """A PgBouncer that knows the roles that there are; it is stopped at the end."""
+    with tempfile.TemporaryDirectory(prefix="tenantapp-pgbouncer-") as directory:
+        pgbouncer = PgBouncer(server, Path(directory))
+        pgbouncer.start(**settings)
+        try:
+            yield pgbouncer
+        finally:
+            pgbouncer.stop()
+
+
+def recommended_ini() -> dict[str, dict[str, str]]:
+    """The configuration that ``docs/connections.md`` recommends, by section."""
+    parser = ConfigParser(interpolation=None)
+    parser.read_string(_block("ini", "[databases]"))
+    return {section: dict(parser[section]) for section in parser.sections()}
+
+
+def recommended_sql() -> str:
+    """The statement that, as the page says, makes the ``auth_file``."""
+    return _block("sql", "SELECT")
+
+
+def _block(language: str, beginning: str) -> str:
+    found = re.search(rf"```{language}\n({re.escape(beginning)}.*?)```", PAGE.read_text(), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def _copy_program(directory: Path) -> Path:
+    """The program and its libraries, where another user than ours can read them."""
+    program = pgbouncer_program()
+    if program.is_relative_to(CACHE):
+        for library in (CACHE / "unpacked").rglob("*.so*"):
+            shutil.copy(library, directory / library.name)
+        shutil.copy(program, directory / program.name)
+        return directory / program.name
+    return program
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
