@@ -1,6 +1,7 @@
 """The PostgreSQL the tests run on: their own, started from a PyPI package, or the one an environment variable names."""
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
 
 ENVIRONMENT = "TENANTAPP_TEST_POSTGRES_URL"
 
@@ -41,6 +43,15 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
         yield url
     finally:
         server.cleanup()
+
+
+def provisioner(admin: URL) -> URL:
+    """The URL of a new role that may make databases and roles, and is no superuser."""
+    password = secrets.token_hex(16)
+    engine = create_engine(admin, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE provisioner LOGIN CREATEDB CREATEROLE PASSWORD '{password}'")
+    return admin.set(username="provisioner", password=password)
 
 
 def ask_for_passwords(url: URL, hba: Path) -> None:

@@ -149,17 +149,19 @@ class ConnectionBudget:
         if waiter is not None:
             waiter.granted.set()
 
-    def drain(self, share: Share) -> None:
-        """Close the idle connections of a tenant."""
-        while True:
-            with self._lock:
-                if not share.idle:
-                    return
-                entry = share.idle.pop()
-                del self._idle[entry]
-                self._use(share)
-            entry.close()
-            self.free(share)
+    def close_idle(self, of: Share | None = None) -> bool:
+        """Close the connection that has been idle longest, of this tenant or of any. Whether there was one."""
+        with self._lock:
+            entry = next(iter(self._idle if of is None else of.idle), None)
+            if entry is None:
+                return False
+            share = self._idle.pop(entry)
+            share.idle.remove(entry)
+            self._use(share)
+            self._evicted += of is None
+        entry.close()
+        self.free(share)
+        return True
 
     def _wait(self, waiter: _Waiter) -> ConnectionPoolEntry | None:
         if not waiter.granted.wait(self._timeout):

@@ -1,11 +1,17 @@
 """The connections of one tenant, on the budget of its server."""
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+import psycopg2
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from tenantapp.tenancy.budget import ConnectionBudget
+from tenantapp.tenancy.postgres_connections import is_full
+
+# Seconds until the next tries: a connection that was closed counts until its backend has ended.
+BACKEND_EXIT: Final = (0.02, 0.1, 0.3)
 
 
 class BudgetedPool(Pool):
@@ -29,10 +35,22 @@ class BudgetedPool(Pool):
         if entry is not None:
             return entry
         try:
-            return self._create_connection()
+            return self._connect()
         except BaseException:
             self._budget.free(self)
             raise
+
+    def _connect(self) -> ConnectionPoolEntry:
+        """A new connection. On a server that is full, what we keep there for another tenant makes room for it."""
+        for pause in BACKEND_EXIT:
+            try:
+                return self._create_connection()
+            except psycopg2.OperationalError as error:
+                first = pause == BACKEND_EXIT[0]
+                if not is_full(error) or (first and not self._budget.close_idle()):
+                    raise
+            time.sleep(pause)
+        return self._create_connection()
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         if self._disposed or not self._keep:
@@ -56,7 +74,8 @@ class BudgetedPool(Pool):
 
     def dispose(self) -> None:
         self._disposed = True
-        self._budget.drain(self)
+        while self._budget.close_idle(self):
+            pass
 
     def checkedout(self) -> int:
         """How many connections are in use."""

@@ -19,6 +19,18 @@ CONNECT_ARGUMENTS: Final = {
     "tcp_user_timeout": 30_000,  # milliseconds
 }
 
+# What a server says that has no connection left, and one that has only those left that superusers may have.
+FULL: Final = ("sorry, too many clients already", "remaining connection slots are reserved")
+
+
+def is_full(error: psycopg2.OperationalError) -> bool:
+    """Whether the server refused a connection because it allows no more of them to anybody.
+
+    The driver does not hand on the SQLSTATE of a refused connection (53300), and it would be the same for a role or a
+    database that has a limit of its own. Only the words tell, in English; in another language there is no second try.
+    """
+    return any(words in str(error) for words in FULL)
+
 
 def usable_connections(connection: Any) -> int:
     """How many connections the server has for all of us: four fifths of what it allows those who are no superusers.

@@ -1,7 +1,6 @@
 """The application with a real PgBouncer, pooling by transaction, between it and PostgreSQL."""
 
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from tenantapp.workspace.models import Node
 from tests.contract.clones import clone_database
 from tests.installation import Client, Installation, add_people, postgres_installation
 from tests.pgbouncer import PgBouncer, running_pgbouncer
-from tests.postgres import own_postgres
+from tests.postgres import own_postgres, provisioner
 
 BUDGET = 4
 MANY = 10  # tenants besides the two
@@ -78,6 +77,8 @@ class Behind(NamedTuple):
         self.pgbouncer.start(**ONE_CONNECTION)
 
 
+# Of the statements that the application sends. SHOW: SQLAlchemy, when it sets a dialect up, and these tests.
+KINDS = {"BEGIN", "COMMIT", "ROLLBACK", "SELECT", "INSERT", "UPDATE", "DELETE", "SHOW"}
 # One connection to each database: whatever a client leaves on it, the next one meets.
 ONE_CONNECTION = {"default_pool_size": "1"}
 
@@ -85,12 +86,8 @@ ONE_CONNECTION = {"default_pool_size": "1"}
 @pytest.fixture(scope="module")
 def module_behind() -> Iterator[Behind]:
     with own_postgres(log_statement="all") as admin, running_pgbouncer(admin, **ONE_CONNECTION) as pgbouncer:
-        password = secrets.token_hex(16)
-        engine = create_engine(admin, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE ROLE owner LOGIN CREATEDB CREATEROLE PASSWORD '{password}'")
+        url = provisioner(admin)
         pgbouncer.refresh_users()
-        url = admin.set(username="owner", password=password)
         through = {"pgbouncer.main": pgbouncer.url, "user_db.pgbouncer": pgbouncer.url}
         with postgres_installation(url, **through, **{"connections.budget": str(BUDGET)}) as installation:
             behind = Behind(installation, pgbouncer, admin)
@@ -133,7 +130,7 @@ def test_a_whole_conversation(behind: Behind) -> None:
     used = {(row["database"], row["user"]) for row in behind.pgbouncer.show("POOLS")}
     databases = [behind.database("acme"), behind.database("globex")]
     assert {(name, name) for name in databases} <= used
-    assert (behind.installation.registry.app_settings.user_db_url.database, "owner") in used
+    assert (behind.installation.registry.app_settings.user_db_url.database, "provisioner") in used
 
 
 def test_nothing_is_sent_that_belongs_to_a_session(behind: Behind) -> None:
@@ -144,8 +141,7 @@ def test_nothing_is_sent_that_belongs_to_a_session(behind: Behind) -> None:
     found = re.findall(r"LOG:  (?:statement|execute [^:]*): *(\w+)(?: (READ ONLY))?", behind.logged()[before:])
     statements = {(first.upper(), rest) for first, rest in found}
     assert len(found) > 20
-    # SHOW: SQLAlchemy, when it sets a dialect up, and this test.
-    assert {first for first, _ in statements} == {*"BEGIN COMMIT ROLLBACK SELECT SHOW INSERT UPDATE DELETE".split()}
+    assert {first for first, _ in statements} == KINDS
     assert ("BEGIN", "READ ONLY") in statements
     assert ("BEGIN", "") in statements
 
