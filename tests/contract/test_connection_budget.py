@@ -11,13 +11,12 @@ import pytest
 from sqlalchemy import func, select, text
 
 from tenantapp.identity.local_access import local_access
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import ConnectionsSpent
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import ServerEngines
-from tests.contract.clones import clone_database
+from tests.contract.clones import add_clones
 from tests.installation import Client, Installation, add_people
 
 BUDGET = 10
@@ -29,19 +28,8 @@ def fleet(make_installation: Any) -> Iterator[tuple[Installation, list[Access]]]
     with make_installation(**{"connections.budget": str(BUDGET)}) as installation:
         with installation.registry.user_db.begin() as session:
             add_people(session)
-            source = session.scalars(select(Tenant).where(Tenant.slug == "globex")).one()
-            for number in range(98):
-                tenant_id = uuid7()
-                tenant = Tenant(
-                    id=tenant_id,
-                    slug=f"tenant-{number}",
-                    name="Clone",
-                    server="main",
-                    database=f"tenant_{tenant_id.hex}",
-                    state=TenantState.ACTIVE,
-                )
-                session.add(tenant)
-                clone_database(installation.registry.servers["main"], source.database, tenant.database, tenant_id)
+            source = session.scalars(select(Tenant.database).where(Tenant.slug == "globex")).one()
+        add_clones(installation, source, [f"tenant-{number}" for number in range(98)])
         with installation.registry.user_db.begin(read_only=True) as session:
             slugs = session.scalars(select(Tenant.slug)).all()
             accesses = [local_access(session, slug) for slug in slugs]
