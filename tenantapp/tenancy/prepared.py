@@ -140,6 +140,9 @@ def _dialect(dialect: Callable[..., Dialect], paramstyle: str) -> Dialect:
 @contextmanager
 def _autocommit(driver: Any) -> Iterator[Any]:
     """A cursor whose statements stand alone."""
+    if driver.readonly is not None:
+        # Left by an earlier transaction. The driver would revert it, with a SET, when this is over.
+        driver.readonly = None
     was, driver.autocommit = driver.autocommit, True
     try:
         with driver.cursor() as cursor:

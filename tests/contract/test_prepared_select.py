@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Integer, LargeBinary, String, Uuid, bindparam, event, select, text
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -15,7 +16,7 @@ from tenantapp.tenancy.engines import UNPREPARED
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.prepared import PreparedSelect
 from tenantapp.tenancy.times import UtcDateTime
-from tests.installation import Installation
+from tests.installation import Installation, postgres_installation
 
 
 class Base(DeclarativeBase):
@@ -106,6 +107,19 @@ def test_it_is_one_round_trip(database: DBFactory) -> None:
         with database.get_session(read_only=True) as session:
             THINGS.rows(session, VALUES)
     assert (sent, began) == ([], [])
+
+
+def test_nothing_is_sent_after_it(postgres_server: URL) -> None:
+    """Nor before it: asked of PostgreSQL, for what the driver sends of its own accord passes no listener."""
+    with postgres_installation(postgres_server) as installation:
+        database = filled(installation)
+        with database.begin(read_only=True) as session:
+            backend = session.scalar(text("SELECT pg_backend_pid()"))
+        with database.get_session(read_only=True) as session:
+            THINGS.rows(session, VALUES)
+        last = text("SELECT query FROM pg_stat_activity WHERE pid = :pid").bindparams(pid=backend)
+        with installation.registry.access_reader.database.engine.connect() as other:
+            assert str(other.scalar(last)).startswith("EXECUTE test_things")
 
 
 def test_the_connection_goes_back_as_it_was(database: DBFactory) -> None:
