@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from tenantapp.fleet.migrations import upgrade_tenant_database, upgrade_user_database
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity import grants
 from tenantapp.identity.local_access import local_access
@@ -361,8 +362,13 @@ def test_a_tenant_comes_and_goes_while_connections_to_it_are_idle(behind: Behind
         session.delete(session.get_one(Tenant, place.id))
 
 
-def test_making_and_migrating_need_no_pgbouncer(behind: Behind) -> None:
-    server = behind.installation.registry.servers["main"]
-    assert server.behind_pgbouncer
-    assert server.tenant_url("x").host != server.traffic_url("x").host
-    assert server.tenant_url("x").password == server.traffic_url("x").password
+def test_migrations_go_to_the_server_itself(behind: Behind) -> None:
+    """They hold a lock that belongs to a session."""
+    registry = behind.installation.registry
+    place = behind.access("acme").require_tenant()
+    behind.pgbouncer.stop()
+    try:
+        assert upgrade_user_database(registry.app_settings)
+        assert upgrade_tenant_database(registry.app_settings, registry.servers, place)
+    finally:
+        behind.pgbouncer.start(**ONE_CONNECTION)
