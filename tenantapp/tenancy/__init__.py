@@ -3,8 +3,9 @@
 Knows nothing of the other rooms: who may enter is decided by whoever makes the ``Access``.
 """
 
-from typing import Any
+from typing import Any, Final
 
+from pyramid.interfaces import IRequestExtensions, IRequestFactory
 from pyramid_retry import mark_error_retryable
 
 from tenantapp.settings import Settings
@@ -14,6 +15,8 @@ from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
+
+AFTER_ALL: Final = 100  # the order of an action that runs after everybody else's
 
 
 def includeme(config: Any) -> None:
@@ -39,3 +42,16 @@ def includeme(config: Any) -> None:
     config.include("pyramid_retry")
     mark_error_retryable(TransactionConflict)
     config.include("pyramid_tm")
+    config.action(None, _extend_request_class, args=(config.registry,), order=AFTER_ALL)
+
+
+def _extend_request_class(registry: Any) -> None:
+    """Put what ``add_request_method`` asks for on the class of the requests, once.
+
+    Pyramid would make a class of its own for every single request, at the price of a small database query.
+    """
+    extensions, factory = registry.queryUtility(IRequestExtensions), registry.getUtility(IRequestFactory)
+    if extensions is not None and isinstance(factory, type):
+        attributes = {"__module__": factory.__module__, "__doc__": factory.__doc__, **extensions.descriptors}
+        registry.registerUtility(type(factory.__name__, (factory,), attributes), IRequestFactory)
+        extensions.descriptors.clear()
