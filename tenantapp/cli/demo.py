@@ -93,14 +93,14 @@ def _add_nodes(registry: Any, slug: str) -> None:
         accesses = {login: local_access(session, slug, login=login) for login in demo_data.writers(slug)}
         anybody = local_access(session, slug)
     with registry.tenant_dbs.begin(anybody) as session:
-        if list_page(session, limit=1):
+        if list_page(session):
             return
         ids: dict[str | None, Any] = {None: None}
         for node in demo_data.NODES[slug]:
             content = NodeContent(
                 title=node.title, body=node.body, status=node.status, parent_id=ids[node.parent], tags=list(node.tags)
             )
-            ids[node.title] = create_node(session, accesses[node.owner], content)["id"]
+            ids[node.title] = create_node(session, accesses[node.owner], content).id
 
 
 def _say_where_to_go(url: str) -> None:

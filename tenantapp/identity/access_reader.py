@@ -74,7 +74,7 @@ class AccessReader:
         self.database = database
         self._idle_timeout = idle_timeout
         self._write_from = datetime.min.replace(tzinfo=UTC)
-        self._prepared = PreparedSelect("tenantapp_access", access_statement(), PARAMETER_TYPES)
+        self._prepared: PreparedSelect[Any] = PreparedSelect("tenantapp_access", access_statement(), PARAMETER_TYPES)
 
     def read(self, token_hash: bytes, now: datetime) -> Access | None:
         """The access of a web session, or None if it is not a live one. Raises ``UserDatabaseUnavailable``."""

@@ -105,7 +105,7 @@ def reaches(user_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
     return or_(Grant.user_id == user_id, Grant.group_id.in_(groups))
 
 
-_TENANTS_OF: Final = PreparedSelect(
+_TENANTS_OF: Final[PreparedSelect[Any]] = PreparedSelect(
     "tenantapp_tenants_of",
     select(Tenant.id, Tenant.slug, Tenant.name, Role.name.label("role"))
     .join(Grant, Grant.tenant_id == Tenant.id)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from tenantapp.tenancy.prepared import DATABASE, PreparedSelect
+from tenantapp.tenancy.prepared import DATABASE, PreparedSelect, Row
 from tenantapp.tenancy.sqlite_files import READ_ONLY
 
 
@@ -56,7 +56,7 @@ class DBFactory:
         self.last_used = monotonic()
         return made.sessions(bind=made.reading if read_only else made.engine, info={DATABASE: self})
 
-    def fetch(self, prepared: PreparedSelect, values: Mapping[str, Any]) -> Sequence[Any]:
+    def fetch(self, prepared: PreparedSelect[Row], values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows of a prepared SELECT, in autocommit, on a connection of this database."""
         return prepared.fetch(self.engine, values)
 

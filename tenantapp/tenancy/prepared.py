@@ -25,12 +25,18 @@ log = logging.getLogger(__name__)
 
 DATABASE: Final = "tenantapp_database"  # where a session's ``info`` has its ``DBFactory``
 Processor = Callable[[Any], Any]
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
-class PreparedSelect:
-    """A SELECT with named parameters. ``types`` has PostgreSQL's type of each."""
+class PreparedSelect(Generic[Row]):
+    """A SELECT with named parameters. ``types`` has PostgreSQL's type of each.
 
-    def __init__(self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str]) -> None:
+    Its rows are tuples of ``row``, a named tuple of the statement's columns, which is made if none is given.
+    """
+
+    def __init__(
+        self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str], row: type[Row] | None = None
+    ) -> None:
         self.statement = statement
         self._postgres = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="numeric_dollar"))
         self._unprepared = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="format"))
@@ -39,22 +45,23 @@ class PreparedSelect:
         declared = _list(types[each] for each in self._postgres.parameters)
         self._prepare = f"PREPARE {name}{declared} AS {self._postgres.sql}"
         self._execute = f"EXECUTE {name}{_list('%s' for _ in self._postgres.parameters)}"
-        self._row = namedtuple(name, [column.key for column in statement.selected_columns])  # type: ignore[misc]
+        made: Any = row or namedtuple(name, [str(column.key) for column in statement.selected_columns])
+        self._row: Callable[[Iterable[Any]], Row] = made._make
 
-    def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Any]:
+    def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows: alone if the session only reads and has not begun, else in its transaction."""
         database = session.info.get(DATABASE)
         if database is None or session.in_transaction() or not _only_reads(session):
-            return session.execute(self.statement, dict(values)).all()
-        rows: Sequence[Any] = database.fetch(self, values)
+            return [self._row(row) for row in session.execute(self.statement, dict(values))]
+        rows: Sequence[Row] = database.fetch(self, values)
         return rows
 
-    def fetch(self, engine: Engine, values: Mapping[str, Any]) -> list[Any]:
+    def fetch(self, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
         """The rows, on a connection of this engine's pool. Raises what the engine makes of a failed database."""
         found = self._try(engine, values, again=True)
         return self._try(engine, values, again=False) or [] if found is None else found
 
-    def _try(self, engine: Engine, values: Mapping[str, Any], *, again: bool) -> list[Any] | None:
+    def _try(self, engine: Engine, values: Mapping[str, Any], *, again: bool) -> list[Row] | None:
         """The rows; or None if the connection died under the statement and there is to be another try."""
         with driver_errors_translated(engine, connecting=True):
             connection: Any = engine.raw_connection()
@@ -70,6 +77,7 @@ class PreparedSelect:
         finally:
             connection.close()
 
+<<<<<<< HEAD
     def _fetch(self, connection: Any, engine: Engine, values: Mapping[str, Any]) -> list[Any]:
         if engine.dialect.name == "postgresql":
             with _autocommit(connection.dbapi_connection) as cursor:
@@ -78,6 +86,12 @@ class PreparedSelect:
                 else:
                     self._execute_prepared(connection, cursor, self._postgres.bound(values))
                 return self._postgres.read(cursor.fetchall(), self._row)
+=======
+    def _fetch(self, connection: Any, dialect: str, values: Mapping[str, Any]) -> list[Row]:
+        if dialect == "postgresql":
+            raw = self._fetch_on_postgres(connection, self._postgres.bound(values))
+            return self._postgres.read(raw, self._row)
+>>>>>>> aa8fc80 (Let the database write the JSON of nodes)
         # sqlite3 keeps the statements of a connection prepared by itself.
         cursor = connection.dbapi_connection.execute(self._sqlite.sql, self._sqlite.bound(values))
         return self._sqlite.read(cursor.fetchall(), self._row)
@@ -122,14 +136,16 @@ class _Text:
         known = self._constants | dict(values)
         return [process(known[name]) if process else known[name] for name, process in self._in]
 
-    def read(self, rows: Sequence[Any], row_type: Any) -> list[Any]:
+    def read(self, rows: Sequence[Any], make: Callable[[Iterable[Any]], Row]) -> list[Row]:
         """The driver's rows with Python's values."""
+        if not self._out:
+            return [make(row) for row in rows]
         found = []
         for row in rows:
             values = list(row)
             for index, process in self._out:
                 values[index] = process(values[index])
-            found.append(row_type._make(values))
+            found.append(make(values))
         return found
 
 

@@ -10,7 +10,7 @@ WorkspaceError
 +-- TagExists                   the tag's name is taken
 """
 
-from typing import Any
+import orjson
 
 
 class WorkspaceError(Exception):
@@ -34,8 +34,8 @@ class NotOwner(WorkspaceError):
 class VersionMismatch(WorkspaceError):
     """The condition of the request does not hold any more."""
 
-    def __init__(self, current: dict[str, Any]) -> None:
-        super().__init__(f"The node is at version {current['version']} now.")
+    def __init__(self, version: int, current: orjson.Fragment) -> None:
+        super().__init__(f"The node is at version {version} now.")
         self.current = current
 
 

@@ -3,11 +3,12 @@
 from typing import Any, Literal
 from uuid import UUID
 
+from orjson import Fragment
 from pyramid.response import Response
 
 from tenantapp.api.conditions import precondition, send_version
 from tenantapp.api.json import merge_patch, validate
-from tenantapp.api.query import PageQuery, page_of
+from tenantapp.api.query import DEFAULT_LIMIT, PageQuery, page_of
 from tenantapp.api.views import ID, MergePatch, api_view
 from tenantapp.identity.permissions import Permission
 from tenantapp.workspace import node_queries, nodes
@@ -33,30 +34,31 @@ class NodeQuery(PageQuery):
 def list_nodes(request: Any) -> dict[str, Any]:
     """A page of nodes, in the order they were made."""
     query: NodeQuery = request.checked_query
-    position: dict[str, Any] = {"after": query.after_id(), "limit": query.limit + 1}
-    if wanted := query.wanted():
-        items = node_queries.find_nodes(request.tenant_session, **position, **wanted)
+    wanted = query.wanted()
+    if wanted or query.limit != DEFAULT_LIMIT:
+        found = node_queries.find_nodes(request.tenant_session, after=query.after_id(), limit=query.limit + 1, **wanted)
     else:
-        items = node_queries.list_page(request.tenant_session, **position)
-    return page_of(items, query.limit, lambda node: str(node["id"]))
+        found = node_queries.list_page(request.tenant_session, after=query.after_id())
+    page = page_of(found, query.limit, lambda node: node.key)
+    return page | {"items": [node.json for node in page["items"]]}
 
 
 @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201)
-def create_node(request: Any) -> dict[str, Any]:
+def create_node(request: Any) -> Fragment:
     """Make a node of one's own."""
     node = nodes.create_node(request.tenant_session, request.access, request.checked_body)
-    request.response.location = request.route_path("node", id=node["id"])
+    request.response.location = request.route_path("node", id=node.id)
     return _versioned(request, node)
 
 
 @api_view("node", "GET", permission=Permission.CONTENT_READ)
-def read_node(request: Any) -> dict[str, Any]:
+def read_node(request: Any) -> Fragment:
     """One node."""
     return _versioned(request, node_queries.read_node(request.tenant_session, _id(request)))
 
 
 @api_view("node", "PUT", permission=Permission.CONTENT_CREATE, body=NodeContent)
-def replace_node(request: Any) -> dict[str, Any]:
+def replace_node(request: Any) -> Fragment:
     """Replace a node's content; what is left out gets its default."""
     content: NodeContent = request.checked_body
     node = nodes.change_node(
@@ -66,7 +68,7 @@ def replace_node(request: Any) -> dict[str, Any]:
 
 
 @api_view("node", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
-def patch_node(request: Any) -> dict[str, Any]:
+def patch_node(request: Any) -> Fragment:
     """Change a part of a node's content, by a merge patch."""
 
     def patched(before: NodeContent) -> NodeContent:
@@ -88,9 +90,9 @@ def _id(request: Any) -> UUID:
     return UUID(request.matchdict["id"])
 
 
-def _versioned(request: Any, node: dict[str, Any]) -> dict[str, Any]:
-    send_version(request, node["version"])
-    return node
+def _versioned(request: Any, node: node_queries.ShownNode) -> Fragment:
+    send_version(request, node.version)
+    return node.json
 
 
 def includeme(config: Any) -> None:

@@ -1,7 +1,6 @@
 """Writing nodes: who may, and without overwriting anybody."""
 
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -15,7 +14,7 @@ from tenantapp.tenancy.upsert import insert_for
 from tenantapp.workspace.content import NodeContent
 from tenantapp.workspace.errors import EditConflict, NodeHasChildren, NotFound, NotOwner, VersionMismatch
 from tenantapp.workspace.models import Author, Node
-from tenantapp.workspace.node_queries import read_node
+from tenantapp.workspace.node_queries import ShownNode, read_node
 from tenantapp.workspace.tags import tags_named
 from tenantapp.workspace.tree import check_parent, lock_node
 
@@ -28,7 +27,7 @@ def any_version(version: int) -> bool:
     return True
 
 
-def create_node(session: Session, access: Access, content: NodeContent) -> dict[str, Any]:
+def create_node(session: Session, access: Access, content: NodeContent) -> ShownNode:
     """Make a node owned by whoever asks. Raises ``InvalidNode`` for a parent that is not there."""
     remember_author(session, access.person)
     check_parent(session, content.parent_id)
@@ -46,7 +45,7 @@ def change_node(
     node_id: UUID,
     change: Callable[[NodeContent], NodeContent],
     precondition: Precondition = any_version,
-) -> dict[str, Any]:
+) -> ShownNode:
     """Change a node's content; nothing is written if it stays the same.
 
     Raises ``NotFound``, ``NotOwner``, ``VersionMismatch``, ``InvalidNode`` and ``EditConflict``.
@@ -96,7 +95,8 @@ def _changeable(session: Session, access: Access, node_id: UUID, precondition: P
     if node.owner_id != access.person.id and not access.may(Permission.CONTENT_EDIT_ANY):
         raise NotOwner
     if not precondition(node.version):
-        raise VersionMismatch(read_node(session, node_id))
+        current = read_node(session, node_id)
+        raise VersionMismatch(current.version, current.json)
     return node
 
 

@@ -321,7 +321,7 @@ def demo_nodes(ini: Path) -> dict[str, list[tuple[str, str, int]]]:
             with installation.user_session(read_only=True) as session:
                 access = local_access(session, slug)
             with installation.registry.tenant_dbs.begin(access, read_only=True) as session:
-                found = list_page(session, limit=100)
+                found = [json.loads(node.text) for node in list_page(session)]
             nodes[slug] = [(node["title"], node["owner"]["name"], node["version"]) for node in found]
     return nodes
 
