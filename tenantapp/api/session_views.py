@@ -49,7 +49,7 @@ def create_session(request: Any) -> dict[str, Any]:
     return session_object(request, read_back(request, token), token)
 
 
-@api_view("session", "GET", permission=Permission.SIGNED_IN)
+@api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True)
 def read_session(request: Any) -> dict[str, Any]:
     """Who is signed in, in which tenant, and where else they could work."""
     return session_object(request, request.access, cookie_token(request) or "")
@@ -100,7 +100,8 @@ def read_back(request: Any, token: str) -> Access:
 
 def session_object(request: Any, access: Access, token: str) -> dict[str, Any]:
     """The session as the API shows it."""
-    tenants = tenants_of(request.user_session, access.person.id)
+    # Somebody may have asked for the access before the view was known, and then it has come without them.
+    tenants = tenants_of(request.user_session, access.person.id) if access.tenants is None else access.tenants
     return {
         "user": {"id": access.person.id, "login": access.person.login, "name": access.person.name},
         "tenant": access.tenant and {"slug": access.tenant.slug, "name": access.tenant.name},

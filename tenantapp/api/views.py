@@ -36,10 +36,12 @@ def api_view(
     query: type[NoQuery] = NoQuery,
     writes: DatabaseKind = "tenant",
     status: int = 200,
+    reads_tenants: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a JSON view. ``permission`` has no default: nothing is open by forgetting it.
 
-    ``writes`` is the one database the view may write to.
+    ``writes`` is the one database the view may write to. With ``reads_tenants`` the access comes with the tenants that
+    the person may choose.
     """
     return view_config(  # type: ignore[no-any-return]
         route_name=route_name,
@@ -50,6 +52,7 @@ def api_view(
         api_query=query,
         api_writes=writes,
         api_status=status,
+        reads_tenants=reads_tenants,
     )
 
 

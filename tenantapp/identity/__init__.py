@@ -7,7 +7,7 @@ from pyramid.viewderivers import INGRESS
 
 from tenantapp.identity.access_reader import AccessReader
 from tenantapp.identity.cross_site import cross_site_view, permission_required_view
-from tenantapp.identity.policy import SecurityPolicy
+from tenantapp.identity.policy import SecurityPolicy, reads_tenants_view
 from tenantapp.identity.web_sessions import Lifetimes
 from tenantapp.settings import Settings
 from tenantapp.tenancy.user_database import user_database
@@ -34,4 +34,6 @@ def includeme(config: Any) -> None:
     config.registry.security_policy = SecurityPolicy()
     config.set_security_policy(config.registry.security_policy)
     config.add_view_deriver(permission_required_view, under=INGRESS, name="permission_required")
+    # Over the permission check, which reads the access.
+    config.add_view_deriver(reads_tenants_view, under="permission_required", over="secured_view", name="reads_tenants")
     config.add_view_deriver(cross_site_view, under="secured_view", name="cross_site")

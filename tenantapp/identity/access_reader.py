@@ -8,10 +8,10 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import LargeBinary, Select, bindparam, select, update
+from sqlalchemy import ColumnElement, LargeBinary, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from tenantapp.identity.effective import granted_text, read_granted
+from tenantapp.identity.effective import granted_tenants, granted_text, read_granted, read_tenants
 from tenantapp.identity.models import Role, Tenant, TenantState, User, WebSession
 from tenantapp.tenancy.access import Access, Person, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -36,7 +36,7 @@ _NOW: Final = bindparam("now", type_=UtcDateTime)
 _IDLE_SINCE: Final = bindparam("idle_since", type_=UtcDateTime)
 
 
-def access_statement() -> Select[*tuple[Any, ...]]:
+def access_statement(*further: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
     """Everything one request needs to know, found by the hash of its web session's token.
 
     No row: not signed in (no such session, expired, or the person is disabled).
@@ -58,6 +58,7 @@ def access_statement() -> Select[*tuple[Any, ...]]:
             Tenant.server.label("server"),
             Tenant.database.label("database"),
             granted_text(WebSession.user_id, WebSession.tenant_id).label("granted"),
+            *further,
         )
         .select_from(WebSession)
         .join(User, User.id == WebSession.user_id)
@@ -74,12 +75,19 @@ class AccessReader:
         self.database = database
         self._idle_timeout = idle_timeout
         self._write_from = datetime.min.replace(tzinfo=UTC)
-        self._prepared: PreparedSelect[Any] = PreparedSelect("tenantapp_access", access_statement(), PARAMETER_TYPES)
+        self._alone: PreparedSelect[Any] = PreparedSelect("tenantapp_access", access_statement(), PARAMETER_TYPES)
+        tenants = granted_tenants(WebSession.user_id).label("tenants")
+        self._with_tenants: PreparedSelect[Any] = PreparedSelect(
+            "tenantapp_access_with_tenants", access_statement(tenants), PARAMETER_TYPES
+        )
 
-    def read(self, token_hash: bytes, now: datetime) -> Access | None:
-        """The access of a web session, or None if it is not a live one. Raises ``UserDatabaseUnavailable``."""
+    def read(self, token_hash: bytes, now: datetime, *, tenants: bool = False) -> Access | None:
+        """The access of a web session, or None if it is not a live one; with the person's tenants if asked for.
+
+        Raises ``UserDatabaseUnavailable``.
+        """
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
-        rows = self.database.fetch(self._prepared, values)
+        rows = self.database.fetch(self._with_tenants if tenants else self._alone, values)
         if not rows:
             return None
         row = rows[0]
@@ -94,9 +102,9 @@ class AccessReader:
             connection.execute(select(Role.name).limit(1)).all()
 
     def read_within(self, session: Session, token_hash: bytes, now: datetime) -> Access | None:
-        """The same inside a transaction that has just written the web session."""
+        """The same, with tenants, inside a transaction that has just written the web session."""
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
-        row = session.execute(self._prepared.statement, values).one_or_none()
+        row = session.execute(self._with_tenants.statement, values).one_or_none()
         return None if row is None else _access(row)
 
     def _write_last_seen(self, token_hash: bytes, now: datetime) -> None:
@@ -127,6 +135,7 @@ def _access(row: Any) -> Access:
         operator=row.operator,
         web_session_id=row.web_session_id,
         expires_at=row.expires_at,
+        tenants=read_tenants(row.tenants) if hasattr(row, "tenants") else None,
     )
 
 

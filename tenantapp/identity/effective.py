@@ -1,15 +1,17 @@
 """What follows from the grants: who may do what where, through their own grant and those of their groups."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any
 from uuid import UUID
 
+from orjson import loads
 from sqlalchemy import (
     ColumnElement,
     ScalarSelect,
     SQLColumnExpression,
     String,
-    bindparam,
+    Text,
     cast,
     exists,
     func,
@@ -22,7 +24,8 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import Grant, GroupMember, Role, RolePermission, Tenant, TenantState, User
 from tenantapp.identity.permissions import Permission
-from tenantapp.tenancy.prepared import PreparedSelect
+from tenantapp.tenancy.access import GrantedTenant
+from tenantapp.tenancy.json_columns import json_array, json_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +72,31 @@ def effective_permissions(session: Session, user_id: UUID, tenant_id: UUID) -> G
     return read_granted(session.scalar(select(granted_text(literal(user_id), literal(tenant_id)))))
 
 
-@dataclass(frozen=True, slots=True)
-class GrantedTenant:
-    """A tenant that a person may choose, with the highest role they have in it."""
+def granted_tenants(user_id: SQLColumnExpression[UUID]) -> ScalarSelect[str | None]:
+    """A scalar with the active tenants in which the person has a role, one object for each grant; or null."""
+    grant = json_object(id=Tenant.id, slug=Tenant.slug, name=Tenant.name, role=Role.name, rank=Role.rank)
+    return (
+        select(cast(json_array(grant), Text))
+        .select_from(Tenant)
+        .join(Grant, Grant.tenant_id == Tenant.id)
+        .join(Role, Role.name == Grant.role)
+        .where(Tenant.state == literal_column(f"'{TenantState.ACTIVE}'"), reaches(user_id))
+        .correlate_except(Tenant, Grant, Role)
+        .scalar_subquery()
+    )
 
-    id: UUID
-    slug: str
-    name: str
-    role: str
+
+def read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
+    """Read what ``granted_tenants`` gave: the tenants by slug, each with the highest role."""
+    grants = sorted(loads(text or "[]"), key=itemgetter("slug", "rank"))
+    # The highest role of a tenant comes last and stays.
+    highest = {grant["id"]: grant for grant in grants}.values()
+    return tuple(GrantedTenant(UUID(each["id"]), each["slug"], each["name"], each["role"]) for each in highest)
 
 
-def tenants_of(session: Session, user_id: UUID) -> list[GrantedTenant]:
+def tenants_of(session: Session, user_id: UUID) -> tuple[GrantedTenant, ...]:
     """The active tenants a person has a role in, by slug. One statement."""
-    rows = _TENANTS_OF.rows(session, {"user_id": user_id})
-    # Ordered by rank, the highest role of a tenant comes last and stays.
-    return list({row.id: GrantedTenant(row.id, row.slug, row.name, row.role) for row in rows}.values())
+    return read_tenants(session.scalar(select(granted_tenants(literal(user_id)))))
 
 
 def has_admin(session: Session, tenant_id: UUID) -> bool:
@@ -103,14 +116,3 @@ def reaches(user_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
     # Correlated by name: left to itself, a subquery two levels down would range over everybody's rows instead.
     groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id).correlate_except(GroupMember)
     return or_(Grant.user_id == user_id, Grant.group_id.in_(groups))
-
-
-_TENANTS_OF: Final[PreparedSelect[Any]] = PreparedSelect(
-    "tenantapp_tenants_of",
-    select(Tenant.id, Tenant.slug, Tenant.name, Role.name.label("role"))
-    .join(Grant, Grant.tenant_id == Tenant.id)
-    .join(Role, Role.name == Grant.role)
-    .where(Tenant.state == literal_column(f"'{TenantState.ACTIVE}'"), reaches(bindparam("user_id", type_=User.id.type)))
-    .order_by(Tenant.slug, Role.rank),
-    {"user_id": "uuid"},
-)

@@ -1,6 +1,7 @@
 """Pyramid's security policy: identity and permission of a request, read from the user database each time."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from pyramid.interfaces import ISecurityPolicy
@@ -56,7 +57,7 @@ class SecurityPolicy:
     def _read(self, request: Any) -> Access | None:
         token = cookie_token(request)
         reader: AccessReader = request.registry.access_reader
-        return None if token is None else reader.read(hash_token(token), utcnow())
+        return None if token is None else reader.read(hash_token(token), utcnow(), tenants=request.reads_tenants)
 
     def authenticated_userid(self, request: Any) -> str | None:
         """The person's id, or None."""
@@ -85,6 +86,21 @@ class SecurityPolicy:
     def forget(self, request: Any, **kwargs: Any) -> list[tuple[str, str]]:
         """The cookie cleared."""
         return _cookie(request, None)
+
+
+def reads_tenants_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], Any]:
+    """View deriver: the access of a view declared with ``reads_tenants`` comes with the person's tenants."""
+    if not info.options.get("reads_tenants"):
+        return view
+
+    def wanting(context: Any, request: Any) -> Any:
+        request.reads_tenants = True
+        return view(context, request)
+
+    return wanting
+
+
+reads_tenants_view.options = ("reads_tenants",)  # type: ignore[attr-defined]
 
 
 def cookie_name(request: Any) -> str:

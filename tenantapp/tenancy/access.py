@@ -28,10 +28,21 @@ class TenantPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantedTenant:
+    """A tenant that a person may choose, with the highest role they have in it."""
+
+    id: UUID
+    slug: str
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Frozen plain values, read from the user database for one request and kept no longer.
 
-    ``tenant`` is set only if its database may be used right now; otherwise ``refusal`` says why not.
+    ``tenant`` is set only if its database may be used right now; otherwise ``refusal`` says why not. ``tenants`` has
+    those that the person may choose, where they were asked for.
     """
 
     person: Person
@@ -42,6 +53,7 @@ class Access:
     operator: bool = False
     web_session_id: UUID | None = None
     expires_at: datetime | None = None
+    tenants: tuple[GrantedTenant, ...] | None = None
 
     def require_tenant(self) -> TenantPlace:
         """The tenant of this request. Raises ``refusal`` when there is none."""

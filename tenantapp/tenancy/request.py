@@ -2,6 +2,7 @@
 
 import logging
 import re
+from random import getrandbits
 from typing import Any, Final, Literal
 
 import zope.sqlalchemy
@@ -12,7 +13,6 @@ from sqlalchemy.orm import Session
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import NoAccess
-from tenantapp.tenancy.ids import uuid7
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ class TenantRequest(Request):
     """
 
     writes: DatabaseKind = "tenant"
+    reads_tenants = False
+    """Whether the access is read together with the tenants that the person may choose."""
     # WebOb copies a body before the first of several tries; up to this many bytes it does so in memory.
     request_body_tempfile_limit = 2 * 1024 * 1024
 
@@ -38,7 +40,8 @@ class TenantRequest(Request):
     def request_id(self) -> str:
         """Names the request in logs and answers: the proxy's ``X-Request-ID`` if it is a plain word, or a new one."""
         given = self.headers.get("X-Request-ID", "")
-        return given if REQUEST_ID.fullmatch(given) else uuid7().hex
+        # No secret, so the quick generator does; the operating system's is a call that lets other threads go first.
+        return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
     @reify
     def access(self) -> Access:
@@ -76,11 +79,12 @@ class TenantRequest(Request):
 
 
 def retry_attempts(request: Any) -> int | None:
-    """How often a request is tried that collides with another one: once if its body is going to be refused anyway.
+    """How often a request is tried that collides with another one: once if it only reads, or will be refused anyway.
 
     For more than one try the body is copied first. None stands for the setting ``retry.attempts``.
     """
-    return 1 if (request.content_length or 0) > request.registry.app_settings.api_max_body else None
+    once = request.method in SAFE_METHODS
+    return 1 if once or (request.content_length or 0) > request.registry.app_settings.api_max_body else None
 
 
 def close_sessions(request: Any) -> None:

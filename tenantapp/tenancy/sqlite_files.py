@@ -1,7 +1,7 @@
 """How connections to SQLite files behave."""
 
+import os
 import sqlite3
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -83,7 +83,7 @@ def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:
 def _state(path: str) -> tuple[int, int, int] | None:
     """Which file this is, and when it was written to; None if there is none."""
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # for every connection taken; a Path would cost more than the call
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns

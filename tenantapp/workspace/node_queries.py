@@ -9,8 +9,8 @@ import orjson
 from sqlalchemy import ColumnElement, Integer, Select, Text, Uuid, bindparam, cast, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from tenantapp.api.json_columns import json_array, json_object
 from tenantapp.api.query import DEFAULT_LIMIT
+from tenantapp.tenancy.json_columns import json_array, json_object
 from tenantapp.tenancy.prepared import PreparedSelect
 from tenantapp.workspace.errors import NotFound
 from tenantapp.workspace.models import Author, Node, Status, Tag, node_tags

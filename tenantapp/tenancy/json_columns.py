@@ -42,12 +42,12 @@ def json_object(**members: ColumnElement[Any] | Any) -> JsonObject:
     return JsonObject(*clauses)
 
 
-def json_array(words: ColumnElement[Any] | Any) -> JsonArray:
-    """The texts of a group as an array, in the order of their characters' code points.
+def json_array(values: ColumnElement[Any] | Any) -> JsonArray:
+    """The objects of a group as an array, in whatever order; or its texts, in that of their characters' code points.
 
-    SQLite takes them in the order in which they arrive, so they have to come from a subquery that is ordered by them.
+    SQLite takes them in the order in which they arrive, so texts have to come from a subquery that is ordered by them.
     """
-    return JsonArray(words)
+    return JsonArray(values)
 
 
 @compiles(JsonObject, "postgresql")
@@ -62,8 +62,10 @@ def _object_on_sqlite(element: JsonObject, compiler: Any, **options: Any) -> str
 
 @compiles(JsonArray, "postgresql")
 def _array_on_postgres(element: JsonArray, compiler: Any, **options: Any) -> str:
-    words = compiler.process(element.clauses, **options)
-    return f'json_agg({words} ORDER BY {words} COLLATE "C")'
+    values = compiler.process(element.clauses, **options)
+    (clause,) = element.clauses
+    order = "" if isinstance(clause.type, JSON) else f' ORDER BY {values} COLLATE "C"'
+    return f"json_agg({values}{order})"
 
 
 @compiles(JsonArray, "sqlite")
