@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -21,16 +21,20 @@ class _Session(Session):
         super().close()
 
 
+# One for all databases: SQLAlchemy makes a class for each, of 20 KiB, and sessions differ by their engine only. A closed
+# session stays closed: one that is used too late raises, and takes no connection that nobody gives back.
+_SESSIONS: Final = sessionmaker(class_=_Session, autoflush=False, close_resets_only=False)
+
+
 class _Made(NamedTuple):
-    """An engine, the same engine for reading only (they share the pool), and what makes sessions on either."""
+    """An engine, and the same engine for reading only; they share the pool."""
 
     engine: Engine
     reading: Engine
-    sessions: "sessionmaker[_Session]"
 
 
 class DBFactory:
-    """Owns the engine and the ``sessionmaker`` of one database, and hands out sessions.
+    """Owns the engine of one database, and hands out sessions.
 
     Made once and shared by all threads. ``make_engine`` is called at the first use, and connects when a session first
     executes something; until then a factory costs next to nothing.
@@ -54,7 +58,7 @@ class DBFactory:
         """A new session; whoever asks for it closes it. The database refuses writes in a read-only one."""
         made = self._ready()
         self.last_used = monotonic()
-        return made.sessions(bind=made.reading if read_only else made.engine, info={DATABASE: self})
+        return _SESSIONS(bind=made.reading if read_only else made.engine, info={DATABASE: self})
 
     def fetch(self, prepared: PreparedSelect[Row], values: Mapping[str, Any]) -> Sequence[Row]:
         """The rows of a prepared SELECT, in autocommit, on a connection of this database."""
@@ -94,7 +98,6 @@ class DBFactory:
 
 
 def _make(engine: Engine) -> _Made:
-    # A closed session stays closed: one that is used too late raises, and takes no connection that nobody gives back.
     # PostgreSQL: BEGIN READ ONLY; SQLite: PRAGMA query_only and a deferred BEGIN.
     reading = engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
-    return _Made(engine, reading, sessionmaker(class_=_Session, autoflush=False, close_resets_only=False))
+    return _Made(engine, reading)
