@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from tenantapp.tenancy.prepared import DATABASE, PreparedSelect, Row
+from tenantapp.tenancy.prepared import DATABASE, LoneSelect, Row
 from tenantapp.tenancy.sqlite_files import READ_ONLY
 
 
@@ -21,8 +21,8 @@ class _Session(Session):
         super().close()
 
 
-# One for all databases: SQLAlchemy makes a class for each, of 20 KiB, and sessions differ by their engine only. A closed
-# session stays closed: one that is used too late raises, and takes no connection that nobody gives back.
+# One for all databases: SQLAlchemy makes a class for each, of 20 KiB, and sessions differ by their engine only.
+# A closed session stays closed: one that is used too late raises, and takes no connection that nobody gives back.
 _SESSIONS: Final = sessionmaker(class_=_Session, autoflush=False, close_resets_only=False)
 
 
@@ -60,9 +60,9 @@ class DBFactory:
         self.last_used = monotonic()
         return _SESSIONS(bind=made.reading if read_only else made.engine, info={DATABASE: self})
 
-    def fetch(self, prepared: PreparedSelect[Row], values: Mapping[str, Any]) -> Sequence[Row]:
-        """The rows of a prepared SELECT, in autocommit, on a connection of this database."""
-        return prepared.fetch(self.engine, values)
+    def fetch(self, statement: LoneSelect[Row], values: Mapping[str, Any]) -> Sequence[Row]:
+        """The rows of a SELECT that is sent alone, on a connection of this database."""
+        return statement.fetch(self.engine, values)
 
     @contextmanager
     def begin(self, *, read_only: bool = False) -> Iterator[Session]:

@@ -1,9 +1,8 @@
 """Engines, set up the same way wherever one is made."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 
 import psycopg2.extensions
 from sqlalchemy import create_engine, event
@@ -58,6 +57,7 @@ def engine_options(url: URL) -> dict[str, Any]:
     return {
         "hide_parameters": True,
         "use_native_hstore": False,  # saves a query for each new connection
+        "skip_autocommit_rollback": True,  # nothing to roll back where every statement stood alone
         "connect_args": postgres_connections.CONNECT_ARGUMENTS,
     }
 
@@ -84,16 +84,12 @@ def translate(context: ExceptionContext) -> Exception | None:
     return _ours(context.engine, original, connecting=connecting or context.is_disconnect)
 
 
-@contextmanager
-def driver_errors_translated(engine: Engine, *, connecting: bool = False) -> Iterator[None]:
-    """The same for a block that uses the driver without SQLAlchemy between."""
-    try:
-        yield
-    except (sqlite3.Error, psycopg2.Error) as error:
-        ours = _ours(engine, error, connecting=connecting)
-        if ours is None:
-            raise
-        raise ours from error
+def raise_translated(engine: Engine, error: BaseException, *, connecting: bool = False) -> NoReturn:
+    """Raise the same for whoever uses the driver without SQLAlchemy between."""
+    ours = _ours(engine, error, connecting=connecting)
+    if ours is None:
+        raise error
+    raise ours from error
 
 
 def _ours(engine: Engine, error: BaseException, *, connecting: bool) -> Exception | None:

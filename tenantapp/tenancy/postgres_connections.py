@@ -1,6 +1,7 @@
 """How connections to PostgreSQL behave."""
 
 import select
+import threading
 from typing import Any, Final
 
 import psycopg2
@@ -9,6 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
+ALONE: Final = "tenantapp_alone"  # likewise, while its statements stand alone though those of its engine do not
 USED: Final = "tenantapp_used"  # in a connection's info, once it has been given to somebody
 # Seconds until a server that does not answer counts as down; then, keep-alive probes find a peer that is gone.
 CONNECT_ARGUMENTS: Final = {
@@ -51,7 +53,48 @@ def listen_on_pool(pool: Pool | Engine) -> None:
     event.listen(pool, "checkout", _on_checkout)
 
 
+class _Unchecked(threading.local):
+    """Whether this thread is taking a connection of which it does not matter if it died."""
+
+    now = False
+
+
+_unchecked: Final = _Unchecked()
+
+
+def take_unchecked(engine: Engine) -> Any:
+    """A connection that may have died while it was idle, for whoever will notice and try again."""
+    _unchecked.now = True
+    try:
+        return engine.raw_connection()
+    finally:
+        _unchecked.now = False
+
+
+def stand_alone(connection: Any) -> None:
+    """Let the statements on this connection stand alone, until it is taken for a transaction.
+
+    It is not set back at once: each change of the mode lets other threads of the interpreter go first.
+    """
+    driver = connection.dbapi_connection
+    if not driver.autocommit:
+        if driver.readonly is not None:
+            # Left by an earlier transaction. In autocommit the driver would say it to the server, with a SET.
+            driver.readonly = None
+        driver.autocommit = True
+        connection.info[ALONE] = True
+
+
 def _on_checkout(connection: Any, record: Any, proxy: Any) -> None:
+    if _unchecked.now:
+        record.info[USED] = True
+        return
+    _check(connection, record)
+    if record.info.pop(ALONE, False):
+        connection.autocommit = False
+
+
+def _check(connection: Any, record: Any) -> None:
     """A server that ends a connection says so, and then there is something to read on it.
 
     Asking the operating system costs a few microseconds, where a ping of each connection would cost a round trip.

@@ -1,15 +1,16 @@
-"""SELECT statements that are asked all the time: compiled once, planned once per connection, and sent alone.
+"""SELECT statements that are asked all the time: compiled once, sent alone, and planned once per connection.
 
 They run in autocommit, so one costs a single round trip: no BEGIN before it, no ROLLBACK after it. Being a SELECT, it
 writes nothing. Behind a PgBouncer nothing is prepared: the next statement may reach another of the server's processes.
 """
 
 import logging
+import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
 
+import psycopg2
 import psycopg2.errors
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
@@ -17,35 +18,29 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.orm import Session
 
-from tenantapp.tenancy.engines import UNPREPARED, driver_errors_translated
-from tenantapp.tenancy.errors import DatabaseUnavailable
+from tenantapp.tenancy.engines import UNPREPARED, raise_translated
+from tenantapp.tenancy.postgres_connections import stand_alone, take_unchecked
 from tenantapp.tenancy.sqlite_files import READ_ONLY
 
 log = logging.getLogger(__name__)
 
 DATABASE: Final = "tenantapp_database"  # where a session's ``info`` has its ``DBFactory``
+DRIVER_ERRORS: Final = (sqlite3.Error, psycopg2.Error)
 Processor = Callable[[Any], Any]
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
-class PreparedSelect(Generic[Row]):
-    """A SELECT with named parameters. ``types`` has PostgreSQL's type of each.
+class LoneSelect(Generic[Row]):
+    """A SELECT with named parameters that is sent alone.
 
     Its rows are tuples of ``row``, a named tuple of the statement's columns, which is made if none is given.
     """
 
-    def __init__(
-        self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str], row: type[Row] | None = None
-    ) -> None:
+    def __init__(self, statement: Select[*tuple[Any, ...]], row: type[Row] | None = None) -> None:
         self.statement = statement
-        self._postgres = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="numeric_dollar"))
-        self._unprepared = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="format"))
+        self._postgres = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="format"))
         self._sqlite = _Text(statement, _dialect(SQLiteDialect_pysqlite, paramstyle="qmark"))
-        self._name = name
-        declared = _list(types[each] for each in self._postgres.parameters)
-        self._prepare = f"PREPARE {name}{declared} AS {self._postgres.sql}"
-        self._execute = f"EXECUTE {name}{_list('%s' for _ in self._postgres.parameters)}"
-        made: Any = row or namedtuple(name, [str(column.key) for column in statement.selected_columns])
+        made: Any = row or namedtuple("LoneRow", [str(column.key) for column in statement.selected_columns])
         self._row: Callable[[Iterable[Any]], Row] = made._make
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Row]:
@@ -63,54 +58,64 @@ class PreparedSelect(Generic[Row]):
 
     def _try(self, engine: Engine, values: Mapping[str, Any], *, again: bool) -> list[Row] | None:
         """The rows; or None if the connection died under the statement and there is to be another try."""
-        with driver_errors_translated(engine, connecting=True):
-            connection: Any = engine.raw_connection()
+        connection = _connection(engine, unchecked=again)
         try:
-            with driver_errors_translated(engine):
-                return self._fetch(connection, engine, values)
-        except DatabaseUnavailable:
+            return self._fetch(connection, engine, values)
+        except DRIVER_ERRORS as error:
             if not again or not getattr(connection.dbapi_connection, "closed", False):
-                raise
+                raise_translated(engine, error)
             log.info("A connection died; reading once more, which does no harm.")
             connection.invalidate()
             return None
         finally:
             connection.close()
 
-<<<<<<< HEAD
-    def _fetch(self, connection: Any, engine: Engine, values: Mapping[str, Any]) -> list[Any]:
+    def _fetch(self, connection: Any, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
         if engine.dialect.name == "postgresql":
-            with _autocommit(connection.dbapi_connection) as cursor:
-                if engine.get_execution_options()[UNPREPARED]:
-                    cursor.execute(self._unprepared.sql, self._unprepared.bound(values))
-                else:
-                    self._execute_prepared(connection, cursor, self._postgres.bound(values))
-                return self._postgres.read(cursor.fetchall(), self._row)
-=======
-    def _fetch(self, connection: Any, dialect: str, values: Mapping[str, Any]) -> list[Row]:
-        if dialect == "postgresql":
-            raw = self._fetch_on_postgres(connection, self._postgres.bound(values))
-            return self._postgres.read(raw, self._row)
->>>>>>> aa8fc80 (Let the database write the JSON of nodes)
+            stand_alone(connection)
+            with connection.dbapi_connection.cursor() as cursor:
+                return self._execute(connection, cursor, engine, values)
         # sqlite3 keeps the statements of a connection prepared by itself.
         cursor = connection.dbapi_connection.execute(self._sqlite.sql, self._sqlite.bound(values))
         return self._sqlite.read(cursor.fetchall(), self._row)
 
-    def _execute_prepared(self, connection: Any, cursor: Any, parameters: Sequence[Any]) -> None:
+    def _execute(self, connection: Any, cursor: Any, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
+        cursor.execute(self._postgres.sql, self._postgres.bound(values))
+        return self._postgres.read(cursor.fetchall(), self._row)
+
+
+class PreparedSelect(LoneSelect[Row]):
+    """One that PostgreSQL plans once per connection. ``types`` has PostgreSQL's type of each parameter."""
+
+    def __init__(
+        self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str], row: type[Row] | None = None
+    ) -> None:
+        super().__init__(statement, row)
+        self._prepared = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="numeric_dollar"))
+        self._name = name
+        declared = _list(types[each] for each in self._prepared.parameters)
+        self._prepare_sql = f"PREPARE {name}{declared} AS {self._prepared.sql}"
+        self._execute_sql = f"EXECUTE {name}{_list('%s' for _ in self._prepared.parameters)}"
+
+    def _execute(self, connection: Any, cursor: Any, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
+        if engine.get_execution_options()[UNPREPARED]:
+            return super()._execute(connection, cursor, engine, values)
+        parameters = self._prepared.bound(values)
         self._prepare_on(connection, cursor)
         try:
-            cursor.execute(self._execute, parameters)
+            cursor.execute(self._execute_sql, parameters)
         except psycopg2.errors.FeatureNotSupported:
             # A migration changed a column under the prepared statement; PostgreSQL executes it no more.
             cursor.execute(f"DEALLOCATE {self._name}")
             connection.info[self._name] = False
             self._prepare_on(connection, cursor)
-            cursor.execute(self._execute, parameters)
+            cursor.execute(self._execute_sql, parameters)
+        return self._prepared.read(cursor.fetchall(), self._row)
 
     def _prepare_on(self, connection: Any, cursor: Any) -> None:
         # In a message of its own: a statement stays prepared though its first execution fails.
         if not connection.info.get(self._name):
-            cursor.execute(self._prepare)
+            cursor.execute(self._prepare_sql)
             connection.info[self._name] = True
 
 
@@ -149,23 +154,16 @@ class _Text:
         return found
 
 
+def _connection(engine: Engine, *, unchecked: bool) -> Any:
+    """A connection of the engine's pool; an unchecked one may have died while it was idle."""
+    try:
+        return take_unchecked(engine) if unchecked else engine.raw_connection()
+    except DRIVER_ERRORS as error:
+        raise_translated(engine, error, connecting=True)
+
+
 def _dialect(dialect: Callable[..., Dialect], paramstyle: str) -> Dialect:
     return dialect(paramstyle=paramstyle)
-
-
-@contextmanager
-def _autocommit(driver: Any) -> Iterator[Any]:
-    """A cursor whose statements stand alone."""
-    if driver.readonly is not None:
-        # Left by an earlier transaction. The driver would revert it, with a SET, when this is over.
-        driver.readonly = None
-    was, driver.autocommit = driver.autocommit, True
-    try:
-        with driver.cursor() as cursor:
-            yield cursor
-    finally:
-        if not driver.closed:
-            driver.autocommit = was
 
 
 def _list(words: Iterable[str]) -> str:

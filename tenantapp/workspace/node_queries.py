@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.api.query import DEFAULT_LIMIT
 from tenantapp.tenancy.json_columns import json_array, json_object
-from tenantapp.tenancy.prepared import PreparedSelect
+from tenantapp.tenancy.prepared import LoneSelect, PreparedSelect
 from tenantapp.workspace.errors import NotFound
 from tenantapp.workspace.models import Author, Node, Status, Tag, node_tags
 
@@ -121,11 +121,11 @@ def find_nodes(
     given = {"after": after, "status": status, "owner_id": owner_id, "tag": tag, "parent_id": parent_id}
     values = {name: value for name, value in given.items() if value is not None}
     statement = _narrowed(frozenset(values) | ({"roots"} if roots else set()))
-    return [ShownNode._make(row) for row in session.execute(statement, values | {"limit": limit})]
+    return statement.rows(session, values | {"limit": limit})
 
 
 @cache
-def _narrowed(conditions: frozenset[str]) -> Select[*tuple[Any, ...]]:
+def _narrowed(conditions: frozenset[str]) -> LoneSelect[ShownNode]:
     """The statement for these conditions. Kept: to build one takes longer than to execute it."""
     nodes = _NODES.where(*(_CONDITIONS[name] for name in sorted(conditions)))
-    return shown(nodes.order_by(Node.id).limit(bindparam("limit", type_=Integer())))
+    return LoneSelect(shown(nodes.order_by(Node.id).limit(bindparam("limit", type_=Integer()))), ShownNode)
