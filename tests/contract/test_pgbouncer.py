@@ -79,7 +79,7 @@ class Behind(NamedTuple):
 
 
 # Of the statements that the application sends. SHOW: SQLAlchemy, when it sets a dialect up, and these tests.
-KINDS = {"BEGIN", "COMMIT", "ROLLBACK", "SELECT", "INSERT", "UPDATE", "DELETE", "SHOW"}
+KINDS = {"BEGIN", "COMMIT", "ROLLBACK", "SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "SHOW"}
 # One connection to each database: whatever a client leaves on it, the next one meets.
 ONE_CONNECTION = {"default_pool_size": "1"}
 

@@ -264,7 +264,11 @@ def test_connections_that_end_as_soon_as_they_are_made(
         monkeypatch.setattr("tenantapp.tenancy.postgres_connections._answers", lambda connection: False)
     else:
         monkeypatch.setattr("tenantapp.tenancy.sqlite_files._state", lambda path: (uuid7().int, 0, 0))
-    for answer in (bob.get("/session"), bob.post("/session", {"login": "bob", "password": "x" * 9})):
+    answers = [bob.post("/session", {"login": "bob", "password": "x" * 9})]
+    if engine_name == "sqlite":
+        # On PostgreSQL a read that is tried again anyway takes a connection without a look.
+        answers.append(bob.get("/session"))
+    for answer in answers:
         assert (answer.status_int, answer.json["code"]) == (503, "service_unavailable")
     assert real_installation.checkedout() == 0
     monkeypatch.undo()
