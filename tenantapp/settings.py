@@ -34,6 +34,8 @@ SERVER_PREFIX: Final = "servers."
 PGBOUNCER_PREFIX: Final = "pgbouncer."
 # The settings of a server, whose names end in the server's; and how each is read.
 OF_A_SERVER: Final = {SERVER_PREFIX: database_url, PGBOUNCER_PREFIX: pgbouncer_url}
+# Those of the web server, which reads and checks them itself.
+SERVING_VARIABLES: Final = f"{ENVIRONMENT_PREFIX}SERVER_"
 SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
@@ -85,7 +87,12 @@ TABLE: Final = (
         None,
         "most connections to each server that a process may hold; by default its part of what the server allows",
     ),
-    Setting("connections.workers", number(int, 1, 1024, "processes"), "1", "processes that share each server"),
+    Setting(
+        "connections.workers",
+        number(int, 1, 1024, "processes"),
+        None,
+        "processes that share each server; by default as many as the web server may have",
+    ),
     Setting(
         "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
     ),
@@ -110,7 +117,7 @@ class Settings:
     session_idle_timeout: int
     session_absolute_timeout: int
     connections_budget: int | None
-    connections_workers: int
+    connections_workers: int | None
     connections_timeout: float
     api_max_body: int
     migrations_user: str | None
@@ -200,8 +207,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def _refuse_unknown_variables(environment: Mapping[str, str], own_prefix: str) -> None:
     known = ENVIRONMENT_OTHERS | {setting.variable for setting in TABLE}
     open_ended = tuple(_variables(prefix) for prefix in (*OF_A_SERVER, own_prefix))
+    others = (*open_ended, SERVING_VARIABLES)
     for variable in environment:
-        ours = variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith(open_ended)
+        ours = variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith(others)
         if ours and variable not in known:
             raise SettingsError(f"environment variable {variable} names no setting")
 

@@ -29,7 +29,7 @@ from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 log = logging.getLogger(__name__)
 
 PROVISIONAL_LIMIT: Final = 8  # connections, until the server has said how many it allows
-SMALLEST_LIMIT: Final = 4  # as many as waitress has threads, were the part of a server even less
+SMALLEST_LIMIT: Final = 4  # as many as a process has threads, were the part of a server even less
 SQLITE_LIMIT: Final = 256  # open files, for all workers
 COMPILED_STATEMENTS: Final = 1000  # SQLAlchemy's own default is 500 for each engine
 
@@ -115,7 +115,7 @@ def engines_of(servers: Servers, settings: Settings) -> dict[str, ServerEngines]
         name: ServerEngines(
             server,
             limit=settings.connections_budget,
-            workers=settings.connections_workers,
+            workers=settings.connections_workers or 1,
             timeout=settings.connections_timeout,
         )
         for name, server in servers.items()

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "api": {"tenancy", "identity"},
     "ops": {"tenancy", "identity"},
     "workspace": {"tenancy", "identity", "api"},
+    "serving": set(),
     "cli": {"tenancy", "identity", "fleet", "workspace"},
 }
 

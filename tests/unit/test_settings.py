@@ -1,12 +1,10 @@
 """Settings fail early, with a sentence that names the one that is wrong."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tenantapp import main
-from tenantapp.server_threads import check_budget, server_threads
 from tenantapp.setting_types import choice
 from tenantapp.settings import Setting, SettingsError, read_setting, read_settings
 
@@ -125,25 +123,6 @@ def test_a_wrong_setting_of_the_domain_ends_start_up_likewise(monkeypatch: pytes
     monkeypatch.setattr("tenantapp.workspace.includeme", includeme)
     with pytest.raises(SystemExit, match=r"^tenantapp: setting tenantapp\.workspace\.size must be one of: s, m\.$"):
         main({}, **GOOD, **{"tenantapp.workspace.size": "xl"})
-
-
-@pytest.mark.parametrize(("threads", "refused"), [("8", True), ("4", False), (None, False), ("many", False)])
-def test_a_budget_smaller_than_the_threads_is_refused(tmp_path: Path, threads: str | None, refused: bool) -> None:
-    ini = tmp_path / "test.ini"
-    ini.write_text("[server:main]\nuse = egg:waitress\n" + (f"threads = {threads}\n" if threads else ""))
-    settings = read_settings(GOOD | {"connections.budget": "4"}, {})
-    found = server_threads({"__file__": str(ini)})
-    if refused:
-        with pytest.raises(SettingsError, match=r"connections\.budget must be at least 8"):
-            check_budget(settings, found)
-    else:
-        check_budget(settings, found)
-
-
-def test_a_server_section_in_terms_of_the_command_line(tmp_path: Path) -> None:
-    ini = tmp_path / "test.ini"
-    ini.write_text("[server:main]\nuse = egg:waitress\nthreads = 6\nget port = http_port\n")
-    assert server_threads({"__file__": str(ini), "http_port": "6600"}) == 6
 
 
 @pytest.mark.parametrize("budget", ["0", "-1", "1.5", "many"])

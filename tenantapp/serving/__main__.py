@@ -1,0 +1,18 @@
+"""What ``pserve`` becomes: ``python -m tenantapp.serving INI [NAME=VALUE ...]``."""
+
+import sys
+
+from tenantapp.serving.master import Application
+from tenantapp.settings import SettingsError
+
+
+def run(path: str, *variables: str) -> None:
+    """Serve until told to stop. A setting that is wrong ends the process with one sentence."""
+    try:
+        application = Application(path, dict(variable.split("=", 1) for variable in variables))
+    except SettingsError as error:
+        raise SystemExit(f"tenantapp: {error}.") from None
+    application.run()
+
+
+run(*sys.argv[1:])

@@ -1,0 +1,35 @@
+"""How many cores there are for this process."""
+
+import math
+import os
+from pathlib import Path
+from typing import Final
+
+CGROUPS: Final = Path("/sys/fs/cgroup")
+OWN_CGROUP: Final = Path("/proc/self/cgroup")
+
+
+def usable_cores() -> int:
+    """Those it may run on, and no more than the quota of its control group pays for; one at least."""
+    # Python 3.13 has os.process_cpu_count(), which knows nothing of quotas either.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, _quota()))
+
+
+def _quota() -> int:
+    """The smallest quota from the process's own control group up to the root, rounded up to whole cores."""
+    # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+    try:
+        own = OWN_CGROUP.read_text().rpartition("::")[2].strip().lstrip("/")
+    except OSError:
+        return 2**16
+    directory = CGROUPS / own
+    return min(_cores(place / "cpu.max") for place in (directory, *directory.parents))
+
+
+def _cores(cpu_max: Path) -> int:
+    try:
+        quota, period = cpu_max.read_text().split()
+        return math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no file, or "max"
+        return 2**16

@@ -1,0 +1,144 @@
+"""gunicorn, set up: the master process and what it starts."""
+
+import logging
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from plaster import get_loader
+from waitress.proxy_headers import proxy_headers_middleware
+
+from tenantapp.serving.options import Options, read_options
+from tenantapp.serving.request_body import read_whole_body
+
+log = logging.getLogger(__name__)
+
+HEADER_LIMIT: Final = 8190  # bytes of the request line, and of each of a hundred headers
+
+
+class Log(Logger):
+    """What gunicorn has to say goes where the ini file sends it. Requests are logged by the application."""
+
+    def setup(self, cfg: Any) -> None:
+        self.error_log.propagate = True
+
+
+class Application(BaseApplication):
+    """The application of an ini file, with the options of its server section."""
+
+    def __init__(self, path: str, variables: Mapping[str, str]) -> None:
+        self._loader = get_loader(path, protocols=["wsgi"])
+        self._path, self._variables = path, dict(variables)
+        super().__init__()
+
+    def do_load_config(self) -> None:
+        """Read the section and the configuration of the log; both may have changed at a reload. Raises."""
+        options = self._read()
+        self._loader.setup_logging(self._variables)
+        self.load_default_config()
+        for name, value in _gunicorn_settings(options).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """The WSGI application, loaded by each worker for itself. One that does not start ends that worker alone."""
+        try:
+            options = self._read()
+            app = self._loader.get_wsgi_app("main", self._variables)
+        except SystemExit as error:
+            log.error("The application does not start: %s", error)
+            raise SystemExit(1) from None
+        except Exception:
+            # gunicorn would end everything, with workers that still serve.
+            log.exception("The application does not start.")
+            raise SystemExit(1) from None
+        return proxy_headers_middleware(
+            read_whole_body(app, options.max_request_body_size),
+            trusted_proxy=options.trusted_proxy,
+            trusted_proxy_count=options.trusted_proxy_count,
+            trusted_proxy_headers=set(options.trusted_proxy_headers),
+        )
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        Master(self).run()
+
+    def _read(self) -> Options:
+        return read_options(self._loader.get_settings("server:main", self._variables))
+
+
+class Master(Arbiter):
+    """gunicorn's master, but for its reload.
+
+    Here a new worker serves before an old one stops, one after the other: requests never wait for a worker to start,
+    there is never more than one process above the number of workers, and when a new one does not start the old ones
+    serve on.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._outdated: set[int] = set()
+        self._successor = self._stopping = 0
+        super().__init__(application)
+
+    def reload(self) -> None:
+        """What is done at SIGHUP. Where the options are wrong, nothing changes."""
+        try:
+            self.app.reload()
+        except Exception as error:
+            log.error("Not reloaded: %s.", error)
+            return
+        self.setup(self.app)
+        self._outdated = set(self.WORKERS)
+
+    def manage_workers(self) -> None:
+        """Called about once a second. The next step of a reload, if there is one going on."""
+        self._outdated &= self.WORKERS.keys()
+        if self._successor and self._successor not in self.WORKERS:
+            self._outdated.clear()
+            log.error("The reload was given up, because a new worker did not start. The old ones serve on.")
+        starting = any(not _serves(worker) for worker in self.WORKERS.values())
+        if not starting:
+            self._successor = 0
+        if not self._outdated:
+            super().manage_workers()
+        elif not starting:
+            self._replace_one()
+
+    def _replace_one(self) -> None:
+        if len(self.WORKERS) <= self.num_workers:
+            self._successor = self.spawn_worker()
+        elif self._stopping not in self.WORKERS:
+            self._stopping = min(self._outdated, key=lambda process: self.WORKERS[process].age)
+            self.kill_worker(self._stopping, signal.SIGTERM)
+
+
+def _serves(worker: Any) -> bool:
+    """Whether a worker has begun to serve: from then on it writes the monotonic time into its file."""
+    return bool(worker.tmp.last_update() <= time.monotonic())
+
+
+def _gunicorn_settings(options: Options) -> dict[str, Any]:
+    """https://docs.gunicorn.org/en/stable/settings.html"""
+    return {
+        "bind": f"[{options.host}]:{options.port}" if ":" in options.host else f"{options.host}:{options.port}",
+        "proc_name": "tenantapp",
+        "workers": options.workers,
+        "worker_class": "gthread",
+        "threads": options.threads,
+        # A worker takes no more than it has threads for. The rest waits where every worker can take it.
+        "worker_connections": options.threads,
+        "graceful_timeout": options.graceful_timeout,
+        # A connection that is kept could be closed in the moment when the next request is under way on it.
+        "keepalive": 0,
+        "limit_request_line": HEADER_LIMIT,
+        "limit_request_field_size": HEADER_LIMIT,
+        # Whom to believe is decided in one place, by the middleware above.
+        "forwarded_allow_ips": "",
+        "secure_scheme_headers": {},
+        "forwarder_headers": "",
+        "logger_class": Log,
+        "control_socket_disable": True,
+    }

@@ -1,0 +1,135 @@
+"""The options of ``[server:main]``: one typed table, read at start-up and at each reload.
+
+With precedence they come from the environment: ``workers`` is ``TENANTAPP_SERVER_WORKERS``.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from plaster import get_settings
+
+from tenantapp.serving.cores import usable_cores
+from tenantapp.setting_types import number, text
+from tenantapp.settings import (
+    SERVING_VARIABLES,
+    Setting,
+    Settings,
+    SettingsError,
+    read_setting,
+)
+
+OURS: Final = ("egg:tenantapp", "egg:tenantapp#main")
+PREFIX: Final = "server."
+DEFAULT_THREADS: Final = 4
+PROXY_HEADERS: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "forwarded")
+
+
+def workers(value: str) -> int:
+    """A number of processes; ``auto``: one for each core that this process may use."""
+    if value == "auto":
+        return usable_cores()
+    try:
+        return int(number(int, 1, 1024, "processes")(value))
+    except ValueError as error:
+        raise ValueError(f"{error}, or auto") from None
+
+
+def proxy_headers(value: str) -> frozenset[str]:
+    """Names of headers that a proxy may send."""
+    names = frozenset(value.lower().split())
+    if unknown := sorted(names - set(PROXY_HEADERS)):
+        raise ValueError(f"may name {', '.join(PROXY_HEADERS)}, and not {', '.join(unknown)}")
+    return names
+
+
+TABLE: Final = (
+    Setting("server.host", text, "127.0.0.1", "address to listen on"),
+    Setting("server.port", number(int, 1, 65535, "a port"), "6543", "port to listen on"),
+    Setting("server.workers", workers, "auto", "processes; auto: one for each core"),
+    Setting("server.threads", number(int, 1, 256, "threads"), str(DEFAULT_THREADS), "threads of each process"),
+    Setting(
+        "server.graceful_timeout",
+        number(int, 1, 3600, "seconds"),
+        "30",
+        "seconds that requests have to end when a process stops",
+    ),
+    Setting(
+        "server.max_request_body_size",
+        number(int, 1024, 2**30, "bytes"),
+        "16777216",
+        "largest request body that is read at all, in bytes",
+    ),
+    Setting("server.trusted_proxy", text, None, "address of the proxy whose word is taken; by default nobody's"),
+    Setting("server.trusted_proxy_count", number(int, 1, 16, "proxies"), "1", "proxies in a row"),
+    Setting(
+        "server.trusted_proxy_headers",
+        proxy_headers,
+        " ".join(PROXY_HEADERS[:4]),
+        "headers that the proxy sets on every request",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options, parsed. Times are in seconds, sizes in bytes."""
+
+    host: str
+    port: int
+    workers: int
+    threads: int
+    graceful_timeout: int
+    max_request_body_size: int
+    trusted_proxy: str | None
+    trusted_proxy_count: int
+    trusted_proxy_headers: frozenset[str]
+
+
+def read_section(global_config: Mapping[str, str] | None) -> dict[str, str]:
+    """The ini file's server section, or nothing where there is no file."""
+    path = (global_config or {}).get("__file__")
+    # With what the command line set, for the section may be written in terms of it.
+    return dict(get_settings(path, "server:main", dict(global_config or {}))) if path else {}
+
+
+def read_options(section: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> Options:
+    """Parse the section of our own server. Raises ``SettingsError``."""
+    given = {f"{PREFIX}{name}": value for name, value in section.items() if name != "use"}
+    known = {setting.name: setting for setting in TABLE}
+    for name in given:
+        if name not in known:
+            raise SettingsError(f"setting {name.removeprefix(PREFIX)} of [server:main] is unknown")
+    refuse_unknown_variables(environment)
+    return Options(**{name.removeprefix(PREFIX): read_setting(known[name], given, environment) for name in known})
+
+
+def refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    """A variable that names no option is a mistake, whichever server is used. Raises ``SettingsError``."""
+    known = {setting.variable for setting in TABLE}
+    for variable in environment:
+        if variable.startswith(SERVING_VARIABLES) and variable not in known:
+            raise SettingsError(f"environment variable {variable} names no setting")
+
+
+def processes_and_threads(section: Mapping[str, str]) -> tuple[int, int]:
+    """How many processes share the databases at most, and the threads of each, by the server section.
+
+    A reload has one process more than there are workers. Another server than ours is one process; its threads are read
+    where it says them, and taken for four, which is what waitress has, where it does not. Raises ``SettingsError``.
+    """
+    refuse_unknown_variables(os.environ)
+    if section.get("use") in OURS:
+        options = read_options(section)
+        return options.workers + 1, options.threads
+    threads = str(section.get("threads", DEFAULT_THREADS))
+    return 1, int(threads) if threads.isdecimal() else DEFAULT_THREADS
+
+
+def check_budget(settings: Settings, threads: int) -> None:
+    """Refuse a budget of connections that could not serve all of a process's threads at once. Raises."""
+    if settings.connections_budget is not None and settings.connections_budget < threads:
+        raise SettingsError(
+            f"setting connections.budget must be at least {threads}, which is how many threads the server has"
+        )

@@ -1,0 +1,67 @@
+"""Request bodies, read in full before the application is called."""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
+from typing import Any, Final, Protocol
+
+IN_MEMORY: Final = 512 * 1024  # bytes; what is longer goes to a temporary file
+PIECE: Final = 64 * 1024  # bytes
+
+Environ = dict[str, Any]
+Application = Callable[[Environ, Any], Iterable[bytes]]
+
+
+class _Refused(Exception):
+    """The body is not taken, with this status."""
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_whole_body(app: Application, largest: int) -> Application:
+    """Let the application see only bodies that are complete, of known length, and of ``largest`` bytes at most.
+
+    One that is longer is answered 413 and not read; a client that leaves in mid-body never calls the application.
+    """
+
+    def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
+        announced = environ.get("CONTENT_LENGTH") or "0"
+        if not chunked and announced == "0":
+            return app(environ, start_response)
+        with SpooledTemporaryFile(IN_MEMORY) as body:
+            try:
+                length = _copy(environ["wsgi.input"], body, largest, None if chunked else int(announced))
+            except _Refused as refused:
+                return _answer(start_response, refused.args[0])
+            body.seek(0)
+            environ["wsgi.input"] = body
+            environ["CONTENT_LENGTH"] = str(length)
+            # An answer that is streamed finds the request's body closed.
+            return app(environ, start_response)
+
+    return wrapped
+
+
+def _copy(source: _Readable, body: Any, largest: int, announced: int | None) -> int:
+    """Copy a body, and say how long it is. Raises ``_Refused``."""
+    if (announced or 0) > largest:
+        raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    length = 0
+    while piece := source.read(PIECE):
+        length += len(piece)
+        if length > largest:
+            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        body.write(piece)
+    if announced is not None and length < announced:
+        raise _Refused(HTTPStatus.BAD_REQUEST)
+    return length
+
+
+def _answer(start_response: Any, status: HTTPStatus) -> list[bytes]:
+    text = f"{status.phrase}\n".encode()
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
+    start_response(f"{status.value} {status.phrase}", headers)
+    return [text]

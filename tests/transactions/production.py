@@ -1,0 +1,207 @@
+"""``pserve production.ini``, really: the file of the checkout, in processes of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any, Final
+
+from tests.installation import PASSWORD, Installation
+
+CHECKOUT: Final = Path(__file__).parents[2]
+PSERVE: Final = Path(sys.executable).with_name("pserve")
+START_TIMEOUT: Final = 60.0  # seconds; generous, for a machine with much to do
+COOKIE: Final = "__Host-tenantapp"
+# A domain: the bundled one, and views that tell about the process they run in.
+DOMAIN: Final = '''
+import os
+import time
+from pathlib import Path
+
+from pyramid.security import NO_PERMISSION_REQUIRED
+from sqlalchemy import text
+
+VERSION = "one"
+
+
+def about(request):
+    return {
+        "process": os.getpid(),
+        "version": VERSION,
+        "budget": request.registry.tenant_dbs.numbers()["main"].limit,
+        "url": request.host_url,
+        "client": request.client_addr,
+        "headers": dict(request.headers),
+        "body": len(request.body),
+    }
+
+
+def backends(request):
+    """The PostgreSQL processes at the other end of this process's connections."""
+    statement = "SELECT pg_backend_pid()"
+    engines = [request.user_session.get_bind(), request.registry.access_reader.database.engine]
+    found = [request.tenant_session.connection().exec_driver_sql(statement).scalar()]
+    for engine in engines:
+        with engine.connect() as connection:
+            found.append(connection.exec_driver_sql(statement).scalar())
+    return {"process": os.getpid(), "backends": found}
+
+
+def slow(request):
+    """Write, and wait until there is a file, for half a minute at most."""
+    here = Path(__file__).parent
+    request.tenant_session.execute(text("UPDATE nodes SET title = 'slow'"))
+    (here / "started").write_text(str(os.getpid()))
+    deadline = time.monotonic() + 30
+    while not (here / "go_on").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return {"process": os.getpid()}
+
+
+def includeme(config):
+    config.include("tenantapp.workspace")
+    for name, view, permission in (
+        ("about", about, NO_PERMISSION_REQUIRED),
+        ("backends", backends, "content.read"),
+        ("slow", slow, "content.create"),
+    ):
+        config.add_route(name, f"/x/{name}")
+        config.add_view(view, route_name=name, renderer="json", permission=permission)
+'''
+
+
+class Production:
+    """A running ``pserve``. ``directory`` has its ini file, its domain and its output."""
+
+    def __init__(self, directory: Path, installation: Installation, workers: int) -> None:
+        self.directory = directory
+        self.ini = directory / "production.ini"
+        self.ini.write_text((CHECKOUT / "production.ini").read_text())
+        self.domain = directory / "told.py"
+        self.domain.write_text(DOMAIN)
+        self.port = free_port()
+        self.environment = environment(
+            installation.settings,
+            tenantapp_domain="told",
+            migrations_tenant=str(CHECKOUT / "alembic" / "tenant"),
+            server_workers=str(workers),
+        ) | {"PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        command = [str(PSERVE), "production.ini", f"http_port={self.port}"]
+        with (self.directory / "stdout").open("a") as out, (self.directory / "stderr").open("a") as err:
+            self.process = subprocess.Popen(
+                command, cwd=self.directory, env=self.environment, stdout=out, stderr=err
+            )
+        wait_for(self.answers)
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, (self.directory / "stderr").read_text()
+        try:
+            return self.get("/__lbheartbeat__").status == 200
+        except OSError:
+            return False
+
+    def connection(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> HTTPResponse:
+        """The answer to a request of its own connection; its body is in ``answer.text``."""
+        connection = self.connection()
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        answer.text = answer.read().decode()  # type: ignore[attr-defined]
+        connection.close()
+        return answer
+
+    def about(self, **headers: str) -> dict[str, Any]:
+        """What the process that answers says of itself and of the request. ``X_Y="..."`` is the header ``X-Y``."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return dict(json.loads(self.get("/x/about", sent).text))  # type: ignore[attr-defined]
+
+    def workers(self) -> set[int]:
+        """The process ids of the workers."""
+        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
+        return {int(line) for line in found.stdout.split()}
+
+    def reload(self) -> None:
+        """Have it reload, and wait until all of its workers are new ones."""
+        before = self.workers()
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: not before & self.workers())
+
+    def log(self) -> list[dict[str, Any]]:
+        """What it has logged; fails for a line that is not JSON."""
+        return [json.loads(line) for line in (self.directory / "stdout").read_text().splitlines()]
+
+    def logged(self, text: str) -> bool:
+        return any(text in line["message"] for line in self.log())
+
+    def stop(self) -> int:
+        """Have it stop; gives the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(START_TIMEOUT)
+
+
+class Page:
+    """A browser's page behind the proxy, signed in. ``kept``: it would use a connection again, if the server let it."""
+
+    def __init__(self, production: Production, login: str, *, kept: bool = False) -> None:
+        self.production, self.kept = production, kept
+        self.connection = production.connection()
+        self.headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https"}
+        signed_in = self.send("POST", "/api/v1/session", {"login": login, "password": PASSWORD, "tenant": "acme"})
+        assert signed_in[0] == 201, signed_in
+        self.headers["X-CSRF-Token"] = signed_in[1]["csrf_token"]
+
+    def send(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
+        """Status and document of the answer. Never sends a request twice."""
+        if not self.kept:
+            self.connection = self.production.connection()
+        self.connection.request(method, path, None if document is None else json.dumps(document), self.headers)
+        answer = self.connection.getresponse()
+        text = answer.read()
+        if cookie := answer.headers.get("Set-Cookie"):
+            self.headers["Cookie"] = cookie.partition(";")[0]
+        return answer.status, json.loads(text)
+
+
+@contextmanager
+def production(directory: Path, installation: Installation, workers: int = 2) -> Iterator[Production]:
+    """``pserve production.ini`` on the databases of this installation, stopped at the end."""
+    server = Production(directory, installation, workers)
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def environment(settings: dict[str, str], **more: str) -> dict[str, str]:
+    """Ours, with these settings in it and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TENANTAPP_", "PYTHON"))}
+    given = {name.replace(".", "_"): value for name, value in settings.items()} | more
+    return kept | {f"TENANTAPP_{name.upper()}": value for name, value in given.items()}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Ask until it is so."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
