@@ -95,13 +95,13 @@ class Production:
         ) | {"PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def start(self) -> None:
-        """Start, and wait until it answers."""
+        """Start, and wait until every worker has answered."""
         command = [str(PSERVE), "production.ini", f"http_port={self.port}"]
         with (self.directory / "stdout").open("a") as out, (self.directory / "stderr").open("a") as err:
-            self.process = subprocess.Popen(
-                command, cwd=self.directory, env=self.environment, stdout=out, stderr=err
-            )
+            self.process = subprocess.Popen(command, cwd=self.directory, env=self.environment, stdout=out, stderr=err)
         wait_for(self.answers)
+        seen: set[int] = set()
+        wait_for(lambda: seen.add(self.about()["process"]) or seen == self.workers())  # type: ignore[func-returns-value]
 
     def answers(self) -> bool:
         assert self.process.poll() is None, (self.directory / "stderr").read_text()

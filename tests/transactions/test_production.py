@@ -1,0 +1,392 @@
+"""production.ini as it is deployed: several processes, reloaded and stopped under load, and what a proxy says."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL
+
+from tests.installation import Installation, add_people, postgres_installation, sqlite_installation
+from tests.transactions.production import (
+    COOKIE,
+    PSERVE,
+    START_TIMEOUT,
+    Page,
+    Production,
+    environment,
+    free_port,
+    production,
+    wait_for,
+)
+from tests.transactions.server import exchange, send
+from tests.transactions.test_requests import node_titles
+
+CLIENTS = 6
+RELOADS = 3
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Any:
+    """An installation on SQLite with people in it: for what has nothing to do with the engine."""
+    (tmp_path / "databases").mkdir()
+    with sqlite_installation(tmp_path / "databases") as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        yield installation
+
+
+class Visitor(threading.Thread):
+    """Writes and reads until told to stop, and keeps count of what was acknowledged."""
+
+    def __init__(self, page: Page, number: int, stop: threading.Event) -> None:
+        super().__init__()
+        self.page, self.number, self.stop = page, number, stop
+        self.written: list[str] = []
+        self.read = 0
+        self.unexpected: list[Any] = []
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            title = f"{self.number}-{len(self.written) + len(self.unexpected)}"
+            try:
+                answer = self.page.send("POST", "/api/v1/nodes", {"title": title})
+                (self.written if answer[0] == 201 else self.unexpected).append(title if answer[0] == 201 else answer)
+                answer = self.page.send("GET", "/api/v1/nodes?limit=5")
+                if answer[0] == 200:
+                    self.read += 1
+                else:
+                    self.unexpected.append(answer)
+            except Exception as error:
+                self.unexpected.append(error)
+
+
+def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path) -> None:
+    """Every request is answered, every acknowledged write is there, none is done twice: while all workers change."""
+    with production(tmp_path, real_installation) as server:
+        stop = threading.Event()
+        visitors = [Visitor(Page(server, "bob", kept=number % 2 == 0), number, stop) for number in range(CLIENTS)]
+        for visitor in visitors:
+            visitor.start()
+        for _ in range(RELOADS):
+            server.reload()
+        stop.set()
+        for visitor in visitors:
+            visitor.join()
+        assert [visitor.unexpected for visitor in visitors if visitor.unexpected] == []
+        assert server.stop() == 0
+    written = [title for visitor in visitors for title in visitor.written]
+    assert Counter(node_titles(real_installation)) == Counter(written)
+    assert all(visitor.written and visitor.read for visitor in visitors)
+    assert len([line for line in server.log() if line.get("method") == "POST"]) == len(written) + CLIENTS
+    assert (tmp_path / "stderr").read_text() == f"Starting server in PID {server.process.pid}.\n"
+
+
+def test_a_reload_brings_new_code_and_settings(files: Installation, tmp_path: Path) -> None:
+    with production(tmp_path, files, workers=1) as server:
+        assert (server.about()["version"], server.about()["budget"]) == ("one", 128)
+        server.domain.write_text(server.domain.read_text().replace('"one"', '"the second"'))
+        ini = server.ini.read_text().replace(
+            "use = egg:tenantapp\n", "use = egg:tenantapp\nconnections.budget = 9\n", 1
+        )
+        server.ini.write_text(ini)
+        server.reload()
+        assert (server.about()["version"], server.about()["budget"]) == ("the second", 9)
+
+
+@pytest.mark.parametrize("broken", ["setting", "option", "code"])
+def test_a_reload_that_cannot_work_changes_nothing(files: Installation, tmp_path: Path, broken: str) -> None:
+    with production(tmp_path, files) as server:
+        before, ini = server.workers(), server.ini.read_text()
+        if broken == "code":
+            server.domain.write_text("import no_such_module\n")
+        elif broken == "setting":
+            server.ini.write_text(ini.replace("use = egg:tenantapp\n", "use = egg:tenantapp\nno.such = x\n", 1))
+        else:
+            server.ini.write_text(ini.replace("threads = 4", "threads = none"))
+        server.process.send_signal(signal.SIGHUP)
+        said = {"code": "No module named", "setting": "setting no.such is unknown", "option": "server.threads must be"}
+        wait_for(lambda: said[broken] in (tmp_path / "stdout").read_text())
+        wait_for(lambda: server.logged("given up") or server.logged("Not reloaded"))
+        assert server.workers() == before
+        assert server.about()["process"] in before
+        time.sleep(2.5)
+        starts = len([line for line in server.log() if line["message"].startswith("Booting worker")])
+        assert starts == (2 if broken == "option" else 3), "it is tried once, not again and again"
+        assert server.stop() == 0
+
+
+def in_flight(server: Production, page: Page) -> tuple[threading.Thread, list[Any]]:
+    """A request that has written and not ended."""
+    answers: list[Any] = []
+
+    def post() -> None:
+        try:
+            answers.append(page.send("POST", "/x/slow", {}))
+        except OSError as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    wait_for((server.directory / "started").exists)
+    return thread, answers
+
+
+@pytest.mark.parametrize("by", ["stop", "reload"])
+def test_a_request_in_flight_ends_before_its_worker(real_installation: Installation, tmp_path: Path, by: str) -> None:
+    with production(tmp_path, real_installation, workers=1) as server:
+        page = Page(server, "bob")
+        page.send("POST", "/api/v1/nodes", {"title": "quick"})
+        before = server.workers()
+        thread, answers = in_flight(server, page)
+        server.process.send_signal(signal.SIGTERM if by == "stop" else signal.SIGHUP)
+        if by == "reload":
+            wait_for(lambda: server.about()["process"] not in before)
+        time.sleep(0.5)
+        assert before <= server.workers()
+        assert server.process.poll() is None
+        (tmp_path / "go_on").touch()
+        thread.join(START_TIMEOUT)
+        assert [status for status, _ in answers] == [200]
+        if by == "reload":
+            wait_for(lambda: not before & server.workers())
+            assert server.stop() == 0
+        assert server.process.wait(START_TIMEOUT) == 0
+    assert node_titles(real_installation) == ["slow"]
+
+
+def test_a_request_that_does_not_end_does_not_keep_it_from_stopping(files: Installation, tmp_path: Path) -> None:
+    with production(tmp_path, files, workers=1) as server:
+        page = Page(server, "bob")
+        page.send("POST", "/api/v1/nodes", {"title": "quick"})
+        server.ini.write_text(server.ini.read_text().replace("graceful_timeout = 40", "graceful_timeout = 1"))
+        server.reload()
+        thread, answers = in_flight(server, page)
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 20
+        thread.join(START_TIMEOUT)
+    assert isinstance(answers[0], OSError)
+    assert node_titles(files) == ["quick"]
+
+
+def test_a_worker_that_dies_is_replaced(real_installation: Installation, tmp_path: Path) -> None:
+    with production(tmp_path, real_installation) as server:
+        page, other = Page(server, "bob"), Page(server, "ada")
+        page.send("POST", "/api/v1/nodes", {"title": "quick"})
+        before = server.workers()
+        thread, answers = in_flight(server, page)
+        victim = int((tmp_path / "started").read_text())
+        os.kill(victim, signal.SIGKILL)
+        thread.join(START_TIMEOUT)
+        assert isinstance(answers[0], OSError)
+        assert {server.about()["process"] for _ in range(5)} <= before - {victim} | server.workers()
+        assert other.send("GET", "/api/v1/nodes")[1]["items"][0]["title"] == "quick", "it was rolled back"
+        assert other.send("POST", "/api/v1/nodes", {"title": "next"})[0] == 201
+        wait_for(lambda: len(server.workers()) == 2)
+        assert before - {victim} <= server.workers()
+        assert server.stop() == 0
+    assert node_titles(real_installation) == ["quick", "next"]
+
+
+def test_no_connection_is_shared_between_processes(postgres_server: URL, tmp_path: Path) -> None:
+    with postgres_installation(postgres_server) as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        installation.close()
+        with production(tmp_path, installation) as server:
+            page = Page(server, "bob")
+            seen: dict[int, set[int]] = {}
+
+            def ask() -> bool:
+                told = page.send("GET", "/x/backends")[1]
+                seen.setdefault(told["process"], set()).update(told["backends"])
+                return len(seen) == 2
+
+            wait_for(ask)
+            one, two = seen.values()
+            assert not one & two
+            with installation.registry.user_db.begin(read_only=True) as session:
+                names = [session.get_bind().url.database]  # type: ignore[union-attr]
+            installation.close()
+            engine = create_engine(postgres_server)
+            with engine.connect() as connection:
+                there = connection.execute(
+                    text("SELECT pid FROM pg_stat_activity WHERE datname = ANY(:names)"), {"names": names}
+                ).scalars()
+                # None is left of the process that checked the settings and became the master.
+                assert set(there) <= one | two
+            engine.dispose()
+
+
+def test_the_workers_share_what_the_server_allows(postgres_server: URL, tmp_path: Path) -> None:
+    with postgres_installation(postgres_server) as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        with production(tmp_path, installation, workers=3) as server:
+            page = Page(server, "bob")
+            engine = create_engine(postgres_server)
+            with engine.connect() as connection:
+                allowed = connection.execute(
+                    text("SELECT setting::int FROM pg_settings WHERE name = 'max_connections'")
+                )
+                most = allowed.scalar_one()
+            engine.dispose()
+            limits = set()
+            wait_for(
+                lambda: (
+                    page.send("GET", "/api/v1/nodes")[0] == 200
+                    and (limits.add(server.about()["budget"]) or max(limits) > 8)
+                )
+            )
+            assert max(limits) <= most * 4 // 5 // 4, "three workers, and one more during a reload"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"user_db_url": ""}, "tenantapp: setting user_db.url is not a database URL."),
+        (
+            {"server_workers": "many"},
+            "tenantapp: setting server.workers must be a number of processes from 1 to 1024, or auto.",
+        ),
+        ({"server_workrs": "2"}, "tenantapp: environment variable TENANTAPP_SERVER_WORKRS names no setting."),
+        (
+            {"connections_budget": "2"},
+            "tenantapp: setting connections.budget must be at least 4, which is how many threads the server has.",
+        ),
+    ],
+)
+def test_a_wrong_setting_ends_it_with_one_sentence(
+    files: Installation, tmp_path: Path, change: dict[str, str], sentence: str
+) -> None:
+    (tmp_path / "production.ini").write_text((Path(__file__).parents[2] / "production.ini").read_text())
+    done = subprocess.run(
+        [PSERVE, "production.ini", f"http_port={free_port()}"],
+        cwd=tmp_path,
+        env=environment(files.settings) | environment({}, **change),
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (1, sentence + "\n", "")
+
+
+def test_what_the_proxy_says_is_believed(files: Installation, tmp_path: Path) -> None:
+    with production(tmp_path, files, workers=1) as server:
+        told = server.about(
+            X_Forwarded_Proto="https",
+            X_Forwarded_For="192.0.2.7, 203.0.113.9",
+            X_Forwarded_Host="tenants.example",
+            X_Forwarded_Port="443",
+        )
+        # One proxy in front: the last address is the one it saw, the rest is what the client made up.
+        assert (told["url"], told["client"]) == ("https://tenants.example", "203.0.113.9")
+        told = server.about(Host="elsewhere.example")
+        assert (told["url"], told["client"]) == ("http://elsewhere.example", "127.0.0.1")
+        told = server.about(
+            X_Forwarded_Ssl="on",
+            X_Forwarded_Protocol="ssl",
+            Forwarded="for=192.0.2.7;proto=https",
+            X_Real_Ip="192.0.2.7",
+        )
+        assert (told["url"], told["client"]) == (f"http://127.0.0.1:{server.port}", "127.0.0.1")
+        assert "Forwarded" not in told["headers"]
+        assert server.get("/x/about", {"X-Forwarded-Proto": "gopher"}).status == 400
+        page = Page(server, "bob")
+        assert page.headers["Cookie"].startswith(f"{COOKIE}=")
+        page.headers["Origin"] = f"http://127.0.0.1:{server.port}"
+        assert page.send("POST", "/api/v1/nodes", {"title": "x"})[0] == 403, "another scheme is another origin"
+        page.headers["Origin"] = f"https://127.0.0.1:{server.port}"
+        assert page.send("POST", "/api/v1/nodes", {"title": "x"})[0] == 201
+
+
+def test_what_others_say_of_themselves_is_thrown_away(files: Installation, tmp_path: Path) -> None:
+    """gunicorn has a say of its own in this, by a variable, unless it is told not to."""
+    forged = {
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-For": "192.0.2.7",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-By": "me",
+        "X-Forwarded-Ssl": "on",
+        "Forwarded": "for=192.0.2.7;proto=https;host=evil.example",
+    }
+    server = Production(tmp_path, files, 1)
+    server.environment |= {"FORWARDED_ALLOW_IPS": "*", "TENANTAPP_SERVER_TRUSTED_PROXY": "192.0.2.1"}
+    server.start()
+    try:
+        for names in (str, lambda name: name.replace("-", "_")):
+            told = json.loads(server.get("/x/about", {names(name): value for name, value in forged.items()}).text)  # type: ignore[attr-defined]
+            assert (told["url"], told["client"]) == (f"http://127.0.0.1:{server.port}", "127.0.0.1")
+            assert set(told["headers"]) <= {"Host", "Accept-Encoding", "Content-Length", "X-Forwarded-Ssl"}
+    finally:
+        assert server.stop() == 0
+
+
+def test_a_header_with_underscores_is_no_other_header(files: Installation, tmp_path: Path) -> None:
+    """Not even from the proxy, which may hand on what a client sent."""
+    with production(tmp_path, files, workers=1) as server:
+        told = json.loads(server.get("/x/about", {"X_Forwarded_Proto": "https", "SCRIPT_NAME": "/x"}).text)  # type: ignore[attr-defined]
+        assert told["url"] == f"http://127.0.0.1:{server.port}"
+        assert "X-Forwarded-Proto" not in told["headers"]
+
+
+def test_bodies_and_headers_of_all_sizes(files: Installation, tmp_path: Path) -> None:
+    with production(tmp_path, files, workers=1) as server:
+        page = Page(server, "bob")
+        address = ("127.0.0.1", server.port)
+        head = "Host: localhost\r\n" + "".join(f"{name}: {value}\r\n" for name, value in page.headers.items())
+
+        def post(headers: str, body: bytes) -> bytes:
+            return exchange(address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}{headers}\r\n".encode() + body)
+
+        def chunked(size: int) -> bytes:
+            document = b'{"title": "' + b"x" * size + b'"}'
+            return post("Transfer-Encoding: chunked\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (len(document), document))
+
+        assert chunked(5).startswith(b"HTTP/1.1 201")
+        for answer in (chunked(3_000_000), post("Content-Length: 3000000\r\n", b" " * 3_000_000)):
+            assert answer.startswith(b"HTTP/1.1 413")
+            assert b"application/problem+json" in answer
+        assert post("Content-Length: 100000000\r\n", b"").startswith(b"HTTP/1.1 413")
+        assert post("Transfer-Encoding: chunked\r\n", b"no number\r\n").startswith(b"HTTP/1.1 400")
+        assert exchange(address, b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n").startswith(
+            b"HTTP/1.1 431"
+        )
+        assert exchange(address, b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 414")
+        expecting = post("Expect: 100-continue\r\nContent-Length: 14\r\n", b'{"title": "e"}')
+        assert expecting.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201")
+        answer = exchange(address, b"HEAD /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.endswith(b"\r\n\r\n")
+        requests = len([line for line in server.log() if "method" in line])
+        # One that leaves in mid-body never becomes a request.
+        send(address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}Content-Length: 100\r\n\r\n{{".encode()).close()
+        server.get("/__lbheartbeat__")
+        assert len([line for line in server.log() if "method" in line]) == requests + 1
+
+
+def test_every_answer_says_that_its_connection_ends(files: Installation, tmp_path: Path) -> None:
+    """So nobody sends a request on a connection that is about to be closed."""
+    with production(tmp_path, files, workers=1) as server:
+        for path in ("/__lbheartbeat__", "/nowhere", "/x/about"):
+            assert server.get(path, {"Connection": "keep-alive"}).headers["Connection"] == "close"
+
+
+def test_clients_that_send_nothing_do_not_stop_it(files: Installation, tmp_path: Path) -> None:
+    """They hold threads for five seconds at most; the next in line is answered then."""
+    with production(tmp_path, files, workers=1) as server:
+        silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(6)]
+        assert server.get("/__lbheartbeat__").status == 200
+        for connection in silent:
+            connection.close()
