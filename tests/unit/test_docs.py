@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tenantapp.serving import options
 from tenantapp.settings import TABLE
 from tests.installation import Installation
 
@@ -21,6 +22,11 @@ def table_rows(page: str, columns: int) -> list[list[str]]:
 def test_every_setting_is_documented_with_its_default() -> None:
     documented = {row[0]: (row[1], row[2]) for row in table_rows("settings.md", 3) if "." in row[0]}
     assert documented == {setting.name: (setting.default or "", setting.help) for setting in TABLE}
+
+
+def test_every_option_of_the_server_is_documented_with_its_default() -> None:
+    documented = {row[0]: (row[1], row[2]) for row in table_rows("deployment.md", 3) if row[0].startswith("server.")}
+    assert documented == {option.name: (option.default or "", option.help) for option in options.TABLE}
 
 
 def codes_in_source() -> set[tuple[int, str]]:
