@@ -5,7 +5,7 @@ statements compiled already, and costs a few KiB instead of some hundred.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import create_engine, event
@@ -66,18 +66,18 @@ class ServerEngines:
         DBAPI connection, and raises to have it closed instead of used.
         """
         pool = self._pool.sibling(self._connector(url, verify))
-        engine = self._engine(pool, url)
-        listen_on_engine(engine)
         options = {"compiled_cache": self._compiled, UNAVAILABLE: unavailable, UNPREPARED: self._unprepared}
-        return engine.execution_options(**options)
+        engine = self._engine(pool, url, options)
+        listen_on_engine(engine)
+        return engine
 
-    def _engine(self, pool: BudgetedPool, url: URL) -> Engine:
+    def _engine(self, pool: BudgetedPool, url: URL, options: Mapping[str, Any]) -> Engine:
         try:
-            return Engine(pool, self._template.dialect, url, hide_parameters=True)
+            return Engine(pool, self._template.dialect, url, execution_options=options, hide_parameters=True)
         except TypeError:
             # Another SQLAlchemy than the one this was written for: slower, and right.
             log.warning("Engines cannot share a dialect with this version of SQLAlchemy.", exc_info=True)
-            engine = create_engine(url, pool=pool, **engine_options(url))
+            engine = create_engine(url, pool=pool, execution_options=options, **engine_options(url))
             event.listen(engine, "handle_error", translate)
             return engine
 
