@@ -23,6 +23,7 @@ from tenantapp.tenancy.engines import (
     listen_on_pool,
     translate,
 )
+from tenantapp.tenancy.open_files import most_connections
 from tenantapp.tenancy.pool import BudgetedPool
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 PROVISIONAL_LIMIT: Final = 8  # connections, until the server has said how many it allows
 SMALLEST_LIMIT: Final = 4  # as many as a process has threads, were the part of a server even less
-SQLITE_LIMIT: Final = 256  # open files, for all workers
 COMPILED_STATEMENTS: Final = 1000  # SQLAlchemy's own default is 500 for each engine
 
 Connect = Callable[[], Any]
@@ -50,7 +50,7 @@ class ServerEngines:
         self._workers = workers
         self._ask_for_limit = limit is None
         if limit is None and isinstance(server, SqliteServer):
-            self._set_limit(SQLITE_LIMIT)
+            self._set_limit(most_connections() * workers)  # of which each process has its part: its own
         self._compiled: LRUCache[Any, Any] = LRUCache(COMPILED_STATEMENTS)
         self._pool = BudgetedPool(_never, budget=self.budget, keep=not server.behind_pgbouncer)
         # Its connect event sets up the dialect at the first connection to any of the databases.

@@ -1,5 +1,7 @@
 """Ids, times, names, tokens, JSON: the small things everything stands on."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -170,3 +172,18 @@ def test_cursors_round_trip() -> None:
 def test_sqlite_files_are_not_made_by_connecting() -> None:
     assert sqlite_url(Path("/x")).query["mode"] == "rw"
     assert sqlite_url(Path("/x"), create=True).query["mode"] == "rwc"
+
+
+def test_sqlite_connections_are_as_many_as_the_open_files_allow() -> None:
+    """In a process of its own, for what is raised stays raised there, and what is lowered cannot be raised again."""
+    script = (
+        "import resource\n"
+        "from tenantapp.tenancy.open_files import most_connections\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, {hard}))\n"
+        "print(most_connections(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+    )
+    for hard, expected in ((900, "150 900"), (300, "50 300")):
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(hard=hard)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
