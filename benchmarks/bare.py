@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg2
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from tenantapp.workspace.node_queries import FIRST_PAGE
 
 from benchmarks.processes import resident_bytes_of_self
 
 THREADS: Final = 4
 IDENTITY: Final = "SELECT tenant_id FROM tenant_identity"
-# What the list of nodes needs: the owner's name and the tags as well.
-NODES: Final = """
-SELECT nodes.id, title, body, status, parent_id, version, created_at, updated_at, owner_id, people.name,
-       (SELECT {aggregate} FROM tags JOIN node_tags ON node_tags.tag_id = tags.id WHERE node_tags.node_id = nodes.id)
-FROM nodes JOIN people ON people.id = nodes.owner_id ORDER BY nodes.id LIMIT 51
-"""
+# The statement that tenantapp sends, as text.
+POSTGRES_PAGE: Final = str(FIRST_PAGE.statement.compile(dialect=PGDialect_psycopg2()))
+SQLITE_PAGE: Final = str(FIRST_PAGE.statement.compile(dialect=SQLiteDialect_pysqlite()))
+NO_OFFSET: Final = (0,)
 
 Database = dict[str, Any]
 """Keyword arguments for ``psycopg2.connect``, or ``{"path": ...}`` of a SQLite file."""
@@ -43,16 +44,18 @@ def connect(database: Database) -> Any:
 
 def read_page(connection: Any) -> None:
     """The two statements of a first request: whose database is it, and the first page of nodes."""
+    sqlite = isinstance(connection, sqlite3.Connection)
+    if not sqlite:
+        connection.autocommit = True
     cursor = connection.cursor()
     cursor.execute(IDENTITY)
     cursor.fetchall()
-    aggregate = (
-        "group_concat(tags.name)" if isinstance(connection, sqlite3.Connection) else "string_agg(tags.name, ',')"
-    )
-    cursor.execute(NODES.format(aggregate=aggregate))
+    if sqlite:
+        cursor.execute(SQLITE_PAGE, NO_OFFSET)
+    else:
+        cursor.execute(POSTGRES_PAGE)
     cursor.fetchall()
     cursor.close()
-    connection.rollback()
 
 
 def memory(databases: Sequence[Database]) -> float:
@@ -74,7 +77,27 @@ def pages(databases: Sequence[Database]) -> float:
     return _per_second(lambda database: _opened(database).close(), databases)
 
 
-def _per_second(action: Callable[[Database], None], databases: Sequence[Database], seconds: float = 3.0) -> float:
+def reads(databases: Sequence[Database]) -> float:
+    """Pages read per second, prepared, on kept connections: one to each database, and no fewer than threads."""
+    number = max(THREADS, len(databases))
+    connections = [_opened(databases[place % len(databases)]) for place in range(number)]
+    for connection in connections:
+        if not isinstance(connection, sqlite3.Connection):
+            connection.cursor().execute(f"PREPARE page AS {POSTGRES_PAGE}")
+    return _per_second(_read_again, connections)
+
+
+def _read_again(connection: Any) -> None:
+    cursor = connection.cursor()
+    if isinstance(connection, sqlite3.Connection):
+        cursor.execute(SQLITE_PAGE, NO_OFFSET)
+    else:
+        cursor.execute("EXECUTE page")
+    cursor.fetchall()
+    cursor.close()
+
+
+def _per_second(action: Callable[[Any], None], databases: Sequence[Any], seconds: float = 3.0) -> float:
     until = time.perf_counter() + seconds
 
     def go_on(seed: int) -> int:
@@ -89,7 +112,7 @@ def _per_second(action: Callable[[Database], None], databases: Sequence[Database
 
 
 def run(command: str, databases: Sequence[Database]) -> float:
-    """The figure ``memory``, ``connects`` or ``pages``, found in a new process."""
+    """The figure ``memory``, ``connects``, ``pages`` or ``reads``, found in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.bare", command],
         input=json.dumps(databases),
@@ -108,4 +131,4 @@ def _opened(database: Database) -> Any:
 
 
 if __name__ == "__main__":
-    print({"memory": memory, "connects": connects, "pages": pages}[sys.argv[1]](json.load(sys.stdin)))
+    print({"memory": memory, "connects": connects, "pages": pages, "reads": reads}[sys.argv[1]](json.load(sys.stdin)))

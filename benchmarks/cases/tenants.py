@@ -71,7 +71,8 @@ def tenants(bench: Bench) -> Report:
         Target(f"a budget of {BEYOND}: most open", 100, float(max(row["most_open"] for row in beyond)), at_most=True),
     ]
     title = "List of 50 nodes, many tenants, 8 connections"
-    return Report(title, COLUMNS, rows, targets, [_sentence(row) for row in beyond])
+    sentences = [some.driver_alone() for some in (sqlite, postgres)] + [_sentence(row) for row in beyond]
+    return Report(title, COLUMNS, rows, targets, sentences)
 
 
 class Round:
@@ -82,6 +83,7 @@ class Round:
         self.found = {key: Loads() for key in keys}
         self.connects: list[float] = []
         self.pages: list[float] = []
+        self.reads: dict[int, list[float]] = {1: [], MANY: []}
         self._bench = bench
         self._deployment = bench.tenants(engine, MANY)
         self._backends = Backends(bench.postgres)
@@ -98,6 +100,8 @@ class Round:
             for number in range(self._bench.rounds):
                 for key in turns(self.found, number):
                     self._measure(ports[key.budget], key)
+                for count, found in self.reads.items():
+                    found.append(bare.run("reads", self._deployment.databases()[:count]))
                 if self.engine == "postgresql":
                     self.connects.append(bare.run("connects", self._deployment.databases()))
                     self.pages.append(bare.run("pages", self._deployment.databases()))
@@ -105,6 +109,14 @@ class Round:
     def to_one(self, key: Key) -> float | None:
         """Its rate beside that of one tenant."""
         return ratio(self.found[key].rate, self.found[key.one].rate)
+
+    def driver_alone(self) -> str:
+        """What the engine itself makes of many databases."""
+        one, many = (statistics.median(found) for found in self.reads.values())
+        return (
+            f"{self.engine}: {bare.THREADS} threads with the driver alone read {one:,.0f} pages/s of one database and "
+            f"{many:,.0f} of {MANY}, on a connection each: {many / one:.2f}x."
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """What was found."""

@@ -77,7 +77,7 @@ _PAGE: Final = _NODES.order_by(Node.id).limit(literal_column(str(DEFAULT_LIMIT +
 _ONE: Final = PreparedSelect(
     "workspace_node", shown(_NODES.where(Node.id == bindparam("node_id", type_=Uuid()))), {"node_id": "uuid"}, ShownNode
 )
-_FIRST_PAGE: Final = PreparedSelect("workspace_first_page", shown(_PAGE), {}, ShownNode)
+FIRST_PAGE: Final = PreparedSelect("workspace_first_page", shown(_PAGE), {}, ShownNode)
 _NEXT_PAGE: Final = PreparedSelect(
     "workspace_next_page", shown(_PAGE.where(Node.id > bindparam("after", type_=Uuid()))), {"after": "uuid"}, ShownNode
 )
@@ -103,7 +103,7 @@ def read_node(session: Session, node_id: UUID) -> ShownNode:
 
 def list_page(session: Session, *, after: UUID | None = None) -> Sequence[ShownNode]:
     """A page of the usual length and one node more, in the order they were made; keyset by id."""
-    return _FIRST_PAGE.rows(session, {}) if after is None else _NEXT_PAGE.rows(session, {"after": after})
+    return FIRST_PAGE.rows(session, {}) if after is None else _NEXT_PAGE.rows(session, {"after": after})
 
 
 def find_nodes(
