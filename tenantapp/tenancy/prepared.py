@@ -85,7 +85,7 @@ class LoneSelect(Generic[Row]):
 
 
 class PreparedSelect(LoneSelect[Row]):
-    """One that PostgreSQL plans once per connection. ``types`` has PostgreSQL's type of each parameter."""
+    """One that PostgreSQL plans once per connection, when it is sent on it again. ``types`` has PostgreSQL's type of each parameter."""
 
     def __init__(
         self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str], row: type[Row] | None = None
@@ -98,7 +98,9 @@ class PreparedSelect(LoneSelect[Row]):
         self._execute_sql = f"EXECUTE {name}{_list('%s' for _ in self._prepared.parameters)}"
 
     def _execute(self, connection: Any, cursor: Any, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
-        if engine.get_execution_options()[UNPREPARED]:
+        if self._name not in connection.info or engine.get_execution_options()[UNPREPARED]:
+            # For its first use it is not worth a round trip: where tenants are many, there may be no second one.
+            connection.info[self._name] = False
             return super()._execute(connection, cursor, engine, values)
         parameters = self._prepared.bound(values)
         self._prepare_on(connection, cursor)
@@ -114,7 +116,7 @@ class PreparedSelect(LoneSelect[Row]):
 
     def _prepare_on(self, connection: Any, cursor: Any) -> None:
         # In a message of its own: a statement stays prepared though its first execution fails.
-        if not connection.info.get(self._name):
+        if not connection.info[self._name]:
             cursor.execute(self._prepare_sql)
             connection.info[self._name] = True
 

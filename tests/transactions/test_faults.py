@@ -228,7 +228,8 @@ def test_a_column_changed_under_the_prepared_access_statement(
         "sqlite": "ALTER TABLE users ADD COLUMN nickname VARCHAR(300)",
     }
     bob = Client(real_installation.app).sign_in("bob")
-    assert bob.get("/nodes").status_int == 200
+    for _ in range(2):  # it is prepared when it is sent again
+        assert bob.get("/nodes").status_int == 200
     with real_installation.registry.user_db.begin() as session:
         session.execute(text(change[engine_name]))
     assert bob.get("/nodes").status_int == 200
@@ -247,7 +248,7 @@ def test_a_column_changed_under_several_idle_connections(real_installation: Inst
     for connection in held:
         # The one that was given back last is taken next, so that each prepares the statement.
         connection.close()
-        assert bob.get("/nodes").status_int == 200
+        assert [bob.get("/nodes").status_int for _ in range(2)] == [200] * 2
     with factory.begin() as session:
         session.execute(text(change[engine_name]))
     assert [bob.get("/nodes").status_int for _ in range(6)] == [200] * 6
