@@ -169,7 +169,7 @@ def test_the_proxys_request_id_is_kept_if_it_is_one(client: Client) -> None:
 def test_an_unexpected_error_is_logged_and_says_nothing(
     client: Client, installation: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*args: Any) -> None:
+    def fail(*args: Any, **options: Any) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(installation.registry.access_reader, "read", fail)

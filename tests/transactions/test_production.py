@@ -92,7 +92,7 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
 
 def test_a_reload_brings_new_code_and_settings(files: Installation, tmp_path: Path) -> None:
     with production(tmp_path, files, workers=1) as server:
-        assert (server.about()["version"], server.about()["budget"]) == ("one", 128)
+        assert (server.about()["version"], server.about()["budget"]) == ("one", 1024)
         server.domain.write_text(server.domain.read_text().replace('"one"', '"the second"'))
         ini = server.ini.read_text().replace(
             "use = egg:tenantapp\n", "use = egg:tenantapp\nconnections.budget = 9\n", 1
