@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from tenantapp.cli import databases, demo, grants, groups, roles, tenants, users
+from tenantapp.cli import databases, demo, fleet, grants, groups, roles, tenants, users
 from tenantapp.cli.failures import KNOWN_ERRORS, sentence
 from tenantapp.cli.installation import Installation
 
@@ -56,6 +56,7 @@ for command in (
     groups.groups,
     roles.roles,
     tenants.tenants,
+    fleet.fleet,
     grants.grants,
     databases.revision,
     databases.sweep,

@@ -12,7 +12,14 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.errors import DatabaseBusy, DatabaseUnreachable, FleetError, MigrationFailed, ProvisioningFailed
+from tenantapp.fleet.errors import (
+    DatabaseBusy,
+    DatabaseUnreachable,
+    FleetError,
+    MigrationFailed,
+    ProvisioningFailed,
+    ReadingFailed,
+)
 from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
 
 MIGRATION_WAIT: Final = 60.0  # seconds to wait while another process migrates the same database
@@ -54,6 +61,24 @@ def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def reading_connection(url: URL, name: str) -> Iterator[Connection]:
+    """A connection that reads one moment of a database, however long that takes, and that cannot write.
+
+    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``ReadingFailed``.
+    """
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+        event.listen(engine, "connect", _on_sqlite_read)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    else:
+        engine = _postgres_engine(url, isolation_level="REPEATABLE READ")
+    with _translated(name, ReadingFailed), engine.connect() as connection:
+        if url.get_backend_name() != "sqlite":
+            _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+        yield connection.execution_options(postgresql_readonly=True)
+
+
 def check_foreign_keys(connection: Connection, name: str) -> None:
     """Make up for what SQLite did not enforce during a migration. Raises ``MigrationFailed``."""
     if connection.dialect.name == "sqlite":
@@ -86,6 +111,12 @@ def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def _on_sqlite_read(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT * 1000:.0f}")
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:

@@ -2,8 +2,10 @@
 
 FleetError
 +-- HistoryError            a migration history, or the domain's models, cannot be found or used
+|   +-- UnknownRevision     a database, or a bundle, is at a revision that the history does not have
 +-- DatabaseUnreachable     a database or a server does not answer
 +-- DatabaseBusy            somebody else holds the database; nothing was changed
++-- ReadingFailed           a database could not be read; nothing was changed
 +-- MigrationFailed         a migration ended in an error and was rolled back
 +-- ProvisioningFailed      a server did not make or remove a database
 +-- RevisionRefused         no revision was written
@@ -19,6 +21,13 @@ class HistoryError(FleetError):
     """A script location, a revision or the domain's models are missing or wrong."""
 
 
+class UnknownRevision(HistoryError):
+    """Most often that of a newer version of the program."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(f"The tenant history has no revision {revision}; a newer version of the program may have it.")
+
+
 class DatabaseUnreachable(FleetError):
     """No connection could be made, or it broke."""
 
@@ -31,6 +40,13 @@ class DatabaseBusy(FleetError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Nothing was changed in {name}, for somebody else is using it; try again later.")
+
+
+class ReadingFailed(FleetError):
+    """A statement that only reads ended in an error."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Could not read {name}: {reason}.")
 
 
 class MigrationFailed(FleetError):

@@ -35,12 +35,17 @@ def upgrade_tenant_database(settings: Settings, servers: Servers, place: TenantP
 def upgrade(settings: Settings, history: History, target: Target) -> str:
     """Migrate any database to the newest revision of a history, and return it."""
     head = head_revision(settings, history)
-
-    def upgrade_to_head(config: Config) -> None:
-        command.upgrade(config, head)
-
-    run_command(settings, history, target, upgrade_to_head)
+    upgrade_to(settings, history, target, head)
     return head
+
+
+def upgrade_to(settings: Settings, history: History, target: Target, revision: str) -> None:
+    """Migrate any database up to this revision of a history."""
+
+    def run(config: Config) -> None:
+        command.upgrade(config, revision)
+
+    run_command(settings, history, target, run)
 
 
 def current_revision(database: DBFactory) -> str | None:

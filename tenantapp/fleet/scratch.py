@@ -14,19 +14,23 @@ from tenantapp.fleet.histories import History
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.settings import Settings
 from tenantapp.tenancy.ids import uuid7
-from tenantapp.tenancy.servers import Servers, sqlite_url
+from tenantapp.tenancy.servers import Server, Servers, sqlite_url
 
 PREFIX: Final = "scratch_"
 
 
 @contextmanager
-def scratch_database(settings: Settings, servers: Servers, history: History) -> Iterator[URL]:
+def scratch_database(
+    settings: Settings, servers: Servers, history: History, *, server: Server | None = None
+) -> Iterator[URL]:
     """The URL of an empty database on the kind of server this history's databases are on; it is always removed.
 
-    Raises ``ProvisioningFailed``, ``DatabaseUnreachable`` and ``DatabaseBusy``.
+    One for the tenant history is on the given server, or else the default one. Raises ``ProvisioningFailed``,
+    ``DatabaseUnreachable`` and ``DatabaseBusy``.
     """
     name = PREFIX + uuid7().hex
-    url = settings.user_db_url if history == "user" else servers.default.url
+    place = server or servers.default
+    url = settings.user_db_url if history == "user" else place.url
     if url.get_backend_name() == "sqlite":
         # One file is like another; this one need not lie among the tenants'.
         with TemporaryDirectory(prefix=PREFIX) as directory:
@@ -35,10 +39,10 @@ def scratch_database(settings: Settings, servers: Servers, history: History) -> 
         with _owned_by_us(url, name):
             yield url.set(database=name)
     else:
-        databases = databases_on(servers.default)
+        databases = databases_on(place)
         try:
             databases.create(name)
-            yield servers.default.tenant_url(name)
+            yield place.tenant_url(name)
         finally:
             databases.drop(name)
 

@@ -1,0 +1,1 @@
+"""What a database's structure really is, what its revision should have, and how the two differ."""

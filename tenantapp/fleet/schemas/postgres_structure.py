@@ -1,0 +1,117 @@
+"""The structure of a PostgreSQL database, read from the catalogue in one statement.
+
+https://www.postgresql.org/docs/current/catalogs.html
+"""
+
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+# NOT NULL is told of the column. PostgreSQL 18 also knows it as a constraint (contype n), whose name is the server's.
+# The index of a primary key, a unique or an exclusion constraint is told of the constraint.
+# Owners are compared with the database's own: each tenant's role has a name of its own.
+STATEMENT: Final = """
+WITH schemas AS (
+    SELECT oid, nspname, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
+    FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+), owner AS (
+    SELECT datdba FROM pg_database WHERE datname = current_database()
+), relations AS (
+    SELECT c.*, CASE c.relkind
+            WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence'
+            WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type' ELSE 'table' END
+        || ' ' || s.prefix || c.relname AS thing
+    FROM pg_class c JOIN schemas s ON s.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c') AND NOT EXISTS (
+        SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+), types AS (
+    SELECT t.*, 'type ' || s.prefix || t.typname AS thing FROM pg_type t JOIN schemas s ON s.oid = t.typnamespace
+    WHERE t.typtype IN ('e', 'd') AND NOT EXISTS (
+        SELECT FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = t.oid AND deptype = 'e')
+), routines AS (
+    SELECT p.*, CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END
+        || s.prefix || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS thing
+    FROM pg_proc p JOIN schemas s ON s.oid = p.pronamespace
+    WHERE NOT EXISTS (
+        SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e')
+)
+SELECT 'schema ' || nspname, '', '' FROM schemas WHERE nspname <> 'public'
+UNION ALL
+SELECT 'extension ' || extname, '', '' FROM pg_extension WHERE extname <> 'plpgsql'
+UNION ALL
+SELECT r.thing, '', concat_ws(' ',
+    CASE r.relpersistence WHEN 'u' THEN 'unlogged' END,
+    'partition by ' || pg_get_partkeydef(r.oid),
+    (SELECT 'child of ' || string_agg(inhparent::regclass::text, ', ' ORDER BY inhseqno)
+     FROM pg_inherits WHERE inhrelid = r.oid),
+    pg_get_expr(r.relpartbound, r.oid),
+    CASE WHEN r.relrowsecurity THEN 'row level security' END,
+    CASE WHEN r.relforcerowsecurity THEN 'forced' END,
+    CASE WHEN r.relkind IN ('v', 'm') THEN pg_get_viewdef(r.oid) END,
+    CASE WHEN r.relowner <> owner.datdba THEN 'owned by ' || pg_get_userbyid(r.relowner) END)
+FROM relations r, owner
+UNION ALL
+SELECT r.thing, 'values', concat_ws(' ', format_type(q.seqtypid, NULL), 'from', q.seqstart, 'by', q.seqincrement,
+    'within', q.seqmin, 'to', q.seqmax, CASE WHEN q.seqcycle THEN 'cycle' END)
+FROM relations r JOIN pg_sequence q ON q.seqrelid = r.oid
+UNION ALL
+SELECT r.thing, 'column ' || a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
+    CASE WHEN a.attcollation <> t.typcollation THEN 'collate ' || a.attcollation::regcollation END,
+    CASE WHEN a.attnotnull THEN 'not null' END,
+    CASE a.attidentity WHEN 'a' THEN 'identity always' WHEN 'd' THEN 'identity by default' END,
+    CASE a.attgenerated WHEN 's' THEN 'generated stored' WHEN 'v' THEN 'generated virtual' ELSE NULL END,
+    'default ' || pg_get_expr(d.adbin, d.adrelid))
+FROM relations r
+JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE r.relkind <> 'S'
+UNION ALL
+SELECT r.thing, 'constraint ' || c.conname, pg_get_constraintdef(c.oid)
+FROM relations r JOIN pg_constraint c ON c.conrelid = r.oid AND c.contype IN ('p', 'u', 'f', 'c', 'x')
+UNION ALL
+SELECT r.thing, 'index ' || i.relname,
+    concat_ws(' ', pg_get_indexdef(x.indexrelid), CASE WHEN NOT x.indisvalid THEN 'invalid' END)
+FROM relations r JOIN pg_index x ON x.indrelid = r.oid JOIN pg_class i ON i.oid = x.indexrelid
+WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = x.indexrelid AND contype IN ('p', 'u', 'x'))
+UNION ALL
+SELECT r.thing, 'trigger ' || t.tgname, concat_ws(' ', pg_get_triggerdef(t.oid),
+    CASE t.tgenabled WHEN 'O' THEN NULL WHEN 'D' THEN 'disabled' ELSE 'enabled ' || t.tgenabled::text END)
+FROM relations r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
+UNION ALL
+SELECT r.thing, 'rule ' || w.rulename, pg_get_ruledef(w.oid)
+FROM relations r JOIN pg_rewrite w ON w.ev_class = r.oid AND w.rulename <> '_RETURN'
+UNION ALL
+SELECT r.thing, 'policy ' || p.polname, concat_ws(' ', p.polcmd::text,
+    CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END,
+    'using ' || pg_get_expr(p.polqual, p.polrelid), 'check ' || pg_get_expr(p.polwithcheck, p.polrelid))
+FROM relations r JOIN pg_policy p ON p.polrelid = r.oid
+UNION ALL
+SELECT t.thing, '', CASE t.typtype
+    WHEN 'e' THEN (SELECT 'enum ' || string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder)
+                   FROM pg_enum WHERE enumtypid = t.oid)
+    ELSE concat_ws(' ', format_type(t.typbasetype, t.typtypmod), CASE WHEN t.typnotnull THEN 'not null' END,
+                   'default ' || t.typdefault) END
+FROM types t
+UNION ALL
+SELECT t.thing, 'constraint ' || c.conname, pg_get_constraintdef(c.oid)
+FROM types t JOIN pg_constraint c ON c.contypid = t.oid AND c.contype = 'c'
+UNION ALL
+SELECT thing, '', CASE prokind WHEN 'a' THEN '' ELSE pg_get_functiondef(oid) END FROM routines
+"""
+SEARCH_PATH: Final = "search_path"
+
+
+def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
+    """Thing, part and definition of everything in the database that is neither the server's nor an extension's."""
+    # With nothing else on the path the server writes every name in full, whatever the database's own path is.
+    before = connection.scalar(select(func.current_setting(SEARCH_PATH)))
+    connection.execute(select(func.set_config(SEARCH_PATH, "pg_catalog", True)))
+    rows = [(str(thing), str(part), str(words)) for thing, part, words in connection.exec_driver_sql(_statement())]
+    connection.execute(select(func.set_config(SEARCH_PATH, before, True)))
+    return rows
+
+
+def _statement() -> str:
+    return STATEMENT.replace("%", "%%")
