@@ -1,32 +1,25 @@
 """Commands for many tenants at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.fleet_query import query
 from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.many import jobs_option, progress_bar
 from tenantapp.cli.output import json_option, show_rows
 from tenantapp.fleet.parallel import databases_of_our_own, places
 from tenantapp.fleet.schemas.expected import ExpectedStructures
 from tenantapp.fleet.schemas.verification import State, Verdict, Verification
 
-jobs_option = click.option(
-    "--jobs",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    help="Tenants at once; also the most connections to each server.",
-)
-
 
 @click.group()
 def fleet() -> None:
     """All tenants' databases together."""
+
+
+fleet.add_command(query)
 
 
 @fleet.command()
@@ -65,24 +58,3 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         "fenced": verdict.fenced,
         "findings": list(verdict.findings),
     }
-
-
-class Bar:
-    """How far a command is, shown on a terminal only."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total)
-
-    def advance(self, amount: int = 1) -> None:
-        """So much more is done."""
-        self._progress.advance(self._task, amount)
-
-
-@contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Bar]:
-    """A bar on stderr while the block runs; nothing of it is left, and nothing is written where it is no terminal."""
-    console = Console(stderr=True)
-    columns = (MofNCompleteColumn(), TextColumn(what), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bar(progress, total)

@@ -6,6 +6,7 @@ FleetError
 +-- DatabaseUnreachable     a database or a server does not answer
 +-- DatabaseBusy            somebody else holds the database; nothing was changed
 +-- ReadingFailed           a database could not be read; nothing was changed
++-- QueryFailed             a statement for many tenants failed on one
 +-- MigrationFailed         a migration ended in an error and was rolled back
 +-- ProvisioningFailed      a server did not make or remove a database
 +-- RevisionRefused         no revision was written
@@ -47,6 +48,14 @@ class ReadingFailed(FleetError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"Could not read {name}: {reason}.")
+
+
+class QueryFailed(FleetError):
+    """The statement is wrong, takes too long, or would do more than read. ``reason`` says so in a few words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The statement failed: {reason}.")
+        self.reason = reason
 
 
 class MigrationFailed(FleetError):

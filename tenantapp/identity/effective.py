@@ -24,7 +24,8 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import Grant, GroupMember, Role, RolePermission, Tenant, TenantState, User
 from tenantapp.identity.permissions import Permission
-from tenantapp.tenancy.access import GrantedTenant
+from tenantapp.identity.tenants import place_of
+from tenantapp.tenancy.access import GrantedTenant, TenantPlace
 from tenantapp.tenancy.json_columns import json_array, json_object
 
 
@@ -97,6 +98,18 @@ def read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
 def tenants_of(session: Session, user_id: UUID) -> tuple[GrantedTenant, ...]:
     """The active tenants a person has a role in, by slug. One statement."""
     return read_tenants(session.scalar(select(granted_tenants(literal(user_id)))))
+
+
+def places_with(session: Session, user_id: UUID, permission: str) -> list[TenantPlace]:
+    """The active tenants in which an enabled person holds this permission, by slug."""
+    holding = (
+        select(Grant.tenant_id)
+        .join(RolePermission, RolePermission.role == Grant.role)
+        .join(User, User.id == literal(user_id))
+        .where(User.enabled, RolePermission.permission == permission, reaches(literal(user_id)))
+    )
+    active = select(Tenant).where(Tenant.state == TenantState.ACTIVE, Tenant.id.in_(holding))
+    return [place_of(tenant) for tenant in session.scalars(active.order_by(Tenant.slug))]
 
 
 def has_admin(session: Session, tenant_id: UUID) -> bool:

@@ -1,5 +1,8 @@
 """The commands for many tenants at once, on SQLite."""
 
+import csv
+import io
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -53,3 +56,48 @@ class TestVerify:
     def test_what_is_not_there(self, three: Command, failed: Callable[..., str]) -> None:
         assert failed("fleet", "verify", "nowhere") == "There is no tenant nowhere"
         failed("fleet", "verify", "--jobs", "0")
+
+
+class TestQuery:
+    STATEMENT = "SELECT 1 AS one, 'a [b], \"c\"' AS words, NULL AS empty, x'ff' AS raw"
+
+    def test_formats(self, three: Command) -> None:
+        assert [line.split()[:3] for line in three("fleet", "query", self.STATEMENT).out.splitlines()[2:]] == [
+            [slug, "1", "a"] for slug in TENANTS
+        ]
+        written = three("fleet", "query", self.STATEMENT, "--format", "csv", "--tenants", "globex,acme").out
+        assert list(csv.reader(io.StringIO(written))) == [
+            ["tenant", "one", "words", "empty", "raw"],
+            ["globex", "1", 'a [b], "c"', "", "ff"],
+            ["acme", "1", 'a [b], "c"', "", "ff"],
+        ]
+        lines = three("fleet", "query", self.STATEMENT, "--format", "jsonl").out.splitlines()
+        assert [json.loads(line) for line in lines] == [
+            {"tenant": slug, "one": 1, "words": 'a [b], "c"', "empty": None, "raw": "ff"} for slug in TENANTS
+        ]
+
+    def test_those_that_fail_are_named(self, three: Command, run: Command, ini: Path) -> None:
+        on_database(three, ini, "globex", "DROP TABLE node_tags")
+        told = run("fleet", "query", "SELECT count(*) AS n FROM node_tags", "--format", "csv")
+        assert (told.status, told.out.splitlines()) == (1, ["tenant,n", "acme,0", "initech,0"])
+        assert told.err.splitlines() == [
+            "globex: no such table: node_tags",
+            "tenantapp: 1 of 3 tenants did not answer: globex.",
+        ]
+
+    def test_other_columns_do_not_fit_into_one_csv(self, three: Command, run: Command, ini: Path) -> None:
+        on_database(three, ini, "globex", "ALTER TABLE tags ADD COLUMN more TEXT")
+        told = run("fleet", "query", "SELECT * FROM tags", "--format", "csv")
+        assert told.status == 1
+        assert "globex: its columns are others: id, name, more" in told.err.splitlines()
+        assert three("fleet", "query", "SELECT * FROM tags").status == 0
+
+    def test_rows_beyond_the_limit_are_told_of(self, three: Command, run: Command) -> None:
+        told = run("fleet", "query", "VALUES (1), (2), (3)", "--limit", "2", "--tenants", "acme")
+        assert (told.status, told.err) == (0, "acme: only the first 2 rows\n")
+
+    def test_it_does_not_write(self, three: Command, run: Command) -> None:
+        assert run("fleet", "query", "DELETE FROM tags").status == 1
+        assert run("fleet", "query", "SELECT 1 AS one", "--tenants", "acme,nowhere").err == (
+            "tenantapp: There is no tenant nowhere.\n"
+        )

@@ -1,0 +1,119 @@
+"""The command ``fleet query``."""
+
+import csv
+import sys
+from typing import Any, Final, Protocol
+
+import click
+import orjson
+
+from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.many import jobs_option
+from tenantapp.cli.output import show_rows
+from tenantapp.fleet.parallel import databases_of_our_own, places
+from tenantapp.fleet.queries import TENANT, Answer, query_tenants
+
+TABLE_ROWS: Final = 1000  # of one table; then a new one begins, so that not all has to be held
+
+
+@click.command()
+@click.argument("statement")
+@click.option("--tenants", "slugs", help="Slugs with commas between them; all tenants if left out.")
+@click.option("--format", "layout", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows of each.")
+@click.option("--timeout", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, help="Seconds for each.")
+@jobs_option
+@pass_installation
+def query(
+    installation: Installation, statement: str, slugs: str | None, layout: str, limit: int, timeout: float, jobs: int
+) -> None:
+    """Ask many tenants' databases the same: one statement that only reads.
+
+    What the tenants answer goes to standard output; those that did not answer are named on stderr.
+    """
+    registry = installation.registry
+    found = places(registry.user_db, [slug.strip() for slug in slugs.split(",")] if slugs else ())
+    writer = _writer(layout)
+    failed = []
+    with databases_of_our_own(registry.servers, jobs) as databases:
+        for answer in query_tenants(databases, found, statement, jobs=jobs, limit=limit, timeout=timeout):
+            failure = answer.failure or writer.add(answer)
+            if failure:
+                failed.append(answer.place.slug)
+                click.echo(f"{answer.place.slug}: {failure}", err=True)
+            elif answer.truncated:
+                click.echo(f"{answer.place.slug}: only the first {limit} rows", err=True)
+    writer.close()
+    if failed:
+        raise CommandFailed(f"{len(failed)} of {len(found)} tenants did not answer: {', '.join(failed)}")
+
+
+def _writer(layout: str) -> "_Writer":
+    match layout:
+        case "csv":
+            return _Csv()
+        case "jsonl":
+            return _JsonLines()
+    return _Tables()
+
+
+class _Writer(Protocol):
+    def add(self, answer: Answer) -> str | None:
+        """Write a tenant's rows, or say why they cannot be written among the others."""
+
+    def close(self) -> None:
+        """There are no more."""
+
+
+class _Tables:
+    def __init__(self) -> None:
+        self._columns: tuple[str, ...] = ()
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, answer: Answer) -> None:
+        if answer.columns != self._columns or len(self._rows) >= TABLE_ROWS:
+            self.close()
+        self._columns = answer.columns
+        self._rows += [_row(answer, values) for values in answer.rows]
+
+    def close(self) -> None:
+        if self._columns:
+            show_rows(self._rows, (TENANT, *self._columns), as_json=False)
+        self._rows = []
+
+
+class _Csv:
+    def __init__(self) -> None:
+        self._columns: tuple[str, ...] | None = None
+        self._writer = csv.writer(sys.stdout)
+
+    def add(self, answer: Answer) -> str | None:
+        if self._columns is None:
+            self._columns = answer.columns
+            self._writer.writerow((TENANT, *answer.columns))
+        if answer.columns != self._columns:
+            return f"its columns are others: {', '.join(answer.columns)}"
+        self._writer.writerows((answer.place.slug, *map(_text, values)) for values in answer.rows)
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class _JsonLines:
+    def add(self, answer: Answer) -> None:
+        for values in answer.rows:
+            click.echo(orjson.dumps(_row(answer, values), default=_text, option=orjson.OPT_UTC_Z).decode())
+
+    def close(self) -> None:
+        pass
+
+
+def _row(answer: Answer, values: tuple[Any, ...]) -> dict[str, Any]:
+    return {TENANT: answer.place.slug, **dict(zip(answer.columns, values, strict=True))}
+
+
+def _text(value: Any) -> Any:
+    """What neither CSV nor JSON has a form for: bytes as hexadecimal, the rest as it is written."""
+    return bytes(value).hex() if isinstance(value, bytes | memoryview) else None if value is None else str(value)

@@ -1,0 +1,95 @@
+"""The same question to many tenants at once."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.fleet.errors import QueryFailed
+from tenantapp.fleet.parallel import in_parallel, local_access_to
+from tenantapp.fleet.read_only import Rows, read_rows
+from tenantapp.identity.effective import places_with
+from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenancyError
+
+TENANT: Final = "tenant"  # the column that comes first
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one tenant's database answered. ``failure`` says why it did not; then there are neither columns nor rows.
+
+    Values are the driver's: on SQLite, for instance, a time is the text that is stored. ``truncated``: there are more.
+    """
+
+    place: TenantPlace
+    columns: tuple[str, ...] = ()
+    rows: Sequence[tuple[Any, ...]] = ()
+    truncated: bool = False
+    failure: str | None = None
+
+
+def query_tenants(
+    databases: TenantDatabases,
+    places: Iterable[TenantPlace],
+    statement: str,
+    *,
+    jobs: int = 8,
+    limit: int = 1000,
+    timeout: float = 30.0,
+) -> Iterator[Answer]:
+    """Ask these tenants' databases the same, ``jobs`` at once; the answers come in the order of the places.
+
+    The statement is one SELECT, or another that gives rows and changes nothing: see ``read_only``. Each tenant has
+    ``timeout`` seconds and at most ``limit`` rows, and no more than twice ``jobs`` answers are held at a time. The
+    connections are ``databases``'s: in the application they count in the budget of the process.
+    """
+
+    def ask(place: TenantPlace) -> Answer:
+        try:
+            found = _read(databases, place, statement, limit, timeout)
+        except QueryFailed as error:
+            return Answer(place, failure=error.reason)
+        except (TenancyError, DBAPIError) as error:
+            return Answer(place, failure=_reason(error))
+        return Answer(place, found.columns, found.rows, found.truncated)
+
+    return in_parallel(ask, places, jobs)
+
+
+def query_for_person(
+    user_db: DBFactory,
+    databases: TenantDatabases,
+    user_id: UUID,
+    statement: str,
+    *,
+    permission: str = Permission.CONTENT_READ,
+    jobs: int = 4,
+    limit: int = 1000,
+    timeout: float = 10.0,
+) -> Iterator[Answer]:
+    """A report across tenants: the same as ``query_tenants``, of the active tenants in which the person may read.
+
+    ``permission`` is what reading takes. The statement is the program's; it is nothing to take from a client.
+    """
+    with user_db.begin(read_only=True) as session:
+        places = places_with(session, user_id, permission)
+    return query_tenants(databases, places, statement, jobs=jobs, limit=limit, timeout=timeout)
+
+
+def _read(databases: TenantDatabases, place: TenantPlace, statement: str, limit: int, timeout: float) -> Rows:
+    with databases.for_access(local_access_to(place)).get_session(read_only=True) as session:
+        found = read_rows(session, statement, limit=limit, timeout=timeout)
+    if TENANT in found.columns or len(set(found.columns)) < len(found.columns):
+        raise QueryFailed(f"each column needs a name of its own, and none may be called {TENANT}")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error.__cause__ or error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,257 @@
+"""The same question to many tenants: it reads and does nothing else, and whoever does not answer is named."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet.parallel import databases_of_our_own
+from tenantapp.fleet.queries import Answer, query_for_person, query_tenants
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity import grants, groups, users
+from tenantapp.identity.tenants import suspend_tenant
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.servers import SqliteServer
+from tests.contract.conftest import Fleet
+
+SLUGS = ("acme", "globex", "initech")
+# None of them may leave anything behind, whether it is refused or only undone.
+WRITES = (
+    "INSERT INTO tags (id, name) VALUES ('{id}', 'written')",
+    "INSERT INTO tags (id, name) VALUES ('{id}', 'written') RETURNING id",
+    "WITH new AS (SELECT 1) INSERT INTO tags (id, name) SELECT '{id}', 'written' FROM new RETURNING id",
+    "DELETE FROM tags",
+    "CREATE TABLE more (id INTEGER)",
+    "SELECT 1; DELETE FROM tags",
+    "COMMIT",
+    "SELECT 1; COMMIT; DELETE FROM tags",
+    "ROLLBACK; DELETE FROM tags",
+    "SELECT 1) TO STDOUT; DELETE FROM tags; --",
+    "",
+    "-- nothing",
+    "SELECT '\x00'",
+)
+SQLITE_WRITES = (
+    "ATTACH '{directory}/other.sqlite' AS other",
+    "VACUUM INTO '{directory}/other.sqlite'",
+    "PRAGMA query_only = OFF",
+    "PRAGMA user_version = 7",
+    "PRAGMA journal_mode = DELETE",
+    "SELECT load_extension('nothing')",
+    "BEGIN IMMEDIATE",
+    "SAVEPOINT here",
+    "REINDEX",
+    "UPDATE sqlite_master SET sql = ''",
+    "PRAGMA writable_schema = ON",
+)
+POSTGRES_WRITES = (
+    "SET TRANSACTION READ WRITE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+    "DO 'BEGIN SET TRANSACTION READ WRITE; DELETE FROM tags; COMMIT; END'",
+    "WITH gone AS (DELETE FROM tags RETURNING id) SELECT * FROM gone",
+    "SELECT set_config('transaction_read_only', 'off', true)",
+    "SELECT lo_create(0)",
+    "SELECT query_to_xml('DELETE FROM tags', true, true, '')",
+    "SELECT pg_reload_conf()",
+    "COPY tags TO PROGRAM 'touch {directory}/other.sqlite'",
+    "COPY (SELECT 1) TO '{directory}/other.sqlite'",
+    "EXPLAIN ANALYZE DELETE FROM tags",
+    "LOCK TABLE tags",
+    "LISTEN news",
+)
+
+
+@pytest.fixture
+def three(fleet: Fleet) -> list[TenantPlace]:
+    """Three tenants; each has a tag with its own name."""
+    fleet.initialised()
+    found = [fleet.create(slug) for slug in SLUGS]
+    for place in found:
+        on_database(fleet, place, TenantBase.metadata.tables["tags"].insert(), {"id": uuid7(), "name": place.slug})
+    return found
+
+
+@pytest.fixture
+def databases(fleet: Fleet) -> Iterator[TenantDatabases]:
+    with databases_of_our_own(fleet.servers, 4) as databases:
+        yield databases
+        assert databases.checkedout() == 0
+
+
+def on_database(fleet: Fleet, place: TenantPlace, statement: Any, values: Any = None) -> Any:
+    """Run a statement on a tenant's database for good; returns its rows, if it gives any."""
+    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
+    with engine.begin() as connection:
+        result = connection.execute(statement, values)
+        return result.all() if result.returns_rows else None
+
+
+def content(fleet: Fleet, place: TenantPlace) -> Any:
+    """What a write would change."""
+    tables = "sqlite_master" if fleet.admin is None else "pg_class"
+    return on_database(fleet, place, text(f"SELECT name, (SELECT count(*) FROM {tables}) FROM tags ORDER BY name"))
+
+
+def ask(databases: TenantDatabases, places: list[TenantPlace], statement: str, **options: Any) -> list[Answer]:
+    return list(query_tenants(databases, places, statement, **options))
+
+
+def test_each_answers_with_its_own(databases: TenantDatabases, three: list[TenantPlace]) -> None:
+    answers = ask(databases, three, "SELECT name AS tag, 1 AS one FROM tags")
+    assert answers == [Answer(place, ("tag", "one"), [(place.slug, 1)]) for place in three]
+
+
+def test_rows_are_bounded(databases: TenantDatabases, three: list[TenantPlace]) -> None:
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n"
+    for limit, truncated in ((1, True), (4999, True), (5000, False), (6000, False)):
+        for answer in ask(databases, three[:1], numbers, limit=limit):
+            assert (len(answer.rows), answer.truncated) == (min(limit, 5000), truncated)
+
+
+def test_statements_without_rows_and_with_many_columns(databases: TenantDatabases, three: list[TenantPlace]) -> None:
+    assert ask(databases, three[:1], "SELECT name FROM tags WHERE 1 = 0") == [Answer(three[0], ("name",), [])]
+    for statement in ("SELECT 1 AS a, 2 AS a", "SELECT 1 AS tenant"):
+        (answer,) = ask(databases, three[:1], statement)
+        assert answer.failure == "each column needs a name of its own, and none may be called tenant"
+
+
+def test_it_only_reads(fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+    acme = three[0]
+    before = content(fleet, acme)
+    for statement in WRITES + (SQLITE_WRITES if fleet.admin is None else POSTGRES_WRITES):
+        written = statement.format(id=uuid7().hex, directory=fleet.directory)
+        (answer,) = ask(databases, [acme], written)
+        assert content(fleet, acme) == before, statement
+        assert answer.failure, statement
+        assert answer.rows == (), statement
+    assert not (fleet.directory / "other.sqlite").exists()
+    assert ask(databases, [acme], "SELECT name FROM tags")[0].rows == [("acme",)]
+
+
+def test_an_endless_statement_is_stopped(databases: TenantDatabases, three: list[TenantPlace]) -> None:
+    endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    begun = time.monotonic()
+    answers = ask(databases, three, endless, timeout=0.3)
+    assert [answer.failure for answer in answers] == ["it took longer than 0.3 seconds"] * 3
+    assert time.monotonic() - begun < 20
+    assert ask(databases, three[:1], "SELECT 1 AS one")[0].rows == [(1,)]
+
+
+def test_whoever_does_not_answer_is_named(fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+    databases_on(fleet.servers["main"]).drop(three[1].database)
+    lost = TenantPlace(uuid7(), "lost", "Lost", "mars", "tenant_lost")
+    answers = ask(databases, [*three, lost], "SELECT name FROM tags", jobs=2)
+    assert [bool(answer.failure) for answer in answers] == [False, True, False, True]
+    assert answers[2].rows == [("initech",)]
+
+
+def test_somebody_elses_data_is_not_read(fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+    acme, globex, _ = three
+    mixed_up = TenantPlace(acme.id, acme.slug, acme.name, acme.server, globex.database)
+    (answer,) = ask(databases, [mixed_up], "SELECT name FROM tags")
+    assert answer.failure
+    assert answer.rows == ()
+
+
+def test_many_more_tenants_than_connections(fleet: Fleet, three: list[TenantPlace]) -> None:
+    with databases_of_our_own(fleet.servers, 2) as databases:
+        answers = ask(databases, three * 10, "SELECT name FROM tags", jobs=6)
+        assert [answer.rows for answer in answers] == [[(place.slug,)] for place in three] * 10
+        assert databases.numbers()["main"].limit == 2
+
+
+def test_who_stops_listening_stops_it(databases: TenantDatabases, three: list[TenantPlace]) -> None:
+    answers = query_tenants(databases, three * 20, "SELECT name FROM tags", jobs=2)
+    assert next(answers).rows == [("acme",)]
+    answers.close()  # type: ignore[attr-defined]
+
+
+class TestReport:
+    """For a person: only where they may read."""
+
+    @pytest.fixture
+    def person(self, fleet: Fleet, three: list[TenantPlace]) -> Any:
+        with fleet.user_db.begin() as session:
+            user = users.create_user(session, "rita", name="Rita", password_hash=None)
+            groups.create_group(session, "staff")
+            groups.join_group(session, "rita", "staff")
+            grants.add_grant(session, three[0].id, "reader", login="rita")
+            grants.add_grant(session, three[1].id, "editor", group="staff")
+            return user.id
+
+    def slugs(self, fleet: Fleet, databases: TenantDatabases, person: Any, **options: Any) -> list[str]:
+        answers = list(query_for_person(fleet.user_db, databases, person, "SELECT name FROM tags", **options))
+        assert [answer.rows for answer in answers] == [[(answer.place.slug,)] for answer in answers]
+        return [answer.place.slug for answer in answers]
+
+    def test_through_their_grant_and_their_groups(self, fleet: Fleet, databases: TenantDatabases, person: Any) -> None:
+        assert self.slugs(fleet, databases, person) == ["acme", "globex"]
+        assert self.slugs(fleet, databases, person, permission="content.edit_any") == ["globex"]
+        assert self.slugs(fleet, databases, uuid7()) == []
+
+    def test_not_where_they_may_not_any_more(self, fleet: Fleet, databases: TenantDatabases, person: Any) -> None:
+        with fleet.user_db.begin() as session:
+            suspend_tenant(session, "globex", "unpaid")
+        assert self.slugs(fleet, databases, person) == ["acme"]
+        with fleet.user_db.begin() as session:
+            users.set_enabled(session, "rita", False)
+        assert self.slugs(fleet, databases, person) == []
+
+
+class TestPostgres:
+    @pytest.fixture(params=["postgresql"])
+    def engine_name(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_nothing_stays_with_the_connection(self, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+        settings = "set_config('statement_timeout', '1ms', false), set_config('search_path', 'nowhere', false)"
+        ask(databases, three[:1], f"SELECT pg_advisory_lock(1) AS a, {settings.replace('),', ') AS b,')} AS c")
+        held = "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory' AND objid = 1"
+        deadline = time.monotonic() + 10
+        while (answer := ask(databases, three[:1], held)[0]).rows != [(0,)]:
+            assert time.monotonic() < deadline, answer
+
+    def test_the_time_cannot_be_set_by_the_statement(
+        self, databases: TenantDatabases, three: list[TenantPlace]
+    ) -> None:
+        unlimited = "SELECT set_config('statement_timeout', '0', true) AS a, pg_sleep(0.01) AS b"
+        (answer,) = ask(databases, three[:1], f"{unlimited} FROM generate_series(1, 10000)", timeout=0.5, limit=10_000)
+        assert answer.failure == "it took longer than 0.5 seconds"
+
+    def test_showing_and_explaining(self, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+        assert ask(databases, three[:1], "SHOW transaction_read_only")[0].rows == [("on",)]
+        assert "Seq Scan" in ask(databases, three[:1], "EXPLAIN SELECT * FROM tags")[0].rows[0][0]
+        assert ask(databases, three[:1], "SELECT current_user = current_database() AS own")[0].rows == [(True,)]
+        assert ask(databases, three[:1], "SELECT timestamptz 'epoch' AS t")[0].rows[0][0].isoformat().endswith("+00:00")
+
+
+class TestSqlite:
+    @pytest.fixture(params=["sqlite"])
+    def engine_name(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_a_value_is_bounded(self, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+        (answer,) = ask(databases, three[:1], "SELECT zeroblob(1000000000) AS z")
+        assert "too big" in str(answer.failure)
+
+    def test_the_structure_can_be_asked_for(
+        self, fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]
+    ) -> None:
+        (answer,) = ask(databases, three[:1], "SELECT name FROM pragma_table_info('tags')")
+        assert answer.rows == [("id",), ("name",)]
+        assert ask(databases, three[:1], "PRAGMA table_info(tags)")[0].columns[:2] == ("cid", "name")
+        assert ask(databases, three[:1], "SELECT value FROM json_each('[1, 2]')")[0].rows == [(1,), (2,)]
+
+    def test_while_somebody_writes(self, fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+        server = fleet.servers["main"]
+        assert isinstance(server, SqliteServer)
+        engine = create_engine(server.tenant_url(three[0].database), poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            assert ask(databases, three[:1], "SELECT name FROM tags")[0].rows == [("acme",)]
