@@ -19,7 +19,7 @@ jobs_option = click.option(
 class Bar:
     """How far a command is, shown on a terminal only."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: Progress, total: int | None) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=total)
 
@@ -29,7 +29,7 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Bar]:
+def progress_bar(what: str, total: int | None = None) -> Iterator[Bar]:
     """A bar on stderr while the block runs; nothing of it is left, and nothing is written where it is no terminal."""
     console = Console(stderr=True)
     columns = (MofNCompleteColumn(), TextColumn(what), TimeElapsedColumn())

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from tenantapp.cli import bundles
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_one, show_rows
@@ -15,6 +16,10 @@ from tenantapp.identity.models import Tenant, TenantState
 @click.group()
 def tenants() -> None:
     """Tenants: customers, each with a database of its own."""
+
+
+tenants.add_command(bundles.export)
+tenants.add_command(bundles.import_)
 
 
 @tenants.command()

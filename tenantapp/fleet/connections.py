@@ -32,16 +32,18 @@ MAINTENANCE_DATABASE: Final = "postgres"
 
 
 @contextmanager
-def migration_connection(url: URL, name: str) -> Iterator[Connection]:
+def migration_connection(
+    url: URL, name: str, failure: Callable[[str, str], FleetError] = MigrationFailed
+) -> Iterator[Connection]:
     """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
 
     PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
     foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
-    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``MigrationFailed``.
+    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
     """
     sqlite = url.get_backend_name() == "sqlite"
     engine = _sqlite_engine(url) if sqlite else _postgres_engine(url)
-    with _translated(name, MigrationFailed), engine.connect() as connection:
+    with _translated(name, failure), engine.connect() as connection:
         if not sqlite:
             _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
             _take_advisory_lock(connection, name)
@@ -65,6 +67,7 @@ def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
 def reading_connection(url: URL, name: str) -> Iterator[Connection]:
     """A connection that reads one moment of a database, however long that takes, and that cannot write.
 
+    PostgreSQL: nobody migrates the database meanwhile. A table that is made anew would be empty at our moment.
     Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``ReadingFailed``.
     """
     if url.get_backend_name() == "sqlite":
@@ -76,15 +79,18 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
     with _translated(name, ReadingFailed), engine.connect() as connection:
         if url.get_backend_name() != "sqlite":
             _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+            _take_advisory_lock(connection, name, func.pg_try_advisory_lock_shared)
         yield connection.execution_options(postgresql_readonly=True)
 
 
-def check_foreign_keys(connection: Connection, name: str) -> None:
-    """Make up for what SQLite did not enforce during a migration. Raises ``MigrationFailed``."""
+def check_foreign_keys(
+    connection: Connection, name: str, failure: Callable[[str, str], FleetError] = MigrationFailed
+) -> None:
+    """Make up for what SQLite did not enforce during a migration. Raises ``failure``."""
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if broken is not None:
-            raise MigrationFailed(name, f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
+            raise failure(name, f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
 
 
 def _postgres_engine(url: URL, **options: Any) -> Engine:
@@ -127,11 +133,11 @@ def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:
     connection.commit()
 
 
-def _take_advisory_lock(connection: Connection, name: str) -> None:
+def _take_advisory_lock(connection: Connection, name: str, lock: Any = func.pg_try_advisory_lock) -> None:
     # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
     # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
     deadline = time.monotonic() + MIGRATION_WAIT
-    while not connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))):
+    while not connection.scalar(select(lock(ADVISORY_LOCK))):
         connection.commit()
         if time.monotonic() > deadline:
             raise DatabaseBusy(name)

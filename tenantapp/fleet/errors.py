@@ -9,6 +9,11 @@ FleetError
 +-- QueryFailed             a statement for many tenants failed on one
 +-- MigrationFailed         a migration ended in an error and was rolled back
 +-- ProvisioningFailed      a server did not make or remove a database
++-- BundleError             a tenant could not be written to a file, or read from one
+|   +-- BundleRefused       the file is not what it should be; nothing was changed
+|   +-- BundleNotWritten    the disk is full, for instance; there is no file
+|   +-- NotPortable         the database holds something that a bundle has no form for
+|   +-- LoadFailed          the database did not take what is in a bundle; it was rolled back
 +-- RevisionRefused         no revision was written
     +-- NothingToRevise     because the models and the migrations agree
 """
@@ -84,3 +89,35 @@ class NothingToRevise(RevisionRefused):
             f"The models and the migrations agree, so there is nothing to revise; models are looked for in the modules "
             f"of {package} called models or ..._models."
         )
+
+
+class BundleError(FleetError):
+    """Base of what can go wrong with bundles."""
+
+
+class BundleRefused(BundleError):
+    """Cut off, altered, of a newer version, or of another product."""
+
+    def __init__(self, file: object, reason: str) -> None:
+        super().__init__(f"The bundle {file} is refused: {reason}.")
+
+
+class BundleNotWritten(BundleError):
+    """The file could not be written."""
+
+    def __init__(self, file: object, reason: str) -> None:
+        super().__init__(f"Could not write the bundle {file}: {reason}.")
+
+
+class NotPortable(BundleError):
+    """A column's type, or a value, that means nothing to the other engine."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"Could not export {what}: {reason}.")
+
+
+class LoadFailed(BundleError):
+    """A statement that loads rows, or a constraint on them, ended in an error."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The bundle could not be loaded into {name}: {reason}.")

@@ -1,6 +1,7 @@
 """Making a tenant: its row, its database, its tables."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 from uuid import UUID
@@ -33,9 +34,11 @@ def create_tenant(
     *,
     name: str | None = None,
     server: str | None = None,
+    fill: Callable[[TenantPlace], None] | None = None,
 ) -> TenantPlace:
     """Make a tenant with a database of its own, on the named server or the default one, ready to be used.
 
+    ``fill`` is given the empty database, before it is migrated to the newest revision and gets its identity.
     All of it or nothing: what fails, or is interrupted, is undone. Raises ``InvalidValue``, ``AlreadyExists`` and
     ``ServerError`` before anything is made; later a ``FleetError`` or whatever a migration raises.
     """
@@ -46,6 +49,8 @@ def create_tenant(
         # Committed first: the row claims the slug, and shows where to look should even the undoing be cut short.
         place = _register(user_db, tenant_id, slug, name, chosen)
         databases_on(chosen).create(place.database)
+        if fill is not None:
+            fill(place)
         revision = upgrade_tenant_database(settings, servers, place)
         _write_identity(chosen, place)
         _activate(user_db, place, revision)

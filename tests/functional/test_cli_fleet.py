@@ -101,3 +101,23 @@ class TestQuery:
         assert run("fleet", "query", "SELECT 1 AS one", "--tenants", "acme,nowhere").err == (
             "tenantapp: There is no tenant nowhere.\n"
         )
+
+
+class TestBundles:
+    def test_there_and_back(self, three: Command, failed: Callable[..., str], ini: Path) -> None:
+        on_database(three, ini, "acme", "INSERT INTO people VALUES ('00000000000000000000000000000001', 'Ada')")
+        file = ini.parent / "acme.bundle"
+        assert three("tenants", "export", "acme", str(file)).out.startswith(f"1 rows of acme are in {file}, at ")
+        assert "there is such a file already" in failed("tenants", "export", "acme", str(file))
+        three("tenants", "import", str(file), "copy", "--name", "A copy")
+        shown = three("tenants", "show", "copy", "--json").json
+        assert (shown["name"], shown["state"]) == ("A copy", "active")
+        assert "Ada" in three("fleet", "query", "SELECT name FROM people", "--tenants", "copy").out
+        three("fleet", "verify", "copy")
+
+    def test_what_is_refused(self, three: Command, failed: Callable[..., str], ini: Path) -> None:
+        (ini.parent / "file").write_text("something else")
+        assert "it is not a bundle" in failed("tenants", "import", str(ini.parent / "file"), "copy")
+        failed("tenants", "import", str(ini.parent / "nowhere"), "copy")
+        failed("tenants", "export", "nowhere", str(ini.parent / "other"))
+        assert not (ini.parent / "other").exists()

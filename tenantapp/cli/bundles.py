@@ -1,0 +1,49 @@
+"""Commands for a tenant in a file: ``tenants export`` and ``tenants import``."""
+
+from pathlib import Path
+
+import click
+
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.many import progress_bar
+from tenantapp.fleet.bundles.exporting import export_bundle
+from tenantapp.fleet.bundles.importing import import_tenant
+from tenantapp.fleet.parallel import places
+
+file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+
+
+@click.command("export")
+@click.argument("slug")
+@file_argument
+@pass_installation
+def export(installation: Installation, slug: str, file: Path) -> None:
+    """Write a tenant's data to a file that both SQLite and PostgreSQL can load.
+
+    It is the data of one moment; the tenant may be used meanwhile.
+    """
+    registry = installation.registry
+    (place,) = places(registry.user_db, [slug])
+    with progress_bar("rows") as bar:
+        manifest = export_bundle(registry.app_settings, registry.servers, place, file, bar.advance)
+    click.echo(f"{manifest.rows} rows of {slug} are in {file}, at revision {manifest.revision}.")
+
+
+@click.command("import")
+@file_argument
+@click.argument("slug")
+@click.option("--name", help="Shown to people; that of the file if left out.")
+@click.option("--server", help="A server of the settings; main if left out.")
+@pass_installation
+def import_(installation: Installation, file: Path, slug: str, name: str | None, server: str | None) -> None:
+    """Make a tenant of a file that was exported, on this or another engine.
+
+    The whole file is checked before anything is made.
+    """
+    registry = installation.registry
+    settings, servers = registry.app_settings, registry.servers
+    with progress_bar("rows") as bar:
+        place = import_tenant(
+            registry.user_db, settings, servers, file, slug, name=name, server=server, progress=bar.advance
+        )
+    click.echo(f"The tenant {place.slug} is there: {place.database} on {place.server}.")

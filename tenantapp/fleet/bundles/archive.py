@@ -1,0 +1,173 @@
+"""The file of a bundle: a ZIP archive that ends in its own checksum.
+
+The archive's comment, the last bytes of the file, is ``sha256:`` and the SHA-256 of everything before it. So whatever
+was cut off or altered is noticed before any of it is believed.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+import orjson
+from pydantic import ValidationError
+
+from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledTable, Manifest
+from tenantapp.fleet.errors import BundleNotWritten, BundleRefused
+
+SEAL: Final = b"sha256:"
+SEAL_LENGTH: Final = len(SEAL) + 64
+MANIFEST: Final = "manifest.json"
+LONGEST_MANIFEST: Final = 64 * 2**20  # bytes
+LONGEST_ROW: Final = 2**30  # bytes; PostgreSQL has no longer ones either
+CHUNK: Final = 2**20
+STAMP: Final = (1980, 1, 1, 0, 0, 0)  # the same content makes the same file, but for the manifest's time
+
+
+class BundleWriter:
+    """Writes the tables, one after the other, then the manifest."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    def write_rows(self, table: str, rows: Iterable[list[Any]]) -> tuple[str, int, str]:
+        """Write a table's rows; returns the name of its file, how many there were, and the file's SHA-256."""
+        file = f"tables/{quote(table, safe='')}.jsonl"
+        digest, count = hashlib.sha256(), 0
+        with self._open(file) as stream:
+            for row in rows:
+                line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+                digest.update(line)
+                stream.write(line)
+                count += 1
+        return file, count, digest.hexdigest()
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        with self._open(MANIFEST) as stream:
+            stream.write(manifest.model_dump_json(indent=2).encode())
+
+    def _open(self, name: str) -> IO[bytes]:
+        entry = zipfile.ZipInfo(name, STAMP)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        return self._archive.open(entry, "w", force_zip64=True)
+
+
+@contextmanager
+def new_bundle(file: Path) -> Iterator[BundleWriter]:
+    """Write a bundle. It is there, whole and on the disk, after the block, and not before.
+
+    It is written under another name in the same directory, which an exception removes; a process that was killed
+    leaves a file ``.NAME.….part``, which is to be deleted. Raises ``BundleNotWritten``, also when the file is there.
+    """
+    if file.exists():
+        raise BundleNotWritten(file, "there is such a file already")
+    part = file.with_name(f".{file.name}.{uuid4().hex}.part")
+    try:
+        with part.open("xb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.comment = SEAL + b"0" * 64
+            yield BundleWriter(archive)
+        _seal(part)
+        part.rename(file)
+        _sync_directory(file.parent)
+    except OSError as error:
+        raise BundleNotWritten(file, error.strerror or str(error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class Bundle:
+    """A bundle whose seal was found whole."""
+
+    def __init__(self, file: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._file = file
+        self._archive = archive
+
+    def rows(self, table: BundledTable) -> Iterator[list[Any]]:
+        """The rows of a table. Raises ``BundleRefused``, at the latest after the last row."""
+        for line in self.lines(table):
+            row = orjson.loads(line)
+            if not isinstance(row, list) or len(row) != len(table.columns):
+                raise BundleRefused(self._file, f"a row of {table.name} does not have the table's columns")
+            yield row
+
+    def lines(self, table: BundledTable) -> Iterator[bytes]:
+        """The same, not looked into."""
+        digest, count = hashlib.sha256(), 0
+        with self._archive.open(table.file) as stream:
+            while line := stream.readline(LONGEST_ROW):
+                digest.update(line)
+                count += 1
+                yield line
+        if (count, digest.hexdigest()) != (table.rows, table.sha256):
+            raise BundleRefused(self._file, f"the rows of {table.name} are not those that the manifest counts")
+
+
+@contextmanager
+def open_bundle(file: Path) -> Iterator[Bundle]:
+    """Open a bundle after looking at its seal and its manifest. Raises ``BundleRefused`` and ``OSError``."""
+    with file.open("rb") as stream:
+        _check_seal(file, stream)
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                yield Bundle(file, archive, _manifest(file, archive))
+        except (zipfile.BadZipFile, KeyError, orjson.JSONDecodeError, EOFError) as error:
+            raise BundleRefused(file, "it cannot be read") from error
+
+
+def _seal(part: Path) -> None:
+    with part.open("r+b") as stream:
+        digest = _digest(stream)
+        stream.seek(-64, os.SEEK_END)
+        stream.write(digest.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _check_seal(file: Path, stream: IO[bytes]) -> None:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - SEAL_LENGTH))
+    seal = stream.read()
+    if size < SEAL_LENGTH or not seal.startswith(SEAL):
+        raise BundleRefused(file, "it is not a bundle, or its end is missing")
+    if seal.removeprefix(SEAL) != _digest(stream).encode():
+        raise BundleRefused(file, "it was altered after it was written")
+
+
+def _digest(stream: IO[bytes]) -> str:
+    """SHA-256 of the file without its seal."""
+    left = stream.seek(0, os.SEEK_END) - SEAL_LENGTH
+    stream.seek(0)
+    digest = hashlib.sha256()
+    while left > 0:
+        chunk = stream.read(min(CHUNK, left))
+        digest.update(chunk)
+        left -= len(chunk)
+    return digest.hexdigest()
+
+
+def _manifest(file: Path, archive: zipfile.ZipFile) -> Manifest:
+    with archive.open(MANIFEST) as stream:
+        raw = orjson.loads(stream.read(LONGEST_MANIFEST))
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise BundleRefused(file, "it is not a bundle of tenantapp")
+    version = raw.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise BundleRefused(file, f"it has version {version} of the format, and this program knows {VERSION} at most")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        raise BundleRefused(file, f"its manifest is wrong in {error.error_count()} places") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,136 @@
+"""Writing a tenant's data to a bundle."""
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import MetaData, select
+from sqlalchemy.engine import Connection
+
+from tenantapp.fleet.bundles.archive import BundleWriter, new_bundle, open_bundle
+from tenantapp.fleet.bundles.kinds import Kind
+from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledColumn, BundledTable, BundledTenant, Manifest
+from tenantapp.fleet.bundles.tables import PortableTable, counters, portable_tables, quoted
+from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert
+from tenantapp.fleet.connections import reading_connection
+from tenantapp.fleet.errors import NotPortable
+from tenantapp.fleet.histories import metadata_of
+from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.errors import WrongTenantDatabase
+from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.times import utcnow
+
+BATCH: Final = 100  # rows held at once
+
+Progress = Callable[[int], None]
+
+
+def export_bundle(
+    settings: Settings, servers: Servers, place: TenantPlace, file: Path, progress: Progress = lambda rows: None
+) -> Manifest:
+    """Write a tenant's data, as it is at one moment, to a new file. ``progress`` is told of each so many rows.
+
+    The tenant may be used meanwhile; it may not be migrated. Raises ``NotPortable``, ``WrongTenantDatabase``,
+    ``BundleNotWritten`` and what ``reading_connection`` raises; then there is no file.
+    """
+    url, name = servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
+    with reading_connection(url, name) as connection, connection.begin():
+        if connection.scalars(select(TenantIdentity.tenant_id)).all() != [place.id]:
+            raise WrongTenantDatabase(place.slug)
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'")
+        with new_bundle(file) as writer:
+            manifest = _write(connection, writer, metadata_of(settings, "tenant"), settings, place, progress)
+    return manifest
+
+
+def check_bundle(file: Path, progress: Progress = lambda rows: None) -> Manifest:
+    """Check a whole bundle: its seal, its manifest, the number and the checksum of each table's rows.
+
+    Raises ``BundleRefused`` and ``OSError``.
+    """
+    with open_bundle(file) as bundle:
+        for table in bundle.manifest.tables:
+            for _ in bundle.lines(table):
+                pass
+            progress(table.rows)
+        return bundle.manifest
+
+
+def _write(
+    connection: Connection,
+    writer: BundleWriter,
+    metadata: MetaData,
+    settings: Settings,
+    place: TenantPlace,
+    progress: Progress,
+) -> Manifest:
+    heads = MigrationContext.configure(connection).get_current_heads()
+    if len(heads) != 1:
+        raise NotPortable(f"the database of {place.slug}", "it is not at one revision")
+    tables = [_write_table(connection, writer, table, progress) for table in portable_tables(connection, metadata)]
+    manifest = Manifest(
+        format=FORMAT,
+        version=VERSION,
+        created_at=utcnow(),
+        tenantapp=version("tenantapp"),
+        domain=settings.tenantapp_domain,
+        revision=heads[0],
+        engine=connection.dialect.name,
+        tenant=BundledTenant(slug=place.slug, name=place.name),
+        tables=tuple(tables),
+    )
+    writer.write_manifest(manifest)
+    return manifest
+
+
+def _write_table(
+    connection: Connection, writer: BundleWriter, table: PortableTable, progress: Progress
+) -> BundledTable:
+    columns = table.kinds()
+    file, rows, sha256 = writer.write_rows(table.name, _rows(connection, table, columns, progress))
+    return BundledTable(
+        name=table.name,
+        file=file,
+        columns=tuple(BundledColumn(name=name, type=kind) for name, kind in columns),
+        rows=rows,
+        sha256=sha256,
+        counters=counters(connection, table),
+    )
+
+
+def _rows(
+    connection: Connection, table: PortableTable, columns: list[tuple[str, Kind]], progress: Progress
+) -> Iterator[list[Any]]:
+    converters = [(FROM_SQLITE if connection.dialect.name == "sqlite" else FROM_POSTGRES)[kind] for _, kind in columns]
+    streaming = {"stream_results": True, "max_row_buffer": BATCH}
+    with connection.exec_driver_sql(_select(connection, table, columns), execution_options=streaming) as result:
+        for batch in result.partitions(BATCH):
+            for row in batch:
+                try:
+                    yield convert(converters, row)
+                except (ValueError, TypeError, ArithmeticError) as error:
+                    raise NotPortable(f"a row of {table.name}", str(error).rstrip(".")) from error
+            progress(len(batch))
+
+
+def _select(connection: Connection, table: PortableTable, columns: list[tuple[str, Kind]]) -> str:
+    postgres = connection.dialect.name == "postgresql"
+    kinds = dict(columns)
+
+    def read(column: str) -> str:
+        cast = "::text" if postgres and kinds[column] in FROM_TEXT else ""
+        return quoted(connection, column) + cast
+
+    def order(column: str) -> str:
+        # By the bytes on both engines, so that the same rows make the same file.
+        collate = ' COLLATE "C"' if postgres and kinds.get(column) == Kind.TEXT else ""
+        return quoted(connection, column) + collate
+
+    ordered = f" ORDER BY {', '.join(map(order, table.key))}" if table.key else ""
+    names = ", ".join(map(read, kinds)) or "NULL"
+    return f"SELECT {names} FROM {quoted(connection, table.name)}{ordered}"  # noqa: S608

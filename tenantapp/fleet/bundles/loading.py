@@ -1,0 +1,81 @@
+"""Reading a bundle into a database that was made for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import psycopg2
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import MetaData, func, select, table
+from sqlalchemy.engine import Connection
+
+from tenantapp.fleet.bundles import postgres_loading, sqlite_loading
+from tenantapp.fleet.bundles.archive import Bundle, open_bundle
+from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
+from tenantapp.fleet.bundles.tables import portable_tables, quoted
+from tenantapp.fleet.connections import migration_connection
+from tenantapp.fleet.errors import BundleRefused, LoadFailed
+from tenantapp.fleet.histories import metadata_of
+from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.servers import Servers
+
+Progress = Callable[[int], None]
+ENGINES: Final = {"sqlite": sqlite_loading, "postgresql": postgres_loading}
+
+
+def load_bundle(
+    settings: Settings, servers: Servers, place: TenantPlace, file: Path, progress: Progress = lambda rows: None
+) -> Manifest:
+    """Load a bundle into a database at the bundle's revision that is nobody's yet; all of it in one transaction.
+
+    What the migrations have put into it is deleted first: the bundle has it, as it was. Rows, checksums, and the rows
+    that are there in the end are counted. Raises ``BundleRefused``, ``LoadFailed``, ``OSError`` and what
+    ``migration_connection`` raises; then the database is as it was.
+    """
+    url, name = servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
+    with open_bundle(file) as bundle, migration_connection(url, name, LoadFailed) as connection, connection.begin():
+        _check_target(connection, metadata_of(settings, "tenant"), bundle.manifest, file, name)
+        engine = ENGINES[connection.dialect.name]
+        try:
+            with engine.constraints_later(connection, name):
+                _replace_rows(connection, bundle, progress)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise LoadFailed(name, f"a value is not what its column holds ({error})") from error
+        except psycopg2.Error as error:
+            raise LoadFailed(name, str(error).strip().splitlines()[0].rstrip(".")) from error
+        _check_rows(connection, bundle.manifest, name)
+        return bundle.manifest
+
+
+def _check_target(connection: Connection, metadata: MetaData, manifest: Manifest, file: Path, name: str) -> None:
+    if connection.scalar(select(func.count()).select_from(TenantIdentity)):
+        raise LoadFailed(name, "it is in use")
+    heads = MigrationContext.configure(connection).get_current_heads()
+    if heads != (manifest.revision,):
+        raise LoadFailed(name, f"it is not at the bundle's revision {manifest.revision}")
+    target = {table.name: {column for column, _ in table.columns} for table in portable_tables(connection, metadata)}
+    bundled = {table.name: {column.name for column in table.columns} for table in manifest.tables}
+    for wrong in sorted(target.keys() | bundled.keys()):
+        if target.get(wrong) != bundled.get(wrong):
+            raise BundleRefused(file, f"its table {wrong} is not that of revision {manifest.revision}")
+
+
+def _replace_rows(connection: Connection, bundle: Bundle, progress: Progress) -> None:
+    engine = ENGINES[connection.dialect.name]
+    for bundled in bundle.manifest.tables:
+        connection.exec_driver_sql(f"DELETE FROM {quoted(connection, bundled.name)}")  # noqa: S608 - one of ours
+    for bundled in bundle.manifest.tables:
+        engine.load_rows(connection, bundled, bundle.rows(bundled), progress)
+        engine.set_counters(connection, bundled)
+
+
+def _check_rows(connection: Connection, manifest: Manifest, name: str) -> None:
+    for bundled in manifest.tables:
+        if _count(connection, bundled) != bundled.rows:
+            raise LoadFailed(name, f"the table {bundled.name} does not have the bundle's {bundled.rows} rows")
+
+
+def _count(connection: Connection, bundled: BundledTable) -> int | None:
+    return connection.scalar(select(func.count()).select_from(table(bundled.name)))

@@ -1,0 +1,62 @@
+"""What a bundle says of itself."""
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tenantapp.fleet.bundles.kinds import Kind
+
+FORMAT: Final = "tenantapp bundle"
+VERSION: Final = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BundledColumn(_Strict):
+    """A column and its type."""
+
+    name: str
+    type: Annotated[Kind, Field(strict=False)]
+
+
+class BundledTable(_Strict):
+    """A table: its columns in the order of the values, its rows, and the SHA-256 of its file when uncompressed.
+
+    ``counters``: by the name of the column, the last number that was given out, for columns that count by themselves.
+    """
+
+    name: str
+    file: str
+    columns: Annotated[tuple[BundledColumn, ...], Field(strict=False)]
+    rows: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    counters: dict[str, int]
+
+
+class BundledTenant(_Strict):
+    """What the tenant was called."""
+
+    slug: str
+    name: str
+
+
+class Manifest(_Strict):
+    """The whole of ``manifest.json``."""
+
+    format: Literal["tenantapp bundle"]
+    version: Literal[1]
+    created_at: Annotated[datetime, Field(strict=False)]
+    tenantapp: str
+    domain: str
+    revision: str
+    engine: str
+    tenant: BundledTenant
+    tables: Annotated[tuple[BundledTable, ...], Field(strict=False)]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are in all tables."""
+        return sum(table.rows for table in self.tables)

@@ -1,0 +1,102 @@
+"""Loading rows into PostgreSQL: by COPY, with foreign keys and triggers put back when all rows are there."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Final
+
+import psycopg2
+from sqlalchemy.engine import Connection
+
+from tenantapp.fleet.bundles.kinds import Kind
+from tenantapp.fleet.bundles.manifest import BundledTable
+from tenantapp.fleet.bundles.tables import as_sent, quoted, sequence_of
+from tenantapp.fleet.bundles.values import TO_POSTGRES, convert
+
+BATCH: Final = 100  # rows held at once
+# https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"
+ESCAPES: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+NULL: Final = "\\N"
+FOREIGN_KEYS: Final = """
+SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
+    format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 ORDER BY conrelid, conname
+"""
+TRIGGERS: Final = """
+SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass), pg_get_triggerdef(oid)
+FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0 AND tgenabled = 'O' ORDER BY tgrelid, tgname
+"""
+
+
+@contextmanager
+def constraints_later(connection: Connection, name: str) -> Iterator[None]:
+    """Without foreign keys and triggers in the block; the foreign keys are checked when they are put back.
+
+    Rows that refer to each other in a circle could be loaded in no order, and a trigger has fired for them already.
+    """
+    found = [tuple(row) for asked in (TRIGGERS, FOREIGN_KEYS) for row in connection.exec_driver_sql(_escaped(asked))]
+    connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
+    for drop, _ in found:
+        connection.exec_driver_sql(_escaped(drop))
+    yield
+    # The other way round: a trigger must not fire for what checking does.
+    for _, create in reversed(found):
+        connection.exec_driver_sql(_escaped(create))
+
+
+def load_rows(
+    connection: Connection, table: BundledTable, rows: Iterable[list[Any]], progress: Callable[[int], None]
+) -> None:
+    """Load a table's rows. Raises ``ValueError`` and its like for a value that is not of its kind."""
+    names = ", ".join(quoted(connection, column.name) for column in table.columns)
+    raw: Any = connection.connection.dbapi_connection
+    lines = _Lines(_lines(table, rows), progress)
+    try:
+        with raw.cursor() as cursor:
+            cursor.copy_expert(as_sent(f"COPY {quoted(connection, table.name)} ({names}) FROM STDIN"), lines)
+    except psycopg2.Error:
+        if lines.error is not None:
+            # psycopg2 ends the COPY, and says of the reason only that there was one.
+            raise lines.error from None
+        raise
+
+
+def set_counters(connection: Connection, table: BundledTable) -> None:
+    """Let columns that count by themselves go on behind the last number given out, and behind all that are there."""
+    for column in table.columns:
+        sequence = sequence_of(connection, table.name, column.name) if column.type == Kind.INTEGER else None
+        if sequence is not None:
+            highest = f"SELECT max({quoted(connection, column.name)}) FROM {quoted(connection, table.name)}"  # noqa: S608
+            last = max(connection.exec_driver_sql(highest).scalar() or 0, table.counters.get(column.name, 0))
+            if last > 0:
+                connection.exec_driver_sql("SELECT setval(%s, %s)", (sequence, last))
+
+
+def _lines(table: BundledTable, rows: Iterable[list[Any]]) -> Iterator[bytes]:
+    converters = [TO_POSTGRES[column.type] for column in table.columns]
+    # A backslash in a converted value is meant, as that of \x in front of bytes is: COPY takes one away.
+    for row in rows:
+        values = convert(converters, row)
+        yield ("\t".join(NULL if v is None else v.translate(ESCAPES) for v in values) + "\n").encode()
+
+
+class _Lines:
+    """What COPY reads from."""
+
+    def __init__(self, lines: Iterator[bytes], progress: Callable[[int], None]) -> None:
+        self._lines = lines
+        self._progress = progress
+        self.error: BaseException | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            batch = list(islice(self._lines, BATCH))
+            self._progress(len(batch))
+        except BaseException as error:
+            self.error = error
+            raise
+        return b"".join(batch)
+
+
+def _escaped(statement: str) -> str:
+    return statement.replace("%", "%%")

@@ -1,0 +1,56 @@
+"""Loading rows into SQLite. A connection for migrations does not enforce foreign keys; they are checked at the end."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy.engine import Connection
+
+from tenantapp.fleet.bundles.manifest import BundledTable
+from tenantapp.fleet.bundles.tables import has_counters, quoted
+from tenantapp.fleet.bundles.values import TO_SQLITE, convert
+from tenantapp.fleet.connections import check_foreign_keys
+from tenantapp.fleet.errors import LoadFailed
+
+BATCH: Final = 100  # rows held at once
+
+
+@contextmanager
+def constraints_later(connection: Connection, name: str) -> Iterator[None]:
+    """Without triggers in the block, which have fired for these rows already; then the foreign keys are checked.
+
+    ``name`` is what the database is called in messages. Raises ``LoadFailed``.
+    """
+    asked = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    triggers = [tuple(row) for row in connection.exec_driver_sql(asked)]
+    for trigger, _ in triggers:
+        connection.exec_driver_sql(f"DROP TRIGGER {quoted(connection, trigger)}")
+    yield
+    for _, statement in triggers:
+        connection.exec_driver_sql(statement)
+    check_foreign_keys(connection, name, LoadFailed)
+
+
+def load_rows(
+    connection: Connection, table: BundledTable, rows: Iterable[list[Any]], progress: Callable[[int], None]
+) -> None:
+    """Load a table's rows. Raises ``ValueError`` and its like for a value that is not of its kind."""
+    converters = [TO_SQLITE[column.type] for column in table.columns]
+    names = ", ".join(quoted(connection, column.name) for column in table.columns)
+    places = ", ".join("?" * len(table.columns))
+    insert = f"INSERT INTO {quoted(connection, table.name)} ({names}) VALUES ({places})"  # noqa: S608
+    waiting = iter(rows)
+    while batch := [tuple(convert(converters, row)) for row in islice(waiting, BATCH)]:
+        connection.exec_driver_sql(insert, batch)
+        progress(len(batch))
+
+
+def set_counters(connection: Connection, table: BundledTable) -> None:
+    """Let a column that counts by itself go on behind the last number given out; SQLite minds those that are there."""
+    if not table.counters or not has_counters(connection):
+        return
+    (last,) = table.counters.values()
+    updated = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?"
+    if connection.exec_driver_sql(updated, (last, table.name)).rowcount == 0:
+        connection.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table.name, last))

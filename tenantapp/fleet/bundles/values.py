@@ -1,0 +1,149 @@
+"""Values on their way between an engine and a bundle. In a bundle each is a JSON string, number, boolean or null.
+
+What SQLite stores is what SQLAlchemy's types would store there, so that the models read it.
+"""
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from tenantapp.fleet.bundles.kinds import Kind
+
+Value = TypeVar("Value")
+Converter = Callable[[Any], Any]
+
+SPECIAL_FLOATS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
+
+
+def _is(expected: type[Value]) -> Callable[[Any], Value]:
+    def check(value: Any) -> Value:
+        if type(value) is not expected:
+            raise ValueError(f"{type(value).__name__} where {expected.__name__} was expected")
+        return value
+
+    return check
+
+
+def _float(value: Any) -> float | str:
+    number = float(value)
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+
+
+def _decimal(value: Any) -> str:
+    number = Decimal(repr(value) if isinstance(value, float) else value)
+    if not number.is_finite():
+        raise ValueError("a decimal that is no number has no portable form")
+    # 1.50 and 1.5 are one number; in plain notation, without the sign of a negative zero.
+    return format(number.normalize() + 0, "f") if number else "0"
+
+
+def _timestamp(value: datetime) -> str:
+    if value.tzinfo is not None:
+        raise ValueError("a zone where none was expected")
+    return value.isoformat(timespec="microseconds")
+
+
+def _timestamptz(value: datetime) -> str:
+    aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return aware.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _boolean(value: Any) -> bool:
+    if value not in (0, 1):
+        raise ValueError(f"{value!r} where 0 or 1 was expected")
+    return bool(value)
+
+
+def _base64(value: Any) -> str:
+    return base64.b64encode(value).decode()
+
+
+# Of what the engines write as text in the same way.
+FROM_TEXT: Final[Mapping[Kind, Converter]] = {
+    Kind.TEXT: _is(str),
+    Kind.UUID: lambda value: str(UUID(value)),
+    # Infinity and years before Christ are no times in this sense, and raise.
+    Kind.TIMESTAMP: lambda value: _timestamp(datetime.fromisoformat(value)),
+    Kind.TIMESTAMPTZ: lambda value: _timestamptz(datetime.fromisoformat(value)),
+    Kind.DATE: lambda value: date.fromisoformat(value).isoformat(),
+    Kind.TIME: lambda value: time.fromisoformat(value).isoformat(timespec="microseconds"),
+    Kind.JSON: _is(str),
+}
+FROM_POSTGRES: Final[Mapping[Kind, Converter]] = {
+    **FROM_TEXT,
+    Kind.INTEGER: _is(int),
+    Kind.FLOAT: _float,
+    Kind.DECIMAL: _decimal,
+    Kind.BOOLEAN: _is(bool),
+    Kind.BYTES: _base64,
+}
+FROM_SQLITE: Final[Mapping[Kind, Converter]] = {
+    **FROM_TEXT,
+    Kind.INTEGER: _is(int),
+    Kind.FLOAT: _float,
+    Kind.DECIMAL: _decimal,
+    Kind.BOOLEAN: _boolean,
+    Kind.BYTES: lambda value: _base64(_is(bytes)(value)),
+}
+
+
+def _stored_timestamp(value: str) -> str:
+    return datetime.fromisoformat(value).replace(tzinfo=None).isoformat(" ", timespec="microseconds")
+
+
+def _stored_decimal(value: str) -> float:
+    number = float(_is(str)(value))
+    if Decimal(repr(number)) != Decimal(value):
+        raise ValueError(f"SQLite cannot keep the decimal {value} exactly")
+    return number
+
+
+def _float_of(value: Any) -> float:
+    if isinstance(value, str) and value not in SPECIAL_FLOATS:
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
+
+
+TO_SQLITE: Final[Mapping[Kind, Converter]] = {
+    Kind.TEXT: _is(str),
+    Kind.INTEGER: _is(int),
+    Kind.FLOAT: _float_of,
+    Kind.DECIMAL: _stored_decimal,
+    Kind.BOOLEAN: lambda value: int(_is(bool)(value)),
+    Kind.UUID: lambda value: UUID(value).hex,
+    Kind.BYTES: lambda value: base64.b64decode(value, validate=True),
+    Kind.TIMESTAMP: _stored_timestamp,
+    Kind.TIMESTAMPTZ: _stored_timestamp,
+    Kind.DATE: lambda value: date.fromisoformat(value).isoformat(),
+    Kind.TIME: lambda value: time.fromisoformat(value).isoformat(timespec="microseconds"),
+    Kind.JSON: _is(str),
+}
+# As text, for COPY; PostgreSQL reads it by the type of its column.
+TO_POSTGRES: Final[Mapping[Kind, Converter]] = {
+    Kind.TEXT: _is(str),
+    Kind.INTEGER: lambda value: str(_is(int)(value)),
+    Kind.FLOAT: lambda value: repr(_float_of(value)),
+    Kind.DECIMAL: _is(str),
+    Kind.BOOLEAN: lambda value: "t" if _is(bool)(value) else "f",
+    Kind.UUID: _is(str),
+    Kind.BYTES: lambda value: "\\x" + base64.b64decode(value, validate=True).hex(),
+    Kind.TIMESTAMP: _is(str),
+    Kind.TIMESTAMPTZ: _is(str),
+    Kind.DATE: _is(str),
+    Kind.TIME: _is(str),
+    Kind.JSON: _is(str),
+}
+
+
+def convert(converters: list[Converter], values: Any) -> list[Any]:
+    """A row, each value by its converter; null stays null.
+
+    Raises ``ValueError``, ``TypeError`` or ``ArithmeticError`` for a value that is not of its column's kind.
+    """
+    return [None if value is None else converter(value) for converter, value in zip(converters, values, strict=True)]

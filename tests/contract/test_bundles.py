@@ -1,0 +1,615 @@
+"""A tenant in a file: the same on both engines, all of it or nothing."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet import connections
+from tenantapp.fleet.bundles.exporting import check_bundle, export_bundle
+from tenantapp.fleet.bundles.importing import import_tenant
+from tenantapp.fleet.bundles.loading import load_bundle
+from tenantapp.fleet.bundles.manifest import Manifest
+from tenantapp.fleet.errors import (
+    BundleError,
+    BundleNotWritten,
+    BundleRefused,
+    DatabaseBusy,
+    FleetError,
+    LoadFailed,
+    NotPortable,
+    UnknownRevision,
+)
+from tenantapp.fleet.histories import head_revision
+from tenantapp.fleet.migrations import upgrade_tenant_database
+from tenantapp.fleet.parallel import databases_of_our_own
+from tenantapp.fleet.provisioning import discard_unfinished
+from tenantapp.fleet.schemas.expected import ExpectedStructures
+from tenantapp.fleet.schemas.verification import Verification
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.errors import WrongTenantDatabase
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.times import UtcDateTime
+from tests.contract.conftest import Fleet
+from tests.installation import SECRET
+
+ROOT = Path(__file__).parents[2]
+PAIRS = [("files", "server"), ("server", "files"), ("files", "files"), ("server", "server")]
+SAMPLES = """op.create_table(
+        "samples",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("words", sa.Text),
+        sa.Column("n", sa.BigInteger),
+        sa.Column("f", sa.Float),
+        sa.Column("d", sa.Numeric(12, 4)),
+        sa.Column("b", sa.Boolean),
+        sa.Column("u", sa.Uuid),
+        sa.Column("raw", sa.LargeBinary),
+        sa.Column("at", sa.DateTime),
+        sa.Column("at_utc", sa.DateTime(timezone=True)),
+        sa.Column("day", sa.Date),
+        sa.Column("clock", sa.Time),
+        sa.Column("doc", sa.JSON(none_as_null=True)),
+        sa.Column("odd name %", sa.String(9), server_default="x", nullable=False),
+        sa.Column("other_id", sa.Integer, sa.ForeignKey("samples.id", name="fk_samples_other")),
+        sa.Column("twice", sa.BigInteger, sa.Computed("n * 2", persisted=True)),
+        sqlite_autoincrement=True,
+    )
+    op.execute("INSERT INTO samples (words) VALUES ('put there by the migration')")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''fired''; END'")
+        op.execute("CREATE TRIGGER refusing BEFORE INSERT ON tags FOR EACH ROW EXECUTE FUNCTION refuse()")
+        op.execute("ALTER TABLE tags DISABLE TRIGGER refusing; ALTER TABLE tags ENABLE TRIGGER refusing")
+    else:
+        op.execute("CREATE TRIGGER refusing BEFORE INSERT ON tags BEGIN SELECT RAISE(ABORT, 'fired'); END")"""
+samples = sa.Table(
+    "samples",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("words", sa.Text),
+    sa.Column("n", sa.BigInteger),
+    sa.Column("f", sa.Float),
+    sa.Column("d", sa.Numeric(12, 4)),
+    sa.Column("b", sa.Boolean),
+    sa.Column("u", sa.Uuid),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("at", sa.DateTime),
+    sa.Column("at_utc", UtcDateTime),
+    sa.Column("day", sa.Date),
+    sa.Column("clock", sa.Time),
+    sa.Column("doc", sa.JSON(none_as_null=True)),
+    sa.Column("odd name %", sa.String(9)),
+    sa.Column("other_id", sa.Integer),
+    sa.Column("twice", sa.BigInteger, sa.Computed("n * 2")),
+)
+VALUES: list[dict[str, Any]] = [
+    {
+        "id": 1,
+        "words": 'a\tb\nc\\N \\. "q" ü 🎉 \r\n',
+        "n": -(2**62),
+        "f": 0.1 + 0.2,
+        "d": Decimal("12345678.1250"),
+        "b": True,
+        "u": uuid7(),
+        "raw": bytes(range(256)),
+        "at": datetime(2024, 2, 29, 23, 59, 59, 123456),  # noqa: DTZ001
+        "at_utc": datetime(1970, 1, 1, tzinfo=UTC),
+        "day": date(1, 1, 1),
+        "clock": time(0, 0, 1),
+        "doc": {"a": [1, None, "\u2028"]},
+        "odd name %": "%s",
+        "other_id": 2,
+    },
+    {"id": 2, "odd name %": "", "words": "", "b": False, "n": 0, "f": 1e300, "d": Decimal("-0.0001"), "raw": b""},
+    {"id": 3, "odd name %": "y", "other_id": 3, "words": "\\", "doc": "null"},
+]
+
+
+@pytest.fixture
+def acme(fleet: Fleet) -> TenantPlace:
+    place = fleet.initialised().create("acme")
+    fill(fleet, place)
+    return place
+
+
+@pytest.fixture
+def both(postgres_server: URL, tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet with both engines: ``files`` is a directory, ``server`` a PostgreSQL server."""
+    values = {
+        "user_db.url": f"sqlite+pysqlite:///{tmp_path}/user.sqlite",
+        "servers.files": f"sqlite+pysqlite:///{tmp_path}/tenants/",
+        "servers.server": postgres_server.set(database="").render_as_string(hide_password=False),
+        "tenancy.secret": SECRET,
+    }
+    fleet = Fleet(values, postgres_server, tmp_path).initialised()
+    before = fleet.made()
+    yield fleet
+    fleet.user_db.dispose()
+    for kind, name in sorted(thing.split() for thing in fleet.made() - before):
+        fleet.ask(f'DROP {kind} IF EXISTS "{name}"' + (" WITH (FORCE)" if kind == "database" else ""))
+
+
+@contextmanager
+def connected(fleet: Fleet, place: TenantPlace) -> Iterator[sa.Connection]:
+    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
+    with engine.begin() as connection:
+        yield connection
+
+
+def fill(fleet: Fleet, place: TenantPlace, *, nodes: int = 3) -> None:
+    """Some of everything; the first node is below the last one."""
+    tables = TenantBase.metadata.tables
+    person, tag, ids = uuid7(), uuid7(), [uuid7() for _ in range(nodes)]
+    moment = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+    with connected(fleet, place) as connection:
+        connection.execute(tables["people"].insert(), {"id": person, "name": "Ada"})
+        connection.execute(tables["tags"].insert(), {"id": tag, "name": "tag"})
+        common = {"owner_id": person, "status": "draft", "version": 1, "updated_at": moment}
+        for number, node in enumerate(ids):
+            times = {"created_at": moment + timedelta(days=number)}
+            row = {"id": node, "title": f"Node {number}", "body": "line\n" * number}
+            connection.execute(tables["nodes"].insert(), row | common | times)
+        connection.execute(tables["nodes"].update().where(tables["nodes"].c.id == ids[0]).values(parent_id=ids[-1]))
+        connection.execute(tables["node_tags"].insert(), [{"node_id": node, "tag_id": tag} for node in ids])
+
+
+def content(fleet: Fleet, place: TenantPlace, *more: sa.Table) -> dict[str, Any]:
+    """All rows, as the models read them."""
+    tables = [table for name, table in TenantBase.metadata.tables.items() if name != "tenant_identity"]
+    with connected(fleet, place) as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
+            for table in (*tables, *more)
+        }
+
+
+def export(fleet: Fleet, place: TenantPlace, file: Path, settings: Settings | None = None, **options: Any) -> Manifest:
+    return export_bundle(settings or fleet.settings, fleet.servers, place, file, **options)
+
+
+def bring_in(fleet: Fleet, file: Path, slug: str, settings: Settings | None = None, **options: Any) -> TenantPlace:
+    return import_tenant(fleet.user_db, settings or fleet.settings, fleet.servers, file, slug, **options)
+
+
+def tenants(fleet: Fleet) -> list[tuple[Any, ...]]:
+    with fleet.user_db.begin(read_only=True) as session:
+        rows = session.execute(select(Tenant.slug, Tenant.state, Tenant.revision).order_by(Tenant.slug))
+        return [tuple(row) for row in rows]
+
+
+def findings(fleet: Fleet, place: TenantPlace, settings: Settings) -> tuple[str, ...]:
+    with databases_of_our_own(fleet.servers, 1) as databases:
+        expected = ExpectedStructures(settings, fleet.servers)
+        return Verification(fleet.user_db, fleet.servers, databases, expected).verify(place).findings
+
+
+def tables_of(manifest: Manifest) -> dict[str, tuple[int, str]]:
+    return {table.name: (table.rows, table.sha256) for table in manifest.tables if table.name != "samples"}
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_from_engine_to_engine(both: Fleet, tmp_path: Path, source: str, target: str) -> None:
+    """Every type, rows that refer to each other, what migrations put in, triggers, and columns that are computed."""
+    settings = both.with_revision("tenant", SAMPLES)
+    first = tmp_path / "first.bundle"
+    place = both.create("acme") if source == "files" else create_on(both, "server", "acme")
+    fill(both, place)
+    upgrade_tenant_database(settings, both.servers, place)
+    with connected(both, place) as connection:
+        connection.execute(samples.delete())
+        connection.execute(samples.insert(), VALUES[1])
+        for row in (VALUES[0], VALUES[2]):
+            connection.execute(samples.insert(), row)
+    manifest = export(both, place, first, settings)
+    assert check_bundle(first) == manifest
+    copy = bring_in(both, first, "copy", settings, server=target)
+    assert (copy.server, copy.name) == (target, "acme")
+    assert content(both, copy, samples) == content(both, place, samples)
+    assert findings(both, copy, settings) == ()
+    second = export(both, copy, tmp_path / "second.bundle", settings)
+    assert tables_of(second) == tables_of(manifest)
+    back = bring_in(both, tmp_path / "second.bundle", "back", settings, server=source)
+    assert content(both, back, samples) == content(both, place, samples)
+
+
+def create_on(fleet: Fleet, server: str, slug: str) -> TenantPlace:
+    from tenantapp.fleet.provisioning import create_tenant
+
+    return create_tenant(fleet.user_db, fleet.settings, fleet.servers, slug, server=server)
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_a_number_is_not_given_twice(both: Fleet, tmp_path: Path, source: str, target: str) -> None:
+    settings = both.with_revision("tenant", SAMPLES)
+    place = create_on(both, source, "acme")
+    upgrade_tenant_database(settings, both.servers, place)
+    insert = samples.insert().values({"odd name %": "x"})
+    with connected(both, place) as connection:
+        for _ in range(5):
+            (last,) = connection.execute(insert).inserted_primary_key or (0,)
+        connection.execute(samples.delete().where(samples.c.id > 2))
+    export(both, place, tmp_path / "bundle", settings)
+    copy = bring_in(both, tmp_path / "bundle", "copy", settings, server=target)
+    with connected(both, copy) as connection:
+        assert connection.execute(insert).inserted_primary_key == (last + 1,)
+
+
+def test_an_older_tenant_is_brought_to_the_newest_revision(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+    manifest = export(fleet, acme, tmp_path / "bundle")
+    assert manifest.revision == head_revision(fleet.settings, "tenant")
+    newer = fleet.with_revision("tenant", 'op.add_column("nodes", sa.Column("more", sa.Integer))')
+    copy = bring_in(fleet, tmp_path / "bundle", "copy", newer)
+    assert content(fleet, copy) == content(fleet, acme)
+    assert ("copy", "active", "feedc0de0001") in tenants(fleet)
+    # And the other way round: the file of a newer version of the program.
+    export(fleet, copy, tmp_path / "newer", newer)
+    before = fleet.made()
+    with pytest.raises(UnknownRevision, match="no revision feedc0de0001"):
+        bring_in(fleet, tmp_path / "newer", "third")
+    assert fleet.made() == before
+
+
+def test_the_same_content_is_the_same_file(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+    first, second = (export(fleet, acme, tmp_path / name) for name in ("first", "second"))
+    assert first.tables == second.tables
+    assert first.tenant.slug == "acme"
+    assert {table.name for table in first.tables} == {"node_tags", "nodes", "people", "tags"}
+
+
+def test_it_is_the_data_of_one_moment(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+    before = content(fleet, acme)
+
+    def write(rows: int) -> None:
+        with connected(fleet, acme) as connection:
+            connection.execute(TenantBase.metadata.tables["tags"].insert(), {"id": uuid7(), "name": str(uuid7())})
+
+    export(fleet, acme, tmp_path / "bundle", progress=write)
+    assert content(fleet, acme) != before
+    assert content(fleet, bring_in(fleet, tmp_path / "bundle", "copy")) == before
+
+
+def test_nobody_elses_data_is_exported(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+    globex = fleet.create("globex")
+    mixed_up = TenantPlace(globex.id, "globex", "Globex", acme.server, acme.database)
+    with pytest.raises(WrongTenantDatabase):
+        export(fleet, mixed_up, tmp_path / "bundle")
+    assert list(tmp_path.glob("*bundle*")) == []
+
+
+def test_what_has_no_portable_form_is_named(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+    kind = "POINT" if fleet.admin is None else "integer[]"
+    with connected(fleet, acme) as connection:
+        connection.exec_driver_sql(f"CREATE TABLE odd (id INTEGER PRIMARY KEY, place {kind})")
+        if fleet.admin is None:
+            connection.exec_driver_sql("INSERT INTO odd VALUES (1, x'00')")
+    with pytest.raises(NotPortable, match="odd"):
+        export(fleet, acme, tmp_path / "bundle")
+    assert list(tmp_path.glob("*bundle*")) == []
+
+
+def test_a_file_that_is_there_is_not_overwritten(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+    (tmp_path / "bundle").write_text("mine")
+    for file in (tmp_path / "bundle", tmp_path / "no" / "directory"):
+        with pytest.raises(BundleNotWritten):
+            export(fleet, acme, file)
+    assert (tmp_path / "bundle").read_text() == "mine"
+
+
+class TestRefused:
+    """Whatever is wrong with the file: nothing is made, and nothing is changed."""
+
+    @pytest.fixture
+    def bundle(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> Path:
+        export(fleet, acme, tmp_path / "bundle")
+        return tmp_path / "bundle"
+
+    @contextmanager
+    def nothing_is_made(self, fleet: Fleet, error: type[FleetError], match: str = ".") -> Iterator[None]:
+        before = fleet.made(), tenants(fleet)
+        with pytest.raises(error, match=match):
+            yield
+        assert (fleet.made(), tenants(fleet)) == before
+
+    def test_each_byte_counts(self, bundle: Path) -> None:
+        whole = bundle.read_bytes()
+        altered = bundle.with_name("altered")
+        for position in range(len(whole)):
+            altered.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+            with pytest.raises(BundleRefused):
+                check_bundle(altered)
+
+    def test_a_file_that_was_cut_off(self, fleet: Fleet, bundle: Path) -> None:
+        whole = bundle.read_bytes()
+        for length in (0, 1, 70, 71, 100, len(whole) // 2, len(whole) - 72, len(whole) - 1):
+            bundle.write_bytes(whole[:length])
+            with self.nothing_is_made(fleet, BundleRefused, "is refused: it "):
+                bring_in(fleet, bundle, "copy")
+        bundle.write_bytes(whole + b" ")
+        with self.nothing_is_made(fleet, BundleRefused):
+            bring_in(fleet, bundle, "copy")
+
+    @pytest.mark.parametrize(
+        ("change", "error", "match"),
+        [
+            ({"version": 2}, BundleRefused, "version 2 of the format, and this program knows 1"),
+            ({"format": "another"}, BundleRefused, "not a bundle of tenantapp"),
+            ({"domain": "bookshop"}, BundleRefused, "of the domain bookshop"),
+            ({"revision": "abc"}, UnknownRevision, "no revision abc"),
+            ({"revision": None}, BundleRefused, "manifest is wrong"),
+            ({"more": 1}, BundleRefused, "manifest is wrong"),
+            ({"tables": []}, BundleRefused, "its table node_tags is not that of revision"),
+        ],
+    )
+    def test_a_manifest_that_says_something_else(
+        self, fleet: Fleet, bundle: Path, change: dict[str, Any], error: type[FleetError], match: str
+    ) -> None:
+        forge(bundle, lambda manifest, files: manifest.update(change))
+        with self.nothing_is_made(fleet, error, match):
+            bring_in(fleet, bundle, "copy")
+
+    def test_rows_that_the_manifest_does_not_count(self, fleet: Fleet, bundle: Path) -> None:
+        forge(bundle, lambda manifest, files: files.update({"tables/tags.jsonl": b""}))
+        with self.nothing_is_made(fleet, BundleRefused, "the rows of tags are not those"):
+            bring_in(fleet, bundle, "copy")
+
+    @pytest.mark.parametrize(
+        ("table", "rows", "error"),
+        [
+            ("tags", [["not a uuid", "a"]], LoadFailed),
+            ("tags", [[None, "a"]], LoadFailed),
+            ("tags", [[str(uuid7())]], BundleRefused),
+            ("tags", {"id": 1}, BundleRefused),
+            ("tags", [[str(uuid7()), 1]], LoadFailed),
+            ("tags", [[str(uuid7()), "same"], [str(uuid7()), "same"]], LoadFailed),
+            ("people", [], LoadFailed),
+        ],
+        ids=["not a uuid", "null", "too few", "no list", "no text", "twice", "referred to"],
+    )
+    def test_rows_that_do_not_belong(
+        self, fleet: Fleet, bundle: Path, table: str, rows: list[Any], error: type[BundleError]
+    ) -> None:
+        def replace(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+            lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+            files[f"tables/{table}.jsonl"] = lines
+            (entry,) = (entry for entry in manifest["tables"] if entry["name"] == table)
+            entry.update(rows=len(rows), sha256=hashlib.sha256(lines).hexdigest())
+
+        forge(bundle, replace)
+        check_bundle(bundle)
+        with self.nothing_is_made(fleet, error):
+            bring_in(fleet, bundle, "copy")
+
+    def test_a_database_in_use_is_not_loaded_into(self, fleet: Fleet, acme: TenantPlace, bundle: Path) -> None:
+        before = content(fleet, acme)
+        with pytest.raises(LoadFailed, match="in use"):
+            load_bundle(fleet.settings, fleet.servers, acme, bundle)
+        assert content(fleet, acme) == before
+
+    def test_what_fails_after_the_load(self, fleet: Fleet, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupt(rows: int) -> None:
+            raise KeyboardInterrupt
+
+        before = fleet.made(), tenants(fleet)
+        with pytest.raises(KeyboardInterrupt):
+            bring_in(fleet, bundle, "copy", progress=interrupt)
+        assert (fleet.made(), tenants(fleet)) == before
+
+
+def forge(bundle: Path, change: Callable[[dict[str, Any], dict[str, bytes]], Any]) -> None:
+    """Change what is in a bundle, and seal it again."""
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(files.pop("manifest.json"))
+    change(manifest, files)
+    with zipfile.ZipFile(bundle, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.comment = b"sha256:" + b"0" * 64
+    body = bundle.read_bytes()[:-64]
+    bundle.write_bytes(body + hashlib.sha256(body[: -len("sha256:")]).hexdigest().encode())
+
+
+def test_a_migration_waits_for_an_export(
+    fleet: Fleet, acme: TenantPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite it need not: the export goes on reading what was there."""
+    monkeypatch.setattr(connections, "MIGRATION_WAIT", 0.2)
+    settings = fleet.with_revision("tenant", 'op.drop_table("node_tags")')
+    refused = []
+
+    def migrate(rows: int) -> None:
+        try:
+            upgrade_tenant_database(settings, fleet.servers, acme)
+        except DatabaseBusy as error:
+            refused.append(error)
+
+    before = content(fleet, acme)
+    export(fleet, acme, tmp_path / "bundle", progress=migrate)
+    assert bool(refused) == (fleet.admin is not None)
+    assert content(fleet, bring_in(fleet, tmp_path / "bundle", "copy")) == before
+
+
+def test_memory_is_bounded(fleet: Fleet, tmp_path: Path) -> None:
+    place = fleet.initialised().create("acme")
+    fill(fleet, place, nodes=1)
+    tags = TenantBase.metadata.tables["tags"]
+    with connected(fleet, place) as connection:
+        connection.execute(tags.insert(), [{"id": uuid7(), "name": f"{n:050}"} for n in range(30_000)])
+    tracemalloc.start()
+    manifest = export(fleet, place, tmp_path / "bundle")
+    copy = bring_in(fleet, tmp_path / "bundle", "copy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert manifest.rows == 30_004
+    assert peak < 6_000_000  # the rows as Python objects are more than three times as much
+    with connected(fleet, copy) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM tags")) == 30_001
+
+
+PROGRAM = """
+import json, resource, sys, time
+from pathlib import Path
+from uuid import UUID
+from tenantapp.fleet.bundles.exporting import export_bundle
+from tenantapp.fleet.bundles.importing import import_tenant
+from tenantapp.fleet.errors import FleetError
+from tenantapp.settings import read_settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.user_database import user_database
+
+what, values, place, file, limit = sys.argv[1:]
+settings = read_settings(json.loads(values), {})
+servers = Servers(settings.servers, settings.tenancy_secret)
+place = TenantPlace(UUID(json.loads(place)[0]), *json.loads(place)[1:])
+
+def wait(rows):
+    print("working", flush=True)
+    time.sleep(60)
+
+progress = wait
+if limit != "none":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    progress = lambda rows: None
+try:
+    if what == "export":
+        export_bundle(settings, servers, place, Path(file), progress)
+    else:
+        import_tenant(user_database(settings.user_db_url), settings, servers, Path(file), "copy", progress=progress)
+except FleetError as error:
+    print(error)
+"""
+
+
+class TestProcesses:
+    """A full disk, and kill -9."""
+
+    def run(self, fleet: Fleet, what: str, place: TenantPlace, file: Path, limit: str) -> subprocess.Popen[str]:
+        described = json.dumps([str(place.id), place.slug, place.name, place.server, place.database])
+        arguments = [what, json.dumps(fleet.values), described, str(file), limit]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", PROGRAM, *arguments]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    def test_a_full_disk_while_exporting(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+        with connected(fleet, acme) as connection:
+            rows = [{"id": uuid7(), "name": f"{uuid7()}"} for _ in range(5000)]
+            connection.execute(TenantBase.metadata.tables["tags"].insert(), rows)
+        process = self.run(fleet, "export", acme, tmp_path / "bundle", "100000")
+        assert "Could not write the bundle" in process.communicate()[0]
+        assert process.returncode == 0
+        assert list(tmp_path.glob("*bundle*")) == list(tmp_path.glob(".*bundle*")) == []
+
+    def test_killed_while_exporting(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+        process = self.run(fleet, "export", acme, tmp_path / "bundle", "none")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert not (tmp_path / "bundle").exists()
+        assert len(list(tmp_path.glob(".bundle.*.part"))) == 1
+        export(fleet, acme, tmp_path / "bundle")
+        check_bundle(tmp_path / "bundle")
+
+    def test_killed_while_importing(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+        """What is left is a tenant that is not served, and that can be removed."""
+        export(fleet, acme, tmp_path / "bundle")
+        before = fleet.made()
+        process = self.run(fleet, "import", acme, tmp_path / "bundle", "none")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert [row[:2] for row in tenants(fleet)] == [("acme", "active"), ("copy", "creating")]
+        with fleet.user_db.begin(read_only=True) as session:
+            unfinished = place_of(get_tenant(session, "copy"))
+        assert all(rows == [] for rows in content(fleet, unfinished).values())
+        discard_unfinished(fleet.user_db, fleet.servers, unfinished)
+        assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
+        assert content(fleet, bring_in(fleet, tmp_path / "bundle", "copy")) == content(fleet, acme)
+
+
+class TestSqlite:
+    @pytest.fixture(params=["sqlite"])
+    def engine_name(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_a_full_disk_while_importing(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+        with connected(fleet, acme) as connection:
+            rows = [{"id": uuid7(), "name": f"{uuid7()}"} for _ in range(20_000)]
+            connection.execute(TenantBase.metadata.tables["tags"].insert(), rows)
+        export(fleet, acme, tmp_path / "bundle")
+        before = tenants(fleet)
+        process = TestProcesses().run(fleet, "import", acme, tmp_path / "bundle", "1500000")
+        told = process.communicate()[0]
+        assert "could not be loaded into the database of copy" in told
+        assert tenants(fleet) == before
+
+    @pytest.mark.parametrize("value", ["x'00'", "'not a time'", "7"])
+    def test_a_value_of_another_type_is_named(
+        self, fleet: Fleet, acme: TenantPlace, tmp_path: Path, value: str
+    ) -> None:
+        with connected(fleet, acme) as connection:
+            connection.exec_driver_sql(f"UPDATE nodes SET created_at = {value}")
+        with pytest.raises(NotPortable, match="a row of nodes"):
+            export(fleet, acme, tmp_path / "bundle")
+
+
+class TestPostgres:
+    @pytest.fixture(params=["postgresql"])
+    def engine_name(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.mark.parametrize(
+        ("kind", "value"),
+        [("timestamptz", "'infinity'"), ("date", "'-infinity'"), ("timestamp", "'infinity'"), ("numeric", "'NaN'")],
+    )
+    def test_a_value_without_portable_form(
+        self, fleet: Fleet, acme: TenantPlace, tmp_path: Path, kind: str, value: str
+    ) -> None:
+        with connected(fleet, acme) as connection:
+            connection.exec_driver_sql(f"CREATE TABLE odd (v {kind})")
+            connection.exec_driver_sql(f"INSERT INTO odd VALUES ({value})")
+        with pytest.raises(NotPortable, match="a row of odd"):
+            export(fleet, acme, tmp_path / "bundle")
+
+    def test_a_table_in_another_schema_is_not_left_out_silently(
+        self, fleet: Fleet, acme: TenantPlace, tmp_path: Path
+    ) -> None:
+        with connected(fleet, acme) as connection:
+            connection.exec_driver_sql("CREATE SCHEMA other")
+            connection.exec_driver_sql("CREATE TABLE other.things (id INTEGER)")
+        with pytest.raises(NotPortable, match="things"):
+            export(fleet, acme, tmp_path / "bundle")
+
+
+def test_sqlite_does_not_take_a_decimal_that_it_cannot_keep(both: Fleet, tmp_path: Path) -> None:
+    settings = both.with_revision("tenant", 'op.create_table("sums", sa.Column("sum", sa.Numeric(38, 20)))')
+    place = create_on(both, "server", "acme")
+    upgrade_tenant_database(settings, both.servers, place)
+    with connected(both, place) as connection:
+        connection.exec_driver_sql("INSERT INTO sums VALUES (1.00000000000000000001)")
+    export(both, place, tmp_path / "bundle", settings)
+    with pytest.raises(LoadFailed, match="cannot keep the decimal"):
+        bring_in(both, tmp_path / "bundle", "copy", settings, server="files")
