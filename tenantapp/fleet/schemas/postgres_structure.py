@@ -3,6 +3,7 @@
 https://www.postgresql.org/docs/current/catalogs.html
 """
 
+import re
 from typing import Final
 
 from sqlalchemy import func, select
@@ -101,6 +102,10 @@ UNION ALL
 SELECT thing, '', CASE prokind WHEN 'a' THEN '' ELSE pg_get_functiondef(oid) END FROM routines
 """
 SEARCH_PATH: Final = "search_path"
+# An array that is cast, which comes back from a dump as an array of elements that are cast: what a condition such as
+# status IN ('a', 'b') on a varchar is to the server.
+CAST_ARRAY: Final = re.compile(r"\(ARRAY\[(?P<items>(?:'(?:[^']|'')*'|[^'\[\]])*)\]\)::(?P<type>[\w .\"]+)\[\]")
+ITEM: Final = re.compile(r"(?:'(?:[^']|'')*'|[^',])+")
 
 
 def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
@@ -108,9 +113,19 @@ def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
     # With nothing else on the path the server writes every name in full, whatever the database's own path is.
     before = connection.scalar(select(func.current_setting(SEARCH_PATH)))
     connection.execute(select(func.set_config(SEARCH_PATH, "pg_catalog", True)))
-    rows = [(str(thing), str(part), str(words)) for thing, part, words in connection.exec_driver_sql(_statement())]
+    rows = [(thing, part, _canonical(words)) for thing, part, words in connection.exec_driver_sql(_statement())]
     connection.execute(select(func.set_config(SEARCH_PATH, before, True)))
     return rows
+
+
+def _canonical(definition: str) -> str:
+    """A definition, whether the server got it from a migration or from a dump of its own."""
+
+    def cast_each(match: re.Match[str]) -> str:
+        items = [f"({item.strip()})::{match['type']}" for item in ITEM.findall(match["items"])]
+        return f"ARRAY[{', '.join(items)}]"
+
+    return CAST_ARRAY.sub(cast_each, definition)
 
 
 def _statement() -> str:
