@@ -1,7 +1,8 @@
 """How the text of a setting is read. Each parser raises ``ValueError`` with what the setting's name goes before."""
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Final
 
@@ -51,6 +52,15 @@ def number(kind: type[int] | type[float], low: float, high: float, unit: str) ->
         return number
 
     return parse
+
+
+def retention(value: str) -> Mapping[str, int]:
+    """How many backups to keep, by how often: ``daily 7, weekly 4``."""
+    matches = [re.fullmatch(r"(daily|weekly|monthly|yearly) +(\d{1,4})", part.strip()) for part in value.split(",")]
+    found = {match[1]: int(match[2]) for match in matches if match}
+    if len(found) < len(matches):
+        raise ValueError("must be like: daily 7, weekly 4, monthly 12, yearly 3")
+    return found
 
 
 def choice(*words: str) -> Callable[[str], str]:

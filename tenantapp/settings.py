@@ -19,6 +19,7 @@ from tenantapp.setting_types import (
     number,
     package,
     pgbouncer_url,
+    retention,
     secret,
     text,
     user_database_url,
@@ -99,6 +100,9 @@ TABLE: Final = (
     Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
     Setting("migrations.user", text, None, "script location of the user history, where it is not the bundled one"),
     Setting("migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"),
+    Setting("backups.store", text, None, "where backups are kept: a directory, or a URL that fsspec knows"),
+    Setting("backups.keep", retention, "daily 7, weekly 4, monthly 12", "how many of a tenant's backups are kept"),
+    Setting("backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path's"),
     Setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases"),
 )
 
@@ -122,6 +126,9 @@ class Settings:
     api_max_body: int
     migrations_user: str | None
     migrations_tenant: str | None
+    backups_store: str | None
+    backups_keep: Mapping[str, int]
+    backups_postgres_bin: str | None
     demo_enabled: bool
 
 

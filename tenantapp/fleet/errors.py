@@ -14,6 +14,10 @@ FleetError
 |   +-- BundleNotWritten    the disk is full, for instance; there is no file
 |   +-- NotPortable         the database holds something that a bundle has no form for
 |   +-- LoadFailed          the database did not take what is in a bundle; it was rolled back
++-- BackupError             a backup could not be made, or not be restored
+|   +-- BackupRefused       something is missing, or does not fit; nothing was changed
+|   +-- BackupFailed        a tool ended in an error
+|   +-- BackupDamaged       a backup is not what was written
 +-- RevisionRefused         no revision was written
     +-- NothingToRevise     because the models and the migrations agree
 """
@@ -121,3 +125,28 @@ class LoadFailed(BundleError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"The bundle could not be loaded into {name}: {reason}.")
+
+
+class BackupError(FleetError):
+    """Base of what can go wrong with backups."""
+
+
+class BackupRefused(BackupError):
+    """A setting, a tool, or the right place is missing."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The backup is refused: {reason}.")
+
+
+class BackupFailed(BackupError):
+    """What the tool said, in its first line."""
+
+    def __init__(self, tool: str, name: str, reason: str) -> None:
+        super().__init__(f"{tool} failed on {name}: {reason}.")
+
+
+class BackupDamaged(BackupError):
+    """Its size, checksum, record or structure is another."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"The backup {file} is damaged: {reason}.")

@@ -22,6 +22,7 @@ def test_defaults() -> None:
     assert settings.identity_registration == "closed"
     assert settings.tenantapp_domain == "tenantapp.workspace"
     assert settings.demo_enabled is False
+    assert settings.backups_keep == {"daily": 7, "weekly": 4, "monthly": 12}
     assert list(settings.servers) == ["main"]
 
 
@@ -37,6 +38,9 @@ def test_defaults() -> None:
         ({"identity.registration": "maybe"}, "identity.registration"),
         ({"demo.enabled": "perhaps"}, "demo.enabled"),
         ({"api.max_body": "-1"}, "api.max_body"),
+        ({"backups.keep": "daily"}, "backups.keep must be like: daily 7"),
+        ({"backups.keep": "hourly 3"}, "backups.keep"),
+        ({"backups.keep": "daily 7,"}, "backups.keep"),
         ({"user_db.url": "nonsense"}, "user_db.url"),
         ({"user_db.url": "postgresql://localhost/x"}, "user_db.url"),
         ({"user_db.url": "sqlite+pysqlite://"}, "user_db.url"),

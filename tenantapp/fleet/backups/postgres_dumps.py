@@ -1,0 +1,109 @@
+"""PostgreSQL's own tools, as the tenant's role: pg_dump and pg_restore, in the custom format."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Final, cast
+
+from sqlalchemy.engine import URL
+
+from tenantapp.fleet.errors import BackupFailed, BackupRefused
+from tenantapp.settings import Settings
+
+CHUNK: Final = 2**20
+LOCK_WAIT: Final = 10_000  # milliseconds
+# The tenant's role owns what it restores, and nobody else was granted anything.
+NOBODY_ELSE: Final = ("--no-owner", "--no-privileges", "--no-password")
+
+
+def dump(settings: Settings, url: URL, name: str, snapshot: str) -> Iterator[bytes]:
+    """The dump of a database as it was at this exported snapshot. Raises ``BackupRefused`` and ``BackupFailed``."""
+    options = ("--format=custom", f"--lock-wait-timeout={LOCK_WAIT}", f"--snapshot={snapshot}", *NOBODY_ELSE)
+    with _running(settings, "pg_dump", options, url, name, stdout=subprocess.PIPE) as process:
+        output = cast("IO[bytes]", process.stdout)
+        while chunk := output.read(CHUNK):
+            yield chunk
+
+
+def restore(settings: Settings, url: URL, name: str, chunks: Iterable[bytes]) -> None:
+    """Restore a dump into an empty database, all of it or nothing. Raises ``BackupRefused`` and ``BackupFailed``."""
+    options = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE)
+    with _running(settings, "pg_restore", options, url, name, stdin=subprocess.PIPE) as process:
+        given = cast("IO[bytes]", process.stdin)
+        try:
+            for chunk in chunks:
+                given.write(chunk)
+            given.close()
+        except BrokenPipeError:
+            # It has ended early; what it says of that comes next.
+            pass
+
+
+def tool_version(settings: Settings, tool: str) -> str:
+    """The version of ``pg_dump`` or ``pg_restore``. Raises ``BackupRefused`` when there is no such program."""
+    said = subprocess.run([_path(settings, tool), "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    match = re.search(r"\d+(\.\d+)*", said.stdout)
+    return match.group() if match else said.stdout.strip()
+
+
+def check_tool(settings: Settings, tool: str, server: tuple[Any, ...]) -> str:
+    """The version of a tool, if it is not older than the server. Raises ``BackupRefused``."""
+    version = tool_version(settings, tool)
+    if int(version.split(".")[0]) < server[0]:
+        raise BackupRefused(
+            f"{tool} has version {version}, and the server {'.'.join(map(str, server))}; "
+            "a newer one can be named by the setting backups.postgres_bin"
+        )
+    return version
+
+
+@contextmanager
+def _running(
+    settings: Settings, tool: str, options: tuple[str, ...], url: URL, name: str, **pipes: int
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a tool; it is ended with the block, and its failure is raised at the end of it."""
+    command = [_path(settings, tool), *options, f"--dbname={_address(url)}"]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env=_environment(url), stderr=said, **pipes)  # type: ignore[call-overload]  # noqa: S603
+        try:
+            yield process
+            if process.wait() != 0:
+                raise BackupFailed(tool, name, _first_line(said))
+        finally:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _address(url: URL) -> str:
+    """The database as libpq has it, without the password, which everybody on the machine could see."""
+    address = URL.create(
+        "postgresql", url.username, host=url.host, port=url.port, database=url.database, query=url.query
+    )
+    return address.render_as_string()
+
+
+def _environment(url: URL) -> dict[str, str]:
+    """Ours, without what would lead to another server, and with the password."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return inherited | ({"PGPASSWORD": url.password} if url.password else {}) | {"LC_MESSAGES": "C"}
+
+
+def _path(settings: Settings, tool: str) -> str:
+    found = shutil.which(tool, path=settings.backups_postgres_bin)
+    if found is None:
+        where = settings.backups_postgres_bin or "the search path"
+        raise BackupRefused(f"there is no {tool} in {where}; the setting backups.postgres_bin can say where it is")
+    return found
+
+
+def _first_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read(10_000).decode(errors="replace").strip().splitlines()
+    return lines[0].rstrip(".") if lines else "it gave no reason"

