@@ -75,7 +75,7 @@ class _Tables:
         if answer.columns != self._columns or len(self._rows) >= TABLE_ROWS:
             self.close()
         self._columns = answer.columns
-        self._rows += [_row(answer, values) for values in answer.rows]
+        self._rows += [_row(answer, tuple(map(_shown, values))) for values in answer.rows]
 
     def close(self) -> None:
         if self._columns:
@@ -86,7 +86,7 @@ class _Tables:
 class _Csv:
     def __init__(self) -> None:
         self._columns: tuple[str, ...] | None = None
-        self._writer = csv.writer(sys.stdout)
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
 
     def add(self, answer: Answer) -> str | None:
         if self._columns is None:
@@ -112,6 +112,15 @@ class _JsonLines:
 
 def _row(answer: Answer, values: tuple[Any, ...]) -> dict[str, Any]:
     return {TENANT: answer.place.slug, **dict(zip(answer.columns, values, strict=True))}
+
+
+def _shown(value: Any) -> Any:
+    """What people wrote must not move the cursor of the operator's terminal, or break a row in two."""
+    if isinstance(value, bytes | memoryview):
+        return _text(value)
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
 
 
 def _text(value: Any) -> Any:

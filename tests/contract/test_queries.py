@@ -19,6 +19,7 @@ from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase
 from tenantapp.tenancy.servers import SqliteServer
 from tests.contract.conftest import Fleet
+from tests.installation import add_people
 
 SLUGS = ("acme", "globex", "initech")
 # None of them may leave anything behind, whether it is refused or only undone.
@@ -204,6 +205,20 @@ class TestReport:
         assert self.slugs(fleet, databases, person) == []
 
 
+def test_in_the_application_it_counts_in_the_budget(make_installation: Any) -> None:
+    with make_installation(**{"connections.budget": "4"}) as installation:
+        registry = installation.registry
+        with registry.user_db.begin() as session:
+            add_people(session)
+            both = users.get_user(session, "both").id
+        for _ in range(3):
+            answers = list(query_for_person(registry.user_db, registry.tenant_dbs, both, "SELECT 1 AS one", jobs=8))
+            assert [(answer.place.slug, answer.rows) for answer in answers] == [("acme", [(1,)]), ("globex", [(1,)])]
+        numbers = registry.tenant_dbs.numbers()["main"]
+        assert (numbers.limit, numbers.open) == (4, 0)
+        assert installation.checkedout() == 0
+
+
 class TestPostgres:
     @pytest.fixture(params=["postgresql"])
     def engine_name(self, request: pytest.FixtureRequest) -> str:
@@ -216,6 +231,16 @@ class TestPostgres:
         deadline = time.monotonic() + 10
         while (answer := ask(databases, three[:1], held)[0]).rows != [(0,)]:
             assert time.monotonic() < deadline, answer
+
+    def test_a_procedure_cannot_commit(
+        self, fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]
+    ) -> None:
+        body = "BEGIN COMMIT; DELETE FROM tags; COMMIT; END"
+        made = f"CREATE PROCEDURE gone(INOUT a int) LANGUAGE plpgsql AS '{body}'"
+        on_database(fleet, three[0], text(made))
+        (answer,) = ask(databases, three[:1], "CALL gone(1)")
+        assert answer.failure == "invalid transaction termination"
+        assert content(fleet, three[0])[0][0] == "acme"
 
     def test_the_time_cannot_be_set_by_the_statement(
         self, databases: TenantDatabases, three: list[TenantPlace]

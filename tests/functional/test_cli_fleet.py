@@ -76,6 +76,10 @@ class TestQuery:
             {"tenant": slug, "one": 1, "words": 'a [b], "c"', "empty": None, "raw": "ff"} for slug in TENANTS
         ]
 
+    def test_what_people_wrote_does_not_reach_the_terminal(self, three: Command) -> None:
+        told = three("fleet", "query", "SELECT 'a' || char(27) || '[2J' || char(10) || 'b' AS words").out
+        assert told.splitlines()[2].split() == ["acme", "a\\x1b[2J\\nb"]
+
     def test_those_that_fail_are_named(self, three: Command, run: Command, ini: Path) -> None:
         on_database(three, ini, "globex", "DROP TABLE node_tags")
         told = run("fleet", "query", "SELECT count(*) AS n FROM node_tags", "--format", "csv")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any, Final
 
 import psycopg2
@@ -13,7 +12,7 @@ from tenantapp.fleet.bundles.manifest import BundledTable
 from tenantapp.fleet.bundles.tables import as_sent, quoted, sequence_of
 from tenantapp.fleet.bundles.values import TO_POSTGRES, convert
 
-BATCH: Final = 100  # rows held at once
+CHUNK: Final = 2**18  # bytes sent at once
 # https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"
 ESCAPES: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 NULL: Final = "\\N"
@@ -90,12 +89,21 @@ class _Lines:
 
     def read(self, size: int = -1) -> bytes:
         try:
-            batch = list(islice(self._lines, BATCH))
+            batch = list(self._batch())
             self._progress(len(batch))
         except BaseException as error:
             self.error = error
             raise
         return b"".join(batch)
+
+    def _batch(self) -> Iterator[bytes]:
+        """Some rows, or a single one that is large."""
+        size = 0
+        for line in self._lines:
+            yield line
+            size += len(line)
+            if size >= CHUNK:
+                return
 
 
 def _escaped(statement: str) -> str:
