@@ -18,6 +18,7 @@ from tenantapp.fleet.histories import head_revision
 from tenantapp.fleet.migrations import upgrade_tenant_database
 from tenantapp.fleet.parallel import databases_of_our_own, places
 from tenantapp.fleet.schemas import expected as expected_module
+from tenantapp.fleet.schemas import verification as verification_module
 from tenantapp.fleet.schemas.expected import ExpectedStructures, structure_at
 from tenantapp.fleet.schemas.structure import Structure, difference, fingerprint
 from tenantapp.fleet.schemas.verification import FENCE_REASON, State, Verdict, Verification
@@ -114,6 +115,12 @@ CHANGED_INDEXES = {
     "unique": {"unique": True},
     "partial": {"sqlite_where": sa.text("version > 1"), "postgresql_where": sa.text("version > 1")},
 }
+
+
+@pytest.fixture(autouse=True)
+def no_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look need not be much later."""
+    monkeypatch.setattr(verification_module, "SECOND_LOOK", 0.01)
 
 
 @pytest.fixture
@@ -318,6 +325,18 @@ class TestVerification:
         verdict = verify(fleet, acme)
         assert verdict.state == State.DRIFTED
         assert words in verdict.findings[-1]
+
+    def test_a_migration_that_ends_meanwhile(
+        self, fleet: Fleet, acme: TenantPlace, longer: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = Verification._recorded_revision
+
+        def after_a_migration(self: Verification, place: TenantPlace) -> str | None:
+            upgrade_tenant_database(longer, fleet.servers, acme)
+            return real(self, place)
+
+        monkeypatch.setattr(Verification, "_recorded_revision", after_a_migration)
+        assert verify(fleet, acme, longer) == Verdict(acme, State.RIGHT, "feedc0de0002")
 
     def test_a_fence(self, fleet: Fleet, acme: TenantPlace) -> None:
         globex, right = fleet.create("globex"), fleet.create("right")
