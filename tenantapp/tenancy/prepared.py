@@ -85,7 +85,10 @@ class LoneSelect(Generic[Row]):
 
 
 class PreparedSelect(LoneSelect[Row]):
-    """One that PostgreSQL plans once per connection, when it is sent on it again. ``types`` has PostgreSQL's type of each parameter."""
+    """One that PostgreSQL plans once per connection, when it is sent on it again.
+
+    ``types`` has PostgreSQL's type of each parameter.
+    """
 
     def __init__(
         self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str], row: type[Row] | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tenantapp.serving import options
-from tenantapp.settings import TABLE
+from tenantapp.setting_table import TABLE
 from tests.installation import Installation
 
 ROOT = Path(__file__).parents[2]

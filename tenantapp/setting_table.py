@@ -1,0 +1,83 @@
+"""The table of the settings: name, type, default and help of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tenantapp.setting_types import (
+    choice,
+    flag,
+    number,
+    package,
+    pgbouncer_url,
+    retention,
+    secret,
+    text,
+    user_database_url,
+)
+
+BUNDLED_DOMAIN: Final = "tenantapp.workspace"
+ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting's name in the ini file, how its text is read, its default (as text; None: no value) and its help."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None
+    help: str
+
+    @property
+    def attribute(self) -> str:
+        return self.name.replace(".", "_")
+
+    @property
+    def variable(self) -> str:
+        return ENVIRONMENT_PREFIX + self.attribute.upper()
+
+
+TABLE: Final = (
+    Setting("user_db.url", user_database_url, None, "URL of the user database; required"),
+    Setting(
+        "user_db.pgbouncer", pgbouncer_url, None, "PgBouncer that requests reach the user database through, if any"
+    ),
+    Setting("tenantapp.domain", package, BUNDLED_DOMAIN, "package of the domain: its includeme and its models"),
+    Setting("tenancy.secret", secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
+    Setting("identity.registration", choice("open", "closed"), "closed", "whether anyone may register: open or closed"),
+    Setting(
+        "session.idle_timeout",
+        number(int, 120, 86400 * 30, "seconds"),
+        "1800",
+        "seconds without use until a web session ends",
+    ),
+    Setting(
+        "session.absolute_timeout",
+        number(int, 120, 86400 * 365, "seconds"),
+        "28800",
+        "seconds until a web session ends anyway",
+    ),
+    Setting(
+        "connections.budget",
+        number(int, 1, 100_000, "connections"),
+        None,
+        "most connections to each server that a process may hold; by default its part of what the server allows",
+    ),
+    Setting(
+        "connections.workers",
+        number(int, 1, 1024, "processes"),
+        None,
+        "processes that share each server; by default as many as the web server may have",
+    ),
+    Setting(
+        "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
+    ),
+    Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
+    Setting("migrations.user", text, None, "script location of the user history, where it is not the bundled one"),
+    Setting("migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"),
+    Setting("backups.store", text, None, "where backups are kept: a directory, or a URL that fsspec knows"),
+    Setting("backups.keep", retention, "daily 7, weekly 4, monthly 12", "how many of a tenant's backups are kept"),
+    Setting("backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path's"),
+    Setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases"),
+)
