@@ -79,6 +79,13 @@ TABLE: Final = (
     Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
     Setting("migrations.user", text, None, "script location of the user history, where it is not the bundled one"),
     Setting("migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"),
+    Setting("fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that the serving process works on at once"),
+    Setting(
+        "fleet.keep_operations",
+        number(int, 1, 36500, "days"),
+        "90",
+        "days until `tenantapp sweep` deletes a finished operation",
+    ),
     Setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases"),
 )
 
@@ -100,6 +107,8 @@ class Settings:
     api_max_body: int
     migrations_user: str | None
     migrations_tenant: str | None
+    fleet_worker: int
+    fleet_keep_operations: int
     demo_enabled: bool
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.histories import History, script_location
+from tenantapp.fleet.histories import History, head_revision, script_location
 from tenantapp.fleet.migrations import upgrade_user_database
 from tenantapp.fleet.provisioning import create_tenant
 from tenantapp.settings import Settings, read_settings
@@ -84,7 +84,7 @@ class Fleet:
     def with_revision(self, history: History, upgrade: str) -> Settings:
         """Settings under which a history has one more revision, with this body."""
         copy = self.copy_of(history)
-        head = next((copy / "versions").glob("*.py")).name.split("_")[0]
+        head = head_revision(self.settings, history)
         (copy / "versions" / "feedc0de0001_more.py").write_text(REVISION.format(head=head, upgrade=upgrade))
         return self.settings_with(history, copy)
 

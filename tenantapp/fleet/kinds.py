@@ -1,0 +1,8 @@
+"""The kinds of operation there are."""
+
+from typing import Final
+
+from tenantapp.fleet.operations.kinds import Kind, Kinds
+
+ALL: Final[tuple[Kind, ...]] = ()
+KINDS: Final[Kinds] = {kind.name: kind for kind in ALL}
