@@ -81,6 +81,12 @@ TABLE: Final = (
     Setting("migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"),
     Setting("fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that the serving process works on at once"),
     Setting(
+        "fleet.warm_databases",
+        number(int, 0, 1000, "databases"),
+        "0",
+        "databases that a worker keeps ready on each server for new tenants",
+    ),
+    Setting(
         "fleet.keep_operations",
         number(int, 1, 36500, "days"),
         "90",
@@ -108,6 +114,7 @@ class Settings:
     migrations_user: str | None
     migrations_tenant: str | None
     fleet_worker: int
+    fleet_warm_databases: int
     fleet_keep_operations: int
     demo_enabled: bool
 

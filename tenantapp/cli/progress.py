@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tenantapp.fleet.operations.runner import Report, no_report
+from tenantapp.fleet.operations.outcomes import Report, no_report
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import click
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_one, show_rows
-from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.cli.tenant_creation import create
 from tenantapp.identity import tenants as service
 from tenantapp.identity.models import Tenant, TenantState
 
@@ -17,16 +17,7 @@ def tenants() -> None:
     """Tenants: customers, each with a database of its own."""
 
 
-@tenants.command()
-@click.argument("slug")
-@click.option("--name", help="Shown to people; the slug if left out.")
-@click.option("--server", help="A server of the settings; main if left out.")
-@pass_installation
-def create(installation: Installation, slug: str, name: str | None, server: str | None) -> None:
-    """Make a tenant and its database."""
-    registry = installation.registry
-    place = create_tenant(registry.user_db, registry.app_settings, registry.servers, slug, name=name, server=server)
-    click.echo(f"The tenant {place.slug} is there: {place.database} on {place.server}.")
+tenants.add_command(create)
 
 
 @tenants.command("list")

@@ -14,9 +14,9 @@ from uuid import UUID
 import click
 
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.operations.outcomes import Outcome
 from tenantapp.fleet.operations.queue import get_operation
-from tenantapp.fleet.operations.runner import Outcome
 from tenantapp.fleet.operations.worker import Worker
 
 LOOK_EVERY: Final = 1.0  # seconds
@@ -42,9 +42,10 @@ def worker(installation: Installation, jobs: int, until_idle: bool) -> None:
 
 
 def _work(installation: Installation, until_idle: bool) -> None:
-    Worker(installation.registry.fleet, KINDS, lambda found, outcome: _tell(installation, found, outcome)).run(
-        Event(), until_idle=until_idle
-    )
+    def told(operation_id: UUID, outcome: Outcome) -> None:
+        _tell(installation, operation_id, outcome)
+
+    Worker(installation.registry.fleet, KINDS, CHORES, told).run(Event(), until_idle=until_idle)
 
 
 def _tell(installation: Installation, operation_id: UUID, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from pyramid.events import ApplicationCreated, NewRequest
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.fleet.operations.host import WorkerHost
 from tenantapp.identity.tenants import list_tenants, place_of
 from tenantapp.tenancy.access import TenantPlace
@@ -21,7 +21,7 @@ def includeme(config: Any) -> None:
     """Put ``fleet`` and ``worker_host`` on the registry. When the application starts, make it know the tenants."""
     registry = config.registry
     registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
-    registry.worker_host = WorkerHost(registry.fleet, KINDS, registry.app_settings.fleet_worker)
+    registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
     config.add_subscriber(_add_known_tenants, ApplicationCreated)
     if registry.app_settings.fleet_worker:
         # Under another server than ours the first request shows that the application is served.

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -37,7 +38,7 @@ def migration_connection(url: URL, name: str) -> Iterator[Connection]:
     with _translated(name, MigrationFailed), engine.connect() as connection:
         if not sqlite:
             _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
-            _take_advisory_lock(connection, name)
+            _take_advisory_lock(connection, ADVISORY_LOCK, name)
         yield connection
 
 
@@ -52,6 +53,20 @@ def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
     with _translated(name, ProvisioningFailed), engine.connect() as connection:
         _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
         yield connection
+
+
+@contextmanager
+def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[None]:
+    """Keep others who ask for the same purpose on the same PostgreSQL database out of the block.
+
+    Raises ``DatabaseBusy`` after a while.
+    """
+    key = zlib.crc32(purpose.encode())
+    _take_advisory_lock(connection, key, name)
+    try:
+        yield
+    finally:
+        connection.execute(select(func.pg_advisory_unlock(key)))
 
 
 def check_foreign_keys(connection: Connection, name: str) -> None:
@@ -90,17 +105,18 @@ def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
 
 def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:
     # They take the place of the shorter ones that a tenant database sets for the application.
-    connection.exec_driver_sql(f"SET lock_timeout = '{lock}s'")
-    connection.exec_driver_sql(f"SET statement_timeout = '{statement}s'")
-    connection.exec_driver_sql(f"SET idle_in_transaction_session_timeout = '{statement}s'")
+    connection.exec_driver_sql(
+        f"SET lock_timeout = '{lock}s'; SET statement_timeout = '{statement}s';"
+        f" SET idle_in_transaction_session_timeout = '{statement}s'"
+    )
     connection.commit()
 
 
-def _take_advisory_lock(connection: Connection, name: str) -> None:
+def _take_advisory_lock(connection: Connection, key: int, name: str) -> None:
     # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
     # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
     deadline = time.monotonic() + MIGRATION_WAIT
-    while not connection.scalar(select(func.pg_try_advisory_lock(ADVISORY_LOCK))):
+    while not connection.scalar(select(func.pg_try_advisory_lock(key))):
         connection.commit()
         if time.monotonic() > deadline:
             raise DatabaseBusy(name)

@@ -6,6 +6,7 @@ FleetError
 +-- DatabaseBusy            somebody else holds the database; nothing was changed
 +-- MigrationFailed         a migration ended in an error and was rolled back
 +-- ProvisioningFailed      a server did not make or remove a database
+|   +-- TemplateMissing     because the template it is to be a copy of is not there any more
 +-- TenantBusy              another operation is at work on the tenant
 +-- OperationRefused        an operation is not in a state for this, or of a kind that this version does not know
 +-- OperationStopped        the work on an operation is to go no further
@@ -51,6 +52,13 @@ class ProvisioningFailed(FleetError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"Could not make or remove a database on {name}: {reason}.")
+
+
+class TemplateMissing(ProvisioningFailed):
+    """Another version of the program has removed it, or somebody by hand."""
+
+    def __init__(self, name: str, template: str) -> None:
+        super().__init__(name, f"there is no template {template}")
 
 
 class TenantBusy(FleetError):

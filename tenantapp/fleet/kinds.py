@@ -1,8 +1,11 @@
-"""The kinds of operation there are."""
+"""The kinds of operation there are, and what workers see to between operations."""
 
 from typing import Final
 
-from tenantapp.fleet.operations.kinds import Kind, Kinds
+from tenantapp.fleet.creation import CREATE
+from tenantapp.fleet.operations.kinds import Kinds
+from tenantapp.fleet.operations.worker import Chore
+from tenantapp.fleet.warm import DISCARD, WARM, keep_warm
 
-ALL: Final[tuple[Kind, ...]] = ()
-KINDS: Final[Kinds] = {kind.name: kind for kind in ALL}
+KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, WARM, DISCARD)}
+CHORES: Final[tuple[Chore, ...]] = (keep_warm,)

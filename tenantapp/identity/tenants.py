@@ -25,12 +25,17 @@ def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str |
         slug=check_slug(slug),
         name=clean_name(name or slug),
         server=server,
-        database=f"tenant_{tenant_id.hex}",
+        database=database_name(tenant_id),
         state=TenantState.CREATING,
     )
     session.add(tenant)
     flush_unique(session, "tenant", slug)
     return tenant
+
+
+def database_name(tenant_id: UUID) -> str:
+    """What the database of a tenant is called."""
+    return f"tenant_{tenant_id.hex}"
 
 
 def get_tenant(session: Session, slug: str) -> Tenant:

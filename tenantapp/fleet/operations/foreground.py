@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.leases import Claim, new_owner, take
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.runner import Report, abandon, no_report, run_operation
+from tenantapp.fleet.operations.models import FINISHED, Operation
+from tenantapp.fleet.operations.outcomes import Report, no_report
+from tenantapp.fleet.operations.runner import abandon, run_operation
 from tenantapp.tenancy.ids import uuid7
 
 Request = Callable[[Session, UUID], Operation]
@@ -27,7 +28,10 @@ def run_now(
     claim = Claim(operation_id or uuid7(), new_owner())
     try:
         with fleet.user_db.begin() as session:
-            take(session, request(session, claim.operation_id), claim.owner)
+            operation = request(session, claim.operation_id)
+            if operation.state in FINISHED:
+                return claim.operation_id
+            take(session, operation, claim.owner)
         outcome = run_operation(fleet, kinds, claim, report=report)
     except (KeyboardInterrupt, SystemExit):
         abandon(fleet, kinds, claim)

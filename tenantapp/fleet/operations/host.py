@@ -2,12 +2,13 @@
 
 import atexit
 import logging
+from collections.abc import Sequence
 from threading import Event, Lock, Thread
 from typing import Final
 
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Kinds
-from tenantapp.fleet.operations.worker import Worker
+from tenantapp.fleet.operations.worker import Chore, Worker
 
 log = logging.getLogger(__name__)
 STOP_WAIT: Final = 5.0  # seconds that the process waits at its end for a step to stop
@@ -20,8 +21,8 @@ class WorkerHost:
     worker goes on.
     """
 
-    def __init__(self, fleet: Fleet, kinds: Kinds, jobs: int) -> None:
-        self._worker, self._jobs = Worker(fleet, kinds), jobs
+    def __init__(self, fleet: Fleet, kinds: Kinds, chores: Sequence[Chore], jobs: int) -> None:
+        self._workers = [Worker(fleet, kinds, chores) for _ in range(jobs)]
         self._lock, self._stop = Lock(), Event()
         self._threads: list[Thread] = []
         self.started = jobs == 0
@@ -33,13 +34,13 @@ class WorkerHost:
                 return
             self.started = True
             self._threads = [
-                Thread(target=self._worker.run, args=(self._stop,), name=f"worker {number}", daemon=True)
-                for number in range(1, self._jobs + 1)
+                Thread(target=worker.run, args=(self._stop,), name=f"worker {number}", daemon=True)
+                for number, worker in enumerate(self._workers, 1)
             ]
         for thread in self._threads:
             thread.start()
         atexit.register(self.stop)
-        log.info("%s at work on operations in this process.", f"{self._jobs} {'job' if self._jobs == 1 else 'jobs'}")
+        log.info("This process works on operations, %d at once.", len(self._threads))
 
     def stop(self) -> None:
         """Ask the threads to end, and wait for them a little."""

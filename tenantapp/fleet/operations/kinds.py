@@ -45,9 +45,10 @@ class Step:
 class Kind:
     """A kind of operation. Its functions on a session work in the transaction that records what they belong to.
 
-    ``prepare`` when it is requested, or retried after it was undone; ``complete`` when all steps are done; ``withdraw``
-    when all that was done is undone, or cancelled before anything was. With ``undoes``, one that fails or is cancelled
-    is undone from its step back to the first; without it, it stays where it is, to be retried.
+    ``prepare`` when it is requested, or retried after it was undone; it may finish the operation there and then.
+    ``complete`` when all steps are done. ``withdraw`` when all that was done is undone, or when it is cancelled before
+    anything was. With ``undoes``, one that fails or is cancelled is undone from its step back to the first; without it,
+    it stays where it is, to be retried.
     """
 
     name: str

@@ -2,35 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
-from tenantapp.fleet.errors import FleetError, LeaseLost, OperationCancelled, OperationStopped, WorkerStopped
+from tenantapp.fleet.errors import LeaseLost, OperationCancelled, OperationStopped, WorkerStopped
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Context, Kind, Kinds, Step
 from tenantapp.fleet.operations.lease_keeper import lease_kept
 from tenantapp.fleet.operations.leases import LEASE, Claim, finish, hold, release
 from tenantapp.fleet.operations.models import PROGRESS_LENGTH, Operation, OperationState
-from tenantapp.identity.errors import IdentityError
-from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
+from tenantapp.fleet.operations.outcomes import Outcome, Report, is_expected, no_report, sentence
+from tenantapp.tenancy.errors import UserDatabaseUnavailable
 
 log = logging.getLogger(__name__)
 REPORT_EVERY: Final = 0.5  # seconds between two writes of a step's progress
-Report = Callable[[float, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Where an operation is after we worked on it, and what kept it from success."""
-
-    state: str
-    error: Exception | None = None
-
-
-def no_report(fraction: float, text: str) -> None:
-    """Tell nobody."""
 
 
 def run_operation(
@@ -77,12 +62,21 @@ class _Run:
             self.state = operation.state
             self._position = self._kind.position(operation.step)
             self._context = self._context_of(operation)
+            if self.state == OperationState.RUNNING and self._kind.steps[self._position :]:
+                # Begun in this transaction already; what speaks against it is raised when it is to be done.
+                self._show(operation, self._kind.steps[self._position], 0, self._kind.steps[self._position].name)
+            self._refusal = self._why_not(operation)
 
     def forward(self) -> Outcome:
         """Do the steps that are left, and undo them all if that is the kind's way when one fails."""
         try:
-            while self._position < len(self._kind.steps):
-                self._do(self._kind.steps[self._position])
+            if self._refusal is not None:
+                raise self._refusal
+            for number, step in enumerate(self._kind.steps[self._position :]):
+                if number:
+                    self._begin(step)
+                self._context.result.update(step.run(self._context) or {})
+                self._position += 1
             return self._complete()
         except OperationCancelled as cancelled:
             return self._give_up(OperationState.CANCELLED, cancelled)
@@ -117,15 +111,13 @@ class _Run:
             finish(session, operation, state, operation.error)
         return Outcome(state, error)
 
-    def _do(self, step: Step) -> None:
+    def _begin(self, step: Step) -> None:
         with self._fleet.user_db.begin() as session:
             operation = hold(session, self._claim)
             self._refuse_to_go_on(operation)
             # In one transaction: the step before is done, with what it returned, and this one begins.
             operation.result = dict(self._context.result)
             self._show(operation, step, 0, step.name)
-        self._context.result.update(step.run(self._context) or {})
-        self._position += 1
 
     def _complete(self) -> Outcome:
         with self._fleet.user_db.begin() as session:
@@ -140,11 +132,11 @@ class _Run:
         return Outcome(OperationState.SUCCEEDED)
 
     def _give_up(self, state: OperationState, error: Exception) -> Outcome:
-        if not isinstance(error, OperationStopped | FleetError | TenancyError | IdentityError):
+        if not is_expected(error):
             log.error("Operation %s (%s) failed.", self._claim.operation_id, self._kind.name, exc_info=error)
         with self._fleet.user_db.begin() as session:
             operation = hold(session, self._claim)
-            operation.error = _sentence(error)
+            operation.error = sentence(error)
             if not self._kind.undoes:
                 finish(session, operation, state, operation.error)
                 return Outcome(state, error)
@@ -156,7 +148,9 @@ class _Run:
         log.error("Operation %s could not be undone.", self._claim.operation_id, exc_info=failure)
         with self._fleet.user_db.begin() as session:
             operation = hold(session, self._claim)
-            operation.error = f"{(operation.error or 'Cancelled').rstrip('.')}. It could not be undone yet: {_sentence(failure)}"
+            operation.error = (
+                f"{(operation.error or 'Cancelled').rstrip('.')}. It could not be undone yet: {sentence(failure)}"
+            )
             release(session, operation, wait=LEASE)
         return Outcome(OperationState.UNDOING, error or failure)
 
@@ -198,14 +192,13 @@ class _Run:
             self._refuse_to_go_on(hold(session, self._claim))
 
     def _refuse_to_go_on(self, operation: Operation) -> None:
+        refusal = self._why_not(operation)
+        if refusal is not None:
+            raise refusal
+
+    def _why_not(self, operation: Operation) -> OperationStopped | None:
         if operation.state != OperationState.RUNNING:
-            return
+            return None
         if operation.cancel_requested:
-            raise OperationCancelled
-        if self._stop.is_set():
-            raise WorkerStopped
-
-
-def _sentence(error: Exception) -> str:
-    known = isinstance(error, FleetError | TenancyError | IdentityError)
-    return str(error) if known else f"{type(error).__name__}: {error}"
+            return OperationCancelled()
+        return WorkerStopped() if self._stop.is_set() else None

@@ -1,7 +1,8 @@
 """A worker: takes up one operation after the other."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 from typing import Final
@@ -9,26 +10,35 @@ from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
-from tenantapp.fleet.errors import OperationStopped, TenantBusy
+from tenantapp.fleet.errors import FleetError, OperationStopped, TenantBusy
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.leases import Claim, claim_next, hold, is_work_waiting, release
-from tenantapp.fleet.operations.runner import Outcome, run_operation
+from tenantapp.fleet.operations.outcomes import Outcome
+from tenantapp.fleet.operations.runner import run_operation
 from tenantapp.tenancy.errors import TenancyError
 
 log = logging.getLogger(__name__)
 POLL_EVERY: Final = 1.0  # seconds
 POLL_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
+CHORES_EVERY: Final = 5.0  # seconds
+Chore = Callable[[Fleet], None]
 Told = Callable[[UUID, Outcome], None]
 
 
 @dataclass
 class Worker:
-    """One job: it works on one operation at a time. ``told`` hears of each one that it has done with."""
+    """One job: it works on one operation at a time.
+
+    ``chores`` are called every few seconds, between operations; they look for something that is to be requested.
+    ``told`` hears of each operation that it has done with.
+    """
 
     fleet: Fleet
     kinds: Kinds
+    chores: Sequence[Chore] = ()
     told: Told | None = None
+    _chores_done: float = -CHORES_EVERY
 
     def run(self, stop: Event, *, until_idle: bool = False) -> None:
         """Work until ``stop`` is set, or, with ``until_idle``, until nothing is waiting.
@@ -38,6 +48,9 @@ class Worker:
         while not stop.is_set():
             try:
                 worked = self.work(stop)
+                if not worked or time.monotonic() - self._chores_done >= CHORES_EVERY:
+                    self._do_chores()
+                    worked = worked or (until_idle and self.is_work_waiting())
             except (TenancyError, DBAPIError) as error:
                 # No tables yet, or the database is down; either may change.
                 log.warning("No operations can be read: %s", error)
@@ -65,15 +78,33 @@ class Worker:
         except (KeyboardInterrupt, SystemExit):
             self._release(claim)
             raise
+        except TenancyError:
+            raise
+        except Exception:
+            log.exception("Operation %s is left to its lease.", claim.operation_id)
         else:
             self._tell(claim, outcome)
         return True
 
+    def is_work_waiting(self) -> bool:
+        """Whether there is something to be claimed."""
+        with self.fleet.user_db.begin(read_only=True) as session:
+            return is_work_waiting(session, self.kinds)
+
+    def _do_chores(self) -> None:
+        if time.monotonic() - self._chores_done < CHORES_EVERY:
+            return
+        self._chores_done = time.monotonic()
+        for chore in self.chores:
+            try:
+                chore(self.fleet)
+            except FleetError as error:
+                log.warning("%s", error)
+
     def _claim(self) -> Claim | None:
         # Looked at first without the write lock that SQLite has only one of.
-        with self.fleet.user_db.begin(read_only=True) as session:
-            if not is_work_waiting(session, self.kinds):
-                return None
+        if not self.is_work_waiting():
+            return None
         with self.fleet.user_db.begin() as session:
             return claim_next(session, self.kinds)
 

@@ -1,0 +1,63 @@
+"""Commands for all the tenant databases together."""
+
+from typing import Any
+
+import click
+
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.output import json_option, show_rows
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.mending import mend
+from tenantapp.fleet.reconcile import Finding, find
+
+
+@click.group()
+def fleet() -> None:
+    """All the tenant databases together."""
+
+
+@fleet.command()
+@click.option("--fix", is_flag=True, help="Mend what is found.")
+@click.option("--unmarked", is_flag=True, help="With --fix: remove also what does not bear our mark.")
+@json_option
+@pass_installation
+def reconcile(installation: Installation, fix: bool, unmarked: bool, as_json: bool) -> None:
+    """Compare the user database with what is on the servers.
+
+    Finds databases and roles without a tenant, tenants without a database, stuck operations and old templates. With
+    --fix it removes them, and goes on with the operations. Its status is 0 when nothing is left to be mended.
+    """
+    services: Fleet = installation.registry.fleet
+    rows = []
+    for finding in find(services, KINDS):
+        fixed, note = _mend(services, finding, unmarked) if fix else (False, finding.note)
+        rows.append(_row(finding, fixed, note))
+    if rows or as_json:
+        show_rows(rows, ("problem", "server", "name", "fixed", "note"), as_json=as_json)
+    else:
+        click.echo("The user database and the servers agree.")
+    left = sum(not row["fixed"] for row in rows)
+    if left:
+        raise CommandFailed(f"{left} {'problem is' if left == 1 else 'problems are'} left")
+
+
+def _mend(services: Fleet, finding: Finding, unmarked: bool) -> tuple[bool, str | None]:
+    """One that cannot be mended does not keep the others from it."""
+    try:
+        fixed = mend(services, KINDS, finding, unmarked=unmarked)
+    except KNOWN_ERRORS as error:
+        return False, sentence(error)
+    return fixed, None if fixed else finding.note
+
+
+def _row(finding: Finding, fixed: bool, note: str | None) -> dict[str, Any]:
+    return {
+        "problem": finding.problem,
+        "server": finding.server,
+        "name": finding.name,
+        "id": finding.id,
+        "fixed": fixed,
+        "note": note,
+    }
