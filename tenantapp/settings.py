@@ -87,6 +87,12 @@ TABLE: Final = (
         "databases that a worker keeps ready on each server for new tenants",
     ),
     Setting(
+        "fleet.delete_grace",
+        number(int, 0, 3650, "days"),
+        "7",
+        "days in which a deleted tenant can be brought back",
+    ),
+    Setting(
         "fleet.keep_operations",
         number(int, 1, 36500, "days"),
         "90",
@@ -115,6 +121,7 @@ class Settings:
     migrations_tenant: str | None
     fleet_worker: int
     fleet_warm_databases: int
+    fleet_delete_grace: int
     fleet_keep_operations: int
     demo_enabled: bool
 

@@ -8,6 +8,7 @@ from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_one, show_rows
 from tenantapp.cli.tenant_creation import create
+from tenantapp.cli.tenant_deletion import delete, undelete
 from tenantapp.identity import tenants as service
 from tenantapp.identity.models import Tenant, TenantState
 
@@ -17,7 +18,8 @@ def tenants() -> None:
     """Tenants: customers, each with a database of its own."""
 
 
-tenants.add_command(create)
+for command in (create, delete, undelete):
+    tenants.add_command(command)
 
 
 @tenants.command("list")
@@ -86,5 +88,6 @@ def _row(tenant: Tenant) -> dict[str, Any]:
         "server": tenant.server,
         "database": tenant.database,
         "revision": tenant.revision,
+        "purge_after": tenant.purge_after,
         "created_at": tenant.created_at,
     }

@@ -257,3 +257,38 @@ def answers(port: int) -> bool:
             return bool(json.loads(answer.read() or b"{}") is not None)
     except URLError:
         return False
+
+
+class TestDelete:
+    def test_and_back(self, done: Command, failed: Callable[..., str]) -> None:
+        done("tenants", "create", "acme")
+        assert "it can be undeleted" in done("tenants", "delete", "acme").out
+        assert states(done) == {"acme": "deleted"}
+        assert "already" in failed("tenants", "create", "acme")
+        assert "is deleted" in failed("tenants", "suspend", "acme", "--reason", "x")
+        assert "active again" in done("tenants", "undelete", "acme").out
+        assert "not deleted" in failed("tenants", "undelete", "acme")
+        assert done("tenants", "delete", "acme", "--json").json["purge_after"]
+        done("worker", "--until-idle")
+        assert states(done) == {"acme": "deleted"}
+
+    def test_now(self, done: Command, failed: Callable[..., str], tmp_path: Path) -> None:
+        done("tenants", "create", "acme", "globex")
+        done("users", "add", "ada", "--password-stdin", given="correct horse battery")
+        done("grants", "add", "ada", "acme", "--role", "admin")
+        report = done("tenants", "delete", "acme", "--now", "--json").json
+        assert report == {
+            "slug": "acme",
+            "database": "removed",
+            "role": "removed",
+            "grants": 1,
+            "web_sessions": 0,
+            "operations_cancelled": 0,
+        }
+        assert states(done) == {"globex": "active"}
+        assert len(list((tmp_path / "tenants").glob("tenant_*"))) == 1
+        assert "no tenant acme" in failed("tenants", "delete", "acme", "--now")
+        operation = done("tenants", "delete", "globex", "--now", "--detach").out.strip()
+        done("worker", "--until-idle")
+        assert done("operations", "show", operation, "--json").json["state"] == "succeeded"
+        assert states(done) == {}
