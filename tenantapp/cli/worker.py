@@ -13,6 +13,7 @@ from uuid import UUID
 
 import click
 
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.fleet.operations.outcomes import Outcome
@@ -63,6 +64,8 @@ def _supervise(ini: Path, jobs: int, until_idle: bool) -> None:
             time.sleep(LOOK_EVERY)
             dead = [process for process in running if not process.is_alive()]
             running = [process for process in running if process.is_alive()]
+            if until_idle and any(process.exitcode for process in dead):
+                raise CommandFailed("A job ended before its work was done")
             if not until_idle and dead:
                 time.sleep(RESTART_AFTER)
                 running += [_start(ini, until_idle) for _ in dead]
@@ -85,7 +88,11 @@ def _job(ini: Path, until_idle: bool, supervisor: int) -> None:
     signal.signal(signal.SIGTERM, _stop)
     Thread(target=_end_with, args=(supervisor,), daemon=True).start()
     with closing(Installation(ini)) as installation:
-        _work(installation, until_idle)
+        try:
+            _work(installation, until_idle)
+        except KNOWN_ERRORS as error:
+            click.echo(f"tenantapp: {sentence(error).rstrip('.')}.", err=True)
+            raise SystemExit(1) from error
 
 
 def _end_with(supervisor: int) -> None:

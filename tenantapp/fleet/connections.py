@@ -5,6 +5,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final
 
 import psycopg2.errors
@@ -22,6 +23,7 @@ STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
 # Advisory locks belong to one database, so that one key does for all.
 ADVISORY_LOCK: Final = 7_310_594_271
 POLL_INTERVAL: Final = 0.1  # seconds
+ENGINES: Final = 32
 MAINTENANCE_DATABASE: Final = "postgres"
 
 
@@ -77,7 +79,9 @@ def check_foreign_keys(connection: Connection, name: str) -> None:
             raise MigrationFailed(name, f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
 
 
+@lru_cache(ENGINES)
 def _postgres_engine(url: URL, **options: Any) -> Engine:
+    # Remembered for what it knows of the server; it keeps no connection.
     return create_engine(
         url,
         poolclass=NullPool,

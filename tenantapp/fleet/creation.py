@@ -28,6 +28,7 @@ def _register(session: Session, operation: Operation) -> None:
         tenant.state, tenant.revision = TenantState.ACTIVE, warm.revision
         operation.result, operation.progress = {"template": warm.template, "revision": warm.revision, "warm": True}, 1.0
         finish(session, operation, OperationState.SUCCEEDED)
+        operation.started_at = operation.finished_at
         session.flush()
 
 

@@ -57,7 +57,7 @@ def _go_on(fleet: Fleet, kinds: Kinds, operation_id: UUID) -> bool:
             return False
         if operation.state == OperationState.FAILED:
             retry_operation(session, operation.id, kinds)
-        claim = take(session, operation, new_owner())
+        claim = take(session, operation, new_owner(), kinds)
     return run_operation(fleet, kinds, claim).state in FINISHED
 
 

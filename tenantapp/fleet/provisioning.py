@@ -11,7 +11,8 @@ from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.outcomes import Report, no_report
 from tenantapp.fleet.operations.queue import local_requester, request_operation
 from tenantapp.fleet.templates import current_template, installation_mark
-from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import place_of
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -34,16 +35,18 @@ def create_tenant(
     ``ServerError`` before anything is made; later a ``FleetError`` or whatever a migration raises.
     """
     fleet = Fleet(user_db, settings, servers)
+    places: list[TenantPlace] = []
 
     def request(session: Session, operation_id: UUID) -> Operation:
         requester = local_requester()
-        return request_create(
+        operation = request_create(
             session, fleet, slug, name=name, server=server, requested_by=requester, operation_id=operation_id
         )
+        places.append(place_of(session.get_one(Tenant, operation.tenant_id)))
+        return operation
 
     run_now(fleet, {CREATE.name: CREATE}, request, report=report)
-    with user_db.begin(read_only=True) as session:
-        return place_of(get_tenant(session, slug))
+    return places[-1]
 
 
 def request_create(

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, text
 
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import database_name
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import ConnectionsSpent
 from tenantapp.tenancy.ids import uuid7
@@ -29,19 +30,23 @@ def fleet(make_installation: Any) -> Iterator[tuple[Installation, list[Access]]]
     with make_installation(**{"connections.budget": str(BUDGET)}) as installation:
         with installation.registry.user_db.begin() as session:
             add_people(session)
-            source = session.scalars(select(Tenant).where(Tenant.slug == "globex")).one()
-            for number in range(98):
-                tenant_id = uuid7()
-                tenant = Tenant(
+            source = session.scalars(select(Tenant.database).where(Tenant.slug == "globex")).one()
+        ids = [uuid7() for _ in range(98)]
+        # Not within a transaction: one that is idle for a minute is ended.
+        for tenant_id in ids:
+            clone_database(installation.registry.servers["main"], source, database_name(tenant_id), tenant_id)
+        with installation.registry.user_db.begin() as session:
+            session.add_all(
+                Tenant(
                     id=tenant_id,
                     slug=f"tenant-{number}",
                     name="Clone",
                     server="main",
-                    database=f"tenant_{tenant_id.hex}",
+                    database=database_name(tenant_id),
                     state=TenantState.ACTIVE,
                 )
-                session.add(tenant)
-                clone_database(installation.registry.servers["main"], source.database, tenant.database, tenant_id)
+                for number, tenant_id in enumerate(ids)
+            )
         with installation.registry.user_db.begin(read_only=True) as session:
             slugs = session.scalars(select(Tenant.slug)).all()
             accesses = [local_access(session, slug) for slug in slugs]

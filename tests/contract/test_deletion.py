@@ -15,7 +15,6 @@ from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.queue import list_operations, retry_operation
 from tenantapp.fleet.operations.worker import Worker
 from tenantapp.fleet.provisioning import request_create
-from tenantapp.fleet.reconcile import find
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.errors import AlreadyExists, InvalidValue, TenantDeleted, TenantUnfinished
 from tenantapp.identity.grants import add_grant
@@ -23,7 +22,7 @@ from tenantapp.identity.groups import create_group
 from tenantapp.identity.models import Grant, Tenant
 from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
 from tests.contract.conftest import Fleet
-from tests.contract.test_killed_creation import works
+from tests.contract.test_killed_creation import ours, works
 
 WEEK = timedelta(days=7)
 
@@ -105,7 +104,7 @@ def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
             "web_sessions": 0,
             "operations_cancelled": 1,
         }
-    assert find(fleet.services, KINDS) == []
+    assert ours(fleet) == []
     works(fleet, "globex")
     fleet.create("acme")
 

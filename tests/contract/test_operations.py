@@ -177,7 +177,7 @@ def test_one_operation_at_a_time_on_a_tenant(services: Services, journal: Journa
     with services.user_db.begin() as session:
         waiting = session.scalars(select(Operation).where(Operation.state == "queued")).one()
     with pytest.raises(TenantBusy), services.user_db.begin() as session:
-        leases.take(session, session.merge(waiting), "me")
+        leases.take(session, session.merge(waiting), "me", {"work": kind})
     with pytest.raises(IntegrityError), services.user_db.begin() as session:
         session.execute(update(Operation).values(state="running"))
 

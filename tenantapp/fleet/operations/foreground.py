@@ -31,7 +31,7 @@ def run_now(
             operation = request(session, claim.operation_id)
             if operation.state in FINISHED:
                 return claim.operation_id
-            take(session, operation, claim.owner)
+            take(session, operation, claim.owner, kinds)
         outcome = run_operation(fleet, kinds, claim, report=report)
     except (KeyboardInterrupt, SystemExit):
         abandon(fleet, kinds, claim)

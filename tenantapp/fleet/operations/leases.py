@@ -62,19 +62,23 @@ def claim_next(session: Session, kinds: Kinds) -> Claim | None:
     now = database_time(session)
     while operation := session.scalar(_claimable(kinds, now).limit(1).with_for_update(of=Operation, skip_locked=True)):
         if operation.attempts < MAX_ATTEMPTS or _is_to_be_undone(operation, kinds):
-            return take(session, operation, new_owner())
+            return take(session, operation, new_owner(), kinds)
         finish(session, operation, OperationState.FAILED, f"Given up after {operation.attempts} attempts.")
         session.flush()
     return None
 
 
-def take(session: Session, operation: Operation, owner: str) -> Claim:
-    """Make this owner the one who works on it. Raises ``TenantBusy`` if another operation of the tenant is at work."""
+def take(session: Session, operation: Operation, owner: str, kinds: Kinds) -> Claim:
+    """Make this owner the one who works on it, from its step or the first on.
+
+    Raises ``TenantBusy`` if another operation of the tenant is at work.
+    """
     now = database_time(session)
     slug = operation.slug
     if operation.state == OperationState.QUEUED:
         operation.state = OperationState.RUNNING
     operation.lease_owner, operation.lease_until = owner, now + LEASE
+    operation.step = operation.step or next(iter(kinds[operation.kind].names), None)
     operation.attempts += 1
     operation.started_at = operation.started_at or now
     try:
@@ -86,11 +90,18 @@ def take(session: Session, operation: Operation, owner: str) -> Claim:
 
 def hold(session: Session, claim: Claim) -> Operation:
     """The operation, to be changed in this transaction, its lease renewed. Raises ``LeaseLost``."""
-    held = select(Operation).where(Operation.id == claim.operation_id, Operation.lease_owner == claim.owner)
-    operation = session.scalar(held.where(Operation.state.in_(ACTIVE)).with_for_update())
+    operation = session.scalar(_claimed(claim).with_for_update())
     if operation is None:
         raise LeaseLost
     operation.lease_until = database_time(session) + LEASE
+    return operation
+
+
+def look(session: Session, claim: Claim) -> Operation:
+    """The operation, to be read. Raises ``LeaseLost``."""
+    operation = session.scalar(_claimed(claim))
+    if operation is None:
+        raise LeaseLost
     return operation
 
 
@@ -104,6 +115,11 @@ def finish(session: Session, operation: Operation, state: OperationState, error:
     operation.state, operation.error = state, error
     operation.lease_owner = operation.lease_until = None
     operation.finished_at = database_time(session)
+
+
+def _claimed(claim: Claim) -> Select[Operation]:
+    ours = select(Operation).where(Operation.id == claim.operation_id, Operation.lease_owner == claim.owner)
+    return ours.where(Operation.state.in_(ACTIVE))
 
 
 def _is_to_be_undone(operation: Operation, kinds: Kinds) -> bool:

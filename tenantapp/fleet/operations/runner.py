@@ -9,7 +9,7 @@ from tenantapp.fleet.errors import LeaseLost, OperationCancelled, OperationStopp
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Context, Kind, Kinds, Step
 from tenantapp.fleet.operations.lease_keeper import lease_kept
-from tenantapp.fleet.operations.leases import LEASE, Claim, finish, hold, release
+from tenantapp.fleet.operations.leases import LEASE, Claim, finish, hold, look, release
 from tenantapp.fleet.operations.models import PROGRESS_LENGTH, Operation, OperationState
 from tenantapp.fleet.operations.outcomes import Outcome, Report, is_expected, no_report, sentence
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
@@ -56,15 +56,13 @@ class _Run:
     def __init__(self, fleet: Fleet, kinds: Kinds, claim: Claim, report: Report, lost: Event, stop: Event) -> None:
         self._fleet, self._claim, self._report, self._lost, self._stop = fleet, claim, report, lost, stop
         self._reported = 0.0
-        with fleet.user_db.begin() as session:
-            operation = hold(session, claim)
+        # Only read: the claim has recorded the step already.
+        with fleet.user_db.begin(read_only=True) as session:
+            operation = look(session, claim)
             self._kind: Kind = kinds[operation.kind]
             self.state = operation.state
             self._position = self._kind.position(operation.step)
             self._context = self._context_of(operation)
-            if self.state == OperationState.RUNNING and self._kind.steps[self._position :]:
-                # Begun in this transaction already; what speaks against it is raised when it is to be done.
-                self._show(operation, self._kind.steps[self._position], 0, self._kind.steps[self._position].name)
             self._refusal = self._why_not(operation)
 
     def forward(self) -> Outcome:
