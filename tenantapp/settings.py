@@ -53,6 +53,10 @@ class Settings:
     api_max_body: int
     migrations_user: str | None
     migrations_tenant: str | None
+    fleet_worker: int
+    fleet_warm_databases: int
+    fleet_delete_grace: int
+    fleet_keep_operations: int
     backups_store: str | None
     backups_keep: Mapping[str, int]
     backups_postgres_bin: str | None

@@ -14,6 +14,7 @@ from webtest import TestApp
 from tenantapp import main
 from tenantapp.fleet.migrations import upgrade_user_database
 from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.fleet.templates import installation_mark
 from tenantapp.identity import grants, groups, users
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import get_tenant, list_tenants
@@ -110,10 +111,15 @@ def postgres_installation(server: URL, **settings: str) -> Iterator[Installation
     yield installation
     with installation.registry.user_db.begin() as session:
         tenants = [tenant.database for tenant in list_tenants(session)]
+        mark = installation_mark(session)
     installation.close()
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        for name in [database, *tenants]:
+        templates = f"SELECT datname FROM pg_database WHERE datname LIKE 'template\\_{mark[-12:]}%%'"
+        old = connection.exec_driver_sql(templates).scalars().all()
+        for name in [database, *tenants, *old]:
+            if name in old:
+                connection.exec_driver_sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
             connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             connection.exec_driver_sql(f'DROP ROLE IF EXISTS "{name}"')
     engine.dispose()

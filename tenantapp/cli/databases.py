@@ -1,10 +1,13 @@
 """Commands for the databases themselves: ``init``, ``revision``, ``sweep``."""
 
+from datetime import timedelta
+
 import click
 
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.fleet.histories import History
 from tenantapp.fleet.migrations import upgrade_user_database
+from tenantapp.fleet.operations.queue import sweep_operations
 from tenantapp.fleet.revisions import make_revision
 from tenantapp.identity import web_sessions
 from tenantapp.tenancy.servers import Servers
@@ -36,7 +39,10 @@ def revision(installation: Installation, history: History, message: str) -> None
 @click.command()
 @pass_installation
 def sweep(installation: Installation) -> None:
-    """Delete web sessions that have expired."""
+    """Delete web sessions that have expired, and operations that were finished long ago."""
     with installation.user_session() as session:
         count = web_sessions.sweep(session, installation.registry.lifetimes)
+    with installation.user_session() as session:
+        old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations))
     click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")
+    click.echo(f"{old} old {'operation' if old == 1 else 'operations'} deleted.")

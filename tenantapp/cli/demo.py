@@ -8,7 +8,9 @@ from tenantapp.cli import demo_data
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import show_rows
-from tenantapp.fleet.provisioning import create_tenant, discard_unfinished
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.fleet.unfinished import finish_or_discard
 from tenantapp.identity import grants, groups, tenants, users
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.local_access import local_access
@@ -67,8 +69,8 @@ def _add_tenant(registry: Any, slug: str, name: str) -> None:
     state, place = found.get(slug, (None, None))
     if place is not None and state == TenantState.CREATING:
         # A demo that was killed could not undo what it had begun.
-        discard_unfinished(registry.user_db, registry.servers, place)
-    if state in (None, TenantState.CREATING):
+        state = finish_or_discard(registry.fleet, KINDS, place)
+    if state is None:
         create_tenant(registry.user_db, registry.app_settings, registry.servers, slug, name=name)
 
 

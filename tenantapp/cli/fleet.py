@@ -1,60 +1,69 @@
-"""Commands for many tenants at once."""
+"""Commands for all the tenant databases together."""
 
 from typing import Any
 
 import click
 
-from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
 from tenantapp.cli.fleet_query import query
+from tenantapp.cli.fleet_verify import verify
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.many import jobs_option, progress_bar
 from tenantapp.cli.output import json_option, show_rows
-from tenantapp.fleet.parallel import databases_of_our_own, places
-from tenantapp.fleet.schemas.expected import ExpectedStructures
-from tenantapp.fleet.schemas.verification import State, Verdict, Verification
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.mending import mend
+from tenantapp.fleet.reconcile import Finding, find
 
 
 @click.group()
 def fleet() -> None:
-    """All tenants' databases together."""
+    """All the tenant databases together."""
 
 
 fleet.add_command(query)
+fleet.add_command(verify)
 
 
 @fleet.command()
-@click.argument("slugs", nargs=-1, metavar="[SLUG]...")
-@jobs_option
-@click.option("--fence", is_flag=True, help="Suspend a tenant whose database is not what it should be.")
+@click.option("--fix", is_flag=True, help="Mend what is found.")
+@click.option("--unmarked", is_flag=True, help="With --fix: remove also what does not bear our mark.")
 @json_option
 @pass_installation
-def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, fence: bool, as_json: bool) -> None:
-    """Compare databases with what their revision should have.
+def reconcile(installation: Installation, fix: bool, unmarked: bool, as_json: bool) -> None:
+    """Compare the user database with what is on the servers.
 
-    Of the named tenants or of all: whose data it is, its revision, and every table, column, constraint and index.
+    Finds databases and roles without a tenant, tenants without a database, stuck operations and old templates. With
+    --fix it removes them, and goes on with the operations. Its status is 0 when nothing is left to be mended.
     """
-    registry = installation.registry
-    found = places(registry.user_db, slugs)
-    expected = ExpectedStructures(registry.app_settings, registry.servers)
-    with databases_of_our_own(registry.servers, jobs) as databases, progress_bar("verified", len(found)) as bar:
-        verification = Verification(registry.user_db, registry.servers, databases, expected)
-        verdicts = list(verification.verify_all(found, jobs=jobs, fence=fence, progress=lambda verdict: bar.advance()))
-    show_rows(map(_row, verdicts), ("tenant", "state", "revision", "fenced"), as_json=as_json)
-    wrong = [verdict for verdict in verdicts if verdict.state != State.RIGHT]
-    if not as_json:
-        for verdict in wrong:
-            click.echo("\n".join(f"{verdict.place.slug}: {finding}" for finding in verdict.findings))
-    if wrong:
-        raise CommandFailed(
-            f"Of {len(verdicts)} databases {len(wrong)} could not be read or are not what they should be"
-        )
+    services: Fleet = installation.registry.fleet
+    rows = []
+    for finding in find(services, KINDS):
+        fixed, note = _mend(services, finding, unmarked) if fix else (False, finding.note)
+        rows.append(_row(finding, fixed, note))
+    if rows or as_json:
+        show_rows(rows, ("problem", "server", "name", "fixed", "note"), as_json=as_json)
+    else:
+        click.echo("The user database and the servers agree.")
+    left = sum(not row["fixed"] for row in rows)
+    if left:
+        raise CommandFailed(f"{left} {'problem is' if left == 1 else 'problems are'} left")
 
 
-def _row(verdict: Verdict) -> dict[str, Any]:
+def _mend(services: Fleet, finding: Finding, unmarked: bool) -> tuple[bool, str | None]:
+    """One that cannot be mended does not keep the others from it."""
+    try:
+        fixed = mend(services, KINDS, finding, unmarked=unmarked)
+    except KNOWN_ERRORS as error:
+        return False, sentence(error)
+    return fixed, None if fixed else finding.note
+
+
+def _row(finding: Finding, fixed: bool, note: str | None) -> dict[str, Any]:
     return {
-        "tenant": verdict.place.slug,
-        "state": verdict.state,
-        "revision": verdict.revision,
-        "fenced": verdict.fenced,
-        "findings": list(verdict.findings),
+        "problem": finding.problem,
+        "server": finding.server,
+        "name": finding.name,
+        "id": finding.id,
+        "fixed": fixed,
+        "note": note,
     }

@@ -45,6 +45,8 @@ class Installation:
             try:
                 return get_app(str(self.ini)).registry
             except SystemExit as refusal:
+                if not isinstance(refusal.code, str):
+                    raise  # a signal that came meanwhile
                 raise CommandFailed(str(refusal.code).removeprefix("tenantapp: ")) from None
             except ConfigurationError as error:
                 raise CommandFailed(f"The application does not start: {_mistake(error)}") from error

@@ -8,7 +8,8 @@ from tenantapp.cli import bundles
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_one, show_rows
-from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.cli.tenant_creation import create
+from tenantapp.cli.tenant_deletion import delete, undelete
 from tenantapp.identity import tenants as service
 from tenantapp.identity.models import Tenant, TenantState
 
@@ -18,20 +19,8 @@ def tenants() -> None:
     """Tenants: customers, each with a database of its own."""
 
 
-tenants.add_command(bundles.export)
-tenants.add_command(bundles.import_)
-
-
-@tenants.command()
-@click.argument("slug")
-@click.option("--name", help="Shown to people; the slug if left out.")
-@click.option("--server", help="A server of the settings; main if left out.")
-@pass_installation
-def create(installation: Installation, slug: str, name: str | None, server: str | None) -> None:
-    """Make a tenant and its database."""
-    registry = installation.registry
-    place = create_tenant(registry.user_db, registry.app_settings, registry.servers, slug, name=name, server=server)
-    click.echo(f"The tenant {place.slug} is there: {place.database} on {place.server}.")
+for command in (create, delete, undelete, bundles.export, bundles.import_):
+    tenants.add_command(command)
 
 
 @tenants.command("list")
@@ -100,5 +89,6 @@ def _row(tenant: Tenant) -> dict[str, Any]:
         "server": tenant.server,
         "database": tenant.database,
         "revision": tenant.revision,
+        "purge_after": tenant.purge_after,
         "created_at": tenant.created_at,
     }

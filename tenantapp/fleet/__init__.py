@@ -1,11 +1,14 @@
-"""The operator's work on the databases: making them and migrating them. Knows nothing of HTTP."""
+"""The operator's work on the databases: making them and migrating them."""
 
 import logging
 from typing import Any
 
-from pyramid.events import ApplicationCreated
+from pyramid.events import ApplicationCreated, NewRequest
 from sqlalchemy.exc import DBAPIError
 
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.operations.host import WorkerHost
 from tenantapp.identity.tenants import list_tenants, place_of
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -15,8 +18,20 @@ log = logging.getLogger(__name__)
 
 
 def includeme(config: Any) -> None:
-    """When the application starts, make it know the tenants."""
+    """Put ``fleet`` and ``worker_host`` on the registry. When the application starts, make it know the tenants."""
+    registry = config.registry
+    registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
+    registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
     config.add_subscriber(_add_known_tenants, ApplicationCreated)
+    if registry.app_settings.fleet_worker:
+        # Under another server than ours the first request shows that the application is served.
+        config.add_subscriber(_start_worker, NewRequest)
+
+
+def _start_worker(event: Any) -> None:
+    host: WorkerHost = event.request.registry.worker_host
+    if not host.started:
+        host.start()
 
 
 def _add_known_tenants(event: Any) -> None:

@@ -2,8 +2,10 @@
 
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final
 
 import psycopg2.errors
@@ -28,6 +30,7 @@ STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
 # Advisory locks belong to one database, so that one key does for all.
 ADVISORY_LOCK: Final = 7_310_594_271
 POLL_INTERVAL: Final = 0.1  # seconds
+ENGINES: Final = 32
 MAINTENANCE_DATABASE: Final = "postgres"
 
 
@@ -46,7 +49,7 @@ def migration_connection(
     with _translated(name, failure), engine.connect() as connection:
         if not sqlite:
             _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
-            _take_advisory_lock(connection, name)
+            _take_advisory_lock(connection, ADVISORY_LOCK, name)
         yield connection
 
 
@@ -79,8 +82,22 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
     with _translated(name, ReadingFailed), engine.connect() as connection:
         if url.get_backend_name() != "sqlite":
             _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
-            _take_advisory_lock(connection, name, func.pg_try_advisory_lock_shared)
+            _take_advisory_lock(connection, ADVISORY_LOCK, name, func.pg_try_advisory_lock_shared)
         yield connection.execution_options(postgresql_readonly=True)
+
+
+@contextmanager
+def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[None]:
+    """Keep others who ask for the same purpose on the same PostgreSQL database out of the block.
+
+    Raises ``DatabaseBusy`` after a while.
+    """
+    key = zlib.crc32(purpose.encode())
+    _take_advisory_lock(connection, key, name)
+    try:
+        yield
+    finally:
+        connection.execute(select(func.pg_advisory_unlock(key)))
 
 
 def check_foreign_keys(
@@ -93,7 +110,9 @@ def check_foreign_keys(
             raise failure(name, f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
 
 
+@lru_cache(ENGINES)
 def _postgres_engine(url: URL, **options: Any) -> Engine:
+    # Remembered for what it knows of the server; it keeps no connection.
     return create_engine(
         url,
         poolclass=NullPool,
@@ -127,17 +146,18 @@ def _on_sqlite_read(connection: sqlite3.Connection, record: object) -> None:
 
 def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:
     # They take the place of the shorter ones that a tenant database sets for the application.
-    connection.exec_driver_sql(f"SET lock_timeout = '{lock}s'")
-    connection.exec_driver_sql(f"SET statement_timeout = '{statement}s'")
-    connection.exec_driver_sql(f"SET idle_in_transaction_session_timeout = '{statement}s'")
+    connection.exec_driver_sql(
+        f"SET lock_timeout = '{lock}s'; SET statement_timeout = '{statement}s';"
+        f" SET idle_in_transaction_session_timeout = '{statement}s'"
+    )
     connection.commit()
 
 
-def _take_advisory_lock(connection: Connection, name: str, lock: Any = func.pg_try_advisory_lock) -> None:
+def _take_advisory_lock(connection: Connection, key: int, name: str, lock: Any = func.pg_try_advisory_lock) -> None:
     # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
     # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
     deadline = time.monotonic() + MIGRATION_WAIT
-    while not connection.scalar(select(lock(ADVISORY_LOCK))):
+    while not connection.scalar(select(lock(key))):
         connection.commit()
         if time.monotonic() > deadline:
             raise DatabaseBusy(name)

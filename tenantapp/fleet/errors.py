@@ -18,6 +18,13 @@ FleetError
 |   +-- BackupRefused       something is missing, or does not fit; nothing was changed
 |   +-- BackupFailed        a tool ended in an error
 |   +-- BackupDamaged       a backup is not what was written
+|   +-- TemplateMissing     because the template it is to be a copy of is not there any more
++-- TenantBusy              another operation is at work on the tenant
++-- OperationRefused        an operation is not in a state for this, or of a kind that this version does not know
++-- OperationStopped        the work on an operation is to go no further
+|   +-- LeaseLost           because another worker has taken over
+|   +-- OperationCancelled  because somebody cancelled it
+|   +-- WorkerStopped       because the worker is to end; another one goes on
 +-- RevisionRefused         no revision was written
     +-- NothingToRevise     because the models and the migrations agree
 """
@@ -79,6 +86,49 @@ class ProvisioningFailed(FleetError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"Could not make or remove a database on {name}: {reason}.")
+
+
+class TemplateMissing(ProvisioningFailed):
+    """Another version of the program has removed it, or somebody by hand."""
+
+    def __init__(self, name: str, template: str) -> None:
+        super().__init__(name, f"there is no template {template}")
+
+
+class TenantBusy(FleetError):
+    """One operation at a time works on a tenant."""
+
+    def __init__(self, slug: str | None) -> None:
+        super().__init__(f"Another operation is at work on the tenant {slug}; see `tenantapp operations list`.")
+
+
+class OperationRefused(FleetError):
+    """An operation cannot be retried, cancelled or run."""
+
+
+class OperationStopped(FleetError):
+    """Base of what a step's ``check`` raises."""
+
+
+class LeaseLost(OperationStopped):
+    """The lease ran out, and somebody else has taken the operation up, or it is finished."""
+
+    def __init__(self) -> None:
+        super().__init__("Another worker has taken the operation over.")
+
+
+class OperationCancelled(OperationStopped):
+    """Somebody asked for it."""
+
+    def __init__(self) -> None:
+        super().__init__("The operation was cancelled.")
+
+
+class WorkerStopped(OperationStopped):
+    """The worker is to end."""
+
+    def __init__(self) -> None:
+        super().__init__("The worker was stopped; another one goes on with the operation.")
 
 
 class RevisionRefused(FleetError):

@@ -11,6 +11,8 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import MetaData
 
+import tenantapp.fleet.models
+import tenantapp.fleet.operations.models  # noqa: F401 - their tables are in the user database
 from tenantapp.fleet.errors import HistoryError
 from tenantapp.identity.models import UserBase
 from tenantapp.settings import Settings

@@ -14,49 +14,82 @@ DATABASE_SETTINGS: Final = {
 SCRAM_ITERATIONS_SETTABLE: Final = (16, 0)
 
 
-def create_database(connection: Connection, database: str, *, owner: str | None = None) -> None:
-    """Make an empty database, owned by another role if one is given."""
-    owned = f" OWNER {_quoted(connection, owner)}" if owner else ""
+def create_database(
+    connection: Connection, database: str, *, owner: str | None = None, template: str = "template0"
+) -> None:
+    """Make a database, empty if no template is given, owned by another role if one is given."""
+    owned = f" OWNER {quoted(connection, owner)}" if owner else ""
     # template0: nothing that somebody left in template1 gets in.
+    encoded = " ENCODING 'UTF8'" if template == "template0" else ""
     connection.exec_driver_sql(
-        f"CREATE DATABASE {_quoted(connection, database)}{owned} TEMPLATE template0 ENCODING 'UTF8'"
+        f"CREATE DATABASE {quoted(connection, database)}{owned} TEMPLATE {quoted(connection, template)}{encoded}"
     )
 
 
 def close_to_public(connection: Connection, database: str) -> None:
     """Let only the owner's role, and those it grants this, connect to a database. PostgreSQL's default is everybody."""
-    connection.exec_driver_sql(f"REVOKE CONNECT, TEMPORARY ON DATABASE {_quoted(connection, database)} FROM PUBLIC")
+    connection.exec_driver_sql(f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted(connection, database)} FROM PUBLIC")
 
 
 def limit_database(connection: Connection, database: str) -> None:
     """Set the timeouts of whoever connects to the database and asks for no others."""
-    for name, value in DATABASE_SETTINGS.items():
-        connection.exec_driver_sql(f"ALTER DATABASE {_quoted(connection, database)} SET {name} = '{value}'")
+    altered = f"ALTER DATABASE {quoted(connection, database)} SET"
+    # At once: each by itself would be a commit of its own.
+    connection.exec_driver_sql("; ".join(f"{altered} {name} = '{value}'" for name, value in DATABASE_SETTINGS.items()))
 
 
 def drop_database(connection: Connection, database: str) -> None:
     """Remove a database, if it is there, and end the connections to it."""
-    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {_quoted(connection, database)} WITH (FORCE)")
+    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted(connection, database)} WITH (FORCE)")
 
 
-def create_role(connection: Connection, role: str, password: str) -> None:
+def create_role(connection: Connection, role: str, password: str, *, comment: str = "") -> None:
     """Make a role that may log in with this password, which the server gets only a SCRAM verifier of (RFC 5803).
 
-    ``password`` is a secret of 256 bits, so that one iteration is enough: there is nothing to guess.
+    It bears the comment from the first moment on. ``password`` is a secret of 256 bits, so that one iteration is
+    enough: there is nothing to guess.
     """
     if (connection.dialect.server_version_info or (0,)) >= SCRAM_ITERATIONS_SETTABLE:
         connection.exec_driver_sql("SET scram_iterations = 1")
     raw = connection.connection.dbapi_connection
     verifier = encrypt_password(password, role, scope=raw, algorithm="scram-sha-256")
-    connection.exec_driver_sql(f"CREATE ROLE {_quoted(connection, role)} LOGIN PASSWORD %s", (verifier,))
+    name = quoted(connection, role)
     # Without being a superuser, only a member of a role can make a database that the role owns.
-    connection.exec_driver_sql(f"GRANT {_quoted(connection, role)} TO CURRENT_USER")
+    connection.exec_driver_sql(
+        f"CREATE ROLE {name} LOGIN PASSWORD %s; GRANT {name} TO CURRENT_USER; COMMENT ON ROLE {name} IS %s",
+        (verifier, comment or None),
+    )
 
 
 def drop_role(connection: Connection, role: str) -> None:
     """Remove a role, if it is there."""
-    connection.exec_driver_sql(f"DROP ROLE IF EXISTS {_quoted(connection, role)}")
+    # Whoever may not remove roles may not ask for one to be removed that is not there either.
+    if role_exists(connection, role):
+        connection.exec_driver_sql(f"DROP ROLE IF EXISTS {quoted(connection, role)}")
 
 
-def _quoted(connection: Connection, identifier: str) -> str:
+def database_exists(connection: Connection, database: str) -> bool:
+    """Whether the server has this database."""
+    return connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).first() is not None
+
+
+def role_exists(connection: Connection, role: str) -> bool:
+    """Whether the server has this role."""
+    return connection.exec_driver_sql("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).first() is not None
+
+
+def database_names(connection: Connection, *prefixes: str) -> set[str]:
+    """The databases whose names begin so."""
+    names = connection.exec_driver_sql("SELECT datname FROM pg_database").scalars()
+    return {name for name in names if name.startswith(prefixes)}
+
+
+def role_comments(connection: Connection, *prefixes: str) -> dict[str, str | None]:
+    """The roles whose names begin so, and what is written on each."""
+    rows = connection.exec_driver_sql("SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles")
+    return {name: comment for name, comment in rows if name.startswith(prefixes)}
+
+
+def quoted(connection: Connection, identifier: str) -> str:
+    """An identifier as a statement has it."""
     return connection.dialect.identifier_preparer.quote_identifier(identifier)

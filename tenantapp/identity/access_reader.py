@@ -143,7 +143,7 @@ def _refusal(row: Any) -> TenancyError | None:
     """Why the selected tenant's database may not be used, or None if it may."""
     if row.tenant_id is None:
         return TenantRequired()
-    if row.granted is None:
+    if row.granted is None or row.state == TenantState.DELETED:
         return TenantForbidden()
     if row.state == TenantState.SUSPENDED:
         return TenantSuspended(row.state_reason)

@@ -5,6 +5,7 @@ IdentityError
 +-- NotFound                no such user, group, role, tenant, grant or web session
 +-- AlreadyExists           the login, group, slug or grant is taken
 +-- TenantUnfinished        the tenant is still being made
++-- TenantDeleted           the tenant is deleted, and waits to be removed
 +-- LastAdmin               the tenant would be left without an administrator
 +-- PermissionMissing       the person's role in the tenant does not hold the view's permission
 +-- InvalidCredentials      wrong login or password, or a disabled person: all alike
@@ -48,6 +49,13 @@ class TenantUnfinished(IdentityError):
 
     def __init__(self, slug: str) -> None:
         super().__init__(f"The tenant {slug} is still being made.")
+
+
+class TenantDeleted(IdentityError):
+    """Nothing is done with the tenant any more, but to bring it back."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"The tenant {slug} is deleted.")
 
 
 class LastAdmin(IdentityError):

@@ -83,14 +83,18 @@ class TenantState(StrEnum):
     CREATING = "creating"
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    DELETED = "deleted"
 
 
 class Tenant(UserBase):
-    """A customer, and the place of its database. ``revision`` is the Alembic revision it was last migrated to."""
+    """A customer, and the place of its database. ``revision`` is the Alembic revision it was last migrated to.
+
+    A deleted one keeps its slug, and can be brought back, until it is removed after ``purge_after``.
+    """
 
     __tablename__ = "tenants"
     __table_args__ = (
-        CheckConstraint("state IN ('creating', 'active', 'suspended')", name="state"),
+        CheckConstraint("state IN ('creating', 'active', 'suspended', 'deleted')", name="state"),
         UniqueConstraint("server", "database"),
     )
 
@@ -103,6 +107,7 @@ class Tenant(UserBase):
     database: Mapped[str] = mapped_column(String(63))
     revision: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Grant(UserBase):

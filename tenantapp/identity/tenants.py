@@ -3,12 +3,13 @@
 Making and removing the databases themselves is the fleet's work.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tenantapp.identity.errors import NotFound, TenantUnfinished
+from tenantapp.identity.errors import InvalidValue, NotFound, TenantDeleted, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_slug, clean_name, clean_reason
 from tenantapp.identity.uniqueness import flush_unique
@@ -25,12 +26,17 @@ def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str |
         slug=check_slug(slug),
         name=clean_name(name or slug),
         server=server,
-        database=f"tenant_{tenant_id.hex}",
+        database=database_name(tenant_id),
         state=TenantState.CREATING,
     )
     session.add(tenant)
     flush_unique(session, "tenant", slug)
     return tenant
+
+
+def database_name(tenant_id: UUID) -> str:
+    """What the database of a tenant is called."""
+    return f"tenant_{tenant_id.hex}"
 
 
 def get_tenant(session: Session, slug: str) -> Tenant:
@@ -49,9 +55,10 @@ def list_tenants(session: Session) -> list[Tenant]:
 def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
     """Serve nobody from the next request on; the reason is shown to the tenant's people.
 
-    Raises ``NotFound``, ``InvalidValue`` and ``TenantUnfinished``.
+    Raises ``NotFound``, ``InvalidValue``, ``TenantUnfinished`` and ``TenantDeleted``.
     """
     tenant = get_tenant(session, slug)
+    _refuse_deleted(tenant)
     if tenant.state == TenantState.CREATING:
         raise TenantUnfinished(slug)
     tenant.state, tenant.state_reason = TenantState.SUSPENDED, clean_reason(reason)
@@ -71,14 +78,48 @@ def resume_tenant(session: Session, slug: str) -> Tenant:
 def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | None = None) -> Tenant:
     """Give a tenant another slug, and another name if one is given; its database stays where it is.
 
-    Raises ``NotFound``, ``InvalidValue`` and ``AlreadyExists``.
+    Raises ``NotFound``, ``InvalidValue``, ``TenantDeleted`` and ``AlreadyExists``.
     """
     tenant = get_tenant(session, slug)
+    _refuse_deleted(tenant)
     tenant.slug = check_slug(new_slug)
     if name is not None:
         tenant.name = clean_name(name)
     flush_unique(session, "tenant", new_slug)
     return tenant
+
+
+def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
+    """Serve nobody from the next request on. The slug stays taken; nothing is removed yet.
+
+    Raises ``NotFound`` and ``TenantUnfinished``.
+    """
+    tenant = get_tenant(session, slug)
+    if tenant.state == TenantState.CREATING:
+        raise TenantUnfinished(slug)
+    tenant.state, tenant.purge_after = TenantState.DELETED, purge_after
+    session.flush()
+    return tenant
+
+
+def undelete_tenant(session: Session, slug: str) -> Tenant:
+    """Make a deleted tenant what it was before.
+
+    Raises ``NotFound``, and ``InvalidValue`` for one that is not deleted.
+    """
+    tenant = get_tenant(session, slug)
+    if tenant.state != TenantState.DELETED:
+        raise InvalidValue("slug", f"The tenant {slug} is not deleted, it is {tenant.state}.")
+    # Only a suspended one has a reason.
+    tenant.state = TenantState.SUSPENDED if tenant.state_reason else TenantState.ACTIVE
+    tenant.purge_after = None
+    session.flush()
+    return tenant
+
+
+def _refuse_deleted(tenant: Tenant) -> None:
+    if tenant.state == TenantState.DELETED:
+        raise TenantDeleted(tenant.slug)
 
 
 def place_of(tenant: Tenant) -> TenantPlace:

@@ -55,6 +55,9 @@ class Application(BaseApplication):
             # gunicorn would end everything, with workers that still serve.
             log.exception("The application does not start.")
             raise SystemExit(1) from None
+        # One that a filter of the ini file is wrapped around starts its worker with its first request.
+        if (registry := getattr(app, "registry", None)) is not None:
+            registry.worker_host.start()
         return proxy_headers_middleware(
             read_whole_body(app, options.max_request_body_size),
             trusted_proxy=options.trusted_proxy,

@@ -4,20 +4,28 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.histories import History, script_location
+from tenantapp.fleet.fleet import Fleet as Services
+from tenantapp.fleet.histories import History, head_revision, script_location
+from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrations import upgrade_user_database
+from tenantapp.fleet.operations.models import ACTIVE, Operation
+from tenantapp.fleet.operations.worker import Worker
 from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.fleet.sqlite_databases import MARK
 from tenantapp.settings import Settings, read_settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Servers, SqliteServer
+from tenantapp.tenancy.times import utcnow
 from tenantapp.tenancy.user_database import user_database
 from tests.installation import SECRET
 
@@ -52,6 +60,7 @@ class Fleet:
         self.settings: Settings = read_settings(self.values, {})
         self.servers = Servers(self.settings.servers, self.settings.tenancy_secret)
         self.user_db = user_database(self.settings.user_db_url)
+        self.services = Services(self.user_db, self.settings, self.servers)
 
     def initialised(self) -> "Fleet":
         """With the tables of the user database."""
@@ -62,13 +71,29 @@ class Fleet:
         """Make a tenant."""
         return create_tenant(self.user_db, self.settings, self.servers, slug)
 
+    def lapse(self) -> None:
+        """Let all leases run out."""
+        lapsed = utcnow() - timedelta(hours=1)
+        with self.user_db.begin() as session:
+            session.execute(update(Operation).where(Operation.state.in_(ACTIVE)).values(lease_until=lapsed))
+
+    def settle(self) -> None:
+        """Be the worker that comes when all leases have run out."""
+        self.lapse()
+        Worker(self.services, KINDS).run(Event(), until_idle=True)
+
     def made(self) -> set[str]:
-        """The databases, roles and files that exist, the user database apart."""
+        """The databases, roles and files that exist, the user database and the templates apart."""
+        names = {thing: thing.replace(" ", "/").rpartition("/")[2] for thing in self.everything()}
+        return {thing for thing, name in names.items() if not name.startswith(("template_", MARK))}
+
+    def everything(self) -> set[str]:
+        """With the templates."""
         if self.admin is None:
             server = self.servers.default
             assert isinstance(server, SqliteServer)
             return {str(path) for path in server.directory.glob("*")}
-        databases = "SELECT 'database ' || datname FROM pg_database WHERE NOT datistemplate"
+        databases = "SELECT 'database ' || datname FROM pg_database WHERE datname NOT LIKE 'template_'"
         found = self.ask(f"{databases} UNION SELECT 'role ' || rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%%'")
         return {row[0] for row in found}
 
@@ -84,7 +109,7 @@ class Fleet:
     def with_revision(self, history: History, upgrade: str) -> Settings:
         """Settings under which a history has one more revision, with this body."""
         copy = self.copy_of(history)
-        head = next((copy / "versions").glob("*.py")).name.split("_")[0]
+        head = head_revision(self.settings, history)
         (copy / "versions" / "feedc0de0001_more.py").write_text(REVISION.format(head=head, upgrade=upgrade))
         return self.settings_with(history, copy)
 
@@ -120,9 +145,11 @@ def fleet(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
         "tenancy.secret": SECRET,
     }
     fleet = Fleet(values, admin, tmp_path)
-    before = fleet.made()
+    before = fleet.everything()
     yield fleet
     fleet.user_db.dispose()
     # Databases come before the roles that own them.
-    for kind, name in sorted(thing.split() for thing in fleet.made() - before):
+    for kind, name in sorted(thing.split() for thing in fleet.everything() - before):
+        if kind == "database":
+            fleet.ask(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
         fleet.ask(f'DROP {kind} IF EXISTS "{name}"' + (" WITH (FORCE)" if kind == "database" else ""))

@@ -39,9 +39,9 @@ from tenantapp.fleet.errors import (
 from tenantapp.fleet.histories import head_revision
 from tenantapp.fleet.migrations import upgrade_tenant_database
 from tenantapp.fleet.parallel import databases_of_our_own
-from tenantapp.fleet.provisioning import discard_unfinished
 from tenantapp.fleet.schemas.expected import ExpectedStructures
 from tenantapp.fleet.schemas.verification import Verification
+from tenantapp.fleet.unfinished import discard_unfinished
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.settings import Settings
@@ -545,7 +545,7 @@ class TestProcesses:
         with fleet.user_db.begin(read_only=True) as session:
             unfinished = place_of(get_tenant(session, "copy"))
         assert all(rows == [] for rows in content(fleet, unfinished).values())
-        discard_unfinished(fleet.user_db, fleet.servers, unfinished)
+        discard_unfinished(fleet, unfinished)
         assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
         assert content(fleet, bring_in(fleet, tmp_path / "bundle", "copy")) == content(fleet, acme)
 

@@ -64,12 +64,18 @@ def structure(url: URL) -> dict[str, Any]:
                 ],
                 "pk": inspector.get_pk_constraint(table),
                 **{
-                    kind: sorted(map(str, getattr(inspector, f"get_{kind}")(table)))
+                    kind: sorted(map(_written, getattr(inspector, f"get_{kind}")(table)))
                     for kind in ("foreign_keys", "unique_constraints", "check_constraints", "indexes")
                 },
             }
             for table in tables
         }
+
+
+def _written(found: Any) -> str:
+    """A reflected constraint; the condition of a partial index is an object that differs each time."""
+    options = {name: str(value) for name, value in found.get("dialect_options", {}).items()}
+    return str({**found, "dialect_options": options})
 
 
 def tables(url: URL) -> set[str]:
@@ -320,10 +326,10 @@ class TestMakeRevision:
     @pytest.mark.parametrize("history", HISTORIES)
     def test_nothing_to_change(self, fleet: Fleet, history: History) -> None:
         copy = fleet.copy_of(history)
-        before = fleet.made()
+        before, files = fleet.made(), set((copy / "versions").glob("*.py"))
         with pytest.raises(NothingToRevise, match=r"agree.*\.$"):
             make_revision(fleet.settings_with(history, copy), fleet.servers, history, "Nothing")
-        assert len(list((copy / "versions").glob("*.py"))) == 1
+        assert set((copy / "versions").glob("*.py")) == files
         assert fleet.made() == before
 
     def test_what_is_missing_is_said_first(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -12,9 +13,12 @@ from sqlalchemy.engine import URL, make_url
 
 from tenantapp import main
 from tenantapp.fleet import postgres, provisioning
+from tenantapp.fleet.creation import CREATE
 from tenantapp.fleet.errors import DatabaseUnreachable, HistoryError, ProvisioningFailed
 from tenantapp.fleet.histories import head_revision
 from tenantapp.fleet.migrations import upgrade_tenant_database
+from tenantapp.fleet.operations import foreground
+from tenantapp.fleet.operations.queue import list_operations
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.errors import AlreadyExists, InvalidValue
 from tenantapp.identity.models import Tenant
@@ -27,7 +31,7 @@ from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
 
-STEPS = ("upgrade_tenant_database", "_write_identity", "_activate")
+STEPS = ("ensure_template", "clone")
 POSTGRES_STEPS = ("create_role", "create_database", "close_to_public", "limit_database")
 
 
@@ -72,49 +76,73 @@ def test_a_tenant_is_ready_to_be_used(fleet: Fleet) -> None:
 def test_what_fails_is_undone(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException) -> None:
     fleet.initialised().create("globex")
     before = fleet.made(), tenants(fleet)
+    databases = type(databases_on(fleet.servers.default))
     with monkeypatch.context() as patch:
-        patch.setattr(provisioning, step, after(getattr(provisioning, step), error))
+        patch.setattr(databases, step, after(getattr(databases, step), error))
         with pytest.raises(type(error)):
             fleet.create("acme")
     assert (fleet.made(), tenants(fleet)) == before
     fleet.create("acme")
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_what_fails_at_the_very_end_is_undone(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    before = fleet.initialised().made()
+    assert CREATE.complete is not None
+    monkeypatch.setattr(provisioning, "CREATE", replace(CREATE, complete=after(CREATE.complete, error)))
+    with pytest.raises(type(error)):
+        fleet.create("acme")
+    assert (fleet.made(), tenants(fleet)) == (before, [])
+
+
 def test_an_interrupt_right_after_the_row_was_written(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     before = fleet.initialised().made()
-    monkeypatch.setattr(provisioning, "_register", after(provisioning._register, KeyboardInterrupt()))
+
+    def interrupted(*args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(foreground, "run_operation", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fleet.create("acme")
     assert (fleet.made(), tenants(fleet)) == (before, [])
 
 
-def test_an_undoing_that_fails_hides_nothing(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    fleet.initialised()
+def test_an_undoing_that_fails_hides_nothing_and_is_tried_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fleet.initialised().made()
 
     def broken(*args: Any) -> None:
         raise OSError("gone")
 
-    monkeypatch.setattr(provisioning, "_write_identity", after(provisioning._write_identity, RuntimeError("first")))
+    databases = type(databases_on(fleet.servers.default))
     with monkeypatch.context() as patch:
-        patch.setattr(type(databases_on(fleet.servers.default)), "drop", broken)
+        patch.setattr(databases, "clone", after(databases.clone, RuntimeError("first")))
+        patch.setattr(databases, "drop", broken)
         with pytest.raises(RuntimeError, match="first"):
             fleet.create("acme")
-    assert "could not be removed" in caplog.text
-    assert tenants(fleet) == []
+    # The row shows where to look for what could not be removed, and keeps the slug.
+    assert tenants(fleet) == [("acme", "creating", None)]
+    with pytest.raises(AlreadyExists):
+        fleet.create("acme")
+    fleet.settle()
+    assert (fleet.made(), tenants(fleet)) == (before, [])
 
 
 def test_a_slug_that_cannot_be_had_makes_nothing(fleet: Fleet) -> None:
     fleet.initialised().create("acme")
     before = fleet.made()
-    for slug, error in (("acme", AlreadyExists), ("No Slug", InvalidValue)):
-        with pytest.raises(error):
+    for slug in ("No Slug", "'; DROP TABLE tenants; --", "../acme", "a" * 300, "", "\x00"):
+        with pytest.raises(InvalidValue):
             fleet.create(slug)
+    with pytest.raises(AlreadyExists):
+        fleet.create("acme")
     with pytest.raises(ServerError):
         provisioning.create_tenant(fleet.user_db, fleet.settings, fleet.servers, "globex", server="mars")
     assert fleet.made() == before
     assert [row[0] for row in tenants(fleet)] == ["acme"]
+    with fleet.user_db.begin(read_only=True) as session:
+        assert len(list_operations(session)) == 1
 
 
 def test_a_history_without_the_identity_makes_nothing(fleet: Fleet) -> None:

@@ -1,12 +1,10 @@
 """The command line, on SQLite: what it does, what it prints, and how it fails."""
 
-import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from tenantapp.cli import main
 from tenantapp.cli.installation import Installation
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant, TenantState, WebSession
@@ -25,18 +22,9 @@ from tenantapp.identity.web_sessions import new_token, start
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.times import utcnow
 from tenantapp.workspace.node_queries import list_page
+from tests.functional.conftest import INI, Command
 
 PASSWORD = "correct horse battery"
-INI = """
-[DEFAULT]
-http_port = 6599
-
-[app:main]
-use = egg:tenantapp
-user_db.url = sqlite+pysqlite:///%(here)s/user.sqlite
-servers.main = sqlite+pysqlite:///%(here)s/tenants/
-demo.enabled = true
-"""
 FORGETFUL = """
 def includeme(config):
     config.add_route("shelf", "/shelf")
@@ -46,73 +34,6 @@ def includeme(config):
 def shelf(request):
     return {}
 """
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command left: its exit status and what it printed."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def ini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration without any database, in the environment of the commands."""
-    path = tmp_path / "tenantapp.ini"
-    path.write_text(INI)
-    monkeypatch.setenv("TENANTAPP_INI", str(path))
-    return path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs the command line; ``given`` is its standard input."""
-
-    def run(*arguments: str, given: str = "") -> Result:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
-        capsys.readouterr()
-        status = main(list(arguments))
-        return Result(status, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def done(ini: Path, run: Command) -> Command:
-    """Runs commands on a new user database, and expects them to work."""
-
-    def done(*arguments: str, given: str = "") -> Result:
-        result = run(*arguments, given=given)
-        assert (result.status, result.err) == (0, ""), arguments
-        return result
-
-    done("init")
-    return done
-
-
-@pytest.fixture
-def failed(run: Command) -> Callable[..., str]:
-    """Runs a command that fails as it should, and returns its sentence."""
-
-    def failed(*arguments: str, given: str = "") -> str:
-        result = run(*arguments, given=given)
-        assert result.status != 0
-        assert result.out == ""
-        assert result.err.startswith("tenantapp: ")
-        assert result.err.endswith(".\n")
-        assert result.err.count("\n") == 1
-        return result.err.removeprefix("tenantapp: ").removesuffix(".\n")
-
-    return failed
 
 
 def on_user_database(ini: Path, work: Callable[[Session], Any]) -> Any:

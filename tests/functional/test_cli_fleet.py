@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional import test_cli
-from tests.functional.test_cli import Command, Result
-
-ini, run, done, failed = test_cli.ini, test_cli.run, test_cli.done, test_cli.failed
+from tests.functional.conftest import Command, Result
 
 TENANTS = ("acme", "globex", "initech")
 

@@ -1,0 +1,106 @@
+"""The command ``tenants create``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.operations import detach_option
+from tenantapp.cli.output import json_option, show_rows
+from tenantapp.cli.progress import progress_bar
+from tenantapp.cli.tenant_files import TenantLine, read_tenants
+from tenantapp.fleet.operations.outcomes import Report
+from tenantapp.fleet.operations.queue import local_requester
+from tenantapp.fleet.provisioning import create_tenant, request_create
+
+
+@click.command()
+@click.argument("slugs", metavar="[SLUG]...", nargs=-1)
+@click.option("--name", help="Shown to people; the slug if left out.")
+@click.option("--server", help="A server of the settings; main if left out.")
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A CSV file of tenants; its first line names the columns slug, name and server.",
+)
+@detach_option
+@json_option
+@pass_installation
+def create(
+    installation: Installation,
+    slugs: Sequence[str],
+    name: str | None,
+    server: str | None,
+    file: Path | None,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Make tenants, each with a database of its own.
+
+    What fails is named, and the others are made; the status is 0 only when all were.
+    """
+    wanted = [TenantLine(slug, name, server, f"tenant {slug}") for slug in slugs]
+    wanted += list(read_tenants(file)) if file else []
+    if not wanted:
+        raise click.UsageError("Name a tenant, or a file with --from.")
+    if name is not None and len(wanted) > 1:
+        raise click.UsageError("--name is for one tenant.")
+    _create_all(installation, wanted, server, detach, as_json)
+
+
+def _create_all(
+    installation: Installation, wanted: Sequence[TenantLine], server: str | None, detach: bool, as_json: bool
+) -> None:
+    rows, failures = [], []
+    with progress_bar("tenants") as report:
+        for number, line in enumerate(wanted):
+            try:
+                rows.append(_create(installation, line, server, detach, _part(report, number, len(wanted))))
+            except KNOWN_ERRORS as error:
+                failures.append(f"{line.where}: {sentence(error)}")
+    _show(rows, detach, as_json)
+    if failures and len(wanted) == 1:
+        raise CommandFailed(failures[0].removeprefix(f"tenant {wanted[0].slug}: "))
+    if failures:
+        click.echo("\n".join(failures), err=True)
+        raise CommandFailed(f"{len(failures)} of {len(wanted)} tenants were not made")
+
+
+def _create(
+    installation: Installation, line: TenantLine, server: str | None, detach: bool, report: Report
+) -> dict[str, Any]:
+    if line.error is not None:
+        raise CommandFailed(line.error)
+    registry, chosen = installation.registry, line.server or server
+    if detach:
+        with installation.user_session() as session:
+            operation = request_create(
+                session, registry.fleet, line.slug, name=line.name, server=chosen, requested_by=local_requester()
+            )
+            return {"slug": line.slug, "operation": operation.id, "state": operation.state}
+    place = create_tenant(
+        *(registry.user_db, registry.app_settings, registry.servers),
+        line.slug,
+        name=line.name,
+        server=chosen,
+        report=report,
+    )
+    return {"slug": place.slug, "id": place.id, "server": place.server, "database": place.database}
+
+
+def _part(report: Report, number: int, count: int) -> Report:
+    """One tenant's part in the progress of all."""
+    return lambda fraction, text: report((number + fraction) / count, f"{number + 1} of {count}: {text}")
+
+
+def _show(rows: Sequence[dict[str, Any]], detach: bool, as_json: bool) -> None:
+    if as_json:
+        show_rows(rows, (), as_json=True)
+        return
+    for row in rows:
+        there = f"The tenant {row['slug']} is there: {row.get('database')} on {row.get('server')}."
+        click.echo(row["operation"] if detach else there)

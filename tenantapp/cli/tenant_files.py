@@ -1,0 +1,46 @@
+"""Files that list tenants to be made."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tenantapp.cli.failures import CommandFailed
+
+COLUMNS: Final = ("slug", "name", "server")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantLine:
+    """A tenant to be made; ``where`` is the line of the file. ``error`` says what is wrong with the line, if it is."""
+
+    slug: str
+    name: str | None = None
+    server: str | None = None
+    where: str = ""
+    error: str | None = None
+
+
+def read_tenants(path: Path) -> Iterator[TenantLine]:
+    """The lines of a CSV file (RFC 4180) whose first line names its columns: ``slug``, and ``name`` and ``server``.
+
+    Raises ``CommandFailed`` for a file that has other columns, and ``OSError``.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, strict=True)
+        columns = reader.fieldnames or []
+        if "slug" not in columns or not set(columns) <= set(COLUMNS):
+            raise CommandFailed(f"The first line of {path} must name its columns: slug, perhaps name, server")
+        try:
+            for row in reader:
+                yield _line(row, f"line {reader.line_num}")
+        except csv.Error as error:
+            raise CommandFailed(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _line(row: dict[str | None, str | None], where: str) -> TenantLine:
+    if None in row or None in row.values():
+        return TenantLine(row.get("slug") or "", where=where, error="It has not as many values as there are columns.")
+    values = {column: (row.get(column) or "").strip() or None for column in COLUMNS}
+    return TenantLine(values["slug"] or "", values["name"], values["server"], where)

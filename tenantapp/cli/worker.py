@@ -1,0 +1,106 @@
+"""The command ``worker``."""
+
+import os
+import signal
+import time
+from contextlib import closing
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+from uuid import UUID
+
+import click
+
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.operations.outcomes import Outcome
+from tenantapp.fleet.operations.queue import get_operation
+from tenantapp.fleet.operations.worker import Worker
+
+LOOK_EVERY: Final = 1.0  # seconds
+RESTART_AFTER: Final = 5.0  # seconds
+
+
+@click.command()
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Operations at once, each in a process."
+)
+@click.option("--until-idle", is_flag=True, help="End when nothing is waiting.")
+@pass_installation
+def worker(installation: Installation, jobs: int, until_idle: bool) -> None:
+    """Work on the operations that are queued, and on those whose worker died.
+
+    Ends with Ctrl-C or SIGTERM; what it is in the middle of then, another worker goes on with. As many as you like may
+    run, on as many machines.
+    """
+    if jobs == 1:
+        _work(installation, until_idle)
+    else:
+        _supervise(installation.ini, jobs, until_idle)
+
+
+def _work(installation: Installation, until_idle: bool) -> None:
+    def told(operation_id: UUID, outcome: Outcome) -> None:
+        _tell(installation, operation_id, outcome)
+
+    Worker(installation.registry.fleet, KINDS, CHORES, told).run(Event(), until_idle=until_idle)
+
+
+def _tell(installation: Installation, operation_id: UUID, outcome: Outcome) -> None:
+    with installation.user_session(read_only=True) as session:
+        operation = get_operation(session, operation_id)
+        error = f": {operation.error}" if operation.error else ""
+        click.echo(f"{operation_id} {operation.kind} {operation.slug or '-'} {outcome.state}{error}")
+
+
+def _supervise(ini: Path, jobs: int, until_idle: bool) -> None:
+    """One process for each job: Alembic, for one, can do only one thing at a time in a process."""
+    running = [_start(ini, until_idle) for _ in range(jobs)]
+    try:
+        while running:
+            time.sleep(LOOK_EVERY)
+            dead = [process for process in running if not process.is_alive()]
+            running = [process for process in running if process.is_alive()]
+            if until_idle and any(process.exitcode for process in dead):
+                raise CommandFailed("A job ended before its work was done")
+            if not until_idle and dead:
+                time.sleep(RESTART_AFTER)
+                running += [_start(ini, until_idle) for _ in dead]
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.join()
+
+
+def _start(ini: Path, until_idle: bool) -> BaseProcess:
+    process = get_context("spawn").Process(target=_job, args=(ini, until_idle, os.getpid()))
+    process.start()
+    return process
+
+
+def _job(ini: Path, until_idle: bool, supervisor: int) -> None:
+    # Ctrl-C reaches all processes of a terminal; the supervisor ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    Thread(target=_end_with, args=(supervisor,), daemon=True).start()
+    with closing(Installation(ini)) as installation:
+        try:
+            _work(installation, until_idle)
+        except KNOWN_ERRORS as error:
+            click.echo(f"tenantapp: {sentence(error).rstrip('.')}.", err=True)
+            raise SystemExit(1) from error
+
+
+def _end_with(supervisor: int) -> None:
+    """One that was killed cannot end us."""
+    while os.getppid() == supervisor:
+        time.sleep(LOOK_EVERY)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise SystemExit(0)

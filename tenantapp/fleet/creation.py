@@ -1,0 +1,48 @@
+"""The kind of operation that makes a tenant."""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.cloning import STEPS
+from tenantapp.fleet.operations.kinds import Kind
+from tenantapp.fleet.operations.leases import finish
+from tenantapp.fleet.operations.models import Operation, OperationState
+from tenantapp.fleet.warm import take_warm
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import register_tenant
+from tenantapp.tenancy.ids import uuid7
+
+
+def _register(session: Session, operation: Operation) -> None:
+    """The row claims the slug. With a database that is ready, this is all there is to do."""
+    given = operation.arguments
+    warm = take_warm(session, given["server"], given["template"])
+    tenant_id = uuid7() if warm is None else warm.tenant_id
+    tenant = register_tenant(session, tenant_id, given["slug"], name=given["name"], server=given["server"])
+    operation.tenant_id, operation.slug = tenant_id, tenant.slug
+    operation.arguments = {**given, "tenant_id": str(tenant_id)}
+    if warm is not None:
+        tenant.state, tenant.revision = TenantState.ACTIVE, warm.revision
+        operation.result, operation.progress = {"template": warm.template, "revision": warm.revision, "warm": True}, 1.0
+        finish(session, operation, OperationState.SUCCEEDED)
+        operation.started_at = operation.finished_at
+        session.flush()
+
+
+def _activate(session: Session, operation: Operation) -> None:
+    creating = update(Tenant).where(Tenant.id == _tenant_id(operation), Tenant.state == TenantState.CREATING)
+    session.execute(creating.values(state=TenantState.ACTIVE, revision=operation.result["revision"]))
+
+
+def _withdraw(session: Session, operation: Operation) -> None:
+    session.execute(delete(Tenant).where(Tenant.id == _tenant_id(operation), Tenant.state == TenantState.CREATING))
+
+
+def _tenant_id(operation: Operation) -> UUID:
+    return UUID(operation.arguments["tenant_id"])
+
+
+CREATE: Final = Kind("create", STEPS, undoes=True, prepare=_register, complete=_activate, withdraw=_withdraw)

@@ -1,0 +1,61 @@
+"""What can be done with the databases of a server, whatever the engine."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from tenantapp.fleet.templates import Template
+
+TENANT_PREFIX: Final = "tenant_"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDatabase:
+    """A tenant or template database that a server has, or on PostgreSQL the role of one.
+
+    ``whole`` is false when it is only the role. ``mark`` is that of the installation that made it.
+    """
+
+    name: str
+    mark: str | None
+    whole: bool = True
+
+
+class ServerDatabases(ABC):
+    """The databases of a server. Their names are made by the program.
+
+    Every method may raise ``ProvisioningFailed``, ``DatabaseUnreachable`` and ``DatabaseBusy``.
+    """
+
+    @abstractmethod
+    def create(self, database: str) -> None:
+        """Make an empty database that ``server.tenant_url`` leads to. When it fails, ``drop`` removes what it left."""
+
+    @abstractmethod
+    def drop(self, database: str) -> None:
+        """Remove a database and all that belongs to it, whoever is connected. One that is not there is no error."""
+
+    @abstractmethod
+    def ensure_template(self, template: Template) -> None:
+        """Make a template, if it is not there, and remove the old ones. Also raises what building it raises."""
+
+    @abstractmethod
+    def drop_template(self, template: str) -> None:
+        """Remove a template, once nobody is building it. One that is not there is no error."""
+
+    @abstractmethod
+    def clone(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
+        """Make a tenant's database from a template that is there, with the tenant's identity in it, and our mark.
+
+        May be killed anywhere and called again, and leaves alone what is finished already. Also raises
+        ``TemplateMissing``.
+        """
+
+    @abstractmethod
+    def exists(self, database: str) -> bool:
+        """Whether there is such a database."""
+
+    @abstractmethod
+    def found(self) -> list[FoundDatabase]:
+        """The tenants' databases and the templates on the server, by name."""

@@ -1,0 +1,121 @@
+"""Deleting tenants: at first nobody is served any more, later nothing is left."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.errors import OperationRefused, ProvisioningFailed
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.operations.kinds import Context, Kind, Kinds, Step
+from tenantapp.fleet.operations.leases import database_time
+from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.fleet.operations.queue import cancel_operation, local_requester, request_operation
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.models import Grant, Tenant, TenantState, WebSession
+from tenantapp.identity.tenants import delete_tenant, get_tenant, undelete_tenant
+
+
+def delete_later(session: Session, slug: str, grace: timedelta) -> Tenant:
+    """Serve nobody from the next request on, and have a worker purge the tenant after ``grace``.
+
+    Until then ``undelete`` brings it back; its slug stays taken. Raises ``NotFound`` and
+    ``TenantUnfinished``.
+    """
+    return delete_tenant(session, slug, database_time(session) + grace)
+
+
+def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
+    """Bring back a deleted tenant whose removal nobody has begun.
+
+    Raises ``NotFound``, ``OperationRefused``, and ``InvalidValue`` for one that is not deleted.
+    """
+    tenant = undelete_tenant(session, slug)
+    purges = select(Operation).where(Operation.tenant_id == tenant.id, Operation.kind == DELETE.name)
+    for operation in session.scalars(purges.with_for_update()):
+        if operation.step is not None or operation.state in ACTIVE:
+            raise OperationRefused(f"The removal of the tenant {slug} has begun.")
+        if operation.state == OperationState.QUEUED:
+            cancel_operation(session, operation.id, kinds)
+    return tenant
+
+
+def request_purge(session: Session, slug: str, *, requested_by: str, **options: Any) -> Operation:
+    """Queue the removal of a deleted tenant and of all that is left of it. It cannot be brought back.
+
+    ``options`` are those of ``request_operation``. Raises ``NotFound``, and ``InvalidValue`` for one that is not
+    deleted.
+    """
+    tenant = get_tenant(session, slug)
+    if tenant.state != TenantState.DELETED:
+        raise InvalidValue("slug", f"The tenant {slug} is {tenant.state}; only one that is deleted can be purged.")
+    arguments = {"server": tenant.server, "database": tenant.database}
+    return request_operation(session, DELETE, tenant, arguments, requested_by, **options)
+
+
+def purge_deleted(fleet: Fleet) -> None:
+    """Request the removal of the tenants whose grace period is over."""
+    with fleet.user_db.begin(read_only=True) as session:
+        due = session.scalars(_due(session)).all()
+    for slug in due:
+        with fleet.user_db.begin() as session:
+            # Another worker may be at it.
+            if session.scalar(_due(session).where(Tenant.slug == slug).with_for_update()) is not None:
+                request_purge(session, slug, requested_by=local_requester())
+
+
+def _due(session: Session) -> Select[str]:
+    """The slugs of those to be purged now, less those that an operation is about already or could not purge."""
+    known = select(Operation.tenant_id).where(
+        Operation.tenant_id.is_not(None),
+        Operation.state.not_in(FINISHED) | ((Operation.kind == DELETE.name) & Operation.step.is_not(None)),
+    )
+    deleted = select(Tenant.slug).where(Tenant.state == TenantState.DELETED, Tenant.id.not_in(known))
+    return deleted.where(Tenant.purge_after <= database_time(session))
+
+
+def _drop(context: Context) -> None:
+    databases_on(context.fleet.servers[context.arguments["server"]]).drop(context.arguments["database"])
+
+
+def _check(context: Context) -> dict[str, Any]:
+    server, database = context.arguments["server"], context.arguments["database"]
+    left = [found for found in databases_on(context.fleet.servers[server]).found() if found.name == database]
+    if left:
+        raise ProvisioningFailed(f"server {server}", f"{database} is still there")
+    return {"database": "removed", "role": "removed"}
+
+
+def _remove_rows(session: Session, operation: Operation) -> None:
+    """What refers to the tenant goes with it; the report says how much that was."""
+    tenant_id = operation.tenant_id
+    counts = {
+        "grants": session.scalar(select(func.count()).select_from(Grant).where(Grant.tenant_id == tenant_id)),
+        "web_sessions": session.scalar(
+            select(func.count()).select_from(WebSession).where(WebSession.tenant_id == tenant_id)
+        ),
+        "operations_cancelled": _cancel_queued(session, operation),
+    }
+    operation.result = {**operation.result, **counts}
+    tenant = session.get(Tenant, tenant_id)
+    if tenant is not None:
+        session.delete(tenant)
+    session.flush()
+
+
+def _cancel_queued(session: Session, operation: Operation) -> int:
+    queued = update(Operation).where(
+        Operation.tenant_id == operation.tenant_id,
+        Operation.state == OperationState.QUEUED,
+        Operation.id != operation.id,
+    )
+    cancelled = queued.values(
+        state=OperationState.CANCELLED, finished_at=database_time(session), error="The tenant was deleted."
+    )
+    return len(session.execute(cancelled.returning(Operation.id)).all())
+
+
+# Backups add what is to be kept before the first step.
+DELETE: Final = Kind("delete", (Step("database", _drop), Step("check", _check)), complete=_remove_rows)

@@ -1,0 +1,85 @@
+"""Mending what ``reconcile`` has found. Each finding is looked at once more, for the world goes on meanwhile."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.models import WarmDatabase
+from tenantapp.fleet.operations.kinds import Kinds
+from tenantapp.fleet.operations.leases import new_owner, take
+from tenantapp.fleet.operations.models import FINISHED, OperationState
+from tenantapp.fleet.operations.queue import retry_operation
+from tenantapp.fleet.operations.runner import run_operation
+from tenantapp.fleet.reconcile import Finding, Problem, known_databases, stuck_operations
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.unfinished import discard_unfinished
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import place_of
+
+
+def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False) -> bool:
+    """Mend one finding, and say whether it was mended.
+
+    With ``unmarked`` a database or role that does not bear the mark of this installation is removed as well.
+    Raises a ``FleetError``.
+    """
+    if finding.problem in (Problem.DATABASE, Problem.ROLE):
+        return (finding.note is None or unmarked) and _drop(fleet, finding)
+    if finding.note is not None:
+        return False
+    if finding.problem == Problem.TEMPLATE:
+        databases_on(fleet.servers[finding.server]).drop_template(finding.name)
+        return True
+    if finding.id is None:
+        return False
+    if finding.problem == Problem.OPERATION:
+        return _go_on(fleet, kinds, finding.id)
+    if finding.problem == Problem.UNFINISHED:
+        return _discard(fleet, finding.id)
+    return _forget(fleet, finding.id)
+
+
+def _drop(fleet: Fleet, finding: Finding) -> bool:
+    with fleet.user_db.begin(read_only=True) as session:
+        if finding.name in known_databases(session, finding.server):
+            return False
+    databases_on(fleet.servers[finding.server]).drop(finding.name)
+    return True
+
+
+def _go_on(fleet: Fleet, kinds: Kinds, operation_id: UUID) -> bool:
+    """Work on the operation, or on undoing it, in this process."""
+    with fleet.user_db.begin() as session:
+        stuck = {operation.id: operation for operation in stuck_operations(session, kinds)}
+        operation = stuck.get(operation_id)
+        if operation is None:
+            return False
+        if operation.state == OperationState.FAILED:
+            retry_operation(session, operation.id, kinds)
+        claim = take(session, operation, new_owner(), kinds)
+    return run_operation(fleet, kinds, claim).state in FINISHED
+
+
+def _discard(fleet: Fleet, tenant_id: UUID) -> bool:
+    with fleet.user_db.begin(read_only=True) as session:
+        tenant = session.get(Tenant, tenant_id)
+        place = None if tenant is None else place_of(tenant)
+    if place is not None:
+        discard_unfinished(fleet, place)
+    return place is not None
+
+
+def _forget(fleet: Fleet, tenant_id: UUID) -> bool:
+    """Delete the row of a tenant, or of a warm database, whose database is still not there."""
+    with fleet.user_db.begin() as session:
+        row = session.scalar(select(Tenant).where(Tenant.id == tenant_id)) or session.get(WarmDatabase, tenant_id)
+        if row is None:
+            return False
+        databases = databases_on(fleet.servers[row.server])
+        if databases.exists(row.database):
+            return False
+        # Within the transaction: while its role cannot be removed, the row stays.
+        databases.drop(row.database)
+        session.delete(row)
+    return True

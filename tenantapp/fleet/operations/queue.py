@@ -1,0 +1,146 @@
+"""Requesting operations, and what may be done with one afterwards: the services that commands and views call."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, delete, select
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.errors import OperationRefused
+from tenantapp.fleet.operations.kinds import Kind, Kinds
+from tenantapp.fleet.operations.leases import database_time, finish, release
+from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.ids import uuid7
+
+
+def local_requester() -> str:
+    """Who asks for an operation on this machine, without having signed in."""
+    try:
+        return f"local:{getpass.getuser()}"
+    except (OSError, KeyError):
+        # A container's user need not have a name.
+        return f"local:{os.getuid()}"
+
+
+def request_operation(
+    session: Session,
+    kind: Kind,
+    tenant: Tenant | None,
+    arguments: Mapping[str, Any],
+    requested_by: str,
+    *,
+    slug: str | None = None,
+    operation_id: UUID | None = None,
+) -> Operation:
+    """Queue an operation. A worker takes it up once the transaction is committed.
+
+    ``arguments`` are JSON. ``slug`` is for a tenant that the kind is yet to make. Raises what the kind's ``prepare``
+    raises, and then nothing is queued.
+    """
+    operation = Operation(
+        id=operation_id or uuid7(),
+        kind=kind.name,
+        tenant_id=tenant.id if tenant else None,
+        slug=tenant.slug if tenant else slug,
+        arguments=dict(arguments),
+        state=OperationState.QUEUED,
+        attempts=0,
+        result={},
+        requested_by=requested_by,
+    )
+    if kind.prepare is not None:
+        kind.prepare(session, operation)
+    session.add(operation)
+    session.flush()
+    return operation
+
+
+def get_operation(session: Session, operation_id: UUID) -> Operation:
+    """The operation with this id. Raises ``NotFound``."""
+    operation = session.get(Operation, operation_id)
+    if operation is None:
+        raise NotFound("operation", operation_id)
+    return operation
+
+
+def list_operations(
+    session: Session, *, slug: str | None = None, state: str | None = None, limit: int = 100
+) -> list[Operation]:
+    """The newest operations, newest first: all, or those of a tenant, or in a state."""
+    statement = select(Operation).order_by(Operation.id.desc()).limit(limit)
+    if slug is not None:
+        statement = statement.where(Operation.slug == slug)
+    if state is not None:
+        statement = statement.where(Operation.state == state)
+    return list(session.scalars(statement))
+
+
+def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
+    """Queue an operation that failed or was cancelled once more: from its step, or, if it was undone, from the start.
+
+    One whose undoing failed is undone. Raises ``NotFound``, ``OperationRefused`` and what ``prepare`` raises.
+    """
+    operation = _locked(session, operation_id)
+    kind = _kind_of(operation, kinds)
+    if operation.state not in (OperationState.FAILED, OperationState.CANCELLED):
+        raise OperationRefused(f"The operation is {operation.state}; only one that failed can be retried.")
+    operation.attempts, operation.cancel_requested = 0, False
+    operation.finished_at = None
+    if kind.undoes and operation.step is not None:
+        operation.state = OperationState.UNDOING
+        release(session, operation)
+    else:
+        if kind.undoes and kind.prepare is not None:
+            operation.result = {}
+            kind.prepare(session, operation)
+        operation.state, operation.error = OperationState.QUEUED, None
+    session.flush()
+    return operation
+
+
+def cancel_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
+    """Keep an operation from being done. One that is at work is told, and stops, undoing what it did, when it asks.
+
+    Raises ``NotFound``, and ``OperationRefused`` for one that is finished.
+    """
+    operation = _locked(session, operation_id)
+    kind = _kind_of(operation, kinds)
+    if operation.state in FINISHED:
+        raise OperationRefused(f"The operation is {operation.state} already.")
+    operation.cancel_requested = True
+    if operation.state not in ACTIVE:
+        if kind.undoes and operation.step is not None:
+            operation.state = OperationState.UNDOING
+            release(session, operation)
+        else:
+            finish(session, operation, OperationState.CANCELLED)
+            if kind.withdraw is not None:
+                kind.withdraw(session, operation)
+    session.flush()
+    return operation
+
+
+def sweep_operations(session: Session, older: timedelta) -> int:
+    """Delete the operations that were finished so long ago. Returns how many."""
+    old = delete(Operation).where(Operation.state.in_(FINISHED), Operation.finished_at < database_time(session) - older)
+    return cast("CursorResult[object]", session.execute(old)).rowcount
+
+
+def _locked(session: Session, operation_id: UUID) -> Operation:
+    operation = session.scalar(select(Operation).where(Operation.id == operation_id).with_for_update())
+    if operation is None:
+        raise NotFound("operation", operation_id)
+    return operation
+
+
+def _kind_of(operation: Operation, kinds: Kinds) -> Kind:
+    try:
+        return kinds[operation.kind]
+    except KeyError:
+        raise OperationRefused(f"This version knows no operation of the kind {operation.kind}.") from None

@@ -1,0 +1,124 @@
+"""Databases of a PostgreSQL server."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final
+from uuid import UUID
+
+from psycopg2.errors import InvalidCatalogName
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import ProgrammingError
+
+from tenantapp.fleet import postgres, postgres_templates
+from tenantapp.fleet.connections import advisory_lock, maintenance_connection
+from tenantapp.fleet.database_server import TENANT_PREFIX, FoundDatabase, ServerDatabases
+from tenantapp.fleet.errors import DatabaseBusy, ProvisioningFailed, TemplateMissing
+from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
+from tenantapp.fleet.templates import Template
+from tenantapp.tenancy.servers import PostgresServer
+
+log = logging.getLogger(__name__)
+TEMPLATE_LOCK: Final = "tenantapp templates"
+# Templates this process has seen, by server and name: looking for one takes a connection.
+_seen: Final[set[tuple[str, str]]] = set()
+
+
+class PostgresDatabases(ServerDatabases):
+    """Each database is owned by a role of the same name, and nobody else may connect to it."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+
+    def create(self, database: str) -> None:
+        with self._connection() as connection:
+            postgres.create_role(connection, database, self._server.tenant_password(database))
+            postgres.create_database(connection, database, owner=database)
+            postgres.close_to_public(connection, database)
+            postgres.limit_database(connection, database)
+
+    def drop(self, database: str) -> None:
+        with self._connection() as connection:
+            postgres.drop_database(connection, database)
+            postgres.drop_role(connection, database)
+
+    def ensure_template(self, template: Template) -> None:
+        if self._key(template.name) in _seen:
+            return
+        with self._connection() as connection:
+            if not postgres.database_exists(connection, template.name):
+                with self._template_lock(connection):
+                    if not postgres.database_exists(connection, template.name):
+                        self._build(connection, template)
+                        self._drop_old(connection, template)
+        _seen.add(self._key(template.name))
+
+    def drop_template(self, template: str) -> None:
+        with self._connection() as connection, self._template_lock(connection):
+            postgres_templates.drop(connection, template)
+
+    def clone(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
+        with self._connection() as connection:
+            if not postgres.role_exists(connection, database):
+                password = self._server.tenant_password(database)
+                postgres.create_role(connection, database, password, comment=mark)
+            if not postgres.database_exists(connection, database):
+                self._copy(connection, template, database)
+            postgres.close_to_public(connection, database)
+            postgres.limit_database(connection, database)
+        with self._connection(database) as connection:
+            postgres_templates.hand_over(connection, template, database, tenant_id)
+
+    def exists(self, database: str) -> bool:
+        with self._connection() as connection:
+            return postgres.database_exists(connection, database)
+
+    def found(self) -> list[FoundDatabase]:
+        with self._connection() as connection:
+            databases = postgres.database_names(connection, TENANT_PREFIX, TEMPLATE_PREFIX)
+            roles = postgres.role_comments(connection, TENANT_PREFIX, TEMPLATE_PREFIX)
+        return [
+            FoundDatabase(name, roles.get(name), whole=name in databases) for name in sorted(databases | roles.keys())
+        ]
+
+    def _template_lock(self, connection: Connection) -> AbstractContextManager[None]:
+        return advisory_lock(connection, TEMPLATE_LOCK, f"server {self._server.name}")
+
+    def _key(self, template: str) -> tuple[str, str]:
+        return self._server.url.render_as_string(), template
+
+    def _copy(self, connection: Connection, template: str, database: str) -> None:
+        try:
+            postgres.create_database(connection, database, owner=database, template=template)
+        except ProgrammingError as error:
+            if not isinstance(error.orig, InvalidCatalogName):
+                raise
+            _seen.discard(self._key(template))
+            raise TemplateMissing(f"server {self._server.name}", template) from error
+
+    def _build(self, connection: Connection, template: Template) -> None:
+        new = postgres_templates.begin(connection, template, self._server.tenant_password(template.name))
+        try:
+            template.build(self._url_of(template, new))
+            postgres_templates.finish(connection, template, new)
+        except BaseException:
+            postgres_templates.discard(connection, template, new)
+            raise
+
+    def _url_of(self, template: Template, database: str) -> URL:
+        """Migrated as its own role, like a tenant's: what a migration may do there, it may do here."""
+        return self._server.tenant_url(template.name).set(database=database)
+
+    def _drop_old(self, connection: Connection, template: Template) -> None:
+        for name in postgres.database_names(connection, TEMPLATE_PREFIX):
+            if template.is_old(name):
+                try:
+                    postgres_templates.drop(connection, name)
+                except (DatabaseBusy, ProvisioningFailed):
+                    log.info("The old template %s is in use; it is removed later.", name)
+
+    @contextmanager
+    def _connection(self, database: str | None = None) -> Iterator[Connection]:
+        url = self._server.url if database is None else self._server.url.set(database=database)
+        with maintenance_connection(url, f"server {self._server.name}") as connection:
+            yield connection

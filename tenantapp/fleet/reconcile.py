@@ -1,0 +1,132 @@
+"""What the user database and the servers do not agree on."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.database_server import FoundDatabase
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.models import WarmDatabase
+from tenantapp.fleet.operations.kinds import Kinds
+from tenantapp.fleet.operations.leases import database_time
+from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.templates import MARK_PREFIX, Template, current_template, installation_mark
+from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import database_name
+
+
+class Problem(StrEnum):
+    """What may be wrong."""
+
+    OPERATION = "stuck operation"
+    UNFINISHED = "tenant that no operation makes"
+    TENANT = "tenant without a database"
+    WARM = "warm database that is not there"
+    DATABASE = "database without a tenant"
+    ROLE = "role without a tenant"
+    TEMPLATE = "old template"
+
+
+# Or, where a kind does not undo, waits to be retried.
+IS_HALF_UNDONE: Final = and_(Operation.state == OperationState.FAILED, Operation.step.is_not(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong. ``note`` says why it is not to be mended, if it is not."""
+
+    problem: Problem
+    name: str
+    server: str
+    id: UUID | None = None
+    note: str | None = None
+
+
+def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
+    """Compare the servers with the user database. Raises a ``FleetError`` when a server does not answer."""
+    with fleet.user_db.begin(read_only=True) as session:
+        mark = installation_mark(session)
+    # The servers first: whatever is made on one has a row in the user database before.
+    present = {name: databases_on(server).found() for name, server in fleet.servers.items()}
+    template = current_template(fleet, mark)
+    with fleet.user_db.begin(read_only=True) as session:
+        findings = [_stuck(operation, kinds) for operation in stuck_operations(session, kinds)]
+        for server, databases in present.items():
+            databases = [found for found in databases if not _is_of_another(found, mark)]
+            findings += _lost(session, server, databases, mark)
+            findings += _superfluous(session, server, databases, template)
+    return findings
+
+
+def stuck_operations(session: Session, kinds: Kinds) -> list[Operation]:
+    """Those whose worker is gone, and those that were given up half undone."""
+    now = database_time(session)
+    undone = [kind.name for kind in kinds.values() if kind.undoes]
+    lapsed = and_(Operation.state.in_(ACTIVE), or_(Operation.lease_until.is_(None), Operation.lease_until <= now))
+    half = and_(IS_HALF_UNDONE, Operation.kind.in_(undone))
+    return list(session.scalars(select(Operation).where(or_(lapsed, half)).order_by(Operation.id)))
+
+
+def known_databases(session: Session, server: str) -> set[str]:
+    """The databases of a server that the user database accounts for."""
+    names = set(session.scalars(select(Tenant.database).where(Tenant.server == server)))
+    names |= set(session.scalars(select(WarmDatabase.database).where(WarmDatabase.server == server)))
+    unfinished = session.scalars(select(Operation).where(Operation.state.not_in(FINISHED)))
+    made = [operation.arguments["tenant_id"] for operation in unfinished if "tenant_id" in operation.arguments]
+    return names | {database_name(UUID(tenant_id)) for tenant_id in made}
+
+
+def _stuck(operation: Operation, kinds: Kinds) -> Finding:
+    name = f"{operation.kind} {operation.slug or ''}".strip()
+    note = None if operation.kind in kinds else "this version knows no such kind"
+    return Finding(Problem.OPERATION, name, operation.arguments.get("server", ""), operation.id, note)
+
+
+def _is_of_another(found: FoundDatabase, mark: str) -> bool:
+    """Whether another installation made it, which is no business of ours."""
+    return found.mark is not None and found.mark != mark and found.mark.startswith(MARK_PREFIX)
+
+
+def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: str) -> list[Finding]:
+    """Tenants and warm databases of which the server has nothing."""
+    whole = {found.name for found in databases if found.whole}
+    # Where nothing of ours is to be seen, this is rather the wrong place than an empty one.
+    note = None if any(found.mark == mark for found in databases) else "the server holds nothing of this installation"
+    findings = []
+    for tenant in _idle_tenants(session, server):
+        if tenant.state == TenantState.CREATING:
+            findings.append(Finding(Problem.UNFINISHED, tenant.slug, server, tenant.id))
+        elif tenant.database not in whole:
+            findings.append(Finding(Problem.TENANT, tenant.slug, server, tenant.id, note))
+    warm = session.scalars(select(WarmDatabase).where(WarmDatabase.server == server))
+    missing = [found for found in warm if found.database not in whole]
+    return findings + [Finding(Problem.WARM, found.database, server, found.tenant_id) for found in missing]
+
+
+def _superfluous(session: Session, server: str, databases: list[FoundDatabase], template: Template) -> list[Finding]:
+    """Databases and roles that nobody knows, and templates that another has taken the place of."""
+    known = known_databases(session, server)
+    findings = []
+    for found in databases:
+        if found.name.startswith(TEMPLATE_PREFIX):
+            if found.mark == template.mark and template.is_old(found.name):
+                findings.append(Finding(Problem.TEMPLATE, found.name, server))
+        elif found.name not in known:
+            note = None if found.mark == template.mark else "not marked as one of this installation"
+            problem = Problem.DATABASE if found.whole else Problem.ROLE
+            findings.append(Finding(problem, found.name, server, note=note))
+    return findings
+
+
+def _idle_tenants(session: Session, server: str) -> list[Tenant]:
+    """The tenants of a server that no operation works on or is to work on."""
+    unfinished = or_(Operation.state.not_in(FINISHED), IS_HALF_UNDONE)
+    busy = select(Operation.tenant_id).where(unfinished, Operation.tenant_id.is_not(None))
+    statement = select(Tenant).where(Tenant.server == server, Tenant.id.not_in(busy)).order_by(Tenant.slug)
+    return list(session.scalars(statement))

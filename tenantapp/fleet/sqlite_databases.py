@@ -1,0 +1,162 @@
+"""Databases that are files in a directory."""
+
+import os
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from tenantapp.fleet.database_server import TENANT_PREFIX, FoundDatabase, ServerDatabases
+from tenantapp.fleet.errors import ProvisioningFailed, TemplateMissing
+from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
+from tenantapp.fleet.templates import Template
+from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.servers import SqliteServer, sqlite_url
+
+SUFFIXES: Final = ("-wal", "-shm", "-journal")
+UNFINISHED: Final = ".new"
+ABANDONED_AFTER: Final = 3600.0  # seconds
+MARK: Final = ".tenantapp"  # the file that says whose directory it is
+IDENTIFY: Final = f"INSERT OR IGNORE INTO {TenantIdentity.__tablename__} (tenant_id) VALUES (?)"  # noqa: S608
+
+
+class SqliteDatabases(ServerDatabases):
+    """Each database is a file in the server's directory. It is made under another name, and gets its own when ready."""
+
+    def __init__(self, server: SqliteServer) -> None:
+        self._server = server
+
+    def create(self, database: str) -> None:
+        path = self._server.path(database)
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(exist_ok=False)
+
+    def drop(self, database: str) -> None:
+        path = self._server.path(database)
+        with self._translated():
+            _remove(path)
+            _remove_unfinished(path)
+
+    def ensure_template(self, template: Template) -> None:
+        path = self._server.path(template.name)
+        if path.exists():
+            return
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_mark(path.with_name(MARK), template.mark)
+            # Two who do this at once make the same thing twice; the later one takes the place of the other.
+            with _unfinished(path) as new:
+                template.build(sqlite_url(new, create=True))
+                with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+                    # All of it in the one file that is copied.
+                    connection.execute("PRAGMA journal_mode = DELETE")
+                _sync(new)
+                new.replace(path)
+                _sync(path.parent)
+            self._remove_old(template)
+
+    def drop_template(self, template: str) -> None:
+        self.drop(template)
+
+    def clone(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
+        path = self._server.path(database)
+        with self._translated():
+            if path.exists():
+                _remove_unfinished(path)
+                return
+            source = self._server.path(template)
+            if not source.exists():
+                raise TemplateMissing(f"server {self._server.name}", template)
+            with _unfinished(path) as new:
+                shutil.copyfile(source, new)
+                _identify(new, tenant_id)
+                _sync(new)
+                # Unlike a rename, a link never takes the place of a file that another has finished meanwhile.
+                with suppress(FileExistsError):
+                    os.link(new, path)
+            _remove_unfinished(path)
+            _sync(path.parent)
+
+    def exists(self, database: str) -> bool:
+        return self._server.path(database).exists()
+
+    def found(self) -> list[FoundDatabase]:
+        directory = self._server.directory
+        with self._translated():
+            mark = _read_mark(directory / MARK)
+            names = [file.stem for file in directory.glob("*.sqlite")]
+        return [
+            FoundDatabase(name, mark) for name in sorted(names) if name.startswith((TENANT_PREFIX, TEMPLATE_PREFIX))
+        ]
+
+    def _remove_old(self, template: Template) -> None:
+        directory = self._server.directory
+        for file in directory.glob(f"{TEMPLATE_PREFIX}*.sqlite"):
+            if template.is_old(file.stem):
+                self.drop(file.stem)
+        for file in directory.glob(f"{TEMPLATE_PREFIX}*{UNFINISHED}*"):
+            # Another process may be at it right now.
+            if file.stat().st_mtime < time.time() - ABANDONED_AFTER:
+                file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ProvisioningFailed(f"server {self._server.name}", f"{error.strerror}: {error.filename}") from error
+        except sqlite3.Error as error:
+            raise ProvisioningFailed(f"server {self._server.name}", str(error)) from error
+
+
+@contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """A file beside this one that nobody else uses; it is gone at the end, unless it was renamed."""
+    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
+    try:
+        yield new
+    finally:
+        _remove(new)
+
+
+def _remove_unfinished(path: Path) -> None:
+    """What attempts that were killed have left of a file."""
+    for file in path.parent.glob(f"{path.name}.*{UNFINISHED}*"):
+        file.unlink(missing_ok=True)
+
+
+def _identify(path: Path, tenant_id: UUID) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        # Nobody sees the file yet, and it is synced as a whole.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(IDENTIFY, (tenant_id.hex,))
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _remove(path: Path) -> None:
+    for file in (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)):
+        file.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_mark(file: Path) -> str | None:
+    return file.read_text() if file.exists() else None
+
+
+def _write_mark(file: Path, mark: str) -> None:
+    with suppress(FileExistsError), file.open("x") as new:
+        new.write(mark)

@@ -1,0 +1,46 @@
+"""A program that makes a tenant and hangs at a point that it is told, to be killed there.
+
+The point is ``module:name``, or ``module:Class.name``, with ``:before`` or ``:after``.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.settings import read_settings
+from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.user_database import user_database
+
+
+def hang_at(point: str) -> None:
+    """Replace a function by one that hangs before or after its work."""
+    module, name, when = point.split(":")
+    place: Any = import_module(module)
+    *classes, name = name.split(".")
+    for inner in classes:
+        place = getattr(place, inner)
+    real: Callable[..., Any] = getattr(place, name)
+
+    def hanging(*arguments: Any, **options: Any) -> None:
+        if when == "after":
+            real(*arguments, **options)
+        print("here", flush=True)
+        time.sleep(600)
+
+    setattr(place, name, hanging)
+
+
+def main(values: str, slug: str, point: str) -> None:
+    """Make a tenant, up to the point."""
+    settings = read_settings(json.loads(values), {})
+    hang_at(point)
+    user_db = user_database(settings.user_db_url)
+    create_tenant(user_db, settings, Servers(settings.servers, settings.tenancy_secret), slug)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,172 @@
+"""A deleted tenant is served no more, can be brought back for a while, and then leaves nothing."""
+
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from tenantapp.fleet.deletion import delete_later, purge_deleted, request_purge, undelete
+from tenantapp.fleet.errors import OperationRefused
+from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.operations.leases import claim_next
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.operations.queue import list_operations, retry_operation
+from tenantapp.fleet.operations.worker import Worker
+from tenantapp.fleet.provisioning import request_create
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity.errors import AlreadyExists, InvalidValue, TenantDeleted, TenantUnfinished
+from tenantapp.identity.grants import add_grant
+from tenantapp.identity.groups import create_group
+from tenantapp.identity.models import Grant, Tenant
+from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
+from tests.contract.conftest import Fleet
+from tests.contract.test_killed_creation import ours, works
+
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def fleet(fleet: Fleet) -> Fleet:
+    """With two tenants."""
+    fleet.initialised().create("globex")
+    fleet.create("acme")
+    return fleet
+
+
+def state(fleet: Fleet, slug: str = "acme") -> str | None:
+    with fleet.user_db.begin(read_only=True) as session:
+        return session.scalar(select(Tenant.state).where(Tenant.slug == slug))
+
+
+def delete(fleet: Fleet, grace: timedelta = WEEK) -> None:
+    with fleet.user_db.begin() as session:
+        delete_later(session, "acme", grace)
+
+
+def work(fleet: Fleet) -> None:
+    Worker(fleet.services, KINDS, CHORES).run(Event(), until_idle=True)
+
+
+def test_it_can_be_brought_back(fleet: Fleet) -> None:
+    delete(fleet)
+    work(fleet)
+    assert state(fleet) == "deleted"
+    for refused in (
+        lambda session: suspend_tenant(session, "acme", "unpaid"),
+        lambda session: rename_tenant(session, "acme", "acme-two"),
+    ):
+        with pytest.raises(TenantDeleted), fleet.user_db.begin() as session:
+            refused(session)
+    with fleet.user_db.begin() as session:
+        resume_tenant(session, "acme")
+    assert state(fleet) == "deleted"
+    with pytest.raises(AlreadyExists):
+        fleet.create("acme")
+    with fleet.user_db.begin() as session:
+        undelete(session, "acme", KINDS)
+    works(fleet, "acme")
+    with pytest.raises(InvalidValue), fleet.user_db.begin() as session:
+        undelete(session, "acme", KINDS)
+
+
+def test_one_that_was_suspended_comes_back_suspended(fleet: Fleet) -> None:
+    with fleet.user_db.begin() as session:
+        suspend_tenant(session, "acme", "unpaid")
+    delete(fleet)
+    with fleet.user_db.begin() as session:
+        undelete(session, "acme", KINDS)
+    assert state(fleet) == "suspended"
+
+
+def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
+    with fleet.user_db.begin() as session:
+        create_group(session, "editors")
+        acme = get_tenant(session, "acme")
+        database = acme.database
+        add_grant(session, acme.id, "editor", group="editors")
+    delete(fleet, timedelta(0))
+    with fleet.user_db.begin() as session:
+        waiting = request_purge(session, "acme", requested_by="local:tests").id
+        request_purge(session, "acme", requested_by="local:tests")
+    work(fleet)
+    assert state(fleet) is None
+    assert not [thing for thing in fleet.everything() if database in thing]
+    with fleet.user_db.begin(read_only=True) as session:
+        assert session.scalars(select(Grant)).all() == []
+        done = {operation.id: operation for operation in list_operations(session) if operation.kind == "delete"}
+        assert {operation.state for operation in done.values()} == {"succeeded", "cancelled"}
+        assert done[waiting].result == {
+            "database": "removed",
+            "role": "removed",
+            "grants": 1,
+            "web_sessions": 0,
+            "operations_cancelled": 1,
+        }
+    assert ours(fleet) == []
+    works(fleet, "globex")
+    fleet.create("acme")
+
+
+def test_a_worker_sees_to_it(fleet: Fleet) -> None:
+    delete(fleet)
+    purge_deleted(fleet.services)
+    assert state(fleet) == "deleted"
+    with fleet.user_db.begin() as session:
+        due = get_tenant(session, "acme").purge_after
+        assert due is not None
+        session.execute(update(Tenant).where(Tenant.slug == "acme").values(purge_after=due - 2 * WEEK))
+    purge_deleted(fleet.services)
+    purge_deleted(fleet.services)
+    with fleet.user_db.begin(read_only=True) as session:
+        assert len(list_operations(session, state="queued")) == 1
+    work(fleet)
+    assert state(fleet) is None
+
+
+def test_a_removal_that_has_begun_cannot_be_taken_back(fleet: Fleet) -> None:
+    delete(fleet, timedelta(0))
+    purge_deleted(fleet.services)
+    with fleet.user_db.begin() as session:
+        undelete(session, "acme", KINDS)  # nobody has begun
+    assert state(fleet) == "active"
+    work(fleet)
+    works(fleet, "acme")
+    delete(fleet, timedelta(0))
+    with fleet.user_db.begin() as session:
+        request_purge(session, "acme", requested_by="local:tests")
+        assert claim_next(session, KINDS) is not None
+    with pytest.raises(OperationRefused), fleet.user_db.begin() as session:
+        undelete(session, "acme", KINDS)
+    fleet.settle()
+    assert state(fleet) is None
+
+
+def test_a_removal_that_fails_can_be_retried(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any) -> None:
+        raise OSError("gone")
+
+    delete(fleet, timedelta(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(databases_on(fleet.servers.default)), "drop", broken)
+        work(fleet)
+        work(fleet)
+    with fleet.user_db.begin(read_only=True) as session:
+        failed = session.scalars(select(Operation).where(Operation.kind == "delete")).one()
+        assert (failed.state, failed.step) == ("failed", "database")
+        failed_id = failed.id
+    assert state(fleet) == "deleted"
+    with fleet.user_db.begin() as session:
+        retry_operation(session, failed_id, KINDS)
+    work(fleet)
+    assert state(fleet) is None
+
+
+def test_only_what_is_deleted_is_purged(fleet: Fleet) -> None:
+    with pytest.raises(InvalidValue), fleet.user_db.begin() as session:
+        request_purge(session, "acme", requested_by="local:tests")
+    with fleet.user_db.begin() as session:
+        request_create(session, fleet.services, "initech", requested_by="local:tests")
+    with pytest.raises(TenantUnfinished), fleet.user_db.begin() as session:
+        delete_later(session, "initech", WEEK)

@@ -1,0 +1,104 @@
+"""``create_tenant`` killed (SIGKILL) at each of its points: another process finishes or undoes it, never half."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.mending import mend
+from tenantapp.fleet.reconcile import Finding, Problem, find
+from tenantapp.identity.tenants import list_tenants, place_of
+from tenantapp.tenancy.access import Access, Person
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.server_engines import engines_of
+from tests.contract.conftest import Fleet
+
+ROOT = Path(__file__).parents[2]
+RUNNER = "tenantapp.fleet.operations.runner"
+POSTGRES = "tenantapp.fleet.postgres"
+POSTGRES_TEMPLATES = "tenantapp.fleet.postgres_templates"
+SQLITE = "tenantapp.fleet.sqlite_databases"
+EVERYWHERE = (
+    f"{RUNNER}:_Run.forward:before",
+    "tenantapp.fleet.templates:_build:before",
+    "tenantapp.fleet.templates:_build:after",
+    f"{RUNNER}:_Run._begin:before",
+    f"{RUNNER}:_Run._begin:after",
+    f"{RUNNER}:_Run._complete:before",
+    f"{RUNNER}:finish:after",
+)
+POINTS = {
+    "postgresql": (
+        *EVERYWHERE,
+        f"{POSTGRES_TEMPLATES}:begin:after",
+        f"{POSTGRES_TEMPLATES}:finish:after",
+        *(f"{POSTGRES}:{name}:after" for name in ("create_role", "create_database", "close_to_public")),
+        f"{POSTGRES}:limit_database:after",
+        f"{POSTGRES_TEMPLATES}:hand_over:before",
+        f"{POSTGRES_TEMPLATES}:hand_over:after",
+    ),
+    "sqlite": (
+        *EVERYWHERE,
+        f"{SQLITE}:_write_mark:after",
+        "shutil:copyfile:after",
+        f"{SQLITE}:_identify:after",
+        "os:link:before",
+        "os:link:after",
+    ),
+}
+# What is made before the row is committed, or after all is recorded, would be none of these points' business.
+CASES = [(engine, point, how) for engine, points in POINTS.items() for point in points for how in ("worker", "fix")]
+
+
+def kill_at(fleet: Fleet, point: str) -> None:
+    command = [sys.executable, "-m", "tests.contract.hanging", json.dumps(fleet.values), "acme", point]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.kill()
+
+
+def ours(fleet: Fleet) -> list[Finding]:
+    """What is to be mended. Other tests may have left something on the server that is not marked as ours."""
+    return [finding for finding in find(fleet.services, KINDS) if finding.note is None]
+
+
+def works(fleet: Fleet, slug: str) -> None:
+    """The tenant is served from a database that carries its id, and its own role may change the tables."""
+    with fleet.user_db.begin(read_only=True) as session:
+        places = {tenant.slug: (place_of(tenant), tenant.state) for tenant in list_tenants(session)}
+    place, state = places[slug]
+    assert state == "active"
+    databases = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings))
+    with databases.begin(Access(Person(uuid7(), "ada", "Ada"), place)) as session:
+        assert session.scalars(select(TenantIdentity.tenant_id)).all() == [place.id]
+        session.connection().exec_driver_sql("ALTER TABLE nodes ADD COLUMN more INTEGER")
+    databases.dispose()
+
+
+@pytest.mark.parametrize(("engine_name", "point", "how"), CASES, indirect=["engine_name"])
+def test_never_half(fleet: Fleet, point: str, how: str) -> None:
+    fleet.initialised()
+    kill_at(fleet, point)
+    with fleet.user_db.begin(read_only=True) as session:
+        assert [tenant.state for tenant in list_tenants(session)] == ["creating"]
+    if how == "worker":
+        fleet.settle()
+    else:
+        fleet.lapse()
+        findings = ours(fleet)
+        assert Problem.OPERATION in {finding.problem for finding in findings}
+        assert all(mend(fleet.services, KINDS, finding) for finding in findings)
+    works(fleet, "acme")
+    assert ours(fleet) == []
+    assert not [thing for thing in fleet.made() if "new" in thing.rpartition("/")[2]]
+    fleet.create("globex")
+    works(fleet, "globex")

@@ -1,0 +1,160 @@
+"""What the user database and the servers do not agree on is found, and mended where it is ours to mend."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import delete
+
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.mending import mend
+from tenantapp.fleet.operations.leases import claim_next
+from tenantapp.fleet.operations.queue import list_operations
+from tenantapp.fleet.provisioning import request_create
+from tenantapp.fleet.reconcile import Finding, Problem, find
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.sqlite_databases import MARK
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import list_tenants
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.servers import SqliteServer
+from tests.contract.conftest import Fleet
+from tests.contract.test_killed_creation import works
+from tests.contract.test_templates import MORE, current, pool, template_names, warmed
+
+
+@pytest.fixture
+def fleet(fleet: Fleet) -> Fleet:
+    """With one tenant with whom all is well."""
+    fleet.initialised().create("globex")
+    return fleet
+
+
+def problems(fleet: Fleet) -> list[tuple[str, str, bool]]:
+    """What is found, and whether it is to be mended."""
+    return [(found.problem, found.name, found.note is None) for found in find(fleet.services, KINDS)]
+
+
+def mend_all(fleet: Fleet, **options: Any) -> list[bool]:
+    return [mend(fleet.services, KINDS, finding, **options) for finding in find(fleet.services, KINDS)]
+
+
+def test_all_is_well(fleet: Fleet) -> None:
+    warmed(fleet, 1)
+    with fleet.user_db.begin() as session:
+        request_create(session, fleet.services, "acme", requested_by="local:tests")
+        request_create(session, fleet.services, "initech", requested_by="local:tests")
+        assert claim_next(session, KINDS) is not None
+    assert find(fleet.services, KINDS) == []
+    works(fleet, "globex")
+
+
+def test_a_database_without_a_tenant(fleet: Fleet) -> None:
+    before = fleet.made()
+    place = fleet.create("acme")
+    with fleet.user_db.begin() as session:
+        session.execute(delete(Tenant).where(Tenant.slug == "acme"))
+    assert problems(fleet) == [(Problem.DATABASE, place.database, True)]
+    assert mend_all(fleet) == [True]
+    assert fleet.made() == before
+    assert problems(fleet) == []
+    works(fleet, "globex")
+
+
+def test_a_database_that_is_not_known_to_be_ours(fleet: Fleet) -> None:
+    before = fleet.made()
+    name = f"tenant_{uuid7().hex}"
+    databases = databases_on(fleet.servers.default)
+    if fleet.admin is None:
+        server = fleet.servers.default
+        assert isinstance(server, SqliteServer)
+        (server.directory / MARK).unlink()
+    databases.create(name)
+    assert problems(fleet) == [(Problem.DATABASE, name, False)]
+    assert mend_all(fleet) == [False]
+    assert mend_all(fleet, unmarked=True) == [True]
+    assert {thing for thing in fleet.made() if name in thing} == set()
+    assert fleet.made() == before
+
+
+def test_another_installation_is_left_alone(fleet: Fleet) -> None:
+    """Two user databases, one server."""
+    other = Fleet(
+        fleet.values | {"user_db.url": f"sqlite+pysqlite:///{fleet.directory}/other.sqlite"},
+        fleet.admin,
+        fleet.directory,
+    ).initialised()
+    if fleet.admin is not None:
+        other.create("acme")
+    assert problems(other) == []
+    assert problems(fleet) == []
+    other.user_db.dispose()
+
+
+def test_a_tenant_without_a_database(fleet: Fleet) -> None:
+    place = fleet.create("acme")
+    databases_on(fleet.servers.default).drop(place.database)
+    assert problems(fleet) == [(Problem.TENANT, "acme", True)]
+    assert mend_all(fleet) == [True]
+    with fleet.user_db.begin(read_only=True) as session:
+        assert [tenant.slug for tenant in list_tenants(session)] == ["globex"]
+
+
+def test_a_server_that_holds_nothing_of_ours_costs_no_tenant(fleet: Fleet) -> None:
+    """A directory that is not mounted, the URL of another server."""
+    if fleet.admin is None:
+        server = fleet.servers.default
+        assert isinstance(server, SqliteServer)
+        server.directory.rename(fleet.directory / "elsewhere")
+    else:
+        place = next(thing for thing in fleet.made() if thing.startswith("database tenant_")).split()[1]
+        databases_on(fleet.servers.default).drop(place)
+        databases_on(fleet.servers.default).drop_template(current(fleet))
+    assert problems(fleet) == [(Problem.TENANT, "globex", False)]
+    assert mend_all(fleet) == [False]
+
+
+def test_a_tenant_that_nobody_makes(fleet: Fleet) -> None:
+    before = fleet.made()
+    with fleet.user_db.begin() as session:
+        tenant_id = uuid7()
+        session.add(Tenant(id=tenant_id, slug="acme", name="A", server="main", database=f"tenant_{tenant_id.hex}"))
+    databases_on(fleet.servers.default).create(f"tenant_{tenant_id.hex}")
+    assert problems(fleet) == [(Problem.UNFINISHED, "acme", True)]
+    assert mend_all(fleet) == [True]
+    assert fleet.made() == before
+
+
+def test_an_operation_that_was_given_up_half_undone(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any) -> None:
+        raise OSError("gone")
+
+    before = fleet.made()
+    databases = type(databases_on(fleet.servers.default))
+    with monkeypatch.context() as patch:
+        patch.setattr(databases, "drop", broken)
+        patch.setattr(databases, "clone", broken)
+        with pytest.raises(OSError, match="gone"):
+            fleet.create("acme")
+        for _ in range(12):
+            fleet.settle()
+    with fleet.user_db.begin(read_only=True) as session:
+        assert list_operations(session, slug="acme")[0].state == "failed"
+    assert problems(fleet) == [(Problem.OPERATION, "create acme", True)]
+    assert mend_all(fleet) == [True]
+    assert (fleet.made(), problems(fleet)) == (before, [])
+
+
+def test_warm_databases_that_are_gone_and_old_templates(fleet: Fleet) -> None:
+    warmed(fleet, 1)
+    ((_, database, _),) = pool(fleet)
+    databases_on(fleet.servers.default).drop(database)
+    assert problems(fleet) == [(Problem.WARM, database, True)]
+    assert mend_all(fleet) == [True]
+    assert pool(fleet) == []
+    settings = fleet.with_revision("tenant", MORE)
+    services = type(fleet.services)(fleet.user_db, settings, fleet.servers)
+    (old,) = template_names(fleet)
+    findings = find(services, KINDS)
+    assert findings == [Finding(Problem.TEMPLATE, old, "main")]
+    assert mend(services, KINDS, findings[0])
+    assert template_names(fleet) == set()

@@ -1,0 +1,91 @@
+"""The command line on a configuration of its own, on SQLite."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenantapp.cli import main
+
+INI = """
+[DEFAULT]
+http_port = 6599
+
+[app:main]
+use = egg:tenantapp
+user_db.url = sqlite+pysqlite:///%(here)s/user.sqlite
+servers.main = sqlite+pysqlite:///%(here)s/tenants/
+demo.enabled = true
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def ini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration without any database, in the environment of the commands."""
+    path = tmp_path / "tenantapp.ini"
+    path.write_text(INI)
+    monkeypatch.setenv("TENANTAPP_INI", str(path))
+    return path
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs the command line; ``given`` is its standard input."""
+
+    def run(*arguments: str, given: str = "") -> Result:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        capsys.readouterr()
+        status = main(list(arguments))
+        return Result(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def done(ini: Path, run: Command) -> Command:
+    """Runs commands on a new user database, and expects them to work."""
+
+    def done(*arguments: str, given: str = "") -> Result:
+        result = run(*arguments, given=given)
+        assert (result.status, result.err) == (0, ""), arguments
+        return result
+
+    done("init")
+    return done
+
+
+@pytest.fixture
+def failed(run: Command) -> Callable[..., str]:
+    """Runs a command that fails as it should, and returns its sentence."""
+
+    def failed(*arguments: str, given: str = "") -> str:
+        result = run(*arguments, given=given)
+        assert result.status != 0
+        assert result.out == ""
+        assert result.err.startswith("tenantapp: ")
+        assert result.err.endswith(".\n")
+        assert result.err.count("\n") == 1
+        return result.err.removeprefix("tenantapp: ").removesuffix(".\n")
+
+    return failed
