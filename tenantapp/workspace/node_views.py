@@ -40,7 +40,7 @@ def list_nodes(request: Any) -> dict[str, Any]:
     else:
         found = node_queries.list_page(request.tenant_session, after=query.after_id())
     page = page_of(found, query.limit, lambda node: node.key)
-    return page | {"items": [node.json for node in page["items"]]}
+    return page | {"items": [Fragment(node.text) for node in page["items"]]}
 
 
 @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201)
