@@ -2,7 +2,8 @@
 
 from typing import Final
 
+from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.operations.kinds import Kind, Kinds
 
-ALL: Final[tuple[Kind, ...]] = ()
+ALL: Final[tuple[Kind, ...]] = (MIGRATE,)
 KINDS: Final[Kinds] = {kind.name: kind for kind in ALL}

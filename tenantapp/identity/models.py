@@ -86,7 +86,10 @@ class TenantState(StrEnum):
 
 
 class Tenant(UserBase):
-    """A customer, and the place of its database. ``revision`` is the Alembic revision it was last migrated to."""
+    """A customer, and the place of its database. ``revision`` is the Alembic revision it was last migrated to.
+
+    Until ``migrating_until`` nobody is served, for its database is being migrated; whoever does that moves it on.
+    """
 
     __tablename__ = "tenants"
     __table_args__ = (
@@ -102,6 +105,7 @@ class Tenant(UserBase):
     server: Mapped[str] = mapped_column(String(31))
     database: Mapped[str] = mapped_column(String(63))
     revision: Mapped[str | None] = mapped_column(String(32))
+    migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
 
