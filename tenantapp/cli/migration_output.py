@@ -1,5 +1,6 @@
 """What ``tenantapp migrate`` says: a bar and names for people, lines of JSON for programs."""
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict
 from types import TracebackType
@@ -16,6 +17,7 @@ from tenantapp.fleet.migrating.plan import Plan
 from tenantapp.fleet.migrating.run import Tally
 from tenantapp.fleet.migrating.status import TenantStatus, revisions_in_use
 
+DRAW_EVERY: Final = 0.1  # seconds
 WOULD: Final = "would be migrated"
 SUMMARY: Final = (
     ("migrated", MigrationState.MIGRATED),
@@ -74,6 +76,7 @@ class People(Audience):
         hidden = not self._console.is_terminal
         self._progress = Progress(*columns, console=self._console, transient=True, disable=hidden, auto_refresh=False)
         self._task = self._progress.add_task("", total=total, rate="")
+        self._drawn = 0.0
 
     def __enter__(self) -> "Audience":
         self._progress.start()
@@ -85,11 +88,14 @@ class People(Audience):
     def told(self, result: Result) -> None:
         if result.state == MigrationState.FAILED:
             self._console.print(f"{result.order.slug}: {result.error}", markup=False, highlight=False, soft_wrap=True)
-        if result.started_at is not None:
+        if result.started_at is not None and not self._progress.disable:
             task = self._progress.tasks[self._task]
             rate = (task.completed + 1) / task.elapsed if task.elapsed else 0.0
             self._progress.update(self._task, advance=1, rate=f"{rate:.0f}/s")
-            self._progress.refresh()
+            # Not by a thread of its own, which the processes that are forked could not cope with.
+            if time.monotonic() - self._drawn > DRAW_EVERY:
+                self._progress.refresh()
+                self._drawn = time.monotonic()
 
     def planned(self, plan: Plan) -> None:
         rows = [row for row in _planned(plan) if row["state"] != MigrationState.ALREADY_THERE]

@@ -19,7 +19,7 @@ DIED: Final = "The process that migrated it ended unexpectedly."
 
 
 class Member:
-    """One process and the order it has."""
+    """One process and the orders it has: the one under way, and the one after it."""
 
     def __init__(self, settings: Settings, history: TenantHistory) -> None:
         # A forked process has everything imported already; but a lock that a thread of ours holds would stay locked.
@@ -31,30 +31,31 @@ class Member:
         self._process = context.Process(target=work, args=arguments)
         self._process.start()
         theirs.close()
-        self.order: Order | None = None
+        self.orders: list[Order] = []
 
     @property
     def pipe(self) -> Pipe:
         return self._pipe
 
     def give(self, order: Order) -> None:
-        """Let it carry out an order."""
-        self.order = order
+        """Let it carry out an order, after those it has."""
+        self.orders.append(order)
         # One that is dead is found out by ``take``.
         with suppress(BrokenPipeError):
             self._pipe.send(order)
 
-    def take(self) -> tuple[Result | None, bool]:
-        """What became of the order, once the pipe can be read, and whether the process is still there."""
-        order, self.order = self.order, None
+    def take(self) -> tuple[list[Result], bool]:
+        """What became of its orders, once the pipe can be read, and whether the process is still there."""
         try:
-            return self._pipe.recv(), True
+            result: Result = self._pipe.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
-            return (None if order is None else Result(order, MigrationState.FAILED, DIED)), False
+            return [Result(order, MigrationState.FAILED, DIED) for order in self.orders], False
+        self.orders.remove(result.order)
+        return [result], True
 
     def end(self) -> None:
-        """Wait until it has ended, which it does after the order it has."""
+        """Wait until it has ended, which it does after the orders it has."""
         with suppress(BrokenPipeError):
             self._pipe.send(None)
         self._process.join()
@@ -71,16 +72,15 @@ class Crew:
     @property
     def at_work(self) -> list[Order]:
         """The orders under way."""
-        return [member.order for member in self._members if member.order is not None]
+        return [order for member in self._members for order in member.orders]
 
-    @property
-    def idle(self) -> int:
-        """How many processes have nothing to do."""
-        return len(self._members) - len(self.at_work)
+    def room(self, *, ahead: int) -> int:
+        """How many more orders they can have, if each may have so many beyond the one under way."""
+        return (1 + ahead) * len(self._members) - len(self.at_work)
 
     def give(self, order: Order) -> None:
-        """Let one that is idle carry out an order."""
-        next(member for member in self._members if member.order is None).give(order)
+        """Let the one with the least to do carry out an order."""
+        min(self._members, key=lambda member: len(member.orders)).give(order)
 
     def results(self, timeout: float) -> list[Result]:
         """What has come in, after at most so many seconds."""
@@ -88,13 +88,13 @@ class Crew:
         found = []
         for number, member in enumerate(self._members):
             if member.pipe in ready:
-                result, lives = member.take()
-                found += [] if result is None else [result]
+                results, lives = member.take()
+                found += results
                 if not lives:
                     self._members[number] = Member(self._settings, self._history)
         return found
 
     def end(self) -> None:
-        """Let all of them end, each after the order it has."""
+        """Let all of them end, each after the orders it has."""
         for member in self._members:
             member.end()

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, delete, select, update
+from sqlalchemy import case, delete, literal, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.migrating.fence import SERVED
@@ -20,6 +20,7 @@ from tenantapp.fleet.operations.leases import LEASE, database_time
 from tenantapp.fleet.operations.models import ACTIVE, Operation, OperationState
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.times import UtcDateTime, utcnow
 from tenantapp.tenancy.upsert import insert_ignoring_conflicts
 
 KIND: Final = "migrate"
@@ -52,11 +53,12 @@ def claim(session: Session, owner: str, orders: Sequence[Order], requested_by: s
     rows = [_row(owner, order, requested_by, now) for order in rest.values()]
     if rows:
         insert_ignoring_conflicts(session, Operation, rows)
-    ours = {found.tenant_id for found in session.scalars(_of_ours(owner, rest))}
+    ours = _claimed_by(session, owner, rest)
     lost = [order for order in rest.values() if order.tenant_id not in ours]
-    taken = _take_over(session, owner, lost)
+    taken = _take_over(session, owner, lost) if lost else {}
     claimed = [taken.get(order.tenant_id, order) for order in rest.values() if order.tenant_id in ours | taken.keys()]
-    return Claimed(claimed, done, gone, _kinds_at_work(session, [o for o in lost if o.tenant_id not in taken]))
+    busy = [order for order in lost if order.tenant_id not in taken]
+    return Claimed(claimed, done, gone, _kinds_at_work(session, busy) if busy else {})
 
 
 def renew(session: Session, owner: str) -> None:
@@ -65,26 +67,13 @@ def renew(session: Session, owner: str) -> None:
     session.execute(ours.values(lease_until=database_time(session) + LEASE))
 
 
-def finish(session: Session, owner: str, results: Iterable[Result]) -> None:
+def finish(session: Session, owner: str, results: Sequence[Result]) -> None:
     """Record how it went with tenants that we had claimed."""
-    now = database_time(session)
-    rows = [
-        {
-            "of_tenant": result.order.tenant_id,
-            "state": STATES[result.state],
-            "error": result.error,
-            "started_at": result.started_at or now,
-            "finished_at": (result.started_at or now) + timedelta(seconds=result.duration),
-            "progress": 1.0 if STATES[result.state] == OperationState.SUCCEEDED else 0.0,
-            "lease_owner": None,
-            "lease_until": None,
-        }
-        for result in results
-    ]
-    if rows:
-        table = cast("Any", Operation.__table__)
-        ours = update(table).where(table.c.tenant_id == bindparam("of_tenant"), table.c.lease_owner == owner)
-        session.connection().execute(ours, rows)
+    well = [result for result in results if STATES[result.state] == OperationState.SUCCEEDED]
+    badly = [[result] for result in results if STATES[result.state] != OperationState.SUCCEEDED]
+    for alike in [well, *badly]:
+        if alike:
+            _finish(session, owner, alike)
 
 
 def give_back(session: Session, owner: str) -> None:
@@ -141,9 +130,33 @@ def _row(owner: str, order: Order, requested_by: str, now: datetime) -> dict[str
     }
 
 
-def _of_ours(owner: str, tenants: Iterable[UUID]) -> Select[Operation]:
-    ours = select(Operation).where(Operation.lease_owner == owner, Operation.state.in_(ACTIVE))
-    return ours.where(Operation.tenant_id.in_(list(tenants)))
+def _finish(session: Session, owner: str, alike: Sequence[Result]) -> None:
+    """In one statement those that have everything but the times in common."""
+    started = {result.order.tenant_id: result.started_at or utcnow() for result in alike}
+    ended = {
+        result.order.tenant_id: started[result.order.tenant_id] + timedelta(seconds=result.duration) for result in alike
+    }
+    state = STATES[alike[0].state]
+    values = {
+        "state": state,
+        "error": alike[0].error,
+        "progress": 1.0 if state == OperationState.SUCCEEDED else 0.0,
+        "started_at": _by_tenant(started),
+        "finished_at": _by_tenant(ended),
+        "lease_owner": None,
+        "lease_until": None,
+    }
+    ours = update(Operation).where(Operation.tenant_id.in_(started), Operation.lease_owner == owner)
+    session.execute(ours.values(values), execution_options={"synchronize_session": False})
+
+
+def _by_tenant(times: Mapping[UUID, datetime]) -> Any:
+    return case({key: literal(time, UtcDateTime) for key, time in times.items()}, value=Operation.tenant_id)
+
+
+def _claimed_by(session: Session, owner: str, tenants: Iterable[UUID]) -> set[UUID]:
+    ours = select(Operation.tenant_id).where(Operation.lease_owner == owner, Operation.state.in_(ACTIVE))
+    return set(cast("Iterable[UUID]", session.scalars(ours.where(Operation.tenant_id.in_(list(tenants))))))
 
 
 def _take_over(session: Session, owner: str, orders: Sequence[Order]) -> dict[UUID, Order]:

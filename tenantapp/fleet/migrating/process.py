@@ -7,11 +7,12 @@ import signal
 import time
 from multiprocessing.connection import Connection as Pipe
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet.errors import DatabaseBusy, FleetError, MigrationRefused, PuttingBackFailed
-from tenantapp.fleet.migrating import fence
+from tenantapp.fleet.migrating.fence import Fenced, lower_fence, move_fence, raise_fence, record_revision
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
 from tenantapp.fleet.migrating.revisions import TenantHistory
 from tenantapp.fleet.migrating.tenant import TenantMigrator
@@ -42,16 +43,14 @@ def work(settings: Settings, history: TenantHistory | None, orders: Pipe, parent
     user_db = fence_database(settings)
     servers = Servers(settings.servers, settings.tenancy_secret)
     worker = TenantWorker(user_db, TenantMigrator(settings, servers, history or TenantHistory(settings)))
-    while os.getppid() == parent:
-        if not orders.poll(LOOK_EVERY):
-            continue
+    order = _wait_for_order(orders, parent)
+    while order is not None:
+        following = orders.recv() if orders.poll() else None
         try:
-            order = orders.recv()
-            if order is None:
-                break
-            orders.send(worker.carry_out(order))
-        except (EOFError, BrokenPipeError):
+            orders.send(worker.carry_out(order, following))
+        except BrokenPipeError:
             break
+        order = following or _wait_for_order(orders, parent)
     user_db.dispose()
 
 
@@ -68,54 +67,75 @@ def fence_database(settings: Settings) -> DBFactory:
     return user_database(url, autocommit=True)
 
 
+def _wait_for_order(orders: Pipe, parent: int) -> Order | None:
+    """The next order, or None if there are to be no more."""
+    while os.getppid() == parent:
+        if orders.poll(LOOK_EVERY):
+            try:
+                order: Order | None = orders.recv()
+            except EOFError:
+                return None
+            return order
+    return None
+
+
 class TenantWorker:
     """Keeps a tenant's people out, moves its database, and notes the revision."""
 
     def __init__(self, user_db: DBFactory, migrator: TenantMigrator) -> None:
         self._user_db, self._migrator = user_db, migrator
+        self._fenced: dict[UUID, Fenced | None] = {}
 
-    def carry_out(self, order: Order) -> Result:
-        """Migrate a tenant. Nothing is raised but what ends the process."""
+    def carry_out(self, order: Order, following: Order | None = None) -> Result:
+        """Migrate a tenant, and keep the people of the one that follows out. Nothing is raised but an exit."""
         started_at, started = utcnow(), time.monotonic()
         error: str | None = None
         try:
-            state = self.migrate(order)
+            state = self.migrate(order, following)
         except Exception as failure:
             state = MigrationState.BUSY if isinstance(failure, DatabaseBusy) else MigrationState.FAILED
             error = sentence(failure)
         return Result(order, state, error, started_at, time.monotonic() - started)
 
-    def migrate(self, order: Order) -> MigrationState:
+    def migrate(self, order: Order, following: Order | None = None) -> MigrationState:
         """The same; what goes wrong is raised. ``ALREADY_THERE`` if another has done it meanwhile.
 
         Raises ``MigrationRefused`` for a tenant that is not there any more, and what ``TenantMigrator.migrate`` does.
         """
-        with self._user_db.engine.connect() as connection:
-            fenced = fence.raise_fence(connection, order.tenant_id, snapshot=order.snapshot)
+        fenced = self._raise_fence(order)
         if fenced is None:
             raise MigrationRefused("The tenant is not there any more.")
+        there = fenced.revision == order.wanted
+        reached: str | None = order.wanted
         try:
-            there = fenced.revision == order.wanted
-            reached: str | None = order.wanted
             if not there:
                 reached = self._migrator.migrate(order, fenced.place, fenced.revision, was_fenced=fenced.was_up)
         except PuttingBackFailed:
             # Better nobody than people in a database that may be half of something; the fence falls by itself.
             raise
         except BaseException:
-            self._record(order, None)
+            self._record(order, None, following)
             raise
-        self._record(order, reached)
+        self._record(order, reached, following)
         return MigrationState.ALREADY_THERE if there else MigrationState.MIGRATED
 
-    def _record(self, order: Order, reached: str | None) -> None:
+    def _raise_fence(self, order: Order) -> Fenced | None:
+        if order.tenant_id in self._fenced:
+            return self._fenced.pop(order.tenant_id)
+        with self._user_db.engine.connect() as connection:
+            return raise_fence(connection, order.tenant_id, snapshot=order.snapshot)
+
+    def _record(self, order: Order, reached: str | None, following: Order | None) -> None:
         for attempt in range(ATTEMPTS):
             try:
                 with self._user_db.engine.connect() as connection:
-                    if reached is None:
-                        fence.lower_fence(connection, order.tenant_id)
+                    if following is not None and not following.snapshot:
+                        found = move_fence(connection, order.tenant_id, reached, following.tenant_id)
+                        self._fenced[following.tenant_id] = found
+                    elif reached is None:
+                        lower_fence(connection, order.tenant_id)
                     else:
-                        fence.record_revision(connection, order.tenant_id, reached)
+                        record_revision(connection, order.tenant_id, reached)
                 return
             except (TenancyError, DBAPIError):
                 if attempt == ATTEMPTS - 1:

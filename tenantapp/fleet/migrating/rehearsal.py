@@ -20,13 +20,16 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine
 
 from tenantapp.fleet.connections import ADVISORY_LOCK, Limits, driver_connection
-from tenantapp.fleet.errors import DatabaseBusy
 from tenantapp.fleet.histories import bundled
 
 REHEARSALS: Final = 2
 READS_VERSION: Final = "SELECT alembic_version.version_num FROM alembic_version"
-STRUCTURE: Final = ("ALTER", "CREATE", "DROP", "COMMENT", "UPDATE alembic_version SET ")
-BEGINNING: Final = "SELECT pg_try_advisory_lock(%s), (SELECT array_agg(version_num::text) FROM alembic_version)"
+VERSION: Final = "UPDATE alembic_version SET "
+STRUCTURE: Final = ("ALTER", "CREATE", "DROP", "COMMENT", VERSION)
+# Nobody else migrates it, and it is where it is said to be: else no row is changed.
+BEGINNING: Final = """
+BEGIN; UPDATE alembic_version SET version_num = %s WHERE version_num = %s AND pg_try_advisory_xact_lock(%s)
+"""
 Way = tuple[str | None, str]
 """The revisions a migration leads from and to."""
 
@@ -52,7 +55,8 @@ class _Heard:
 
     def script(self) -> str | None:
         plain = self.is_plain and self.transactions == 1 and self.statements
-        return ";\n".join(self.statements) if plain else None
+        structure = [statement for statement in self.statements if not statement.startswith(VERSION)]
+        return ";\n".join([*structure, "COMMIT"]) if plain else None
 
 
 class Rehearsals:
@@ -88,18 +92,13 @@ class Rehearsals:
 
 
 def perform(script: str, way: Way, url: URL, name: str, limits: Limits) -> bool:
-    """Send the statements, if the database is at the revision they lead from; says whether it was.
+    """Send the statements, if the database is at the revision they lead from and nobody else at it; says whether.
 
     Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and ``MigrationFailed``.
     """
     with driver_connection(url, name, limits) as connection, connection.cursor() as cursor:
-        cursor.execute(BEGINNING, (ADVISORY_LOCK,))
-        locked, found = cursor.fetchone()
-        if not locked:
-            raise DatabaseBusy(name)
-        if found != [way[0]]:
+        cursor.execute(BEGINNING, (way[1], way[0], ADVISORY_LOCK))
+        if cursor.rowcount != 1:
             return False
-        # Several statements sent at once are one transaction:
-        # https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-MULTI-STATEMENT
         cursor.execute(script)
     return True

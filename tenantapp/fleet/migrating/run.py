@@ -25,7 +25,8 @@ from tenantapp.fleet.operations.queue import local_requester
 from tenantapp.tenancy.errors import TenancyError
 
 CLAIMED_AT_ONCE: Final = 20  # tenants for each job
-RECORD_EVERY: Final = 0.5  # seconds between two writes of results to the ledger
+RECORD_AT_ONCE: Final = 20  # results, the time of whose tenants the ledger is behind
+RECORD_EVERY: Final = 0.5  # seconds after which there may be fewer
 ASK_EVERY: Final = 1.0  # seconds between two looks whether another operation has let a tenant go
 OTHERS_WAIT: Final = 60.0  # seconds for an operation of another kind; of another run of migrations, to its end
 GONE: Final = "The tenant is not there any more."
@@ -67,7 +68,7 @@ class MigrationRun:
         self._busy_since: dict[Order, float] = {}
         self._unrecorded: list[Result] = []
         self._recorded_at = 0.0
-        self._is_ending = False
+        self._is_ending = self._are_canaries = False
         self.tally = Tally()
 
     def carry_out(self, plan: Plan) -> Tally:
@@ -89,7 +90,9 @@ class MigrationRun:
 
     def _in_stages(self, orders: list[Order]) -> None:
         canaries, rest = orders[: self._options.canary], orders[self._options.canary :]
+        self._are_canaries = True
         self._work(canaries)
+        self._are_canaries = False
         if not (canaries and self.tally.failed):
             self._work(rest)
 
@@ -99,7 +102,7 @@ class MigrationRun:
             if not self._must_stop():
                 self._take_delayed()
                 self._claim()
-                while self._claimed and self._crew.idle:
+                for _ in range(min(len(self._claimed), self._crew.room(ahead=self._ahead()))):
                     self._crew.give(self._claimed.popleft())
             if not self._crew.at_work and (self._must_stop() or not self._is_more()):
                 break
@@ -107,6 +110,13 @@ class MigrationRun:
                 self._note(result)
             self._record()
         self._record(all_of_them=True)
+
+    def _ahead(self) -> int:
+        """One order in advance, so that no process waits for us; but not near the end, when it could wait behind a
+        tenant that takes long while others have nothing to do, nor where a failure is to keep it from being begun.
+        """
+        many = len(self._waiting) + len(self._claimed) > 2 * self._options.jobs
+        return 1 if many and self._options.stop_after is None and not self._are_canaries else 0
 
     def _is_more(self) -> bool:
         return bool(self._waiting or self._claimed or self._delayed)
@@ -116,7 +126,7 @@ class MigrationRun:
         return limit is not None and len(self.tally.failed) >= limit
 
     def _claim(self) -> None:
-        if not self._waiting or len(self._claimed) >= self._crew.idle + self._options.jobs:
+        if not self._waiting or len(self._claimed) > self._crew.room(ahead=1):
             return
         orders = [self._waiting.popleft() for _ in range(min(len(self._waiting), CLAIMED_AT_ONCE * self._options.jobs))]
         with self._fleet.user_db.begin() as session:
@@ -168,7 +178,8 @@ class MigrationRun:
         self._told(result)
 
     def _record(self, *, all_of_them: bool = False) -> None:
-        if self._unrecorded and (all_of_them or time.monotonic() - self._recorded_at > RECORD_EVERY):
+        is_time = all_of_them or time.monotonic() - self._recorded_at > RECORD_EVERY
+        if self._unrecorded and (is_time or len(self._unrecorded) >= RECORD_AT_ONCE):
             with self._fleet.user_db.begin() as session:
                 ledger.finish(session, self._owner, self._unrecorded)
             self._unrecorded.clear()
