@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Interval, String, bindparam, case, func, select, update
+from sqlalchemy import Interval, String, Uuid, bindparam, case, func, select, update
 from sqlalchemy.engine import Connection
 
 from tenantapp.fleet.operations.leases import LEASE
@@ -54,7 +54,7 @@ class _Statements:
         self.down: Any = update(Tenant).where(this).values(migrating_until=None)
         self.record: Any = update(Tenant).where(this).values(migrating_until=None, revision=bindparam("reached"))
         # In one statement, for each costs as much as a part of a migration.
-        both = update(Tenant).where(Tenant.id.in_((bindparam("tenant_id"), bindparam("next_id"))))
+        both = update(Tenant).where(Tenant.id.in_([bindparam(name, type_=Uuid) for name in ("tenant_id", "next_id")]))
         self.move: Any = both.where(Tenant.state.in_(SERVED)).values(
             migrating_until=case((this, None), else_=clock.UNTIL),
             revision=case(

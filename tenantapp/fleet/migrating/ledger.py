@@ -111,7 +111,7 @@ def _lock_tenants(session: Session, orders: Sequence[Order]) -> dict[UUID, str |
     """The revisions of those that are there, which are not to be deleted as long as this transaction lasts."""
     wanted = select(Tenant.id, Tenant.revision).where(Tenant.id.in_([order.tenant_id for order in orders]))
     locked = wanted.where(Tenant.state.in_(SERVED)).order_by(Tenant.id).with_for_update(read=True, key_share=True)
-    return dict(session.execute(locked).tuples().all())
+    return dict(session.execute(locked).all())
 
 
 def _row(owner: str, order: Order, requested_by: str, now: datetime) -> dict[str, Any]:
@@ -183,6 +183,6 @@ def _lapsed(session: Session) -> Any:
 def _kinds_at_work(session: Session, orders: Sequence[Order]) -> dict[Order, str]:
     tenants = [order.tenant_id for order in orders]
     at_work = select(Operation.tenant_id, Operation.kind).where(Operation.tenant_id.in_(tenants))
-    kinds: dict[UUID | None, str] = dict(session.execute(at_work.where(Operation.state.in_(ACTIVE))).tuples().all())
+    kinds: dict[UUID | None, str] = dict(session.execute(at_work.where(Operation.state.in_(ACTIVE))).all())
     # Whatever it was, it may be done by now.
     return {order: kinds.get(order.tenant_id, KIND) for order in orders}

@@ -6,9 +6,11 @@ structure and asked for nothing, then it does not depend on the database, and is
 transaction, under the same lock, and only where the revision is the one it started from.
 
 All else is left to Alembic: migrations of data, ones that look before they do something, ones that commit in between,
-databases at another revision than it is said, SQLite, and all migrations of a history with an ``env.py`` of its own.
+revisions that import more than Alembic and SQLAlchemy and so might do more than talk to the database, databases at
+another revision than it is said, SQLite, and all migrations of a history with an ``env.py`` of its own.
 """
 
+import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +32,8 @@ STRUCTURE: Final = ("ALTER", "CREATE", "DROP", "COMMENT", VERSION)
 BEGINNING: Final = """
 BEGIN; UPDATE alembic_version SET version_num = %s WHERE version_num = %s AND pg_try_advisory_xact_lock(%s)
 """
+IMPORTS: Final = frozenset({"alembic", "sqlalchemy", "collections", "typing", "__future__"})
+NAMES: Final = frozenset({"get_bind", "get_context", "open", "exec", "eval", "__import__", "print", "input"})
 Way = tuple[str | None, str]
 """The revisions a migration leads from and to."""
 
@@ -64,6 +68,7 @@ class Rehearsals:
 
     def __init__(self, script: ScriptDirectory) -> None:
         ours = bundled("tenant") / "env.py"
+        self._script = script
         self._may_listen = Path(script.env_py_location).read_bytes() == ours.read_bytes()
         self._heard: dict[Way, list[str | None]] = {}
 
@@ -75,8 +80,13 @@ class Rehearsals:
     @contextmanager
     def listening(self, engine: Engine, way: Way) -> Iterator[None]:
         """Listen to a migration on this engine, if that is still of use. One that fails does not count."""
-        heard = self._heard.setdefault(way, [])
-        if not self._may_listen or engine.dialect.name != "postgresql" or len(heard) == REHEARSALS:
+        if not self._may_listen or engine.dialect.name != "postgresql":
+            yield
+            return
+        if way not in self._heard:
+            self._heard[way] = [] if self._only_talks(way) else [None] * REHEARSALS
+        heard = self._heard[way]
+        if len(heard) == REHEARSALS:
             yield
             return
         ear = _Heard()
@@ -89,6 +99,26 @@ class Rehearsals:
         finally:
             for name, listener in listeners.items():
                 event.remove(engine, name, listener)
+
+    def _only_talks(self, way: Way) -> bool:
+        """Whether no revision on the way can do anything but send statements."""
+        before, after = (self._up_to(end) for end in way)
+        return all(_is_harmless(path) for path in before ^ after)
+
+    def _up_to(self, revision: str | None) -> set[Path]:
+        found = () if revision is None else self._script.iterate_revisions(revision, "base")
+        return {Path(each.path) for each in found}
+
+
+def _is_harmless(path: Path) -> bool:
+    for node in ast.walk(ast.parse(path.read_text())):
+        imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            imported = [node.module or ""]
+        name = getattr(node, "id", None) or getattr(node, "attr", None)
+        if name in NAMES or not {module.partition(".")[0] for module in imported} <= IMPORTS:
+            return False
+    return True
 
 
 def perform(script: str, way: Way, url: URL, name: str, limits: Limits) -> bool:

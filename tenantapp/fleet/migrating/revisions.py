@@ -42,10 +42,10 @@ class TenantHistory:
         if found in self.up_to(wanted):
             return "up"
         try:
-            newer = wanted in self.up_to(str(found))
+            self.script.get_revision(found)
         except CommandError:
             raise MigrationRefused(f"It is at the revision {found}, which this version does not know.") from None
-        if newer:
+        if wanted in self.up_to(str(found)):
             return "down"
         raise MigrationRefused(f"No way leads from its revision {found} to {wanted}.")
 
