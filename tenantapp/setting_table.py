@@ -76,6 +76,30 @@ TABLE: Final = (
     Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
     Setting("migrations.user", text, None, "script location of the user history, where it is not the bundled one"),
     Setting("migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"),
+    Setting(
+        "migrations.oldest",
+        text,
+        None,
+        "oldest revision of a tenant database that is served; without it every one is",
+    ),
+    Setting(
+        "migrations.lock_timeout",
+        number(float, 0.05, 60, "seconds"),
+        "2",
+        "longest wait of a tenant's migration for a lock, in seconds; it is tried again later",
+    ),
+    Setting(
+        "migrations.lock_attempts",
+        number(int, 1, 1000, "attempts"),
+        "10",
+        "how often a tenant's migration is tried while others hold a lock",
+    ),
+    Setting(
+        "migrations.statement_timeout",
+        number(float, 1, 86400 * 7, "seconds"),
+        "1800",
+        "longest statement of a tenant's migration, in seconds",
+    ),
     Setting("fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that the serving process works on at once"),
     Setting(
         "fleet.warm_databases",

@@ -53,6 +53,10 @@ class Settings:
     api_max_body: int
     migrations_user: str | None
     migrations_tenant: str | None
+    migrations_oldest: str | None
+    migrations_lock_timeout: float
+    migrations_lock_attempts: int
+    migrations_statement_timeout: float
     fleet_worker: int
     fleet_warm_databases: int
     fleet_delete_grace: int

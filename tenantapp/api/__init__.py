@@ -37,6 +37,7 @@ def _add_problems(config: Any) -> None:
     config.add_problem(tenancy.TenantRequired, 409, "tenant_required")
     config.add_problem(tenancy.TenantForbidden, 403, "tenant_forbidden")
     config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended")
+    config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
     config.add_problem(tenancy.TransactionConflict, 409, "conflict")
     config.add_problem(tenancy.ConnectionsSpent, 503, "busy")
     config.add_problem(tenancy.UserDatabaseUnavailable, 503, "service_unavailable")

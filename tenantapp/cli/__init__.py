@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from tenantapp.cli import databases, demo, fleet, grants, groups, operations, roles, tenants, users, worker
+from tenantapp.cli import databases, demo, fleet, grants, groups, migrate, operations, roles, tenants, users, worker
 from tenantapp.cli.failures import KNOWN_ERRORS, sentence
 from tenantapp.cli.installation import Installation
 
@@ -60,6 +60,7 @@ for command in (
     grants.grants,
     databases.revision,
     databases.sweep,
+    migrate.migrate,
     operations.operations,
     fleet.fleet,
     worker.worker,

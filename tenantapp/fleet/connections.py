@@ -1,4 +1,4 @@
-"""Connections for changing the structure of databases: one at a time, never pooled, never waiting forever."""
+"""Connections for making, removing and reading databases: one at a time, never pooled, never waiting forever."""
 
 import sqlite3
 import time
@@ -18,7 +18,6 @@ from tenantapp.fleet.errors import (
     DatabaseBusy,
     DatabaseUnreachable,
     FleetError,
-    MigrationFailed,
     ProvisioningFailed,
     ReadingFailed,
 )
@@ -35,25 +34,6 @@ MAINTENANCE_DATABASE: Final = "postgres"
 
 
 @contextmanager
-def migration_connection(
-    url: URL, name: str, failure: Callable[[str, str], FleetError] = MigrationFailed
-) -> Iterator[Connection]:
-    """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
-
-    PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
-    foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
-    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
-    """
-    sqlite = url.get_backend_name() == "sqlite"
-    engine = _sqlite_engine(url) if sqlite else _postgres_engine(url)
-    with _translated(name, failure), engine.connect() as connection:
-        if not sqlite:
-            _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
-            _take_advisory_lock(connection, ADVISORY_LOCK, name)
-        yield connection
-
-
-@contextmanager
 def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
     """A connection in autocommit for making and removing databases of a PostgreSQL server.
 
@@ -61,7 +41,7 @@ def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
     ``ProvisioningFailed``.
     """
     engine = _postgres_engine(url.set(database=url.database or MAINTENANCE_DATABASE), isolation_level="AUTOCOMMIT")
-    with _translated(name, ProvisioningFailed), engine.connect() as connection:
+    with translated(name, ProvisioningFailed), engine.connect() as connection:
         _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
         yield connection
 
@@ -79,7 +59,7 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     else:
         engine = _postgres_engine(url, isolation_level="REPEATABLE READ")
-    with _translated(name, ReadingFailed), engine.connect() as connection:
+    with translated(name, ReadingFailed), engine.connect() as connection:
         if url.get_backend_name() != "sqlite":
             _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
             _take_advisory_lock(connection, ADVISORY_LOCK, name, func.pg_try_advisory_lock_shared)
@@ -100,16 +80,6 @@ def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[N
         connection.execute(select(func.pg_advisory_unlock(key)))
 
 
-def check_foreign_keys(
-    connection: Connection, name: str, failure: Callable[[str, str], FleetError] = MigrationFailed
-) -> None:
-    """Make up for what SQLite did not enforce during a migration. Raises ``failure``."""
-    if connection.dialect.name == "sqlite":
-        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-        if broken is not None:
-            raise failure(name, f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
-
-
 @lru_cache(ENGINES)
 def _postgres_engine(url: URL, **options: Any) -> Engine:
     # Remembered for what it knows of the server; it keeps no connection.
@@ -121,21 +91,6 @@ def _postgres_engine(url: URL, **options: Any) -> Engine:
         connect_args=CONNECT_ARGUMENTS,
         **options,
     )
-
-
-def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
-    event.listen(engine, "connect", _on_sqlite_connect)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
-
-
-def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT * 1000:.0f}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = OFF")
 
 
 def _on_sqlite_read(connection: sqlite3.Connection, record: object) -> None:
@@ -166,19 +121,26 @@ def _take_advisory_lock(connection: Connection, key: int, name: str, lock: Any =
 
 
 @contextmanager
-def _translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator[None]:
+def translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator[None]:
+    """What fails in the block, as ours: ``DatabaseBusy``, ``DatabaseUnreachable``, or else ``failure``."""
     try:
         yield
     except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0].rstrip(".")
-        if _is_busy(error.orig):
+        reason = first_line(error.orig)
+        if is_busy(error.orig):
             raise DatabaseBusy(name) from error
         if error.statement is None or error.connection_invalidated:
             raise DatabaseUnreachable(name, reason) from error
         raise failure(name, reason) from error
 
 
-def _is_busy(original: BaseException | None) -> bool:
+def first_line(error: BaseException | None) -> str:
+    """What an error says, in one line."""
+    return str(error).strip().partition("\n")[0].rstrip(".")
+
+
+def is_busy(original: BaseException | None) -> bool:
+    """Whether somebody else held a lock for too long."""
     if isinstance(original, sqlite3.Error):
         return getattr(original, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return isinstance(original, psycopg2.errors.LockNotAvailable)
+    return isinstance(original, psycopg2.errors.LockNotAvailable | psycopg2.errors.DeadlockDetected)

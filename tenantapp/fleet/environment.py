@@ -6,12 +6,14 @@ from typing import Any, Final, Literal, TypeVar
 
 from alembic import context
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from tenantapp.fleet.command_line import command_line_target
-from tenantapp.fleet.connections import check_foreign_keys, migration_connection
 from tenantapp.fleet.errors import FleetError, MigrationFailed
 from tenantapp.fleet.histories import History, history_config
+from tenantapp.fleet.migration_connections import check_foreign_keys, migration_connection
 from tenantapp.fleet.targets import Target
 from tenantapp.settings import Settings
 from tenantapp.tenancy.errors import TenancyError
@@ -32,6 +34,24 @@ def run_command(settings: Settings, history: History, target: Target, command: C
     try:
         with ONE_AT_A_TIME:
             return command(config)
+    except CommandError as error:
+        raise MigrationFailed(target.name, str(error).rstrip(".")) from error
+
+
+def run_revisions(config: Config, script: ScriptDirectory, target: Target, revision: str, *, down: bool) -> None:
+    """Move a database up or down to a revision, as Alembic's own commands do.
+
+    They read the history's files for each database; here ``script`` has read them once for all. Raises what
+    ``run_command`` does.
+    """
+
+    def steps(found: Any, context: Any) -> Any:
+        return script._downgrade_revs(revision, found) if down else script._upgrade_revs(revision, found)
+
+    config.attributes["target"] = target
+    try:
+        with ONE_AT_A_TIME, EnvironmentContext(config, script, fn=steps, destination_rev=revision):
+            script.run_env()
     except CommandError as error:
         raise MigrationFailed(target.name, str(error).rstrip(".")) from error
 
@@ -58,14 +78,22 @@ def _run(target: Target) -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    with migration_connection(target.url, target.name) as connection:
-        _configure(target, connection=connection)
+    reached: list[set[str]] = []
+    with migration_connection(target.url, target.name, target.limits) as connection:
+        _configure(target, connection=connection, on_version_apply=lambda heads, **_: reached.append(heads))
         with context.begin_transaction():
             context.run_migrations()
             check_foreign_keys(connection, target.name)
-            revision = context.get_context().get_current_revision()
+            # Asked only if no revision has said where it leads to.
+            revision = _single(reached[-1]) if reached else context.get_context().get_current_revision()
     if target.record is not None:
         target.record(revision)
+
+
+def _single(heads: set[str]) -> str | None:
+    if len(heads) > 1:
+        raise CommandError(f"The database would have more than one revision: {', '.join(sorted(heads))}.")
+    return next(iter(heads), None)
 
 
 def _configure(target: Target, **options: Any) -> None:

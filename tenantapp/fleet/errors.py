@@ -25,6 +25,9 @@ FleetError
 |   +-- LeaseLost           because another worker has taken over
 |   +-- OperationCancelled  because somebody cancelled it
 |   +-- WorkerStopped       because the worker is to end; another one goes on
++-- MigrationRefused        a tenant's database cannot be moved to the revision that was asked for
++-- SnapshotFailed          a copy of a database could not be made or removed
+|   +-- PuttingBackFailed   a copy could not be put back
 +-- RevisionRefused         no revision was written
     +-- NothingToRevise     because the models and the migrations agree
 """
@@ -129,6 +132,24 @@ class WorkerStopped(OperationStopped):
 
     def __init__(self) -> None:
         super().__init__("The worker was stopped; another one goes on with the operation.")
+
+
+class MigrationRefused(FleetError):
+    """Nothing was changed."""
+
+
+class SnapshotFailed(FleetError):
+    """The database itself is as it was, or, if the copy could not be removed, as it is to be."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name[0].upper()}{name[1:]} could not be copied, or the copy not be removed: {reason}.")
+
+
+class PuttingBackFailed(SnapshotFailed):
+    """The migration failed, and what it may have left is still there. So is the copy."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        FleetError.__init__(self, f"The copy of {name} could not be put back: {reason}.")
 
 
 class RevisionRefused(FleetError):

@@ -49,9 +49,9 @@ def script_directory(settings: Settings, history: History) -> ScriptDirectory:
         raise HistoryError(f"The {history} history cannot be used: {str(error).rstrip('.')}.") from error
 
 
-def head_revision(settings: Settings, history: History) -> str:
+def head_revision(settings: Settings, history: History, script: ScriptDirectory | None = None) -> str:
     """The newest revision of a history. Raises ``HistoryError`` when there is none, or more than one."""
-    heads = script_directory(settings, history).get_heads()
+    heads = (script or script_directory(settings, history)).get_heads()
     if len(heads) != 1:
         raise HistoryError(f"The {history} history has {len(heads) or 'no'} newest revisions, where there must be one.")
     return heads[0]

@@ -4,9 +4,10 @@ from typing import Final
 
 from tenantapp.fleet.creation import CREATE
 from tenantapp.fleet.deletion import DELETE, purge_deleted
+from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.worker import Chore
 from tenantapp.fleet.warm import DISCARD, WARM, keep_warm
 
-KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, WARM, DISCARD)}
+KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, MIGRATE, WARM, DISCARD)}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)

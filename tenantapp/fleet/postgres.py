@@ -43,6 +43,12 @@ def drop_database(connection: Connection, database: str) -> None:
     connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted(connection, database)} WITH (FORCE)")
 
 
+def end_connections(connection: Connection, database: str) -> None:
+    """End all connections to a database but this one. Whoever wants to can come back at once."""
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+    connection.exec_driver_sql(others, (database,))
+
+
 def create_role(connection: Connection, role: str, password: str, *, comment: str = "") -> None:
     """Make a role that may log in with this password, which the server gets only a SCRAM verifier of (RFC 5803).
 

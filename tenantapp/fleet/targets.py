@@ -9,6 +9,7 @@ from sqlalchemy import MetaData, update
 from sqlalchemy.engine import URL
 
 from tenantapp.fleet.histories import metadata_of
+from tenantapp.fleet.migration_connections import Limits
 from tenantapp.identity.models import Tenant
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
@@ -20,13 +21,15 @@ from tenantapp.tenancy.user_database import user_database
 class Target:
     """A database to be migrated, what it is called in messages, and the tables it is to have.
 
-    ``record`` is told the database's revision once the transaction is over.
+    ``record`` is told the database's revision once the transaction is over. ``limits`` are for others than the usual
+    ones.
     """
 
     name: str
     url: URL
     metadata: MetaData
     record: Callable[[str | None], None] | None = None
+    limits: Limits | None = None
 
 
 def user_target(settings: Settings) -> Target:

@@ -20,6 +20,7 @@ from tenantapp.tenancy.errors import (
     TenancyError,
     TenantDatabaseUnavailable,
     TenantForbidden,
+    TenantMigrating,
     TenantRequired,
     TenantSuspended,
 )
@@ -55,6 +56,8 @@ def access_statement(*further: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
             Tenant.name.label("tenant_name"),
             Tenant.state.label("state"),
             Tenant.state_reason.label("state_reason"),
+            Tenant.revision.label("revision"),
+            Tenant.migrating_until.label("migrating_until"),
             Tenant.server.label("server"),
             Tenant.database.label("database"),
             granted_text(WebSession.user_id, WebSession.tenant_id).label("granted"),
@@ -73,6 +76,8 @@ class AccessReader:
 
     def __init__(self, database: DBFactory, idle_timeout: timedelta) -> None:
         self.database = database
+        self.outdated: frozenset[str | None] = frozenset()
+        """The revisions of tenant databases that this version of the program cannot work on any more."""
         self._idle_timeout = idle_timeout
         self._write_from = datetime.min.replace(tzinfo=UTC)
         self._alone: PreparedSelect[Any] = PreparedSelect("tenantapp_access", access_statement(), PARAMETER_TYPES)
@@ -93,7 +98,7 @@ class AccessReader:
         row = rows[0]
         if now - row.last_seen_at >= SEEN_INTERVAL and now >= self._write_from:
             self._write_last_seen(token_hash, now)
-        return _access(row)
+        return _access(row, now, self.outdated)
 
     def check(self) -> None:
         """Ask the user database for something that is always there. Raises ``UserDatabaseUnavailable``."""
@@ -105,7 +110,7 @@ class AccessReader:
         """The same, with tenants, inside a transaction that has just written the web session."""
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
         row = session.execute(self._with_tenants.statement, values).one_or_none()
-        return None if row is None else _access(row)
+        return None if row is None else _access(row, now, self.outdated)
 
     def _write_last_seen(self, token_hash: bytes, now: datetime) -> None:
         statement = (
@@ -123,9 +128,9 @@ class AccessReader:
             log.warning("When a web session was last seen could not be written.", exc_info=True)
 
 
-def _access(row: Any) -> Access:
+def _access(row: Any, now: datetime, outdated: frozenset[str | None]) -> Access:
     granted = read_granted(row.granted)
-    refusal = _refusal(row)
+    refusal = _refusal(row) or _too_early(row, now, outdated)
     return Access(
         person=Person(row.user_id, row.login, row.user_name),
         tenant=None if refusal else TenantPlace(row.tenant_id, row.slug, row.tenant_name, row.server, row.database),
@@ -150,3 +155,9 @@ def _refusal(row: Any) -> TenancyError | None:
     if row.state != TenantState.ACTIVE:
         return TenantDatabaseUnavailable(row.slug)
     return None
+
+
+def _too_early(row: Any, now: datetime, outdated: frozenset[str | None]) -> TenantMigrating | None:
+    """Why the database cannot be worked on yet, or None if it can."""
+    migrating = row.migrating_until is not None and row.migrating_until > now
+    return TenantMigrating() if migrating or row.revision in outdated else None

@@ -90,6 +90,7 @@ class Tenant(UserBase):
     """A customer, and the place of its database. ``revision`` is the Alembic revision it was last migrated to.
 
     A deleted one keeps its slug, and can be brought back, until it is removed after ``purge_after``.
+    Until ``migrating_until`` nobody is served, for its database is being migrated; whoever does that moves it on.
     """
 
     __tablename__ = "tenants"
@@ -106,6 +107,7 @@ class Tenant(UserBase):
     server: Mapped[str] = mapped_column(String(31))
     database: Mapped[str] = mapped_column(String(63))
     revision: Mapped[str | None] = mapped_column(String(32))
+    migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

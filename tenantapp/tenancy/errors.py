@@ -7,6 +7,7 @@ TenancyError
 |   +-- TenantRequired              none was selected
 |   +-- TenantForbidden             the person has no role in the selected one (any more)
 |   +-- TenantSuspended             the selected one is suspended
+|   +-- TenantMigrating             the selected one's database is being migrated, or has yet to be
 +-- TransactionConflict             the database gave this transaction up for another one; to be tried again
 +-- ConnectionsSpent                all connections are in use, and none came free in time
 +-- DatabaseUnavailable             a database does not answer
@@ -54,6 +55,13 @@ class TenantSuspended(TenantRefused):
 
     def __init__(self, reason: str | None) -> None:
         super().__init__(f"This tenant is suspended: {reason}" if reason else "This tenant is suspended.")
+
+
+class TenantMigrating(TenantRefused):
+    """The tenant's database is being migrated right now, or is older than this version of the program can work on."""
+
+    def __init__(self) -> None:
+        super().__init__("This tenant is being brought up to date. Try again in a moment.")
 
 
 class TransactionConflict(TenancyError):

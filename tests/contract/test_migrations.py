@@ -17,7 +17,6 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import NullPool
 
 from tenantapp.fleet import connections, revisions
-from tenantapp.fleet.connections import migration_connection
 from tenantapp.fleet.environment import run_command
 from tenantapp.fleet.errors import (
     DatabaseBusy,
@@ -28,6 +27,7 @@ from tenantapp.fleet.errors import (
     RevisionRefused,
 )
 from tenantapp.fleet.histories import History, head_revision, metadata_of
+from tenantapp.fleet.migration_connections import migration_connection
 from tenantapp.fleet.migrations import current_revision, upgrade, upgrade_tenant_database, upgrade_user_database
 from tenantapp.fleet.revisions import make_revision
 from tenantapp.fleet.scratch import scratch_database

@@ -12,9 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.connections import migration_connection
 from tenantapp.fleet.environment import run_command
 from tenantapp.fleet.histories import head_revision
+from tenantapp.fleet.migration_connections import migration_connection
 from tenantapp.fleet.migrations import upgrade_tenant_database
 from tenantapp.fleet.parallel import databases_of_our_own, places
 from tenantapp.fleet.schemas import expected as expected_module

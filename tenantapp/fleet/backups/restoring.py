@@ -8,8 +8,9 @@ from sqlalchemy.engine import URL
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.store import Store
-from tenantapp.fleet.connections import migration_connection, reading_connection
+from tenantapp.fleet.connections import reading_connection
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
+from tenantapp.fleet.migration_connections import migration_connection
 from tenantapp.fleet.schemas.structure import fingerprint, read_structure
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.settings import Settings
@@ -81,6 +82,6 @@ def _set_identity(url: URL, name: str, tenant_id: UUID) -> None:
     def failed(name: str, reason: str) -> BackupFailed:
         return BackupFailed("The database", name, reason)
 
-    with migration_connection(url, name, failed) as connection, connection.begin():
+    with migration_connection(url, name, failure=failed) as connection, connection.begin():
         connection.execute(delete(TenantIdentity))
         connection.execute(insert(TenantIdentity).values(tenant_id=tenant_id))

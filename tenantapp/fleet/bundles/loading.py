@@ -13,9 +13,9 @@ from tenantapp.fleet.bundles import postgres_loading, sqlite_loading
 from tenantapp.fleet.bundles.archive import Bundle, open_bundle
 from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
 from tenantapp.fleet.bundles.tables import portable_tables, quoted
-from tenantapp.fleet.connections import migration_connection
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
 from tenantapp.fleet.histories import metadata_of
+from tenantapp.fleet.migration_connections import migration_connection
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
@@ -35,7 +35,7 @@ def load_bundle(
     ``migration_connection`` raises; then the database is as it was.
     """
     url, name = servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
-    with open_bundle(file) as bundle, migration_connection(url, name, LoadFailed) as connection, connection.begin():
+    with open_bundle(file) as bundle, migration_connection(url, name, failure=LoadFailed) as connection, connection.begin():
         _check_target(connection, metadata_of(settings, "tenant"), bundle.manifest, file, name)
         engine = ENGINES[connection.dialect.name]
         try:

@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 from tenantapp.fleet.bundles.manifest import BundledTable
 from tenantapp.fleet.bundles.tables import has_counters, quoted
 from tenantapp.fleet.bundles.values import TO_SQLITE, convert
-from tenantapp.fleet.connections import check_foreign_keys
 from tenantapp.fleet.errors import LoadFailed
+from tenantapp.fleet.migration_connections import check_foreign_keys
 
 BATCH: Final = 100  # rows held at once
 

@@ -1,0 +1,102 @@
+"""The command ``migrate``."""
+
+import time
+from typing import Any
+
+import click
+
+from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.migration_output import Audience, JsonLines, People, show_status
+from tenantapp.cli.output import json_option
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.migrating.ledger import settle
+from tenantapp.fleet.migrating.plan import Plan, Wish, make_plan
+from tenantapp.fleet.migrating.revisions import TenantHistory
+from tenantapp.fleet.migrating.run import MigrationRun, Options, Tally
+from tenantapp.fleet.migrating.status import fleet_status
+from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.user_database import user_database
+
+
+@click.command()
+@click.option("--to", "revision", default="head", show_default=True, help="The revision to arrive at.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Tenants at once.")
+@click.option("--canary", type=click.IntRange(0), default=0, help="So many first; if one fails, no others.")
+@click.option("--stop-after", type=click.IntRange(1), help="Begin no more tenants after so many failures.")
+@click.option("--only", "slugs", multiple=True, metavar="SLUG", help="Only this tenant; may be given more than once.")
+@click.option("--retry-failed", is_flag=True, help="Only tenants whose last migration failed.")
+@click.option("--snapshot", is_flag=True, help="Copy each database first; put the copy back if its migration fails.")
+@click.option("--downgrade", "down", is_flag=True, help="Move the tenant of --only down to an older revision.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--status", is_flag=True, help="Only say how far the fleet is.")
+@json_option
+@pass_installation
+def migrate(
+    installation: Installation,
+    /,
+    jobs: int,
+    canary: int,
+    stop_after: int | None,
+    dry_run: bool,
+    status: bool,
+    as_json: bool,
+    **wish: Any,
+) -> None:
+    """Migrate the tenants' databases, each by itself.
+
+    What is there already is not connected to, and what was interrupted is gone on with when this is started again. With
+    --json there is a line for each tenant, and one for all of them. The exit status is 0 only if all of the tenants
+    that were asked for are at the revision.
+    """
+    # Without the application, which would look at the tenants' databases by itself.
+    settings = installation.settings
+    servers = Servers(settings.servers, settings.tenancy_secret)
+    fleet = Fleet(user_database(settings.user_db_url), settings, servers)
+    try:
+        if status:
+            _show_status(fleet, as_json)
+            return
+        plan, history = _plan(fleet, Wish(**wish))
+        audience: Audience = JsonLines() if as_json else People(len(plan.orders))
+        if dry_run:
+            audience.planned(plan)
+            return
+        _run(MigrationRun(fleet, history, Options(jobs, canary, stop_after), audience.told), plan, audience)
+    finally:
+        fleet.user_db.dispose()
+
+
+def _show_status(fleet: Fleet, as_json: bool) -> None:
+    with fleet.user_db.begin(read_only=True) as session:
+        statuses = fleet_status(session)
+    show_status(statuses, TenantHistory(fleet.settings).head, as_json=as_json)
+
+
+def _plan(fleet: Fleet, wish: Wish) -> tuple[Plan, TenantHistory]:
+    history = TenantHistory(fleet.settings)
+    with fleet.user_db.begin() as session:
+        settle(session)
+    with fleet.user_db.begin(read_only=True) as session:
+        return make_plan(session, history, wish), history
+
+
+def _run(run: MigrationRun, plan: Plan, audience: Audience) -> None:
+    started = time.monotonic()
+    try:
+        with audience:
+            run.carry_out(plan)
+    finally:
+        audience.summary(plan, run.tally, time.monotonic() - started)
+    _fail(plan, run.tally)
+
+
+def _fail(plan: Plan, tally: Tally) -> None:
+    total = len(tally.results) + len(tally.left)
+    if tally.failed or tally.left:
+        missing = len(tally.failed) + len(tally.left)
+        raise CommandFailed(f"{missing} of {_tenants(total)} {'is' if missing == 1 else 'are'} not at {plan.wanted}")
+
+
+def _tenants(number: int) -> str:
+    return f"{number} {'tenant' if number == 1 else 'tenants'}"

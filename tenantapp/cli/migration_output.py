@@ -1,0 +1,160 @@
+"""What ``tenantapp migrate`` says: a bar and names for people, lines of JSON for programs."""
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Final
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tenantapp.cli.output import show_rows
+from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
+from tenantapp.fleet.migrating.plan import Plan
+from tenantapp.fleet.migrating.run import Tally
+from tenantapp.fleet.migrating.status import TenantStatus, revisions_in_use
+
+DRAW_EVERY: Final = 0.1  # seconds
+WOULD: Final = "would be migrated"
+SUMMARY: Final = (
+    ("migrated", MigrationState.MIGRATED),
+    ("already_there", MigrationState.ALREADY_THERE),
+    ("failed", MigrationState.FAILED),
+)
+
+
+class Audience(ABC):
+    """Who is told how it goes. A ``with`` block around the work itself."""
+
+    def __enter__(self) -> "Audience":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    @abstractmethod
+    def told(self, result: Result) -> None:
+        """A tenant is done with."""
+
+    @abstractmethod
+    def planned(self, plan: Plan) -> None:
+        """What would be done."""
+
+    @abstractmethod
+    def summary(self, plan: Plan, tally: Tally, seconds: float) -> None:
+        """What was done."""
+
+
+class JsonLines(Audience):
+    """A program: a line on stdout for each tenant as it ends, and one for all."""
+
+    def told(self, result: Result) -> None:
+        _line(_row(result.order, result.state, result.duration, result.error))
+
+    def planned(self, plan: Plan) -> None:
+        for row in _planned(plan):
+            _line(row)
+
+    def summary(self, plan: Plan, tally: Tally, seconds: float) -> None:
+        for order in tally.left:
+            _line(_row(order, MigrationState.LEFT, None, None))
+        _line({"summary": {"to": plan.wanted, **_counts(tally), "seconds": round(seconds, 3)}})
+
+
+class People(Audience):
+    """A bar on stderr, if that is a terminal, failures by name as they come, and a summary on stdout."""
+
+    def __init__(self, total: int) -> None:
+        self._console = Console(stderr=True)
+        rate = TextColumn("{task.fields[rate]}", markup=False)
+        columns = (TextColumn("migrating"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+        hidden = not self._console.is_terminal
+        self._progress = Progress(*columns, console=self._console, transient=True, disable=hidden, auto_refresh=False)
+        self._task = self._progress.add_task("", total=total, rate="")
+        self._drawn = 0.0
+
+    def __enter__(self) -> "Audience":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def told(self, result: Result) -> None:
+        if result.state == MigrationState.FAILED:
+            self._console.print(f"{result.order.slug}: {result.error}", markup=False, highlight=False, soft_wrap=True)
+        if result.started_at is not None and not self._progress.disable:
+            task = self._progress.tasks[self._task]
+            rate = (task.completed + 1) / task.elapsed if task.elapsed else 0.0
+            self._progress.update(self._task, advance=1, rate=f"{rate:.0f}/s")
+            # Not by a thread of its own, which the processes that are forked could not cope with.
+            if time.monotonic() - self._drawn > DRAW_EVERY:
+                self._progress.refresh()
+                self._drawn = time.monotonic()
+
+    def planned(self, plan: Plan) -> None:
+        rows = [row for row in _planned(plan) if row["state"] != MigrationState.ALREADY_THERE]
+        show_rows(rows, ("tenant", "from", "to", "state", "error"), as_json=False)
+        click.echo(f"{len(plan.orders)} to be migrated, {len(plan.done)} already there, {len(plan.refused)} cannot be.")
+
+    def summary(self, plan: Plan, tally: Tally, seconds: float) -> None:
+        counts = _counts(tally)
+        if tally.failed:
+            rows = [_row(result.order, result.state, result.duration, result.error) for result in tally.failed]
+            show_rows(rows, ("tenant", "from", "to", "error"), as_json=False)
+        rate = f", {counts['migrated'] / seconds:.1f}/s" if counts["migrated"] and seconds else ""
+        said = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
+        click.echo(f"To {plan.wanted}: {said}, in {seconds:.1f} s{rate}.")
+
+
+def show_status(statuses: list[TenantStatus], head: str, *, as_json: bool) -> None:
+    """Print how many tenants are at which revision, and those that are behind or whose last migration went wrong."""
+    revisions = [
+        {"revision": revision, "tenants": number, "newest": revision == head}
+        for revision, number in revisions_in_use(statuses)
+    ]
+    rows = [_renamed(asdict(status)) for status in statuses]
+    if as_json:
+        _line({"revisions": revisions, "tenants": rows})
+        return
+    show_rows(revisions, ("revision", "tenants", "newest"), as_json=False)
+    behind = [row for row in rows if row["revision"] != head or row["state"] not in (None, "succeeded")]
+    if behind:
+        click.echo()
+        columns = ("tenant", "revision", "from", "to", "state", "started_at", "duration", "error")
+        show_rows(behind, columns, as_json=False)
+
+
+def _planned(plan: Plan) -> list[dict[str, Any]]:
+    finished = [_row(result.order, result.state, None, result.error) for result in [*plan.done, *plan.refused]]
+    return finished + [_row(order, WOULD, None, None) for order in plan.orders]
+
+
+def _row(order: Order, state: str, duration: float | None, error: str | None) -> dict[str, Any]:
+    return {
+        "tenant": order.slug,
+        "from": order.found,
+        "to": order.wanted,
+        "state": str(state),
+        "duration": None if duration is None else round(duration, 3),
+        "error": error,
+    }
+
+
+def _renamed(status: dict[str, Any]) -> dict[str, Any]:
+    names = {"found": "from", "wanted": "to"}
+    return {names.get(name, name): value for name, value in status.items()}
+
+
+def _counts(tally: Tally) -> dict[str, int]:
+    counts = {name: sum(result.state == state for result in tally.results) for name, state in SUMMARY}
+    return counts | {"left": len(tally.left)}
+
+
+def _line(value: Any) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_UTC_Z).decode())

@@ -1,0 +1,117 @@
+"""Keeping a tenant's people out while its database is moved: a time in the tenant's row, which every request reads.
+
+It is moved on while somebody is at work, so that the tenant of one that was killed is served again soon.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Interval, String, Uuid, bindparam, case, func, select, update
+from sqlalchemy.engine import Connection
+
+from tenantapp.fleet.operations.leases import LEASE
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.times import UtcDateTime, utcnow
+
+FENCE: Final = LEASE
+# Longer where a copy may have to be put back: that would undo what people have done meanwhile.
+SNAPSHOT_FENCE: Final = timedelta(minutes=15)
+SERVED: Final = (TenantState.ACTIVE, TenantState.SUSPENDED)
+
+
+class Fenced(NamedTuple):
+    """The tenant as it was when the fence went up. ``was_up``: nobody was served since it went up before."""
+
+    place: TenantPlace
+    revision: str | None
+    was_up: bool
+
+
+class _Postgres:
+    """The time by the clock of the user database, see ``operations.leases``, as a part of a statement."""
+
+    NOW = func.clock_timestamp(type_=UtcDateTime)
+    UNTIL: Any = NOW + bindparam("wait", type_=Interval)
+
+
+class _Sqlite:
+    NOW = bindparam("now", type_=UtcDateTime)
+    UNTIL = bindparam("until", type_=UtcDateTime)
+
+
+class _Statements:
+    """Made once: to put one together takes longer than to execute it."""
+
+    def __init__(self, clock: type[_Postgres] | type[_Sqlite]) -> None:
+        this = Tenant.id == bindparam("tenant_id")
+        place = (Tenant.id, Tenant.slug, Tenant.name, Tenant.server, Tenant.database, Tenant.revision)
+        served = update(Tenant).where(this, Tenant.state.in_(SERVED))
+        self.up: Any = served.values(migrating_until=clock.UNTIL).returning(*place)
+        self.down: Any = update(Tenant).where(this).values(migrating_until=None)
+        self.record: Any = update(Tenant).where(this).values(migrating_until=None, revision=bindparam("reached"))
+        # In one statement, for each costs as much as a part of a migration.
+        both = update(Tenant).where(Tenant.id.in_([bindparam(name, type_=Uuid) for name in ("tenant_id", "next_id")]))
+        self.move: Any = both.where(Tenant.state.in_(SERVED)).values(
+            migrating_until=case((this, None), else_=clock.UNTIL),
+            revision=case(
+                (this, func.coalesce(bindparam("reached", type_=String), Tenant.revision)), else_=Tenant.revision
+            ),
+        )
+        self.move = self.move.returning(*place)
+        some = Tenant.id.in_(bindparam("tenant_ids", expanding=True))
+        self.hold: Any = update(Tenant).where(some, Tenant.migrating_until.is_not(None))
+        self.hold = self.hold.values(migrating_until=clock.UNTIL)
+        self.is_up: Any = select(Tenant.id).where(this, Tenant.migrating_until > clock.NOW)
+
+
+STATEMENTS: Final = {"postgresql": _Statements(_Postgres), "sqlite": _Statements(_Sqlite)}
+
+
+def raise_fence(connection: Connection, tenant_id: UUID, *, snapshot: bool = False) -> Fenced | None:
+    """Let no request begin from now on. None if there is no such tenant, or it is still being made."""
+    was_up = snapshot and _is_up(connection, tenant_id)
+    row = _execute(connection, "up", snapshot, tenant_id=tenant_id).one_or_none()
+    return None if row is None else Fenced(TenantPlace(*row[:5]), row.revision, was_up)
+
+
+def lower_fence(connection: Connection, tenant_id: UUID) -> None:
+    """Serve the tenant again."""
+    _execute(connection, "down", tenant_id=tenant_id)
+
+
+def record_revision(connection: Connection, tenant_id: UUID, revision: str | None) -> None:
+    """Serve it again, at another revision."""
+    _execute(connection, "record", tenant_id=tenant_id, reached=revision)
+
+
+def move_fence(connection: Connection, tenant_id: UUID, revision: str | None, next_id: UUID) -> Fenced | None:
+    """Serve one tenant again, at another revision if one is given, and let no request to the next one begin."""
+    rows = _execute(connection, "move", tenant_id=tenant_id, reached=revision, next_id=next_id).all()
+    return next((Fenced(TenantPlace(*row[:5]), row.revision, False) for row in rows if row.id == next_id), None)
+
+
+def hold_fences(connection: Connection, tenant_ids: Collection[UUID], *, snapshot: bool = False) -> None:
+    """Move the time on where a fence is still up."""
+    _execute(connection, "hold", snapshot, tenant_ids=list(tenant_ids))
+
+
+def _is_up(connection: Connection, tenant_id: UUID) -> bool:
+    return _execute(connection, "is_up", tenant_id=tenant_id).first() is not None
+
+
+def _execute(connection: Connection, name: str, snapshot: bool = False, **values: Any) -> Any:
+    statement = getattr(STATEMENTS[connection.dialect.name], name)
+    wait = SNAPSHOT_FENCE if snapshot else FENCE
+    now = utcnow()
+    clocks = {"wait": wait, "now": now, "until": now + wait}
+    used = {key: clocks[key] for key in _parameters(connection.dialect.name, name) if key in clocks}
+    return connection.execute(statement, values | used)
+
+
+@cache
+def _parameters(dialect: str, name: str) -> frozenset[str]:
+    return frozenset(getattr(STATEMENTS[dialect], name).compile().params)

@@ -1,0 +1,188 @@
+"""The ledger of migrations: operations of the kind ``migrate``, claimed and finished many at a time.
+
+A row for each tenant and attempt, with the revisions in ``arguments``, keeps everybody else off the tenant, as every
+operation does. One by one, as ``operations.runner`` does it, the rows would cost more than the migrations; and what
+matters in case of a crash is in the tenant's own row, which the process that migrates it writes by itself.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
+from uuid import UUID
+
+from sqlalchemy import case, delete, literal, select, update
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.migrating.fence import SERVED
+from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
+from tenantapp.fleet.operations.leases import LEASE, database_time
+from tenantapp.fleet.operations.models import ACTIVE, Operation, OperationState
+from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.times import UtcDateTime, utcnow
+from tenantapp.tenancy.upsert import insert_ignoring_conflicts
+
+KIND: Final = "migrate"
+STATES: Final[Mapping[MigrationState, OperationState]] = {
+    MigrationState.MIGRATED: OperationState.SUCCEEDED,
+    MigrationState.ALREADY_THERE: OperationState.SUCCEEDED,
+    MigrationState.FAILED: OperationState.FAILED,
+    MigrationState.LEFT: OperationState.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What became of the orders that were to be claimed."""
+
+    orders: list[Order]
+    done: list[Order]
+    gone: list[Order]
+    busy: dict[Order, str]
+    """Those whose tenant another operation is at work on, with its kind."""
+
+
+def claim(session: Session, owner: str, orders: Sequence[Order], requested_by: str) -> Claimed:
+    """Claim these tenants for us, as their rows are now. What one who was killed had claimed is taken over."""
+    present = _lock_tenants(session, orders)
+    gone = [order for order in orders if order.tenant_id not in present]
+    done = [order for order in orders if present.get(order.tenant_id) == order.wanted]
+    rest = {order.tenant_id: order for order in orders if order not in gone and order not in done}
+    now = database_time(session)
+    rows = [_row(owner, order, requested_by, now) for order in rest.values()]
+    if rows:
+        insert_ignoring_conflicts(session, Operation, rows)
+    ours = _claimed_by(session, owner, rest)
+    lost = [order for order in rest.values() if order.tenant_id not in ours]
+    taken = _take_over(session, owner, lost) if lost else {}
+    claimed = [taken.get(order.tenant_id, order) for order in rest.values() if order.tenant_id in ours | taken.keys()]
+    busy = [order for order in lost if order.tenant_id not in taken]
+    return Claimed(claimed, done, gone, _kinds_at_work(session, busy) if busy else {})
+
+
+def renew(session: Session, owner: str) -> None:
+    """Keep our claims for another while."""
+    ours = update(Operation).where(Operation.lease_owner == owner, Operation.state.in_(ACTIVE))
+    session.execute(ours.values(lease_until=database_time(session) + LEASE))
+
+
+def finish(session: Session, owner: str, results: Sequence[Result]) -> None:
+    """Record how it went with tenants that we had claimed."""
+    well = [result for result in results if STATES[result.state] == OperationState.SUCCEEDED]
+    badly = [[result] for result in results if STATES[result.state] != OperationState.SUCCEEDED]
+    for alike in [well, *badly]:
+        if alike:
+            _finish(session, owner, alike)
+
+
+def give_back(session: Session, owner: str) -> None:
+    """Forget what we claimed and did not do, but for what another had begun before us."""
+    ours = (Operation.lease_owner == owner) & Operation.state.in_(ACTIVE)
+    session.execute(delete(Operation).where(ours, Operation.attempts == 1))
+    session.execute(update(Operation).where(ours).values(lease_owner=None, lease_until=database_time(session)))
+
+
+def settle(session: Session) -> int:
+    """Finish what was done already when those who did it were killed. Returns how many that were."""
+    lapsed = select(Operation, Tenant.revision).join(Tenant, Tenant.id == Operation.tenant_id).where(_lapsed(session))
+    done = [operation for operation, revision in session.execute(lapsed) if operation.arguments["to"] == revision]
+    for operation in done:
+        operation.state, operation.progress = OperationState.SUCCEEDED, 1.0
+        operation.lease_owner = operation.lease_until = None
+        operation.finished_at = database_time(session)
+    session.flush()
+    return len(done)
+
+
+def arguments_of(order: Order) -> dict[str, Any]:
+    """An order as an operation's arguments."""
+    return {"from": order.found, "to": order.wanted, "down": order.down, "snapshot": order.snapshot}
+
+
+def order_of(tenant_id: UUID, slug: str, arguments: Mapping[str, Any]) -> Order:
+    """And back."""
+    return Order(
+        tenant_id, slug, arguments["from"], arguments["to"], bool(arguments["down"]), bool(arguments["snapshot"])
+    )
+
+
+def _lock_tenants(session: Session, orders: Sequence[Order]) -> dict[UUID, str | None]:
+    """The revisions of those that are there, which are not to be deleted as long as this transaction lasts."""
+    wanted = select(Tenant.id, Tenant.revision).where(Tenant.id.in_([order.tenant_id for order in orders]))
+    locked = wanted.where(Tenant.state.in_(SERVED)).order_by(Tenant.id).with_for_update(read=True, key_share=True)
+    return dict(session.execute(locked).all())
+
+
+def _row(owner: str, order: Order, requested_by: str, now: datetime) -> dict[str, Any]:
+    return {
+        "id": uuid7(),
+        "kind": KIND,
+        "tenant_id": order.tenant_id,
+        "slug": order.slug,
+        "arguments": arguments_of(order),
+        "state": OperationState.RUNNING,
+        "requested_by": requested_by,
+        "attempts": 1,
+        "lease_owner": owner,
+        "lease_until": now + LEASE,
+        "started_at": now,
+    }
+
+
+def _finish(session: Session, owner: str, alike: Sequence[Result]) -> None:
+    """In one statement those that have everything but the times in common."""
+    started = {result.order.tenant_id: result.started_at or utcnow() for result in alike}
+    ended = {
+        result.order.tenant_id: started[result.order.tenant_id] + timedelta(seconds=result.duration) for result in alike
+    }
+    state = STATES[alike[0].state]
+    values = {
+        "state": state,
+        "error": alike[0].error,
+        "progress": 1.0 if state == OperationState.SUCCEEDED else 0.0,
+        "started_at": _by_tenant(started),
+        "finished_at": _by_tenant(ended),
+        "lease_owner": None,
+        "lease_until": None,
+    }
+    ours = update(Operation).where(Operation.tenant_id.in_(started), Operation.lease_owner == owner)
+    session.execute(ours.values(values), execution_options={"synchronize_session": False})
+
+
+def _by_tenant(times: Mapping[UUID, datetime]) -> Any:
+    return case({key: literal(time, UtcDateTime) for key, time in times.items()}, value=Operation.tenant_id)
+
+
+def _claimed_by(session: Session, owner: str, tenants: Iterable[UUID]) -> set[UUID]:
+    ours = select(Operation.tenant_id).where(Operation.lease_owner == owner, Operation.state.in_(ACTIVE))
+    return set(cast("Iterable[UUID]", session.scalars(ours.where(Operation.tenant_id.in_(list(tenants))))))
+
+
+def _take_over(session: Session, owner: str, orders: Sequence[Order]) -> dict[UUID, Order]:
+    """Those whose migration nobody is at any more. A copy that was made then may still be needed."""
+    by_tenant = {order.tenant_id: order for order in orders}
+    lapsed = select(Operation).where(_lapsed(session), Operation.tenant_id.in_(list(by_tenant)))
+    taken = {}
+    for operation in session.scalars(lapsed.with_for_update(skip_locked=True)):
+        tenant_id = cast("UUID", operation.tenant_id)
+        order = by_tenant[tenant_id]
+        taken[tenant_id] = replace(order, snapshot=order.snapshot or bool(operation.arguments["snapshot"]))
+        operation.arguments = arguments_of(taken[tenant_id])
+        operation.lease_owner, operation.lease_until = owner, database_time(session) + LEASE
+        operation.attempts += 1
+    session.flush()
+    return taken
+
+
+def _lapsed(session: Session) -> Any:
+    at_work = (Operation.kind == KIND) & Operation.state.in_(ACTIVE)
+    return at_work & (Operation.lease_until <= database_time(session))
+
+
+def _kinds_at_work(session: Session, orders: Sequence[Order]) -> dict[Order, str]:
+    tenants = [order.tenant_id for order in orders]
+    at_work = select(Operation.tenant_id, Operation.kind).where(Operation.tenant_id.in_(tenants))
+    kinds: dict[UUID | None, str] = dict(session.execute(at_work.where(Operation.state.in_(ACTIVE))).all())
+    # Whatever it was, it may be done by now.
+    return {order: kinds.get(order.tenant_id, KIND) for order in orders}

@@ -1,0 +1,222 @@
+"""A run of migrations: first the canaries, then the rest, some at once, each tenant for itself."""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.migrating import ledger
+from tenantapp.fleet.migrating.crew import DIED, Crew
+from tenantapp.fleet.migrating.fence import hold_fences, lower_fence
+from tenantapp.fleet.migrating.ledger import KIND
+from tenantapp.fleet.migrating.orders import MigrationState, Order, Result, retry_delay
+from tenantapp.fleet.migrating.plan import Plan
+from tenantapp.fleet.migrating.revisions import TenantHistory
+from tenantapp.fleet.operations.lease_keeper import RENEW_EVERY
+from tenantapp.fleet.operations.leases import new_owner
+from tenantapp.fleet.operations.queue import local_requester
+from tenantapp.tenancy.errors import TenancyError
+
+CLAIMED_AT_ONCE: Final = 20  # tenants for each job
+RECORD_AT_ONCE: Final = 20  # results, the time of whose tenants the ledger is behind
+RECORD_EVERY: Final = 0.5  # seconds after which there may be fewer
+ASK_EVERY: Final = 1.0  # seconds between two looks whether another operation has let a tenant go
+OTHERS_WAIT: Final = 60.0  # seconds for an operation of another kind; of another run of migrations, to its end
+GONE: Final = "The tenant is not there any more."
+BUSY: Final = "Another operation, {}, is at work on the tenant."
+Told = Callable[[Result], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to go about it. ``canary``: so many first, and the rest only if all of them went well."""
+
+    jobs: int = 1
+    canary: int = 0
+    stop_after: int | None = None
+
+
+@dataclass
+class Tally:
+    """What has come of it so far."""
+
+    results: list[Result] = field(default_factory=list)
+    left: list[Order] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[Result]:
+        return [result for result in self.results if result.state == MigrationState.FAILED]
+
+
+class MigrationRun:
+    """Carries out a plan. ``told`` hears of each tenant that is done with, in the order in which they end."""
+
+    def __init__(self, fleet: Fleet, history: TenantHistory, options: Options, told: Told) -> None:
+        self._fleet, self._history, self._options, self._told = fleet, history, options, told
+        self._owner, self._requester = new_owner(), local_requester()
+        self._waiting: deque[Order] = deque()
+        self._claimed: deque[Order] = deque()
+        self._delayed: list[tuple[float, Order, bool]] = []
+        self._tries: dict[Order, int] = {}
+        self._busy_since: dict[Order, float] = {}
+        self._unrecorded: list[Result] = []
+        self._recorded_at = 0.0
+        self._is_ending = self._are_canaries = False
+        self.tally = Tally()
+
+    def carry_out(self, plan: Plan) -> Tally:
+        """Migrate the tenants of a plan. Raises ``UserDatabaseUnavailable``; what is under way then is finished first.
+
+        An interrupt lets what is under way be finished, and is raised again.
+        """
+        for result in [*plan.done, *plan.refused]:
+            self._tell(result)
+        if plan.orders and not self._must_stop():
+            jobs = min(self._options.jobs, len(plan.orders))
+            self._fleet.user_db.dispose()  # a connection must not be shared with a process that is forked
+            self._crew = Crew(self._fleet.settings, self._history, jobs)
+            with self._ended_in_order(), self._leases_kept():
+                self._in_stages(plan.orders)
+        told = {result.order.tenant_id for result in self.tally.results}
+        self.tally.left = [order for order in plan.orders if order.tenant_id not in told]
+        return self.tally
+
+    def _in_stages(self, orders: list[Order]) -> None:
+        canaries, rest = orders[: self._options.canary], orders[self._options.canary :]
+        self._are_canaries = True
+        self._work(canaries)
+        self._are_canaries = False
+        if not (canaries and self.tally.failed):
+            self._work(rest)
+
+    def _work(self, orders: Iterable[Order]) -> None:
+        self._waiting.extend(orders)
+        while True:
+            if not self._must_stop():
+                self._take_delayed()
+                self._claim()
+                for _ in range(min(len(self._claimed), self._crew.room(ahead=self._ahead()))):
+                    self._crew.give(self._claimed.popleft())
+            if not self._crew.at_work and (self._must_stop() or not self._is_more()):
+                break
+            for result in self._crew.results(ASK_EVERY if self._crew.at_work else ASK_EVERY / 10):
+                self._note(result)
+            self._record()
+        self._record(all_of_them=True)
+
+    def _ahead(self) -> int:
+        """One order in advance, so that no process waits for us; but not near the end, when it could wait behind a
+        tenant that takes long while others have nothing to do, nor where a failure is to keep it from being begun.
+        """
+        many = len(self._waiting) + len(self._claimed) > 2 * self._options.jobs
+        return 1 if many and self._options.stop_after is None and not self._are_canaries else 0
+
+    def _is_more(self) -> bool:
+        return bool(self._waiting or self._claimed or self._delayed)
+
+    def _must_stop(self) -> bool:
+        limit = self._options.stop_after
+        return limit is not None and len(self.tally.failed) >= limit
+
+    def _claim(self) -> None:
+        if not self._waiting or len(self._claimed) > self._crew.room(ahead=1):
+            return
+        orders = [self._waiting.popleft() for _ in range(min(len(self._waiting), CLAIMED_AT_ONCE * self._options.jobs))]
+        with self._fleet.user_db.begin() as session:
+            claimed = ledger.claim(session, self._owner, orders, self._requester)
+        self._claimed.extend(claimed.orders)
+        for order in claimed.done:
+            self._tell(Result(order, MigrationState.ALREADY_THERE))
+        for order in claimed.gone:
+            self._tell(Result(order, MigrationState.FAILED, GONE))
+        for order, kind in claimed.busy.items():
+            self._wait_for_others(order, kind)
+
+    def _wait_for_others(self, order: Order, kind: str) -> None:
+        now = time.monotonic()
+        since = self._busy_since.setdefault(order, now)
+        if kind != KIND and now - since > OTHERS_WAIT:
+            self._tell(Result(order, MigrationState.FAILED, BUSY.format(kind)))
+        else:
+            self._delayed.append((now + ASK_EVERY, order, False))
+
+    def _take_delayed(self) -> None:
+        now = time.monotonic()
+        due = [entry for entry in self._delayed if entry[0] <= now]
+        self._delayed = [entry for entry in self._delayed if entry[0] > now]
+        for _, order, is_claimed in due:
+            (self._claimed if is_claimed else self._waiting).append(order)
+
+    def _note(self, result: Result) -> None:
+        order = result.order
+        tries = self._tries[order] = self._tries.get(order, 0) + 1
+        if result.state == MigrationState.BUSY:
+            if tries < self._fleet.settings.migrations_lock_attempts and not self._is_ending:
+                # The others go on meanwhile, and so do the tenant's people: its fence is down.
+                self._delayed.append((time.monotonic() + retry_delay(tries), order, True))
+                return
+            result = replace(result, state=MigrationState.FAILED)
+        elif result.error == DIED:
+            if tries == 1 and not self._is_ending:
+                self._claimed.append(order)
+                return
+            if not order.snapshot:
+                with self._fleet.user_db.begin() as session:
+                    lower_fence(session.connection(), order.tenant_id)
+        self._unrecorded.append(result)
+        self._tell(result)
+
+    def _tell(self, result: Result) -> None:
+        self.tally.results.append(result)
+        self._told(result)
+
+    def _record(self, *, all_of_them: bool = False) -> None:
+        is_time = all_of_them or time.monotonic() - self._recorded_at > RECORD_EVERY
+        if self._unrecorded and (is_time or len(self._unrecorded) >= RECORD_AT_ONCE):
+            with self._fleet.user_db.begin() as session:
+                ledger.finish(session, self._owner, self._unrecorded)
+            self._unrecorded.clear()
+            self._recorded_at = time.monotonic()
+
+    @contextmanager
+    def _ended_in_order(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._is_ending = True
+            while self._crew.at_work:
+                for result in self._crew.results(ASK_EVERY):
+                    self._note(result)
+            self._crew.end()
+            self._record(all_of_them=True)
+            with self._fleet.user_db.begin() as session:
+                ledger.give_back(session, self._owner)
+
+    @contextmanager
+    def _leases_kept(self) -> Iterator[None]:
+        over = threading.Event()
+        thread = threading.Thread(target=self._keep_leases, args=(over,), name=f"leases {os.getpid()}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _keep_leases(self, over: threading.Event) -> None:
+        while not over.wait(RENEW_EVERY):
+            try:
+                with self._fleet.user_db.begin() as session:
+                    ledger.renew(session, self._owner)
+                    for snapshot in (False, True):
+                        orders = [order.tenant_id for order in self._crew.at_work if order.snapshot == snapshot]
+                        hold_fences(session.connection(), orders, snapshot=snapshot)
+            except (TenancyError, DBAPIError):
+                continue  # tried again before the leases run out

@@ -1,0 +1,56 @@
+"""How far the fleet is: the revision of every tenant, and the last row of the ledger about it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from tenantapp.fleet.migrating.fence import SERVED
+from tenantapp.fleet.migrating.plan import latest_migrations
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.identity.models import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class TenantStatus:
+    """A tenant, and its last migration if there was one. ``duration`` is in seconds."""
+
+    tenant: str
+    revision: str | None
+    found: str | None = None
+    wanted: str | None = None
+    state: str | None = None
+    started_at: datetime | None = None
+    duration: float | None = None
+    error: str | None = None
+
+
+def fleet_status(session: Session) -> list[TenantStatus]:
+    """All tenants that are made, by slug."""
+    latest = aliased(Operation, latest_migrations().subquery())
+    tenants = select(Tenant.slug, Tenant.revision, latest).outerjoin(latest, latest.tenant_id == Tenant.id)
+    rows = session.execute(tenants.where(Tenant.state.in_(SERVED)).order_by(Tenant.slug))
+    return [_status(slug, revision, operation) for slug, revision, operation in rows]
+
+
+def revisions_in_use(statuses: list[TenantStatus]) -> list[tuple[str | None, int]]:
+    """Each revision with the number of tenants that are at it, the commonest first."""
+    return Counter(status.revision for status in statuses).most_common()
+
+
+def _status(slug: str, revision: str | None, operation: Operation | None) -> TenantStatus:
+    if operation is None:
+        return TenantStatus(slug, revision)
+    started, finished = operation.started_at, operation.finished_at
+    return TenantStatus(
+        tenant=slug,
+        revision=revision,
+        found=operation.arguments["from"],
+        wanted=operation.arguments["to"],
+        state=operation.state,
+        started_at=started,
+        duration=(finished - started).total_seconds() if started and finished else None,
+        error=operation.error,
+    )

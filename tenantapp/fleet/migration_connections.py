@@ -1,0 +1,171 @@
+"""Connections for changing the structure of databases, for which nobody else does so meanwhile."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import psycopg2
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet.connections import (
+    ADVISORY_LOCK,
+    LOCK_TIMEOUT,
+    MIGRATION_WAIT,
+    POLL_INTERVAL,
+    STATEMENT_TIMEOUT,
+    first_line,
+    is_busy,
+    translated,
+)
+from tenantapp.fleet.errors import DatabaseBusy, DatabaseUnreachable, FleetError, MigrationFailed
+from tenantapp.fleet.migration_dialect import HAS_VERSION_TABLE, VERSION_TABLE, server_address
+from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a migration may wait and work, in seconds: for a lock, in a statement, and for another migration."""
+
+    lock: float
+    statement: float
+    wait: float
+
+
+# What an engine that all databases of a server share is to connect to, and how.
+_wanted: ContextVar[tuple[URL, Limits]] = ContextVar("wanted")
+
+
+@contextmanager
+def migration_connection(
+    url: URL,
+    name: str,
+    limits: Limits | None = None,
+    failure: Callable[[str, str], FleetError] = MigrationFailed,
+) -> Iterator[Connection]:
+    """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
+
+    PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
+    foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
+    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
+    """
+    limits = limits or Limits(LOCK_TIMEOUT, STATEMENT_TIMEOUT, MIGRATION_WAIT)
+    _wanted.set((url, limits))
+    with translated(name, failure), migration_engine(url).connect() as connection:
+        if url.get_backend_name() == "postgresql":
+            _take_migration_lock(connection, name, limits.wait)
+        yield connection
+
+
+def migration_engine(url: URL) -> Engine:
+    """The engine that ``migration_connection`` makes its connections with, for all databases of this one's server."""
+    return _sqlite_engine() if url.get_backend_name() == "sqlite" else _server_engine(server_address(url))
+
+
+@contextmanager
+def driver_connection(url: URL, name: str, limits: Limits) -> Iterator[Any]:
+    """A connection of psycopg2's to a PostgreSQL database, in autocommit, under the same limits.
+
+    Raises what ``migration_connection`` does.
+    """
+    with _driver_errors_translated(name, DatabaseUnreachable):
+        connection = _driver_connect(migration_engine(url).dialect, url, limits)
+    try:
+        connection.autocommit = True
+        with _driver_errors_translated(name, MigrationFailed):
+            yield connection
+    finally:
+        connection.close()
+
+
+def check_foreign_keys(
+    connection: Connection, name: str, failure: Callable[[str, str], FleetError] = MigrationFailed
+) -> None:
+    """Make up for what SQLite did not enforce during a migration. Raises ``failure``."""
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            raise failure(name, f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
+
+
+@cache
+def _server_engine(address: URL) -> Engine:
+    """What a dialect asks a server first, and the statements it has compiled, serve for all databases of the server."""
+    engine = create_engine(address, poolclass=NullPool, hide_parameters=True, use_native_hstore=False)
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+@cache
+def _sqlite_engine() -> Engine:
+    engine = create_engine("sqlite+pysqlite://", poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "connect", _on_sqlite_connect)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _connect(dialect: Dialect, *_: object) -> Any:
+    """Listener on ``do_connect``: connect to the database that is wanted."""
+    url, limits = _wanted.get()
+    if url.get_backend_name() == "sqlite":
+        arguments, keywords = dialect.create_connect_args(url)
+        return dialect.connect(*arguments, timeout=limits.wait, **keywords)
+    return _driver_connect(dialect, url, limits)
+
+
+def _driver_connect(dialect: Dialect, url: URL, limits: Limits) -> Any:
+    _, keywords = dialect.create_connect_args(url)
+    # They take the place of the shorter ones that a tenant database sets for the application; here, they need no
+    # round trip of their own.
+    options = {
+        "lock_timeout": limits.lock,
+        "statement_timeout": limits.statement,
+        "idle_in_transaction_session_timeout": limits.statement,
+    }
+    words = [keywords.pop("options", ""), *(f"-c {name}={seconds * 1000:.0f}" for name, seconds in options.items())]
+    return dialect.connect(**(CONNECT_ARGUMENTS | dict(keywords) | {"options": " ".join(words)}))
+
+
+def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def _take_migration_lock(connection: Connection, name: str, wait: float) -> None:
+    # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
+    # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
+    deadline = time.monotonic() + wait
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+    with driver.cursor() as cursor:
+        while not _has_advisory_lock(cursor, connection.info):
+            if time.monotonic() > deadline:
+                raise DatabaseBusy(name)
+            time.sleep(POLL_INTERVAL)
+    driver.autocommit = False
+
+
+def _has_advisory_lock(cursor: Any, info: dict[Any, Any]) -> bool:
+    cursor.execute("SELECT pg_try_advisory_lock(%s), to_regclass(%s) IS NOT NULL", (ADVISORY_LOCK, VERSION_TABLE))
+    taken, info[HAS_VERSION_TABLE] = cursor.fetchone()
+    return bool(taken)
+
+
+@contextmanager
+def _driver_errors_translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator[None]:
+    try:
+        yield
+    except psycopg2.Error as error:
+        if is_busy(error):
+            raise DatabaseBusy(name) from error
+        broken = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) and error.pgcode is None
+        raise (DatabaseUnreachable if broken else failure)(name, first_line(error)) from error

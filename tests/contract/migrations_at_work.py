@@ -1,0 +1,170 @@
+"""A fleet of many tenants, and histories to migrate them along."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.fleet import Fleet as Services
+from tenantapp.fleet.histories import bundled, head_revision
+from tenantapp.fleet.migrating.ledger import settle
+from tenantapp.fleet.migrating.orders import Result
+from tenantapp.fleet.migrating.plan import Wish, make_plan
+from tenantapp.fleet.migrating.revisions import TenantHistory
+from tenantapp.fleet.migrating.run import MigrationRun, Options, Tally
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.ids import uuid7
+from tests.contract.clones import clone_database
+from tests.contract.conftest import Fleet
+
+FIRST, SECOND = "feedc0de0001", "feedc0de0002"
+REVISION = """
+import sqlalchemy as sa
+from alembic import op
+{imports}
+
+revision = "{revision}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    {upgrade}
+
+
+def downgrade() -> None:
+    {downgrade}
+"""
+ADD = 'op.add_column("nodes", sa.Column("more", sa.Integer))'
+REMOVE = 'op.drop_column("nodes", "more")'
+
+
+class Yard:
+    """A fleet of tenants that are copies of one another, and what is done to them."""
+
+    def __init__(self, fleet: Fleet, count: int) -> None:
+        self.fleet = fleet
+        first = fleet.initialised().create("t00")
+        self.places = [first, *(self._copy(first, number) for number in range(1, count))]
+        self.head = head_revision(fleet.settings, "tenant")
+        self.history = fleet.directory / "history"
+        shutil.copytree(bundled("tenant"), self.history, ignore=shutil.ignore_patterns("__pycache__"))
+        self.settings: Settings = replace(
+            fleet.settings,
+            migrations_tenant=str(self.history),
+            migrations_lock_timeout=0.3,
+        )
+
+    def _copy(self, first: TenantPlace, number: int) -> TenantPlace:
+        tenant_id = uuid7()
+        place = TenantPlace(tenant_id, f"t{number:02}", "T", first.server, f"tenant_{tenant_id.hex}")
+        clone_database(self.fleet.servers[first.server], first.database, place.database, tenant_id)
+        with self.fleet.user_db.begin() as session:
+            revision = session.scalars(select(Tenant.revision).where(Tenant.id == first.id)).one()
+            row = {"server": place.server, "database": place.database, "state": TenantState.ACTIVE}
+            session.add(Tenant(id=tenant_id, slug=place.slug, name="T", revision=revision, **row))
+        return place
+
+    def add_revision(
+        self,
+        upgrade: str = ADD,
+        downgrade: str = REMOVE,
+        *,
+        revision: str = FIRST,
+        before: str | None = None,
+        imports: str = "",
+    ) -> None:
+        """Write one more revision into the history."""
+        text = REVISION.format(
+            revision=revision, before=before or self.head, upgrade=upgrade, downgrade=downgrade, imports=imports
+        )
+        (self.history / "versions" / f"{revision}_more.py").write_text(text)
+
+    @property
+    def services(self) -> Services:
+        return Services(self.fleet.user_db, self.settings, self.fleet.servers)
+
+    def migrate(self, wish: Wish | None = None, options: Options | None = None) -> Tally:
+        """Make a plan and carry it out."""
+        self.told: list[Result] = []
+        history = TenantHistory(self.settings)
+        with self.fleet.user_db.begin() as session:
+            settle(session)
+            plan = make_plan(session, history, wish or Wish())
+        return MigrationRun(self.services, history, options or Options(jobs=2), self.told.append).carry_out(plan)
+
+    def ask(self, number: int, statement: str) -> list[Any]:
+        """Ask a tenant's database, as the tenant."""
+        return self.fleet.ask(statement, self.url(number))
+
+    def url(self, number: int) -> Any:
+        place = self.places[number]
+        return self.fleet.servers[place.server].tenant_url(place.database)
+
+    def has_column(self, number: int, column: str = "more") -> bool:
+        if self.fleet.admin is None:
+            return column in {row[1] for row in self.ask(number, "PRAGMA table_info(nodes)")}
+        named = f"SELECT 1 FROM information_schema.columns WHERE table_name = 'nodes' AND column_name = '{column}'"
+        return bool(self.ask(number, named))
+
+    def revisions(self) -> dict[str, str | None]:
+        with self.fleet.user_db.begin(read_only=True) as session:
+            return dict(session.execute(select(Tenant.slug, Tenant.revision)).all())
+
+    def fences(self) -> list[str]:
+        """The tenants nobody is served of."""
+        with self.fleet.user_db.begin(read_only=True) as session:
+            return list(session.scalars(select(Tenant.slug).where(Tenant.migrating_until.is_not(None))))
+
+    def ledger(self, session: Session | None = None) -> list[tuple[str, str]]:
+        """Tenant and state of every row, by tenant and time."""
+        with self.fleet.user_db.begin(read_only=True) as session:
+            rows = session.execute(select(Operation.slug, Operation.state).order_by(Operation.slug, Operation.id))
+            return [(str(slug), state) for slug, state in rows]
+
+    def ini(self) -> Path:
+        """A configuration file for the command."""
+        own = {"migrations.tenant": str(self.history), "migrations.lock_timeout": "0.3"}
+        lines = [f"{name} = {value.replace('%', '%%')}" for name, value in (self.fleet.values | own).items()]
+        path = self.fleet.directory / "fleet.ini"
+        path.write_text("\n".join(["[app:main]", "use = egg:tenantapp", *lines]))
+        return path
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start ``tenantapp migrate`` as the leader of a group of processes."""
+        command = [sys.executable, "-c", "import sys; from tenantapp.cli import main; sys.exit(main())"]
+        return subprocess.Popen(
+            [*command, "--ini", str(self.ini()), "migrate", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run it to its end."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def kill_group(process: "subprocess.Popen[str]") -> None:
+    """Kill it and all it has started, as a machine does that loses its power."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def lines_of(text: str) -> Sequence[dict[str, Any]]:
+    """The JSON lines that a command printed."""
+    return [json.loads(line) for line in text.splitlines()]

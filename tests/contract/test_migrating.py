@@ -1,0 +1,458 @@
+"""Migrating many tenants: one that fails, is locked or down is its own trouble, and nothing is left half done."""
+
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg2
+import pytest
+from sqlalchemy import select, update
+
+from tenantapp.fleet.errors import HistoryError, MigrationRefused
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.migrating import rehearsal, tenant
+from tenantapp.fleet.migrating.ledger import claim
+from tenantapp.fleet.migrating.orders import MigrationState
+from tenantapp.fleet.migrating.plan import Wish, make_plan
+from tenantapp.fleet.migrating.process import TenantWorker, fence_database
+from tenantapp.fleet.migrating.revisions import TenantHistory
+from tenantapp.fleet.migrating.run import MigrationRun, Options
+from tenantapp.fleet.migrating.snapshots import snapshot_of
+from tenantapp.fleet.migrating.status import fleet_status
+from tenantapp.fleet.migrating.tenant import TenantMigrator
+from tenantapp.fleet.operations.models import ACTIVE, Operation
+from tenantapp.fleet.operations.worker import Worker
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.times import utcnow
+from tests.contract.conftest import Fleet
+from tests.contract.migrations_at_work import FIRST, SECOND, Yard, kill_group, lines_of
+from tests.contract.test_migrations import connect
+
+SLOW = "time.sleep(0.3); " + 'op.add_column("nodes", sa.Column("more", sa.Integer))'
+LAPSED = utcnow() - timedelta(hours=1)
+
+
+@pytest.fixture
+def yard(fleet: Fleet) -> Yard:
+    yard = Yard(fleet, 5)
+    yard.add_revision()
+    return yard
+
+
+def states(tally: Any) -> dict[str, int]:
+    return dict(Counter(str(result.state) for result in tally.results))
+
+
+def lapse(yard: Yard) -> None:
+    """Let all leases and fences run out."""
+    with yard.fleet.user_db.begin() as session:
+        session.execute(update(Operation).where(Operation.state.in_(ACTIVE)).values(lease_until=LAPSED))
+        session.execute(update(Tenant).where(Tenant.migrating_until.is_not(None)).values(migrating_until=LAPSED))
+
+
+def test_all_are_migrated_and_written_down(yard: Yard) -> None:
+    tally = yard.migrate()
+    assert states(tally) == {"migrated": 5}
+    assert sorted(result.order.slug for result in yard.told) == sorted(yard.revisions())
+    assert set(yard.revisions().values()) == {FIRST}
+    assert all(yard.has_column(number) for number in range(5))
+    assert yard.fences() == []
+    with yard.fleet.user_db.begin(read_only=True) as session:
+        for status in fleet_status(session):
+            assert (status.found, status.wanted, status.state) == (yard.head, FIRST, "succeeded")
+            assert status.duration is not None
+            assert 0 < status.duration < 60
+    assert Counter(state for _, state in yard.ledger()) == {"succeeded": 5}
+
+
+def test_what_is_there_already_is_not_connected_to(yard: Yard) -> None:
+    with yard.fleet.user_db.begin() as session:
+        session.execute(update(Tenant).where(Tenant.slug == "t03").values(revision=FIRST, database="nowhere"))
+    assert states(yard.migrate()) == {"migrated": 4, "already there": 1}
+    assert states(yard.migrate()) == {"already there": 5}
+    assert len(yard.ledger()) == 4
+
+
+def test_one_in_sixty_fails_and_is_mended(fleet: Fleet) -> None:
+    yard = Yard(fleet, 60)
+    yard.add_revision()
+    yard.ask(37, "ALTER TABLE nodes ADD COLUMN more TEXT")
+    failed = yard.run("--jobs", "3")
+    assert failed.returncode == 1
+    assert "59 migrated, 0 already there, 1 failed, 0 left" in failed.stdout
+    assert failed.stderr.startswith("t37: The migration of the database of t37 failed and was rolled back: ")
+    assert failed.stderr.endswith("tenantapp: 1 of 60 tenants is not at feedc0de0001.\n")
+    assert Counter(yard.revisions().values()) == {FIRST: 59, yard.head: 1}
+    assert yard.fences() == []
+    yard.ask(37, "ALTER TABLE nodes DROP COLUMN more")
+    mended = yard.run("--retry-failed", "--json")
+    assert (mended.returncode, mended.stderr) == (0, "")
+    line, summary = lines_of(mended.stdout)
+    assert (line["tenant"], line["from"], line["to"], line["state"]) == ("t37", yard.head, FIRST, "migrated")
+    assert summary["summary"]["migrated"] == 1
+    assert set(yard.revisions().values()) == {FIRST}
+    assert all(yard.has_column(number) for number in range(60))
+
+
+@pytest.mark.parametrize("whom", ["all", "the parent"])
+def test_killed_in_the_middle_and_started_again(fleet: Fleet, whom: str) -> None:
+    yard = Yard(fleet, 8)
+    yard.add_revision(SLOW, imports="import time")
+    process = yard.start("--jobs", "2")
+    deadline = time.monotonic() + 60
+    while Counter(yard.revisions().values())[FIRST] < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if whom == "all":
+        kill_group(process)
+    else:
+        process.kill()
+        process.communicate(timeout=60)  # those that are orphaned finish the tenant they have
+    done = Counter(yard.revisions().values())[FIRST]
+    assert 2 <= done < 8
+    for number, place in enumerate(yard.places):
+        assert yard.has_column(number) or yard.revisions()[place.slug] == yard.head
+    lapse(yard)
+    again = yard.run("--jobs", "2")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert f"{8 - done} migrated, {done} already there" in again.stdout
+    assert set(yard.revisions().values()) == {FIRST}
+    assert all(yard.has_column(number) for number in range(8))
+    assert yard.fences() == []
+    assert {state for _, state in yard.ledger()} == {"succeeded"}
+
+
+def test_a_worker_goes_on_with_what_was_left(yard: Yard) -> None:
+    with yard.fleet.user_db.begin() as session:
+        plan = make_plan(session, TenantHistory(yard.settings), Wish())
+        assert len(claim(session, "somebody", plan.orders, "local:tests").orders) == 5
+    lapse(yard)
+    Worker(yard.services, KINDS).run(threading.Event(), until_idle=True)
+    assert set(yard.revisions().values()) == {FIRST}
+    assert Counter(state for _, state in yard.ledger()) == {"succeeded": 5}
+    assert yard.fences() == []
+
+
+def test_two_operators_at_once(fleet: Fleet) -> None:
+    yard = Yard(fleet, 10)
+    yard.add_revision('op.add_column("nodes", sa.Column("more", sa.Integer)); time.sleep(0.05)', imports="import time")
+    both = [yard.start("--jobs", "2", "--json") for _ in range(2)]
+    ended = [(process.communicate(timeout=120), process.returncode) for process in both]
+    assert [status for _, status in ended] == [0, 0], ended
+    migrated = [line["tenant"] for (out, _), _ in ended for line in lines_of(out)[:-1] if line["state"] == "migrated"]
+    assert sorted(migrated) == [place.slug for place in yard.places]
+    assert all(yard.has_column(number) for number in range(10))
+
+
+def test_a_lock_is_waited_for_without_anybody_waiting(yard: Yard) -> None:
+    """Neither the other tenants nor the readers of this one."""
+    yard.settings = replace(yard.settings, migrations_lock_attempts=30)
+    fleet, url = yard.fleet, yard.url(2)
+    told: list[tuple[str, float]] = []
+    release = threading.Event()
+    waits: list[float] = []
+
+    def hold() -> None:
+        # A long query, or on SQLite a long write: there, readers hold up nobody.
+
+        with connect(url) as connection:
+            begin = "BEGIN IMMEDIATE" if fleet.admin is None else "SELECT count(*) FROM nodes"
+            connection.exec_driver_sql(begin)
+            holding.set()
+            release.wait(60)
+            connection.rollback()
+
+    def read() -> None:
+        while not release.is_set():
+            before = time.monotonic()
+            yard.ask(2, "SELECT count(*) FROM nodes")
+            waits.append(time.monotonic() - before)
+            time.sleep(0.02)
+
+    holding = threading.Event()
+    threads = [threading.Thread(target=hold), threading.Thread(target=read)]
+    for thread in threads:
+        thread.start()
+    assert holding.wait(30)
+    timer = threading.Timer(3.0, release.set)
+    timer.start()
+    started = time.monotonic()
+    history = TenantHistory(yard.settings)
+    with fleet.user_db.begin() as session:
+        plan = make_plan(session, history, Wish())
+
+    run = MigrationRun(
+        yard.services, history, Options(jobs=1), lambda r: told.append((r.order.slug, time.monotonic() - started))
+    )
+    tally = run.carry_out(plan)
+    for thread in threads:
+        thread.join()
+    assert states(tally) == {"migrated": 5}
+    assert told[-1][0] == "t02"
+    assert max(took for slug, took in told if slug != "t02") < told[-1][1]
+    assert told[-1][1] > 2.5
+    # A reader may come to stand behind a try, which takes three tenths of a second, and not longer.
+    assert max(waits) < 2.5
+    assert len(waits) > 5
+    assert yard.has_column(2)
+
+
+def test_a_lock_that_is_never_let_go(yard: Yard) -> None:
+    yard.settings = replace(yard.settings, migrations_lock_attempts=2)
+
+    with connect(yard.url(2)) as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if yard.fleet.admin is None else "SELECT count(*) FROM nodes")
+        tally = yard.migrate()
+    assert [(result.order.slug, result.error) for result in tally.failed] == [
+        ("t02", "Nothing was changed in the database of t02, for somebody else is using it; try again later.")
+    ]
+    assert states(tally) == {"migrated": 4, "failed": 1}
+    assert yard.fences() == []
+
+
+def test_a_database_that_is_down(yard: Yard) -> None:
+    databases_on(yard.fleet.servers["main"]).drop(yard.places[1].database)
+    tally = yard.migrate()
+    assert states(tally) == {"migrated": 4, "failed": 1}
+    [failed] = tally.failed
+    assert failed.order.slug == "t01"
+    assert "Could not connect to the database of t01" in str(failed.error)
+    assert yard.fences() == []
+
+
+def test_the_canaries_go_first(yard: Yard) -> None:
+    yard.ask(0, "ALTER TABLE nodes ADD COLUMN more TEXT")
+    tally = yard.migrate(options=Options(jobs=2, canary=2))
+    assert states(tally) == {"failed": 1, "migrated": 1}
+    assert [order.slug for order in tally.left] == ["t02", "t03", "t04"]
+    assert sorted(yard.ledger()) == [("t00", "failed"), ("t01", "succeeded")]
+    yard.ask(0, "ALTER TABLE nodes DROP COLUMN more")
+    assert states(yard.migrate(options=Options(jobs=2, canary=2))) == {"already there": 1, "migrated": 4}
+
+
+def test_a_number_of_failures_ends_it(yard: Yard) -> None:
+    for number in (0, 1, 2):
+        yard.ask(number, "ALTER TABLE nodes ADD COLUMN more TEXT")
+    tally = yard.migrate(options=Options(jobs=1, stop_after=2))
+    assert states(tally) == {"failed": 2}
+    assert [order.slug for order in tally.left] == ["t02", "t03", "t04"]
+    assert [slug for slug, _ in yard.ledger()] == ["t00", "t01"]
+    assert yard.fences() == []
+
+
+def test_a_bug_in_a_migration_concerns_nobody_else(yard: Yard) -> None:
+    yard.add_revision(
+        'if op.get_bind().execute(sa.text("SELECT count(*) FROM tags")).scalar(): raise LookupError("tags")',
+        revision=SECOND,
+        before=FIRST,
+    )
+    yard.ask(3, f"INSERT INTO tags (id, name) VALUES ('{yard.places[0].id.hex}', 'a')")
+    tally = yard.migrate()
+    assert [(result.order.slug, result.error) for result in tally.failed] == [("t03", "LookupError: tags")]
+    assert yard.revisions()["t03"] == yard.head
+    assert not yard.has_column(3), "one transaction"
+
+
+def test_one_tenant_is_moved_down(yard: Yard) -> None:
+    yard.migrate()
+    with pytest.raises(MigrationRefused, match="one tenant"):
+        yard.migrate(Wish(yard.head, down=True))
+    assert states(yard.migrate(Wish(yard.head, slugs=["t01"]))) == {"failed": 1}, "not by mistake"
+    assert states(yard.migrate(Wish(yard.head, slugs=["t01"], down=True))) == {"migrated": 1}
+    assert yard.revisions() == {place.slug: FIRST for place in yard.places} | {"t01": yard.head}
+    assert not yard.has_column(1)
+    assert states(yard.migrate()) == {"migrated": 1, "already there": 4}
+
+
+def test_what_cannot_be_asked_for(yard: Yard) -> None:
+    with pytest.raises(NotFound, match="t99"):
+        yard.migrate(Wish(slugs=["t01", "t99"]))
+    for revision in ("nonsense", "base"):
+        with pytest.raises(HistoryError, match=revision):
+            yard.migrate(Wish(revision))
+    with yard.fleet.user_db.begin() as session:
+        session.execute(update(Tenant).where(Tenant.slug == "t01").values(revision="cafe00000000"))
+    assert [str(result.error) for result in yard.migrate().failed] == [
+        "It is at the revision cafe00000000, which this version does not know."
+    ]
+    assert len(yard.ledger()) == 4
+    assert "t01" not in dict(yard.ledger())
+
+
+def test_another_operation_keeps_a_tenant(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenantapp.fleet.migrating.run.OTHERS_WAIT", 0.5)
+    with yard.fleet.user_db.begin() as session:
+        row = {"lease_owner": "x", "lease_until": utcnow() + timedelta(hours=1), "requested_by": "local:tests"}
+        session.add(Operation(kind="backup", tenant_id=yard.places[2].id, slug="t02", state="running", **row))
+    tally = yard.migrate()
+    assert states(tally) == {"migrated": 4, "failed": 1}
+    assert [str(result.error) for result in tally.failed] == ["Another operation, backup, is at work on the tenant."]
+
+
+class TestRehearsals:
+    """On PostgreSQL, what was done to two databases is done to the next ones without Alembic."""
+
+    @pytest.fixture
+    def performed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        names: list[str] = []
+
+        def performing(script: str, way: Any, url: Any, name: str, limits: Any) -> bool:
+            did = rehearsal.perform(script, way, url, name, limits)
+            names.append(name) if did else None
+            return did
+
+        monkeypatch.setattr(tenant, "perform", performing)
+        return names
+
+    def migrate_here(self, yard: Yard) -> list[MigrationState]:
+        history = TenantHistory(yard.settings)
+        with yard.fleet.user_db.begin() as session:
+            orders = make_plan(session, history, Wish()).orders
+        user_db = fence_database(yard.settings)
+        worker = TenantWorker(user_db, TenantMigrator(yard.settings, yard.fleet.servers, history))
+        results = [worker.carry_out(order) for order in orders]
+        user_db.dispose()
+        assert [result.error for result in results] == [None] * len(orders)
+        return [result.state for result in results]
+
+    def test_structure(self, yard: Yard, performed: list[str]) -> None:
+        yard.add_revision('op.create_index("ix_more", "nodes", ["more"])', revision=SECOND, before=FIRST)
+        assert self.migrate_here(yard) == [MigrationState.MIGRATED] * 5
+        postgres = yard.fleet.admin is not None
+        assert performed == (["the database of t02", "the database of t03", "the database of t04"] if postgres else [])
+        for number in range(5):
+            assert yard.has_column(number)
+            assert yard.ask(number, "SELECT version_num FROM alembic_version") == [(SECOND,)]
+            index = "pg_indexes WHERE indexname" if postgres else "sqlite_master WHERE name"
+            assert yard.ask(number, f"SELECT 1 FROM {index} = 'ix_more'") == [(1,)]
+
+    @pytest.mark.parametrize(
+        ("upgrade", "imports"),
+        [
+            ('op.execute("UPDATE nodes SET more = 1")', ""),
+            ('op.get_bind().execute(sa.text("SELECT 1"))', ""),
+            ('op.execute("SELECT 1")', ""),
+            ('op.bulk_insert(sa.table("tags", sa.column("name")), [])', "import time"),
+            ("op.execute(sa.text(\"ALTER TABLE nodes ADD COLUMN other TEXT DEFAULT '%'\"))", ""),
+        ],
+    )
+    def test_all_else_is_left_to_alembic(self, yard: Yard, performed: list[str], upgrade: str, imports: str) -> None:
+        yard.add_revision(upgrade, revision=SECOND, before=FIRST, imports=imports)
+        assert self.migrate_here(yard) == [MigrationState.MIGRATED] * 5
+        assert performed == []
+
+    def test_a_history_with_its_own_environment(self, yard: Yard, performed: list[str]) -> None:
+        path = yard.history / "env.py"
+        path.write_text(path.read_text() + "\n# ours\n")
+        self.migrate_here(yard)
+        assert performed == []
+
+    def test_a_database_at_another_revision_than_it_is_said(self, yard: Yard, performed: list[str]) -> None:
+        yard.migrate(Wish(slugs=["t03"]))
+        with yard.fleet.user_db.begin() as session:
+            session.execute(update(Tenant).where(Tenant.slug == "t03").values(revision=yard.head))
+        assert self.migrate_here(yard) == [MigrationState.MIGRATED] * 5
+        assert "the database of t03" not in performed
+        assert set(yard.revisions().values()) == {FIRST}
+
+
+class TestSnapshots:
+    """A copy is put back when a migration fails, also one that was half done."""
+
+    HALF = (
+        "with op.get_context().autocommit_block():\n"
+        "        op.execute('CREATE TABLE half (id INTEGER)')\n"
+        "    op.execute('nonsense')"
+    )
+
+    def tables(self, yard: Yard, number: int) -> set[str]:
+        named = "sqlite_master" if yard.fleet.admin is None else "pg_class"
+        column = "name" if yard.fleet.admin is None else "relname"
+        return {row[0] for row in yard.ask(number, f"SELECT {column} FROM {named} WHERE {column} = 'half'")}
+
+    def test_it_is_put_back(self, yard: Yard) -> None:
+        yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
+        made = yard.fleet.made()
+        tally = yard.migrate(Wish(snapshot=True, slugs=["t01", "t02"]))
+        assert states(tally) == {"failed": 2}
+        for number in (1, 2):
+            assert not yard.has_column(number)
+            assert self.tables(yard, number) == set()
+        assert yard.fences() == []
+        assert yard.fleet.made() == made, "no copy is left"
+
+    def test_without_a_copy_half_of_it_stays(self, yard: Yard) -> None:
+        """What the copy is good for."""
+        yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
+        yard.migrate(Wish(slugs=["t01"]))
+        assert self.tables(yard, 1) == {"half"}
+
+    def test_it_is_removed_after_a_success(self, yard: Yard) -> None:
+        made = yard.fleet.made()
+        assert states(yard.migrate(Wish(snapshot=True))) == {"migrated": 5}
+        assert yard.fleet.made() == made
+
+    def test_whoever_is_connected_is_no_hindrance(self, yard: Yard) -> None:
+        if yard.fleet.admin is None:
+            return
+        url = yard.url(1).set(drivername="postgresql").render_as_string(hide_password=False)
+        with closing(psycopg2.connect(url)):
+            assert states(yard.migrate(Wish(snapshot=True, slugs=["t01"]))) == {"migrated": 1}
+
+    @pytest.mark.parametrize("fence", ["up", "down"])
+    def test_one_that_was_left_is_used_only_while_nobody_was_served(self, yard: Yard, fence: str) -> None:
+        """Killed in the middle: the copy is older than what people have written since they were served again."""
+        place = yard.places[1]
+        with yard.fleet.user_db.begin() as session:
+            plan = make_plan(session, TenantHistory(yard.settings), Wish(snapshot=True, slugs=["t01"]))
+            claim(session, "somebody", plan.orders, "local:tests")
+        snapshot = snapshot_of(yard.fleet.servers["main"], place)
+        snapshot.take()
+        yard.ask(1, "CREATE TABLE half (id INTEGER)")
+        lapse(yard)
+        if fence == "up":
+            with yard.fleet.user_db.begin() as session:
+                until = utcnow() + timedelta(minutes=5)
+                session.execute(update(Tenant).where(Tenant.slug == "t01").values(migrating_until=until))
+        assert states(yard.migrate()) == {"migrated": 5}
+        assert self.tables(yard, 1) == (set() if fence == "up" else {"half"})
+        assert yard.has_column(1)
+        assert not snapshot.exists()
+        assert yard.fences() == []
+
+
+def test_the_tables_say_what_the_operation_was(yard: Yard) -> None:
+    yard.migrate(Wish(slugs=["t01"]))
+    with yard.fleet.user_db.begin(read_only=True) as session:
+        [operation] = session.scalars(select(Operation))
+        assert operation.kind == "migrate"
+        assert operation.arguments == {"from": yard.head, "to": FIRST, "down": False, "snapshot": False}
+        assert (operation.progress, operation.lease_owner, operation.lease_until) == (1.0, None, None)
+
+
+def test_the_command_for_people_and_for_programs(yard: Yard) -> None:
+    would = yard.run("--dry-run")
+    assert would.returncode == 0
+    assert would.stdout.count("would be migrated") == 5
+    assert "5 to be migrated, 0 already there, 0 cannot be." in would.stdout
+    assert set(yard.revisions().values()) == {yard.head}
+    done = yard.run("--json", "--only", "t01", "--only", "t02", "--snapshot", "--canary", "1")
+    assert done.returncode == 0, done.stderr
+    assert {line.get("tenant") for line in lines_of(done.stdout)} == {"t01", "t02", None}
+    status = yard.run("--status")
+    assert status.stdout.splitlines()[0].split() == ["revision", "tenants", "newest"]
+    assert "t04" in status.stdout
+    assert "t01" not in status.stdout
+    [found] = lines_of(yard.run("--status", "--json").stdout)
+    assert [(row["revision"], row["tenants"]) for row in found["revisions"]] == [(yard.head, 3), (FIRST, 2)]
+    down = yard.run("--to", yard.head, "--only", "t01", "--downgrade")
+    assert down.returncode == 0, down.stderr
+    assert yard.revisions()["t01"] == yard.head
+    wrong = yard.run("--to", "nonsense")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("tenantapp: The tenant history has no revision nonsense")
