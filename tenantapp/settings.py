@@ -6,17 +6,18 @@ A value comes from the ini file's ``[app:main]`` section or, with precedence, fr
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from plaster import get_settings
 from sqlalchemy.engine import URL
 
-from tenantapp.setting_types import choice, database_url, flag, number, package, secret, text, user_database_url
+from tenantapp.setting_table import BUNDLED_DOMAIN as BUNDLED_DOMAIN
+from tenantapp.setting_table import ENVIRONMENT_PREFIX, TABLE
+from tenantapp.setting_table import Setting as Setting
+from tenantapp.setting_types import database_url
 
-BUNDLED_DOMAIN: Final = "tenantapp.workspace"
-ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
 # Variables with our prefix that are not settings.
 ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES_URL"})
 # Settings of the libraries under us, which read and check them themselves.
@@ -29,89 +30,6 @@ SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 class SettingsError(Exception):
     """A setting is wrong, missing or unknown. The message is one sentence that names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A setting's name in the ini file, how its text is read, its default (as text; None: no value) and its help."""
-
-    name: str
-    parse: Callable[[str], Any]
-    default: str | None
-    help: str
-
-    @property
-    def attribute(self) -> str:
-        return self.name.replace(".", "_")
-
-    @property
-    def variable(self) -> str:
-        return ENVIRONMENT_PREFIX + self.attribute.upper()
-
-
-TABLE: Final = (
-    Setting("user_db.url", user_database_url, None, "URL of the user database; required"),
-    Setting("tenantapp.domain", package, BUNDLED_DOMAIN, "package of the domain: its includeme and its models"),
-    Setting("tenancy.secret", secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
-    Setting("identity.registration", choice("open", "closed"), "closed", "whether anyone may register: open or closed"),
-    Setting(
-        "session.idle_timeout",
-        number(int, 120, 86400 * 30, "seconds"),
-        "1800",
-        "seconds without use until a web session ends",
-    ),
-    Setting(
-        "session.absolute_timeout",
-        number(int, 120, 86400 * 365, "seconds"),
-        "28800",
-        "seconds until a web session ends anyway",
-    ),
-    Setting(
-        "connections.budget",
-        number(int, 1, 100_000, "connections"),
-        None,
-        "most connections to each server that a process may hold; by default its part of what the server allows",
-    ),
-    Setting("connections.workers", number(int, 1, 1024, "processes"), "1", "processes that share each server"),
-    Setting(
-        "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
-    ),
-    Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
-    Setting("migrations.user", text, None, "script location of the user history, where it is not the bundled one"),
-    Setting("migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"),
-    Setting(
-        "migrations.oldest",
-        text,
-        None,
-        "oldest revision of a tenant database that is served; without it every one is",
-    ),
-    Setting(
-        "migrations.lock_timeout",
-        number(float, 0.05, 60, "seconds"),
-        "2",
-        "longest wait of a tenant's migration for a lock, in seconds; it is tried again later",
-    ),
-    Setting(
-        "migrations.lock_attempts",
-        number(int, 1, 1000, "attempts"),
-        "10",
-        "how often a tenant's migration is tried while others hold a lock",
-    ),
-    Setting(
-        "migrations.statement_timeout",
-        number(float, 1, 86400 * 7, "seconds"),
-        "1800",
-        "longest statement of a tenant's migration, in seconds",
-    ),
-    Setting("fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that the serving process works on at once"),
-    Setting(
-        "fleet.keep_operations",
-        number(int, 1, 36500, "days"),
-        "90",
-        "days until `tenantapp sweep` deletes a finished operation",
-    ),
-    Setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases"),
-)
 
 
 @dataclass(frozen=True, slots=True)

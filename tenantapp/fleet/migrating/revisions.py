@@ -42,7 +42,7 @@ class TenantHistory:
         if found in self.up_to(wanted):
             return "up"
         try:
-            self.script.get_revision(found)
+            self.script.get_revision(str(found))
         except CommandError:
             raise MigrationRefused(f"It is at the revision {found}, which this version does not know.") from None
         if wanted in self.up_to(str(found)):
