@@ -107,8 +107,8 @@ class Tenant(UserBase):
     server: Mapped[str] = mapped_column(String(31))
     database: Mapped[str] = mapped_column(String(63))
     revision: Mapped[str | None] = mapped_column(String(32))
-    migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

@@ -19,7 +19,7 @@ from tenantapp.fleet.migrating.ledger import claim
 from tenantapp.fleet.migrating.orders import MigrationState
 from tenantapp.fleet.migrating.plan import Wish, make_plan
 from tenantapp.fleet.migrating.process import TenantWorker, fence_database
-from tenantapp.fleet.migrating.revisions import TenantHistory
+from tenantapp.fleet.migrating.revisions import TenantHistory, outdated_revisions
 from tenantapp.fleet.migrating.run import MigrationRun, Options
 from tenantapp.fleet.migrating.snapshots import snapshot_of
 from tenantapp.fleet.migrating.status import fleet_status
@@ -456,3 +456,12 @@ def test_the_command_for_people_and_for_programs(yard: Yard) -> None:
     wrong = yard.run("--to", "nonsense")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("tenantapp: The tenant history has no revision nonsense")
+
+
+def test_which_revisions_are_outdated(yard: Yard) -> None:
+    yard.add_revision("pass", revision=SECOND, before=FIRST)
+    assert outdated_revisions(yard.settings) == frozenset()
+    assert outdated_revisions(replace(yard.settings, migrations_oldest=yard.head)) == {None}
+    assert outdated_revisions(replace(yard.settings, migrations_oldest="head")) == {None, yard.head, FIRST}
+    with pytest.raises(HistoryError):
+        outdated_revisions(replace(yard.settings, migrations_oldest="nonsense"))

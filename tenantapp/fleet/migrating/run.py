@@ -1,7 +1,5 @@
 """A run of migrations: first the canaries, then the rest, some at once, each tenant for itself."""
 
-import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,20 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
-
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.migrating import ledger
 from tenantapp.fleet.migrating.crew import DIED, Crew
-from tenantapp.fleet.migrating.fence import hold_fences, lower_fence
+from tenantapp.fleet.migrating.fence import lower_fence
+from tenantapp.fleet.migrating.leases import leases_kept
 from tenantapp.fleet.migrating.ledger import KIND
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result, retry_delay
 from tenantapp.fleet.migrating.plan import Plan
 from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.operations.lease_keeper import RENEW_EVERY
 from tenantapp.fleet.operations.leases import new_owner
 from tenantapp.fleet.operations.queue import local_requester
-from tenantapp.tenancy.errors import TenancyError
 
 CLAIMED_AT_ONCE: Final = 20  # tenants for each job
 RECORD_AT_ONCE: Final = 20  # results, the time of whose tenants the ledger is behind
@@ -82,7 +77,7 @@ class MigrationRun:
             jobs = min(self._options.jobs, len(plan.orders))
             self._fleet.user_db.dispose()  # a connection must not be shared with a process that is forked
             self._crew = Crew(self._fleet.settings, self._history, jobs)
-            with self._ended_in_order(), self._leases_kept():
+            with self._ended_in_order(), leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work):
                 self._in_stages(plan.orders)
         told = {result.order.tenant_id for result in self.tally.results}
         self.tally.left = [order for order in plan.orders if order.tenant_id not in told]
@@ -198,25 +193,3 @@ class MigrationRun:
             self._record(all_of_them=True)
             with self._fleet.user_db.begin() as session:
                 ledger.give_back(session, self._owner)
-
-    @contextmanager
-    def _leases_kept(self) -> Iterator[None]:
-        over = threading.Event()
-        thread = threading.Thread(target=self._keep_leases, args=(over,), name=f"leases {os.getpid()}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-    def _keep_leases(self, over: threading.Event) -> None:
-        while not over.wait(RENEW_EVERY):
-            try:
-                with self._fleet.user_db.begin() as session:
-                    ledger.renew(session, self._owner)
-                    for snapshot in (False, True):
-                        orders = [order.tenant_id for order in self._crew.at_work if order.snapshot == snapshot]
-                        hold_fences(session.connection(), orders, snapshot=snapshot)
-            except (TenancyError, DBAPIError):
-                continue  # tried again before the leases run out
