@@ -35,7 +35,11 @@ def load_bundle(
     ``migration_connection`` raises; then the database is as it was.
     """
     url, name = servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
-    with open_bundle(file) as bundle, migration_connection(url, name, failure=LoadFailed) as connection, connection.begin():
+    with (
+        open_bundle(file) as bundle,
+        migration_connection(url, name, failure=LoadFailed) as connection,
+        connection.begin(),
+    ):
         _check_target(connection, metadata_of(settings, "tenant"), bundle.manifest, file, name)
         engine = ENGINES[connection.dialect.name]
         try:
