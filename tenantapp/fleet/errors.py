@@ -9,22 +9,19 @@ FleetError
 +-- QueryFailed             a statement for many tenants failed on one
 +-- MigrationFailed         a migration ended in an error and was rolled back
 +-- ProvisioningFailed      a server did not make or remove a database
+|   +-- TemplateMissing     because the template it is to be a copy of is not there any more
 +-- BundleError             a tenant could not be written to a file, or read from one
-|   +-- BundleRefused       the file is not what it should be; nothing was changed
-|   +-- BundleNotWritten    the disk is full, for instance; there is no file
+|   +-- BundleRefused, BundleNotWritten
 |   +-- NotPortable         the database holds something that a bundle has no form for
 |   +-- LoadFailed          the database did not take what is in a bundle; it was rolled back
 +-- BackupError             a backup could not be made, or not be restored
 |   +-- BackupRefused       something is missing, or does not fit; nothing was changed
 |   +-- BackupFailed        a tool ended in an error
 |   +-- BackupDamaged       a backup is not what was written
-|   +-- TemplateMissing     because the template it is to be a copy of is not there any more
 +-- TenantBusy              another operation is at work on the tenant
 +-- OperationRefused        an operation is not in a state for this, or of a kind that this version does not know
 +-- OperationStopped        the work on an operation is to go no further
-|   +-- LeaseLost           because another worker has taken over
-|   +-- OperationCancelled  because somebody cancelled it
-|   +-- WorkerStopped       because the worker is to end; another one goes on
+|   +-- LeaseLost, OperationCancelled, WorkerStopped
 +-- MigrationRefused        a tenant's database cannot be moved to the revision that was asked for
 +-- SnapshotFailed          a copy of a database could not be made or removed
 |   +-- PuttingBackFailed   a copy could not be put back

@@ -108,8 +108,8 @@ class Tenant(UserBase):
     database: Mapped[str] = mapped_column(String(63))
     revision: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
-    migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Grant(UserBase):

@@ -130,7 +130,11 @@ class Yard:
     def ledger(self, session: Session | None = None) -> list[tuple[str, str]]:
         """Tenant and state of every row, by tenant and time."""
         with self.fleet.user_db.begin(read_only=True) as session:
-            rows = session.execute(select(Operation.slug, Operation.state).order_by(Operation.slug, Operation.id))
+            rows = session.execute(
+                select(Operation.slug, Operation.state)
+                .where(Operation.kind == "migrate")
+                .order_by(Operation.slug, Operation.id)
+            )
             return [(str(slug), state) for slug, state in rows]
 
     def ini(self) -> Path:

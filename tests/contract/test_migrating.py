@@ -429,8 +429,7 @@ class TestSnapshots:
 def test_the_tables_say_what_the_operation_was(yard: Yard) -> None:
     yard.migrate(Wish(slugs=["t01"]))
     with yard.fleet.user_db.begin(read_only=True) as session:
-        [operation] = session.scalars(select(Operation))
-        assert operation.kind == "migrate"
+        [operation] = session.scalars(select(Operation).where(Operation.kind == "migrate"))
         assert operation.arguments == {"from": yard.head, "to": FIRST, "down": False, "snapshot": False}
         assert (operation.progress, operation.lease_owner, operation.lease_until) == (1.0, None, None)
 
