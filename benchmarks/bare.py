@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ import psycopg2
 from benchmarks.processes import resident_bytes_of_self
 
 THREADS: Final = 4
+JOBS: Final = 2  # processes that migrate
 IDENTITY: Final = "SELECT tenant_id FROM tenant_identity"
 # What the list of nodes needs: the owner's name and the tags as well.
 NODES: Final = """
@@ -74,6 +76,30 @@ def pages(databases: Sequence[Database]) -> float:
     return _per_second(lambda database: _opened(database).close(), databases)
 
 
+def columns(databases: Sequence[Database]) -> float:
+    """Databases per second that get a column, and a new revision in the table that names it: all of a migration."""
+    name = f"bare_{time.time_ns()}"
+    started = time.perf_counter()
+    workers = [get_context("fork").Process(target=_add_column, args=(databases[n::JOBS], name)) for n in range(JOBS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return len(databases) / (time.perf_counter() - started)
+
+
+def _add_column(databases: Sequence[Database], name: str) -> None:
+    for database in databases:
+        connection = connect(database)
+        cursor = connection.cursor()
+        if isinstance(connection, sqlite3.Connection):
+            cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute(f"ALTER TABLE nodes ADD COLUMN {name} INTEGER")
+        cursor.execute("UPDATE alembic_version SET version_num = version_num")
+        connection.commit()
+        connection.close()
+
+
 def _per_second(action: Callable[[Database], None], databases: Sequence[Database], seconds: float = 3.0) -> float:
     until = time.perf_counter() + seconds
 
@@ -89,7 +115,7 @@ def _per_second(action: Callable[[Database], None], databases: Sequence[Database
 
 
 def run(command: str, databases: Sequence[Database]) -> float:
-    """The figure ``memory``, ``connects`` or ``pages``, found in a new process."""
+    """The figure ``memory``, ``connects``, ``pages`` or ``columns``, found in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.bare", command],
         input=json.dumps(databases),
@@ -108,4 +134,6 @@ def _opened(database: Database) -> Any:
 
 
 if __name__ == "__main__":
-    print({"memory": memory, "connects": connects, "pages": pages}[sys.argv[1]](json.load(sys.stdin)))
+    print(
+        {"memory": memory, "connects": connects, "pages": pages, "columns": columns}[sys.argv[1]](json.load(sys.stdin))
+    )

@@ -20,6 +20,7 @@ from tenantapp.fleet.operations.leases import new_owner
 from tenantapp.fleet.operations.queue import local_requester
 
 CLAIMED_AT_ONCE: Final = 20  # tenants for each job
+AHEAD: Final = 4  # orders for each process
 RECORD_AT_ONCE: Final = 20  # results, the time of whose tenants the ledger is behind
 RECORD_EVERY: Final = 0.5  # seconds after which there may be fewer
 ASK_EVERY: Final = 1.0  # seconds between two looks whether another operation has let a tenant go
@@ -107,11 +108,11 @@ class MigrationRun:
         self._record(all_of_them=True)
 
     def _ahead(self) -> int:
-        """One order in advance, so that no process waits for us; but not near the end, when it could wait behind a
-        tenant that takes long while others have nothing to do, nor where a failure is to keep it from being begun.
+        """Some orders in advance, so that no process waits for us; but not near the end, when they could wait behind a
+        tenant that takes long while others have nothing to do, nor where a failure is to keep them from being begun.
         """
-        many = len(self._waiting) + len(self._claimed) > 2 * self._options.jobs
-        return 1 if many and self._options.stop_after is None and not self._are_canaries else 0
+        many = len(self._waiting) + len(self._claimed) > (1 + AHEAD) * self._options.jobs
+        return AHEAD if many and self._options.stop_after is None and not self._are_canaries else 0
 
     def _is_more(self) -> bool:
         return bool(self._waiting or self._claimed or self._delayed)
@@ -121,7 +122,7 @@ class MigrationRun:
         return limit is not None and len(self.tally.failed) >= limit
 
     def _claim(self) -> None:
-        if not self._waiting or len(self._claimed) > self._crew.room(ahead=1):
+        if not self._waiting or len(self._claimed) > self._options.jobs * AHEAD:
             return
         orders = [self._waiting.popleft() for _ in range(min(len(self._waiting), CLAIMED_AT_ONCE * self._options.jobs))]
         with self._fleet.user_db.begin() as session:
@@ -151,6 +152,10 @@ class MigrationRun:
 
     def _note(self, result: Result) -> None:
         order = result.order
+        if result.state == MigrationState.LEFT:
+            # Not begun: its process was told to stop, or died of another tenant.
+            self._claimed.append(order)
+            return
         tries = self._tries[order] = self._tries.get(order, 0) + 1
         if result.state == MigrationState.BUSY:
             if tries < self._fleet.settings.migrations_lock_attempts and not self._is_ending:
@@ -186,6 +191,7 @@ class MigrationRun:
             yield
         finally:
             self._is_ending = True
+            self._crew.stop()
             while self._crew.at_work:
                 for result in self._crew.results(ASK_EVERY):
                     self._note(result)
