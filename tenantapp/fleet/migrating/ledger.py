@@ -21,7 +21,7 @@ from tenantapp.fleet.operations.models import ACTIVE, Operation, OperationState
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.times import UtcDateTime, utcnow
-from tenantapp.tenancy.upsert import insert_ignoring_conflicts
+from tenantapp.tenancy.upsert import insert_for
 
 KIND: Final = "migrate"
 STATES: Final[Mapping[MigrationState, OperationState]] = {
@@ -52,9 +52,7 @@ def claim(session: Session, owner: str, orders: Sequence[Order], requested_by: s
     rest = {order.tenant_id: order for order in orders if order not in gone and order not in done}
     now = database_time(session)
     rows = [_row(owner, order, requested_by, now) for order in rest.values()]
-    if rows:
-        insert_ignoring_conflicts(session, Operation, rows)
-    ours = _claimed_by(session, owner, rest)
+    ours = _insert(session, rows) if rows else set()
     lost = [order for order in rest.values() if order.tenant_id not in ours]
     taken = _take_over(session, owner, lost) if lost else {}
     claimed = [taken.get(order.tenant_id, order) for order in rest.values() if order.tenant_id in ours | taken.keys()]
@@ -162,9 +160,10 @@ def _by_tenant(times: Mapping[UUID, datetime]) -> Any:
     return case({key: literal(time, UtcDateTime) for key, time in times.items()}, value=Operation.tenant_id)
 
 
-def _claimed_by(session: Session, owner: str, tenants: Iterable[UUID]) -> set[UUID]:
-    ours = select(Operation.tenant_id).where(Operation.lease_owner == owner, Operation.state.in_(ACTIVE))
-    return set(cast("Iterable[UUID]", session.scalars(ours.where(Operation.tenant_id.in_(list(tenants))))))
+def _insert(session: Session, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
+    """Insert those whose tenants nobody is at work on; returns the tenants. With RETURNING it is one round trip."""
+    new = insert_for(session, Operation).on_conflict_do_nothing().returning(Operation.tenant_id)
+    return set(cast("Iterable[UUID]", session.scalars(new, rows)))
 
 
 def _take_over(session: Session, owner: str, orders: Sequence[Order]) -> dict[UUID, Order]:

@@ -21,8 +21,8 @@ from tenantapp.fleet.operations.queue import local_requester
 
 CLAIMED_AT_ONCE: Final = 20  # tenants for each job
 AHEAD: Final = 4  # orders for each process
-RECORD_AT_ONCE: Final = 20  # results, the time of whose tenants the ledger is behind
-RECORD_EVERY: Final = 0.5  # seconds after which there may be fewer
+RECORD_AT_ONCE: Final = 40  # results; always as many, so that the statement is the same
+RECORD_EVERY: Final = 2.0  # seconds after which there may be fewer
 ASK_EVERY: Final = 1.0  # seconds between two looks whether another operation has let a tenant go
 OTHERS_WAIT: Final = 60.0  # seconds for an operation of another kind; of another run of migrations, to its end
 GONE: Final = "The tenant is not there any more."
@@ -63,7 +63,7 @@ class MigrationRun:
         self._tries: dict[Order, int] = {}
         self._busy_since: dict[Order, float] = {}
         self._unrecorded: list[Result] = []
-        self._recorded_at = 0.0
+        self._recorded_at = time.monotonic()
         self._is_ending = self._are_canaries = False
         self.tally = Tally()
 
@@ -179,10 +179,10 @@ class MigrationRun:
 
     def _record(self, *, all_of_them: bool = False) -> None:
         is_time = all_of_them or time.monotonic() - self._recorded_at > RECORD_EVERY
-        if self._unrecorded and (is_time or len(self._unrecorded) >= RECORD_AT_ONCE):
+        while self._unrecorded and (is_time or len(self._unrecorded) >= RECORD_AT_ONCE):
             with self._fleet.user_db.begin() as session:
-                ledger.finish(session, self._owner, self._unrecorded)
-            self._unrecorded.clear()
+                ledger.finish(session, self._owner, self._unrecorded[:RECORD_AT_ONCE])
+            del self._unrecorded[:RECORD_AT_ONCE]
             self._recorded_at = time.monotonic()
 
     @contextmanager
