@@ -82,7 +82,7 @@ class Crew:
 
     def room(self, *, ahead: int) -> int:
         """How many more orders they can have, if each may have so many beyond the one under way."""
-        return (1 + ahead) * len(self._members) - len(self.at_work)
+        return sum(max(0, 1 + ahead - len(member.orders)) for member in self._members)
 
     def give(self, order: Order) -> None:
         """Let the one with the least to do carry out an order."""
