@@ -72,6 +72,14 @@ class MigrationRun:
 
         An interrupt lets what is under way be finished, and is raised again.
         """
+        try:
+            self._carry_out(plan)
+        finally:
+            told = {result.order.tenant_id for result in self.tally.results}
+            self.tally.left = [order for order in plan.orders if order.tenant_id not in told]
+        return self.tally
+
+    def _carry_out(self, plan: Plan) -> None:
         for result in [*plan.done, *plan.refused]:
             self._tell(result)
         if plan.orders and not self._must_stop():
@@ -80,9 +88,6 @@ class MigrationRun:
             self._crew = Crew(self._fleet.settings, self._history, jobs)
             with self._ended_in_order(), leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work):
                 self._in_stages(plan.orders)
-        told = {result.order.tenant_id for result in self.tally.results}
-        self.tally.left = [order for order in plan.orders if order.tenant_id not in told]
-        return self.tally
 
     def _in_stages(self, orders: list[Order]) -> None:
         canaries, rest = orders[: self._options.canary], orders[self._options.canary :]
