@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from tenantapp.workspace.node_queries import FIRST_PAGE
 from benchmarks.processes import resident_bytes_of_self
 
 THREADS: Final = 4
+JOBS: Final = 2  # processes that migrate
 IDENTITY: Final = "SELECT tenant_id FROM tenant_identity"
 # The statement that tenantapp sends, as text.
 POSTGRES_PAGE: Final = str(FIRST_PAGE.statement.compile(dialect=PGDialect_psycopg2()))
@@ -97,6 +99,32 @@ def _read_again(connection: Any) -> None:
     cursor.close()
 
 
+def columns(databases: Sequence[Database]) -> float:
+    """Databases per second that get a column, and a new revision in the table that names it: all of a migration."""
+    name = f"bare_{time.time_ns()}"
+    started = time.perf_counter()
+    workers = [get_context("fork").Process(target=_add_column, args=(databases[n::JOBS], name)) for n in range(JOBS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise RuntimeError("not every database got its column")
+    return len(databases) / (time.perf_counter() - started)
+
+
+def _add_column(databases: Sequence[Database], name: str) -> None:
+    for database in databases:
+        connection = connect(database)
+        cursor = connection.cursor()
+        if isinstance(connection, sqlite3.Connection):
+            cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute(f"ALTER TABLE nodes ADD COLUMN {name} INTEGER")
+        cursor.execute("UPDATE alembic_version SET version_num = version_num")
+        connection.commit()
+        connection.close()
+
+
 def _per_second(action: Callable[[Any], None], databases: Sequence[Any], seconds: float = 3.0) -> float:
     until = time.perf_counter() + seconds
 
@@ -112,7 +140,7 @@ def _per_second(action: Callable[[Any], None], databases: Sequence[Any], seconds
 
 
 def run(command: str, databases: Sequence[Database]) -> float:
-    """The figure ``memory``, ``connects``, ``pages`` or ``reads``, found in a new process."""
+    """The figure ``memory``, ``connects``, ``pages``, ``reads`` or ``columns``, found in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.bare", command],
         input=json.dumps(databases),
@@ -131,4 +159,5 @@ def _opened(database: Database) -> Any:
 
 
 if __name__ == "__main__":
-    print({"memory": memory, "connects": connects, "pages": pages, "reads": reads}[sys.argv[1]](json.load(sys.stdin)))
+    commands = {"memory": memory, "connects": connects, "pages": pages, "reads": reads, "columns": columns}
+    print(commands[sys.argv[1]](json.load(sys.stdin)))

@@ -7,6 +7,7 @@ from benchmarks.bench import Bench
 from benchmarks.cases.cold import cold
 from benchmarks.cases.contest import contest
 from benchmarks.cases.memory import memory
+from benchmarks.cases.migrate import migrate
 from benchmarks.cases.session import session
 from benchmarks.cases.sign_ins import sign_ins
 from benchmarks.cases.startup import startup
@@ -24,4 +25,5 @@ CASES: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "tenants": tenants,
     "cold": cold,
     "memory": memory,
+    "migrate": migrate,
 }

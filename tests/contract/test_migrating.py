@@ -1,5 +1,7 @@
 """Migrating many tenants: one that fails, is locked or down is its own trouble, and nothing is left half done."""
 
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -31,7 +33,7 @@ from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.times import utcnow
 from tests.contract.conftest import Fleet
-from tests.contract.migrations_at_work import FIRST, SECOND, Yard, kill_group, lines_of
+from tests.contract.migrations_at_work import ADD, FIRST, SECOND, Yard, kill_group, lines_of
 from tests.contract.test_migrations import connect
 
 SLOW = "time.sleep(0.3); " + 'op.add_column("nodes", sa.Column("more", sa.Integer))'
@@ -125,6 +127,42 @@ def test_killed_in_the_middle_and_started_again(fleet: Fleet, whom: str) -> None
     assert all(yard.has_column(number) for number in range(8))
     assert yard.fences() == []
     assert {state for _, state in yard.ledger()} == {"succeeded"}
+
+
+def test_interrupted_it_finishes_what_is_under_way(fleet: Fleet) -> None:
+    yard = Yard(fleet, 16)
+    yard.add_revision(SLOW, imports="import time")
+    process = yard.start("--jobs", "1", "--json")
+    deadline = time.monotonic() + 60
+    while Counter(yard.revisions().values())[FIRST] < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    before = Counter(yard.revisions().values())[FIRST]
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err.strip()) == (130, "tenantapp: Interrupted.")
+    done = Counter(yard.revisions().values())[FIRST]
+    assert before <= done <= before + 2, "and not those that were handed out in advance"
+    *lines, summary = lines_of(out)
+    assert Counter(line["state"] for line in lines) == {"migrated": done, "left": 16 - done}
+    assert (summary["summary"]["migrated"], summary["summary"]["left"]) == (done, 16 - done)
+    assert yard.fences() == []
+    assert Counter(state for _, state in yard.ledger()) == {"succeeded": done}
+    assert yard.run().returncode == 0, "at once: nothing is claimed any more"
+
+
+def test_a_process_that_is_killed_takes_nobody_along(fleet: Fleet) -> None:
+    yard = Yard(fleet, 12)
+    found = 'op.get_bind().execute(sa.text("SELECT count(*) FROM tags")).scalar()'
+    kill = f"time.sleep(0.1); {found} and os.kill(os.getpid(), 9)"
+    yard.add_revision(f"{kill}; {ADD}", imports="import os, time")
+    yard.ask(1, f"INSERT INTO tags (id, name) VALUES ('{yard.places[0].id.hex}', 'a')")
+    tally = yard.migrate(options=Options(jobs=2))
+    assert [(result.order.slug, result.error) for result in tally.failed] == [
+        ("t01", "The process that migrated it ended unexpectedly.")
+    ]
+    assert states(tally) == {"migrated": 11, "failed": 1}
+    assert yard.fences() == []
+    assert not yard.has_column(1)
 
 
 def test_a_worker_goes_on_with_what_was_left(yard: Yard) -> None:

@@ -19,15 +19,16 @@ DIED: Final = "The process that migrated it ended unexpectedly."
 
 
 class Member:
-    """One process and the orders it has: the one under way, and the one after it."""
+    """One process and the orders it has: the one under way, and those after it."""
 
     def __init__(self, settings: Settings, history: TenantHistory) -> None:
         # A forked process has everything imported already; but a lock that a thread of ours holds would stay locked.
         forks = sys.platform == "linux" and threading.active_count() == 1
         context: Any = get_context("fork" if forks else "spawn")
+        self._stop = context.Event()
         self._pipe: Pipe
         self._pipe, theirs = context.Pipe()
-        arguments = (settings, history if forks else None, theirs, os.getpid())
+        arguments = (settings, history if forks else None, theirs, self._stop, os.getpid())
         self._process = context.Process(target=work, args=arguments)
         self._process.start()
         theirs.close()
@@ -50,9 +51,14 @@ class Member:
             result: Result = self._pipe.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
-            return [Result(order, MigrationState.FAILED, DIED) for order in self.orders], False
+            not_begun = [Result(order, MigrationState.LEFT) for order in self.orders[1:]]
+            return [Result(order, MigrationState.FAILED, DIED) for order in self.orders[:1]] + not_begun, False
         self.orders.remove(result.order)
         return [result], True
+
+    def stop(self) -> None:
+        """Let it give back the orders that it has not begun."""
+        self._stop.set()
 
     def end(self) -> None:
         """Wait until it has ended, which it does after the orders it has."""
@@ -76,7 +82,7 @@ class Crew:
 
     def room(self, *, ahead: int) -> int:
         """How many more orders they can have, if each may have so many beyond the one under way."""
-        return (1 + ahead) * len(self._members) - len(self.at_work)
+        return sum(max(0, 1 + ahead - len(member.orders)) for member in self._members)
 
     def give(self, order: Order) -> None:
         """Let the one with the least to do carry out an order."""
@@ -93,6 +99,11 @@ class Crew:
                 if not lives:
                     self._members[number] = Member(self._settings, self._history)
         return found
+
+    def stop(self) -> None:
+        """Let them give back what they have not begun."""
+        for member in self._members:
+            member.stop()
 
     def end(self) -> None:
         """Let all of them end, each after the orders it has."""

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from multiprocessing.connection import Connection as Pipe
+from multiprocessing.synchronize import Event
 from typing import Final
 from uuid import UUID
 
@@ -30,10 +31,11 @@ ATTEMPTS: Final = 5  # to record something while the user database does not answ
 ATTEMPT_EVERY: Final = 1.0  # seconds
 
 
-def work(settings: Settings, history: TenantHistory | None, orders: Pipe, parent: int) -> None:
+def work(settings: Settings, history: TenantHistory | None, orders: Pipe, stop: Event, parent: int) -> None:
     """Carry out the orders that come through the pipe, and answer each with a ``Result``, until ``None`` comes.
 
-    Also ends, after the tenant under way, when the process ``parent`` has ended.
+    Once ``stop`` is set those that are not begun are given back. Also ends, after the tenant under way, when the
+    process ``parent`` has ended.
     """
     # Ctrl-C reaches all processes of a terminal; the parent tells us when to stop, and is told how far we came.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -43,15 +45,45 @@ def work(settings: Settings, history: TenantHistory | None, orders: Pipe, parent
     user_db = fence_database(settings)
     servers = Servers(settings.servers, settings.tenancy_secret)
     worker = TenantWorker(user_db, TenantMigrator(settings, servers, history or TenantHistory(settings)))
-    order = _wait_for_order(orders, parent)
+    source = _Orders(orders, parent)
+    order = source.wait()
     while order is not None:
-        following = orders.recv() if orders.poll() else None
+        following = None if stop.is_set() else source.at_hand()
         try:
-            orders.send(worker.carry_out(order, following))
+            orders.send(worker.give_back(order) if stop.is_set() else worker.carry_out(order, following))
         except BrokenPipeError:
             break
-        order = following or _wait_for_order(orders, parent)
+        order = following or source.wait()
     user_db.dispose()
+
+
+class _Orders:
+    """The orders that come through a pipe from a process that may end without saying so."""
+
+    def __init__(self, pipe: Pipe, parent: int) -> None:
+        self._pipe, self._parent = pipe, parent
+        self._are_over = False
+
+    def at_hand(self) -> Order | None:
+        """The next order, if there is one already."""
+        self._are_over = self._are_over or os.getppid() != self._parent
+        if self._are_over or not self._pipe.poll():
+            return None
+        try:
+            order: Order | None = self._pipe.recv()
+        except EOFError:
+            order = None
+        self._are_over = order is None
+        return order
+
+    def wait(self) -> Order | None:
+        """The next order, or None when there are to be no more."""
+        while not self._are_over:
+            order = self.at_hand()
+            if order is not None or self._are_over:
+                return order
+            self._pipe.poll(LOOK_EVERY)
+        return None
 
 
 def fence_database(settings: Settings) -> DBFactory:
@@ -65,18 +97,6 @@ def fence_database(settings: Settings) -> DBFactory:
         options = f"{url.query.get('options', '')} -c synchronous_commit=off"
         url = url.update_query_dict({"options": options.strip()})
     return user_database(url, autocommit=True)
-
-
-def _wait_for_order(orders: Pipe, parent: int) -> Order | None:
-    """The next order, or None if there are to be no more."""
-    while os.getppid() == parent:
-        if orders.poll(LOOK_EVERY):
-            try:
-                order: Order | None = orders.recv()
-            except EOFError:
-                return None
-            return order
-    return None
 
 
 class TenantWorker:
@@ -96,6 +116,12 @@ class TenantWorker:
             state = MigrationState.BUSY if isinstance(failure, DatabaseBusy) else MigrationState.FAILED
             error = sentence(failure)
         return Result(order, state, error, started_at, time.monotonic() - started)
+
+    def give_back(self, order: Order) -> Result:
+        """Do not migrate it."""
+        if self._fenced.pop(order.tenant_id, None) is not None:
+            self._record(order, None, None)
+        return Result(order, MigrationState.LEFT)
 
     def migrate(self, order: Order, following: Order | None = None) -> MigrationState:
         """The same; what goes wrong is raised. ``ALREADY_THERE`` if another has done it meanwhile.

@@ -19,6 +19,7 @@ class TenantHistory:
         self.settings = settings
         self.script: ScriptDirectory = script_directory(settings, "tenant")
         self.head = head_revision(settings, "tenant", self.script)
+        self._directions: dict[tuple[str | None, str], Direction] = {}
 
     def resolve(self, revision: str) -> str:
         """The full name of a revision: ``head``, a name, or the beginning of one. Raises ``HistoryError``."""
@@ -37,6 +38,11 @@ class TenantHistory:
 
     def direction(self, found: str | None, wanted: str) -> Direction:
         """The way from one revision to another. Raises ``MigrationRefused`` when there is none."""
+        if (found, wanted) not in self._directions:
+            self._directions[found, wanted] = self._find_direction(found, wanted)
+        return self._directions[found, wanted]
+
+    def _find_direction(self, found: str | None, wanted: str) -> Direction:
         if found == wanted:
             return "none"
         if found in self.up_to(wanted):

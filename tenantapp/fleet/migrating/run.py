@@ -20,8 +20,9 @@ from tenantapp.fleet.operations.leases import new_owner
 from tenantapp.fleet.operations.queue import local_requester
 
 CLAIMED_AT_ONCE: Final = 20  # tenants for each job
-RECORD_AT_ONCE: Final = 20  # results, the time of whose tenants the ledger is behind
-RECORD_EVERY: Final = 0.5  # seconds after which there may be fewer
+AHEAD: Final = 4  # orders for each process
+RECORD_AT_ONCE: Final = 40  # results; always as many, so that the statement is the same
+RECORD_EVERY: Final = 2.0  # seconds after which there may be fewer
 ASK_EVERY: Final = 1.0  # seconds between two looks whether another operation has let a tenant go
 OTHERS_WAIT: Final = 60.0  # seconds for an operation of another kind; of another run of migrations, to its end
 GONE: Final = "The tenant is not there any more."
@@ -62,7 +63,7 @@ class MigrationRun:
         self._tries: dict[Order, int] = {}
         self._busy_since: dict[Order, float] = {}
         self._unrecorded: list[Result] = []
-        self._recorded_at = 0.0
+        self._recorded_at = time.monotonic()
         self._is_ending = self._are_canaries = False
         self.tally = Tally()
 
@@ -71,6 +72,14 @@ class MigrationRun:
 
         An interrupt lets what is under way be finished, and is raised again.
         """
+        try:
+            self._carry_out(plan)
+        finally:
+            told = {result.order.tenant_id for result in self.tally.results}
+            self.tally.left = [order for order in plan.orders if order.tenant_id not in told]
+        return self.tally
+
+    def _carry_out(self, plan: Plan) -> None:
         for result in [*plan.done, *plan.refused]:
             self._tell(result)
         if plan.orders and not self._must_stop():
@@ -79,9 +88,6 @@ class MigrationRun:
             self._crew = Crew(self._fleet.settings, self._history, jobs)
             with self._ended_in_order(), leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work):
                 self._in_stages(plan.orders)
-        told = {result.order.tenant_id for result in self.tally.results}
-        self.tally.left = [order for order in plan.orders if order.tenant_id not in told]
-        return self.tally
 
     def _in_stages(self, orders: list[Order]) -> None:
         canaries, rest = orders[: self._options.canary], orders[self._options.canary :]
@@ -107,11 +113,11 @@ class MigrationRun:
         self._record(all_of_them=True)
 
     def _ahead(self) -> int:
-        """One order in advance, so that no process waits for us; but not near the end, when it could wait behind a
-        tenant that takes long while others have nothing to do, nor where a failure is to keep it from being begun.
+        """Some orders in advance, so that no process waits for us; but not near the end, when they could wait behind a
+        tenant that takes long while others have nothing to do, nor where a failure is to keep them from being begun.
         """
-        many = len(self._waiting) + len(self._claimed) > 2 * self._options.jobs
-        return 1 if many and self._options.stop_after is None and not self._are_canaries else 0
+        many = len(self._waiting) + len(self._claimed) > (1 + AHEAD) * self._options.jobs
+        return AHEAD if many and self._options.stop_after is None and not self._are_canaries else 0
 
     def _is_more(self) -> bool:
         return bool(self._waiting or self._claimed or self._delayed)
@@ -121,7 +127,7 @@ class MigrationRun:
         return limit is not None and len(self.tally.failed) >= limit
 
     def _claim(self) -> None:
-        if not self._waiting or len(self._claimed) > self._crew.room(ahead=1):
+        if not self._waiting or len(self._claimed) > self._options.jobs * AHEAD:
             return
         orders = [self._waiting.popleft() for _ in range(min(len(self._waiting), CLAIMED_AT_ONCE * self._options.jobs))]
         with self._fleet.user_db.begin() as session:
@@ -151,6 +157,10 @@ class MigrationRun:
 
     def _note(self, result: Result) -> None:
         order = result.order
+        if result.state == MigrationState.LEFT:
+            # Not begun: its process was told to stop, or died of another tenant.
+            self._claimed.append(order)
+            return
         tries = self._tries[order] = self._tries.get(order, 0) + 1
         if result.state == MigrationState.BUSY:
             if tries < self._fleet.settings.migrations_lock_attempts and not self._is_ending:
@@ -174,10 +184,10 @@ class MigrationRun:
 
     def _record(self, *, all_of_them: bool = False) -> None:
         is_time = all_of_them or time.monotonic() - self._recorded_at > RECORD_EVERY
-        if self._unrecorded and (is_time or len(self._unrecorded) >= RECORD_AT_ONCE):
+        while self._unrecorded and (is_time or len(self._unrecorded) >= RECORD_AT_ONCE):
             with self._fleet.user_db.begin() as session:
-                ledger.finish(session, self._owner, self._unrecorded)
-            self._unrecorded.clear()
+                ledger.finish(session, self._owner, self._unrecorded[:RECORD_AT_ONCE])
+            del self._unrecorded[:RECORD_AT_ONCE]
             self._recorded_at = time.monotonic()
 
     @contextmanager
@@ -186,6 +196,7 @@ class MigrationRun:
             yield
         finally:
             self._is_ending = True
+            self._crew.stop()
             while self._crew.at_work:
                 for result in self._crew.results(ASK_EVERY):
                     self._note(result)
