@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.many import progress_bar
+from tenantapp.cli.progress import counting_bar
 from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.parallel import places
@@ -24,7 +24,7 @@ def export(installation: Installation, slug: str, file: Path) -> None:
     """
     registry = installation.registry
     (place,) = places(registry.user_db, [slug])
-    with progress_bar("rows") as bar:
+    with counting_bar("rows") as bar:
         manifest = export_bundle(registry.app_settings, registry.servers, place, file, bar.advance)
     click.echo(f"{manifest.rows} rows of {slug} are in {file}, at revision {manifest.revision}.")
 
@@ -42,7 +42,7 @@ def import_(installation: Installation, file: Path, slug: str, name: str | None,
     """
     registry = installation.registry
     settings, servers = registry.app_settings, registry.servers
-    with progress_bar("rows") as bar:
+    with counting_bar("rows") as bar:
         place = import_tenant(
             registry.user_db, settings, servers, file, slug, name=name, server=server, progress=bar.advance
         )

@@ -6,8 +6,9 @@ import click
 
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.many import jobs_option, progress_bar
+from tenantapp.cli.many import jobs_option
 from tenantapp.cli.output import json_option, show_rows
+from tenantapp.cli.progress import counting_bar
 from tenantapp.fleet.parallel import databases_of_our_own, places
 from tenantapp.fleet.schemas.expected import ExpectedStructures
 from tenantapp.fleet.schemas.verification import State, Verdict, Verification
@@ -27,7 +28,7 @@ def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, fence:
     registry = installation.registry
     found = places(registry.user_db, slugs)
     expected = ExpectedStructures(registry.app_settings, registry.servers)
-    with databases_of_our_own(registry.servers, jobs) as databases, progress_bar("verified", len(found)) as bar:
+    with databases_of_our_own(registry.servers, jobs) as databases, counting_bar("verified", len(found)) as bar:
         verification = Verification(registry.user_db, registry.servers, databases, expected)
         verdicts = list(verification.verify_all(found, jobs=jobs, fence=fence, progress=lambda verdict: bar.advance()))
     show_rows(map(_row, verdicts), ("tenant", "state", "revision", "fenced"), as_json=as_json)

@@ -12,6 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from tenantapp.fleet.database_server import TENANT_PREFIX, FoundDatabase, ServerDatabases
+from tenantapp.fleet.durable_files import sync
 from tenantapp.fleet.errors import ProvisioningFailed, TemplateMissing
 from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.fleet.templates import Template
@@ -56,9 +57,9 @@ class SqliteDatabases(ServerDatabases):
                 with closing(sqlite3.connect(new, isolation_level=None)) as connection:
                     # All of it in the one file that is copied.
                     connection.execute("PRAGMA journal_mode = DELETE")
-                _sync(new)
+                sync(new)
                 new.replace(path)
-                _sync(path.parent)
+                sync(path.parent)
             self._remove_old(template)
 
     def drop_template(self, template: str) -> None:
@@ -76,12 +77,12 @@ class SqliteDatabases(ServerDatabases):
             with _unfinished(path) as new:
                 shutil.copyfile(source, new)
                 _identify(new, tenant_id)
-                _sync(new)
+                sync(new)
                 # Unlike a rename, a link never takes the place of a file that another has finished meanwhile.
                 with suppress(FileExistsError):
                     os.link(new, path)
             _remove_unfinished(path)
-            _sync(path.parent)
+            sync(path.parent)
 
     def exists(self, database: str) -> bool:
         return self._server.path(database).exists()
@@ -143,14 +144,6 @@ def _identify(path: Path, tenant_id: UUID) -> None:
 def _remove(path: Path) -> None:
     for file in (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)):
         file.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_mark(file: Path) -> str | None:

@@ -38,7 +38,8 @@ def json_object(**members: ColumnElement[Any] | Any) -> JsonObject:
     """An object with these members: UUIDs, ``UtcDateTime``, JSON, booleans, and what JSON has itself."""
     clauses: list[Any] = []
     for name, value in members.items():
-        clauses += [literal_column(f"'{name}'", Text), value]
+        quoted = name.replace("'", "''")
+        clauses += [literal_column(f"'{quoted}'", Text), value]
     return JsonObject(*clauses)
 
 

@@ -91,7 +91,7 @@ def test_an_object_is_what_the_renderer_writes(database: DBFactory) -> None:
         unknown=Thing.unknown,
         document=Thing.document,
         at=Thing.at,
-        inner=json_object(id=Thing.id, nothing=null()),
+        inner=json_object(id=Thing.id, nothing=null(), **{"it's 100% :x": Thing.number}),
     )
     with database.begin() as session:
         text = session.scalars(select(cast(thing, Text))).one()
@@ -105,7 +105,7 @@ def test_an_object_is_what_the_renderer_writes(database: DBFactory) -> None:
         "unknown": None,
         "document": {"deep": [1, None, ODD]},
         "at": AT,
-        "inner": {"id": THING, "nothing": None},
+        "inner": {"id": THING, "nothing": None, "it's 100% :x": -(2**31)},
     }
     assert orjson.loads(text) == orjson.loads(orjson.dumps(expected, option=orjson.OPT_UTC_Z))
     assert list(orjson.loads(text)) == list(expected)

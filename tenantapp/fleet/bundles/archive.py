@@ -18,6 +18,7 @@ import orjson
 from pydantic import ValidationError
 
 from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledTable, Manifest
+from tenantapp.fleet.durable_files import sync
 from tenantapp.fleet.errors import BundleNotWritten, BundleRefused
 
 SEAL: Final = b"sha256:"
@@ -73,7 +74,7 @@ def new_bundle(file: Path) -> Iterator[BundleWriter]:
             yield BundleWriter(archive)
         _seal(part)
         part.rename(file)
-        _sync_directory(file.parent)
+        sync(file.parent)
     except OSError as error:
         raise BundleNotWritten(file, error.strerror or str(error)) from error
     finally:
@@ -163,11 +164,3 @@ def _manifest(file: Path, archive: zipfile.ZipFile) -> Manifest:
         return Manifest.model_validate(raw)
     except ValidationError as error:
         raise BundleRefused(file, f"its manifest is wrong in {error.error_count()} places") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,24 +1,16 @@
 """The kind of operation that migrates a tenant: what a worker does with a migration that whoever began it left."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Event, Thread
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
-
 from tenantapp.fleet.errors import DatabaseBusy, MigrationRefused
-from tenantapp.fleet.migrating.fence import hold_fences
+from tenantapp.fleet.migrating.leases import fence_kept
 from tenantapp.fleet.migrating.ledger import KIND, order_of
 from tenantapp.fleet.migrating.orders import Order, retry_delay
 from tenantapp.fleet.migrating.process import TenantWorker, fence_database
 from tenantapp.fleet.migrating.revisions import TenantHistory
 from tenantapp.fleet.migrating.tenant import TenantMigrator
 from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.operations.lease_keeper import RENEW_EVERY
-from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import TenancyError
 
 LOOK_EVERY: Final = 1.0  # seconds between two looks whether to go on waiting for a lock
 
@@ -31,7 +23,7 @@ def _migrate(context: Context) -> None:
     user_db = fence_database(settings)
     worker = TenantWorker(user_db, TenantMigrator(settings, servers, TenantHistory(settings)))
     try:
-        with _fence_held(user_db, order):
+        with fence_kept(user_db, order):
             _try(worker, order, context)
     finally:
         user_db.dispose()
@@ -49,27 +41,6 @@ def _try(worker: TenantWorker, order: Order, context: Context) -> None:
         for _ in range(round(retry_delay(attempt) / LOOK_EVERY)):
             context.progress(0, "waiting for a lock")
             time.sleep(LOOK_EVERY)
-
-
-@contextmanager
-def _fence_held(user_db: DBFactory, order: Order) -> Iterator[None]:
-    over = Event()
-    thread = Thread(target=_hold_fence, args=(user_db, order, over), name=f"fence of {order.slug}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _hold_fence(user_db: DBFactory, order: Order, over: Event) -> None:
-    while not over.wait(RENEW_EVERY):
-        try:
-            with user_db.engine.connect() as connection:
-                hold_fences(connection, [order.tenant_id], snapshot=order.snapshot)
-        except (TenancyError, DBAPIError):
-            continue  # tried again before it falls
 
 
 MIGRATE: Final = Kind(KIND, (Step("database", _migrate),))

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy.exc import DBAPIError
 
@@ -17,24 +17,45 @@ from tenantapp.tenancy.errors import TenancyError
 @contextmanager
 def leases_kept(user_db: DBFactory, owner: str, at_work: Callable[[], list[Order]]) -> Iterator[None]:
     """Renew the owner's claims, and move the fences of what ``at_work`` returns on, until the block ends."""
+
+    def keep() -> None:
+        with user_db.begin() as session:
+            renew(session, owner)
+            orders = at_work()
+            for snapshot in (False, True):
+                tenants = [order.tenant_id for order in orders if order.snapshot == snapshot]
+                hold_fences(session.connection(), tenants, snapshot=snapshot)
+
+    with _repeated(keep, f"leases {owner}"):
+        yield
+
+
+@contextmanager
+def fence_kept(user_db: DBFactory, order: Order) -> Iterator[None]:
+    """Move the fence of one tenant on until the block ends; its claim is kept by whoever works on the operation."""
+
+    def keep() -> None:
+        with user_db.engine.connect() as connection:
+            hold_fences(connection, [order.tenant_id], snapshot=order.snapshot)
+
+    with _repeated(keep, f"fence of {order.slug}"):
+        yield
+
+
+@contextmanager
+def _repeated(keep: Callable[[], None], name: str) -> Iterator[None]:
+    """Call it every few seconds. When the user database does not answer, it is tried again before a lease runs out."""
     over = threading.Event()
-    thread = threading.Thread(target=_keep, args=(user_db, owner, at_work, over), name=f"leases {owner}", daemon=True)
+
+    def repeat() -> None:
+        while not over.wait(RENEW_EVERY):
+            with suppress(TenancyError, DBAPIError):
+                keep()
+
+    thread = threading.Thread(target=repeat, name=name, daemon=True)
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
-
-
-def _keep(user_db: DBFactory, owner: str, at_work: Callable[[], list[Order]], over: threading.Event) -> None:
-    while not over.wait(RENEW_EVERY):
-        try:
-            with user_db.begin() as session:
-                renew(session, owner)
-                orders = at_work()
-                for snapshot in (False, True):
-                    tenants = [order.tenant_id for order in orders if order.snapshot == snapshot]
-                    hold_fences(session.connection(), tenants, snapshot=snapshot)
-        except (TenancyError, DBAPIError):
-            continue  # tried again before the leases run out

@@ -3,7 +3,6 @@
 Everything may be killed anywhere: a copy is there or not, and a database is the old one or the new one.
 """
 
-import os
 import sqlite3
 import time
 from abc import ABC, abstractmethod
@@ -18,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet import postgres
 from tenantapp.fleet.connections import maintenance_connection
+from tenantapp.fleet.durable_files import sync
 from tenantapp.fleet.errors import DatabaseBusy, FleetError, PuttingBackFailed, SnapshotFailed
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
@@ -131,9 +131,9 @@ class SqliteSnapshot(Snapshot):
             self._pages(self._path, self._unfinished)
             with closing(sqlite3.connect(self._unfinished)) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file
-            _sync(self._unfinished)
+            sync(self._unfinished)
             self._unfinished.replace(self._copy)
-            _sync(self._copy.parent)
+            sync(self._copy.parent)
 
     def put_back(self) -> None:
         with self._translated(PuttingBackFailed):
@@ -172,11 +172,3 @@ def snapshot_of(server: Server, place: TenantPlace) -> Snapshot:
     if isinstance(server, SqliteServer):
         return SqliteSnapshot(server, place)
     raise TypeError(f"no copies can be made on a {type(server).__name__}")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
