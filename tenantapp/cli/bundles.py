@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.progress import counting_bar
+from tenantapp.cli.progress import counting_bar, progress_bar
 from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.parallel import places
@@ -42,8 +42,6 @@ def import_(installation: Installation, file: Path, slug: str, name: str | None,
     """
     registry = installation.registry
     settings, servers = registry.app_settings, registry.servers
-    with counting_bar("rows") as bar:
-        place = import_tenant(
-            registry.user_db, settings, servers, file, slug, name=name, server=server, progress=bar.advance
-        )
+    with progress_bar(slug) as report:
+        place = import_tenant(registry.user_db, settings, servers, file, slug, name=name, server=server, report=report)
     click.echo(f"The tenant {place.slug} is there: {place.database} on {place.server}.")

@@ -34,7 +34,8 @@ def _clone_from(context: Context, template: dict[str, Any]) -> dict[str, Any]:
     return template
 
 
-def _drop(context: Context) -> None:
+def drop_database(context: Context) -> None:
+    """Undo what has made the database of the arguments' tenant, whatever there is of it."""
     _databases(context).drop(database_name(UUID(context.arguments["tenant_id"])))
 
 
@@ -43,4 +44,4 @@ def _databases(context: Context) -> ServerDatabases:
 
 
 # The template first: where the server refuses or does not answer, no database needs to be undone.
-STEPS: Final = (Step("template", _ensure_template), Step("database", _clone, _drop))
+STEPS: Final = (Step("template", _ensure_template), Step("database", _clone, drop_database))

@@ -16,14 +16,20 @@ from tenantapp.identity.tenants import register_tenant
 from tenantapp.tenancy.ids import uuid7
 
 
-def _register(session: Session, operation: Operation) -> None:
-    """The row claims the slug. With a database that is ready, this is all there is to do."""
+def register(session: Session, operation: Operation, tenant_id: UUID) -> Tenant:
+    """The row claims the slug. Raises ``InvalidValue`` and ``AlreadyExists``."""
     given = operation.arguments
-    warm = take_warm(session, given["server"], given["template"])
-    tenant_id = uuid7() if warm is None else warm.tenant_id
     tenant = register_tenant(session, tenant_id, given["slug"], name=given["name"], server=given["server"])
     operation.tenant_id, operation.slug = tenant_id, tenant.slug
     operation.arguments = {**given, "tenant_id": str(tenant_id)}
+    return tenant
+
+
+def _prepare(session: Session, operation: Operation) -> None:
+    """With a database that is ready, the row is all there is to do."""
+    given = operation.arguments
+    warm = take_warm(session, given["server"], given["template"])
+    tenant = register(session, operation, uuid7() if warm is None else warm.tenant_id)
     if warm is not None:
         tenant.state, tenant.revision = TenantState.ACTIVE, warm.revision
         operation.result, operation.progress = {"template": warm.template, "revision": warm.revision, "warm": True}, 1.0
@@ -32,12 +38,14 @@ def _register(session: Session, operation: Operation) -> None:
         session.flush()
 
 
-def _activate(session: Session, operation: Operation) -> None:
+def activate(session: Session, operation: Operation) -> None:
+    """The database is ready: serve the tenant."""
     creating = update(Tenant).where(Tenant.id == _tenant_id(operation), Tenant.state == TenantState.CREATING)
     session.execute(creating.values(state=TenantState.ACTIVE, revision=operation.result["revision"]))
 
 
-def _withdraw(session: Session, operation: Operation) -> None:
+def withdraw(session: Session, operation: Operation) -> None:
+    """The database is gone again: so is the tenant."""
     session.execute(delete(Tenant).where(Tenant.id == _tenant_id(operation), Tenant.state == TenantState.CREATING))
 
 
@@ -45,4 +53,4 @@ def _tenant_id(operation: Operation) -> UUID:
     return UUID(operation.arguments["tenant_id"])
 
 
-CREATE: Final = Kind("create", STEPS, undoes=True, prepare=_register, complete=_activate, withdraw=_withdraw)
+CREATE: Final = Kind("create", STEPS, undoes=True, prepare=_prepare, complete=activate, withdraw=withdraw)

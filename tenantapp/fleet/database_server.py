@@ -29,8 +29,11 @@ class ServerDatabases(ABC):
     """
 
     @abstractmethod
-    def create(self, database: str) -> None:
-        """Make an empty database that ``server.tenant_url`` leads to. When it fails, ``drop`` removes what it left."""
+    def create(self, database: str, mark: str = "") -> None:
+        """Make an empty database that ``server.tenant_url`` leads to, with our mark. One that is there is refused.
+
+        When it fails, ``drop`` removes what it left.
+        """
 
     @abstractmethod
     def drop(self, database: str) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.fleet.errors import OperationRefused, ProvisioningFailed
 from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.migrating.snapshots import snapshot_of
 from tenantapp.fleet.operations.kinds import Context, Kind, Kinds, Step
 from tenantapp.fleet.operations.leases import database_time
 from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
@@ -77,14 +78,18 @@ def _due(session: Session) -> Select[str]:
 
 
 def _drop(context: Context) -> None:
-    databases_on(context.fleet.servers[context.arguments["server"]]).drop(context.arguments["database"])
+    server, database = context.fleet.servers[context.arguments["server"]], context.arguments["database"]
+    # Before the database, with which goes the role that owns them.
+    snapshot_of(server, database, f"the database of {context.slug}").drop()
+    databases_on(server).drop(database)
 
 
 def _check(context: Context) -> dict[str, Any]:
     server, database = context.arguments["server"], context.arguments["database"]
-    left = [found for found in databases_on(context.fleet.servers[server]).found() if found.name == database]
-    if left:
-        raise ProvisioningFailed(f"server {server}", f"{database} is still there")
+    place = context.fleet.servers[server]
+    left = [found.name for found in databases_on(place).found() if found.name == database]
+    if left or snapshot_of(place, database, f"the database of {context.slug}").exists():
+        raise ProvisioningFailed(f"server {server}", f"{database} or a copy of it is still there")
     return {"database": "removed", "role": "removed"}
 
 

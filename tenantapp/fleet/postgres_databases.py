@@ -30,9 +30,9 @@ class PostgresDatabases(ServerDatabases):
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
 
-    def create(self, database: str) -> None:
+    def create(self, database: str, mark: str = "") -> None:
         with self._connection() as connection:
-            postgres.create_role(connection, database, self._server.tenant_password(database))
+            postgres.create_role(connection, database, self._server.tenant_password(database), comment=mark)
             postgres.create_database(connection, database, owner=database)
             postgres.close_to_public(connection, database)
             postgres.limit_database(connection, database)

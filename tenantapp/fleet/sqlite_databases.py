@@ -32,10 +32,12 @@ class SqliteDatabases(ServerDatabases):
     def __init__(self, server: SqliteServer) -> None:
         self._server = server
 
-    def create(self, database: str) -> None:
+    def create(self, database: str, mark: str = "") -> None:
         path = self._server.path(database)
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
+            if mark:
+                _write_mark(path.with_name(MARK), mark)
             path.touch(exist_ok=False)
 
     def drop(self, database: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from tenantapp.fleet.deletion import delete_later, purge_deleted, request_purge, undelete
 from tenantapp.fleet.errors import OperationRefused
 from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.migrating.snapshots import snapshot_of
 from tenantapp.fleet.operations.leases import claim_next
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.queue import list_operations, retry_operation
@@ -170,3 +171,21 @@ def test_only_what_is_deleted_is_purged(fleet: Fleet) -> None:
         request_create(session, fleet.services, "initech", requested_by="local:tests")
     with pytest.raises(TenantUnfinished), fleet.user_db.begin() as session:
         delete_later(session, "initech", WEEK)
+
+
+def test_a_copy_that_a_migration_has_left_goes_too(fleet: Fleet) -> None:
+    """Killed in a migration with a snapshot: the copy has the customer's data in it."""
+    before = fleet.made()
+    with fleet.user_db.begin(read_only=True) as session:
+        database = get_tenant(session, "acme").database
+    delete(fleet, timedelta(0))
+    copy = snapshot_of(fleet.servers["main"], database, "the database of acme")
+    copy.take()
+    assert copy.exists()
+    assert fleet.made() > before
+    with fleet.user_db.begin() as session:
+        request_purge(session, "acme", requested_by="local:tests")
+    work(fleet)
+    assert state(fleet) is None
+    assert not copy.exists()
+    assert not any(database in thing for thing in fleet.made())

@@ -449,7 +449,7 @@ class TestSnapshots:
         with yard.fleet.user_db.begin() as session:
             plan = make_plan(session, TenantHistory(yard.settings), Wish(snapshot=True, slugs=["t01"]))
             claim(session, "somebody", plan.orders, "local:tests")
-        snapshot = snapshot_of(yard.fleet.servers["main"], place)
+        snapshot = snapshot_of(yard.fleet.servers["main"], place.database, "the database of t01")
         snapshot.take()
         yard.ask(1, "CREATE TABLE half (id INTEGER)")
         lapse(yard)

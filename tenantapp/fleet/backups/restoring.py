@@ -1,8 +1,5 @@
 """Restoring a backup into a database that was made for it."""
 
-from uuid import UUID
-
-from sqlalchemy import delete, insert
 from sqlalchemy.engine import URL
 
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
@@ -10,13 +7,12 @@ from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.connections import reading_connection
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
-from tenantapp.fleet.migration_connections import migration_connection
+from tenantapp.fleet.identity_rows import write_identity
 from tenantapp.fleet.schemas.structure import fingerprint, read_structure
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.ids import uuid7
-from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
 SCRATCH = "scratch_"
@@ -31,7 +27,7 @@ def restore_into(settings: Settings, servers: Servers, record: BackupRecord, sto
     """
     server, name = servers[place.server], f"the database of {place.slug}"
     _restore(settings, server, place.database, record, store, name)
-    _set_identity(server.tenant_url(place.database), name, place.id)
+    write_identity(server.tenant_url(place.database), name, place.id, _identity_not_written)
 
 
 def rehearse_restore(settings: Settings, server: Server, record: BackupRecord, store: Store) -> None:
@@ -78,10 +74,5 @@ def _check_structure(url: URL, name: str, record: BackupRecord) -> None:
         raise BackupDamaged(record.file, "what was restored has another structure than what was backed up")
 
 
-def _set_identity(url: URL, name: str, tenant_id: UUID) -> None:
-    def failed(name: str, reason: str) -> BackupFailed:
-        return BackupFailed("The database", name, reason)
-
-    with migration_connection(url, name, failure=failed) as connection, connection.begin():
-        connection.execute(delete(TenantIdentity))
-        connection.execute(insert(TenantIdentity).values(tenant_id=tenant_id))
+def _identity_not_written(name: str, reason: str) -> BackupFailed:
+    return BackupFailed("The database", name, reason)

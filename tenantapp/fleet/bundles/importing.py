@@ -1,43 +1,44 @@
 """Making a tenant of a bundle."""
 
-import logging
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
 
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
-from tenantapp.fleet.errors import BundleRefused
+from tenantapp.fleet.cloning import drop_database
+from tenantapp.fleet.creation import activate, register, withdraw
+from tenantapp.fleet.errors import BundleRefused, LoadFailed
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.identity_rows import write_identity
 from tenantapp.fleet.migrations import upgrade_tenant_database, upgrade_to
+from tenantapp.fleet.operations.foreground import run_now
+from tenantapp.fleet.operations.kinds import Context, Kind, Step
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.operations.outcomes import Report, no_report
+from tenantapp.fleet.operations.queue import local_requester, request_operation
 from tenantapp.fleet.schemas.expected import check_revision
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.targets import tenant_target
-from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.tenants import place_of, register_tenant
+from tenantapp.fleet.templates import installation_mark
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import place_of
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.engines import make_engine
-from tenantapp.tenancy.errors import TenantDatabaseUnavailable
 from tenantapp.tenancy.ids import uuid7
-from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.servers import Server, Servers
-
-log = logging.getLogger(__name__)
-
-Progress = Callable[[int], None]
+from tenantapp.tenancy.servers import Servers
 
 
-def check_importable(settings: Settings, file: Path, progress: Progress = lambda rows: None) -> Manifest:
+def check_importable(settings: Settings, file: Path) -> Manifest:
     """Check a whole bundle, and that it is of this domain and of a revision that the history has.
 
     Raises ``BundleRefused``, ``UnknownRevision`` and ``OSError``.
     """
-    manifest = check_bundle(file, progress)
+    manifest = check_bundle(file)
     if manifest.domain != settings.tenantapp_domain:
         raise BundleRefused(file, f"it is of the domain {manifest.domain}, and this is {settings.tenantapp_domain}")
     check_revision(settings, manifest.revision)
@@ -53,57 +54,65 @@ def import_tenant(
     *,
     name: str | None = None,
     server: str | None = None,
-    progress: Progress = lambda rows: None,
+    report: Report = no_report,
 ) -> TenantPlace:
     """Make a tenant of a checked bundle: a database at the bundle's revision, its rows, then the newest revision.
 
-    ``name`` is the bundle's if it is left out. All of it or nothing. Raises what ``check_importable``,
-    ``register_tenant`` and ``load_bundle`` raise.
+    ``name`` is the bundle's if it is left out. An operation, worked on here: all of it or nothing. Raises what
+    ``check_importable``, ``register_tenant`` and ``load_bundle`` raise.
     """
     manifest = check_importable(settings, file)
-    chosen = servers.default if server is None else servers[server]
-    place = _register(user_db, uuid7(), slug, name or manifest.tenant.name, chosen)
-    try:
-        databases_on(chosen).create(place.database)
-        upgrade_to(settings, "tenant", tenant_target(settings, servers, place), manifest.revision)
-        load_bundle(settings, servers, place, file, progress)
-        revision = upgrade_tenant_database(settings, servers, place)
-        _write_identity(chosen, place)
-        _activate(user_db, place, revision)
-    except BaseException:
-        _undo(user_db, chosen, place)
-        raise
-    return place
+    fleet = Fleet(user_db, settings, servers)
+    arguments = {
+        "slug": slug,
+        "name": name or manifest.tenant.name,
+        "server": (servers.default if server is None else servers[server]).name,
+        "file": str(file.absolute()),
+        "revision": manifest.revision,
+        "rows": manifest.rows,
+    }
+    places: list[TenantPlace] = []
+
+    def request(session: Session, operation_id: UUID) -> Operation:
+        given = {**arguments, "mark": installation_mark(session)}
+        operation = request_operation(session, IMPORT, None, given, local_requester(), operation_id=operation_id)
+        places.append(place_of(session.get_one(Tenant, operation.tenant_id)))
+        return operation
+
+    run_now(fleet, {IMPORT.name: IMPORT}, request, report=report)
+    return places[-1]
 
 
-def _register(user_db: DBFactory, tenant_id: UUID, slug: str, name: str, server: Server) -> TenantPlace:
-    """Committed first: the row claims the slug, and shows where to look should even the undoing be cut short."""
-    with user_db.begin() as session:
-        return place_of(register_tenant(session, tenant_id, slug, name=name, server=server.name))
+def _prepare(session: Session, operation: Operation) -> None:
+    register(session, operation, uuid7())
 
 
-def _write_identity(server: Server, place: TenantPlace) -> None:
-    unavailable = partial(TenantDatabaseUnavailable, place.slug)
-    url = server.tenant_url(place.database)
-    database = DBFactory(partial(make_engine, url, unavailable=unavailable, pool_timeout=0))
-    try:
-        with database.begin() as session:
-            session.add(TenantIdentity(tenant_id=place.id))
-    finally:
-        database.dispose()
+def _load(context: Context) -> dict[str, Any]:
+    """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
+    fleet, given = context.fleet, context.arguments
+    with fleet.user_db.begin(read_only=True) as session:
+        place = place_of(session.get_one(Tenant, context.tenant_id))
+    databases_on(fleet.servers[place.server]).create(place.database, given["mark"])
+    target = tenant_target(fleet.settings, fleet.servers, place)
+    upgrade_to(fleet.settings, "tenant", target, given["revision"])
+    loaded = 0
+
+    def progress(rows: int) -> None:
+        nonlocal loaded
+        loaded += rows
+        context.progress(loaded / max(1, given["rows"]), f"{loaded} of {given['rows']} rows")
+
+    load_bundle(fleet.settings, fleet.servers, place, Path(given["file"]), progress)
+    revision = upgrade_tenant_database(fleet.settings, fleet.servers, place)
+    write_identity(target.url, target.name, place.id, LoadFailed)
+    return {"revision": revision}
 
 
-def _activate(user_db: DBFactory, place: TenantPlace, revision: str) -> None:
-    with user_db.begin() as session:
-        creating = update(Tenant).where(Tenant.id == place.id, Tenant.state == TenantState.CREATING)
-        session.execute(creating.values(state=TenantState.ACTIVE, revision=revision))
-
-
-def _undo(user_db: DBFactory, server: Server, place: TenantPlace) -> None:
-    """Nothing is raised: the error that led here is the one to be seen. What is left is found by its row."""
-    try:
-        with user_db.begin() as session:
-            session.execute(delete(Tenant).where(Tenant.id == place.id, Tenant.state == TenantState.CREATING))
-            databases_on(server).drop(place.database)
-    except Exception:
-        log.exception("The tenant %s could not be removed again.", place.slug)
+IMPORT: Final = Kind(
+    "import",
+    (Step("database", _load, drop_database),),
+    undoes=True,
+    prepare=_prepare,
+    complete=activate,
+    withdraw=withdraw,
+)

@@ -19,7 +19,6 @@ from tenantapp.fleet import postgres
 from tenantapp.fleet.connections import maintenance_connection
 from tenantapp.fleet.durable_files import sync
 from tenantapp.fleet.errors import DatabaseBusy, FleetError, PuttingBackFailed, SnapshotFailed
-from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 
 PREFIX: Final = "snapshot_"
@@ -55,9 +54,9 @@ class Snapshot(ABC):
 class PostgresSnapshot(Snapshot):
     """A database of the same owner."""
 
-    def __init__(self, server: PostgresServer, place: TenantPlace) -> None:
-        self._server, self._database, self._name = server, place.database, f"the database of {place.slug}"
-        self._copy, self._failed = PREFIX + place.database, FAILED_PREFIX + place.database
+    def __init__(self, server: PostgresServer, database: str, name: str) -> None:
+        self._server, self._database, self._name = server, database, name
+        self._copy, self._failed = PREFIX + database, FAILED_PREFIX + database
 
     def exists(self) -> bool:
         with self._connection(SnapshotFailed) as connection:
@@ -117,8 +116,8 @@ class PostgresSnapshot(Snapshot):
 class SqliteSnapshot(Snapshot):
     """A file beside the database's."""
 
-    def __init__(self, server: SqliteServer, place: TenantPlace) -> None:
-        self._path, self._name = server.path(place.database), f"the database of {place.slug}"
+    def __init__(self, server: SqliteServer, database: str, name: str) -> None:
+        self._path, self._name = server.path(database), name
         self._copy = self._path.with_name(self._path.name + SUFFIX)
         self._unfinished = self._copy.with_name(self._copy.name + ".new")
 
@@ -144,6 +143,7 @@ class SqliteSnapshot(Snapshot):
 
     def drop(self) -> None:
         with self._translated(SnapshotFailed):
+            self._unfinished.unlink(missing_ok=True)
             self._copy.unlink(missing_ok=True)
 
     def _pages(self, source: Path, target: Path) -> None:
@@ -153,7 +153,9 @@ class SqliteSnapshot(Snapshot):
             if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > until:
                 raise DatabaseBusy(self._name)
 
-        with closing(sqlite3.connect(source)) as reading, closing(sqlite3.connect(target)) as writing:
+        # "rw": a database that is not there is an error, and not a new one without anything in it.
+        address = f"{source.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(address, uri=True)) as reading, closing(sqlite3.connect(target)) as writing:
             writing.execute("PRAGMA synchronous = FULL")
             reading.backup(writing, progress=progress)
 
@@ -165,10 +167,10 @@ class SqliteSnapshot(Snapshot):
             raise failure(self._name, str(error).rstrip(".")) from error
 
 
-def snapshot_of(server: Server, place: TenantPlace) -> Snapshot:
-    """The copy of this tenant's database, made or not."""
+def snapshot_of(server: Server, database: str, name: str) -> Snapshot:
+    """The copy of a tenant's database, made or not. ``name`` is for the messages."""
     if isinstance(server, PostgresServer):
-        return PostgresSnapshot(server, place)
+        return PostgresSnapshot(server, database, name)
     if isinstance(server, SqliteServer):
-        return SqliteSnapshot(server, place)
+        return SqliteSnapshot(server, database, name)
     raise TypeError(f"no copies can be made on a {type(server).__name__}")

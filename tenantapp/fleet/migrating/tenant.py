@@ -37,7 +37,7 @@ class TenantMigrator:
             raise MigrationRefused(f"It is at {found}, which is newer than {order.wanted}.")
         if not order.snapshot:
             return self._move(place, (found, order.wanted), down)
-        snapshot = snapshot_of(self._servers[place.server], place)
+        snapshot = snapshot_of(self._servers[place.server], place.database, f"the database of {place.slug}")
         if was_fenced and snapshot.exists():
             snapshot.put_back()
         snapshot.take()
