@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import psycopg2
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import NullPool
@@ -20,11 +19,9 @@ from tenantapp.fleet.connections import (
     MIGRATION_WAIT,
     POLL_INTERVAL,
     STATEMENT_TIMEOUT,
-    first_line,
-    is_busy,
     translated,
 )
-from tenantapp.fleet.errors import DatabaseBusy, DatabaseUnreachable, FleetError, MigrationFailed
+from tenantapp.fleet.errors import DatabaseBusy, FleetError, MigrationFailed
 from tenantapp.fleet.migration_dialect import HAS_VERSION_TABLE, VERSION_TABLE, server_address
 from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
 
@@ -66,22 +63,6 @@ def migration_connection(
 def migration_engine(url: URL) -> Engine:
     """The engine that ``migration_connection`` makes its connections with, for all databases of this one's server."""
     return _sqlite_engine() if url.get_backend_name() == "sqlite" else _server_engine(server_address(url))
-
-
-@contextmanager
-def driver_connection(url: URL, name: str, limits: Limits) -> Iterator[Any]:
-    """A connection of psycopg2's to a PostgreSQL database, in autocommit, under the same limits.
-
-    Raises what ``migration_connection`` does.
-    """
-    with _driver_errors_translated(name, DatabaseUnreachable):
-        connection = _driver_connect(migration_engine(url).dialect, url, limits)
-    try:
-        connection.autocommit = True
-        with _driver_errors_translated(name, MigrationFailed):
-            yield connection
-    finally:
-        connection.close()
 
 
 def check_foreign_keys(
@@ -158,14 +139,3 @@ def _has_advisory_lock(cursor: Any, info: dict[Any, Any]) -> bool:
     cursor.execute("SELECT pg_try_advisory_lock(%s), to_regclass(%s) IS NOT NULL", (ADVISORY_LOCK, VERSION_TABLE))
     taken, info[HAS_VERSION_TABLE] = cursor.fetchone()
     return bool(taken)
-
-
-@contextmanager
-def _driver_errors_translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator[None]:
-    try:
-        yield
-    except psycopg2.Error as error:
-        if is_busy(error):
-            raise DatabaseBusy(name) from error
-        broken = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) and error.pgcode is None
-        raise (DatabaseUnreachable if broken else failure)(name, first_line(error)) from error

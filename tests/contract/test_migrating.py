@@ -14,13 +14,12 @@ import psycopg2
 import pytest
 from sqlalchemy import select, update
 
-from tenantapp.fleet.errors import HistoryError, MigrationRefused
+from tenantapp.fleet.errors import HistoryError, MigrationRefused, PuttingBackFailed
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrating import rehearsal, tenant
+from tenantapp.fleet.migrating.fence import hold_fences
 from tenantapp.fleet.migrating.ledger import claim
-from tenantapp.fleet.migrating.orders import MigrationState
+from tenantapp.fleet.migrating.orders import Order
 from tenantapp.fleet.migrating.plan import Wish, make_plan
-from tenantapp.fleet.migrating.process import TenantWorker, fence_database
 from tenantapp.fleet.migrating.revisions import TenantHistory, outdated_revisions
 from tenantapp.fleet.migrating.run import MigrationRun, Options
 from tenantapp.fleet.migrating.snapshots import snapshot_of
@@ -332,73 +331,6 @@ def test_another_operation_keeps_a_tenant(yard: Yard, monkeypatch: pytest.Monkey
     assert [str(result.error) for result in tally.failed] == ["Another operation, backup, is at work on the tenant."]
 
 
-class TestRehearsals:
-    """On PostgreSQL, what was done to two databases is done to the next ones without Alembic."""
-
-    @pytest.fixture
-    def performed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        names: list[str] = []
-
-        def performing(script: str, way: Any, url: Any, name: str, limits: Any) -> bool:
-            did = rehearsal.perform(script, way, url, name, limits)
-            names.append(name) if did else None
-            return did
-
-        monkeypatch.setattr(tenant, "perform", performing)
-        return names
-
-    def migrate_here(self, yard: Yard) -> list[MigrationState]:
-        history = TenantHistory(yard.settings)
-        with yard.fleet.user_db.begin() as session:
-            orders = make_plan(session, history, Wish()).orders
-        user_db = fence_database(yard.settings)
-        worker = TenantWorker(user_db, TenantMigrator(yard.settings, yard.fleet.servers, history))
-        results = [worker.carry_out(order) for order in orders]
-        user_db.dispose()
-        assert [result.error for result in results] == [None] * len(orders)
-        return [result.state for result in results]
-
-    def test_structure(self, yard: Yard, performed: list[str]) -> None:
-        yard.add_revision('op.create_index("ix_more", "nodes", ["more"])', revision=SECOND, before=FIRST)
-        assert self.migrate_here(yard) == [MigrationState.MIGRATED] * 5
-        postgres = yard.fleet.admin is not None
-        assert performed == (["the database of t02", "the database of t03", "the database of t04"] if postgres else [])
-        for number in range(5):
-            assert yard.has_column(number)
-            assert yard.ask(number, "SELECT version_num FROM alembic_version") == [(SECOND,)]
-            index = "pg_indexes WHERE indexname" if postgres else "sqlite_master WHERE name"
-            assert yard.ask(number, f"SELECT 1 FROM {index} = 'ix_more'") == [(1,)]
-
-    @pytest.mark.parametrize(
-        ("upgrade", "imports"),
-        [
-            ('op.execute("UPDATE nodes SET more = 1")', ""),
-            ('op.get_bind().execute(sa.text("SELECT 1"))', ""),
-            ('op.execute("SELECT 1")', ""),
-            ('op.bulk_insert(sa.table("tags", sa.column("name")), [])', "import time"),
-            ("op.execute(sa.text(\"ALTER TABLE nodes ADD COLUMN other TEXT DEFAULT '%'\"))", ""),
-        ],
-    )
-    def test_all_else_is_left_to_alembic(self, yard: Yard, performed: list[str], upgrade: str, imports: str) -> None:
-        yard.add_revision(upgrade, revision=SECOND, before=FIRST, imports=imports)
-        assert self.migrate_here(yard) == [MigrationState.MIGRATED] * 5
-        assert performed == []
-
-    def test_a_history_with_its_own_environment(self, yard: Yard, performed: list[str]) -> None:
-        path = yard.history / "env.py"
-        path.write_text(path.read_text() + "\n# ours\n")
-        self.migrate_here(yard)
-        assert performed == []
-
-    def test_a_database_at_another_revision_than_it_is_said(self, yard: Yard, performed: list[str]) -> None:
-        yard.migrate(Wish(slugs=["t03"]))
-        with yard.fleet.user_db.begin() as session:
-            session.execute(update(Tenant).where(Tenant.slug == "t03").values(revision=yard.head))
-        assert self.migrate_here(yard) == [MigrationState.MIGRATED] * 5
-        assert "the database of t03" not in performed
-        assert set(yard.revisions().values()) == {FIRST}
-
-
 class TestSnapshots:
     """A copy is put back when a migration fails, also one that was half done."""
 
@@ -442,7 +374,20 @@ class TestSnapshots:
         with closing(psycopg2.connect(url)):
             assert states(yard.migrate(Wish(snapshot=True, slugs=["t01"]))) == {"migrated": 1}
 
-    @pytest.mark.parametrize("fence", ["up", "down"])
+    def test_it_is_kept_where_people_may_have_written_meanwhile(self, yard: Yard) -> None:
+        yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
+        place, history = yard.places[1], TenantHistory(yard.settings)
+        order = Order(place.id, "t01", yard.head, SECOND, snapshot=True)
+        migrator = TenantMigrator(yard.settings, yard.fleet.servers, history)
+        with pytest.raises(PuttingBackFailed, match="served, or taken over, meanwhile"):
+            migrator.migrate(order, place, yard.head, lambda: False)
+        assert self.tables(yard, 1) == {"half"}
+        copy = snapshot_of(yard.fleet.servers["main"], place.database, "the database of t01")
+        assert copy.exists()
+        migrator.forget_copy(place)
+        assert not copy.exists()
+
+    @pytest.mark.parametrize("fence", ["up", "fallen", "down"])
     def test_one_that_was_left_is_used_only_while_nobody_was_served(self, yard: Yard, fence: str) -> None:
         """Killed in the middle: the copy is older than what people have written since they were served again."""
         place = yard.places[1]
@@ -453,10 +398,11 @@ class TestSnapshots:
         snapshot.take()
         yard.ask(1, "CREATE TABLE half (id INTEGER)")
         lapse(yard)
-        if fence == "up":
-            with yard.fleet.user_db.begin() as session:
-                until = utcnow() + timedelta(minutes=5)
-                session.execute(update(Tenant).where(Tenant.slug == "t01").values(migrating_until=until))
+        until = {"up": utcnow() + timedelta(minutes=5), "fallen": utcnow() - timedelta(hours=20), "down": None}[fence]
+        with yard.fleet.user_db.begin() as session:
+            session.execute(update(Tenant).where(Tenant.slug == "t01").values(migrating_until=until))
+            # As for every tenant that has an order, also one that is not begun.
+            hold_fences(session.connection(), [place.id], snapshot=True)
         assert states(yard.migrate()) == {"migrated": 5}
         assert self.tables(yard, 1) == (set() if fence == "up" else {"half"})
         assert yard.has_column(1)

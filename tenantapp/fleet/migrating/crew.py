@@ -21,14 +21,14 @@ DIED: Final = "The process that migrated it ended unexpectedly."
 class Member:
     """One process and the orders it has: the one under way, and those after it."""
 
-    def __init__(self, settings: Settings, history: TenantHistory) -> None:
+    def __init__(self, settings: Settings, history: TenantHistory, owner: str) -> None:
         # A forked process has everything imported already; but a lock that a thread of ours holds would stay locked.
         forks = sys.platform == "linux" and threading.active_count() == 1
         context: Any = get_context("fork" if forks else "spawn")
         self._stop = context.Event()
         self._pipe: Pipe
         self._pipe, theirs = context.Pipe()
-        arguments = (settings, history if forks else None, theirs, self._stop, os.getpid())
+        arguments = (settings, history if forks else None, theirs, self._stop, os.getpid(), owner)
         self._process = context.Process(target=work, args=arguments)
         self._process.start()
         theirs.close()
@@ -71,9 +71,9 @@ class Member:
 class Crew:
     """As many processes as there are jobs. One that died is replaced."""
 
-    def __init__(self, settings: Settings, history: TenantHistory, jobs: int) -> None:
-        self._settings, self._history = settings, history
-        self._members = [Member(settings, history) for _ in range(jobs)]
+    def __init__(self, settings: Settings, history: TenantHistory, owner: str, jobs: int) -> None:
+        self._settings, self._history, self._owner = settings, history, owner
+        self._members = [Member(settings, history, owner) for _ in range(jobs)]
 
     @property
     def at_work(self) -> list[Order]:
@@ -97,7 +97,7 @@ class Crew:
                 results, lives = member.take()
                 found += results
                 if not lives:
-                    self._members[number] = Member(self._settings, self._history)
+                    self._members[number] = Member(self._settings, self._history, self._owner)
         return found
 
     def stop(self) -> None:

@@ -24,11 +24,10 @@ SERVED: Final = (TenantState.ACTIVE, TenantState.SUSPENDED)
 
 
 class Fenced(NamedTuple):
-    """The tenant as it was when the fence went up. ``was_up``: nobody was served since it went up before."""
+    """The tenant as it was when the fence went up."""
 
     place: TenantPlace
     revision: str | None
-    was_up: bool
 
 
 class _Postgres:
@@ -63,9 +62,11 @@ class _Statements:
         )
         self.move = self.move.returning(*place)
         some = Tenant.id.in_(bindparam("tenant_ids", expanding=True))
-        self.hold: Any = update(Tenant).where(some, Tenant.migrating_until.is_not(None))
+        # Not one that has fallen: people were served meanwhile, and a copy is older than what they have written.
+        self.hold: Any = update(Tenant).where(some, Tenant.migrating_until > clock.NOW)
         self.hold = self.hold.values(migrating_until=clock.UNTIL)
-        self.is_up: Any = select(Tenant.id).where(this, Tenant.migrating_until > clock.NOW)
+        self.place: Any = select(*place).where(this, Tenant.state.in_(SERVED))
+        self.is_up: Any = self.place.where(Tenant.migrating_until > clock.NOW)
 
 
 STATEMENTS: Final = {"postgresql": _Statements(_Postgres), "sqlite": _Statements(_Sqlite)}
@@ -73,9 +74,20 @@ STATEMENTS: Final = {"postgresql": _Statements(_Postgres), "sqlite": _Statements
 
 def raise_fence(connection: Connection, tenant_id: UUID, *, snapshot: bool = False) -> Fenced | None:
     """Let no request begin from now on. None if there is no such tenant, or it is still being made."""
-    was_up = snapshot and _is_up(connection, tenant_id)
     row = _execute(connection, "up", snapshot, tenant_id=tenant_id).one_or_none()
-    return None if row is None else Fenced(TenantPlace(*row[:5]), row.revision, was_up)
+    return None if row is None else Fenced(TenantPlace(*row[:5]), row.revision)
+
+
+def fenced_since(connection: Connection, tenant_id: UUID) -> Fenced | None:
+    """The tenant, if nobody has been served since its fence went up: else None."""
+    row = _execute(connection, "is_up", tenant_id=tenant_id).one_or_none()
+    return None if row is None else Fenced(TenantPlace(*row[:5]), row.revision)
+
+
+def place_to_fence(connection: Connection, tenant_id: UUID) -> TenantPlace | None:
+    """The tenant, if it is one that can be migrated."""
+    row = _execute(connection, "place", tenant_id=tenant_id).one_or_none()
+    return None if row is None else TenantPlace(*row[:5])
 
 
 def lower_fence(connection: Connection, tenant_id: UUID) -> None:
@@ -91,16 +103,12 @@ def record_revision(connection: Connection, tenant_id: UUID, revision: str | Non
 def move_fence(connection: Connection, tenant_id: UUID, revision: str | None, next_id: UUID) -> Fenced | None:
     """Serve one tenant again, at another revision if one is given, and let no request to the next one begin."""
     rows = _execute(connection, "move", tenant_id=tenant_id, reached=revision, next_id=next_id).all()
-    return next((Fenced(TenantPlace(*row[:5]), row.revision, False) for row in rows if row.id == next_id), None)
+    return next((Fenced(TenantPlace(*row[:5]), row.revision) for row in rows if row.id == next_id), None)
 
 
 def hold_fences(connection: Connection, tenant_ids: Collection[UUID], *, snapshot: bool = False) -> None:
     """Move the time on where a fence is still up."""
     _execute(connection, "hold", snapshot, tenant_ids=list(tenant_ids))
-
-
-def _is_up(connection: Connection, tenant_id: UUID) -> bool:
-    return _execute(connection, "is_up", tenant_id=tenant_id).first() is not None
 
 
 def _execute(connection: Connection, name: str, snapshot: bool = False, **values: Any) -> Any:

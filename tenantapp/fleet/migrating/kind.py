@@ -7,9 +7,9 @@ from tenantapp.fleet.errors import DatabaseBusy, MigrationRefused
 from tenantapp.fleet.migrating.leases import fence_kept
 from tenantapp.fleet.migrating.ledger import KIND, order_of
 from tenantapp.fleet.migrating.orders import Order, retry_delay
-from tenantapp.fleet.migrating.process import TenantWorker, fence_database
 from tenantapp.fleet.migrating.revisions import TenantHistory
 from tenantapp.fleet.migrating.tenant import TenantMigrator
+from tenantapp.fleet.migrating.worker import TenantWorker, fence_database
 from tenantapp.fleet.operations.kinds import Context, Kind, Step
 
 LOOK_EVERY: Final = 1.0  # seconds between two looks whether to go on waiting for a lock
@@ -21,7 +21,12 @@ def _migrate(context: Context) -> None:
     settings, servers = context.fleet.settings, context.fleet.servers
     order = order_of(context.tenant_id, str(context.slug), context.arguments)
     user_db = fence_database(settings)
-    worker = TenantWorker(user_db, TenantMigrator(settings, servers, TenantHistory(settings)))
+
+    def is_claimed(order: Order) -> bool:
+        context.check()  # raises if it is not
+        return True
+
+    worker = TenantWorker(user_db, TenantMigrator(settings, servers, TenantHistory(settings)), is_claimed)
     try:
         with fence_kept(user_db, order):
             _try(worker, order, context)

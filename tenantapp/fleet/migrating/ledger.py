@@ -66,6 +66,12 @@ def renew(session: Session, owner: str) -> None:
     session.execute(ours.values(lease_until=database_time(session) + LEASE))
 
 
+def is_claimed(session: Session, owner: str, tenant_id: UUID) -> bool:
+    """Whether the claim of this tenant is still the owner's."""
+    claim = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.lease_owner == owner)
+    return session.scalar(claim.where(Operation.state.in_(ACTIVE))) is not None
+
+
 def finish(session: Session, owner: str, results: Sequence[Result]) -> None:
     """Record how it went with tenants that we had claimed."""
     _need_not_wait_for_disk(session)

@@ -85,8 +85,8 @@ class MigrationRun:
         if plan.orders and not self._must_stop():
             jobs = min(self._options.jobs, len(plan.orders))
             self._fleet.user_db.dispose()  # a connection must not be shared with a process that is forked
-            self._crew = Crew(self._fleet.settings, self._history, jobs)
-            with self._ended_in_order(), leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work):
+            self._crew = Crew(self._fleet.settings, self._history, self._owner, jobs)
+            with leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work), self._ended_in_order():
                 self._in_stages(plan.orders)
 
     def _in_stages(self, orders: list[Order]) -> None:
@@ -197,10 +197,13 @@ class MigrationRun:
         finally:
             self._is_ending = True
             self._crew.stop()
-            while self._crew.at_work:
-                for result in self._crew.results(ASK_EVERY):
-                    self._note(result)
-            self._crew.end()
+            try:
+                while self._crew.at_work:
+                    for result in self._crew.results(ASK_EVERY):
+                        self._note(result)
+            finally:
+                # Also at a second interrupt: they wait for orders, and we would wait for them.
+                self._crew.end()
             self._record(all_of_them=True)
             with self._fleet.user_db.begin() as session:
                 ledger.give_back(session, self._owner)

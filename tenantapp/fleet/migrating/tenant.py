@@ -1,17 +1,22 @@
 """Moving the database of one tenant."""
 
+import time
+from collections.abc import Callable
+from typing import Final
+
 from tenantapp.fleet.environment import run_revisions
-from tenantapp.fleet.errors import MigrationRefused
+from tenantapp.fleet.errors import MigrationRefused, PuttingBackFailed
 from tenantapp.fleet.histories import history_config, metadata_of
 from tenantapp.fleet.migrating.orders import Order
-from tenantapp.fleet.migrating.rehearsal import Rehearsals, perform
 from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.migrating.snapshots import snapshot_of
-from tenantapp.fleet.migration_connections import Limits, migration_engine
+from tenantapp.fleet.migrating.snapshots import Snapshot, snapshot_of
+from tenantapp.fleet.migration_connections import Limits
 from tenantapp.fleet.targets import Target
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Servers
+
+REQUEST: Final = 1.0  # seconds that nearly every request takes less than
 
 
 class TenantMigrator:
@@ -24,39 +29,58 @@ class TenantMigrator:
         self._limits = Limits(
             settings.migrations_lock_timeout, settings.migrations_statement_timeout, settings.migrations_lock_timeout
         )
-        self._rehearsals = Rehearsals(history.script)
+        # Who waits for a connection is let in by then, or refused.
+        self._requests_end = settings.connections_timeout + REQUEST
 
-    def migrate(self, order: Order, place: TenantPlace, found: str | None, *, was_fenced: bool = False) -> str | None:
+    def migrate(
+        self, order: Order, place: TenantPlace, found: str | None, may_put_back: Callable[[], bool]
+    ) -> str | None:
         """Move a database from the revision it is said to be at to the one that is wanted; returns where it is then.
 
-        ``was_fenced``: nobody was served since an earlier attempt. Raises ``MigrationRefused``, ``SnapshotFailed``,
-        ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError``, and what a migration raises.
+        With a copy, if that is said: one that is there is that of an attempt that was cut short, and is put back
+        first. ``may_put_back`` is asked before one is put back because of a failure. Raises ``MigrationRefused``,
+        ``SnapshotFailed``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError``, and what
+        a migration raises.
         """
         down = self._history.direction(found, order.wanted) == "down"
         if down and not order.down:
             raise MigrationRefused(f"It is at {found}, which is newer than {order.wanted}.")
         if not order.snapshot:
-            return self._move(place, (found, order.wanted), down)
-        snapshot = snapshot_of(self._servers[place.server], place.database, f"the database of {place.slug}")
-        if was_fenced and snapshot.exists():
+            return self._move(place, order.wanted, down)
+        snapshot = self._copy_of(place)
+        if snapshot.exists():
             snapshot.put_back()
         snapshot.take()
         try:
-            reached = self._move(place, (found, order.wanted), down)
-        except BaseException:
+            reached = self._move(place, order.wanted, down)
+        except BaseException as error:
+            if not may_put_back():
+                raise PuttingBackFailed(
+                    _name(place), f"the tenant was served, or taken over, meanwhile ({error})"
+                ) from error
             snapshot.put_back()
             raise
         snapshot.drop()
         return reached
 
-    def _move(self, place: TenantPlace, way: tuple[str | None, str], down: bool) -> str | None:
-        url = self._servers[place.server].tenant_url(place.database)
-        name = f"the database of {place.slug}"
-        script = self._rehearsals.script(way)
-        if script is not None and perform(script, way, url, name, self._limits):
-            return way[1]
+    def forget_copy(self, place: TenantPlace) -> None:
+        """Remove a copy that may be older than what people have written. Raises ``SnapshotFailed``."""
+        self._copy_of(place).drop()
+
+    def let_requests_end(self) -> None:
+        """Wait for requests that were let in just before the fence went up: what they write belongs in the copy."""
+        time.sleep(self._requests_end)
+
+    def _copy_of(self, place: TenantPlace) -> Snapshot:
+        return snapshot_of(self._servers[place.server], place.database, _name(place))
+
+    def _move(self, place: TenantPlace, wanted: str, down: bool) -> str | None:
         reached: list[str | None] = []
-        target = Target(name, url, self._metadata, reached.append, self._limits)
-        with self._rehearsals.listening(migration_engine(url), way):
-            run_revisions(self._config, self._history.script, target, way[1], down=down)
-        return reached[-1] if reached else way[1]
+        url = self._servers[place.server].tenant_url(place.database)
+        target = Target(_name(place), url, self._metadata, reached.append, self._limits)
+        run_revisions(self._config, self._history.script, target, wanted, down=down)
+        return reached[-1] if reached else wanted
+
+
+def _name(place: TenantPlace) -> str:
+    return f"the database of {place.slug}"
