@@ -56,6 +56,19 @@ class ServerDatabases(ABC):
         """
 
     @abstractmethod
+    def close(self, database: str, patience: float) -> None:
+        """Let nobody write to a tenant's database any more, of those who come as the application does.
+
+        Their requests are fenced off already; those that were let in before have ``patience`` seconds to end.
+        PostgreSQL: nobody can connect as the tenant's role, and who is connected is cut off as soon as no transaction
+        of theirs is open, or at the end of that time. SQLite: the time is waited for.
+        """
+
+    @abstractmethod
+    def reopen(self, database: str) -> None:
+        """Undo ``close``, if it was done."""
+
+    @abstractmethod
     def exists(self, database: str) -> bool:
         """Whether there is such a database."""
 

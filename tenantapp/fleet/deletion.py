@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
+from tenantapp.fleet.discarding import remove_database, replaced_databases
 from tenantapp.fleet.errors import OperationRefused, ProvisioningFailed
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.migrating.snapshots import snapshot_of
@@ -78,19 +79,26 @@ def _due(session: Session) -> Select[str]:
 
 
 def _drop(context: Context) -> None:
-    server, database = context.fleet.servers[context.arguments["server"]], context.arguments["database"]
-    # Before the database, with which goes the role that owns them.
-    snapshot_of(server, database, f"the database of {context.slug}").drop()
-    databases_on(server).drop(database)
+    for server, database in _databases(context):
+        remove_database(context.fleet.servers[server], database, f"the database of {context.slug}")
 
 
 def _check(context: Context) -> dict[str, Any]:
-    server, database = context.arguments["server"], context.arguments["database"]
-    place = context.fleet.servers[server]
-    left = [found.name for found in databases_on(place).found() if found.name == database]
-    if left or snapshot_of(place, database, f"the database of {context.slug}").exists():
-        raise ProvisioningFailed(f"server {server}", f"{database} or a copy of it is still there")
+    for server, database in _databases(context):
+        place = context.fleet.servers[server]
+        left = [found.name for found in databases_on(place).found() if found.name == database]
+        if left or snapshot_of(place, database, f"the database of {context.slug}").exists():
+            raise ProvisioningFailed(f"server {server}", f"{database} or a copy of it is still there")
     return {"database": "removed", "role": "removed"}
+
+
+def _databases(context: Context) -> list[tuple[str, str]]:
+    """Server and name of the tenant's database, and of those it had before that are still kept."""
+    given = context.arguments
+    with context.fleet.user_db.begin(read_only=True) as session:
+        before = [] if context.tenant_id is None else replaced_databases(session, context.tenant_id)
+        kept = [(operation.arguments["server"], operation.arguments["database"]) for operation in before]
+    return [(given["server"], given["database"]), *kept]
 
 
 def _remove_rows(session: Session, operation: Operation) -> None:
@@ -111,8 +119,12 @@ def _remove_rows(session: Session, operation: Operation) -> None:
 
 
 def _cancel_queued(session: Session, operation: Operation) -> int:
+    """Also the removals of databases it had before: they are removed with it."""
+    before = (
+        [] if operation.tenant_id is None else [kept.id for kept in replaced_databases(session, operation.tenant_id)]
+    )
     queued = update(Operation).where(
-        Operation.tenant_id == operation.tenant_id,
+        (Operation.tenant_id == operation.tenant_id) | Operation.id.in_(before),
         Operation.state == OperationState.QUEUED,
         Operation.id != operation.id,
     )

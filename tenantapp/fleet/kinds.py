@@ -5,10 +5,11 @@ from typing import Final
 from tenantapp.fleet.bundles.importing import IMPORT
 from tenantapp.fleet.creation import CREATE
 from tenantapp.fleet.deletion import DELETE, purge_deleted
+from tenantapp.fleet.discarding import DISCARD
 from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.worker import Chore
-from tenantapp.fleet.warm import DISCARD, WARM, keep_warm
+from tenantapp.fleet.warm import WARM, keep_warm
 
 KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, IMPORT, MIGRATE, WARM, DISCARD)}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)

@@ -5,7 +5,7 @@ from typing import Final
 from psycopg2.extensions import encrypt_password
 from sqlalchemy.engine import Connection
 
-# They bound what one request can do to the others; waitress never ends a thread that hangs.
+# They bound what one request can do to the others; no server ends a thread that hangs.
 DATABASE_SETTINGS: Final = {
     "statement_timeout": "30s",
     "lock_timeout": "5s",
@@ -43,10 +43,23 @@ def drop_database(connection: Connection, database: str) -> None:
     connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted(connection, database)} WITH (FORCE)")
 
 
-def end_connections(connection: Connection, database: str) -> None:
-    """End all connections to a database but this one. Whoever wants to can come back at once."""
+def end_connections(connection: Connection, database: str, *, role: str | None = None) -> None:
+    """End all connections to a database but this one, or only those of a role. Whoever may can come back at once."""
     others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-    connection.exec_driver_sql(others, (database,))
+    connection.exec_driver_sql(f"{others} AND coalesce(usename = %s, true)", (database, role))
+
+
+def is_at_work(connection: Connection, role: str) -> bool:
+    """Whether a transaction of this role is open, or a statement running."""
+    working = (
+        "SELECT 1 FROM pg_stat_activity WHERE usename = %s AND state <> 'idle' AND backend_type = 'client backend'"
+    )
+    return connection.exec_driver_sql(working, (role,)).first() is not None
+
+
+def allow_login(connection: Connection, role: str, *, allowed: bool) -> None:
+    """Let a role connect from now on, or not. Who is connected stays so."""
+    connection.exec_driver_sql(f"ALTER ROLE {quoted(connection, role)} {'LOGIN' if allowed else 'NOLOGIN'}")
 
 
 def create_role(connection: Connection, role: str, password: str, *, comment: str = "") -> None:

@@ -1,6 +1,7 @@
 """Databases of a PostgreSQL server."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
@@ -20,6 +21,8 @@ from tenantapp.tenancy.servers import PostgresServer
 
 log = logging.getLogger(__name__)
 TEMPLATE_LOCK: Final = "tenantapp templates"
+LONGEST_PATIENCE: Final = 1.0  # seconds; a tenant's people wait meanwhile
+LOOK_EVERY: Final = 0.02  # seconds
 # Templates this process has seen, by server and name: looking for one takes a connection.
 _seen: Final[set[tuple[str, str]]] = set()
 
@@ -68,6 +71,19 @@ class PostgresDatabases(ServerDatabases):
             postgres.limit_database(connection, database)
         with self._connection(database) as connection:
             postgres_templates.hand_over(connection, template, database, tenant_id)
+
+    def close(self, database: str, patience: float) -> None:
+        until = time.monotonic() + min(patience, LONGEST_PATIENCE)
+        with self._connection() as connection:
+            postgres.allow_login(connection, database, allowed=False)
+            while time.monotonic() < until and postgres.is_at_work(connection, database):
+                time.sleep(LOOK_EVERY)
+            postgres.end_connections(connection, database, role=database)
+
+    def reopen(self, database: str) -> None:
+        with self._connection() as connection:
+            if postgres.role_exists(connection, database):
+                postgres.allow_login(connection, database, allowed=True)
 
     def exists(self, database: str) -> bool:
         with self._connection() as connection:

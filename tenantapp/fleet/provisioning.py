@@ -31,7 +31,6 @@ def create_tenant(
 ) -> TenantPlace:
     """Make a tenant with a database of its own, on the named server or the default one, ready to be used.
 
-    ``fill`` is given the empty database, before it is migrated to the newest revision and gets its identity.
     All of it or nothing: what fails, or is interrupted, is undone. Raises ``InvalidValue``, ``AlreadyExists`` and
     ``ServerError`` before anything is made; later a ``FleetError`` or whatever a migration raises.
     """

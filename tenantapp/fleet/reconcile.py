@@ -78,8 +78,12 @@ def known_databases(session: Session, server: str) -> set[str]:
     names = set(session.scalars(select(Tenant.database).where(Tenant.server == server)))
     names |= set(session.scalars(select(WarmDatabase.database).where(WarmDatabase.server == server)))
     unfinished = session.scalars(select(Operation).where(Operation.state.not_in(FINISHED)))
-    made = [operation.arguments["tenant_id"] for operation in unfinished if "tenant_id" in operation.arguments]
-    return names | {database_name(UUID(tenant_id)) for tenant_id in made}
+    for operation in unfinished:
+        given = operation.arguments
+        if "tenant_id" in given:
+            names.add(database_name(UUID(given["tenant_id"])))
+        names |= {given[key] for key in ("database", "from_database") if key in given}
+    return names
 
 
 def _stuck(operation: Operation, kinds: Kinds) -> Finding:

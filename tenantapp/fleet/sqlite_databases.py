@@ -86,6 +86,12 @@ class SqliteDatabases(ServerDatabases):
             _remove_unfinished(path)
             sync(path.parent)
 
+    def close(self, database: str, patience: float) -> None:
+        time.sleep(patience)
+
+    def reopen(self, database: str) -> None:
+        pass
+
     def exists(self, database: str) -> bool:
         return self._server.path(database).exists()
 

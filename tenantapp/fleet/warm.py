@@ -13,13 +13,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.cloning import STEPS
+from tenantapp.fleet.discarding import request_discard
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.models import WarmDatabase
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
+from tenantapp.fleet.operations.kinds import Kind
 from tenantapp.fleet.operations.leases import database_time
 from tenantapp.fleet.operations.models import FINISHED, Operation, OperationState
 from tenantapp.fleet.operations.queue import local_requester, request_operation
-from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.templates import current_template, installation_mark
 from tenantapp.identity.tenants import database_name
 from tenantapp.tenancy.ids import uuid7
@@ -60,14 +60,8 @@ def keep_warm(fleet: Fleet) -> None:
             arguments = {"tenant_id": str(uuid7()), "server": server, "mark": mark}
             request_operation(session, WARM, None, arguments, local_requester())
         for warm in unwanted:
-            discard_warm(session, warm)
-
-
-def discard_warm(session: Session, warm: WarmDatabase) -> Operation:
-    """Take a database out of the pool, and request its removal."""
-    arguments = {"tenant_id": str(warm.tenant_id), "server": warm.server}
-    session.delete(warm)
-    return request_operation(session, DISCARD, None, arguments, local_requester())
+            session.delete(warm)
+            request_discard(session, warm.server, warm.database)
 
 
 def _plan(session: Session, fleet: Fleet) -> tuple[Counter[str], list[WarmDatabase]]:
@@ -110,10 +104,4 @@ def _add(session: Session, operation: Operation) -> None:
     )
 
 
-def _drop(context: Context) -> None:
-    server = context.fleet.servers[context.arguments["server"]]
-    databases_on(server).drop(database_name(UUID(context.arguments["tenant_id"])))
-
-
 WARM: Final = Kind("warm", STEPS, undoes=True, complete=_add)
-DISCARD: Final = Kind("discard", (Step("database", _drop),))

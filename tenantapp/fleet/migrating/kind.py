@@ -28,7 +28,7 @@ def _migrate(context: Context) -> None:
 
     worker = TenantWorker(user_db, TenantMigrator(settings, servers, TenantHistory(settings)), is_claimed)
     try:
-        with fence_kept(user_db, order):
+        with fence_kept(user_db, order.tenant_id, snapshot=order.snapshot):
             _try(worker, order, context)
     finally:
         user_db.dispose()

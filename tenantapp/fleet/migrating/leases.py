@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
@@ -31,14 +32,14 @@ def leases_kept(user_db: DBFactory, owner: str, at_work: Callable[[], list[Order
 
 
 @contextmanager
-def fence_kept(user_db: DBFactory, order: Order) -> Iterator[None]:
+def fence_kept(user_db: DBFactory, tenant_id: UUID, *, snapshot: bool = False) -> Iterator[None]:
     """Move the fence of one tenant on until the block ends; its claim is kept by whoever works on the operation."""
 
     def keep() -> None:
         with user_db.engine.connect() as connection:
-            hold_fences(connection, [order.tenant_id], snapshot=order.snapshot)
+            hold_fences(connection, [tenant_id], snapshot=snapshot)
 
-    with _repeated(keep, f"fence of {order.slug}"):
+    with _repeated(keep, f"fence of {tenant_id}"):
         yield
 
 

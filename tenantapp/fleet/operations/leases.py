@@ -135,6 +135,7 @@ def _is_to_be_undone(operation: Operation, kinds: Kinds) -> bool:
 def _claimable(kinds: Kinds, now: datetime) -> Select[Any]:
     other = aliased(Operation)
     busy = exists().where(other.tenant_id == Operation.tenant_id, other.state.in_(ACTIVE))
-    queued = and_(Operation.state == OperationState.QUEUED, ~busy)
+    due = or_(Operation.lease_until.is_(None), Operation.lease_until <= now)
+    queued = and_(Operation.state == OperationState.QUEUED, due, ~busy)
     lapsed = and_(Operation.state.in_(ACTIVE), Operation.lease_until <= now)
     return select(Operation).where(Operation.kind.in_(kinds), or_(queued, lapsed)).order_by(Operation.id)

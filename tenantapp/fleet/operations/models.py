@@ -35,7 +35,8 @@ class Operation(UserBase):
     """One long piece of work, most often on one tenant.
 
     ``slug`` is kept for the time when the tenant is gone. ``step`` is the one that is being done or is to be done next;
-    None before the first, and when all is undone. ``result`` holds what the steps returned.
+    None before the first, and when all is undone. ``result`` holds what the steps returned. ``lease_until`` of one that
+    is queued is when it may be taken up.
     """
 
     __tablename__ = "operations"

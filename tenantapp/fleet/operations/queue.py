@@ -36,9 +36,10 @@ def request_operation(
     requested_by: str,
     *,
     slug: str | None = None,
+    after: timedelta = timedelta(0),
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue an operation. A worker takes it up once the transaction is committed.
+    """Queue an operation. A worker takes it up once the transaction is committed and the time ``after`` has passed.
 
     ``arguments`` are JSON. ``slug`` is for a tenant that the kind is yet to make. Raises what the kind's ``prepare``
     raises, and then nothing is queued.
@@ -53,6 +54,7 @@ def request_operation(
         attempts=0,
         result={},
         requested_by=requested_by,
+        lease_until=database_time(session) + after if after else None,
     )
     if kind.prepare is not None:
         kind.prepare(session, operation)

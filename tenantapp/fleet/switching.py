@@ -1,0 +1,115 @@
+"""Serving a tenant from another database.
+
+The operations that do so make the new database, keep everybody out for the last step, and change the tenant's row in
+the transaction that ends them. Their arguments are ``server`` and ``database``, the new place, ``from_server`` and
+``from_database``, the present one, and ``keep``, the seconds that the present one is kept; their result has the new
+one's ``revision``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.discarding import request_discard
+from tenantapp.fleet.errors import OperationRefused
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.migrating.fence import lower_fence, raise_fence
+from tenantapp.fleet.migrating.leases import fence_kept
+from tenantapp.fleet.migrating.worker import fence_database
+from tenantapp.fleet.operations.kinds import Context
+from tenantapp.fleet.operations.leases import database_time
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import database_name, place_of
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.servers import Server
+
+REQUEST: Final = 1.0  # seconds that nearly every request takes less than
+
+
+def switch_arguments(fleet: Fleet, tenant: Tenant, server: Server) -> dict[str, Any]:
+    """The arguments of an operation that gives a tenant a new database on a server.
+
+    Raises ``OperationRefused`` for a tenant that is being made or is deleted.
+    """
+    if tenant.state in (TenantState.CREATING, TenantState.DELETED):
+        raise OperationRefused(f"The tenant {tenant.slug} is {tenant.state}.")
+    return {
+        "server": server.name,
+        "database": database_name(uuid7()),
+        "from_server": tenant.server,
+        "from_database": tenant.database,
+        "keep": timedelta(days=fleet.settings.fleet_delete_grace).total_seconds(),
+    }
+
+
+def present_place(context: Context) -> TenantPlace:
+    """The tenant with the database that it is served from until the switch."""
+    return _place(context, context.arguments["from_server"], context.arguments["from_database"])
+
+
+def new_place(context: Context) -> TenantPlace:
+    """The tenant with the database that it is to be served from."""
+    return _place(context, context.arguments["server"], context.arguments["database"])
+
+
+@contextmanager
+def nobody_writes(context: Context) -> Iterator[None]:
+    """Keep the tenant's people out, and have those who were let in before end.
+
+    They stay out when the block has ended, for ``switch`` to follow at once; where it does not, ``let_back_in`` is
+    called. Raises ``OperationRefused`` for a tenant that is not there any more, and what ``close`` does.
+    """
+    fleet, given, tenant_id = context.fleet, context.arguments, _tenant_id(context)
+    user_db = fence_database(fleet.settings)
+    try:
+        with user_db.engine.connect() as connection:
+            if raise_fence(connection, tenant_id) is None:
+                raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+        with fence_kept(user_db, tenant_id):
+            patience = fleet.settings.connections_timeout + REQUEST
+            databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], patience)
+            yield
+    finally:
+        user_db.dispose()
+
+
+def let_back_in(context: Context) -> None:
+    """Serve the tenant from its present database again."""
+    given = context.arguments
+    databases_on(context.fleet.servers[given["from_server"]]).reopen(given["from_database"])
+    with context.fleet.user_db.begin() as session:
+        lower_fence(session.connection(), _tenant_id(context))
+
+
+def switch(session: Session, operation: Operation) -> None:
+    """Serve the tenant from the new database from now on, and have the present one removed after a while.
+
+    Raises ``OperationRefused`` if people were served meanwhile: what they wrote would be lost.
+    """
+    given = operation.arguments
+    tenant = session.get_one(Tenant, operation.tenant_id, with_for_update=True)
+    if tenant.migrating_until is None or tenant.migrating_until <= database_time(session):
+        raise OperationRefused(f"People of the tenant {tenant.slug} were let in before its new database was ready.")
+    tenant.server, tenant.database = given["server"], given["database"]
+    tenant.revision, tenant.migrating_until = operation.result["revision"], None
+    kept = timedelta(seconds=given["keep"])
+    request_discard(session, given["from_server"], given["from_database"], replaced_of=tenant, after=kept)
+
+
+def _tenant_id(context: Context) -> UUID:
+    if context.tenant_id is None:
+        raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+    return context.tenant_id
+
+
+def _place(context: Context, server: str, database: str) -> TenantPlace:
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = place_of(session.get_one(Tenant, _tenant_id(context)))
+    return TenantPlace(tenant.id, tenant.slug, tenant.name, server, database)
