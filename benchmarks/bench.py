@@ -17,7 +17,7 @@ from benchmarks.load import Load, send
 from benchmarks.postgres import Postgres, running_postgres
 
 WARM_UP: Final = 1.0  # seconds
-MANY_CONNECTIONS: Final = 1300
+MANY_CONNECTIONS: Final = 2400  # two servers with their budgets, and the driver alone with a connection for each tenant
 Name = TypeVar("Name")
 
 
