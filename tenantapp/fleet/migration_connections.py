@@ -22,7 +22,7 @@ from tenantapp.fleet.connections import (
     translated,
 )
 from tenantapp.fleet.errors import DatabaseBusy, FleetError, MigrationFailed
-from tenantapp.fleet.migration_dialect import HAS_VERSION_TABLE, VERSION_TABLE, server_address
+from tenantapp.fleet.migration_dialect import HAS_VERSION_TABLE, server_address
 from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
 
 
@@ -45,9 +45,12 @@ def migration_connection(
     name: str,
     limits: Limits | None = None,
     failure: Callable[[str, str], FleetError] = MigrationFailed,
+    *,
+    migrated: bool = False,
 ) -> Iterator[Connection]:
     """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
 
+    ``migrated``: it is known to have been migrated before, and is not asked whether it has the table for that.
     PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
     foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
     Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
@@ -57,6 +60,7 @@ def migration_connection(
     with translated(name, failure), migration_engine(url).connect() as connection:
         if url.get_backend_name() == "postgresql":
             _take_migration_lock(connection, name, limits.wait)
+            connection.info[HAS_VERSION_TABLE] = migrated
         yield connection
 
 
@@ -128,14 +132,13 @@ def _take_migration_lock(connection: Connection, name: str, wait: float) -> None
     driver: Any = connection.connection.dbapi_connection
     driver.autocommit = True
     with driver.cursor() as cursor:
-        while not _has_advisory_lock(cursor, connection.info):
+        while not _has_advisory_lock(cursor):
             if time.monotonic() > deadline:
                 raise DatabaseBusy(name)
             time.sleep(POLL_INTERVAL)
     driver.autocommit = False
 
 
-def _has_advisory_lock(cursor: Any, info: dict[Any, Any]) -> bool:
-    cursor.execute("SELECT pg_try_advisory_lock(%s), to_regclass(%s) IS NOT NULL", (ADVISORY_LOCK, VERSION_TABLE))
-    taken, info[HAS_VERSION_TABLE] = cursor.fetchone()
-    return bool(taken)
+def _has_advisory_lock(cursor: Any) -> bool:
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", (ADVISORY_LOCK,))
+    return bool(cursor.fetchone()[0])
