@@ -22,7 +22,7 @@ from tenantapp.fleet.connections import (
     translated,
 )
 from tenantapp.fleet.errors import DatabaseBusy, FleetError, MigrationFailed
-from tenantapp.fleet.migration_dialect import HAS_VERSION_TABLE, server_address
+from tenantapp.fleet.migration_dialect import DIALECT, HAS_VERSION_TABLE
 from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
 
 
@@ -66,7 +66,10 @@ def migration_connection(
 
 def migration_engine(url: URL) -> Engine:
     """The engine that ``migration_connection`` makes its connections with, for all databases of this one's server."""
-    return _sqlite_engine() if url.get_backend_name() == "sqlite" else _server_engine(server_address(url))
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine()
+    # Not by the URL: to find out whether one is the same as another, SQLAlchemy writes it down.
+    return _server_engine(url.host, url.port, tuple(url.query.items()))
 
 
 def check_foreign_keys(
@@ -80,8 +83,9 @@ def check_foreign_keys(
 
 
 @cache
-def _server_engine(address: URL) -> Engine:
+def _server_engine(host: str | None, port: int | None, query: tuple[tuple[str, Any], ...]) -> Engine:
     """What a dialect asks a server first, and the statements it has compiled, serve for all databases of the server."""
+    address = URL.create(DIALECT, host=host, port=port, query=dict(query))
     engine = create_engine(address, poolclass=NullPool, hide_parameters=True, use_native_hstore=False)
     event.listen(engine, "do_connect", _connect)
     return engine
