@@ -15,13 +15,12 @@ from sqlalchemy.pool import NullPool
 
 from tenantapp.fleet.connections import (
     ADVISORY_LOCK,
-    LOCK_TIMEOUT,
     MIGRATION_WAIT,
     POLL_INTERVAL,
-    STATEMENT_TIMEOUT,
     translated,
 )
 from tenantapp.fleet.errors import DatabaseBusy, FleetError, MigrationFailed
+from tenantapp.fleet.maintenance_engines import LOCK_TIMEOUT, STATEMENT_TIMEOUT, with_timeouts
 from tenantapp.fleet.migration_dialect import DIALECT, HAS_VERSION_TABLE
 from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
 
@@ -111,15 +110,8 @@ def _connect(dialect: Dialect, *_: object) -> Any:
 
 def _driver_connect(dialect: Dialect, url: URL, limits: Limits) -> Any:
     _, keywords = dialect.create_connect_args(url)
-    # They take the place of the shorter ones that a tenant database sets for the application; here, they need no
-    # round trip of their own.
-    options = {
-        "lock_timeout": limits.lock,
-        "statement_timeout": limits.statement,
-        "idle_in_transaction_session_timeout": limits.statement,
-    }
-    words = [keywords.pop("options", ""), *(f"-c {name}={seconds * 1000:.0f}" for name, seconds in options.items())]
-    return dialect.connect(**(CONNECT_ARGUMENTS | dict(keywords) | {"options": " ".join(words)}))
+    options = with_timeouts(keywords.pop("options", ""), limits.lock, limits.statement)
+    return dialect.connect(**(CONNECT_ARGUMENTS | dict(keywords) | {"options": options}))
 
 
 def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
