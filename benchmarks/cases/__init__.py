@@ -6,6 +6,7 @@ from typing import Final
 from benchmarks.bench import Bench
 from benchmarks.cases.cold import cold
 from benchmarks.cases.contest import contest
+from benchmarks.cases.create import create
 from benchmarks.cases.memory import memory
 from benchmarks.cases.migrate import migrate
 from benchmarks.cases.session import session
@@ -22,6 +23,7 @@ CASES: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "writes": writes,
     "sign-ins": sign_ins,
     "startup": startup,
+    "create": create,
     "tenants": tenants,
     "cold": cold,
     "memory": memory,

@@ -14,15 +14,30 @@ from typing import Final
 
 import click
 
-from tenantapp.cli import databases, demo, fleet, grants, groups, migrate, operations, roles, tenants, users, worker
 from tenantapp.cli.failures import KNOWN_ERRORS, sentence
 from tenantapp.cli.installation import Installation
+from tenantapp.cli.lazy_group import LazyGroup
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+COMMANDS: Final = {
+    "demo": "tenantapp.cli.demo:demo",
+    "fleet": "tenantapp.cli.fleet:fleet",
+    "grants": "tenantapp.cli.grants:grants",
+    "groups": "tenantapp.cli.groups:groups",
+    "init": "tenantapp.cli.databases:init",
+    "migrate": "tenantapp.cli.migrate:migrate",
+    "operations": "tenantapp.cli.operations:operations",
+    "revision": "tenantapp.cli.databases:revision",
+    "roles": "tenantapp.cli.roles:roles",
+    "sweep": "tenantapp.cli.databases:sweep",
+    "tenants": "tenantapp.cli.tenants:tenants",
+    "users": "tenantapp.cli.users:users",
+    "worker": "tenantapp.cli.worker:worker",
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, places=COMMANDS)
 @click.version_option(package_name="tenantapp")
 @click.option(
     "--ini",
@@ -47,25 +62,6 @@ def commands(context: click.Context, ini: Path, verbose: bool) -> None:
         logging.basicConfig(handlers=[logging.NullHandler()])
     context.obj = Installation(ini)
     context.call_on_close(context.obj.close)
-
-
-for command in (
-    databases.init,
-    demo.demo,
-    users.users,
-    groups.groups,
-    roles.roles,
-    tenants.tenants,
-    fleet.fleet,
-    grants.grants,
-    databases.revision,
-    databases.sweep,
-    migrate.migrate,
-    operations.operations,
-    fleet.fleet,
-    worker.worker,
-):
-    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

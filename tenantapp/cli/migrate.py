@@ -8,13 +8,17 @@ import click
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.migration_output import Audience, JsonLines, People, show_status
+from tenantapp.cli.migration_report import MigrationReport
 from tenantapp.cli.output import json_option
+from tenantapp.cli.progress import counting_bar
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.migrating.ledger import settle
+from tenantapp.fleet.migrating.orders import MigrationState
 from tenantapp.fleet.migrating.plan import Plan, Wish, make_plan
 from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.migrating.run import MigrationRun, Options, Tally
+from tenantapp.fleet.migrating.run import MigrationRun, Options
 from tenantapp.fleet.migrating.status import fleet_status
+from tenantapp.fleet.migrating.verifying import verify_migrated
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
 
@@ -27,6 +31,7 @@ from tenantapp.tenancy.user_database import user_database
 @click.option("--only", "slugs", multiple=True, metavar="SLUG", help="Only this tenant; may be given more than once.")
 @click.option("--retry-failed", is_flag=True, help="Only tenants whose last migration failed.")
 @click.option("--snapshot", is_flag=True, help="Copy each database first; put the copy back if its migration fails.")
+@click.option("--no-verify", is_flag=True, help="Do not compare the migrated databases with their revision.")
 @click.option("--downgrade", "down", is_flag=True, help="Move the tenant of --only down to an older revision.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--status", is_flag=True, help="Only say how far the fleet is.")
@@ -38,6 +43,7 @@ def migrate(
     jobs: int,
     canary: int,
     stop_after: int | None,
+    no_verify: bool,
     dry_run: bool,
     status: bool,
     as_json: bool,
@@ -45,9 +51,10 @@ def migrate(
 ) -> None:
     """Migrate the tenants' databases, each by itself.
 
-    What is there already is not connected to, and what was interrupted is gone on with when this is started again. With
-    --json there is a line for each tenant, and one for all of them. The exit status is 0 only if all of the tenants
-    that were asked for are at the revision.
+    What is there already is not connected to, and what was interrupted is gone on with when this is started again.
+    Afterwards the structure of those that were migrated is compared with what the revision makes. With --json there is
+    a line for each tenant, and one for all of them. The exit status is 0 only if all of the tenants that were asked for
+    are at the revision, and none has another structure.
     """
     # Without the application, which would look at the tenants' databases by itself.
     settings = installation.settings
@@ -62,7 +69,9 @@ def migrate(
         if dry_run:
             audience.planned(plan)
             return
-        _run(MigrationRun(fleet, history, Options(jobs, canary, stop_after), audience.told), plan, audience)
+        run = MigrationRun(fleet, history, Options(jobs, canary, stop_after), audience.told)
+        report = MigrationReport(plan, run.tally)
+        _run(fleet, run, report, audience, 0 if no_verify else jobs)
     finally:
         fleet.user_db.dispose()
 
@@ -81,22 +90,21 @@ def _plan(fleet: Fleet, wish: Wish) -> tuple[Plan, TenantHistory]:
         return make_plan(session, history, wish), history
 
 
-def _run(run: MigrationRun, plan: Plan, audience: Audience) -> None:
-    started = time.monotonic()
+def _run(fleet: Fleet, run: MigrationRun, report: MigrationReport, audience: Audience, verify_jobs: int) -> None:
     try:
-        with audience:
-            run.carry_out(plan)
+        with audience, report.migrating():
+            run.carry_out(report.plan)
+        if verify_jobs:
+            _verify(fleet, report, verify_jobs)
     finally:
-        audience.summary(plan, run.tally, time.monotonic() - started)
-    _fail(plan, run.tally)
+        audience.summary(report)
+    if complaints := report.complaints():
+        raise CommandFailed("; ".join(complaints))
 
 
-def _fail(plan: Plan, tally: Tally) -> None:
-    total = len(tally.results) + len(tally.left)
-    if tally.failed or tally.left:
-        missing = len(tally.failed) + len(tally.left)
-        raise CommandFailed(f"{missing} of {_tenants(total)} {'is' if missing == 1 else 'are'} not at {plan.wanted}")
-
-
-def _tenants(number: int) -> str:
-    return f"{number} {'tenant' if number == 1 else 'tenants'}"
+def _verify(fleet: Fleet, report: MigrationReport, jobs: int) -> None:
+    started = time.monotonic()
+    count = sum(result.state == MigrationState.MIGRATED for result in report.tally.results)
+    with counting_bar("verified", count) as bar:
+        verdicts = verify_migrated(fleet, report.tally.results, jobs=jobs, progress=lambda verdict: bar.advance())
+    report.verified(verdicts, time.monotonic() - started)

@@ -11,6 +11,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tenantapp.cli.migration_report import MigrationReport
 from tenantapp.cli.output import show_rows
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
 from tenantapp.fleet.migrating.plan import Plan
@@ -46,7 +47,7 @@ class Audience(ABC):
         """What would be done."""
 
     @abstractmethod
-    def summary(self, plan: Plan, tally: Tally, seconds: float) -> None:
+    def summary(self, report: MigrationReport) -> None:
         """What was done."""
 
 
@@ -60,10 +61,16 @@ class JsonLines(Audience):
         for row in _planned(plan):
             _line(row)
 
-    def summary(self, plan: Plan, tally: Tally, seconds: float) -> None:
-        for order in tally.left:
+    def summary(self, report: MigrationReport) -> None:
+        for order in report.tally.left:
             _line(_row(order, MigrationState.LEFT, None, None))
-        _line({"summary": {"to": plan.wanted, **_counts(tally), "seconds": round(seconds, 3)}})
+        for row in _wrong(report):
+            _line(row)
+        times = {"seconds": round(report.seconds, 3)}
+        if report.verify_seconds is not None:
+            right = len(report.verdicts) - len(report.wrong)
+            times |= {"verified": right, "wrong": len(report.wrong), "verify_seconds": round(report.verify_seconds, 3)}
+        _line({"summary": {"to": report.plan.wanted, **_counts(report.tally), **times}})
 
 
 class People(Audience):
@@ -102,14 +109,19 @@ class People(Audience):
         show_rows(rows, ("tenant", "from", "to", "state", "error"), as_json=False)
         click.echo(f"{len(plan.orders)} to be migrated, {len(plan.done)} already there, {len(plan.refused)} cannot be.")
 
-    def summary(self, plan: Plan, tally: Tally, seconds: float) -> None:
-        counts = _counts(tally)
-        if tally.failed:
-            rows = [_row(result.order, result.state, result.duration, result.error) for result in tally.failed]
+    def summary(self, report: MigrationReport) -> None:
+        counts, seconds = _counts(report.tally), report.seconds
+        if report.tally.failed:
+            rows = [_row(result.order, result.state, result.duration, result.error) for result in report.tally.failed]
             show_rows(rows, ("tenant", "from", "to", "error"), as_json=False)
         rate = f", {counts['migrated'] / seconds:.1f}/s" if counts["migrated"] and seconds else ""
         said = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
-        click.echo(f"To {plan.wanted}: {said}, in {seconds:.1f} s{rate}.")
+        click.echo(f"To {report.plan.wanted}: {said}, in {seconds:.1f} s{rate}.")
+        for verdict in report.wrong:
+            click.echo("\n".join(f"{verdict.place.slug}: {finding}" for finding in verdict.findings))
+        if report.verdicts and report.verify_seconds is not None:
+            right = len(report.verdicts) - len(report.wrong)
+            click.echo(f"Verified: {right} right, {len(report.wrong)} not, in {report.verify_seconds:.1f} s.")
 
 
 def show_status(statuses: list[TenantStatus], head: str, *, as_json: bool) -> None:
@@ -144,6 +156,14 @@ def _row(order: Order, state: str, duration: float | None, error: str | None) ->
         "duration": None if duration is None else round(duration, 3),
         "error": error,
     }
+
+
+def _wrong(report: MigrationReport) -> list[dict[str, Any]]:
+    """The databases that were migrated and are not what they should be; ``error`` says what was found."""
+    orders = {result.order.tenant_id: result.order for result in report.tally.results}
+    return [
+        _row(orders[verdict.place.id], verdict.state, None, "; ".join(verdict.findings)) for verdict in report.wrong
+    ]
 
 
 def _renamed(status: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tenantapp.cli.operations import detach_option
 from tenantapp.cli.output import json_option, show_rows
 from tenantapp.cli.progress import progress_bar
 from tenantapp.cli.tenant_files import TenantLine, read_tenants
+from tenantapp.fleet.maintenance_engines import maintenance_kept
 from tenantapp.fleet.operations.outcomes import Report
 from tenantapp.fleet.operations.queue import local_requester
 from tenantapp.fleet.provisioning import create_tenant, request_create
@@ -56,7 +57,7 @@ def _create_all(
     installation: Installation, wanted: Sequence[TenantLine], server: str | None, detach: bool, as_json: bool
 ) -> None:
     rows, failures = [], []
-    with progress_bar("tenants") as report:
+    with progress_bar("tenants") as report, maintenance_kept():
         for number, line in enumerate(wanted):
             try:
                 rows.append(_create(installation, line, server, detach, _part(report, number, len(wanted))))

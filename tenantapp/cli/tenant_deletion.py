@@ -31,6 +31,8 @@ def delete(installation: Installation, slug: str, now: bool, yes: bool, detach: 
 
     For a while it can be brought back with `tenants undelete`; then a worker removes the database and all else.
     """
+    if (yes or detach) and not now:
+        raise click.UsageError("--yes and --detach are for --now.")
     if not now:
         _delete_later(installation, slug, as_json)
         return

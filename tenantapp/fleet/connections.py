@@ -21,16 +21,13 @@ from tenantapp.fleet.errors import (
     ProvisioningFailed,
     ReadingFailed,
 )
+from tenantapp.fleet.maintenance_engines import ENGINES, LOCK_TIMEOUT, STATEMENT_TIMEOUT, maintenance_engine
 from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
 
 MIGRATION_WAIT: Final = 60.0  # seconds to wait while another process migrates the same database
-LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; whoever comes after it waits as well
-STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
 # Advisory locks belong to one database, so that one key does for all.
 ADVISORY_LOCK: Final = 7_310_594_271
 POLL_INTERVAL: Final = 0.1  # seconds
-ENGINES: Final = 32
-MAINTENANCE_DATABASE: Final = "postgres"
 
 
 @contextmanager
@@ -40,9 +37,7 @@ def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
     It leads to the database of the URL, or else to ``postgres``. Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and
     ``ProvisioningFailed``.
     """
-    engine = _postgres_engine(url.set(database=url.database or MAINTENANCE_DATABASE), isolation_level="AUTOCOMMIT")
-    with translated(name, ProvisioningFailed), engine.connect() as connection:
-        _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+    with translated(name, ProvisioningFailed), maintenance_engine(url).connect() as connection:
         yield connection
 
 
@@ -58,7 +53,7 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
         event.listen(engine, "connect", _on_sqlite_read)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     else:
-        engine = _postgres_engine(url, isolation_level="REPEATABLE READ")
+        engine = _reading_engine(url)
     with translated(name, ReadingFailed), engine.connect() as connection:
         if url.get_backend_name() != "sqlite":
             _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
@@ -81,7 +76,7 @@ def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[N
 
 
 @lru_cache(ENGINES)
-def _postgres_engine(url: URL, **options: Any) -> Engine:
+def _reading_engine(url: URL) -> Engine:
     # Remembered for what it knows of the server; it keeps no connection.
     return create_engine(
         url,
@@ -89,7 +84,7 @@ def _postgres_engine(url: URL, **options: Any) -> Engine:
         hide_parameters=True,
         use_native_hstore=False,
         connect_args=CONNECT_ARGUMENTS,
-        **options,
+        isolation_level="REPEATABLE READ",
     )
 
 

@@ -1,13 +1,12 @@
 """What the ``env.py`` of both histories does, whether Alembic is run by us or by its own command line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final, Literal, TypeVar
 
 from alembic import context
 from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from tenantapp.fleet.command_line import command_line_target
@@ -15,6 +14,7 @@ from tenantapp.fleet.errors import FleetError, MigrationFailed
 from tenantapp.fleet.histories import History, history_config
 from tenantapp.fleet.migration_connections import check_foreign_keys, migration_connection
 from tenantapp.fleet.targets import Target
+from tenantapp.fleet.version_tables import keep_version_tables
 from tenantapp.settings import Settings
 from tenantapp.tenancy.errors import TenancyError
 from tenantapp.tenancy.times import UtcDateTime
@@ -31,27 +31,16 @@ def run_command(settings: Settings, history: History, target: Target, command: C
     """
     config = history_config(settings, history)
     config.attributes["target"] = target
+    with alembic_at_work(target):
+        return command(config)
+
+
+@contextmanager
+def alembic_at_work(target: Target) -> Iterator[None]:
+    """Nobody else in this process runs Alembic meanwhile. What it complains of is a ``MigrationFailed``."""
     try:
         with ONE_AT_A_TIME:
-            return command(config)
-    except CommandError as error:
-        raise MigrationFailed(target.name, str(error).rstrip(".")) from error
-
-
-def run_revisions(config: Config, script: ScriptDirectory, target: Target, revision: str, *, down: bool) -> None:
-    """Move a database up or down to a revision, as Alembic's own commands do.
-
-    They read the history's files for each database; here ``script`` has read them once for all. Raises what
-    ``run_command`` does.
-    """
-
-    def steps(found: Any, context: Any) -> Any:
-        return script._downgrade_revs(revision, found) if down else script._upgrade_revs(revision, found)
-
-    config.attributes["target"] = target
-    try:
-        with ONE_AT_A_TIME, EnvironmentContext(config, script, fn=steps, destination_rev=revision):
-            script.run_env()
+            yield
     except CommandError as error:
         raise MigrationFailed(target.name, str(error).rstrip(".")) from error
 
@@ -79,7 +68,8 @@ def _run(target: Target) -> None:
             context.run_migrations()
         return
     reached: list[set[str]] = []
-    with migration_connection(target.url, target.name, target.limits) as connection:
+    with migration_connection(target.url, target.name, target.limits, migrated=target.migrated) as connection:
+        keep_version_tables(connection.dialect)
         _configure(target, connection=connection, on_version_apply=lambda heads, **_: reached.append(heads))
         with context.begin_transaction():
             context.run_migrations()

@@ -5,10 +5,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tenantapp.fleet.histories import History, head_revision, script_directory
+from tenantapp.fleet.histories import History, head_revision, script_directory, script_location
 from tenantapp.settings import Settings
 
 REMEMBERED: Final = 8
+_places: Final[dict[str, set[Path]]] = {}  # by what is in the settings; to ask Alembic takes longer than to look there
 
 
 class HistoryDigest(NamedTuple):
@@ -21,9 +22,11 @@ class HistoryDigest(NamedTuple):
 
 def history_digest(settings: Settings, history: History) -> HistoryDigest:
     """Read a history, or remember what was read if none of its files has changed since. Raises ``HistoryError``."""
-    directory = script_directory(settings, history)
-    places = {Path(directory.dir), *(Path(str(place)) for place in directory.version_locations or ())}
-    files = sorted({file for place in places for file in place.rglob("*.py")})
+    location = script_location(settings, history)
+    if location not in _places:
+        directory = script_directory(settings, history)
+        _places[location] = {Path(directory.dir), *(Path(str(place)) for place in directory.version_locations or ())}
+    files = sorted({file for place in _places[location] for file in place.rglob("*.py")})
     state = tuple((file, status.st_mtime_ns, status.st_size) for file in files for status in (file.stat(),))
     return _read(_Asked(settings, history, state))
 

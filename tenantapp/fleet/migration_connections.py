@@ -15,14 +15,13 @@ from sqlalchemy.pool import NullPool
 
 from tenantapp.fleet.connections import (
     ADVISORY_LOCK,
-    LOCK_TIMEOUT,
     MIGRATION_WAIT,
     POLL_INTERVAL,
-    STATEMENT_TIMEOUT,
     translated,
 )
 from tenantapp.fleet.errors import DatabaseBusy, FleetError, MigrationFailed
-from tenantapp.fleet.migration_dialect import HAS_VERSION_TABLE, VERSION_TABLE, server_address
+from tenantapp.fleet.maintenance_engines import LOCK_TIMEOUT, STATEMENT_TIMEOUT, with_timeouts
+from tenantapp.fleet.migration_dialect import DIALECT, HAS_VERSION_TABLE
 from tenantapp.tenancy.postgres_connections import CONNECT_ARGUMENTS
 
 
@@ -45,9 +44,12 @@ def migration_connection(
     name: str,
     limits: Limits | None = None,
     failure: Callable[[str, str], FleetError] = MigrationFailed,
+    *,
+    migrated: bool = False,
 ) -> Iterator[Connection]:
     """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
 
+    ``migrated``: it is known to have been migrated before, and is not asked whether it has the table for that.
     PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
     foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
     Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
@@ -57,12 +59,16 @@ def migration_connection(
     with translated(name, failure), migration_engine(url).connect() as connection:
         if url.get_backend_name() == "postgresql":
             _take_migration_lock(connection, name, limits.wait)
+            connection.info[HAS_VERSION_TABLE] = migrated
         yield connection
 
 
 def migration_engine(url: URL) -> Engine:
     """The engine that ``migration_connection`` makes its connections with, for all databases of this one's server."""
-    return _sqlite_engine() if url.get_backend_name() == "sqlite" else _server_engine(server_address(url))
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine()
+    # Not by the URL: to find out whether one is the same as another, SQLAlchemy writes it down.
+    return _server_engine(url.host, url.port, tuple(url.query.items()))
 
 
 def check_foreign_keys(
@@ -76,8 +82,9 @@ def check_foreign_keys(
 
 
 @cache
-def _server_engine(address: URL) -> Engine:
+def _server_engine(host: str | None, port: int | None, query: tuple[tuple[str, Any], ...]) -> Engine:
     """What a dialect asks a server first, and the statements it has compiled, serve for all databases of the server."""
+    address = URL.create(DIALECT, host=host, port=port, query=dict(query))
     engine = create_engine(address, poolclass=NullPool, hide_parameters=True, use_native_hstore=False)
     event.listen(engine, "do_connect", _connect)
     return engine
@@ -103,15 +110,8 @@ def _connect(dialect: Dialect, *_: object) -> Any:
 
 def _driver_connect(dialect: Dialect, url: URL, limits: Limits) -> Any:
     _, keywords = dialect.create_connect_args(url)
-    # They take the place of the shorter ones that a tenant database sets for the application; here, they need no
-    # round trip of their own.
-    options = {
-        "lock_timeout": limits.lock,
-        "statement_timeout": limits.statement,
-        "idle_in_transaction_session_timeout": limits.statement,
-    }
-    words = [keywords.pop("options", ""), *(f"-c {name}={seconds * 1000:.0f}" for name, seconds in options.items())]
-    return dialect.connect(**(CONNECT_ARGUMENTS | dict(keywords) | {"options": " ".join(words)}))
+    options = with_timeouts(keywords.pop("options", ""), limits.lock, limits.statement)
+    return dialect.connect(**(CONNECT_ARGUMENTS | dict(keywords) | {"options": options}))
 
 
 def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
@@ -128,14 +128,13 @@ def _take_migration_lock(connection: Connection, name: str, wait: float) -> None
     driver: Any = connection.connection.dbapi_connection
     driver.autocommit = True
     with driver.cursor() as cursor:
-        while not _has_advisory_lock(cursor, connection.info):
+        while not _has_advisory_lock(cursor):
             if time.monotonic() > deadline:
                 raise DatabaseBusy(name)
             time.sleep(POLL_INTERVAL)
     driver.autocommit = False
 
 
-def _has_advisory_lock(cursor: Any, info: dict[Any, Any]) -> bool:
-    cursor.execute("SELECT pg_try_advisory_lock(%s), to_regclass(%s) IS NOT NULL", (ADVISORY_LOCK, VERSION_TABLE))
-    taken, info[HAS_VERSION_TABLE] = cursor.fetchone()
-    return bool(taken)
+def _has_advisory_lock(cursor: Any) -> bool:
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", (ADVISORY_LOCK,))
+    return bool(cursor.fetchone()[0])

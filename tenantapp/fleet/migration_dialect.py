@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import Connection
 
-NAME: Final = "postgresql+tenantapp"
+DIALECT: Final = "postgresql+tenantapp"  # in a URL
 VERSION_TABLE: Final = "alembic_version"
 HAS_VERSION_TABLE: Final = "tenantapp_has_version_table"  # in a connection's info
 
@@ -25,11 +25,6 @@ class MigrationDialect(PGDialect_psycopg2):
         if table_name == VERSION_TABLE and schema is None and connection.info.get(HAS_VERSION_TABLE):
             return True
         return bool(super().has_table(connection, table_name, schema, **options))  # type: ignore[no-untyped-call]
-
-
-def server_address(url: URL) -> URL:
-    """Where this URL's server is, for an engine with this dialect that all its databases share."""
-    return URL.create(NAME, host=url.host, port=url.port, query=url.query)
 
 
 registry.register("postgresql.tenantapp", __name__, MigrationDialect.__name__)

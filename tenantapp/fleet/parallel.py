@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
+from tenantapp.fleet.migrating.fence import SERVED
 from tenantapp.identity.errors import TenantUnfinished
 from tenantapp.identity.local_access import LOCAL_PERSON
 from tenantapp.identity.models import Tenant, TenantState
@@ -57,7 +58,7 @@ def databases_of_our_own(servers: Servers, jobs: int) -> Iterator[TenantDatabase
 
 
 def places(user_db: DBFactory, slugs: Sequence[str] = ()) -> list[TenantPlace]:
-    """The tenants with these slugs, in this order, or all whose database is made, by slug.
+    """The tenants with these slugs, in this order, or all whose database is made and that are not deleted, by slug.
 
     Raises ``NotFound`` and ``TenantUnfinished``.
     """
@@ -65,8 +66,7 @@ def places(user_db: DBFactory, slugs: Sequence[str] = ()) -> list[TenantPlace]:
         if slugs:
             found = [get_tenant(session, slug) for slug in dict.fromkeys(slugs)]
         else:
-            made = select(Tenant).where(Tenant.state != TenantState.CREATING)
-            found = list(session.scalars(made.order_by(Tenant.slug)))
+            found = list(session.scalars(select(Tenant).where(Tenant.state.in_(SERVED)).order_by(Tenant.slug)))
         for tenant in found:
             if tenant.state == TenantState.CREATING:
                 raise TenantUnfinished(tenant.slug)

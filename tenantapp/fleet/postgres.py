@@ -1,6 +1,6 @@
 """The statements that make and remove databases and roles on a PostgreSQL server, over a maintenance connection."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from psycopg2.extensions import encrypt_password
 from sqlalchemy.engine import Connection
@@ -28,14 +28,24 @@ def create_database(
 
 def close_to_public(connection: Connection, database: str) -> None:
     """Let only the owner's role, and those it grants this, connect to a database. PostgreSQL's default is everybody."""
-    connection.exec_driver_sql(f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted(connection, database)} FROM PUBLIC")
+    connection.exec_driver_sql(closing(connection, database))
+
+
+def closing(connection: Connection, database: str) -> str:
+    """The statement of ``close_to_public``."""
+    return f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted(connection, database)} FROM PUBLIC"
 
 
 def limit_database(connection: Connection, database: str) -> None:
     """Set the timeouts of whoever connects to the database and asks for no others."""
-    altered = f"ALTER DATABASE {quoted(connection, database)} SET"
     # At once: each by itself would be a commit of its own.
-    connection.exec_driver_sql("; ".join(f"{altered} {name} = '{value}'" for name, value in DATABASE_SETTINGS.items()))
+    connection.exec_driver_sql(limiting(connection, database))
+
+
+def limiting(connection: Connection, database: str) -> str:
+    """The statements of ``limit_database``."""
+    altered = f"ALTER DATABASE {quoted(connection, database)} SET"
+    return "; ".join(f"{altered} {name} = '{value}'" for name, value in DATABASE_SETTINGS.items())
 
 
 def drop_database(connection: Connection, database: str) -> None:
@@ -95,6 +105,19 @@ def database_exists(connection: Connection, database: str) -> bool:
 def role_exists(connection: Connection, role: str) -> bool:
     """Whether the server has this role."""
     return connection.exec_driver_sql("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).first() is not None
+
+
+class Present(NamedTuple):
+    """What a server has of a database and of the role of the same name."""
+
+    role: bool
+    database: bool
+
+
+def present(connection: Connection, name: str) -> Present:
+    """What the server has of this database and its role, in one round trip."""
+    roles, databases = "SELECT FROM pg_roles WHERE rolname = %s", "SELECT FROM pg_database WHERE datname = %s"
+    return Present(*connection.exec_driver_sql(f"SELECT EXISTS ({roles}), EXISTS ({databases})", (name, name)).one())
 
 
 def database_names(connection: Connection, *prefixes: str) -> set[str]:

@@ -62,13 +62,12 @@ class PostgresDatabases(ServerDatabases):
 
     def clone(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
         with self._connection() as connection:
-            if not postgres.role_exists(connection, database):
+            present = postgres.present(connection, database)
+            if not present.role:
                 password = self._server.tenant_password(database)
                 postgres.create_role(connection, database, password, comment=mark)
-            if not postgres.database_exists(connection, database):
+            if not present.database:
                 self._copy(connection, template, database)
-            postgres.close_to_public(connection, database)
-            postgres.limit_database(connection, database)
         with self._connection(database) as connection:
             postgres_templates.hand_over(connection, template, database, tenant_id)
 

@@ -54,10 +54,12 @@ def drop(connection: Connection, name: str) -> None:
 
 
 def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID) -> None:
-    """In a copy: give all that is the template's to its owner, and write whose it is. All of it or nothing."""
+    """In a copy: let only its owner in, give it all that is the template's, and write whose it is. All or nothing."""
     table = quoted(connection, TenantIdentity.__tablename__)
-    connection.exec_driver_sql(
-        f"BEGIN; REASSIGN OWNED BY {quoted(connection, template)} TO {quoted(connection, owner)};"  # noqa: S608
-        f" INSERT INTO {table} (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING; COMMIT",
-        (str(tenant_id),),
+    statements = (
+        postgres.closing(connection, owner),
+        postgres.limiting(connection, owner),
+        f"REASSIGN OWNED BY {quoted(connection, template)} TO {quoted(connection, owner)}",
+        f"INSERT INTO {table} (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING",  # noqa: S608
     )
+    connection.exec_driver_sql("; ".join(("BEGIN", *statements, "COMMIT")), (str(tenant_id),))

@@ -9,8 +9,9 @@ from typing import Final
 from sqlalchemy.engine import URL
 
 from tenantapp.fleet import postgres
-from tenantapp.fleet.connections import MAINTENANCE_DATABASE, maintenance_connection
+from tenantapp.fleet.connections import maintenance_connection
 from tenantapp.fleet.histories import History
+from tenantapp.fleet.maintenance_engines import MAINTENANCE_DATABASE
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.settings import Settings
 from tenantapp.tenancy.ids import uuid7

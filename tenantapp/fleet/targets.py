@@ -22,7 +22,7 @@ class Target:
     """A database to be migrated, what it is called in messages, and the tables it is to have.
 
     ``record`` is told the database's revision once the transaction is over. ``limits`` are for others than the usual
-    ones.
+    ones. ``migrated``: it is known to have been migrated before.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Target:
     metadata: MetaData
     record: Callable[[str | None], None] | None = None
     limits: Limits | None = None
+    migrated: bool = False
 
 
 def user_target(settings: Settings) -> Target:

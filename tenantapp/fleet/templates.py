@@ -68,6 +68,8 @@ def _word(revision: str) -> str:
 
 
 def _build(settings: Settings, url: URL) -> None:
+    # Not compared with what its revision should have: that is found out just so, by running the history in an empty
+    # database of the same server (schemas.expected). There is nothing else that a template could be held to.
     upgrade(settings, "tenant", Target("the template database", url, metadata_of(settings, "tenant")))
     table = TenantIdentity.__tablename__
     engine = create_engine(url, poolclass=NullPool)

@@ -7,8 +7,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet import postgres
-from tenantapp.fleet.connections import MAINTENANCE_DATABASE, maintenance_connection
+from tenantapp.fleet.connections import maintenance_connection
 from tenantapp.fleet.errors import DatabaseUnreachable, ProvisioningFailed
+from tenantapp.fleet.maintenance_engines import MAINTENANCE_DATABASE
 from tenantapp.fleet.migration_connections import migration_connection
 from tenantapp.settings import Settings
 

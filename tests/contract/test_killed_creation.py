@@ -23,6 +23,7 @@ from tests.contract.conftest import Fleet
 ROOT = Path(__file__).parents[2]
 RUNNER = "tenantapp.fleet.operations.runner"
 POSTGRES = "tenantapp.fleet.postgres"
+POSTGRES_DATABASES = "tenantapp.fleet.postgres_databases"
 POSTGRES_TEMPLATES = "tenantapp.fleet.postgres_templates"
 SQLITE = "tenantapp.fleet.sqlite_databases"
 EVERYWHERE = (
@@ -39,8 +40,9 @@ POINTS = {
         *EVERYWHERE,
         f"{POSTGRES_TEMPLATES}:begin:after",
         f"{POSTGRES_TEMPLATES}:finish:after",
-        *(f"{POSTGRES}:{name}:after" for name in ("create_role", "create_database", "close_to_public")),
-        f"{POSTGRES}:limit_database:after",
+        *(f"{POSTGRES}:{name}:after" for name in ("create_role", "create_database", "close_to_public", "present")),
+        f"{POSTGRES_DATABASES}:PostgresDatabases._copy:before",
+        f"{POSTGRES_DATABASES}:PostgresDatabases._copy:after",
         f"{POSTGRES_TEMPLATES}:hand_over:before",
         f"{POSTGRES_TEMPLATES}:hand_over:after",
     ),

@@ -14,6 +14,7 @@ import psycopg2
 import pytest
 from sqlalchemy import select, update
 
+from tenantapp.fleet.deletion import delete_later, undelete
 from tenantapp.fleet.errors import HistoryError, MigrationRefused, PuttingBackFailed
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.fence import hold_fences
@@ -28,7 +29,7 @@ from tenantapp.fleet.migrating.tenant import TenantMigrator
 from tenantapp.fleet.operations.models import ACTIVE, Operation
 from tenantapp.fleet.operations.worker import Worker
 from tenantapp.fleet.server_databases import databases_on
-from tenantapp.identity.errors import NotFound
+from tenantapp.identity.errors import NotFound, TenantDeleted
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.times import utcnow
 from tests.contract.conftest import Fleet
@@ -99,6 +100,32 @@ def test_one_in_sixty_fails_and_is_mended(fleet: Fleet) -> None:
     assert summary["summary"]["migrated"] == 1
     assert set(yard.revisions().values()) == {FIRST}
     assert all(yard.has_column(number) for number in range(60))
+
+
+def test_a_database_that_is_not_what_its_revision_makes_is_named(yard: Yard) -> None:
+    """Whoever drops an index by hand hears of it with the next migration, which itself goes well."""
+    yard.ask(2, "DROP INDEX ix_nodes_owner_id")
+    found = yard.run("--json", "--only", "t01", "--only", "t02")
+    assert found.returncode == 1
+    words = "1 of 2 migrated databases is not what the revision should make, or could not be read"
+    assert found.stderr == f"tenantapp: {words}.\n"
+    *migrated, drifted, summary = lines_of(found.stdout)
+    assert sorted((line["tenant"], line["state"]) for line in migrated) == [("t01", "migrated"), ("t02", "migrated")]
+    assert (drifted["tenant"], drifted["state"]) == ("t02", "drifted")
+    assert drifted["error"] == "table nodes: index ix_nodes_owner_id is missing"
+    assert (summary["summary"]["verified"], summary["summary"]["wrong"]) == (1, 1)
+    assert yard.revisions()["t02"] == FIRST
+    again = yard.run()
+    assert again.returncode == 0, "what is there already is not looked at"
+    assert "3 migrated, 2 already there" in again.stdout
+    assert "Verified: 3 right, 0 not" in again.stdout
+
+
+def test_verifying_can_be_left_out(yard: Yard) -> None:
+    yard.ask(2, "DROP INDEX ix_nodes_owner_id")
+    done = yard.run("--no-verify")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Verified" not in done.stdout
 
 
 @pytest.mark.parametrize("whom", ["all", "the parent"])
@@ -309,6 +336,12 @@ def test_one_tenant_is_moved_down(yard: Yard) -> None:
 def test_what_cannot_be_asked_for(yard: Yard) -> None:
     with pytest.raises(NotFound, match="t99"):
         yard.migrate(Wish(slugs=["t01", "t99"]))
+    with yard.fleet.user_db.begin() as session:
+        delete_later(session, "t04", timedelta(days=1))
+    with pytest.raises(TenantDeleted, match="t04"):
+        yard.migrate(Wish(slugs=["t01", "t04"]))
+    with yard.fleet.user_db.begin() as session:
+        undelete(session, "t04", KINDS)
     for revision in ("nonsense", "base"):
         with pytest.raises(HistoryError, match=revision):
             yard.migrate(Wish(revision))

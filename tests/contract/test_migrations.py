@@ -16,7 +16,7 @@ from sqlalchemy import Column, Integer, Table, create_engine, inspect, select, t
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet import connections, revisions
+from tenantapp.fleet import migration_connections, revisions
 from tenantapp.fleet.environment import run_command
 from tenantapp.fleet.errors import (
     DatabaseBusy,
@@ -205,7 +205,7 @@ def test_a_database_that_another_migrates_is_not_waited_for_for_ever(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = fleet.initialised().create("acme")
-    monkeypatch.setattr(connections, "MIGRATION_WAIT", 0.2)
+    monkeypatch.setattr(migration_connections, "MIGRATION_WAIT", 0.2)
     with (
         migration_connection(tenant_url(fleet, place), "another") as connection,
         connection.begin(),
@@ -217,8 +217,8 @@ def test_a_database_that_another_migrates_is_not_waited_for_for_ever(
 
 def test_a_table_in_use_is_not_waited_for_for_ever(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     place = fleet.initialised().create("acme")
-    monkeypatch.setattr(connections, "LOCK_TIMEOUT", 1)
-    monkeypatch.setattr(connections, "MIGRATION_WAIT", 1)
+    monkeypatch.setattr(migration_connections, "LOCK_TIMEOUT", 1)
+    monkeypatch.setattr(migration_connections, "MIGRATION_WAIT", 1)
     settings = fleet.with_revision("tenant", 'op.add_column("people", sa.Column("more", sa.Integer))')
     with connect(tenant_url(fleet, place)) as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if fleet.admin is None else "LOCK TABLE people IN SHARE MODE")

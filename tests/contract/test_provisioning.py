@@ -32,7 +32,7 @@ from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
 
 STEPS = ("ensure_template", "clone")
-POSTGRES_STEPS = ("create_role", "create_database", "close_to_public", "limit_database")
+POSTGRES_STEPS = ("create_role", "create_database", "close_to_public", "present")
 
 
 def tenants(fleet: Fleet) -> list[tuple[Any, ...]]:

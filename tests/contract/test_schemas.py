@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.pool import NullPool
 
+from tenantapp.fleet.deletion import delete_later
 from tenantapp.fleet.environment import run_command
 from tenantapp.fleet.histories import head_revision
 from tenantapp.fleet.migration_connections import migration_connection
@@ -365,6 +367,10 @@ class TestVerification:
             places(fleet.user_db, ["half"])
         with pytest.raises(NotFound):
             places(fleet.user_db, ["nowhere"])
+        with fleet.user_db.begin() as session:
+            delete_later(session, "globex", timedelta(days=1))
+        assert places(fleet.user_db) == [acme], "one that is deleted only if it is named"
+        assert places(fleet.user_db, ["globex"]) == [globex]
 
 
 class TestPostgres:

@@ -262,6 +262,8 @@ def answers(port: int) -> bool:
 class TestDelete:
     def test_and_back(self, done: Command, failed: Callable[..., str]) -> None:
         done("tenants", "create", "acme")
+        for option in ("--yes", "--detach"):
+            assert "are for --now" in failed("tenants", "delete", "acme", option)
         assert "it can be undeleted" in done("tenants", "delete", "acme").out
         assert states(done) == {"acme": "deleted"}
         assert "already" in failed("tenants", "create", "acme")

@@ -14,7 +14,7 @@ from tenantapp.fleet.migrating.ledger import KIND
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
 from tenantapp.fleet.migrating.revisions import TenantHistory
 from tenantapp.fleet.operations.models import Operation, OperationState
-from tenantapp.identity.errors import NotFound, TenantUnfinished
+from tenantapp.identity.errors import NotFound, TenantDeleted, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 
 
@@ -42,8 +42,8 @@ class Wish:
 def make_plan(session: Session, history: TenantHistory, wish: Wish) -> Plan:
     """Compare every tenant's revision with the one that is wanted.
 
-    Raises ``HistoryError``, ``NotFound``, ``TenantUnfinished``, and ``MigrationRefused`` where several tenants are to
-    be moved down.
+    Raises ``HistoryError``, ``NotFound``, ``TenantUnfinished``, ``TenantDeleted``, and ``MigrationRefused`` where
+    several tenants are to be moved down.
     """
     if wish.down and len(set(wish.slugs)) != 1:
         raise MigrationRefused("A downgrade is for one tenant, which has to be named.")
@@ -88,6 +88,8 @@ def _tenants(session: Session, wish: Wish) -> list[Any]:
                 raise NotFound("tenant", slug)
             if rows[slug].state == TenantState.CREATING:
                 raise TenantUnfinished(slug)
+            if rows[slug].state == TenantState.DELETED:
+                raise TenantDeleted(slug)
         found = [rows[slug] for slug in dict.fromkeys(wish.slugs)]
     else:
         served = select(*columns).where(Tenant.state.in_(SERVED)).order_by(Tenant.slug)

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tenantapp.fleet.environment import run_revisions
 from tenantapp.fleet.errors import MigrationRefused, PuttingBackFailed
 from tenantapp.fleet.histories import history_config, metadata_of
+from tenantapp.fleet.migrating.environment import RepeatedEnvironment
 from tenantapp.fleet.migrating.orders import Order
 from tenantapp.fleet.migrating.revisions import TenantHistory
 from tenantapp.fleet.migrating.snapshots import Snapshot, snapshot_of
@@ -24,7 +24,7 @@ class TenantMigrator:
 
     def __init__(self, settings: Settings, servers: Servers, history: TenantHistory) -> None:
         self._servers, self._history = servers, history
-        self._config = history_config(settings, "tenant")
+        self._environment = RepeatedEnvironment(history_config(settings, "tenant"), history.script)
         self._metadata = metadata_of(settings, "tenant")
         self._limits = Limits(
             settings.migrations_lock_timeout, settings.migrations_statement_timeout, settings.migrations_lock_timeout
@@ -46,13 +46,13 @@ class TenantMigrator:
         if down and not order.down:
             raise MigrationRefused(f"It is at {found}, which is newer than {order.wanted}.")
         if not order.snapshot:
-            return self._move(place, order.wanted, down)
+            return self._move(place, found, order.wanted, down)
         snapshot = self._copy_of(place)
         if snapshot.exists():
             snapshot.put_back()
         snapshot.take()
         try:
-            reached = self._move(place, order.wanted, down)
+            reached = self._move(place, found, order.wanted, down)
         except BaseException as error:
             if not may_put_back():
                 raise PuttingBackFailed(
@@ -74,11 +74,11 @@ class TenantMigrator:
     def _copy_of(self, place: TenantPlace) -> Snapshot:
         return snapshot_of(self._servers[place.server], place.database, _name(place))
 
-    def _move(self, place: TenantPlace, wanted: str, down: bool) -> str | None:
+    def _move(self, place: TenantPlace, found: str | None, wanted: str, down: bool) -> str | None:
         reached: list[str | None] = []
         url = self._servers[place.server].tenant_url(place.database)
-        target = Target(_name(place), url, self._metadata, reached.append, self._limits)
-        run_revisions(self._config, self._history.script, target, wanted, down=down)
+        target = Target(_name(place), url, self._metadata, reached.append, self._limits, found is not None)
+        self._environment.move(target, wanted, down=down)
         return reached[-1] if reached else wanted
 
 

@@ -58,15 +58,25 @@ class _Reading(NamedTuple):
 
 
 class Verification:
-    """Verifies databases, as many at once as ``jobs``; every expected structure is made only once."""
+    """Verifies databases, as many at once as ``jobs``; every expected structure is made only once.
+
+    ``looks``: how often one is looked at that is not right, for its migration may have been about to end.
+    """
 
     def __init__(
-        self, user_db: DBFactory, servers: Servers, databases: TenantDatabases, expected: ExpectedStructures
+        self,
+        user_db: DBFactory,
+        servers: Servers,
+        databases: TenantDatabases,
+        expected: ExpectedStructures,
+        *,
+        looks: int = 2,
     ) -> None:
         self._user_db = user_db
         self._servers = servers
         self._databases = databases
         self._expected = expected
+        self._looks = looks
 
     def verify_all(
         self,
@@ -87,15 +97,13 @@ class Verification:
             yield final
 
     def verify(self, place: TenantPlace) -> Verdict:
-        """Compare a database's identity, revision and structure with what they should be.
-
-        One that is not right is looked at twice: its migration may have been about to end.
-        """
+        """Compare a database's identity, revision and structure with what they should be."""
         verdict = self._look(place)
-        if verdict.state != State.DRIFTED:
-            return verdict
-        time.sleep(SECOND_LOOK)
-        return self._look(place)
+        for _ in range(self._looks - 1):
+            if verdict.state == State.DRIFTED:
+                time.sleep(SECOND_LOOK)
+                verdict = self._look(place)
+        return verdict
 
     def _look(self, place: TenantPlace) -> Verdict:
         try:

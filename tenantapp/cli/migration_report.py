@@ -1,0 +1,62 @@
+"""What ``tenantapp migrate`` has to say in the end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tenantapp.fleet.migrating.plan import Plan
+from tenantapp.fleet.migrating.run import Tally
+from tenantapp.fleet.schemas.verification import State, Verdict
+
+
+@dataclass
+class MigrationReport:
+    """What was to be done and what has come of it; ``verdicts`` are of the databases that were looked at afterwards.
+
+    ``seconds`` is how long the migrations took, ``verify_seconds`` the looking, None where it was left out.
+    """
+
+    plan: Plan
+    tally: Tally
+    seconds: float = 0.0
+    verify_seconds: float | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[Verdict]:
+        """Those that are not what their revision should be, or could not be read."""
+        return [verdict for verdict in self.verdicts if verdict.state != State.RIGHT]
+
+    @contextmanager
+    def migrating(self) -> Iterator[None]:
+        """A block that the time is taken of, however it ends."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds = time.monotonic() - started
+
+    def verified(self, verdicts: list[Verdict], seconds: float) -> None:
+        """Add what was found afterwards, and how long it took."""
+        self.verdicts, self.verify_seconds = verdicts, seconds
+
+    def complaints(self) -> list[str]:
+        """Why not all is well."""
+        total, found = len(self.tally.results) + len(self.tally.left), []
+        if missing := len(self.tally.failed) + len(self.tally.left):
+            found.append(f"{missing} of {_tenants(total)} {_are(missing)} not at {self.plan.wanted}")
+        if wrong := len(self.wrong):
+            databases = f"{len(self.verdicts)} migrated {'database' if len(self.verdicts) == 1 else 'databases'}"
+            found.append(
+                f"{wrong} of {databases} {_are(wrong)} not what the revision should make, or could not be read"
+            )
+        return found
+
+
+def _tenants(number: int) -> str:
+    return f"{number} {'tenant' if number == 1 else 'tenants'}"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"

@@ -1,0 +1,151 @@
+"""``tenantapp migrate`` killed (SIGKILL) at each of its points, all of it or one of its processes: never half."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from tenantapp.fleet.operations.models import ACTIVE, Operation
+from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.times import utcnow
+from tests.contract.conftest import Fleet
+from tests.contract.migrations_at_work import FIRST, SECOND, Yard, kill_group
+from tests.contract.test_killed_creation import ROOT
+
+MIGRATING = "tenantapp.fleet.migrating"
+WORKER, TENANT, SNAPSHOTS = f"{MIGRATING}.worker", f"{MIGRATING}.tenant", f"{MIGRATING}.snapshots"
+COPIES = {"postgresql": f"{SNAPSHOTS}:PostgresSnapshot", "sqlite": f"{SNAPSHOTS}:SqliteSnapshot"}
+# On PostgreSQL a copy is made, and put back, by a statement; on SQLite by writing pages.
+COPYING = {"postgresql": f"{COPIES['postgresql']}._alone", "sqlite": f"{COPIES['sqlite']}._pages"}
+POINTS = (
+    f"{WORKER}:raise_fence:before:1",
+    f"{WORKER}:raise_fence:after:1",
+    "tenantapp.fleet.environment:check_foreign_keys:before:1",  # all is done, and not committed
+    f"{TENANT}:TenantMigrator.migrate:after:1",  # committed, and not recorded
+    f"{WORKER}:TenantWorker._record:after:1",
+)
+IN_THE_PARENT = (
+    f"{MIGRATING}.ledger:claim:after:1",
+    f"{MIGRATING}.ledger:finish:before:1",
+    f"{MIGRATING}.ledger:finish:after:1",
+)
+HALF = (
+    "with op.get_context().autocommit_block():\n"
+    "        op.execute('CREATE TABLE half (id INTEGER)')\n"
+    "    op.execute('nonsense')"
+)
+
+
+@pytest.fixture
+def yard(fleet: Fleet) -> Yard:
+    yard = Yard(fleet, 3)
+    yard.add_revision()
+    return yard
+
+
+def kill_at(yard: Yard, point: str, *arguments: str, whom: str) -> "subprocess.CompletedProcess[str] | None":
+    """Start it and kill whom it is about. What it came to, if it went on without one of its processes."""
+    marker = yard.fleet.directory / "hung"
+    program = [sys.executable, "-m", "tests.contract.hanging_migration", point, str(marker)]
+    process = subprocess.Popen(
+        [*program, "--ini", str(yard.ini()), "migrate", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TENANTAPP_CONNECTIONS_TIMEOUT": "0.1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    hangs = int(process.stderr.readline())
+    if whom == "all":
+        kill_group(process)
+        return None
+    assert hangs != process.pid
+    os.kill(hangs, signal.SIGKILL)
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        kill_group(process)
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def lapse_leases(yard: Yard, *, fences: bool = False) -> None:
+    """Let the time of who was killed run out; the fences of a run with copies stay for longer."""
+    lapsed = utcnow() - timedelta(hours=1)
+    with yard.fleet.user_db.begin() as session:
+        session.execute(update(Operation).where(Operation.state.in_(ACTIVE)).values(lease_until=lapsed))
+        if fences:
+            session.execute(update(Tenant).where(Tenant.migrating_until.is_not(None)).values(migrating_until=lapsed))
+
+
+def all_are_there(yard: Yard, things: Sequence[str] | set[str]) -> None:
+    assert set(yard.revisions().values()) == {FIRST}
+    assert all(yard.has_column(number) for number in range(3))
+    assert yard.fences() == []
+    assert yard.fleet.made() == set(things), "no copy is left"
+
+
+@pytest.mark.parametrize("point", [*POINTS, *IN_THE_PARENT])
+def test_all_of_it(yard: Yard, point: str) -> None:
+    made = yard.fleet.made()
+    kill_at(yard, point, "--jobs", "2", whom="all")
+    for number, place in enumerate(yard.places):
+        # Noted is only what is there; what is there may be noted later.
+        assert yard.has_column(number) or yard.revisions()[place.slug] == yard.head
+    lapse_leases(yard, fences=True)
+    again = yard.run()
+    assert (again.returncode, again.stderr) == (0, "")
+    all_are_there(yard, made)
+    assert {state for _, state in yard.ledger()} == {"succeeded"}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_one_of_its_processes(yard: Yard, point: str) -> None:
+    """The run goes on without it, and tries its tenant once more."""
+    made = yard.fleet.made()
+    ended = kill_at(yard, point, "--jobs", "2", whom="one")
+    assert ended is not None
+    assert (ended.returncode, ended.stderr) == (0, "")
+    all_are_there(yard, made)
+
+
+@pytest.mark.parametrize("whom", ["all", "one"])
+@pytest.mark.parametrize("moment", ["while copying", "after copying", "after migrating"])
+def test_with_copies(yard: Yard, engine_name: str, moment: str, whom: str) -> None:
+    made = yard.fleet.made()
+    point = {
+        "while copying": f"{COPYING[engine_name]}:after:1",
+        "after copying": f"{COPIES[engine_name]}.take:after:1",
+        "after migrating": f"{COPIES[engine_name]}.drop:before:2",  # before copying, an old one is looked for
+    }[moment]
+    kill_at(yard, point, "--snapshot", "--jobs", "1", whom=whom)
+    if whom == "all":
+        assert "t00" in yard.fences(), "nobody writes what the copy does not have"
+        lapse_leases(yard)
+        again = yard.run("--snapshot")
+        assert (again.returncode, again.stderr) == (0, "")
+    all_are_there(yard, made)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_while_a_copy_is_put_back(yard: Yard, engine_name: str, moment: str) -> None:
+    """Before: half of the migration is there. After: the copy is the database, and what is left of it is in the way."""
+    yard.add_revision(HALF, revision=SECOND, before=FIRST)
+    made = yard.fleet.made()
+    kill_at(yard, f"{COPYING[engine_name]}:{moment}:2", "--snapshot", "--only", "t01", whom="all")
+    lapse_leases(yard)
+    again = yard.run("--snapshot", "--only", "t01")
+    assert again.returncode == 1
+    assert yard.revisions()["t01"] == yard.head
+    assert not yard.has_column(1)
+    named = "sqlite_master WHERE name" if engine_name == "sqlite" else "pg_class WHERE relname"
+    assert yard.ask(1, f"SELECT 1 FROM {named} = 'half'") == []
+    assert yard.fences() == []
+    assert yard.fleet.made() == made
