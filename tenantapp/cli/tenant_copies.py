@@ -58,6 +58,26 @@ def clone(
     _work(installation, new, request, detach, as_json)
 
 
+@click.command()
+@click.argument("slug")
+@click.option("--server", required=True, help="A server of the settings, of whatever engine.")
+@detach_option
+@json_option
+@pass_installation
+def move(installation: Installation, slug: str, server: str, detach: bool, as_json: bool) -> None:
+    """Move a tenant to another server.
+
+    Its people are asked to wait while nobody may write. The database it had is kept for a while, closed, and then
+    removed by a worker.
+    """
+    fleet, requester = installation.registry.fleet, local_requester()
+
+    def request(session: Session, operation_id: UUID | None) -> Operation:
+        return service.request_move(session, fleet, slug, server, requested_by=requester, operation_id=operation_id)
+
+    _work(installation, slug, request, detach, as_json)
+
+
 def _work(installation: Installation, slug: str, request: Request, detach: bool, as_json: bool) -> None:
     """Queue it, or work on it and say where the tenant is now."""
     if detach:

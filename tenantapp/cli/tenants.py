@@ -19,7 +19,7 @@ def tenants() -> None:
     """Tenants: customers, each with a database of its own."""
 
 
-for command in (create, delete, undelete, bundles.export, bundles.import_, tenant_copies.clone):
+for command in (create, delete, undelete, bundles.export, bundles.import_, tenant_copies.clone, tenant_copies.move):
     tenants.add_command(command)
 
 

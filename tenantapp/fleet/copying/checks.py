@@ -1,17 +1,17 @@
 """Whether a copy is what it was to be: its structure, and how many rows it has."""
 
+import sqlite3
 from typing import Any, Final
 
 from sqlalchemy.engine import Connection
 
 from tenantapp.fleet.bundles.tables import OURS, quoted
-from tenantapp.fleet.connections import reading_connection
+from tenantapp.fleet.connections import maintenance_connection
 from tenantapp.fleet.copying.errors import CopyFailed
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.schemas.expected import ExpectedStructures
 from tenantapp.fleet.schemas.structure import Structure, difference, read_structure
-from tenantapp.fleet.targets import Target
-from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import Server, SqliteServer
 
 NAMED: Final = 3  # findings that a sentence has room for
 POSTGRES_TABLES: Final = """
@@ -28,19 +28,34 @@ def found_in(findings: list[str]) -> str:
     return "; ".join(findings[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def expected_in(fleet: Fleet, place: TenantPlace, target: Target, revision: str) -> Structure:
-    """The structure that a revision should have where the copy is. Raises what ``ExpectedStructures.of`` does."""
-    with reading_connection(target.url, target.name) as connection:
-        version = tuple(connection.dialect.server_version_info or ())
-    return ExpectedStructures(fleet.settings, fleet.servers).of(fleet.servers[place.server], version, revision)
+def server_version(server: Server) -> tuple[int | str, ...]:
+    """The version of a server. Raises what ``maintenance_connection`` does."""
+    if isinstance(server, SqliteServer):
+        return sqlite3.sqlite_version_info
+    with maintenance_connection(server.url, f"server {server.name}") as connection:
+        return tuple(connection.dialect.server_version_info or ())
 
 
-def check_structure(target: Target, expected: Structure, like: str) -> None:
-    """Raise ``CopyFailed`` if the copy is made otherwise; the sentence names the first differences."""
-    with reading_connection(target.url, target.name) as connection, connection.begin():
-        findings = difference(expected, read_structure(connection))
+def expected_on(fleet: Fleet, server: Server, revision: str) -> Structure:
+    """The structure that a revision should have on a server. Raises what ``ExpectedStructures.of`` does."""
+    return ExpectedStructures(fleet.settings, fleet.servers).of(server, server_version(server), revision)
+
+
+def expected_of_copy(fleet: Fleet, original: Connection, server: Server, revision: str) -> Structure:
+    """The structure that a copy on this server should have: its original's, or, where that is said otherwise, that of
+    its revision.
+    """
+    same_engine = original.dialect.name == server.url.get_backend_name()
+    if same_engine and original.dialect.server_version_info == server_version(server):
+        return read_structure(original)
+    return expected_on(fleet, server, revision)
+
+
+def check_structure(found: Structure, expected: Structure, name: str) -> None:
+    """Raise ``CopyFailed`` if a copy is made otherwise; the sentence names the first differences."""
+    findings = difference(expected, found)
     if findings:
-        raise CopyFailed(target.name, f"its structure is not that of {like}: {found_in(findings)}")
+        raise CopyFailed(name, f"the structure is another than it should be: {found_in(findings)}")
 
 
 def row_counts(connection: Connection) -> dict[str, int]:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.cloning import drop_database
-from tenantapp.fleet.copying.checks import check_structure, expected_in
+from tenantapp.fleet.copying.checks import check_structure, expected_on
 from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
 from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.copying.originals import check_identity, original_of
@@ -15,7 +15,7 @@ from tenantapp.fleet.creation import activate, register, withdraw
 from tenantapp.fleet.identity_rows import write_identity
 from tenantapp.fleet.operations.kinds import Context, Kind, Step
 from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.schemas.expected import structure_at
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
 from tenantapp.tenancy.access import TenantPlace
@@ -36,11 +36,12 @@ def place_to_fill(context: Context) -> TenantPlace:
 def finish_copy(context: Context, place: TenantPlace, revision: str) -> None:
     """Compare a copy's structure with that of its revision, and make it the tenant's. May be done again.
 
-    Raises ``CopyFailed``, and what ``expected_in`` and ``write_identity`` raise.
+    Raises ``CopyFailed``, and what ``expected_on`` and ``write_identity`` raise.
     """
-    target = unrecorded_target(context.fleet.settings, context.fleet.servers, place)
-    expected = expected_in(context.fleet, place, target, revision)
-    check_structure(target, expected, f"revision {revision}")
+    fleet = context.fleet
+    target = unrecorded_target(fleet.settings, fleet.servers, place)
+    expected = expected_on(fleet, fleet.servers[place.server], revision)
+    check_structure(structure_at(target.url, target.name), expected, target.name)
     context.check()
     write_identity(target.url, target.name, place.id, CopyFailed)
 
@@ -56,8 +57,8 @@ def _copy(context: Context) -> dict[str, Any]:
     original = original_of(fleet.servers, source_place)
     with original.reading() as connection:
         check_identity(connection, source_place)
-    databases_on(fleet.servers[place.server]).create(place.database, context.arguments["mark"])
-    copied = copy_database(fleet.settings, fleet.servers, original, place, context.progress)
+    mark = context.arguments["mark"]
+    copied = copy_database(fleet.settings, fleet.servers, original, place, mark, context.progress)
     return {"method": copied.method, "revision": copied.revision}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, func, inspect, select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from tenantapp.fleet.backups import postgres_dumps
@@ -17,8 +17,9 @@ from tenantapp.fleet.copying.errors import CopyFailed
 from tenantapp.fleet.copying.originals import Original, single_revision
 from tenantapp.fleet.copying.sqlite_pages import copy_pages
 from tenantapp.fleet.errors import BackupRefused
-from tenantapp.fleet.migration_connections import migration_connection
 from tenantapp.fleet.migrations import upgrade_to
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.sqlite_databases import SqliteDatabases
 from tenantapp.fleet.targets import Target, tenant_target
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
@@ -27,8 +28,13 @@ from tenantapp.tenancy.servers import Servers, SqliteServer
 
 Progress = Callable[[float, str], None]
 MIB: Final = 2**20
-# Piped from one tool to the other, and of the data alone: who receives and who sends it is the server's affair.
-PIPED: Final = ("--compress=0", "--no-publications", "--no-subscriptions")
+# Piped from one tool to the other; who receives and who sends the data is the server's affair.
+PIPED: Final = (
+    "--compress=0",
+    "--no-publications",
+    "--no-subscriptions",
+    f"--exclude-table-data=public.{TenantIdentity.__tablename__}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +50,32 @@ def copy_database(
     servers: Servers,
     original: Original,
     place: TenantPlace,
+    mark: str,
     progress: Progress,
     *,
     revision: str | None = None,
 ) -> Copied:
-    """Copy a database, as it is at one moment, into the empty one of a place, which is nobody's for now.
+    """Make the database of a place, with our mark, of another one as it is at one moment. It is nobody's for now.
 
     The original may be used meanwhile; on PostgreSQL it may not be migrated. ``revision`` is what it is at, if it does
     not say so itself. ``progress`` is told how much is done, from 0 to 1, and what that is; what it raises ends the
-    copying. Raises ``CopyRefused``, ``CopyFailed``, ``BackupFailed``, a ``BundleError``, ``HistoryError`` and what
-    connections raise.
+    copying. A database that is there is refused, for somebody else may be filling it. Raises ``CopyRefused``,
+    ``CopyFailed``, ``BackupFailed``, a ``BundleError``, ``HistoryError`` and what connections raise.
     """
     server = servers[place.server]
     target = unrecorded_target(settings, servers, place)
+    if databases_on(server).exists(place.database):
+        raise CopyFailed(original.name, "an earlier attempt was cut short")
     if original.path is not None and isinstance(server, SqliteServer):
-        copy_pages(original.path, server.path(place.database), original.name, progress)
-        copied = Copied("copy", revision or _revision_of(target, original.name))
-    else:
-        with original.reading() as connection:
-            at = revision or single_revision(connection, original.name)
-            if _tools_fit(settings, connection, target):
-                copied = _dump(settings, connection, original, target, at, progress)
-            else:
-                copied = _bundle(settings, servers, connection, target, place, at, progress)
-    _forget_identity(target)
-    return copied
+        with SqliteDatabases(server).filled(place.database, mark) as file:
+            copy_pages(original.path, file, original.name, progress)
+        return Copied("copy", revision or _revision_of(target, original.name))
+    databases_on(server).create(place.database, mark)
+    with original.reading() as connection:
+        at = revision or single_revision(connection, original.name)
+        if _tools_fit(settings, connection, target):
+            return _dump(settings, connection, original, target, at, progress)
+        return _bundle(settings, servers, connection, target, place, at, progress)
 
 
 def unrecorded_target(settings: Settings, servers: Servers, place: TenantPlace) -> Target:
@@ -142,10 +149,3 @@ def _bundle(
         total = max(1, manifest.rows)
         load_bundle(settings, servers, place, file, count("loaded", lambda done: 0.5 + done / total / 2))
     return Copied("bundle", revision)
-
-
-def _forget_identity(target: Target) -> None:
-    """It is the original's: until it has one of its own, the copy is nobody's."""
-    with migration_connection(target.url, target.name, failure=CopyFailed) as connection, connection.begin():
-        if inspect(connection).has_table(TenantIdentity.__tablename__):
-            connection.execute(delete(TenantIdentity))

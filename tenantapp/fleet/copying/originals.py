@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
@@ -73,14 +72,14 @@ def single_revision(connection: Connection, name: str) -> str:
     return heads[0]
 
 
-def identities_of(connection: Connection) -> list[UUID]:
-    """The tenants whose data a database says it holds."""
+def identities_of(connection: Connection) -> list[str]:
+    """The ids of the tenants whose data a database says it holds, in hexadecimal; none if it is nobody's yet."""
     if not inspect(connection).has_table(TenantIdentity.__tablename__):
         return []
-    return [UUID(str(row.tenant_id)) for row in connection.execute(IDENTITIES)]
+    return [str(row.tenant_id).replace("-", "") for row in connection.execute(IDENTITIES)]
 
 
 def check_identity(connection: Connection, place: TenantPlace) -> None:
     """Raise ``WrongTenantDatabase`` if it is not this tenant's."""
-    if identities_of(connection) != [place.id]:
+    if identities_of(connection) != [place.id.hex]:
         raise WrongTenantDatabase(place.slug)

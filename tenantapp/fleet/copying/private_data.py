@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
+from tenantapp.fleet.copying.originals import identities_of
 from tenantapp.fleet.migration_connections import check_foreign_keys, migration_connection
 from tenantapp.fleet.targets import Target
 from tenantapp.settings import Settings
@@ -34,12 +35,15 @@ def private_data_remover(settings: Settings) -> Callable[[Session], None]:
 def remove_private_data(settings: Settings, target: Target) -> None:
     """Have the domain remove what is private from a database, in one transaction.
 
-    SQLite would keep it in pages that are free now; they are removed as well. Raises ``CopyFailed``, what connections
-    raise, and what the domain's function does.
+    SQLite would keep it in pages that are free now; they are removed as well. Nothing happens to one that is a tenant's
+    already: another attempt has come to the end of this. Raises ``CopyFailed``, what connections raise, and what the
+    domain's function does.
     """
     remover = private_data_remover(settings)
     with migration_connection(target.url, target.name, failure=CopyFailed) as connection:
         with Session(connection, autoflush=False) as session, session.begin():
+            if identities_of(session.connection()):
+                return
             remover(session)
             session.flush()
             check_foreign_keys(connection, target.name, CopyFailed)

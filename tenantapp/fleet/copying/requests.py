@@ -7,11 +7,13 @@ from sqlalchemy.orm import Session
 
 from tenantapp.fleet.copying.clone import CLONE
 from tenantapp.fleet.copying.errors import CopyRefused
+from tenantapp.fleet.copying.move import MOVE
 from tenantapp.fleet.copying.private_data import private_data_remover
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.histories import head_revision
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.queue import request_operation
+from tenantapp.fleet.switching import switch_arguments
 from tenantapp.fleet.templates import installation_mark
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import get_tenant
@@ -43,6 +45,25 @@ def request_clone(
     arguments = _new_tenant(session, new_slug, name, fleet.servers[server or source.server])
     given = {**arguments, "source": str(source.id), "source_slug": slug, "without_people": without_people}
     return request_operation(session, CLONE, None, given, requested_by, operation_id=operation_id)
+
+
+def request_move(
+    session: Session,
+    fleet: Fleet,
+    slug: str,
+    server: str,
+    *,
+    requested_by: str,
+    operation_id: UUID | None = None,
+) -> Operation:
+    """Queue the move of a tenant to another server, of whatever engine.
+
+    Raises ``NotFound``, ``ServerError``, and ``CopyRefused`` for the server that it is on; ``OperationRefused`` for a
+    tenant that is being made or is deleted.
+    """
+    tenant = get_tenant(session, slug)
+    given = switch_arguments(fleet, tenant, fleet.servers[server]) | {"mark": installation_mark(session)}
+    return request_operation(session, MOVE, tenant, given, requested_by, operation_id=operation_id)
 
 
 def _served_tenant(session: Session, slug: str) -> Tenant:

@@ -7,26 +7,30 @@ from pathlib import Path
 from typing import Final
 
 from tenantapp.fleet.copying.errors import CopyFailed
+from tenantapp.tenancy.models import TenantIdentity
 
 PAGES: Final = 2000  # copied between two looks at whether to go on
 BUSY_TIMEOUT: Final = 60.0  # seconds
+IDENTITY: Final = TenantIdentity.__tablename__
 
 Progress = Callable[[float, str], None]
 
 
 def copy_pages(source: Path, target: Path, name: str, progress: Progress) -> None:
-    """Copy a database, as it is at one moment, over an empty one, and check the copy.
+    """Copy a database, as it is at one moment, to a new file, and check the copy, which is nobody's.
 
-    Written into the file that is there: whoever was paused until somebody else had removed it, makes none in its place.
     Raises ``CopyFailed``, and what ``progress`` raises.
     """
     try:
-        with closing(_opened(source, "ro")) as reading, closing(_opened(target, "rw")) as writing:
-            writing.execute("PRAGMA synchronous = FULL")
+        with closing(_opened(source, "ro")) as reading, closing(_opened(target, "rwc")) as writing:
             # In a transaction of its own: otherwise whoever writes meanwhile would let the copying begin anew.
             reading.execute("BEGIN")
             reading.execute("SELECT 1 FROM sqlite_master").fetchone()
             reading.backup(writing, pages=PAGES, progress=lambda *state: _tell(progress, *state))
+            # All of it in the one file.
+            writing.execute("PRAGMA journal_mode = DELETE")
+            if writing.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (IDENTITY,)).fetchone():
+                writing.execute(f"DELETE FROM {IDENTITY}")  # noqa: S608
             (verdict,) = writing.execute("PRAGMA quick_check").fetchone()
     except sqlite3.Error as error:
         raise CopyFailed(name, str(error)) from error
