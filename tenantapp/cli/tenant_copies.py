@@ -78,6 +78,46 @@ def move(installation: Installation, slug: str, server: str, detach: bool, as_js
     _work(installation, slug, request, detach, as_json)
 
 
+@click.command()
+@click.argument("slug")
+@click.option("--database", required=True, help="Its name on a PostgreSQL server, or the path of a SQLite file.")
+@click.option(
+    "--server", help="The server of the settings that it is on, and the tenant is to be on; main if left out."
+)
+@click.option("--name", help="Shown to people; the slug if left out.")
+@click.option("--revision", help="What it is taken to be at if it does not say so; the newest if left out.")
+@detach_option
+@json_option
+@pass_installation
+def adopt(
+    installation: Installation,
+    slug: str,
+    database: str,
+    server: str | None,
+    name: str | None,
+    revision: str | None,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Make a tenant of a database that is there already and has the structure of a tenant's.
+
+    It is copied, and itself left alone. A structure that differs is refused before anything is made.
+    """
+    fleet, requester = installation.registry.fleet, local_requester()
+
+    def request(session: Session, operation_id: UUID | None) -> Operation:
+        return service.request_adopt(
+            *(session, fleet, slug, database),
+            server=server,
+            name=name,
+            revision=revision,
+            requested_by=requester,
+            operation_id=operation_id,
+        )
+
+    _work(installation, slug, request, detach, as_json)
+
+
 def _work(installation: Installation, slug: str, request: Request, detach: bool, as_json: bool) -> None:
     """Queue it, or work on it and say where the tenant is now."""
     if detach:

@@ -19,7 +19,16 @@ def tenants() -> None:
     """Tenants: customers, each with a database of its own."""
 
 
-for command in (create, delete, undelete, bundles.export, bundles.import_, tenant_copies.clone, tenant_copies.move):
+for command in (
+    create,
+    delete,
+    undelete,
+    bundles.export,
+    bundles.import_,
+    tenant_copies.clone,
+    tenant_copies.move,
+    tenant_copies.adopt,
+):
     tenants.add_command(command)
 
 

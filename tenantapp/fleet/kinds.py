@@ -3,6 +3,7 @@
 from typing import Final
 
 from tenantapp.fleet.bundles.importing import IMPORT
+from tenantapp.fleet.copying.adopt import ADOPT
 from tenantapp.fleet.copying.clone import CLONE
 from tenantapp.fleet.copying.move import MOVE
 from tenantapp.fleet.creation import CREATE
@@ -13,5 +14,5 @@ from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.worker import Chore
 from tenantapp.fleet.warm import WARM, keep_warm
 
-KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, IMPORT, CLONE, MOVE, MIGRATE, WARM, DISCARD)}
+KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, IMPORT, CLONE, MOVE, ADOPT, MIGRATE, WARM, DISCARD)}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)

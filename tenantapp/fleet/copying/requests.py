@@ -1,10 +1,12 @@
 """Requesting copies: the services that commands and views call."""
 
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tenantapp.fleet.copying.adopt import ADOPT
 from tenantapp.fleet.copying.clone import CLONE
 from tenantapp.fleet.copying.errors import CopyRefused
 from tenantapp.fleet.copying.move import MOVE
@@ -17,7 +19,7 @@ from tenantapp.fleet.switching import switch_arguments
 from tenantapp.fleet.templates import installation_mark
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import get_tenant
-from tenantapp.tenancy.servers import Server
+from tenantapp.tenancy.servers import Server, SqliteServer
 
 UNSERVED: Final = (TenantState.CREATING, TenantState.DELETED)
 
@@ -64,6 +66,33 @@ def request_move(
     tenant = get_tenant(session, slug)
     given = switch_arguments(fleet, tenant, fleet.servers[server]) | {"mark": installation_mark(session)}
     return request_operation(session, MOVE, tenant, given, requested_by, operation_id=operation_id)
+
+
+def request_adopt(
+    session: Session,
+    fleet: Fleet,
+    slug: str,
+    database: str,
+    *,
+    requested_by: str,
+    server: str | None = None,
+    name: str | None = None,
+    revision: str | None = None,
+    operation_id: UUID | None = None,
+) -> Operation:
+    """Queue the making of a tenant of a database that is there; it is copied, and itself left alone.
+
+    ``database`` is its name on a PostgreSQL server, or the path of a SQLite file; ``revision`` is what it is taken to
+    be at if it does not say so, by default the newest. Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and
+    ``CopyRefused``; whether it is what it would have to be, the operation finds out before it makes anything.
+    """
+    place = fleet.servers.default if server is None else fleet.servers[server]
+    if not database or not database.isprintable():
+        raise CopyRefused("The database to be adopted has to be named.")
+    # Whoever works on it may be somewhere else.
+    original = str(Path(database).absolute()) if isinstance(place, SqliteServer) else database
+    given = {**_new_tenant(session, slug, name, place), "original": original, "revision": revision}
+    return request_operation(session, ADOPT, None, given, requested_by, operation_id=operation_id)
 
 
 def _served_tenant(session: Session, slug: str) -> Tenant:
