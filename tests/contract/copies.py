@@ -35,13 +35,17 @@ IDS = ["-".join(pair) for pair in PAIRS]
 
 @contextmanager
 def four_servers(server: URL, other: URL, directory: Path, *, tools: bool = True) -> Iterator[Fleet]:
-    """``files`` and ``shelf`` are directories, ``server`` and ``other`` PostgreSQL servers; other's WAL is logical."""
+    """``files`` and ``shelf`` are directories, ``server`` and ``other`` PostgreSQL servers; other's WAL is logical.
+
+    ``twin`` is other by another name.
+    """
     values = {
         "user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite",
         "servers.files": f"sqlite+pysqlite:///{directory}/files/",
         "servers.shelf": f"sqlite+pysqlite:///{directory}/shelf/",
         "servers.server": server.set(database="").render_as_string(hide_password=False),
         "servers.other": other.set(database="").render_as_string(hide_password=False),
+        "servers.twin": other.set(database="").render_as_string(hide_password=False),
         "tenancy.secret": SECRET,
     }
     # Where there is nothing, a tool is missing.

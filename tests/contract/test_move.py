@@ -42,6 +42,8 @@ from tests.contract.test_deletion import WEEK
 from tests.installation import PASSWORD_HASH, Client
 
 WRITERS = 4
+REPLICATED = [("other", "server"), ("other", "twin")]
+REPLICATED_IDS = ["-".join(pair) for pair in REPLICATED]
 
 
 @pytest.fixture
@@ -122,13 +124,14 @@ def titles(fleet: Fleet) -> dict[str, str]:
         return {str(row.id): row.title for row in connection.execute(nodes.select())}
 
 
-@pytest.mark.parametrize(("source", "target"), [*PAIRS, ("other", "server")], ids=[*IDS, "other-server"])
+@pytest.mark.parametrize(("source", "target"), [*PAIRS, *REPLICATED], ids=[*IDS, *REPLICATED_IDS])
 def test_nothing_acknowledged_is_lost(fleet: Fleet, source: str, target: str) -> None:
     acme = acme_on(fleet, source)
     with people_at_work(fleet) as writers:
         while min(len(writer.acknowledged) for writer in writers) < 3:
             assert not any(writer.unexpected for writer in writers)
-        work(fleet, "move", "acme", target)
+        result = work(fleet, "move", "acme", target)
+        assert (result["method"] == "replication") == (source == "other")
         before = [len(writer.acknowledged) for writer in writers]
         while any(len(writer.acknowledged) < count + 3 for writer, count in zip(writers, before, strict=True)):
             assert not any(writer.unexpected for writer in writers)

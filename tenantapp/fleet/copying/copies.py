@@ -54,23 +54,26 @@ def copy_database(
     progress: Progress,
     *,
     revision: str | None = None,
+    made: bool = False,
 ) -> Copied:
     """Make the database of a place, with our mark, of another one as it is at one moment. It is nobody's for now.
 
     The original may be used meanwhile; on PostgreSQL it may not be migrated. ``revision`` is what it is at, if it does
     not say so itself. ``progress`` is told how much is done, from 0 to 1, and what that is; what it raises ends the
-    copying. A database that is there is refused, for somebody else may be filling it. Raises ``CopyRefused``,
+    copying. A database that is there is refused, for somebody else may be filling it, unless it was ``made`` empty for
+    this; then there is only one way to fill it, in one transaction. Raises ``CopyRefused``,
     ``CopyFailed``, ``BackupFailed``, a ``BundleError``, ``HistoryError`` and what connections raise.
     """
     server = servers[place.server]
     target = unrecorded_target(settings, servers, place)
-    if databases_on(server).exists(place.database):
+    if not made and databases_on(server).exists(place.database):
         raise CopyFailed(original.name, "an earlier attempt was cut short")
     if original.path is not None and isinstance(server, SqliteServer):
         with SqliteDatabases(server).filled(place.database, mark) as file:
             copy_pages(original.path, file, original.name, progress)
         return Copied("copy", revision or _revision_of(target, original.name))
-    databases_on(server).create(place.database, mark)
+    if not made:
+        databases_on(server).create(place.database, mark)
     with original.reading() as connection:
         at = revision or single_revision(connection, original.name)
         if _tools_fit(settings, connection, target):
