@@ -99,6 +99,7 @@ class SqliteDatabases(ServerDatabases):
             _write_mark(path.with_name(MARK), mark)
             with _finished(path) as new:
                 yield new
+            _remove_unfinished(path)
             sync(path.parent)
 
     def close(self, database: str, patience: float) -> None:

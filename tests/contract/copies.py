@@ -4,6 +4,8 @@ What the program is told is the settings, a request, and the point where it hang
 """
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from tenantapp.fleet import sqlite_databases
 from tenantapp.fleet.copying import requests
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.operations.foreground import run_now
@@ -29,6 +32,7 @@ from tests.contract.hanging import hang_at
 from tests.contract.test_backups import postgres_bin
 from tests.installation import SECRET
 
+ROOT = Path(__file__).parents[2]
 PAIRS = [("files", "shelf"), ("server", "other"), ("files", "server"), ("server", "files")]
 IDS = ["-".join(pair) for pair in PAIRS]
 
@@ -128,8 +132,24 @@ def connected(fleet: Fleet, where: TenantPlace) -> Iterator[Any]:
         yield connection
 
 
+@contextmanager
+def hanging(fleet: Fleet, kind: str, *arguments: Any, point: str, **options: Any) -> Iterator[None]:
+    """A process that does what is requested, up to the point, and is killed at the end of the block."""
+    given = [json.dumps(given) for given in (arguments, options)]
+    command = [sys.executable, "-m", __name__, json.dumps(fleet.values), str(fleet.directory), kind, *given, point]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "here\n"
+            yield
+        finally:
+            process.kill()
+
+
 def main(values: str, directory: str, kind: str, arguments: str, options: str, point: str) -> None:
-    """Do what is requested, up to the point."""
+    """Do what is requested, up to the point. Nobody else uses a file, so that nobody need be waited for."""
+    sqlite_databases.BUSY_TIMEOUT = sqlite_databases.LONGEST_PATIENCE = 0  # type: ignore[misc]
     fleet = Fleet(json.loads(values), None, Path(directory))
     hang_at(point)
     work(fleet, kind, *json.loads(arguments), **json.loads(options))
