@@ -87,7 +87,10 @@ def made(fleet: Fleet) -> set[tuple[str, str]]:
     """The databases, roles and files on all servers, the templates and files beside files apart."""
     found = {(path.parent.name, path.name) for path in fleet.directory.glob("*/*.sqlite*")}
     for name in ("server", "other"):
-        found |= {(f"{name} {kind}", thing) for kind, thing in everything(fleet, fleet.servers[name].url)}
+        found |= {
+            (f"{name} {kind}", thing)
+            for kind, thing in everything(fleet, fleet.servers[name].url.set(database="postgres"))
+        }
     return {
         (kind, name) for kind, name in found if not name.startswith("template_") and not name.endswith(("-wal", "-shm"))
     }

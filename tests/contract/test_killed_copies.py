@@ -138,7 +138,7 @@ def ended(fleet: Fleet, kind: str) -> str:
 def nothing_is_wrong(fleet: Fleet) -> None:
     assert [found for found in find(fleet.services, KINDS) if found.note is None] == []
     for server in ("server", "other"):
-        url = fleet.servers[server].url
+        url = fleet.servers[server].url.set(database="postgres")
         assert fleet.ask("SELECT slot_name FROM pg_replication_slots", url) == []
         assert fleet.ask("SELECT subname FROM pg_subscription", url) == []
     with fleet.user_db.begin(read_only=True) as session:
