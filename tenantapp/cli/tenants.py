@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tenantapp.cli import bundles
+from tenantapp.cli import bundles, tenant_copies
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_one, show_rows
@@ -19,7 +19,16 @@ def tenants() -> None:
     """Tenants: customers, each with a database of its own."""
 
 
-for command in (create, delete, undelete, bundles.export, bundles.import_):
+for command in (
+    create,
+    delete,
+    undelete,
+    bundles.export,
+    bundles.import_,
+    tenant_copies.clone,
+    tenant_copies.move,
+    tenant_copies.adopt,
+):
     tenants.add_command(command)
 
 

@@ -3,6 +3,9 @@
 from typing import Final
 
 from tenantapp.fleet.bundles.importing import IMPORT
+from tenantapp.fleet.copying.adopt import ADOPT
+from tenantapp.fleet.copying.clone import CLONE
+from tenantapp.fleet.copying.move import MOVE
 from tenantapp.fleet.creation import CREATE
 from tenantapp.fleet.deletion import DELETE, purge_deleted
 from tenantapp.fleet.discarding import DISCARD
@@ -11,5 +14,5 @@ from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.worker import Chore
 from tenantapp.fleet.warm import WARM, keep_warm
 
-KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, IMPORT, MIGRATE, WARM, DISCARD)}
+KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, IMPORT, CLONE, MOVE, ADOPT, MIGRATE, WARM, DISCARD)}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)

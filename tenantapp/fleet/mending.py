@@ -42,7 +42,7 @@ def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False
 
 def _drop(fleet: Fleet, finding: Finding) -> bool:
     with fleet.user_db.begin(read_only=True) as session:
-        if finding.name in known_databases(session, finding.server):
+        if finding.name in known_databases(session):
             return False
     databases_on(fleet.servers[finding.server]).drop(finding.name)
     return True

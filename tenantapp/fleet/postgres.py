@@ -67,6 +67,12 @@ def is_at_work(connection: Connection, role: str) -> bool:
     return connection.exec_driver_sql(working, (role,)).first() is not None
 
 
+def is_connected(connection: Connection, role: str) -> bool:
+    """Whether anybody is connected as this role."""
+    connected = "SELECT 1 FROM pg_stat_activity WHERE usename = %s"
+    return connection.exec_driver_sql(connected, (role,)).first() is not None
+
+
 def allow_login(connection: Connection, role: str, *, allowed: bool) -> None:
     """Let a role connect from now on, or not. Who is connected stays so."""
     connection.exec_driver_sql(f"ALTER ROLE {quoted(connection, role)} {'LOGIN' if allowed else 'NOLOGIN'}")

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 TEMPLATE_LOCK: Final = "tenantapp templates"
 LONGEST_PATIENCE: Final = 1.0  # seconds; a tenant's people wait meanwhile
 LOOK_EVERY: Final = 0.02  # seconds
+LOOKS: Final = 2
+LONGEST_END: Final = 30.0  # seconds
 # Templates this process has seen, by server and name: looking for one takes a connection.
 _seen: Final[set[tuple[str, str]]] = set()
 
@@ -77,7 +79,7 @@ class PostgresDatabases(ServerDatabases):
             postgres.allow_login(connection, database, allowed=False)
             while time.monotonic() < until and postgres.is_at_work(connection, database):
                 time.sleep(LOOK_EVERY)
-            postgres.end_connections(connection, database, role=database)
+            self._end_connections(connection, database)
 
     def reopen(self, database: str) -> None:
         with self._connection() as connection:
@@ -95,6 +97,21 @@ class PostgresDatabases(ServerDatabases):
         return [
             FoundDatabase(name, roles.get(name), whole=name in databases) for name in sorted(databases | roles.keys())
         ]
+
+    def _end_connections(self, connection: Connection, role: str) -> None:
+        """End those of a role that may not log in any more, and wait until they have ended.
+
+        One that is told to end may be committing. Looked for more than once: one that was let in a moment ago may not
+        be seen yet.
+        """
+        until = time.monotonic() + LONGEST_END
+        unseen = 0
+        while unseen < LOOKS:
+            postgres.end_connections(connection, role, role=role)
+            time.sleep(LOOK_EVERY)
+            unseen = 0 if postgres.is_connected(connection, role) else unseen + 1
+            if time.monotonic() > until:
+                raise DatabaseBusy(f"the database {role}")
 
     def _template_lock(self, connection: Connection) -> AbstractContextManager[None]:
         return advisory_lock(connection, TEMPLATE_LOCK, f"server {self._server.name}")

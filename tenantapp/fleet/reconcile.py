@@ -73,10 +73,10 @@ def stuck_operations(session: Session, kinds: Kinds) -> list[Operation]:
     return list(session.scalars(select(Operation).where(or_(lapsed, half)).order_by(Operation.id)))
 
 
-def known_databases(session: Session, server: str) -> set[str]:
-    """The databases of a server that the user database accounts for."""
-    names = set(session.scalars(select(Tenant.database).where(Tenant.server == server)))
-    names |= set(session.scalars(select(WarmDatabase.database).where(WarmDatabase.server == server)))
+def known_databases(session: Session) -> set[str]:
+    """The databases that the user database accounts for, on whichever server: two names may be of the same one."""
+    names = set(session.scalars(select(Tenant.database)))
+    names |= set(session.scalars(select(WarmDatabase.database)))
     unfinished = session.scalars(select(Operation).where(Operation.state.not_in(FINISHED)))
     for operation in unfinished:
         given = operation.arguments
@@ -115,7 +115,7 @@ def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: s
 
 def _superfluous(session: Session, server: str, databases: list[FoundDatabase], template: Template) -> list[Finding]:
     """Databases and roles that nobody knows, and templates that another has taken the place of."""
-    known = known_databases(session, server)
+    known = known_databases(session)
     findings = []
     for found in databases:
         if found.name.startswith(TEMPLATE_PREFIX):

@@ -18,12 +18,20 @@ from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.fleet.templates import Template
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
+from tenantapp.tenancy.sqlite_files import BUSY_TIMEOUT
 
 SUFFIXES: Final = ("-wal", "-shm", "-journal")
 UNFINISHED: Final = ".new"
 ABANDONED_AFTER: Final = 3600.0  # seconds
 MARK: Final = ".tenantapp"  # the file that says whose directory it is
-IDENTIFY: Final = f"INSERT OR IGNORE INTO {TenantIdentity.__tablename__} (tenant_id) VALUES (?)"  # noqa: S608
+LONGEST_PATIENCE: Final = 1.0  # seconds; a tenant's people wait meanwhile
+LOCK_WAIT: Final = 60.0  # seconds
+# In front of the identity of a database that is closed, which is nobody's then.
+CLOSED: Final = "closed "
+IDENTITY: Final = TenantIdentity.__tablename__
+CLOSE: Final = f"UPDATE {IDENTITY} SET tenant_id = ?1 || tenant_id WHERE tenant_id NOT LIKE ?1 || '%'"  # noqa: S608
+REOPEN: Final = f"UPDATE {IDENTITY} SET tenant_id = substr(tenant_id, length(?1) + 1) WHERE tenant_id LIKE ?1 || '%'"  # noqa: S608
+IDENTIFY: Final = f"INSERT OR IGNORE INTO {IDENTITY} (tenant_id) VALUES (?)"  # noqa: S608
 
 
 class SqliteDatabases(ServerDatabases):
@@ -76,21 +84,40 @@ class SqliteDatabases(ServerDatabases):
             source = self._server.path(template)
             if not source.exists():
                 raise TemplateMissing(f"server {self._server.name}", template)
-            with _unfinished(path) as new:
+            with suppress(FileExistsError), _finished(path) as new:
                 shutil.copyfile(source, new)
                 _identify(new, tenant_id)
-                sync(new)
-                # Unlike a rename, a link never takes the place of a file that another has finished meanwhile.
-                with suppress(FileExistsError):
-                    os.link(new, path)
+            _remove_unfinished(path)
+            sync(path.parent)
+
+    @contextmanager
+    def filled(self, database: str, mark: str) -> Iterator[Path]:
+        """Make a database of the new file that the block fills. One that is there in the end is refused."""
+        path = self._server.path(database)
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_mark(path.with_name(MARK), mark)
+            with _finished(path) as new:
+                yield new
             _remove_unfinished(path)
             sync(path.parent)
 
     def close(self, database: str, patience: float) -> None:
-        time.sleep(patience)
+        time.sleep(min(patience, LONGEST_PATIENCE))
+        path = self._server.path(database)
+        with self._translated():
+            _set_identity(path, CLOSE)
+            # Of another time, so that no connection that is kept is used without its identity being looked at.
+            path.touch()
+            # Who had a connection already may wait for the lock this long, and then have it for a transaction.
+            time.sleep(BUSY_TIMEOUT / 1000)
+            _set_identity(path, CLOSE)
 
     def reopen(self, database: str) -> None:
-        pass
+        path = self._server.path(database)
+        with self._translated():
+            if path.exists():
+                _set_identity(path, REOPEN)
 
     def exists(self, database: str) -> bool:
         return self._server.path(database).exists()
@@ -134,6 +161,16 @@ def _unfinished(path: Path) -> Iterator[Path]:
         _remove(new)
 
 
+@contextmanager
+def _finished(path: Path) -> Iterator[Path]:
+    """The same; it gets its name at the end. Raises ``FileExistsError`` if another attempt was faster."""
+    with _unfinished(path) as new:
+        yield new
+        sync(new)
+        # Unlike a rename, a link never takes the place of a file that another has finished meanwhile.
+        os.link(new, path)
+
+
 def _remove_unfinished(path: Path) -> None:
     """What attempts that were killed have left of a file."""
     for file in path.parent.glob(f"{path.name}.*{UNFINISHED}*"):
@@ -147,6 +184,16 @@ def _identify(path: Path, tenant_id: UUID) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute(IDENTIFY, (tenant_id.hex,))
         connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _set_identity(path: Path, statement: str) -> None:
+    """With the write lock, and so when everybody has ended who has it now."""
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(statement, (CLOSED,))
+        connection.execute("COMMIT")
 
 
 def _remove(path: Path) -> None:

@@ -38,8 +38,7 @@ def switch_arguments(fleet: Fleet, tenant: Tenant, server: Server) -> dict[str, 
 
     Raises ``OperationRefused`` for a tenant that is being made or is deleted.
     """
-    if tenant.state in (TenantState.CREATING, TenantState.DELETED):
-        raise OperationRefused(f"The tenant {tenant.slug} is {tenant.state}.")
+    _check_served(tenant)
     return {
         "server": server.name,
         "database": database_name(uuid7()),
@@ -47,6 +46,20 @@ def switch_arguments(fleet: Fleet, tenant: Tenant, server: Server) -> dict[str, 
         "from_database": tenant.database,
         "keep": timedelta(days=fleet.settings.fleet_delete_grace).total_seconds(),
     }
+
+
+def prepare_switch(session: Session, operation: Operation) -> None:
+    """What such a kind does when it is requested or retried: each attempt is about a database of its own.
+
+    So nobody who was only paused can reach that of a later attempt. Raises ``OperationRefused`` for a tenant that is
+    being made or is deleted.
+    """
+    tenant = session.get(Tenant, operation.tenant_id)
+    if tenant is None:
+        raise OperationRefused(f"The tenant {operation.slug} is not there any more.")
+    _check_served(tenant)
+    present = {"from_server": tenant.server, "from_database": tenant.database}
+    operation.arguments = {**operation.arguments, **present, "database": database_name(uuid7())}
 
 
 def present_place(context: Context) -> TenantPlace:
@@ -72,6 +85,8 @@ def nobody_writes(context: Context) -> Iterator[None]:
         with user_db.engine.connect() as connection:
             if raise_fence(connection, tenant_id) is None:
                 raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+        # Not by one who was paused meanwhile, while another has let the tenant's people back in.
+        context.check()
         with fence_kept(user_db, tenant_id):
             patience = fleet.settings.connections_timeout + REQUEST
             databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], patience)
@@ -91,16 +106,23 @@ def let_back_in(context: Context) -> None:
 def switch(session: Session, operation: Operation) -> None:
     """Serve the tenant from the new database from now on, and have the present one removed after a while.
 
-    Raises ``OperationRefused`` if people were served meanwhile: what they wrote would be lost.
+    Raises ``OperationRefused`` if people were served meanwhile: what they wrote would be lost. And if the tenant was
+    deleted: what is to be removed is its present database.
     """
     given = operation.arguments
     tenant = session.get_one(Tenant, operation.tenant_id, with_for_update=True)
+    _check_served(tenant)
     if tenant.migrating_until is None or tenant.migrating_until <= database_time(session):
         raise OperationRefused(f"People of the tenant {tenant.slug} were let in before its new database was ready.")
     tenant.server, tenant.database = given["server"], given["database"]
     tenant.revision, tenant.migrating_until = operation.result["revision"], None
     kept = timedelta(seconds=given["keep"])
     request_discard(session, given["from_server"], given["from_database"], replaced_of=tenant, after=kept)
+
+
+def _check_served(tenant: Tenant) -> None:
+    if tenant.state in (TenantState.CREATING, TenantState.DELETED):
+        raise OperationRefused(f"The tenant {tenant.slug} is {tenant.state}.")
 
 
 def _tenant_id(context: Context) -> UUID:

@@ -28,6 +28,7 @@ from tenantapp.tenancy.servers import Servers, SqliteServer
 from tenantapp.tenancy.times import utcnow
 from tenantapp.tenancy.user_database import user_database
 from tests.installation import SECRET
+from tests.postgres import own_postgres
 
 REVISION = """
 import time
@@ -124,6 +125,13 @@ class Fleet:
         if history == "user":
             return replace(self.settings, migrations_user=str(location))
         return replace(self.settings, migrations_tenant=str(location))
+
+
+@pytest.fixture(scope="session")
+def logical_server() -> Iterator[URL]:
+    """A second PostgreSQL server, from which databases can be replicated."""
+    with own_postgres(wal_level="logical") as url:
+        yield url
 
 
 @pytest.fixture

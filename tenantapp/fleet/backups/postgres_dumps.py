@@ -20,9 +20,12 @@ LOCK_WAIT: Final = 10_000  # milliseconds
 NOBODY_ELSE: Final = ("--no-owner", "--no-privileges", "--no-password")
 
 
-def dump(settings: Settings, url: URL, name: str, snapshot: str) -> Iterator[bytes]:
-    """The dump of a database as it was at this exported snapshot. Raises ``BackupRefused`` and ``BackupFailed``."""
-    options = ("--format=custom", f"--lock-wait-timeout={LOCK_WAIT}", f"--snapshot={snapshot}", *NOBODY_ELSE)
+def dump(settings: Settings, url: URL, name: str, snapshot: str, *more: str) -> Iterator[bytes]:
+    """The dump of a database as it was at this exported snapshot. Raises ``BackupRefused`` and ``BackupFailed``.
+
+    ``more`` are further options of pg_dump.
+    """
+    options = ("--format=custom", f"--lock-wait-timeout={LOCK_WAIT}", f"--snapshot={snapshot}", *NOBODY_ELSE, *more)
     with _running(settings, "pg_dump", options, url, name, stdout=subprocess.PIPE) as process:
         output = cast("IO[bytes]", process.stdout)
         while chunk := output.read(CHUNK):

@@ -41,11 +41,28 @@ def export_bundle(
     with reading_connection(url, name) as connection, connection.begin():
         if connection.scalars(select(TenantIdentity.tenant_id)).all() != [place.id]:
             raise WrongTenantDatabase(place.slug)
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'")
-        with new_bundle(file) as writer:
-            manifest = _write(connection, writer, metadata_of(settings, "tenant"), settings, place, progress)
-    return manifest
+        heads = MigrationContext.configure(connection).get_current_heads()
+        if len(heads) != 1:
+            raise NotPortable(name, "it is not at one revision")
+        return write_bundle(settings, connection, heads[0], place, file, progress)
+
+
+def write_bundle(
+    settings: Settings,
+    connection: Connection,
+    revision: str,
+    place: TenantPlace,
+    file: Path,
+    progress: Progress = lambda rows: None,
+) -> Manifest:
+    """Write the rows that a transaction sees, whosever they are, to a new file, as those of this revision and tenant.
+
+    Raises ``NotPortable`` and ``BundleNotWritten``.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'")
+    with new_bundle(file) as writer:
+        return _write(connection, writer, metadata_of(settings, "tenant"), settings, revision, place, progress)
 
 
 def check_bundle(file: Path, progress: Progress = lambda rows: None) -> Manifest:
@@ -66,12 +83,10 @@ def _write(
     writer: BundleWriter,
     metadata: MetaData,
     settings: Settings,
+    revision: str,
     place: TenantPlace,
     progress: Progress,
 ) -> Manifest:
-    heads = MigrationContext.configure(connection).get_current_heads()
-    if len(heads) != 1:
-        raise NotPortable(f"the database of {place.slug}", "it is not at one revision")
     tables = [_write_table(connection, writer, table, progress) for table in portable_tables(connection, metadata)]
     manifest = Manifest(
         format=FORMAT,
@@ -79,7 +94,7 @@ def _write(
         created_at=utcnow(),
         tenantapp=version("tenantapp"),
         domain=settings.tenantapp_domain,
-        revision=heads[0],
+        revision=revision,
         engine=connection.dialect.name,
         tenant=BundledTenant(slug=place.slug, name=place.name),
         tables=tuple(tables),

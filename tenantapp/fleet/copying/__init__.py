@@ -1,0 +1,1 @@
+"""Tenants' databases in another place: clones of tenants, moved tenants, and databases that become tenants."""

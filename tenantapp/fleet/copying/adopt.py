@@ -1,0 +1,72 @@
+"""The kind of operation that makes a tenant of a database that is there already. The database itself is left alone."""
+
+from typing import Any, Final, cast
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Table
+
+from tenantapp.fleet.cloning import drop_database
+from tenantapp.fleet.copying.adoptable import check_adoptable
+from tenantapp.fleet.copying.clone import finish_copy, place_to_fill, prepare_new_tenant
+from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
+from tenantapp.fleet.copying.errors import CopyFailed
+from tenantapp.fleet.copying.originals import Original, foreign_original, heads_of
+from tenantapp.fleet.creation import activate, withdraw
+from tenantapp.fleet.histories import script_directory
+from tenantapp.fleet.migration_connections import migration_connection
+from tenantapp.fleet.migrations import upgrade
+from tenantapp.fleet.operations.kinds import Context, Kind, Step
+from tenantapp.fleet.targets import Target
+from tenantapp.settings import Settings
+from tenantapp.tenancy.models import TenantIdentity
+
+
+def _original(context: Context) -> Original:
+    given = context.arguments
+    return foreign_original(context.fleet.servers[given["server"]], given["original"])
+
+
+def _check(context: Context) -> dict[str, Any]:
+    """Before anything is made."""
+    fleet, given = context.fleet, context.arguments
+    server = fleet.servers[given["server"]]
+    at = check_adoptable(fleet, server, _original(context), given["original"], given["revision"])
+    return {"adopted_at": at}
+
+
+def _copy(context: Context) -> dict[str, Any]:
+    """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
+    fleet, place, mark = context.fleet, place_to_fill(context), context.arguments["mark"]
+    at = context.result["adopted_at"]
+    copied = copy_database(
+        fleet.settings, fleet.servers, _original(context), place, mark, context.progress, revision=at
+    )
+    return {"method": copied.method}
+
+
+def _finish(context: Context) -> dict[str, Any]:
+    """May be done again."""
+    settings, place = context.fleet.settings, place_to_fill(context)
+    target = unrecorded_target(settings, context.fleet.servers, place)
+    _complete_tables(settings, target, context.result["adopted_at"])
+    revision = upgrade(settings, "tenant", target)
+    finish_copy(context, place, revision)
+    return {"revision": revision}
+
+
+def _complete_tables(settings: Settings, target: Target, revision: str) -> None:
+    """Add what a tenant's database has besides the domain's tables, where it is missing."""
+    with migration_connection(target.url, target.name, failure=CopyFailed) as connection, connection.begin():
+        cast(Table, TenantIdentity.__table__).create(connection, checkfirst=True)
+        if not heads_of(connection):
+            MigrationContext.configure(connection).stamp(script_directory(settings, "tenant"), revision)
+
+
+ADOPT: Final = Kind(
+    "adopt",
+    (Step("check", _check), Step("database", _copy, drop_database), Step("identity", _finish)),
+    undoes=True,
+    prepare=prepare_new_tenant,
+    complete=activate,
+    withdraw=withdraw,
+)

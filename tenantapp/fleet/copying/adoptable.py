@@ -1,0 +1,86 @@
+"""Whether a database that is no tenant's has the structure to become one."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.bundles.tables import OURS
+from tenantapp.fleet.copying.checks import expected_on, found_in
+from tenantapp.fleet.copying.errors import CopyRefused
+from tenantapp.fleet.copying.originals import Original, heads_of, identities_of
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.histories import head_revision
+from tenantapp.fleet.schemas.expected import check_revision
+from tenantapp.fleet.schemas.structure import Structure, difference, read_structure
+from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.servers import Server, SqliteServer
+
+# Those that it may lack, as they are called in a structure.
+MAY_LACK: Final = frozenset(f"table {name}" for name in OURS)
+
+
+class _Found(NamedTuple):
+    """What a database says of itself."""
+
+    structure: Structure
+    heads: tuple[str, ...]
+    identities: list[str]
+
+
+def check_adoptable(fleet: Fleet, server: Server, original: Original, database: str, revision: str | None) -> str:
+    """The revision that a database is at, or, if it does not say so, the one that was named, or else the newest.
+
+    Raises ``CopyRefused`` if it is a tenant's, says another revision than the one that was named, or has not the
+    structure of its revision; ``UnknownRevision``; and what reading it raises.
+    """
+    with original.reading() as connection:
+        found = _read(connection)
+    with fleet.user_db.begin(read_only=True) as session:
+        _check_nobodys(session, server, database, found.identities)
+    at = _revision(found.heads, original.name, revision) or head_revision(fleet.settings, "tenant")
+    check_revision(fleet.settings, at)
+    findings = difference(_without_lacking(expected_on(fleet, server, at), found.structure), found.structure)
+    if findings:
+        raise CopyRefused(f"{_capital(original.name)} has not the structure of revision {at}: {found_in(findings)}.")
+    return at
+
+
+def _read(connection: Connection) -> _Found:
+    structure = read_structure(connection)
+    return _Found(structure, heads_of(connection), identities_of(connection))
+
+
+def _check_nobodys(session: Session, server: Server, database: str, identities: list[str]) -> None:
+    """Raise ``CopyRefused`` if it is the database of a tenant that we know, or holds such a one's data."""
+    for tenant in session.scalars(select(Tenant)):
+        is_its_place = tenant.server == server.name and _is_same(server, tenant.database, database)
+        # One that it had before bears its identity as that of a closed database.
+        if is_its_place or any(identity.endswith(tenant.id.hex) for identity in identities):
+            raise CopyRefused(f"The database {database} is that of the tenant {tenant.slug}; it can be cloned.")
+
+
+def _is_same(server: Server, known: str, database: str) -> bool:
+    if isinstance(server, SqliteServer):
+        return server.path(known).resolve() == Path(database).resolve()
+    return known == database
+
+
+def _revision(heads: tuple[str, ...], name: str, given: str | None) -> str | None:
+    if len(heads) > 1:
+        raise CopyRefused(f"{_capital(name)} is at several revisions at once.")
+    if heads and given is not None and heads[0] != given:
+        raise CopyRefused(f"{_capital(name)} says that it is at revision {heads[0]}, and not at {given}.")
+    return heads[0] if heads else given
+
+
+def _without_lacking(expected: Structure, found: Structure) -> Structure:
+    """What is expected of a database that lacks those of our tables that this one lacks."""
+    lacking = MAY_LACK - {part.thing for part in found.parts}
+    return Structure(tuple(part for part in expected.parts if part.thing not in lacking))
+
+
+def _capital(name: str) -> str:
+    return name[0].upper() + name[1:]

@@ -1,0 +1,154 @@
+"""Copying a database into an empty one, from engine to engine."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+from tenantapp.fleet.backups import postgres_dumps
+from tenantapp.fleet.bundles.exporting import write_bundle
+from tenantapp.fleet.bundles.loading import load_bundle
+from tenantapp.fleet.connections import reading_connection
+from tenantapp.fleet.copying.errors import CopyFailed
+from tenantapp.fleet.copying.originals import Original, single_revision
+from tenantapp.fleet.copying.sqlite_pages import copy_pages
+from tenantapp.fleet.errors import BackupRefused
+from tenantapp.fleet.migrations import upgrade_to
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.sqlite_databases import SqliteDatabases
+from tenantapp.fleet.targets import Target, tenant_target
+from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.servers import Servers, SqliteServer
+
+Progress = Callable[[float, str], None]
+MIB: Final = 2**20
+# Piped from one tool to the other; who receives and who sends the data is the server's affair.
+PIPED: Final = (
+    "--compress=0",
+    "--no-publications",
+    "--no-subscriptions",
+    f"--exclude-table-data=public.{TenantIdentity.__tablename__}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """How a database was copied, ``dump``, ``copy`` (of a file) or ``bundle``, and the revision it was at."""
+
+    method: str
+    revision: str
+
+
+def copy_database(
+    settings: Settings,
+    servers: Servers,
+    original: Original,
+    place: TenantPlace,
+    mark: str,
+    progress: Progress,
+    *,
+    revision: str | None = None,
+    made: bool = False,
+) -> Copied:
+    """Make the database of a place, with our mark, of another one as it is at one moment. It is nobody's for now.
+
+    The original may be used meanwhile; on PostgreSQL it may not be migrated. ``revision`` is what it is at, if it does
+    not say so itself. ``progress`` is told how much is done, from 0 to 1, and what that is; what it raises ends the
+    copying. A database that is there is refused, for somebody else may be filling it, unless it was ``made`` empty for
+    this; then there is only one way to fill it, in one transaction. Raises ``CopyRefused``,
+    ``CopyFailed``, ``BackupFailed``, a ``BundleError``, ``HistoryError`` and what connections raise.
+    """
+    server = servers[place.server]
+    target = unrecorded_target(settings, servers, place)
+    if not made and databases_on(server).exists(place.database):
+        raise CopyFailed(original.name, "an earlier attempt was cut short")
+    if original.path is not None and isinstance(server, SqliteServer):
+        with SqliteDatabases(server).filled(place.database, mark) as file:
+            copy_pages(original.path, file, original.name, progress)
+        return Copied("copy", revision or _revision_of(target, original.name))
+    if not made:
+        databases_on(server).create(place.database, mark)
+    with original.reading() as connection:
+        at = revision or single_revision(connection, original.name)
+        if _tools_fit(settings, connection, target):
+            return _dump(settings, connection, original, target, at, progress)
+        return _bundle(settings, servers, connection, target, place, at, progress)
+
+
+def unrecorded_target(settings: Settings, servers: Servers, place: TenantPlace) -> Target:
+    """The database of a place, whose revision is nothing to note before the tenant is served from it."""
+    known = tenant_target(settings, servers, place)
+    return Target(known.name, known.url, known.metadata)
+
+
+def _revision_of(target: Target, name: str) -> str:
+    with reading_connection(target.url, target.name) as connection, connection.begin():
+        return single_revision(connection, name)
+
+
+def _tools_fit(settings: Settings, connection: Connection, target: Target) -> bool:
+    """Whether pg_dump and pg_restore are there, and take what the one server has to the other."""
+    if {connection.dialect.name, target.url.get_backend_name()} != {"postgresql"}:
+        return False
+    with reading_connection(target.url, target.name) as other:
+        source, new = (found.dialect.server_version_info or (0,) for found in (connection, other))
+    try:
+        postgres_dumps.check_tool(settings, "pg_dump", source)
+        postgres_dumps.check_tool(settings, "pg_restore", new)
+    except BackupRefused:
+        return False
+    # An older server may not understand what is dumped from a newer one.
+    return int(source[0]) <= int(new[0])
+
+
+def _dump(
+    settings: Settings, connection: Connection, original: Original, target: Target, revision: str, progress: Progress
+) -> Copied:
+    snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
+    size: int = connection.scalar(select(func.pg_database_size(func.current_database()))) or 1
+    chunks = postgres_dumps.dump(settings, original.url, original.name, snapshot, *PIPED)
+    postgres_dumps.restore(settings, target.url, target.name, _counted(chunks, size, progress))
+    return Copied("dump", revision)
+
+
+def _counted(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator[bytes]:
+    """With the indexes, which are not dumped, a database is larger than its dump."""
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        progress(min(done / size, 0.99), f"{done // MIB} MiB")
+
+
+def _bundle(
+    settings: Settings,
+    servers: Servers,
+    connection: Connection,
+    target: Target,
+    place: TenantPlace,
+    revision: str,
+    progress: Progress,
+) -> Copied:
+    def count(verb: str, fraction: Callable[[int], float]) -> Callable[[int], None]:
+        done = 0
+
+        def counted(rows: int) -> None:
+            nonlocal done
+            done += rows
+            progress(fraction(done), f"{done} rows {verb}")
+
+        return counted
+
+    with tempfile.TemporaryDirectory(prefix="copy_") as directory:
+        file = Path(directory) / "bundle"
+        manifest = write_bundle(settings, connection, revision, place, file, count("read", lambda done: 0.0))
+        upgrade_to(settings, "tenant", target, revision)
+        total = max(1, manifest.rows)
+        load_bundle(settings, servers, place, file, count("loaded", lambda done: 0.5 + done / total / 2))
+    return Copied("bundle", revision)

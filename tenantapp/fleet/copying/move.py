@@ -1,0 +1,153 @@
+"""The kind of operation that moves a tenant to another server."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.connections import reading_connection
+from tenantapp.fleet.copying.checks import (
+    check_rows,
+    check_structure,
+    counts_in_haste,
+    expected_of_copy,
+    row_counts,
+)
+from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
+from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
+from tenantapp.fleet.copying.originals import Original, check_identity, heads_of, original_of, single_revision
+from tenantapp.fleet.copying.replicable import (
+    fill_by_replication,
+    follow_to_the_end,
+    replication_between,
+    why_not_replicated,
+)
+from tenantapp.fleet.copying.replication import Replication
+from tenantapp.fleet.errors import DatabaseUnreachable, ProvisioningFailed
+from tenantapp.fleet.identity_rows import write_identity
+from tenantapp.fleet.operations.kinds import Context, Kind, Step
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.schemas.structure import fingerprint, read_structure
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.switching import let_back_in, new_place, nobody_writes, prepare_switch, present_place, switch
+from tenantapp.fleet.targets import Target
+from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.servers import PostgresServer, Server
+
+Counts = Callable[[Connection], dict[str, int] | None]
+
+
+def _prepare(session: Session, operation: Operation) -> None:
+    prepare_switch(session, operation)
+    tenant = session.get_one(Tenant, operation.tenant_id)
+    if tenant.server == operation.arguments["server"]:
+        raise CopyRefused(f"The tenant {tenant.slug} is on the server {tenant.server} already.")
+
+
+def _plan(context: Context) -> dict[str, Any]:
+    """Before anything is made: what the copy is to be like, and whether it can be replicated."""
+    fleet, place = context.fleet, present_place(context)
+    original, server = original_of(fleet.servers, place), _server(context)
+    with original.reading() as connection:
+        check_identity(connection, place)
+        revision = single_revision(connection, original.name)
+        expected = expected_of_copy(fleet, connection, server, revision)
+        reason = why_not_replicated(fleet, connection, fleet.servers[place.server], server, revision)
+    return {"revision": revision, "fingerprint": fingerprint(expected), "not_replicated": reason}
+
+
+def _replicate(context: Context) -> dict[str, Any]:
+    """Copy nearly all of it while people go on writing, if that can be done. Done once only, like the next step."""
+    if context.result["not_replicated"] is not None:
+        return {}
+    target = _target(context)
+    if databases_on(_server(context)).exists(context.arguments["database"]):
+        raise CopyFailed(target.name, "an earlier attempt was cut short")
+    databases_on(_server(context)).create(context.arguments["database"], context.arguments["mark"])
+    replication = _replication(context)
+    try:
+        replication.begin()
+    except (ProvisioningFailed, DatabaseUnreachable) as error:
+        # The empty database serves for the other way.
+        replication.remove()
+        return {"not_replicated": str(error), "database_made": True}
+    fill_by_replication(context, replication, _original(context), target)
+    return {}
+
+
+def _switch(context: Context) -> dict[str, Any]:
+    """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
+    began = time.monotonic()
+    original, target = _original(context), _target(context)
+    with nobody_writes(context):
+        replicated = context.result["not_replicated"] is None
+        if replicated:
+            follow_to_the_end(_replication(context), original, target)
+        method = "replication" if replicated else _copy(context, original)
+        compared = _check(context, original, target, counts_in_haste if replicated else row_counts)
+        context.check()
+        write_identity(target.url, target.name, new_place(context).id, CopyFailed)
+    closed = round(time.monotonic() - began, 2)
+    return {"method": method, "seconds_closed": closed, "rows_compared": compared}
+
+
+def _copy(context: Context, original: Original) -> str:
+    """Copy all of it while nobody writes; returns how."""
+    fleet, made = context.fleet, context.result.get("database_made", False)
+    mark = context.arguments["mark"]
+    return copy_database(
+        *(fleet.settings, fleet.servers, original, new_place(context), mark, context.progress), made=made
+    ).method
+
+
+def _check(context: Context, original: Original, target: Target, counts: Counts) -> bool:
+    """Compare revision, structure and the number of rows with what they should be; says whether rows were counted.
+
+    Raises ``CopyFailed``.
+    """
+    revision = context.result["revision"]
+    with original.reading() as connection, reading_connection(target.url, target.name) as copy, copy.begin():
+        if heads_of(connection) != (revision,) or heads_of(copy) != (revision,):
+            raise CopyFailed(original.name, "it was migrated meanwhile")
+        found = read_structure(copy)
+        if fingerprint(found) != context.result["fingerprint"]:
+            expected = expected_of_copy(context.fleet, connection, _server(context), revision)
+            check_structure(found, expected, original.name)
+            raise CopyFailed(original.name, "its structure was changed meanwhile")
+        here, there = counts(connection), counts(copy)
+        if here is None or there is None:
+            return False
+        check_rows(original.name, here, there)
+        return True
+
+
+def _original(context: Context) -> Original:
+    return original_of(context.fleet.servers, present_place(context))
+
+
+def _target(context: Context) -> Target:
+    return unrecorded_target(context.fleet.settings, context.fleet.servers, new_place(context))
+
+
+def _server(context: Context) -> Server:
+    return context.fleet.servers[context.arguments["server"]]
+
+
+def _replication(context: Context) -> Replication:
+    given, source = context.arguments, context.fleet.servers[context.arguments["from_server"]]
+    return replication_between(source, given["from_database"], _server(context), given["database"])
+
+
+def _remove(context: Context) -> None:
+    given, server = context.arguments, _server(context)
+    source = context.fleet.servers[given["from_server"]]
+    if isinstance(source, PostgresServer) and isinstance(server, PostgresServer):
+        _replication(context).remove()
+    databases_on(server).drop(given["database"])
+
+
+# People are let in again first of all: that the new server does not answer must not keep them out.
+STEPS: Final = (Step("plan", _plan), Step("database", _replicate, _remove), Step("switch", _switch, let_back_in))
+MOVE: Final = Kind("move", STEPS, undoes=True, prepare=_prepare, complete=switch)

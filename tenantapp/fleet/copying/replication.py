@@ -1,0 +1,181 @@
+"""Logical replication of one database to another server, where nearly all is copied while people go on writing.
+
+https://www.postgresql.org/docs/current/logical-replication.html
+Publication and slot are on the source, the subscription on the target. All are called like the new database, which is
+one of this attempt alone. They belong to the servers' own roles: the tenant's may be kept out.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from psycopg2.extensions import make_dsn
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.engine import Connection
+
+from tenantapp.fleet import postgres
+from tenantapp.fleet.connections import maintenance_connection
+from tenantapp.fleet.copying.errors import CopyFailed
+from tenantapp.tenancy.servers import PostgresServer
+
+CONNECT_TIMEOUT: Final = 5  # seconds, in which the target reaches the source or does not
+# Making a slot waits for the transactions that are open on the whole server.
+SLOT_PATIENCE: Final = 60  # seconds
+LOOK_EVERY: Final = 0.02  # seconds
+STOP_PATIENCE: Final = 30.0  # seconds
+# A table that fails to be copied is begun anew, again and again.
+MOST_ERRORS: Final = 3
+STALLED: Final = 120.0  # seconds without any progress
+STATES: Final = """
+SELECT count(*) FILTER (WHERE srsubstate = 'r') AS ready, count(*) AS tables,
+    (SELECT coalesce(sum(tuples_processed), 0) FROM pg_stat_progress_copy WHERE datname = current_database()) AS rows
+FROM pg_subscription_rel
+"""
+ERRORS: Final = "SELECT apply_error_count + sync_error_count FROM pg_stat_subscription_stats WHERE subname = %s"
+ERRORS_COUNTED: Final = (15,)
+
+
+class Replication:
+    """The replication of ``database`` on ``source`` into ``new`` on ``target``.
+
+    Its methods raise ``DatabaseUnreachable``, ``DatabaseBusy``, ``ProvisioningFailed`` and ``CopyFailed``.
+    """
+
+    def __init__(self, source: PostgresServer, database: str, target: PostgresServer, new: str) -> None:
+        self._source, self._database, self._target, self._new = source, database, target, new
+
+    def begin(self) -> None:
+        """Make all three, without any table, in a database that is there. The target has to reach the source.
+
+        The slot is made by itself: on one and the same server CREATE SUBSCRIPTION would wait for its own transaction.
+        """
+        with self._on_source() as connection:
+            connection.exec_driver_sql(f"CREATE PUBLICATION {self._quoted(connection)}")
+            # The tenant's databases end statements after a while, and so would end the copying of a large table.
+            connection.exec_driver_sql(self._own_setting(connection, "SET statement_timeout = 0"))
+            connection.exec_driver_sql(f"SET statement_timeout = '{SLOT_PATIENCE}s'")
+            made = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
+            connection.exec_driver_sql(made, (self._new,))
+        with self._on_target() as connection:
+            name = self._quoted(connection)
+            connection.exec_driver_sql(
+                f"CREATE SUBSCRIPTION {name} CONNECTION %s PUBLICATION {name}"
+                f" WITH (create_slot = false, slot_name = {name}, enabled = false, copy_data = true)",
+                (self._address(),),
+            )
+
+    def add(self, tables: Sequence[str]) -> None:
+        """Begin to copy these tables, which are as quoted, and empty on the target."""
+        with self._on_source() as connection:
+            if tables:
+                added = f"ALTER PUBLICATION {self._quoted(connection)} ADD TABLE {', '.join(tables)}"
+                connection.exec_driver_sql(added)
+        with self._on_target() as connection:
+            name = self._quoted(connection)
+            connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} ENABLE")
+            connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} REFRESH PUBLICATION")
+
+    def wait_until_copied(self, progress: Callable[[float, str], None]) -> None:
+        """Wait until each table is copied, and what was written meanwhile follows. What ``progress`` raises ends it."""
+        seen, since = None, time.monotonic()
+        with self._on_target() as connection:
+            while True:
+                ready, tables, rows = connection.exec_driver_sql(STATES).one()
+                if ready == tables:
+                    return
+                if (ready, rows) != seen:
+                    seen, since = (ready, rows), time.monotonic()
+                if self._errors(connection) >= MOST_ERRORS or time.monotonic() - since > STALLED:
+                    raise CopyFailed(self._database, "it cannot be replicated; the log of the new server says why")
+                progress(ready / tables, f"{ready} of {tables} tables")
+                time.sleep(LOOK_EVERY * 5)
+
+    def catch_up(self, patience: float) -> float:
+        """Wait until all that was committed before is on the target, and on its disk; returns the seconds it took."""
+        began = time.monotonic()
+        with self._on_source() as connection:
+            # As a transaction of its own, so that everything before it is flushed with it.
+            emitted = "SELECT pg_logical_emit_message(true, 'tenantapp', '')"
+            reached = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
+            last = str(connection.exec_driver_sql(emitted).scalar_one())
+            while not connection.exec_driver_sql(reached, (last, self._new)).scalar():
+                if time.monotonic() - began > patience:
+                    raise CopyFailed(self._database, "the new server does not keep up with what is written")
+                time.sleep(LOOK_EVERY)
+        return time.monotonic() - began
+
+    def remove(self) -> None:
+        """Remove whatever there is of it, on both servers; what was copied stays where it is."""
+        if self._exists(self._target, self._new):
+            with self._on_target() as connection:
+                self._end_subscription(connection)
+        if self._exists(self._source, self._database):
+            with self._on_source() as connection:
+                self._drop_slots(connection, self._new)
+                connection.exec_driver_sql(f"DROP PUBLICATION IF EXISTS {self._quoted(connection)}")
+                connection.exec_driver_sql(self._own_setting(connection, "RESET statement_timeout"))
+
+    def _end_subscription(self, connection: Connection) -> None:
+        """The slots first: that of a subscription that is gone could not be told from others."""
+        found = connection.exec_driver_sql("SELECT oid FROM pg_subscription WHERE subname = %s", (self._new,)).scalar()
+        if found is None:
+            return
+        name = self._quoted(connection)
+        connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} DISABLE")
+        here = connection.exec_driver_sql("SELECT system_identifier FROM pg_control_system()").scalar_one()
+        if self._exists(self._source, self._database):
+            with self._on_source() as source:
+                # Those that copy a table: https://www.postgresql.org/docs/current/logical-replication-subscription.html
+                self._drop_slots(source, self._new, f"pg_{found}_sync_[0-9]+_{here}")
+        connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")
+        connection.exec_driver_sql(f"DROP SUBSCRIPTION {name}")
+
+    def _drop_slots(self, connection: Connection, *patterns: str) -> None:
+        """Drop the slots whose names are so, as soon as nobody uses them; their users were told to end."""
+        slots = "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s AND slot_name ~ ANY (%s)"
+        until = time.monotonic() + STOP_PATIENCE
+        wanted = [f"^{pattern}$" for pattern in patterns]
+        while found := connection.exec_driver_sql(slots, (self._database, wanted)).all():
+            for slot, process in found:
+                if process is None:
+                    connection.exec_driver_sql("SELECT pg_drop_replication_slot(%s)", (slot,))
+                elif time.monotonic() > until:
+                    raise CopyFailed(self._database, f"the replication slot {slot} is in use")
+                else:
+                    connection.exec_driver_sql("SELECT pg_terminate_backend(%s)", (process,))
+            time.sleep(LOOK_EVERY)
+
+    def _errors(self, connection: Connection) -> int:
+        if (connection.dialect.server_version_info or (0,)) < ERRORS_COUNTED:
+            return 0
+        return connection.exec_driver_sql(ERRORS, (self._new,)).scalar() or 0
+
+    def _own_setting(self, connection: Connection, setting: str) -> str:
+        return f"ALTER ROLE CURRENT_USER IN DATABASE {postgres.quoted(connection, self._database)} {setting}"
+
+    def _quoted(self, connection: Connection) -> str:
+        return postgres.quoted(connection, self._new)
+
+    def _address(self) -> str:
+        """The source, as the target connects to it."""
+        dialect: Any = PGDialect_psycopg2
+        _, keywords = dialect().create_connect_args(self._source.url.set(database=self._database))
+        given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **keywords}
+        return str(make_dsn(**given))
+
+    def _exists(self, server: PostgresServer, database: str) -> bool:
+        with maintenance_connection(server.url, f"server {server.name}") as connection:
+            return postgres.database_exists(connection, database)
+
+    @contextmanager
+    def _on_source(self) -> Iterator[Connection]:
+        url = self._source.url.set(database=self._database)
+        with maintenance_connection(url, f"server {self._source.name}") as connection:
+            yield connection
+
+    @contextmanager
+    def _on_target(self) -> Iterator[Connection]:
+        url = self._target.url.set(database=self._new)
+        with maintenance_connection(url, f"server {self._target.name}") as connection:
+            yield connection

@@ -1,0 +1,162 @@
+"""A fleet on two servers of each engine, and what tests of copies ask of it. Run as a program, it hangs in one.
+
+What the program is told is the settings, a request, and the point where it hangs, see ``hanging``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet import sqlite_databases
+from tenantapp.fleet.copying import requests
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.operations.foreground import run_now
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.operations.queue import get_operation
+from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.tenancy.access import TenantPlace
+from tests.contract.conftest import Fleet
+from tests.contract.hanging import hang_at
+from tests.contract.test_backups import postgres_bin
+from tests.installation import SECRET
+
+ROOT = Path(__file__).parents[2]
+PAIRS = [("files", "shelf"), ("server", "other"), ("files", "server"), ("server", "files")]
+IDS = ["-".join(pair) for pair in PAIRS]
+
+
+@contextmanager
+def four_servers(server: URL, other: URL, directory: Path, *, tools: bool = True) -> Iterator[Fleet]:
+    """``files`` and ``shelf`` are directories, ``server`` and ``other`` PostgreSQL servers; other's WAL is logical.
+
+    ``twin`` is other by another name.
+    """
+    values = {
+        "user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite",
+        "servers.files": f"sqlite+pysqlite:///{directory}/files/",
+        "servers.shelf": f"sqlite+pysqlite:///{directory}/shelf/",
+        "servers.server": server.set(database="").render_as_string(hide_password=False),
+        "servers.other": other.set(database="").render_as_string(hide_password=False),
+        "servers.twin": other.set(database="").render_as_string(hide_password=False),
+        "tenancy.secret": SECRET,
+    }
+    # Where there is nothing, a tool is missing.
+    values["backups.postgres_bin"] = (postgres_bin("pginstall18") if tools else str(directory)) or "/usr/bin"
+    fleet = Fleet(values, server, directory).initialised()
+    before = {url: everything(fleet, url) for url in (server, other)}
+    yield fleet
+    fleet.user_db.dispose()
+    for url in (server, other):
+        for kind, name in sorted(everything(fleet, url) - before[url]):
+            if kind == "database":
+                fleet.ask(f'ALTER DATABASE "{name}" IS_TEMPLATE false', url)
+                drop_subscriptions(fleet, url.set(database=name))
+            fleet.ask(f'DROP {kind} IF EXISTS "{name}"' + (" WITH (FORCE)" if kind == "database" else ""), url)
+
+
+def drop_subscriptions(fleet: Fleet, url: URL) -> None:
+    """What a test that failed may have left."""
+    fleet.ask(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true', url.set(database="postgres"))
+    mine = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = '{}')"
+    for (name,) in fleet.ask(mine.format(url.database), url):
+        fleet.ask(f'ALTER SUBSCRIPTION "{name}" DISABLE', url)
+        fleet.ask(f'ALTER SUBSCRIPTION "{name}" SET (slot_name = NONE)', url)
+        fleet.ask(f'DROP SUBSCRIPTION "{name}"', url)
+
+
+def everything(fleet: Fleet, url: URL) -> set[tuple[str, str]]:
+    """The databases and roles of a PostgreSQL server."""
+    databases = "SELECT 'database', datname FROM pg_database WHERE datname NOT LIKE 'template_'"
+    found = fleet.ask(f"{databases} UNION SELECT 'role', rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%%'", url)
+    return {(kind, name) for kind, name in found}
+
+
+def made(fleet: Fleet) -> set[tuple[str, str]]:
+    """The databases, roles and files on all servers, the templates and files beside files apart."""
+    found = {(path.parent.name, path.name) for path in fleet.directory.glob("*/*.sqlite*")}
+    for name in ("server", "other"):
+        found |= {
+            (f"{name} {kind}", thing)
+            for kind, thing in everything(fleet, fleet.servers[name].url.set(database="postgres"))
+        }
+    return {
+        (kind, name) for kind, name in found if not name.startswith("template_") and not name.endswith(("-wal", "-shm"))
+    }
+
+
+def create_on(fleet: Fleet, server: str, slug: str) -> TenantPlace:
+    """Make a tenant on this server."""
+    return create_tenant(fleet.user_db, fleet.settings, fleet.servers, slug, server=server)
+
+
+def place(fleet: Fleet, slug: str) -> TenantPlace:
+    """Where a tenant is now."""
+    with fleet.user_db.begin(read_only=True) as session:
+        return place_of(get_tenant(session, slug))
+
+
+def state(fleet: Fleet, slug: str) -> str:
+    """The state of a tenant."""
+    with fleet.user_db.begin(read_only=True) as session:
+        return get_tenant(session, slug).state
+
+
+def work(fleet: Fleet, kind: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+    """Do what is requested; returns the operation's result."""
+
+    def request(session: Session, operation_id: UUID | None) -> Operation:
+        wanted = getattr(requests, f"request_{kind}")
+        given = {"requested_by": "local:tests", "operation_id": operation_id, **options}
+        operation: Operation = wanted(session, fleet.services, *arguments, **given)
+        return operation
+
+    operation_id = run_now(fleet.services, KINDS, request)
+    with fleet.user_db.begin(read_only=True) as session:
+        return get_operation(session, operation_id).result
+
+
+@contextmanager
+def connected(fleet: Fleet, where: TenantPlace) -> Iterator[Any]:
+    """A transaction on a tenant's database, as its own role."""
+    engine = create_engine(fleet.servers[where.server].tenant_url(where.database), poolclass=NullPool)
+    with engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def hanging(fleet: Fleet, kind: str, *arguments: Any, point: str, **options: Any) -> Iterator[None]:
+    """A process that does what is requested, up to the point, and is killed at the end of the block."""
+    given = [json.dumps(given) for given in (arguments, options)]
+    command = [sys.executable, "-m", __name__, json.dumps(fleet.values), str(fleet.directory), kind, *given, point]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "here\n"
+            yield
+        finally:
+            process.kill()
+
+
+def main(values: str, directory: str, kind: str, arguments: str, options: str, point: str) -> None:
+    """Do what is requested, up to the point. Nobody else uses a file, so that nobody need be waited for."""
+    sqlite_databases.BUSY_TIMEOUT = sqlite_databases.LONGEST_PATIENCE = 0  # type: ignore[misc]
+    fleet = Fleet(json.loads(values), None, Path(directory))
+    hang_at(point)
+    work(fleet, kind, *json.loads(arguments), **json.loads(options))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

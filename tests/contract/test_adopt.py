@@ -1,0 +1,240 @@
+"""A database that is there already becomes a tenant: copied, never touched, and only if it has the right structure."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
+from tenantapp.fleet.errors import DatabaseUnreachable, FleetError, ReadingFailed, UnknownRevision
+from tenantapp.fleet.histories import head_revision, metadata_of
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.migrations import upgrade_to
+from tenantapp.fleet.reconcile import find
+from tenantapp.fleet.schemas.structure import read_structure
+from tenantapp.fleet.targets import Target
+from tenantapp.identity.errors import AlreadyExists, InvalidValue, NotFound
+from tenantapp.identity.tenants import get_tenant
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.errors import ServerError
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.servers import sqlite_url
+from tests.contract.conftest import Fleet
+from tests.contract.copies import create_on, four_servers, made, place, state, work
+from tests.contract.test_bundles import content, fill, findings
+
+SERVERS = ("files", "server")
+ROWS = "SELECT xmin::text, t::text FROM {} t ORDER BY 2"
+OURS = ("alembic_version", "tenant_identity")
+
+
+@pytest.fixture
+def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator[Fleet]:
+    """Two servers of each engine."""
+    with four_servers(postgres_server, logical_server, tmp_path) as fleet:
+        yield fleet
+
+
+class Foreign:
+    """A database of somebody else, of the right structure, with some rows."""
+
+    def __init__(self, fleet: Fleet, server: str) -> None:
+        self.fleet, self.server = fleet, server
+        if server == "files":
+            self.path = fleet.directory / "bought in" / "their %20 data.db"
+            self.path.parent.mkdir(exist_ok=True)
+            self.name, self.url = str(self.path), sqlite_url(self.path, create=True)
+        else:
+            self.name = f"their_{uuid7().hex}"
+            self.url = fleet.servers[server].url.set(database=self.name)
+            fleet.ask(f'CREATE DATABASE "{self.name}"')
+        settings = fleet.settings
+        target = Target("their database", self.url, metadata_of(settings, "tenant"))
+        upgrade_to(settings, "tenant", target, head_revision(settings, "tenant"))
+        fill(self, TenantPlace(uuid7(), "their", "their", "their", "their"))  # type: ignore[arg-type]
+
+    @property
+    def servers(self) -> Any:
+        """For ``connected`` and ``content``."""
+        return {"their": self}
+
+    def tenant_url(self, database: str) -> URL:
+        return self.url
+
+    @contextmanager
+    def connected(self) -> Iterator[Any]:
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.begin() as connection:
+            yield connection
+
+    def do(self, *statements: str) -> None:
+        with self.connected() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def content(self) -> dict[str, Any]:
+        return content(self, TenantPlace(uuid7(), "their", "their", "their", "their"))  # type: ignore[arg-type]
+
+    def everything(self) -> Any:
+        """What would tell that it was touched."""
+        if self.server == "files":
+            return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        with self.connected() as connection:
+            structure = read_structure(connection)
+            tables = {part.thing.removeprefix("table ") for part in structure.parts if not part.part}
+            rows = {table: connection.exec_driver_sql(ROWS.format(table)).all() for table in sorted(tables)}
+        return structure, rows
+
+
+@pytest.fixture(params=SERVERS)
+def foreign(request: pytest.FixtureRequest, fleet: Fleet) -> Foreign:
+    """One on each engine."""
+    return Foreign(fleet, request.param)
+
+
+def adopt(fleet: Fleet, foreign: Foreign, slug: str = "acme", **options: Any) -> dict[str, Any]:
+    return work(fleet, "adopt", slug, foreign.name, **{"server": foreign.server, **options})
+
+
+@contextmanager
+def nothing_is_made(fleet: Fleet, error: type[Exception], match: str) -> Iterator[None]:
+    before = made(fleet)
+    with pytest.raises(error, match=match):
+        yield
+    assert made(fleet) == before
+    with pytest.raises(NotFound):
+        place(fleet, "acme")
+
+
+@pytest.mark.parametrize("lacking", [(), ("alembic_version",), ("tenant_identity",), OURS], ids="-".join)
+def test_it_becomes_a_tenant(fleet: Fleet, foreign: Foreign, lacking: tuple[str, ...]) -> None:
+    foreign.do(*(f"DROP TABLE {table}" for table in lacking))
+    before = foreign.everything()
+    result = adopt(fleet, foreign, name="Bought in")
+    acme = place(fleet, "acme")
+    assert (acme.name, acme.server, state(fleet, "acme")) == ("Bought in", foreign.server, "active")
+    assert acme.database == f"tenant_{acme.id.hex}"
+    assert content(fleet, acme) == foreign.content()
+    assert findings(fleet, acme, fleet.settings) == ()
+    assert result["method"] == ("copy" if foreign.server == "files" else "dump")
+    assert foreign.everything() == before
+    assert [found for found in find(fleet.services, KINDS) if found.note is None] == []
+
+
+def test_without_tools(postgres_server: URL, logical_server: URL, tmp_path: Path) -> None:
+    with four_servers(postgres_server, logical_server, tmp_path, tools=False) as fleet:
+        foreign = Foreign(fleet, "server")
+        foreign.do(*(f"DROP TABLE {table}" for table in OURS))
+        assert adopt(fleet, foreign)["method"] == "bundle"
+        assert content(fleet, place(fleet, "acme")) == foreign.content()
+        assert findings(fleet, place(fleet, "acme"), fleet.settings) == ()
+
+
+def test_an_older_one_is_brought_to_the_newest_revision(fleet: Fleet, foreign: Foreign) -> None:
+    foreign.do("DROP TABLE alembic_version")
+    older = head_revision(fleet.settings, "tenant")
+    settings = fleet.with_revision("tenant", 'op.add_column("nodes", sa.Column("more", sa.Integer))')
+    fleet.services = replace(fleet.services, settings=settings)
+    with nothing_is_made(fleet, CopyRefused, "structure of revision feedc0de0001: table nodes: column more is missing"):
+        adopt(fleet, foreign)
+    adopt(fleet, foreign, revision=older)
+    acme = place(fleet, "acme")
+    assert findings(fleet, acme, settings) == ()
+    assert content(fleet, acme) == foreign.content()
+    with fleet.user_db.begin(read_only=True) as session:
+        assert get_tenant(session, "acme").revision == "feedc0de0001"
+
+
+def test_another_structure_is_refused(fleet: Fleet, foreign: Foreign) -> None:
+    foreign.do(
+        "ALTER TABLE nodes ADD COLUMN more INTEGER",
+        "DROP TABLE node_tags",
+        "CREATE TABLE zebras (id INTEGER PRIMARY KEY)",
+    )
+    before = foreign.everything()
+    with nothing_is_made(
+        fleet,
+        CopyRefused,
+        "has not the structure of revision .*: table node_tags is missing; table nodes: column more should not be "
+        "there; table zebras should not be there",
+    ):
+        adopt(fleet, foreign)
+    assert foreign.everything() == before
+
+
+def test_what_it_says_of_its_revision_counts(fleet: Fleet, foreign: Foreign) -> None:
+    with nothing_is_made(fleet, CopyRefused, r"says that it is at revision 8b2e64d1c05f, and not at feedc0de0001"):
+        adopt(fleet, foreign, revision="feedc0de0001")
+    foreign.do("UPDATE alembic_version SET version_num = 'feedc0de0009'")
+    with nothing_is_made(fleet, UnknownRevision, "no revision feedc0de0009"):
+        adopt(fleet, foreign)
+    foreign.do("DROP TABLE alembic_version")
+    with nothing_is_made(fleet, UnknownRevision, "no revision head"):
+        adopt(fleet, foreign, revision="head")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_tenants_database_is_not_adopted(fleet: Fleet, server: str) -> None:
+    globex = create_on(fleet, server, "globex")
+    path = str(fleet.directory / "files" / f"{globex.database}.sqlite")
+    name = path if server == "files" else globex.database
+    with nothing_is_made(fleet, CopyRefused, "is that of the tenant globex"):
+        work(fleet, "adopt", "acme", name, server=server)
+    # Nor a copy that somebody has made of it.
+    foreign = Foreign(fleet, server)
+    with foreign.connected() as connection:
+        connection.execute(TenantIdentity.__table__.insert(), {"tenant_id": globex.id})
+    with nothing_is_made(fleet, CopyRefused, "is that of the tenant globex"):
+        adopt(fleet, foreign)
+    # The identity of a tenant that nobody knows is no obstacle.
+    with foreign.connected() as connection:
+        connection.execute(TenantIdentity.__table__.update(), {"tenant_id": uuid7()})
+    adopt(fleet, foreign)
+    assert content(fleet, place(fleet, "acme")) == foreign.content()
+
+
+def test_names_that_are_none(fleet: Fleet, foreign: Foreign) -> None:
+    for slug in ("x'; DROP TABLE tenants; --", "../../etc/passwd", "x" * 300, "", "Acme"):
+        with nothing_is_made(fleet, InvalidValue, "A slug is 1 to 63"):
+            adopt(fleet, foreign, slug)
+    for database in ("", "a\nb", "a\0b"):
+        with nothing_is_made(fleet, CopyRefused, "has to be named"):
+            work(fleet, "adopt", "acme", database, server=foreign.server)
+    with nothing_is_made(fleet, ServerError, "There is no server nowhere"):
+        adopt(fleet, foreign, server="nowhere")
+    create_on(fleet, "shelf", "globex")
+    with nothing_is_made(fleet, AlreadyExists, "globex"):
+        adopt(fleet, foreign, "globex")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("database", ["nowhere", "/nowhere/to be found", "x'; DROP DATABASE postgres; --", "a?host=b"])
+def test_one_that_is_not_there(fleet: Fleet, server: str, database: str) -> None:
+    with nothing_is_made(fleet, DatabaseUnreachable, "^Could not connect to the database "):
+        work(fleet, "adopt", "acme", database, server=server)
+    assert not Path(database).exists()
+
+
+def test_a_file_that_is_none(fleet: Fleet) -> None:
+    nonsense = fleet.directory / "nonsense"
+    nonsense.write_bytes(b"nonsense" * 1000)
+    for path in (nonsense, fleet.directory):
+        with nothing_is_made(fleet, FleetError, "the database"):
+            work(fleet, "adopt", "acme", str(path), server="files")
+    damaged = Foreign(fleet, "files")
+    with closing(sqlite3.connect(damaged.path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    with damaged.path.open("r+b") as file:
+        file.seek(-4096, 2)
+        file.write(b"\xff" * 4096)
+    with nothing_is_made(fleet, (CopyFailed, ReadingFailed), "."):  # type: ignore[arg-type]
+        adopt(fleet, damaged)

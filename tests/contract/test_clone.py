@@ -1,0 +1,191 @@
+"""A tenant made of another one's data: the same on both engines and between them, all of it or nothing."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import URL
+
+from tenantapp.fleet.copying import copies
+from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
+from tenantapp.fleet.deletion import delete_later
+from tenantapp.fleet.errors import FleetError
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.operations.queue import list_operations
+from tenantapp.fleet.provisioning import request_create
+from tenantapp.fleet.reconcile import find
+from tenantapp.identity.errors import AlreadyExists, InvalidValue, NotFound
+from tenantapp.tenancy.errors import ServerError, WrongTenantDatabase
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantBase, TenantIdentity
+from tenantapp.workspace.models import Author, Node
+from tests.contract.conftest import Fleet
+from tests.contract.copies import IDS, PAIRS, connected, create_on, four_servers, made, place, state, work
+from tests.contract.test_bundles import content, fill, findings
+from tests.contract.test_deletion import WEEK
+
+
+@pytest.fixture
+def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator[Fleet]:
+    """Two servers of each engine."""
+    with four_servers(postgres_server, logical_server, tmp_path) as fleet:
+        yield fleet
+
+
+def acme_on(fleet: Fleet, server: str) -> Any:
+    acme = create_on(fleet, server, "acme")
+    fill(fleet, acme)
+    return acme
+
+
+def add_tag(fleet: Fleet, where: Any) -> None:
+    with connected(fleet, where) as connection:
+        connection.execute(TenantBase.metadata.tables["tags"].insert(), {"id": uuid7(), "name": str(uuid7())})
+
+
+@pytest.mark.parametrize("tools", [True, False], ids=["tools", "no-tools"])
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
+def test_from_server_to_server(
+    postgres_server: URL, logical_server: URL, tmp_path: Path, source: str, target: str, tools: bool
+) -> None:
+    with four_servers(postgres_server, logical_server, tmp_path, tools=tools) as fleet:
+        acme = acme_on(fleet, source)
+        result = work(fleet, "clone", "acme", "copy", server=target)
+        copy = place(fleet, "copy")
+        same = "copy" if source == "files" else "dump" if tools else "bundle"
+        assert result["method"] == (same if {source, target} in ({"files", "shelf"}, {"server", "other"}) else "bundle")
+        assert (copy.server, copy.name, state(fleet, "copy")) == (target, "copy", "active")
+        assert content(fleet, copy) == content(fleet, acme)
+        assert findings(fleet, copy, fleet.settings) == findings(fleet, acme, fleet.settings) == ()
+        add_tag(fleet, copy)
+        assert content(fleet, copy) != content(fleet, acme)
+        assert [found for found in find(fleet.services, KINDS) if found.note is None] == []
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
+def test_it_is_the_data_of_one_moment(fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tenant is used meanwhile, and what was written after the copying had begun is not in the copy."""
+    acme = acme_on(fleet, source)
+    before = content(fleet, acme)
+    monkeypatch.setattr("tenantapp.fleet.copying.sqlite_pages.PAGES", 1)
+    real = copies.copy_database
+
+    def writing(*arguments: Any, **options: Any) -> Any:
+        *rest, progress = arguments
+
+        def told(fraction: float, text: str) -> None:
+            add_tag(fleet, acme)
+            progress(fraction, text)
+
+        return real(*rest, told, **options)
+
+    monkeypatch.setattr("tenantapp.fleet.copying.clone.copy_database", writing)
+    work(fleet, "clone", "acme", "copy", server=target)
+    assert content(fleet, acme) != before
+    assert content(fleet, place(fleet, "copy")) == before
+
+
+@pytest.mark.parametrize("server", ["files", "server"])
+def test_without_people(fleet: Fleet, server: str) -> None:
+    acme = acme_on(fleet, server)
+    work(fleet, "clone", "acme", "copy", name="A trial", without_people=True)
+    copy = place(fleet, "copy")
+    assert (copy.name, copy.server) == ("A trial", server)
+    ((person, name),) = content(fleet, copy)["people"]
+    assert name == "Nobody"
+    assert person not in {row[0] for row in content(fleet, acme)["people"]}
+    with connected(fleet, copy) as connection:
+        assert set(connection.scalars(select(Node.owner_id))) == {person}
+    for table in ("tags", "node_tags"):
+        assert content(fleet, copy)[table] == content(fleet, acme)[table]
+    assert findings(fleet, copy, fleet.settings) == ()
+    if server == "files":
+        pages = fleet.servers["files"].path(copy.database)  # type: ignore[attr-defined]
+        with connected(fleet, acme) as connection:
+            ids = [author.bytes for author in connection.scalars(select(Author.id))]
+            ids += [author.hex().encode() for author in ids]
+        assert not [found for found in ids if found in pages.read_bytes()]
+
+
+def test_without_people_is_refused_where_the_domain_does_not_say_what_is_private(fleet: Fleet) -> None:
+    acme_on(fleet, "files")
+    before = made(fleet)
+    services = replace(fleet.services, settings=replace(fleet.settings, tenantapp_domain="tenantapp.ops"))
+    fleet.services = services
+    with pytest.raises(CopyRefused, match=r"there is no remove_private_data in tenantapp\.ops\.private_data"):
+        work(fleet, "clone", "acme", "copy", without_people=True)
+    fleet.services = replace(services, settings=fleet.with_revision("tenant", "pass"))
+    with pytest.raises(CopyRefused, match="only from feedc0de0001; run `tenantapp migrate --only acme` first"):
+        work(fleet, "clone", "acme", "copy", without_people=True)
+    assert made(fleet) == before
+
+
+def test_what_is_refused(fleet: Fleet) -> None:
+    acme_on(fleet, "files")
+    before = made(fleet)
+    refused: list[tuple[type[Exception], tuple[str, str], dict[str, Any]]] = [
+        (NotFound, ("nobody", "copy"), {}),
+        (AlreadyExists, ("acme", "acme"), {}),
+        (InvalidValue, ("acme", "copy; DROP TABLE tenants"), {}),
+        (InvalidValue, ("acme", "../copy"), {}),
+        (InvalidValue, ("acme", "x" * 300), {}),
+        (InvalidValue, ("acme", "copy"), {"name": "a\nb"}),
+        (ServerError, ("acme", "copy"), {"server": "nowhere"}),
+    ]
+    for error, arguments, options in refused:
+        with pytest.raises(error):
+            work(fleet, "clone", *arguments, **options)
+    with fleet.user_db.begin() as session:
+        request_create(session, fleet.services, "initech", requested_by="local:tests")
+    with pytest.raises(CopyRefused, match="initech is creating"):
+        work(fleet, "clone", "initech", "copy")
+    with fleet.user_db.begin() as session:
+        delete_later(session, "acme", WEEK)
+    with pytest.raises(CopyRefused, match="acme is deleted"):
+        work(fleet, "clone", "acme", "copy")
+    assert made(fleet) == before
+
+
+@pytest.mark.parametrize("server", ["files", "server"])
+def test_one_that_is_not_what_it_says_is_not_cloned(fleet: Fleet, server: str) -> None:
+    acme = acme_on(fleet, server)
+    before = made(fleet)
+    with connected(fleet, acme) as connection:
+        connection.exec_driver_sql("ALTER TABLE tags ADD COLUMN more INTEGER")
+    with pytest.raises(
+        CopyFailed, match=r"the structure is another than it should be: table tags: column more should not"
+    ):
+        work(fleet, "clone", "acme", "copy")
+    with connected(fleet, acme) as connection:
+        connection.exec_driver_sql("ALTER TABLE tags DROP COLUMN more")
+        connection.execute(TenantIdentity.__table__.delete())
+    with pytest.raises(WrongTenantDatabase):
+        work(fleet, "clone", "acme", "copy")
+    assert made(fleet) == before
+    with fleet.user_db.begin(read_only=True) as session:
+        assert {operation.state for operation in list_operations(session) if operation.kind == "clone"} == {"failed"}
+    with pytest.raises(NotFound):
+        place(fleet, "copy")
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
+def test_what_fails_in_the_middle_leaves_nothing(
+    fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = acme_on(fleet, source)
+    create_on(fleet, target, "globex")
+    before, rows = made(fleet), content(fleet, acme)
+
+    def broken(*arguments: Any) -> None:
+        raise CopyFailed("it", "it was to fail")
+
+    monkeypatch.setattr("tenantapp.fleet.copying.clone.write_identity", broken)
+    with pytest.raises(FleetError, match="it was to fail"):
+        work(fleet, "clone", "acme", "copy", server=target)
+    assert made(fleet) == before
+    assert content(fleet, acme) == rows
+    monkeypatch.undo()
+    work(fleet, "clone", "acme", "copy", server=target)

@@ -1,0 +1,219 @@
+"""Clone, move and adopt killed (SIGKILL) at each of their points: another worker finishes or undoes it, never half."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import URL
+
+from tenantapp.fleet import sqlite_databases
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.reconcile import find
+from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.access import TenantPlace
+from tests.contract.conftest import Fleet
+from tests.contract.copies import create_on, four_servers, hanging, made, place, work
+from tests.contract.test_adopt import Foreign
+from tests.contract.test_bundles import content, fill, findings
+from tests.contract.test_move import look
+
+RUNNER = "tenantapp.fleet.operations.runner"
+COPYING = "tenantapp.fleet.copying"
+FINISHED, UNDONE = "finished", "undone"
+# Between two steps, or before anything was made, it is gone on with; within one that is done only once, it is undone.
+CLONE = {
+    f"{RUNNER}:_Run.forward:before": FINISHED,
+    f"{COPYING}.clone:copy_database:before": FINISHED,
+    f"{COPYING}.clone:copy_database:after": UNDONE,
+    f"{RUNNER}:_Run._begin:after": FINISHED,
+    f"{COPYING}.clone:remove_private_data:after": FINISHED,
+    f"{COPYING}.clone:write_identity:before": FINISHED,
+    f"{COPYING}.clone:write_identity:after": FINISHED,
+    f"{RUNNER}:_Run._complete:before": FINISHED,
+    f"{RUNNER}:finish:after": FINISHED,
+}
+ADOPT = {
+    f"{RUNNER}:_Run.forward:before": FINISHED,
+    f"{COPYING}.adopt:check_adoptable:after": FINISHED,
+    f"{RUNNER}:_Run._begin:after": FINISHED,
+    f"{COPYING}.adopt:copy_database:after": UNDONE,
+    f"{COPYING}.adopt:_complete_tables:after": FINISHED,
+    f"{COPYING}.adopt:upgrade:after": FINISHED,
+    f"{COPYING}.clone:write_identity:after": FINISHED,
+    f"{RUNNER}:_Run._complete:before": FINISHED,
+    f"{RUNNER}:finish:after": FINISHED,
+}
+MOVE = {
+    f"{RUNNER}:_Run.forward:before": FINISHED,
+    f"{RUNNER}:_Run._begin:after": FINISHED,
+    "tenantapp.fleet.switching:raise_fence:after": FINISHED,
+    f"{COPYING}.move:copy_database:before": FINISHED,
+    f"{COPYING}.move:copy_database:after": UNDONE,
+    f"{COPYING}.move:_check:after": UNDONE,
+    f"{COPYING}.move:write_identity:after": UNDONE,
+    f"{RUNNER}:_Run._complete:before": UNDONE,
+    f"{RUNNER}:finish:after": UNDONE,
+}
+REPLICATION = f"{COPYING}.replication:Replication"
+REPLICATED = {
+    f"{RUNNER}:_Run._begin:after": FINISHED,
+    f"{REPLICATION}.begin:before": UNDONE,
+    f"{REPLICATION}.begin:after": UNDONE,
+    f"{REPLICATION}.add:before": UNDONE,
+    f"{REPLICATION}.add:after": UNDONE,
+    f"{REPLICATION}.wait_until_copied:after": UNDONE,
+    f"{COPYING}.move:nobody_writes:before": FINISHED,
+    "tenantapp.fleet.postgres_databases:PostgresDatabases.close:after": FINISHED,
+    f"{COPYING}.replicable:_sequence_values:after": FINISHED,
+    f"{REPLICATION}.remove:before": FINISHED,
+    f"{REPLICATION}.remove:after": UNDONE,
+    f"{COPYING}.move:write_identity:after": UNDONE,
+    f"{RUNNER}:_Run._complete:before": UNDONE,
+}
+OF_FILES = {
+    f"{COPYING}.copies:copy_pages:before": FINISHED,
+    f"{COPYING}.copies:copy_pages:after": FINISHED,
+    "os:link:before": FINISHED,
+    "os:link:after": UNDONE,
+}
+CLOSED = {
+    "files": {"tenantapp.fleet.sqlite_databases:SqliteDatabases.close:after": FINISHED},
+    "server": {"tenantapp.fleet.postgres_databases:PostgresDatabases.close:after": FINISHED},
+}
+OF_DUMPS = {"tenantapp.fleet.backups.postgres_dumps:restore:before": UNDONE}
+OF_BUNDLES = {
+    f"{COPYING}.copies:write_bundle:after": UNDONE,
+    f"{COPYING}.copies:upgrade_to:after": UNDONE,
+    f"{COPYING}.copies:load_bundle:after": UNDONE,
+}
+PAIRS: list[tuple[str, str, dict[str, str]]] = [
+    ("files", "shelf", OF_FILES),
+    ("server", "other", OF_DUMPS),
+    ("files", "server", OF_BUNDLES),
+    ("server", "files", {}),
+]
+
+
+@pytest.fixture
+def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator[Fleet]:
+    """Two servers of each engine."""
+    with four_servers(postgres_server, logical_server, tmp_path) as fleet:
+        yield fleet
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else uses a file, so that nobody need be waited for."""
+    monkeypatch.setattr(sqlite_databases, "BUSY_TIMEOUT", 0)
+    monkeypatch.setattr(sqlite_databases, "LONGEST_PATIENCE", 0)
+
+
+def cases(kind: dict[str, str], closing: bool = False) -> Any:
+    """Source, target, point and what becomes of it."""
+    found = []
+    for source, target, more in PAIRS:
+        points = kind | more | (CLOSED[source] if closing else {})
+        # In full between files; between others what they do in another way, and the points in the middle of that.
+        for number, (point, outcome) in enumerate(points.items()):
+            if (source == "files" and target == "shelf") or point in more or number % 2:
+                found.append(pytest.param(source, target, point, outcome, id=f"{source}-{target}-{point}"))
+    return pytest.mark.parametrize(("source", "target", "point", "outcome"), found)
+
+
+def ended(fleet: Fleet, kind: str) -> str:
+    """Be the worker that comes; returns what has become of the operation."""
+    fleet.settle()
+    with fleet.user_db.begin(read_only=True) as session:
+        operation = session.scalars(select(Operation).where(Operation.kind == kind)).one()
+        assert operation.state in ("succeeded", "failed"), operation.error
+        assert operation.lease_owner is None
+        if operation.state == "failed":
+            assert operation.step is None
+        return FINISHED if operation.state == "succeeded" else UNDONE
+
+
+def nothing_is_wrong(fleet: Fleet) -> None:
+    assert [found for found in find(fleet.services, KINDS) if found.note is None] == []
+    for server in ("server", "other"):
+        url = fleet.servers[server].url.set(database="postgres")
+        assert fleet.ask("SELECT slot_name FROM pg_replication_slots", url) == []
+        assert fleet.ask("SELECT subname FROM pg_subscription", url) == []
+    with fleet.user_db.begin(read_only=True) as session:
+        for tenant in session.scalars(select(Tenant)):
+            assert tenant.state == "active"
+            assert tenant.migrating_until is None
+
+
+def is_served(fleet: Fleet, where: TenantPlace, rows: dict[str, Any]) -> None:
+    look(fleet, where)
+    assert content(fleet, where) == rows
+    assert findings(fleet, where, fleet.settings) == ()
+
+
+@cases(CLONE)
+def test_a_clone(fleet: Fleet, source: str, target: str, point: str, outcome: str) -> None:
+    acme = create_on(fleet, source, "acme")
+    create_on(fleet, target, "globex")
+    fill(fleet, acme)
+    before, rows = made(fleet), content(fleet, acme)
+    without_people = "remove_private_data" in point
+    with hanging(fleet, "clone", "acme", "copy", server=target, point=point, without_people=without_people):
+        pass
+    assert ended(fleet, "clone") == outcome
+    is_served(fleet, acme, rows)
+    if outcome == UNDONE:
+        assert made(fleet) == before
+        work(fleet, "clone", "acme", "copy", server=target)
+    if not without_people:
+        is_served(fleet, place(fleet, "copy"), rows)
+    nothing_is_wrong(fleet)
+
+
+@pytest.mark.parametrize("server", ["files", "server"])
+@pytest.mark.parametrize(("point", "outcome"), ADOPT.items())
+def test_an_adoption(fleet: Fleet, server: str, point: str, outcome: str) -> None:
+    foreign = Foreign(fleet, server)
+    create_on(fleet, server, "globex")
+    foreign.do("DROP TABLE alembic_version", "DROP TABLE tenant_identity")
+    before, theirs = made(fleet), foreign.everything()
+    with hanging(fleet, "adopt", "acme", foreign.name, server=server, point=point):
+        pass
+    assert ended(fleet, "adopt") == outcome
+    if outcome == UNDONE:
+        assert made(fleet) == before
+        work(fleet, "adopt", "acme", foreign.name, server=server)
+    is_served(fleet, place(fleet, "acme"), foreign.content())
+    assert foreign.everything() == theirs
+    nothing_is_wrong(fleet)
+
+
+def is_moved_or_not(fleet: Fleet, source: str, target: str, point: str, outcome: str) -> None:
+    acme = create_on(fleet, source, "acme")
+    create_on(fleet, target, "globex")
+    fill(fleet, acme)
+    before, rows = made(fleet), content(fleet, acme)
+    with hanging(fleet, "move", "acme", target, point=point):
+        pass
+    assert ended(fleet, "move") == outcome
+    if outcome == UNDONE:
+        assert made(fleet) == before
+        assert place(fleet, "acme") == acme
+        is_served(fleet, acme, rows)
+        work(fleet, "move", "acme", target)
+    assert place(fleet, "acme").server == target
+    is_served(fleet, place(fleet, "acme"), rows)
+    nothing_is_wrong(fleet)
+
+
+@cases(MOVE, closing=True)
+def test_a_move(fleet: Fleet, source: str, target: str, point: str, outcome: str) -> None:
+    is_moved_or_not(fleet, source, target, point, outcome)
+
+
+@pytest.mark.parametrize("target", ["server", "twin"])
+@pytest.mark.parametrize(("point", "outcome"), REPLICATED.items())
+def test_a_move_by_replication(fleet: Fleet, target: str, point: str, outcome: str) -> None:
+    is_moved_or_not(fleet, "other", target, point, outcome)

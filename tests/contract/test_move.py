@@ -1,0 +1,349 @@
+"""A tenant that is moved: nothing acknowledged is lost, and it is served from one place or from the other."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread
+from time import sleep
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+
+from tenantapp import main
+from tenantapp.fleet import sqlite_databases
+from tenantapp.fleet.copying import requests
+from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
+from tenantapp.fleet.copying.originals import original_of
+from tenantapp.fleet.deletion import delete_later
+from tenantapp.fleet.errors import OperationRefused, TenantBusy
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.operations.leases import new_owner, take
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.operations.queue import list_operations, retry_operation
+from tenantapp.fleet.provisioning import request_create
+from tenantapp.fleet.reconcile import find
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity import grants, users
+from tenantapp.identity.tenants import get_tenant, suspend_tenant
+from tenantapp.tenancy.access import Access, Person, TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.errors import ServerError, TenantDatabaseUnavailable, WrongTenantDatabase
+from tenantapp.tenancy.ids import uuid7
+from tenantapp.tenancy.models import TenantBase, TenantIdentity
+from tenantapp.tenancy.server_engines import engines_of
+from tests.contract.conftest import Fleet
+from tests.contract.copies import IDS, PAIRS, connected, create_on, four_servers, made, place, state, work
+from tests.contract.test_bundles import content, fill, findings
+from tests.contract.test_deletion import WEEK
+from tests.installation import PASSWORD_HASH, Client
+
+WRITERS = 4
+REPLICATED = [("other", "server"), ("other", "twin")]
+REPLICATED_IDS = ["-".join(pair) for pair in REPLICATED]
+
+
+@pytest.fixture
+def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator[Fleet]:
+    """Two servers of each engine."""
+    with four_servers(postgres_server, logical_server, tmp_path) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody else uses a file, nobody need be waited for."""
+    monkeypatch.setattr(sqlite_databases, "BUSY_TIMEOUT", 0)
+    monkeypatch.setattr(sqlite_databases, "LONGEST_PATIENCE", 0)
+
+
+def acme_on(fleet: Fleet, server: str) -> TenantPlace:
+    acme = create_on(fleet, server, "acme")
+    fill(fleet, acme)
+    return acme
+
+
+class Writer(Thread):
+    """Somebody at work: makes nodes and changes them, and notes what was acknowledged."""
+
+    def __init__(self, app: Any, stop: Event) -> None:
+        super().__init__()
+        self._client, self._stop_now = Client(app).sign_in("ann", "acme"), stop
+        self.acknowledged: dict[str, str] = {}
+        self.statuses: dict[int, int] = {}
+        self.unexpected: list[str] = []
+
+    def run(self) -> None:
+        number = 0
+        while not self._stop_now.is_set():
+            number += 1
+            node = self._send(lambda number=number: self._client.post("/nodes", {"title": f"new {number}"}), 201)
+            if node is not None:
+                changed = {"title": f"changed {number}"}
+                self._send(lambda node=node, changed=changed: self._client.patch(f"/nodes/{node['id']}", changed), 200)
+
+    def _send(self, send: Callable[[], Any], status: int) -> Any:
+        answer = send()
+        self.statuses[answer.status_int] = self.statuses.get(answer.status_int, 0) + 1
+        if answer.status_int != status:
+            if answer.status_int != 503:
+                self.unexpected.append(answer.text)
+            return None
+        self.acknowledged[answer.json["id"]] = answer.json["title"]
+        return answer.json
+
+
+@contextmanager
+def people_at_work(fleet: Fleet) -> Iterator[list[Writer]]:
+    """The application, and people who use it until the block has ended."""
+    with fleet.user_db.begin() as session:
+        users.create_user(session, "ann", name="Ann", password_hash=PASSWORD_HASH)
+        grants.add_grant(session, get_tenant(session, "acme").id, "author", login="ann")
+    app = main({}, **fleet.values)
+    stop = Event()
+    writers = [Writer(app, stop) for _ in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    try:
+        yield writers
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+        assert app.registry.tenant_dbs.checkedout() == 0
+        for factory in (app.registry.tenant_dbs, app.registry.user_db, app.registry.access_reader.database):
+            factory.dispose()
+
+
+def titles(fleet: Fleet) -> dict[str, str]:
+    nodes = TenantBase.metadata.tables["nodes"]
+    with connected(fleet, place(fleet, "acme")) as connection:
+        return {str(row.id): row.title for row in connection.execute(nodes.select())}
+
+
+@pytest.mark.parametrize(("source", "target"), [*PAIRS, *REPLICATED], ids=[*IDS, *REPLICATED_IDS])
+def test_nothing_acknowledged_is_lost(fleet: Fleet, source: str, target: str) -> None:
+    acme = acme_on(fleet, source)
+    with people_at_work(fleet) as writers:
+        while min(len(writer.acknowledged) for writer in writers) < 3:
+            assert not any(writer.unexpected for writer in writers)
+        result = work(fleet, "move", "acme", target)
+        assert (result["method"] == "replication") == (source == "other")
+        before = [len(writer.acknowledged) for writer in writers]
+        while any(len(writer.acknowledged) < count + 3 for writer, count in zip(writers, before, strict=True)):
+            assert not any(writer.unexpected for writer in writers)
+    assert place(fleet, "acme").server == target
+    found = titles(fleet)
+    for writer in writers:
+        # What was changed last may have been refused; what was acknowledged is there, or what came after it.
+        assert writer.acknowledged.items() <= found.items()
+        assert not writer.unexpected
+    old = databases_on(fleet.servers[source])
+    assert old.exists(acme.database)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
+def test_there_and_back(fleet: Fleet, source: str, target: str) -> None:
+    acme = acme_on(fleet, source)
+    rows = content(fleet, acme)
+    result = work(fleet, "move", "acme", target)
+    moved = place(fleet, "acme")
+    assert (moved.id, moved.slug, moved.server) == (acme.id, "acme", target)
+    assert moved.database != acme.database
+    assert content(fleet, moved) == rows
+    assert findings(fleet, moved, fleet.settings) == ()
+    assert result["seconds_closed"] > 0
+    with pytest.raises((WrongTenantDatabase, OperationalError)):
+        look(fleet, acme)
+    back = place_after(fleet, source)
+    assert content(fleet, back) == rows
+    assert back.database not in (acme.database, moved.database)
+    # Both are kept for a while, and then removed.
+    for left in (acme, moved):
+        assert databases_on(fleet.servers[left.server]).exists(left.database)
+    assert [found for found in find(fleet.services, KINDS) if found.note is None] == []
+    with fleet.user_db.begin() as session:
+        waiting = [found for found in list_operations(session) if found.kind == "discard"]
+        assert [found.state for found in waiting] == ["queued"] * 2
+        session.execute(update(Operation).where(Operation.kind == "discard").values(lease_until=None))
+    fleet.settle()
+    for left in (acme, moved):
+        assert not databases_on(fleet.servers[left.server]).exists(left.database)
+    assert content(fleet, back) == rows
+
+
+def place_after(fleet: Fleet, server: str) -> TenantPlace:
+    work(fleet, "move", "acme", server)
+    return place(fleet, "acme")
+
+
+def look(fleet: Fleet, where: TenantPlace) -> None:
+    """Connect as the application would."""
+    with connected(fleet, where) as connection:
+        (identity,) = connection.exec_driver_sql("SELECT tenant_id FROM tenant_identity").scalars()
+        if str(identity).replace("-", "") != where.id.hex:
+            raise WrongTenantDatabase(where.slug)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_one_that_is_suspended_stays_so(fleet: Fleet) -> None:
+    acme_on(fleet, "files")
+    with fleet.user_db.begin() as session:
+        suspend_tenant(session, "acme", "unpaid")
+    work(fleet, "move", "acme", "shelf")
+    assert (place(fleet, "acme").server, state(fleet, "acme")) == ("shelf", "suspended")
+
+
+def test_what_is_refused(fleet: Fleet) -> None:
+    acme = acme_on(fleet, "files")
+    before = made(fleet)
+    for error, arguments in (
+        (CopyRefused, ("acme", "files")),
+        (ServerError, ("acme", "nowhere")),
+        (ServerError, ("acme", "x'; DROP TABLE tenants; --")),
+    ):
+        with pytest.raises(error):
+            work(fleet, "move", *arguments)
+    with fleet.user_db.begin() as session:
+        request_create(session, fleet.services, "initech", requested_by="local:tests")
+    with pytest.raises(OperationRefused, match="initech is creating"):
+        work(fleet, "move", "initech", "shelf")
+    with fleet.user_db.begin() as session:
+        delete_later(session, "acme", WEEK)
+    with pytest.raises(OperationRefused, match="acme is deleted"):
+        work(fleet, "move", "acme", "shelf")
+    assert made(fleet) == before
+    assert place(fleet, "acme") == acme
+
+
+def test_two_at_once(fleet: Fleet) -> None:
+    acme_on(fleet, "files")
+    with fleet.user_db.begin() as session:
+        first = requests.request_move(session, fleet.services, "acme", "shelf", requested_by="local:tests")
+        take(session, first, new_owner(), KINDS)
+    with pytest.raises(TenantBusy, match="Another operation is at work on the tenant acme"):
+        work(fleet, "move", "acme", "server")
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
+def test_what_fails_is_undone(fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    acme = acme_on(fleet, source)
+    create_on(fleet, target, "globex")
+    before, rows = made(fleet), content(fleet, acme)
+
+    def broken(*arguments: Any) -> None:
+        raise CopyFailed("it", "it was to fail")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tenantapp.fleet.copying.move.write_identity", broken)
+        with pytest.raises(CopyFailed, match="it was to fail"):
+            work(fleet, "move", "acme", target)
+    assert made(fleet) == before
+    assert place(fleet, "acme") == acme
+    look(fleet, acme)
+    with people_at_work(fleet) as writers:
+        while min(len(writer.acknowledged) for writer in writers) < 1:
+            assert not any(writer.unexpected for writer in writers)
+    with fleet.user_db.begin() as session:
+        (failed,) = [found for found in list_operations(session) if found.kind == "move"]
+        database = failed.arguments["database"]
+        retry_operation(session, failed.id, KINDS)
+    fleet.settle()
+    moved = place(fleet, "acme")
+    assert moved.server == target
+    assert moved.database not in (database, acme.database)
+    assert content(fleet, moved)["tags"] == rows["tags"]
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
+def test_a_copy_that_lacks_a_row_is_not_served(
+    fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = acme_on(fleet, source)
+    from tenantapp.fleet.copying import move
+
+    def losing(*arguments: Any, **options: Any) -> Any:
+        copied = real(*arguments, **options)
+        with connected(fleet, arguments[3]) as connection:
+            connection.exec_driver_sql("DELETE FROM node_tags")
+        return copied
+
+    real = move.copy_database
+    monkeypatch.setattr(move, "copy_database", losing)
+    with pytest.raises(CopyFailed, match="the table node_tags has 0 rows and not 3"):
+        work(fleet, "move", "acme", target)
+    look(fleet, acme)
+    assert place(fleet, "acme") == acme
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("server", ["files", "server"])
+def test_one_that_was_mixed_up_is_not_moved(fleet: Fleet, server: str) -> None:
+    acme = acme_on(fleet, server)
+    with connected(fleet, acme) as connection:
+        connection.execute(TenantIdentity.__table__.delete())
+    with pytest.raises(WrongTenantDatabase):
+        work(fleet, "move", "acme", "shelf")
+    assert place(fleet, "acme") == acme
+
+
+@pytest.mark.usefixtures("hasty")
+def test_one_that_is_deleted_meanwhile_stays_where_it_is(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is removed later is the database that it has then."""
+    acme = acme_on(fleet, "files")
+    from tenantapp.fleet.copying import move
+
+    real = move.write_identity
+
+    def deleting(*arguments: Any) -> None:
+        real(*arguments)
+        with fleet.user_db.begin() as session:
+            delete_later(session, "acme", timedelta(0))
+
+    monkeypatch.setattr(move, "write_identity", deleting)
+    with pytest.raises(OperationRefused, match="acme is deleted"):
+        work(fleet, "move", "acme", "shelf")
+    assert place(fleet, "acme") == acme
+    look(fleet, acme)
+
+
+@pytest.mark.parametrize("server", ["files", "server"])
+def test_what_was_begun_is_over_or_refused_when_a_database_is_closed(fleet: Fleet, server: str) -> None:
+    """Somebody who has the lock, somebody who waits for it, and somebody who comes too late."""
+    acme = acme_on(fleet, server)
+    databases = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings))
+    access = Access(Person(uuid7(), "ada", "Ada"), acme)
+    acknowledged: list[str] = []
+    begun = Event()
+
+    def write(name: str, seconds: float) -> None:
+        with suppress(TenantDatabaseUnavailable), databases.begin(access) as session:
+            session.execute(TenantBase.metadata.tables["tags"].insert(), {"id": uuid7(), "name": name})
+            begun.set()
+            sleep(seconds)
+            session.commit()
+            acknowledged.append(name)
+
+    first = Thread(target=write, args=("slow", 2.0))
+    first.start()
+    begun.wait(10)
+    second = Thread(target=write, args=("behind it", 0.0))
+    second.start()
+    databases_on(fleet.servers[server]).close(acme.database, 0.0)
+    with original_of(fleet.servers, acme).reading() as connection:
+        before = set(connection.exec_driver_sql("SELECT name FROM tags").scalars())
+    write("too late", 0.0)
+    for thread in (first, second):
+        thread.join()
+    assert {*acknowledged, "tag"} == before
+    databases_on(fleet.servers[server]).reopen(acme.database)
+    assert {row[1] for row in content(fleet, acme)["tags"]} == before
+    write("in time", 0.0)
+    assert "in time" in acknowledged
+    databases.dispose()

