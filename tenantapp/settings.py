@@ -61,6 +61,7 @@ class Settings:
     fleet_warm_databases: int
     fleet_delete_grace: int
     fleet_keep_operations: int
+    audit_keep: int
     backups_store: str | None
     backups_keep: Mapping[str, int]
     backups_postgres_bin: str | None
