@@ -64,6 +64,7 @@ class Settings:
     audit_keep: int
     backups_store: str | None
     backups_keep: Mapping[str, int]
+    backups_keep_exports: int
     backups_postgres_bin: str | None
     demo_enabled: bool
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tenantapp.fleet.bundles.export_kind import DISCARD_EXPORT, EXPORT
 from tenantapp.fleet.bundles.importing import IMPORT
 from tenantapp.fleet.creation import CREATE
 from tenantapp.fleet.deletion import DELETE, purge_deleted
@@ -11,5 +12,7 @@ from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.worker import Chore
 from tenantapp.fleet.warm import WARM, keep_warm
 
-KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, IMPORT, MIGRATE, WARM, DISCARD)}
+KINDS: Final[Kinds] = {
+    kind.name: kind for kind in (CREATE, DELETE, IMPORT, EXPORT, MIGRATE, WARM, DISCARD, DISCARD_EXPORT)
+}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)
