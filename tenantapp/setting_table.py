@@ -119,8 +119,20 @@ TABLE: Final = (
         "90",
         "days until `tenantapp sweep` deletes a finished operation",
     ),
+    Setting(
+        "audit.keep",
+        number(int, 0, 36500, "days"),
+        "0",
+        "days until `tenantapp sweep` deletes an entry of the audit trail; 0: it never does",
+    ),
     Setting("backups.store", text, None, "where backups are kept: a directory, or a URL that fsspec knows"),
     Setting("backups.keep", retention, "daily 7, weekly 4, monthly 12", "how many of a tenant's backups are kept"),
+    Setting(
+        "backups.keep_exports",
+        number(int, 1, 3650, "days"),
+        "7",
+        "days in which the bundle of a tenant that its administrator has exported can be fetched",
+    ),
     Setting("backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path's"),
     Setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases"),
 )

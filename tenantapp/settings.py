@@ -61,8 +61,10 @@ class Settings:
     fleet_warm_databases: int
     fleet_delete_grace: int
     fleet_keep_operations: int
+    audit_keep: int
     backups_store: str | None
     backups_keep: Mapping[str, int]
+    backups_keep_exports: int
     backups_postgres_bin: str | None
     demo_enabled: bool
 

@@ -49,6 +49,7 @@ def _add_problems(config: Any) -> None:
     config.add_problem(identity.LastAdmin, 409, "last_admin")
     config.add_problem(identity.InvalidCredentials, 401, "invalid_credentials")
     config.add_problem(identity.SessionEnded, 401, "not_signed_in")
+    config.add_problem(identity.OperatorRequired, 403, "operator_required")
     config.add_problem(identity.PermissionMissing, 403, "permission_denied")
     config.add_problem(identity.RegistrationClosed, 403, "registration_closed")
     config.add_problem(identity.TooManySignIns, 503, "busy")

@@ -107,6 +107,7 @@ def session_object(request: Any, access: Access, token: str) -> dict[str, Any]:
         "tenant": access.tenant and {"slug": access.tenant.slug, "name": access.tenant.name},
         "role": access.role,
         "permissions": sorted(access.permissions),
+        "operator": access.operator,
         "tenants": [{"slug": tenant.slug, "name": tenant.name, "role": tenant.role} for tenant in tenants],
         "csrf_token": web_sessions.csrf_token(token),
         "expires_at": access.expires_at,

@@ -10,6 +10,7 @@ from tenantapp.fleet.migrations import upgrade_user_database
 from tenantapp.fleet.operations.queue import sweep_operations
 from tenantapp.fleet.revisions import make_revision
 from tenantapp.identity import web_sessions
+from tenantapp.identity.audit import sweep_entries
 from tenantapp.tenancy.servers import Servers
 
 
@@ -39,10 +40,23 @@ def revision(installation: Installation, history: History, message: str) -> None
 @click.command()
 @pass_installation
 def sweep(installation: Installation) -> None:
-    """Delete web sessions that have expired, and operations that were finished long ago."""
+    """Delete web sessions that have expired, and operations that were finished long ago.
+
+    With the setting audit.keep also the entries of the audit trail that are older.
+    """
     with installation.user_session() as session:
         count = web_sessions.sweep(session, installation.registry.lifetimes)
     with installation.user_session() as session:
         old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations))
     click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")
     click.echo(f"{old} old {'operation' if old == 1 else 'operations'} deleted.")
+    _sweep_audit_trail(installation)
+
+
+def _sweep_audit_trail(installation: Installation) -> None:
+    days = installation.settings.audit_keep
+    if not days:
+        return
+    with installation.user_session() as session:
+        count = sweep_entries(session, timedelta(days=days))
+    click.echo(f"{count} old {'entry' if count == 1 else 'entries'} of the audit trail deleted.")

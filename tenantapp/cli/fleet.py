@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
+from tenantapp.cli.fleet_audit import audit
 from tenantapp.cli.fleet_query import query
 from tenantapp.cli.fleet_verify import verify
 from tenantapp.cli.installation import Installation, pass_installation
@@ -20,6 +21,7 @@ def fleet() -> None:
     """All the tenant databases together."""
 
 
+fleet.add_command(audit)
 fleet.add_command(query)
 fleet.add_command(verify)
 

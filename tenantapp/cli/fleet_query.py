@@ -12,7 +12,7 @@ from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.many import jobs_option
 from tenantapp.cli.output import show_rows
 from tenantapp.fleet.parallel import databases_of_our_own, places
-from tenantapp.fleet.queries import TENANT, Answer, query_tenants
+from tenantapp.fleet.queries import TENANT, Answer, query_tenants, text_of
 
 TABLE_ROWS: Final = 1000  # of one table; then a new one begins, so that not all has to be held
 
@@ -94,7 +94,7 @@ class _Csv:
             self._writer.writerow((TENANT, *answer.columns))
         if answer.columns != self._columns:
             return f"its columns are others: {', '.join(answer.columns)}"
-        self._writer.writerows((answer.place.slug, *map(_text, values)) for values in answer.rows)
+        self._writer.writerows((answer.place.slug, *map(text_of, values)) for values in answer.rows)
         return None
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class _Csv:
 class _JsonLines:
     def add(self, answer: Answer) -> None:
         for values in answer.rows:
-            click.echo(orjson.dumps(_row(answer, values), default=_text, option=orjson.OPT_UTC_Z).decode())
+            click.echo(orjson.dumps(_row(answer, values), default=text_of, option=orjson.OPT_UTC_Z).decode())
 
     def close(self) -> None:
         pass
@@ -117,12 +117,7 @@ def _row(answer: Answer, values: tuple[Any, ...]) -> dict[str, Any]:
 def _shown(value: Any) -> Any:
     """What people wrote must not move the cursor of the operator's terminal, or break a row in two."""
     if isinstance(value, bytes | memoryview):
-        return _text(value)
+        return text_of(value)
     if not isinstance(value, str) or value.isprintable():
         return value
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
-
-
-def _text(value: Any) -> Any:
-    """What neither CSV nor JSON has a form for: bytes as hexadecimal, the rest as it is written."""
-    return bytes(value).hex() if isinstance(value, bytes | memoryview) else None if value is None else str(value)

@@ -15,7 +15,7 @@ from tenantapp.fleet.operations.leases import database_time
 from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
 from tenantapp.fleet.operations.queue import cancel_operation, local_requester, request_operation
 from tenantapp.fleet.server_databases import databases_on
-from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.errors import TenantNotDeleted
 from tenantapp.identity.models import Grant, Tenant, TenantState, WebSession
 from tenantapp.identity.tenants import delete_tenant, get_tenant, undelete_tenant
 
@@ -32,7 +32,7 @@ def delete_later(session: Session, slug: str, grace: timedelta) -> Tenant:
 def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
     """Bring back a deleted tenant whose removal nobody has begun.
 
-    Raises ``NotFound``, ``OperationRefused``, and ``InvalidValue`` for one that is not deleted.
+    Raises ``NotFound``, ``OperationRefused`` and ``TenantNotDeleted``.
     """
     tenant = undelete_tenant(session, slug)
     purges = select(Operation).where(Operation.tenant_id == tenant.id, Operation.kind == DELETE.name)
@@ -47,12 +47,11 @@ def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
 def request_purge(session: Session, slug: str, *, requested_by: str, **options: Any) -> Operation:
     """Queue the removal of a deleted tenant and of all that is left of it. It cannot be brought back.
 
-    ``options`` are those of ``request_operation``. Raises ``NotFound``, and ``InvalidValue`` for one that is not
-    deleted.
+    ``options`` are those of ``request_operation``. Raises ``NotFound`` and ``TenantNotDeleted``.
     """
     tenant = get_tenant(session, slug)
     if tenant.state != TenantState.DELETED:
-        raise InvalidValue("slug", f"The tenant {slug} is {tenant.state}; only one that is deleted can be purged.")
+        raise TenantNotDeleted(slug, tenant.state)
     arguments = {"server": tenant.server, "database": tenant.database}
     return request_operation(session, DELETE, tenant, arguments, requested_by, **options)
 

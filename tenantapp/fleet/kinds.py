@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tenantapp.fleet.bundles.export_kind import DISCARD_EXPORT, EXPORT
 from tenantapp.fleet.bundles.importing import IMPORT
 from tenantapp.fleet.copying.adopt import ADOPT
 from tenantapp.fleet.copying.clone import CLONE
@@ -14,5 +15,8 @@ from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.worker import Chore
 from tenantapp.fleet.warm import WARM, keep_warm
 
-KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, IMPORT, CLONE, MOVE, ADOPT, MIGRATE, WARM, DISCARD)}
+KINDS: Final[Kinds] = {
+    kind.name: kind
+    for kind in (CREATE, DELETE, IMPORT, EXPORT, CLONE, MOVE, ADOPT, MIGRATE, WARM, DISCARD, DISCARD_EXPORT)
+}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)

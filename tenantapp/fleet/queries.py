@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from orjson import OPT_UTC_Z, Fragment, dumps
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet.errors import QueryFailed
@@ -80,6 +81,31 @@ def query_for_person(
     with user_db.begin(read_only=True) as session:
         places = places_with(session, user_id, permission)
     return query_tenants(databases, places, statement, jobs=jobs, limit=limit, timeout=timeout)
+
+
+def json_row(row: Sequence[Any]) -> Fragment:
+    """A row as a JSON array; what JSON has no form for, as text."""
+    try:
+        return Fragment(dumps(row, default=text_of, option=OPT_UTC_Z))
+    except TypeError:
+        return Fragment(dumps([_sendable(value) for value in row], default=text_of, option=OPT_UTC_Z))
+
+
+def text_of(value: Any) -> str | None:
+    """What neither CSV nor JSON has a form for: bytes as hexadecimal, the rest as it is written."""
+    return bytes(value).hex() if isinstance(value, bytes | memoryview) else None if value is None else str(value)
+
+
+def _sendable(value: Any) -> Any:
+    """The value, or its text if there is in it, as in one of the type json, what no client could read.
+
+    That is a whole number of more than 64 bits, or half of a surrogate pair.
+    """
+    try:
+        dumps(value, default=text_of)
+    except TypeError:
+        return str(value).encode("utf-8", "backslashreplace").decode()
+    return value
 
 
 def _read(databases: TenantDatabases, place: TenantPlace, statement: str, limit: int, timeout: float) -> Rows:

@@ -2,11 +2,13 @@
 
 IdentityError
 +-- InvalidValue            a login, name, password or slug that cannot be accepted; `field` names it
+|   +-- TenantNotDeleted    the tenant is not deleted, and so neither brought back nor removed
 +-- NotFound                no such user, group, role, tenant, grant or web session
 +-- AlreadyExists           the login, group, slug or grant is taken
 +-- TenantUnfinished        the tenant is still being made
 +-- TenantDeleted           the tenant is deleted, and waits to be removed
 +-- LastAdmin               the tenant would be left without an administrator
++-- OperatorRequired        the person is no operator of the installation
 +-- PermissionMissing       the person's role in the tenant does not hold the view's permission
 +-- InvalidCredentials      wrong login or password, or a disabled person: all alike
 +-- SessionEnded            the web session was ended or replaced by another request
@@ -26,6 +28,13 @@ class InvalidValue(IdentityError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class TenantNotDeleted(InvalidValue):
+    """There is nothing to bring back or to remove."""
+
+    def __init__(self, slug: str, state: str) -> None:
+        super().__init__("slug", f"The tenant {slug} is not deleted, it is {state}.")
 
 
 class NotFound(IdentityError):
@@ -63,6 +72,13 @@ class LastAdmin(IdentityError):
 
     def __init__(self) -> None:
         super().__init__("A tenant keeps at least one administrator.")
+
+
+class OperatorRequired(IdentityError):
+    """No role in a tenant goes as far as the fleet."""
+
+    def __init__(self) -> None:
+        super().__init__("This is for operators of the installation.")
 
 
 class PermissionMissing(IdentityError):

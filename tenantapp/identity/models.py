@@ -1,10 +1,11 @@
-"""The user database: people, groups, roles, tenants, grants and web sessions."""
+"""The user database: people, groups, roles, tenants, grants, web sessions and the audit trail."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from tenantapp.tenancy.ids import uuid7
@@ -15,6 +16,7 @@ NAME_LENGTH = 200
 REASON_LENGTH = 500
 LOGIN_LENGTH = 254  # an e-mail address fits (RFC 5321, section 4.5.3.1.3, less the brackets)
 SLUG_LENGTH = 63
+ADDRESS_LENGTH = 100
 
 
 class UserBase(DeclarativeBase):
@@ -146,3 +148,20 @@ class WebSession(UserBase):
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     tenant: Mapped[Tenant | None] = relationship()
+
+
+class AuditEntry(UserBase):
+    """Somebody did something, see ``audit``. It refers to nothing, so that it outlives both tenant and person."""
+
+    __tablename__ = "audit_entries"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    actor_id: Mapped[UUID | None]
+    actor: Mapped[str] = mapped_column(String(300), index=True)
+    action: Mapped[str] = mapped_column(String(100), index=True)
+    tenant_id: Mapped[UUID | None] = mapped_column(index=True)
+    slug: Mapped[str | None] = mapped_column(String(SLUG_LENGTH), index=True)
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    address: Mapped[str | None] = mapped_column(String(ADDRESS_LENGTH))

@@ -1,5 +1,6 @@
 """Pyramid's security policy: identity and permission of a request, read from the user database each time."""
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Any, Final
@@ -10,12 +11,14 @@ from pyramid.security import Allowed, Denied
 from zope.interface import implementer
 
 from tenantapp.identity.access_reader import AccessReader
-from tenantapp.identity.errors import PermissionMissing
+from tenantapp.identity.errors import OperatorRequired, PermissionMissing
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.web_sessions import hash_token
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import NoAccess, TenancyError
 from tenantapp.tenancy.times import utcnow
+
+log = logging.getLogger(__name__)
 
 # The prefix makes browsers refuse the cookie unless it is Secure, host-only and for the whole path (RFC 6265bis).
 SECURE_COOKIE: Final = "__Host-tenantapp"
@@ -71,6 +74,8 @@ class SecurityPolicy:
             return DeniedBecause(NoAccess())
         if permission == Permission.SIGNED_IN:
             return Allowed("Signed in.")
+        if permission == Permission.FLEET_OPERATE:
+            return _permits_operator(request, access)
         if access.tenant is None:
             return DeniedBecause(access.refusal)
         if request.headers.get("X-Tenant", access.tenant.slug) != access.tenant.slug:
@@ -101,6 +106,14 @@ def reads_tenants_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[
 
 
 reads_tenants_view.options = ("reads_tenants",)  # type: ignore[attr-defined]
+
+
+def _permits_operator(request: Any, access: Access) -> Allowed | DeniedBecause:
+    if access.operator:
+        return Allowed("An operator.")
+    # What they asked for is in the line of the request's id in the log.
+    log.warning("Request %s: %s (%s) is no operator.", request.request_id, access.person.login, access.person.id)
+    return DeniedBecause(OperatorRequired())
 
 
 def cookie_name(request: Any) -> str:

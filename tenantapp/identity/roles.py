@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import Role, RolePermission
-from tenantapp.identity.permissions import Permission
+from tenantapp.identity.permissions import OF_NO_ROLE, Permission
 
 PERMISSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,48}\.[a-z][a-z0-9_]{0,48}")
 
@@ -36,6 +36,8 @@ def allow(session: Session, role_name: str, permission: str) -> Role:
     role = get_role(session, role_name)
     if not PERMISSION_NAME.fullmatch(permission):
         raise InvalidValue("permission", "A permission is named like content.read.")
+    if permission in OF_NO_ROLE:
+        raise InvalidValue("permission", f"No role holds the permission {permission}.")
     if session.get(RolePermission, (role.name, permission)) is None:
         role.permissions.append(RolePermission(permission=permission))
         session.flush()

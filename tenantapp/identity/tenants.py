@@ -4,12 +4,14 @@ Making and removing the databases themselves is the fleet's work.
 """
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tenantapp.identity.errors import InvalidValue, NotFound, TenantDeleted, TenantUnfinished
+from tenantapp.identity.audit import record
+from tenantapp.identity.errors import NotFound, TenantDeleted, TenantNotDeleted, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_slug, clean_name, clean_reason
 from tenantapp.identity.uniqueness import flush_unique
@@ -47,9 +49,23 @@ def get_tenant(session: Session, slug: str) -> Tenant:
     return tenant
 
 
-def list_tenants(session: Session) -> list[Tenant]:
-    """All tenants, by slug."""
-    return list(session.scalars(select(Tenant).order_by(Tenant.slug)))
+def list_tenants(
+    session: Session,
+    *,
+    state: str | None = None,
+    server: str | None = None,
+    after: str | None = None,
+    limit: int | None = None,
+) -> list[Tenant]:
+    """The tenants, by slug: all, or those in a state or on a server; keyset by slug."""
+    statement = select(Tenant).order_by(Tenant.slug).limit(limit)
+    if state is not None:
+        statement = statement.where(Tenant.state == state)
+    if server is not None:
+        statement = statement.where(Tenant.server == server)
+    if after is not None:
+        statement = statement.where(Tenant.slug > after)
+    return list(session.scalars(statement))
 
 
 def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
@@ -62,6 +78,7 @@ def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
     if tenant.state == TenantState.CREATING:
         raise TenantUnfinished(slug)
     tenant.state, tenant.state_reason = TenantState.SUSPENDED, clean_reason(reason)
+    _record(session, "tenant.suspend", tenant, reason=tenant.state_reason)
     session.flush()
     return tenant
 
@@ -71,6 +88,7 @@ def resume_tenant(session: Session, slug: str) -> Tenant:
     tenant = get_tenant(session, slug)
     if tenant.state == TenantState.SUSPENDED:
         tenant.state, tenant.state_reason = TenantState.ACTIVE, None
+        _record(session, "tenant.resume", tenant)
         session.flush()
     return tenant
 
@@ -82,10 +100,12 @@ def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | Non
     """
     tenant = get_tenant(session, slug)
     _refuse_deleted(tenant)
+    before = {"slug": tenant.slug, "name": tenant.name}
     tenant.slug = check_slug(new_slug)
     if name is not None:
         tenant.name = clean_name(name)
     flush_unique(session, "tenant", new_slug)
+    _record(session, "tenant.rename", tenant, before=before, after={"slug": tenant.slug, "name": tenant.name})
     return tenant
 
 
@@ -98,6 +118,7 @@ def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
     if tenant.state == TenantState.CREATING:
         raise TenantUnfinished(slug)
     tenant.state, tenant.purge_after = TenantState.DELETED, purge_after
+    _record(session, "tenant.delete", tenant, purge_after=purge_after.isoformat())
     session.flush()
     return tenant
 
@@ -105,14 +126,15 @@ def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
 def undelete_tenant(session: Session, slug: str) -> Tenant:
     """Make a deleted tenant what it was before.
 
-    Raises ``NotFound``, and ``InvalidValue`` for one that is not deleted.
+    Raises ``NotFound`` and ``TenantNotDeleted``.
     """
     tenant = get_tenant(session, slug)
     if tenant.state != TenantState.DELETED:
-        raise InvalidValue("slug", f"The tenant {slug} is not deleted, it is {tenant.state}.")
+        raise TenantNotDeleted(slug, tenant.state)
     # Only a suspended one has a reason.
     tenant.state = TenantState.SUSPENDED if tenant.state_reason else TenantState.ACTIVE
     tenant.purge_after = None
+    _record(session, "tenant.undelete", tenant)
     session.flush()
     return tenant
 
@@ -120,6 +142,10 @@ def undelete_tenant(session: Session, slug: str) -> Tenant:
 def _refuse_deleted(tenant: Tenant) -> None:
     if tenant.state == TenantState.DELETED:
         raise TenantDeleted(tenant.slug)
+
+
+def _record(session: Session, action: str, tenant: Tenant, **detail: Any) -> None:
+    record(session, action, tenant_id=tenant.id, slug=tenant.slug, detail=detail)
 
 
 def place_of(tenant: Tenant) -> TenantPlace:

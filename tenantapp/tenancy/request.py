@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 DatabaseKind = Literal["user", "tenant"]
+REQUEST: Final = "request"  # in a session's ``info``: the request that it serves
 
 
 class TenantRequest(Request):
@@ -54,7 +55,10 @@ class TenantRequest(Request):
     @reify
     def user_session(self) -> Session:
         """The session on the user database."""
-        return self._open("user", self.registry.user_db)
+        session = self._open("user", self.registry.user_db)
+        # What is written there may say in whose name.
+        session.info[REQUEST] = self
+        return session
 
     @reify
     def tenant_session(self) -> Session:

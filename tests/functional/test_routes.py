@@ -1,10 +1,12 @@
 """Every route, as nobody, without the permission, and with another tenant's ids."""
 
+import re
 from typing import Any
 
 import pytest
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from tenantapp.fleet.operations.queue import list_operations
 from tests.installation import Client, Installation
 
 BODIES: dict[str, Any] = {
@@ -15,7 +17,15 @@ BODIES: dict[str, Any] = {
     "tag": {"name": "x"},
     "members": {"login": "nobody", "role": "admin"},
     "member": {"role": "admin"},
+    "fleet_tenants": {"slug": "initech"},
+    "fleet_tenant": {"name": "x"},
+    "fleet_tenant_migrate": {},
+    "fleet_query": {"statement": "SELECT 1 AS one"},
 }
+WITHOUT_BODY = {
+    "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",
+}  # fmt: skip
+OPERATE = "fleet.operate"
 PUBLIC = {
     ("session", "POST"), ("users", "POST"), ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
     ("version", "GET"),
@@ -51,9 +61,9 @@ def views(installation: Installation) -> list[tuple[str, str, str, str]]:
 
 def call(client: Client, route: str, method: str, pattern: str, row_id: str) -> Any:
     """Call a route with an id and a body that would be good."""
-    path = "/" + pattern.split("{id")[0].lstrip("/") + (row_id if "{id" in pattern else "")
-    body = BODIES.get(route) if method in ("POST", "PUT", "PATCH") else None
-    assert body is not None or method not in ("POST", "PUT", "PATCH"), f"{route} has no body in the table"
+    path = "/" + re.sub(r"{slug:.*}", "acme", re.sub(r"{id:.*}", row_id, pattern)).lstrip("/")
+    takes_one = method in ("POST", "PUT", "PATCH") and route not in WITHOUT_BODY
+    body = BODIES[route] if takes_one else None
     return client.request(method, path.removeprefix("/api/v1"), body)
 
 
@@ -75,7 +85,8 @@ def test_without_a_tenant_or_a_role(installation: Installation) -> None:
     for route, method, pattern, permission in views(installation):
         if permission != NO_PERMISSION_REQUIRED and (route, method) not in FOR_ANY_SIGNED_IN:
             answer = call(nobody, route, method, pattern, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
-            assert (answer.status_int, answer.json["code"]) == (409, "tenant_required"), (route, method)
+            refused = (403, "operator_required") if permission == OPERATE else (409, "tenant_required")
+            assert (answer.status_int, answer.json["code"]) == refused, (route, method)
 
 
 def test_without_the_permission(installation: Installation) -> None:
@@ -85,7 +96,14 @@ def test_without_the_permission(installation: Installation) -> None:
         if permission in {NO_PERMISSION_REQUIRED, "session.use"} | held:
             continue
         answer = call(rita, route, method, pattern, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
-        assert (answer.status_int, answer.json["code"]) == (403, "permission_denied"), (route, method)
+        refused = "operator_required" if permission == OPERATE else "permission_denied"
+        assert (answer.status_int, answer.json["code"]) == (403, refused), (route, method)
+
+
+def an_operation_on(installation: Installation, slug: str) -> str:
+    """The id of an operation on this tenant."""
+    with installation.registry.user_db.begin(read_only=True) as session:
+        return str(list_operations(session, slug=slug)[0].id)
 
 
 def test_with_another_tenants_ids(installation: Installation) -> None:
@@ -96,14 +114,16 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
         "tag": ada.get("/tags").json["items"][0]["id"],
         "member": ada.get("/members").json["items"][0]["id"],
         "session_of_id": ada.get("/sessions").json["items"][0]["id"],
+        "tenant_operation": an_operation_on(installation, "acme"),
+        "tenant_export_of_id": an_operation_on(installation, "acme"),
     }
     members = ada.get("/members").json
     tried = 0
-    for route, method, pattern, _ in views(installation):
-        if "{id" in pattern:
+    for route, method, pattern, permission in views(installation):
+        if "{id" in pattern and permission != OPERATE:
             assert call(gina, route, method, pattern, rows[route]).status_int == 404, (route, method)
             tried += 1
-    assert tried >= 9
+    assert tried >= 11
     assert ada.get(f"/nodes/{node['id']}").json == node
     assert ada.get("/members").json == members
 

@@ -31,7 +31,13 @@ def test_sign_in_with_one_tenant_selects_it(client: Client) -> None:
     assert answer.json["user"]["login"] == "ada"
     assert answer.json["tenant"] == {"slug": "acme", "name": "Acme"}
     assert answer.json["role"] == "admin"
-    assert answer.json["permissions"] == ["content.create", "content.edit_any", "content.read", "members.manage"]
+    assert answer.json["permissions"] == [
+        "content.create",
+        "content.edit_any",
+        "content.read",
+        "members.manage",
+        "tenant.export",
+    ]
     assert answer.json["tenants"] == [{"slug": "acme", "name": "Acme", "role": "admin"}]
     assert answer.json["expires_at"].endswith("Z")
     header = answer.headers["Set-Cookie"]

@@ -10,6 +10,7 @@ from tenantapp.setting_table import TABLE
 from tests.installation import Installation
 
 ROOT = Path(__file__).parents[2]
+API_PAGES = ("api.md", "fleet-api.md")
 
 
 def table_rows(page: str, columns: int) -> list[list[str]]:
@@ -48,13 +49,33 @@ def codes_in_source() -> set[tuple[int, str]]:
 def test_every_problem_is_documented(installation: Installation) -> None:
     table = installation.registry.problems._table.values()
     there = {(problem.status, problem.code) for problem in table} | codes_in_source()
-    documented = {(int(row[0]), row[1]) for row in table_rows("api.md", 3) if re.fullmatch(r"\d{3}", row[0])}
+    rows = [row for page in API_PAGES for row in table_rows(page, 3)]
+    documented = {(int(row[0]), row[1]) for row in rows if re.fullmatch(r"\d{3}", row[0])}
     assert documented == there
 
 
 def test_every_route_is_documented(installation: Installation) -> None:
-    text = (ROOT / "docs" / "api.md").read_text()
+    text = "".join((ROOT / "docs" / page).read_text() for page in API_PAGES)
     for route in installation.registry.introspector.get_category("routes"):
-        pattern = re.sub(r"{id:.*}", "{id}", route["introspectable"]["pattern"])
-        path = "/" + pattern.lstrip("/")
-        assert path.removeprefix("/api/v1") in text, path
+        assert path_of(route["introspectable"]["pattern"]) in text
+
+
+def path_of(pattern: str) -> str:
+    """A route's pattern as the pages write it."""
+    path = "/" + re.sub(r"{slug:.*}", "{slug}", re.sub(r"{id:.*}", "{id}", pattern)).lstrip("/")
+    return path.removeprefix("/api/v1")
+
+
+def test_the_page_of_the_fleet_names_every_call_and_no_other(installation: Installation) -> None:
+    introspector = installation.registry.introspector
+    routes = [route["introspectable"] for route in introspector.get_category("routes")]
+    paths = {route["name"]: path_of(route["pattern"]) for route in routes}
+    views = [view["introspectable"] for view in introspector.get_category("views")]
+    there = {
+        f"{view['request_methods']} {paths[view['route_name']]}"
+        for view in views
+        if view["callable"].__module__.startswith("tenantapp.console")
+    }
+    documented = {re.split(r"`| {\"", row[0])[0].strip() for row in table_rows("fleet-api.md", 2) if "/" in row[0]}
+    assert documented == there
+    assert len(there) > 15

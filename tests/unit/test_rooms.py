@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "identity": {"tenancy"},
     "fleet": {"tenancy", "identity"},
     "api": {"tenancy", "identity"},
+    "console": {"tenancy", "identity", "fleet", "api"},
     "ops": {"tenancy", "identity"},
     "workspace": {"tenancy", "identity", "api"},
     "serving": set(),

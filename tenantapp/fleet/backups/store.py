@@ -99,6 +99,11 @@ class Store:
             with suppress(FileNotFoundError):
                 self._filesystem.rm_file(self._path(file))
 
+    def remove_directory(self, directory: str) -> None:
+        """Remove a directory that is not a tenant's, and what is in it; nothing happens if it is not there."""
+        with suppress(FileNotFoundError):
+            self._filesystem.rm(self._path(directory), recursive=True)
+
     def remove_abandoned(self, tenant_id: UUID, now: datetime) -> list[str]:
         """Remove what killed backups have left, if it is older than a day; returns the paths."""
         files = self._files(tenant_id)

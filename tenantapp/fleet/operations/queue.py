@@ -1,7 +1,5 @@
 """Requesting operations, and what may be done with one afterwards: the services that commands and views call."""
 
-import getpass
-import os
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
@@ -14,18 +12,11 @@ from tenantapp.fleet.errors import OperationRefused
 from tenantapp.fleet.operations.kinds import Kind, Kinds
 from tenantapp.fleet.operations.leases import database_time, finish, release
 from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.identity.audit import local_requester as local_requester
+from tenantapp.identity.audit import record
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.ids import uuid7
-
-
-def local_requester() -> str:
-    """Who asks for an operation on this machine, without having signed in."""
-    try:
-        return f"local:{getpass.getuser()}"
-    except (OSError, KeyError):
-        # A container's user need not have a name.
-        return f"local:{os.getuid()}"
 
 
 def request_operation(
@@ -41,8 +32,8 @@ def request_operation(
 ) -> Operation:
     """Queue an operation. A worker takes it up once the transaction is committed and the time ``after`` has passed.
 
-    ``arguments`` are JSON. ``slug`` is for a tenant that the kind is yet to make. Raises what the kind's ``prepare``
-    raises, and then nothing is queued.
+    ``arguments`` are JSON, and no secrets: the audit trail keeps them. ``slug`` is for a tenant that the kind is yet to
+    make. Raises what the kind's ``prepare`` raises, and then nothing is queued.
     """
     operation = Operation(
         id=operation_id or uuid7(),
@@ -59,6 +50,7 @@ def request_operation(
     if kind.prepare is not None:
         kind.prepare(session, operation)
     session.add(operation)
+    _record(session, f"{kind.name}.request", operation, by=requested_by, arguments=operation.arguments)
     session.flush()
     return operation
 
@@ -72,14 +64,24 @@ def get_operation(session: Session, operation_id: UUID) -> Operation:
 
 
 def list_operations(
-    session: Session, *, slug: str | None = None, state: str | None = None, limit: int = 100
+    session: Session,
+    *,
+    slug: str | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+    before: UUID | None = None,
+    limit: int = 100,
 ) -> list[Operation]:
-    """The newest operations, newest first: all, or those of a tenant, or in a state."""
+    """The newest operations, newest first: all, or those of a tenant, in a state, of a kind; keyset by id."""
     statement = select(Operation).order_by(Operation.id.desc()).limit(limit)
     if slug is not None:
         statement = statement.where(Operation.slug == slug)
     if state is not None:
         statement = statement.where(Operation.state == state)
+    if kind is not None:
+        statement = statement.where(Operation.kind == kind)
+    if before is not None:
+        statement = statement.where(Operation.id < before)
     return list(session.scalars(statement))
 
 
@@ -102,6 +104,7 @@ def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Opera
             operation.result = {}
             kind.prepare(session, operation)
         operation.state, operation.error = OperationState.QUEUED, None
+    _record(session, "operation.retry", operation, kind=operation.kind)
     session.flush()
     return operation
 
@@ -124,6 +127,7 @@ def cancel_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Oper
             finish(session, operation, OperationState.CANCELLED)
             if kind.withdraw is not None:
                 kind.withdraw(session, operation)
+    _record(session, "operation.cancel", operation, kind=operation.kind)
     session.flush()
     return operation
 
@@ -139,6 +143,11 @@ def _locked(session: Session, operation_id: UUID) -> Operation:
     if operation is None:
         raise NotFound("operation", operation_id)
     return operation
+
+
+def _record(session: Session, action: str, operation: Operation, by: str | None = None, **detail: Any) -> None:
+    detail = {"operation": str(operation.id), **detail}
+    record(session, action, tenant_id=operation.tenant_id, slug=operation.slug, detail=detail, by=by)
 
 
 def _kind_of(operation: Operation, kinds: Kinds) -> Kind:

@@ -1,0 +1,38 @@
+"""The audit trail over HTTP, for operators."""
+
+from typing import Any
+
+from tenantapp.api.query import PageQuery, page_of
+from tenantapp.api.views import api_view
+from tenantapp.console.resources import audit_object
+from tenantapp.identity.audit import list_entries
+from tenantapp.identity.permissions import Permission
+
+
+class AuditQuery(PageQuery):
+    """What the trail can be narrowed by."""
+
+    slug: str | None = None
+    actor: str | None = None
+    action: str | None = None
+
+
+@api_view("fleet_audit", "GET", permission=Permission.FLEET_OPERATE, query=AuditQuery)
+def list_audit(request: Any) -> dict[str, Any]:
+    """A page of entries, newest first."""
+    query: AuditQuery = request.checked_query
+    found = list_entries(
+        request.user_session,
+        slug=query.slug,
+        actor=query.actor,
+        action=query.action,
+        before=query.after_id(),
+        limit=query.limit + 1,
+    )
+    page = page_of(found, query.limit, lambda entry: str(entry.id))
+    return {"items": [audit_object(entry) for entry in page["items"]], "next": page["next"]}
+
+
+def includeme(config: Any) -> None:
+    """The route."""
+    config.add_route("fleet_audit", "/fleet/audit")

@@ -1,0 +1,80 @@
+"""The fleet as a whole over HTTP, for operators: servers, what does not agree, and how far its migration is."""
+
+from collections import Counter
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from tenantapp.api.views import api_view
+from tenantapp.fleet.histories import head_revision
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.migrating.status import TenantStatus, fleet_status, revisions_in_use
+from tenantapp.fleet.operations.models import OperationState
+from tenantapp.fleet.reconcile import Finding, find
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.permissions import Permission
+
+MOST_FAILURES: Final = 500  # named in one answer
+
+
+@api_view("fleet_servers", "GET", permission=Permission.FLEET_OPERATE)
+def list_servers(request: Any) -> dict[str, Any]:
+    """The servers of the settings, and how many tenants are on each, in whatever state."""
+    counts = dict(request.user_session.execute(select(Tenant.server, func.count()).group_by(Tenant.server)).all())
+    servers = request.registry.servers
+    items = [
+        {
+            "name": name,
+            "engine": server.url.get_backend_name(),
+            "default": server is servers.default,
+            "tenants": counts.get(name, 0),
+        }
+        for name, server in servers.items()
+    ]
+    return {"items": items, "next": None}
+
+
+@api_view("fleet_findings", "GET", permission=Permission.FLEET_OPERATE)
+def list_findings(request: Any) -> dict[str, Any]:
+    """What the user database and the servers do not agree on. Every server is asked."""
+    return {"items": [_finding(found) for found in find(request.registry.fleet, KINDS)], "next": None}
+
+
+@api_view("fleet_migrations", "GET", permission=Permission.FLEET_OPERATE)
+def read_migrations(request: Any) -> dict[str, Any]:
+    """How many tenants are at which revision, how their last migrations went, and those that failed."""
+    statuses = fleet_status(request.user_session)
+    failed = [status for status in statuses if status.state == OperationState.FAILED]
+    states = Counter(status.state for status in statuses)
+    return {
+        "head": head_revision(request.registry.app_settings, "tenant"),
+        "revisions": [{"revision": name, "tenants": count} for name, count in revisions_in_use(statuses)],
+        "states": [{"state": state, "tenants": count} for state, count in states.most_common()],
+        "failures": [_failure(status) for status in failed[:MOST_FAILURES]],
+    }
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    return {
+        "problem": found.problem,
+        "server": found.server,
+        "name": found.name,
+        "id": found.id,
+        "note": found.note,
+    }
+
+
+def _failure(status: TenantStatus) -> dict[str, Any]:
+    return {
+        "slug": status.tenant,
+        "from": status.found,
+        "to": status.wanted,
+        "error": status.error,
+        "started_at": status.started_at,
+    }
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    for what in ("servers", "findings", "migrations"):
+        config.add_route(f"fleet_{what}", f"/fleet/{what}")

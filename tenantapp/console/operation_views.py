@@ -1,0 +1,66 @@
+"""Operations over HTTP, for operators."""
+
+from typing import Any
+from uuid import UUID
+
+from tenantapp.api.query import PageQuery, page_of
+from tenantapp.api.views import ID, api_view
+from tenantapp.console.resources import accepted, operation_object
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.operations import queue
+from tenantapp.fleet.operations.models import OperationState
+from tenantapp.identity.permissions import Permission
+
+
+class OperationQuery(PageQuery):
+    """What the list of operations can be narrowed by."""
+
+    slug: str | None = None
+    state: OperationState | None = None
+    kind: str | None = None
+
+
+@api_view("fleet_operations", "GET", permission=Permission.FLEET_OPERATE, query=OperationQuery)
+def list_operations(request: Any) -> dict[str, Any]:
+    """A page of operations, newest first."""
+    query: OperationQuery = request.checked_query
+    found = queue.list_operations(
+        request.user_session,
+        slug=query.slug,
+        state=query.state,
+        kind=query.kind,
+        before=query.after_id(),
+        limit=query.limit + 1,
+    )
+    page = page_of(found, query.limit, lambda operation: str(operation.id))
+    return {"items": [operation_object(operation) for operation in page["items"]], "next": page["next"]}
+
+
+@api_view("fleet_operation", "GET", permission=Permission.FLEET_OPERATE)
+def read_operation(request: Any) -> dict[str, Any]:
+    """How far an operation is, or how it ended."""
+    return operation_object(queue.get_operation(request.user_session, _id(request)))
+
+
+@api_view("fleet_operation_retry", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
+def retry_operation(request: Any) -> dict[str, Any]:
+    """Have an operation that failed, or was cancelled, done once more."""
+    return accepted(request, queue.retry_operation(request.user_session, _id(request), KINDS))
+
+
+@api_view("fleet_operation_cancel", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
+def cancel_operation(request: Any) -> dict[str, Any]:
+    """Stop an operation. One that is at work stops when it next asks whether it may go on."""
+    return accepted(request, queue.cancel_operation(request.user_session, _id(request), KINDS))
+
+
+def _id(request: Any) -> UUID:
+    return UUID(request.matchdict["id"])
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    config.add_route("fleet_operations", "/fleet/operations")
+    config.add_route("fleet_operation", f"/fleet/operations/{ID}")
+    for what in ("retry", "cancel"):
+        config.add_route(f"fleet_operation_{what}", f"/fleet/operations/{ID}/{what}")

@@ -1,0 +1,60 @@
+"""What the administrators of a tenant do about its data as a whole: fetch all of it in one file."""
+
+from typing import Any
+from uuid import UUID
+
+from pyramid.response import Response
+
+from tenantapp.api.views import ID, api_view
+from tenantapp.console.resources import own_operation_object
+from tenantapp.fleet.bundles.export_kind import finished_export, read_export, request_export
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.operations.queue import get_operation
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.permissions import Permission
+
+
+@api_view("tenant_export", "POST", permission=Permission.TENANT_EXPORT, writes="user", status=202)
+def create_export(request: Any) -> dict[str, Any]:
+    """Have the tenant's data written to a bundle."""
+    operation = request_export(
+        *(request.user_session, request.registry.fleet, request.access.require_tenant().slug),
+        requested_by=request.access.person.login,
+    )
+    request.response.location = request.route_path("tenant_operation", id=operation.id)
+    return own_operation_object(operation)
+
+
+@api_view("tenant_operation", "GET", permission=Permission.TENANT_EXPORT)
+def read_operation(request: Any) -> dict[str, Any]:
+    """How far an operation on the tenant is, or how it ended."""
+    return own_operation_object(_own_operation(request))
+
+
+@api_view("tenant_export_of_id", "GET", permission=Permission.TENANT_EXPORT)
+def download_export(request: Any) -> Response:
+    """The bundle that an export has written."""
+    tenant = request.access.require_tenant()
+    operation = finished_export(request.user_session, UUID(request.matchdict["id"]), tenant.id)
+    response = Response(
+        app_iter=read_export(request.registry.fleet, operation), content_type="application/octet-stream"
+    )
+    response.content_length = operation.result["size"]
+    response.content_disposition = f'attachment; filename="{tenant.slug}-{operation.created_at:%Y%m%d}.bundle"'
+    response.cache_control = "no-store"
+    return response
+
+
+def _own_operation(request: Any) -> Operation:
+    """The operation with the id in the path. Raises ``NotFound``, also for another tenant's."""
+    operation = get_operation(request.user_session, UUID(request.matchdict["id"]))
+    if operation.tenant_id != request.access.require_tenant().id:
+        raise NotFound("operation", operation.id)
+    return operation
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    config.add_route("tenant_export", "/tenant/export")
+    config.add_route("tenant_export_of_id", f"/tenant/exports/{ID}")
+    config.add_route("tenant_operation", f"/tenant/operations/{ID}")

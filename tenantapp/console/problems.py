@@ -1,0 +1,21 @@
+"""What errors of the fleet are over HTTP."""
+
+from typing import Any
+
+from tenantapp.fleet import errors as fleet
+from tenantapp.identity import errors as identity
+
+
+def add_problems(config: Any) -> None:
+    """Add them to the table. One that is not here is nobody's mistake but ours: 500."""
+    config.add_problem(identity.TenantUnfinished, 409, "tenant_unfinished")
+    config.add_problem(identity.TenantDeleted, 409, "tenant_deleted")
+    config.add_problem(identity.TenantNotDeleted, 409, "tenant_not_deleted")
+    config.add_problem(fleet.TenantBusy, 409, "tenant_busy")
+    config.add_problem(fleet.OperationRefused, 409, "operation_refused")
+    config.add_problem(fleet.BackupRefused, 409, "backup_refused")
+    config.add_problem(fleet.MigrationRefused, 409, "migration_refused")
+    config.add_problem(fleet.UnknownRevision, 422, "unknown_revision")
+    config.add_problem(fleet.DatabaseBusy, 503, "busy")
+    config.add_problem(fleet.DatabaseUnreachable, 503, "server_unavailable")
+    config.add_problem(fleet.ProvisioningFailed, 503, "server_unavailable")

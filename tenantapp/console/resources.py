@@ -1,0 +1,84 @@
+"""Tenants, operations and entries of the audit trail as the API shows them."""
+
+from typing import Any, Final
+
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.models import AuditEntry, Tenant
+
+# In a route's pattern; what cannot be a slug is a 404 before any view runs.
+SLUG: Final = "{slug:[a-z0-9][a-z0-9-]{0,62}}"
+
+
+def tenant_object(tenant: Tenant) -> dict[str, Any]:
+    """A tenant, for operators."""
+    return {
+        "id": tenant.id,
+        "slug": tenant.slug,
+        "name": tenant.name,
+        "state": tenant.state,
+        "state_reason": tenant.state_reason,
+        "server": tenant.server,
+        "database": tenant.database,
+        "revision": tenant.revision,
+        "created_at": tenant.created_at,
+        "purge_after": tenant.purge_after,
+    }
+
+
+def operation_object(operation: Operation) -> dict[str, Any]:
+    """An operation, for operators. ``progress`` is a part of 1."""
+    return {
+        **own_operation_object(operation),
+        "tenant_id": operation.tenant_id,
+        "slug": operation.slug,
+        "step": operation.step,
+        "progress_text": operation.progress_text,
+        "arguments": operation.arguments,
+        "result": operation.result,
+        "error": operation.error,
+        "requested_by": operation.requested_by,
+        "attempts": operation.attempts,
+        "cancel_requested": operation.cancel_requested,
+    }
+
+
+def own_operation_object(operation: Operation) -> dict[str, Any]:
+    """An operation, for the people of its tenant: nothing that tells of servers, of databases or of operators."""
+    return {
+        "id": operation.id,
+        "kind": operation.kind,
+        "state": operation.state,
+        "progress": operation.progress,
+        "created_at": operation.created_at,
+        "started_at": operation.started_at,
+        "finished_at": operation.finished_at,
+    }
+
+
+def audit_object(entry: AuditEntry) -> dict[str, Any]:
+    """An entry of the audit trail."""
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "actor": entry.actor,
+        "actor_id": entry.actor_id,
+        "action": entry.action,
+        "tenant_id": entry.tenant_id,
+        "slug": entry.slug,
+        "detail": entry.detail,
+        "request_id": entry.request_id,
+        "address": entry.address,
+    }
+
+
+def accepted(request: Any, operation: Operation) -> dict[str, Any]:
+    """The answer to a request for long work: the operation, and the address that says how far it is."""
+    request.response.location = request.route_path("fleet_operation", id=operation.id)
+    return operation_object(operation)
+
+
+def check_server(request: Any, name: str | None) -> None:
+    """Raises ``InvalidValue`` for a server that is not in the settings."""
+    if name is not None and name not in request.registry.servers:
+        raise InvalidValue("server", f"There is no server {name} in the settings.")

@@ -1,0 +1,157 @@
+"""Tenants over HTTP, for operators."""
+
+from datetime import timedelta
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from tenantapp.api.json import Body
+from tenantapp.api.query import PageQuery, page_of
+from tenantapp.api.views import api_view
+from tenantapp.console.resources import SLUG, accepted, check_server, tenant_object
+from tenantapp.fleet import deletion
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.migrating.requests import request_migration
+from tenantapp.fleet.provisioning import request_create
+from tenantapp.identity import tenants
+from tenantapp.identity.errors import TenantDeleted, TenantUnfinished
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.permissions import Permission
+
+
+class TenantQuery(PageQuery):
+    """What the list of tenants can be narrowed by."""
+
+    state: TenantState | None = None
+    server: str | None = None
+
+
+class NewTenant(Body):
+    """``POST /fleet/tenants``."""
+
+    slug: str = Field(max_length=1000)
+    name: str | None = Field(None, max_length=1000)
+    server: str | None = Field(None, max_length=1000)
+
+
+class TenantChange(Body):
+    """``PATCH /fleet/tenants/{slug}``: what is left out stays as it is."""
+
+    # Null is none of these, so the defaults stand for what is left out.
+    slug: str = Field("", max_length=1000)
+    name: str = Field("", max_length=1000)
+    suspended: bool = False
+    reason: str = Field("", max_length=1000)
+
+    @model_validator(mode="after")
+    def reason_of_a_suspension(self) -> "TenantChange":
+        """A tenant is suspended for a reason, and for nothing else there is one."""
+        if self.suspended != ("reason" in self.model_fields_set):
+            raise ValueError("Give a reason with suspended: true, and with nothing else.")
+        return self
+
+
+class Migration(Body):
+    """``POST /fleet/tenants/{slug}/migrate``: up to this revision, or to the newest."""
+
+    # Without what Alembic reads as a branch or as a number of steps.
+    to: str | None = Field(None, max_length=100, pattern=r"^[A-Za-z0-9_]+$")
+
+
+@api_view("fleet_tenants", "GET", permission=Permission.FLEET_OPERATE, query=TenantQuery)
+def list_tenants(request: Any) -> dict[str, Any]:
+    """A page of tenants, by slug."""
+    query: TenantQuery = request.checked_query
+    found = tenants.list_tenants(
+        request.user_session, state=query.state, server=query.server, after=query.after(), limit=query.limit + 1
+    )
+    page = page_of(found, query.limit, lambda tenant: tenant.slug)
+    return {"items": [tenant_object(tenant) for tenant in page["items"]], "next": page["next"]}
+
+
+@api_view("fleet_tenants", "POST", permission=Permission.FLEET_OPERATE, body=NewTenant, writes="user", status=202)
+def create_tenant(request: Any) -> dict[str, Any]:
+    """Make a tenant: at once where a database is kept ready, else by a worker."""
+    body: NewTenant = request.checked_body
+    check_server(request, body.server)
+    operation = request_create(
+        *(request.user_session, request.registry.fleet, body.slug),
+        name=body.name,
+        server=body.server,
+        requested_by=request.access.person.login,
+    )
+    return accepted(request, operation)
+
+
+@api_view("fleet_tenant", "GET", permission=Permission.FLEET_OPERATE)
+def read_tenant(request: Any) -> dict[str, Any]:
+    """One tenant."""
+    return tenant_object(tenants.get_tenant(request.user_session, request.matchdict["slug"]))
+
+
+@api_view("fleet_tenant", "PATCH", permission=Permission.FLEET_OPERATE, body=TenantChange, writes="user")
+def change_tenant(request: Any) -> dict[str, Any]:
+    """Rename a tenant, suspend it or serve it again: all that is asked for, or nothing."""
+    session, slug = request.user_session, request.matchdict["slug"]
+    body: TenantChange = request.checked_body
+    given = body.model_fields_set
+    tenant = tenants.get_tenant(session, slug)
+    if given & {"slug", "name"}:
+        new_slug = body.slug if "slug" in given else slug
+        tenant = tenants.rename_tenant(session, slug, new_slug, name=body.name if "name" in given else None)
+    if body.suspended:
+        tenant = tenants.suspend_tenant(session, tenant.slug, body.reason)
+    elif "suspended" in given:
+        tenant = _served(tenants.resume_tenant(session, tenant.slug))
+    return tenant_object(tenant)
+
+
+@api_view("fleet_tenant", "DELETE", permission=Permission.FLEET_OPERATE, writes="user")
+def delete_tenant(request: Any) -> dict[str, Any]:
+    """Serve nobody from the next request on; until ``purge_after`` it can be brought back."""
+    grace = timedelta(days=request.registry.app_settings.fleet_delete_grace)
+    return tenant_object(deletion.delete_later(request.user_session, request.matchdict["slug"], grace))
+
+
+@api_view("fleet_tenant_undelete", "POST", permission=Permission.FLEET_OPERATE, writes="user")
+def undelete_tenant(request: Any) -> dict[str, Any]:
+    """Bring a deleted tenant back, as it was."""
+    return tenant_object(deletion.undelete(request.user_session, request.matchdict["slug"], KINDS))
+
+
+@api_view("fleet_tenant_purge", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
+def purge_tenant(request: Any) -> dict[str, Any]:
+    """Remove a deleted tenant, and all that is left of it, before its time."""
+    operation = deletion.request_purge(
+        request.user_session, request.matchdict["slug"], requested_by=request.access.person.login
+    )
+    return accepted(request, operation)
+
+
+@api_view(
+    "fleet_tenant_migrate", "POST", permission=Permission.FLEET_OPERATE, body=Migration, writes="user", status=202
+)
+def migrate_tenant(request: Any) -> dict[str, Any]:
+    """Move a tenant's database up to a revision."""
+    operation = request_migration(
+        *(request.user_session, request.registry.fleet, request.matchdict["slug"]),
+        to=request.checked_body.to,
+        requested_by=request.access.person.login,
+    )
+    return accepted(request, operation)
+
+
+def _served(tenant: Tenant) -> Tenant:
+    if tenant.state == TenantState.DELETED:
+        raise TenantDeleted(tenant.slug)
+    if tenant.state == TenantState.CREATING:
+        raise TenantUnfinished(tenant.slug)
+    return tenant
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    config.add_route("fleet_tenants", "/fleet/tenants")
+    config.add_route("fleet_tenant", f"/fleet/tenants/{SLUG}")
+    for what in ("undelete", "purge", "migrate"):
+        config.add_route(f"fleet_tenant_{what}", f"/fleet/tenants/{SLUG}/{what}")

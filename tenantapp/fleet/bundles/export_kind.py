@@ -1,0 +1,131 @@
+"""The kind of operation that writes a tenant's bundle into the store of backups, to be fetched for a while."""
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.backups.store import CHUNK, open_store
+from tenantapp.fleet.bundles.exporting import export_bundle
+from tenantapp.fleet.errors import OperationRefused
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.operations.kinds import Context, Kind, Step
+from tenantapp.fleet.operations.models import FINISHED, Operation, OperationState
+from tenantapp.fleet.operations.queue import request_operation
+from tenantapp.identity.errors import NotFound, TenantDeleted
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.tenancy.access import TenantPlace
+
+
+def request_export(session: Session, fleet: Fleet, slug: str, *, requested_by: str, **options: Any) -> Operation:
+    """Queue the writing of a tenant's bundle; one at a time of each tenant.
+
+    ``options`` are those of ``request_operation``. Raises ``NotFound``, ``TenantDeleted``, ``OperationRefused``, and
+    ``BackupRefused`` where the settings name no store.
+    """
+    open_store(fleet.settings)
+    tenant = get_tenant(session, slug)
+    # Whoever asks at the same moment waits for us. FOR NO KEY UPDATE: people who sign in refer to the tenant.
+    session.execute(select(Tenant.id).where(Tenant.id == tenant.id).with_for_update(key_share=True))
+    _refuse_deleted(tenant)
+    unfinished = select(Operation.id).where(Operation.tenant_id == tenant.id, Operation.kind == EXPORT.name)
+    if session.scalar(unfinished.where(Operation.state.not_in(FINISHED)).limit(1)) is not None:
+        raise OperationRefused(f"The tenant {slug} is being exported already.")
+    arguments = {"keep_days": fleet.settings.backups_keep_exports}
+    return request_operation(session, EXPORT, tenant, arguments, requested_by, **options)
+
+
+def finished_export(session: Session, operation_id: UUID, tenant_id: UUID) -> Operation:
+    """The export of this tenant. Raises ``NotFound``, also for another's, and for one that did not succeed."""
+    operation = session.get(Operation, operation_id)
+    if (
+        operation is None
+        or (operation.kind, operation.tenant_id) != (EXPORT.name, tenant_id)
+        or operation.state != OperationState.SUCCEEDED
+    ):
+        raise NotFound("export", operation_id)
+    return operation
+
+
+def read_export(fleet: Fleet, operation: Operation) -> Iterator[bytes]:
+    """The bundle that an export has written. Raises ``NotFound`` when it has been removed meanwhile."""
+    chunks = open_store(fleet.settings).read(operation.result["file"])
+    try:
+        first = next(chunks, b"")
+    except FileNotFoundError:
+        raise NotFound("export", operation.id) from None
+
+    def content() -> Iterator[bytes]:
+        yield first
+        yield from chunks
+
+    return content()
+
+
+def _export(context: Context) -> dict[str, Any]:
+    fleet, rows = context.fleet, 0
+
+    def progress(more: int) -> None:
+        nonlocal rows
+        rows += more
+        context.progress(0, f"{rows} rows")
+
+    with tempfile.TemporaryDirectory(prefix="export_") as directory:
+        bundle = Path(directory) / "bundle"
+        manifest = export_bundle(fleet.settings, fleet.servers, _place(context), bundle, progress)
+        context.progress(0.5, "storing")
+        # Each attempt has a file of its own: one that was only paused must not write into that of another.
+        file = f"{_directory(context.operation_id)}/{secrets.token_hex(4)}.bundle"
+        size, sha256 = open_store(fleet.settings).write(file, _chunks(bundle))
+    return {"file": file, "size": size, "sha256": sha256, "rows": manifest.rows, "revision": manifest.revision}
+
+
+def _place(context: Context) -> TenantPlace:
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = session.get(Tenant, context.tenant_id) if context.tenant_id else None
+        if tenant is None:
+            raise NotFound("tenant", context.slug)
+        _refuse_deleted(tenant)
+        return place_of(tenant)
+
+
+def _refuse_deleted(tenant: Tenant) -> None:
+    if tenant.state == TenantState.DELETED:
+        raise TenantDeleted(tenant.slug)
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def _directory(operation_id: UUID) -> str:
+    return f"exports/{operation_id.hex}"
+
+
+def _remove(context: Context) -> None:
+    exported = context.arguments.get("export")
+    open_store(context.fleet.settings).remove_directory(
+        _directory(UUID(exported) if exported else context.operation_id)
+    )
+
+
+def _remove_later(session: Session, operation: Operation) -> None:
+    """The removal is about no tenant: it is done also when the tenant is gone by then."""
+    after = timedelta(days=operation.arguments["keep_days"])
+    arguments = {"export": str(operation.id)}
+    request_operation(
+        session, DISCARD_EXPORT, None, arguments, operation.requested_by, slug=operation.slug, after=after
+    )
+
+
+EXPORT: Final = Kind("export", (Step("bundle", _export, _remove),), undoes=True, complete=_remove_later)
+DISCARD_EXPORT: Final = Kind("discard_export", (Step("bundle", _remove),))

@@ -1,0 +1,32 @@
+"""A program that exports a tenant and hangs at a point that it is told, see ``hanging``, to be killed there."""
+
+import json
+import sys
+
+from tenantapp.fleet.bundles.export_kind import request_export
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.operations.foreground import run_now
+from tenantapp.settings import read_settings
+from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.user_database import user_database
+from tests.contract.hanging import hang_at
+
+
+def main(values: str, slug: str, point: str) -> None:
+    """Export the tenant, up to the point."""
+    settings = read_settings(json.loads(values), {})
+    hang_at(point)
+    servers = Servers(settings.servers, settings.tenancy_secret)
+    fleet = Fleet(user_database(settings.user_db_url), settings, servers)
+    run_now(
+        fleet,
+        KINDS,
+        lambda session, operation_id: request_export(
+            session, fleet, slug, requested_by="ada", operation_id=operation_id
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,155 @@
+"""The audit trail: who did what, and nothing that was not done."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.deletion import delete_later, request_purge, undelete
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.operations.queue import cancel_operation, retry_operation
+from tenantapp.fleet.provisioning import request_create
+from tenantapp.identity.audit import list_entries, local_requester, sweep_entries
+from tenantapp.identity.errors import AlreadyExists, TenantDeleted
+from tenantapp.identity.models import AuditEntry
+from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
+from tenantapp.tenancy.times import utcnow
+from tests.functional.conftest import Command
+from tests.installation import Installation
+
+
+def told(installation: Installation, **wanted: Any) -> list[tuple[str, str, str | None]]:
+    """The entries, oldest first, less what the making of the installation has left."""
+    with installation.registry.user_db.begin(read_only=True) as session:
+        entries = reversed(list_entries(session, **wanted))
+        return [(each.actor, each.action, each.slug) for each in entries if each.action != "create.request"]
+
+
+def act(installation: Installation, *deeds: Callable[[Session], Any]) -> None:
+    with installation.registry.user_db.begin() as session:
+        for deed in deeds:
+            deed(session)
+
+
+def test_services_write_entries(installation: Installation) -> None:
+    act(
+        installation,
+        lambda session: suspend_tenant(session, "acme", " unpaid "),
+        lambda session: rename_tenant(session, "acme", "apex", name="Apex"),
+        lambda session: resume_tenant(session, "apex"),
+        lambda session: resume_tenant(session, "apex"),  # nothing happens, and nothing is told
+        lambda session: delete_later(session, "apex", timedelta(days=7)),
+        lambda session: undelete(session, "apex", KINDS),
+    )
+    me = local_requester()
+    assert me.startswith("local:")
+    assert told(installation) == [
+        (me, "tenant.suspend", "acme"),
+        (me, "tenant.rename", "apex"),
+        (me, "tenant.resume", "apex"),
+        (me, "tenant.delete", "apex"),
+        (me, "tenant.undelete", "apex"),
+    ]
+    with installation.registry.user_db.begin(read_only=True) as session:
+        apex = get_tenant(session, "apex").id
+        undeleted, deleted, resumed, renamed, suspended = list_entries(session, slug="apex")[:5]
+        assert suspended.detail == {"reason": "unpaid"}
+        assert renamed.detail == {"before": {"slug": "acme", "name": "Acme"}, "after": {"slug": "apex", "name": "Apex"}}
+        assert deleted.detail["purge_after"].endswith("+00:00")
+        assert (resumed.detail, undeleted.detail) == ({}, {})
+        assert {each.tenant_id for each in (undeleted, deleted, resumed, renamed, suspended)} == {apex}
+        assert (suspended.actor_id, suspended.request_id, suspended.address) == (None, None, None)
+
+
+def test_an_entry_is_found_by_either_slug(installation: Installation) -> None:
+    act(
+        installation,
+        lambda session: suspend_tenant(session, "acme", "unpaid"),
+        lambda session: rename_tenant(session, "acme", "apex"),
+        lambda session: suspend_tenant(session, "globex", "unpaid"),
+    )
+    assert [action for _, action, _ in told(installation, slug="apex")] == ["tenant.suspend", "tenant.rename"]
+    assert [action for _, action, _ in told(installation, slug="acme")] == ["tenant.suspend"]
+    assert [slug for _, _, slug in told(installation, action="tenant.suspend")] == ["acme", "globex"]
+    assert told(installation, actor="ada") == []
+    with installation.registry.user_db.begin(read_only=True) as session:
+        newest, next_one = list_entries(session, limit=2)
+        assert [each.id for each in list_entries(session, before=newest.id, limit=1)] == [next_one.id]
+
+
+def test_what_is_rolled_back_was_not_done(installation: Installation) -> None:
+    before = told(installation)
+    with pytest.raises(ZeroDivisionError):
+        act(installation, lambda session: suspend_tenant(session, "acme", "unpaid"), lambda session: 1 / 0)
+    with pytest.raises(AlreadyExists):
+        act(installation, lambda session: rename_tenant(session, "acme", "globex"))
+    act(installation, lambda session: delete_later(session, "globex", timedelta(days=7)))
+    with pytest.raises(TenantDeleted):
+        act(installation, lambda session: suspend_tenant(session, "globex", "unpaid"))
+    assert [action for _, action, _ in told(installation)[len(before) :]] == ["tenant.delete"]
+
+
+def test_operations_write_entries(installation: Installation) -> None:
+    fleet = installation.registry.fleet
+    with installation.registry.user_db.begin() as session:
+        made = request_create(session, fleet, "initech", requested_by="ada")
+        cancel_operation(session, made.id, KINDS)
+        retry_operation(session, made.id, KINDS)
+        entries = list_entries(session, slug="initech")
+        assert [(each.action, each.actor) for each in entries] == [
+            ("operation.retry", local_requester()),
+            ("operation.cancel", local_requester()),
+            ("create.request", "ada"),
+        ]
+        assert {each.detail["operation"] for each in entries} == {str(made.id)}
+        assert entries[-1].detail["arguments"]["slug"] == "initech"
+    with pytest.raises(AlreadyExists):
+        act(installation, lambda session: request_create(session, fleet, "acme", requested_by="ada"))
+    with installation.registry.user_db.begin(read_only=True) as session:
+        assert len(list_entries(session, actor="ada")) == 1
+
+
+def test_entries_outlive_the_tenant(installation: Installation) -> None:
+    act(
+        installation,
+        lambda session: delete_later(session, "acme", timedelta(0)),
+        lambda session: request_purge(session, "acme", requested_by="ada"),
+        lambda session: session.delete(get_tenant(session, "acme")),
+    )
+    assert [action for _, action, _ in told(installation, slug="acme")] == ["tenant.delete", "delete.request"]
+
+
+def test_old_entries_are_swept_if_asked(installation: Installation) -> None:
+    act(installation, lambda session: suspend_tenant(session, "acme", "unpaid"))
+    with installation.registry.user_db.begin() as session:
+        old = update(AuditEntry).where(AuditEntry.action == "create.request")
+        session.execute(old.values(at=utcnow() - timedelta(days=31)))
+        assert sweep_entries(session, timedelta(days=32)) == 0
+        assert sweep_entries(session, timedelta(days=30)) == 2
+        assert session.scalars(select(AuditEntry.action)).all() == ["tenant.suspend"]
+
+
+def test_commands(done: Command, ini: Path) -> None:
+    done("tenants", "create", "acme", "--name", "Acme [b]")
+    done("tenants", "suspend", "acme", "--reason", "unpaid")
+    done("tenants", "resume", "acme")
+    done("tenants", "rename", "acme", "apex")
+    done("tenants", "delete", "apex")
+    done("tenants", "undelete", "apex")
+    done("tenants", "create", "globex")
+    items = done("fleet", "audit", "--tenant", "apex", "--json").json["items"]
+    actions = ["undelete", "delete", "rename", "resume", "suspend"]
+    assert [item["action"] for item in items] == [*(f"tenant.{action}" for action in actions), "create.request"]
+    assert {item["actor"] for item in items} == {local_requester()}
+    shown = done("fleet", "audit", "--limit", "1").out.splitlines()
+    assert shown[0].split() == ["at", "actor", "action", "slug", "detail"]
+    assert [line.split()[3:5] for line in shown[2:]] == [["create.request", "globex"]]
+    assert "audit" not in done("sweep").out
+    with ini.open("a") as file:
+        file.write("audit.keep = 30\n")
+    assert "0 old entries of the audit trail deleted." in done("sweep").out
+    assert len(done("fleet", "audit", "--json").json["items"]) == 7
