@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from tenantapp.fleet.backups.backup_kind import BACKUP
+from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
 from tenantapp.fleet.bundles.importing import IMPORT
 from tenantapp.fleet.creation import CREATE
 from tenantapp.fleet.deletion import DELETE, purge_deleted
@@ -11,5 +13,7 @@ from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.worker import Chore
 from tenantapp.fleet.warm import WARM, keep_warm
 
-KINDS: Final[Kinds] = {kind.name: kind for kind in (CREATE, DELETE, IMPORT, MIGRATE, WARM, DISCARD)}
+KINDS: Final[Kinds] = {
+    kind.name: kind for kind in (CREATE, DELETE, IMPORT, BACKUP, RESTORE, RESTORE_AS, MIGRATE, WARM, DISCARD)
+}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)
