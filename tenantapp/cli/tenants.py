@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tenantapp.cli import bundles
+from tenantapp.cli import backups, bundles, restores
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_one, show_rows
@@ -20,6 +20,8 @@ def tenants() -> None:
 
 
 for command in (create, delete, undelete, bundles.export, bundles.import_):
+    tenants.add_command(command)
+for command in (backups.backup, backups.backups, restores.restore, restores.test_restore):
     tenants.add_command(command)
 
 

@@ -26,6 +26,14 @@ def list_backups(fleet: Fleet, tenant_id: UUID) -> list[BackupRecord]:
     return open_store(fleet.settings).records(tenant_id)
 
 
+def source_of(session: Session, slug: str, tenant_id: UUID | None) -> UUID:
+    """The id of the tenant whose backups are meant; one that is given may be of a tenant that is gone.
+
+    Raises ``NotFound``.
+    """
+    return get_tenant(session, slug).id if tenant_id is None else tenant_id
+
+
 def request_backup(
     session: Session, fleet: Fleet, slug: str, *, requested_by: str, operation_id: UUID | None = None
 ) -> Operation:
@@ -79,7 +87,7 @@ def request_restore_as(
     ``server`` is the other's if it is left out, or else the default one; ``name`` is the one in the backup. Raises what
     ``request_restore`` does, ``InvalidValue``, ``AlreadyExists`` and ``ServerError``.
     """
-    of = tenant_id or get_tenant(session, slug).id
+    of = source_of(session, slug, tenant_id)
     place = server_for(fleet.servers, session.get(Tenant, of), server)
     record = _restorable(fleet, of, slug, backup, place)
     arguments = {"slug": new_slug, "name": name or record.name, "server": place.name}
