@@ -111,7 +111,7 @@ TABLE: Final = (
         "fleet.delete_grace",
         number(int, 0, 3650, "days"),
         "7",
-        "days in which a deleted tenant can be brought back",
+        "days in which a deleted tenant can be brought back, and for which a replaced database is kept",
     ),
     Setting(
         "fleet.keep_operations",

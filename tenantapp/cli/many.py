@@ -1,6 +1,17 @@
 """What commands on many tenants have in common."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
 import click
+
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
+from tenantapp.cli.progress import progress_bar
+from tenantapp.fleet.operations.outcomes import Report
+
+Item = TypeVar("Item")
+Row = dict[str, Any]
+Work = Callable[[Item, Report], Row]
 
 jobs_option = click.option(
     "--jobs",
@@ -9,3 +20,33 @@ jobs_option = click.option(
     show_default=True,
     help="Tenants at once; also the most connections to each server.",
 )
+SEPARATOR: Final = ": "
+
+
+def on_each(items: Sequence[Item], work: Work[Item], called: Callable[[Item], str]) -> tuple[list[Row], list[str]]:
+    """Work on one after the other, under one bar; returns what came of each, and why the others failed.
+
+    One that fails, which ``called`` names, keeps nothing from the others.
+    """
+    rows, failures = [], []
+    with progress_bar("tenants") as report:
+        for number, item in enumerate(items):
+            try:
+                rows.append(work(item, _part(report, number, len(items))))
+            except KNOWN_ERRORS as error:
+                failures.append(f"{called(item)}{SEPARATOR}{sentence(error)}")
+    return rows, failures
+
+
+def fail_if_any(failures: Sequence[str], count: int, verb: str) -> None:
+    """Name what failed of ``count`` tenants: ``2 of 3 tenants were not VERB``. Raises ``CommandFailed``."""
+    if failures and count == 1:
+        raise CommandFailed(failures[0].partition(SEPARATOR)[2])
+    if failures:
+        click.echo("\n".join(failures), err=True)
+        raise CommandFailed(f"{len(failures)} of {count} tenants were not {verb}")
+
+
+def _part(report: Report, number: int, count: int) -> Report:
+    """One tenant's part in the progress of all."""
+    return lambda fraction, text: report((number + fraction) / count, f"{number + 1} of {count}: {text}")

@@ -1,9 +1,11 @@
 """Commands for operations: long pieces of work on the fleet."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import click
+from sqlalchemy.orm import Session
 
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
@@ -13,6 +15,7 @@ from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.operations import queue as service
 from tenantapp.fleet.operations.foreground import run_now
 from tenantapp.fleet.operations.models import Operation, OperationState
+from tenantapp.fleet.operations.outcomes import Report
 
 detach_option = click.option(
     "--detach", is_flag=True, help="Only queue it, for a worker, and print the operation's id."
@@ -94,6 +97,22 @@ def _say_state(installation: Installation, operation_id: UUID) -> None:
         if operation.state == OperationState.FAILED:
             raise CommandFailed(f"The operation failed and was undone: {operation.error}")
         click.echo(f"The operation {operation_id} is {'to be stopped' if stopping else operation.state}.")
+
+
+def do_or_queue(
+    installation: Installation, request: Callable[[Session, UUID | None], Operation], report: Report, *, detach: bool
+) -> dict[str, Any]:
+    """Work on an operation and return its result, or only queue it; its id is in both.
+
+    ``request`` is given a session and the id to use, if there is one. Raises what ``run_now`` does.
+    """
+    if detach:
+        with installation.user_session() as session:
+            operation = request(session, None)
+            return {"operation": operation.id, "state": operation.state}
+    operation_id = run_now(installation.registry.fleet, KINDS, request, report=report)
+    with installation.user_session(read_only=True) as session:
+        return {"operation": operation_id, **service.get_operation(session, operation_id).result}
 
 
 def row_of(operation: Operation) -> dict[str, Any]:

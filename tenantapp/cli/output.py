@@ -52,6 +52,8 @@ def _cell(value: Any) -> Text:
             return Text("yes" if value else "no")
         case datetime():
             return Text(f"{value:%Y-%m-%d %H:%M}")
+        case dict():
+            return Text(", ".join(f"{name} {found}" for name, found in value.items()))
         case list():
             return Text(", ".join(map(str, value)))
     return Text(str(value))

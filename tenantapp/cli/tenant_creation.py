@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
+from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.many import fail_if_any, on_each
 from tenantapp.cli.operations import detach_option
 from tenantapp.cli.output import json_option, show_rows
-from tenantapp.cli.progress import progress_bar
 from tenantapp.cli.tenant_files import TenantLine, read_tenants
 from tenantapp.fleet.maintenance_engines import maintenance_kept
 from tenantapp.fleet.operations.outcomes import Report
@@ -56,19 +56,12 @@ def create(
 def _create_all(
     installation: Installation, wanted: Sequence[TenantLine], server: str | None, detach: bool, as_json: bool
 ) -> None:
-    rows, failures = [], []
-    with progress_bar("tenants") as report, maintenance_kept():
-        for number, line in enumerate(wanted):
-            try:
-                rows.append(_create(installation, line, server, detach, _part(report, number, len(wanted))))
-            except KNOWN_ERRORS as error:
-                failures.append(f"{line.where}: {sentence(error)}")
+    with maintenance_kept():
+        rows, failures = on_each(
+            wanted, lambda line, report: _create(installation, line, server, detach, report), lambda line: line.where
+        )
     _show(rows, detach, as_json)
-    if failures and len(wanted) == 1:
-        raise CommandFailed(failures[0].removeprefix(f"tenant {wanted[0].slug}: "))
-    if failures:
-        click.echo("\n".join(failures), err=True)
-        raise CommandFailed(f"{len(failures)} of {len(wanted)} tenants were not made")
+    fail_if_any(failures, len(wanted), "made")
 
 
 def _create(
@@ -91,11 +84,6 @@ def _create(
         report=report,
     )
     return {"slug": place.slug, "id": place.id, "server": place.server, "database": place.database}
-
-
-def _part(report: Report, number: int, count: int) -> Report:
-    """One tenant's part in the progress of all."""
-    return lambda fraction, text: report((number + fraction) / count, f"{number + 1} of {count}: {text}")
 
 
 def _show(rows: Sequence[dict[str, Any]], detach: bool, as_json: bool) -> None:

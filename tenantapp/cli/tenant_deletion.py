@@ -22,17 +22,21 @@ from tenantapp.identity.tenants import get_tenant
 @click.command()
 @click.argument("slug")
 @click.option("--now", is_flag=True, help="Remove everything at once; it cannot be brought back.")
+@click.option("--without-bundle", is_flag=True, help="With --now: keep no bundle of it in the store of backups.")
 @click.option("--yes", is_flag=True, help="With --now: do not ask.")
 @detach_option
 @json_option
 @pass_installation
-def delete(installation: Installation, slug: str, now: bool, yes: bool, detach: bool, as_json: bool) -> None:
+def delete(
+    installation: Installation, slug: str, now: bool, without_bundle: bool, yes: bool, detach: bool, as_json: bool
+) -> None:
     """Delete a tenant: nobody is served from the next request on.
 
-    For a while it can be brought back with `tenants undelete`; then a worker removes the database and all else.
+    For a while it can be brought back with `tenants undelete`; then a worker removes the database and all else. Where
+    backups.store is set, a final bundle goes there first.
     """
-    if (yes or detach) and not now:
-        raise click.UsageError("--yes and --detach are for --now.")
+    if (yes or detach or without_bundle) and not now:
+        raise click.UsageError("--yes, --detach and --without-bundle are for --now.")
     if not now:
         _delete_later(installation, slug, as_json)
         return
@@ -40,7 +44,7 @@ def delete(installation: Installation, slug: str, now: bool, yes: bool, detach: 
         name = get_tenant(session, slug).name
     if not yes and sys.stdin.isatty():
         click.confirm(f"Remove {name} ({slug}) and all its data for good?", abort=True, err=True)
-    _delete_now(installation, slug, detach, as_json)
+    _delete_now(installation, slug, detach, as_json, bundle=not without_bundle)
 
 
 @click.command()
@@ -64,10 +68,12 @@ def _delete_later(installation: Installation, slug: str, as_json: bool) -> None:
         click.echo(f"The tenant {slug} is deleted; until {row['purge_after']:%Y-%m-%d %H:%M} it can be undeleted.")
 
 
-def _delete_now(installation: Installation, slug: str, detach: bool, as_json: bool) -> None:
+def _delete_now(installation: Installation, slug: str, detach: bool, as_json: bool, *, bundle: bool) -> None:
     def request(session: Session, operation_id: UUID | None) -> Operation:
         service.delete_later(session, slug, timedelta(0))
-        return service.request_purge(session, slug, requested_by=local_requester(), operation_id=operation_id)
+        return service.request_purge(
+            session, slug, requested_by=local_requester(), bundle=bundle, operation_id=operation_id
+        )
 
     if detach:
         with installation.user_session() as session:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tenantapp.cli import bundles, tenant_copies
+from tenantapp.cli import backups, bundles, restores, tenant_copies
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_one, show_rows
@@ -28,6 +28,10 @@ for command in (
     tenant_copies.clone,
     tenant_copies.move,
     tenant_copies.adopt,
+    backups.backup,
+    backups.backups,
+    restores.restore,
+    restores.test_restore,
 ):
     tenants.add_command(command)
 

@@ -8,13 +8,15 @@ from uuid import UUID
 from tenantapp.fleet.templates import Template
 
 TENANT_PREFIX: Final = "tenant_"
+SCRATCH_PREFIX: Final = "scratch_"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundDatabase:
-    """A tenant or template database that a server has, or on PostgreSQL the role of one.
+    """A tenant, template or scratch database that a server has, or what there is of one.
 
-    ``whole`` is false when it is only the role. ``mark`` is that of the installation that made it.
+    ``whole`` is false when it is only the role, on SQLite a file that was not finished. ``mark`` is that of the
+    installation that made it.
     """
 
     name: str
@@ -33,6 +35,13 @@ class ServerDatabases(ABC):
         """Make an empty database that ``server.tenant_url`` leads to, with our mark. One that is there is refused.
 
         When it fails, ``drop`` removes what it left.
+        """
+
+    @abstractmethod
+    def prepare(self, database: str, mark: str) -> None:
+        """Make what a database needs that is about to be filled, with our mark; nothing is done twice.
+
+        On PostgreSQL that is an empty database, on SQLite only the directory: the file appears when it is whole.
         """
 
     @abstractmethod
@@ -75,4 +84,4 @@ class ServerDatabases(ABC):
 
     @abstractmethod
     def found(self) -> list[FoundDatabase]:
-        """The tenants' databases and the templates on the server, by name."""
+        """The tenants' databases, the templates and the scratch databases on the server, by name."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
+from tenantapp.fleet.backups.final_bundles import final_bundle
 from tenantapp.fleet.discarding import remove_database, replaced_databases
 from tenantapp.fleet.errors import OperationRefused, ProvisioningFailed
 from tenantapp.fleet.fleet import Fleet
@@ -17,7 +18,9 @@ from tenantapp.fleet.operations.queue import cancel_operation, local_requester, 
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.errors import TenantNotDeleted
 from tenantapp.identity.models import Grant, Tenant, TenantState, WebSession
-from tenantapp.identity.tenants import delete_tenant, get_tenant, undelete_tenant
+from tenantapp.identity.tenants import delete_tenant, get_tenant, place_of, undelete_tenant
+
+BUNDLE: Final = "bundle"  # the step before anything is removed
 
 
 def delete_later(session: Session, slug: str, grace: timedelta) -> Tenant:
@@ -37,22 +40,25 @@ def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
     tenant = undelete_tenant(session, slug)
     purges = select(Operation).where(Operation.tenant_id == tenant.id, Operation.kind == DELETE.name)
     for operation in session.scalars(purges.with_for_update()):
-        if operation.step is not None or operation.state in ACTIVE:
+        if operation.step not in (None, BUNDLE) or operation.state in ACTIVE:
             raise OperationRefused(f"The removal of the tenant {slug} has begun.")
         if operation.state == OperationState.QUEUED:
             cancel_operation(session, operation.id, kinds)
+        # One that could not even begin keeps no later removal from being requested.
+        operation.step = None
     return tenant
 
 
-def request_purge(session: Session, slug: str, *, requested_by: str, **options: Any) -> Operation:
+def request_purge(session: Session, slug: str, *, requested_by: str, bundle: bool = True, **options: Any) -> Operation:
     """Queue the removal of a deleted tenant and of all that is left of it. It cannot be brought back.
 
-    ``options`` are those of ``request_operation``. Raises ``NotFound`` and ``TenantNotDeleted``.
+    Where the settings name a store, a final bundle goes there first, unless ``bundle`` is false. ``options`` are those
+    of ``request_operation``. Raises ``NotFound`` and ``TenantNotDeleted``.
     """
     tenant = get_tenant(session, slug)
     if tenant.state != TenantState.DELETED:
         raise TenantNotDeleted(slug, tenant.state)
-    arguments = {"server": tenant.server, "database": tenant.database}
+    arguments = {"server": tenant.server, "database": tenant.database, "bundle": bundle}
     return request_operation(session, DELETE, tenant, arguments, requested_by, **options)
 
 
@@ -77,6 +83,18 @@ def _due(session: Session) -> Select[str]:
     return deleted.where(Tenant.purge_after <= database_time(session))
 
 
+def _keep(context: Context) -> dict[str, Any]:
+    """The first step: nothing has been removed before."""
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
+        if tenant is None:
+            return {"final_bundle": None}
+        if tenant.state != TenantState.DELETED:
+            raise OperationRefused(f"The tenant {tenant.slug} was brought back; it is {tenant.state}.")
+        place = place_of(tenant)
+    return {"final_bundle": final_bundle(context, place) if context.arguments.get("bundle", True) else None}
+
+
 def _drop(context: Context) -> None:
     for server, database in _databases(context):
         remove_database(context.fleet.servers[server], database, f"the database of {context.slug}")
@@ -91,13 +109,18 @@ def _check(context: Context) -> dict[str, Any]:
     return {"database": "removed", "role": "removed"}
 
 
-def _databases(context: Context) -> list[tuple[str, str]]:
+def _databases(context: Context) -> set[tuple[str, str]]:
     """Server and name of the tenant's database, and of those it had before that are still kept."""
     given = context.arguments
+    places = {(given["server"], given["database"])}
     with context.fleet.user_db.begin(read_only=True) as session:
-        before = [] if context.tenant_id is None else replaced_databases(session, context.tenant_id)
-        kept = [(operation.arguments["server"], operation.arguments["database"]) for operation in before]
-    return [(given["server"], given["database"]), *kept]
+        tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
+        if tenant is not None:
+            before = replaced_databases(session, tenant.id)
+            places |= {(operation.arguments["server"], operation.arguments["database"]) for operation in before}
+            # It may have got another one since this was requested.
+            places.add((tenant.server, tenant.database))
+    return places
 
 
 def _remove_rows(session: Session, operation: Operation) -> None:
@@ -133,5 +156,6 @@ def _cancel_queued(session: Session, operation: Operation) -> int:
     return len(session.execute(cancelled.returning(Operation.id)).all())
 
 
-# Backups add what is to be kept before the first step.
-DELETE: Final = Kind("delete", (Step("database", _drop), Step("check", _check)), complete=_remove_rows)
+DELETE: Final = Kind(
+    "delete", (Step(BUNDLE, _keep), Step("database", _drop), Step("check", _check)), complete=_remove_rows
+)

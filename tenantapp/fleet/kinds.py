@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from tenantapp.fleet.backups.backup_kind import BACKUP
+from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
 from tenantapp.fleet.bundles.export_kind import DISCARD_EXPORT, EXPORT
 from tenantapp.fleet.bundles.importing import IMPORT
 from tenantapp.fleet.copying.adopt import ADOPT
@@ -17,6 +19,9 @@ from tenantapp.fleet.warm import WARM, keep_warm
 
 KINDS: Final[Kinds] = {
     kind.name: kind
-    for kind in (CREATE, DELETE, IMPORT, EXPORT, CLONE, MOVE, ADOPT, MIGRATE, WARM, DISCARD, DISCARD_EXPORT)
+    for kind in (
+        *(CREATE, DELETE, IMPORT, EXPORT, CLONE, MOVE, ADOPT, BACKUP, RESTORE, RESTORE_AS, MIGRATE),
+        *(WARM, DISCARD, DISCARD_EXPORT),
+    )
 }
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)

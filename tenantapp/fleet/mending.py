@@ -24,7 +24,7 @@ def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False
     With ``unmarked`` a database or role that does not bear the mark of this installation is removed as well.
     Raises a ``FleetError``.
     """
-    if finding.problem in (Problem.DATABASE, Problem.ROLE):
+    if finding.problem in (Problem.DATABASE, Problem.ROLE, Problem.SCRATCH):
         return (finding.note is None or unmarked) and _drop(fleet, finding)
     if finding.note is not None:
         return False

@@ -13,13 +13,14 @@ from sqlalchemy.exc import ProgrammingError
 
 from tenantapp.fleet import postgres, postgres_templates
 from tenantapp.fleet.connections import advisory_lock, maintenance_connection
-from tenantapp.fleet.database_server import TENANT_PREFIX, FoundDatabase, ServerDatabases
+from tenantapp.fleet.database_server import SCRATCH_PREFIX, TENANT_PREFIX, FoundDatabase, ServerDatabases
 from tenantapp.fleet.errors import DatabaseBusy, ProvisioningFailed, TemplateMissing
 from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.fleet.templates import Template
 from tenantapp.tenancy.servers import PostgresServer
 
 log = logging.getLogger(__name__)
+PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
 TEMPLATE_LOCK: Final = "tenantapp templates"
 LONGEST_PATIENCE: Final = 1.0  # seconds; a tenant's people wait meanwhile
 LOOK_EVERY: Final = 0.02  # seconds
@@ -37,8 +38,16 @@ class PostgresDatabases(ServerDatabases):
 
     def create(self, database: str, mark: str = "") -> None:
         with self._connection() as connection:
-            postgres.create_role(connection, database, self._server.tenant_password(database), comment=mark)
+            self._create_role(connection, database, mark)
             postgres.create_database(connection, database, owner=database)
+            postgres.close_to_public(connection, database)
+            postgres.limit_database(connection, database)
+
+    def prepare(self, database: str, mark: str) -> None:
+        with self._connection() as connection:
+            self._ensure_role(connection, database, mark)
+            if not postgres.database_exists(connection, database):
+                postgres.create_database(connection, database, owner=database)
             postgres.close_to_public(connection, database)
             postgres.limit_database(connection, database)
 
@@ -66,8 +75,7 @@ class PostgresDatabases(ServerDatabases):
         with self._connection() as connection:
             present = postgres.present(connection, database)
             if not present.role:
-                password = self._server.tenant_password(database)
-                postgres.create_role(connection, database, password, comment=mark)
+                self._create_role(connection, database, mark)
             if not present.database:
                 self._copy(connection, template, database)
         with self._connection(database) as connection:
@@ -76,6 +84,8 @@ class PostgresDatabases(ServerDatabases):
     def close(self, database: str, patience: float) -> None:
         until = time.monotonic() + min(patience, LONGEST_PATIENCE)
         with self._connection() as connection:
+            if not postgres.role_exists(connection, database):
+                return  # somebody has removed it
             postgres.allow_login(connection, database, allowed=False)
             while time.monotonic() < until and postgres.is_at_work(connection, database):
                 time.sleep(LOOK_EVERY)
@@ -92,8 +102,8 @@ class PostgresDatabases(ServerDatabases):
 
     def found(self) -> list[FoundDatabase]:
         with self._connection() as connection:
-            databases = postgres.database_names(connection, TENANT_PREFIX, TEMPLATE_PREFIX)
-            roles = postgres.role_comments(connection, TENANT_PREFIX, TEMPLATE_PREFIX)
+            databases = postgres.database_names(connection, *PREFIXES)
+            roles = postgres.role_comments(connection, *PREFIXES)
         return [
             FoundDatabase(name, roles.get(name), whole=name in databases) for name in sorted(databases | roles.keys())
         ]
@@ -115,6 +125,13 @@ class PostgresDatabases(ServerDatabases):
 
     def _template_lock(self, connection: Connection) -> AbstractContextManager[None]:
         return advisory_lock(connection, TEMPLATE_LOCK, f"server {self._server.name}")
+
+    def _ensure_role(self, connection: Connection, role: str, mark: str) -> None:
+        if not postgres.role_exists(connection, role):
+            self._create_role(connection, role, mark)
+
+    def _create_role(self, connection: Connection, role: str, mark: str) -> None:
+        postgres.create_role(connection, role, self._server.tenant_password(role), comment=mark)
 
     def _key(self, template: str) -> tuple[str, str]:
         return self._server.url.render_as_string(), template

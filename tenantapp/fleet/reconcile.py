@@ -1,6 +1,8 @@
 """What the user database and the servers do not agree on."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -8,17 +10,21 @@ from uuid import UUID
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.database_server import FoundDatabase
+from tenantapp.fleet.database_server import SCRATCH_PREFIX, FoundDatabase
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.models import WarmDatabase
 from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.leases import database_time
 from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.fleet.scratch import made_at
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.templates import MARK_PREFIX, Template, current_template, installation_mark
 from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import database_name
+from tenantapp.tenancy.times import utcnow
+
+FORGOTTEN: Final = timedelta(days=1)  # nobody is at work with a scratch database for so long
 
 
 class Problem(StrEnum):
@@ -31,6 +37,7 @@ class Problem(StrEnum):
     DATABASE = "database without a tenant"
     ROLE = "role without a tenant"
     TEMPLATE = "old template"
+    SCRATCH = "forgotten scratch database"
 
 
 # Or, where a kind does not undo, waits to be retried.
@@ -61,6 +68,7 @@ def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
             databases = [found for found in databases if not _is_of_another(found, mark)]
             findings += _lost(session, server, databases, mark)
             findings += _superfluous(session, server, databases, template)
+            findings += _forgotten(server, databases, mark)
     return findings
 
 
@@ -121,10 +129,24 @@ def _superfluous(session: Session, server: str, databases: list[FoundDatabase], 
         if found.name.startswith(TEMPLATE_PREFIX):
             if found.mark == template.mark and template.is_old(found.name):
                 findings.append(Finding(Problem.TEMPLATE, found.name, server))
-        elif found.name not in known:
-            note = None if found.mark == template.mark else "not marked as one of this installation"
+        elif found.name not in known and not found.name.startswith(SCRATCH_PREFIX):
             problem = Problem.DATABASE if found.whole else Problem.ROLE
-            findings.append(Finding(problem, found.name, server, note=note))
+            findings.append(Finding(problem, found.name, server, note=_unmarked(found, template.mark)))
+    return findings
+
+
+def _unmarked(found: FoundDatabase, mark: str) -> str | None:
+    return None if found.mark == mark else "not marked as one of this installation"
+
+
+def _forgotten(server: str, databases: list[FoundDatabase], mark: str) -> list[Finding]:
+    """Scratch databases that whoever made them cannot be using any more."""
+    findings = []
+    for found in databases:
+        if found.name.startswith(SCRATCH_PREFIX):
+            with suppress(ValueError):  # somebody else's way to call one
+                if made_at(found.name) < utcnow() - FORGOTTEN:
+                    findings.append(Finding(Problem.SCRATCH, found.name, server, note=_unmarked(found, mark)))
     return findings
 
 

@@ -1,23 +1,29 @@
-"""Databases that live as long as a ``with`` block, for trying migrations on."""
+"""Databases that live as long as a ``with`` block, for trying something on.
+
+What a process that was killed has left is found by ``reconcile``: the name says when it was made.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet import postgres
 from tenantapp.fleet.connections import maintenance_connection
+from tenantapp.fleet.database_server import SCRATCH_PREFIX
 from tenantapp.fleet.histories import History
 from tenantapp.fleet.maintenance_engines import MAINTENANCE_DATABASE
 from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.templates import installation_mark
 from tenantapp.settings import Settings
+from tenantapp.tenancy.errors import TenancyError
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import Server, Servers, sqlite_url
-
-PREFIX: Final = "scratch_"
+from tenantapp.tenancy.user_database import user_database
 
 
 @contextmanager
@@ -29,23 +35,55 @@ def scratch_database(
     One for the tenant history is on the given server, or else the default one. Raises ``ProvisioningFailed``,
     ``DatabaseUnreachable`` and ``DatabaseBusy``.
     """
-    name = PREFIX + uuid7().hex
     place = server or servers.default
     url = settings.user_db_url if history == "user" else place.url
     if url.get_backend_name() == "sqlite":
         # One file is like another; this one need not lie among the tenants'.
-        with TemporaryDirectory(prefix=PREFIX) as directory:
-            yield sqlite_url(Path(directory) / name, create=True)
+        with TemporaryDirectory(prefix=SCRATCH_PREFIX) as directory:
+            yield sqlite_url(Path(directory) / "empty", create=True)
     elif history == "user":
+        name = _new_name()
         with _owned_by_us(url, name):
             yield url.set(database=name)
     else:
-        databases = databases_on(place)
-        try:
-            databases.create(name)
+        with scratch_name(place) as name:
+            databases_on(place).prepare(name, scratch_mark(settings))
             yield place.tenant_url(name)
-        finally:
-            databases.drop(name)
+
+
+@contextmanager
+def scratch_name(server: Server) -> Iterator[str]:
+    """The name of a database that is yet to be made on a server; what bears it is always removed.
+
+    Raises ``ProvisioningFailed``, ``DatabaseUnreachable`` and ``DatabaseBusy``.
+    """
+    name = _new_name()
+    try:
+        yield name
+    finally:
+        databases_on(server).drop(name)
+
+
+def scratch_mark(settings: Settings) -> str:
+    """The mark of the installation; none as long as it has no user database, as when its first revision is written."""
+    user_db = user_database(settings.user_db_url)
+    try:
+        with user_db.begin(read_only=True) as session:
+            return installation_mark(session)
+    except (TenancyError, DBAPIError):
+        return ""
+    finally:
+        user_db.dispose()
+
+
+def made_at(name: str) -> datetime:
+    """When a scratch database was made. Raises ``ValueError`` for a name that is none of ours."""
+    # An id begins with the milliseconds: RFC 9562, section 5.7.
+    return datetime.fromtimestamp(int(name.removeprefix(SCRATCH_PREFIX)[:12], 16) / 1000, UTC)
+
+
+def _new_name() -> str:
+    return SCRATCH_PREFIX + uuid7().hex
 
 
 @contextmanager

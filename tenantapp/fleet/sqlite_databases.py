@@ -1,7 +1,7 @@
 """Databases that are files in a directory."""
 
+import errno
 import os
-import secrets
 import shutil
 import sqlite3
 import time
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from tenantapp.fleet.database_server import TENANT_PREFIX, FoundDatabase, ServerDatabases
-from tenantapp.fleet.durable_files import sync
+from tenantapp.fleet.database_server import SCRATCH_PREFIX, TENANT_PREFIX, FoundDatabase, ServerDatabases
+from tenantapp.fleet.durable_files import UNFINISHED, publish, remove_unfinished, sync, unfinished
 from tenantapp.fleet.errors import ProvisioningFailed, TemplateMissing
 from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.fleet.templates import Template
@@ -20,8 +20,8 @@ from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
 from tenantapp.tenancy.sqlite_files import BUSY_TIMEOUT
 
+PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
 SUFFIXES: Final = ("-wal", "-shm", "-journal")
-UNFINISHED: Final = ".new"
 ABANDONED_AFTER: Final = 3600.0  # seconds
 MARK: Final = ".tenantapp"  # the file that says whose directory it is
 LONGEST_PATIENCE: Final = 1.0  # seconds; a tenant's people wait meanwhile
@@ -48,11 +48,17 @@ class SqliteDatabases(ServerDatabases):
                 _write_mark(path.with_name(MARK), mark)
             path.touch(exist_ok=False)
 
+    def prepare(self, database: str, mark: str) -> None:
+        path = self._server.path(database)
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_mark(path.with_name(MARK), mark)
+
     def drop(self, database: str) -> None:
         path = self._server.path(database)
         with self._translated():
             _remove(path)
-            _remove_unfinished(path)
+            remove_unfinished(path)
 
     def ensure_template(self, template: Template) -> None:
         path = self._server.path(template.name)
@@ -62,7 +68,7 @@ class SqliteDatabases(ServerDatabases):
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_mark(path.with_name(MARK), template.mark)
             # Two who do this at once make the same thing twice; the later one takes the place of the other.
-            with _unfinished(path) as new:
+            with unfinished(path) as new:
                 template.build(sqlite_url(new, create=True))
                 with closing(sqlite3.connect(new, isolation_level=None)) as connection:
                     # All of it in the one file that is copied.
@@ -79,16 +85,16 @@ class SqliteDatabases(ServerDatabases):
         path = self._server.path(database)
         with self._translated():
             if path.exists():
-                _remove_unfinished(path)
+                remove_unfinished(path)
                 return
             source = self._server.path(template)
             if not source.exists():
                 raise TemplateMissing(f"server {self._server.name}", template)
-            with suppress(FileExistsError), _finished(path) as new:
+            with unfinished(path) as new:
                 shutil.copyfile(source, new)
                 _identify(new, tenant_id)
-            _remove_unfinished(path)
-            sync(path.parent)
+                publish(new, path)
+            remove_unfinished(path)
 
     @contextmanager
     def filled(self, database: str, mark: str) -> Iterator[Path]:
@@ -97,10 +103,12 @@ class SqliteDatabases(ServerDatabases):
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_mark(path.with_name(MARK), mark)
-            with _finished(path) as new:
+            with unfinished(path) as new:
                 yield new
-            _remove_unfinished(path)
-            sync(path.parent)
+                if path.exists():
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+                publish(new, path)
+            remove_unfinished(path)
 
     def close(self, database: str, patience: float) -> None:
         time.sleep(min(patience, LONGEST_PATIENCE))
@@ -126,10 +134,10 @@ class SqliteDatabases(ServerDatabases):
         directory = self._server.directory
         with self._translated():
             mark = _read_mark(directory / MARK)
-            names = [file.stem for file in directory.glob("*.sqlite")]
-        return [
-            FoundDatabase(name, mark) for name in sorted(names) if name.startswith((TENANT_PREFIX, TEMPLATE_PREFIX))
-        ]
+            whole = {file.stem for file in directory.glob("*.sqlite") if file.name.startswith(PREFIXES)}
+            # Of the others the operation that makes them takes care.
+            begun = {file.name.split(".")[0] for file in directory.glob(f"{SCRATCH_PREFIX}*.sqlite*")}
+        return [FoundDatabase(name, mark, whole=name in whole) for name in sorted(whole | begun)]
 
     def _remove_old(self, template: Template) -> None:
         directory = self._server.directory
@@ -149,32 +157,6 @@ class SqliteDatabases(ServerDatabases):
             raise ProvisioningFailed(f"server {self._server.name}", f"{error.strerror}: {error.filename}") from error
         except sqlite3.Error as error:
             raise ProvisioningFailed(f"server {self._server.name}", str(error)) from error
-
-
-@contextmanager
-def _unfinished(path: Path) -> Iterator[Path]:
-    """A file beside this one that nobody else uses; it is gone at the end, unless it was renamed."""
-    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
-    try:
-        yield new
-    finally:
-        _remove(new)
-
-
-@contextmanager
-def _finished(path: Path) -> Iterator[Path]:
-    """The same; it gets its name at the end. Raises ``FileExistsError`` if another attempt was faster."""
-    with _unfinished(path) as new:
-        yield new
-        sync(new)
-        # Unlike a rename, a link never takes the place of a file that another has finished meanwhile.
-        os.link(new, path)
-
-
-def _remove_unfinished(path: Path) -> None:
-    """What attempts that were killed have left of a file."""
-    for file in path.parent.glob(f"{path.name}.*{UNFINISHED}*"):
-        file.unlink(missing_ok=True)
 
 
 def _identify(path: Path, tenant_id: UUID) -> None:

@@ -6,7 +6,7 @@ the transaction that ends them. Their arguments are ``server`` and ``database``,
 one's ``revision``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -17,14 +17,14 @@ from sqlalchemy.orm import Session
 from tenantapp.fleet.discarding import request_discard
 from tenantapp.fleet.errors import OperationRefused
 from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.migrating.fence import lower_fence, raise_fence
+from tenantapp.fleet.migrating.fence import SERVED, lower_fence, raise_fence
 from tenantapp.fleet.migrating.leases import fence_kept
 from tenantapp.fleet.migrating.worker import fence_database
 from tenantapp.fleet.operations.kinds import Context
 from tenantapp.fleet.operations.leases import database_time
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.server_databases import databases_on
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import database_name, place_of
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.ids import uuid7
@@ -83,8 +83,11 @@ def nobody_writes(context: Context) -> Iterator[None]:
     user_db = fence_database(fleet.settings)
     try:
         with user_db.engine.connect() as connection:
-            if raise_fence(connection, tenant_id) is None:
-                raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+            fenced = raise_fence(connection, tenant_id)
+        if fenced is None:
+            raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+        if not _is_from(fenced.place.server, fenced.place.database, given):
+            raise OperationRefused(f"The tenant {context.slug} has got another database meanwhile.")
         # Not by one who was paused meanwhile, while another has let the tenant's people back in.
         context.check()
         with fence_kept(user_db, tenant_id):
@@ -106,12 +109,13 @@ def let_back_in(context: Context) -> None:
 def switch(session: Session, operation: Operation) -> None:
     """Serve the tenant from the new database from now on, and have the present one removed after a while.
 
-    Raises ``OperationRefused`` if people were served meanwhile: what they wrote would be lost. And if the tenant was
-    deleted: what is to be removed is its present database.
+    Raises ``OperationRefused`` if people were served meanwhile, for what they wrote would be lost, and if the tenant is
+    not as it was when the operation was requested.
     """
     given = operation.arguments
     tenant = session.get_one(Tenant, operation.tenant_id, with_for_update=True)
-    _check_served(tenant)
+    if tenant.state not in SERVED or not _is_from(tenant.server, tenant.database, given):
+        raise OperationRefused(f"The tenant {tenant.slug} was deleted, or has got another database meanwhile.")
     if tenant.migrating_until is None or tenant.migrating_until <= database_time(session):
         raise OperationRefused(f"People of the tenant {tenant.slug} were let in before its new database was ready.")
     tenant.server, tenant.database = given["server"], given["database"]
@@ -121,8 +125,12 @@ def switch(session: Session, operation: Operation) -> None:
 
 
 def _check_served(tenant: Tenant) -> None:
-    if tenant.state in (TenantState.CREATING, TenantState.DELETED):
+    if tenant.state not in SERVED:
         raise OperationRefused(f"The tenant {tenant.slug} is {tenant.state}.")
+
+
+def _is_from(server: str, database: str, arguments: Mapping[str, Any]) -> bool:
+    return (server, database) == (arguments["from_server"], arguments["from_database"])
 
 
 def _tenant_id(context: Context) -> UUID:

@@ -22,6 +22,7 @@ from tenantapp.fleet.operations.models import ACTIVE, Operation
 from tenantapp.fleet.operations.worker import Worker
 from tenantapp.fleet.provisioning import create_tenant
 from tenantapp.fleet.sqlite_databases import MARK
+from tenantapp.fleet.templates import installation_mark
 from tenantapp.settings import Settings, read_settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Servers, SqliteServer
@@ -71,6 +72,11 @@ class Fleet:
     def create(self, slug: str) -> TenantPlace:
         """Make a tenant."""
         return create_tenant(self.user_db, self.settings, self.servers, slug)
+
+    def mark(self) -> str:
+        """What is written on what this installation makes."""
+        with self.user_db.begin(read_only=True) as session:
+            return installation_mark(session)
 
     def lapse(self) -> None:
         """Let all leases run out."""

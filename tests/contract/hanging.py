@@ -1,6 +1,6 @@
 """A program that makes a tenant and hangs at a point that it is told, to be killed there.
 
-The point is ``module:name``, or ``module:Class.name``, with ``:before`` or ``:after``.
+The point is ``module:name``, or ``module:Class.name``, with ``:before`` or ``:after``, and ``:2`` for its second call.
 """
 
 import json
@@ -18,18 +18,23 @@ from tenantapp.tenancy.user_database import user_database
 
 def hang_at(point: str) -> None:
     """Replace a function by one that hangs before or after its work."""
-    module, name, when = point.split(":")
+    module, name, when, *nth = point.split(":")
     place: Any = import_module(module)
     *classes, name = name.split(".")
     for inner in classes:
         place = getattr(place, inner)
     real: Callable[..., Any] = getattr(place, name)
+    left = int(nth[0]) if nth else 1
 
-    def hanging(*arguments: Any, **options: Any) -> None:
+    def hanging(*arguments: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left:
+            return real(*arguments, **options)
         if when == "after":
             real(*arguments, **options)
         print("here", flush=True)
-        time.sleep(600)
+        return time.sleep(600)
 
     setattr(place, name, hanging)
 

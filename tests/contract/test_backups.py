@@ -19,13 +19,15 @@ from sqlalchemy.pool import NullPool
 
 from tenantapp.fleet.backups.backing_up import backup_tenant
 from tenantapp.fleet.backups.records import BackupRecord
-from tenantapp.fleet.backups.restoring import rehearse_restore, restore_into
+from tenantapp.fleet.backups.rehearsing import Rehearsal, rehearse_restore
+from tenantapp.fleet.backups.restoring import restore_into
 from tenantapp.fleet.backups.retention import kept, prune
 from tenantapp.fleet.backups.store import Store, open_store
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused, FleetError
 from tenantapp.fleet.schemas.expected import structure_at
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.tenants import place_of, register_tenant
+from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.ids import uuid7
@@ -79,12 +81,18 @@ def backup(fleet: Fleet, place: TenantPlace, store: Store, **options: Any) -> Ba
     return backup_tenant(fleet.settings, fleet.servers, place, store, **options)
 
 
+def restore(fleet: Fleet, record: BackupRecord, store: Store, place: TenantPlace) -> None:
+    restore_into(fleet.settings, fleet.servers, record, store, place, fleet.mark())
+
+
+def rehearse(fleet: Fleet, record: BackupRecord, store: Store, settings: Settings | None = None) -> Rehearsal:
+    return rehearse_restore(settings or fleet.settings, fleet.servers, fleet.servers["main"], record, store)
+
+
 def new_place(fleet: Fleet, slug: str) -> TenantPlace:
-    """A tenant with an empty database."""
+    """A tenant whose database is yet to be made."""
     with fleet.user_db.begin() as session:
-        place = place_of(register_tenant(session, uuid7(), slug, name=None, server="main"))
-    databases_on(fleet.servers["main"]).create(place.database)
-    return place
+        return place_of(register_tenant(session, uuid7(), slug, name=None, server="main"))
 
 
 def files(fleet: Fleet) -> list[str]:
@@ -102,7 +110,7 @@ def test_there_and_back(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
     store.check(record)
     add_tag(fleet, acme, "second")
     copy = new_place(fleet, "copy")
-    restore_into(fleet.settings, fleet.servers, record, store, copy)
+    restore(fleet, record, store, copy)
     assert found(fleet, copy) == (["first"], [copy.id])
     assert found(fleet, acme) == (["first", "second"], [acme.id])
     urls = [fleet.servers["main"].tenant_url(place.database) for place in (acme, copy)]
@@ -112,14 +120,16 @@ def test_there_and_back(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
 def test_it_is_the_data_of_one_moment(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
     record = backup(fleet, acme, store, progress=lambda size: add_tag(fleet, acme, str(uuid7())))
     copy = new_place(fleet, "copy")
-    restore_into(fleet.settings, fleet.servers, record, store, copy)
+    restore(fleet, record, store, copy)
     assert found(fleet, copy)[0] == ["first"]
 
 
 def test_a_rehearsal_leaves_nothing(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
     record = backup(fleet, acme, store)
     before = fleet.made()
-    rehearse_restore(fleet.settings, fleet.servers["main"], record, store)
+    report = rehearse(fleet, record, store)
+    assert (report.record, report.server, report.revision, report.drift) == (record, "main", record.revision, ())
+    assert (report.rows["tags"], report.rows["nodes"], report.rows["tenant_identity"]) == (1, 0, 1)
     assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
 
 
@@ -135,10 +145,10 @@ def test_a_damaged_backup_is_not_restored(fleet: Fleet, store: Store, acme: Tena
         filesystem.pipe_file(path, whole[:-1] if damage == "cut off" else whole[:-1] + bytes([whole[-1] ^ 1]))
     copy = new_place(fleet, "copy")
     with pytest.raises(BackupDamaged):
-        restore_into(fleet.settings, fleet.servers, record, store, copy)
+        restore(fleet, record, store, copy)
     with pytest.raises(BackupDamaged):
-        rehearse_restore(fleet.settings, fleet.servers["main"], record, store)
-    assert structure_at(fleet.servers["main"].tenant_url(copy.database), "copy").parts == ()
+        rehearse(fleet, record, store)
+    assert not databases_on(fleet.servers["main"]).exists(copy.database)
 
 
 def test_a_dump_that_is_none(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
@@ -148,21 +158,26 @@ def test_a_dump_that_is_none(fleet: Fleet, store: Store, acme: TenantPlace) -> N
     other = record.model_copy(update={"file": "00/other.dump", "size": size, "sha256": sha256})
     before = fleet.made()
     with pytest.raises(FleetError):
-        rehearse_restore(fleet.settings, fleet.servers["main"], other, store)
+        rehearse(fleet, other, store)
     assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
 
 
 def test_another_structure_is_noticed(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
     record = backup(fleet, acme, store).model_copy(update={"fingerprint": "0" * 64})
     with pytest.raises(BackupDamaged, match="another structure"):
-        rehearse_restore(fleet.settings, fleet.servers["main"], record, store)
+        rehearse(fleet, record, store)
 
 
 def test_nothing_is_restored_over_what_is_there(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
     record = backup(fleet, acme, store)
     add_tag(fleet, acme, "second")
-    with pytest.raises(BackupRefused, match="the database of acme is not empty"):
-        restore_into(fleet.settings, fleet.servers, record, store, acme)
+    restore(fleet, record, store, acme)
+    assert found(fleet, acme) == (["first", "second"], [acme.id])
+    engine = create_engine(fleet.servers["main"].tenant_url(acme.database), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE more (id int)")
+    with pytest.raises(BackupDamaged):
+        restore(fleet, record, store, acme)
     assert found(fleet, acme) == (["first", "second"], [acme.id])
 
 
@@ -306,7 +321,7 @@ class TestPostgres:
             backup_tenant(old, fleet.servers, acme, store)
         record = backup(fleet, acme, store)
         with pytest.raises(BackupRefused, match=r"pg_restore has version"):
-            rehearse_restore(old, fleet.servers["main"], record, store)
+            rehearse(fleet, record, store, old)
         nowhere = replace(fleet.settings, backups_postgres_bin=str(fleet.directory))
         with pytest.raises(BackupRefused, match="there is no pg_dump in"):
             backup_tenant(nowhere, fleet.servers, acme, store)
@@ -347,9 +362,9 @@ class TestPostgres:
             f"CREATE VIEW odder AS SELECT o.*, CASE WHEN a IN ({tricky}) THEN 1 ELSE 2 END AS n FROM odd o",
         ):
             fleet.ask(statement, url)
-        rehearse_restore(fleet.settings, fleet.servers["main"], backup(fleet, acme, store), store)
+        rehearse(fleet, backup(fleet, acme, store), store)
 
     def test_it_is_of_one_engine(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
         record = backup(fleet, acme, store).model_copy(update={"engine": "sqlite"})
         with pytest.raises(BackupRefused, match="it is of sqlite, and server main is not"):
-            rehearse_restore(fleet.settings, fleet.servers["main"], record, store)
+            rehearse(fleet, record, store)

@@ -99,6 +99,7 @@ def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
         done = {operation.id: operation for operation in list_operations(session) if operation.kind == "delete"}
         assert {operation.state for operation in done.values()} == {"succeeded", "cancelled"}
         assert done[waiting].result == {
+            "final_bundle": None,
             "database": "removed",
             "role": "removed",
             "grants": 1,

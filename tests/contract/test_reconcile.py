@@ -1,10 +1,12 @@
 """What the user database and the servers do not agree on is found, and mended where it is ours to mend."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import delete
 
+from tenantapp.fleet.database_server import SCRATCH_PREFIX
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.mending import mend
 from tenantapp.fleet.operations.leases import claim_next
@@ -17,6 +19,7 @@ from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import list_tenants
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import SqliteServer
+from tenantapp.tenancy.times import utcnow
 from tests.contract.conftest import Fleet
 from tests.contract.test_killed_creation import works
 from tests.contract.test_templates import MORE, current, pool, template_names, warmed
@@ -158,3 +161,51 @@ def test_warm_databases_that_are_gone_and_old_templates(fleet: Fleet) -> None:
     assert findings == [Finding(Problem.TEMPLATE, old, "main")]
     assert mend(services, KINDS, findings[0])
     assert template_names(fleet) == set()
+
+
+def forgotten(fleet: Fleet, mark: str, *, days: float) -> str:
+    """A scratch database that somebody made so long ago, and what a SQLite file may have beside it."""
+    moment = utcnow() - timedelta(days=days)
+    name = f"{SCRATCH_PREFIX}{int(moment.timestamp() * 1000):012x}{uuid7().hex[12:]}"
+    databases_on(fleet.servers.default).create(name, mark)
+    return name
+
+
+def test_forgotten_scratch_databases(fleet: Fleet) -> None:
+    mark = fleet.mark()
+    before = fleet.made()
+    young = forgotten(fleet, mark, days=0.9)
+    old = forgotten(fleet, mark, days=1.1)
+    assert problems(fleet) == [(Problem.SCRATCH, old, True)]
+    assert mend_all(fleet) == [True]
+    assert not [thing for thing in fleet.made() if old in thing]
+    assert [thing for thing in fleet.made() if young in thing]
+    databases_on(fleet.servers.default).drop(young)
+    assert fleet.made() == before
+
+
+def test_scratch_databases_of_others(fleet: Fleet) -> None:
+    """On a server that is shared."""
+    databases = databases_on(fleet.servers.default)
+    if fleet.admin is not None:
+        unmarked = forgotten(fleet, "", days=2)
+        other = forgotten(fleet, "tenantapp of somebody else", days=2)
+        assert problems(fleet) == [(Problem.SCRATCH, unmarked, False)]
+        assert mend_all(fleet) == [False]
+        assert mend_all(fleet, unmarked=True) == [True]
+        databases.drop(other)
+    databases.create(f"{SCRATCH_PREFIX}of_my_own")
+    assert problems(fleet) == []
+    databases.drop(f"{SCRATCH_PREFIX}of_my_own")
+
+
+def test_what_a_rehearsal_that_was_killed_has_left(fleet: Fleet) -> None:
+    """On SQLite it may be a file that was not finished."""
+    before = fleet.made()
+    old = forgotten(fleet, fleet.mark(), days=2)
+    server = fleet.servers.default
+    if isinstance(server, SqliteServer):
+        server.path(old).rename(server.path(old).with_suffix(".sqlite.0123456789abcdef.new"))
+    assert problems(fleet) == [(Problem.SCRATCH, old, True)]
+    assert mend_all(fleet) == [True]
+    assert fleet.made() == before

@@ -281,6 +281,7 @@ class TestDelete:
         report = done("tenants", "delete", "acme", "--now", "--json").json
         assert report == {
             "slug": "acme",
+            "final_bundle": None,
             "database": "removed",
             "role": "removed",
             "grants": 1,

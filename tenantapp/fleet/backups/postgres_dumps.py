@@ -11,10 +11,10 @@ from typing import IO, Any, Final, cast
 
 from sqlalchemy.engine import URL
 
+from tenantapp.fleet.backups.chunks import CHUNK
 from tenantapp.fleet.errors import BackupFailed, BackupRefused
 from tenantapp.settings import Settings
 
-CHUNK: Final = 2**20
 LOCK_WAIT: Final = 10_000  # milliseconds
 # The tenant's role owns what it restores, and nobody else was granted anything.
 NOBODY_ELSE: Final = ("--no-owner", "--no-privileges", "--no-password")

@@ -1,45 +1,61 @@
-"""What is known of a backup. The record is written when the dump is there, so that there is no backup without one."""
+"""What is known of a file in the store. The record is written when the file is there: no backup is without one."""
 
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT: Final = "tenantapp backup"
+BUNDLE_FORMAT: Final = "tenantapp final bundle"
 VERSION: Final = 1
+RECORD_SUFFIX: Final = ".json"
+BUNDLE_SUFFIX: Final = "bundle"
 
 
-class BackupRecord(BaseModel):
-    """The JSON beside a dump. ``file`` is the dump's path in the store, ``size`` in bytes, ``sha256`` of all of it.
-
-    ``fingerprint`` is of the structure that was dumped; ``server`` and ``tool`` are the versions it was made by, on
-    SQLite both the library's.
-    """
+class StoredFile(BaseModel):
+    """The JSON beside a file. ``file`` is its path in the store, ``size`` in bytes, ``sha256`` of all of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["tenantapp backup"]
+    format: str
     version: Literal[1]
     tenant_id: UUID
     slug: str
     name: str
     created_at: datetime
     engine: Literal["sqlite", "postgresql"]
-    server: str
-    tool: str
     revision: str
-    fingerprint: str
     file: str
     size: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
     @property
+    def id(self) -> str:
+        """What it is called among the tenant's: the name of the file, without what it ends in."""
+        return PurePosixPath(self.file).stem
+
+    @property
     def path(self) -> str:
         """The path of the record itself in the store."""
-        return record_path(self.file)
+        return self.file + RECORD_SUFFIX
 
 
-def record_path(file: str) -> str:
-    """The path of the record of a dump."""
-    return f"{file}.json"
+class BackupRecord(StoredFile):
+    """Of a dump. ``fingerprint`` is of the structure that was dumped.
+
+    ``server`` and ``tool`` are the versions it was made by, on SQLite both the library's.
+    """
+
+    format: Literal["tenantapp backup"]
+    server: str
+    tool: str
+    fingerprint: str
+
+
+class FinalBundle(StoredFile):
+    """Of the bundle that is made before a tenant is removed. ``rows`` are those of all tables."""
+
+    format: Literal["tenantapp final bundle"]
+    rows: Annotated[int, Field(ge=0)]

@@ -1,76 +1,123 @@
-"""Restoring a backup into a database that was made for it."""
+"""Making a database of a backup."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
 
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
+from tenantapp.fleet.backups.chunks import Progress, counted, nobody
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.connections import reading_connection
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.fleet.identity_rows import write_identity
-from tenantapp.fleet.schemas.structure import fingerprint, read_structure
+from tenantapp.fleet.schemas.expected import ExpectedStructures
+from tenantapp.fleet.schemas.structure import Structure, difference, fingerprint, read_structure
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
-SCRATCH = "scratch_"
 
+def restore_into(
+    settings: Settings, servers: Servers, record: BackupRecord, store: Store, place: TenantPlace, mark: str
+) -> None:
+    """Make the database of a place from a backup, and make it that tenant's: see ``restore_database``.
 
-def restore_into(settings: Settings, servers: Servers, record: BackupRecord, store: Store, place: TenantPlace) -> None:
-    """Restore a backup into the empty database of a place, and make it that tenant's.
-
-    The dump is checked before anything is written, and the structure afterwards. The identity comes last: until then
-    the database is nobody's to whom it is served. Raises ``BackupRefused``, ``BackupDamaged``, ``BackupFailed``,
-    ``OSError`` and what ``migration_connection`` raises.
+    The identity comes last: until then the database is nobody's to whom it is served.
     """
     server, name = servers[place.server], f"the database of {place.slug}"
-    _restore(settings, server, place.database, record, store, name)
+    restore_database(settings, server, place.database, record, store, mark, name)
+    identify(server, place)
+
+
+def identify(server: Server, place: TenantPlace) -> None:
+    """Make a restored database this tenant's. Raises ``BackupFailed`` and what ``migration_connection`` raises."""
+    name = f"the database of {place.slug}"
     write_identity(server.tenant_url(place.database), name, place.id, _identity_not_written)
 
 
-def rehearse_restore(settings: Settings, server: Server, record: BackupRecord, store: Store) -> None:
-    """Restore a backup into a database that is removed right away: whether it would work is known only by doing it.
+def restore_database(
+    settings: Settings,
+    server: Server,
+    database: str,
+    record: BackupRecord,
+    store: Store,
+    mark: str,
+    name: str,
+    progress: Progress = nobody,
+) -> None:
+    """Make a database from a backup, at the backup's revision; ``progress`` is told of all its bytes twice.
 
-    Raises what ``restore_into`` does.
+    The dump is checked before anything is made, then restored, and the structure is checked. Nothing is ever restored
+    over what is there; may be killed anywhere and called again. Raises ``BackupRefused``, ``BackupDamaged``,
+    ``BackupFailed``, and what ``ServerDatabases`` and ``reading_connection`` raise.
     """
-    databases, database = databases_on(server), SCRATCH + uuid7().hex
-    try:
-        databases.create(database)
-        _restore(settings, server, database, record, store, "a scratch database")
-    finally:
-        databases.drop(database)
-
-
-def _restore(settings: Settings, server: Server, database: str, record: BackupRecord, store: Store, name: str) -> None:
     url = server.tenant_url(database)
-    if url.get_backend_name() != record.engine:
-        raise BackupRefused(f"it is of {record.engine}, and server {server.name} is not; a bundle could be taken there")
-    store.check(record)
-    version = _check_empty(url, name)
+    check_engine(record, server)
+    for _ in counted(store.checked(record), progress):
+        pass
+    databases_on(server).prepare(database, mark)
+    chunks = counted(store.checked(record), progress)
     if isinstance(server, SqliteServer):
-        sqlite_copies.restore(server.path(database), store.checked(record))
+        _restore_sqlite(server.path(database), name, chunks)
     else:
-        postgres_dumps.check_tool(settings, "pg_restore", version)
-        postgres_dumps.restore(settings, url, name, store.checked(record))
+        _restore_postgres(settings, url, name, chunks)
     _check_structure(url, name, record)
 
 
-def _check_empty(url: URL, name: str) -> tuple[int | str, ...]:
-    """The version of the server. Raises ``BackupRefused`` if there is anything in the database."""
+def check_engine(record: BackupRecord, server: Server) -> None:
+    """Raise ``BackupRefused`` for a backup that is not of this server's engine."""
+    if server.url.get_backend_name() != record.engine:
+        raise BackupRefused(f"it is of {record.engine}, and server {server.name} is not; a bundle could be taken there")
+
+
+def look_at(url: URL, name: str) -> tuple[tuple[str, ...], Structure, tuple[int | str, ...]]:
+    """What a database is: its revisions, its structure, and the version of its server.
+
+    Raises what ``reading_connection`` does.
+    """
     with reading_connection(url, name) as connection, connection.begin():
-        if read_structure(connection).parts:
-            raise BackupRefused(f"{name} is not empty")
-        return tuple(connection.dialect.server_version_info or (0,))
+        heads = MigrationContext.configure(connection).get_current_heads()
+        version = tuple(connection.dialect.server_version_info or (0,))
+        return tuple(heads), read_structure(connection), version
+
+
+def drift_of(
+    settings: Settings, servers: Servers, server: Server, url: URL, name: str, revision: str
+) -> tuple[str, ...]:
+    """What of a database's structure is not as this revision makes it. Raises what ``ExpectedStructures.of`` does."""
+    _, found, version = look_at(url, name)
+    return tuple(difference(ExpectedStructures(settings, servers).of(server, version, revision), found))
+
+
+def _restore_sqlite(path: Path, name: str, chunks: Iterable[bytes]) -> None:
+    try:
+        sqlite_copies.restore(path, chunks)
+    except OSError as error:
+        raise BackupFailed("Restoring", name, error.strerror or str(error)) from error
+
+
+def _restore_postgres(settings: Settings, url: URL, name: str, chunks: Iterable[bytes]) -> None:
+    _, found, version = look_at(url, name)
+    if found.parts:
+        return  # an earlier attempt's, and whole: it is one transaction
+    postgres_dumps.check_tool(settings, "pg_restore", version)
+    try:
+        postgres_dumps.restore(settings, url, name, chunks)
+    except BackupFailed:
+        # What it met may be what an attempt that was cut short has committed after all.
+        if not look_at(url, name)[1].parts:
+            raise
 
 
 def _check_structure(url: URL, name: str, record: BackupRecord) -> None:
-    with reading_connection(url, name) as connection, connection.begin():
-        found = fingerprint(read_structure(connection))
-        version = ".".join(map(str, connection.dialect.server_version_info or ()))
+    heads, found, version = look_at(url, name)
     # Another version of PostgreSQL may write the same definition in other words.
-    if found != record.fingerprint and version == record.server:
+    same_version = ".".join(map(str, version)) == record.server
+    if heads != (record.revision,) or (same_version and fingerprint(found) != record.fingerprint):
         raise BackupDamaged(record.file, "what was restored has another structure than what was backed up")
 
 

@@ -1,54 +1,42 @@
-"""Copies of SQLite files by its backup API, which takes one that is being written to as it is at one moment.
+"""Copies of SQLite files, and databases made of them."""
 
-https://www.sqlite.org/backup.html
-"""
-
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from tenantapp.fleet.durable_files import publish, remove_unfinished, unfinished
 from tenantapp.fleet.errors import BackupFailed
+from tenantapp.fleet.sqlite_pages import copy_pages
 
-CHUNK: Final = 2**20
-BUSY_TIMEOUT: Final = 60.0  # seconds
+WAIT: Final = 60.0  # seconds for those who write
 
 
 def copy(source: Path, target: Path, name: str) -> None:
-    """Copy a database to a new file that needs no other file beside it, and check it. Raises ``BackupFailed``."""
+    """Copy a database to a new file that needs no other file beside it, and check it.
+
+    Raises ``BackupFailed`` and ``DatabaseBusy``.
+    """
     try:
-        reading = sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT)
-        writing = sqlite3.connect(target)
-        try:
-            reading.backup(writing)
-            writing.execute("PRAGMA journal_mode = DELETE")
-            (verdict,) = writing.execute("PRAGMA quick_check").fetchone()
-        finally:
-            reading.close()
-            writing.close()
+        copy_pages(source, target, name, WAIT)
+        with closing(sqlite3.connect(target)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
     except sqlite3.Error as error:
         raise BackupFailed("SQLite", name, str(error)) from error
     if verdict != "ok":
         raise BackupFailed("SQLite", name, f"the file is damaged: {verdict}")
 
 
-def chunks_of(file: Path) -> Iterator[bytes]:
-    """The content of a file."""
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            yield chunk
-
-
 def restore(path: Path, chunks: Iterable[bytes]) -> None:
-    """Put a copy in the place of an empty database; it is there whole or not at all. Raises ``OSError``."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as stream:
-            for chunk in chunks:
-                stream.write(chunk)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Make a database of a copy, unless there is one of this name; it is there whole or not at all. Raises ``OSError``.
+
+    What an attempt that was cut short has left is removed.
+    """
+    if not path.exists():
+        with unfinished(path) as new:
+            with new.open("wb") as stream:
+                stream.writelines(chunks)
+            publish(new, path)
+    remove_unfinished(path)

@@ -4,27 +4,30 @@ https://filesystem-spec.readthedocs.io/
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from tenantapp.fleet.backups.records import BackupRecord, record_path
-from tenantapp.fleet.errors import BackupDamaged, BackupRefused
+from tenantapp.fleet.backups.chunks import CHUNK as CHUNK
+from tenantapp.fleet.backups.records import BUNDLE_SUFFIX, RECORD_SUFFIX, BackupRecord, FinalBundle, StoredFile
+from tenantapp.fleet.durable_files import sync
+from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.settings import Settings
 from tenantapp.tenancy.ids import uuid7
 
-CHUNK: Final = 2**20
 STAMP: Final = "%Y%m%dT%H%M%SZ"
-RECORD_SUFFIX: Final = record_path("")
-ABANDONED: Final = timedelta(days=1)  # no backup takes longer; a dump without record is of one that was killed
+OF_A_BUNDLE: Final = f".{BUNDLE_SUFFIX}{RECORD_SUFFIX}"
+ABANDONED: Final = timedelta(days=1)  # no backup takes longer; a file without record is of one that was killed
+KEY_LENGTH: Final = 12
+
+Record = TypeVar("Record", bound=StoredFile)
 
 
 class Store:
@@ -34,54 +37,63 @@ class Store:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
 
-    def new_file(self, tenant_id: UUID, created_at: datetime, suffix: str) -> str:
-        """The path of a new dump. It sorts by time, and no two are the same."""
-        return f"{tenant_id.hex}/{created_at.astimezone(UTC):{STAMP}}-{uuid7().hex[-8:]}.{suffix}"
+    def new_file(self, tenant_id: UUID, created_at: datetime, suffix: str, key: UUID | None = None) -> str:
+        """The path of a new file. It sorts by time, and no two are the same; ``key`` is what ``made_for`` knows."""
+        end = (key or uuid7()).hex[-KEY_LENGTH:]
+        return f"{tenant_id.hex}/{created_at.astimezone(UTC):{STAMP}}-{end}.{suffix}"
 
     def write(self, file: str, chunks: Iterable[bytes]) -> tuple[int, str]:
-        """Write a file; returns its size in bytes and its SHA-256. What fails, or is interrupted, is removed."""
-        path = self._path(file)
-        self._filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        """Write a file; returns its size in bytes and its SHA-256. What fails, or is interrupted, is removed.
+
+        Raises ``BackupFailed`` and what ``chunks`` raise.
+        """
         digest, size = hashlib.sha256(), 0
-        try:
-            with self._filesystem.open(path, "wb") as stream:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    size += len(chunk)
-                    stream.write(chunk)
-                if isinstance(self._filesystem, LocalFileSystem):
-                    stream.flush()
-                    os.fsync(stream.fileno())
-        except BaseException:
-            with suppress(FileNotFoundError):
-                self._filesystem.rm_file(path)
-            raise
+        with _translated(file), self._new(file) as stream:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                stream.write(chunk)
         return size, digest.hexdigest()
 
     def read(self, file: str) -> Iterator[bytes]:
-        """The content of a file. Raises ``FileNotFoundError``."""
-        with self._filesystem.open(self._path(file), "rb") as stream:
-            while chunk := stream.read(CHUNK):
-                yield chunk
+        """The content of a file. Raises ``FileNotFoundError`` and ``BackupFailed``."""
+        try:
+            with self._filesystem.open(self._path(file), "rb") as stream:
+                while chunk := stream.read(CHUNK):
+                    yield chunk
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _failed(file, error) from error
 
-    def add(self, record: BackupRecord) -> None:
-        """Write a record, all at once: under another name, then renamed."""
+    def add(self, record: StoredFile) -> None:
+        """Write a record, all at once: under another name, then renamed. Raises ``BackupFailed``."""
         part = f"{record.file}.part"
         self.write(part, [record.model_dump_json(indent=2).encode()])
-        self._filesystem.mv(self._path(part), self._path(record.path))
+        with _translated(record.path):
+            self._filesystem.mv(self._path(part), self._path(record.path))
+            self._sync_names(record.file)
 
     def records(self, tenant_id: UUID) -> list[BackupRecord]:
-        """The backups of a tenant, the newest first. Raises ``BackupDamaged`` for a record that cannot be read."""
-        found = [self._record(file) for file in self._files(tenant_id) if file.endswith(RECORD_SUFFIX)]
-        return sorted(found, key=lambda record: (record.created_at, record.file), reverse=True)
+        """The backups of a tenant, the newest first.
 
-    def check(self, record: BackupRecord) -> None:
-        """Read a whole dump and compare it with its record. Raises ``BackupDamaged``."""
+        Raises ``BackupFailed``, and ``BackupDamaged`` for a record that cannot be read.
+        """
+        files = [file for file in self._files(tenant_id) if not file.endswith(OF_A_BUNDLE)]
+        return self._read_records(files, BackupRecord)
+
+    def final_bundles(self, tenant_id: UUID) -> list[FinalBundle]:
+        """The bundles made before the tenant was removed, the newest first. Raises what ``records`` does."""
+        files = [file for file in self._files(tenant_id) if file.endswith(OF_A_BUNDLE)]
+        return self._read_records(files, FinalBundle)
+
+    def check(self, record: StoredFile) -> None:
+        """Read a whole file and compare it with its record. Raises ``BackupDamaged`` and ``BackupFailed``."""
         for _ in self.checked(record):
             pass
 
-    def checked(self, record: BackupRecord) -> Iterator[bytes]:
-        """The content of a dump. Raises ``BackupDamaged``, at the latest at its end."""
+    def checked(self, record: StoredFile) -> Iterator[bytes]:
+        """The content of a file. Raises ``BackupFailed``, and ``BackupDamaged``, at the latest at its end."""
         digest, size = hashlib.sha256(), 0
         try:
             for chunk in self.read(record.file):
@@ -96,7 +108,7 @@ class Store:
     def remove(self, record: BackupRecord) -> None:
         """Remove a backup. The record goes first: what is left of a removal that was killed is no backup."""
         for file in (record.path, record.file):
-            with suppress(FileNotFoundError):
+            with _translated(file), suppress(FileNotFoundError):
                 self._filesystem.rm_file(self._path(file))
 
     def remove_directory(self, directory: str) -> None:
@@ -116,19 +128,60 @@ class Store:
 
     def _files(self, tenant_id: UUID) -> list[str]:
         directory = self._path(tenant_id.hex)
-        if not self._filesystem.isdir(directory):
-            return []
-        self._filesystem.invalidate_cache(directory)
-        return sorted(f"{tenant_id.hex}/{Path(found).name}" for found in self._filesystem.ls(directory, detail=False))
+        with _translated(tenant_id.hex):
+            if not self._filesystem.isdir(directory):
+                return []
+            self._filesystem.invalidate_cache(directory)
+            found = self._filesystem.ls(directory, detail=False)
+        return sorted(f"{tenant_id.hex}/{Path(path).name}" for path in found)
 
-    def _record(self, file: str) -> BackupRecord:
+    @contextmanager
+    def _new(self, file: str) -> Iterator[Any]:
+        """A stream to write a file to, which is on the disk after the block; where that fails, it is removed."""
+        path = self._path(file)
+        self._filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         try:
-            return BackupRecord.model_validate_json(b"".join(self.read(file)))
+            with self._filesystem.open(path, "wb") as stream:
+                yield stream
+            self._sync(file)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                self._filesystem.rm_file(path)
+            raise
+
+    def _read_records(self, files: list[str], model: type[Record]) -> list[Record]:
+        found = []
+        for file in files:
+            if file.endswith(RECORD_SUFFIX):
+                with suppress(FileNotFoundError):  # removed a moment ago
+                    found.append(self._record(file, model))
+        return sorted(found, key=lambda record: (record.created_at, record.file), reverse=True)
+
+    def _record(self, file: str, model: type[Record]) -> Record:
+        try:
+            return model.model_validate_json(b"".join(self.read(file)))
         except ValidationError as error:
             raise BackupDamaged(file, "its record cannot be read") from error
 
+    def _sync(self, file: str) -> None:
+        """What is not a file of this machine is in the hands of whoever keeps it."""
+        if isinstance(self._filesystem, LocalFileSystem):
+            sync(Path(self._path(file)))
+            self._sync_names(file)
+
+    def _sync_names(self, file: str) -> None:
+        if isinstance(self._filesystem, LocalFileSystem):
+            directory = Path(self._path(file)).parent
+            sync(directory)
+            sync(directory.parent)
+
     def _path(self, file: str) -> str:
         return f"{self._root}/{file}"
+
+
+def made_for(records: Iterable[Record], key: UUID) -> Record | None:
+    """The one that was made under this key, if it was finished."""
+    return next((record for record in records if record.id.endswith(f"-{key.hex[-KEY_LENGTH:]}")), None)
 
 
 def open_store(settings: Settings) -> Store:
@@ -139,6 +192,18 @@ def open_store(settings: Settings) -> Store:
         return Store(*fsspec.core.url_to_fs(settings.backups_store))
     except (ImportError, ValueError) as error:
         raise BackupRefused(f"the setting backups.store cannot be used ({str(error).rstrip('.')})") from error
+
+
+@contextmanager
+def _translated(file: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _failed(file, error) from error
+
+
+def _failed(file: str, error: OSError) -> BackupFailed:
+    return BackupFailed("The store of the backups", file, error.strerror or str(error))
 
 
 def _begun(file: str) -> datetime:

@@ -126,8 +126,7 @@ def _seal(part: Path) -> None:
         digest = _digest(stream)
         stream.seek(-64, os.SEEK_END)
         stream.write(digest.encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+    sync(part)
 
 
 def _check_seal(file: Path, stream: IO[bytes]) -> None:

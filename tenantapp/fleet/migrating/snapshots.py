@@ -4,11 +4,9 @@ Everything may be killed anywhere: a copy is there or not, and a database is the
 """
 
 import sqlite3
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Final
 
 from psycopg2.errors import ObjectInUse
@@ -19,6 +17,7 @@ from tenantapp.fleet import postgres
 from tenantapp.fleet.connections import maintenance_connection
 from tenantapp.fleet.durable_files import sync
 from tenantapp.fleet.errors import DatabaseBusy, FleetError, PuttingBackFailed, SnapshotFailed
+from tenantapp.fleet.sqlite_pages import copy_pages
 from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 
 PREFIX: Final = "snapshot_"
@@ -127,7 +126,7 @@ class SqliteSnapshot(Snapshot):
     def take(self) -> None:
         with self._translated(SnapshotFailed):
             self._unfinished.unlink(missing_ok=True)
-            self._pages(self._path, self._unfinished)
+            copy_pages(self._path, self._unfinished, self._name, WAIT)
             with closing(sqlite3.connect(self._unfinished)) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file
             sync(self._unfinished)
@@ -138,26 +137,13 @@ class SqliteSnapshot(Snapshot):
         with self._translated(PuttingBackFailed):
             # Not by replacing the file, whose write-ahead log would then be taken for that of the other. The pages are
             # written in one transaction, which whoever has it open sees as any other.
-            self._pages(self._copy, self._path)
+            copy_pages(self._copy, self._path, self._name, WAIT)
             self._copy.unlink(missing_ok=True)
 
     def drop(self) -> None:
         with self._translated(SnapshotFailed):
             self._unfinished.unlink(missing_ok=True)
             self._copy.unlink(missing_ok=True)
-
-    def _pages(self, source: Path, target: Path) -> None:
-        until = time.monotonic() + WAIT
-
-        def progress(status: int, remaining: int, total: int) -> None:
-            if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > until:
-                raise DatabaseBusy(self._name)
-
-        # "rw": a database that is not there is an error, and not a new one without anything in it.
-        address = f"{source.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(address, uri=True)) as reading, closing(sqlite3.connect(target)) as writing:
-            writing.execute("PRAGMA synchronous = FULL")
-            reading.backup(writing, progress=progress)
 
     @contextmanager
     def _translated(self, failure: Callable[[str, str], SnapshotFailed]) -> Iterator[None]:

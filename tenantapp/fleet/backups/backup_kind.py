@@ -1,0 +1,49 @@
+"""The kind of operation that backs a tenant up."""
+
+from typing import Any, Final
+
+from tenantapp.fleet.backups.backing_up import backup_tenant
+from tenantapp.fleet.backups.chunks import told
+from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.backups.retention import prune
+from tenantapp.fleet.backups.store import made_for, open_store
+from tenantapp.fleet.errors import OperationRefused
+from tenantapp.fleet.operations.kinds import Context, Kind, Step
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import place_of
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.times import utcnow
+
+
+def _dump(context: Context) -> dict[str, Any]:
+    fleet, place = context.fleet, _place(context)
+    store = open_store(fleet.settings)
+    records = store.records(place.id)
+    record = made_for(records, context.operation_id)
+    if record is None:
+        # As long as the last one is the best guess that there is.
+        progress = told(context, records[0].size if records else 0)
+        record = backup_tenant(fleet.settings, fleet.servers, place, store, progress, key=context.operation_id)
+    return described(record)
+
+
+def described(record: BackupRecord) -> dict[str, Any]:
+    """What an operation's result says of a backup."""
+    return record.model_dump(mode="json", include={"file", "size", "sha256", "revision"}) | {"backup": record.id}
+
+
+def _prune(context: Context) -> dict[str, Any]:
+    settings = context.fleet.settings
+    return {"pruned": prune(open_store(settings), _place(context).id, settings.backups_keep, utcnow())}
+
+
+def _place(context: Context) -> TenantPlace:
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
+        if tenant is None:
+            raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+        return place_of(tenant)
+
+
+# Two steps: a policy that cannot be applied makes no backup undone, and is tried again without another one.
+BACKUP: Final = Kind("backup", (Step("dump", _dump), Step("retention", _prune)))

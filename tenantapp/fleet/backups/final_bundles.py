@@ -1,0 +1,73 @@
+"""The bundle that is kept of a tenant before it is removed: no policy ever removes it."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+from tenantapp.fleet.backups.chunks import chunks_of
+from tenantapp.fleet.backups.records import BUNDLE_FORMAT, BUNDLE_SUFFIX, VERSION, FinalBundle
+from tenantapp.fleet.backups.store import Store, made_for, open_store
+from tenantapp.fleet.bundles.exporting import Progress, check_bundle, export_bundle
+from tenantapp.fleet.bundles.manifest import Manifest
+from tenantapp.fleet.operations.kinds import Context
+from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import Servers
+
+
+def final_bundle(context: Context, place: TenantPlace) -> dict[str, Any] | None:
+    """Keep a tenant's data for good in the store of the settings, and describe the file; None if there is no store.
+
+    May be killed anywhere and called again. Raises what ``export_bundle`` and ``Store.write`` do.
+    """
+    fleet = context.fleet
+    if fleet.settings.backups_store is None:
+        return None
+    store, rows = open_store(fleet.settings), 0
+
+    def progress(count: int) -> None:
+        nonlocal rows
+        rows += count
+        context.progress(0.0, f"{rows} rows")
+
+    record = made_for(store.final_bundles(place.id), context.operation_id)
+    if record is None:
+        record = write_final_bundle(fleet.settings, fleet.servers, place, store, context.operation_id, progress)
+    return record.model_dump(mode="json", include={"file", "size", "sha256", "revision", "rows"})
+
+
+def write_final_bundle(
+    settings: Settings, servers: Servers, place: TenantPlace, store: Store, key: UUID, progress: Progress
+) -> FinalBundle:
+    """Write a tenant's data to the store, read it once more, and record it. ``progress`` is told of so many rows."""
+    with TemporaryDirectory(prefix="final_bundle_") as directory:
+        file = Path(directory) / f"{place.slug}.{BUNDLE_SUFFIX}"
+        export_bundle(settings, servers, place, file, progress)
+        manifest = check_bundle(file)
+        name = store.new_file(place.id, manifest.created_at, BUNDLE_SUFFIX, key)
+        size, sha256 = store.write(name, chunks_of(file))
+    record = _record(place, manifest, name, size, sha256)
+    # What is removed next is not to be had again.
+    store.check(record)
+    store.add(record)
+    return record
+
+
+def _record(place: TenantPlace, manifest: Manifest, file: str, size: int, sha256: str) -> FinalBundle:
+    return FinalBundle.model_validate(
+        {
+            "format": BUNDLE_FORMAT,
+            "version": VERSION,
+            "tenant_id": place.id,
+            "slug": place.slug,
+            "name": place.name,
+            "created_at": manifest.created_at,
+            "engine": manifest.engine,
+            "revision": manifest.revision,
+            "file": file,
+            "size": size,
+            "sha256": sha256,
+            "rows": manifest.rows,
+        }
+    )

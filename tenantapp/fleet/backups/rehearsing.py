@@ -1,0 +1,67 @@
+"""Restoring a backup only to see whether it would work, which is known only by doing it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import func, inspect, select, table
+from sqlalchemy.engine import URL
+
+from tenantapp.fleet.backups.chunks import Progress, nobody
+from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.backups.restoring import drift_of, restore_database
+from tenantapp.fleet.backups.store import Store
+from tenantapp.fleet.connections import reading_connection
+from tenantapp.fleet.histories import metadata_of
+from tenantapp.fleet.migrations import upgrade
+from tenantapp.fleet.schemas.expected import check_revision
+from tenantapp.fleet.scratch import scratch_mark, scratch_name
+from tenantapp.fleet.targets import Target
+from tenantapp.settings import Settings
+from tenantapp.tenancy.servers import Server, Servers
+
+NAME = "a scratch database"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What came of it. ``rows`` are those of each table as they were backed up, ``revision`` is the one reached then.
+
+    ``drift`` says what of the structure is not as it should be at that revision.
+    """
+
+    record: BackupRecord
+    server: str
+    rows: Mapping[str, int]
+    revision: str
+    drift: tuple[str, ...]
+    seconds: float
+
+
+def rehearse_restore(
+    settings: Settings,
+    servers: Servers,
+    server: Server,
+    record: BackupRecord,
+    store: Store,
+    progress: Progress = nobody,
+) -> Rehearsal:
+    """Restore a backup into a database that is removed right away, and migrate it as a restore would.
+
+    Raises what ``restore_database`` and ``upgrade`` do.
+    """
+    check_revision(settings, record.revision)
+    begun = time.monotonic()
+    with scratch_name(server) as database:
+        url = server.tenant_url(database)
+        restore_database(settings, server, database, record, store, scratch_mark(settings), NAME, progress)
+        rows = _rows(url)
+        revision = upgrade(settings, "tenant", Target(NAME, url, metadata_of(settings, "tenant")))
+        drift = drift_of(settings, servers, server, url, NAME, revision)
+    return Rehearsal(record, server.name, rows, revision, drift, time.monotonic() - begun)
+
+
+def _rows(url: URL) -> dict[str, int]:
+    with reading_connection(url, NAME) as connection, connection.begin():
+        names = sorted(inspect(connection).get_table_names())
+        return {name: connection.scalars(select(func.count()).select_from(table(name))).one() for name in names}

@@ -1,0 +1,111 @@
+"""Asking for backups and restores: the services that commands and views call."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.backups.backup_kind import BACKUP
+from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
+from tenantapp.fleet.backups.selection import check_restorable, find_backup, server_for
+from tenantapp.fleet.backups.store import open_store
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.operations.queue import request_operation
+from tenantapp.fleet.switching import switch_arguments
+from tenantapp.fleet.templates import installation_mark
+from tenantapp.identity.errors import TenantUnfinished
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import get_tenant
+from tenantapp.tenancy.servers import Server
+
+
+def list_backups(fleet: Fleet, tenant_id: UUID) -> list[BackupRecord]:
+    """A tenant's backups, the newest first. Raises ``BackupRefused``, ``BackupDamaged`` and ``BackupFailed``."""
+    return open_store(fleet.settings).records(tenant_id)
+
+
+def source_of(session: Session, slug: str, tenant_id: UUID | None) -> UUID:
+    """The id of the tenant whose backups are meant; one that is given may be of a tenant that is gone.
+
+    Raises ``NotFound``.
+    """
+    return get_tenant(session, slug).id if tenant_id is None else tenant_id
+
+
+def request_backup(
+    session: Session, fleet: Fleet, slug: str, *, requested_by: str, operation_id: UUID | None = None
+) -> Operation:
+    """Queue the backup of a tenant. Raises ``NotFound``, ``TenantUnfinished`` and ``BackupRefused``."""
+    tenant = get_tenant(session, slug)
+    if tenant.state == TenantState.CREATING:
+        raise TenantUnfinished(slug)
+    open_store(fleet.settings)
+    return request_operation(session, BACKUP, tenant, {}, requested_by, operation_id=operation_id)
+
+
+def request_restore(
+    session: Session,
+    fleet: Fleet,
+    slug: str,
+    *,
+    backup: str | None = None,
+    accept_drift: bool = False,
+    requested_by: str,
+    operation_id: UUID | None = None,
+) -> Operation:
+    """Queue that a tenant gets back what is in a backup: the one with this id, or the newest.
+
+    With ``accept_drift`` its structure need not be that of its revision. Raises ``NotFound``, ``OperationRefused``,
+    ``BackupRefused``, ``BackupDamaged``, ``BackupFailed`` and ``UnknownRevision``.
+    """
+    tenant = get_tenant(session, slug)
+    server = fleet.servers[tenant.server]
+    arguments = switch_arguments(fleet, tenant, server)
+    record = _restorable(fleet, tenant.id, slug, backup, server)
+    arguments |= _about(session, record, accept_drift=accept_drift)
+    return request_operation(session, RESTORE, tenant, arguments, requested_by, operation_id=operation_id)
+
+
+def request_restore_as(
+    session: Session,
+    fleet: Fleet,
+    slug: str,
+    new_slug: str,
+    *,
+    backup: str | None = None,
+    name: str | None = None,
+    server: str | None = None,
+    tenant_id: UUID | None = None,
+    accept_drift: bool = False,
+    requested_by: str,
+    operation_id: UUID | None = None,
+) -> Operation:
+    """Queue the making of a new tenant from a backup of another one, which need not exist any more if its id is given.
+
+    ``server`` is the other's if it is left out, or else the default one; ``name`` is the one in the backup. Raises what
+    ``request_restore`` does, ``InvalidValue``, ``AlreadyExists`` and ``ServerError``.
+    """
+    of = source_of(session, slug, tenant_id)
+    place = server_for(fleet.servers, session.get(Tenant, of), server)
+    record = _restorable(fleet, of, slug, backup, place)
+    arguments = {"slug": new_slug, "name": name or record.name, "server": place.name}
+    arguments |= _about(session, record, accept_drift=accept_drift)
+    return request_operation(session, RESTORE_AS, None, arguments, requested_by, operation_id=operation_id)
+
+
+def _restorable(fleet: Fleet, tenant_id: UUID, slug: str, backup: str | None, server: Server) -> BackupRecord:
+    record = find_backup(open_store(fleet.settings), tenant_id, slug, backup)
+    check_restorable(fleet.settings, record, server)
+    return record
+
+
+def _about(session: Session, record: BackupRecord, *, accept_drift: bool) -> dict[str, Any]:
+    """The arguments that both kinds of restore have."""
+    return {
+        "backup_of": str(record.tenant_id),
+        "backup": record.id,
+        "accept_drift": accept_drift,
+        "mark": installation_mark(session),
+    }

@@ -1,0 +1,91 @@
+"""The kinds of operations that restore a backup: in place of a tenant's present database, and as a new tenant."""
+
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.backups.chunks import told
+from tenantapp.fleet.backups.restoring import drift_of, identify, restore_database
+from tenantapp.fleet.backups.selection import find_backup
+from tenantapp.fleet.backups.store import open_store
+from tenantapp.fleet.creation import activate, register, withdraw
+from tenantapp.fleet.errors import BackupRefused
+from tenantapp.fleet.migrations import upgrade
+from tenantapp.fleet.operations.kinds import Context, Kind, Step
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.switching import let_back_in, new_place, nobody_writes, switch
+from tenantapp.fleet.targets import tenant_target
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import database_name
+from tenantapp.tenancy.ids import uuid7
+
+NAMED: Final = 3  # differences that a sentence names
+
+
+def _prepare_in_place(session: Session, operation: Operation) -> None:
+    """Also before another try: no name is used twice, and the tenant may have moved meanwhile."""
+    tenant = None if operation.tenant_id is None else session.get(Tenant, operation.tenant_id)
+    if tenant is None:
+        raise NotFound("tenant", operation.slug)
+    operation.arguments = {
+        **operation.arguments,
+        "server": tenant.server,
+        "database": database_name(uuid7()),
+        "from_server": tenant.server,
+        "from_database": tenant.database,
+    }
+
+
+def _prepare_new(session: Session, operation: Operation) -> None:
+    tenant = register(session, operation, uuid7())
+    operation.arguments = {**operation.arguments, "database": tenant.database}
+
+
+def _restore(context: Context) -> dict[str, Any]:
+    fleet, given, place = context.fleet, context.arguments, new_place(context)
+    store, server, name = open_store(fleet.settings), fleet.servers[place.server], f"the database of {place.slug}"
+    record = find_backup(store, UUID(given["backup_of"]), place.slug, given["backup"])
+    progress = told(context, 2 * record.size)
+    restore_database(fleet.settings, server, place.database, record, store, given["mark"], name, progress)
+    taken = record.model_dump(mode="json", include={"created_at"})
+    return {"backup": record.id, "taken_at": taken["created_at"], "backup_revision": record.revision}
+
+
+def _drop(context: Context) -> None:
+    databases_on(context.fleet.servers[context.arguments["server"]]).drop(context.arguments["database"])
+
+
+def _migrate(context: Context) -> dict[str, Any]:
+    fleet, place = context.fleet, new_place(context)
+    server = fleet.servers[place.server]
+    # What the tenant's row says is yet about the present database.
+    target = replace(tenant_target(fleet.settings, fleet.servers, place), record=None)
+    revision = upgrade(fleet.settings, "tenant", target)
+    drift = drift_of(fleet.settings, fleet.servers, server, target.url, target.name, revision)
+    if drift and not context.arguments["accept_drift"]:
+        raise BackupRefused(
+            f"restored, it has not the structure of revision {revision}: {'; '.join(drift[:NAMED])}; "
+            "--accept-drift takes it as it is"
+        )
+    identify(server, place)
+    return {"revision": revision, "drift": list(drift)}
+
+
+def _close(context: Context) -> dict[str, Any]:
+    with nobody_writes(context):
+        return {"replaced": context.arguments["from_database"]}
+
+
+STEPS: Final = (Step("database", _restore, _drop), Step("migration", _migrate))
+RESTORE: Final = Kind(
+    "restore",
+    (*STEPS, Step("switch", _close, let_back_in)),
+    undoes=True,
+    prepare=_prepare_in_place,
+    complete=switch,
+)
+RESTORE_AS: Final = Kind("restore_as", STEPS, undoes=True, prepare=_prepare_new, complete=activate, withdraw=withdraw)

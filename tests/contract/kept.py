@@ -1,0 +1,133 @@
+"""A fleet whose settings name a store of backups, with a tenant that has something to lose."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.backups.requests import request_backup, request_restore, request_restore_as
+from tenantapp.fleet.backups.store import Store, open_store
+from tenantapp.fleet.database_server import TENANT_PREFIX
+from tenantapp.fleet.deletion import delete_later, request_purge
+from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.operations.queue import get_operation
+from tenantapp.fleet.operations.worker import Worker
+from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.tenancy.access import TenantPlace
+from tests.contract.conftest import Fleet
+from tests.contract.test_backups import add_tag, found, postgres_bin
+
+ROOT = Path(__file__).parents[2]
+BY = "local:tests"
+
+
+class Kept:
+    """The tenant acme has the tag ``first``, which its backups have as well."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        fleet.values |= {"backups.store": str(fleet.directory / "backups"), "connections.timeout": "1"}
+        if tools := postgres_bin("pginstall18"):
+            fleet.values["backups.postgres_bin"] = tools
+        fleet.__post_init__()
+        fleet.initialised().create("acme")
+        add_tag(fleet, self.place(), "first")
+
+    @property
+    def store(self) -> Store:
+        return open_store(self.fleet.settings)
+
+    def place(self, slug: str = "acme") -> TenantPlace:
+        with self.fleet.user_db.begin(read_only=True) as session:
+            return place_of(get_tenant(session, slug))
+
+    def add_tag(self, name: str) -> None:
+        add_tag(self.fleet, self.place(), name)
+
+    def tags(self, slug: str = "acme") -> list[str]:
+        """The tags of a tenant, whose database must say that it is its own."""
+        place = self.place(slug)
+        tags, identity = found(self.fleet, place)
+        assert identity == [place.id]
+        return tags
+
+    def ask(self, request: Callable[..., Operation], *arguments: str, **options: Any) -> UUID:
+        with self.fleet.user_db.begin() as session:
+            return request(session, self.fleet.services, *arguments, requested_by=BY, **options).id
+
+    def backup(self, slug: str = "acme") -> UUID:
+        return self.ask(request_backup, slug)
+
+    def restore(self, slug: str = "acme", **options: Any) -> UUID:
+        return self.ask(request_restore, slug, **options)
+
+    def restore_as(self, slug: str, new: str, **options: Any) -> UUID:
+        return self.ask(request_restore_as, slug, new, **options)
+
+    def work(self) -> None:
+        Worker(self.fleet.services, KINDS, CHORES).run(Event(), until_idle=True)
+
+    def done(self, operation_id: UUID) -> Operation:
+        """The operation, after a worker was there; it must have succeeded."""
+        self.work()
+        operation = self.outcome(operation_id)
+        assert (operation.state, operation.error) == ("succeeded", None)
+        return operation
+
+    def failed(self, operation_id: UUID) -> str:
+        """Why the operation failed, after a worker was there."""
+        self.work()
+        operation = self.outcome(operation_id)
+        assert operation.state == "failed"
+        return str(operation.error)
+
+    def outcome(self, operation_id: UUID) -> Operation:
+        with self.fleet.user_db.begin(read_only=True) as session:
+            operation = get_operation(session, operation_id)
+            session.expunge_all()
+            return operation
+
+    def slugs(self) -> list[str]:
+        """Of the tenants that there are."""
+        return list(self.within(lambda session: session.scalars(select(Tenant.slug).order_by(Tenant.slug)).all()))
+
+    def kinds(self) -> list[str]:
+        """Of the operations that were asked for, the oldest first."""
+        return list(self.within(lambda session: session.scalars(select(Operation.kind).order_by(Operation.id)).all()))
+
+    def within(self, change: Callable[[Session], Any]) -> Any:
+        with self.fleet.user_db.begin() as session:
+            return change(session)
+
+    def delete(self, **options: Any) -> UUID:
+        """Delete acme for good; a worker is to do it."""
+        with self.fleet.user_db.begin() as session:
+            delete_later(session, "acme", timedelta(0))
+            return request_purge(session, "acme", requested_by=BY, **options).id
+
+    def databases(self) -> set[str]:
+        """The databases of tenants that there are, or of which something is there."""
+        found = databases_on(self.fleet.servers["main"]).found()
+        mark = self.fleet.mark()
+        return {each.name for each in found if each.mark == mark and each.name.startswith(TENANT_PREFIX)}
+
+    def worker_killed_at(self, point: str) -> None:
+        """Work in another process, and kill it there (SIGKILL)."""
+        command = [sys.executable, "-m", "tests.contract.hanging_worker", json.dumps(self.fleet.values), point]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "here\n"
+            process.kill()

@@ -1,0 +1,132 @@
+"""Backups, restores and final bundles killed (SIGKILL) at each of their points: another worker finishes them."""
+
+import pytest
+
+from tenantapp.fleet.bundles.exporting import check_bundle
+from tests.contract.conftest import Fleet
+from tests.contract.kept import Kept
+from tests.contract.test_killed_creation import POSTGRES, RUNNER, SQLITE, ours, works
+
+STORE = "tenantapp.fleet.backups.store"
+KINDS = "tenantapp.fleet.backups.restore_kinds"
+SWITCHING = "tenantapp.fleet.switching"
+BEGINNING = f"{RUNNER}:_Run.forward:before"
+END = (f"{RUNNER}:_Run._complete:before", f"{RUNNER}:finish:after")
+BETWEEN = (f"{RUNNER}:_Run._begin:before", f"{RUNNER}:_Run._begin:after")
+STORING = (f"{STORE}:Store.write:after", f"{STORE}:Store.add:before", f"{STORE}:Store.add:after")
+RESTORING = (
+    BEGINNING,
+    f"{KINDS}:restore_database:after",
+    *BETWEEN,
+    f"{KINDS}:upgrade:after",
+    f"{KINDS}:identify:before",
+    f"{KINDS}:identify:after",
+    *END,
+)
+# The second time that progress is told, what is restored has been handed over, and is not finished.
+HANDED_OVER = f"{RUNNER}:_Run._progress:before:2"
+ON_POSTGRES = (
+    *(f"{POSTGRES}:{name}:after" for name in ("create_role", "create_database", "close_to_public", "limit_database")),
+    HANDED_OVER,
+    "tenantapp.fleet.backups.postgres_dumps:restore:after",
+)
+ON_SQLITE = (HANDED_OVER, "os:link:before", "os:link:after")
+SWITCH = (
+    f"{SWITCHING}:raise_fence:after",
+    f"{SWITCHING}:request_discard:after",
+    f"{RUNNER}:_Run._begin:after:2",
+)
+
+
+def each(*points: str, sqlite: tuple[str, ...] = (), postgresql: tuple[str, ...] = ()) -> pytest.MarkDecorator:
+    cases = [("sqlite", point) for point in (*points, *sqlite)]
+    cases += [("postgresql", point) for point in (*points, *postgresql)]
+    return pytest.mark.parametrize(("engine_name", "point"), cases, indirect=["engine_name"])
+
+
+@pytest.fixture
+def kept(fleet: Fleet) -> Kept:
+    return Kept(fleet)
+
+
+def nothing_is_left_over(kept: Kept) -> None:
+    assert ours(kept.fleet) == []
+    assert not [thing for thing in kept.fleet.made() if "new" in thing.rpartition("/")[2]]
+
+
+@each(
+    BEGINNING,
+    *STORING,
+    *BETWEEN,
+    "tenantapp.fleet.backups.backup_kind:prune:before",
+    "tenantapp.fleet.backups.backup_kind:prune:after",
+    *END,
+)
+def test_a_backup(kept: Kept, point: str) -> None:
+    operation = kept.backup()
+    kept.worker_killed_at(point)
+    kept.fleet.settle()
+    result = kept.done(operation).result
+    (record,) = kept.store.records(kept.place().id)
+    assert (result["file"], result["sha256"]) == (record.file, record.sha256)
+    kept.store.check(record)
+    kept.add_tag("second")
+    kept.done(kept.restore())
+    assert kept.tags() == ["first"]
+
+
+@each(
+    *RESTORING,
+    *SWITCH,
+    sqlite=(*ON_SQLITE, f"{SQLITE}:SqliteDatabases.close:after"),
+    postgresql=(*ON_POSTGRES, f"{POSTGRES}:allow_login:after", f"{POSTGRES}:end_connections:after"),
+)
+def test_a_restore_in_place(kept: Kept, point: str) -> None:
+    kept.done(kept.backup())
+    kept.add_tag("second")
+    before = kept.place()
+    operation = kept.restore()
+    kept.worker_killed_at(point)
+    kept.fleet.settle()
+    kept.done(operation)
+    assert kept.tags() == ["first"]
+    assert kept.place().database != before.database
+    works(kept.fleet, "acme")
+    nothing_is_left_over(kept)
+    # What it had is kept for a while.
+    assert kept.databases() == {before.database, kept.place().database}
+
+
+@each(*RESTORING, sqlite=ON_SQLITE, postgresql=ON_POSTGRES)
+def test_a_restore_as_a_new_tenant(kept: Kept, point: str) -> None:
+    kept.done(kept.backup())
+    kept.add_tag("second")
+    operation = kept.restore_as("acme", "past")
+    kept.worker_killed_at(point)
+    kept.fleet.settle()
+    kept.done(operation)
+    assert (kept.tags("past"), kept.tags()) == (["first"], ["first", "second"])
+    assert kept.databases() == {kept.place().database, kept.place("past").database}
+    works(kept.fleet, "past")
+    nothing_is_left_over(kept)
+
+
+@each(
+    BEGINNING,
+    "tenantapp.fleet.backups.final_bundles:export_bundle:after",
+    *STORING,
+    *BETWEEN,
+    "tenantapp.fleet.deletion:remove_database:before",
+    "tenantapp.fleet.deletion:remove_database:after",
+    *END,
+)
+def test_a_final_bundle(kept: Kept, point: str) -> None:
+    tenant_id = kept.place().id
+    kept.delete()
+    kept.worker_killed_at(point)
+    kept.fleet.settle()
+    assert kept.slugs() == []
+    (record,) = kept.store.final_bundles(tenant_id)
+    kept.store.check(record)
+    assert check_bundle(kept.fleet.directory / "backups" / record.file).rows == record.rows
+    nothing_is_left_over(kept)
