@@ -35,8 +35,8 @@ COLUMNS = (
 )
 PER_ROUND: Final = 15  # tenants of each kind
 NOTE: Final = (
-    "The bare copy is CREATE DATABASE ... TEMPLATE on a kept connection of psycopg2, and shutil.copyfile: with no role, "
-    "no rights, no identity, no row that says whose it is, and on SQLite without a sync."
+    "The bare copy is CREATE DATABASE ... TEMPLATE on a kept connection of psycopg2, and shutil.copyfile: with no "
+    "role, no rights, no identity, no row that says whose it is, and on SQLite without a sync."
 )
 
 

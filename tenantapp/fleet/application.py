@@ -1,0 +1,61 @@
+"""The fleet in the application: what is put on the registry, and what happens when it starts."""
+
+import logging
+from typing import Any
+
+from pyramid.events import ApplicationCreated, NewRequest
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.fleet.errors import HistoryError
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.migrating.revisions import outdated_revisions
+from tenantapp.fleet.operations.host import WorkerHost
+from tenantapp.identity.tenants import list_tenants, place_of
+from tenantapp.settings import Settings, SettingsError
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import UserDatabaseUnavailable
+
+log = logging.getLogger(__name__)
+
+
+def includeme(config: Any) -> None:
+    """Put ``fleet`` and ``worker_host`` on the registry. When the application starts, make it know the tenants."""
+    registry = config.registry
+    registry.access_reader.outdated = _outdated_revisions(registry.app_settings)
+    registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
+    registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
+    config.add_subscriber(_add_known_tenants, ApplicationCreated)
+    if registry.app_settings.fleet_worker:
+        # Under another server than ours the first request shows that the application is served.
+        config.add_subscriber(_start_worker, NewRequest)
+
+
+def _outdated_revisions(settings: Settings) -> frozenset[str | None]:
+    try:
+        return outdated_revisions(settings)
+    except HistoryError as error:
+        raise SettingsError(f"setting migrations.oldest: {str(error).rstrip('.')}") from error
+
+
+def _start_worker(event: Any) -> None:
+    host: WorkerHost = event.request.registry.worker_host
+    if not host.started:
+        host.start()
+
+
+def _add_known_tenants(event: Any) -> None:
+    registry = event.app.registry
+    places = _known_places(registry.user_db)
+    # One on a server that the settings no longer name is not served; it does not keep the others from it.
+    registry.tenant_dbs.add(place for place in places if place.server in registry.servers)
+
+
+def _known_places(user_db: DBFactory) -> list[TenantPlace]:
+    try:
+        with user_db.begin(read_only=True) as session:
+            return [place_of(tenant) for tenant in list_tenants(session)]
+    except (UserDatabaseUnavailable, DBAPIError):
+        log.warning("The user database does not answer or has no tables yet; `tenantapp init` makes them.")
+        return []
