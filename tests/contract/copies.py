@@ -38,13 +38,15 @@ IDS = ["-".join(pair) for pair in PAIRS]
 
 
 @contextmanager
-def four_servers(server: URL, other: URL, directory: Path, *, tools: bool = True) -> Iterator[Fleet]:
+def four_servers(
+    server: URL, other: URL, directory: Path, *, tools: bool = True, user_db: str | None = None
+) -> Iterator[Fleet]:
     """``files`` and ``shelf`` are directories, ``server`` and ``other`` PostgreSQL servers; other's WAL is logical.
 
     ``twin`` is other by another name.
     """
     values = {
-        "user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite",
+        "user_db.url": user_db or f"sqlite+pysqlite:///{directory}/user.sqlite",
         "servers.files": f"sqlite+pysqlite:///{directory}/files/",
         "servers.shelf": f"sqlite+pysqlite:///{directory}/shelf/",
         "servers.server": server.set(database="").render_as_string(hide_password=False),
@@ -54,8 +56,9 @@ def four_servers(server: URL, other: URL, directory: Path, *, tools: bool = True
     }
     # Where there is nothing, a tool is missing.
     values["backups.postgres_bin"] = (postgres_bin("pginstall18") if tools else str(directory)) or "/usr/bin"
-    fleet = Fleet(values, server, directory).initialised()
+    fleet = Fleet(values, server, directory)
     before = {url: everything(fleet, url) for url in (server, other)}
+    fleet.initialised()
     yield fleet
     fleet.user_db.dispose()
     for url in (server, other):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from threading import Event, Thread
 from time import sleep
 from typing import Any
@@ -42,6 +43,7 @@ from tests.contract.test_deletion import WEEK
 from tests.installation import PASSWORD_HASH, Client
 
 WRITERS = 4
+FILES = ("files", "shelf")
 REPLICATED = [("other", "server"), ("other", "twin")]
 REPLICATED_IDS = ["-".join(pair) for pair in REPLICATED]
 
@@ -124,14 +126,29 @@ def titles(fleet: Fleet) -> dict[str, str]:
         return {str(row.id): row.title for row in connection.execute(nodes.select())}
 
 
+@pytest.mark.parametrize("target", ["server", "files"])
+def test_nothing_is_lost_with_a_user_database_on_postgresql(
+    postgres_server: URL, logical_server: URL, tmp_path: Path, target: str
+) -> None:
+    user_db = postgres_server.set(database=f"users_{token_hex(4)}").render_as_string(hide_password=False)
+    with four_servers(postgres_server, logical_server, tmp_path, user_db=user_db) as fleet:
+        nothing_is_lost(fleet, "other", target, "replication" if target == "server" else "bundle")
+
+
 @pytest.mark.parametrize(("source", "target"), [*PAIRS, *REPLICATED], ids=[*IDS, *REPLICATED_IDS])
 def test_nothing_acknowledged_is_lost(fleet: Fleet, source: str, target: str) -> None:
+    same = {"files": "copy", "server": "dump", "other": "replication"}[source]
+    is_same_engine = (source in FILES) == (target in FILES)
+    nothing_is_lost(fleet, source, target, same if is_same_engine else "bundle")
+
+
+def nothing_is_lost(fleet: Fleet, source: str, target: str, method: str) -> None:
     acme = acme_on(fleet, source)
     with people_at_work(fleet) as writers:
         while min(len(writer.acknowledged) for writer in writers) < 3:
             assert not any(writer.unexpected for writer in writers)
         result = work(fleet, "move", "acme", target)
-        assert (result["method"] == "replication") == (source == "other")
+        assert result["method"] == method
         before = [len(writer.acknowledged) for writer in writers]
         while any(len(writer.acknowledged) < count + 3 for writer, count in zip(writers, before, strict=True)):
             assert not any(writer.unexpected for writer in writers)

@@ -13,6 +13,7 @@ from tenantapp.tenancy.access import Access
 from bookshop import CURRENCY, books, sales
 from bookshop.content import BookContent
 from bookshop.errors import OutOfStock
+from bookshop.private_data import NOBODY, remove_private_data
 
 EMMA = {"title": "Emma", "price_cents": 1250, "stock": 3}
 
@@ -114,6 +115,17 @@ def test_a_script_calls_the_same_services(registry: Any) -> None:
         assert (book.owner_id, book.copies_sold()) == (ann.person.id, 1)
         with pytest.raises(OutOfStock):
             sales.record_sale(session, ann, book.id)
+
+
+def test_a_copy_without_people_names_nobody(registry: Any) -> None:
+    ann = access_to(registry, "north", "ann")
+    with registry.tenant_dbs.for_access(ann).get_session() as session:
+        book = books.add_book(session, ann, BookContent(title="Sanditon", price_cents=900, stock=1))
+        sale = sales.record_sale(session, ann, book.id)
+        remove_private_data(session)
+        session.expire_all()
+        assert (book.owner_id, sale.seller_id, book.title) == (NOBODY, NOBODY, "Sanditon")
+        session.rollback()
 
 
 def test_models_and_migrations_agree(registry: Any) -> None:

@@ -116,7 +116,8 @@ def _check(context: Context, original: Original, target: Target, counts: Counts)
             expected = expected_of_copy(context.fleet, connection, _server(context), revision)
             check_structure(found, expected, original.name)
             raise CopyFailed(original.name, "its structure was changed meanwhile")
-        here, there = counts(connection), counts(copy)
+        here = counts(connection)
+        there = None if here is None else counts(copy)
         if here is None or there is None:
             return False
         check_rows(original.name, here, there)
