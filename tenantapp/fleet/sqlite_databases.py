@@ -113,6 +113,8 @@ class SqliteDatabases(ServerDatabases):
     def close(self, database: str, patience: float) -> None:
         time.sleep(min(patience, LONGEST_PATIENCE))
         path = self._server.path(database)
+        if not path.exists():
+            return
         with self._translated():
             _set_identity(path, CLOSE)
             # Of another time, so that no connection that is kept is used without its identity being looked at.

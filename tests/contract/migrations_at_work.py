@@ -154,6 +154,8 @@ class Yard:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Where the tests themselves are run in the background, an interrupt is ignored, which is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -21,7 +21,7 @@ MIGRATING = "tenantapp.fleet.migrating"
 WORKER, TENANT, SNAPSHOTS = f"{MIGRATING}.worker", f"{MIGRATING}.tenant", f"{MIGRATING}.snapshots"
 COPIES = {"postgresql": f"{SNAPSHOTS}:PostgresSnapshot", "sqlite": f"{SNAPSHOTS}:SqliteSnapshot"}
 # On PostgreSQL a copy is made, and put back, by a statement; on SQLite by writing pages.
-COPYING = {"postgresql": f"{COPIES['postgresql']}._alone", "sqlite": f"{COPIES['sqlite']}._pages"}
+COPYING = {"postgresql": f"{COPIES['postgresql']}._alone", "sqlite": f"{SNAPSHOTS}:copy_pages"}
 POINTS = (
     f"{WORKER}:raise_fence:before:1",
     f"{WORKER}:raise_fence:after:1",

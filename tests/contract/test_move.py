@@ -324,7 +324,7 @@ def test_one_that_is_deleted_meanwhile_stays_where_it_is(fleet: Fleet, monkeypat
             delete_later(session, "acme", timedelta(0))
 
     monkeypatch.setattr(move, "write_identity", deleting)
-    with pytest.raises(OperationRefused, match="acme is deleted"):
+    with pytest.raises(OperationRefused, match="acme was deleted"):
         work(fleet, "move", "acme", "shelf")
     assert place(fleet, "acme") == acme
     look(fleet, acme)
