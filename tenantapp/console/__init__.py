@@ -9,7 +9,9 @@ from typing import Any, Final
 from tenantapp.api import PREFIX
 from tenantapp.console.problems import add_problems
 
-MODULES: Final = ("tenant_views", "operation_views", "fleet_views", "query_views", "audit_views", "own_views")
+MODULES: Final = (
+    *("tenant_views", "copy_views", "operation_views", "fleet_views", "query_views", "audit_views", "own_views"),
+)
 
 
 def includeme(config: Any) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tenantapp.fleet import errors as fleet
+from tenantapp.fleet.copying.errors import CopyRefused
 from tenantapp.identity import errors as identity
 
 
@@ -14,6 +15,8 @@ def add_problems(config: Any) -> None:
     config.add_problem(fleet.TenantBusy, 409, "tenant_busy")
     config.add_problem(fleet.OperationRefused, 409, "operation_refused")
     config.add_problem(fleet.BackupRefused, 409, "backup_refused")
+    config.add_problem(fleet.BackupDamaged, 409, "backup_damaged")
+    config.add_problem(CopyRefused, 409, "copy_refused")
     config.add_problem(fleet.MigrationRefused, 409, "migration_refused")
     config.add_problem(fleet.UnknownRevision, 422, "unknown_revision")
     config.add_problem(fleet.DatabaseBusy, 503, "busy")

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import AuditEntry, Tenant
@@ -53,6 +54,18 @@ def own_operation_object(operation: Operation) -> dict[str, Any]:
         "created_at": operation.created_at,
         "started_at": operation.started_at,
         "finished_at": operation.finished_at,
+    }
+
+
+def backup_object(record: BackupRecord) -> dict[str, Any]:
+    """A backup. ``size`` is in bytes."""
+    return {
+        "id": record.id,
+        "created_at": record.created_at,
+        "engine": record.engine,
+        "revision": record.revision,
+        "size": record.size,
+        "sha256": record.sha256,
     }
 
 

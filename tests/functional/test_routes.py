@@ -21,9 +21,14 @@ BODIES: dict[str, Any] = {
     "fleet_tenant": {"name": "x"},
     "fleet_tenant_migrate": {},
     "fleet_query": {"statement": "SELECT 1 AS one"},
+    "fleet_tenant_restore": {},
+    "fleet_tenant_clone": {"slug": "initech"},
+    "fleet_tenant_move": {"server": "main"},
+    "fleet_adoptions": {"slug": "initech", "database": "initech"},
 }
 WITHOUT_BODY = {
     "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",
+    "fleet_tenant_backups",
 }  # fmt: skip
 OPERATE = "fleet.operate"
 PUBLIC = {

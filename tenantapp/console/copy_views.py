@@ -1,0 +1,146 @@
+"""Backups and copies of tenants over HTTP, for operators; and for a tenant's administrators the list of its backups."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from tenantapp.api.json import Body
+from tenantapp.api.views import api_view
+from tenantapp.console.resources import SLUG, accepted, backup_object, check_server
+from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
+from tenantapp.fleet.copying.requests import request_adopt, request_clone, request_move
+from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.permissions import Permission
+from tenantapp.identity.tenants import get_tenant
+from tenantapp.tenancy.servers import SqliteServer
+
+
+class Restore(Body):
+    """``POST /fleet/tenants/{slug}/restore``: in place, or as a new tenant; the newest backup if none is named."""
+
+    backup: str | None = Field(None, max_length=200)
+    new_slug: str | None = Field(None, max_length=1000, alias="as")
+    name: str | None = Field(None, max_length=1000)
+
+
+class Clone(Body):
+    """``POST /fleet/tenants/{slug}/clone``."""
+
+    slug: str = Field(max_length=1000)
+    name: str | None = Field(None, max_length=1000)
+    server: str | None = Field(None, max_length=1000)
+    without_people: bool = False
+
+
+class Move(Body):
+    """``POST /fleet/tenants/{slug}/move``."""
+
+    server: str = Field(max_length=1000)
+
+
+class Adoption(Body):
+    """``POST /fleet/adoptions``: a database that is on a server already becomes a tenant."""
+
+    slug: str = Field(max_length=1000)
+    database: str = Field(min_length=1, max_length=1000)
+    server: str | None = Field(None, max_length=1000)
+    name: str | None = Field(None, max_length=1000)
+    revision: str | None = Field(None, max_length=100, pattern=r"^[A-Za-z0-9_]+$")
+
+
+@api_view("fleet_tenant_backups", "GET", permission=Permission.FLEET_OPERATE)
+def list_tenant_backups(request: Any) -> dict[str, Any]:
+    """A tenant's backups, the newest first, in one page."""
+    tenant = get_tenant(request.user_session, request.matchdict["slug"])
+    return _backups(request, tenant.id)
+
+
+@api_view("fleet_tenant_backups", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
+def create_backup(request: Any) -> dict[str, Any]:
+    """Have a tenant backed up."""
+    return accepted(request, request_backup(*_subject(request), requested_by=request.access.person.login))
+
+
+@api_view("fleet_tenant_restore", "POST", permission=Permission.FLEET_OPERATE, body=Restore, writes="user", status=202)
+def restore_tenant(request: Any) -> dict[str, Any]:
+    """Give a tenant back what is in a backup, or make a new tenant of it."""
+    body: Restore = request.checked_body
+    asked = {"backup": body.backup, "requested_by": request.access.person.login}
+    if body.new_slug is not None:
+        return accepted(request, request_restore_as(*_subject(request), body.new_slug, name=body.name, **asked))
+    if body.name is not None:
+        raise InvalidValue("name", "A name is for a new tenant, with as.")
+    return accepted(request, request_restore(*_subject(request), **asked))
+
+
+@api_view("fleet_tenant_clone", "POST", permission=Permission.FLEET_OPERATE, body=Clone, writes="user", status=202)
+def clone_tenant(request: Any) -> dict[str, Any]:
+    """Make a tenant of another one's data."""
+    body: Clone = request.checked_body
+    check_server(request, body.server)
+    operation = request_clone(
+        *(*_subject(request), body.slug),
+        name=body.name,
+        server=body.server,
+        without_people=body.without_people,
+        requested_by=request.access.person.login,
+    )
+    return accepted(request, operation)
+
+
+@api_view("fleet_tenant_move", "POST", permission=Permission.FLEET_OPERATE, body=Move, writes="user", status=202)
+def move_tenant(request: Any) -> dict[str, Any]:
+    """Move a tenant to another server."""
+    server = request.checked_body.server
+    check_server(request, server)
+    return accepted(request, request_move(*_subject(request), server, requested_by=request.access.person.login))
+
+
+@api_view("fleet_adoptions", "POST", permission=Permission.FLEET_OPERATE, body=Adoption, writes="user", status=202)
+def adopt_database(request: Any) -> dict[str, Any]:
+    """Make a tenant of a database that is there; it is copied, and itself left alone."""
+    body: Adoption = request.checked_body
+    check_server(request, body.server)
+    operation = request_adopt(
+        *(request.user_session, request.registry.fleet, body.slug, _original(request, body)),
+        server=body.server,
+        name=body.name,
+        revision=body.revision,
+        requested_by=request.access.person.login,
+    )
+    return accepted(request, operation)
+
+
+@api_view("tenant_backups", "GET", permission=Permission.TENANT_EXPORT)
+def list_own_backups(request: Any) -> dict[str, Any]:
+    """The backups of one's own tenant, the newest first, in one page."""
+    return _backups(request, request.access.require_tenant().id)
+
+
+def _backups(request: Any, tenant_id: UUID) -> dict[str, Any]:
+    records = list_backups(request.registry.fleet, tenant_id)
+    return {"items": [backup_object(record) for record in records], "next": None}
+
+
+def _subject(request: Any) -> tuple[Any, Any, str]:
+    return request.user_session, request.registry.fleet, request.matchdict["slug"]
+
+
+def _original(request: Any, body: Adoption) -> str:
+    """A file only of the server's own directory: who operates over HTTP need not be let read others of the machine."""
+    servers = request.registry.servers
+    server = servers.default if body.server is None else servers[body.server]
+    if not isinstance(server, SqliteServer):
+        return body.database
+    if "/" in body.database or "\0" in body.database or body.database in (".", ".."):
+        raise InvalidValue("database", "Over HTTP this is the name of a file in the server's directory.")
+    return str(server.directory / body.database)
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    for what in ("backups", "restore", "clone", "move"):
+        config.add_route(f"fleet_tenant_{what}", f"/fleet/tenants/{SLUG}/{what}")
+    config.add_route("fleet_adoptions", "/fleet/adoptions")
+    config.add_route("tenant_backups", "/tenant/backups")
