@@ -5,9 +5,11 @@ from pathlib import Path
 import click
 
 from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.operations import detach_option
 from tenantapp.cli.progress import counting_bar, progress_bar
 from tenantapp.fleet.bundles.exporting import export_bundle
-from tenantapp.fleet.bundles.importing import import_tenant
+from tenantapp.fleet.bundles.importing import check_importable, import_tenant, request_import
+from tenantapp.fleet.operations.queue import local_requester
 from tenantapp.fleet.parallel import places
 
 file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
@@ -34,14 +36,23 @@ def export(installation: Installation, slug: str, file: Path) -> None:
 @click.argument("slug")
 @click.option("--name", help="Shown to people; that of the file if left out.")
 @click.option("--server", help="A server of the settings; main if left out.")
+@detach_option
 @pass_installation
-def import_(installation: Installation, file: Path, slug: str, name: str | None, server: str | None) -> None:
+def import_(
+    installation: Installation, file: Path, slug: str, name: str | None, server: str | None, detach: bool
+) -> None:
     """Make a tenant of a file that was exported, on this or another engine.
 
-    The whole file is checked before anything is made.
+    The whole file is checked before anything is made. A worker has to find it at the same path.
     """
     registry = installation.registry
     settings, servers = registry.app_settings, registry.servers
+    if detach:
+        manifest = check_importable(settings, file)
+        with installation.user_session() as session:
+            given = {"manifest": manifest, "requested_by": local_requester(), "name": name, "server": server}
+            click.echo(request_import(session, registry.fleet, file, slug, **given).id)
+        return
     with progress_bar(slug) as report:
         place = import_tenant(registry.user_db, settings, servers, file, slug, name=name, server=server, report=report)
     click.echo(f"The tenant {place.slug} is there: {place.database} on {place.server}.")

@@ -119,6 +119,7 @@ def test_a_restore_as_a_new_tenant(kept: Kept, point: str) -> None:
     "tenantapp.fleet.deletion:remove_database:before",
     "tenantapp.fleet.deletion:remove_database:after",
     *END,
+    postgresql=(f"{POSTGRES}:drop_database:after", f"{POSTGRES}:drop_role:after"),
 )
 def test_a_final_bundle(kept: Kept, point: str) -> None:
     tenant_id = kept.place().id

@@ -45,6 +45,35 @@ def check_importable(settings: Settings, file: Path) -> Manifest:
     return manifest
 
 
+def request_import(
+    session: Session,
+    fleet: Fleet,
+    file: Path,
+    slug: str,
+    *,
+    manifest: Manifest,
+    requested_by: str,
+    name: str | None = None,
+    server: str | None = None,
+    operation_id: UUID | None = None,
+) -> Operation:
+    """Claim the slug and queue the making of a tenant of a bundle that ``check_importable`` has read the manifest of.
+
+    ``name`` is the bundle's if it is left out. Whoever works on it reads the file again, at the same path. Raises
+    ``InvalidValue``, ``AlreadyExists`` and ``ServerError``.
+    """
+    arguments = {
+        "slug": slug,
+        "name": name or manifest.tenant.name,
+        "server": (fleet.servers.default if server is None else fleet.servers[server]).name,
+        "file": str(file.absolute()),
+        "revision": manifest.revision,
+        "rows": manifest.rows,
+        "mark": installation_mark(session),
+    }
+    return request_operation(session, IMPORT, None, arguments, requested_by, operation_id=operation_id)
+
+
 def import_tenant(
     user_db: DBFactory,
     settings: Settings,
@@ -56,26 +85,25 @@ def import_tenant(
     server: str | None = None,
     report: Report = no_report,
 ) -> TenantPlace:
-    """Make a tenant of a checked bundle: a database at the bundle's revision, its rows, then the newest revision.
+    """Make a tenant of a bundle: a database at the bundle's revision, its rows, then the newest revision.
 
-    ``name`` is the bundle's if it is left out. An operation, worked on here: all of it or nothing. Raises what
-    ``check_importable``, ``register_tenant`` and ``load_bundle`` raise.
+    An operation, worked on here: all of it or nothing. Raises what ``check_importable``, ``request_import`` and
+    ``load_bundle`` raise.
     """
     manifest = check_importable(settings, file)
     fleet = Fleet(user_db, settings, servers)
-    arguments = {
-        "slug": slug,
-        "name": name or manifest.tenant.name,
-        "server": (servers.default if server is None else servers[server]).name,
-        "file": str(file.absolute()),
-        "revision": manifest.revision,
-        "rows": manifest.rows,
-    }
     places: list[TenantPlace] = []
 
     def request(session: Session, operation_id: UUID) -> Operation:
-        given = {**arguments, "mark": installation_mark(session)}
-        operation = request_operation(session, IMPORT, None, given, local_requester(), operation_id=operation_id)
+        by = local_requester()
+        operation = request_import(
+            *(session, fleet, file, slug),
+            manifest=manifest,
+            requested_by=by,
+            name=name,
+            server=server,
+            operation_id=operation_id,
+        )
         places.append(place_of(session.get_one(Tenant, operation.tenant_id)))
         return operation
 

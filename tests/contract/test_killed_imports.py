@@ -1,0 +1,57 @@
+"""Imports killed (SIGKILL) at each of their points: another worker undoes or finishes it, and the slug can be had again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenantapp.fleet.bundles.exporting import export_bundle
+from tenantapp.fleet.bundles.importing import check_importable, request_import
+from tests.contract.conftest import Fleet
+from tests.contract.kept import BY, Kept
+from tests.contract.test_killed_backups import BEGINNING, END, each, nothing_is_left_over
+from tests.contract.test_killed_creation import POSTGRES, works
+
+IMPORTING = "tenantapp.fleet.bundles.importing"
+
+
+@pytest.fixture
+def kept(fleet: Fleet) -> Kept:
+    return Kept(fleet)
+
+
+def request(kept: Kept, file: Path) -> Any:
+    manifest = check_importable(kept.fleet.settings, file)
+    return kept.within(
+        lambda session: request_import(
+            session, kept.fleet.services, file, "again", manifest=manifest, requested_by=BY
+        ).id
+    )
+
+
+@each(
+    BEGINNING,
+    f"{IMPORTING}:upgrade_to:before",
+    f"{IMPORTING}:upgrade_to:after",
+    "tenantapp.fleet.bundles.loading:_replace_rows:after",
+    f"{IMPORTING}:load_bundle:after",
+    f"{IMPORTING}:write_identity:after",
+    *END,
+    postgresql=(f"{POSTGRES}:create_role:after", f"{POSTGRES}:create_database:after"),
+)
+def test_never_half(kept: Kept, tmp_path: Path, point: str) -> None:
+    file = tmp_path / "acme.bundle"
+    export_bundle(kept.fleet.settings, kept.fleet.servers, kept.place(), file)
+    operation = request(kept, file)
+    kept.worker_killed_at(point)
+    kept.fleet.settle()
+    state = kept.outcome(operation).state
+    # Rows are loaded once: what was begun is undone.
+    assert state == ("succeeded" if point == BEGINNING else "failed")
+    assert kept.slugs() == (["acme", "again"] if state == "succeeded" else ["acme"])
+    nothing_is_left_over(kept)
+    if state == "failed":
+        kept.done(request(kept, file))
+    assert (kept.tags("again"), kept.tags()) == (["first"], ["first"])
+    assert kept.databases() == {kept.place().database, kept.place("again").database}
+    works(kept.fleet, "again")
