@@ -23,9 +23,9 @@ def kept(fleet: Fleet) -> Kept:
 def request(kept: Kept, file: Path) -> Any:
     manifest = check_importable(kept.fleet.settings, file)
     return kept.within(
-        lambda session: request_import(
-            session, kept.fleet.services, file, "again", manifest=manifest, requested_by=BY
-        ).id
+        lambda session: (
+            request_import(session, kept.fleet.services, file, "again", manifest=manifest, requested_by=BY).id
+        )
     )
 
 
