@@ -50,8 +50,14 @@ def import_(
     if detach:
         manifest = check_importable(settings, file)
         with installation.user_session() as session:
-            given = {"manifest": manifest, "requested_by": local_requester(), "name": name, "server": server}
-            click.echo(request_import(session, registry.fleet, file, slug, **given).id)
+            operation = request_import(
+                *(session, registry.fleet, file, slug),
+                manifest=manifest,
+                requested_by=local_requester(),
+                name=name,
+                server=server,
+            )
+            click.echo(operation.id)
         return
     with progress_bar(slug) as report:
         place = import_tenant(registry.user_db, settings, servers, file, slug, name=name, server=server, report=report)

@@ -5,6 +5,7 @@ from typing import Final
 from psycopg2 import errors as postgres
 from sqlalchemy.exc import DBAPIError
 
+from tenantapp.fleet.connections import first_line
 from tenantapp.fleet.errors import FleetError
 from tenantapp.identity.errors import IdentityError
 from tenantapp.settings import SettingsError
@@ -55,9 +56,3 @@ def _statement_failed(error: DBAPIError) -> str:
     if missing or any(words in reason for words in SQLITE_MISSING):
         return f"The database is not at the structure this version needs ({reason}); run `tenantapp init`"
     return f"The database refused: {reason}"
-
-
-def first_line(error: BaseException | None) -> str:
-    """The first line of a driver's message, the only one that says what happened."""
-    lines = str(error or "").strip().splitlines()
-    return lines[0].rstrip(".") if lines else "it gave no reason"

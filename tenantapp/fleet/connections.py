@@ -129,9 +129,9 @@ def translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator
         raise failure(name, reason) from error
 
 
-def first_line(error: BaseException | None) -> str:
-    """What an error says, in one line."""
-    return str(error).strip().partition("\n")[0].rstrip(".")
+def first_line(said: BaseException | str | None) -> str:
+    """The first line of what a driver or a tool says, the only one that tells what happened."""
+    return str(said or "").strip().partition("\n")[0].rstrip(".") or "it gave no reason"
 
 
 def is_busy(original: BaseException | None) -> bool:

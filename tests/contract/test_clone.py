@@ -70,7 +70,7 @@ def test_it_is_the_data_of_one_moment(fleet: Fleet, source: str, target: str, mo
     """The tenant is used meanwhile, and what was written after the copying had begun is not in the copy."""
     acme = acme_on(fleet, source)
     before = content(fleet, acme)
-    monkeypatch.setattr("tenantapp.fleet.copying.sqlite_pages.PAGES", 1)
+    monkeypatch.setattr("tenantapp.fleet.sqlite_pages.PAGES", 1)
     real = copies.copy_database
 
     def writing(*arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Imports killed (SIGKILL) at each of their points: another worker undoes or finishes it, and the slug can be had again."""
+"""Imports killed (SIGKILL) at each of their points: another worker undoes or finishes it, and the slug is free."""
 
 from pathlib import Path
 from typing import Any

@@ -12,6 +12,7 @@ from typing import IO, Any, Final, cast
 from sqlalchemy.engine import URL
 
 from tenantapp.fleet.backups.chunks import CHUNK
+from tenantapp.fleet.connections import first_line
 from tenantapp.fleet.errors import BackupFailed, BackupRefused
 from tenantapp.settings import Settings
 
@@ -108,5 +109,4 @@ def _path(settings: Settings, tool: str) -> str:
 
 def _first_line(said: IO[bytes]) -> str:
     said.seek(0)
-    lines = said.read(10_000).decode(errors="replace").strip().splitlines()
-    return lines[0].rstrip(".") if lines else "it gave no reason"
+    return first_line(said.read(10_000).decode(errors="replace"))

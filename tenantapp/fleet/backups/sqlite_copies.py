@@ -2,13 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from tenantapp.fleet.durable_files import publish, remove_unfinished, unfinished
 from tenantapp.fleet.errors import BackupFailed
-from tenantapp.fleet.sqlite_pages import copy_pages
+from tenantapp.fleet.sqlite_pages import copy_pages, finish_copy
 
 WAIT: Final = 60.0  # seconds for those who write
 
@@ -20,13 +19,9 @@ def copy(source: Path, target: Path, name: str) -> None:
     """
     try:
         copy_pages(source, target, name, WAIT)
-        with closing(sqlite3.connect(target)) as connection:
-            connection.execute("PRAGMA journal_mode = DELETE")
-            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
+        finish_copy(target)
     except sqlite3.Error as error:
         raise BackupFailed("SQLite", name, str(error)) from error
-    if verdict != "ok":
-        raise BackupFailed("SQLite", name, f"the file is damaged: {verdict}")
 
 
 def restore(path: Path, chunks: Iterable[bytes]) -> None:

@@ -1,7 +1,9 @@
 """Copying a database into an empty one, from engine to engine."""
 
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,25 +17,26 @@ from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.connections import reading_connection
 from tenantapp.fleet.copying.errors import CopyFailed
 from tenantapp.fleet.copying.originals import Original, single_revision
-from tenantapp.fleet.copying.sqlite_pages import copy_pages
 from tenantapp.fleet.errors import BackupRefused
 from tenantapp.fleet.migrations import upgrade_to
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.sqlite_databases import SqliteDatabases
+from tenantapp.fleet.sqlite_pages import Progress, copy_pages, finish_copy
 from tenantapp.fleet.targets import Target, tenant_target
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Servers, SqliteServer
 
-Progress = Callable[[float, str], None]
 MIB: Final = 2**20
+WAIT: Final = 60.0  # seconds for those who hold a lock on a SQLite file
+IDENTITY: Final = TenantIdentity.__tablename__
 # Piped from one tool to the other; who receives and who sends the data is the server's affair.
 PIPED: Final = (
     "--compress=0",
     "--no-publications",
     "--no-subscriptions",
-    f"--exclude-table-data=public.{TenantIdentity.__tablename__}",
+    f"--exclude-table-data=public.{IDENTITY}",
 )
 
 
@@ -70,7 +73,7 @@ def copy_database(
         raise CopyFailed(original.name, "an earlier attempt was cut short")
     if original.path is not None and isinstance(server, SqliteServer):
         with SqliteDatabases(server).filled(place.database, mark) as file:
-            copy_pages(original.path, file, original.name, progress)
+            _copy_file(original.path, file, original.name, progress)
         return Copied("copy", revision or _revision_of(target, original.name))
     if not made:
         databases_on(server).create(place.database, mark)
@@ -85,6 +88,19 @@ def unrecorded_target(settings: Settings, servers: Servers, place: TenantPlace) 
     """The database of a place, whose revision is nothing to note before the tenant is served from it."""
     known = tenant_target(settings, servers, place)
     return Target(known.name, known.url, known.metadata)
+
+
+def _copy_file(source: Path, copy: Path, name: str, progress: Progress) -> None:
+    """A copy that is nobody's."""
+    try:
+        copy_pages(source, copy, name, WAIT, progress)
+        with closing(sqlite3.connect(copy)) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (IDENTITY,)).fetchone():
+                with connection:
+                    connection.execute(f"DELETE FROM {IDENTITY}")  # noqa: S608
+        finish_copy(copy)
+    except sqlite3.Error as error:
+        raise CopyFailed(name, str(error)) from error
 
 
 def _revision_of(target: Target, name: str) -> str:
