@@ -6,6 +6,7 @@ import click
 
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.fleet.histories import History
+from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrations import upgrade_user_database
 from tenantapp.fleet.operations.queue import sweep_operations
 from tenantapp.fleet.revisions import make_revision
@@ -47,7 +48,7 @@ def sweep(installation: Installation) -> None:
     with installation.user_session() as session:
         count = web_sessions.sweep(session, installation.registry.lifetimes)
     with installation.user_session() as session:
-        old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations))
+        old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations), KINDS)
     click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")
     click.echo(f"{old} old {'operation' if old == 1 else 'operations'} deleted.")
     _sweep_audit_trail(installation)

@@ -1,7 +1,9 @@
 """Deleting tenants: at first nobody is served any more, later nothing is left."""
 
+import time
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
@@ -20,6 +22,7 @@ from tenantapp.identity.errors import TenantNotDeleted
 from tenantapp.identity.models import Grant, Tenant, TenantState, WebSession
 from tenantapp.identity.tenants import delete_tenant, get_tenant, place_of, undelete_tenant
 
+REQUEST: Final = 1.0  # seconds that nearly every request takes less than
 BUNDLE: Final = "bundle"  # the step before anything is removed
 
 
@@ -75,9 +78,10 @@ def purge_deleted(fleet: Fleet) -> None:
 
 def _due(session: Session) -> Select[str]:
     """The slugs of those to be purged now, less those that an operation is about already or could not purge."""
+    begun = (Operation.kind == DELETE.name) & Operation.step.is_not(None)
+    stopped_in_time = (Operation.state == OperationState.CANCELLED) & (Operation.step == BUNDLE)
     known = select(Operation.tenant_id).where(
-        Operation.tenant_id.is_not(None),
-        Operation.state.not_in(FINISHED) | ((Operation.kind == DELETE.name) & Operation.step.is_not(None)),
+        Operation.tenant_id.is_not(None), Operation.state.not_in(FINISHED) | (begun & ~stopped_in_time)
     )
     deleted = select(Tenant.slug).where(Tenant.state == TenantState.DELETED, Tenant.id.not_in(known))
     return deleted.where(Tenant.purge_after <= database_time(session))
@@ -91,8 +95,23 @@ def _keep(context: Context) -> dict[str, Any]:
             return {"final_bundle": None}
         if tenant.state != TenantState.DELETED:
             raise OperationRefused(f"The tenant {tenant.slug} was brought back; it is {tenant.state}.")
-        place = place_of(tenant)
-    return {"final_bundle": final_bundle(context, place) if context.arguments.get("bundle", True) else None}
+        if (earlier := _earlier_bundle(session, tenant.id)) is not None:
+            return earlier
+        place, since = place_of(tenant), database_time(session) - (tenant.purge_after or database_time(session))
+    if context.arguments.get("bundle", True) is False or context.fleet.settings.backups_store is None:
+        return {"final_bundle": None}
+    # What was let in just before the tenant was deleted may still be writing.
+    wait = timedelta(seconds=context.fleet.settings.connections_timeout + REQUEST)
+    time.sleep(max(timedelta(0), wait - max(timedelta(0), since)).total_seconds())
+    return {"final_bundle": final_bundle(context, place)}
+
+
+def _earlier_bundle(session: Session, tenant_id: UUID) -> dict[str, Any] | None:
+    """What a removal that got further and was given up has kept: there may be no database any more to keep one of."""
+    further = select(Operation).where(Operation.tenant_id == tenant_id, Operation.kind == DELETE.name)
+    further = further.where(Operation.step.in_([name for name in DELETE.names if name != BUNDLE]))
+    operation = session.scalar(further.order_by(Operation.id).limit(1))
+    return None if operation is None else {"final_bundle": operation.result.get("final_bundle")}
 
 
 def _drop(context: Context) -> None:
@@ -134,7 +153,7 @@ def _remove_rows(session: Session, operation: Operation) -> None:
         "operations_cancelled": _cancel_queued(session, operation),
     }
     operation.result = {**operation.result, **counts}
-    tenant = session.get(Tenant, tenant_id)
+    tenant = None if tenant_id is None else session.get(Tenant, tenant_id)
     if tenant is not None:
         session.delete(tenant)
     session.flush()
@@ -157,5 +176,8 @@ def _cancel_queued(session: Session, operation: Operation) -> int:
 
 
 DELETE: Final = Kind(
-    "delete", (Step(BUNDLE, _keep), Step("database", _drop), Step("check", _check)), complete=_remove_rows
+    "delete",
+    (Step(BUNDLE, _keep), Step("database", _drop), Step("check", _check)),
+    removes="database",
+    complete=_remove_rows,
 )

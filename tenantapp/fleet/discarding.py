@@ -7,9 +7,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tenantapp.fleet.errors import OperationRefused
 from tenantapp.fleet.migrating.snapshots import snapshot_of
+from tenantapp.fleet.models import WarmDatabase
 from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.operations.models import FINISHED, Operation
+from tenantapp.fleet.operations.models import Operation, OperationState
 from tenantapp.fleet.operations.queue import local_requester, request_operation
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.models import Tenant
@@ -41,14 +43,18 @@ def request_discard(
 
 
 def replaced_databases(session: Session, tenant_id: UUID) -> list[Operation]:
-    """The removals, not finished yet, of databases that the tenant had before."""
-    unfinished = select(Operation).where(Operation.kind == DISCARD.name, Operation.state.not_in(FINISHED))
-    return [found for found in session.scalars(unfinished) if found.arguments.get("replaced_of") == str(tenant_id)]
+    """The removals, yet to be done, of databases that the tenant had before."""
+    to_do = select(Operation).where(Operation.kind == DISCARD.name, Operation.state != OperationState.SUCCEEDED)
+    return [found for found in session.scalars(to_do) if found.arguments.get("replaced_of") == str(tenant_id)]
 
 
 def _remove(context: Context) -> None:
     given = context.arguments
+    with context.fleet.user_db.begin(read_only=True) as session:
+        for known in (Tenant, WarmDatabase):
+            if session.scalar(select(known.database).filter_by(server=given["server"], database=given["database"])):
+                raise OperationRefused(f"The database {given['database']} is in use.")
     remove_database(context.fleet.servers[given["server"]], given["database"], f"the database {given['database']}")
 
 
-DISCARD: Final = Kind("discard", (Step("database", _remove),))
+DISCARD: Final = Kind("discard", (Step("database", _remove),), removes="database")

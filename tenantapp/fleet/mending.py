@@ -4,14 +4,23 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from tenantapp.fleet.discarding import remove_database
 from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.migrating.snapshots import snapshot_of
 from tenantapp.fleet.models import WarmDatabase
 from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.leases import new_owner, take
-from tenantapp.fleet.operations.models import FINISHED, OperationState
+from tenantapp.fleet.operations.models import FINISHED
 from tenantapp.fleet.operations.queue import retry_operation
 from tenantapp.fleet.operations.runner import run_operation
-from tenantapp.fleet.reconcile import Finding, Problem, known_databases, stuck_operations
+from tenantapp.fleet.reconcile import (
+    Finding,
+    Problem,
+    copies_in_use,
+    is_worked_on,
+    known_databases,
+    stuck_operations,
+)
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.unfinished import discard_unfinished
 from tenantapp.identity.models import Tenant
@@ -28,6 +37,8 @@ def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False
         return (finding.note is None or unmarked) and _drop(fleet, finding)
     if finding.note is not None:
         return False
+    if finding.problem == Problem.COPY:
+        return _drop_copy(fleet, finding)
     if finding.problem == Problem.TEMPLATE:
         databases_on(fleet.servers[finding.server]).drop_template(finding.name)
         return True
@@ -44,7 +55,15 @@ def _drop(fleet: Fleet, finding: Finding) -> bool:
     with fleet.user_db.begin(read_only=True) as session:
         if finding.name in known_databases(session):
             return False
-    databases_on(fleet.servers[finding.server]).drop(finding.name)
+    remove_database(fleet.servers[finding.server], finding.name, f"the database {finding.name}")
+    return True
+
+
+def _drop_copy(fleet: Fleet, finding: Finding) -> bool:
+    with fleet.user_db.begin(read_only=True) as session:
+        if finding.name in copies_in_use(session):
+            return False
+    snapshot_of(fleet.servers[finding.server], finding.name, f"the database {finding.name}").drop()
     return True
 
 
@@ -55,10 +74,12 @@ def _go_on(fleet: Fleet, kinds: Kinds, operation_id: UUID) -> bool:
         operation = stuck.get(operation_id)
         if operation is None:
             return False
-        if operation.state == OperationState.FAILED:
+        if operation.state in FINISHED:
             retry_operation(session, operation.id, kinds)
         claim = take(session, operation, new_owner(), kinds)
-    return run_operation(fleet, kinds, claim).state in FINISHED
+    run_operation(fleet, kinds, claim)
+    with fleet.user_db.begin(read_only=True) as session:
+        return operation_id not in {operation.id for operation in stuck_operations(session, kinds)}
 
 
 def _discard(fleet: Fleet, tenant_id: UUID) -> bool:
@@ -73,8 +94,9 @@ def _discard(fleet: Fleet, tenant_id: UUID) -> bool:
 def _forget(fleet: Fleet, tenant_id: UUID) -> bool:
     """Delete the row of a tenant, or of a warm database, whose database is still not there."""
     with fleet.user_db.begin() as session:
-        row = session.scalar(select(Tenant).where(Tenant.id == tenant_id)) or session.get(WarmDatabase, tenant_id)
-        if row is None:
+        tenant = session.scalar(select(Tenant).where(Tenant.id == tenant_id).with_for_update())
+        row = tenant or session.get(WarmDatabase, tenant_id, with_for_update=True)
+        if row is None or is_worked_on(session, tenant_id):
             return False
         databases = databases_on(fleet.servers[row.server])
         if databases.exists(row.database):

@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from tenantapp.fleet.database_server import SCRATCH_PREFIX, FoundDatabase
 from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.migrating.snapshots import databases_with_copies
 from tenantapp.fleet.models import WarmDatabase
+from tenantapp.fleet.operations.half_done import is_half_done
 from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.leases import database_time
-from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation
 from tenantapp.fleet.scratch import made_at
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.templates import MARK_PREFIX, Template, current_template, installation_mark
@@ -38,10 +40,7 @@ class Problem(StrEnum):
     ROLE = "role without a tenant"
     TEMPLATE = "old template"
     SCRATCH = "forgotten scratch database"
-
-
-# Or, where a kind does not undo, waits to be retried.
-IS_HALF_UNDONE: Final = and_(Operation.state == OperationState.FAILED, Operation.step.is_not(None))
+    COPY = "forgotten copy of a database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +60,39 @@ def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
         mark = installation_mark(session)
     # The servers first: whatever is made on one has a row in the user database before.
     present = {name: databases_on(server).found() for name, server in fleet.servers.items()}
+    copied = {name: databases_with_copies(server) for name, server in fleet.servers.items()}
     template = current_template(fleet, mark)
     with fleet.user_db.begin(read_only=True) as session:
         findings = [_stuck(operation, kinds) for operation in stuck_operations(session, kinds)]
         for server, databases in present.items():
             databases = [found for found in databases if not _is_of_another(found, mark)]
-            findings += _lost(session, server, databases, mark)
+            findings += _lost(session, server, databases, mark, kinds)
             findings += _superfluous(session, server, databases, template)
             findings += _forgotten(server, databases, mark)
+            ours = {found.name for found in databases if found.mark == mark}
+            copies = sorted((copied[server] & ours) - copies_in_use(session))
+            findings += [Finding(Problem.COPY, database, server) for database in copies]
     return findings
 
 
 def stuck_operations(session: Session, kinds: Kinds) -> list[Operation]:
-    """Those whose worker is gone, and those that were given up half undone."""
+    """Those whose worker is gone, and those that are half done."""
     now = database_time(session)
-    undone = [kind.name for kind in kinds.values() if kind.undoes]
     lapsed = and_(Operation.state.in_(ACTIVE), or_(Operation.lease_until.is_(None), Operation.lease_until <= now))
-    half = and_(IS_HALF_UNDONE, Operation.kind.in_(undone))
-    return list(session.scalars(select(Operation).where(or_(lapsed, half)).order_by(Operation.id)))
+    return list(session.scalars(select(Operation).where(or_(lapsed, is_half_done(kinds))).order_by(Operation.id)))
+
+
+def is_worked_on(session: Session, tenant_id: UUID) -> bool:
+    """Whether an operation works on a tenant or is to."""
+    unfinished = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.state.not_in(FINISHED))
+    return session.scalar(unfinished.limit(1)) is not None
+
+
+def copies_in_use(session: Session) -> set[str]:
+    """The databases whose copies a migration may yet put back."""
+    migrating = select(Operation.tenant_id).where(Operation.state.not_in(FINISHED), Operation.tenant_id.is_not(None))
+    fenced = Tenant.migrating_until > database_time(session)
+    return set(session.scalars(select(Tenant.database).where(or_(fenced, Tenant.id.in_(migrating)))))
 
 
 def known_databases(session: Session) -> set[str]:
@@ -105,13 +119,13 @@ def _is_of_another(found: FoundDatabase, mark: str) -> bool:
     return found.mark is not None and found.mark != mark and found.mark.startswith(MARK_PREFIX)
 
 
-def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: str) -> list[Finding]:
+def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: str, kinds: Kinds) -> list[Finding]:
     """Tenants and warm databases of which the server has nothing."""
     whole = {found.name for found in databases if found.whole}
     # Where nothing of ours is to be seen, this is rather the wrong place than an empty one.
     note = None if any(found.mark == mark for found in databases) else "the server holds nothing of this installation"
     findings = []
-    for tenant in _idle_tenants(session, server):
+    for tenant in _idle_tenants(session, server, kinds):
         if tenant.state == TenantState.CREATING:
             findings.append(Finding(Problem.UNFINISHED, tenant.slug, server, tenant.id))
         elif tenant.database not in whole:
@@ -150,9 +164,9 @@ def _forgotten(server: str, databases: list[FoundDatabase], mark: str) -> list[F
     return findings
 
 
-def _idle_tenants(session: Session, server: str) -> list[Tenant]:
+def _idle_tenants(session: Session, server: str, kinds: Kinds) -> list[Tenant]:
     """The tenants of a server that no operation works on or is to work on."""
-    unfinished = or_(Operation.state.not_in(FINISHED), IS_HALF_UNDONE)
+    unfinished = or_(Operation.state.not_in(FINISHED), is_half_done(kinds))
     busy = select(Operation.tenant_id).where(unfinished, Operation.tenant_id.is_not(None))
     statement = select(Tenant).where(Tenant.server == server, Tenant.id.not_in(busy)).order_by(Tenant.slug)
     return list(session.scalars(statement))

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.cloning import STEPS
@@ -60,8 +60,10 @@ def keep_warm(fleet: Fleet) -> None:
             arguments = {"tenant_id": str(uuid7()), "server": server, "mark": mark}
             request_operation(session, WARM, None, arguments, local_requester())
         for warm in unwanted:
-            session.delete(warm)
-            request_discard(session, warm.server, warm.database)
+            # A tenant may have taken it since it was read.
+            ours = delete(WarmDatabase).where(WarmDatabase.tenant_id == warm.tenant_id)
+            if session.scalar(ours.returning(WarmDatabase.tenant_id)) is not None:
+                request_discard(session, warm.server, warm.database)
 
 
 def _plan(session: Session, fleet: Fleet) -> tuple[Counter[str], list[WarmDatabase]]:

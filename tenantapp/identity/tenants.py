@@ -41,9 +41,13 @@ def database_name(tenant_id: UUID) -> str:
     return f"tenant_{tenant_id.hex}"
 
 
-def get_tenant(session: Session, slug: str) -> Tenant:
-    """The tenant with this slug, in whatever state. Raises ``NotFound``."""
-    tenant = session.scalar(select(Tenant).where(Tenant.slug == slug))
+def get_tenant(session: Session, slug: str, *, for_update: bool = False) -> Tenant:
+    """The tenant with this slug, in whatever state; ``for_update`` if that is to change. Raises ``NotFound``."""
+    statement = select(Tenant).where(Tenant.slug == slug)
+    if for_update:
+        # What was read before may have changed meanwhile. The key does not: whatever refers to it need not wait.
+        statement = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
+    tenant = session.scalar(statement)
     if tenant is None:
         raise NotFound("tenant", slug)
     return tenant
@@ -73,7 +77,7 @@ def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
 
     Raises ``NotFound``, ``InvalidValue``, ``TenantUnfinished`` and ``TenantDeleted``.
     """
-    tenant = get_tenant(session, slug)
+    tenant = get_tenant(session, slug, for_update=True)
     _refuse_deleted(tenant)
     if tenant.state == TenantState.CREATING:
         raise TenantUnfinished(slug)
@@ -85,7 +89,7 @@ def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
 
 def resume_tenant(session: Session, slug: str) -> Tenant:
     """Serve a suspended tenant again; nothing changes for one in another state. Raises ``NotFound``."""
-    tenant = get_tenant(session, slug)
+    tenant = get_tenant(session, slug, for_update=True)
     if tenant.state == TenantState.SUSPENDED:
         tenant.state, tenant.state_reason = TenantState.ACTIVE, None
         _record(session, "tenant.resume", tenant)
@@ -98,7 +102,7 @@ def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | Non
 
     Raises ``NotFound``, ``InvalidValue``, ``TenantDeleted`` and ``AlreadyExists``.
     """
-    tenant = get_tenant(session, slug)
+    tenant = get_tenant(session, slug, for_update=True)
     _refuse_deleted(tenant)
     before = {"slug": tenant.slug, "name": tenant.name}
     tenant.slug = check_slug(new_slug)
@@ -114,7 +118,7 @@ def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
 
     Raises ``NotFound`` and ``TenantUnfinished``.
     """
-    tenant = get_tenant(session, slug)
+    tenant = get_tenant(session, slug, for_update=True)
     if tenant.state == TenantState.CREATING:
         raise TenantUnfinished(slug)
     tenant.state, tenant.purge_after = TenantState.DELETED, purge_after
@@ -128,7 +132,7 @@ def undelete_tenant(session: Session, slug: str) -> Tenant:
 
     Raises ``NotFound`` and ``TenantNotDeleted``.
     """
-    tenant = get_tenant(session, slug)
+    tenant = get_tenant(session, slug, for_update=True)
     if tenant.state != TenantState.DELETED:
         raise TenantNotDeleted(slug, tenant.state)
     # Only a suspended one has a reason.

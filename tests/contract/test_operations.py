@@ -444,5 +444,5 @@ def test_operations_outlive_the_tenant_and_are_swept(services: Services, journal
     assert (after.tenant_id, after.slug) == (None, "acme")
     for age, deleted in ((timedelta(days=1), 0), (timedelta(0), 1)):
         with services.user_db.begin() as session:
-            assert sweep_operations(session, age) == deleted
+            assert sweep_operations(session, age, {"work": kind}) == deleted
     assert seen(services, waiting).state == "queued"

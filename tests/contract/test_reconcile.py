@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy import delete
 
 from tenantapp.fleet.database_server import SCRATCH_PREFIX
+from tenantapp.fleet.deletion import delete_later, purge_deleted, request_purge
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.mending import mend
 from tenantapp.fleet.operations.leases import claim_next
+from tenantapp.fleet.operations.models import OperationState
 from tenantapp.fleet.operations.queue import list_operations
 from tenantapp.fleet.provisioning import request_create
 from tenantapp.fleet.reconcile import Finding, Problem, find
@@ -21,6 +23,7 @@ from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import SqliteServer
 from tenantapp.tenancy.times import utcnow
 from tests.contract.conftest import Fleet
+from tests.contract.test_deletion import work
 from tests.contract.test_killed_creation import works
 from tests.contract.test_templates import MORE, current, pool, template_names, warmed
 
@@ -211,3 +214,49 @@ def test_what_a_rehearsal_that_was_killed_has_left(fleet: Fleet) -> None:
     assert problems(fleet) == [(Problem.SCRATCH, old, True)]
     assert mend_all(fleet) == [True]
     assert fleet.made() == before
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_removal_that_stopped_half_way(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, cancelled: bool) -> None:
+    place = fleet.create("acme")
+    with fleet.user_db.begin() as session:
+        delete_later(session, "acme", timedelta(0))
+        request_purge(session, "acme", requested_by="local:tests")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(databases_on(fleet.servers.default)), "drop", _broken)
+        work(fleet)
+        with fleet.user_db.begin() as session:
+            (operation,) = [found for found in list_operations(session) if found.kind == "delete"]
+            assert (operation.state, operation.step) == ("failed", "database")
+            if cancelled:
+                operation.state = OperationState.CANCELLED
+        assert problems(fleet) == [(Problem.OPERATION, "delete acme", True)]
+        assert mend_all(fleet) == [False]
+    assert mend_all(fleet) == [True]
+    assert problems(fleet) == []
+    assert not [thing for thing in fleet.made() if place.database in thing]
+
+
+def _broken(*arguments: Any) -> None:
+    raise OSError("gone")
+
+
+def test_a_removal_that_was_stopped_before_anything_was_removed(fleet: Fleet) -> None:
+    fleet.create("acme")
+    with fleet.user_db.begin() as session:
+        delete_later(session, "acme", timedelta(days=7))
+        operation = request_purge(session, "acme", requested_by="local:tests")
+        operation.state, operation.step = OperationState.CANCELLED, "bundle"
+    assert problems(fleet) == []
+    purge_deleted(fleet.services)
+    assert slugs(fleet) == ["acme", "globex"]
+    with fleet.user_db.begin() as session:
+        get_tenant(session, "acme").purge_after = utcnow() - timedelta(seconds=1)
+    purge_deleted(fleet.services)
+    work(fleet)
+    assert slugs(fleet) == ["globex"]
+
+
+def slugs(fleet: Fleet) -> list[str]:
+    with fleet.user_db.begin(read_only=True) as session:
+        return [tenant.slug for tenant in list_tenants(session)]

@@ -128,4 +128,4 @@ def _remove_later(session: Session, operation: Operation) -> None:
 
 
 EXPORT: Final = Kind("export", (Step("bundle", _export, _remove),), undoes=True, complete=_remove_later)
-DISCARD_EXPORT: Final = Kind("discard_export", (Step("bundle", _remove),))
+DISCARD_EXPORT: Final = Kind("discard_export", (Step("bundle", _remove),), removes="bundle")

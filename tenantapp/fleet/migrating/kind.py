@@ -1,6 +1,7 @@
 """The kind of operation that migrates a tenant: what a worker does with a migration that whoever began it left."""
 
 import time
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -24,7 +25,10 @@ def _migrate(context: Context) -> None:
     if context.tenant_id is None:
         raise MigrationRefused("The tenant is not there any more.")
     settings, servers = context.fleet.settings, context.fleet.servers
+    with context.fleet.user_db.begin(read_only=True) as session:
+        attempts = session.get_one(Operation, context.operation_id).attempts
     order = order_of(context.tenant_id, str(context.slug), context.arguments)
+    order = replace(order, continued=attempts > 1)
     user_db = fence_database(settings)
 
     def is_claimed(order: Order) -> bool:

@@ -11,7 +11,10 @@ LONGEST_DELAY: Final = 30.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A tenant's database is to be moved to a revision, down as well if that is said, and copied first if that is."""
+    """A tenant's database is to be moved to a revision, down as well if that is said, and copied first if that is.
+
+    ``continued``: this very migration was begun before, so that a copy behind its fence is its own.
+    """
 
     tenant_id: UUID
     slug: str
@@ -19,6 +22,7 @@ class Order:
     wanted: str
     down: bool = False
     snapshot: bool = False
+    continued: bool = False
 
 
 def retry_delay(tries: int) -> float:

@@ -160,3 +160,17 @@ def snapshot_of(server: Server, database: str, name: str) -> Snapshot:
     if isinstance(server, SqliteServer):
         return SqliteSnapshot(server, database, name)
     raise TypeError(f"no copies can be made on a {type(server).__name__}")
+
+
+def databases_with_copies(server: Server) -> set[str]:
+    """The databases of a server of which there is a copy, or what there is of one.
+
+    Raises what ``maintenance_connection`` does.
+    """
+    if isinstance(server, SqliteServer):
+        return {file.name.partition(".")[0] for file in server.directory.glob(f"*.sqlite{SUFFIX}*")}
+    with maintenance_connection(server.url, f"server {server.name}") as connection:
+        names = connection.exec_driver_sql("SELECT datname FROM pg_database").scalars().all()
+    return {
+        name.removeprefix(prefix) for name in names for prefix in (PREFIX, FAILED_PREFIX) if name.startswith(prefix)
+    }

@@ -48,12 +48,14 @@ class Kind:
     ``prepare`` when it is requested, or retried after it was undone; it may finish the operation there and then.
     ``complete`` when all steps are done. ``withdraw`` when all that was done is undone, or when it is cancelled before
     anything was. With ``undoes``, one that fails or is cancelled is undone from its step back to the first; without it,
-    it stays where it is, to be retried.
+    it stays where it is, to be retried. ``removes`` names the step from which on there is no way back:
+    what one of these has left is still to go.
     """
 
     name: str
     steps: tuple[Step, ...]
     undoes: bool = False
+    removes: str | None = None
     prepare: Callable[[Session, Operation], None] | None = None
     complete: Callable[[Session, Operation], None] | None = None
     withdraw: Callable[[Session, Operation], None] | None = None

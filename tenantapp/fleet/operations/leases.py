@@ -105,6 +105,13 @@ def look(session: Session, claim: Claim) -> Operation:
     return operation
 
 
+def give_back(session: Session, claim: Claim) -> None:
+    """Let another go on at once: this worker was ended, which is no fault of the operation's. Raises ``LeaseLost``."""
+    operation = hold(session, claim)
+    operation.attempts -= 1
+    release(session, operation)
+
+
 def release(session: Session, operation: Operation, *, wait: timedelta = timedelta(0)) -> None:
     """Let another go on where this one stopped, at once or after a while."""
     operation.lease_owner, operation.lease_until = None, database_time(session) + wait

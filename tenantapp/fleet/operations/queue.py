@@ -6,9 +6,11 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import CursorResult, delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.errors import OperationRefused
+from tenantapp.fleet.errors import OperationRefused, TenantBusy
+from tenantapp.fleet.operations.half_done import is_half_done
 from tenantapp.fleet.operations.kinds import Kind, Kinds
 from tenantapp.fleet.operations.leases import database_time, finish, release
 from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
@@ -88,7 +90,8 @@ def list_operations(
 def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
     """Queue an operation that failed or was cancelled once more: from its step, or, if it was undone, from the start.
 
-    One whose undoing failed is undone. Raises ``NotFound``, ``OperationRefused`` and what ``prepare`` raises.
+    One whose undoing failed is undone. Raises ``NotFound``, ``OperationRefused``, ``TenantBusy`` and what ``prepare``
+    does.
     """
     operation = _locked(session, operation_id)
     kind = _kind_of(operation, kinds)
@@ -97,8 +100,7 @@ def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Opera
     operation.attempts, operation.cancel_requested = 0, False
     operation.finished_at = None
     if kind.undoes and operation.step is not None:
-        operation.state = OperationState.UNDOING
-        release(session, operation)
+        _have_undone(session, operation)
     else:
         if kind.undoes and kind.prepare is not None:
             operation.result = {}
@@ -112,7 +114,7 @@ def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Opera
 def cancel_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
     """Keep an operation from being done. One that is at work is told, and stops, undoing what it did, when it asks.
 
-    Raises ``NotFound``, and ``OperationRefused`` for one that is finished.
+    Raises ``NotFound``, ``OperationRefused`` for one that is finished, and ``TenantBusy``.
     """
     operation = _locked(session, operation_id)
     kind = _kind_of(operation, kinds)
@@ -121,8 +123,7 @@ def cancel_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Oper
     operation.cancel_requested = True
     if operation.state not in ACTIVE:
         if kind.undoes and operation.step is not None:
-            operation.state = OperationState.UNDOING
-            release(session, operation)
+            _have_undone(session, operation)
         else:
             finish(session, operation, OperationState.CANCELLED)
             if kind.withdraw is not None:
@@ -132,10 +133,22 @@ def cancel_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Oper
     return operation
 
 
-def sweep_operations(session: Session, older: timedelta) -> int:
-    """Delete the operations that were finished so long ago. Returns how many."""
-    old = delete(Operation).where(Operation.state.in_(FINISHED), Operation.finished_at < database_time(session) - older)
+def sweep_operations(session: Session, older: timedelta, kinds: Kinds) -> int:
+    """Delete the operations that were finished so long ago, but for those that are half done. Returns how many."""
+    finished = Operation.state.in_(FINISHED) & ~is_half_done(kinds)
+    old = delete(Operation).where(finished, Operation.finished_at < database_time(session) - older)
     return cast("CursorResult[object]", session.execute(old)).rowcount
+
+
+def _have_undone(session: Session, operation: Operation) -> None:
+    """Let a worker undo it at once. Raises ``TenantBusy`` if another operation of the tenant is at work."""
+    slug = operation.slug
+    operation.state = OperationState.UNDOING
+    try:
+        release(session, operation)
+        session.flush()
+    except IntegrityError:
+        raise TenantBusy(slug) from None
 
 
 def _locked(session: Session, operation_id: UUID) -> Operation:

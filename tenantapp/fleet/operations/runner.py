@@ -9,7 +9,7 @@ from tenantapp.fleet.errors import LeaseLost, OperationCancelled, OperationStopp
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Context, Kind, Kinds, Step
 from tenantapp.fleet.operations.lease_keeper import lease_kept
-from tenantapp.fleet.operations.leases import LEASE, Claim, finish, hold, look, release
+from tenantapp.fleet.operations.leases import LEASE, Claim, finish, give_back, hold, look, release
 from tenantapp.fleet.operations.models import PROGRESS_LENGTH, Operation, OperationState
 from tenantapp.fleet.operations.outcomes import Outcome, Report, is_expected, no_report, sentence
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
@@ -80,7 +80,7 @@ class _Run:
             return self._give_up(OperationState.CANCELLED, cancelled)
         except WorkerStopped:
             with self._fleet.user_db.begin() as session:
-                release(session, hold(session, self._claim))
+                give_back(session, self._claim)
             raise
         except (LeaseLost, UserDatabaseUnavailable):
             # Nothing can be recorded: whoever takes it up when the lease has run out goes on.

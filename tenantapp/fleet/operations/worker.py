@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from tenantapp.fleet.errors import FleetError, OperationStopped, TenantBusy
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Kinds
-from tenantapp.fleet.operations.leases import Claim, claim_next, hold, is_work_waiting, release
+from tenantapp.fleet.operations.leases import Claim, claim_next, give_back, is_work_waiting
 from tenantapp.fleet.operations.outcomes import Outcome
 from tenantapp.fleet.operations.runner import run_operation
 from tenantapp.tenancy.errors import TenancyError
@@ -111,7 +111,7 @@ class Worker:
     def _release(self, claim: Claim) -> None:
         try:
             with self.fleet.user_db.begin() as session:
-                release(session, hold(session, claim))
+                give_back(session, claim)
         except (OperationStopped, TenancyError):
             log.info("Operation %s is left to its lease.", claim.operation_id)
 
