@@ -36,7 +36,7 @@ class Bench:
     @cached_property
     def postgres(self) -> Postgres:
         """A PostgreSQL for a thousand tenants, shared by the cases that need them."""
-        return self.kept.enter_context(running_postgres(self.directory, MANY_CONNECTIONS))
+        return self.kept.enter_context(running_postgres(self.directory, max_connections=str(MANY_CONNECTIONS)))
 
     def tenants(self, engine: EngineName, count: int) -> Deployment:
         """A tenantapp with at least so many tenants, named t0, t1 and so on; made once for all cases."""

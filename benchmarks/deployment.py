@@ -98,8 +98,8 @@ def settings_on(engine: EngineName, directory: Path, postgres: Postgres) -> dict
             "servers.main": f"sqlite+pysqlite:///{directory}/tenants/",
         }
     return lifetimes | {
-        "user_db.url": _text(postgres.url.set(database=f"users_{secrets.token_hex(4)}")),
-        "servers.main": _text(postgres.url.set(database="")),
+        "user_db.url": text_of(postgres.url.set(database=f"users_{secrets.token_hex(4)}")),
+        "servers.main": text_of(postgres.url.set(database="")),
         "tenancy.secret": "for the benchmarks only, and long enough for all of it",
     }
 
@@ -121,7 +121,8 @@ def deploy(engine: EngineName, directory: Path, postgres: Postgres, slugs: Seque
     return deployment
 
 
-def _text(url: URL) -> str:
+def text_of(url: URL) -> str:
+    """A URL with its password."""
     return url.render_as_string(hide_password=False)
 
 

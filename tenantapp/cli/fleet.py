@@ -1,5 +1,6 @@
 """Commands for all the tenant databases together."""
 
+import sys
 from typing import Any
 
 import click
@@ -9,11 +10,11 @@ from tenantapp.cli.fleet_audit import audit
 from tenantapp.cli.fleet_query import query
 from tenantapp.cli.fleet_verify import verify
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.output import json_option, show_rows
+from tenantapp.cli.output import ask, json_option, show_rows
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.mending import mend
-from tenantapp.fleet.reconcile import Finding, find
+from tenantapp.fleet.reconcile import Finding, Problem, find
 
 
 @click.group()
@@ -28,18 +29,22 @@ fleet.add_command(verify)
 
 @fleet.command()
 @click.option("--fix", is_flag=True, help="Mend what is found.")
+@click.option("--yes", is_flag=True, help="With --fix: do not ask, if there is a terminal, before anything is removed.")
 @click.option("--unmarked", is_flag=True, help="With --fix: remove also what does not bear our mark.")
 @json_option
 @pass_installation
-def reconcile(installation: Installation, fix: bool, unmarked: bool, as_json: bool) -> None:
+def reconcile(installation: Installation, fix: bool, yes: bool, unmarked: bool, as_json: bool) -> None:
     """Compare the user database with what is on the servers.
 
     Finds databases and roles without a tenant, tenants without a database, stuck operations and old templates. With
     --fix it removes them, and goes on with the operations. Its status is 0 when nothing is left to be mended.
     """
     services: Fleet = installation.registry.fleet
-    rows = []
-    for finding in find(services, KINDS):
+    findings, rows = find(services, KINDS), []
+    removals = sum(found.problem != Problem.OPERATION and (found.note is None or unmarked) for found in findings)
+    if fix and removals and not yes and sys.stdin.isatty():
+        ask(f"Remove what {removals} of the {len(findings)} findings are about, for good?")
+    for finding in findings:
         fixed, note = _mend(services, finding, unmarked) if fix else (False, finding.note)
         rows.append(_row(finding, fixed, note))
     if rows or as_json:

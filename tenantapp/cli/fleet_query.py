@@ -79,7 +79,7 @@ class _Tables:
 
     def close(self) -> None:
         if self._columns:
-            show_rows(self._rows, (TENANT, *self._columns), as_json=False)
+            show_rows(self._rows, (TENANT, *self._columns), as_json=False, as_named=True)
         self._rows = []
 
 

@@ -56,6 +56,8 @@ def migrate(
     a line for each tenant, and one for all of them. The exit status is 0 only if all of the tenants that were asked for
     are at the revision, and none has another structure.
     """
+    if wish["down"] and wish["revision"] == "head":
+        raise click.UsageError("--downgrade needs --to, the older revision to arrive at.")
     # Without the application, which would look at the tenants' databases by itself.
     settings = installation.settings
     servers = Servers(settings.servers, settings.tenancy_secret)

@@ -14,8 +14,9 @@ from tenantapp.cli.progress import progress_bar
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.operations import queue as service
 from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.operations.models import Operation, OperationState
+from tenantapp.fleet.operations.models import ACTIVE, Operation, OperationState
 from tenantapp.fleet.operations.outcomes import Report
+from tenantapp.tenancy.times import utcnow
 
 detach_option = click.option(
     "--detach", is_flag=True, help="Only queue it, for a worker, and print the operation's id."
@@ -37,7 +38,7 @@ def list_(installation: Installation, slug: str | None, state: str | None, limit
     """List the newest operations, newest first."""
     with installation.user_session(read_only=True) as session:
         rows = [row_of(found) for found in service.list_operations(session, slug=slug, state=state, limit=limit)]
-    columns = ("id", "kind", "slug", "state", "step", "percent", "requested_by", "created_at", "error")
+    columns = ("id", "kind", "slug", "state", "worker_gone", "step", "percent", "requested_by", "created_at", "error")
     show_rows(rows, columns, as_json=as_json)
 
 
@@ -57,7 +58,7 @@ def show(installation: Installation, operation_id: UUID, as_json: bool) -> None:
 @detach_option
 @pass_installation
 def retry(installation: Installation, operation_id: UUID, detach: bool) -> None:
-    """Do an operation that failed once more, from the step it failed in.
+    """Do an operation that failed, or was cancelled, once more, from the step it failed in.
 
     One that was undone is begun anew; one whose undoing failed is undone.
     """
@@ -123,6 +124,7 @@ def row_of(operation: Operation) -> dict[str, Any]:
         "tenant_id": operation.tenant_id,
         "slug": operation.slug,
         "state": operation.state,
+        "worker_gone": _is_worker_gone(operation),
         "step": operation.step,
         "percent": round(operation.progress * 100),
         "progress_text": operation.progress_text,
@@ -138,3 +140,9 @@ def row_of(operation: Operation) -> dict[str, Any]:
         "started_at": operation.started_at,
         "finished_at": operation.finished_at,
     }
+
+
+def _is_worker_gone(operation: Operation) -> bool:
+    """By this machine's clock."""
+    lease = operation.lease_until
+    return operation.state in ACTIVE and lease is not None and lease <= utcnow()

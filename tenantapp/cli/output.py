@@ -9,20 +9,34 @@ import click
 import orjson
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
+
+from tenantapp.cli.failures import CommandFailed
 
 PIPE_WIDTH: Final = 10_000  # a row stays one line for grep
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print rows: ``columns`` of them as a table, or all they hold as ``{"items": [...]}``, as the API does."""
+def ask(question: str) -> None:
+    """Ask on the terminal. Raises ``CommandFailed`` unless it is answered with yes."""
+    if not click.confirm(question, err=True):
+        raise CommandFailed("Nothing was done")
+
+
+def show_rows(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, as_named: bool = False
+) -> None:
+    """Print rows: ``columns`` of them as a table, or all they hold as ``{"items": [...]}``, as the API does.
+
+    ``as_named``: the columns have names of somebody else's, which are headings as they are.
+    """
     if as_json:
         _show_json({"items": list(rows)})
         return
-    table = Table(*(column.replace("_", " ") for column in columns), box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    headings = columns if as_named else [column.replace("_", " ") for column in columns]
+    table = Table(*(Column(Text(heading)) for heading in headings), box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     _console().print(table)

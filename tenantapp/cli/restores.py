@@ -11,7 +11,7 @@ from tenantapp.cli.backups import tenant_id_option
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.operations import detach_option, do_or_queue
-from tenantapp.cli.output import json_option, show_one
+from tenantapp.cli.output import ask, json_option, show_one
 from tenantapp.cli.progress import counting_bar, progress_bar
 from tenantapp.fleet.backups import requests as service
 from tenantapp.fleet.backups.rehearsing import Rehearsal, rehearse_restore
@@ -32,7 +32,7 @@ backup_option = click.option("--backup", metavar="ID", help="Which backup: the n
 @click.option("--name", help="With --as: shown to people; that of the backup if left out.")
 @click.option("--server", help="With --as: a server of the settings; the tenant's own if left out.")
 @click.option("--accept-drift", is_flag=True, help="Also if the structure is not as its revision makes it.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask, if there is a terminal.")
 @detach_option
 @json_option
 @pass_installation
@@ -111,9 +111,7 @@ def _confirm(installation: Installation, slug: str, backup: str | None) -> None:
     with installation.user_session(read_only=True) as session:
         of = service.source_of(session, slug, None)
     taken = find_backup(open_store(installation.settings), of, slug, backup).created_at
-    click.confirm(
-        f"Give {slug} back what it had at {taken:%Y-%m-%d %H:%M} UTC, for all it has now?", abort=True, err=True
-    )
+    ask(f"Give {slug} back what it had at {taken:%Y-%m-%d %H:%M} UTC, for all it has now?")
 
 
 def _report(report: Rehearsal) -> dict[str, Any]:

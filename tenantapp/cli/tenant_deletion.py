@@ -5,17 +5,20 @@ from datetime import timedelta
 from uuid import UUID
 
 import click
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.operations import detach_option
-from tenantapp.cli.output import json_option, show_one
+from tenantapp.cli.output import ask, json_option, show_one
 from tenantapp.cli.progress import progress_bar
 from tenantapp.fleet import deletion as service
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.operations.foreground import run_now
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.queue import get_operation, local_requester
+from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import get_tenant
 
 
@@ -43,7 +46,7 @@ def delete(
     with installation.user_session(read_only=True) as session:
         name = get_tenant(session, slug).name
     if not yes and sys.stdin.isatty():
-        click.confirm(f"Remove {name} ({slug}) and all its data for good?", abort=True, err=True)
+        ask(f"Remove {name} ({slug}) and all its data for good?")
     _delete_now(installation, slug, detach, as_json, bundle=not without_bundle)
 
 
@@ -68,6 +71,18 @@ def _delete_later(installation: Installation, slug: str, as_json: bool) -> None:
         click.echo(f"The tenant {slug} is deleted; until {row['purge_after']:%Y-%m-%d %H:%M} it can be undeleted.")
 
 
+def _what_is_left(installation: Installation, slug: str) -> str:
+    """The end of a sentence on a removal that failed."""
+    with installation.user_session(read_only=True) as session:
+        tenant = session.scalar(select(Tenant).where(Tenant.slug == slug))
+        if tenant is None or tenant.state != TenantState.DELETED:
+            return ""
+    return (
+        f". {slug} is deleted, and its data is not removed: `tenants undelete` brings it back, unless that has begun, "
+        "and `operations retry` goes on"
+    )
+
+
 def _delete_now(installation: Installation, slug: str, detach: bool, as_json: bool, *, bundle: bool) -> None:
     def request(session: Session, operation_id: UUID | None) -> Operation:
         service.delete_later(session, slug, timedelta(0))
@@ -79,7 +94,10 @@ def _delete_now(installation: Installation, slug: str, detach: bool, as_json: bo
         with installation.user_session() as session:
             click.echo(request(session, None).id)
         return
-    with progress_bar(f"delete {slug}") as report:
-        operation_id = run_now(installation.registry.fleet, KINDS, request, report=report)
+    try:
+        with progress_bar(f"delete {slug}") as report:
+            operation_id = run_now(installation.registry.fleet, KINDS, request, report=report)
+    except KNOWN_ERRORS as error:
+        raise CommandFailed(f"{sentence(error).rstrip('.')}{_what_is_left(installation, slug)}") from error
     with installation.user_session(read_only=True) as session:
         show_one({"slug": slug, **get_operation(session, operation_id).result}, as_json=as_json)

@@ -8,6 +8,7 @@ from typing import Final
 
 from tenantapp.cli.failures import CommandFailed
 
+MOST_EMPTY: Final = 2  # lines: the one with the columns
 COLUMNS: Final = ("slug", "name", "server")
 
 
@@ -29,14 +30,19 @@ def read_tenants(path: Path) -> Iterator[TenantLine]:
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, strict=True)
-        columns = reader.fieldnames or []
-        if "slug" not in columns or not set(columns) <= set(COLUMNS):
-            raise CommandFailed(f"The first line of {path} must name its columns: slug, perhaps name, server")
         try:
+            columns = reader.fieldnames or []
+            if "slug" not in columns or not set(columns) <= set(COLUMNS):
+                names = "slug, perhaps name, server, with commas between them"
+                raise CommandFailed(f"The first line of {path} must name its columns: {names}")
             for row in reader:
                 yield _line(row, f"line {reader.line_num}")
         except csv.Error as error:
             raise CommandFailed(f"{path}, line {reader.line_num}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise CommandFailed(f"{path} is not in UTF-8 ({error.reason} after line {reader.line_num})") from error
+        if reader.line_num < MOST_EMPTY:
+            raise CommandFailed(f"{path} names no tenants")
 
 
 def _line(row: dict[str | None, str | None], where: str) -> TenantLine:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,13 +33,16 @@ RESTART_AFTER: Final = 5.0  # seconds
 def worker(installation: Installation, jobs: int, until_idle: bool) -> None:
     """Work on the operations that are queued, and on those whose worker died.
 
-    Ends with Ctrl-C or SIGTERM; what it is in the middle of then, another worker goes on with. As many as you like may
-    run, on as many machines.
+    Ends with Ctrl-C or SIGTERM, and the status 0; what it is in the middle of then, another worker goes on with. As
+    many as you like may run, on as many machines.
     """
-    if jobs == 1:
-        _work(installation, until_idle)
-    else:
-        _supervise(installation.ini, jobs, until_idle)
+    # To be ended is how it ends.
+    signal.signal(signal.SIGTERM, _stop)
+    with suppress(KeyboardInterrupt):
+        if jobs == 1:
+            _work(installation, until_idle)
+        else:
+            _supervise(installation.ini, jobs, until_idle)
 
 
 def _work(installation: Installation, until_idle: bool) -> None:

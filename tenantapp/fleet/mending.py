@@ -23,16 +23,27 @@ from tenantapp.fleet.reconcile import (
 )
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.unfinished import discard_unfinished
+from tenantapp.identity.audit import record
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
 
 
 def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False) -> bool:
-    """Mend one finding, and say whether it was mended.
+    """Mend one finding, and say whether it was mended. What was removed is in the audit trail.
 
     With ``unmarked`` a database or role that does not bear the mark of this installation is removed as well.
     Raises a ``FleetError``.
     """
+    mended = _mend(fleet, kinds, finding, unmarked=unmarked)
+    if mended and finding.problem != Problem.OPERATION:
+        slug = finding.name if finding.problem in (Problem.TENANT, Problem.UNFINISHED) else None
+        detail = {"problem": finding.problem, "name": finding.name, "server": finding.server}
+        with fleet.user_db.begin() as session:
+            record(session, "fleet.mend", tenant_id=finding.id if slug else None, slug=slug, detail=detail)
+    return mended
+
+
+def _mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool) -> bool:
     if finding.problem in (Problem.DATABASE, Problem.ROLE, Problem.SCRATCH):
         return (finding.note is None or unmarked) and _drop(fleet, finding)
     if finding.note is not None:

@@ -11,6 +11,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.database_server import SCRATCH_PREFIX, FoundDatabase
+from tenantapp.fleet.errors import FleetError
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.migrating.snapshots import databases_with_copies
 from tenantapp.fleet.models import WarmDatabase
@@ -41,6 +42,7 @@ class Problem(StrEnum):
     TEMPLATE = "old template"
     SCRATCH = "forgotten scratch database"
     COPY = "forgotten copy of a database"
+    SERVER = "server that does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,19 @@ class Finding:
 
 
 def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
-    """Compare the servers with the user database. Raises a ``FleetError`` when a server does not answer."""
+    """Compare the servers with the user database. One that does not answer is a finding, and hides no others."""
     with fleet.user_db.begin(read_only=True) as session:
         mark = installation_mark(session)
     # The servers first: whatever is made on one has a row in the user database before.
-    present = {name: databases_on(server).found() for name, server in fleet.servers.items()}
-    copied = {name: databases_with_copies(server) for name, server in fleet.servers.items()}
+    present, copied, findings = {}, {}, []
+    for name, place in fleet.servers.items():
+        try:
+            present[name], copied[name] = databases_on(place).found(), databases_with_copies(place)
+        except FleetError as error:
+            findings.append(Finding(Problem.SERVER, name, name, note=str(error)))
     template = current_template(fleet, mark)
     with fleet.user_db.begin(read_only=True) as session:
-        findings = [_stuck(operation, kinds) for operation in stuck_operations(session, kinds)]
+        findings += [_stuck(operation, kinds) for operation in stuck_operations(session, kinds)]
         for server, databases in present.items():
             databases = [found for found in databases if not _is_of_another(found, mark)]
             findings += _lost(session, server, databases, mark, kinds)
@@ -122,8 +128,7 @@ def _is_of_another(found: FoundDatabase, mark: str) -> bool:
 def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: str, kinds: Kinds) -> list[Finding]:
     """Tenants and warm databases of which the server has nothing."""
     whole = {found.name for found in databases if found.whole}
-    # Where nothing of ours is to be seen, this is rather the wrong place than an empty one.
-    note = None if any(found.mark == mark for found in databases) else "the server holds nothing of this installation"
+    note = _why_not_forgotten(session, server, databases, mark)
     findings = []
     for tenant in _idle_tenants(session, server, kinds):
         if tenant.state == TenantState.CREATING:
@@ -133,6 +138,18 @@ def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: s
     warm = session.scalars(select(WarmDatabase).where(WarmDatabase.server == server))
     missing = [found for found in warm if found.database not in whole]
     return findings + [Finding(Problem.WARM, found.database, server, found.tenant_id) for found in missing]
+
+
+def _why_not_forgotten(session: Session, server: str, databases: list[FoundDatabase], mark: str) -> str | None:
+    """Where little of what is ours is to be seen, this is rather the wrong place than an empty one."""
+    if not any(found.mark == mark for found in databases):
+        return "the server holds nothing of this installation"
+    there = {found.name for found in databases if found.whole}
+    tenants = select(Tenant.database).where(Tenant.server == server, Tenant.state != TenantState.CREATING)
+    missing = [database not in there for database in session.scalars(tenants)]
+    if 2 * sum(missing) < len(missing):
+        return None
+    return f"{sum(missing)} of the server's {len(missing)} tenants are missing: is this the right place?"
 
 
 def _superfluous(session: Session, server: str, databases: list[FoundDatabase], template: Template) -> list[Finding]:

@@ -146,6 +146,7 @@ def test_a_database_without_a_tenant_goes_with_its_copy(fleet: Fleet) -> None:
 
 def test_a_tenant_that_is_worked_on_is_not_forgotten(fleet: Fleet) -> None:
     fleet.initialised().create("globex")
+    fleet.create("initech")
     place = fleet.create("acme")
     databases_on(fleet.servers[place.server]).drop(place.database)
     (finding,) = find(fleet.services, KINDS)

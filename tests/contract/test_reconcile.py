@@ -17,6 +17,7 @@ from tenantapp.fleet.provisioning import request_create
 from tenantapp.fleet.reconcile import Finding, Problem, find
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.sqlite_databases import MARK
+from tenantapp.identity.audit import list_entries
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, list_tenants
 from tenantapp.tenancy.ids import uuid7
@@ -26,6 +27,7 @@ from tests.contract.conftest import Fleet
 from tests.contract.test_deletion import work
 from tests.contract.test_killed_creation import works
 from tests.contract.test_templates import MORE, current, pool, template_names, warmed
+from tests.installation import SECRET
 
 
 @pytest.fixture
@@ -97,12 +99,34 @@ def test_another_installation_is_left_alone(fleet: Fleet) -> None:
 
 
 def test_a_tenant_without_a_database(fleet: Fleet) -> None:
+    fleet.create("initech")
     place = fleet.create("acme")
     databases_on(fleet.servers.default).drop(place.database)
     assert problems(fleet) == [(Problem.TENANT, "acme", True)]
     assert mend_all(fleet) == [True]
     with fleet.user_db.begin(read_only=True) as session:
-        assert [tenant.slug for tenant in list_tenants(session)] == ["globex"]
+        assert [tenant.slug for tenant in list_tenants(session)] == ["globex", "initech"]
+        (entry,) = [entry for entry in list_entries(session, limit=10) if entry.action == "fleet.mend"]
+        assert (entry.tenant_id, entry.slug, entry.detail["problem"]) == (place.id, "acme", "tenant without a database")
+
+
+def test_where_most_tenants_are_missing_none_is_forgotten(fleet: Fleet) -> None:
+    """A directory that was not mounted, and in which somebody has made a tenant since."""
+    databases_on(fleet.servers.default).drop(fleet.create("acme").database)
+    databases_on(fleet.servers.default).drop(fleet.create("initech").database)
+    assert problems(fleet) == [(Problem.TENANT, "acme", False), (Problem.TENANT, "initech", False)]
+    assert mend_all(fleet) == [False, False]
+
+
+def test_a_server_that_does_not_answer_hides_no_other(fleet: Fleet) -> None:
+    place = fleet.create("acme")
+    with fleet.user_db.begin() as session:
+        session.delete(get_tenant(session, "acme"))
+    fleet.values |= {"servers.down": "postgresql+psycopg2://nobody@127.0.0.1:1/", "tenancy.secret": SECRET}
+    fleet.__post_init__()
+    found = problems(fleet)
+    assert found == [(Problem.SERVER, "down", False), (Problem.DATABASE, place.database, True)]
+    assert mend_all(fleet) == [False, True]
 
 
 def test_a_server_that_holds_nothing_of_ours_costs_no_tenant(fleet: Fleet) -> None:

@@ -61,6 +61,9 @@ def make_plan(session: Session, history: TenantHistory, wish: Wish) -> Plan:
         elif way == "down" and not wish.down:
             reason = f"It is at {row.revision}, which is newer than {wanted}."
             plan.refused.append(Result(order, MigrationState.FAILED, reason))
+        elif way == "up" and wish.down:
+            reason = f"It is at {row.revision}, which is older than {wanted}."
+            plan.refused.append(Result(order, MigrationState.FAILED, reason))
         else:
             plan.orders.append(order)
     return plan
