@@ -1,12 +1,9 @@
-"""A fleet on two servers of each engine, and what tests of copies ask of it. Run as a program, it hangs in one.
+"""A fleet on two servers of each engine, and what tests of copies ask of it. ``main`` hangs in one.
 
 What the program is told is the settings, a request, and the point where it hangs, see ``hanging``.
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +25,7 @@ from tenantapp.fleet.provisioning import create_tenant
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
+from tests.contract.forks import Hanging
 from tests.contract.hanging import hang_at
 from tests.contract.test_backups import postgres_bin
 from tests.installation import SECRET
@@ -142,15 +140,11 @@ def connected(fleet: Fleet, where: TenantPlace) -> Iterator[Any]:
 def hanging(fleet: Fleet, kind: str, *arguments: Any, point: str, **options: Any) -> Iterator[None]:
     """A process that does what is requested, up to the point, and is killed at the end of the block."""
     given = [json.dumps(given) for given in (arguments, options)]
-    command = [sys.executable, "-m", __name__, json.dumps(fleet.values), str(fleet.directory), kind, *given, point]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            assert process.stdout.readline() == "here\n"
-            yield
-        finally:
-            process.kill()
+    process = Hanging(__name__, json.dumps(fleet.values), str(fleet.directory), kind, *given, point)
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 def main(values: str, directory: str, kind: str, arguments: str, options: str, point: str) -> None:
@@ -159,7 +153,3 @@ def main(values: str, directory: str, kind: str, arguments: str, options: str, p
     fleet = Fleet(json.loads(values), None, Path(directory))
     hang_at(point)
     work(fleet, kind, *json.loads(arguments), **json.loads(options))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

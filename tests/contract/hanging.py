@@ -4,7 +4,6 @@ The point is ``module:name``, or ``module:Class.name``, with ``:before`` or ``:a
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -45,7 +44,3 @@ def main(values: str, slug: str, point: str) -> None:
     hang_at(point)
     user_db = user_database(settings.user_db_url)
     create_tenant(user_db, settings, Servers(settings.servers, settings.tenancy_secret), slug)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,7 +1,6 @@
 """A worker that hangs at a point that it is told, to be killed there: see ``hanging``."""
 
 import json
-import sys
 from threading import Event
 
 from tenantapp.fleet.fleet import Fleet
@@ -19,7 +18,3 @@ def main(values: str, point: str) -> None:
     hang_at(point)
     fleet = Fleet(user_database(settings.user_db_url), settings, Servers(settings.servers, settings.tenancy_secret))
     Worker(fleet, KINDS).run(Event(), until_idle=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,12 +1,8 @@
 """A fleet whose settings name a store of backups, with a tenant that has something to lose."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -27,9 +23,9 @@ from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
+from tests.contract.forks import Hanging
 from tests.contract.test_backups import add_tag, found, postgres_bin
 
-ROOT = Path(__file__).parents[2]
 BY = "local:tests"
 
 
@@ -125,9 +121,4 @@ class Kept:
 
     def worker_killed_at(self, point: str) -> None:
         """Work in another process, and kill it there (SIGKILL)."""
-        command = [sys.executable, "-m", "tests.contract.hanging_worker", json.dumps(self.fleet.values), point]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "here\n"
-            process.kill()
+        Hanging("tests.contract.hanging_worker", json.dumps(self.fleet.values), point).kill()

@@ -1,9 +1,6 @@
 """``create_tenant`` killed (SIGKILL) at each of its points: another process finishes or undoes it, never half."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
+from tests.contract.forks import Hanging
 
 ROOT = Path(__file__).parents[2]
 RUNNER = "tenantapp.fleet.operations.runner"
@@ -60,12 +58,7 @@ CASES = [(engine, point, how) for engine, points in POINTS.items() for point in 
 
 
 def kill_at(fleet: Fleet, point: str) -> None:
-    command = [sys.executable, "-m", "tests.contract.hanging", json.dumps(fleet.values), "acme", point]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "here\n"
-        process.kill()
+    Hanging("tests.contract.hanging", json.dumps(fleet.values), "acme", point).kill()
 
 
 def ours(fleet: Fleet) -> list[Finding]:
