@@ -3,19 +3,24 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from tenantapp.fleet.backups.retention import prune
+from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.deletion import delete_later, undelete
-from tenantapp.fleet.errors import OperationRefused
+from tenantapp.fleet.errors import LeaseLost, OperationRefused
 from tenantapp.fleet.fleet import Fleet as Services
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.operations.queue import retry_operation
 from tenantapp.fleet.server_databases import databases_on
+from tenantapp.tenancy.ids import uuid7
 from tests.contract.conftest import Fleet
 from tests.contract.kept import Kept
 from tests.contract.test_killed_creation import ours, works
@@ -58,6 +63,61 @@ def test_no_policy_removes_it(kept: Kept) -> None:
     # What one that was killed has left is no bundle.
     (Path(kept.fleet.values["backups.store"]) / f"{bundle.file}.json").unlink()
     assert prune(store, tenant_id, {"daily": 0}, later) == [bundle.file]
+
+
+def left_in_the_store(kept: Kept, tenant_id: UUID, *names: str) -> set[str]:
+    """What has these names in a tenant's directory, put there if it is not; and all that is there."""
+    directory = Path(kept.fleet.values["backups.store"]) / tenant_id.hex
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (directory / name).write_text("cut short")
+    return {file.name for file in directory.iterdir()}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_nothing_is_left_of_the_attempts_before(kept: Kept, monkeypatch: pytest.MonkeyPatch, resumed: bool) -> None:
+    """Each had a file of its own. No backup follows, whose policy would remove them."""
+    tenant_id, operation_id = kept.place().id, kept.delete()
+    ours, another = operation_id.hex[-12:], uuid7().hex[-12:]
+    now, old = (f"{datetime.now(UTC) - timedelta(days=days):%Y%m%dT%H%M%SZ}" for days in (0, 2))
+    left_in_the_store(kept, tenant_id, f"{now}-{ours}.bundle", f"{now}-{ours}.bundle.part", f"{old}-{another}.dump")
+    # Of the last hours, and of somebody else.
+    others = {f"{now}-{another}.dump", "notes.txt"}
+    left_in_the_store(kept, tenant_id, *others)
+    if resumed:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "remove_abandoned", _lost)
+            kept.work()
+        kept.fleet.lapse()
+    kept.done(operation_id)
+    (bundle,) = kept.store.final_bundles(tenant_id)
+    kept.store.check(bundle)
+    name = Path(bundle.file).name
+    assert left_in_the_store(kept, tenant_id) == {name, f"{name}.json", *others}
+
+
+def _lost(*arguments: object) -> None:
+    raise LeaseLost
+
+
+def test_one_who_was_paused_records_none(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another has taken over while the file was read back, and is through."""
+    tenant_id, operation_id = kept.place().id, kept.delete()
+    check = Store.check
+
+    def paused(store: Store, record: Any) -> None:
+        monkeypatch.setattr(Store, "check", check)
+        kept.fleet.lapse()
+        sleep(1)  # for another name
+        kept.done(operation_id)
+        # What is there again when this one goes on, so that nothing but the lease tells.
+        store.write(record.file, [b"cut short"])
+
+    monkeypatch.setattr(Store, "check", paused)
+    kept.work()
+    (bundle,) = kept.store.final_bundles(tenant_id)
+    assert bundle.file == kept.outcome(operation_id).result["final_bundle"]["file"]
+    assert kept.slugs() == []
 
 
 def test_without_a_store_or_without_a_bundle(kept: Kept) -> None:

@@ -1,5 +1,7 @@
 """Backups, restores and final bundles killed (SIGKILL) at each of their points: another worker finishes them."""
 
+from pathlib import Path
+
 import pytest
 
 from tenantapp.fleet.bundles.exporting import check_bundle
@@ -115,6 +117,7 @@ def test_a_restore_as_a_new_tenant(kept: Kept, point: str) -> None:
     BEGINNING,
     "tenantapp.fleet.backups.final_bundles:export_bundle:after",
     *STORING,
+    f"{STORE}:Store.write:after:2",
     *BETWEEN,
     "tenantapp.fleet.deletion:remove_database:before",
     "tenantapp.fleet.deletion:remove_database:after",
@@ -129,5 +132,9 @@ def test_a_final_bundle(kept: Kept, point: str) -> None:
     assert kept.slugs() == []
     (record,) = kept.store.final_bundles(tenant_id)
     kept.store.check(record)
+    assert {file.name for file in (kept.fleet.directory / "backups" / tenant_id.hex).iterdir()} == {
+        Path(record.file).name,
+        Path(record.path).name,
+    }
     assert check_bundle(kept.fleet.directory / "backups" / record.file).rows == record.rows
     nothing_is_left_over(kept)

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, chunks_of, counted, nobody
+from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.records import FORMAT, VERSION, BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.connections import reading_connection
@@ -46,7 +47,7 @@ class _Destination:
 
     def keep(self, suffix: str, chunks: Iterable[bytes], described: dict[str, object]) -> BackupRecord:
         """Write the dump, then its record."""
-        file = self.store.new_file(self.place.id, self.created_at, suffix, self.key)
+        file = new_file(self.place.id, self.created_at, suffix, self.key)
         size, sha256 = self.store.write(file, counted(chunks, self.progress))
         record = BackupRecord.model_validate(described | {"file": file, "size": size, "sha256": sha256})
         self.store.add(record)

@@ -3,17 +3,16 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import UUID
 
 from tenantapp.fleet.backups.chunks import chunks_of
+from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.records import BUNDLE_FORMAT, BUNDLE_SUFFIX, VERSION, FinalBundle
 from tenantapp.fleet.backups.store import Store, made_for, open_store
 from tenantapp.fleet.bundles.exporting import Progress, check_bundle, export_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.operations.kinds import Context
-from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.times import utcnow
 
 
 def final_bundle(context: Context, place: TenantPlace) -> dict[str, Any] | None:
@@ -33,23 +32,26 @@ def final_bundle(context: Context, place: TenantPlace) -> dict[str, Any] | None:
 
     record = made_for(store.final_bundles(place.id), context.operation_id)
     if record is None:
-        record = write_final_bundle(fleet.settings, fleet.servers, place, store, context.operation_id, progress)
+        record = _write(context, place, store, progress)
+    # Nobody else would do it: a tenant that is removed is not backed up any more.
+    store.remove_abandoned(place.id, utcnow(), context.operation_id)
     return record.model_dump(mode="json", include={"file", "size", "sha256", "revision", "rows"})
 
 
-def write_final_bundle(
-    settings: Settings, servers: Servers, place: TenantPlace, store: Store, key: UUID, progress: Progress
-) -> FinalBundle:
+def _write(context: Context, place: TenantPlace, store: Store, progress: Progress) -> FinalBundle:
     """Write a tenant's data to the store, read it once more, and record it. ``progress`` is told of so many rows."""
+    fleet = context.fleet
     with TemporaryDirectory(prefix="final_bundle_") as directory:
         file = Path(directory) / f"{place.slug}.{BUNDLE_SUFFIX}"
-        export_bundle(settings, servers, place, file, progress)
+        export_bundle(fleet.settings, fleet.servers, place, file, progress)
         manifest = check_bundle(file)
-        name = store.new_file(place.id, manifest.created_at, BUNDLE_SUFFIX, key)
+        name = new_file(place.id, manifest.created_at, BUNDLE_SUFFIX, context.operation_id)
         size, sha256 = store.write(name, chunks_of(file))
     record = _record(place, manifest, name, size, sha256)
     # What is removed next is not to be had again.
     store.check(record)
+    # One who was paused would record a second one, of a file that whoever took over has removed.
+    context.check()
     store.add(record)
     return record
 

@@ -6,7 +6,7 @@ https://filesystem-spec.readthedocs.io/
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -16,16 +16,14 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from tenantapp.fleet.backups.chunks import CHUNK as CHUNK
+from tenantapp.fleet.backups.file_names import begun, is_under
 from tenantapp.fleet.backups.records import BUNDLE_SUFFIX, RECORD_SUFFIX, BackupRecord, FinalBundle, StoredFile
 from tenantapp.fleet.durable_files import sync
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.settings import Settings
-from tenantapp.tenancy.ids import uuid7
 
-STAMP: Final = "%Y%m%dT%H%M%SZ"
 OF_A_BUNDLE: Final = f".{BUNDLE_SUFFIX}{RECORD_SUFFIX}"
 ABANDONED: Final = timedelta(days=1)  # no backup takes longer; a file without record is of one that was killed
-KEY_LENGTH: Final = 12
 
 Record = TypeVar("Record", bound=StoredFile)
 
@@ -36,11 +34,6 @@ class Store:
     def __init__(self, filesystem: Any, root: str) -> None:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
-
-    def new_file(self, tenant_id: UUID, created_at: datetime, suffix: str, key: UUID | None = None) -> str:
-        """The path of a new file. It sorts by time, and no two are the same; ``key`` is what ``made_for`` knows."""
-        end = (key or uuid7()).hex[-KEY_LENGTH:]
-        return f"{tenant_id.hex}/{created_at.astimezone(UTC):{STAMP}}-{end}.{suffix}"
 
     def write(self, file: str, chunks: Iterable[bytes]) -> tuple[int, str]:
         """Write a file; returns its size in bytes and its SHA-256. What fails, or is interrupted, is removed.
@@ -108,23 +101,29 @@ class Store:
     def remove(self, record: BackupRecord) -> None:
         """Remove a backup. The record goes first: what is left of a removal that was killed is no backup."""
         for file in (record.path, record.file):
-            with _translated(file), suppress(FileNotFoundError):
-                self._filesystem.rm_file(self._path(file))
+            self._remove(file)
 
     def remove_directory(self, directory: str) -> None:
         """Remove a directory that is not a tenant's, and what is in it; nothing happens if it is not there."""
         with suppress(FileNotFoundError):
             self._filesystem.rm(self._path(directory), recursive=True)
 
-    def remove_abandoned(self, tenant_id: UUID, now: datetime) -> list[str]:
-        """Remove what killed backups have left, if it is older than a day; returns the paths."""
+    def remove_abandoned(self, tenant_id: UUID, now: datetime, key: UUID | None = None) -> list[str]:
+        """Remove what killed attempts have left: if it is older than a day, or made under this key; returns the paths.
+
+        Raises ``BackupFailed``.
+        """
         files = self._files(tenant_id)
         recorded = {file.removesuffix(RECORD_SUFFIX) for file in files if file.endswith(RECORD_SUFFIX)}
         left = [file for file in files if not file.endswith(RECORD_SUFFIX) and file not in recorded]
-        old = [file for file in left if _begun(file) < now - ABANDONED]
-        for file in old:
+        gone = [file for file in left if begun(file) < now - ABANDONED or (key and is_under(key, file))]
+        for file in gone:
+            self._remove(file)
+        return gone
+
+    def _remove(self, file: str) -> None:
+        with _translated(file), suppress(FileNotFoundError):
             self._filesystem.rm_file(self._path(file))
-        return old
 
     def _files(self, tenant_id: UUID) -> list[str]:
         directory = self._path(tenant_id.hex)
@@ -181,7 +180,7 @@ class Store:
 
 def made_for(records: Iterable[Record], key: UUID) -> Record | None:
     """The one that was made under this key, if it was finished."""
-    return next((record for record in records if record.id.endswith(f"-{key.hex[-KEY_LENGTH:]}")), None)
+    return next((record for record in records if is_under(key, record.file)), None)
 
 
 def open_store(settings: Settings) -> Store:
@@ -204,12 +203,3 @@ def _translated(file: str) -> Iterator[None]:
 
 def _failed(file: str, error: OSError) -> BackupFailed:
     return BackupFailed("The store of the backups", file, error.strerror or str(error))
-
-
-def _begun(file: str) -> datetime:
-    stamp = Path(file).name.split("-", 1)[0]
-    try:
-        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
-    except ValueError:
-        # Not one of ours, whatever it is.
-        return datetime.max.replace(tzinfo=UTC)
