@@ -1,7 +1,5 @@
 """The bundle that is kept of a tenant before it is removed: no policy ever removes it."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tenantapp.fleet.backups.chunks import chunks_of
@@ -11,6 +9,7 @@ from tenantapp.fleet.backups.store import Store, made_for, open_store
 from tenantapp.fleet.bundles.exporting import Progress, check_bundle, export_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.operations.kinds import Context
+from tenantapp.fleet.working_directories import working_directory
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.times import utcnow
 
@@ -41,8 +40,8 @@ def final_bundle(context: Context, place: TenantPlace) -> dict[str, Any] | None:
 def _write(context: Context, place: TenantPlace, store: Store, progress: Progress) -> FinalBundle:
     """Write a tenant's data to the store, read it once more, and record it. ``progress`` is told of so many rows."""
     fleet = context.fleet
-    with TemporaryDirectory(prefix="final_bundle_") as directory:
-        file = Path(directory) / f"{place.slug}.{BUNDLE_SUFFIX}"
+    with working_directory("final_bundle") as directory:
+        file = directory / f"{place.slug}.{BUNDLE_SUFFIX}"
         export_bundle(fleet.settings, fleet.servers, place, file, progress)
         manifest = check_bundle(file)
         name = new_file(place.id, manifest.created_at, BUNDLE_SUFFIX, context.operation_id)

@@ -1,7 +1,6 @@
 """The kind of operation that writes a tenant's bundle into the store of backups, to be fetched for a while."""
 
 import secrets
-import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Context, Kind, Step
 from tenantapp.fleet.operations.models import FINISHED, Operation, OperationState
 from tenantapp.fleet.operations.queue import request_operation
+from tenantapp.fleet.working_directories import working_directory
 from tenantapp.identity.errors import NotFound, TenantDeleted
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import get_tenant, place_of
@@ -77,8 +77,8 @@ def _export(context: Context) -> dict[str, Any]:
         rows += more
         context.progress(0, f"{rows} rows")
 
-    with tempfile.TemporaryDirectory(prefix="export_") as directory:
-        bundle = Path(directory) / "bundle"
+    with working_directory("export") as directory:
+        bundle = directory / "bundle"
         manifest = export_bundle(fleet.settings, fleet.servers, _place(context), bundle, progress)
         context.progress(0.5, "storing")
         # Each attempt has a file of its own: one that was only paused must not write into that of another.

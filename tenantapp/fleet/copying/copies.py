@@ -1,7 +1,6 @@
 """Copying a database into an empty one, from engine to engine."""
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.sqlite_databases import SqliteDatabases
 from tenantapp.fleet.sqlite_pages import Progress, copy_pages, finish_copy
 from tenantapp.fleet.targets import Target, tenant_target
+from tenantapp.fleet.working_directories import working_directory
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
@@ -161,8 +161,8 @@ def _bundle(
 
         return counted
 
-    with tempfile.TemporaryDirectory(prefix="copy_") as directory:
-        file = Path(directory) / "bundle"
+    with working_directory("copy") as directory:
+        file = directory / "bundle"
         manifest = write_bundle(settings, connection, revision, place, file, count("read", lambda done: 0.0))
         upgrade_to(settings, "tenant", target, revision)
         total = max(1, manifest.rows)
