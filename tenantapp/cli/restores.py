@@ -15,7 +15,7 @@ from tenantapp.cli.output import ask, json_option, show_one
 from tenantapp.cli.progress import counting_bar, progress_bar
 from tenantapp.fleet.backups import requests as service
 from tenantapp.fleet.backups.rehearsing import Rehearsal, rehearse_restore
-from tenantapp.fleet.backups.selection import find_backup, server_for
+from tenantapp.fleet.backups.selection import check_whose, find_backup, server_for
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.queue import local_requester
@@ -97,9 +97,12 @@ def test_restore(
     registry, settings = installation.registry, installation.settings
     with installation.user_session(read_only=True) as session:
         of = service.source_of(session, slug, tenant_id)
-        place = server_for(registry.servers, session.get(Tenant, of), server)
+        tenant = session.get(Tenant, of)
+        present = None if tenant is None else tenant.slug
+        place = server_for(registry.servers, tenant, server)
     store = open_store(settings)
     record = find_backup(store, of, slug, backup)
+    check_whose(record, present, slug)
     with counting_bar("bytes", 2 * record.size) as bar:
         report = rehearse_restore(settings, registry.servers, place, record, store, bar.advance)
     show_one(_report(report), as_json=as_json)

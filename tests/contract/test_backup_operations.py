@@ -2,6 +2,7 @@
 
 import resource
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -183,6 +184,27 @@ class TestRestore:
         with pytest.raises(BackupDamaged, match="its record cannot be read"):
             kept.restore()
 
+    def test_a_record_that_lies_where_it_does_not_belong(self, kept: Kept) -> None:
+        """Copied by hand from another tenant, or to another name."""
+        kept.fleet.create("globex")
+        store = Path(kept.fleet.values["backups.store"])
+        own, theirs = (kept.done(kept.backup(slug)).result["file"] for slug in ("acme", "globex"))
+        directory = (store / own).parent
+        for file in (theirs, f"{theirs}.json"):
+            shutil.copy(store / file, directory)
+        with pytest.raises(BackupDamaged, match=f"its record is that of {theirs} of the tenant"):
+            kept.restore(backup=Path(theirs).stem)
+        # Also if somebody has changed the path in it, or only that.
+        other = directory / f"{Path(theirs).name}.json"
+        other.write_text(other.read_text().replace(theirs, str(Path(own).parent / Path(theirs).name)))
+        with pytest.raises(BackupDamaged, match="its record is that of"):
+            kept.restore(backup=Path(theirs).stem)
+        other.unlink()
+        (directory / "20200101T000000Z-000000000000.dump.json").write_text((store / f"{own}.json").read_text())
+        with pytest.raises(BackupDamaged, match=f"its record is that of {own}"):
+            kept.restore()
+        assert kept.kinds() == ["create", "create", "backup", "backup"]
+
     def test_what_is_refused_before_anything_is_queued(self, kept: Kept) -> None:
         for request in (request_restore, request_restore_as):
             slugs = ("acme",) if request is request_restore else ("acme", "past")
@@ -336,6 +358,29 @@ class TestRestoreAs:
         kept.done(kept.restore_as("acme", "acme", tenant_id=tenant_id))
         assert kept.tags("past") == kept.tags() == ["first"]
         assert kept.place().id != tenant_id
+
+    def test_the_id_is_that_of_another_tenant(self, kept: Kept) -> None:
+        """Nobody gets another's data because of an id that was mistaken."""
+        kept.fleet.create("globex")
+        add_tag(kept.fleet, kept.place("globex"), "theirs")
+        for slug in ("acme", "globex"):
+            kept.done(kept.backup(slug))
+        tenant_id = kept.place("globex").id
+        refused = pytest.raises(BackupRefused, match=f"the tenant {tenant_id} is called globex, and not acme")
+        with refused:
+            kept.restore_as("acme", "past", tenant_id=tenant_id)
+        # One that is there is known by what it is called now, one that is gone by what it was called.
+        kept.within(lambda session: rename_tenant(session, "globex", "globex-inc"))
+        with pytest.raises(BackupRefused, match="is called globex-inc, and not globex"):
+            kept.restore_as("globex", "past", tenant_id=tenant_id)
+        kept.done(kept.restore_as("globex-inc", "past", tenant_id=tenant_id))
+        databases_on(kept.fleet.servers["main"]).drop(kept.place("globex-inc").database)
+        kept.within(lambda session: session.delete(get_tenant(session, "globex-inc")))
+        with refused:
+            kept.restore_as("acme", "again", tenant_id=tenant_id)
+        kept.done(kept.restore_as("globex", "again", tenant_id=tenant_id))
+        assert kept.tags("past") == kept.tags("again") == ["theirs"]
+        assert kept.slugs() == ["acme", "again", "past"]
 
     def test_one_that_failed_can_be_done_again(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
         def broken(*arguments: Any) -> None:

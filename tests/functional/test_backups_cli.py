@@ -106,6 +106,9 @@ class TestRestore:
         assert "no tenant acme" in failed("tenants", "backups", "acme")
         rows = listed(acme, "acme", "--tenant-id", tenant_id)
         assert [row["kind"] for row in rows] == ["final bundle", "backup"]
+        for command in (("restore", "globex", "--as", "acme"), ("test-restore", "globex")):
+            error = failed("tenants", *command, "--tenant-id", tenant_id)
+            assert f"the tenant {tenant_id} is called acme, and not globex" in error
         acme("tenants", "restore", "acme", "--tenant-id", tenant_id, "--as", "acme")
         assert acme("tenants", "show", "acme", "--json").json["id"] != tenant_id
         # Nor is anything of it in the way of the bundle.

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from tenantapp.fleet.backups.backup_kind import BACKUP
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
-from tenantapp.fleet.backups.selection import check_restorable, find_backup, server_for
+from tenantapp.fleet.backups.selection import check_restorable, check_whose, find_backup, server_for
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.models import Operation
@@ -85,11 +85,14 @@ def request_restore_as(
     """Queue the making of a new tenant from a backup of another one, which need not exist any more if its id is given.
 
     ``server`` is the other's if it is left out, or else the default one; ``name`` is the one in the backup. Raises what
-    ``request_restore`` does, ``InvalidValue``, ``AlreadyExists`` and ``ServerError``.
+    ``request_restore`` does, also ``BackupRefused`` for an id that is not that of ``slug``, and ``InvalidValue``,
+    ``AlreadyExists`` and ``ServerError``.
     """
     of = source_of(session, slug, tenant_id)
-    place = server_for(fleet.servers, session.get(Tenant, of), server)
+    tenant = session.get(Tenant, of)
+    place = server_for(fleet.servers, tenant, server)
     record = _restorable(fleet, of, slug, backup, place)
+    check_whose(record, None if tenant is None else tenant.slug, slug)
     arguments = {"slug": new_slug, "name": name or record.name, "server": place.name}
     arguments |= _about(session, record, accept_drift=accept_drift)
     return request_operation(session, RESTORE_AS, None, arguments, requested_by, operation_id=operation_id)

@@ -32,6 +32,16 @@ def find_backup(store: Store, tenant_id: UUID, slug: str, wanted: str | None) ->
     raise NotFound("backup", wanted)
 
 
+def check_whose(record: BackupRecord, present: str | None, slug: str) -> None:
+    """Raise ``BackupRefused`` for a backup of another tenant than the one of this slug.
+
+    ``present`` is what the tenant whose backup it is is called by now; None if it is gone.
+    """
+    named = present or record.slug
+    if named != slug:
+        raise BackupRefused(f"the tenant {record.tenant_id} is called {named}, and not {slug}")
+
+
 def check_restorable(settings: Settings, record: BackupRecord, server: Server) -> None:
     """Raise ``BackupRefused`` or ``UnknownRevision`` for what cannot be restored on a server; the dump is not read."""
     check_engine(record, server)

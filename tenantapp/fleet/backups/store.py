@@ -158,9 +158,13 @@ class Store:
 
     def _record(self, file: str, model: type[Record]) -> Record:
         try:
-            return model.model_validate_json(b"".join(self.read(file)))
+            record = model.model_validate_json(b"".join(self.read(file)))
         except ValidationError as error:
             raise BackupDamaged(file, "its record cannot be read") from error
+        # Copied to another name, or into another tenant's directory, it would give that one the data of this one.
+        if record.path != file or record.tenant_id.hex != file.partition("/")[0]:
+            raise BackupDamaged(file, f"its record is that of {record.file} of the tenant {record.tenant_id}")
+        return record
 
     def _sync(self, file: str) -> None:
         """What is not a file of this machine is in the hands of whoever keeps it."""
