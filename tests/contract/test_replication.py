@@ -214,6 +214,9 @@ def test_a_server_that_is_gone_in_the_middle(
                 assert place(fleet, "acme") == acme
                 if gone == "target":
                     look(fleet, acme)
+                    # It would keep the write-ahead log of all tenants of the source for as long as the target is gone.
+                    slots = "SELECT slot_name FROM pg_replication_slots WHERE slot_name NOT LIKE 'pg\\_%%'"
+                    assert fleet.ask(slots, fleet.servers[acme.server].url.set(database="postgres")) == []
             assert move_state(fleet) == "undoing"
             with fleet.user_db.begin() as session:
                 session.execute(update(Operation).values(lease_until=None))

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from tenantapp.fleet import postgres
 from tenantapp.fleet.connections import maintenance_connection
 from tenantapp.fleet.copying.errors import CopyFailed
+from tenantapp.fleet.errors import DatabaseUnreachable
 from tenantapp.tenancy.servers import PostgresServer
 
 CONNECT_TIMEOUT: Final = 5  # seconds, in which the target reaches the source or does not
@@ -106,15 +107,27 @@ class Replication:
         return time.monotonic() - began
 
     def remove(self) -> None:
-        """Remove whatever there is of it, on both servers; what was copied stays where it is."""
-        if self._exists(self._target, self._new):
-            with self._on_target() as connection:
-                self._end_subscription(connection)
+        """Remove whatever there is of it, on both servers; what was copied stays where it is.
+
+        The slot goes also while the target does not answer: it keeps the source's write-ahead log, of all tenants.
+        """
+        try:
+            if self._exists(self._target, self._new):
+                with self._on_target() as connection:
+                    self._end_subscription(connection)
+        except DatabaseUnreachable:
+            self._remove_slot()
+            raise
         if self._exists(self._source, self._database):
             with self._on_source() as connection:
                 self._drop_slots(connection, self._new)
                 connection.exec_driver_sql(f"DROP PUBLICATION IF EXISTS {self._quoted(connection)}")
                 connection.exec_driver_sql(self._own_setting(connection, "RESET statement_timeout"))
+
+    def _remove_slot(self) -> None:
+        if self._exists(self._source, self._database):
+            with self._on_source() as connection:
+                self._drop_slots(connection, self._new)
 
     def _end_subscription(self, connection: Connection) -> None:
         """The slots first: that of a subscription that is gone could not be told from others."""
