@@ -62,6 +62,14 @@ def prepare_switch(session: Session, operation: Operation) -> None:
     operation.arguments = {**operation.arguments, **present, "database": database_name(uuid7())}
 
 
+def check_present(context: Context) -> None:
+    """For the first step. Raises ``OperationRefused`` unless the tenant is served from where it was when queued."""
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = session.get(Tenant, _tenant_id(context))
+        if tenant is None or not _is_from(tenant.server, tenant.database, context.arguments):
+            raise OperationRefused(_moved(context))
+
+
 def present_place(context: Context) -> TenantPlace:
     """The tenant with the database that it is served from until the switch."""
     return _place(context, context.arguments["from_server"], context.arguments["from_database"])
@@ -87,7 +95,7 @@ def nobody_writes(context: Context) -> Iterator[None]:
         if fenced is None:
             raise OperationRefused(f"The tenant {context.slug} is not there any more.")
         if not _is_from(fenced.place.server, fenced.place.database, given):
-            raise OperationRefused(f"The tenant {context.slug} has got another database meanwhile.")
+            raise OperationRefused(_moved(context))
         # Not by one who was paused meanwhile, while another has let the tenant's people back in.
         context.check()
         with fence_kept(user_db, tenant_id):
@@ -99,10 +107,14 @@ def nobody_writes(context: Context) -> Iterator[None]:
 
 
 def let_back_in(context: Context) -> None:
-    """Serve the tenant from its present database again."""
-    given = context.arguments
-    databases_on(context.fleet.servers[given["from_server"]]).reopen(given["from_database"])
-    with context.fleet.user_db.begin() as session:
+    """Serve the tenant from its present database again; one that was replaced stays closed."""
+    given, fleet = context.arguments, context.fleet
+    with fleet.user_db.begin(read_only=True) as session:
+        tenant = session.get(Tenant, _tenant_id(context))
+        present = tenant is not None and _is_from(tenant.server, tenant.database, given)
+    if present:
+        databases_on(fleet.servers[given["from_server"]]).reopen(given["from_database"])
+    with fleet.user_db.begin() as session:
         lower_fence(session.connection(), _tenant_id(context))
 
 
@@ -127,6 +139,10 @@ def switch(session: Session, operation: Operation) -> None:
 def _check_served(tenant: Tenant) -> None:
     if tenant.state not in SERVED:
         raise OperationRefused(f"The tenant {tenant.slug} is {tenant.state}.")
+
+
+def _moved(context: Context) -> str:
+    return f"The tenant {context.slug} has got another database meanwhile."
 
 
 def _is_from(server: str, database: str, arguments: Mapping[str, Any]) -> bool:

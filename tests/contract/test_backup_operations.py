@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from tenantapp.fleet.backups import restore_kinds
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
 from tenantapp.fleet.errors import BackupDamaged, BackupRefused, OperationRefused, UnknownRevision
 from tenantapp.fleet.fleet import Fleet as Services
@@ -29,7 +30,12 @@ from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.errors import AlreadyExists, NotFound, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import delete_tenant, get_tenant, rename_tenant, suspend_tenant
+from tenantapp.tenancy.access import Access, Person, TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.errors import TenantDatabaseUnavailable
+from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.times import utcnow
 from tests.contract.conftest import Fleet
 from tests.contract.kept import BY, Kept
@@ -278,11 +284,18 @@ class TestRestore:
         assert kept.tags() == ["first"]
         works(kept.fleet, "acme")
 
-    def test_another_database_meanwhile(self, kept: Kept) -> None:
-        """Of two that were queued, the second was about a database that the tenant has no more."""
+    @pytest.mark.parametrize("late", [False, True])
+    def test_another_database_meanwhile(self, kept: Kept, monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
+        """Of two that were queued, the second was about a database that the tenant has no more: it stays closed."""
         kept.done(kept.backup())
-        first, second = kept.restore(), kept.restore()
-        kept.work()
+        first, second, before = kept.restore(), kept.restore(), kept.place()
+        with monkeypatch.context() as patch:
+            made = counted(patch, restore_kinds, "restore_database")
+            if late:
+                patch.setattr(restore_kinds, "check_present", lambda context: None)
+            kept.work()
+        assert len(made) == (2 if late else 1)
+        is_closed(kept.fleet, before)
         outcomes = {kept.outcome(operation).state for operation in (first, second)}
         assert outcomes == {"succeeded", "failed"}
         (failed,) = (found for found in (first, second) if kept.outcome(found).state == "failed")
@@ -444,6 +457,29 @@ class TestPostgres:
         kept.add_tag("second")
         kept.done(kept.restore())
         assert "second" not in kept.tags()
+
+
+def counted(patch: pytest.MonkeyPatch, module: Any, name: str) -> list[Any]:
+    """The arguments of each call of a function."""
+    calls: list[Any] = []
+    real = getattr(module, name)
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return real(*arguments, **options)
+
+    patch.setattr(module, name, noted)
+    return calls
+
+
+def is_closed(fleet: Fleet, place: TenantPlace) -> None:
+    """Nobody gets in who comes as the application does."""
+    databases = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings))
+    with (
+        pytest.raises(TenantDatabaseUnavailable),
+        databases.begin(Access(Person(uuid7(), "ada", "Ada"), place), read_only=True) as session,
+    ):
+        session.execute(select(TenantBase.metadata.tables["tags"]))
 
 
 def fleet_on(admin: URL, directory: Path) -> Fleet:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from tenantapp import main
 from tenantapp.fleet import sqlite_databases
-from tenantapp.fleet.copying import requests
+from tenantapp.fleet.copying import move, requests
 from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.copying.originals import original_of
 from tenantapp.fleet.deletion import delete_later
@@ -38,6 +38,7 @@ from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
 from tests.contract.copies import IDS, PAIRS, connected, create_on, four_servers, made, place, state, work
+from tests.contract.test_backup_operations import counted, is_closed
 from tests.contract.test_bundles import content, fill, findings
 from tests.contract.test_deletion import WEEK
 from tests.installation import PASSWORD_HASH, Client
@@ -283,7 +284,6 @@ def test_a_copy_that_lacks_a_row_is_not_served(
     fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acme = acme_on(fleet, source)
-    from tenantapp.fleet.copying import move
 
     def losing(*arguments: Any, **options: Any) -> Any:
         copied = real(*arguments, **options)
@@ -314,8 +314,6 @@ def test_one_that_was_mixed_up_is_not_moved(fleet: Fleet, server: str) -> None:
 def test_one_that_is_deleted_meanwhile_stays_where_it_is(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is removed later is the database that it has then."""
     acme = acme_on(fleet, "files")
-    from tenantapp.fleet.copying import move
-
     real = move.write_identity
 
     def deleting(*arguments: Any) -> None:
@@ -328,6 +326,27 @@ def test_one_that_is_deleted_meanwhile_stays_where_it_is(fleet: Fleet, monkeypat
         work(fleet, "move", "acme", "shelf")
     assert place(fleet, "acme") == acme
     look(fleet, acme)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("source", "target"), [("files", "shelf"), ("server", "other")])
+def test_of_two_that_were_queued_the_second_is_refused(
+    fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is made, and what the first has closed is not opened again."""
+    acme = acme_on(fleet, source)
+    with fleet.user_db.begin() as session:
+        for server in (target, "twin"):
+            requests.request_move(session, fleet.services, "acme", server, requested_by="local:tests")
+    copied = counted(monkeypatch, move, "copy_database")
+    fleet.settle()
+    with fleet.user_db.begin(read_only=True) as session:
+        outcomes = {found.state: found.error for found in list_operations(session) if found.kind == "move"}
+    assert outcomes == {"succeeded": None, "failed": "The tenant acme has got another database meanwhile."}
+    assert len(copied) == 1
+    assert place(fleet, "acme").server in (target, "twin")
+    look(fleet, place(fleet, "acme"))
+    is_closed(fleet, acme)
 
 
 @pytest.mark.parametrize("server", ["files", "server"])

@@ -16,7 +16,7 @@ from tenantapp.fleet.migrations import upgrade
 from tenantapp.fleet.operations.kinds import Context, Kind, Step
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.switching import let_back_in, new_place, nobody_writes, switch
+from tenantapp.fleet.switching import check_present, let_back_in, new_place, nobody_writes, switch
 from tenantapp.fleet.targets import tenant_target
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
@@ -43,6 +43,11 @@ def _prepare_in_place(session: Session, operation: Operation) -> None:
 def _prepare_new(session: Session, operation: Operation) -> None:
     tenant = register(session, operation, uuid7())
     operation.arguments = {**operation.arguments, "database": tenant.database}
+
+
+def _restore_in_place(context: Context) -> dict[str, Any]:
+    check_present(context)
+    return _restore(context)
 
 
 def _restore(context: Context) -> dict[str, Any]:
@@ -80,12 +85,19 @@ def _close(context: Context) -> dict[str, Any]:
         return {"replaced": context.arguments["from_database"]}
 
 
-STEPS: Final = (Step("database", _restore, _drop), Step("migration", _migrate))
+MIGRATION: Final = Step("migration", _migrate)
 RESTORE: Final = Kind(
     "restore",
-    (*STEPS, Step("switch", _close, let_back_in)),
+    (Step("database", _restore_in_place, _drop), MIGRATION, Step("switch", _close, let_back_in)),
     undoes=True,
     prepare=_prepare_in_place,
     complete=switch,
 )
-RESTORE_AS: Final = Kind("restore_as", STEPS, undoes=True, prepare=_prepare_new, complete=activate, withdraw=withdraw)
+RESTORE_AS: Final = Kind(
+    "restore_as",
+    (Step("database", _restore, _drop), MIGRATION),
+    undoes=True,
+    prepare=_prepare_new,
+    complete=activate,
+    withdraw=withdraw,
+)

@@ -31,7 +31,15 @@ from tenantapp.fleet.operations.kinds import Context, Kind, Step
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.schemas.structure import fingerprint, read_structure
 from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.switching import let_back_in, new_place, nobody_writes, prepare_switch, present_place, switch
+from tenantapp.fleet.switching import (
+    check_present,
+    let_back_in,
+    new_place,
+    nobody_writes,
+    prepare_switch,
+    present_place,
+    switch,
+)
 from tenantapp.fleet.targets import Target
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.servers import PostgresServer, Server
@@ -48,6 +56,7 @@ def _prepare(session: Session, operation: Operation) -> None:
 
 def _plan(context: Context) -> dict[str, Any]:
     """Before anything is made: what the copy is to be like, and whether it can be replicated."""
+    check_present(context)
     fleet, place = context.fleet, present_place(context)
     original, server = original_of(fleet.servers, place), _server(context)
     with original.reading() as connection:
