@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.discarding import request_discard
@@ -22,7 +23,7 @@ from tenantapp.fleet.migrating.leases import fence_kept
 from tenantapp.fleet.migrating.worker import fence_database
 from tenantapp.fleet.operations.kinds import Context
 from tenantapp.fleet.operations.leases import database_time
-from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.operations.models import ACTIVE, Operation
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import database_name, place_of
@@ -30,6 +31,7 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import Server
 
+PRESENT: Final = ("from_server", "from_database")
 REQUEST: Final = 1.0  # seconds that nearly every request takes less than
 
 
@@ -85,7 +87,8 @@ def nobody_writes(context: Context) -> Iterator[None]:
     """Keep the tenant's people out, and have those who were let in before end.
 
     They stay out when the block has ended, for ``switch`` to follow at once; where it does not, ``let_back_in`` is
-    called. Raises ``OperationRefused`` for a tenant that is not there any more, and what ``close`` does.
+    called. Raises ``OperationRefused`` for a tenant that is not there any more, and what ``ServerDatabases.close`` and
+    the context's ``check`` do.
     """
     fleet, given, tenant_id = context.fleet, context.arguments, _tenant_id(context)
     user_db = fence_database(fleet.settings)
@@ -99,23 +102,23 @@ def nobody_writes(context: Context) -> Iterator[None]:
         # Not by one who was paused meanwhile, while another has let the tenant's people back in.
         context.check()
         with fence_kept(user_db, tenant_id):
-            patience = fleet.settings.connections_timeout + REQUEST
-            databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], patience)
+            _close(context)
             yield
     finally:
         user_db.dispose()
 
 
 def let_back_in(context: Context) -> None:
-    """Serve the tenant from its present database again; one that was replaced stays closed."""
-    given, fleet = context.arguments, context.fleet
-    with fleet.user_db.begin(read_only=True) as session:
-        tenant = session.get(Tenant, _tenant_id(context))
-        present = tenant is not None and _is_from(tenant.server, tenant.database, given)
-    if present:
-        databases_on(fleet.servers[given["from_server"]]).reopen(given["from_database"])
-    with fleet.user_db.begin() as session:
+    """Serve the tenant from its present database again; one that was replaced stays closed.
+
+    The fence first: with it up, whoever has closed the database too late leaves it to us to open it again.
+    """
+    with context.fleet.user_db.begin() as session:
         lower_fence(session.connection(), _tenant_id(context))
+        tenant = session.get(Tenant, context.tenant_id)
+        present = tenant is not None and _is_from(tenant.server, tenant.database, context.arguments)
+    if present:
+        _reopen(context)
 
 
 def switch(session: Session, operation: Operation) -> None:
@@ -139,6 +142,41 @@ def switch(session: Session, operation: Operation) -> None:
 def _check_served(tenant: Tenant) -> None:
     if tenant.state not in SERVED:
         raise OperationRefused(f"The tenant {tenant.slug} is {tenant.state}.")
+
+
+def _close(context: Context) -> None:
+    """Have those who were let in before end. Raises what ``ServerDatabases.close`` and the context's ``check`` do."""
+    fleet, given = context.fleet, context.arguments
+    patience = fleet.settings.connections_timeout + REQUEST
+    try:
+        databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], patience)
+        # By one who was paused in that, while another has let the tenant's people back in?
+        context.check()
+    except BaseException:
+        _reopen_if_forgotten(context)
+        raise
+
+
+def _reopen_if_forgotten(context: Context) -> None:
+    """Open the tenant's present database again, unless an operation is about to replace it, which will see to that.
+
+    Nobody can raise the fence meanwhile, and so nobody closes it for his own ends: raising changes the row.
+    """
+    with context.fleet.user_db.begin() as session:
+        # FOR NO KEY UPDATE: people who sign in refer to the tenant.
+        tenant = session.get(Tenant, context.tenant_id, with_for_update={"key_share": True})
+        if tenant is None or not _is_from(tenant.server, tenant.database, context.arguments):
+            return
+        fenced = tenant.migrating_until is not None and tenant.migrating_until > database_time(session)
+        at_work = select(Operation).where(Operation.tenant_id == tenant.id, Operation.state.in_(ACTIVE))
+        found = session.scalars(at_work).one_or_none()
+        if not fenced or found is None or any(found.arguments.get(key) != context.arguments[key] for key in PRESENT):
+            _reopen(context)
+
+
+def _reopen(context: Context) -> None:
+    given = context.arguments
+    databases_on(context.fleet.servers[given["from_server"]]).reopen(given["from_database"])
 
 
 def _moved(context: Context) -> str:
