@@ -70,8 +70,8 @@ class ServerDatabases(ABC):
 
         Their requests are fenced off already; those that were let in before have ``patience`` seconds to end.
         PostgreSQL: nobody can connect as the tenant's role, and who is connected is cut off as soon as no transaction
-        of theirs is open, or at the end of that time. SQLite: the identity becomes nobody's, so that no connection is
-        used any more, and whoever has one already has ended when this returns.
+        of theirs is open, or at the end of that time. SQLite: the identity becomes nobody's, once whoever
+        has the lock has ended; who gets it afterwards finds that out, and writes nothing.
         """
 
     @abstractmethod

@@ -18,7 +18,6 @@ from tenantapp.fleet.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.fleet.templates import Template
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
-from tenantapp.tenancy.sqlite_files import BUSY_TIMEOUT
 
 PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
 SUFFIXES: Final = ("-wal", "-shm", "-journal")
@@ -116,12 +115,10 @@ class SqliteDatabases(ServerDatabases):
         if not path.exists():
             return
         with self._translated():
+            # Whoever has the lock has ended then, and whoever gets it afterwards reads the identity first.
             _set_identity(path, CLOSE)
-            # Of another time, so that no connection that is kept is used without its identity being looked at.
+            # Of another time, so that no connection that is kept is used for reading either.
             path.touch()
-            # Who had a connection already may wait for the lock this long, and then have it for a transaction.
-            time.sleep(BUSY_TIMEOUT / 1000)
-            _set_identity(path, CLOSE)
 
     def reopen(self, database: str) -> None:
         path = self._server.path(database)

@@ -115,7 +115,7 @@ class TenantDatabases:
 
 
 def _identity_check(place: TenantPlace) -> Callable[[Any], None]:
-    """The check that a new connection leads to this tenant's data and to nobody else's."""
+    """The check that a connection leads to this tenant's data and to nobody else's. It begins and ends nothing."""
 
     def verify(connection: Any) -> None:
         cursor = connection.cursor()
@@ -124,7 +124,6 @@ def _identity_check(place: TenantPlace) -> Callable[[Any], None]:
             found = [str(row[0]).replace("-", "") for row in cursor.fetchall()]
         finally:
             cursor.close()
-        connection.rollback()
         if found != [place.id.hex]:
             raise WrongTenantDatabase(place.slug)
 

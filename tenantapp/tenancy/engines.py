@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import psycopg2.extensions
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Engine, ExceptionContext
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.pool import Pool
 
 from tenantapp.tenancy import postgres_connections, sqlite_files
@@ -70,10 +71,28 @@ def listen_on_pool(pool: Pool | Engine, url: URL) -> None:
         postgres_connections.listen_on_pool(pool)
 
 
-def listen_on_engine(engine: Engine) -> None:
-    """What is done when a transaction begins."""
-    if _is_sqlite(engine.url):
-        sqlite_files.listen_on_engine(engine)
+def listen_on_engine(engine: Engine, verify: Callable[[Any], None] | None = None) -> None:
+    """What is done when a transaction begins.
+
+    On SQLite ``verify`` gets the DBAPI connection of each transaction that may write, once it has the lock, and raises
+    to have it rolled back: the file may have been closed to it since the connection was taken.
+    """
+    if not _is_sqlite(engine.url):
+        return
+    sqlite_files.listen_on_engine(engine)
+    if verify is not None:
+        event.listen(engine, "begin", partial(_verify_writer, verify))
+
+
+def _verify_writer(verify: Callable[[Any], None], connection: Connection) -> None:
+    if connection.get_execution_options().get(sqlite_files.READ_ONLY, False):
+        return
+    try:
+        verify(connection.connection.dbapi_connection)
+    except BaseException as error:
+        # Given back, and with that rolled back. SQLAlchemy would take it for begun, and let the next statement through.
+        connection.close()
+        raise_translated(connection.engine, error)
 
 
 def translate(context: ExceptionContext) -> Exception | None:

@@ -63,12 +63,12 @@ class ServerEngines:
         """The engine of one database. Nothing connects yet.
 
         ``unavailable`` makes the exception to be raised when the database does not answer. ``verify`` gets each new
-        DBAPI connection, and raises to have it closed instead of used.
+        DBAPI connection, and raises to have it closed instead of used; see also ``listen_on_engine``.
         """
         pool = self._pool.sibling(self._connector(url, verify))
         options = {"compiled_cache": self._compiled, UNAVAILABLE: unavailable, UNPREPARED: self._unprepared}
         engine = self._engine(pool, url, options)
-        listen_on_engine(engine)
+        listen_on_engine(engine, verify)
         return engine
 
     def _engine(self, pool: BudgetedPool, url: URL, options: Mapping[str, Any]) -> Engine:

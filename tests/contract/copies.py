@@ -149,7 +149,7 @@ def hanging(fleet: Fleet, kind: str, *arguments: Any, point: str, **options: Any
 
 def main(values: str, directory: str, kind: str, arguments: str, options: str, point: str) -> None:
     """Do what is requested, up to the point. Nobody else uses a file, so that nobody need be waited for."""
-    sqlite_databases.BUSY_TIMEOUT = sqlite_databases.LONGEST_PATIENCE = 0  # type: ignore[misc]
+    sqlite_databases.LONGEST_PATIENCE = 0  # type: ignore[misc]
     fleet = Fleet(json.loads(values), None, Path(directory))
     hang_at(point)
     work(fleet, kind, *json.loads(arguments), **json.loads(options))

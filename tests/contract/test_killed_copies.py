@@ -107,7 +107,6 @@ def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else uses a file, so that nobody need be waited for."""
-    monkeypatch.setattr(sqlite_databases, "BUSY_TIMEOUT", 0)
     monkeypatch.setattr(sqlite_databases, "LONGEST_PATIENCE", 0)
 
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 from threading import Event, Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ResourceClosedError
 
 from tenantapp import main
 from tenantapp.fleet import sqlite_databases
@@ -36,6 +36,7 @@ from tenantapp.tenancy.errors import ServerError, TenantDatabaseUnavailable, Wro
 from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
+from tenantapp.tenancy.sqlite_files import READ_ONLY
 from tests.contract.conftest import Fleet
 from tests.contract.copies import IDS, PAIRS, connected, create_on, four_servers, made, place, state, work
 from tests.contract.test_backup_operations import counted, is_closed
@@ -59,7 +60,6 @@ def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody else uses a file, nobody need be waited for."""
-    monkeypatch.setattr(sqlite_databases, "BUSY_TIMEOUT", 0)
     monkeypatch.setattr(sqlite_databases, "LONGEST_PATIENCE", 0)
 
 
@@ -382,4 +382,26 @@ def test_what_was_begun_is_over_or_refused_when_a_database_is_closed(fleet: Flee
     assert {row[1] for row in content(fleet, acme)["tags"]} == before
     write("in time", 0.0)
     assert "in time" in acknowledged
+    databases.dispose()
+
+
+def test_who_has_a_connection_to_a_file_that_is_closed(fleet: Fleet) -> None:
+    """Nobody can tell that there is one, so it is not waited for: it reads what it likes, and writes nothing."""
+    acme = acme_on(fleet, "files")
+    databases, files = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings)), fleet.servers["files"]
+    engine = databases.for_access(Access(Person(uuid7(), "ada", "Ada"), acme)).engine
+    tags = TenantBase.metadata.tables["tags"]
+    began = monotonic()
+    with engine.connect() as taken, engine.execution_options(**{READ_ONLY: True}).connect() as reading:
+        databases_on(files).close(acme.database, 3.0)
+        assert monotonic() - began < 3
+        for refusal in (WrongTenantDatabase, ResourceClosedError):
+            with pytest.raises(refusal):
+                taken.execute(tags.insert(), {"id": uuid7(), "name": "too late"})
+        assert reading.execute(tags.select()).all()
+        # Whoever was refused holds no lock.
+        databases_on(files).reopen(acme.database)
+        with engine.begin() as another:
+            another.execute(tags.insert(), {"id": uuid7(), "name": "in time"})
+    assert {row[1] for row in content(fleet, acme)["tags"]} == {"tag", "in time"}
     databases.dispose()
