@@ -1,7 +1,7 @@
 """Programs that are killed in the middle, each forked from a process that has imported everything once.
 
-Importing takes longer than most of what they do. Run as a program, it reads a line of JSON for each: a module and the
-arguments of its ``main``.
+Importing takes longer than most of what they do. Run as a program, it reads a line of JSON for each: where its
+temporary files go, a module, and the arguments of its ``main``.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from functools import cache
@@ -27,7 +28,7 @@ class Hanging:
         server = _server()
         assert server.stdin is not None
         assert server.stdout is not None
-        server.stdin.write(json.dumps([module, *arguments]) + "\n")
+        server.stdin.write(json.dumps([tempfile.gettempdir(), module, *arguments]) + "\n")
         server.stdin.flush()
         self._pid = int(server.stdout.readline())
         assert server.stdout.readline() == "here\n"
@@ -59,7 +60,8 @@ def main() -> None:
             _run(*json.loads(line))
 
 
-def _run(module: str, *arguments: str) -> None:
+def _run(temporary: str, module: str, *arguments: str) -> None:
+    tempfile.tempdir = temporary
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     print(os.getpid(), flush=True)
