@@ -18,6 +18,9 @@ from sqlalchemy.orm import Session
 
 from tenantapp.fleet.errors import QueryFailed
 
+# What the drivers raise for a value that Python has no form for: a year after 9999, an interval of a billion days, and
+# JSON that is nested too deeply.
+NOT_A_VALUE: Final = (ValueError, ArithmeticError, RecursionError)
 BATCH: Final = 200  # rows fetched at once
 SQLITE_STEPS: Final = 20_000  # instructions of SQLite's machine between two looks at the clock
 SQLITE_LONGEST_VALUE: Final = 64 * 2**20  # bytes
@@ -55,7 +58,7 @@ def read_rows(session: Session, statement: str, *, limit: int, timeout: float) -
         return read(raw, statement, limit, monotonic() + timeout)
     except (postgres.QueryCanceled, _Interrupted) as error:
         raise QueryFailed(f"it took longer than {timeout:g} seconds") from error
-    except (psycopg2.Error, sqlite3.Error, sqlite3.Warning, ValueError) as error:
+    except (psycopg2.Error, sqlite3.Error, sqlite3.Warning, *NOT_A_VALUE) as error:
         raise QueryFailed(_reason(error)) from error
     finally:
         connection.invalidate()
@@ -101,7 +104,8 @@ def _read_sqlite(raw: sqlite3.Connection, statement: str, limit: int, deadline: 
         rows = cursor.fetchmany(limit + 1)
         return Rows(tuple(column[0] for column in cursor.description), rows[:limit], len(rows) > limit)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+        # Those of the driver itself have no code: that a text is none, for instance.
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
             raise _Interrupted from error
         raise
     finally:

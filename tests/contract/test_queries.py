@@ -67,6 +67,14 @@ POSTGRES_WRITES = (
     "LISTEN news",
 )
 
+# What the drivers cannot make a value of Python of.
+SQLITE_ODDITIES = ("CAST(x'ff' AS text)",)
+POSTGRES_ODDITIES = (
+    "interval '1000000000 days'",
+    "timestamp '20000-01-01'",
+    "(repeat('[', 3000) || repeat(']', 3000))::json",
+)
+
 
 @pytest.fixture
 def three(fleet: Fleet) -> list[TenantPlace]:
@@ -150,6 +158,16 @@ def test_whoever_does_not_answer_is_named(fleet: Fleet, databases: TenantDatabas
     answers = ask(databases, [*three, lost], "SELECT name FROM tags", jobs=2)
     assert [bool(answer.failure) for answer in answers] == [False, True, False, True]
     assert answers[2].rows == [("initech",)]
+
+
+def test_a_value_that_cannot_be_read_is_its_tenants_failure(
+    fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]
+) -> None:
+    for value in SQLITE_ODDITIES if fleet.admin is None else POSTGRES_ODDITIES:
+        odd, *others = ask(databases, three, f"SELECT CASE name WHEN 'acme' THEN {value} END AS a FROM tags")
+        assert odd.failure, value
+        assert odd.rows == ()
+        assert [answer.rows for answer in others] == [[(None,)]] * 2, value
 
 
 def test_somebody_elses_data_is_not_read(fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]) -> None:

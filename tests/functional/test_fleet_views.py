@@ -398,6 +398,17 @@ class TestForReal:
         items = otto.post("/fleet/query", {"statement": statement}).json["items"]
         assert [item["failure"] or item["rows"] for item in items] == [[row], [row]]
 
+    def test_a_value_that_cannot_be_sent_keeps_nothing_from_the_others(
+        self, real: Installation, engine_name: str
+    ) -> None:
+        otto = add_operator(real)
+        Client(real.app).sign_in("ada").post("/nodes", {"title": "odd"})
+        odd = "CAST(x'ff' AS text)" if engine_name == "sqlite" else "interval '1000000000 days'"
+        statement = f"SELECT CASE count(*) WHEN 1 THEN {odd} END AS a FROM nodes"
+        acme, globex = otto.post("/fleet/query", {"statement": statement}).json["items"]
+        assert acme["failure"]
+        assert (globex["failure"], globex["rows"]) == (None, [[None]])
+
 
 class TestExport:
     def test_of_ones_own_tenant(self, real: Installation, tmp_path: Path) -> None:
