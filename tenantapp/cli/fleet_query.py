@@ -5,15 +5,15 @@ import sys
 from typing import Any, Final, Protocol
 
 import click
-import orjson
 
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.many import jobs_option
 from tenantapp.cli.output import show_rows
 from tenantapp.fleet.parallel import databases_of_our_own, places
-from tenantapp.fleet.queries import TENANT, Answer, query_tenants, text_of
+from tenantapp.fleet.queries import TENANT, Answer, json_object, query_tenants, text_of
 
+MOST_BYTES: Final = 32 * 2**20  # of the rows of one tenant; twice as many tenants' rows as there are jobs are held
 TABLE_ROWS: Final = 1000  # of one table; then a new one begins, so that not all has to be held
 
 
@@ -37,13 +37,14 @@ def query(
     writer = _writer(layout)
     failed = []
     with databases_of_our_own(registry.servers, jobs) as databases:
-        for answer in query_tenants(databases, found, statement, jobs=jobs, limit=limit, timeout=timeout):
+        given: dict[str, Any] = {"jobs": jobs, "limit": limit, "timeout": timeout, "most_bytes": MOST_BYTES}
+        for answer in query_tenants(databases, found, statement, **given):
             failure = answer.failure or writer.add(answer)
             if failure:
                 failed.append(answer.place.slug)
                 click.echo(f"{answer.place.slug}: {failure}", err=True)
             elif answer.truncated:
-                click.echo(f"{answer.place.slug}: only the first {limit} rows", err=True)
+                click.echo(f"{answer.place.slug}: only the first {len(answer.rows)} rows", err=True)
     writer.close()
     if failed:
         raise CommandFailed(f"{len(failed)} of {len(found)} tenants did not answer: {', '.join(failed)}")
@@ -104,7 +105,7 @@ class _Csv:
 class _JsonLines:
     def add(self, answer: Answer) -> None:
         for values in answer.rows:
-            click.echo(orjson.dumps(_row(answer, values), default=text_of, option=orjson.OPT_UTC_Z).decode())
+            click.echo(json_object(_row(answer, values)).decode())
 
     def close(self) -> None:
         pass

@@ -1,23 +1,27 @@
 """One question to many tenants over HTTP, for operators."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from time import monotonic
 from typing import Any, Final
 
+from orjson import Fragment
 from pydantic import Field
 
 from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, encode_cursor
 from tenantapp.api.views import api_view
 from tenantapp.fleet.parallel import places
-from tenantapp.fleet.queries import Answer, json_row, query_tenants
+from tenantapp.fleet.queries import Answer, json_rows, query_tenants
 from tenantapp.identity.audit import record, serve_request
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace
 
 JOBS: Final = 4  # tenants asked at once, each on a connection of the process's budget
-MOST_ROWS: Final = 10_000  # in one answer; then no further tenant is asked
-MOST_SECONDS: Final = 20.0  # after which no further tenant is asked
+# In one page, which ends with the tenant that reaches one of them.
+MOST_ROWS: Final = 10_000
+MOST_BYTES: Final = 32 * 2**20
+MOST_SECONDS: Final = 20.0
 
 
 class Question(Body):
@@ -38,12 +42,9 @@ def query_fleet(request: Any) -> dict[str, Any]:
     after = query.after() or ""
     left = [place for place in found if place.slug > after]
     _record(request, body)
-    answers = _ask(request, body, left[: query.limit])
-    more = len(answers) < len(left)
-    return {
-        "items": [_answer_object(answer) for answer in answers],
-        "next": encode_cursor(answers[-1].place.slug) if more else None,
-    }
+    items = _ask(request, body, left[: query.limit])
+    more = len(items) < len(left)
+    return {"items": items, "next": encode_cursor(items[-1]["tenant"]) if more else None}
 
 
 def _record(request: Any, body: Question) -> None:
@@ -53,37 +54,29 @@ def _record(request: Any, body: Question) -> None:
         record(session, "fleet.query", detail={"statement": body.statement, "tenants": body.tenants})
 
 
-def _ask(request: Any, body: Question, page: Sequence[TenantPlace]) -> list[Answer]:
-    answers: list[Answer] = []
-    began = monotonic()
-
-    def is_enough() -> bool:
-        rows = sum(len(answer.rows) for answer in answers)
-        return rows >= MOST_ROWS or monotonic() - began >= MOST_SECONDS
-
+def _ask(request: Any, body: Question, page: Sequence[TenantPlace]) -> list[dict[str, Any]]:
+    """The answers of the first tenants, as many as fit on a page, but at least one."""
+    items: list[dict[str, Any]] = []
+    rows, size, began = 0, 0, monotonic()
     asked = query_tenants(
-        *(request.registry.tenant_dbs, _until(is_enough, page), body.statement),
-        jobs=JOBS,
-        limit=body.rows,
-        timeout=body.timeout,
+        *(request.registry.tenant_dbs, page, body.statement), jobs=JOBS, limit=body.rows, timeout=body.timeout
     )
-    for answer in asked:
-        answers.append(answer)
-    return answers
+    with closing(asked):
+        for answer in asked:
+            # Written at once: the driver's values are not kept.
+            written = json_rows(answer.rows)
+            items.append(_answer_object(answer, written))
+            rows, size = rows + len(answer.rows), size + len(written)
+            if rows >= MOST_ROWS or size >= MOST_BYTES or monotonic() - began >= MOST_SECONDS:
+                break
+    return items
 
 
-def _until(is_enough: Callable[[], bool], page: Sequence[TenantPlace]) -> Iterator[TenantPlace]:
-    for number, place in enumerate(page):
-        if number and is_enough():
-            return
-        yield place
-
-
-def _answer_object(answer: Answer) -> dict[str, Any]:
+def _answer_object(answer: Answer, rows: bytes) -> dict[str, Any]:
     return {
         "tenant": answer.place.slug,
         "columns": answer.columns,
-        "rows": [json_row(row) for row in answer.rows],
+        "rows": Fragment(rows),
         "truncated": answer.truncated,
         "failure": answer.failure,
     }

@@ -1,7 +1,7 @@
 """The same work on many tenants at once: bounded in threads, in connections, and in what waits to be taken."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 CONNECTION_WAIT = 60.0  # seconds; no more threads than connections, so that none waits for long
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Generator[Result, None, None]:
     """The results in the order of the items. At most twice ``jobs`` are under way or wait to be taken.
 
     What ``work`` raises is raised here; the work that has not begun by then is not begun.

@@ -1,16 +1,17 @@
 """The same question to many tenants at once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from orjson import OPT_UTC_Z, Fragment, dumps
+from orjson import OPT_UTC_Z, dumps
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.fleet.errors import QueryFailed
+from tenantapp.fleet.first_rows import Most, Rows
 from tenantapp.fleet.parallel import in_parallel, local_access_to
-from tenantapp.fleet.read_only import Rows, read_rows
+from tenantapp.fleet.read_only import read_rows
 from tenantapp.identity.effective import places_with
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace
@@ -19,6 +20,7 @@ from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenancyError
 
 TENANT: Final = "tenant"  # the column that comes first
+MOST_BYTES: Final = 8 * 2**20  # of the rows of one tenant, in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,19 @@ def query_tenants(
     jobs: int = 8,
     limit: int = 1000,
     timeout: float = 30.0,
-) -> Iterator[Answer]:
+    most_bytes: int = MOST_BYTES,
+) -> Generator[Answer, None, None]:
     """Ask these tenants' databases the same, ``jobs`` at once; the answers come in the order of the places.
 
     The statement is one SELECT, or another that gives rows and changes nothing: see ``read_only``. Each tenant has
-    ``timeout`` seconds and at most ``limit`` rows, and no more than twice ``jobs`` answers are held at a time. The
-    connections are ``databases``'s: in the application they count in the budget of the process.
+    ``timeout`` seconds and at most ``limit`` rows, which take ``most_bytes`` of memory at most, and no more than twice
+    ``jobs`` answers are held at a time. The connections are ``databases``'s: in the application they count in the
+    budget of the process.
     """
 
     def ask(place: TenantPlace) -> Answer:
         try:
-            found = _read(databases, place, statement, limit, timeout)
+            found = _read(databases, place, statement, Most(limit, most_bytes, timeout))
         except QueryFailed as error:
             return Answer(place, failure=error.reason)
         except (TenancyError, DBAPIError) as error:
@@ -83,12 +87,20 @@ def query_for_person(
     return query_tenants(databases, places, statement, jobs=jobs, limit=limit, timeout=timeout)
 
 
-def json_row(row: Sequence[Any]) -> Fragment:
-    """A row as a JSON array; what JSON has no form for, as text."""
+def json_rows(rows: Sequence[Sequence[Any]]) -> bytes:
+    """Rows as a JSON array of arrays; what JSON has no form for, as text."""
     try:
-        return Fragment(dumps(row, default=text_of, option=OPT_UTC_Z))
+        return _json(rows)
     except TypeError:
-        return Fragment(dumps([_sendable(value) for value in row], default=text_of, option=OPT_UTC_Z))
+        return _json([[_sendable(value) for value in row] for row in rows])
+
+
+def json_object(row: Mapping[str, Any]) -> bytes:
+    """A row as a JSON object; what JSON has no form for, as text."""
+    try:
+        return _json(row)
+    except TypeError:
+        return _json({name: _sendable(value) for name, value in row.items()})
 
 
 def text_of(value: Any) -> str | None:
@@ -102,15 +114,19 @@ def _sendable(value: Any) -> Any:
     That is a whole number of more than 64 bits, or half of a surrogate pair.
     """
     try:
-        dumps(value, default=text_of)
+        _json(value)
     except TypeError:
         return str(value).encode("utf-8", "backslashreplace").decode()
     return value
 
 
-def _read(databases: TenantDatabases, place: TenantPlace, statement: str, limit: int, timeout: float) -> Rows:
+def _json(value: Any) -> bytes:
+    return dumps(value, default=text_of, option=OPT_UTC_Z)
+
+
+def _read(databases: TenantDatabases, place: TenantPlace, statement: str, most: Most) -> Rows:
     with databases.for_access(local_access_to(place)).get_session(read_only=True) as session:
-        found = read_rows(session, statement, limit=limit, timeout=timeout)
+        found = read_rows(session, statement, most)
     if TENANT in found.columns or len(set(found.columns)) < len(found.columns):
         raise QueryFailed(f"each column needs a name of its own, and none may be called {TENANT}")
     return found

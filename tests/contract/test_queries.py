@@ -1,6 +1,7 @@
 """The same question to many tenants: it reads and does nothing else, and whoever does not answer is named."""
 
 import time
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from tenantapp.fleet.parallel import databases_of_our_own
-from tenantapp.fleet.queries import Answer, query_for_person, query_tenants
+from tenantapp.fleet.queries import Answer, json_object, query_for_person, query_tenants
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity import grants, groups, users
 from tenantapp.identity.tenants import suspend_tenant
@@ -121,6 +122,32 @@ def test_rows_are_bounded(databases: TenantDatabases, three: list[TenantPlace]) 
     for limit, truncated in ((1, True), (4999, True), (5000, False), (6000, False)):
         for answer in ask(databases, three[:1], numbers, limit=limit):
             assert (len(answer.rows), answer.truncated) == (min(limit, 5000), truncated)
+
+
+def test_bytes_are_bounded(
+    fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace], engine_name: str
+) -> None:
+    """What is not shown is not held either: the driver gives the rows a few at a time."""
+    long = "hex(zeroblob(50000))" if engine_name == "sqlite" else "repeat('x', 100000)"
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+    statement = f"{numbers} SELECT {long} || i AS long FROM n"
+    tracemalloc.start()
+    try:
+        (answer,) = ask(databases, three[:1], statement, limit=2000)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (answer.failure, answer.truncated) == (None, True)
+    assert 7 * 2**20 < sum(len(row[0]) for row in answer.rows) < 8 * 2**20
+    assert most < 12 * 2**20
+    (answer,) = ask(databases, three[:1], statement, limit=2000, most_bytes=2**20)
+    assert (len(answer.rows), answer.truncated) == (10, True)
+
+
+def test_a_reason_is_no_whole_value(databases: TenantDatabases, three: list[TenantPlace], engine_name: str) -> None:
+    wrong = "nothing('x')" if engine_name == "sqlite" else "CAST(repeat('x', 100000) AS integer)"
+    (answer,) = ask(databases, three[:1], f"SELECT {wrong} AS a")
+    assert 10 < len(str(answer.failure)) <= 500
 
 
 def test_statements_without_rows_and_with_many_columns(databases: TenantDatabases, three: list[TenantPlace]) -> None:
@@ -266,6 +293,14 @@ class TestPostgres:
         unlimited = "SELECT set_config('statement_timeout', '0', true) AS a, pg_sleep(0.01) AS b"
         (answer,) = ask(databases, three[:1], f"{unlimited} FROM generate_series(1, 10000)", timeout=0.5, limit=10_000)
         assert answer.failure == "it took longer than 0.5 seconds"
+
+    def test_values_that_json_cannot_tell(self, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+        big = "'[123456789012345678901]'::json AS big, array[1, 2] AS some"
+        (answer,) = ask(databases, three[:1], f"SELECT {big}")
+        row = dict(zip(answer.columns, answer.rows[0], strict=True))
+        assert json_object(row) == b'{"big":"[123456789012345678901]","some":[1,2]}'
+        (answer,) = ask(databases, three[:1], "SELECT (repeat('[', 200) || repeat(']', 200))::json AS deep")
+        assert answer.failure == "a value is nested too deeply"
 
     def test_showing_and_explaining(self, databases: TenantDatabases, three: list[TenantPlace]) -> None:
         assert ask(databases, three[:1], "SHOW transaction_read_only")[0].rows == [("on",)]

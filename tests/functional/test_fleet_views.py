@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
+from tenantapp.console import query_views
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.operations.models import Operation
@@ -408,6 +409,16 @@ class TestForReal:
         acme, globex = otto.post("/fleet/query", {"statement": statement}).json["items"]
         assert acme["failure"]
         assert (globex["failure"], globex["rows"]) == (None, [[None]])
+
+    def test_a_page_has_only_so_many_bytes(self, real: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+        otto = add_operator(real)
+        real.create_tenant("initech")
+        monkeypatch.setattr(query_views, "MOST_BYTES", 2000)
+        statement = f"SELECT '{'x' * 1500}' AS a"
+        page = otto.post("/fleet/query", {"statement": statement}).json
+        assert [item["tenant"] for item in page["items"]] == ["acme", "globex"]
+        rest = otto.post(f"/fleet/query?cursor={page['next']}", {"statement": statement}).json
+        assert ([item["tenant"] for item in rest["items"]], rest["next"]) == (["initech"], None)
 
 
 class TestExport:

@@ -1,0 +1,57 @@
+"""As many rows of a statement as may be held: counted, and weighed while they come."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from sys import getsizeof
+from typing import Any, Final
+
+from tenantapp.fleet.errors import QueryFailed
+
+DEEPEST: Final = 100  # lists within lists; orjson writes 254
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """What a statement may take of one database: rows, bytes of memory for them, and seconds."""
+
+    rows: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a statement gave, as the driver has it. ``truncated``: there was more than may be."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    truncated: bool
+
+
+def first_rows(cursor: Any, rows: Iterable[tuple[Any, ...]], most: Most) -> Rows:
+    """The rows that may be. ``cursor`` has their columns when they have been asked for.
+
+    Raises ``QueryFailed`` for a value that is nested too deeply to be sent.
+    """
+    kept: list[tuple[Any, ...]] = []
+    left, truncated = most.bytes, False
+    for row in rows:
+        left -= sum(map(_weight, row))
+        if len(kept) == most.rows or left < 0:
+            truncated = True
+            break
+        kept.append(row)
+    return Rows(tuple(column[0] for column in cursor.description), kept, truncated)
+
+
+def _weight(value: Any, depth: int = 0) -> int:
+    """How many bytes of memory a value takes, nearly."""
+    if depth > DEEPEST:
+        raise QueryFailed("a value is nested too deeply")
+    if isinstance(value, memoryview):
+        return value.nbytes
+    if isinstance(value, dict):
+        return getsizeof(value) + sum(_weight(each, depth + 1) for item in value.items() for each in item)
+    if isinstance(value, list):
+        return getsizeof(value) + sum(_weight(each, depth + 1) for each in value)
+    return getsizeof(value)
