@@ -318,6 +318,46 @@ class TestSqlite:
         (answer,) = ask(databases, three[:1], "SELECT zeroblob(1000000000) AS z")
         assert "too big" in str(answer.failure)
 
+    def test_a_call_of_a_function_is_over_soon(self, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+        """The clock is not looked at within one."""
+        long = "WITH h AS MATERIALIZED (SELECT replace(hex(zeroblob({size})), '0', 'a') AS h) SELECT {what} AS x FROM h"
+        sought = "substr(h, 1, {half}) || 'b'"
+        for size in (1_000_000, 200_000):
+            for what in (f"instr(h, {sought})", f"length(replace(h, {sought}, ''))", f"length(trim(h, {sought}))"):
+                for calls in (1, 50):
+                    many = " + ".join([what.format(half=size)] * calls)
+                    begun = time.monotonic()
+                    (answer,) = ask(databases, three[:1], long.format(size=size, what=many), timeout=1)
+                    assert answer.failure == "string or blob too big", what
+                    assert time.monotonic() - begun < 3
+        many = " + ".join(["length(trim(h, replace(hex(zeroblob(49)), '0', 'b') || 'a'))"] * 200)
+        begun = time.monotonic()
+        (answer,) = ask(databases, three[:1], long.format(size=200_000, what=many), timeout=1)
+        assert answer.failure == "it took longer than 1 seconds"
+        assert time.monotonic() - begun < 3
+
+    def test_seeking_is_sqlites(self, databases: TenantDatabases, three: list[TenantPlace]) -> None:
+        for call, expected in (
+            ("instr('blåbær', 'bær')", 4),
+            ("instr(x'0102', x'02')", 2),
+            ("instr('a', NULL)", None),
+            ("replace('a-b-c', '-', '+')", "a+b+c"),
+            ("replace(121, 1, 3)", "323"),
+            ("trim('xyax', 'yx')", "a"),
+            ("trim('  a ')", "a"),
+            ("rtrim('axx', 'x') || ltrim('xxa', 'x')", "aa"),
+            ("'Bær' LIKE '%æ_'", 1),
+        ):
+            assert ask(databases, three[:1], f"SELECT {call} AS a")[0].rows == [(expected,)], call
+
+    def test_what_a_node_may_hold_is_read(
+        self, fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]
+    ) -> None:
+        body = "\N{GRINNING FACE}" * 100_000
+        insert = text("INSERT INTO tags (id, name) VALUES ('0', :body)")
+        on_database(fleet, three[0], insert, {"body": body})
+        assert ask(databases, three[:1], "SELECT name FROM tags WHERE length(name) > 100")[0].rows == [(body,)]
+
     def test_the_structure_can_be_asked_for(
         self, fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]
     ) -> None:
