@@ -2,6 +2,8 @@
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -46,18 +48,22 @@ def query_tenants(
     limit: int = 1000,
     timeout: float = 30.0,
     most_bytes: int = MOST_BYTES,
+    deadline: float = inf,
 ) -> Generator[Answer, None, None]:
     """Ask these tenants' databases the same, ``jobs`` at once; the answers come in the order of the places.
 
     The statement is one SELECT, or another that gives rows and changes nothing: see ``read_only``. Each tenant has
     ``timeout`` seconds and at most ``limit`` rows, which take ``most_bytes`` of memory at most, and no more than twice
-    ``jobs`` answers are held at a time. The connections are ``databases``'s: in the application they count in the
-    budget of the process.
+    ``jobs`` answers are held at a time. All of it ends at the ``deadline``, on the monotonic clock. The connections are
+    ``databases``'s: in the application they count in the budget of the process.
     """
 
     def ask(place: TenantPlace) -> Answer:
+        seconds = min(timeout, deadline - monotonic())
+        if seconds <= 0:
+            return Answer(place, failure="it was not asked any more")
         try:
-            found = _read(databases, place, statement, Most(limit, most_bytes, timeout))
+            found = _read(databases, place, statement, Most(limit, most_bytes, seconds))
         except QueryFailed as error:
             return Answer(place, failure=error.reason)
         except (TenancyError, DBAPIError) as error:

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from threading import Event
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -419,6 +421,38 @@ class TestForReal:
         assert [item["tenant"] for item in page["items"]] == ["acme", "globex"]
         rest = otto.post(f"/fleet/query?cursor={page['next']}", {"statement": statement}).json
         assert ([item["tenant"] for item in rest["items"]], rest["next"]) == (["initech"], None)
+
+    def test_a_page_ends_in_time(self, real: Installation, engine_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        otto = add_operator(real)
+        for slug in ("initech", "umbrella", "wonka"):
+            real.create_tenant(slug)
+        monkeypatch.setattr(query_views, "MOST_SECONDS", 2.0)
+        monkeypatch.setattr(query_views, "JOBS", 2)
+        endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS i FROM n"
+        begun = monotonic()
+        page = otto.post("/fleet/query", {"statement": endless, "timeout": 1.5}).json
+        assert monotonic() - begun < 4
+        assert [(item["tenant"], item["failure"]) for item in page["items"]] == [
+            (slug, "it took longer than 1.5 seconds") for slug in ("acme", "globex")
+        ]
+        rest = otto.post(f"/fleet/query?cursor={page['next']}", {"statement": "SELECT 1 AS one"}).json
+        assert [item["tenant"] for item in rest["items"]] == ["initech", "umbrella", "wonka"]
+
+    def test_one_query_at_a_time(self, real: Installation) -> None:
+        """The threads of a process are there for everybody."""
+        otto, other = add_operator(real), Client(real.app).sign_in("otto")
+        endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS i FROM n"
+        with ThreadPoolExecutor() as threads:
+            first = threads.submit(otto.post, "/fleet/query", {"statement": endless, "timeout": 2})
+            while not real.registry.tenant_dbs.checkedout():
+                assert not first.done()
+            refused = other.post("/fleet/query", {"statement": "SELECT 1 AS one"})
+            assert code(refused) == (503, "busy")
+            assert refused.headers["Retry-After"]
+            assert len(first.result().json["items"]) == 2
+        assert len(otto.get("/fleet/audit?action=fleet.query").json["items"]) == 1
+        for statement in ("nonsense", "SELECT 1 AS one"):
+            assert other.post("/fleet/query", {"statement": statement}).status_int == 200
 
 
 class TestExport:
