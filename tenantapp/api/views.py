@@ -18,8 +18,9 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
 from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind
 
-# A canonical UUID in a route's pattern; anything else there is a 404 before any view runs.
-ID: Final = "{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}"
+# A canonical UUID in a route's pattern; anything else there is a 404 before any view runs. Pyramid's $ is true before a
+# last newline.
+ID: Final = r"{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?!\n)}"
 View = Callable[[Any, Any], Any]
 
 

@@ -105,8 +105,10 @@ class TestTenants:
 
     def test_one(self, otto: Client) -> None:
         assert otto.get("/fleet/tenants/acme").json["name"] == "Acme"
-        for slug in ("nowhere", "UPPER", "a%00b", "a'b"):
+        for slug in ("nowhere", "UPPER", "a%00b", "a'b", "acme%0A"):
             assert code(otto.get(f"/fleet/tenants/{slug}")) == (404, "not_found")
+        assert code(otto.delete("/fleet/tenants/acme%0A")) == (404, "not_found")
+        assert otto.get("/fleet/tenants/acme").json["state"] == "active"
 
     def test_create(self, otto: Client, installation: Installation) -> None:
         answer = otto.post("/fleet/tenants", {"slug": "initech", "name": "Initech Inc."})

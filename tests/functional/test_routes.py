@@ -105,6 +105,22 @@ def test_without_the_permission(installation: Installation) -> None:
         assert (answer.status_int, answer.json["code"]) == (403, refused), (route, method)
 
 
+def test_a_newline_at_the_end_is_no_part_of_it(installation: Installation) -> None:
+    """Not signed in, every route that is there is 401."""
+    client = Client(installation.app)
+    tried = 0
+    for route, method, pattern, permission in views(installation):
+        if pattern.endswith("}") and permission != NO_PERMISSION_REQUIRED:
+            for end, status in (("", 401), ("%0A", 404)):
+                row_id = "0" * 8 + "-0000" * 3 + "-" + "0" * 12
+                path = re.sub(r"{slug:.*}", "acme", re.sub(r"{id:.*}", row_id, pattern)) + end
+                body = {} if method in ("PUT", "PATCH") else None
+                answer = client.request(method, path.removeprefix("/api/v1").removeprefix("api/v1"), body)
+                assert answer.status_int == status, (route, method, end)
+                tried += 1
+    assert tried > 12
+
+
 def an_operation_on(installation: Installation, slug: str) -> str:
     """The id of an operation on this tenant."""
     with installation.registry.user_db.begin(read_only=True) as session:
