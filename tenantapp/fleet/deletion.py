@@ -55,13 +55,19 @@ def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
 def request_purge(session: Session, slug: str, *, requested_by: str, bundle: bool = True, **options: Any) -> Operation:
     """Queue the removal of a deleted tenant and of all that is left of it. It cannot be brought back.
 
-    Where the settings name a store, a final bundle goes there first, unless ``bundle`` is false. ``options`` are those
-    of ``request_operation``. Raises ``NotFound`` and ``TenantNotDeleted``.
+    Where the settings name a store, a final bundle goes there first, unless ``bundle`` is false. Where the same removal
+    is queued or at work already, that one is returned. ``options`` are those of ``request_operation``. Raises
+    ``NotFound`` and ``TenantNotDeleted``.
     """
-    tenant = get_tenant(session, slug)
+    # Whoever asks at the same moment waits for us.
+    tenant = get_tenant(session, slug, for_update=True)
     if tenant.state != TenantState.DELETED:
         raise TenantNotDeleted(slug, tenant.state)
     arguments = {"server": tenant.server, "database": tenant.database, "bundle": bundle}
+    purges = select(Operation).where(Operation.tenant_id == tenant.id, Operation.kind == DELETE.name)
+    for operation in session.scalars(purges.order_by(Operation.id)):
+        if operation.state not in FINISHED and operation.arguments == arguments:
+            return operation
     return request_operation(session, DELETE, tenant, arguments, requested_by, **options)
 
 

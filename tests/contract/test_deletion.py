@@ -1,22 +1,27 @@
 """A deleted tenant is served no more, can be brought back for a while, and then leaves nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from tenantapp.fleet.deletion import delete_later, purge_deleted, request_purge, undelete
-from tenantapp.fleet.errors import OperationRefused
+from tenantapp.fleet.errors import OperationRefused, TenantBusy
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.fleet.migrating.snapshots import snapshot_of
-from tenantapp.fleet.operations.leases import claim_next
+from tenantapp.fleet.operations.foreground import run_now
+from tenantapp.fleet.operations.leases import claim_next, give_back
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.queue import list_operations, retry_operation
 from tenantapp.fleet.operations.worker import Worker
 from tenantapp.fleet.provisioning import request_create
 from tenantapp.fleet.server_databases import databases_on
+from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import AlreadyExists, InvalidValue, TenantDeleted, TenantUnfinished
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.groups import create_group
@@ -90,7 +95,7 @@ def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
     delete(fleet, timedelta(0))
     with fleet.user_db.begin() as session:
         waiting = request_purge(session, "acme", requested_by="local:tests").id
-        request_purge(session, "acme", requested_by="local:tests")
+        request_purge(session, "acme", requested_by="local:tests", bundle=False)
     work(fleet)
     assert state(fleet) is None
     assert not [thing for thing in fleet.everything() if database in thing]
@@ -124,6 +129,48 @@ def test_a_worker_sees_to_it(fleet: Fleet) -> None:
     with fleet.user_db.begin(read_only=True) as session:
         assert len(list_operations(session, state="queued")) == 1
     work(fleet)
+    assert state(fleet) is None
+
+
+def purge(fleet: Fleet, **options: Any) -> UUID:
+    with fleet.user_db.begin() as session:
+        return request_purge(session, "acme", requested_by="local:tests", **options).id
+
+
+def test_it_is_removed_once(fleet: Fleet) -> None:
+    delete(fleet)
+    first = purge(fleet)
+    assert purge(fleet) == first
+    with fleet.user_db.begin() as session:
+        assert claim_next(session, KINDS) is not None
+    assert purge(fleet) == first
+    assert purge(fleet, bundle=False) != first
+    with fleet.user_db.begin(read_only=True) as session:
+        requested = [entry.detail["arguments"]["bundle"] for entry in list_entries(session, action="delete.request")]
+    assert requested == [False, True]
+
+
+def test_two_who_ask_at_once_get_the_same(fleet: Fleet) -> None:
+    delete(fleet)
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(lambda _: purge(fleet), range(4)))) == 1
+
+
+def test_a_command_works_on_what_is_queued_already(fleet: Fleet) -> None:
+    delete(fleet)
+    queued = purge(fleet)
+
+    def request(session: Session, operation_id: UUID) -> Operation:
+        return request_purge(session, "acme", requested_by="local:tests", operation_id=operation_id)
+
+    with fleet.user_db.begin() as session:
+        claimed = claim_next(session, KINDS)
+    assert claimed is not None
+    with pytest.raises(TenantBusy):
+        run_now(fleet.services, KINDS, request)
+    with fleet.user_db.begin() as session:
+        give_back(session, claimed)
+    assert run_now(fleet.services, KINDS, request) == queued
     assert state(fleet) is None
 
 

@@ -190,6 +190,7 @@ class TestTenants:
         otto.delete("/fleet/tenants/acme")
         purge = otto.post("/fleet/tenants/acme/purge")
         assert (purge.status_int, purge.json["kind"], purge.json["state"]) == (202, "delete", "queued")
+        assert otto.post("/fleet/tenants/acme/purge").json == purge.json
         assert [action for action, _ in trail(installation)] == [
             "tenant.delete", "tenant.undelete", "tenant.delete", "delete.request",
         ]  # fmt: skip
