@@ -29,8 +29,8 @@ BUNDLE: Final = "bundle"  # the step before anything is removed
 def delete_later(session: Session, slug: str, grace: timedelta) -> Tenant:
     """Serve nobody from the next request on, and have a worker purge the tenant after ``grace``.
 
-    Until then ``undelete`` brings it back; its slug stays taken. Raises ``NotFound`` and
-    ``TenantUnfinished``.
+    Until then ``undelete`` brings it back; its slug stays taken. One that is deleted is purged when it was to be.
+    Raises ``NotFound`` and ``TenantUnfinished``.
     """
     return delete_tenant(session, slug, database_time(session) + grace)
 

@@ -116,14 +116,15 @@ def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | Non
 def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
     """Serve nobody from the next request on. The slug stays taken; nothing is removed yet.
 
-    Raises ``NotFound`` and ``TenantUnfinished``.
+    One that is deleted keeps its time. Raises ``NotFound`` and ``TenantUnfinished``.
     """
     tenant = get_tenant(session, slug, for_update=True)
     if tenant.state == TenantState.CREATING:
         raise TenantUnfinished(slug)
-    tenant.state, tenant.purge_after = TenantState.DELETED, purge_after
-    _record(session, "tenant.delete", tenant, purge_after=purge_after.isoformat())
-    session.flush()
+    if tenant.state != TenantState.DELETED:
+        tenant.state, tenant.purge_after = TenantState.DELETED, purge_after
+        _record(session, "tenant.delete", tenant, purge_after=purge_after.isoformat())
+        session.flush()
     return tenant
 
 

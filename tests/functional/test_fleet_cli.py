@@ -275,6 +275,12 @@ class TestDelete:
         done("worker", "--until-idle")
         assert states(done) == {"acme": "deleted"}
 
+    def test_later_and_then_now(self, done: Command) -> None:
+        done("tenants", "create", "acme")
+        done("tenants", "delete", "acme")
+        assert done("tenants", "delete", "acme", "--now", "--json").json["database"] == "removed"
+        assert states(done) == {}
+
     def test_now(self, done: Command, failed: Callable[..., str], tmp_path: Path) -> None:
         done("tenants", "create", "acme", "globex")
         done("users", "add", "ada", "--password-stdin", given="correct horse battery")
@@ -292,7 +298,10 @@ class TestDelete:
         assert states(done) == {"globex": "active"}
         assert len(list((tmp_path / "tenants").glob("tenant_*"))) == 1
         assert "no tenant acme" in failed("tenants", "delete", "acme", "--now")
+        later = done("tenants", "delete", "globex", "--json").json
+        assert done("tenants", "delete", "globex", "--json").json == later
         operation = done("tenants", "delete", "globex", "--now", "--detach").out.strip()
+        assert done("tenants", "delete", "globex", "--now", "--detach").out.strip() == operation
         done("worker", "--until-idle")
         assert done("operations", "show", operation, "--json").json["state"] == "succeeded"
         assert states(done) == {}

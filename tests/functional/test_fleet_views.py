@@ -183,6 +183,7 @@ class TestTenants:
         deleted = otto.delete("/fleet/tenants/acme")
         assert (deleted.status_int, deleted.json["state"]) == (200, "deleted")
         assert deleted.json["purge_after"]
+        assert otto.delete("/fleet/tenants/acme").json == deleted.json
         for body in ({"name": "x"}, {"suspended": False}, {"suspended": True, "reason": "x"}):
             assert code(otto.patch("/fleet/tenants/acme", body)) == (409, "tenant_deleted")
         assert code(otto.post("/fleet/tenants/acme/migrate", {})) == (409, "tenant_deleted")
