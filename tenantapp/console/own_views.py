@@ -10,6 +10,7 @@ from tenantapp.console.resources import own_operation_object
 from tenantapp.fleet.bundles.export_kind import finished_export, read_export, request_export
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.queue import get_operation
+from tenantapp.identity.audit import record, recording
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.permissions import Permission
 
@@ -36,9 +37,11 @@ def download_export(request: Any) -> Response:
     """The bundle that an export has written."""
     tenant = request.access.require_tenant()
     operation = finished_export(request.user_session, UUID(request.matchdict["id"]), tenant.id)
-    response = Response(
-        app_iter=read_export(request.registry.fleet, operation), content_type="application/octet-stream"
-    )
+    content = read_export(request.registry.fleet, operation)
+    with recording(request) as session:
+        detail = {"operation": str(operation.id)}
+        record(session, "export.download", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
+    response = Response(app_iter=content, content_type="application/octet-stream")
     response.content_length = operation.result["size"]
     response.content_disposition = f'attachment; filename="{tenant.slug}-{operation.created_at:%Y%m%d}.bundle"'
     response.cache_control = "no-store"

@@ -15,7 +15,7 @@ from tenantapp.api.views import api_view
 from tenantapp.fleet.errors import QueriesBusy
 from tenantapp.fleet.parallel import places
 from tenantapp.fleet.queries import Answer, json_rows, query_tenants
-from tenantapp.identity.audit import record, serve_request
+from tenantapp.identity.audit import record, recording
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace
 
@@ -56,17 +56,11 @@ def _answer_page(request: Any) -> dict[str, Any]:
     found = sorted(places(request.registry.user_db, body.tenants or ()), key=lambda place: place.slug)
     after = query.after() or ""
     left = [place for place in found if place.slug > after]
-    _record(request, body)
+    with recording(request) as session:
+        record(session, "fleet.query", detail={"statement": body.statement, "tenants": body.tenants})
     items = _ask(request, body, left[: query.limit])
     more = len(items) < len(left)
     return {"items": items, "next": encode_cursor(items[-1]["tenant"]) if more else None}
-
-
-def _record(request: Any, body: Question) -> None:
-    """In a transaction of its own, before anything is asked: nobody waits meanwhile, and no reading goes untold."""
-    with request.registry.user_db.begin() as session:
-        serve_request(session, request)
-        record(session, "fleet.query", detail={"statement": body.statement, "tenants": body.tenants})
 
 
 def _ask(request: Any, body: Question, page: Sequence[TenantPlace]) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ in the trail was done.
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -70,9 +71,15 @@ def record(
     session.add(entry)
 
 
-def serve_request(session: Session, request: Any) -> None:
-    """Let a session other than the request's own write entries in the name of the request's person."""
-    session.info[REQUEST] = request
+@contextmanager
+def recording(request: Any) -> Iterator[Session]:
+    """A session that writes entries in the name of the request's person, in a transaction of its own.
+
+    For what is only read: before it is, so that nobody waits meanwhile and no reading goes untold.
+    """
+    with request.registry.user_db.begin() as session:
+        session.info[REQUEST] = request
+        yield session
 
 
 def list_entries(

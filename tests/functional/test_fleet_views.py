@@ -484,16 +484,22 @@ class TestExport:
         file = tmp_path / "fetched.bundle"
         file.write_bytes(BytesIO(bundle.body).read())
         assert {table.name: table.rows for table in check_bundle(file).tables}["nodes"] == 1
-        assert trail(real, "ada") == [("export.request", "acme"), ("discard_export.request", "acme")]
+        assert [action for action, _ in trail(real, "ada")] == [
+            "export.request", "discard_export.request", "export.download",
+        ]  # fmt: skip
+        (entry,) = add_operator(real).get("/fleet/audit?slug=acme&action=export.download").json["items"]
+        assert (entry["actor"], entry["detail"]) == ("ada", {"operation": answer.json["id"]})
+        assert entry["request_id"]
 
     def test_not_of_anothers(self, real: Installation) -> None:
         ada, gina = Client(real.app).sign_in("ada"), Client(real.app).sign_in("gina")
         export_id = ada.post("/tenant/export").json["id"]
         work(real)
         for path in (f"/tenant/operations/{export_id}", f"/tenant/exports/{export_id}"):
-            assert ada.get(path).status_int == 200
             assert code(gina.get(path)) == (404, "not_found")
+            assert ada.get(path).status_int == 200
             assert code(Client(real.app).sign_in("bob").get(path)) == (403, "permission_denied")
+        assert (trail(real, "gina"), trail(real, "bob")) == ([], [])
 
     def test_is_removed_in_time(self, real: Installation, tmp_path: Path) -> None:
         ada = Client(real.app).sign_in("ada")
