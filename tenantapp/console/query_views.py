@@ -56,9 +56,12 @@ def _answer_page(request: Any) -> dict[str, Any]:
     found = sorted(places(request.registry.user_db, body.tenants or ()), key=lambda place: place.slug)
     after = query.after() or ""
     left = [place for place in found if place.slug > after]
+    page = left[: query.limit]
+    detail = {"statement": body.statement, "rows": body.rows}
     with recording(request) as session:
-        record(session, "fleet.query", detail={"statement": body.statement, "tenants": body.tenants})
-    items = _ask(request, body, left[: query.limit])
+        for place in page:
+            record(session, "fleet.query", tenant_id=place.id, slug=place.slug, detail=detail)
+    items = _ask(request, body, page)
     more = len(items) < len(left)
     return {"items": items, "next": encode_cursor(items[-1]["tenant"]) if more else None}
 

@@ -56,7 +56,12 @@ def test_backup_and_restore(kept: Installation) -> None:
     assert done(kept, otto, otto.post("/fleet/tenants/acme/restore", {}))["state"] == "succeeded"
     assert otto.get("/fleet/tenants/acme").json["database"] != before
     assert [found["id"] for found in ada.get("/nodes").json["items"]] == [node["id"]]
-    assert [action for action, _ in trail(kept)] == ["backup.request", "restore_as.request", "restore.request"]
+    assert trail(kept) == [
+        ("backup.request", "acme"),
+        ("restore_as.request", "acme-then"),
+        ("tenant.copied", "acme"),
+        ("restore.request", "acme"),
+    ]
 
 
 def test_clone(kept: Installation) -> None:
@@ -65,6 +70,8 @@ def test_clone(kept: Installation) -> None:
     answer = otto.post("/fleet/tenants/acme/clone", {"slug": "acme-two", "name": "Two", "without_people": True})
     assert done(kept, otto, answer)["state"] == "succeeded"
     assert otto.get("/fleet/tenants/acme-two").json["name"] == "Two"
+    (entry,) = otto.get("/fleet/audit?slug=acme&action=tenant.copied").json["items"]
+    assert (entry["actor"], entry["detail"]) == ("otto", {"operation": answer.json["id"], "to": "acme-two"})
     assert code(otto.post("/fleet/tenants/acme/clone", {"slug": "acme-two"}))[0] == 409
 
 

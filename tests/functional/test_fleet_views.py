@@ -357,8 +357,10 @@ class TestForReal:
         assert [item["tenant"] for item in page["items"]] == ["acme"]
         page = otto.post(f"/fleet/query?limit=1&cursor={page['next']}", {"statement": statement}).json
         assert ([item["tenant"] for item in page["items"]], page["next"]) == (["globex"], None)
-        (entry, *_) = otto.get("/fleet/audit?action=fleet.query").json["items"]
-        assert (entry["actor"], entry["detail"]) == ("otto", {"statement": statement, "tenants": None})
+        entries = otto.get("/fleet/audit?action=fleet.query").json["items"]
+        assert [entry["slug"] for entry in reversed(entries)] == ["acme", "globex", "acme", "globex"]
+        (entry, _) = otto.get("/fleet/audit?slug=acme&action=fleet.query").json["items"]
+        assert (entry["actor"], entry["detail"]) == ("otto", {"statement": statement, "rows": 100})
         assert entry["request_id"]
 
     def test_a_query_only_reads_and_only_so_much(self, real: Installation) -> None:
@@ -454,7 +456,7 @@ class TestForReal:
             assert code(refused) == (503, "busy")
             assert refused.headers["Retry-After"]
             assert len(first.result().json["items"]) == 2
-        assert len(otto.get("/fleet/audit?action=fleet.query").json["items"]) == 1
+        assert len(otto.get("/fleet/audit?slug=acme&action=fleet.query").json["items"]) == 1
         for statement in ("nonsense", "SELECT 1 AS one"):
             assert other.post("/fleet/query", {"statement": statement}).status_int == 200
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 from sqlalchemy import CursorResult, delete, select
@@ -19,6 +19,8 @@ from tenantapp.identity.audit import record
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.tenancy.ids import uuid7
+
+SOURCES: Final = ("source", "backup_of")  # arguments with the id of the tenant whose data it is given
 
 
 def request_operation(
@@ -53,6 +55,7 @@ def request_operation(
         kind.prepare(session, operation)
     session.add(operation)
     _record(session, f"{kind.name}.request", operation, by=requested_by, arguments=operation.arguments)
+    _record_source(session, operation)
     session.flush()
     return operation
 
@@ -161,6 +164,21 @@ def _locked(session: Session, operation_id: UUID) -> Operation:
 def _record(session: Session, action: str, operation: Operation, by: str | None = None, **detail: Any) -> None:
     detail = {"operation": str(operation.id), **detail}
     record(session, action, tenant_id=operation.tenant_id, slug=operation.slug, detail=detail, by=by)
+
+
+def _record_source(session: Session, operation: Operation) -> None:
+    """Where data goes to another tenant, an entry for the one it is of: its trail says who took them."""
+    given = next((operation.arguments[name] for name in SOURCES if name in operation.arguments), None)
+    if given is None or UUID(given) == operation.tenant_id:
+        return
+    source = session.get(Tenant, UUID(given))
+    record(
+        *(session, "tenant.copied"),
+        tenant_id=UUID(given),
+        slug=source.slug if source else None,
+        detail={"operation": str(operation.id), "to": operation.slug},
+        by=operation.requested_by,
+    )
 
 
 def _kind_of(operation: Operation, kinds: Kinds) -> Kind:
