@@ -503,6 +503,22 @@ class TestExport:
             assert code(Client(real.app).sign_in("bob").get(path)) == (403, "permission_denied")
         assert (trail(real, "gina"), trail(real, "bob")) == ([], [])
 
+    def test_only_so_many_are_kept(self, real: Installation) -> None:
+        ada = Client(real.app).sign_in("ada")
+        for _ in range(3):
+            assert ada.post("/tenant/export").status_int == 202
+            work(real)
+        refused = ada.post("/tenant/export")
+        assert code(refused) == (409, "operation_refused")
+        assert "3 exports" in refused.json["detail"]
+        assert Client(real.app).sign_in("gina").post("/tenant/export").status_int == 202
+        with real.registry.user_db.begin() as session:
+            oldest = session.query(Operation).filter_by(kind="export", slug="acme").order_by(Operation.id).first()
+            assert oldest is not None
+            assert oldest.finished_at is not None
+            oldest.finished_at -= timedelta(days=3)
+        assert ada.post("/tenant/export").status_int == 202
+
     def test_is_removed_in_time(self, real: Installation, tmp_path: Path) -> None:
         ada = Client(real.app).sign_in("ada")
         export_id = ada.post("/tenant/export").json["id"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.backups.store import CHUNK, open_store
@@ -15,6 +15,7 @@ from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.errors import OperationRefused
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.operations.kinds import Context, Kind, Step
+from tenantapp.fleet.operations.leases import database_time
 from tenantapp.fleet.operations.models import FINISHED, Operation, OperationState
 from tenantapp.fleet.operations.queue import request_operation
 from tenantapp.fleet.working_directories import working_directory
@@ -23,22 +24,28 @@ from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.tenancy.access import TenantPlace
 
+MOST_KEPT: Final = 3  # exports of a tenant that can be fetched; each takes as much of the store as the tenant
+
 
 def request_export(session: Session, fleet: Fleet, slug: str, *, requested_by: str, **options: Any) -> Operation:
-    """Queue the writing of a tenant's bundle; one at a time of each tenant.
+    """Queue the writing of a tenant's bundle; one at a time of each tenant, and three that can be fetched.
 
     ``options`` are those of ``request_operation``. Raises ``NotFound``, ``TenantDeleted``, ``OperationRefused``, and
     ``BackupRefused`` where the settings name no store.
     """
     open_store(fleet.settings)
-    tenant = get_tenant(session, slug)
-    # Whoever asks at the same moment waits for us. FOR NO KEY UPDATE: people who sign in refer to the tenant.
-    session.execute(select(Tenant.id).where(Tenant.id == tenant.id).with_for_update(key_share=True))
+    # Whoever asks at the same moment waits for us.
+    tenant = get_tenant(session, slug, for_update=True)
     _refuse_deleted(tenant)
-    unfinished = select(Operation.id).where(Operation.tenant_id == tenant.id, Operation.kind == EXPORT.name)
-    if session.scalar(unfinished.where(Operation.state.not_in(FINISHED)).limit(1)) is not None:
+    exports = select(func.count()).where(Operation.tenant_id == tenant.id, Operation.kind == EXPORT.name)
+    if session.scalar(exports.where(Operation.state.not_in(FINISHED))):
         raise OperationRefused(f"The tenant {slug} is being exported already.")
-    arguments = {"keep_days": fleet.settings.backups_keep_exports}
+    keep_days = fleet.settings.backups_keep_exports
+    kept_since = database_time(session) - timedelta(days=keep_days)
+    kept = exports.where(Operation.state == OperationState.SUCCEEDED, Operation.finished_at > kept_since)
+    if session.scalars(kept).one() >= MOST_KEPT:
+        raise OperationRefused(f"There are {MOST_KEPT} exports of the tenant {slug} already; fetch the newest of them.")
+    arguments = {"keep_days": keep_days}
     return request_operation(session, EXPORT, tenant, arguments, requested_by, **options)
 
 
