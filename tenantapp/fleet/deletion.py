@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.backups.final_bundles import final_bundle
+from tenantapp.fleet.bundles.export_kind import remove_exports
 from tenantapp.fleet.discarding import remove_database, replaced_databases
 from tenantapp.fleet.errors import OperationRefused, ProvisioningFailed
 from tenantapp.fleet.fleet import Fleet
@@ -125,6 +126,11 @@ def _drop(context: Context) -> None:
         remove_database(context.fleet.servers[server], database, f"the database of {context.slug}")
 
 
+def _remove_exports(context: Context) -> None:
+    if context.tenant_id is not None:
+        remove_exports(context.fleet, context.tenant_id)
+
+
 def _check(context: Context) -> dict[str, Any]:
     for server, database in _databases(context):
         place = context.fleet.servers[server]
@@ -183,7 +189,7 @@ def _cancel_queued(session: Session, operation: Operation) -> int:
 
 DELETE: Final = Kind(
     "delete",
-    (Step(BUNDLE, _keep), Step("database", _drop), Step("check", _check)),
+    (Step(BUNDLE, _keep), Step("database", _drop), Step("exports", _remove_exports), Step("check", _check)),
     removes="database",
     complete=_remove_rows,
 )

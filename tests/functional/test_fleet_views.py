@@ -534,6 +534,28 @@ class TestExport:
         assert code(ada.get(f"/tenant/exports/{export_id}")) == (404, "not_found")
         assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
 
+    def test_is_removed_with_its_tenant(self, real: Installation, tmp_path: Path) -> None:
+        ada, gina, otto = (
+            Client(real.app).sign_in("ada"), Client(real.app).sign_in("gina"), add_operator(real),
+        )  # fmt: skip
+        for client in (ada, gina, ada):
+            client.post("/tenant/export")
+            work(real)
+        others = gina.get(f"/tenant/exports/{otto.get('/fleet/operations?kind=export').json['items'][1]['id']}")
+        otto.delete("/fleet/tenants/acme")
+        purge = otto.post("/fleet/tenants/acme/purge").json
+        work(real)
+        assert otto.get(f"/fleet/operations/{purge['id']}").json["state"] == "succeeded"
+        (left,) = (tmp_path / "store" / "exports").rglob("*.bundle")
+        assert left.read_bytes() == others.body
+        with real.registry.user_db.begin() as session:
+            for removal in session.query(Operation).filter_by(kind="discard_export"):
+                assert removal.lease_until is not None
+                removal.lease_until -= timedelta(days=4)
+        work(real)
+        states = [item["state"] for item in otto.get("/fleet/operations?kind=discard_export").json["items"]]
+        assert states == ["succeeded"] * 3
+
     def test_what_is_cancelled_leaves_nothing(self, real: Installation, tmp_path: Path) -> None:
         ada, otto = Client(real.app).sign_in("ada"), add_operator(real)
         export_id = ada.post("/tenant/export").json["id"]

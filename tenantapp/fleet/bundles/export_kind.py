@@ -76,6 +76,18 @@ def read_export(fleet: Fleet, operation: Operation) -> Iterator[bytes]:
     return content()
 
 
+def remove_exports(fleet: Fleet, tenant_id: UUID) -> None:
+    """Remove what all exports of a tenant have written. Nothing happens where the settings name no store."""
+    if fleet.settings.backups_store is None:
+        return
+    with fleet.user_db.begin(read_only=True) as session:
+        exports = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.kind == EXPORT.name)
+        found = session.scalars(exports).all()
+    store = open_store(fleet.settings)
+    for operation_id in found:
+        store.remove_directory(_directory(operation_id))
+
+
 def _export(context: Context) -> dict[str, Any]:
     fleet, rows = context.fleet, 0
 
