@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
-from tenantapp.console.resources import SLUG, accepted, backup_object, check_server
+from tenantapp.console.resources import SLUG, accepted, backup_object, check_revision, check_server
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
 from tenantapp.fleet.copying.requests import request_adopt, request_clone, request_move
 from tenantapp.identity.errors import InvalidValue
@@ -46,7 +46,7 @@ class Adoption(Body):
     database: str = Field(min_length=1, max_length=1000)
     server: str | None = Field(None, max_length=1000)
     name: str | None = Field(None, max_length=1000)
-    revision: str | None = Field(None, max_length=100, pattern=r"^[A-Za-z0-9_]+$")
+    revision: str | None = Field(None, max_length=100)
 
 
 @api_view("fleet_tenant_backups", "GET", permission=Permission.FLEET_OPERATE)
@@ -102,6 +102,7 @@ def adopt_database(request: Any) -> dict[str, Any]:
     """Make a tenant of a database that is there; it is copied, and itself left alone."""
     body: Adoption = request.checked_body
     check_server(request, body.server)
+    check_revision(request, body.revision)
     operation = request_adopt(
         *(request.user_session, request.registry.fleet, body.slug, _original(request, body)),
         server=body.server,

@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.errors import UnknownRevision
+from tenantapp.fleet.histories import script_directory
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import AuditEntry, Tenant
@@ -95,3 +97,10 @@ def check_server(request: Any, name: str | None) -> None:
     """Raises ``InvalidValue`` for a server that is not in the settings."""
     if name is not None and name not in request.registry.servers:
         raise InvalidValue("server", f"There is no server {name} in the settings.")
+
+
+def check_revision(request: Any, revision: str | None) -> None:
+    """Raises ``UnknownRevision`` for what is no revision's id in full: Alembic takes ``heads`` and ``8b`` for one."""
+    script = script_directory(request.registry.app_settings, "tenant")
+    if revision is not None and revision not in {known.revision for known in script.walk_revisions()}:
+        raise UnknownRevision(revision)

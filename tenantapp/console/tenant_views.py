@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import api_view
-from tenantapp.console.resources import SLUG, accepted, check_server, tenant_object
+from tenantapp.console.resources import SLUG, accepted, check_revision, check_server, tenant_object
 from tenantapp.fleet import deletion
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.requests import request_migration
@@ -54,8 +54,7 @@ class TenantChange(Body):
 class Migration(Body):
     """``POST /fleet/tenants/{slug}/migrate``: up to this revision, or to the newest."""
 
-    # Without what Alembic reads as a branch or as a number of steps.
-    to: str | None = Field(None, max_length=100, pattern=r"^[A-Za-z0-9_]+$")
+    to: str | None = Field(None, max_length=100)
 
 
 @api_view("fleet_tenants", "GET", permission=Permission.FLEET_OPERATE, query=TenantQuery)
@@ -133,6 +132,7 @@ def purge_tenant(request: Any) -> dict[str, Any]:
 )
 def migrate_tenant(request: Any) -> dict[str, Any]:
     """Move a tenant's database up to a revision."""
+    check_revision(request, request.checked_body.to)
     operation = request_migration(
         *(request.user_session, request.registry.fleet, request.matchdict["slug"]),
         to=request.checked_body.to,

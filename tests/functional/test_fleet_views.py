@@ -201,13 +201,14 @@ class TestTenants:
         assert (there.status_int, there.json["state"], there.json["progress"]) == (202, "succeeded", 1.0)
         with installation.registry.user_db.begin() as session:
             session.execute(update(Tenant).where(Tenant.slug == "globex").values(revision=None))
-        queued = otto.post("/fleet/tenants/globex/migrate", {"to": there.json["arguments"]["to"][:6]})
+        queued = otto.post("/fleet/tenants/globex/migrate", {"to": there.json["arguments"]["to"]})
         assert (queued.status_int, queued.json["state"]) == (202, "queued")
         assert queued.json["arguments"]["to"] == there.json["arguments"]["to"]
-        for wrong in ("nowhere", "base"):
-            assert code(otto.post("/fleet/tenants/acme/migrate", {"to": wrong})) == (422, "unknown_revision")
-        for wrong in ("+1", "head@head", ""):
-            assert code(otto.post("/fleet/tenants/acme/migrate", {"to": wrong})) == (422, "invalid")
+        known = there.json["arguments"]["to"]
+        for wrong in ("nowhere", "base", "head", "heads", "current", known[:2], known[:-1], f"{known}\n", "+1", ""):
+            assert code(otto.post("/fleet/tenants/acme/migrate", {"to": wrong})) == (422, "unknown_revision"), wrong
+            adoption = {"slug": "x", "database": "y", "revision": wrong}
+            assert code(otto.post("/fleet/adoptions", adoption)) == (422, "unknown_revision"), wrong
         with installation.registry.user_db.begin() as session:
             session.execute(update(Tenant).where(Tenant.slug == "acme").values(revision="f00d"))
         assert code(otto.post("/fleet/tenants/acme/migrate", {})) == (409, "migration_refused")
