@@ -18,6 +18,7 @@ from sqlalchemy import CursorResult, delete, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import ADDRESS_LENGTH, AuditEntry, Tenant
+from tenantapp.identity.names import LOCAL
 from tenantapp.tenancy.request import REQUEST
 from tenantapp.tenancy.times import utcnow
 
@@ -38,10 +39,10 @@ class Actor:
 def local_requester() -> str:
     """Who does something on this machine, without having signed in."""
     try:
-        return f"local:{getpass.getuser()}"
+        return f"{LOCAL}{getpass.getuser()}"
     except (OSError, KeyError):
         # A container's user need not have a name.
-        return f"local:{os.getuid()}"
+        return f"{LOCAL}{os.getuid()}"
 
 
 def record(

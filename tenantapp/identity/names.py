@@ -7,6 +7,7 @@ from typing import Final
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, REASON_LENGTH
 
+LOCAL: Final = "local:"  # and the name of who works on this machine without having signed in
 # A label of RFC 1123: fits a host name, a path and a file name.
 SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -14,11 +15,15 @@ SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 def normalize_login(login: str) -> str:
     """The form a login is stored and looked up in: NFKC, case folded. Raises ``InvalidValue``.
 
-    A login is 1 to 254 visible characters; an ``@`` in front means a group on the command line, so none begins so.
+    A login is 1 to 254 visible characters; an ``@`` in front means a group on the command line, and ``local:`` in the
+    audit trail somebody on this machine, so none begins so.
     """
     normal = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold())
-    if not 1 <= len(normal) <= LOGIN_LENGTH or not normal.isprintable() or " " in normal or normal.startswith("@"):
-        raise InvalidValue("login", f"A login is 1 to {LOGIN_LENGTH} visible characters and does not begin with @.")
+    visible = normal.isprintable() and " " not in normal
+    if not 1 <= len(normal) <= LOGIN_LENGTH or not visible or normal.startswith(("@", LOCAL)):
+        raise InvalidValue(
+            "login", f"A login is 1 to {LOGIN_LENGTH} visible characters and does not begin with @ or {LOCAL}"
+        )
     return normal
 
 

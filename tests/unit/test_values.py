@@ -52,7 +52,9 @@ def test_logins_are_normalized(typed: str, stored: str) -> None:
     assert normalize_login(stored) == stored
 
 
-@pytest.mark.parametrize("login", ["", "a b", "@group", "a\0", "a\n", "x" * 255, "\u202ea", "\ufeff"])
+@pytest.mark.parametrize(
+    "login", ["", "a b", "@group", "local:ada", "\uff2cocal:a", "a\0", "a\n", "x" * 255, "\u202ea", "\ufeff"]
+)
 def test_bad_logins(login: str) -> None:
     with pytest.raises(InvalidValue):
         normalize_login(login)
