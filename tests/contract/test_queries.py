@@ -3,6 +3,7 @@
 import time
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tenantapp.tenancy.servers import SqliteServer
 from tests.contract.conftest import Fleet
 from tests.installation import add_people
 
+FLEET_PAGE = Path(__file__).parents[2] / "docs" / "fleet.md"
 SLUGS = ("acme", "globex", "initech")
 # None of them may leave anything behind, whether it is refused or only undone.
 WRITES = (
@@ -301,6 +303,16 @@ class TestPostgres:
         assert json_object(row) == b'{"big":"[123456789012345678901]","some":[1,2]}'
         (answer,) = ask(databases, three[:1], "SELECT (repeat('[', 200) || repeat(']', 200))::json AS deep")
         assert answer.failure == "a value is nested too deeply"
+
+    def test_the_log_is_not_written_where_that_is_revoked(
+        self, fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]
+    ) -> None:
+        emit = "SELECT pg_logical_emit_message(false, 'x', 'y') > '0/0' AS written"
+        assert ask(databases, three[:1], emit)[0].rows == [(True,)]
+        revoke = FLEET_PAGE.read_text().partition("```sql\n")[2].partition("```")[0]
+        assert fleet.admin is not None
+        fleet.ask(revoke, fleet.admin.set(database=three[0].database))
+        assert "permission denied" in str(ask(databases, three[:1], emit)[0].failure)
 
     def test_showing_and_explaining(self, databases: TenantDatabases, three: list[TenantPlace]) -> None:
         assert ask(databases, three[:1], "SHOW transaction_read_only")[0].rows == [("on",)]
