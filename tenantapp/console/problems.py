@@ -20,6 +20,5 @@ def add_problems(config: Any) -> None:
     config.add_problem(fleet.MigrationRefused, 409, "migration_refused")
     config.add_problem(fleet.UnknownRevision, 422, "unknown_revision")
     config.add_problem(fleet.DatabaseBusy, 503, "busy")
-    config.add_problem(fleet.QueriesBusy, 503, "busy")
     config.add_problem(fleet.DatabaseUnreachable, 503, "server_unavailable")
     config.add_problem(fleet.ProvisioningFailed, 503, "server_unavailable")

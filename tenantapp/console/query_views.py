@@ -10,9 +10,9 @@ from orjson import Fragment
 from pydantic import Field
 
 from tenantapp.api.json import Body
+from tenantapp.api.problems import ApiError
 from tenantapp.api.query import PageQuery, encode_cursor
 from tenantapp.api.views import api_view
-from tenantapp.fleet.errors import QueriesBusy
 from tenantapp.fleet.parallel import places
 from tenantapp.fleet.queries import Answer, json_rows, query_tenants
 from tenantapp.identity.audit import record, recording
@@ -43,7 +43,7 @@ def query_fleet(request: Any) -> dict[str, Any]:
     """
     queries: Lock = request.registry.fleet_queries
     if not queries.acquire(blocking=False):
-        raise QueriesBusy
+        raise ApiError(503, "busy", "Another query over the fleet is at work here; try again in a moment.")
     try:
         return _answer_page(request)
     finally:

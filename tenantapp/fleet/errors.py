@@ -7,7 +7,6 @@ FleetError
 +-- DatabaseBusy            somebody else holds the database; nothing was changed
 +-- ReadingFailed           a database could not be read; nothing was changed
 +-- QueryFailed             a statement for many tenants failed on one
-+-- QueriesBusy             this process asks many tenants something already
 +-- MigrationFailed         a migration ended in an error and was rolled back
 +-- ProvisioningFailed      a server did not make or remove a database
 |   +-- TemplateMissing     because the template it is to be a copy of is not there any more
@@ -73,13 +72,6 @@ class QueryFailed(FleetError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"The statement failed: {reason}.")
         self.reason = reason
-
-
-class QueriesBusy(FleetError):
-    """One at a time: each keeps threads and connections of the process for seconds."""
-
-    def __init__(self) -> None:
-        super().__init__("Another query over the fleet is at work here; try again in a moment.")
 
 
 class MigrationFailed(FleetError):
