@@ -162,7 +162,7 @@ def _remove_rows(session: Session, operation: Operation) -> None:
         "web_sessions": session.scalar(
             select(func.count()).select_from(WebSession).where(WebSession.tenant_id == tenant_id)
         ),
-        "operations_cancelled": _cancel_queued(session, operation),
+        "operations_cancelled": _settle_others(session, operation),
     }
     operation.result = {**operation.result, **counts}
     tenant = None if tenant_id is None else session.get(Tenant, tenant_id)
@@ -171,11 +171,20 @@ def _remove_rows(session: Session, operation: Operation) -> None:
     session.flush()
 
 
-def _cancel_queued(session: Session, operation: Operation) -> int:
-    """Also the removals of databases it had before: they are removed with it."""
+def _settle_others(session: Session, operation: Operation) -> int:
+    """Operations on the tenant, and removals of databases it had before, which are removed with it.
+
+    Returns how many were cancelled.
+    """
     before = (
         [] if operation.tenant_id is None else [kept.id for kept in replaced_databases(session, operation.tenant_id)]
     )
+    # Removals that failed have nothing left to remove.
+    failed = update(Operation).where(
+        ((Operation.tenant_id == operation.tenant_id) & (Operation.kind == DELETE.name)) | Operation.id.in_(before),
+        Operation.state.in_(FINISHED),
+    )
+    session.execute(failed.values(step=None))
     queued = update(Operation).where(
         (Operation.tenant_id == operation.tenant_id) | Operation.id.in_(before),
         Operation.state == OperationState.QUEUED,

@@ -218,7 +218,4 @@ def test_a_removal_that_is_requested_anew_goes_on(fleet: Fleet) -> None:
     databases_on(fleet.servers[place.server]).drop(place.database)
     assert kept.done(second).result["final_bundle"] == bundle
     assert kept.slugs() == []
-    assert [problem for problem, *_ in problems(fleet)] == [Problem.OPERATION]
-    for finding in find(fleet.services, KINDS):
-        assert mend(fleet.services, KINDS, finding)
     assert problems(fleet) == []
