@@ -13,7 +13,7 @@ from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import ask, json_option, show_rows
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.mending import mend
+from tenantapp.fleet.mending import is_to_be_mended, mend
 from tenantapp.fleet.reconcile import Finding, Problem, find
 
 
@@ -41,7 +41,9 @@ def reconcile(installation: Installation, fix: bool, yes: bool, unmarked: bool, 
     """
     services: Fleet = installation.registry.fleet
     findings, rows = find(services, KINDS), []
-    removals = sum(found.problem != Problem.OPERATION and (found.note is None or unmarked) for found in findings)
+    removals = sum(
+        found.problem != Problem.OPERATION and is_to_be_mended(found, unmarked=unmarked) for found in findings
+    )
     if fix and removals and not yes and sys.stdin.isatty():
         ask(f"Remove what {removals} of the {len(findings)} findings are about, for good?")
     for finding in findings:

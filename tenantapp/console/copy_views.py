@@ -131,7 +131,7 @@ def _subject(request: Any) -> tuple[Any, Any, str]:
 def _original(request: Any, body: Adoption) -> str:
     """A file only of the server's own directory: who operates over HTTP need not be let read others of the machine."""
     servers = request.registry.servers
-    server = servers.default if body.server is None else servers[body.server]
+    server = servers.chosen(body.server)
     if not isinstance(server, SqliteServer):
         return body.database
     if "/" in body.database or "\0" in body.database or body.database in (".", ".."):

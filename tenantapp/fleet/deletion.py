@@ -12,7 +12,7 @@ from tenantapp.fleet.backups.final_bundles import final_bundle
 from tenantapp.fleet.bundles.export_kind import remove_exports
 from tenantapp.fleet.discarding import remove_database, replaced_databases
 from tenantapp.fleet.errors import OperationRefused, ProvisioningFailed
-from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.fleet import Fleet, time_of_requests
 from tenantapp.fleet.migrating.snapshots import snapshot_of
 from tenantapp.fleet.operations.kinds import Context, Kind, Kinds, Step
 from tenantapp.fleet.operations.leases import database_time
@@ -23,7 +23,6 @@ from tenantapp.identity.errors import TenantNotDeleted
 from tenantapp.identity.models import Grant, Tenant, TenantState, WebSession
 from tenantapp.identity.tenants import delete_tenant, get_tenant, place_of, undelete_tenant
 
-REQUEST: Final = 1.0  # seconds that nearly every request takes less than
 BUNDLE: Final = "bundle"  # the step before anything is removed
 
 
@@ -103,12 +102,12 @@ def _keep(context: Context) -> dict[str, Any]:
         if tenant.state != TenantState.DELETED:
             raise OperationRefused(f"The tenant {tenant.slug} was brought back; it is {tenant.state}.")
         if (earlier := _earlier_bundle(session, tenant.id)) is not None:
-            return earlier
+            return {"final_bundle": earlier}
         place, since = place_of(tenant), database_time(session) - (tenant.purge_after or database_time(session))
     if context.arguments.get("bundle", True) is False or context.fleet.settings.backups_store is None:
         return {"final_bundle": None}
     # What was let in just before the tenant was deleted may still be writing.
-    wait = timedelta(seconds=context.fleet.settings.connections_timeout + REQUEST)
+    wait = timedelta(seconds=time_of_requests(context.fleet.settings))
     time.sleep(max(timedelta(0), wait - max(timedelta(0), since)).total_seconds())
     return {"final_bundle": final_bundle(context, place)}
 
@@ -117,8 +116,10 @@ def _earlier_bundle(session: Session, tenant_id: UUID) -> dict[str, Any] | None:
     """What a removal that got further and was given up has kept: there may be no database any more to keep one of."""
     further = select(Operation).where(Operation.tenant_id == tenant_id, Operation.kind == DELETE.name)
     further = further.where(Operation.step.in_([name for name in DELETE.names if name != BUNDLE]))
-    operation = session.scalar(further.order_by(Operation.id).limit(1))
-    return None if operation is None else {"final_bundle": operation.result.get("final_bundle")}
+    for operation in session.scalars(further.order_by(Operation.id)):
+        if operation.result.get("final_bundle") is not None:
+            return dict(operation.result["final_bundle"])
+    return None
 
 
 def _drop(context: Context) -> None:

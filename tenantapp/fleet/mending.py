@@ -1,5 +1,6 @@
 """Mending what ``reconcile`` has found. Each finding is looked at once more, for the world goes on meanwhile."""
 
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -27,6 +28,9 @@ from tenantapp.identity.audit import record
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
 
+# What may be removed though it does not bear our mark.
+UNMARKED: Final = (Problem.DATABASE, Problem.ROLE, Problem.SCRATCH)
+
 
 def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False) -> bool:
     """Mend one finding, and say whether it was mended. What was removed is in the audit trail.
@@ -43,11 +47,16 @@ def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False
     return mended
 
 
+def is_to_be_mended(finding: Finding, *, unmarked: bool = False) -> bool:
+    """Whether ``mend`` does anything about it."""
+    return finding.note is None or (unmarked and finding.problem in UNMARKED)
+
+
 def _mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool) -> bool:
-    if finding.problem in (Problem.DATABASE, Problem.ROLE, Problem.SCRATCH):
-        return (finding.note is None or unmarked) and _drop(fleet, finding)
-    if finding.note is not None:
+    if not is_to_be_mended(finding, unmarked=unmarked):
         return False
+    if finding.problem in UNMARKED:
+        return _drop(fleet, finding)
     if finding.problem == Problem.COPY:
         return _drop_copy(fleet, finding)
     if finding.problem == Problem.TEMPLATE:

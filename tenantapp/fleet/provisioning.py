@@ -63,7 +63,7 @@ def request_create(
 
     Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``HistoryError``.
     """
-    chosen = fleet.servers.default if server is None else fleet.servers[server]
+    chosen = fleet.servers.chosen(server)
     mark = installation_mark(session)
     template = current_template(fleet, mark).name
     arguments = {"slug": slug, "name": name, "server": chosen.name, "mark": mark, "template": template}

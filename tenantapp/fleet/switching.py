@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.fleet.discarding import request_discard
 from tenantapp.fleet.errors import OperationRefused
-from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.fleet import Fleet, time_of_requests
 from tenantapp.fleet.migrating.fence import SERVED, lower_fence, raise_fence
 from tenantapp.fleet.migrating.leases import fence_kept
 from tenantapp.fleet.migrating.worker import fence_database
@@ -32,7 +32,6 @@ from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import Server
 
 PRESENT: Final = ("from_server", "from_database")
-REQUEST: Final = 1.0  # seconds that nearly every request takes less than
 
 
 def switch_arguments(fleet: Fleet, tenant: Tenant, server: Server) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def _check_served(tenant: Tenant) -> None:
 def _close(context: Context) -> None:
     """Have those who were let in before end. Raises what ``ServerDatabases.close`` and the context's ``check`` do."""
     fleet, given = context.fleet, context.arguments
-    patience = fleet.settings.connections_timeout + REQUEST
+    patience = time_of_requests(fleet.settings)
     try:
         databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], patience)
         # By one who was paused in that, while another has let the tenant's people back in?

@@ -125,6 +125,10 @@ class Servers(Mapping[str, Server]):
         """The server for a new tenant when none is named: ``main``, or else the first of the settings."""
         return self._servers.get("main") or next(iter(self._servers.values()))
 
+    def chosen(self, name: str | None) -> Server:
+        """The server of this name, or the default one if none is given. Raises ``ServerError``."""
+        return self.default if name is None else self[name]
+
 
 def _make_server(name: str, url: URL, secret: str | None, pgbouncer: URL | None) -> Server:
     if url.drivername.startswith("sqlite"):

@@ -219,3 +219,15 @@ def test_a_removal_that_is_requested_anew_goes_on(fleet: Fleet) -> None:
     assert kept.done(second).result["final_bundle"] == bundle
     assert kept.slugs() == []
     assert problems(fleet) == []
+
+
+def test_a_removal_without_a_bundle_that_failed_costs_no_bundle(fleet: Fleet) -> None:
+    kept = Kept(fleet)
+    first = kept.delete(bundle=False)
+    with fleet.user_db.begin() as session:
+        operation = session.get_one(Operation, first)
+        operation.state, operation.step, operation.result = OperationState.FAILED, "database", {"final_bundle": None}
+        second = request_purge(session, "acme", requested_by=BY).id
+    tenant_id = kept.place().id
+    kept.done(second)
+    assert [bundle.slug for bundle in kept.store.final_bundles(tenant_id)] == ["acme"]

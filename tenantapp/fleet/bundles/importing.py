@@ -65,7 +65,7 @@ def request_import(
     arguments = {
         "slug": slug,
         "name": name or manifest.tenant.name,
-        "server": (fleet.servers.default if server is None else fleet.servers[server]).name,
+        "server": fleet.servers.chosen(server).name,
         "file": str(file.absolute()),
         "revision": manifest.revision,
         "rows": manifest.rows,

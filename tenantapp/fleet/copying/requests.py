@@ -86,7 +86,7 @@ def request_adopt(
     be at if it does not say so, by default the newest. Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and
     ``CopyRefused``; whether it is what it would have to be, the operation finds out before it makes anything.
     """
-    place = fleet.servers.default if server is None else fleet.servers[server]
+    place = fleet.servers.chosen(server)
     if not database or not database.isprintable():
         raise CopyRefused("The database to be adopted has to be named.")
     # Whoever works on it may be somewhere else.

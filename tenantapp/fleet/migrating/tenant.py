@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
 
 from tenantapp.fleet.errors import MigrationRefused, PuttingBackFailed
+from tenantapp.fleet.fleet import time_of_requests
 from tenantapp.fleet.histories import history_config, metadata_of
 from tenantapp.fleet.migrating.environment import RepeatedEnvironment
 from tenantapp.fleet.migrating.orders import Order
@@ -15,8 +15,6 @@ from tenantapp.fleet.targets import Target
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Servers
-
-REQUEST: Final = 1.0  # seconds that nearly every request takes less than
 
 
 class TenantMigrator:
@@ -29,8 +27,7 @@ class TenantMigrator:
         self._limits = Limits(
             settings.migrations_lock_timeout, settings.migrations_statement_timeout, settings.migrations_lock_timeout
         )
-        # Who waits for a connection is let in by then, or refused.
-        self._requests_end = settings.connections_timeout + REQUEST
+        self._requests_end = time_of_requests(settings)
 
     def migrate(
         self, order: Order, place: TenantPlace, found: str | None, may_put_back: Callable[[], bool]
