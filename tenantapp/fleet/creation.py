@@ -1,5 +1,6 @@
 """The kind of operation that makes a tenant."""
 
+from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
@@ -7,12 +8,16 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.cloning import STEPS
+from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.operations.foreground import run_now
 from tenantapp.fleet.operations.kinds import Kind
 from tenantapp.fleet.operations.leases import finish
 from tenantapp.fleet.operations.models import Operation, OperationState
+from tenantapp.fleet.operations.outcomes import Report
 from tenantapp.fleet.warm import take_warm
 from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.tenants import register_tenant
+from tenantapp.identity.tenants import place_of, register_tenant
+from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.ids import uuid7
 
 
@@ -51,6 +56,19 @@ def withdraw(session: Session, operation: Operation) -> None:
 
 def _tenant_id(operation: Operation) -> UUID:
     return UUID(operation.arguments["tenant_id"])
+
+
+def make_now(fleet: Fleet, kind: Kind, request: Callable[[Session, UUID], Operation], report: Report) -> TenantPlace:
+    """Make the tenant that is requested, and say where it is. Raises what ``run_now`` does."""
+    places: list[TenantPlace] = []
+
+    def requested(session: Session, operation_id: UUID) -> Operation:
+        operation = request(session, operation_id)
+        places.append(place_of(session.get_one(Tenant, operation.tenant_id)))
+        return operation
+
+    run_now(fleet, {kind.name: kind}, requested, report=report)
+    return places[-1]
 
 
 CREATE: Final = Kind("create", STEPS, undoes=True, prepare=_prepare, complete=activate, withdraw=withdraw)

@@ -4,15 +4,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.creation import CREATE
+from tenantapp.fleet.creation import CREATE, make_now
 from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.operations.foreground import run_now
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.outcomes import Report, no_report
 from tenantapp.fleet.operations.queue import local_requester, request_operation
 from tenantapp.fleet.templates import current_template, installation_mark
-from tenantapp.identity.models import Tenant
-from tenantapp.identity.tenants import place_of
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -35,18 +32,14 @@ def create_tenant(
     ``ServerError`` before anything is made; later a ``FleetError`` or whatever a migration raises.
     """
     fleet = Fleet(user_db, settings, servers)
-    places: list[TenantPlace] = []
 
     def request(session: Session, operation_id: UUID) -> Operation:
         requester = local_requester()
-        operation = request_create(
+        return request_create(
             session, fleet, slug, name=name, server=server, requested_by=requester, operation_id=operation_id
         )
-        places.append(place_of(session.get_one(Tenant, operation.tenant_id)))
-        return operation
 
-    run_now(fleet, {CREATE.name: CREATE}, request, report=report)
-    return places[-1]
+    return make_now(fleet, CREATE, request, report)
 
 
 def request_create(

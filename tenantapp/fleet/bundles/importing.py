@@ -10,12 +10,11 @@ from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.cloning import drop_database
-from tenantapp.fleet.creation import activate, register, withdraw
+from tenantapp.fleet.creation import activate, make_now, register, withdraw
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.identity_rows import write_identity
 from tenantapp.fleet.migrations import upgrade_tenant_database, upgrade_to
-from tenantapp.fleet.operations.foreground import run_now
 from tenantapp.fleet.operations.kinds import Context, Kind, Step
 from tenantapp.fleet.operations.models import Operation
 from tenantapp.fleet.operations.outcomes import Report, no_report
@@ -92,23 +91,18 @@ def import_tenant(
     """
     manifest = check_importable(settings, file)
     fleet = Fleet(user_db, settings, servers)
-    places: list[TenantPlace] = []
 
     def request(session: Session, operation_id: UUID) -> Operation:
-        by = local_requester()
-        operation = request_import(
+        return request_import(
             *(session, fleet, file, slug),
             manifest=manifest,
-            requested_by=by,
+            requested_by=local_requester(),
             name=name,
             server=server,
             operation_id=operation_id,
         )
-        places.append(place_of(session.get_one(Tenant, operation.tenant_id)))
-        return operation
 
-    run_now(fleet, {IMPORT.name: IMPORT}, request, report=report)
-    return places[-1]
+    return make_now(fleet, IMPORT, request, report)
 
 
 def _prepare(session: Session, operation: Operation) -> None:
