@@ -4,21 +4,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.database_server import SCRATCH_PREFIX, FoundDatabase
+from tenantapp.fleet.deletion import BUNDLE, DELETE
 from tenantapp.fleet.errors import FleetError
 from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.migrating.plan import latest_migrations
 from tenantapp.fleet.migrating.snapshots import databases_with_copies
 from tenantapp.fleet.models import WarmDatabase
 from tenantapp.fleet.operations.half_done import is_half_done
 from tenantapp.fleet.operations.kinds import Kinds
 from tenantapp.fleet.operations.leases import database_time
-from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation
+from tenantapp.fleet.operations.models import ACTIVE, FINISHED, Operation, OperationState
 from tenantapp.fleet.scratch import made_at
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.fleet.templates import MARK_PREFIX, Template, current_template, installation_mark
@@ -76,8 +78,8 @@ def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
             findings += _superfluous(session, server, databases, template)
             findings += _forgotten(server, databases, mark)
             ours = {found.name for found in databases if found.mark == mark}
-            copies = sorted((copied[server] & ours) - copies_in_use(session))
-            findings += [Finding(Problem.COPY, database, server) for database in copies]
+            findings += _copies(session, server, copied[server] & ours)
+        findings += _not_removed(session)
     return findings
 
 
@@ -86,6 +88,32 @@ def stuck_operations(session: Session, kinds: Kinds) -> list[Operation]:
     now = database_time(session)
     lapsed = and_(Operation.state.in_(ACTIVE), or_(Operation.lease_until.is_(None), Operation.lease_until <= now))
     return list(session.scalars(select(Operation).where(or_(lapsed, is_half_done(kinds))).order_by(Operation.id)))
+
+
+def _not_removed(session: Session) -> list[Finding]:
+    """Deleted tenants whose time is over, and whose removal failed before it removed anything."""
+    failed = select(Operation).join(Tenant, Tenant.id == Operation.tenant_id).order_by(Operation.id)
+    failed = failed.where(Operation.kind == DELETE.name, Operation.state == OperationState.FAILED)
+    failed = failed.where(Operation.step == BUNDLE, Tenant.state == TenantState.DELETED)
+    due = session.scalars(failed.where(Tenant.purge_after <= database_time(session))).all()
+    note = "nothing has been removed yet: mend what its error says, then `tenantapp operations retry`"
+    return [
+        Finding(Problem.OPERATION, f"{found.kind} {found.slug}", found.arguments["server"], found.id, note)
+        for found in due
+        if not is_worked_on(session, cast("UUID", found.tenant_id))
+    ]
+
+
+def _copies(session: Session, server: str, databases: set[str]) -> list[Finding]:
+    """Copies that migrations have left. One of a migration that did not succeed may be all there is to go back to."""
+    needed = latest_migrations().where(Operation.state != OperationState.SUCCEEDED).subquery()
+    failed = select(Tenant.database).join(needed, needed.c.tenant_id == Tenant.id)
+    needed_databases = set(session.scalars(failed))
+    note = "the tenant's last migration did not succeed: the next one that does makes it superfluous"
+    return [
+        Finding(Problem.COPY, database, server, note=note if database in needed_databases else None)
+        for database in sorted(databases - copies_in_use(session))
+    ]
 
 
 def is_worked_on(session: Session, tenant_id: UUID) -> bool:

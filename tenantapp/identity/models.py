@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from tenantapp.tenancy.ids import uuid7
@@ -93,6 +93,7 @@ class Tenant(UserBase):
 
     A deleted one keeps its slug, and can be brought back, until it is removed after ``purge_after``.
     Until ``migrating_until`` nobody is served, for its database is being migrated; whoever does that moves it on.
+    ``migrating_copied``: a copy of the database that is there was made since then, and may be put back.
     """
 
     __tablename__ = "tenants"
@@ -112,6 +113,7 @@ class Tenant(UserBase):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
     migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    migrating_copied: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Grant(UserBase):

@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import psycopg2
@@ -15,19 +16,24 @@ import pytest
 from sqlalchemy import select, update
 
 from tenantapp.fleet.deletion import delete_later, undelete
-from tenantapp.fleet.errors import HistoryError, MigrationRefused, PuttingBackFailed
+from tenantapp.fleet.errors import HistoryError, MigrationFailed, MigrationRefused, PuttingBackFailed
+from tenantapp.fleet.fleet import Fleet as Services
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.mending import mend
 from tenantapp.fleet.migrating.fence import hold_fences
-from tenantapp.fleet.migrating.ledger import claim
-from tenantapp.fleet.migrating.orders import Order
+from tenantapp.fleet.migrating.ledger import claim, finish
+from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
 from tenantapp.fleet.migrating.plan import Wish, make_plan
+from tenantapp.fleet.migrating.requests import request_migration
 from tenantapp.fleet.migrating.revisions import TenantHistory, outdated_revisions
 from tenantapp.fleet.migrating.run import MigrationRun, Options
 from tenantapp.fleet.migrating.snapshots import snapshot_of
 from tenantapp.fleet.migrating.status import fleet_status
 from tenantapp.fleet.migrating.tenant import TenantMigrator
+from tenantapp.fleet.migrating.worker import TenantWorker, fence_database
 from tenantapp.fleet.operations.models import ACTIVE, Operation
 from tenantapp.fleet.operations.worker import Worker
+from tenantapp.fleet.reconcile import Problem, find
 from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.errors import NotFound, TenantDeleted
 from tenantapp.identity.models import Tenant
@@ -420,6 +426,68 @@ class TestSnapshots:
         migrator.forget_copy(place)
         assert not copy.exists()
 
+    def test_one_that_could_not_be_put_back_is_kept(self, yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next run puts it back, and nothing removes it before a migration has succeeded."""
+        fleet = yard.fleet
+        yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
+        place = yard.places[0]
+        snapshot = snapshot_of(fleet.servers["main"], place.database, "t00")
+        settings = replace(yard.settings, connections_timeout=0.1)
+        user_db = fence_database(settings)
+        migrator = TenantMigrator(settings, fleet.servers, TenantHistory(settings))
+        worker = TenantWorker(user_db, migrator, lambda order: True)
+
+        def full(self: Any) -> None:
+            raise PuttingBackFailed("t00", "the disk is full")
+
+        order = self.claimed(yard)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(snapshot), "put_back", full)
+            with pytest.raises(PuttingBackFailed):
+                worker.migrate(order)
+        with fleet.user_db.begin() as session:
+            finish(session, "tests", [Result(order, MigrationState.FAILED, "the disk is full")])
+        assert snapshot.exists()
+        assert self.tables(yard, 0) == {"half"}
+        with fleet.user_db.begin() as session:
+            session.execute(update(Tenant).values(migrating_until=utcnow() - timedelta(hours=1)))
+        (finding,) = find(fleet.services, KINDS)
+        assert (finding.problem, finding.note is None) == (Problem.COPY, False)
+        assert not mend(fleet.services, KINDS, finding)
+        with fleet.user_db.begin() as session:
+            session.execute(update(Tenant).values(migrating_until=utcnow() + timedelta(minutes=10)))
+        with pytest.raises(MigrationFailed):
+            worker.migrate(self.claimed(yard))
+        user_db.dispose()
+        assert self.tables(yard, 0) == set()
+
+    def claimed(self, yard: Yard) -> Order:
+        """What a run with copies that is only about one tenant begins with."""
+        with yard.fleet.user_db.begin() as session:
+            plan = make_plan(session, TenantHistory(yard.settings), Wish(snapshot=True, slugs=["t00"]))
+            (order,) = claim(session, "tests", plan.orders, "local:tests").orders
+        return order
+
+    def test_a_worker_that_is_ended_puts_it_back(self, yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+        fleet, stop = yard.fleet, Event()
+        yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
+        services = Services(fleet.user_db, replace(yard.settings, connections_timeout=0.1), fleet.servers)
+        with fleet.user_db.begin() as session:
+            operation = request_migration(session, services, "t01", to=SECOND, requested_by="local:tests")
+            operation.arguments = {**operation.arguments, "snapshot": True}
+        move = TenantMigrator._move
+
+        def ended_meanwhile(self: Any, *arguments: Any) -> Any:
+            try:
+                return move(self, *arguments)
+            finally:
+                stop.set()
+
+        monkeypatch.setattr(TenantMigrator, "_move", ended_meanwhile)
+        Worker(services, KINDS).run(stop, until_idle=True)
+        assert self.tables(yard, 1) == set()
+        assert not yard.fences()
+
     @pytest.mark.parametrize("fence", ["up", "fallen", "down"])
     def test_one_that_was_left_is_used_only_while_nobody_was_served(self, yard: Yard, fence: str) -> None:
         """Killed in the middle: the copy is older than what people have written since they were served again."""
@@ -433,7 +501,8 @@ class TestSnapshots:
         lapse(yard)
         until = {"up": utcnow() + timedelta(minutes=5), "fallen": utcnow() - timedelta(hours=20), "down": None}[fence]
         with yard.fleet.user_db.begin() as session:
-            session.execute(update(Tenant).where(Tenant.slug == "t01").values(migrating_until=until))
+            fence_of_it = {"migrating_until": until, "migrating_copied": until is not None}
+            session.execute(update(Tenant).where(Tenant.slug == "t01").values(**fence_of_it))
             # As for every tenant that has an order, also one that is not begun.
             hold_fences(session.connection(), [place.id], snapshot=True)
         assert states(yard.migrate()) == {"migrated": 5}

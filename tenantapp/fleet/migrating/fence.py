@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Interval, String, Uuid, bindparam, case, func, select, update
+from sqlalchemy import Interval, String, Uuid, bindparam, case, false, func, select, true, update
 from sqlalchemy.engine import Connection
 
 from tenantapp.fleet.operations.leases import LEASE
@@ -49,13 +49,19 @@ class _Statements:
         this = Tenant.id == bindparam("tenant_id")
         place = (Tenant.id, Tenant.slug, Tenant.name, Tenant.server, Tenant.database, Tenant.revision)
         served = update(Tenant).where(this, Tenant.state.in_(SERVED))
-        self.up: Any = served.values(migrating_until=clock.UNTIL).returning(*place)
-        self.down: Any = update(Tenant).where(this).values(migrating_until=None)
-        self.record: Any = update(Tenant).where(this).values(migrating_until=None, revision=bindparam("reached"))
+        is_up = Tenant.migrating_until > clock.NOW
+        # A fence that is up keeps what it has; another one begins without a copy.
+        copied = case((is_up, Tenant.migrating_copied), else_=false())
+        self.up: Any = served.values(migrating_until=clock.UNTIL, migrating_copied=copied).returning(*place)
+        self.up_copied: Any = served.values(migrating_until=clock.UNTIL, migrating_copied=true()).returning(*place)
+        fallen: dict[str, Any] = {"migrating_until": None, "migrating_copied": False}
+        self.down: Any = update(Tenant).where(this).values(**fallen)
+        self.record: Any = update(Tenant).where(this).values(**fallen, revision=bindparam("reached"))
         # In one statement, for each costs as much as a part of a migration.
         both = update(Tenant).where(Tenant.id.in_([bindparam(name, type_=Uuid) for name in ("tenant_id", "next_id")]))
         self.move: Any = both.where(Tenant.state.in_(SERVED)).values(
             migrating_until=case((this, None), else_=clock.UNTIL),
+            migrating_copied=case((this, false()), else_=copied),
             revision=case(
                 (this, func.coalesce(bindparam("reached", type_=String), Tenant.revision)), else_=Tenant.revision
             ),
@@ -63,18 +69,22 @@ class _Statements:
         self.move = self.move.returning(*place)
         some = Tenant.id.in_(bindparam("tenant_ids", expanding=True))
         # Not one that has fallen: people were served meanwhile, and a copy is older than what they have written.
-        self.hold: Any = update(Tenant).where(some, Tenant.migrating_until > clock.NOW)
+        self.hold: Any = update(Tenant).where(some, is_up)
         self.hold = self.hold.values(migrating_until=clock.UNTIL)
         self.place: Any = select(*place).where(this, Tenant.state.in_(SERVED))
-        self.is_up: Any = self.place.where(Tenant.migrating_until > clock.NOW)
+        self.is_up: Any = self.place.where(is_up)
+        self.is_copied: Any = self.is_up.where(Tenant.migrating_copied)
 
 
 STATEMENTS: Final = {"postgresql": _Statements(_Postgres), "sqlite": _Statements(_Sqlite)}
 
 
 def raise_fence(connection: Connection, tenant_id: UUID, *, snapshot: bool = False) -> Fenced | None:
-    """Let no request begin from now on. None if there is no such tenant, or it is still being made."""
-    row = _execute(connection, "up", snapshot, tenant_id=tenant_id).one_or_none()
+    """Let no request begin from now on. None if there is no such tenant, or it is still being made.
+
+    With ``snapshot`` a copy that is there from now on is the fence's own: an older one has been removed.
+    """
+    row = _execute(connection, "up_copied" if snapshot else "up", snapshot, tenant_id=tenant_id).one_or_none()
     return None if row is None else Fenced(TenantPlace(*row[:5]), row.revision)
 
 
@@ -82,6 +92,11 @@ def fenced_since(connection: Connection, tenant_id: UUID) -> Fenced | None:
     """The tenant, if nobody has been served since its fence went up: else None."""
     row = _execute(connection, "is_up", tenant_id=tenant_id).one_or_none()
     return None if row is None else Fenced(TenantPlace(*row[:5]), row.revision)
+
+
+def has_copy_of_its_own(connection: Connection, tenant_id: UUID) -> bool:
+    """Whether the fence is up, and a copy that is there is of a time since it went up."""
+    return _execute(connection, "is_copied", tenant_id=tenant_id).one_or_none() is not None
 
 
 def place_to_fence(connection: Connection, tenant_id: UUID) -> TenantPlace | None:

@@ -1,12 +1,11 @@
 """The kind of operation that migrates a tenant: what a worker does with a migration that whoever began it left."""
 
 import time
-from dataclasses import replace
 from typing import Final
 
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.errors import DatabaseBusy, MigrationRefused
+from tenantapp.fleet.errors import DatabaseBusy, LeaseLost, MigrationRefused, OperationStopped
 from tenantapp.fleet.migrating.leases import fence_kept
 from tenantapp.fleet.migrating.ledger import KIND, order_of
 from tenantapp.fleet.migrating.orders import Order, retry_delay
@@ -25,14 +24,16 @@ def _migrate(context: Context) -> None:
     if context.tenant_id is None:
         raise MigrationRefused("The tenant is not there any more.")
     settings, servers = context.fleet.settings, context.fleet.servers
-    with context.fleet.user_db.begin(read_only=True) as session:
-        attempts = session.get_one(Operation, context.operation_id).attempts
     order = order_of(context.tenant_id, str(context.slug), context.arguments)
-    order = replace(order, continued=attempts > 1)
     user_db = fence_database(settings)
 
     def is_claimed(order: Order) -> bool:
-        context.check()  # raises if it is not
+        try:
+            context.check()
+        except LeaseLost:
+            return False
+        except OperationStopped:
+            pass  # it is to end, and is ours until it has
         return True
 
     worker = TenantWorker(user_db, TenantMigrator(settings, servers, TenantHistory(settings)), is_claimed)

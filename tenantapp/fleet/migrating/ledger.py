@@ -180,10 +180,8 @@ def _take_over(session: Session, owner: str, orders: Sequence[Order]) -> dict[UU
     for operation in session.scalars(lapsed.with_for_update(skip_locked=True)):
         tenant_id = cast("UUID", operation.tenant_id)
         order = by_tenant[tenant_id]
-        begun = bool(operation.arguments["snapshot"])
-        taken[tenant_id] = replace(order, snapshot=order.snapshot or begun, continued=begun)
-        # Whoever comes after us may not take a copy of another time for one of this migration either.
-        operation.arguments = arguments_of(replace(order, snapshot=begun))
+        taken[tenant_id] = replace(order, snapshot=order.snapshot or bool(operation.arguments["snapshot"]))
+        operation.arguments = arguments_of(taken[tenant_id])
         operation.lease_owner, operation.lease_until = owner, database_time(session) + LEASE
         operation.attempts += 1
     session.flush()

@@ -11,10 +11,7 @@ LONGEST_DELAY: Final = 30.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A tenant's database is to be moved to a revision, down as well if that is said, and copied first if that is.
-
-    ``continued``: this very migration was begun before, so that a copy behind its fence is its own.
-    """
+    """A tenant's database is to be moved to a revision, down as well if that is said, and copied first if that is."""
 
     tenant_id: UUID
     slug: str
@@ -22,7 +19,6 @@ class Order:
     wanted: str
     down: bool = False
     snapshot: bool = False
-    continued: bool = False
 
 
 def retry_delay(tries: int) -> float:

@@ -13,6 +13,7 @@ from tenantapp.fleet.errors import DatabaseBusy, MigrationRefused, PuttingBackFa
 from tenantapp.fleet.migrating.fence import (
     Fenced,
     fenced_since,
+    has_copy_of_its_own,
     lower_fence,
     move_fence,
     place_to_fence,
@@ -106,15 +107,14 @@ class TenantWorker:
     def _with_copy(self, order: Order) -> Fenced | None:
         """Raise the fence; a copy that is there behind it is then one that nobody has written after.
 
-        So one that an earlier attempt at this migration has left is put back only if its fence has never fallen. It is
-        removed before the fence goes up anew, and so is one of another migration.
+        So one that an earlier attempt has left is put back only if its fence has never fallen, and is removed before
+        the fence goes up anew. So is one that is behind the fence of somebody else, who has made no copy.
         """
         with self._user_db.engine.connect() as connection:
-            since = fenced_since(connection, order.tenant_id)
+            begins = not has_copy_of_its_own(connection, order.tenant_id)
             place = place_to_fence(connection, order.tenant_id)
         if place is None:
             return None
-        begins = since is None or not order.continued
         if begins:
             self._migrator.forget_copy(place)
         fenced = self._raise_fence(order)
