@@ -14,7 +14,7 @@ from tenantapp.cli.output import ask, json_option, show_rows
 from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.mending import is_to_be_mended, mend
-from tenantapp.fleet.reconcile import Finding, Problem, find
+from tenantapp.fleet.reconcile import Finding, find
 
 
 @click.group()
@@ -29,7 +29,7 @@ fleet.add_command(verify)
 
 @fleet.command()
 @click.option("--fix", is_flag=True, help="Mend what is found.")
-@click.option("--yes", is_flag=True, help="With --fix: do not ask, if there is a terminal, before anything is removed.")
+@click.option("--yes", is_flag=True, help="With --fix: do not ask, if there is a terminal.")
 @click.option("--unmarked", is_flag=True, help="With --fix: remove also what does not bear our mark.")
 @json_option
 @pass_installation
@@ -41,11 +41,9 @@ def reconcile(installation: Installation, fix: bool, yes: bool, unmarked: bool, 
     """
     services: Fleet = installation.registry.fleet
     findings, rows = find(services, KINDS), []
-    removals = sum(
-        found.problem != Problem.OPERATION and is_to_be_mended(found, unmarked=unmarked) for found in findings
-    )
-    if fix and removals and not yes and sys.stdin.isatty():
-        ask(f"Remove what {removals} of the {len(findings)} findings are about, for good?")
+    to_mend = sum(is_to_be_mended(found, unmarked=unmarked) for found in findings)
+    if fix and to_mend and not yes and sys.stdin.isatty():
+        ask(f"Mend {to_mend} of the {len(findings)} findings? What is removed is not to be had again.")
     for finding in findings:
         fixed, note = _mend(services, finding, unmarked) if fix else (False, finding.note)
         rows.append(_row(finding, fixed, note))

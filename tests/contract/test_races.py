@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from tenantapp.fleet import warm
 from tenantapp.fleet.backups.backup_kind import BACKUP
-from tenantapp.fleet.deletion import delete_later, request_purge
+from tenantapp.fleet.deletion import delete_later, request_purge, undelete
 from tenantapp.fleet.discarding import request_discard
 from tenantapp.fleet.errors import TenantBusy
 from tenantapp.fleet.fleet import Fleet as Services
@@ -26,7 +26,12 @@ from tenantapp.fleet.migrating.tenant import TenantMigrator
 from tenantapp.fleet.migrating.worker import TenantWorker, fence_database
 from tenantapp.fleet.operations.leases import finish, new_owner, take
 from tenantapp.fleet.operations.models import Operation, OperationState
-from tenantapp.fleet.operations.queue import request_operation, retry_operation, sweep_operations
+from tenantapp.fleet.operations.queue import (
+    cancel_operation,
+    request_operation,
+    retry_operation,
+    sweep_operations,
+)
 from tenantapp.fleet.operations.worker import Worker
 from tenantapp.fleet.provisioning import create_tenant
 from tenantapp.fleet.reconcile import Problem, find
@@ -200,10 +205,10 @@ def test_workers_that_are_ended_are_no_attempts(fleet: Fleet) -> None:
     stopped = Event()
     stopped.set()
     for _ in range(7):
-        Worker(fleet.services, KINDS).run(stopped, until_idle=True)
-    with fleet.user_db.begin(read_only=True) as session:
-        operation = session.get_one(Operation, operation_id)
-        assert (operation.state, operation.attempts) == ("queued", 0)
+        assert Worker(fleet.services, KINDS).work(stopped)
+        with fleet.user_db.begin(read_only=True) as session:
+            operation = session.get_one(Operation, operation_id)
+            assert (operation.state, operation.attempts) == ("running", 0)
 
 
 def test_a_removal_that_is_requested_anew_goes_on(fleet: Fleet) -> None:
@@ -231,3 +236,40 @@ def test_a_removal_without_a_bundle_that_failed_costs_no_bundle(fleet: Fleet) ->
     tenant_id = kept.place().id
     kept.done(second)
     assert [bundle.slug for bundle in kept.store.final_bundles(tenant_id)] == ["acme"]
+
+
+def test_a_removal_that_failed_before_it_began_is_not_gone_on_with(fleet: Fleet) -> None:
+    """Least of all within the time in which the tenant can be brought back."""
+    kept = Kept(fleet)
+    operation = kept.delete()
+    with fleet.user_db.begin() as session:
+        cancel_operation(session, operation, KINDS)
+        undelete(session, "acme", KINDS)
+        retry_operation(session, operation, KINDS)
+    assert "was brought back" in kept.failed(operation)
+    with fleet.user_db.begin() as session:
+        delete_later(session, "acme", timedelta(days=30))
+    assert problems(fleet) == []
+    with fleet.user_db.begin() as session:
+        get_tenant(session, "acme").purge_after = utcnow() - timedelta(seconds=1)
+    # Its time is over, and it is the operator who has to see to it.
+    assert problems(fleet) == [(Problem.OPERATION, "delete acme", False)]
+    for finding in find(fleet.services, KINDS):
+        assert not mend(fleet.services, KINDS, finding)
+    assert kept.slugs() == ["acme"]
+
+
+def test_what_was_cancelled_before_it_began_is_swept(fleet: Fleet) -> None:
+    fleet.initialised().create("acme")
+    with fleet.user_db.begin() as session:
+        delete_later(session, "acme", timedelta(days=7))
+        cancelled = [
+            request_purge(session, "acme", requested_by=BY).id,
+            request_discard(session, "main", "tenant_x").id,
+            request_operation(session, BACKUP, get_tenant(session, "acme"), {}, BY).id,
+        ]
+        for operation_id in cancelled:
+            cancel_operation(session, operation_id, KINDS).finished_at = utcnow() - timedelta(days=1)
+    with fleet.user_db.begin() as session:
+        sweep_operations(session, timedelta(hours=1), KINDS)
+        assert [session.get(Operation, operation_id) for operation_id in cancelled] == [None] * 3

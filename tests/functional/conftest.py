@@ -40,6 +40,11 @@ class Result:
 Command = Callable[..., Result]
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def ini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration without any database, in the environment of the commands."""
@@ -51,10 +56,10 @@ def ini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs the command line; ``given`` is its standard input."""
+    """Runs the command line; ``given`` is its standard input, or what is typed on a terminal."""
 
-    def run(*arguments: str, given: str = "") -> Result:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+    def run(*arguments: str, given: str = "", terminal: bool = False) -> Result:
+        monkeypatch.setattr(sys, "stdin", Terminal(given) if terminal else io.StringIO(given))
         capsys.readouterr()
         status = main(list(arguments))
         return Result(status, *capsys.readouterr())

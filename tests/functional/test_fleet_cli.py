@@ -173,6 +173,18 @@ class TestReconcile:
         assert "agree" in done("fleet", "reconcile").out
         assert states(done) == there
 
+    def test_on_a_terminal_it_asks(self, done: Command, run: Command, tmp_path: Path) -> None:
+        done("tenants", "create", "acme")
+        lost = tmp_path / "tenants" / f"tenant_{uuid7().hex}.sqlite"
+        lost.touch()
+        refused = run("fleet", "reconcile", "--fix", given="n\n", terminal=True)
+        assert refused.status == 1
+        assert "Mend 1 of the 1 findings?" in refused.err
+        assert "Nothing was done." in refused.err
+        assert lost.exists()
+        done("fleet", "reconcile", "--fix", "--yes")
+        assert not lost.exists()
+
 
 @contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
