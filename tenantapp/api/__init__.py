@@ -5,12 +5,13 @@ A domain declares its views with ``api_view`` and says with ``config.add_problem
 
 from typing import Any
 
+from pyramid.viewderivers import INGRESS
 from sqlalchemy.exc import IntegrityError, TimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from tenantapp.api.json import json_renderer
 from tenantapp.api.problems import Problems, add_problem
-from tenantapp.api.views import checked_request_view
+from tenantapp.api.views import checked_request_view, exact_path_view
 from tenantapp.identity import errors as identity
 from tenantapp.identity.policy import TenantMismatch
 from tenantapp.tenancy import errors as tenancy
@@ -23,6 +24,7 @@ def includeme(config: Any) -> None:
     config.registry.problems = Problems()
     config.add_directive("add_problem", add_problem)
     config.add_renderer("json", json_renderer)
+    config.add_view_deriver(exact_path_view, under=INGRESS, name="exact_path")
     config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
     _add_problems(config)
     for module in ("session_views", "user_views", "member_views"):

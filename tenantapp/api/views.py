@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import BaseModel
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.view import view_config
 
 from tenantapp.api.json import check_size, read_object, validate
@@ -18,9 +19,8 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
 from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind
 
-# A canonical UUID in a route's pattern; anything else there is a 404 before any view runs. Pyramid's $ is true before a
-# last newline.
-ID: Final = r"{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?!\n)}"
+# A canonical UUID in a route's pattern; anything else there is a 404 before any view runs.
+ID: Final = "{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}"
 View = Callable[[Any, Any], Any]
 
 
@@ -55,6 +55,19 @@ def api_view(
         api_status=status,
         reads_tenants=reads_tenants,
     )
+
+
+def exact_path_view(view: View, info: Any) -> View:
+    """View deriver: a path that ends in a newline is none. A route's ``$`` is true before it, and lets it through."""
+    if info.exception_only:
+        return view
+
+    def exact(context: Any, request: Any) -> Any:
+        if request.environ.get("PATH_INFO", "").endswith("\n"):
+            raise HTTPNotFound
+        return view(context, request)
+
+    return exact
 
 
 def checked_request_view(view: View, info: Any) -> View:
