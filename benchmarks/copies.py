@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import create_engine
-from tenantapp.fleet import postgres as provisioning
+from tenantapp.databases.connections import postgres as provisioning
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 

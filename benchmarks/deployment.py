@@ -12,14 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import URL, create_engine, insert
 from tenantapp import main
-from tenantapp.fleet.migrations import upgrade_user_database
-from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.databases.histories.upgrading import upgrade_user_database
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.identity import grants, users, web_sessions
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.passwords import hash_password
 from tenantapp.settings import read_settings
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import Servers, SqliteServer
 from tenantapp.workspace.models import Author, Node
 

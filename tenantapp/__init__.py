@@ -32,6 +32,7 @@ def _make_app(global_config: Any, settings: dict[str, Any]) -> Any:
         config.include("tenantapp.identity")
         config.include("tenantapp.fleet")
         config.include("tenantapp.api")
+        config.include("tenantapp.account")
         config.include("tenantapp.console")
         config.include("tenantapp.ops")
         config.include(app_settings.tenantapp_domain)

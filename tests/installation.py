@@ -12,17 +12,17 @@ from sqlalchemy.orm import Session
 from webtest import TestApp
 
 from tenantapp import main
-from tenantapp.fleet.migrations import upgrade_user_database
-from tenantapp.fleet.provisioning import create_tenant
-from tenantapp.fleet.templates import installation_mark
+from tenantapp.databases.histories.upgrading import upgrade_user_database
+from tenantapp.databases.servers.templates import installation_mark
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.identity import grants, groups, users
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import get_tenant, list_tenants
 from tenantapp.settings import read_settings
+from tenantapp.sql.prepared import PreparedSelect
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.prepared import PreparedSelect
 
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = hash_password(PASSWORD)

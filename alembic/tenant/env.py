@@ -1,5 +1,5 @@
-"""Alembic's way into the tenant history, see ``tenantapp.fleet.environment``."""
+"""Alembic's way into the tenant history, see ``tenantapp.databases.histories.environment``."""
 
-from tenantapp.fleet.environment import run_environment
+from tenantapp.databases.histories.environment import run_environment
 
 run_environment("tenant")

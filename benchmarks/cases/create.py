@@ -12,12 +12,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
-from tenantapp.fleet.fleet import Fleet
+from tenantapp.databases.connections.maintenance_engines import maintenance_kept
+from tenantapp.databases.histories.upgrading import upgrade_user_database
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.fleet.maintenance_engines import maintenance_kept
-from tenantapp.fleet.migrations import upgrade_user_database
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.worker import Worker
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.servers import Servers, SqliteServer
 from tenantapp.tenancy.user_database import user_database

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import update
-from tenantapp.fleet.histories import bundled
+from tenantapp.databases.histories.histories import bundled
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.user_database import user_database

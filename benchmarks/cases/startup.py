@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import create_engine, insert
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.settings import read_settings
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
 
 from benchmarks.bench import Bench
 from benchmarks.contenders.contender import Broken, fetch

@@ -1,4 +1,4 @@
-"""How JSON is spoken here: the view decorator, errors, paging, conditions; and the views of the user database.
+"""How is JSON spoken here?
 
 A domain declares its views with ``api_view`` and says with ``config.add_problem`` what its errors are over HTTP.
 """
@@ -14,22 +14,20 @@ from tenantapp.api.problems import Problems, add_problem
 from tenantapp.api.views import checked_request_view, exact_path_view
 from tenantapp.identity import errors as identity
 from tenantapp.identity.policy import TenantMismatch
+from tenantapp.sql import errors as sql
 from tenantapp.tenancy import errors as tenancy
 
 PREFIX = "/api/v1"
 
 
 def includeme(config: Any) -> None:
-    """Renderer, view deriver, error views, the table of problems, and the views under ``/api/v1``."""
+    """Renderer, view deriver, error views, and the table of problems."""
     config.registry.problems = Problems()
     config.add_directive("add_problem", add_problem)
     config.add_renderer("json", json_renderer)
     config.add_view_deriver(exact_path_view, under=INGRESS, name="exact_path")
     config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
     _add_problems(config)
-    for module in ("session_views", "user_views", "member_views"):
-        config.include(f"tenantapp.api.{module}", route_prefix=PREFIX)
-        config.scan(f"tenantapp.api.{module}")
     config.scan("tenantapp.api.error_views")
 
 
@@ -40,8 +38,8 @@ def _add_problems(config: Any) -> None:
     config.add_problem(tenancy.TenantForbidden, 403, "tenant_forbidden")
     config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended")
     config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
-    config.add_problem(tenancy.TransactionConflict, 409, "conflict")
-    config.add_problem(tenancy.ConnectionsSpent, 503, "busy")
+    config.add_problem(sql.TransactionConflict, 409, "conflict")
+    config.add_problem(sql.ConnectionsSpent, 503, "busy")
     config.add_problem(tenancy.UserDatabaseUnavailable, 503, "service_unavailable")
     config.add_problem(tenancy.TenantDatabaseUnavailable, 503, "tenant_unavailable")
     config.add_problem(TenantMismatch, 409, "tenant_mismatch")

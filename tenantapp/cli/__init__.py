@@ -1,4 +1,4 @@
-"""The ``tenantapp`` command.
+"""How does an operator work from the command line?
 
 It starts the application as ``pserve`` does and calls the services that the views call, each in a transaction of its
 own. What goes wrong is one sentence on stderr and a status other than 0; a traceback is a bug.

@@ -15,11 +15,10 @@ from tenantapp.cli.output import json_option, show_rows
 from tenantapp.fleet.backups import requests as service
 from tenantapp.fleet.backups.records import FinalBundle, StoredFile
 from tenantapp.fleet.backups.store import open_store
-from tenantapp.fleet.migrating.fence import SERVED
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.outcomes import Report
-from tenantapp.fleet.operations.queue import local_requester
-from tenantapp.identity.models import Tenant
+from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.operations.models import Operation
+from tenantapp.operations.outcomes import Report
+from tenantapp.operations.queue import local_requester
 
 tenant_id_option = click.option("--tenant-id", type=click.UUID, help="The id of a tenant that is gone, for SLUG.")
 

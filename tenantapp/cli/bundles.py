@@ -9,8 +9,8 @@ from tenantapp.cli.operations import detach_option
 from tenantapp.cli.progress import counting_bar, progress_bar
 from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import check_importable, import_tenant, request_import
-from tenantapp.fleet.operations.queue import local_requester
-from tenantapp.fleet.parallel import places
+from tenantapp.fleet.querying.parallel import places
+from tenantapp.operations.queue import local_requester
 
 file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 import click
 
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.fleet.histories import History
+from tenantapp.databases.histories.histories import History
+from tenantapp.databases.histories.upgrading import upgrade_user_database
+from tenantapp.databases.schemas.autogenerate import make_revision
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrations import upgrade_user_database
-from tenantapp.fleet.operations.queue import sweep_operations
-from tenantapp.fleet.revisions import make_revision
 from tenantapp.identity import web_sessions
 from tenantapp.identity.audit import sweep_entries
+from tenantapp.operations.queue import sweep_operations
 from tenantapp.tenancy.servers import Servers
 
 

@@ -8,9 +8,9 @@ from tenantapp.cli import demo_data
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import show_rows
+from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.unfinished import finish_or_discard
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.provisioning import create_tenant
-from tenantapp.fleet.unfinished import finish_or_discard
 from tenantapp.identity import grants, groups, tenants, users
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.local_access import local_access

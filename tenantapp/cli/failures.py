@@ -5,10 +5,11 @@ from typing import Final
 from psycopg2 import errors as postgres
 from sqlalchemy.exc import DBAPIError
 
-from tenantapp.fleet.connections import first_line
-from tenantapp.fleet.errors import FleetError, TenantBusy
+from tenantapp.databases.connections.maintenance_engines import first_line
 from tenantapp.identity.errors import IdentityError
+from tenantapp.operations.errors import FleetError, TenantBusy
 from tenantapp.settings import SettingsError
+from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
 from tenantapp.workspace.errors import WorkspaceError
 
@@ -20,6 +21,7 @@ class CommandFailed(Exception):
 KNOWN_ERRORS: Final = (
     CommandFailed,
     SettingsError,
+    SqlError,
     TenancyError,
     IdentityError,
     FleetError,

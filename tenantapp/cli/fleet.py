@@ -11,10 +11,10 @@ from tenantapp.cli.fleet_query import query
 from tenantapp.cli.fleet_verify import verify
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import ask, json_option, show_rows
-from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.mending import is_to_be_mended, mend
-from tenantapp.fleet.reconcile import Finding, find
+from tenantapp.fleet.reconciling.mending import is_to_be_mended, mend
+from tenantapp.fleet.reconciling.reconcile import Finding, find
+from tenantapp.operations.fleet import Fleet
 
 
 @click.group()

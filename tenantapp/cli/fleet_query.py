@@ -10,8 +10,8 @@ from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.many import jobs_option
 from tenantapp.cli.output import show_rows
-from tenantapp.fleet.parallel import databases_of_our_own, places
-from tenantapp.fleet.queries import TENANT, Answer, json_object, query_tenants, text_of
+from tenantapp.fleet.querying.parallel import databases_of_our_own, places
+from tenantapp.fleet.querying.queries import TENANT, Answer, json_object, query_tenants, text_of
 
 MOST_BYTES: Final = 32 * 2**20  # of the rows of one tenant; twice as many tenants' rows as there are jobs are held
 TABLE_ROWS: Final = 1000  # of one table; then a new one begins, so that not all has to be held

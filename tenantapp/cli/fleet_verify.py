@@ -9,9 +9,9 @@ from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.many import jobs_option
 from tenantapp.cli.output import json_option, show_rows
 from tenantapp.cli.progress import counting_bar
-from tenantapp.fleet.parallel import databases_of_our_own, places
-from tenantapp.fleet.schemas.expected import ExpectedStructures
-from tenantapp.fleet.schemas.verification import State, Verdict, Verification
+from tenantapp.databases.schemas.expected import ExpectedStructures
+from tenantapp.fleet.querying.parallel import databases_of_our_own, places
+from tenantapp.fleet.verifying.verification import State, Verdict, Verification
 
 
 @click.command()

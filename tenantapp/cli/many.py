@@ -7,7 +7,7 @@ import click
 
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
 from tenantapp.cli.progress import progress_bar
-from tenantapp.fleet.operations.outcomes import Report
+from tenantapp.operations.outcomes import Report
 
 Item = TypeVar("Item")
 Row = dict[str, Any]

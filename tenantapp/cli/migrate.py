@@ -11,14 +11,14 @@ from tenantapp.cli.migration_output import Audience, JsonLines, People, show_sta
 from tenantapp.cli.migration_report import MigrationReport
 from tenantapp.cli.output import json_option
 from tenantapp.cli.progress import counting_bar
-from tenantapp.fleet.fleet import Fleet
+from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.ledger import settle
 from tenantapp.fleet.migrating.orders import MigrationState
 from tenantapp.fleet.migrating.plan import Plan, Wish, make_plan
-from tenantapp.fleet.migrating.revisions import TenantHistory
 from tenantapp.fleet.migrating.run import MigrationRun, Options
 from tenantapp.fleet.migrating.status import fleet_status
-from tenantapp.fleet.migrating.verifying import verify_migrated
+from tenantapp.fleet.verifying.after_migration import verify_migrated
+from tenantapp.operations.fleet import Fleet
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tenantapp.fleet.migrating.plan import Plan
 from tenantapp.fleet.migrating.run import Tally
-from tenantapp.fleet.schemas.verification import State, Verdict
+from tenantapp.fleet.verifying.verification import State, Verdict
 
 
 @dataclass

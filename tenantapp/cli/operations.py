@@ -12,11 +12,11 @@ from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_one, show_rows
 from tenantapp.cli.progress import progress_bar
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations import queue as service
-from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.operations.models import ACTIVE, Operation, OperationState
-from tenantapp.fleet.operations.outcomes import Report
-from tenantapp.tenancy.times import utcnow
+from tenantapp.operations import queue as service
+from tenantapp.operations.foreground import run_now
+from tenantapp.operations.models import ACTIVE, Operation, OperationState
+from tenantapp.operations.outcomes import Report
+from tenantapp.sql.times import utcnow
 
 detach_option = click.option(
     "--detach", is_flag=True, help="Only queue it, for a worker, and print the operation's id."

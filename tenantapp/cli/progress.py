@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tenantapp.fleet.operations.outcomes import Report, no_report
+from tenantapp.operations.outcomes import Report, no_report
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from tenantapp.fleet.backups import requests as service
 from tenantapp.fleet.backups.rehearsing import Rehearsal, rehearse_restore
 from tenantapp.fleet.backups.selection import check_whose, find_backup, server_for
 from tenantapp.fleet.backups.store import open_store
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import local_requester
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import local_requester
 
 backup_option = click.option("--backup", metavar="ID", help="Which backup: the newest if left out, or `latest`.")
 

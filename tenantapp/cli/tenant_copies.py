@@ -12,10 +12,10 @@ from tenantapp.cli.output import json_option, show_one
 from tenantapp.cli.progress import progress_bar
 from tenantapp.fleet.copying import requests as service
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import get_operation, local_requester
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.foreground import run_now
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import get_operation, local_requester
 
 Request = Callable[[Session, UUID | None], Operation]
 

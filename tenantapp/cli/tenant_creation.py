@@ -12,10 +12,10 @@ from tenantapp.cli.many import fail_if_any, on_each
 from tenantapp.cli.operations import detach_option
 from tenantapp.cli.output import json_option, show_rows
 from tenantapp.cli.tenant_files import TenantLine, read_tenants
-from tenantapp.fleet.maintenance_engines import maintenance_kept
-from tenantapp.fleet.operations.outcomes import Report
-from tenantapp.fleet.operations.queue import local_requester
-from tenantapp.fleet.provisioning import create_tenant, request_create
+from tenantapp.databases.connections.maintenance_engines import maintenance_kept
+from tenantapp.fleet.creating.provisioning import create_tenant, request_create
+from tenantapp.operations.outcomes import Report
+from tenantapp.operations.queue import local_requester
 
 
 @click.command()

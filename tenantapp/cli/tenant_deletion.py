@@ -13,13 +13,13 @@ from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.operations import detach_option
 from tenantapp.cli.output import ask, json_option, show_one
 from tenantapp.cli.progress import progress_bar
-from tenantapp.fleet import deletion as service
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import get_operation, local_requester
+from tenantapp.fleet.removing import deletion as service
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.foreground import run_now
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import get_operation, local_requester
 
 
 @click.command()

@@ -16,9 +16,9 @@ import click
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.fleet.operations.outcomes import Outcome
-from tenantapp.fleet.operations.queue import get_operation
-from tenantapp.fleet.operations.worker import Worker
+from tenantapp.operations.outcomes import Outcome
+from tenantapp.operations.queue import get_operation
+from tenantapp.operations.worker import Worker
 
 LOOK_EVERY: Final = 1.0  # seconds
 RESTART_AFTER: Final = 5.0  # seconds

@@ -1,4 +1,4 @@
-"""The fleet over HTTP: all of it for operators, and for a tenant's administrators what concerns their own tenant.
+"""What may operators, and the administrators of a tenant, do with the fleet over HTTP?
 
 The views call the services that the commands call. Work that takes longer than a request is an operation: it is
 answered 202, with the operation and its address, and a worker does it.

@@ -6,13 +6,13 @@ from typing import Any, Final
 from sqlalchemy import func, select
 
 from tenantapp.api.views import api_view
-from tenantapp.fleet.histories import head_revision
+from tenantapp.databases.histories.histories import head_revision
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.status import TenantStatus, fleet_status, revisions_in_use
-from tenantapp.fleet.operations.models import OperationState
-from tenantapp.fleet.reconcile import Finding, find
+from tenantapp.fleet.reconciling.reconcile import Finding, find
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.permissions import Permission
+from tenantapp.operations.models import OperationState
 
 MOST_FAILURES: Final = 500  # named in one answer
 

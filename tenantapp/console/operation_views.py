@@ -7,9 +7,9 @@ from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view
 from tenantapp.console.resources import accepted, operation_object
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations import queue
-from tenantapp.fleet.operations.models import OperationState
 from tenantapp.identity.permissions import Permission
+from tenantapp.operations import queue
+from tenantapp.operations.models import OperationState
 
 
 class OperationQuery(PageQuery):

@@ -7,12 +7,12 @@ from pyramid.response import Response
 
 from tenantapp.api.views import ID, api_view
 from tenantapp.console.resources import own_operation_object
-from tenantapp.fleet.bundles.export_kind import finished_export, read_export, request_export
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import get_operation
+from tenantapp.fleet.backups.export_kind import finished_export, read_export, request_export
 from tenantapp.identity.audit import record, recording
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.permissions import Permission
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import get_operation
 
 
 @api_view("tenant_export", "POST", permission=Permission.TENANT_EXPORT, writes="user", status=202)

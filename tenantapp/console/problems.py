@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from tenantapp.databases import errors as databases
 from tenantapp.fleet import errors as fleet
-from tenantapp.fleet.copying.errors import CopyRefused
 from tenantapp.identity import errors as identity
+from tenantapp.operations import errors as operations
 
 
 def add_problems(config: Any) -> None:
@@ -12,13 +13,13 @@ def add_problems(config: Any) -> None:
     config.add_problem(identity.TenantUnfinished, 409, "tenant_unfinished")
     config.add_problem(identity.TenantDeleted, 409, "tenant_deleted")
     config.add_problem(identity.TenantNotDeleted, 409, "tenant_not_deleted")
-    config.add_problem(fleet.TenantBusy, 409, "tenant_busy")
-    config.add_problem(fleet.OperationRefused, 409, "operation_refused")
+    config.add_problem(operations.TenantBusy, 409, "tenant_busy")
+    config.add_problem(operations.OperationRefused, 409, "operation_refused")
     config.add_problem(fleet.BackupRefused, 409, "backup_refused")
     config.add_problem(fleet.BackupDamaged, 409, "backup_damaged")
-    config.add_problem(CopyRefused, 409, "copy_refused")
-    config.add_problem(fleet.MigrationRefused, 409, "migration_refused")
-    config.add_problem(fleet.UnknownRevision, 422, "unknown_revision")
-    config.add_problem(fleet.DatabaseBusy, 503, "busy")
-    config.add_problem(fleet.DatabaseUnreachable, 503, "server_unavailable")
-    config.add_problem(fleet.ProvisioningFailed, 503, "server_unavailable")
+    config.add_problem(fleet.CopyRefused, 409, "copy_refused")
+    config.add_problem(databases.MigrationRefused, 409, "migration_refused")
+    config.add_problem(databases.UnknownRevision, 422, "unknown_revision")
+    config.add_problem(databases.DatabaseBusy, 503, "busy")
+    config.add_problem(databases.DatabaseUnreachable, 503, "server_unavailable")
+    config.add_problem(databases.ProvisioningFailed, 503, "server_unavailable")

@@ -14,8 +14,8 @@ from tenantapp.api.json import Body
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import PageQuery, encode_cursor
 from tenantapp.api.views import api_view
-from tenantapp.fleet.parallel import places
-from tenantapp.fleet.queries import Answer, json_rows, query_tenants
+from tenantapp.fleet.querying.parallel import places
+from tenantapp.fleet.querying.queries import Answer, json_rows, query_tenants
 from tenantapp.identity.audit import record, recording
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace

@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
+from tenantapp.databases.errors import UnknownRevision
+from tenantapp.databases.histories.histories import script_directory
 from tenantapp.fleet.backups.records import BackupRecord
-from tenantapp.fleet.errors import UnknownRevision
-from tenantapp.fleet.histories import script_directory
-from tenantapp.fleet.operations.models import Operation
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import AuditEntry, Tenant
+from tenantapp.operations.models import Operation
 
 # In a route's pattern; what cannot be a slug is a 404 before any view runs.
 SLUG: Final = "{slug:[a-z0-9][a-z0-9-]{0,62}}"

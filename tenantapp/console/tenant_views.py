@@ -9,10 +9,10 @@ from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import api_view
 from tenantapp.console.resources import SLUG, accepted, check_revision, check_server, tenant_object
-from tenantapp.fleet import deletion
+from tenantapp.fleet.creating.provisioning import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.requests import request_migration
-from tenantapp.fleet.provisioning import request_create
+from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
 from tenantapp.identity.errors import TenantDeleted, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState

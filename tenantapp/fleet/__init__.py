@@ -1,4 +1,4 @@
-"""The operator's work on the databases: making them and migrating them."""
+"""What is done with the tenants' databases?"""
 
 from typing import Any
 

@@ -6,12 +6,12 @@ from typing import Any
 from pyramid.events import ApplicationCreated, NewRequest
 from sqlalchemy.exc import DBAPIError
 
-from tenantapp.fleet.errors import HistoryError
-from tenantapp.fleet.fleet import Fleet
+from tenantapp.databases.errors import HistoryError
+from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.fleet.migrating.revisions import outdated_revisions
-from tenantapp.fleet.operations.host import WorkerHost
 from tenantapp.identity.tenants import list_tenants, place_of
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.host import WorkerHost
 from tenantapp.settings import Settings, SettingsError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory

@@ -3,19 +3,19 @@
 from typing import Final
 
 from tenantapp.fleet.backups.backup_kind import BACKUP
+from tenantapp.fleet.backups.export_kind import DISCARD_EXPORT, EXPORT
 from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
-from tenantapp.fleet.bundles.export_kind import DISCARD_EXPORT, EXPORT
 from tenantapp.fleet.bundles.importing import IMPORT
+from tenantapp.fleet.closing.discarding import DISCARD
 from tenantapp.fleet.copying.adopt import ADOPT
 from tenantapp.fleet.copying.clone import CLONE
 from tenantapp.fleet.copying.move import MOVE
-from tenantapp.fleet.creation import CREATE
-from tenantapp.fleet.deletion import DELETE, purge_deleted
-from tenantapp.fleet.discarding import DISCARD
+from tenantapp.fleet.creating.creation import CREATE
+from tenantapp.fleet.creating.warm import WARM, keep_warm
 from tenantapp.fleet.migrating.kind import MIGRATE
-from tenantapp.fleet.operations.kinds import Kinds
-from tenantapp.fleet.operations.worker import Chore
-from tenantapp.fleet.warm import WARM, keep_warm
+from tenantapp.fleet.removing.deletion import DELETE, purge_deleted
+from tenantapp.operations.kinds import Kinds
+from tenantapp.operations.worker import Chore
 
 KINDS: Final[Kinds] = {
     kind.name: kind

@@ -1,4 +1,4 @@
-"""Who is asking, and what may they do? The user database."""
+"""Who is asking, and what may they do?"""
 
 from datetime import timedelta
 from typing import Any

@@ -13,10 +13,12 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.effective import granted_tenants, granted_text, read_granted, read_tenants
 from tenantapp.identity.models import Role, Tenant, TenantState, User, WebSession
+from tenantapp.sql.errors import DatabaseUnavailable
+from tenantapp.sql.prepared import PreparedSelect
+from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.access import Access, Person, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import (
-    DatabaseUnavailable,
     TenancyError,
     TenantDatabaseUnavailable,
     TenantForbidden,
@@ -24,8 +26,6 @@ from tenantapp.tenancy.errors import (
     TenantRequired,
     TenantSuspended,
 )
-from tenantapp.tenancy.prepared import PreparedSelect
-from tenantapp.tenancy.times import UtcDateTime
 
 log = logging.getLogger(__name__)
 

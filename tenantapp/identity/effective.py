@@ -25,8 +25,8 @@ from sqlalchemy.orm import Session
 from tenantapp.identity.models import Grant, GroupMember, Role, RolePermission, Tenant, TenantState, User
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import place_of
+from tenantapp.sql.json_columns import json_array, json_object
 from tenantapp.tenancy.access import GrantedTenant, TenantPlace
-from tenantapp.tenancy.json_columns import json_array, json_object
 
 
 @dataclass(frozen=True, slots=True)

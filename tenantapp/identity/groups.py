@@ -8,7 +8,7 @@ from tenantapp.identity.models import Group, GroupMember
 from tenantapp.identity.names import clean_group_name
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.users import get_user
-from tenantapp.tenancy.upsert import insert_ignoring_conflicts
+from tenantapp.sql.upsert import insert_ignoring_conflicts
 
 
 def create_group(session: Session, name: str) -> Group:

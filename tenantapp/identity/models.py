@@ -2,15 +2,15 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.models import NAMING_CONVENTION
-from tenantapp.tenancy.times import UtcDateTime, utcnow
 
 NAME_LENGTH = 200
 REASON_LENGTH = 500
@@ -86,6 +86,10 @@ class TenantState(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     DELETED = "deleted"
+
+
+# The states in which a tenant has a database that is worked on: migrated, backed up, moved.
+SERVED: Final = (TenantState.ACTIVE, TenantState.SUSPENDED)
 
 
 class Tenant(UserBase):

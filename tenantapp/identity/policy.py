@@ -14,9 +14,9 @@ from tenantapp.identity.access_reader import AccessReader
 from tenantapp.identity.errors import OperatorRequired, PermissionMissing
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.web_sessions import hash_token
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import NoAccess, TenancyError
-from tenantapp.tenancy.times import utcnow
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from tenantapp.identity.errors import NotFound, SessionEnded
 from tenantapp.identity.models import WebSession
-from tenantapp.tenancy.times import utcnow
+from tenantapp.sql.times import utcnow
 
 USER_AGENT_LENGTH = 200
 

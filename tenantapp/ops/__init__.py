@@ -1,4 +1,4 @@
-"""Running it: health, logs."""
+"""Is it well, and what happened?"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The server of production: gunicorn's processes and threads, started by ``pserve``.
+"""Who answers the socket, and with how many processes?
 
 ``use = egg:tenantapp`` in ``[server:main]``. gunicorn's own runner for ini files serves the application that ``pserve``
 has loaded: every worker would be a copy of it, sockets to databases included, and a reload would bring the old code

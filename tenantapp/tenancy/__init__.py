@@ -9,8 +9,8 @@ from pyramid.interfaces import IRequestExtensions, IRequestFactory
 from pyramid_retry import mark_error_retryable
 
 from tenantapp.settings import Settings
+from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.databases import TenantDatabases
-from tenantapp.tenancy.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.servers import Servers

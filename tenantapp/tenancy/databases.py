@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from tenantapp.sql.budget import BudgetNumbers
 from tenantapp.tenancy.access import Access, TenantPlace
-from tenantapp.tenancy.budget import BudgetNumbers
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
 from tenantapp.tenancy.server_engines import ServerEngines

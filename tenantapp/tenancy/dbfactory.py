@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from tenantapp.tenancy.prepared import DATABASE, LoneSelect, Row
-from tenantapp.tenancy.sqlite_files import READ_ONLY
+from tenantapp.sql.prepared import DATABASE, LoneSelect, Row
+from tenantapp.sql.sqlite_files import READ_ONLY
 
 
 class _Session(Session):

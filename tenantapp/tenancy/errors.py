@@ -8,13 +8,12 @@ TenancyError
 |   +-- TenantForbidden             the person has no role in the selected one (any more)
 |   +-- TenantSuspended             the selected one is suspended
 |   +-- TenantMigrating             the selected one's database is being migrated, or has yet to be
-+-- TransactionConflict             the database gave this transaction up for another one; to be tried again
-+-- ConnectionsSpent                all connections are in use, and none came free in time
-+-- DatabaseUnavailable             a database does not answer
-    +-- UserDatabaseUnavailable
-    +-- TenantDatabaseUnavailable
-        +-- WrongTenantDatabase     it answers, and holds somebody else's data
++-- UserDatabaseUnavailable         also ``sql.errors.DatabaseUnavailable``
++-- TenantDatabaseUnavailable       also ``sql.errors.DatabaseUnavailable``
+    +-- WrongTenantDatabase         it answers, and holds somebody else's data
 """
+
+from tenantapp.sql.errors import DatabaseUnavailable
 
 
 class TenancyError(Exception):
@@ -64,32 +63,14 @@ class TenantMigrating(TenantRefused):
         super().__init__("This tenant is being brought up to date. Try again in a moment.")
 
 
-class TransactionConflict(TenancyError):
-    """A serialization failure or a deadlock. A request is tried again; a script may do the same."""
-
-    def __init__(self) -> None:
-        super().__init__("This collided with what somebody else was doing at the same moment.")
-
-
-class ConnectionsSpent(TenancyError):
-    """The connection budget of a server is spent, and waiting was in vain."""
-
-    def __init__(self) -> None:
-        super().__init__("All connections are in use right now.")
-
-
-class DatabaseUnavailable(TenancyError):
-    """A database cannot be reached, is locked for too long, or gave up in mid-work."""
-
-
-class UserDatabaseUnavailable(DatabaseUnavailable):
+class UserDatabaseUnavailable(TenancyError, DatabaseUnavailable):
     """The user database does not answer: nobody's permission can be looked up."""
 
     def __init__(self) -> None:
         super().__init__("The service is not available right now.")
 
 
-class TenantDatabaseUnavailable(DatabaseUnavailable):
+class TenantDatabaseUnavailable(TenancyError, DatabaseUnavailable):
     """One tenant's database does not answer. The others are not concerned."""
 
     def __init__(self, slug: str) -> None:

@@ -13,9 +13,9 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.util import LRUCache
 
 from tenantapp.settings import Settings
-from tenantapp.tenancy import postgres_connections
-from tenantapp.tenancy.budget import ConnectionBudget
-from tenantapp.tenancy.engines import (
+from tenantapp.sql import postgres_connections
+from tenantapp.sql.budget import ConnectionBudget
+from tenantapp.sql.engines import (
     UNAVAILABLE,
     UNPREPARED,
     engine_options,
@@ -23,8 +23,8 @@ from tenantapp.tenancy.engines import (
     listen_on_pool,
     translate,
 )
-from tenantapp.tenancy.open_files import most_connections
-from tenantapp.tenancy.pool import BudgetedPool
+from tenantapp.sql.open_files import most_connections
+from tenantapp.sql.pool import BudgetedPool
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
 log = logging.getLogger(__name__)

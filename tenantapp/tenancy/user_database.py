@@ -4,8 +4,8 @@ from functools import partial
 
 from sqlalchemy.engine import URL
 
+from tenantapp.sql.engines import make_engine
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.engines import make_engine
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.servers import database_url, through
 

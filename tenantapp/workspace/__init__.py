@@ -1,4 +1,7 @@
-"""The bundled domain. Replace it with your own through the setting ``tenantapp.domain``."""
+"""Which notes does a team keep, and who may change them?
+
+The bundled domain: replace it with your own through the setting ``tenantapp.domain``.
+"""
 
 from typing import Any
 

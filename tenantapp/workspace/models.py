@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Column, ForeignKey, String, Table, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, object_session, relationship
 
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.models import TenantBase
-from tenantapp.tenancy.times import UtcDateTime, utcnow
 
 Status = Literal["draft", "published", "archived"]
 TITLE_LENGTH: Final = 200

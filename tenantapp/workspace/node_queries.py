@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Integer, Select, Text, Uuid, bindparam, ca
 from sqlalchemy.orm import Session
 
 from tenantapp.api.query import DEFAULT_LIMIT
-from tenantapp.tenancy.json_columns import json_array, json_object
-from tenantapp.tenancy.prepared import LoneSelect, PreparedSelect
+from tenantapp.sql.json_columns import json_array, json_object
+from tenantapp.sql.prepared import LoneSelect, PreparedSelect
 from tenantapp.workspace.errors import NotFound
 from tenantapp.workspace.models import Author, Node, Status, Tag, node_tags
 

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
 
 from tenantapp.identity.permissions import Permission
+from tenantapp.sql.times import utcnow
+from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.access import Access, Person
-from tenantapp.tenancy.times import utcnow
-from tenantapp.tenancy.upsert import insert_for
 from tenantapp.workspace.content import NodeContent
 from tenantapp.workspace.errors import EditConflict, NodeHasChildren, NotFound, NotOwner, VersionMismatch
 from tenantapp.workspace.models import Author, Node

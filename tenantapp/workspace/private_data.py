@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
 from tenantapp.workspace.models import Author, Node
 
 NOBODY: Final = "Nobody"

@@ -8,9 +8,9 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tenantapp.tenancy.ids import uuid7
-from tenantapp.tenancy.times import utcnow
-from tenantapp.tenancy.upsert import insert_ignoring_conflicts
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
+from tenantapp.sql.upsert import insert_ignoring_conflicts
 from tenantapp.workspace.errors import NotFound, TagExists
 from tenantapp.workspace.models import Node, Tag, node_tags
 

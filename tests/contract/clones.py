@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import create_engine, text
 
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.servers import Server, SqliteServer
 from tests.installation import Installation
 

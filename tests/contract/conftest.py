@@ -14,19 +14,19 @@ from sqlalchemy import create_engine, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.fleet import Fleet as Services
-from tenantapp.fleet.histories import History, head_revision, script_location
+from tenantapp.databases.histories.histories import History, head_revision, script_location
+from tenantapp.databases.histories.upgrading import upgrade_user_database
+from tenantapp.databases.servers.sqlite_databases import MARK
+from tenantapp.databases.servers.templates import installation_mark
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrations import upgrade_user_database
-from tenantapp.fleet.operations.models import ACTIVE, Operation
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.fleet.provisioning import create_tenant
-from tenantapp.fleet.sqlite_databases import MARK
-from tenantapp.fleet.templates import installation_mark
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.models import ACTIVE, Operation
+from tenantapp.operations.worker import Worker
 from tenantapp.settings import Settings, read_settings
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Servers, SqliteServer
-from tenantapp.tenancy.times import utcnow
 from tenantapp.tenancy.user_database import user_database
 from tests.installation import SECRET
 from tests.postgres import own_postgres

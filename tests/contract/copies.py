@@ -15,14 +15,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet import sqlite_databases
+from tenantapp.databases.servers import sqlite_databases
 from tenantapp.fleet.copying import requests
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import get_operation
-from tenantapp.fleet.provisioning import create_tenant
 from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.operations.foreground import run_now
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import get_operation
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging

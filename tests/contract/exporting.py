@@ -3,10 +3,10 @@
 import json
 import sys
 
-from tenantapp.fleet.bundles.export_kind import request_export
-from tenantapp.fleet.fleet import Fleet
+from tenantapp.fleet.backups.export_kind import request_export
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.foreground import run_now
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.foreground import run_now
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database

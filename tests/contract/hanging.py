@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database

@@ -3,9 +3,9 @@
 import json
 from threading import Event
 
-from tenantapp.fleet.fleet import Fleet
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.worker import Worker
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.worker import Worker
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database

@@ -10,17 +10,17 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.servers.base import TENANT_PREFIX
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.requests import request_backup, request_restore, request_restore_as
 from tenantapp.fleet.backups.store import Store, open_store
-from tenantapp.fleet.database_server import TENANT_PREFIX
-from tenantapp.fleet.deletion import delete_later, request_purge
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import get_operation
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.removing.deletion import delete_later, request_purge
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import get_operation
+from tenantapp.operations.worker import Worker
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging

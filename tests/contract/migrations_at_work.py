@@ -14,18 +14,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.fleet import Fleet as Services
-from tenantapp.fleet.histories import bundled, head_revision
+from tenantapp.databases.histories.histories import bundled, head_revision
+from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.ledger import settle
 from tenantapp.fleet.migrating.orders import Result
 from tenantapp.fleet.migrating.plan import Wish, make_plan
-from tenantapp.fleet.migrating.revisions import TenantHistory
 from tenantapp.fleet.migrating.run import MigrationRun, Options, Tally
-from tenantapp.fleet.operations.models import Operation
 from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.models import Operation
 from tenantapp.settings import Settings
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.ids import uuid7
 from tests.contract.clones import clone_database
 from tests.contract.conftest import Fleet
 

@@ -13,19 +13,20 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
-from tenantapp.fleet.errors import DatabaseUnreachable, FleetError, ReadingFailed, UnknownRevision
-from tenantapp.fleet.histories import head_revision, metadata_of
+from tenantapp.databases.errors import DatabaseUnreachable, ReadingFailed, UnknownRevision
+from tenantapp.databases.histories.histories import head_revision, metadata_of
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import upgrade_to
+from tenantapp.databases.schemas.structure import read_structure
+from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrations import upgrade_to
-from tenantapp.fleet.reconcile import find
-from tenantapp.fleet.schemas.structure import read_structure
-from tenantapp.fleet.targets import Target
+from tenantapp.fleet.reconciling.reconcile import find
 from tenantapp.identity.errors import AlreadyExists, InvalidValue, NotFound
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.errors import FleetError
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import ServerError
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import sqlite_url
 from tests.contract.conftest import Fleet

@@ -15,28 +15,30 @@ from sqlalchemy import create_engine, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from tenantapp.databases.errors import UnknownRevision
+from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups import restore_kinds
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
-from tenantapp.fleet.errors import BackupDamaged, BackupRefused, OperationRefused, UnknownRevision
-from tenantapp.fleet.fleet import Fleet as Services
+from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.errors import BackupDamaged, BackupRefused
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrations import upgrade_tenant_database
-from tenantapp.fleet.operations import runner
-from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.operations.models import Operation, OperationState
-from tenantapp.fleet.operations.queue import list_operations, retry_operation
-from tenantapp.fleet.provisioning import request_create
-from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.errors import AlreadyExists, NotFound, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import delete_tenant, get_tenant, rename_tenant, suspend_tenant
+from tenantapp.operations import runner
+from tenantapp.operations.errors import OperationRefused
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.foreground import run_now
+from tenantapp.operations.models import Operation, OperationState
+from tenantapp.operations.queue import list_operations, retry_operation
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access, Person, TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase
 from tenantapp.tenancy.server_engines import engines_of
-from tenantapp.tenancy.times import utcnow
 from tests.contract.conftest import Fleet
 from tests.contract.kept import BY, Kept
 from tests.contract.test_backups import add_tag

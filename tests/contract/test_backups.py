@@ -17,20 +17,21 @@ import pytest
 from sqlalchemy import create_engine, select
 from sqlalchemy.pool import NullPool
 
+from tenantapp.databases.schemas.expected import structure_at
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.backing_up import backup_tenant
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.rehearsing import Rehearsal, rehearse_restore
 from tenantapp.fleet.backups.restoring import restore_into
 from tenantapp.fleet.backups.retention import kept, prune
 from tenantapp.fleet.backups.store import Store, open_store
-from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused, FleetError
-from tenantapp.fleet.schemas.expected import structure_at
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.identity.tenants import place_of, register_tenant
+from tenantapp.operations.errors import FleetError
 from tenantapp.settings import Settings
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tests.contract.conftest import Fleet
 from tests.postgres import ENVIRONMENT

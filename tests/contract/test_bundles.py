@@ -21,37 +21,30 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet import connections
+from tenantapp.databases.connections import connections
+from tenantapp.databases.errors import DatabaseBusy, UnknownRevision
+from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.databases.schemas.expected import ExpectedStructures
 from tenantapp.fleet.bundles.exporting import check_bundle, export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
-from tenantapp.fleet.errors import (
-    BundleError,
-    BundleNotWritten,
-    BundleRefused,
-    DatabaseBusy,
-    FleetError,
-    LoadFailed,
-    NotPortable,
-    UnknownRevision,
-)
-from tenantapp.fleet.histories import head_revision
+from tenantapp.fleet.errors import BundleError, BundleNotWritten, BundleRefused, LoadFailed, NotPortable
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrations import upgrade_tenant_database
-from tenantapp.fleet.operations import runner
-from tenantapp.fleet.parallel import databases_of_our_own
-from tenantapp.fleet.reconcile import find
-from tenantapp.fleet.schemas.expected import ExpectedStructures
-from tenantapp.fleet.schemas.verification import Verification
+from tenantapp.fleet.querying.parallel import databases_of_our_own
+from tenantapp.fleet.reconciling.reconcile import find
+from tenantapp.fleet.verifying.verification import Verification
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.operations import runner
+from tenantapp.operations.errors import FleetError
 from tenantapp.settings import Settings
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase
-from tenantapp.tenancy.times import UtcDateTime
 from tests.contract.conftest import Fleet
 from tests.installation import SECRET
 
@@ -235,7 +228,7 @@ def test_from_engine_to_engine(both: Fleet, tmp_path: Path, source: str, target:
 
 
 def create_on(fleet: Fleet, server: str, slug: str) -> TenantPlace:
-    from tenantapp.fleet.provisioning import create_tenant
+    from tenantapp.fleet.creating.provisioning import create_tenant
 
     return create_tenant(fleet.user_db, fleet.settings, fleet.servers, slug, server=server)
 
@@ -477,8 +470,8 @@ from pathlib import Path
 from uuid import UUID
 from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
-from tenantapp.fleet.errors import FleetError
-from tenantapp.fleet.operations import runner
+from tenantapp.operations.errors import FleetError
+from tenantapp.operations import runner
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Servers

@@ -10,16 +10,16 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL
 
 from tenantapp.fleet.copying import copies
-from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
-from tenantapp.fleet.deletion import delete_later
-from tenantapp.fleet.errors import FleetError
+from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.queue import list_operations
-from tenantapp.fleet.provisioning import request_create
-from tenantapp.fleet.reconcile import find
+from tenantapp.fleet.reconciling.reconcile import find
+from tenantapp.fleet.removing.deletion import delete_later
 from tenantapp.identity.errors import AlreadyExists, InvalidValue, NotFound
+from tenantapp.operations.errors import FleetError
+from tenantapp.operations.queue import list_operations
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.errors import ServerError, WrongTenantDatabase
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tenantapp.workspace.models import Author, Node
 from tests.contract.conftest import Fleet
@@ -70,7 +70,7 @@ def test_it_is_the_data_of_one_moment(fleet: Fleet, source: str, target: str, mo
     """The tenant is used meanwhile, and what was written after the copying had begun is not in the copy."""
     acme = acme_on(fleet, source)
     before = content(fleet, acme)
-    monkeypatch.setattr("tenantapp.fleet.sqlite_pages.PAGES", 1)
+    monkeypatch.setattr("tenantapp.databases.servers.sqlite_pages.PAGES", 1)
     real = copies.copy_database
 
     def writing(*arguments: Any, **options: Any) -> Any:

@@ -12,8 +12,8 @@ from sqlalchemy import func, select, text
 
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant
+from tenantapp.sql.errors import ConnectionsSpent
 from tenantapp.tenancy.access import Access
-from tenantapp.tenancy.errors import ConnectionsSpent
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import ServerEngines
 from tests.contract.clones import add_clones

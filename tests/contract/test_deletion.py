@@ -10,23 +10,23 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.deletion import delete_later, purge_deleted, request_purge, undelete
-from tenantapp.fleet.errors import OperationRefused, TenantBusy
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.snapshots import snapshot_of
+from tenantapp.fleet.creating.provisioning import request_create
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.fleet.migrating.snapshots import snapshot_of
-from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.operations.leases import claim_next, give_back
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import list_operations, retry_operation
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.fleet.provisioning import request_create
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.removing.deletion import delete_later, purge_deleted, request_purge, undelete
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import AlreadyExists, InvalidValue, TenantDeleted, TenantUnfinished
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.groups import create_group
 from tenantapp.identity.models import Grant, Tenant
 from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
+from tenantapp.operations.errors import OperationRefused, TenantBusy
+from tenantapp.operations.foreground import run_now
+from tenantapp.operations.leases import claim_next, give_back
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import list_operations, retry_operation
+from tenantapp.operations.worker import Worker
 from tests.contract.conftest import Fleet
 from tests.contract.test_killed_creation import ours, works
 

@@ -13,27 +13,28 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from tenantapp.fleet.backups.export_kind import finished_export, read_export, request_export
 from tenantapp.fleet.backups.store import Store
-from tenantapp.fleet.bundles.export_kind import finished_export, read_export, request_export
 from tenantapp.fleet.bundles.exporting import check_bundle
-from tenantapp.fleet.errors import BackupRefused, OperationRefused
-from tenantapp.fleet.fleet import Fleet as Services
+from tenantapp.fleet.errors import BackupRefused
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.models import Operation, OperationState
-from tenantapp.fleet.operations.queue import cancel_operation, retry_operation
-from tenantapp.fleet.operations.worker import Worker
 from tenantapp.identity.errors import NotFound
+from tenantapp.operations.errors import OperationRefused
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.models import Operation, OperationState
+from tenantapp.operations.queue import cancel_operation, retry_operation
+from tenantapp.operations.worker import Worker
 from tenantapp.settings import read_settings
 from tests.contract.conftest import Fleet
 
 ROOT = Path(__file__).parents[2]
-KIND = "tenantapp.fleet.bundles.export_kind"
+KIND = "tenantapp.fleet.backups.export_kind"
 POINTS = (
     f"{KIND}:_place:after",
     f"{KIND}:export_bundle:after",
     "tenantapp.fleet.backups.store:Store.write:after",
-    "tenantapp.fleet.operations.runner:_Run._complete:before",
-    "tenantapp.fleet.operations.runner:finish:after",
+    "tenantapp.operations.runner:_Run._complete:before",
+    "tenantapp.operations.runner:finish:after",
 )
 
 

@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.retention import prune
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.bundles.importing import import_tenant
-from tenantapp.fleet.deletion import delete_later, undelete
-from tenantapp.fleet.errors import LeaseLost, OperationRefused
-from tenantapp.fleet.fleet import Fleet as Services
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.queue import retry_operation
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.fleet.removing.deletion import delete_later, undelete
+from tenantapp.operations.errors import LeaseLost, OperationRefused
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.queue import retry_operation
+from tenantapp.sql.ids import uuid7
 from tests.contract.conftest import Fleet
 from tests.contract.kept import Kept
 from tests.contract.test_killed_creation import ours, works
@@ -183,7 +183,7 @@ def test_a_removal_that_has_begun_cannot_be_taken_back(kept: Kept, monkeypatch: 
         raise OSError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tenantapp.fleet.deletion.remove_database", broken)
+        patch.setattr("tenantapp.fleet.removing.deletion.remove_database", broken)
         operation = kept.delete()
         assert "gone" in kept.failed(operation)
     with pytest.raises(OperationRefused, match="has begun"):

@@ -11,9 +11,9 @@ from sqlalchemy import JSON, LargeBinary, String, Text, cast, null, select
 from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from tenantapp.sql.json_columns import json_array, json_object
+from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.json_columns import json_array, json_object
-from tenantapp.tenancy.times import UtcDateTime
 
 ODD = 'quote " backslash \\ slash / line\nfeed tab\t bell\x07 ü € 😀 \u2028 %s :x {}'
 AT = datetime(2026, 1, 2, 3, 4, 5, 60_708, tzinfo=UTC)

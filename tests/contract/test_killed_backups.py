@@ -11,7 +11,7 @@ from tests.contract.test_killed_creation import POSTGRES, RUNNER, SQLITE, ours, 
 
 STORE = "tenantapp.fleet.backups.store"
 KINDS = "tenantapp.fleet.backups.restore_kinds"
-SWITCHING = "tenantapp.fleet.switching"
+SWITCHING = "tenantapp.fleet.closing.switching"
 BEGINNING = f"{RUNNER}:_Run.forward:before"
 END = (f"{RUNNER}:_Run._complete:before", f"{RUNNER}:finish:after")
 BETWEEN = (f"{RUNNER}:_Run._begin:before", f"{RUNNER}:_Run._begin:after")
@@ -119,8 +119,8 @@ def test_a_restore_as_a_new_tenant(kept: Kept, point: str) -> None:
     *STORING,
     f"{STORE}:Store.write:after:2",
     *BETWEEN,
-    "tenantapp.fleet.deletion:remove_database:before",
-    "tenantapp.fleet.deletion:remove_database:after",
+    "tenantapp.fleet.removing.deletion:remove_database:before",
+    "tenantapp.fleet.removing.deletion:remove_database:after",
     *END,
     postgresql=(f"{POSTGRES}:drop_database:after", f"{POSTGRES}:drop_role:after"),
 )

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
-from tenantapp.fleet import sqlite_databases
+from tenantapp.databases.servers import sqlite_databases
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.reconcile import find
+from tenantapp.fleet.reconciling.reconcile import find
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.models import Operation
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
 from tests.contract.copies import create_on, four_servers, hanging, made, place, work
@@ -20,7 +20,7 @@ from tests.contract.test_adopt import Foreign
 from tests.contract.test_bundles import content, fill, findings
 from tests.contract.test_move import look
 
-RUNNER = "tenantapp.fleet.operations.runner"
+RUNNER = "tenantapp.operations.runner"
 COPYING = "tenantapp.fleet.copying"
 FINISHED, UNDONE = "finished", "undone"
 # Between two steps, or before anything was made, it is gone on with; within one that is done only once, it is undone.
@@ -49,7 +49,7 @@ ADOPT = {
 MOVE = {
     f"{RUNNER}:_Run.forward:before": FINISHED,
     f"{RUNNER}:_Run._begin:after": FINISHED,
-    "tenantapp.fleet.switching:raise_fence:after": FINISHED,
+    "tenantapp.fleet.closing.switching:raise_fence:after": FINISHED,
     f"{COPYING}.move:copy_database:before": FINISHED,
     f"{COPYING}.move:copy_database:after": UNDONE,
     f"{COPYING}.move:_check:after": UNDONE,
@@ -66,7 +66,7 @@ REPLICATED = {
     f"{REPLICATION}.add:after": UNDONE,
     f"{REPLICATION}.wait_until_copied:after": UNDONE,
     f"{COPYING}.move:nobody_writes:before": FINISHED,
-    "tenantapp.fleet.postgres_databases:PostgresDatabases.close:after": FINISHED,
+    "tenantapp.databases.servers.postgres_databases:PostgresDatabases.close:after": FINISHED,
     f"{COPYING}.replicable:_sequence_values:after": FINISHED,
     f"{REPLICATION}.remove:before": FINISHED,
     f"{REPLICATION}.remove:after": UNDONE,
@@ -80,8 +80,8 @@ OF_FILES = {
     "os:link:after": UNDONE,
 }
 CLOSED = {
-    "files": {"tenantapp.fleet.sqlite_databases:SqliteDatabases.close:after": FINISHED},
-    "server": {"tenantapp.fleet.postgres_databases:PostgresDatabases.close:after": FINISHED},
+    "files": {"tenantapp.databases.servers.sqlite_databases:SqliteDatabases.close:after": FINISHED},
+    "server": {"tenantapp.databases.servers.postgres_databases:PostgresDatabases.close:after": FINISHED},
 }
 OF_DUMPS = {"tenantapp.fleet.backups.postgres_dumps:restore:before": UNDONE}
 OF_BUNDLES = {

@@ -7,27 +7,27 @@ import pytest
 from sqlalchemy import select
 
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.mending import mend
-from tenantapp.fleet.reconcile import Finding, Problem, find
+from tenantapp.fleet.reconciling.mending import mend
+from tenantapp.fleet.reconciling.reconcile import Finding, Problem, find
 from tenantapp.identity.tenants import list_tenants, place_of
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import Access, Person
 from tenantapp.tenancy.databases import TenantDatabases
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging
 
 ROOT = Path(__file__).parents[2]
-RUNNER = "tenantapp.fleet.operations.runner"
-POSTGRES = "tenantapp.fleet.postgres"
-POSTGRES_DATABASES = "tenantapp.fleet.postgres_databases"
-POSTGRES_TEMPLATES = "tenantapp.fleet.postgres_templates"
-SQLITE = "tenantapp.fleet.sqlite_databases"
+RUNNER = "tenantapp.operations.runner"
+POSTGRES = "tenantapp.databases.connections.postgres"
+POSTGRES_DATABASES = "tenantapp.databases.servers.postgres_databases"
+POSTGRES_TEMPLATES = "tenantapp.databases.servers.postgres_templates"
+SQLITE = "tenantapp.databases.servers.sqlite_databases"
 EVERYWHERE = (
     f"{RUNNER}:_Run.forward:before",
-    "tenantapp.fleet.templates:_build:before",
-    "tenantapp.fleet.templates:_build:after",
+    "tenantapp.databases.servers.templates:_build:before",
+    "tenantapp.databases.servers.templates:_build:after",
     f"{RUNNER}:_Run._begin:before",
     f"{RUNNER}:_Run._begin:after",
     f"{RUNNER}:_Run._complete:before",

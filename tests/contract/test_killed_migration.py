@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from tenantapp.fleet.operations.models import ACTIVE, Operation
 from tenantapp.identity.models import Tenant
-from tenantapp.tenancy.times import utcnow
+from tenantapp.operations.models import ACTIVE, Operation
+from tenantapp.sql.times import utcnow
 from tests.contract.conftest import Fleet
 from tests.contract.migrations_at_work import FIRST, SECOND, Yard, kill_group
 from tests.contract.test_killed_creation import ROOT
@@ -25,7 +25,7 @@ COPYING = {"postgresql": f"{COPIES['postgresql']}._alone", "sqlite": f"{SNAPSHOT
 POINTS = (
     f"{WORKER}:raise_fence:before:1",
     f"{WORKER}:raise_fence:after:1",
-    "tenantapp.fleet.environment:check_foreign_keys:before:1",  # all is done, and not committed
+    "tenantapp.databases.histories.environment:check_foreign_keys:before:1",  # all is done, and not committed
     f"{TENANT}:TenantMigrator.migrate:after:1",  # committed, and not recorded
     f"{WORKER}:TenantWorker._record:after:1",
 )

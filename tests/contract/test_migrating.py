@@ -15,29 +15,29 @@ import psycopg2
 import pytest
 from sqlalchemy import select, update
 
-from tenantapp.fleet.deletion import delete_later, undelete
-from tenantapp.fleet.errors import HistoryError, MigrationFailed, MigrationRefused, PuttingBackFailed
-from tenantapp.fleet.fleet import Fleet as Services
+from tenantapp.databases.errors import HistoryError, MigrationFailed, MigrationRefused, PuttingBackFailed
+from tenantapp.databases.histories.revisions import TenantHistory, outdated_revisions
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.snapshots import snapshot_of
+from tenantapp.fleet.closing.fence import fence_database, hold_fences
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.mending import mend
-from tenantapp.fleet.migrating.fence import hold_fences
+from tenantapp.fleet.migrating.fenced_move import TenantWorker
 from tenantapp.fleet.migrating.ledger import claim, finish
+from tenantapp.fleet.migrating.migrator import TenantMigrator
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
 from tenantapp.fleet.migrating.plan import Wish, make_plan
 from tenantapp.fleet.migrating.requests import request_migration
-from tenantapp.fleet.migrating.revisions import TenantHistory, outdated_revisions
 from tenantapp.fleet.migrating.run import MigrationRun, Options
-from tenantapp.fleet.migrating.snapshots import snapshot_of
 from tenantapp.fleet.migrating.status import fleet_status
-from tenantapp.fleet.migrating.tenant import TenantMigrator
-from tenantapp.fleet.migrating.worker import TenantWorker, fence_database
-from tenantapp.fleet.operations.models import ACTIVE, Operation
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.fleet.reconcile import Problem, find
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.reconciling.mending import mend
+from tenantapp.fleet.reconciling.reconcile import Problem, find
+from tenantapp.fleet.removing.deletion import delete_later, undelete
 from tenantapp.identity.errors import NotFound, TenantDeleted
 from tenantapp.identity.models import Tenant
-from tenantapp.tenancy.times import utcnow
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.models import ACTIVE, Operation
+from tenantapp.operations.worker import Worker
+from tenantapp.sql.times import utcnow
 from tests.contract.conftest import Fleet
 from tests.contract.migrations_at_work import ADD, FIRST, SECOND, Yard, kill_group, lines_of
 from tests.contract.test_migrations import connect

@@ -16,9 +16,9 @@ from sqlalchemy import Column, Integer, Table, create_engine, inspect, select, t
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet import migration_connections, revisions
-from tenantapp.fleet.environment import run_command
-from tenantapp.fleet.errors import (
+from tenantapp.databases.connections import migration_connections
+from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.databases.errors import (
     DatabaseBusy,
     DatabaseUnreachable,
     HistoryError,
@@ -26,19 +26,25 @@ from tenantapp.fleet.errors import (
     NothingToRevise,
     RevisionRefused,
 )
-from tenantapp.fleet.histories import History, head_revision, metadata_of
-from tenantapp.fleet.migration_connections import migration_connection
-from tenantapp.fleet.migrations import current_revision, upgrade, upgrade_tenant_database, upgrade_user_database
-from tenantapp.fleet.revisions import make_revision
-from tenantapp.fleet.scratch import scratch_database
-from tenantapp.fleet.targets import Target
+from tenantapp.databases.histories.environment import run_command
+from tenantapp.databases.histories.histories import History, head_revision, metadata_of
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import (
+    current_revision,
+    upgrade,
+    upgrade_tenant_database,
+    upgrade_user_database,
+)
+from tenantapp.databases.schemas import autogenerate as revisions
+from tenantapp.databases.schemas.autogenerate import make_revision
+from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.identity.models import Role, Tenant
 from tenantapp.identity.permissions import ROLES
 from tenantapp.settings import Settings, read_settings
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase
-from tenantapp.tenancy.times import UtcDateTime
 from tests.contract.conftest import Fleet
 
 ROOT = Path(__file__).parents[2]
@@ -186,7 +192,7 @@ def test_two_processes_upgrade_at_once(fleet: Fleet) -> None:
     settings = fleet.with_revision("user", f"time.sleep(0.3); {MORE}; op.execute('INSERT INTO more VALUES (1)')")
     program = """
 import json, sys
-from tenantapp.fleet.migrations import upgrade_user_database
+from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.settings import read_settings
 print(upgrade_user_database(read_settings(json.loads(sys.argv[1]), {})))
 """

@@ -15,28 +15,28 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, ResourceClosedError
 
 from tenantapp import main
-from tenantapp.fleet import sqlite_databases
+from tenantapp.databases.servers import sqlite_databases
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying import move, requests
-from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.copying.originals import original_of
-from tenantapp.fleet.deletion import delete_later
-from tenantapp.fleet.errors import OperationRefused, TenantBusy
+from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.leases import new_owner, take
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import list_operations, retry_operation
-from tenantapp.fleet.provisioning import request_create
-from tenantapp.fleet.reconcile import find
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.fleet.reconciling.reconcile import find
+from tenantapp.fleet.removing.deletion import delete_later
 from tenantapp.identity import grants, users
 from tenantapp.identity.tenants import get_tenant, suspend_tenant
+from tenantapp.operations.errors import OperationRefused, TenantBusy
+from tenantapp.operations.leases import new_owner, take
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import list_operations, retry_operation
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.sqlite_files import READ_ONLY
 from tenantapp.tenancy.access import Access, Person, TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import ServerError, TenantDatabaseUnavailable, WrongTenantDatabase
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
-from tenantapp.tenancy.sqlite_files import READ_ONLY
 from tests.contract.conftest import Fleet
 from tests.contract.copies import IDS, PAIRS, connected, create_on, four_servers, made, place, state, work
 from tests.contract.test_backup_operations import counted, is_closed

@@ -17,14 +17,16 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from tenantapp.fleet.errors import LeaseLost, OperationRefused, TenantBusy
-from tenantapp.fleet.fleet import Fleet as Services
-from tenantapp.fleet.operations import lease_keeper, leases
-from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.operations.kinds import Context, Kind
-from tenantapp.fleet.operations.leases import MAX_ATTEMPTS, claim_next, hold
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import (
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Tenant
+from tenantapp.operations import lease_keeper, leases
+from tenantapp.operations.errors import LeaseLost, OperationRefused, TenantBusy
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.foreground import run_now
+from tenantapp.operations.kinds import Context, Kind
+from tenantapp.operations.leases import MAX_ATTEMPTS, claim_next, hold
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import (
     cancel_operation,
     get_operation,
     list_operations,
@@ -32,12 +34,10 @@ from tenantapp.fleet.operations.queue import (
     retry_operation,
     sweep_operations,
 )
-from tenantapp.fleet.operations.runner import abandon, run_operation
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.identity.errors import NotFound
-from tenantapp.identity.models import Tenant
-from tenantapp.tenancy.ids import uuid7
-from tenantapp.tenancy.times import utcnow
+from tenantapp.operations.runner import abandon, run_operation
+from tenantapp.operations.worker import Worker
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
 from tests.contract import work
 from tests.contract.conftest import Fleet
 from tests.contract.work import STEPS, Journal
@@ -272,7 +272,7 @@ def test_a_long_step_keeps_its_lease(services: Services, journal: Journal, monke
 
 
 def test_progress(services: Services, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tenantapp.fleet.operations import runner
+    from tenantapp.operations import runner
 
     monkeypatch.setattr(runner, "REPORT_EVERY", 0.0)
     shown = []

@@ -8,16 +8,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.backup_kind import BACKUP
+from tenantapp.fleet.closing.fence import lower_fence, raise_fence
 from tenantapp.fleet.copying import move, requests
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrating.fence import lower_fence, raise_fence
-from tenantapp.fleet.operations.leases import new_owner, take
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import cancel_operation, get_operation, request_operation, retry_operation
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.leases import new_owner, take
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import cancel_operation, get_operation, request_operation, retry_operation
+from tenantapp.operations.worker import Worker
 from tests.contract.conftest import Fleet
 from tests.contract.copies import create_on, four_servers, place
 from tests.contract.test_backup_operations import is_closed

@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.migrations import upgrade_tenant_database, upgrade_user_database
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.databases.histories.upgrading import upgrade_tenant_database, upgrade_user_database
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.identity import grants
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant

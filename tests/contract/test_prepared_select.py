@@ -11,11 +11,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from tenantapp.sql.engines import UNPREPARED
+from tenantapp.sql.prepared import PreparedSelect
+from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.engines import UNPREPARED
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
-from tenantapp.tenancy.prepared import PreparedSelect
-from tenantapp.tenancy.times import UtcDateTime
 from tests.installation import Installation, postgres_installation
 
 

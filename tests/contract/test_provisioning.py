@@ -12,21 +12,22 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
 
 from tenantapp import main
-from tenantapp.fleet import postgres, provisioning
-from tenantapp.fleet.creation import CREATE
-from tenantapp.fleet.errors import DatabaseUnreachable, HistoryError, ProvisioningFailed
-from tenantapp.fleet.histories import head_revision
-from tenantapp.fleet.migrations import upgrade_tenant_database
-from tenantapp.fleet.operations import foreground
-from tenantapp.fleet.operations.queue import list_operations
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.databases.connections import postgres
+from tenantapp.databases.errors import DatabaseUnreachable, HistoryError, ProvisioningFailed
+from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.fleet.creating import provisioning
+from tenantapp.fleet.creating.creation import CREATE
 from tenantapp.identity.errors import AlreadyExists, InvalidValue
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import suspend_tenant
+from tenantapp.operations import foreground
+from tenantapp.operations.queue import list_operations
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import Access, Person, TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import ServerError
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet

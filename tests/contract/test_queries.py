@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.parallel import databases_of_our_own
-from tenantapp.fleet.queries import Answer, json_object, query_for_person, query_tenants
-from tenantapp.fleet.server_databases import databases_on
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.fleet.querying.parallel import databases_of_our_own
+from tenantapp.fleet.querying.queries import Answer, json_object, query_for_person, query_tenants
 from tenantapp.identity import grants, groups, users
 from tenantapp.identity.tenants import suspend_tenant
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.models import TenantBase
 from tenantapp.tenancy.servers import SqliteServer
 from tests.contract.conftest import Fleet

@@ -10,36 +10,36 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet import warm
+from tenantapp.databases.histories.revisions import TenantHistory
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.fleet.backups.backup_kind import BACKUP
-from tenantapp.fleet.deletion import delete_later, request_purge, undelete
-from tenantapp.fleet.discarding import request_discard
-from tenantapp.fleet.errors import TenantBusy
-from tenantapp.fleet.fleet import Fleet as Services
+from tenantapp.fleet.closing.discarding import request_discard
+from tenantapp.fleet.closing.fence import fence_database, raise_fence
+from tenantapp.fleet.creating import warm
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.mending import mend
-from tenantapp.fleet.migrating.fence import raise_fence
+from tenantapp.fleet.migrating.fenced_move import TenantWorker
+from tenantapp.fleet.migrating.migrator import TenantMigrator
 from tenantapp.fleet.migrating.orders import Order
-from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.migrating.snapshots import snapshot_of
-from tenantapp.fleet.migrating.tenant import TenantMigrator
-from tenantapp.fleet.migrating.worker import TenantWorker, fence_database
-from tenantapp.fleet.operations.leases import finish, new_owner, take
-from tenantapp.fleet.operations.models import Operation, OperationState
-from tenantapp.fleet.operations.queue import (
+from tenantapp.fleet.reconciling.mending import mend
+from tenantapp.fleet.reconciling.reconcile import Problem, find
+from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
+from tenantapp.identity.errors import TenantDeleted
+from tenantapp.identity.tenants import get_tenant, suspend_tenant
+from tenantapp.operations.errors import TenantBusy
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.leases import finish, new_owner, take
+from tenantapp.operations.models import Operation, OperationState
+from tenantapp.operations.queue import (
     cancel_operation,
     request_operation,
     retry_operation,
     sweep_operations,
 )
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.fleet.provisioning import create_tenant
-from tenantapp.fleet.reconcile import Problem, find
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.identity.errors import TenantDeleted
-from tenantapp.identity.tenants import get_tenant, suspend_tenant
+from tenantapp.operations.worker import Worker
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.times import utcnow
 from tests.contract.conftest import Fleet
 from tests.contract.kept import BY, Kept
 from tests.contract.test_killed_creation import works

@@ -6,23 +6,23 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from tenantapp.fleet.database_server import SCRATCH_PREFIX
-from tenantapp.fleet.deletion import delete_later, purge_deleted, request_purge
+from tenantapp.databases.servers.base import SCRATCH_PREFIX
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.sqlite_databases import MARK
+from tenantapp.fleet.creating.provisioning import request_create
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.mending import mend
-from tenantapp.fleet.operations.leases import claim_next
-from tenantapp.fleet.operations.models import OperationState
-from tenantapp.fleet.operations.queue import list_operations
-from tenantapp.fleet.provisioning import request_create
-from tenantapp.fleet.reconcile import Finding, Problem, find
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.sqlite_databases import MARK
+from tenantapp.fleet.reconciling.mending import mend
+from tenantapp.fleet.reconciling.reconcile import Finding, Problem, find
+from tenantapp.fleet.removing.deletion import delete_later, purge_deleted, request_purge
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, list_tenants
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.operations.leases import claim_next
+from tenantapp.operations.models import OperationState
+from tenantapp.operations.queue import list_operations
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.servers import SqliteServer
-from tenantapp.tenancy.times import utcnow
 from tests.contract.conftest import Fleet
 from tests.contract.test_deletion import work
 from tests.contract.test_killed_creation import works

@@ -12,12 +12,12 @@ from sqlalchemy import create_engine, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.fleet.copying import move
-from tenantapp.fleet.copying.errors import CopyFailed
 from tenantapp.fleet.copying.replication import Replication
-from tenantapp.fleet.errors import FleetError
-from tenantapp.fleet.migrations import upgrade_tenant_database
-from tenantapp.fleet.operations.models import Operation
+from tenantapp.fleet.errors import CopyFailed
+from tenantapp.operations.errors import FleetError
+from tenantapp.operations.models import Operation
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
 from tests.contract.copies import connected, create_on, four_servers, made, place, work

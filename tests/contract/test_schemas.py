@@ -13,25 +13,25 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet.deletion import delete_later
-from tenantapp.fleet.environment import run_command
-from tenantapp.fleet.histories import head_revision
-from tenantapp.fleet.migration_connections import migration_connection
-from tenantapp.fleet.migrations import upgrade_tenant_database
-from tenantapp.fleet.parallel import databases_of_our_own, places
-from tenantapp.fleet.schemas import expected as expected_module
-from tenantapp.fleet.schemas import verification as verification_module
-from tenantapp.fleet.schemas.expected import ExpectedStructures, structure_at
-from tenantapp.fleet.schemas.structure import Structure, difference, fingerprint
-from tenantapp.fleet.schemas.verification import FENCE_REASON, State, Verdict, Verification
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.targets import tenant_target
+from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.databases.histories.environment import run_command
+from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.histories.targets import tenant_target
+from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.databases.schemas import expected as expected_module
+from tenantapp.databases.schemas.expected import ExpectedStructures, structure_at
+from tenantapp.databases.schemas.structure import Structure, difference, fingerprint
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.fleet.querying.parallel import databases_of_our_own, places
+from tenantapp.fleet.removing.deletion import delete_later
+from tenantapp.fleet.verifying import verification as verification_module
+from tenantapp.fleet.verifying.verification import FENCE_REASON, State, Verdict, Verification
 from tenantapp.identity.errors import NotFound, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import register_tenant, suspend_tenant
 from tenantapp.settings import Settings
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.ids import uuid7
 from tests.contract.clones import clone_database
 from tests.contract.conftest import Fleet
 

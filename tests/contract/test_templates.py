@@ -11,17 +11,17 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from tenantapp.fleet import templates
-from tenantapp.fleet.fleet import Fleet as Services
+from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.databases.models import WarmDatabase
+from tenantapp.databases.servers import templates
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.templates import current_template, installation_mark
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.fleet.migrations import upgrade_tenant_database
-from tenantapp.fleet.models import WarmDatabase
-from tenantapp.fleet.operations.worker import Worker
-from tenantapp.fleet.provisioning import create_tenant
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.templates import current_template, installation_mark
 from tenantapp.identity.models import Tenant
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.worker import Worker
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
 from tests.contract.conftest import Fleet
 from tests.contract.test_killed_creation import works

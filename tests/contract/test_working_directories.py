@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from tenantapp.fleet.working_directories import working_directory
+from tenantapp.databases.servers.working_directories import working_directory
 from tests.contract.conftest import Fleet
 from tests.contract.copies import create_on, four_servers, hanging, work
 from tests.contract.kept import Kept
@@ -67,7 +67,7 @@ def test_of_a_final_bundle(kept: Kept, temporary: Path) -> None:
 
 def test_of_an_export(kept: Kept, temporary: Path) -> None:
     request(kept.fleet)
-    kept.worker_killed_at("tenantapp.fleet.bundles.export_kind:export_bundle:after")
+    kept.worker_killed_at("tenantapp.fleet.backups.export_kind:export_bundle:after")
 
     def again() -> None:
         kept.fleet.settle()

@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.worker import Worker
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.models import Operation
+from tenantapp.operations.worker import Worker
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database

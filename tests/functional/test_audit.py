@@ -9,15 +9,15 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.deletion import delete_later, request_purge, undelete
+from tenantapp.fleet.creating.provisioning import request_create
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.queue import cancel_operation, retry_operation
-from tenantapp.fleet.provisioning import request_create
+from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
 from tenantapp.identity.audit import list_entries, local_requester, sweep_entries
 from tenantapp.identity.errors import AlreadyExists, TenantDeleted
 from tenantapp.identity.models import AuditEntry
 from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
-from tenantapp.tenancy.times import utcnow
+from tenantapp.operations.queue import cancel_operation, retry_operation
+from tenantapp.sql.times import utcnow
 from tests.functional.conftest import Command
 from tests.installation import Installation
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
 from tests.functional.conftest import Command
 
 

@@ -19,8 +19,8 @@ from tenantapp.identity.passwords import verify_password
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.identity.web_sessions import new_token, start
-from tenantapp.tenancy.ids import uuid7
-from tenantapp.tenancy.times import utcnow
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
 from tenantapp.workspace.node_queries import list_page
 from tests.functional.conftest import INI, Command
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tenantapp.fleet import sqlite_databases
+from tenantapp.databases.servers import sqlite_databases
 from tests.functional.conftest import Command
 
 

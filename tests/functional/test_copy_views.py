@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.worker import Worker
+from tenantapp.operations.worker import Worker
 from tests.contract.test_backups import postgres_bin
 from tests.functional.test_fleet_views import add_operator, code, trail
 from tests.installation import Client, Installation

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from tenantapp.fleet.deletion import delete_later, undelete
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.removing.deletion import delete_later, undelete
 from tests.installation import Client, Installation
 
 

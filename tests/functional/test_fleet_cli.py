@@ -17,10 +17,10 @@ import pytest
 from sqlalchemy import update
 
 from tenantapp.cli.installation import Installation
-from tenantapp.fleet.operations.models import Operation
 from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.tenancy.ids import uuid7
-from tenantapp.tenancy.times import utcnow
+from tenantapp.operations.models import Operation
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
 from tests.functional.conftest import Command
 
 TIMEOUT = 60.0  # seconds, of what takes one

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from tenantapp.console import query_views
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.worker import Worker
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.models import Tenant, User
 from tenantapp.identity.tenants import get_tenant, suspend_tenant
+from tenantapp.operations.models import Operation
+from tenantapp.operations.worker import Worker
 from tests.installation import PASSWORD_HASH, Client, Installation
 
 ABSENT = "00000000-0000-0000-0000-000000000000"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.requests import request_backup, request_restore
-from tenantapp.fleet.discarding import replaced_databases
+from tenantapp.fleet.closing.discarding import replaced_databases
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.operations.foreground import run_now
-from tenantapp.fleet.server_databases import databases_on
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.foreground import run_now
 from tests.contract.test_backups import postgres_bin
 from tests.installation import Client, Installation, add_people
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from tenantapp.fleet.operations.queue import list_operations
+from tenantapp.operations.queue import list_operations
 from tests.installation import Client, Installation
 
 BODIES: dict[str, Any] = {

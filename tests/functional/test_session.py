@@ -10,7 +10,7 @@ from tenantapp.identity import effective, grants, tenants, users, web_sessions
 from tenantapp.identity.errors import TenantUnfinished
 from tenantapp.identity.models import TenantState, User, WebSession
 from tenantapp.identity.passwords import HASHER, needs_rehash
-from tenantapp.tenancy.times import utcnow
+from tenantapp.sql.times import utcnow
 from tests.installation import PASSWORD, Client, Installation
 
 

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import update
 
 from tenantapp import main
-from tenantapp.fleet.histories import head_revision
-from tenantapp.fleet.migrating.fence import lower_fence, raise_fence
+from tenantapp.databases.histories.histories import head_revision
+from tenantapp.fleet.closing.fence import lower_fence, raise_fence
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant
-from tenantapp.tenancy.times import utcnow
+from tenantapp.sql.times import utcnow
 from tests.installation import Client, Installation, add_people
 
 

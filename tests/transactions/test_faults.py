@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, select, text
 from tenantapp import main
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.errors import NoAccess, TenantDatabaseUnavailable, TenantRequired, WrongTenantDatabase
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
 from tests.installation import Client, Installation, add_people, postgres_installation, sqlite_installation
 from tests.postgres import own_postgres
@@ -261,10 +261,10 @@ def test_connections_that_end_as_soon_as_they_are_made(
     bob = Client(real_installation.app).sign_in("bob")
     bob.get("/nodes")
     if engine_name == "postgresql":
-        monkeypatch.setattr("tenantapp.tenancy.postgres_connections._is_readable", lambda connection: True)
-        monkeypatch.setattr("tenantapp.tenancy.postgres_connections._answers", lambda connection: False)
+        monkeypatch.setattr("tenantapp.sql.postgres_connections._is_readable", lambda connection: True)
+        monkeypatch.setattr("tenantapp.sql.postgres_connections._answers", lambda connection: False)
     else:
-        monkeypatch.setattr("tenantapp.tenancy.sqlite_files._state", lambda path: (uuid7().int, 0, 0))
+        monkeypatch.setattr("tenantapp.sql.sqlite_files._state", lambda path: (uuid7().int, 0, 0))
     answers = [bob.post("/session", {"login": "bob", "password": "x" * 9})]
     if engine_name == "sqlite":
         # On PostgreSQL a read that is tried again anyway takes a connection without a look.

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.tenancy.budget import BudgetNumbers
+from tenantapp.sql.budget import BudgetNumbers
 from tests.installation import Client, Installation, add_people, postgres_installation
 from tests.postgres import own_postgres, provisioner
 

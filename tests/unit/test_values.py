@@ -19,9 +19,9 @@ from tenantapp.identity import passwords, web_sessions
 from tenantapp.identity.effective import Granted, read_granted
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.names import check_slug, clean_name, normalize_login
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.servers import PostgresServer, SqliteServer, sqlite_url
-from tenantapp.tenancy.times import UtcDateTime
 
 
 def test_ids_are_version_7_and_sort_by_time() -> None:
@@ -180,7 +180,7 @@ def test_sqlite_connections_are_as_many_as_the_open_files_allow() -> None:
     """In a process of its own, for what is raised stays raised there, and what is lowered cannot be raised again."""
     script = (
         "import resource\n"
-        "from tenantapp.tenancy.open_files import most_connections\n"
+        "from tenantapp.sql.open_files import most_connections\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (200, {hard}))\n"
         "print(most_connections(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
     )

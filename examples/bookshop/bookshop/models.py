@@ -5,9 +5,9 @@ from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, func, select
 from sqlalchemy.orm import Mapped, mapped_column, object_session
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.models import TenantBase
-from tenantapp.tenancy.times import UtcDateTime, utcnow
 
 
 class Book(TenantBase):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from tenantapp import main
-from tenantapp.fleet.migrations import upgrade_user_database
-from tenantapp.fleet.provisioning import create_tenant
+from tenantapp.databases.histories.upgrading import upgrade_user_database
+from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.identity import grants, roles, users
 from tenantapp.identity.passwords import hash_password
 from tenantapp.settings import read_settings

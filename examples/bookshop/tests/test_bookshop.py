@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from tenantapp.fleet.histories import tenant_metadata
+from tenantapp.databases.histories.histories import tenant_metadata
 from tenantapp.identity.local_access import local_access
 from tenantapp.settings import SettingsError, read_setting
 from tenantapp.tenancy.access import Access

@@ -1,1 +1,1 @@
-"""Backups of tenants' databases, in the engine's own form, in a directory or in an object store."""
+"""How is a tenant's database backed up and restored?"""

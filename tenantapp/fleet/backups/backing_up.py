@@ -11,21 +11,21 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.schemas.structure import fingerprint, read_structure
+from tenantapp.databases.servers.scratch import scratch_name
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, chunks_of, counted, nobody
 from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.records import FORMAT, VERSION, BackupRecord
 from tenantapp.fleet.backups.store import Store
-from tenantapp.fleet.connections import reading_connection
 from tenantapp.fleet.errors import BackupRefused
-from tenantapp.fleet.schemas.structure import fingerprint, read_structure
-from tenantapp.fleet.scratch import scratch_name
 from tenantapp.settings import Settings
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer, sqlite_url
-from tenantapp.tenancy.times import utcnow
 
 # The dump outlives our part of it, in which nothing is asked.
 NO_IDLE_TIMEOUT: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"

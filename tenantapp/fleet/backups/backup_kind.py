@@ -7,12 +7,12 @@ from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.retention import prune
 from tenantapp.fleet.backups.store import made_for, open_store
-from tenantapp.fleet.errors import OperationRefused
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
+from tenantapp.operations.errors import OperationRefused
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.times import utcnow
 
 
 def _dump(context: Context) -> dict[str, Any]:

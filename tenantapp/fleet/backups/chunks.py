@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from tenantapp.fleet.operations.kinds import Context
+from tenantapp.operations.kinds import Context
 
 CHUNK: Final = 2**20  # bytes
 Progress = Callable[[int], None]

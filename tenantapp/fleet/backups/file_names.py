@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Final
 from uuid import UUID
 
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.sql.ids import uuid7
 
 STAMP: Final = "%Y%m%dT%H%M%SZ"
 KEY_LENGTH: Final = 12

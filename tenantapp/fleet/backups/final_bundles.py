@@ -2,16 +2,16 @@
 
 from typing import Any
 
+from tenantapp.databases.servers.working_directories import working_directory
 from tenantapp.fleet.backups.chunks import chunks_of
 from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.records import BUNDLE_FORMAT, BUNDLE_SUFFIX, VERSION, FinalBundle
 from tenantapp.fleet.backups.store import Store, made_for, open_store
 from tenantapp.fleet.bundles.exporting import Progress, check_bundle, export_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
-from tenantapp.fleet.operations.kinds import Context
-from tenantapp.fleet.working_directories import working_directory
+from tenantapp.operations.kinds import Context
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.times import utcnow
 
 
 def final_bundle(context: Context, place: TenantPlace) -> dict[str, Any] | None:

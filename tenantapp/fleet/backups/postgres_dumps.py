@@ -11,8 +11,8 @@ from typing import IO, Any, Final, cast
 
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.connections.maintenance_engines import first_line
 from tenantapp.fleet.backups.chunks import CHUNK
-from tenantapp.fleet.connections import first_line
 from tenantapp.fleet.errors import BackupFailed, BackupRefused
 from tenantapp.settings import Settings
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from sqlalchemy import func, inspect, select, table
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.histories.histories import metadata_of
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import upgrade
+from tenantapp.databases.schemas.expected import check_revision
+from tenantapp.databases.servers.scratch import scratch_mark, scratch_name
 from tenantapp.fleet.backups.chunks import Progress, nobody
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restoring import drift_of, restore_database
 from tenantapp.fleet.backups.store import Store
-from tenantapp.fleet.connections import reading_connection
-from tenantapp.fleet.histories import metadata_of
-from tenantapp.fleet.migrations import upgrade
-from tenantapp.fleet.schemas.expected import check_revision
-from tenantapp.fleet.scratch import scratch_mark, scratch_name
-from tenantapp.fleet.targets import Target
 from tenantapp.settings import Settings
 from tenantapp.tenancy.servers import Server, Servers
 

@@ -5,19 +5,19 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.backups.backup_kind import BACKUP
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
 from tenantapp.fleet.backups.selection import check_restorable, check_whose, find_backup, server_for
 from tenantapp.fleet.backups.store import open_store
-from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import request_operation
-from tenantapp.fleet.switching import switch_arguments
-from tenantapp.fleet.templates import installation_mark
+from tenantapp.fleet.closing.switching import switch_arguments
 from tenantapp.identity.errors import TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import request_operation
 from tenantapp.tenancy.servers import Server
 
 

@@ -6,22 +6,22 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.histories.targets import tenant_target
+from tenantapp.databases.histories.upgrading import upgrade
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.restoring import drift_of, identify, restore_database
 from tenantapp.fleet.backups.selection import find_backup
 from tenantapp.fleet.backups.store import open_store
-from tenantapp.fleet.creation import activate, register, withdraw
+from tenantapp.fleet.closing.switching import check_present, let_back_in, new_place, nobody_writes, switch
+from tenantapp.fleet.creating.creation import activate, register, withdraw
 from tenantapp.fleet.errors import BackupRefused
-from tenantapp.fleet.migrations import upgrade
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.switching import check_present, let_back_in, new_place, nobody_writes, switch
-from tenantapp.fleet.targets import tenant_target
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import database_name
-from tenantapp.tenancy.ids import uuid7
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.models import Operation
+from tenantapp.sql.ids import uuid7
 
 NAMED: Final = 3  # differences that a sentence names
 

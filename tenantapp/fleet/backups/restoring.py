@@ -6,16 +6,16 @@ from pathlib import Path
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.schemas.expected import ExpectedStructures
+from tenantapp.databases.schemas.structure import Structure, difference, fingerprint, read_structure
+from tenantapp.databases.servers.identity_rows import write_identity
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, counted, nobody
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.store import Store
-from tenantapp.fleet.connections import reading_connection
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
-from tenantapp.fleet.identity_rows import write_identity
-from tenantapp.fleet.schemas.expected import ExpectedStructures
-from tenantapp.fleet.schemas.structure import Structure, difference, fingerprint, read_structure
-from tenantapp.fleet.server_databases import databases_on
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer

@@ -3,11 +3,11 @@
 from typing import Final
 from uuid import UUID
 
+from tenantapp.databases.schemas.expected import check_revision
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restoring import check_engine
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupRefused
-from tenantapp.fleet.schemas.expected import check_revision
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.settings import Settings

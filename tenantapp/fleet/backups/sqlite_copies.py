@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from tenantapp.fleet.durable_files import publish, remove_unfinished, unfinished
+from tenantapp.databases.servers.durable_files import publish, remove_unfinished, unfinished
+from tenantapp.databases.servers.sqlite_pages import copy_pages, finish_copy
 from tenantapp.fleet.errors import BackupFailed
-from tenantapp.fleet.sqlite_pages import copy_pages, finish_copy
 
 WAIT: Final = 60.0  # seconds for those who write
 

@@ -1,1 +1,1 @@
-"""A tenant in a file that belongs to no engine: written, checked, loaded. ``docs/bundles.md`` has the format."""
+"""How does a tenant travel in a file that both engines can load?"""

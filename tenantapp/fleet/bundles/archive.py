@@ -17,8 +17,8 @@ from uuid import uuid4
 import orjson
 from pydantic import ValidationError
 
+from tenantapp.databases.servers.durable_files import sync
 from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledTable, Manifest
-from tenantapp.fleet.durable_files import sync
 from tenantapp.fleet.errors import BundleNotWritten, BundleRefused
 
 SEAL: Final = b"sha256:"

@@ -9,20 +9,20 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, select
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.histories.histories import metadata_of
 from tenantapp.fleet.bundles.archive import BundleWriter, new_bundle, open_bundle
 from tenantapp.fleet.bundles.kinds import Kind
 from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledColumn, BundledTable, BundledTenant, Manifest
 from tenantapp.fleet.bundles.tables import PortableTable, counters, portable_tables, quoted
 from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert
-from tenantapp.fleet.connections import reading_connection
 from tenantapp.fleet.errors import NotPortable
-from tenantapp.fleet.histories import metadata_of
 from tenantapp.settings import Settings
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Servers
-from tenantapp.tenancy.times import utcnow
 
 BATCH: Final = 100  # rows held at once
 

@@ -6,29 +6,29 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.histories.targets import tenant_target
+from tenantapp.databases.histories.upgrading import upgrade_tenant_database, upgrade_to
+from tenantapp.databases.schemas.expected import check_revision
+from tenantapp.databases.servers.identity_rows import write_identity
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
-from tenantapp.fleet.cloning import drop_database
-from tenantapp.fleet.creation import activate, make_now, register, withdraw
+from tenantapp.fleet.creating.creation import activate, make_now, register, withdraw
+from tenantapp.fleet.creating.from_template import drop_database
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
-from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.identity_rows import write_identity
-from tenantapp.fleet.migrations import upgrade_tenant_database, upgrade_to
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.outcomes import Report, no_report
-from tenantapp.fleet.operations.queue import local_requester, request_operation
-from tenantapp.fleet.schemas.expected import check_revision
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.targets import tenant_target
-from tenantapp.fleet.templates import installation_mark
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.models import Operation
+from tenantapp.operations.outcomes import Report, no_report
+from tenantapp.operations.queue import local_requester, request_operation
 from tenantapp.settings import Settings
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.ids import uuid7
 from tenantapp.tenancy.servers import Servers
 
 

@@ -9,13 +9,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, func, select, table
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.databases.histories.histories import metadata_of
 from tenantapp.fleet.bundles import postgres_loading, sqlite_loading
 from tenantapp.fleet.bundles.archive import Bundle, open_bundle
 from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
 from tenantapp.fleet.bundles.tables import portable_tables, quoted
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
-from tenantapp.fleet.histories import metadata_of
-from tenantapp.fleet.migration_connections import migration_connection
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.migration_connections import check_foreign_keys
 from tenantapp.fleet.bundles.manifest import BundledTable
 from tenantapp.fleet.bundles.tables import has_counters, quoted
 from tenantapp.fleet.bundles.values import TO_SQLITE, convert
 from tenantapp.fleet.errors import LoadFailed
-from tenantapp.fleet.migration_connections import check_foreign_keys
 
 BATCH: Final = 100  # rows held at once
 

@@ -1,1 +1,1 @@
-"""Tenants' databases in another place: clones of tenants, moved tenants, and databases that become tenants."""
+"""How does a tenant, or a database from elsewhere, get into another place?"""

@@ -5,18 +5,18 @@ from typing import Any, Final, cast
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Table
 
-from tenantapp.fleet.cloning import drop_database
+from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.databases.histories.histories import script_directory
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.fleet.copying.adoptable import check_adoptable
 from tenantapp.fleet.copying.clone import finish_copy, place_to_fill, prepare_new_tenant
 from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
-from tenantapp.fleet.copying.errors import CopyFailed
 from tenantapp.fleet.copying.originals import Original, foreign_original, heads_of
-from tenantapp.fleet.creation import activate, withdraw
-from tenantapp.fleet.histories import script_directory
-from tenantapp.fleet.migration_connections import migration_connection
-from tenantapp.fleet.migrations import upgrade
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.targets import Target
+from tenantapp.fleet.creating.creation import activate, withdraw
+from tenantapp.fleet.creating.from_template import drop_database
+from tenantapp.fleet.errors import CopyFailed
+from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.settings import Settings
 from tenantapp.tenancy.models import TenantIdentity
 

@@ -7,15 +7,15 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.schemas.expected import check_revision
+from tenantapp.databases.schemas.structure import Structure, difference, read_structure
 from tenantapp.fleet.bundles.tables import OURS
 from tenantapp.fleet.copying.checks import expected_on, found_in
-from tenantapp.fleet.copying.errors import CopyRefused
 from tenantapp.fleet.copying.originals import Original, heads_of, identities_of
-from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.histories import head_revision
-from tenantapp.fleet.schemas.expected import check_revision
-from tenantapp.fleet.schemas.structure import Structure, difference, read_structure
+from tenantapp.fleet.errors import CopyRefused
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.fleet import Fleet
 from tenantapp.tenancy.servers import Server, SqliteServer
 
 # Those that it may lack, as they are called in a structure.

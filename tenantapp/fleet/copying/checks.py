@@ -7,12 +7,12 @@ from psycopg2.errors import QueryCanceled
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection
+from tenantapp.databases.schemas.expected import ExpectedStructures
+from tenantapp.databases.schemas.structure import Structure, difference, read_structure
 from tenantapp.fleet.bundles.tables import OURS, quoted
-from tenantapp.fleet.connections import maintenance_connection
-from tenantapp.fleet.copying.errors import CopyFailed
-from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.schemas.expected import ExpectedStructures
-from tenantapp.fleet.schemas.structure import Structure, difference, read_structure
+from tenantapp.fleet.errors import CopyFailed
+from tenantapp.operations.fleet import Fleet
 from tenantapp.tenancy.servers import Server, SqliteServer
 
 NAMED: Final = 3  # findings that a sentence has room for

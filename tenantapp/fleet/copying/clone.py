@@ -5,21 +5,21 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.cloning import drop_database
+from tenantapp.databases.schemas.expected import structure_at
+from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.fleet.copying.checks import check_structure, expected_on
 from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
-from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.copying.originals import check_identity, original_of
 from tenantapp.fleet.copying.private_data import remove_private_data
-from tenantapp.fleet.creation import activate, register, withdraw
-from tenantapp.fleet.identity_rows import write_identity
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.schemas.expected import structure_at
+from tenantapp.fleet.creating.creation import activate, register, withdraw
+from tenantapp.fleet.creating.from_template import drop_database
+from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.models import Operation
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.ids import uuid7
 
 
 def prepare_new_tenant(session: Session, operation: Operation) -> None:

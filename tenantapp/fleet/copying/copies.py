@@ -10,19 +10,18 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.histories.targets import Target, tenant_target
+from tenantapp.databases.histories.upgrading import upgrade_to
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.sqlite_databases import SqliteDatabases
+from tenantapp.databases.servers.sqlite_pages import Progress, copy_pages, finish_copy
+from tenantapp.databases.servers.working_directories import working_directory
 from tenantapp.fleet.backups import postgres_dumps
 from tenantapp.fleet.bundles.exporting import write_bundle
 from tenantapp.fleet.bundles.loading import load_bundle
-from tenantapp.fleet.connections import reading_connection
-from tenantapp.fleet.copying.errors import CopyFailed
 from tenantapp.fleet.copying.originals import Original, single_revision
-from tenantapp.fleet.errors import BackupRefused
-from tenantapp.fleet.migrations import upgrade_to
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.sqlite_databases import SqliteDatabases
-from tenantapp.fleet.sqlite_pages import Progress, copy_pages, finish_copy
-from tenantapp.fleet.targets import Target, tenant_target
-from tenantapp.fleet.working_directories import working_directory
+from tenantapp.fleet.errors import BackupRefused, CopyFailed
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity

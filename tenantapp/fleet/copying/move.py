@@ -7,31 +7,13 @@ from typing import Any, Final
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.connections import reading_connection
-from tenantapp.fleet.copying.checks import (
-    check_rows,
-    check_structure,
-    counts_in_haste,
-    expected_of_copy,
-    row_counts,
-)
-from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
-from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
-from tenantapp.fleet.copying.originals import Original, check_identity, heads_of, original_of, single_revision
-from tenantapp.fleet.copying.replicable import (
-    fill_by_replication,
-    follow_to_the_end,
-    replication_between,
-    why_not_replicated,
-)
-from tenantapp.fleet.copying.replication import Replication
-from tenantapp.fleet.errors import DatabaseUnreachable, ProvisioningFailed
-from tenantapp.fleet.identity_rows import write_identity
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.schemas.structure import fingerprint, read_structure
-from tenantapp.fleet.server_databases import databases_on
-from tenantapp.fleet.switching import (
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.schemas.structure import fingerprint, read_structure
+from tenantapp.databases.servers.identity_rows import write_identity
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.fleet.closing.switching import (
     check_present,
     let_back_in,
     new_place,
@@ -40,8 +22,26 @@ from tenantapp.fleet.switching import (
     present_place,
     switch,
 )
-from tenantapp.fleet.targets import Target
+from tenantapp.fleet.copying.checks import (
+    check_rows,
+    check_structure,
+    counts_in_haste,
+    expected_of_copy,
+    row_counts,
+)
+from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
+from tenantapp.fleet.copying.originals import Original, check_identity, heads_of, original_of, single_revision
+from tenantapp.fleet.copying.replicable import (
+    fill_by_replication,
+    follow_to_the_end,
+    replication_between,
+    why_not_replicated,
+)
+from tenantapp.fleet.copying.replication import Replication
+from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.models import Operation
 from tenantapp.tenancy.servers import PostgresServer, Server
 
 Counts = Callable[[Connection], dict[str, int] | None]

@@ -10,8 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import URL, Connection
 
-from tenantapp.fleet.connections import reading_connection
-from tenantapp.fleet.copying.errors import CopyRefused
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.fleet.errors import CopyRefused
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity

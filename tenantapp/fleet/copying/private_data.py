@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.copying.errors import CopyFailed, CopyRefused
+from tenantapp.databases.connections.migration_connections import check_foreign_keys, migration_connection
+from tenantapp.databases.histories.targets import Target
 from tenantapp.fleet.copying.originals import identities_of
-from tenantapp.fleet.migration_connections import check_foreign_keys, migration_connection
-from tenantapp.fleet.targets import Target
+from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.settings import Settings
 
 MODULE: Final = "private_data"

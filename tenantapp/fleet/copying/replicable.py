@@ -4,16 +4,16 @@ from typing import Any, Final
 
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import upgrade_to
+from tenantapp.databases.schemas.structure import read_structure
 from tenantapp.fleet.copying.checks import data_tables, expected_on
-from tenantapp.fleet.copying.errors import CopyFailed
 from tenantapp.fleet.copying.originals import Original, identities_of
 from tenantapp.fleet.copying.replication import Replication
-from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.migration_connections import migration_connection
-from tenantapp.fleet.migrations import upgrade_to
-from tenantapp.fleet.operations.kinds import Context
-from tenantapp.fleet.schemas.structure import read_structure
-from tenantapp.fleet.targets import Target
+from tenantapp.fleet.errors import CopyFailed
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Context
 from tenantapp.tenancy.servers import PostgresServer, Server
 
 # What a subscriber cannot follow: rows that nothing tells apart, and what is not replicated at all.

@@ -14,10 +14,10 @@ from psycopg2.extensions import make_dsn
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import Connection
 
-from tenantapp.fleet import postgres
-from tenantapp.fleet.connections import maintenance_connection
-from tenantapp.fleet.copying.errors import CopyFailed
-from tenantapp.fleet.errors import DatabaseUnreachable
+from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection
+from tenantapp.databases.errors import DatabaseUnreachable
+from tenantapp.fleet.errors import CopyFailed
 from tenantapp.tenancy.servers import PostgresServer
 
 CONNECT_TIMEOUT: Final = 5  # seconds, in which the target reaches the source or does not

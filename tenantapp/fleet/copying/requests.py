@@ -6,19 +6,19 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.servers.templates import installation_mark
+from tenantapp.fleet.closing.switching import switch_arguments
 from tenantapp.fleet.copying.adopt import ADOPT
 from tenantapp.fleet.copying.clone import CLONE
-from tenantapp.fleet.copying.errors import CopyRefused
 from tenantapp.fleet.copying.move import MOVE
 from tenantapp.fleet.copying.private_data import private_data_remover
-from tenantapp.fleet.fleet import Fleet
-from tenantapp.fleet.histories import head_revision
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import request_operation
-from tenantapp.fleet.switching import switch_arguments
-from tenantapp.fleet.templates import installation_mark
+from tenantapp.fleet.errors import CopyRefused
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import request_operation
 from tenantapp.tenancy.servers import Server, SqliteServer
 
 UNSERVED: Final = (TenantState.CREATING, TenantState.DELETED)

@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from typing import Any, Final
 
+from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
 from tenantapp.fleet.migrating.process import work
-from tenantapp.fleet.migrating.revisions import TenantHistory
 from tenantapp.settings import Settings
 
 DIED: Final = "The process that migrated it ended unexpectedly."

@@ -5,17 +5,18 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.errors import DatabaseBusy, LeaseLost, MigrationRefused, OperationStopped
-from tenantapp.fleet.migrating.leases import fence_kept
+from tenantapp.databases.errors import DatabaseBusy, MigrationRefused
+from tenantapp.databases.histories.revisions import TenantHistory
+from tenantapp.fleet.closing.fence import fence_database, fence_kept
+from tenantapp.fleet.migrating.fenced_move import TenantWorker
 from tenantapp.fleet.migrating.ledger import KIND, order_of
+from tenantapp.fleet.migrating.migrator import TenantMigrator
 from tenantapp.fleet.migrating.orders import Order, retry_delay
-from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.migrating.tenant import TenantMigrator
-from tenantapp.fleet.migrating.worker import TenantWorker, fence_database
-from tenantapp.fleet.operations.kinds import Context, Kind, Step
-from tenantapp.fleet.operations.leases import finish
-from tenantapp.fleet.operations.models import Operation, OperationState
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.errors import LeaseLost, OperationStopped
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.leases import finish
+from tenantapp.operations.models import Operation, OperationState
 
 LOOK_EVERY: Final = 1.0  # seconds between two looks whether to go on waiting for a lock
 

@@ -5,7 +5,8 @@ operation does. One by one, as ``operations.runner`` does it, the rows would cos
 matters in case of a crash is in the tenant's own row, which the process that migrates it writes by itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -14,14 +15,16 @@ from uuid import UUID
 from sqlalchemy import case, delete, literal, select, text, update
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.migrating.fence import SERVED
+from tenantapp.fleet.closing.fence import hold_fences
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
-from tenantapp.fleet.operations.leases import LEASE, database_time
-from tenantapp.fleet.operations.models import ACTIVE, Operation, OperationState
-from tenantapp.identity.models import Tenant
-from tenantapp.tenancy.ids import uuid7
-from tenantapp.tenancy.times import UtcDateTime, utcnow
-from tenantapp.tenancy.upsert import insert_for
+from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.operations.lease_keeper import repeated
+from tenantapp.operations.leases import LEASE, database_time
+from tenantapp.operations.models import ACTIVE, Operation, OperationState
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.sql.upsert import insert_for
+from tenantapp.tenancy.dbfactory import DBFactory
 
 KIND: Final = "migrate"
 STATES: Final[Mapping[MigrationState, OperationState]] = {
@@ -199,3 +202,19 @@ def _kinds_at_work(session: Session, orders: Sequence[Order]) -> dict[Order, str
     kinds: dict[UUID | None, str] = dict(session.execute(at_work.where(Operation.state.in_(ACTIVE))).all())
     # Whatever it was, it may be done by now.
     return {order: kinds.get(order.tenant_id, KIND) for order in orders}
+
+
+@contextmanager
+def leases_kept(user_db: DBFactory, owner: str, at_work: Callable[[], list[Order]]) -> Iterator[None]:
+    """Renew the owner's claims, and move the fences of what ``at_work`` returns on, until the block ends."""
+
+    def keep() -> None:
+        with user_db.begin() as session:
+            renew(session, owner)
+            orders = at_work()
+            for snapshot in (False, True):
+                tenants = [order.tenant_id for order in orders if order.snapshot == snapshot]
+                hold_fences(session.connection(), tenants, snapshot=snapshot)
+
+    with repeated(keep, f"leases {owner}"):
+        yield

@@ -8,14 +8,13 @@ from uuid import UUID
 from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session, aliased
 
-from tenantapp.fleet.errors import MigrationRefused
-from tenantapp.fleet.migrating.fence import SERVED
+from tenantapp.databases.errors import MigrationRefused
+from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.ledger import KIND
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
-from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.operations.models import Operation, OperationState
 from tenantapp.identity.errors import NotFound, TenantDeleted, TenantUnfinished
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import SERVED, Tenant, TenantState
+from tenantapp.operations.models import Operation, OperationState
 
 
 @dataclass(frozen=True, slots=True)

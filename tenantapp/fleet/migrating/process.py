@@ -8,11 +8,12 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.synchronize import Event
 from typing import Final
 
+from tenantapp.databases.histories.revisions import TenantHistory
+from tenantapp.fleet.closing.fence import fence_database
 from tenantapp.fleet.migrating import ledger
+from tenantapp.fleet.migrating.fenced_move import TenantWorker
+from tenantapp.fleet.migrating.migrator import TenantMigrator
 from tenantapp.fleet.migrating.orders import Order
-from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.migrating.tenant import TenantMigrator
-from tenantapp.fleet.migrating.worker import TenantWorker, fence_database
 from tenantapp.settings import Settings
 from tenantapp.tenancy.servers import Servers
 

@@ -4,17 +4,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.errors import HistoryError, MigrationRefused, UnknownRevision
-from tenantapp.fleet.fleet import Fleet
+from tenantapp.databases.errors import HistoryError, MigrationRefused, UnknownRevision
+from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.migrating.ledger import arguments_of
 from tenantapp.fleet.migrating.plan import Wish, make_plan
-from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.fleet.operations.queue import request_operation
 from tenantapp.identity.errors import TenantDeleted
 from tenantapp.identity.models import TenantState
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import request_operation
 
 
 def request_migration(

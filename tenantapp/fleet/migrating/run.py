@@ -7,17 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tenantapp.fleet.fleet import Fleet
+from tenantapp.databases.histories.revisions import TenantHistory
+from tenantapp.fleet.closing.fence import lower_fence
 from tenantapp.fleet.migrating import ledger
 from tenantapp.fleet.migrating.crew import DIED, Crew
-from tenantapp.fleet.migrating.fence import lower_fence
-from tenantapp.fleet.migrating.leases import leases_kept
-from tenantapp.fleet.migrating.ledger import KIND
+from tenantapp.fleet.migrating.ledger import KIND, leases_kept
 from tenantapp.fleet.migrating.orders import MigrationState, Order, Result, retry_delay
 from tenantapp.fleet.migrating.plan import Plan
-from tenantapp.fleet.migrating.revisions import TenantHistory
-from tenantapp.fleet.operations.leases import new_owner
-from tenantapp.fleet.operations.queue import local_requester
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.leases import new_owner
+from tenantapp.operations.queue import local_requester
 
 CLAIMED_AT_ONCE: Final = 20  # tenants for each job
 AHEAD: Final = 4  # orders for each process

@@ -7,10 +7,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from tenantapp.fleet.migrating.fence import SERVED
 from tenantapp.fleet.migrating.plan import latest_migrations
-from tenantapp.fleet.operations.models import Operation
-from tenantapp.identity.models import Tenant
+from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.operations.models import Operation
 
 
 @dataclass(frozen=True, slots=True)

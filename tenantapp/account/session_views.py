@@ -1,0 +1,134 @@
+"""The session resource: sign in, see who one is, choose a tenant, sign out."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from tenantapp.api.json import Body
+from tenantapp.api.views import ID, api_view
+from tenantapp.identity import sign_in, web_sessions
+from tenantapp.identity.effective import tenants_of
+from tenantapp.identity.models import WebSession
+from tenantapp.identity.permissions import Permission
+from tenantapp.identity.policy import cookie_token
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import Access
+from tenantapp.tenancy.errors import NoAccess
+
+PUBLIC = NO_PERMISSION_REQUIRED
+
+
+class SignIn(Body):
+    """``POST /session``."""
+
+    login: str = Field(max_length=1000)
+    password: str = Field(max_length=10_000)
+    tenant: str | None = Field(None, max_length=1000)
+
+
+class Selection(Body):
+    """``PATCH /session``."""
+
+    tenant: str = Field(max_length=1000)
+
+
+@api_view("session", "POST", permission=PUBLIC, body=SignIn, writes="user", status=201)
+def create_session(request: Any) -> dict[str, Any]:
+    """Sign in. A session that the browser already had is ended."""
+    body: SignIn = request.checked_body
+    authenticated = sign_in.authenticate(request.registry.user_db, body.login, body.password)
+    if old_token := cookie_token(request):
+        web_sessions.end(request.user_session, old_token)
+    token = sign_in.sign_in(
+        request.user_session, authenticated, body.tenant, request.registry.lifetimes, request.user_agent
+    )
+    request.response.headerlist.extend(request.registry.security_policy.remember(request, token))
+    return session_object(request, read_back(request, token), token)
+
+
+@api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True)
+def read_session(request: Any) -> dict[str, Any]:
+    """Who is signed in, in which tenant, and where else they could work."""
+    return session_object(request, request.access, cookie_token(request) or "")
+
+
+@api_view("session", "PATCH", permission=Permission.SIGNED_IN, body=Selection, writes="user")
+def change_session(request: Any) -> dict[str, Any]:
+    """Select a tenant. The session gets a new id; the old one is worth nothing from now on."""
+    token = sign_in.switch_tenant(
+        request.user_session, cookie_token(request) or "", request.access.person.id, request.checked_body.tenant
+    )
+    request.response.headerlist.extend(request.registry.security_policy.remember(request, token))
+    return session_object(request, read_back(request, token), token)
+
+
+@api_view("session", "DELETE", permission=Permission.SIGNED_IN, writes="user")
+def delete_session(request: Any) -> Response:
+    """Sign out: the row is deleted, the cookie cleared."""
+    # By its row: a switch at the same moment would have given it another token.
+    web_sessions.end_by_id(request.user_session, request.access.web_session_id)
+    return Response(status=204, headerlist=request.registry.security_policy.forget(request))
+
+
+@api_view("sessions", "GET", permission=Permission.SIGNED_IN)
+def list_sessions(request: Any) -> dict[str, Any]:
+    """The person's signed-in devices, newest first."""
+    access: Access = request.access
+    live = web_sessions.list_live(request.user_session, access.person.id, request.registry.lifetimes)
+    return {"items": [device(each, access.web_session_id) for each in live], "next": None}
+
+
+@api_view("session_of_id", "DELETE", permission=Permission.SIGNED_IN, writes="user")
+def delete_one_session(request: Any) -> Response:
+    """End one of the person's own sessions."""
+    web_sessions.end_one(request.user_session, request.access.person.id, UUID(request.matchdict["id"]))
+    return Response(status=204)
+
+
+def read_back(request: Any, token: str) -> Access:
+    """The access of a web session that this transaction has just written, read inside it."""
+    access: Access | None = request.registry.access_reader.read_within(
+        request.user_session, web_sessions.hash_token(token), utcnow()
+    )
+    if access is None:
+        raise NoAccess
+    return access
+
+
+def session_object(request: Any, access: Access, token: str) -> dict[str, Any]:
+    """The session as the API shows it."""
+    # Somebody may have asked for the access before the view was known, and then it has come without them.
+    tenants = tenants_of(request.user_session, access.person.id) if access.tenants is None else access.tenants
+    return {
+        "user": {"id": access.person.id, "login": access.person.login, "name": access.person.name},
+        "tenant": access.tenant and {"slug": access.tenant.slug, "name": access.tenant.name},
+        "role": access.role,
+        "permissions": sorted(access.permissions),
+        "operator": access.operator,
+        "tenants": [{"slug": tenant.slug, "name": tenant.name, "role": tenant.role} for tenant in tenants],
+        "csrf_token": web_sessions.csrf_token(token),
+        "expires_at": access.expires_at,
+    }
+
+
+def device(web_session: WebSession, current: UUID | None) -> dict[str, Any]:
+    """A web session as its person sees it in the list."""
+    return {
+        "id": web_session.id,
+        "current": web_session.id == current,
+        "tenant": web_session.tenant and {"slug": web_session.tenant.slug, "name": web_session.tenant.name},
+        "user_agent": web_session.user_agent,
+        "created_at": web_session.created_at,
+        "last_seen_at": web_session.last_seen_at,
+        "expires_at": web_session.expires_at,
+    }
+
+
+def includeme(config: Any) -> None:
+    """The routes."""
+    config.add_route("session", "/session")
+    config.add_route("sessions", "/sessions")
+    config.add_route("session_of_id", f"/sessions/{ID}")

@@ -1,0 +1,1 @@
+"""How is a database made, reached, migrated and described on a server?"""

@@ -1,0 +1,1 @@
+"""How does work on the databases connect, and take turns?"""

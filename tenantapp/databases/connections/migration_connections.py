@@ -1,0 +1,168 @@
+"""Connections for changing the structure of databases, for which nobody else does so meanwhile."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.pool import NullPool
+
+from tenantapp.databases.connections.maintenance_engines import (
+    ADVISORY_LOCK,
+    LOCK_TIMEOUT,
+    MIGRATION_WAIT,
+    POLL_INTERVAL,
+    STATEMENT_TIMEOUT,
+    translated,
+    with_timeouts,
+)
+from tenantapp.databases.errors import DatabaseBusy, MigrationFailed
+from tenantapp.operations.errors import FleetError
+from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a migration may wait and work, in seconds: for a lock, in a statement, and for another migration."""
+
+    lock: float
+    statement: float
+    wait: float
+
+
+# What an engine that all databases of a server share is to connect to, and how.
+_wanted: ContextVar[tuple[URL, Limits]] = ContextVar("wanted")
+
+
+@contextmanager
+def migration_connection(
+    url: URL,
+    name: str,
+    limits: Limits | None = None,
+    failure: Callable[[str, str], FleetError] = MigrationFailed,
+    *,
+    migrated: bool = False,
+) -> Iterator[Connection]:
+    """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
+
+    ``migrated``: it is known to have been migrated before, and is not asked whether it has the table for that.
+    PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
+    foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
+    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
+    """
+    limits = limits or Limits(LOCK_TIMEOUT, STATEMENT_TIMEOUT, MIGRATION_WAIT)
+    _wanted.set((url, limits))
+    with translated(name, failure), migration_engine(url).connect() as connection:
+        if url.get_backend_name() == "postgresql":
+            _take_migration_lock(connection, name, limits.wait)
+            connection.info[HAS_VERSION_TABLE] = migrated
+        yield connection
+
+
+def migration_engine(url: URL) -> Engine:
+    """The engine that ``migration_connection`` makes its connections with, for all databases of this one's server."""
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine()
+    # Not by the URL: to find out whether one is the same as another, SQLAlchemy writes it down.
+    return _server_engine(url.host, url.port, tuple(url.query.items()))
+
+
+def check_foreign_keys(
+    connection: Connection, name: str, failure: Callable[[str, str], FleetError] = MigrationFailed
+) -> None:
+    """Make up for what SQLite did not enforce during a migration. Raises ``failure``."""
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            raise failure(name, f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
+
+
+@cache
+def _server_engine(host: str | None, port: int | None, query: tuple[tuple[str, Any], ...]) -> Engine:
+    """What a dialect asks a server first, and the statements it has compiled, serve for all databases of the server."""
+    address = URL.create(DIALECT, host=host, port=port, query=dict(query))
+    engine = create_engine(address, poolclass=NullPool, hide_parameters=True, use_native_hstore=False)
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+@cache
+def _sqlite_engine() -> Engine:
+    engine = create_engine("sqlite+pysqlite://", poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "connect", _on_sqlite_connect)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _connect(dialect: Dialect, *_: object) -> Any:
+    """Listener on ``do_connect``: connect to the database that is wanted."""
+    url, limits = _wanted.get()
+    if url.get_backend_name() == "sqlite":
+        arguments, keywords = dialect.create_connect_args(url)
+        return dialect.connect(*arguments, timeout=limits.wait, **keywords)
+    return _driver_connect(dialect, url, limits)
+
+
+def _driver_connect(dialect: Dialect, url: URL, limits: Limits) -> Any:
+    _, keywords = dialect.create_connect_args(url)
+    options = with_timeouts(keywords.pop("options", ""), limits.lock, limits.statement)
+    return dialect.connect(**(CONNECT_ARGUMENTS | dict(keywords) | {"options": options}))
+
+
+def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def _take_migration_lock(connection: Connection, name: str, wait: float) -> None:
+    # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
+    # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
+    deadline = time.monotonic() + wait
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+    with driver.cursor() as cursor:
+        while not _has_advisory_lock(cursor):
+            if time.monotonic() > deadline:
+                raise DatabaseBusy(name)
+            time.sleep(POLL_INTERVAL)
+    driver.autocommit = False
+
+
+def _has_advisory_lock(cursor: Any) -> bool:
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", (ADVISORY_LOCK,))
+    return bool(cursor.fetchone()[0])
+
+
+DIALECT: Final = "postgresql+tenantapp"  # in a URL
+VERSION_TABLE: Final = "alembic_version"
+HAS_VERSION_TABLE: Final = "tenantapp_has_version_table"  # in a connection's info
+
+
+class MigrationDialect(PGDialect_psycopg2):
+    """Says the same as its base class."""
+
+    supports_statement_cache = True
+
+    def has_table(self, connection: Connection, table_name: str, schema: str | None = None, **options: Any) -> bool:
+        """Whether there is a table or view of this name.
+
+        Alembic asks this of each database first. The join that SQLAlchemy sends for it takes a new backend, whose
+        caches of the catalog are empty, longer than to add a column.
+        """
+        if table_name == VERSION_TABLE and schema is None and connection.info.get(HAS_VERSION_TABLE):
+            return True
+        return bool(super().has_table(connection, table_name, schema, **options))  # type: ignore[no-untyped-call]
+
+
+registry.register("postgresql.tenantapp", __name__, MigrationDialect.__name__)

@@ -1,0 +1,104 @@
+"""What can go wrong with one database.
+
+FleetError
++-- HistoryError            a migration history, or the domain's models, cannot be found or used
+|   +-- UnknownRevision     a database, or a bundle, is at a revision that the history does not have
++-- DatabaseUnreachable     a database or a server does not answer
++-- DatabaseBusy            somebody else holds the database; nothing was changed
++-- ReadingFailed           a database could not be read; nothing was changed
++-- MigrationFailed         a migration ended in an error and was rolled back
++-- MigrationRefused        a tenant's database cannot be moved to the revision that was asked for
++-- ProvisioningFailed      a server did not make or remove a database
+|   +-- TemplateMissing     because the template it is to be a copy of is not there any more
++-- SnapshotFailed          a copy of a database could not be made or removed
+|   +-- PuttingBackFailed   a copy could not be put back
++-- RevisionRefused         no revision was written
+    +-- NothingToRevise     because the models and the migrations agree
+"""
+
+from tenantapp.operations.errors import FleetError
+
+
+class HistoryError(FleetError):
+    """A script location, a revision or the domain's models are missing or wrong."""
+
+
+class UnknownRevision(HistoryError):
+    """Most often that of a newer version of the program."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(f"The tenant history has no revision {revision}; a newer version of the program may have it.")
+
+
+class DatabaseUnreachable(FleetError):
+    """No connection could be made, or it broke."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Could not connect to {name}: {reason}.")
+
+
+class DatabaseBusy(FleetError):
+    """A lock could not be had in time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Nothing was changed in {name}, for somebody else is using it; try again later.")
+
+
+class ReadingFailed(FleetError):
+    """A statement that only reads ended in an error."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Could not read {name}: {reason}.")
+
+
+class MigrationFailed(FleetError):
+    """The database is as it was before."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The migration of {name} failed and was rolled back: {reason}.")
+
+
+class MigrationRefused(FleetError):
+    """Nothing was changed."""
+
+
+class ProvisioningFailed(FleetError):
+    """The server refused, most often for want of a privilege."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Could not make or remove a database on {name}: {reason}.")
+
+
+class TemplateMissing(ProvisioningFailed):
+    """Another version of the program has removed it, or somebody by hand."""
+
+    def __init__(self, name: str, template: str) -> None:
+        super().__init__(name, f"there is no template {template}")
+
+
+class SnapshotFailed(FleetError):
+    """The database itself is as it was, or, if the copy could not be removed, as it is to be."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name[0].upper()}{name[1:]} could not be copied, or the copy not be removed: {reason}.")
+
+
+class PuttingBackFailed(SnapshotFailed):
+    """The migration failed, and what it may have left is still there. So is the copy."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        FleetError.__init__(self, f"The copy of {name} could not be put back: {reason}.")
+
+
+class RevisionRefused(FleetError):
+    """Something is missing that a revision needs."""
+
+
+class NothingToRevise(RevisionRefused):
+    """The models and the migrations agree."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(
+            f"The models and the migrations agree, so there is nothing to revise; models are looked for in the modules "
+            f"of {package} called models or ..._models."
+        )

@@ -1,0 +1,1 @@
+"""Which migrations are there, and how are they run on one database?"""

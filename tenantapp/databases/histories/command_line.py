@@ -1,0 +1,69 @@
+"""What Alembic's own command line works on: ``alembic -c FILE -n user|tenant [-x tenant=SLUG] COMMAND``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from pyramid.paster import get_appsettings, setup_logging
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.databases.errors import HistoryError
+from tenantapp.databases.histories.histories import History, script_directory
+from tenantapp.databases.histories.targets import Target, tenant_target, user_target
+from tenantapp.databases.histories.user_database import make_user_database
+from tenantapp.identity.errors import IdentityError
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.operations.errors import FleetError
+from tenantapp.settings import Settings, SettingsError, read_settings
+from tenantapp.sql.errors import SqlError
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
+from tenantapp.tenancy.servers import Servers
+from tenantapp.tenancy.user_database import user_database
+
+
+def command_line_target(history: History, config: Config, arguments: Mapping[str, object]) -> Target:
+    """The database to work on. ``arguments`` are those given with ``-x``. Raises Alembic's ``CommandError``."""
+    try:
+        settings = _read_settings(config)
+        _check_location(settings, history, config)
+        if history == "user":
+            make_user_database(settings)
+            return user_target(settings)
+        servers = Servers(settings.servers, settings.tenancy_secret)
+        return tenant_target(settings, servers, _find_tenant(settings, arguments.get("tenant")))
+    except (FleetError, IdentityError, SqlError, TenancyError, SettingsError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _read_settings(config: Config) -> Settings:
+    path = config.config_file_name
+    if path is None:
+        raise CommandError("Name the ini file of the application: alembic -c FILE.")
+    setup_logging(str(path))
+    return read_settings(get_appsettings(str(path)))
+
+
+def _check_location(settings: Settings, history: History, config: Config) -> None:
+    """Tenants are made by the one and would be migrated by the other."""
+    ours, theirs = script_directory(settings, history).dir, ScriptDirectory.from_config(config).dir
+    if Path(ours).resolve() != Path(theirs).resolve():
+        raise HistoryError(
+            f"The section [{history}] is about another history than the setting migrations.{history}: "
+            f"{theirs} instead of {ours}."
+        )
+
+
+def _find_tenant(settings: Settings, slug: object) -> TenantPlace:
+    if not isinstance(slug, str) or not slug:
+        raise CommandError("Say which tenant's database is meant: alembic -c FILE -n tenant -x tenant=SLUG COMMAND.")
+    user_db = user_database(settings.user_db_url)
+    try:
+        with user_db.begin(read_only=True) as session:
+            return place_of(get_tenant(session, slug))
+    except (UserDatabaseUnavailable, DBAPIError) as error:
+        raise CommandError("The user database does not answer or has no tables yet; upgrade it first.") from error
+    finally:
+        user_db.dispose()

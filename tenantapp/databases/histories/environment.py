@@ -1,0 +1,105 @@
+"""What the ``env.py`` of both histories does, whether Alembic is run by us or by its own command line."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Final, Literal, TypeVar
+
+from alembic import context
+from alembic.config import Config
+from alembic.util import CommandError
+
+from tenantapp.databases.connections.migration_connections import check_foreign_keys, migration_connection
+from tenantapp.databases.errors import MigrationFailed
+from tenantapp.databases.histories.command_line import command_line_target
+from tenantapp.databases.histories.histories import History, history_config
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.version_tables import keep_version_tables
+from tenantapp.operations.errors import FleetError
+from tenantapp.settings import Settings
+from tenantapp.sql.errors import SqlError
+from tenantapp.sql.times import UtcDateTime
+from tenantapp.tenancy.errors import TenancyError
+
+Result = TypeVar("Result")
+# Alembic keeps the environment it is in, and its operations, in globals.
+ONE_AT_A_TIME: Final = Lock()
+
+
+def run_command(settings: Settings, history: History, target: Target, command: Callable[[Config], Result]) -> Result:
+    """Run one of Alembic's commands on a database. Raises what ``migration_connection`` does.
+
+    Any other trouble Alembic has, such as a revision that is not in the history, is a ``MigrationFailed``.
+    """
+    config = history_config(settings, history)
+    config.attributes["target"] = target
+    with alembic_at_work(target):
+        return command(config)
+
+
+@contextmanager
+def alembic_at_work(target: Target) -> Iterator[None]:
+    """Nobody else in this process runs Alembic meanwhile. What it complains of is a ``MigrationFailed``."""
+    try:
+        with ONE_AT_A_TIME:
+            yield
+    except CommandError as error:
+        raise MigrationFailed(target.name, str(error).rstrip(".")) from error
+
+
+def run_environment(history: History) -> None:
+    """Run the command under way on the target it came with, or, from Alembic's command line, on the one named there.
+
+    Raises what ``migration_connection`` does; on the command line Alembic's ``CommandError`` instead.
+    """
+    target: Target | None = context.config.attributes.get("target")
+    if target is not None:
+        _run(target)
+        return
+    target = command_line_target(history, context.config, context.get_x_argument(as_dictionary=True))
+    try:
+        _run(target)
+    except (FleetError, SqlError, TenancyError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _run(target: Target) -> None:
+    if context.is_offline_mode():
+        _configure(target, dialect_name=target.url.get_backend_name(), literal_binds=True)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    reached: list[set[str]] = []
+    with migration_connection(target.url, target.name, target.limits, migrated=target.migrated) as connection:
+        keep_version_tables(connection.dialect)
+        _configure(target, connection=connection, on_version_apply=lambda heads, **_: reached.append(heads))
+        with context.begin_transaction():
+            context.run_migrations()
+            check_foreign_keys(connection, target.name)
+            # Asked only if no revision has said where it leads to.
+            revision = _single(reached[-1]) if reached else context.get_context().get_current_revision()
+    if target.record is not None:
+        target.record(revision)
+
+
+def _single(heads: set[str]) -> str | None:
+    if len(heads) > 1:
+        raise CommandError(f"The database would have more than one revision: {', '.join(sorted(heads))}.")
+    return next(iter(heads), None)
+
+
+def _configure(target: Target, **options: Any) -> None:
+    context.configure(
+        target_metadata=target.metadata,
+        # SQLite alters a table by making it anew; PostgreSQL does not mind, and a revision works on both.
+        render_as_batch=True,
+        # Both engines roll DDL back; of SQLite, Alembic does not believe it.
+        transactional_ddl=True,
+        render_item=_render_item,
+        **options,
+    )
+
+
+def _render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
+    # A migration must not change its meaning when our class does.
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False

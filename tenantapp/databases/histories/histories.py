@@ -1,0 +1,129 @@
+"""The two migration histories, and the models each of them is to arrive at."""
+
+import hashlib
+from argparse import Namespace
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Final, Literal, NamedTuple
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import MetaData
+
+import tenantapp.databases.models
+import tenantapp.operations.models
+from tenantapp.databases.errors import HistoryError
+from tenantapp.identity.models import UserBase
+from tenantapp.settings import Settings
+from tenantapp.tenancy.models import TenantBase
+
+History = Literal["user", "tenant"]
+
+
+def script_location(settings: Settings, history: History) -> str:
+    """Where a history is: what its setting says (a path, or ``package:path``), or else the bundled one."""
+    chosen = settings.migrations_user if history == "user" else settings.migrations_tenant
+    return str(bundled(history)) if chosen is None else chosen
+
+
+def bundled(history: History) -> Path:
+    """The history that comes with tenantapp: in the installed package, or at the top of a checkout."""
+    package = Path(tenantapp.__file__).resolve().parent
+    installed = package / "migrations" / history
+    return installed if installed.is_dir() else package.parent / "alembic" / history
+
+
+def history_config(settings: Settings, history: History) -> Config:
+    """Alembic's configuration for a history, without any file. Alembic prints nothing under it."""
+    config = Config(cmd_opts=Namespace(quiet=True))
+    config.set_main_option("script_location", script_location(settings, history).replace("%", "%%"))
+    return config
+
+
+def script_directory(settings: Settings, history: History) -> ScriptDirectory:
+    """Alembic's view of a history. Raises ``HistoryError`` when there is none."""
+    try:
+        return ScriptDirectory.from_config(history_config(settings, history))
+    except (CommandError, ModuleNotFoundError) as error:
+        raise HistoryError(f"The {history} history cannot be used: {str(error).rstrip('.')}.") from error
+
+
+def head_revision(settings: Settings, history: History, script: ScriptDirectory | None = None) -> str:
+    """The newest revision of a history. Raises ``HistoryError`` when there is none, or more than one."""
+    heads = (script or script_directory(settings, history)).get_heads()
+    if len(heads) != 1:
+        raise HistoryError(f"The {history} history has {len(heads) or 'no'} newest revisions, where there must be one.")
+    return heads[0]
+
+
+def metadata_of(settings: Settings, history: History) -> MetaData:
+    """The tables a history is to make. Raises ``HistoryError``."""
+    return UserBase.metadata if history == "user" else tenant_metadata(settings)
+
+
+def tenant_metadata(settings: Settings) -> MetaData:
+    """The tables of a tenant database: ours, and those of the domain's models. Raises ``HistoryError``."""
+    domain = settings.tenantapp_domain
+    package = import_module(domain)
+    modules = [found.name for found in iter_modules(getattr(package, "__path__", ())) if holds_models(found.name)]
+    if not modules:
+        raise HistoryError(f"The domain's models are missing: there is no module {domain}.models.")
+    for name in modules:
+        import_module(f"{domain}.{name}")
+    return TenantBase.metadata
+
+
+def holds_models(module: str) -> bool:
+    """Whether a module of a domain is taken to define models: ``models``, and for instance ``invoice_models``."""
+    return module == "models" or module.endswith("_models")
+
+
+REMEMBERED: Final = 8
+_places: Final[dict[str, set[Path]]] = {}  # by what is in the settings; to ask Alembic takes longer than to look there
+
+
+class HistoryDigest(NamedTuple):
+    """The newest revision, all there are, and a digest of the files."""
+
+    head: str
+    revisions: frozenset[str]
+    digest: str
+
+
+def history_digest(settings: Settings, history: History) -> HistoryDigest:
+    """Read a history, or remember what was read if none of its files has changed since. Raises ``HistoryError``."""
+    location = script_location(settings, history)
+    if location not in _places:
+        directory = script_directory(settings, history)
+        _places[location] = {Path(directory.dir), *(Path(str(place)) for place in directory.version_locations or ())}
+    files = sorted({file for place in _places[location] for file in place.rglob("*.py")})
+    state = tuple((file, status.st_mtime_ns, status.st_size) for file in files for status in (file.stat(),))
+    return _read(_Asked(settings, history, state))
+
+
+class _Asked:
+    """What a digest is remembered by: where the files are, their sizes and their times."""
+
+    def __init__(self, settings: Settings, history: History, state: tuple[tuple[Path, int, int], ...]) -> None:
+        self.settings, self.history, self.state = settings, history, state
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Asked) and self.state == other.state
+
+    def __hash__(self) -> int:
+        return hash(self.state)
+
+
+@lru_cache(REMEMBERED)
+def _read(asked: _Asked) -> HistoryDigest:
+    head = head_revision(asked.settings, asked.history)
+    revisions = frozenset(
+        script.revision for script in script_directory(asked.settings, asked.history).walk_revisions()
+    )
+    digest = hashlib.sha256()
+    for file, *_ in asked.state:
+        digest.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return HistoryDigest(head, revisions, digest.hexdigest())

@@ -1,0 +1,1 @@
+"""What structure does a database have, and which one should it have?"""

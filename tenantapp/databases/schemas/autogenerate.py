@@ -1,0 +1,67 @@
+"""A new revision of a history, written from what the models say."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script
+
+from tenantapp.databases.errors import NothingToRevise, RevisionRefused
+from tenantapp.databases.histories.environment import run_command
+from tenantapp.databases.histories.histories import History, metadata_of, script_directory
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.servers.scratch import scratch_database
+from tenantapp.settings import Settings
+from tenantapp.tenancy.servers import Servers
+
+INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+
+
+def make_revision(settings: Settings, servers: Servers, history: History, message: str) -> Path:
+    """Compare the models with what the history makes of an empty database, and write the difference as a revision.
+
+    The file is to be read by a person before it is used: Alembic cannot see that a column was renamed.
+    Raises ``RevisionRefused``, ``NothingToRevise`` and what ``upgrade_tenant_database`` does.
+    """
+    if not message.strip():
+        raise RevisionRefused("A revision needs a message that says what it changes.")
+    if find_spec("ruff") is None:
+        raise RevisionRefused("Ruff, which formats a revision, is not installed: install ruff, or tenantapp[dev].")
+    _check_place(Path(script_directory(settings, history).dir), history)
+    metadata = metadata_of(settings, history)
+    with scratch_database(settings, servers, history) as url:
+        target = Target("a scratch database", url, metadata)
+        run_command(settings, history, target, lambda config: command.upgrade(config, "head"))
+        path = run_command(settings, history, target, lambda config: _write(config, " ".join(message.split())))
+    if path is None:
+        raise NothingToRevise("tenantapp.identity" if history == "user" else settings.tenantapp_domain)
+    _format(path)
+    return path
+
+
+def _check_place(location: Path, history: History) -> None:
+    # What is written there is gone with the next installation, and in nobody's repository before.
+    if INSTALLED & set(location.resolve().parts):
+        raise RevisionRefused(
+            f"The {history} history is in an installed package, {location}; "
+            f"set migrations.{history} to one among your own sources."
+        )
+
+
+def _write(config: Config, message: str) -> Path | None:
+    written = command.revision(config, message, autogenerate=True, process_revision_directives=_leave_out_empty)
+    return Path(written.path) if isinstance(written, Script) else None
+
+
+def _leave_out_empty(context: Any, revision: Any, directives: list[Any]) -> None:
+    if directives[0].upgrade_ops.is_empty():
+        directives.clear()
+
+
+def _format(path: Path) -> None:
+    for arguments in (("check", "--fix", "--exit-zero"), ("format",)):
+        subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", str(path)], check=True)  # noqa: S603

@@ -1,0 +1,91 @@
+"""What a revision should have: found out by running the history in a database of its own."""
+
+from collections import defaultdict
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from alembic.util import CommandError
+from sqlalchemy.engine import URL
+
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.errors import UnknownRevision
+from tenantapp.databases.histories.histories import metadata_of, script_directory
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import upgrade_to
+from tenantapp.databases.schemas.structure import Structure, read_structure
+from tenantapp.databases.servers.scratch import scratch_database
+from tenantapp.settings import Settings
+from tenantapp.tenancy.servers import Server, Servers
+
+NAME = "a scratch database"
+
+
+class _Key(NamedTuple):
+    """What an expected structure depends on. Another version of a server writes its definitions differently."""
+
+    server: str
+    version: tuple[int | str, ...]
+    revision: str
+    history: tuple[tuple[str, int, int], ...]
+
+
+class ExpectedStructures:
+    """The structures that the revisions of the tenant history should have, each made once and kept.
+
+    To be shared by threads, and kept as long as one likes: a history that has changed on disk is run anew.
+    """
+
+    def __init__(self, settings: Settings, servers: Servers) -> None:
+        self._settings = settings
+        self._servers = servers
+        self._known: dict[_Key, Structure] = {}
+        self._locks: defaultdict[_Key, Lock] = defaultdict(Lock)
+        self._lock = Lock()
+
+    def of(self, server: Server, version: tuple[int | str, ...], revision: str) -> Structure:
+        """The structure of this revision on a server of this version.
+
+        Raises ``UnknownRevision`` for one that the history does not have, ``HistoryError``, ``MigrationFailed``, and
+        what ``scratch_database`` does.
+        """
+        key = _Key(server.name, version, revision, history_state(self._settings))
+        with self._lock:
+            lock = self._locks[key]
+        with lock:
+            if key not in self._known:
+                self._known[key] = self._make(server, revision)
+            return self._known[key]
+
+    def _make(self, server: Server, revision: str) -> Structure:
+        check_revision(self._settings, revision)
+        metadata = metadata_of(self._settings, "tenant")
+        with scratch_database(self._settings, self._servers, "tenant", server=server) as url:
+            upgrade_to(self._settings, "tenant", Target(NAME, url, metadata), revision)
+            return structure_at(url, NAME)
+
+
+def structure_at(url: URL, name: str) -> Structure:
+    """The structure of the database at this URL. ``name`` is for messages. Raises what ``reading_connection`` does."""
+    with reading_connection(url, name) as connection:
+        return read_structure(connection)
+
+
+def history_state(settings: Settings) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of change of the tenant history's migrations, as they are on disk now.
+
+    Raises ``HistoryError``.
+    """
+    found = [(path, path.stat()) for path in Path(script_directory(settings, "tenant").versions).rglob("*.py")]
+    return tuple(sorted((str(path), status.st_size, status.st_mtime_ns) for path, status in found))
+
+
+def check_revision(settings: Settings, revision: str) -> None:
+    """Raise ``UnknownRevision`` unless the tenant history has exactly this revision."""
+    try:
+        script = script_directory(settings, "tenant").get_revision(revision)
+    except CommandError as error:
+        raise UnknownRevision(revision) from error
+    # Alembic takes the beginning of one, and words such as "head", as well.
+    if script is None or script.revision != revision:
+        raise UnknownRevision(revision)

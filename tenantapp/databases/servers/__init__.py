@@ -1,0 +1,1 @@
+"""How are databases made, copied and removed on a server?"""

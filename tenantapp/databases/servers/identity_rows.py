@@ -1,0 +1,21 @@
+"""The row in a database that says whose data it is."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy import delete, insert
+from sqlalchemy.engine import URL
+
+from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.operations.errors import FleetError
+from tenantapp.tenancy.models import TenantIdentity
+
+
+def write_identity(url: URL, name: str, tenant_id: UUID, failure: Callable[[str, str], FleetError]) -> None:
+    """Make a database this tenant's, whosever it was. Until it has an identity it is served to nobody.
+
+    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and ``failure``.
+    """
+    with migration_connection(url, name, failure=failure) as connection, connection.begin():
+        connection.execute(delete(TenantIdentity))
+        connection.execute(insert(TenantIdentity).values(tenant_id=tenant_id))

@@ -1,0 +1,174 @@
+"""Databases of a PostgreSQL server."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final
+from uuid import UUID
+
+from psycopg2.errors import InvalidCatalogName
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import ProgrammingError
+
+from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.maintenance_engines import advisory_lock, maintenance_connection
+from tenantapp.databases.errors import DatabaseBusy, ProvisioningFailed, TemplateMissing
+from tenantapp.databases.servers import postgres_templates
+from tenantapp.databases.servers.base import SCRATCH_PREFIX, TENANT_PREFIX, FoundDatabase, ServerDatabases
+from tenantapp.databases.servers.templates import PREFIX as TEMPLATE_PREFIX
+from tenantapp.databases.servers.templates import Template
+from tenantapp.tenancy.servers import PostgresServer
+
+log = logging.getLogger(__name__)
+PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
+TEMPLATE_LOCK: Final = "tenantapp templates"
+LONGEST_PATIENCE: Final = 1.0  # seconds; a tenant's people wait meanwhile
+LOOK_EVERY: Final = 0.02  # seconds
+LOOKS: Final = 2
+LONGEST_END: Final = 30.0  # seconds
+# Templates this process has seen, by server and name: looking for one takes a connection.
+_seen: Final[set[tuple[str, str]]] = set()
+
+
+class PostgresDatabases(ServerDatabases):
+    """Each database is owned by a role of the same name, and nobody else may connect to it."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+
+    def create(self, database: str, mark: str = "") -> None:
+        with self._connection() as connection:
+            self._create_role(connection, database, mark)
+            postgres.create_database(connection, database, owner=database)
+            postgres.close_to_public(connection, database)
+            postgres.limit_database(connection, database)
+
+    def prepare(self, database: str, mark: str) -> None:
+        with self._connection() as connection:
+            self._ensure_role(connection, database, mark)
+            if not postgres.database_exists(connection, database):
+                postgres.create_database(connection, database, owner=database)
+            postgres.close_to_public(connection, database)
+            postgres.limit_database(connection, database)
+
+    def drop(self, database: str) -> None:
+        with self._connection() as connection:
+            postgres.drop_database(connection, database)
+            postgres.drop_role(connection, database)
+
+    def ensure_template(self, template: Template) -> None:
+        if self._key(template.name) in _seen:
+            return
+        with self._connection() as connection:
+            if not postgres.database_exists(connection, template.name):
+                with self._template_lock(connection):
+                    if not postgres.database_exists(connection, template.name):
+                        self._build(connection, template)
+                        self._drop_old(connection, template)
+        _seen.add(self._key(template.name))
+
+    def drop_template(self, template: str) -> None:
+        with self._connection() as connection, self._template_lock(connection):
+            postgres_templates.drop(connection, template)
+
+    def clone(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
+        with self._connection() as connection:
+            present = postgres.present(connection, database)
+            if not present.role:
+                self._create_role(connection, database, mark)
+            if not present.database:
+                self._copy(connection, template, database)
+        with self._connection(database) as connection:
+            postgres_templates.hand_over(connection, template, database, tenant_id)
+
+    def close(self, database: str, patience: float) -> None:
+        until = time.monotonic() + min(patience, LONGEST_PATIENCE)
+        with self._connection() as connection:
+            if not postgres.role_exists(connection, database):
+                return  # somebody has removed it
+            postgres.allow_login(connection, database, allowed=False)
+            while time.monotonic() < until and postgres.is_at_work(connection, database):
+                time.sleep(LOOK_EVERY)
+            self._end_connections(connection, database)
+
+    def reopen(self, database: str) -> None:
+        with self._connection() as connection:
+            if postgres.role_exists(connection, database):
+                postgres.allow_login(connection, database, allowed=True)
+
+    def exists(self, database: str) -> bool:
+        with self._connection() as connection:
+            return postgres.database_exists(connection, database)
+
+    def found(self) -> list[FoundDatabase]:
+        with self._connection() as connection:
+            databases = postgres.database_names(connection, *PREFIXES)
+            roles = postgres.role_comments(connection, *PREFIXES)
+        return [
+            FoundDatabase(name, roles.get(name), whole=name in databases) for name in sorted(databases | roles.keys())
+        ]
+
+    def _end_connections(self, connection: Connection, role: str) -> None:
+        """End those of a role that may not log in any more, and wait until they have ended.
+
+        One that is told to end may be committing. Looked for more than once: one that was let in a moment ago may not
+        be seen yet.
+        """
+        until = time.monotonic() + LONGEST_END
+        unseen = 0
+        while unseen < LOOKS:
+            postgres.end_connections(connection, role, role=role)
+            time.sleep(LOOK_EVERY)
+            unseen = 0 if postgres.is_connected(connection, role) else unseen + 1
+            if time.monotonic() > until:
+                raise DatabaseBusy(f"the database {role}")
+
+    def _template_lock(self, connection: Connection) -> AbstractContextManager[None]:
+        return advisory_lock(connection, TEMPLATE_LOCK, f"server {self._server.name}")
+
+    def _ensure_role(self, connection: Connection, role: str, mark: str) -> None:
+        if not postgres.role_exists(connection, role):
+            self._create_role(connection, role, mark)
+
+    def _create_role(self, connection: Connection, role: str, mark: str) -> None:
+        postgres.create_role(connection, role, self._server.tenant_password(role), comment=mark)
+
+    def _key(self, template: str) -> tuple[str, str]:
+        return self._server.url.render_as_string(), template
+
+    def _copy(self, connection: Connection, template: str, database: str) -> None:
+        try:
+            postgres.create_database(connection, database, owner=database, template=template)
+        except ProgrammingError as error:
+            if not isinstance(error.orig, InvalidCatalogName):
+                raise
+            _seen.discard(self._key(template))
+            raise TemplateMissing(f"server {self._server.name}", template) from error
+
+    def _build(self, connection: Connection, template: Template) -> None:
+        new = postgres_templates.begin(connection, template, self._server.tenant_password(template.name))
+        try:
+            template.build(self._url_of(template, new))
+            postgres_templates.finish(connection, template, new)
+        except BaseException:
+            postgres_templates.discard(connection, template, new)
+            raise
+
+    def _url_of(self, template: Template, database: str) -> URL:
+        """Migrated as its own role, like a tenant's: what a migration may do there, it may do here."""
+        return self._server.tenant_url(template.name).set(database=database)
+
+    def _drop_old(self, connection: Connection, template: Template) -> None:
+        for name in postgres.database_names(connection, TEMPLATE_PREFIX):
+            if template.is_old(name):
+                try:
+                    postgres_templates.drop(connection, name)
+                except (DatabaseBusy, ProvisioningFailed):
+                    log.info("The old template %s is in use; it is removed later.", name)
+
+    @contextmanager
+    def _connection(self, database: str | None = None) -> Iterator[Connection]:
+        url = self._server.url if database is None else self._server.url.set(database=database)
+        with maintenance_connection(url, f"server {self._server.name}") as connection:
+            yield connection

@@ -1,0 +1,65 @@
+"""The statements that make a template database and what is done with a copy, over a maintenance connection."""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.postgres import quoted
+from tenantapp.databases.servers.templates import Template
+from tenantapp.tenancy.models import TenantIdentity
+
+UNFINISHED: Final = "_new"
+
+
+def begin(connection: Connection, template: Template, password: str) -> str:
+    """An empty database for a template to be built in, owned by the role that will own what is in it; its name."""
+    new = template.name + UNFINISHED
+    discard(connection, template, new)
+    postgres.create_role(connection, template.name, password, comment=template.mark)
+    postgres.create_database(connection, new, owner=template.name)
+    postgres.close_to_public(connection, new)
+    return new
+
+
+def finish(connection: Connection, template: Template, new: str) -> None:
+    """Give it its name, and let nobody in any more.
+
+    The database goes to our own role, and only what is in it stays the template's: REASSIGN OWNED in a copy would give
+    away the databases of that role as well.
+    """
+    role, database = quoted(connection, template.name), quoted(connection, new)
+    connection.exec_driver_sql(
+        f"ALTER DATABASE {database} OWNER TO CURRENT_USER; ALTER ROLE {role} NOLOGIN PASSWORD NULL"
+    )
+    connection.exec_driver_sql(f"ALTER DATABASE {database} WITH ALLOW_CONNECTIONS false IS_TEMPLATE true")
+    connection.exec_driver_sql(f"ALTER DATABASE {database} RENAME TO {role}")
+
+
+def discard(connection: Connection, template: Template, new: str) -> None:
+    """Remove what an attempt has left."""
+    if postgres.database_exists(connection, new):
+        connection.exec_driver_sql(f"ALTER DATABASE {quoted(connection, new)} WITH IS_TEMPLATE false")
+        postgres.drop_database(connection, new)
+    postgres.drop_role(connection, template.name)
+
+
+def drop(connection: Connection, name: str) -> None:
+    """Remove a template and its role."""
+    if postgres.database_exists(connection, name):
+        connection.exec_driver_sql(f"ALTER DATABASE {quoted(connection, name)} WITH IS_TEMPLATE false")
+        postgres.drop_database(connection, name)
+    postgres.drop_role(connection, name)
+
+
+def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID) -> None:
+    """In a copy: let only its owner in, give it all that is the template's, and write whose it is. All or nothing."""
+    table = quoted(connection, TenantIdentity.__tablename__)
+    statements = (
+        postgres.closing(connection, owner),
+        postgres.limiting(connection, owner),
+        f"REASSIGN OWNED BY {quoted(connection, template)} TO {quoted(connection, owner)}",
+        f"INSERT INTO {table} (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING",  # noqa: S608
+    )
+    connection.exec_driver_sql("; ".join(("BEGIN", *statements, "COMMIT")), (str(tenant_id),))

@@ -1,0 +1,177 @@
+"""Copies of a tenant's database, to be put back if its migration fails.
+
+Everything may be killed anywhere: a copy is there or not, and a database is the old one or the new one.
+"""
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final
+
+from psycopg2.errors import ObjectInUse
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection
+from tenantapp.databases.errors import DatabaseBusy, PuttingBackFailed, SnapshotFailed
+from tenantapp.databases.servers.durable_files import sync
+from tenantapp.databases.servers.sqlite_pages import copy_pages
+from tenantapp.operations.errors import FleetError
+from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
+
+PREFIX: Final = "snapshot_"
+FAILED_PREFIX: Final = "failed_"
+SUFFIX: Final = ".snapshot"
+ATTEMPTS: Final = 5  # with people who come back at once
+WAIT: Final = 10.0  # seconds for those who write to a SQLite file
+
+
+class Snapshot(ABC):
+    """The copy of one database."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether an earlier attempt has left one. Raises ``SnapshotFailed``."""
+
+    @abstractmethod
+    def take(self) -> None:
+        """Copy the database as it is now, in place of an older copy. On PostgreSQL connections to it are ended.
+
+        Raises ``SnapshotFailed``.
+        """
+
+    @abstractmethod
+    def put_back(self) -> None:
+        """Make the copy the database, and so use it up. Raises ``PuttingBackFailed``."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Remove it. Raises ``SnapshotFailed``."""
+
+
+class PostgresSnapshot(Snapshot):
+    """A database of the same owner."""
+
+    def __init__(self, server: PostgresServer, database: str, name: str) -> None:
+        self._server, self._database, self._name = server, database, name
+        self._copy, self._failed = PREFIX + database, FAILED_PREFIX + database
+
+    def exists(self) -> bool:
+        with self._connection(SnapshotFailed) as connection:
+            found = connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %s", (self._copy,))
+            return found.first() is not None
+
+    def take(self) -> None:
+        with self._connection(SnapshotFailed) as connection:
+            self._drop(connection)
+            copy, original = self._quoted(connection, self._copy), self._quoted(connection, self._database)
+            self._alone(connection, f"CREATE DATABASE {copy} OWNER {original} TEMPLATE {original}")
+            # They are not copied.
+            postgres.close_to_public(connection, self._copy)
+            postgres.limit_database(connection, self._copy)
+
+    def put_back(self) -> None:
+        with self._connection(PuttingBackFailed) as connection:
+            postgres.drop_database(connection, self._failed)
+            copy, original = self._quoted(connection, self._copy), self._quoted(connection, self._database)
+            failed = self._quoted(connection, self._failed)
+            # Sent at once, they are one transaction.
+            renamed = f"ALTER DATABASE {original} RENAME TO {failed}; ALTER DATABASE {copy} RENAME TO {original}"
+            self._alone(connection, renamed)
+            postgres.drop_database(connection, self._failed)
+
+    def drop(self) -> None:
+        with self._connection(SnapshotFailed) as connection:
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        postgres.drop_database(connection, self._copy)
+        postgres.drop_database(connection, self._failed)
+
+    def _alone(self, connection: Connection, statement: str) -> None:
+        """Execute a statement that PostgreSQL refuses while anybody else is connected."""
+        for attempt in range(ATTEMPTS):
+            postgres.end_connections(connection, self._database)
+            try:
+                connection.exec_driver_sql(statement)
+                return
+            except DBAPIError as error:
+                if not isinstance(error.orig, ObjectInUse) or attempt == ATTEMPTS - 1:
+                    raise
+
+    def _quoted(self, connection: Connection, name: str) -> str:
+        return connection.dialect.identifier_preparer.quote_identifier(name)
+
+    @contextmanager
+    def _connection(self, failure: Callable[[str, str], SnapshotFailed]) -> Iterator[Connection]:
+        try:
+            with maintenance_connection(self._server.url, f"server {self._server.name}") as connection:
+                yield connection
+        except FleetError as error:
+            raise failure(self._name, str(error).rstrip(".")) from error
+
+
+class SqliteSnapshot(Snapshot):
+    """A file beside the database's."""
+
+    def __init__(self, server: SqliteServer, database: str, name: str) -> None:
+        self._path, self._name = server.path(database), name
+        self._copy = self._path.with_name(self._path.name + SUFFIX)
+        self._unfinished = self._copy.with_name(self._copy.name + ".new")
+
+    def exists(self) -> bool:
+        return self._copy.exists()
+
+    def take(self) -> None:
+        with self._translated(SnapshotFailed):
+            self._unfinished.unlink(missing_ok=True)
+            copy_pages(self._path, self._unfinished, self._name, WAIT)
+            with closing(sqlite3.connect(self._unfinished)) as connection:
+                connection.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file
+            sync(self._unfinished)
+            self._unfinished.replace(self._copy)
+            sync(self._copy.parent)
+
+    def put_back(self) -> None:
+        with self._translated(PuttingBackFailed):
+            # Not by replacing the file, whose write-ahead log would then be taken for that of the other. The pages are
+            # written in one transaction, which whoever has it open sees as any other.
+            copy_pages(self._copy, self._path, self._name, WAIT)
+            self._copy.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        with self._translated(SnapshotFailed):
+            self._unfinished.unlink(missing_ok=True)
+            self._copy.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translated(self, failure: Callable[[str, str], SnapshotFailed]) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error, DatabaseBusy) as error:
+            raise failure(self._name, str(error).rstrip(".")) from error
+
+
+def snapshot_of(server: Server, database: str, name: str) -> Snapshot:
+    """The copy of a tenant's database, made or not. ``name`` is for the messages."""
+    if isinstance(server, PostgresServer):
+        return PostgresSnapshot(server, database, name)
+    if isinstance(server, SqliteServer):
+        return SqliteSnapshot(server, database, name)
+    raise TypeError(f"no copies can be made on a {type(server).__name__}")
+
+
+def databases_with_copies(server: Server) -> set[str]:
+    """The databases of a server of which there is a copy, or what there is of one.
+
+    Raises what ``maintenance_connection`` does.
+    """
+    if isinstance(server, SqliteServer):
+        return {file.name.partition(".")[0] for file in server.directory.glob(f"*.sqlite{SUFFIX}*")}
+    with maintenance_connection(server.url, f"server {server.name}") as connection:
+        names = connection.exec_driver_sql("SELECT datname FROM pg_database").scalars().all()
+    return {
+        name.removeprefix(prefix) for name in names for prefix in (PREFIX, FAILED_PREFIX) if name.startswith(prefix)
+    }

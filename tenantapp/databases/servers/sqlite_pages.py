@@ -1,0 +1,61 @@
+"""Copying a SQLite database while it is being used, by its backup API: https://www.sqlite.org/backup.html"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from tenantapp.databases.errors import DatabaseBusy
+
+LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+PAGES: Final = 2000  # copied between two looks at whether to go on
+
+Progress = Callable[[float, str], None]  # how much is done, from 0 to 1, and what that is
+
+
+def nobody(done: float, what: str) -> None:
+    """Tell nobody."""
+
+
+def copy_pages(source: Path, target: Path, name: str, wait: float, progress: Progress = nobody) -> None:
+    """Write all pages of a database, as it is at one moment, into another file in one transaction.
+
+    The source is opened for reading alone. ``wait`` is in seconds, for those who hold a lock. Raises ``DatabaseBusy``
+    after that, ``sqlite3.Error``, and what ``progress`` raises.
+    """
+    until = time.monotonic() + wait
+
+    def tell(status: int, remaining: int, total: int) -> None:
+        # The API itself would try for ever.
+        if status in LOCKED and time.monotonic() > until:
+            raise DatabaseBusy(name)
+        done = total - remaining
+        progress(done / max(1, total), f"{done} of {total} pages")
+
+    with closing(_opened(source, "ro", wait)) as reading, closing(_opened(target, "rwc", wait)) as writing:
+        writing.execute("PRAGMA synchronous = FULL")
+        # In a transaction of its own: otherwise whoever writes meanwhile would let the copying begin anew.
+        reading.execute("BEGIN")
+        try:
+            reading.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in LOCKED:
+                raise DatabaseBusy(name) from error
+            raise
+        reading.backup(writing, pages=PAGES, progress=tell)
+
+
+def finish_copy(copy: Path) -> None:
+    """Have all of a copy in its one file, and check it. Raises ``sqlite3.Error`` if it is damaged."""
+    with closing(_opened(copy, "rw", 0)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(f"the file is damaged: {verdict}")
+
+
+def _opened(path: Path, mode: str, wait: float) -> sqlite3.Connection:
+    # Without "c": a database that is not there is an error, and not a new one without anything in it.
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=wait, isolation_level=None)

@@ -1,0 +1,77 @@
+"""Template databases: one on each server, at the newest revision, which new tenant databases are copies of.
+
+Nobody is ever connected to one, and it is never migrated: when the revision moves, or a migration's text, another takes
+its place.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import create_engine, inspect, select
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from tenantapp.databases.errors import HistoryError
+from tenantapp.databases.histories.histories import history_digest, metadata_of
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import upgrade
+from tenantapp.databases.models import Installation
+from tenantapp.operations.fleet import Fleet
+from tenantapp.settings import Settings
+from tenantapp.tenancy.models import TenantIdentity
+
+PREFIX: Final = "template_"
+MARK_PREFIX: Final = "tenantapp "
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a template is called and what it holds. ``build`` fills an empty database, given its URL."""
+
+    name: str
+    revision: str
+    mark: str
+    build: Callable[[URL], None]
+    is_old: Callable[[str], bool]
+    """Whether the template of this name is one of ours that this one takes the place of."""
+
+
+def installation_mark(session: Session) -> str:
+    """What is written on the roles and directories of this installation. ``session`` is on the user database."""
+    return f"{MARK_PREFIX}{session.scalars(select(Installation.id)).one()}"
+
+
+def current_template(fleet: Fleet, mark: str) -> Template:
+    """The template for tenants made now. Raises ``HistoryError``."""
+    settings = fleet.settings
+    head, revisions, digest = history_digest(settings, "tenant")
+    ours = f"{PREFIX}{mark[-12:]}_"
+    name = f"{ours}{_word(head)}_{digest[:12]}"
+    # Not those of a newer version than this one, which may run beside it for a while.
+    known = tuple(f"{ours}{_word(revision)}_" for revision in revisions)
+    return Template(
+        name,
+        head,
+        mark,
+        lambda url: _build(settings, url),
+        lambda other: other != name and other.startswith(known),
+    )
+
+
+def _word(revision: str) -> str:
+    """A revision as a part of a name: histories may call theirs what they like."""
+    return re.sub(r"[^0-9a-z]", "", revision.lower())[:20]
+
+
+def _build(settings: Settings, url: URL) -> None:
+    # Not compared with what its revision should have: that is found out just so, by running the history in an empty
+    # database of the same server (schemas.expected). There is nothing else that a template could be held to.
+    upgrade(settings, "tenant", Target("the template database", url, metadata_of(settings, "tenant")))
+    table = TenantIdentity.__tablename__
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(table):
+            raise HistoryError(f"The tenant history makes no table {table}, which every tenant database needs.")

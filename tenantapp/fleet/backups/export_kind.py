@@ -1,0 +1,150 @@
+"""The kind of operation that writes a tenant's bundle into the store of backups, to be fetched for a while."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tenantapp.databases.servers.working_directories import working_directory
+from tenantapp.fleet.backups.store import CHUNK, open_store
+from tenantapp.fleet.bundles.exporting import export_bundle
+from tenantapp.identity.errors import NotFound, TenantDeleted
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.operations.errors import OperationRefused
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.leases import database_time
+from tenantapp.operations.models import FINISHED, Operation, OperationState
+from tenantapp.operations.queue import request_operation
+from tenantapp.tenancy.access import TenantPlace
+
+MOST_KEPT: Final = 3  # exports of a tenant that can be fetched; each takes as much of the store as the tenant
+
+
+def request_export(session: Session, fleet: Fleet, slug: str, *, requested_by: str, **options: Any) -> Operation:
+    """Queue the writing of a tenant's bundle; one at a time of each tenant, and three that can be fetched.
+
+    ``options`` are those of ``request_operation``. Raises ``NotFound``, ``TenantDeleted``, ``OperationRefused``, and
+    ``BackupRefused`` where the settings name no store.
+    """
+    open_store(fleet.settings)
+    # Whoever asks at the same moment waits for us.
+    tenant = get_tenant(session, slug, for_update=True)
+    _refuse_deleted(tenant)
+    exports = select(func.count()).where(Operation.tenant_id == tenant.id, Operation.kind == EXPORT.name)
+    if session.scalar(exports.where(Operation.state.not_in(FINISHED))):
+        raise OperationRefused(f"The tenant {slug} is being exported already.")
+    keep_days = fleet.settings.backups_keep_exports
+    kept_since = database_time(session) - timedelta(days=keep_days)
+    kept = exports.where(Operation.state == OperationState.SUCCEEDED, Operation.finished_at > kept_since)
+    if session.scalars(kept).one() >= MOST_KEPT:
+        raise OperationRefused(f"There are {MOST_KEPT} exports of the tenant {slug} already; fetch the newest of them.")
+    arguments = {"keep_days": keep_days}
+    return request_operation(session, EXPORT, tenant, arguments, requested_by, **options)
+
+
+def finished_export(session: Session, operation_id: UUID, tenant_id: UUID) -> Operation:
+    """The export of this tenant. Raises ``NotFound``, also for another's, and for one that did not succeed."""
+    operation = session.get(Operation, operation_id)
+    if (
+        operation is None
+        or (operation.kind, operation.tenant_id) != (EXPORT.name, tenant_id)
+        or operation.state != OperationState.SUCCEEDED
+    ):
+        raise NotFound("export", operation_id)
+    return operation
+
+
+def read_export(fleet: Fleet, operation: Operation) -> Iterator[bytes]:
+    """The bundle that an export has written. Raises ``NotFound`` when it has been removed meanwhile."""
+    chunks = open_store(fleet.settings).read(operation.result["file"])
+    try:
+        first = next(chunks, b"")
+    except FileNotFoundError:
+        raise NotFound("export", operation.id) from None
+
+    def content() -> Iterator[bytes]:
+        yield first
+        yield from chunks
+
+    return content()
+
+
+def remove_exports(fleet: Fleet, tenant_id: UUID) -> None:
+    """Remove what all exports of a tenant have written. Nothing happens where the settings name no store."""
+    if fleet.settings.backups_store is None:
+        return
+    with fleet.user_db.begin(read_only=True) as session:
+        exports = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.kind == EXPORT.name)
+        found = session.scalars(exports).all()
+    store = open_store(fleet.settings)
+    for operation_id in found:
+        store.remove_directory(_directory(operation_id))
+
+
+def _export(context: Context) -> dict[str, Any]:
+    fleet, rows = context.fleet, 0
+
+    def progress(more: int) -> None:
+        nonlocal rows
+        rows += more
+        context.progress(0, f"{rows} rows")
+
+    with working_directory("export") as directory:
+        bundle = directory / "bundle"
+        manifest = export_bundle(fleet.settings, fleet.servers, _place(context), bundle, progress)
+        context.progress(0.5, "storing")
+        # Each attempt has a file of its own: one that was only paused must not write into that of another.
+        file = f"{_directory(context.operation_id)}/{secrets.token_hex(4)}.bundle"
+        size, sha256 = open_store(fleet.settings).write(file, _chunks(bundle))
+    return {"file": file, "size": size, "sha256": sha256, "rows": manifest.rows, "revision": manifest.revision}
+
+
+def _place(context: Context) -> TenantPlace:
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = session.get(Tenant, context.tenant_id) if context.tenant_id else None
+        if tenant is None:
+            raise NotFound("tenant", context.slug)
+        _refuse_deleted(tenant)
+        return place_of(tenant)
+
+
+def _refuse_deleted(tenant: Tenant) -> None:
+    if tenant.state == TenantState.DELETED:
+        raise TenantDeleted(tenant.slug)
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def _directory(operation_id: UUID) -> str:
+    return f"exports/{operation_id.hex}"
+
+
+def _remove(context: Context) -> None:
+    exported = context.arguments.get("export")
+    open_store(context.fleet.settings).remove_directory(
+        _directory(UUID(exported) if exported else context.operation_id)
+    )
+
+
+def _remove_later(session: Session, operation: Operation) -> None:
+    """The removal is about no tenant: it is done also when the tenant is gone by then."""
+    after = timedelta(days=operation.arguments["keep_days"])
+    arguments = {"export": str(operation.id)}
+    request_operation(
+        session, DISCARD_EXPORT, None, arguments, operation.requested_by, slug=operation.slug, after=after
+    )
+
+
+EXPORT: Final = Kind("export", (Step("bundle", _export, _remove),), undoes=True, complete=_remove_later)
+DISCARD_EXPORT: Final = Kind("discard_export", (Step("bundle", _remove),), removes="bundle")

@@ -1,0 +1,1 @@
+"""How is a tenant kept out of its database, and let into another one?"""

@@ -1,0 +1,60 @@
+"""Removing databases that no tenant has any more, now or when a while has passed."""
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tenantapp.databases.models import WarmDatabase
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.snapshots import snapshot_of
+from tenantapp.identity.models import Tenant
+from tenantapp.operations.errors import OperationRefused
+from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.models import Operation, OperationState
+from tenantapp.operations.queue import local_requester, request_operation
+from tenantapp.tenancy.servers import Server
+
+NO_TIME: Final = timedelta(0)
+
+
+def remove_database(server: Server, database: str, name: str) -> None:
+    """Remove a database, a copy of it, and the role. Raises what ``Snapshot.drop`` and ``ServerDatabases.drop`` do."""
+    # The copy first: with the database goes the role that owns both.
+    snapshot_of(server, database, name).drop()
+    databases_on(server).drop(database)
+
+
+def request_discard(
+    session: Session, server: str, database: str, *, replaced_of: Tenant | None = None, after: timedelta = NO_TIME
+) -> Operation:
+    """Queue the removal of a database that nobody is served from, to be begun ``after`` a while.
+
+    ``replaced_of`` is the tenant that it was the database of.
+    """
+    arguments: dict[str, Any] = {"server": server, "database": database}
+    if replaced_of is not None:
+        arguments["replaced_of"] = str(replaced_of.id)
+    # It is about no tenant: nothing that is done with one has to wait for it.
+    slug = None if replaced_of is None else replaced_of.slug
+    return request_operation(session, DISCARD, None, arguments, local_requester(), slug=slug, after=after)
+
+
+def replaced_databases(session: Session, tenant_id: UUID) -> list[Operation]:
+    """The removals, yet to be done, of databases that the tenant had before."""
+    to_do = select(Operation).where(Operation.kind == DISCARD.name, Operation.state != OperationState.SUCCEEDED)
+    return [found for found in session.scalars(to_do) if found.arguments.get("replaced_of") == str(tenant_id)]
+
+
+def _remove(context: Context) -> None:
+    given = context.arguments
+    with context.fleet.user_db.begin(read_only=True) as session:
+        for known in (Tenant, WarmDatabase):
+            if session.scalar(select(known.database).filter_by(server=given["server"], database=given["database"])):
+                raise OperationRefused(f"The database {given['database']} is in use.")
+    remove_database(context.fleet.servers[given["server"]], given["database"], f"the database {given['database']}")
+
+
+DISCARD: Final = Kind("discard", (Step("database", _remove),), removes="database")

@@ -1,0 +1,196 @@
+"""Serving a tenant from another database.
+
+The operations that do so make the new database, keep everybody out for the last step, and change the tenant's row in
+the transaction that ends them. Their arguments are ``server`` and ``database``, the new place, ``from_server`` and
+``from_database``, the present one, and ``keep``, the seconds that the present one is kept; their result has the new
+one's ``revision``.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.fleet.closing.discarding import request_discard
+from tenantapp.fleet.closing.fence import fence_database, fence_kept, lower_fence, raise_fence
+from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.identity.tenants import database_name, place_of
+from tenantapp.operations.errors import OperationRefused
+from tenantapp.operations.fleet import Fleet, time_of_requests
+from tenantapp.operations.kinds import Context
+from tenantapp.operations.leases import database_time
+from tenantapp.operations.models import ACTIVE, Operation
+from tenantapp.sql.ids import uuid7
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import Server
+
+PRESENT: Final = ("from_server", "from_database")
+
+
+def switch_arguments(fleet: Fleet, tenant: Tenant, server: Server) -> dict[str, Any]:
+    """The arguments of an operation that gives a tenant a new database on a server.
+
+    Raises ``OperationRefused`` for a tenant that is being made or is deleted.
+    """
+    _check_served(tenant)
+    return {
+        "server": server.name,
+        "database": database_name(uuid7()),
+        "from_server": tenant.server,
+        "from_database": tenant.database,
+        "keep": timedelta(days=fleet.settings.fleet_delete_grace).total_seconds(),
+    }
+
+
+def prepare_switch(session: Session, operation: Operation) -> None:
+    """What such a kind does when it is requested or retried: each attempt is about a database of its own.
+
+    So nobody who was only paused can reach that of a later attempt. Raises ``OperationRefused`` for a tenant that is
+    being made or is deleted.
+    """
+    tenant = session.get(Tenant, operation.tenant_id)
+    if tenant is None:
+        raise OperationRefused(f"The tenant {operation.slug} is not there any more.")
+    _check_served(tenant)
+    present = {"from_server": tenant.server, "from_database": tenant.database}
+    operation.arguments = {**operation.arguments, **present, "database": database_name(uuid7())}
+
+
+def check_present(context: Context) -> None:
+    """For the first step. Raises ``OperationRefused`` unless the tenant is served from where it was when queued."""
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = session.get(Tenant, _tenant_id(context))
+        if tenant is None or not _is_from(tenant.server, tenant.database, context.arguments):
+            raise OperationRefused(_moved(context))
+
+
+def present_place(context: Context) -> TenantPlace:
+    """The tenant with the database that it is served from until the switch."""
+    return _place(context, context.arguments["from_server"], context.arguments["from_database"])
+
+
+def new_place(context: Context) -> TenantPlace:
+    """The tenant with the database that it is to be served from."""
+    return _place(context, context.arguments["server"], context.arguments["database"])
+
+
+@contextmanager
+def nobody_writes(context: Context) -> Iterator[None]:
+    """Keep the tenant's people out, and have those who were let in before end.
+
+    They stay out when the block has ended, for ``switch`` to follow at once; where it does not, ``let_back_in`` is
+    called. Raises ``OperationRefused`` for a tenant that is not there any more, and what ``ServerDatabases.close`` and
+    the context's ``check`` do.
+    """
+    fleet, given, tenant_id = context.fleet, context.arguments, _tenant_id(context)
+    user_db = fence_database(fleet.settings)
+    try:
+        with user_db.engine.connect() as connection:
+            fenced = raise_fence(connection, tenant_id)
+        if fenced is None:
+            raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+        if not _is_from(fenced.place.server, fenced.place.database, given):
+            raise OperationRefused(_moved(context))
+        # Not by one who was paused meanwhile, while another has let the tenant's people back in.
+        context.check()
+        with fence_kept(user_db, tenant_id):
+            _close(context)
+            yield
+    finally:
+        user_db.dispose()
+
+
+def let_back_in(context: Context) -> None:
+    """Serve the tenant from its present database again; one that was replaced stays closed.
+
+    The fence first: with it up, whoever has closed the database too late leaves it to us to open it again.
+    """
+    with context.fleet.user_db.begin() as session:
+        lower_fence(session.connection(), _tenant_id(context))
+        tenant = session.get(Tenant, context.tenant_id)
+        present = tenant is not None and _is_from(tenant.server, tenant.database, context.arguments)
+    if present:
+        _reopen(context)
+
+
+def switch(session: Session, operation: Operation) -> None:
+    """Serve the tenant from the new database from now on, and have the present one removed after a while.
+
+    Raises ``OperationRefused`` if people were served meanwhile, for what they wrote would be lost, and if the tenant is
+    not as it was when the operation was requested.
+    """
+    given = operation.arguments
+    tenant = session.get_one(Tenant, operation.tenant_id, with_for_update=True)
+    if tenant.state not in SERVED or not _is_from(tenant.server, tenant.database, given):
+        raise OperationRefused(f"The tenant {tenant.slug} was deleted, or has got another database meanwhile.")
+    if tenant.migrating_until is None or tenant.migrating_until <= database_time(session):
+        raise OperationRefused(f"People of the tenant {tenant.slug} were let in before its new database was ready.")
+    tenant.server, tenant.database = given["server"], given["database"]
+    tenant.revision, tenant.migrating_until = operation.result["revision"], None
+    kept = timedelta(seconds=given["keep"])
+    request_discard(session, given["from_server"], given["from_database"], replaced_of=tenant, after=kept)
+
+
+def _check_served(tenant: Tenant) -> None:
+    if tenant.state not in SERVED:
+        raise OperationRefused(f"The tenant {tenant.slug} is {tenant.state}.")
+
+
+def _close(context: Context) -> None:
+    """Have those who were let in before end. Raises what ``ServerDatabases.close`` and the context's ``check`` do."""
+    fleet, given = context.fleet, context.arguments
+    patience = time_of_requests(fleet.settings)
+    try:
+        databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], patience)
+        # By one who was paused in that, while another has let the tenant's people back in?
+        context.check()
+    except BaseException:
+        _reopen_if_forgotten(context)
+        raise
+
+
+def _reopen_if_forgotten(context: Context) -> None:
+    """Open the tenant's present database again, unless an operation is about to replace it, which will see to that.
+
+    Nobody can raise the fence meanwhile, and so nobody closes it for his own ends: raising changes the row.
+    """
+    with context.fleet.user_db.begin() as session:
+        # FOR NO KEY UPDATE: people who sign in refer to the tenant.
+        tenant = session.get(Tenant, context.tenant_id, with_for_update={"key_share": True})
+        if tenant is None or not _is_from(tenant.server, tenant.database, context.arguments):
+            return
+        fenced = tenant.migrating_until is not None and tenant.migrating_until > database_time(session)
+        at_work = select(Operation).where(Operation.tenant_id == tenant.id, Operation.state.in_(ACTIVE))
+        found = session.scalars(at_work).one_or_none()
+        if not fenced or found is None or any(found.arguments.get(key) != context.arguments[key] for key in PRESENT):
+            _reopen(context)
+
+
+def _reopen(context: Context) -> None:
+    given = context.arguments
+    databases_on(context.fleet.servers[given["from_server"]]).reopen(given["from_database"])
+
+
+def _moved(context: Context) -> str:
+    return f"The tenant {context.slug} has got another database meanwhile."
+
+
+def _is_from(server: str, database: str, arguments: Mapping[str, Any]) -> bool:
+    return (server, database) == (arguments["from_server"], arguments["from_database"])
+
+
+def _tenant_id(context: Context) -> UUID:
+    if context.tenant_id is None:
+        raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+    return context.tenant_id
+
+
+def _place(context: Context, server: str, database: str) -> TenantPlace:
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = place_of(session.get_one(Tenant, _tenant_id(context)))
+    return TenantPlace(tenant.id, tenant.slug, tenant.name, server, database)

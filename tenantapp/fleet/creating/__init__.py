@@ -1,0 +1,1 @@
+"""How does a tenant get its database?"""

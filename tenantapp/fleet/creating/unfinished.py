@@ -1,0 +1,50 @@
+"""Tenants whose making was cut short."""
+
+import time
+from threading import Event
+from typing import Final, cast
+
+from sqlalchemy import CursorResult, delete, select
+
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Kinds
+from tenantapp.operations.models import FINISHED, Operation
+from tenantapp.operations.worker import Worker
+from tenantapp.tenancy.access import TenantPlace
+
+POLL_EVERY: Final = 0.5  # seconds
+
+
+def finish_or_discard(fleet: Fleet, kinds: Kinds, place: TenantPlace) -> str | None:
+    """Wait for the operation that makes a tenant to be finished, and work on it when its worker is dead.
+
+    A tenant that no operation makes is removed. Returns the tenant's state, None when it is gone.
+    Raises ``ServerError`` and a ``FleetError``.
+    """
+    worker = Worker(fleet, kinds)
+    while _is_worked_on(fleet, place):
+        if not worker.work(Event()):
+            time.sleep(POLL_EVERY)
+    discard_unfinished(fleet, place)
+    with fleet.user_db.begin(read_only=True) as session:
+        return session.scalar(select(Tenant.state).where(Tenant.id == place.id))
+
+
+def discard_unfinished(fleet: Fleet, place: TenantPlace) -> None:
+    """Remove a tenant in the state ``creating`` that no operation makes. Nothing changes for one that was finished.
+
+    Raises ``ServerError`` and a ``FleetError``.
+    """
+    with fleet.user_db.begin() as session:
+        unfinished = delete(Tenant).where(Tenant.id == place.id, Tenant.state == TenantState.CREATING)
+        if cast("CursorResult[object]", session.execute(unfinished)).rowcount:
+            # Within the transaction: if the database cannot be removed, the row that names it stays.
+            databases_on(fleet.servers[place.server]).drop(place.database)
+
+
+def _is_worked_on(fleet: Fleet, place: TenantPlace) -> bool:
+    unfinished = select(Operation.id).where(Operation.tenant_id == place.id, Operation.state.not_in(FINISHED))
+    with fleet.user_db.begin(read_only=True) as session:
+        return session.scalar(unfinished.limit(1)) is not None

@@ -1,0 +1,109 @@
+"""Databases kept ready for tenants that are yet to be made.
+
+Each carries the id of its future tenant, so that making the tenant touches nothing but the user database.
+"""
+
+import zlib
+from collections import Counter
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from tenantapp.databases.models import WarmDatabase
+from tenantapp.databases.servers.templates import current_template, installation_mark
+from tenantapp.fleet.closing.discarding import request_discard
+from tenantapp.fleet.creating.from_template import STEPS
+from tenantapp.identity.tenants import database_name
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Kind
+from tenantapp.operations.leases import database_time
+from tenantapp.operations.models import FINISHED, Operation, OperationState
+from tenantapp.operations.queue import local_requester, request_operation
+from tenantapp.sql.ids import uuid7
+
+LOCK: Final = zlib.crc32(b"tenantapp warm databases")
+PAUSE: Final = timedelta(minutes=5)  # after one could not be made
+
+
+def take_warm(session: Session, server: str, template: str) -> WarmDatabase | None:
+    """Take a database of this server and template out of the pool, for the tenant made in the same transaction."""
+    statement = (
+        select(WarmDatabase)
+        .where(WarmDatabase.server == server, WarmDatabase.template == template)
+        .order_by(WarmDatabase.tenant_id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    warm = session.scalar(statement)
+    if warm is not None:
+        session.delete(warm)
+    return warm
+
+
+def keep_warm(fleet: Fleet) -> None:
+    """Request what the pools of the servers lack, and the removal of what is too much or of an old template.
+
+    Raises ``HistoryError`` and what the user database raises.
+    """
+    with fleet.user_db.begin(read_only=True) as session:
+        if not any(_plan(session, fleet)):
+            return
+    with fleet.user_db.begin() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        missing, unwanted = _plan(session, fleet)
+        mark = installation_mark(session)
+        for server in missing.elements():
+            arguments = {"tenant_id": str(uuid7()), "server": server, "mark": mark}
+            request_operation(session, WARM, None, arguments, local_requester())
+        for warm in unwanted:
+            # A tenant may have taken it since it was read.
+            ours = delete(WarmDatabase).where(WarmDatabase.tenant_id == warm.tenant_id)
+            if session.scalar(ours.returning(WarmDatabase.tenant_id)) is not None:
+                request_discard(session, warm.server, warm.database)
+
+
+def _plan(session: Session, fleet: Fleet) -> tuple[Counter[str], list[WarmDatabase]]:
+    """How many are missing on each server, and those that are to go."""
+    present = list(session.scalars(select(WarmDatabase).order_by(WarmDatabase.tenant_id)))
+    wanted = fleet.settings.fleet_warm_databases
+    if not wanted and not present:
+        return Counter(), []
+    template = current_template(fleet, installation_mark(session))
+    unwanted = [warm for warm in present if warm.server in fleet.servers and template.is_old(warm.template)]
+    missing: Counter[str] = Counter()
+    for server in fleet.servers:
+        good = [warm for warm in present if warm.server == server and warm.template == template.name]
+        unwanted += good[wanted:]
+        missing[server] = max(0, wanted - len(good) - _coming(session, server))
+    return +missing, unwanted
+
+
+def _coming(session: Session, server: str) -> int:
+    """How many are being made. Those that failed a moment ago count as well, so that it is not tried all the time."""
+    operations = session.scalars(select(Operation).where(Operation.kind == WARM.name, _is_recent(session)))
+    return sum(operation.arguments["server"] == server for operation in operations)
+
+
+def _is_recent(session: Session) -> Any:
+    failed = (Operation.state == OperationState.FAILED) & (Operation.finished_at > database_time(session) - PAUSE)
+    return Operation.state.not_in(FINISHED) | failed
+
+
+def _add(session: Session, operation: Operation) -> None:
+    tenant_id = UUID(operation.arguments["tenant_id"])
+    session.add(
+        WarmDatabase(
+            tenant_id=tenant_id,
+            server=operation.arguments["server"],
+            database=database_name(tenant_id),
+            template=operation.result["template"],
+            revision=operation.result["revision"],
+        )
+    )
+
+
+WARM: Final = Kind("warm", STEPS, undoes=True, complete=_add)

@@ -1,0 +1,142 @@
+"""What is done with a tenant: its people kept out, its database moved, its revision noted."""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.databases.errors import DatabaseBusy, MigrationRefused, PuttingBackFailed
+from tenantapp.fleet.closing.fence import (
+    Fenced,
+    fenced_since,
+    has_copy_of_its_own,
+    lower_fence,
+    move_fence,
+    place_to_fence,
+    raise_fence,
+    record_revision,
+)
+from tenantapp.fleet.migrating.migrator import TenantMigrator
+from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
+from tenantapp.operations import outcomes
+from tenantapp.sql.errors import SqlError
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenancyError
+
+log = logging.getLogger(__name__)
+ATTEMPTS: Final = 5  # to record something while the user database does not answer
+ATTEMPT_EVERY: Final = 1.0  # seconds
+
+
+class TenantWorker:
+    """Keeps a tenant's people out, moves its database, and notes the revision.
+
+    ``is_claimed`` says whether the tenant is still claimed by whoever has given the order.
+    """
+
+    def __init__(self, user_db: DBFactory, migrator: TenantMigrator, is_claimed: Callable[[Order], bool]) -> None:
+        self._user_db, self._migrator, self._is_claimed = user_db, migrator, is_claimed
+        self._fenced: dict[UUID, Fenced | None] = {}
+
+    def carry_out(self, order: Order, following: Order | None = None) -> Result:
+        """Migrate a tenant, and keep the people of the one that follows out. Nothing is raised but an exit."""
+        started_at, started = utcnow(), time.monotonic()
+        error: str | None = None
+        try:
+            state = self.migrate(order, following)
+        except Exception as failure:
+            state = MigrationState.BUSY if isinstance(failure, DatabaseBusy) else MigrationState.FAILED
+            error = sentence(failure)
+        return Result(order, state, error, started_at, time.monotonic() - started)
+
+    def give_back(self, order: Order) -> Result:
+        """Do not migrate it."""
+        if self._fenced.pop(order.tenant_id, None) is not None:
+            self._record(order, None, None)
+        return Result(order, MigrationState.LEFT)
+
+    def migrate(self, order: Order, following: Order | None = None) -> MigrationState:
+        """The same; what goes wrong is raised. ``ALREADY_THERE`` if another has done it meanwhile.
+
+        Raises ``MigrationRefused`` for a tenant that is not there any more, and what ``TenantMigrator.migrate`` does.
+        """
+        begin = self._with_copy if order.snapshot else self._raise_fence
+        fenced = begin(order)
+        if fenced is None:
+            raise MigrationRefused("The tenant is not there any more.")
+        there = fenced.revision == order.wanted
+        reached: str | None = order.wanted
+        try:
+            if not there:
+                may_put_back = partial(self._may_put_back, order)
+                reached = self._migrator.migrate(order, fenced.place, fenced.revision, may_put_back)
+        except PuttingBackFailed:
+            # Better nobody than people in a database that may be half of something; the fence falls by itself.
+            raise
+        except BaseException:
+            self._record(order, None, following)
+            raise
+        self._record(order, reached, following)
+        return MigrationState.ALREADY_THERE if there else MigrationState.MIGRATED
+
+    def _raise_fence(self, order: Order) -> Fenced | None:
+        if order.tenant_id in self._fenced:
+            return self._fenced.pop(order.tenant_id)
+        with self._user_db.engine.connect() as connection:
+            return raise_fence(connection, order.tenant_id, snapshot=order.snapshot)
+
+    def _with_copy(self, order: Order) -> Fenced | None:
+        """Raise the fence; a copy that is there behind it is then one that nobody has written after.
+
+        So one that an earlier attempt has left is put back only if its fence has never fallen, and is removed before
+        the fence goes up anew. So is one that is behind the fence of somebody else, who has made no copy.
+        """
+        with self._user_db.engine.connect() as connection:
+            begins = not has_copy_of_its_own(connection, order.tenant_id)
+            place = place_to_fence(connection, order.tenant_id)
+        if place is None:
+            return None
+        if begins:
+            self._migrator.forget_copy(place)
+        fenced = self._raise_fence(order)
+        if begins:
+            self._migrator.let_requests_end()
+        return fenced
+
+    def _may_put_back(self, order: Order) -> bool:
+        """Whether nobody was served, and nobody else has taken over, since the copy was made."""
+        try:
+            with self._user_db.engine.connect() as connection:
+                is_fenced = fenced_since(connection, order.tenant_id) is not None
+            return is_fenced and self._is_claimed(order)
+        except (SqlError, TenancyError, DBAPIError):
+            return False
+
+    def _record(self, order: Order, reached: str | None, following: Order | None) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                with self._user_db.engine.connect() as connection:
+                    if following is not None and not following.snapshot:
+                        found = move_fence(connection, order.tenant_id, reached, following.tenant_id)
+                        self._fenced[following.tenant_id] = found
+                    elif reached is None:
+                        lower_fence(connection, order.tenant_id)
+                    else:
+                        record_revision(connection, order.tenant_id, reached)
+                return
+            except (SqlError, TenancyError, DBAPIError):
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(ATTEMPT_EVERY)
+
+
+def sentence(error: Exception) -> str:
+    """Why a migration failed, in words for the operator."""
+    if not outcomes.is_expected(error):
+        log.error("A migration failed.", exc_info=error)
+    return outcomes.sentence(error).strip().partition("\n")[0]

@@ -1,0 +1,83 @@
+"""Moving the database of one tenant."""
+
+import time
+from collections.abc import Callable
+
+from tenantapp.databases.connections.migration_connections import Limits
+from tenantapp.databases.errors import MigrationRefused, PuttingBackFailed
+from tenantapp.databases.histories.histories import history_config, metadata_of
+from tenantapp.databases.histories.revisions import TenantHistory
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.tenant_environment import RepeatedEnvironment
+from tenantapp.databases.servers.snapshots import Snapshot, snapshot_of
+from tenantapp.fleet.migrating.orders import Order
+from tenantapp.operations.fleet import time_of_requests
+from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import Servers
+
+
+class TenantMigrator:
+    """Moves databases of tenants, one after the other. Raises ``HistoryError``."""
+
+    def __init__(self, settings: Settings, servers: Servers, history: TenantHistory) -> None:
+        self._servers, self._history = servers, history
+        self._environment = RepeatedEnvironment(history_config(settings, "tenant"), history.script)
+        self._metadata = metadata_of(settings, "tenant")
+        self._limits = Limits(
+            settings.migrations_lock_timeout, settings.migrations_statement_timeout, settings.migrations_lock_timeout
+        )
+        self._requests_end = time_of_requests(settings)
+
+    def migrate(
+        self, order: Order, place: TenantPlace, found: str | None, may_put_back: Callable[[], bool]
+    ) -> str | None:
+        """Move a database from the revision it is said to be at to the one that is wanted; returns where it is then.
+
+        With a copy, if that is said: one that is there is that of an attempt that was cut short, and is put back
+        first. ``may_put_back`` is asked before one is put back because of a failure. Raises ``MigrationRefused``,
+        ``SnapshotFailed``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError``, and what
+        a migration raises.
+        """
+        down = self._history.direction(found, order.wanted) == "down"
+        if down and not order.down:
+            raise MigrationRefused(f"It is at {found}, which is newer than {order.wanted}.")
+        if not order.snapshot:
+            return self._move(place, found, order.wanted, down)
+        snapshot = self._copy_of(place)
+        if snapshot.exists():
+            snapshot.put_back()
+        snapshot.take()
+        try:
+            reached = self._move(place, found, order.wanted, down)
+        except BaseException as error:
+            if not may_put_back():
+                raise PuttingBackFailed(
+                    _name(place), f"the tenant was served, or taken over, meanwhile ({error})"
+                ) from error
+            snapshot.put_back()
+            raise
+        snapshot.drop()
+        return reached
+
+    def forget_copy(self, place: TenantPlace) -> None:
+        """Remove a copy that may be older than what people have written. Raises ``SnapshotFailed``."""
+        self._copy_of(place).drop()
+
+    def let_requests_end(self) -> None:
+        """Wait for requests that were let in just before the fence went up: what they write belongs in the copy."""
+        time.sleep(self._requests_end)
+
+    def _copy_of(self, place: TenantPlace) -> Snapshot:
+        return snapshot_of(self._servers[place.server], place.database, _name(place))
+
+    def _move(self, place: TenantPlace, found: str | None, wanted: str, down: bool) -> str | None:
+        reached: list[str | None] = []
+        url = self._servers[place.server].tenant_url(place.database)
+        target = Target(_name(place), url, self._metadata, reached.append, self._limits, found is not None)
+        self._environment.move(target, wanted, down=down)
+        return reached[-1] if reached else wanted
+
+
+def _name(place: TenantPlace) -> str:
+    return f"the database of {place.slug}"

@@ -1,5 +1,0 @@
-"""Long pieces of work as rows of the user database, which outlive the process that works on them.
-
-``models`` has the row, ``kinds`` what a kind of operation is made of, ``queue`` the services that request, retry and
-cancel, ``leases`` who works on one, ``runner`` works on one, and ``worker`` on one after the other.
-"""

@@ -1,0 +1,1 @@
+"""How are many tenants asked at the same time?"""

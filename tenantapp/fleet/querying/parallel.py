@@ -1,0 +1,77 @@
+"""The same work on many tenants at once: bounded in threads, in connections, and in what waits to be taken."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import select
+
+from tenantapp.identity.errors import TenantUnfinished
+from tenantapp.identity.local_access import LOCAL_PERSON
+from tenantapp.identity.models import SERVED, Tenant, TenantState
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.tenancy.access import Access, TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.server_engines import ServerEngines
+from tenantapp.tenancy.servers import Servers
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CONNECTION_WAIT = 60.0  # seconds; no more threads than connections, so that none waits for long
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Generator[Result, None, None]:
+    """The results in the order of the items. At most twice ``jobs`` are under way or wait to be taken.
+
+    What ``work`` raises is raised here; the work that has not begun by then is not begun.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(jobs) as threads:
+        try:
+            for item in items:
+                waiting.append(threads.submit(work, item))
+                if len(waiting) >= 2 * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def databases_of_our_own(servers: Servers, jobs: int) -> Iterator[TenantDatabases]:
+    """The tenants' databases for a command: at most ``jobs`` connections to each server, closed with the block."""
+    engines = {
+        name: ServerEngines(server, limit=jobs, workers=1, timeout=CONNECTION_WAIT) for name, server in servers.items()
+    }
+    databases = TenantDatabases(servers, engines)
+    try:
+        yield databases
+    finally:
+        databases.dispose()
+
+
+def places(user_db: DBFactory, slugs: Sequence[str] = ()) -> list[TenantPlace]:
+    """The tenants with these slugs, in this order, or all whose database is made and that are not deleted, by slug.
+
+    Raises ``NotFound`` and ``TenantUnfinished``.
+    """
+    with user_db.begin(read_only=True) as session:
+        if slugs:
+            found = [get_tenant(session, slug) for slug in dict.fromkeys(slugs)]
+        else:
+            found = list(session.scalars(select(Tenant).where(Tenant.state.in_(SERVED)).order_by(Tenant.slug)))
+        for tenant in found:
+            if tenant.state == TenantState.CREATING:
+                raise TenantUnfinished(tenant.slug)
+        return [place_of(tenant) for tenant in found]
+
+
+def local_access_to(place: TenantPlace) -> Access:
+    """The access of a program that works on the fleet. It holds no permission: services of a domain are not for it."""
+    return Access(LOCAL_PERSON, place, operator=True)

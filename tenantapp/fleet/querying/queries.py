@@ -1,0 +1,144 @@
+"""The same question to many tenants at once."""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+from orjson import OPT_UTC_Z, dumps
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.fleet.errors import QueryFailed
+from tenantapp.fleet.querying.first_rows import Most, Rows
+from tenantapp.fleet.querying.parallel import in_parallel, local_access_to
+from tenantapp.fleet.querying.read_only import read_rows
+from tenantapp.identity.effective import places_with
+from tenantapp.identity.permissions import Permission
+from tenantapp.sql.errors import SqlError
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenancyError
+
+TENANT: Final = "tenant"  # the column that comes first
+MOST_BYTES: Final = 8 * 2**20  # of the rows of one tenant, in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one tenant's database answered. ``failure`` says why it did not; then there are neither columns nor rows.
+
+    Values are the driver's: on SQLite, for instance, a time is the text that is stored. ``truncated``: there are more.
+    """
+
+    place: TenantPlace
+    columns: tuple[str, ...] = ()
+    rows: Sequence[tuple[Any, ...]] = ()
+    truncated: bool = False
+    failure: str | None = None
+
+
+def query_tenants(
+    databases: TenantDatabases,
+    places: Iterable[TenantPlace],
+    statement: str,
+    *,
+    jobs: int = 8,
+    limit: int = 1000,
+    timeout: float = 30.0,
+    most_bytes: int = MOST_BYTES,
+    deadline: float = inf,
+) -> Generator[Answer, None, None]:
+    """Ask these tenants' databases the same, ``jobs`` at once; the answers come in the order of the places.
+
+    The statement is one SELECT, or another that gives rows and changes nothing: see ``read_only``. Each tenant has
+    ``timeout`` seconds and at most ``limit`` rows, which take ``most_bytes`` of memory at most, and no more than twice
+    ``jobs`` answers are held at a time. All of it ends at the ``deadline``, on the monotonic clock. The connections are
+    ``databases``'s: in the application they count in the budget of the process.
+    """
+
+    def ask(place: TenantPlace) -> Answer:
+        seconds = min(timeout, deadline - monotonic())
+        if seconds <= 0:
+            return Answer(place, failure="it was not asked any more")
+        try:
+            found = _read(databases, place, statement, Most(limit, most_bytes, seconds))
+        except QueryFailed as error:
+            return Answer(place, failure=error.reason)
+        except (SqlError, TenancyError, DBAPIError) as error:
+            return Answer(place, failure=_reason(error))
+        return Answer(place, found.columns, found.rows, found.truncated)
+
+    return in_parallel(ask, places, jobs)
+
+
+def query_for_person(
+    user_db: DBFactory,
+    databases: TenantDatabases,
+    user_id: UUID,
+    statement: str,
+    *,
+    permission: str = Permission.CONTENT_READ,
+    jobs: int = 4,
+    limit: int = 1000,
+    timeout: float = 10.0,
+) -> Iterator[Answer]:
+    """A report across tenants: the same as ``query_tenants``, of the active tenants in which the person may read.
+
+    ``permission`` is what reading takes. The statement is the program's; it is nothing to take from a client.
+    """
+    with user_db.begin(read_only=True) as session:
+        places = places_with(session, user_id, permission)
+    return query_tenants(databases, places, statement, jobs=jobs, limit=limit, timeout=timeout)
+
+
+def json_rows(rows: Sequence[Sequence[Any]]) -> bytes:
+    """Rows as a JSON array of arrays; what JSON has no form for, as text."""
+    try:
+        return _json(rows)
+    except TypeError:
+        return _json([[_sendable(value) for value in row] for row in rows])
+
+
+def json_object(row: Mapping[str, Any]) -> bytes:
+    """A row as a JSON object; what JSON has no form for, as text."""
+    try:
+        return _json(row)
+    except TypeError:
+        return _json({name: _sendable(value) for name, value in row.items()})
+
+
+def text_of(value: Any) -> str | None:
+    """What neither CSV nor JSON has a form for: bytes as hexadecimal, the rest as it is written."""
+    return bytes(value).hex() if isinstance(value, bytes | memoryview) else None if value is None else str(value)
+
+
+def _sendable(value: Any) -> Any:
+    """The value, or its text if there is in it, as in one of the type json, what no client could read.
+
+    That is a whole number of more than 64 bits, or half of a surrogate pair.
+    """
+    try:
+        _json(value)
+    except TypeError:
+        return str(value).encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def _json(value: Any) -> bytes:
+    return dumps(value, default=text_of, option=OPT_UTC_Z)
+
+
+def _read(databases: TenantDatabases, place: TenantPlace, statement: str, most: Most) -> Rows:
+    with databases.for_access(local_access_to(place)).get_session(read_only=True) as session:
+        found = read_rows(session, statement, most)
+    if TENANT in found.columns or len(set(found.columns)) < len(found.columns):
+        raise QueryFailed(f"each column needs a name of its own, and none may be called {TENANT}")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error.__cause__ or error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,82 @@
+"""One statement of somebody else's, on one database, in a way that it can only read, and only so much and for so long.
+
+PostgreSQL: the transaction is READ ONLY and never committed. The statement travels as a value and is opened as a cursor
+by the server, which takes one statement that gives rows and no other: it cannot be followed by ``COMMIT``.
+SQLite: an authorizer allows reading and nothing else, on top of ``query_only``; see ``read_only_sqlite``.
+On both the connection is closed afterwards, so that nothing the statement has set, or locked, stays with it.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any, Final
+
+import psycopg2
+from psycopg2 import errors as postgres
+from sqlalchemy.orm import Session
+
+from tenantapp.fleet.errors import QueryFailed
+from tenantapp.fleet.querying.first_rows import Most, Rows, first_rows
+from tenantapp.fleet.querying.read_only_sqlite import Interrupted, read_sqlite
+
+# What the drivers raise for a value that Python has no form for: a year after 9999, an interval of a billion days, and
+# JSON that is nested too deeply.
+NOT_A_VALUE: Final = (ValueError, ArithmeticError, RecursionError)
+BATCH: Final = 20  # rows that the driver holds at once, whatever their size
+# https://www.postgresql.org/docs/current/plpgsql-cursors.html: OPEN FOR EXECUTE refuses more than one statement.
+OPEN: Final = """
+DO $open$
+DECLARE rows refcursor := 'tenantapp_rows';
+BEGIN OPEN rows FOR EXECUTE current_setting('tenantapp.statement'); END
+$open$
+"""
+LONGEST_REASON: Final = 500  # characters; an error may quote the whole value
+
+
+def read_rows(session: Session, statement: str, most: Most) -> Rows:
+    """The first rows of a statement, as many as may be. The session is read-only, and used up by it.
+
+    Raises ``QueryFailed``, and what the database's ``DBFactory`` raises when it does not answer.
+    """
+    connection = session.connection()
+    raw: Any = connection.connection.dbapi_connection
+    read = read_sqlite if connection.dialect.name == "sqlite" else _read_postgres
+    try:
+        return read(raw, statement, most, monotonic() + most.seconds)
+    except (postgres.QueryCanceled, Interrupted) as error:
+        raise QueryFailed(f"it took longer than {most.seconds:.3g} seconds") from error
+    except (psycopg2.Error, sqlite3.Error, sqlite3.Warning, *NOT_A_VALUE) as error:
+        raise QueryFailed(_reason(error)) from error
+    finally:
+        connection.invalidate()
+
+
+def _read_postgres(raw: Any, statement: str, most: Most, deadline: float) -> Rows:
+    with raw.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('timezone', 'UTC', true), set_config('tenantapp.statement', %s, true)", (statement,)
+        )
+        _limit_time(cursor, deadline)
+        cursor.execute(OPEN)
+        return first_rows(cursor, _fetched(cursor, min(BATCH, most.rows + 1), deadline), most)
+
+
+def _fetched(cursor: Any, batch: int, deadline: float) -> Iterator[tuple[Any, ...]]:
+    while True:
+        # Again each time: the statement itself may have set another limit.
+        _limit_time(cursor, deadline)
+        cursor.execute("FETCH FORWARD %s FROM tenantapp_rows", (batch,))
+        yield from cursor
+        if cursor.rowcount < batch:
+            return
+
+
+def _limit_time(cursor: Any, deadline: float) -> None:
+    # 0 would be no limit at all.
+    left = max(1, int((deadline - monotonic()) * 1000))
+    cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(left),))
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".")[:LONGEST_REASON] if lines else type(error).__name__

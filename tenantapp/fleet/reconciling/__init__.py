@@ -1,0 +1,1 @@
+"""Do the servers and the user database agree, and how is that mended?"""

@@ -1,0 +1,216 @@
+"""What the user database and the servers do not agree on."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, cast
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from tenantapp.databases.models import WarmDatabase
+from tenantapp.databases.servers.base import SCRATCH_PREFIX, FoundDatabase
+from tenantapp.databases.servers.scratch import made_at
+from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.databases.servers.snapshots import databases_with_copies
+from tenantapp.databases.servers.templates import MARK_PREFIX, Template, current_template, installation_mark
+from tenantapp.databases.servers.templates import PREFIX as TEMPLATE_PREFIX
+from tenantapp.fleet.migrating.plan import latest_migrations
+from tenantapp.fleet.removing.deletion import BUNDLE, DELETE
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import database_name
+from tenantapp.operations.errors import FleetError
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Kinds, is_half_done
+from tenantapp.operations.leases import database_time
+from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.sql.times import utcnow
+
+FORGOTTEN: Final = timedelta(days=1)  # nobody is at work with a scratch database for so long
+
+
+class Problem(StrEnum):
+    """What may be wrong."""
+
+    OPERATION = "stuck operation"
+    UNFINISHED = "tenant that no operation makes"
+    TENANT = "tenant without a database"
+    WARM = "warm database that is not there"
+    DATABASE = "database without a tenant"
+    ROLE = "role without a tenant"
+    TEMPLATE = "old template"
+    SCRATCH = "forgotten scratch database"
+    COPY = "forgotten copy of a database"
+    SERVER = "server that does not answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong. ``note`` says why it is not to be mended, if it is not."""
+
+    problem: Problem
+    name: str
+    server: str
+    id: UUID | None = None
+    note: str | None = None
+
+
+def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
+    """Compare the servers with the user database. One that does not answer is a finding, and hides no others."""
+    with fleet.user_db.begin(read_only=True) as session:
+        mark = installation_mark(session)
+    # The servers first: whatever is made on one has a row in the user database before.
+    present, copied, findings = {}, {}, []
+    for name, place in fleet.servers.items():
+        try:
+            present[name], copied[name] = databases_on(place).found(), databases_with_copies(place)
+        except FleetError as error:
+            findings.append(Finding(Problem.SERVER, name, name, note=str(error)))
+    template = current_template(fleet, mark)
+    with fleet.user_db.begin(read_only=True) as session:
+        findings += [_stuck(operation, kinds) for operation in stuck_operations(session, kinds)]
+        for server, databases in present.items():
+            databases = [found for found in databases if not _is_of_another(found, mark)]
+            findings += _lost(session, server, databases, mark, kinds)
+            findings += _superfluous(session, server, databases, template)
+            findings += _forgotten(server, databases, mark)
+            ours = {found.name for found in databases if found.mark == mark}
+            findings += _copies(session, server, copied[server] & ours)
+        findings += _not_removed(session)
+    return findings
+
+
+def stuck_operations(session: Session, kinds: Kinds) -> list[Operation]:
+    """Those whose worker is gone, and those that are half done."""
+    now = database_time(session)
+    lapsed = and_(Operation.state.in_(ACTIVE), or_(Operation.lease_until.is_(None), Operation.lease_until <= now))
+    return list(session.scalars(select(Operation).where(or_(lapsed, is_half_done(kinds))).order_by(Operation.id)))
+
+
+def _not_removed(session: Session) -> list[Finding]:
+    """Deleted tenants whose time is over, and whose removal failed before it removed anything."""
+    failed = select(Operation).join(Tenant, Tenant.id == Operation.tenant_id).order_by(Operation.id)
+    failed = failed.where(Operation.kind == DELETE.name, Operation.state == OperationState.FAILED)
+    failed = failed.where(Operation.step == BUNDLE, Tenant.state == TenantState.DELETED)
+    due = session.scalars(failed.where(Tenant.purge_after <= database_time(session))).all()
+    note = "nothing has been removed yet: mend what its error says, then `tenantapp operations retry`"
+    return [
+        Finding(Problem.OPERATION, f"{found.kind} {found.slug}", found.arguments["server"], found.id, note)
+        for found in due
+        if not is_worked_on(session, cast("UUID", found.tenant_id))
+    ]
+
+
+def _copies(session: Session, server: str, databases: set[str]) -> list[Finding]:
+    """Copies that migrations have left. One of a migration that did not succeed may be all there is to go back to."""
+    needed = latest_migrations().where(Operation.state != OperationState.SUCCEEDED).subquery()
+    failed = select(Tenant.database).join(needed, needed.c.tenant_id == Tenant.id)
+    needed_databases = set(session.scalars(failed))
+    note = "the tenant's last migration did not succeed: the next one that does makes it superfluous"
+    return [
+        Finding(Problem.COPY, database, server, note=note if database in needed_databases else None)
+        for database in sorted(databases - copies_in_use(session))
+    ]
+
+
+def is_worked_on(session: Session, tenant_id: UUID) -> bool:
+    """Whether an operation works on a tenant or is to."""
+    unfinished = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.state.not_in(FINISHED))
+    return session.scalar(unfinished.limit(1)) is not None
+
+
+def copies_in_use(session: Session) -> set[str]:
+    """The databases whose copies a migration may yet put back."""
+    migrating = select(Operation.tenant_id).where(Operation.state.not_in(FINISHED), Operation.tenant_id.is_not(None))
+    fenced = Tenant.migrating_until > database_time(session)
+    return set(session.scalars(select(Tenant.database).where(or_(fenced, Tenant.id.in_(migrating)))))
+
+
+def known_databases(session: Session) -> set[str]:
+    """The databases that the user database accounts for, on whichever server: two names may be of the same one."""
+    names = set(session.scalars(select(Tenant.database)))
+    names |= set(session.scalars(select(WarmDatabase.database)))
+    unfinished = session.scalars(select(Operation).where(Operation.state.not_in(FINISHED)))
+    for operation in unfinished:
+        given = operation.arguments
+        if "tenant_id" in given:
+            names.add(database_name(UUID(given["tenant_id"])))
+        names |= {given[key] for key in ("database", "from_database") if key in given}
+    return names
+
+
+def _stuck(operation: Operation, kinds: Kinds) -> Finding:
+    name = f"{operation.kind} {operation.slug or ''}".strip()
+    note = None if operation.kind in kinds else "this version knows no such kind"
+    return Finding(Problem.OPERATION, name, operation.arguments.get("server", ""), operation.id, note)
+
+
+def _is_of_another(found: FoundDatabase, mark: str) -> bool:
+    """Whether another installation made it, which is no business of ours."""
+    return found.mark is not None and found.mark != mark and found.mark.startswith(MARK_PREFIX)
+
+
+def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: str, kinds: Kinds) -> list[Finding]:
+    """Tenants and warm databases of which the server has nothing."""
+    whole = {found.name for found in databases if found.whole}
+    note = _why_not_forgotten(session, server, databases, mark)
+    findings = []
+    for tenant in _idle_tenants(session, server, kinds):
+        if tenant.state == TenantState.CREATING:
+            findings.append(Finding(Problem.UNFINISHED, tenant.slug, server, tenant.id))
+        elif tenant.database not in whole:
+            findings.append(Finding(Problem.TENANT, tenant.slug, server, tenant.id, note))
+    warm = session.scalars(select(WarmDatabase).where(WarmDatabase.server == server))
+    missing = [found for found in warm if found.database not in whole]
+    return findings + [Finding(Problem.WARM, found.database, server, found.tenant_id) for found in missing]
+
+
+def _why_not_forgotten(session: Session, server: str, databases: list[FoundDatabase], mark: str) -> str | None:
+    """Where little of what is ours is to be seen, this is rather the wrong place than an empty one."""
+    if not any(found.mark == mark for found in databases):
+        return "the server holds nothing of this installation"
+    there = {found.name for found in databases if found.whole}
+    tenants = select(Tenant.database).where(Tenant.server == server, Tenant.state != TenantState.CREATING)
+    missing = [database not in there for database in session.scalars(tenants)]
+    if 2 * sum(missing) < len(missing):
+        return None
+    return f"{sum(missing)} of the server's {len(missing)} tenants are missing: is this the right place?"
+
+
+def _superfluous(session: Session, server: str, databases: list[FoundDatabase], template: Template) -> list[Finding]:
+    """Databases and roles that nobody knows, and templates that another has taken the place of."""
+    known = known_databases(session)
+    findings = []
+    for found in databases:
+        if found.name.startswith(TEMPLATE_PREFIX):
+            if found.mark == template.mark and template.is_old(found.name):
+                findings.append(Finding(Problem.TEMPLATE, found.name, server))
+        elif found.name not in known and not found.name.startswith(SCRATCH_PREFIX):
+            problem = Problem.DATABASE if found.whole else Problem.ROLE
+            findings.append(Finding(problem, found.name, server, note=_unmarked(found, template.mark)))
+    return findings
+
+
+def _unmarked(found: FoundDatabase, mark: str) -> str | None:
+    return None if found.mark == mark else "not marked as one of this installation"
+
+
+def _forgotten(server: str, databases: list[FoundDatabase], mark: str) -> list[Finding]:
+    """Scratch databases that whoever made them cannot be using any more."""
+    findings = []
+    for found in databases:
+        if found.name.startswith(SCRATCH_PREFIX):
+            with suppress(ValueError):  # somebody else's way to call one
+                if made_at(found.name) < utcnow() - FORGOTTEN:
+                    findings.append(Finding(Problem.SCRATCH, found.name, server, note=_unmarked(found, mark)))
+    return findings
+
+
+def _idle_tenants(session: Session, server: str, kinds: Kinds) -> list[Tenant]:
+    """The tenants of a server that no operation works on or is to work on."""
+    unfinished = or_(Operation.state.not_in(FINISHED), is_half_done(kinds))
+    busy = select(Operation.tenant_id).where(unfinished, Operation.tenant_id.is_not(None))
+    statement = select(Tenant).where(Tenant.server == server, Tenant.id.not_in(busy)).order_by(Tenant.slug)
+    return list(session.scalars(statement))

@@ -1,1 +1,0 @@
-"""What a database's structure really is, what its revision should have, and how the two differ."""

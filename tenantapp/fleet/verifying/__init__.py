@@ -1,0 +1,1 @@
+"""Do the databases have the structure that their revision makes?"""

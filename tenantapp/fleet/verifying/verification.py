@@ -1,0 +1,173 @@
+"""Whether a tenant's database is what it is said to be."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.databases.connections.maintenance_engines import ADVISORY_LOCK
+from tenantapp.databases.errors import UnknownRevision
+from tenantapp.databases.schemas.expected import ExpectedStructures
+from tenantapp.databases.schemas.structure import Structure, difference, read_structure
+from tenantapp.fleet.querying.parallel import in_parallel, local_access_to
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import suspend_tenant
+from tenantapp.sql.errors import ConnectionsSpent
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
+from tenantapp.tenancy.servers import Servers
+
+FENCE_REASON: Final = "Closed for maintenance: its database has to be looked at."
+SECOND_LOOK: Final = 1.0  # seconds; a migration notes its revision in the user database right after it is over
+
+
+class State(StrEnum):
+    """What was found."""
+
+    RIGHT = "right"
+    DRIFTED = "drifted"  # the structure is not its revision's, or the revision not the recorded one
+    FOREIGN = "foreign"  # it holds another tenant's data, or nobody's
+    UNREACHABLE = "unreachable"
+    BUSY = "busy"  # it is being migrated right now
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found of one tenant. ``revision`` is what the database itself says."""
+
+    place: TenantPlace
+    state: State
+    revision: str | None = None
+    findings: tuple[str, ...] = ()
+    fenced: bool = False
+
+
+class _Reading(NamedTuple):
+    """What a database says of itself."""
+
+    heads: tuple[str, ...]
+    structure: Structure
+    version: tuple[int | str, ...]
+
+
+class Verification:
+    """Verifies databases, as many at once as ``jobs``; every expected structure is made only once.
+
+    ``looks``: how often one is looked at that is not right, for its migration may have been about to end.
+    """
+
+    def __init__(
+        self,
+        user_db: DBFactory,
+        servers: Servers,
+        databases: TenantDatabases,
+        expected: ExpectedStructures,
+        *,
+        looks: int = 2,
+    ) -> None:
+        self._user_db = user_db
+        self._servers = servers
+        self._databases = databases
+        self._expected = expected
+        self._looks = looks
+
+    def verify_all(
+        self,
+        places: Iterable[TenantPlace],
+        *,
+        jobs: int,
+        fence: bool = False,
+        progress: Callable[[Verdict], None] = lambda verdict: None,
+    ) -> Iterator[Verdict]:
+        """Verify these tenants; each verdict also goes to ``progress``. With ``fence``, see ``fence``.
+
+        Nothing of one tenant keeps the others from being verified. Raises ``UserDatabaseUnavailable``, ``HistoryError``
+        and what making a scratch database raises.
+        """
+        for verdict in in_parallel(self.verify, places, jobs):
+            final = self.fence(verdict) if fence else verdict
+            progress(final)
+            yield final
+
+    def verify(self, place: TenantPlace) -> Verdict:
+        """Compare a database's identity, revision and structure with what they should be."""
+        verdict = self._look(place)
+        for _ in range(self._looks - 1):
+            if verdict.state == State.DRIFTED:
+                time.sleep(SECOND_LOOK)
+                verdict = self._look(place)
+        return verdict
+
+    def _look(self, place: TenantPlace) -> Verdict:
+        try:
+            reading = self._read(place)
+        except WrongTenantDatabase:
+            return Verdict(place, State.FOREIGN, findings=("it does not hold this tenant's data",))
+        except (TenantDatabaseUnavailable, ConnectionsSpent, DBAPIError) as error:
+            return Verdict(place, State.UNREACHABLE, findings=(_reason(error),))
+        if reading is None:
+            return Verdict(place, State.BUSY, findings=("it is being migrated",))
+        revision = ", ".join(reading.heads) or None
+        findings = (*self._revision_findings(place, revision), *self._structure_findings(place, reading))
+        return Verdict(place, State.DRIFTED if findings else State.RIGHT, revision, findings)
+
+    def fence(self, verdict: Verdict) -> Verdict:
+        """Suspend a tenant whose database is drifted or foreign, unless it is suspended already.
+
+        One that cannot be reached is left alone: it serves nobody as it is, and may be right.
+        """
+        if verdict.state not in (State.DRIFTED, State.FOREIGN):
+            return verdict
+        with self._user_db.begin() as session:
+            tenant = session.get(Tenant, verdict.place.id)
+            if tenant is None or tenant.state != TenantState.ACTIVE:
+                return verdict
+            suspend_tenant(session, tenant.slug, FENCE_REASON)
+        return replace(verdict, fenced=True)
+
+    def _read(self, place: TenantPlace) -> _Reading | None:
+        with self._databases.begin(local_access_to(place), read_only=True) as session:
+            connection = session.connection()
+            if not _keep_migrations_out(connection):
+                return None
+            heads = MigrationContext.configure(connection).get_current_heads()
+            version = connection.dialect.server_version_info or ()
+            return _Reading(tuple(heads), read_structure(connection), tuple(version))
+
+    def _revision_findings(self, place: TenantPlace, revision: str | None) -> Iterator[str]:
+        recorded = self._recorded_revision(place)
+        if recorded != revision:
+            yield f"it says revision {revision}, and the user database says {recorded}"
+
+    def _recorded_revision(self, place: TenantPlace) -> str | None:
+        with self._user_db.begin(read_only=True) as session:
+            return session.scalar(select(Tenant.revision).where(Tenant.id == place.id))
+
+    def _structure_findings(self, place: TenantPlace, reading: _Reading) -> list[str]:
+        if len(reading.heads) != 1:
+            return ["it was never migrated" if not reading.heads else "it is at several revisions at once"]
+        try:
+            expected = self._expected.of(self._servers[place.server], reading.version, reading.heads[0])
+        except UnknownRevision as error:
+            return [str(error).rstrip(".")]
+        return difference(expected, reading.structure)
+
+
+def _keep_migrations_out(connection: Connection) -> bool:
+    """On SQLite the transaction sees one moment; on PostgreSQL the catalogue is read by functions that see the last."""
+    if connection.dialect.name == "sqlite":
+        return True
+    return bool(connection.scalar(select(func.pg_try_advisory_xact_lock_shared(ADVISORY_LOCK))))
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error.__cause__ or error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")

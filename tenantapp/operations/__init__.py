@@ -1,0 +1,5 @@
+"""How does long work survive the process that does it?
+
+``models`` has the row, ``kinds`` what a kind of operation is made of, ``queue`` the services that request, retry and
+cancel, ``leases`` who works on one, ``runner`` works on one, and ``worker`` on one after the other.
+"""

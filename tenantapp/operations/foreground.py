@@ -1,0 +1,53 @@
+"""Operations that a command or a script works on itself: the same rows, claimed by whoever asked for them."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tenantapp.operations.errors import TenantBusy
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Kinds
+from tenantapp.operations.leases import Claim, new_owner, take
+from tenantapp.operations.models import FINISHED, Operation
+from tenantapp.operations.outcomes import Report, no_report
+from tenantapp.operations.runner import abandon, run_operation
+from tenantapp.sql.ids import uuid7
+
+Request = Callable[[Session, UUID], Operation]
+
+
+def run_now(
+    fleet: Fleet, kinds: Kinds, request: Request, *, operation_id: UUID | None = None, report: Report = no_report
+) -> UUID:
+    """Request an operation and work on it at once; returns its id.
+
+    ``request`` is given a session and the id to use, and calls ``request_operation``, or ``retry_operation`` for the
+    one whose id was given; it may also return one that was queued before. What keeps it from success is raised. An
+    interrupt (Ctrl-C, ``SystemExit``) undoes it and is raised again. Raises ``TenantBusy``, with nothing requested,
+    when another operation is at work on the tenant.
+    """
+    claim = Claim(operation_id or uuid7(), new_owner())
+    try:
+        with fleet.user_db.begin() as session:
+            operation = request(session, claim.operation_id)
+            if operation.state in FINISHED:
+                return operation.id
+            claim = _take(session, operation, claim.owner, kinds)
+        outcome = run_operation(fleet, kinds, claim, report=report)
+    except (KeyboardInterrupt, SystemExit):
+        abandon(fleet, kinds, claim)
+        raise
+    if outcome.error is not None:
+        raise outcome.error
+    return claim.operation_id
+
+
+def _take(session: Session, operation: Operation, owner: str, kinds: Kinds) -> Claim:
+    """Take it, unless a worker was quicker with one that was there before. Raises ``TenantBusy``."""
+    ours = select(Operation).where(Operation.id == operation.id).with_for_update(skip_locked=True)
+    found = session.scalar(ours.execution_options(populate_existing=True))
+    if found is None or found.lease_owner is not None:
+        raise TenantBusy(operation.slug)
+    return take(session, found, owner, kinds)

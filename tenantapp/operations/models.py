@@ -1,0 +1,76 @@
+"""Operations: long pieces of work, as rows of the user database."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import JSON, CheckConstraint, Float, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tenantapp.identity.models import SLUG_LENGTH, Tenant, UserBase
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime, utcnow
+
+PROGRESS_LENGTH: Final = 200
+
+
+class OperationState(StrEnum):
+    """Where an operation is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    UNDOING = "undoing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ACTIVE: Final = (OperationState.RUNNING, OperationState.UNDOING)
+FINISHED: Final = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED)
+IS_ACTIVE: Final = text("state IN ('running', 'undoing')")
+
+
+class Operation(UserBase):
+    """One long piece of work, most often on one tenant.
+
+    ``slug`` is kept for the time when the tenant is gone. ``step`` is the one that is being done or is to be done next;
+    None before the first, and when all is undone. ``result`` holds what the steps returned. ``lease_until`` of one that
+    is queued is when it may be taken up.
+    """
+
+    __tablename__ = "operations"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('queued', 'running', 'undoing', 'succeeded', 'failed', 'cancelled')",
+            name="state",
+        ),
+        # At most one at work on a tenant, whoever they are and wherever they run.
+        Index(
+            "uq_operations_tenant_id_active",
+            "tenant_id",
+            unique=True,
+            postgresql_where=IS_ACTIVE,
+            sqlite_where=IS_ACTIVE,
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    kind: Mapped[str] = mapped_column(String(50))
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey(Tenant.id, ondelete="SET NULL"), index=True)
+    slug: Mapped[str | None] = mapped_column(String(SLUG_LENGTH), index=True)
+    arguments: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    state: Mapped[str] = mapped_column(String(20), default=OperationState.QUEUED, index=True)
+    step: Mapped[str | None] = mapped_column(String(50))
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
+    progress_text: Mapped[str | None] = mapped_column(String(PROGRESS_LENGTH))
+    result: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    error: Mapped[str | None] = mapped_column(Text)
+    requested_by: Mapped[str] = mapped_column(String(300))
+    attempts: Mapped[int] = mapped_column(default=0)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    lease_owner: Mapped[str | None] = mapped_column(String(300))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

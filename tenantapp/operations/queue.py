@@ -1,0 +1,187 @@
+"""Requesting operations, and what may be done with one afterwards: the services that commands and views call."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final, cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from tenantapp.identity.audit import local_requester as local_requester
+from tenantapp.identity.audit import record
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Tenant
+from tenantapp.operations.errors import OperationRefused, TenantBusy
+from tenantapp.operations.kinds import Kind, Kinds, is_half_done
+from tenantapp.operations.leases import database_time, finish, release
+from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.sql.ids import uuid7
+
+SOURCES: Final = ("source", "backup_of")  # arguments with the id of the tenant whose data it is given
+
+
+def request_operation(
+    session: Session,
+    kind: Kind,
+    tenant: Tenant | None,
+    arguments: Mapping[str, Any],
+    requested_by: str,
+    *,
+    slug: str | None = None,
+    after: timedelta = timedelta(0),
+    operation_id: UUID | None = None,
+) -> Operation:
+    """Queue an operation. A worker takes it up once the transaction is committed and the time ``after`` has passed.
+
+    ``arguments`` are JSON, and no secrets: the audit trail keeps them. ``slug`` is for a tenant that the kind is yet to
+    make. Raises what the kind's ``prepare`` raises, and then nothing is queued.
+    """
+    operation = Operation(
+        id=operation_id or uuid7(),
+        kind=kind.name,
+        tenant_id=tenant.id if tenant else None,
+        slug=tenant.slug if tenant else slug,
+        arguments=dict(arguments),
+        state=OperationState.QUEUED,
+        attempts=0,
+        result={},
+        requested_by=requested_by,
+        lease_until=database_time(session) + after if after else None,
+    )
+    if kind.prepare is not None:
+        kind.prepare(session, operation)
+    session.add(operation)
+    _record(session, f"{kind.name}.request", operation, by=requested_by, arguments=operation.arguments)
+    _record_source(session, operation)
+    session.flush()
+    return operation
+
+
+def get_operation(session: Session, operation_id: UUID) -> Operation:
+    """The operation with this id. Raises ``NotFound``."""
+    operation = session.get(Operation, operation_id)
+    if operation is None:
+        raise NotFound("operation", operation_id)
+    return operation
+
+
+def list_operations(
+    session: Session,
+    *,
+    slug: str | None = None,
+    state: str | None = None,
+    kind: str | None = None,
+    before: UUID | None = None,
+    limit: int = 100,
+) -> list[Operation]:
+    """The newest operations, newest first: all, or those of a tenant, in a state, of a kind; keyset by id."""
+    statement = select(Operation).order_by(Operation.id.desc()).limit(limit)
+    if slug is not None:
+        statement = statement.where(Operation.slug == slug)
+    if state is not None:
+        statement = statement.where(Operation.state == state)
+    if kind is not None:
+        statement = statement.where(Operation.kind == kind)
+    if before is not None:
+        statement = statement.where(Operation.id < before)
+    return list(session.scalars(statement))
+
+
+def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
+    """Queue an operation that failed or was cancelled once more: from its step, or, if it was undone, from the start.
+
+    One whose undoing failed is undone. Raises ``NotFound``, ``OperationRefused``, ``TenantBusy`` and what ``prepare``
+    does.
+    """
+    operation = _locked(session, operation_id)
+    kind = _kind_of(operation, kinds)
+    if operation.state not in (OperationState.FAILED, OperationState.CANCELLED):
+        raise OperationRefused(f"The operation is {operation.state}; only one that failed can be retried.")
+    operation.attempts, operation.cancel_requested = 0, False
+    operation.finished_at = None
+    if kind.undoes and operation.step is not None:
+        _have_undone(session, operation)
+    else:
+        if kind.undoes and kind.prepare is not None:
+            operation.result = {}
+            kind.prepare(session, operation)
+        operation.state, operation.error = OperationState.QUEUED, None
+    _record(session, "operation.retry", operation, kind=operation.kind)
+    session.flush()
+    return operation
+
+
+def cancel_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
+    """Keep an operation from being done. One that is at work is told, and stops, undoing what it did, when it asks.
+
+    Raises ``NotFound``, ``OperationRefused`` for one that is finished, and ``TenantBusy``.
+    """
+    operation = _locked(session, operation_id)
+    kind = _kind_of(operation, kinds)
+    if operation.state in FINISHED:
+        raise OperationRefused(f"The operation is {operation.state} already.")
+    operation.cancel_requested = True
+    if operation.state not in ACTIVE:
+        if kind.undoes and operation.step is not None:
+            _have_undone(session, operation)
+        else:
+            finish(session, operation, OperationState.CANCELLED)
+            if kind.withdraw is not None:
+                kind.withdraw(session, operation)
+    _record(session, "operation.cancel", operation, kind=operation.kind)
+    session.flush()
+    return operation
+
+
+def sweep_operations(session: Session, older: timedelta, kinds: Kinds) -> int:
+    """Delete the operations that were finished so long ago, but for those that are half done. Returns how many."""
+    finished = Operation.state.in_(FINISHED) & ~is_half_done(kinds)
+    old = delete(Operation).where(finished, Operation.finished_at < database_time(session) - older)
+    return cast("CursorResult[object]", session.execute(old)).rowcount
+
+
+def _have_undone(session: Session, operation: Operation) -> None:
+    """Let a worker undo it at once. Raises ``TenantBusy`` if another operation of the tenant is at work."""
+    slug = operation.slug
+    operation.state = OperationState.UNDOING
+    try:
+        release(session, operation)
+        session.flush()
+    except IntegrityError:
+        raise TenantBusy(slug) from None
+
+
+def _locked(session: Session, operation_id: UUID) -> Operation:
+    operation = session.scalar(select(Operation).where(Operation.id == operation_id).with_for_update())
+    if operation is None:
+        raise NotFound("operation", operation_id)
+    return operation
+
+
+def _record(session: Session, action: str, operation: Operation, by: str | None = None, **detail: Any) -> None:
+    detail = {"operation": str(operation.id), **detail}
+    record(session, action, tenant_id=operation.tenant_id, slug=operation.slug, detail=detail, by=by)
+
+
+def _record_source(session: Session, operation: Operation) -> None:
+    """Where data goes to another tenant, an entry for the one it is of: its trail says who took them."""
+    given = next((operation.arguments[name] for name in SOURCES if name in operation.arguments), None)
+    if given is None or UUID(given) == operation.tenant_id:
+        return
+    source = session.get(Tenant, UUID(given))
+    record(
+        *(session, "tenant.copied"),
+        tenant_id=UUID(given),
+        slug=source.slug if source else None,
+        detail={"operation": str(operation.id), "to": operation.slug},
+        by=operation.requested_by,
+    )
+
+
+def _kind_of(operation: Operation, kinds: Kinds) -> Kind:
+    try:
+        return kinds[operation.kind]
+    except KeyError:
+        raise OperationRefused(f"This version knows no operation of the kind {operation.kind}.") from None

@@ -1,0 +1,122 @@
+"""A worker: takes up one operation after the other."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.operations.errors import FleetError, OperationStopped, TenantBusy
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Kinds
+from tenantapp.operations.leases import Claim, claim_next, give_back, is_work_waiting
+from tenantapp.operations.outcomes import Outcome
+from tenantapp.operations.runner import run_operation
+from tenantapp.sql.errors import SqlError
+from tenantapp.tenancy.errors import TenancyError
+
+log = logging.getLogger(__name__)
+POLL_EVERY: Final = 1.0  # seconds
+POLL_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
+CHORES_EVERY: Final = 5.0  # seconds
+Chore = Callable[[Fleet], None]
+Told = Callable[[UUID, Outcome], None]
+
+
+@dataclass
+class Worker:
+    """One job: it works on one operation at a time.
+
+    ``chores`` are called every few seconds, between operations; they look for something that is to be requested.
+    ``told`` hears of each operation that it has done with.
+    """
+
+    fleet: Fleet
+    kinds: Kinds
+    chores: Sequence[Chore] = ()
+    told: Told | None = None
+    _chores_done: float = -CHORES_EVERY
+
+    def run(self, stop: Event, *, until_idle: bool = False) -> None:
+        """Work until ``stop`` is set, or, with ``until_idle``, until nothing is waiting.
+
+        The user database may come and go. A ``SystemExit`` or ``KeyboardInterrupt`` lets another worker go on at once.
+        """
+        while not stop.is_set():
+            try:
+                worked = self.work(stop)
+                if not worked or time.monotonic() - self._chores_done >= CHORES_EVERY:
+                    self._do_chores()
+                    worked = worked or (until_idle and self.is_work_waiting())
+            except (SqlError, TenancyError, DBAPIError) as error:
+                # No tables yet, or the database is down; either may change.
+                log.warning("No operations can be read: %s", error)
+                if until_idle:
+                    raise
+                stop.wait(POLL_WHEN_DOWN)
+                continue
+            if not worked:
+                if until_idle:
+                    return
+                stop.wait(POLL_EVERY)
+
+    def work(self, stop: Event) -> bool:
+        """Work on one operation, if one is waiting, and say whether it is worth while to look again at once."""
+        try:
+            claim = self._claim()
+        except TenantBusy:
+            return True
+        if claim is None:
+            return False
+        try:
+            outcome = run_operation(self.fleet, self.kinds, claim, stop=stop)
+        except OperationStopped as stopped:
+            log.info("Operation %s: %s", claim.operation_id, stopped)
+        except (KeyboardInterrupt, SystemExit):
+            self._release(claim)
+            raise
+        except (SqlError, TenancyError):
+            raise
+        except Exception:
+            log.exception("Operation %s is left to its lease.", claim.operation_id)
+        else:
+            self._tell(claim, outcome)
+        return True
+
+    def is_work_waiting(self) -> bool:
+        """Whether there is something to be claimed."""
+        with self.fleet.user_db.begin(read_only=True) as session:
+            return is_work_waiting(session, self.kinds)
+
+    def _do_chores(self) -> None:
+        if time.monotonic() - self._chores_done < CHORES_EVERY:
+            return
+        self._chores_done = time.monotonic()
+        for chore in self.chores:
+            try:
+                chore(self.fleet)
+            except FleetError as error:
+                log.warning("%s", error)
+
+    def _claim(self) -> Claim | None:
+        # Looked at first without the write lock that SQLite has only one of.
+        if not self.is_work_waiting():
+            return None
+        with self.fleet.user_db.begin() as session:
+            return claim_next(session, self.kinds)
+
+    def _release(self, claim: Claim) -> None:
+        try:
+            with self.fleet.user_db.begin() as session:
+                give_back(session, claim)
+        except (OperationStopped, SqlError, TenancyError):
+            log.info("Operation %s is left to its lease.", claim.operation_id)
+
+    def _tell(self, claim: Claim, outcome: Outcome) -> None:
+        log.info("Operation %s: %s", claim.operation_id, outcome.state)
+        if self.told is not None:
+            self.told(claim.operation_id, outcome)

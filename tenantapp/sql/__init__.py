@@ -1,0 +1,1 @@
+"""How do we speak to PostgreSQL and SQLite through SQLAlchemy?"""

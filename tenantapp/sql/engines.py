@@ -1,0 +1,131 @@
+"""Engines, set up the same way wherever one is made."""
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, NoReturn
+
+import psycopg2.extensions
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.pool import Pool
+
+from tenantapp.sql import postgres_connections, sqlite_files
+from tenantapp.sql.budget import ConnectionBudget
+from tenantapp.sql.errors import TransactionConflict
+from tenantapp.sql.pool import BudgetedPool
+
+UNAVAILABLE: Final = "tenantapp_unavailable"  # the execution option that makes the exception of a failed database
+UNPREPARED: Final = "tenantapp_unprepared"  # the execution option under which nothing is prepared on a connection
+POOL_SIZE: Final = 4  # connections kept open to the user database
+POOL_OVERFLOW: Final = 8  # further ones while they are needed
+
+
+def make_engine(
+    url: URL,
+    *,
+    unavailable: Callable[[], Exception],
+    autocommit: bool = False,
+    behind_pgbouncer: bool = False,
+    pool_timeout: float,
+) -> Engine:
+    """Make an engine with a pool of its own, as the user database has. Nothing connects yet.
+
+    ``unavailable`` makes the exception raised, in place of the driver's, when the database does not answer.
+    With ``autocommit`` every statement stands alone. ``behind_pgbouncer``: no connection is kept, and nothing is
+    prepared on one. ``pool_timeout`` is the longest wait for a free connection, in seconds.
+    """
+    options = engine_options(url)
+    if autocommit:
+        options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    if behind_pgbouncer:
+        budget = ConnectionBudget(POOL_SIZE + POOL_OVERFLOW, pool_timeout)
+        options |= {"poolclass": BudgetedPool, "budget": budget, "keep": False}
+    else:
+        options |= {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW, "pool_timeout": pool_timeout}
+    engine = create_engine(url, **options)
+    listen_on_pool(engine, url)
+    if not autocommit:
+        listen_on_engine(engine)
+    event.listen(engine, "handle_error", translate)
+    return engine.execution_options(**{UNAVAILABLE: unavailable, UNPREPARED: behind_pgbouncer})
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """What ``create_engine`` gets for every database. Parameters are kept out of logs and errors."""
+    if _is_sqlite(url):
+        return {"hide_parameters": True}
+    return {
+        "hide_parameters": True,
+        "use_native_hstore": False,  # saves a query for each new connection
+        "skip_autocommit_rollback": True,  # nothing to roll back where every statement stood alone
+        "connect_args": postgres_connections.CONNECT_ARGUMENTS,
+    }
+
+
+def listen_on_pool(pool: Pool | Engine, url: URL) -> None:
+    """What is done with each connection when it is made, taken and given back."""
+    if _is_sqlite(url):
+        sqlite_files.listen_on_pool(pool)
+    else:
+        postgres_connections.listen_on_pool(pool)
+
+
+def listen_on_engine(engine: Engine, verify: Callable[[Any], None] | None = None) -> None:
+    """What is done when a transaction begins.
+
+    On SQLite ``verify`` gets the DBAPI connection of each transaction that may write, once it has the lock, and raises
+    to have it rolled back: the file may have been closed to it since the connection was taken.
+    """
+    if not _is_sqlite(engine.url):
+        return
+    sqlite_files.listen_on_engine(engine)
+    if verify is not None:
+        event.listen(engine, "begin", partial(_verify_writer, verify))
+
+
+def _verify_writer(verify: Callable[[Any], None], connection: Connection) -> None:
+    if connection.get_execution_options().get(sqlite_files.READ_ONLY, False):
+        return
+    try:
+        verify(connection.connection.dbapi_connection)
+    except BaseException as error:
+        # Given back, and with that rolled back. SQLAlchemy would take it for begun, and let the next statement through.
+        connection.close()
+        raise_translated(connection.engine, error)
+
+
+def translate(context: ExceptionContext) -> Exception | None:
+    """Listener on ``handle_error``: what is raised in place of the driver's error, if it is one of the database."""
+    if context.engine is None:
+        return None
+    original, connecting = context.original_exception, context.connection is None
+    return _ours(context.engine, original, connecting=connecting or context.is_disconnect)
+
+
+def raise_translated(engine: Engine, error: BaseException, *, connecting: bool = False) -> NoReturn:
+    """Raise the same for whoever uses the driver without SQLAlchemy between."""
+    ours = _ours(engine, error, connecting=connecting)
+    if ours is None:
+        raise error
+    raise ours from error
+
+
+def _ours(engine: Engine, error: BaseException, *, connecting: bool) -> Exception | None:
+    if isinstance(error, psycopg2.extensions.TransactionRollbackError):
+        return TransactionConflict()
+    if not (connecting and isinstance(error, sqlite3.Error | psycopg2.Error)) and not _is_of_the_database(error):
+        return None
+    unavailable: Callable[[], Exception] = engine.get_execution_options()[UNAVAILABLE]
+    return unavailable()
+
+
+def _is_of_the_database(error: BaseException) -> bool:
+    """Whether it is the database that failed, rather than a statement."""
+    if isinstance(error, sqlite3.Error):
+        return sqlite_files.is_unavailable(error)
+    return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"

@@ -1,0 +1,85 @@
+"""The connections of one tenant, on the budget of its server."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg2
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
+
+from tenantapp.sql.budget import ConnectionBudget
+from tenantapp.sql.postgres_connections import is_full
+
+# Seconds until the next tries: a connection that was closed counts until its backend has ended.
+BACKEND_EXIT: Final = (0.02, 0.1, 0.3)
+
+
+class BudgetedPool(Pool):
+    """A pool that asks the server's budget for each place, and lets it see what is idle.
+
+    One that does not ``keep`` closes each connection when it is given back: behind a PgBouncer, which is the pool, an
+    idle one would only take a place there.
+    """
+
+    def __init__(self, creator: Callable[[], Any], budget: ConnectionBudget, keep: bool = True, **options: Any) -> None:
+        # Not keyword-only: SQLAlchemy's create_engine() passes on the arguments it finds by name and position.
+        super().__init__(creator, **options)
+        self._budget = budget
+        self._keep = keep
+        self.in_use = 0
+        self.idle: list[ConnectionPoolEntry] = []
+        self._disposed = False
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        entry = self._budget.take(self)
+        if entry is not None:
+            return entry
+        try:
+            return self._connect()
+        except BaseException:
+            self._budget.free(self)
+            raise
+
+    def _connect(self) -> ConnectionPoolEntry:
+        """A new connection. On a server that is full, what we keep there for another tenant makes room for it."""
+        for pause in BACKEND_EXIT:
+            try:
+                return self._create_connection()
+            except psycopg2.OperationalError as error:
+                first = pause == BACKEND_EXIT[0]
+                if not is_full(error) or (first and not self._budget.close_idle()):
+                    raise
+            time.sleep(pause)
+        return self._create_connection()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if self._disposed or not self._keep:
+            # Disposed: its engine has been forgotten meanwhile, and nobody would ask this pool again.
+            record.close()
+        self._budget.give_back(self, record)
+
+    def sibling(self, creator: Callable[..., Any]) -> "BudgetedPool":
+        """A pool for another database of the same server: same budget, same dialect, same listeners."""
+        return BudgetedPool(
+            creator,
+            budget=self._budget,
+            keep=self._keep,
+            reset_on_return=self._reset_on_return,
+            dialect=self._dialect,
+            _dispatch=self.dispatch,
+        )
+
+    def recreate(self) -> "BudgetedPool":
+        return self.sibling(self._creator)
+
+    def dispose(self) -> None:
+        self._disposed = True
+        while self._budget.close_idle(self):
+            pass
+
+    def checkedout(self) -> int:
+        """How many connections are in use."""
+        return self.in_use
+
+    def status(self) -> str:
+        return f"in use: {self.in_use}, idle: {len(self.idle)}"
