@@ -1,8 +1,10 @@
-"""The table of the settings: name, type, default and help of each."""
+"""The settings, each declared once: attribute, type, name, parser, default and help."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
+
+from sqlalchemy.engine import URL
 
 from tenantapp.setting_types import (
     choice,
@@ -38,101 +40,132 @@ class Setting:
         return ENVIRONMENT_PREFIX + self.attribute.upper()
 
 
-TABLE: Final = (
-    Setting("user_db.url", user_database_url, None, "URL of the user database; required"),
-    Setting(
+def setting(name: str, parse: Callable[[str], Any], default: str | None, help: str, *, repr: bool = True) -> Any:
+    """A field of ``Settings`` that is read from a setting. The parameters are those of ``Setting``."""
+    return field(repr=repr, metadata={"setting": Setting(name, parse, default, help)})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings, parsed. Times are in seconds, sizes in bytes. Servers and PgBouncers are by the server's name."""
+
+    servers: Mapping[str, URL]
+    pgbouncers: Mapping[str, URL]
+    user_db_url: URL = setting("user_db.url", user_database_url, None, "URL of the user database; required")
+    user_db_pgbouncer: URL | None = setting(
         "user_db.pgbouncer", pgbouncer_url, None, "PgBouncer that requests reach the user database through, if any"
-    ),
-    Setting("tenantapp.domain", package, BUNDLED_DOMAIN, "package of the domain: its includeme and its models"),
-    Setting("tenancy.secret", secret, None, "secret the tenants' PostgreSQL passwords are derived from"),
-    Setting("identity.registration", choice("open", "closed"), "closed", "whether anyone may register: open or closed"),
-    Setting(
+    )
+    tenantapp_domain: str = setting(
+        "tenantapp.domain", package, BUNDLED_DOMAIN, "package of the domain: its includeme and its models"
+    )
+    tenancy_secret: str | None = setting(
+        "tenancy.secret", secret, None, "secret the tenants' PostgreSQL passwords are derived from", repr=False
+    )
+    identity_registration: str = setting(
+        "identity.registration", choice("open", "closed"), "closed", "whether anyone may register: open or closed"
+    )
+    session_idle_timeout: int = setting(
         "session.idle_timeout",
         number(int, 120, 86400 * 30, "seconds"),
         "1800",
         "seconds without use until a web session ends",
-    ),
-    Setting(
+    )
+    session_absolute_timeout: int = setting(
         "session.absolute_timeout",
         number(int, 120, 86400 * 365, "seconds"),
         "28800",
         "seconds until a web session ends anyway",
-    ),
-    Setting(
+    )
+    connections_budget: int | None = setting(
         "connections.budget",
         number(int, 1, 100_000, "connections"),
         None,
         "most connections to each server that a process may hold; by default its part of what the server allows",
-    ),
-    Setting(
+    )
+    connections_workers: int | None = setting(
         "connections.workers",
         number(int, 1, 1024, "processes"),
         None,
         "processes that share each server; by default as many as the web server may have",
-    ),
-    Setting(
+    )
+    connections_timeout: float = setting(
         "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
-    ),
-    Setting("api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"),
-    Setting("migrations.user", text, None, "script location of the user history, where it is not the bundled one"),
-    Setting("migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"),
-    Setting(
-        "migrations.oldest",
-        text,
-        None,
-        "oldest revision of a tenant database that is served; without it every one is",
-    ),
-    Setting(
+    )
+    api_max_body: int = setting(
+        "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"
+    )
+    migrations_user: str | None = setting(
+        "migrations.user", text, None, "script location of the user history, where it is not the bundled one"
+    )
+    migrations_tenant: str | None = setting(
+        "migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"
+    )
+    migrations_oldest: str | None = setting(
+        "migrations.oldest", text, None, "oldest revision of a tenant database that is served; without it every one is"
+    )
+    migrations_lock_timeout: float = setting(
         "migrations.lock_timeout",
         number(float, 0.05, 60, "seconds"),
         "2",
         "longest wait of a tenant's migration for a lock, in seconds; it is tried again later",
-    ),
-    Setting(
+    )
+    migrations_lock_attempts: int = setting(
         "migrations.lock_attempts",
         number(int, 1, 1000, "attempts"),
         "10",
         "how often a tenant's migration is tried while others hold a lock",
-    ),
-    Setting(
+    )
+    migrations_statement_timeout: float = setting(
         "migrations.statement_timeout",
         number(float, 1, 86400 * 7, "seconds"),
         "1800",
         "longest statement of a tenant's migration, in seconds",
-    ),
-    Setting("fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that the serving process works on at once"),
-    Setting(
+    )
+    fleet_worker: int = setting(
+        "fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that the serving process works on at once"
+    )
+    fleet_warm_databases: int = setting(
         "fleet.warm_databases",
         number(int, 0, 1000, "databases"),
         "0",
         "databases that a worker keeps ready on each server for new tenants",
-    ),
-    Setting(
+    )
+    fleet_delete_grace: int = setting(
         "fleet.delete_grace",
         number(int, 0, 3650, "days"),
         "7",
         "days in which a deleted tenant can be brought back, and for which a replaced database is kept",
-    ),
-    Setting(
+    )
+    fleet_keep_operations: int = setting(
         "fleet.keep_operations",
         number(int, 1, 36500, "days"),
         "90",
         "days until `tenantapp sweep` deletes a finished operation",
-    ),
-    Setting(
+    )
+    audit_keep: int = setting(
         "audit.keep",
         number(int, 0, 36500, "days"),
         "0",
         "days until `tenantapp sweep` deletes an entry of the audit trail; 0: it never does",
-    ),
-    Setting("backups.store", text, None, "where backups are kept: a directory, or a URL that fsspec knows"),
-    Setting("backups.keep", retention, "daily 7, weekly 4, monthly 12", "how many of a tenant's backups are kept"),
-    Setting(
+    )
+    backups_store: str | None = setting(
+        "backups.store", text, None, "where backups are kept: a directory, or a URL that fsspec knows"
+    )
+    backups_keep: Mapping[str, int] = setting(
+        "backups.keep", retention, "daily 7, weekly 4, monthly 12", "how many of a tenant's backups are kept"
+    )
+    backups_keep_exports: int = setting(
         "backups.keep_exports",
         number(int, 1, 3650, "days"),
         "7",
         "days in which the bundle of a tenant that its administrator has exported can be fetched",
-    ),
-    Setting("backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path's"),
-    Setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases"),
+    )
+    backups_postgres_bin: str | None = setting(
+        "backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path's"
+    )
+    demo_enabled: bool = setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases")
+
+
+TABLE: Final[tuple[Setting, ...]] = tuple(
+    declared.metadata["setting"] for declared in fields(Settings) if "setting" in declared.metadata
 )

@@ -7,7 +7,6 @@ A value comes from the ini file's ``[app:main]`` section or, with precedence, fr
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy.engine import URL
@@ -15,6 +14,7 @@ from sqlalchemy.engine import URL
 from tenantapp.setting_table import BUNDLED_DOMAIN as BUNDLED_DOMAIN
 from tenantapp.setting_table import ENVIRONMENT_PREFIX, TABLE
 from tenantapp.setting_table import Setting as Setting
+from tenantapp.setting_table import Settings as Settings
 from tenantapp.setting_types import database_url, pgbouncer_url
 
 # Variables with our prefix that are not settings.
@@ -32,41 +32,6 @@ SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 class SettingsError(Exception):
     """A setting is wrong, missing or unknown. The message is one sentence that names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings, parsed. Times are in seconds, sizes in bytes."""
-
-    user_db_url: URL
-    user_db_pgbouncer: URL | None
-    servers: Mapping[str, URL]
-    pgbouncers: Mapping[str, URL]
-    tenantapp_domain: str
-    tenancy_secret: str | None = field(repr=False)
-    identity_registration: str
-    session_idle_timeout: int
-    session_absolute_timeout: int
-    connections_budget: int | None
-    connections_workers: int | None
-    connections_timeout: float
-    api_max_body: int
-    migrations_user: str | None
-    migrations_tenant: str | None
-    migrations_oldest: str | None
-    migrations_lock_timeout: float
-    migrations_lock_attempts: int
-    migrations_statement_timeout: float
-    fleet_worker: int
-    fleet_warm_databases: int
-    fleet_delete_grace: int
-    fleet_keep_operations: int
-    audit_keep: int
-    backups_store: str | None
-    backups_keep: Mapping[str, int]
-    backups_keep_exports: int
-    backups_postgres_bin: str | None
-    demo_enabled: bool
 
 
 def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
