@@ -21,8 +21,8 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace
 
 JOBS: Final = 4  # tenants asked at once, each on a connection of the process's budget
-# In one page, which ends with the tenant that reaches one of them.
 RECORDED: Final = 1000  # characters of a statement in the audit trail
+# In one page, which ends with the tenant that reaches one of them.
 MOST_ROWS: Final = 10_000
 MOST_BYTES: Final = 32 * 2**20
 MOST_SECONDS: Final = 20.0

@@ -10,8 +10,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
-ALONE: Final = "tenantapp_alone"  # likewise, while its statements stand alone though those of its engine do not
-USED: Final = "tenantapp_used"  # in a connection's info, once it has been given to somebody
+# In a connection's info: once it has been given to somebody; while its statements stand alone, though those of its
+# engine do not.
+USED: Final = "tenantapp_used"
+ALONE: Final = "tenantapp_alone"
 # Seconds until a server that does not answer counts as down; then, keep-alive probes find a peer that is gone.
 CONNECT_ARGUMENTS: Final = {
     "connect_timeout": 3,

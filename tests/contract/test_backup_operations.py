@@ -326,6 +326,21 @@ class TestRestore:
         kept.within(lambda session: session.execute(update(Tenant).values(state=TenantState.ACTIVE)))
         is_as_it_was(kept, before)
 
+    def test_deleted_before_it_is_taken_up(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing is made for a tenant that nobody will be served in, nor is it queued again for one."""
+        kept.done(kept.backup())
+        operation, before = kept.restore(), tenant(kept)
+        kept.within(lambda session: delete_tenant(session, "acme", utcnow() + timedelta(days=1)))
+        made = counted(monkeypatch, restore_kinds, "restore_database")
+        assert kept.failed(operation) == "The tenant acme is deleted."
+        with pytest.raises(OperationRefused, match="The tenant acme is deleted"):
+            kept.within(lambda session: retry_operation(session, operation, KINDS))
+        assert made == []
+        kept.within(lambda session: session.execute(update(Tenant).values(state=TenantState.ACTIVE)))
+        is_as_it_was(kept, before)
+        kept.within(lambda session: retry_operation(session, operation, KINDS))
+        kept.done(operation)
+
     def test_interrupted(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
         kept.done(kept.backup())
         before = tenant(kept)

@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.databases.connections import connections
+from tenantapp.databases.connections import migration_connections
 from tenantapp.databases.errors import DatabaseBusy, UnknownRevision
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
@@ -431,7 +431,7 @@ def test_a_migration_waits_for_an_export(
     fleet: Fleet, acme: TenantPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On SQLite it need not: the export goes on reading what was there."""
-    monkeypatch.setattr(connections, "MIGRATION_WAIT", 0.2)
+    monkeypatch.setattr(migration_connections, "MIGRATION_WAIT", 0.2)
     settings = fleet.with_revision("tenant", 'op.drop_table("node_tags")')
     refused = []
 

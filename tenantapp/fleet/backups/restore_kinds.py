@@ -13,12 +13,16 @@ from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.restoring import drift_of, identify, restore_database
 from tenantapp.fleet.backups.selection import find_backup
 from tenantapp.fleet.backups.store import open_store
-from tenantapp.fleet.closing.switching import check_present, let_back_in, new_place, nobody_writes, switch
+from tenantapp.fleet.closing.switching import (
+    check_present,
+    let_back_in,
+    new_place,
+    nobody_writes,
+    prepare_switch,
+    switch,
+)
 from tenantapp.fleet.creating.creation import activate, register, withdraw
 from tenantapp.fleet.errors import BackupRefused
-from tenantapp.identity.errors import NotFound
-from tenantapp.identity.models import Tenant
-from tenantapp.identity.tenants import database_name
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
 from tenantapp.sql.ids import uuid7
@@ -27,17 +31,10 @@ NAMED: Final = 3  # differences that a sentence names
 
 
 def _prepare_in_place(session: Session, operation: Operation) -> None:
-    """Also before another try: no name is used twice, and the tenant may have moved meanwhile."""
-    tenant = None if operation.tenant_id is None else session.get(Tenant, operation.tenant_id)
-    if tenant is None:
-        raise NotFound("tenant", operation.slug)
-    operation.arguments = {
-        **operation.arguments,
-        "server": tenant.server,
-        "database": database_name(uuid7()),
-        "from_server": tenant.server,
-        "from_database": tenant.database,
-    }
+    """Also before another try: no name is used twice, and the tenant may have moved, or been deleted, meanwhile."""
+    prepare_switch(session, operation)
+    # Where the tenant is by now, which is where its new database is made.
+    operation.arguments = {**operation.arguments, "server": operation.arguments["from_server"]}
 
 
 def _prepare_new(session: Session, operation: Operation) -> None:

@@ -65,7 +65,11 @@ def check_present(context: Context) -> None:
     """For the first step. Raises ``OperationRefused`` unless the tenant is served from where it was when queued."""
     with context.fleet.user_db.begin(read_only=True) as session:
         tenant = session.get(Tenant, _tenant_id(context))
-        if tenant is None or not _is_from(tenant.server, tenant.database, context.arguments):
+        if tenant is None:
+            raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+        # One that was deleted since is kept out for good: all the work would be for nothing.
+        _check_served(tenant)
+        if not _is_from(tenant.server, tenant.database, context.arguments):
             raise OperationRefused(_moved(context))
 
 
