@@ -110,7 +110,7 @@ def deploy(engine: EngineName, directory: Path, postgres: Postgres, slugs: Seque
     upgrade_user_database(read_settings(deployment.settings, {}))
     registry = main({}, **deployment.settings).registry
     try:
-        template = create_tenant(registry.user_db, registry.app_settings, registry.servers, TEMPLATE)
+        template = create_tenant(registry.fleet, TEMPLATE)
         _fill(registry.servers[template.server].tenant_url(template.database))
         deployment.places = _register(registry, slugs)
         places = list(deployment.places.values())

@@ -44,7 +44,7 @@ class Installation:
     def create_tenant(self, slug: str) -> TenantPlace:
         """Make a tenant with its database."""
         registry = self.registry
-        return create_tenant(registry.user_db, registry.app_settings, registry.servers, slug, name=slug.title())
+        return create_tenant(registry.fleet, slug, name=slug.title())
 
     @property
     def factories(self) -> list[Any]:

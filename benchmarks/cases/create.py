@@ -16,11 +16,10 @@ from tenantapp.databases.connections.maintenance_engines import maintenance_kept
 from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.fleet.creating.provisioning import create_tenant
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.fleet import fleet_of
 from tenantapp.operations.worker import Worker
 from tenantapp.settings import read_settings
-from tenantapp.tenancy.servers import Servers, SqliteServer
-from tenantapp.tenancy.user_database import user_database
+from tenantapp.tenancy.servers import SqliteServer
 
 from benchmarks.bench import Bench, ratio, turns
 from benchmarks.deployment import ENGINES, EngineName, settings_on
@@ -86,10 +85,9 @@ class _Maker:
         directory = Path(tempfile.mkdtemp(dir=bench.directory))
         settings = read_settings(settings_on(engine, directory, bench.postgres), {})
         upgrade_user_database(settings)
-        servers = Servers(settings.servers, settings.tenancy_secret)
-        self.fleet = Fleet(user_database(settings.user_db_url), settings, servers)
+        self.fleet = fleet_of(settings)
         self._made = 0
-        server = servers.default
+        server = self.fleet.servers.default
         self._directory = server.directory if isinstance(server, SqliteServer) else None
         self._cursor = bench.kept.enter_context(closing(bench.postgres.connect())).cursor()
         self._before = self._templates()
@@ -97,7 +95,7 @@ class _Maker:
     def create(self) -> None:
         """A tenant."""
         self._made += 1
-        create_tenant(self.fleet.user_db, self.fleet.settings, self.fleet.servers, f"t{self._made}")
+        create_tenant(self.fleet, f"t{self._made}")
 
     def copy(self) -> None:
         """A copy of the template, and no more."""

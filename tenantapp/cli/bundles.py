@@ -27,7 +27,7 @@ def export(installation: Installation, slug: str, file: Path) -> None:
     registry = installation.registry
     (place,) = places(registry.user_db, [slug])
     with counting_bar("rows") as bar:
-        manifest = export_bundle(registry.app_settings, registry.servers, place, file, bar.advance)
+        manifest = export_bundle(registry.fleet, place, file, bar.advance)
     click.echo(f"{manifest.rows} rows of {slug} are in {file}, at revision {manifest.revision}.")
 
 
@@ -46,9 +46,8 @@ def import_(
     The whole file is checked before anything is made. A worker has to find it at the same path.
     """
     registry = installation.registry
-    settings, servers = registry.app_settings, registry.servers
     if detach:
-        manifest = check_importable(settings, file)
+        manifest = check_importable(registry.app_settings, file)
         with installation.user_session() as session:
             operation = request_import(
                 *(session, registry.fleet, file, slug),
@@ -60,5 +59,5 @@ def import_(
             click.echo(operation.id)
         return
     with progress_bar(slug) as report:
-        place = import_tenant(registry.user_db, settings, servers, file, slug, name=name, server=server, report=report)
+        place = import_tenant(registry.fleet, file, slug, name=name, server=server, report=report)
     click.echo(f"The tenant {place.slug} is there: {place.database} on {place.server}.")

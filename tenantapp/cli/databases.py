@@ -11,8 +11,8 @@ from tenantapp.databases.schemas.autogenerate import make_revision
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity import web_sessions
 from tenantapp.identity.audit import sweep_entries
+from tenantapp.operations.fleet import opened_fleet
 from tenantapp.operations.queue import sweep_operations
-from tenantapp.tenancy.servers import Servers
 
 
 @click.command()
@@ -33,9 +33,8 @@ def revision(installation: Installation, history: History, message: str) -> None
     Read it before it is applied: it is a draft.
     """
     # Without the application: a view that is not finished yet does not keep its model from its migration.
-    settings = installation.settings
-    servers = Servers(settings.servers, settings.tenancy_secret)
-    click.echo(make_revision(settings, servers, history, message))
+    with opened_fleet(installation.settings) as fleet:
+        click.echo(make_revision(fleet, history, message))
 
 
 @click.command()

@@ -71,7 +71,7 @@ def _add_tenant(registry: Any, slug: str, name: str) -> None:
         # A demo that was killed could not undo what it had begun.
         state = finish_or_discard(registry.fleet, KINDS, place)
     if state is None:
-        create_tenant(registry.user_db, registry.app_settings, registry.servers, slug, name=name)
+        create_tenant(registry.fleet, slug, name=name)
 
 
 def _add_grants(user_db: DBFactory) -> None:

@@ -9,7 +9,6 @@ from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.many import jobs_option
 from tenantapp.cli.output import json_option, show_rows
 from tenantapp.cli.progress import counting_bar
-from tenantapp.databases.schemas.expected import ExpectedStructures
 from tenantapp.fleet.querying.parallel import databases_of_our_own, places
 from tenantapp.fleet.verifying.verification import State, Verdict, Verification
 
@@ -27,9 +26,8 @@ def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, fence:
     """
     registry = installation.registry
     found = places(registry.user_db, slugs)
-    expected = ExpectedStructures(registry.app_settings, registry.servers)
     with databases_of_our_own(registry.servers, jobs) as databases, counting_bar("verified", len(found)) as bar:
-        verification = Verification(registry.user_db, registry.servers, databases, expected)
+        verification = Verification(registry.fleet, databases)
         verdicts = list(verification.verify_all(found, jobs=jobs, fence=fence, progress=lambda verdict: bar.advance()))
     show_rows(map(_row, verdicts), ("tenant", "state", "revision", "fenced"), as_json=as_json)
     wrong = [verdict for verdict in verdicts if verdict.state != State.RIGHT]

@@ -18,9 +18,7 @@ from tenantapp.fleet.migrating.plan import Plan, Wish, make_plan
 from tenantapp.fleet.migrating.run import MigrationRun, Options
 from tenantapp.fleet.migrating.status import fleet_status
 from tenantapp.fleet.verifying.after_migration import verify_migrated
-from tenantapp.operations.fleet import Fleet
-from tenantapp.tenancy.servers import Servers
-from tenantapp.tenancy.user_database import user_database
+from tenantapp.operations.fleet import Fleet, opened_fleet
 
 
 @click.command()
@@ -59,10 +57,7 @@ def migrate(
     if wish["down"] and wish["revision"] == "head":
         raise click.UsageError("--downgrade needs --to, the older revision to arrive at.")
     # Without the application, which would look at the tenants' databases by itself.
-    settings = installation.settings
-    servers = Servers(settings.servers, settings.tenancy_secret)
-    fleet = Fleet(user_database(settings.user_db_url), settings, servers)
-    try:
+    with opened_fleet(installation.settings) as fleet:
         if status:
             _show_status(fleet, as_json)
             return
@@ -74,8 +69,6 @@ def migrate(
         run = MigrationRun(fleet, history, Options(jobs, canary, stop_after), audience.told)
         report = MigrationReport(plan, run.tally)
         _run(fleet, run, report, audience, 0 if no_verify else jobs)
-    finally:
-        fleet.user_db.dispose()
 
 
 def _show_status(fleet: Fleet, as_json: bool) -> None:

@@ -104,7 +104,7 @@ def test_restore(
     record = find_backup(store, of, slug, backup)
     check_whose(record, present, slug)
     with counting_bar("bytes", 2 * record.size) as bar:
-        report = rehearse_restore(settings, registry.servers, place, record, store, bar.advance)
+        report = rehearse_restore(registry.fleet, place, record, store, bar.advance)
     show_one(_report(report), as_json=as_json)
     if report.drift:
         raise CommandFailed(f"The structure is not that of revision {report.revision}")

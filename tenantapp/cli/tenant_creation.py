@@ -76,13 +76,7 @@ def _create(
                 session, registry.fleet, line.slug, name=line.name, server=chosen, requested_by=local_requester()
             )
             return {"slug": line.slug, "operation": operation.id, "state": operation.state}
-    place = create_tenant(
-        *(registry.user_db, registry.app_settings, registry.servers),
-        line.slug,
-        name=line.name,
-        server=chosen,
-        report=report,
-    )
+    place = create_tenant(registry.fleet, line.slug, name=line.name, server=chosen, report=report)
     return {"slug": place.slug, "id": place.id, "server": place.server, "database": place.database}
 
 

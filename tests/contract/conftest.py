@@ -62,7 +62,11 @@ class Fleet:
         self.settings: Settings = read_settings(self.values, {})
         self.servers = Servers(self.settings.servers, self.settings.tenancy_secret)
         self.user_db = user_database(self.settings.user_db_url)
-        self.services = Services(self.user_db, self.settings, self.servers)
+        self.services = self.under(self.settings)
+
+    def under(self, settings: Settings) -> Services:
+        """The same fleet under other settings."""
+        return Services(self.user_db, settings, self.servers)
 
     def initialised(self) -> "Fleet":
         """With the tables of the user database."""
@@ -71,7 +75,7 @@ class Fleet:
 
     def create(self, slug: str) -> TenantPlace:
         """Make a tenant."""
-        return create_tenant(self.user_db, self.settings, self.servers, slug)
+        return create_tenant(self.under(self.settings), slug)
 
     def mark(self) -> str:
         """What is written on what this installation makes."""

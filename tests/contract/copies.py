@@ -99,7 +99,7 @@ def made(fleet: Fleet) -> set[tuple[str, str]]:
 
 def create_on(fleet: Fleet, server: str, slug: str) -> TenantPlace:
     """Make a tenant on this server."""
-    return create_tenant(fleet.user_db, fleet.settings, fleet.servers, slug, server=server)
+    return create_tenant(fleet.services, slug, server=server)
 
 
 def place(fleet: Fleet, slug: str) -> TenantPlace:

@@ -10,9 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.operations.fleet import fleet_of
 from tenantapp.settings import read_settings
-from tenantapp.tenancy.servers import Servers
-from tenantapp.tenancy.user_database import user_database
 
 
 def hang_at(point: str) -> None:
@@ -42,5 +41,4 @@ def main(values: str, slug: str, point: str) -> None:
     """Make a tenant, up to the point."""
     settings = read_settings(json.loads(values), {})
     hang_at(point)
-    user_db = user_database(settings.user_db_url)
-    create_tenant(user_db, settings, Servers(settings.servers, settings.tenancy_secret), slug)
+    create_tenant(fleet_of(settings), slug)

@@ -28,7 +28,6 @@ from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import delete_tenant, get_tenant, rename_tenant, suspend_tenant
 from tenantapp.operations import runner
 from tenantapp.operations.errors import OperationRefused
-from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.foreground import run_now
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.queue import list_operations, retry_operation
@@ -235,14 +234,14 @@ class TestRestore:
         fleet = kept.fleet
         kept.done(kept.backup())
         older, newer = fleet.settings, fleet.with_revision("tenant", MORE)
-        fleet.settings, fleet.services = newer, Services(fleet.user_db, newer, fleet.servers)
-        upgrade_tenant_database(newer, fleet.servers, kept.place())
+        fleet.settings, fleet.services = newer, fleet.under(newer)
+        upgrade_tenant_database(fleet.under(newer), kept.place())
         kept.add_tag("second")
         operation = kept.done(kept.restore())
         assert operation.result["backup_revision"] != operation.result["revision"] == "feedc0de0001"
         assert (tenant(kept)["revision"], kept.tags()) == ("feedc0de0001", ["first"])
         kept.done(kept.backup())
-        fleet.settings, fleet.services = older, Services(fleet.user_db, older, fleet.servers)
+        fleet.settings, fleet.services = older, fleet.under(older)
         with pytest.raises(UnknownRevision):
             kept.restore()
 
@@ -252,7 +251,7 @@ class TestRestore:
         fleet = kept.fleet
         kept.done(kept.backup())
         newer = fleet.with_revision("tenant", MORE)
-        fleet.services = Services(fleet.user_db, newer, fleet.servers)
+        fleet.services = fleet.under(newer)
         before = tenant(kept)
 
         def broken(*arguments: Any) -> None:

@@ -52,6 +52,7 @@ def store(request: pytest.FixtureRequest, fleet: Fleet, tmp_path: Path) -> Itera
     """A store, which the fleet's settings name."""
     url = str(tmp_path / "backups") if request.param == "directory" else f"memory://{uuid7().hex}"
     fleet.settings = replace(fleet.settings, backups_store=url, backups_postgres_bin=postgres_bin("pginstall18"))
+    fleet.services = fleet.under(fleet.settings)
     yield open_store(fleet.settings)
     fsspec.filesystem("memory").store.clear()
 
@@ -79,15 +80,15 @@ def found(fleet: Fleet, place: TenantPlace) -> tuple[list[str], list[Any]]:
 
 
 def backup(fleet: Fleet, place: TenantPlace, store: Store, **options: Any) -> BackupRecord:
-    return backup_tenant(fleet.settings, fleet.servers, place, store, **options)
+    return backup_tenant(fleet.services, place, store, **options)
 
 
 def restore(fleet: Fleet, record: BackupRecord, store: Store, place: TenantPlace) -> None:
-    restore_into(fleet.settings, fleet.servers, record, store, place, fleet.mark())
+    restore_into(fleet.services, record, store, place, fleet.mark())
 
 
 def rehearse(fleet: Fleet, record: BackupRecord, store: Store, settings: Settings | None = None) -> Rehearsal:
-    return rehearse_restore(settings or fleet.settings, fleet.servers, fleet.servers["main"], record, store)
+    return rehearse_restore(fleet.under(settings or fleet.settings), fleet.servers["main"], record, store)
 
 
 def new_place(fleet: Fleet, slug: str) -> TenantPlace:
@@ -215,19 +216,18 @@ from dataclasses import replace
 from uuid import UUID
 from tenantapp.fleet.backups.backing_up import backup_tenant
 from tenantapp.fleet.backups.store import open_store
+from tenantapp.operations.fleet import fleet_of
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.servers import Servers
 
 settings = read_settings(json.loads(sys.argv[1]), {})
-servers = Servers(settings.servers, settings.tenancy_secret)
 place = json.loads(sys.argv[2])
 
 def wait(size):
     print("working", flush=True)
     time.sleep(60)
 
-backup_tenant(settings, servers, TenantPlace(UUID(place[0]), *place[1:]), open_store(settings), wait)
+backup_tenant(fleet_of(settings), TenantPlace(UUID(place[0]), *place[1:]), open_store(settings), wait)
 """
 
 
@@ -319,13 +319,13 @@ class TestPostgres:
             (directory / tool).chmod(0o755)
         old = replace(fleet.settings, backups_postgres_bin=str(directory))
         with pytest.raises(BackupRefused, match=r"pg_dump has version 9\.6\.24, and the server [0-9.]+; a newer one"):
-            backup_tenant(old, fleet.servers, acme, store)
+            backup_tenant(fleet.under(old), acme, store)
         record = backup(fleet, acme, store)
         with pytest.raises(BackupRefused, match=r"pg_restore has version"):
             rehearse(fleet, record, store, old)
         nowhere = replace(fleet.settings, backups_postgres_bin=str(fleet.directory))
         with pytest.raises(BackupRefused, match="there is no pg_dump in"):
-            backup_tenant(nowhere, fleet.servers, acme, store)
+            backup_tenant(fleet.under(nowhere), acme, store)
         assert store.records(acme.id) == [record]
 
     def test_what_the_tool_says_is_passed_on(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:

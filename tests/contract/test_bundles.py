@@ -25,7 +25,6 @@ from tenantapp.databases.connections import migration_connections
 from tenantapp.databases.errors import DatabaseBusy, UnknownRevision
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
-from tenantapp.databases.schemas.expected import ExpectedStructures
 from tenantapp.fleet.bundles.exporting import check_bundle, export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.bundles.loading import load_bundle
@@ -179,11 +178,11 @@ def content(fleet: Fleet, place: TenantPlace, *more: sa.Table) -> dict[str, Any]
 
 
 def export(fleet: Fleet, place: TenantPlace, file: Path, settings: Settings | None = None, **options: Any) -> Manifest:
-    return export_bundle(settings or fleet.settings, fleet.servers, place, file, **options)
+    return export_bundle(fleet.under(settings or fleet.settings), place, file, **options)
 
 
 def bring_in(fleet: Fleet, file: Path, slug: str, settings: Settings | None = None, **options: Any) -> TenantPlace:
-    return import_tenant(fleet.user_db, settings or fleet.settings, fleet.servers, file, slug, **options)
+    return import_tenant(fleet.under(settings or fleet.settings), file, slug, **options)
 
 
 def tenants(fleet: Fleet) -> list[tuple[Any, ...]]:
@@ -194,8 +193,7 @@ def tenants(fleet: Fleet) -> list[tuple[Any, ...]]:
 
 def findings(fleet: Fleet, place: TenantPlace, settings: Settings) -> tuple[str, ...]:
     with databases_of_our_own(fleet.servers, 1) as databases:
-        expected = ExpectedStructures(settings, fleet.servers)
-        return Verification(fleet.user_db, fleet.servers, databases, expected).verify(place).findings
+        return Verification(fleet.under(settings), databases).verify(place).findings
 
 
 def tables_of(manifest: Manifest) -> dict[str, tuple[int, str]]:
@@ -209,7 +207,7 @@ def test_from_engine_to_engine(both: Fleet, tmp_path: Path, source: str, target:
     first = tmp_path / "first.bundle"
     place = both.create("acme") if source == "files" else create_on(both, "server", "acme")
     fill(both, place)
-    upgrade_tenant_database(settings, both.servers, place)
+    upgrade_tenant_database(both.under(settings), place)
     with connected(both, place) as connection:
         connection.execute(samples.delete())
         connection.execute(samples.insert(), VALUES[1])
@@ -230,14 +228,14 @@ def test_from_engine_to_engine(both: Fleet, tmp_path: Path, source: str, target:
 def create_on(fleet: Fleet, server: str, slug: str) -> TenantPlace:
     from tenantapp.fleet.creating.provisioning import create_tenant
 
-    return create_tenant(fleet.user_db, fleet.settings, fleet.servers, slug, server=server)
+    return create_tenant(fleet.services, slug, server=server)
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
 def test_a_number_is_not_given_twice(both: Fleet, tmp_path: Path, source: str, target: str) -> None:
     settings = both.with_revision("tenant", SAMPLES)
     place = create_on(both, source, "acme")
-    upgrade_tenant_database(settings, both.servers, place)
+    upgrade_tenant_database(both.under(settings), place)
     insert = samples.insert().values({"odd name %": "x"})
     with connected(both, place) as connection:
         for _ in range(5):
@@ -397,7 +395,7 @@ class TestRefused:
     def test_a_database_in_use_is_not_loaded_into(self, fleet: Fleet, acme: TenantPlace, bundle: Path) -> None:
         before = content(fleet, acme)
         with pytest.raises(LoadFailed, match="in use"):
-            load_bundle(fleet.settings, fleet.servers, acme, bundle)
+            load_bundle(fleet.services, acme, bundle)
         assert content(fleet, acme) == before
 
     def test_what_fails_after_the_load(self, fleet: Fleet, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,7 +435,7 @@ def test_a_migration_waits_for_an_export(
 
     def migrate(rows: int) -> None:
         try:
-            upgrade_tenant_database(settings, fleet.servers, acme)
+            upgrade_tenant_database(fleet.under(settings), acme)
         except DatabaseBusy as error:
             refused.append(error)
 
@@ -472,14 +470,12 @@ from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations import runner
+from tenantapp.operations.fleet import fleet_of
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.servers import Servers
-from tenantapp.tenancy.user_database import user_database
 
 what, values, place, file, limit = sys.argv[1:]
 settings = read_settings(json.loads(values), {})
-servers = Servers(settings.servers, settings.tenancy_secret)
 place = TenantPlace(UUID(json.loads(place)[0]), *json.loads(place)[1:])
 
 def wait(*progress):
@@ -494,9 +490,9 @@ if limit != "none":
     progress = lambda *progress: None
 try:
     if what == "export":
-        export_bundle(settings, servers, place, Path(file), progress)
+        export_bundle(fleet_of(settings), place, Path(file), progress)
     else:
-        import_tenant(user_database(settings.user_db_url), settings, servers, Path(file), "copy", report=progress)
+        import_tenant(fleet_of(settings), Path(file), "copy", report=progress)
 except FleetError as error:
     print(error)
 """
@@ -609,7 +605,7 @@ class TestPostgres:
 def test_sqlite_does_not_take_a_decimal_that_it_cannot_keep(both: Fleet, tmp_path: Path) -> None:
     settings = both.with_revision("tenant", 'op.create_table("sums", sa.Column("sum", sa.Numeric(38, 20)))')
     place = create_on(both, "server", "acme")
-    upgrade_tenant_database(settings, both.servers, place)
+    upgrade_tenant_database(both.under(settings), place)
     with connected(both, place) as connection:
         connection.exec_driver_sql("INSERT INTO sums VALUES (1.00000000000000000001)")
     export(both, place, tmp_path / "bundle", settings)

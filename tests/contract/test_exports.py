@@ -20,7 +20,6 @@ from tenantapp.fleet.errors import BackupRefused
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.errors import NotFound
 from tenantapp.operations.errors import OperationRefused
-from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.queue import cancel_operation, retry_operation
 from tenantapp.operations.worker import Worker
@@ -43,7 +42,7 @@ def exporting(fleet: Fleet, tmp_path: Path) -> Fleet:
     """A fleet with the tenant acme and a store."""
     fleet.values["backups.store"] = str(tmp_path / "store")
     fleet.settings = read_settings(fleet.values, {})
-    fleet.services = Services(fleet.user_db, fleet.settings, fleet.servers)
+    fleet.services = fleet.under(fleet.settings)
     fleet.initialised().create("acme")
     return fleet
 

@@ -18,7 +18,6 @@ from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import delete_later, undelete
 from tenantapp.operations.errors import LeaseLost, OperationRefused
-from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.queue import retry_operation
 from tenantapp.sql.ids import uuid7
 from tests.contract.conftest import Fleet
@@ -46,7 +45,7 @@ def test_it_holds_everything(kept: Kept) -> None:
         "rows": 2,
     }
     file = Path(fleet.values["backups.store"]) / bundle.file
-    import_tenant(fleet.user_db, fleet.settings, fleet.servers, file, "acme")
+    import_tenant(fleet.services, file, "acme")
     assert kept.tags() == ["first", "second"]
     works(fleet, "acme")
 
@@ -125,7 +124,7 @@ def test_without_a_store_or_without_a_bundle(kept: Kept) -> None:
     assert kept.done(kept.delete(bundle=False)).result["final_bundle"] is None
     assert kept.store.final_bundles(tenant_id) == []
     fleet.create("acme")
-    fleet.services = Services(fleet.user_db, replace(fleet.settings, backups_store=None), fleet.servers)
+    fleet.services = fleet.under(replace(fleet.settings, backups_store=None))
     assert kept.done(kept.delete()).result["final_bundle"] is None
     assert kept.slugs() == []
 

@@ -34,7 +34,6 @@ from tenantapp.fleet.reconciling.reconcile import Problem, find
 from tenantapp.fleet.removing.deletion import delete_later, undelete
 from tenantapp.identity.errors import NotFound, TenantDeleted
 from tenantapp.identity.models import Tenant
-from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.models import ACTIVE, Operation
 from tenantapp.operations.worker import Worker
 from tenantapp.sql.times import utcnow
@@ -417,7 +416,7 @@ class TestSnapshots:
         yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
         place, history = yard.places[1], TenantHistory(yard.settings)
         order = Order(place.id, "t01", yard.head, SECOND, snapshot=True)
-        migrator = TenantMigrator(yard.settings, yard.fleet.servers, history)
+        migrator = TenantMigrator(yard.services, history)
         with pytest.raises(PuttingBackFailed, match="served, or taken over, meanwhile"):
             migrator.migrate(order, place, yard.head, lambda: False)
         assert self.tables(yard, 1) == {"half"}
@@ -434,7 +433,7 @@ class TestSnapshots:
         snapshot = snapshot_of(fleet.servers["main"], place.database, "t00")
         settings = replace(yard.settings, connections_timeout=0.1)
         user_db = fence_database(settings)
-        migrator = TenantMigrator(settings, fleet.servers, TenantHistory(settings))
+        migrator = TenantMigrator(fleet.under(settings), TenantHistory(settings))
         worker = TenantWorker(user_db, migrator, lambda order: True)
 
         def full(self: Any) -> None:
@@ -471,7 +470,7 @@ class TestSnapshots:
     def test_a_worker_that_is_ended_puts_it_back(self, yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
         fleet, stop = yard.fleet, Event()
         yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
-        services = Services(fleet.user_db, replace(yard.settings, connections_timeout=0.1), fleet.servers)
+        services = fleet.under(replace(yard.settings, connections_timeout=0.1))
         with fleet.user_db.begin() as session:
             operation = request_migration(session, services, "t01", to=SECOND, requested_by="local:tests")
             operation.arguments = {**operation.arguments, "snapshot": True}

@@ -98,8 +98,8 @@ def tenant_url(fleet: Fleet, place: TenantPlace) -> URL:
 def test_models_and_migrations_agree(fleet: Fleet, history: History) -> None:
     metadata = metadata_of(fleet.settings, history)
     with (
-        scratch_database(fleet.settings, fleet.servers, history) as migrated,
-        scratch_database(fleet.settings, fleet.servers, history) as made,
+        scratch_database(fleet.services, history) as migrated,
+        scratch_database(fleet.services, history) as made,
     ):
         assert upgrade(fleet.settings, history, Target("scratch", migrated, metadata)) == head_revision(
             fleet.settings, history
@@ -113,7 +113,7 @@ def test_models_and_migrations_agree(fleet: Fleet, history: History) -> None:
 
 @pytest.mark.parametrize("history", HISTORIES)
 def test_downgrading_removes_everything(fleet: Fleet, history: History) -> None:
-    with scratch_database(fleet.settings, fleet.servers, history) as url:
+    with scratch_database(fleet.services, history) as url:
         target = Target("scratch", url, metadata_of(fleet.settings, history))
         upgrade(fleet.settings, history, target)
         run_command(fleet.settings, history, target, lambda config: command.downgrade(config, "base"))
@@ -142,9 +142,9 @@ def test_a_failing_migration_leaves_nothing(fleet: Fleet, failing: str, error: t
     before = tables(tenant_url(fleet, place))
     settings = fleet.with_revision("tenant", f"{MORE}; op.execute('INSERT INTO more VALUES (1)'); {failing}")
     with pytest.raises(error):
-        upgrade_tenant_database(settings, fleet.servers, place)
+        upgrade_tenant_database(fleet.under(settings), place)
     assert tables(tenant_url(fleet, place)) == before
-    assert upgrade_tenant_database(fleet.settings, fleet.servers, place) == head_revision(fleet.settings, "tenant")
+    assert upgrade_tenant_database(fleet.services, place) == head_revision(fleet.settings, "tenant")
 
 
 def test_a_migration_may_not_leave_dangling_rows(fleet: Fleet) -> None:
@@ -153,7 +153,7 @@ def test_a_migration_may_not_leave_dangling_rows(fleet: Fleet) -> None:
     insert = f"INSERT INTO node_tags (node_id, tag_id) VALUES ('{uuid7().hex}', '{uuid7().hex}')"
     settings = fleet.with_revision("tenant", f'op.execute("{insert}")')
     with pytest.raises(MigrationFailed):
-        upgrade_tenant_database(settings, fleet.servers, place)
+        upgrade_tenant_database(fleet.under(settings), place)
     with connect(tenant_url(fleet, place)) as connection:
         assert connection.scalar(text("SELECT count(*) FROM node_tags")) == 0
 
@@ -172,19 +172,19 @@ def test_a_table_with_rows_that_refer_to_it_can_be_altered(fleet: Fleet) -> None
             connection.execute(TenantBase.metadata.tables[table].insert(), values)
     alter = 'batch.alter_column("title", type_=sa.String(300), existing_nullable=False)'
     settings = fleet.with_revision("tenant", f'with op.batch_alter_table("nodes") as batch: {alter}')
-    assert upgrade_tenant_database(settings, fleet.servers, place) == "feedc0de0001"
+    assert upgrade_tenant_database(fleet.under(settings), place) == "feedc0de0001"
     with connect(tenant_url(fleet, place)) as connection:
         assert connection.scalar(text("SELECT count(*) FROM node_tags")) == 1
 
 
 def test_the_revision_is_noted(fleet: Fleet) -> None:
     place = fleet.initialised().create("acme")
-    upgrade_tenant_database(fleet.with_revision("tenant", MORE), fleet.servers, place)
+    upgrade_tenant_database(fleet.under(fleet.with_revision("tenant", MORE)), place)
     with fleet.user_db.begin(read_only=True) as session:
         assert session.scalars(select(Tenant.revision)).one() == "feedc0de0001"
     # A database that is ahead of the program.
     with pytest.raises(MigrationFailed, match=r"the database of acme .*feedc0de0001"):
-        upgrade_tenant_database(fleet.settings, fleet.servers, place)
+        upgrade_tenant_database(fleet.services, place)
 
 
 def test_two_processes_upgrade_at_once(fleet: Fleet) -> None:
@@ -217,8 +217,8 @@ def test_a_database_that_another_migrates_is_not_waited_for_for_ever(
         connection.begin(),
         pytest.raises(DatabaseBusy, match="the database of acme"),
     ):
-        upgrade_tenant_database(fleet.settings, fleet.servers, place)
-    upgrade_tenant_database(fleet.settings, fleet.servers, place)
+        upgrade_tenant_database(fleet.services, place)
+    upgrade_tenant_database(fleet.services, place)
 
 
 def test_a_table_in_use_is_not_waited_for_for_ever(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,13 +229,13 @@ def test_a_table_in_use_is_not_waited_for_for_ever(fleet: Fleet, monkeypatch: py
     with connect(tenant_url(fleet, place)) as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if fleet.admin is None else "LOCK TABLE people IN SHARE MODE")
         with pytest.raises(DatabaseBusy):
-            upgrade_tenant_database(settings, fleet.servers, place)
+            upgrade_tenant_database(fleet.under(settings), place)
 
 
 def test_a_database_that_is_not_there(fleet: Fleet) -> None:
     place = TenantPlace(uuid7(), "nix", "Nix", "main", "tenant_nix")
     with pytest.raises(DatabaseUnreachable, match="the database of nix"):
-        upgrade_tenant_database(fleet.settings, fleet.servers, place)
+        upgrade_tenant_database(fleet.services, place)
     assert not [thing for thing in fleet.made() if "tenant_nix" in thing]
 
 
@@ -315,26 +315,26 @@ class TestMakeRevision:
     def test_the_difference_is_written(self, fleet: Fleet, settings: Settings) -> None:
         place = fleet.initialised().create("acme")
         before = fleet.made()
-        path = make_revision(settings, fleet.servers, "tenant", 'Moments, of "times"')
+        path = make_revision(fleet.under(settings), "tenant", 'Moments, of "times"')
         assert fleet.made() == before
         written = path.read_text()
         assert written.startswith('"""Moments, of \'times\'\n')
         assert 'sa.Column("at", sa.DateTime(timezone=True), nullable=True)' in written
         for check in (("check", "--select", "E,F,I,UP"), ("format", "--check")):
             subprocess.run([sys.executable, "-m", "ruff", *check, "--quiet", path], check=True)
-        assert upgrade_tenant_database(settings, fleet.servers, place) in path.name
+        assert upgrade_tenant_database(fleet.under(settings), place) in path.name
         with connect(tenant_url(fleet, place)) as connection, connection.begin():
             connection.exec_driver_sql("INSERT INTO moments VALUES (1, '2026-01-02 03:04:05+00')")
             assert isinstance(connection.scalar(text("SELECT at FROM moments")), datetime | str)
         with pytest.raises(NothingToRevise):
-            make_revision(settings, fleet.servers, "tenant", "Again")
+            make_revision(fleet.under(settings), "tenant", "Again")
 
     @pytest.mark.parametrize("history", HISTORIES)
     def test_nothing_to_change(self, fleet: Fleet, history: History) -> None:
         copy = fleet.copy_of(history)
         before, files = fleet.made(), set((copy / "versions").glob("*.py"))
         with pytest.raises(NothingToRevise, match=r"agree.*\.$"):
-            make_revision(fleet.settings_with(history, copy), fleet.servers, history, "Nothing")
+            make_revision(fleet.under(fleet.settings_with(history, copy)), history, "Nothing")
         assert set((copy / "versions").glob("*.py")) == files
         assert fleet.made() == before
 
@@ -342,17 +342,17 @@ class TestMakeRevision:
         self, fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with pytest.raises(RevisionRefused, match="message"):
-            make_revision(settings, fleet.servers, "tenant", " \n")
+            make_revision(fleet.under(settings), "tenant", " \n")
         monkeypatch.setattr(revisions, "find_spec", lambda name: None)
         with pytest.raises(RevisionRefused, match=r"tenantapp\[dev\]"):
-            make_revision(settings, fleet.servers, "tenant", "More")
+            make_revision(fleet.under(settings), "tenant", "More")
 
     def test_nothing_is_written_into_an_installed_package(self, fleet: Fleet) -> None:
         installed = fleet.directory / "site-packages"
         installed.mkdir()
         settings = fleet.settings_with("tenant", fleet.copy_of("tenant").rename(installed / "migrations"))
         with pytest.raises(RevisionRefused, match=r"installed package, .*; set migrations\.tenant to"):
-            make_revision(settings, fleet.servers, "tenant", "More")
+            make_revision(fleet.under(settings), "tenant", "More")
 
     @pytest.mark.usefixtures("changed")
     def test_the_first_revision_of_an_empty_history(self, fleet: Fleet, settings: Settings) -> None:
@@ -361,12 +361,10 @@ class TestMakeRevision:
             path.unlink()
         with pytest.raises(HistoryError, match="no newest revision"):
             head_revision(settings, "tenant")
-        assert (
-            'op.create_table(\n        "nodes"' in make_revision(settings, fleet.servers, "tenant", "All").read_text()
-        )
+        assert 'op.create_table(\n        "nodes"' in make_revision(fleet.under(settings), "tenant", "All").read_text()
 
     def test_a_domain_without_models(self, fleet: Fleet) -> None:
         own = {"tenantapp.domain": "tenantapp.ops", "migrations.tenant": str(fleet.copy_of("tenant"))}
         settings = read_settings(fleet.values | own, {})
         with pytest.raises(HistoryError, match=r"tenantapp\.ops\.models"):
-            make_revision(settings, fleet.servers, "tenant", "More")
+            make_revision(fleet.under(settings), "tenant", "More")

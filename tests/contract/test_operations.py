@@ -52,7 +52,7 @@ def services(fleet: Fleet) -> Services:
     fleet.initialised()
     with fleet.user_db.begin() as session:
         session.add_all(Tenant(slug=slug, name=slug, server="main", database=slug) for slug in ("acme", "globex"))
-    return Services(fleet.user_db, fleet.settings, fleet.servers)
+    return fleet.services
 
 
 @pytest.fixture

@@ -369,6 +369,6 @@ def test_migrations_go_to_the_server_itself(behind: Behind) -> None:
     behind.pgbouncer.stop()
     try:
         assert upgrade_user_database(registry.app_settings)
-        assert upgrade_tenant_database(registry.app_settings, registry.servers, place)
+        assert upgrade_tenant_database(registry.fleet, place)
     finally:
         behind.pgbouncer.start(**ONE_CONNECTION)

@@ -139,7 +139,7 @@ def test_a_slug_that_cannot_be_had_makes_nothing(fleet: Fleet) -> None:
     with pytest.raises(AlreadyExists):
         fleet.create("acme")
     with pytest.raises(ServerError):
-        provisioning.create_tenant(fleet.user_db, fleet.settings, fleet.servers, "globex", server="mars")
+        provisioning.create_tenant(fleet.services, "globex", server="mars")
     assert fleet.made() == before
     assert [row[0] for row in tenants(fleet)] == ["acme"]
     with fleet.user_db.begin(read_only=True) as session:
@@ -150,7 +150,7 @@ def test_a_history_without_the_identity_makes_nothing(fleet: Fleet) -> None:
     before = fleet.initialised().made()
     settings = fleet.with_revision("tenant", 'op.drop_table("tenant_identity")')
     with pytest.raises(HistoryError, match="no table tenant_identity"):
-        provisioning.create_tenant(fleet.user_db, settings, fleet.servers, "acme")
+        provisioning.create_tenant(fleet.under(settings), "acme")
     assert (fleet.made(), tenants(fleet)) == (before, [])
 
 
@@ -254,7 +254,7 @@ class TestPostgres:
         ours = Fleet(values, fleet.admin, fleet.directory).initialised()
         before = ours.made()
         place = ours.create("acme")
-        upgrade_tenant_database(ours.settings, ours.servers, place)
+        upgrade_tenant_database(ours.services, place)
         assert can_connect(ours.servers["main"].tenant_url(place.database))
         databases_on(ours.servers.default).drop(place.database)
         assert ours.made() == before
@@ -284,4 +284,4 @@ class TestPostgres:
 
 def test_a_place_whose_server_is_gone(fleet: Fleet) -> None:
     with pytest.raises(ServerError, match="mars"):
-        upgrade_tenant_database(fleet.settings, fleet.servers, TenantPlace(uuid7(), "a", "A", "mars", "tenant_a"))
+        upgrade_tenant_database(fleet.services, TenantPlace(uuid7(), "a", "A", "mars", "tenant_a"))

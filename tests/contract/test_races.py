@@ -28,7 +28,6 @@ from tenantapp.fleet.removing.deletion import delete_later, request_purge, undel
 from tenantapp.identity.errors import TenantDeleted
 from tenantapp.identity.tenants import get_tenant, suspend_tenant
 from tenantapp.operations.errors import TenantBusy
-from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.leases import finish, new_owner, take
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.queue import (
@@ -75,11 +74,11 @@ def test_a_warm_database_is_taken_while_it_is_found_superfluous(
         if len(looked) == (1 if engine_name == "sqlite" else 2):
             if engine_name == "sqlite":
                 session.rollback()
-            places.append(create_tenant(fleet.user_db, services.settings, fleet.servers, "acme"))
+            places.append(create_tenant(services, "acme"))
         return planned
 
     monkeypatch.setattr(warm, "_plan", taken_after_the_look)
-    warm.keep_warm(Services(fleet.user_db, fleet.settings, fleet.servers))
+    warm.keep_warm(fleet.services)
     work(fleet)
     assert is_there(fleet, places[0])
     works(fleet, "acme")
@@ -110,7 +109,7 @@ def test_a_copy_of_another_migration_is_never_put_back(fleet: Fleet) -> None:
     history = TenantHistory(settings)
     with fleet.user_db.begin(read_only=True) as session:
         revision = get_tenant(session, "acme").revision
-    worker = TenantWorker(user_db, TenantMigrator(settings, fleet.servers, history), lambda order: True)
+    worker = TenantWorker(user_db, TenantMigrator(fleet.under(settings), history), lambda order: True)
     worker.migrate(Order(place.id, "acme", revision, history.head, snapshot=True))
     user_db.dispose()
     with engine.connect() as connection:

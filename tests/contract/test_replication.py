@@ -44,7 +44,7 @@ def test_sequences_seeds_and_types(fleet: Fleet) -> None:
     """Rows that the migrations put in are there once, no number is given twice, and generated columns are made."""
     acme = acme_on(fleet, "other")
     settings = fleet.with_revision("tenant", SAMPLES)
-    upgrade_tenant_database(settings, fleet.servers, acme)
+    upgrade_tenant_database(fleet.under(settings), acme)
     fleet.services = replace(fleet.services, settings=settings)
     insert = samples.insert().values({"odd name %": "x", "n": 2})
     with connected(fleet, acme) as connection:

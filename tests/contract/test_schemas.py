@@ -19,7 +19,7 @@ from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.targets import tenant_target
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.databases.schemas import expected as expected_module
-from tenantapp.databases.schemas.expected import ExpectedStructures, structure_at
+from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.schemas.structure import Structure, difference, fingerprint
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.querying.parallel import databases_of_our_own, places
@@ -134,8 +134,7 @@ def acme(fleet: Fleet) -> TenantPlace:
 def verification(fleet: Fleet, settings: Settings | None = None) -> Iterator[Verification]:
     """What verifies this fleet."""
     with databases_of_our_own(fleet.servers, 4) as databases:
-        expected = ExpectedStructures(settings or fleet.settings, fleet.servers)
-        yield Verification(fleet.user_db, fleet.servers, databases, expected)
+        yield Verification(fleet.under(settings or fleet.settings), databases)
 
 
 def verify(fleet: Fleet, place: TenantPlace, settings: Settings | None = None) -> Verdict:
@@ -228,15 +227,15 @@ class TestNoFalseAlarm:
     """A right database got there in other ways than the one it is compared with."""
 
     def test_after_an_upgrade(self, fleet: Fleet, acme: TenantPlace, longer: Settings) -> None:
-        upgrade_tenant_database(longer, fleet.servers, acme)
+        upgrade_tenant_database(fleet.under(longer), acme)
         assert verify(fleet, acme, longer).findings == ()
 
     def test_after_downgrade_and_upgrade(self, fleet: Fleet, acme: TenantPlace, longer: Settings) -> None:
-        upgrade_tenant_database(longer, fleet.servers, acme)
-        target = tenant_target(longer, fleet.servers, acme)
+        upgrade_tenant_database(fleet.under(longer), acme)
+        target = tenant_target(fleet.under(longer), acme)
         run_command(longer, "tenant", target, lambda config: command.downgrade(config, "-1"))
         assert verify(fleet, acme, longer).findings == ()
-        upgrade_tenant_database(longer, fleet.servers, acme)
+        upgrade_tenant_database(fleet.under(longer), acme)
         assert verify(fleet, acme, longer).findings == ()
 
     def test_a_clone(self, fleet: Fleet, acme: TenantPlace) -> None:
@@ -284,7 +283,7 @@ class TestVerification:
         assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
 
     def test_a_history_that_changed_is_run_anew(self, fleet: Fleet, acme: TenantPlace, longer: Settings) -> None:
-        upgrade_tenant_database(longer, fleet.servers, acme)
+        upgrade_tenant_database(fleet.under(longer), acme)
         with verification(fleet, longer) as verifying:
             assert verifying.verify(acme).state == State.RIGHT
             (path,) = fleet.directory.glob("history_tenant/versions/feedc0de0002_*")
@@ -334,7 +333,7 @@ class TestVerification:
         real = Verification._recorded_revision
 
         def after_a_migration(self: Verification, place: TenantPlace) -> str | None:
-            upgrade_tenant_database(longer, fleet.servers, acme)
+            upgrade_tenant_database(fleet.under(longer), acme)
             return real(self, place)
 
         monkeypatch.setattr(Verification, "_recorded_revision", after_a_migration)

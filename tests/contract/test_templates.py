@@ -50,7 +50,7 @@ def tables(url: URL) -> set[str]:
 def warmed(fleet: Fleet, count: int) -> Services:
     """Services under which so many databases are kept ready, and they are."""
     settings = replace(fleet.settings, fleet_warm_databases=count)
-    services = Services(fleet.user_db, settings, fleet.servers)
+    services = fleet.under(settings)
     work(services)
     return services
 
@@ -80,8 +80,8 @@ def test_another_revision_takes_its_place(fleet: Fleet) -> None:
     fleet.initialised().create("acme")
     old = current(fleet)
     settings = fleet.with_revision("tenant", MORE)
-    place = create_tenant(fleet.user_db, settings, fleet.servers, "globex")
-    new = current(fleet, Services(fleet.user_db, settings, fleet.servers))
+    place = create_tenant(fleet.under(settings), "globex")
+    new = current(fleet, fleet.under(settings))
     assert old != new
     assert template_names(fleet) == {new}
     assert "more" in tables(fleet.servers["main"].tenant_url(place.database))
@@ -90,7 +90,7 @@ def test_another_revision_takes_its_place(fleet: Fleet) -> None:
     # Another text of the same revision does as well.
     (revision,) = (fleet.directory / "history_tenant" / "versions").glob("feedc0de0001*")
     revision.write_text(revision.read_text().replace('"more"', '"others"'))
-    place = create_tenant(fleet.user_db, settings, fleet.servers, "initech")
+    place = create_tenant(fleet.under(settings), "initech")
     assert "others" in tables(fleet.servers["main"].tenant_url(place.database))
     # An older version that still runs leaves alone what it does not know.
     newest = template_names(fleet)
@@ -112,7 +112,7 @@ def test_a_template_that_cannot_be_built_leaves_nothing(fleet: Fleet) -> None:
     before = fleet.initialised().everything()
     settings = fleet.with_revision("tenant", f"{MORE}; raise LookupError('half way')")
     with pytest.raises(LookupError):
-        create_tenant(fleet.user_db, settings, fleet.servers, "acme")
+        create_tenant(fleet.under(settings), "acme")
     left = {thing for thing in fleet.everything() - before if not thing.endswith(".tenantapp")}
     assert left == set()
     with fleet.user_db.begin(read_only=True) as session:
@@ -124,13 +124,13 @@ class TestWarm:
         services = warmed(fleet.initialised(), 2)
         first = pool(fleet)
         assert len(first) == 2
-        place = create_tenant(fleet.user_db, services.settings, fleet.servers, "acme")
+        place = create_tenant(services, "acme")
         assert place.id in {row[0] for row in first}
         works(fleet, "acme")
         assert len(pool(fleet)) == 1
         work(services)
         assert len(pool(fleet)) == 2
-        work(Services(fleet.user_db, fleet.settings, fleet.servers))
+        work(fleet.services)
         assert pool(fleet) == []
         assert {thing.rpartition("_")[2].removesuffix(".sqlite") for thing in fleet.made() if "tenant_" in thing} == {
             place.id.hex
@@ -141,14 +141,14 @@ class TestWarm:
         with monkeypatch.context() as patch:
             for step in ("ensure_template", "clone", "drop"):
                 patch.setattr(type(databases_on(fleet.servers.default)), step, None)
-            create_tenant(fleet.user_db, services.settings, fleet.servers, "acme", name="Acme Inc.")
+            create_tenant(services, "acme", name="Acme Inc.")
         works(fleet, "acme")
 
     def test_none_is_given_twice(self, fleet: Fleet) -> None:
         services = warmed(fleet.initialised(), 3)
 
         def create(number: int) -> Any:
-            return create_tenant(fleet.user_db, services.settings, fleet.servers, f"tenant-{number}")
+            return create_tenant(services, f"tenant-{number}")
 
         with ThreadPoolExecutor(6) as threads:
             places = list(threads.map(create, range(6)))
@@ -159,19 +159,19 @@ class TestWarm:
 
     def test_a_slug_that_is_taken_costs_none(self, fleet: Fleet) -> None:
         services = warmed(fleet.initialised(), 1)
-        create_tenant(fleet.user_db, fleet.settings, fleet.servers, "acme")
+        create_tenant(fleet.services, "acme")
         work(services)
         with pytest.raises(Exception, match="already"):
-            create_tenant(fleet.user_db, services.settings, fleet.servers, "acme")
+            create_tenant(services, "acme")
         assert len(pool(fleet)) == 1
 
     def test_those_of_an_old_revision_are_replaced(self, fleet: Fleet) -> None:
         services = warmed(fleet.initialised(), 1)
         ((old, *_),) = pool(fleet)
         settings = replace(fleet.with_revision("tenant", MORE), fleet_warm_databases=1)
-        place = create_tenant(fleet.user_db, settings, fleet.servers, "acme")
+        place = create_tenant(fleet.under(settings), "acme")
         assert place.id != old, "it would be one revision behind"
-        work(Services(fleet.user_db, settings, fleet.servers))
+        work(fleet.under(settings))
         ((new, database, _),) = pool(fleet)
         assert new != old
         assert "more" in tables(fleet.servers["main"].tenant_url(database))
@@ -200,7 +200,7 @@ class TestPostgres:
         """
         assert fleet.ask(owners, inside) == [(place.database,)]
         settings = fleet.with_revision("tenant", 'op.add_column("nodes", sa.Column("more", sa.Integer))')
-        assert upgrade_tenant_database(settings, fleet.servers, place) == "feedc0de0001"
+        assert upgrade_tenant_database(fleet.under(settings), place) == "feedc0de0001"
 
     def test_nobody_gets_into_the_template(self, fleet: Fleet, place: Any) -> None:
         assert fleet.admin is not None

@@ -41,7 +41,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     app = main({}, **values)
     registry = app.registry
     registry.app = app
-    shops = {slug: create_tenant(registry.user_db, settings, registry.servers, slug).id for slug in ("north", "south")}
+    shops = {slug: create_tenant(registry.fleet, slug).id for slug in ("north", "south")}
     password_hash = hash_password(PASSWORD)
     with registry.user_db.begin() as session:
         roles.allow(session, "author", "sales.record")

@@ -16,12 +16,11 @@ from tenantapp.databases.histories.user_database import make_user_database
 from tenantapp.identity.errors import IdentityError
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.operations.errors import FleetError
+from tenantapp.operations.fleet import Fleet, opened_fleet
 from tenantapp.settings import Settings, SettingsError, read_settings
 from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
-from tenantapp.tenancy.servers import Servers
-from tenantapp.tenancy.user_database import user_database
 
 
 def command_line_target(history: History, config: Config, arguments: Mapping[str, object]) -> Target:
@@ -32,8 +31,8 @@ def command_line_target(history: History, config: Config, arguments: Mapping[str
         if history == "user":
             make_user_database(settings)
             return user_target(settings)
-        servers = Servers(settings.servers, settings.tenancy_secret)
-        return tenant_target(settings, servers, _find_tenant(settings, arguments.get("tenant")))
+        with opened_fleet(settings) as fleet:
+            return tenant_target(fleet, _find_tenant(fleet, arguments.get("tenant")))
     except (FleetError, IdentityError, SqlError, TenancyError, SettingsError) as error:
         raise CommandError(str(error)) from error
 
@@ -56,14 +55,11 @@ def _check_location(settings: Settings, history: History, config: Config) -> Non
         )
 
 
-def _find_tenant(settings: Settings, slug: object) -> TenantPlace:
+def _find_tenant(fleet: Fleet, slug: object) -> TenantPlace:
     if not isinstance(slug, str) or not slug:
         raise CommandError("Say which tenant's database is meant: alembic -c FILE -n tenant -x tenant=SLUG COMMAND.")
-    user_db = user_database(settings.user_db_url)
     try:
-        with user_db.begin(read_only=True) as session:
+        with fleet.user_db.begin(read_only=True) as session:
             return place_of(get_tenant(session, slug))
     except (UserDatabaseUnavailable, DBAPIError) as error:
         raise CommandError("The user database does not answer or has no tables yet; upgrade it first.") from error
-    finally:
-        user_db.dispose()

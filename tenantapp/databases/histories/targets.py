@@ -11,10 +11,10 @@ from sqlalchemy.engine import URL
 from tenantapp.databases.connections.migration_connections import Limits
 from tenantapp.databases.histories.histories import metadata_of
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.servers import Servers, database_url
-from tenantapp.tenancy.user_database import user_database
+from tenantapp.tenancy.servers import database_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +39,20 @@ def user_target(settings: Settings) -> Target:
     return Target("the user database", url, metadata_of(settings, "user"))
 
 
-def tenant_target(settings: Settings, servers: Servers, place: TenantPlace) -> Target:
+def tenant_target(fleet: Fleet, place: TenantPlace) -> Target:
     """The database of a tenant, to be migrated as the tenant's own role.
 
     Raises ``HistoryError``, and ``ServerError`` for a server that is not in the settings.
     """
     return Target(
         f"the database of {place.slug}",
-        servers[place.server].tenant_url(place.database),
-        metadata_of(settings, "tenant"),
-        partial(_record_revision, settings, place.id),
+        fleet.servers[place.server].tenant_url(place.database),
+        metadata_of(fleet.settings, "tenant"),
+        partial(_record_revision, fleet, place.id),
     )
 
 
-def _record_revision(settings: Settings, tenant_id: UUID, revision: str | None) -> None:
-    user_db = user_database(settings.user_db_url)
+def _record_revision(fleet: Fleet, tenant_id: UUID, revision: str | None) -> None:
     stale = update(Tenant).where(Tenant.id == tenant_id, Tenant.revision.is_distinct_from(revision))
-    try:
-        with user_db.begin() as session:
-            session.execute(stale.values(revision=revision))
-    finally:
-        user_db.dispose()
+    with fleet.user_db.begin() as session:
+        session.execute(stale.values(revision=revision))

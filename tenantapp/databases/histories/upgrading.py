@@ -8,10 +8,10 @@ from tenantapp.databases.histories.environment import run_command
 from tenantapp.databases.histories.histories import History, head_revision
 from tenantapp.databases.histories.targets import Target, tenant_target, user_target
 from tenantapp.databases.histories.user_database import make_user_database
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.servers import Servers
 
 
 def upgrade_user_database(settings: Settings) -> str:
@@ -23,13 +23,13 @@ def upgrade_user_database(settings: Settings) -> str:
     return upgrade(settings, "user", user_target(settings))
 
 
-def upgrade_tenant_database(settings: Settings, servers: Servers, place: TenantPlace) -> str:
+def upgrade_tenant_database(fleet: Fleet, place: TenantPlace) -> str:
     """Migrate a tenant's database to the newest revision, note it in the user database, and return it.
 
     Raises ``HistoryError``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError`` for a
     server that is not in the settings, and ``UserDatabaseUnavailable`` after the migration.
     """
-    return upgrade(settings, "tenant", tenant_target(settings, servers, place))
+    return upgrade(fleet.settings, "tenant", tenant_target(fleet, place))
 
 
 def upgrade(settings: Settings, history: History, target: Target) -> str:

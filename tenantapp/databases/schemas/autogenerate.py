@@ -15,13 +15,12 @@ from tenantapp.databases.histories.environment import run_command
 from tenantapp.databases.histories.histories import History, metadata_of, script_directory
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.servers.scratch import scratch_database
-from tenantapp.settings import Settings
-from tenantapp.tenancy.servers import Servers
+from tenantapp.operations.fleet import Fleet
 
 INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
-def make_revision(settings: Settings, servers: Servers, history: History, message: str) -> Path:
+def make_revision(fleet: Fleet, history: History, message: str) -> Path:
     """Compare the models with what the history makes of an empty database, and write the difference as a revision.
 
     The file is to be read by a person before it is used: Alembic cannot see that a column was renamed.
@@ -29,11 +28,12 @@ def make_revision(settings: Settings, servers: Servers, history: History, messag
     """
     if not message.strip():
         raise RevisionRefused("A revision needs a message that says what it changes.")
+    settings = fleet.settings
     if find_spec("ruff") is None:
         raise RevisionRefused("Ruff, which formats a revision, is not installed: install ruff, or tenantapp[dev].")
     _check_place(Path(script_directory(settings, history).dir), history)
     metadata = metadata_of(settings, history)
-    with scratch_database(settings, servers, history) as url:
+    with scratch_database(fleet, history) as url:
         target = Target("a scratch database", url, metadata)
         run_command(settings, history, target, lambda config: command.upgrade(config, "head"))
         path = run_command(settings, history, target, lambda config: _write(config, " ".join(message.split())))

@@ -15,8 +15,9 @@ from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.databases.schemas.structure import Structure, read_structure
 from tenantapp.databases.servers.scratch import scratch_database
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
-from tenantapp.tenancy.servers import Server, Servers
+from tenantapp.tenancy.servers import Server
 
 NAME = "a scratch database"
 
@@ -36,9 +37,8 @@ class ExpectedStructures:
     To be shared by threads, and kept as long as one likes: a history that has changed on disk is run anew.
     """
 
-    def __init__(self, settings: Settings, servers: Servers) -> None:
-        self._settings = settings
-        self._servers = servers
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._known: dict[_Key, Structure] = {}
         self._locks: defaultdict[_Key, Lock] = defaultdict(Lock)
         self._lock = Lock()
@@ -49,7 +49,7 @@ class ExpectedStructures:
         Raises ``UnknownRevision`` for one that the history does not have, ``HistoryError``, ``MigrationFailed``, and
         what ``scratch_database`` does.
         """
-        key = _Key(server.name, version, revision, history_state(self._settings))
+        key = _Key(server.name, version, revision, history_state(self._fleet.settings))
         with self._lock:
             lock = self._locks[key]
         with lock:
@@ -58,10 +58,10 @@ class ExpectedStructures:
             return self._known[key]
 
     def _make(self, server: Server, revision: str) -> Structure:
-        check_revision(self._settings, revision)
-        metadata = metadata_of(self._settings, "tenant")
-        with scratch_database(self._settings, self._servers, "tenant", server=server) as url:
-            upgrade_to(self._settings, "tenant", Target(NAME, url, metadata), revision)
+        settings = self._fleet.settings
+        check_revision(settings, revision)
+        with scratch_database(self._fleet, "tenant", server=server) as url:
+            upgrade_to(settings, "tenant", Target(NAME, url, metadata_of(settings, "tenant")), revision)
             return structure_at(url, NAME)
 
 

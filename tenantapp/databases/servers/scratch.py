@@ -18,25 +18,22 @@ from tenantapp.databases.histories.histories import History
 from tenantapp.databases.servers.base import SCRATCH_PREFIX
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import installation_mark
-from tenantapp.settings import Settings
+from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.errors import SqlError
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.errors import TenancyError
-from tenantapp.tenancy.servers import Server, Servers, sqlite_url
-from tenantapp.tenancy.user_database import user_database
+from tenantapp.tenancy.servers import Server, sqlite_url
 
 
 @contextmanager
-def scratch_database(
-    settings: Settings, servers: Servers, history: History, *, server: Server | None = None
-) -> Iterator[URL]:
+def scratch_database(fleet: Fleet, history: History, *, server: Server | None = None) -> Iterator[URL]:
     """The URL of an empty database on the kind of server this history's databases are on; it is always removed.
 
     One for the tenant history is on the given server, or else the default one. Raises ``ProvisioningFailed``,
     ``DatabaseUnreachable`` and ``DatabaseBusy``.
     """
-    place = server or servers.default
-    url = settings.user_db_url if history == "user" else place.url
+    place = server or fleet.servers.default
+    url = fleet.settings.user_db_url if history == "user" else place.url
     if url.get_backend_name() == "sqlite":
         # One file is like another; this one need not lie among the tenants'.
         with TemporaryDirectory(prefix=SCRATCH_PREFIX) as directory:
@@ -47,7 +44,7 @@ def scratch_database(
             yield url.set(database=name)
     else:
         with scratch_name(place) as name:
-            databases_on(place).prepare(name, scratch_mark(settings))
+            databases_on(place).prepare(name, scratch_mark(fleet))
             yield place.tenant_url(name)
 
 
@@ -64,16 +61,13 @@ def scratch_name(server: Server) -> Iterator[str]:
         databases_on(server).drop(name)
 
 
-def scratch_mark(settings: Settings) -> str:
+def scratch_mark(fleet: Fleet) -> str:
     """The mark of the installation; none as long as it has no user database, as when its first revision is written."""
-    user_db = user_database(settings.user_db_url)
     try:
-        with user_db.begin(read_only=True) as session:
+        with fleet.user_db.begin(read_only=True) as session:
             return installation_mark(session)
     except (SqlError, TenancyError, DBAPIError):
         return ""
-    finally:
-        user_db.dispose()
 
 
 def made_at(name: str) -> datetime:

@@ -20,12 +20,13 @@ from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.records import FORMAT, VERSION, BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupRefused
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.servers import Server, Servers, SqliteServer, sqlite_url
+from tenantapp.tenancy.servers import Server, SqliteServer, sqlite_url
 
 # The dump outlives our part of it, in which nothing is asked.
 NO_IDLE_TIMEOUT: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
@@ -55,8 +56,7 @@ class _Destination:
 
 
 def backup_tenant(
-    settings: Settings,
-    servers: Servers,
+    fleet: Fleet,
     place: TenantPlace,
     store: Store,
     progress: Progress = nobody,
@@ -69,10 +69,10 @@ def backup_tenant(
     written, which comes last; ``made_for`` finds it by ``key``. Raises ``BackupRefused``, ``BackupFailed``,
     ``WrongTenantDatabase`` and what ``reading_connection`` raises.
     """
-    server, to = servers[place.server], _Destination(store, place, key, progress)
+    server, to = fleet.servers[place.server], _Destination(store, place, key, progress)
     if isinstance(server, SqliteServer):
         return _backup_sqlite(server, to)
-    return _backup_postgres(settings, server, to)
+    return _backup_postgres(fleet.settings, server, to)
 
 
 def _backup_sqlite(server: SqliteServer, to: _Destination) -> BackupRecord:

@@ -23,7 +23,7 @@ def _dump(context: Context) -> dict[str, Any]:
     if record is None:
         # As long as the last one is the best guess that there is.
         progress = told(context, records[0].size if records else 0)
-        record = backup_tenant(fleet.settings, fleet.servers, place, store, progress, key=context.operation_id)
+        record = backup_tenant(fleet, place, store, progress, key=context.operation_id)
     return described(record)
 
 

@@ -98,7 +98,7 @@ def _export(context: Context) -> dict[str, Any]:
 
     with working_directory("export") as directory:
         bundle = directory / "bundle"
-        manifest = export_bundle(fleet.settings, fleet.servers, _place(context), bundle, progress)
+        manifest = export_bundle(fleet, _place(context), bundle, progress)
         context.progress(0.5, "storing")
         # Each attempt has a file of its own: one that was only paused must not write into that of another.
         file = f"{_directory(context.operation_id)}/{secrets.token_hex(4)}.bundle"

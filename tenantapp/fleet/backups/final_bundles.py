@@ -39,10 +39,9 @@ def final_bundle(context: Context, place: TenantPlace) -> dict[str, Any] | None:
 
 def _write(context: Context, place: TenantPlace, store: Store, progress: Progress) -> FinalBundle:
     """Write a tenant's data to the store, read it once more, and record it. ``progress`` is told of so many rows."""
-    fleet = context.fleet
     with working_directory("final_bundle") as directory:
         file = directory / f"{place.slug}.{BUNDLE_SUFFIX}"
-        export_bundle(fleet.settings, fleet.servers, place, file, progress)
+        export_bundle(context.fleet, place, file, progress)
         manifest = check_bundle(file)
         name = new_file(place.id, manifest.created_at, BUNDLE_SUFFIX, context.operation_id)
         size, sha256 = store.write(name, chunks_of(file))

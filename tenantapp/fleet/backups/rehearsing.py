@@ -17,8 +17,8 @@ from tenantapp.fleet.backups.chunks import Progress, nobody
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restoring import drift_of, restore_database
 from tenantapp.fleet.backups.store import Store
-from tenantapp.settings import Settings
-from tenantapp.tenancy.servers import Server, Servers
+from tenantapp.operations.fleet import Fleet
+from tenantapp.tenancy.servers import Server
 
 NAME = "a scratch database"
 
@@ -39,25 +39,21 @@ class Rehearsal:
 
 
 def rehearse_restore(
-    settings: Settings,
-    servers: Servers,
-    server: Server,
-    record: BackupRecord,
-    store: Store,
-    progress: Progress = nobody,
+    fleet: Fleet, server: Server, record: BackupRecord, store: Store, progress: Progress = nobody
 ) -> Rehearsal:
     """Restore a backup into a database that is removed right away, and migrate it as a restore would.
 
     Raises what ``restore_database`` and ``upgrade`` do.
     """
+    settings = fleet.settings
     check_revision(settings, record.revision)
     begun = time.monotonic()
     with scratch_name(server) as database:
         url = server.tenant_url(database)
-        restore_database(settings, server, database, record, store, scratch_mark(settings), NAME, progress)
+        restore_database(settings, server, database, record, store, scratch_mark(fleet), NAME, progress)
         rows = _rows(url)
         revision = upgrade(settings, "tenant", Target(NAME, url, metadata_of(settings, "tenant")))
-        drift = drift_of(settings, servers, server, url, NAME, revision)
+        drift = drift_of(fleet, server, url, NAME, revision)
     return Rehearsal(record, server.name, rows, revision, drift, time.monotonic() - begun)
 
 

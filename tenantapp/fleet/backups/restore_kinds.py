@@ -65,9 +65,9 @@ def _migrate(context: Context) -> dict[str, Any]:
     fleet, place = context.fleet, new_place(context)
     server = fleet.servers[place.server]
     # What the tenant's row says is yet about the present database.
-    target = replace(tenant_target(fleet.settings, fleet.servers, place), record=None)
+    target = replace(tenant_target(fleet, place), record=None)
     revision = upgrade(fleet.settings, "tenant", target)
-    drift = drift_of(fleet.settings, fleet.servers, server, target.url, target.name, revision)
+    drift = drift_of(fleet, server, target.url, target.name, revision)
     if drift and not context.arguments["accept_drift"]:
         raise BackupRefused(
             f"restored, it has not the structure of revision {revision}: {'; '.join(drift[:NAMED])}; "

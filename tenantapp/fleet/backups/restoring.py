@@ -16,20 +16,19 @@ from tenantapp.fleet.backups.chunks import Progress, counted, nobody
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.servers import Server, Servers, SqliteServer
+from tenantapp.tenancy.servers import Server, SqliteServer
 
 
-def restore_into(
-    settings: Settings, servers: Servers, record: BackupRecord, store: Store, place: TenantPlace, mark: str
-) -> None:
+def restore_into(fleet: Fleet, record: BackupRecord, store: Store, place: TenantPlace, mark: str) -> None:
     """Make the database of a place from a backup, and make it that tenant's: see ``restore_database``.
 
     The identity comes last: until then the database is nobody's to whom it is served.
     """
-    server, name = servers[place.server], f"the database of {place.slug}"
-    restore_database(settings, server, place.database, record, store, mark, name)
+    server, name = fleet.servers[place.server], f"the database of {place.slug}"
+    restore_database(fleet.settings, server, place.database, record, store, mark, name)
     identify(server, place)
 
 
@@ -85,12 +84,10 @@ def look_at(url: URL, name: str) -> tuple[tuple[str, ...], Structure, tuple[int 
         return tuple(heads), read_structure(connection), version
 
 
-def drift_of(
-    settings: Settings, servers: Servers, server: Server, url: URL, name: str, revision: str
-) -> tuple[str, ...]:
+def drift_of(fleet: Fleet, server: Server, url: URL, name: str, revision: str) -> tuple[str, ...]:
     """What of a database's structure is not as this revision makes it. Raises what ``ExpectedStructures.of`` does."""
     _, found, version = look_at(url, name)
-    return tuple(difference(ExpectedStructures(settings, servers).of(server, version, revision), found))
+    return tuple(difference(ExpectedStructures(fleet).of(server, version, revision), found))
 
 
 def _restore_sqlite(path: Path, name: str, chunks: Iterable[bytes]) -> None:

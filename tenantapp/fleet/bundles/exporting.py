@@ -17,34 +17,32 @@ from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledColumn, Bun
 from tenantapp.fleet.bundles.tables import PortableTable, counters, portable_tables, quoted
 from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert
 from tenantapp.fleet.errors import NotPortable
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.servers import Servers
 
 BATCH: Final = 100  # rows held at once
 
 Progress = Callable[[int], None]
 
 
-def export_bundle(
-    settings: Settings, servers: Servers, place: TenantPlace, file: Path, progress: Progress = lambda rows: None
-) -> Manifest:
+def export_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress = lambda rows: None) -> Manifest:
     """Write a tenant's data, as it is at one moment, to a new file. ``progress`` is told of each so many rows.
 
     The tenant may be used meanwhile; it may not be migrated. Raises ``NotPortable``, ``WrongTenantDatabase``,
     ``BundleNotWritten`` and what ``reading_connection`` raises; then there is no file.
     """
-    url, name = servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
+    url, name = fleet.servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
     with reading_connection(url, name) as connection, connection.begin():
         if connection.scalars(select(TenantIdentity.tenant_id)).all() != [place.id]:
             raise WrongTenantDatabase(place.slug)
         heads = MigrationContext.configure(connection).get_current_heads()
         if len(heads) != 1:
             raise NotPortable(name, "it is not at one revision")
-        return write_bundle(settings, connection, heads[0], place, file, progress)
+        return write_bundle(fleet.settings, connection, heads[0], place, file, progress)
 
 
 def write_bundle(

@@ -28,8 +28,6 @@ from tenantapp.operations.queue import local_requester, request_operation
 from tenantapp.settings import Settings
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.servers import Servers
 
 
 def check_importable(settings: Settings, file: Path) -> Manifest:
@@ -74,9 +72,7 @@ def request_import(
 
 
 def import_tenant(
-    user_db: DBFactory,
-    settings: Settings,
-    servers: Servers,
+    fleet: Fleet,
     file: Path,
     slug: str,
     *,
@@ -89,8 +85,7 @@ def import_tenant(
     An operation, worked on here: all of it or nothing. Raises what ``check_importable``, ``request_import`` and
     ``load_bundle`` raise.
     """
-    manifest = check_importable(settings, file)
-    fleet = Fleet(user_db, settings, servers)
+    manifest = check_importable(fleet.settings, file)
 
     def request(session: Session, operation_id: UUID) -> Operation:
         return request_import(
@@ -115,7 +110,7 @@ def _load(context: Context) -> dict[str, Any]:
     with fleet.user_db.begin(read_only=True) as session:
         place = place_of(session.get_one(Tenant, context.tenant_id))
     databases_on(fleet.servers[place.server]).create(place.database, given["mark"])
-    target = tenant_target(fleet.settings, fleet.servers, place)
+    target = tenant_target(fleet, place)
     upgrade_to(fleet.settings, "tenant", target, given["revision"])
     loaded = 0
 
@@ -124,8 +119,8 @@ def _load(context: Context) -> dict[str, Any]:
         loaded += rows
         context.progress(loaded / max(1, given["rows"]), f"{loaded} of {given['rows']} rows")
 
-    load_bundle(fleet.settings, fleet.servers, place, Path(given["file"]), progress)
-    revision = upgrade_tenant_database(fleet.settings, fleet.servers, place)
+    load_bundle(fleet, place, Path(given["file"]), progress)
+    revision = upgrade_tenant_database(fleet, place)
     write_identity(target.url, target.name, place.id, LoadFailed)
     return {"revision": revision}
 

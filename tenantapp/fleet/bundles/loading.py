@@ -16,31 +16,28 @@ from tenantapp.fleet.bundles.archive import Bundle, open_bundle
 from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
 from tenantapp.fleet.bundles.tables import portable_tables, quoted
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
-from tenantapp.settings import Settings
+from tenantapp.operations.fleet import Fleet
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.servers import Servers
 
 Progress = Callable[[int], None]
 ENGINES: Final = {"sqlite": sqlite_loading, "postgresql": postgres_loading}
 
 
-def load_bundle(
-    settings: Settings, servers: Servers, place: TenantPlace, file: Path, progress: Progress = lambda rows: None
-) -> Manifest:
+def load_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress = lambda rows: None) -> Manifest:
     """Load a bundle into a database at the bundle's revision that is nobody's yet; all of it in one transaction.
 
     What the migrations have put into it is deleted first: the bundle has it, as it was. Rows, checksums, and the rows
     that are there in the end are counted. Raises ``BundleRefused``, ``LoadFailed``, ``OSError`` and what
     ``migration_connection`` raises; then the database is as it was.
     """
-    url, name = servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
+    url, name = fleet.servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
     with (
         open_bundle(file) as bundle,
         migration_connection(url, name, failure=LoadFailed) as connection,
         connection.begin(),
     ):
-        _check_target(connection, metadata_of(settings, "tenant"), bundle.manifest, file, name)
+        _check_target(connection, metadata_of(fleet.settings, "tenant"), bundle.manifest, file, name)
         engine = ENGINES[connection.dialect.name]
         try:
             with engine.constraints_later(connection, name):

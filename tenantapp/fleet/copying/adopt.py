@@ -38,16 +38,14 @@ def _copy(context: Context) -> dict[str, Any]:
     """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
     fleet, place, mark = context.fleet, place_to_fill(context), context.arguments["mark"]
     at = context.result["adopted_at"]
-    copied = copy_database(
-        fleet.settings, fleet.servers, _original(context), place, mark, context.progress, revision=at
-    )
+    copied = copy_database(fleet, _original(context), place, mark, context.progress, revision=at)
     return {"method": copied.method}
 
 
 def _finish(context: Context) -> dict[str, Any]:
     """May be done again."""
     settings, place = context.fleet.settings, place_to_fill(context)
-    target = unrecorded_target(settings, context.fleet.servers, place)
+    target = unrecorded_target(context.fleet, place)
     _complete_tables(settings, target, context.result["adopted_at"])
     revision = upgrade(settings, "tenant", target)
     finish_copy(context, place, revision)

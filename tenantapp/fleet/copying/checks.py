@@ -41,7 +41,7 @@ def server_version(server: Server) -> tuple[int | str, ...]:
 
 def expected_on(fleet: Fleet, server: Server, revision: str) -> Structure:
     """The structure that a revision should have on a server. Raises what ``ExpectedStructures.of`` does."""
-    return ExpectedStructures(fleet.settings, fleet.servers).of(server, server_version(server), revision)
+    return ExpectedStructures(fleet).of(server, server_version(server), revision)
 
 
 def expected_of_copy(fleet: Fleet, original: Connection, server: Server, revision: str) -> Structure:

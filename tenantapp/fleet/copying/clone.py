@@ -39,7 +39,7 @@ def finish_copy(context: Context, place: TenantPlace, revision: str) -> None:
     Raises ``CopyFailed``, and what ``expected_on`` and ``write_identity`` raise.
     """
     fleet = context.fleet
-    target = unrecorded_target(fleet.settings, fleet.servers, place)
+    target = unrecorded_target(fleet, place)
     expected = expected_on(fleet, fleet.servers[place.server], revision)
     check_structure(structure_at(target.url, target.name), expected, target.name)
     context.check()
@@ -58,15 +58,14 @@ def _copy(context: Context) -> dict[str, Any]:
     with original.reading() as connection:
         check_identity(connection, source_place)
     mark = context.arguments["mark"]
-    copied = copy_database(fleet.settings, fleet.servers, original, place, mark, context.progress)
+    copied = copy_database(fleet, original, place, mark, context.progress)
     return {"method": copied.method, "revision": copied.revision}
 
 
 def _finish(context: Context) -> None:
     place = place_to_fill(context)
     if context.arguments["without_people"]:
-        settings = context.fleet.settings
-        remove_private_data(settings, unrecorded_target(settings, context.fleet.servers, place))
+        remove_private_data(context.fleet.settings, unrecorded_target(context.fleet, place))
     finish_copy(context, place, context.result["revision"])
 
 

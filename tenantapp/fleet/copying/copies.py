@@ -22,10 +22,11 @@ from tenantapp.fleet.bundles.exporting import write_bundle
 from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.copying.originals import Original, single_revision
 from tenantapp.fleet.errors import BackupRefused, CopyFailed
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.servers import Servers, SqliteServer
+from tenantapp.tenancy.servers import SqliteServer
 
 MIB: Final = 2**20
 WAIT: Final = 60.0  # seconds for those who hold a lock on a SQLite file
@@ -48,8 +49,7 @@ class Copied:
 
 
 def copy_database(
-    settings: Settings,
-    servers: Servers,
+    fleet: Fleet,
     original: Original,
     place: TenantPlace,
     mark: str,
@@ -66,8 +66,8 @@ def copy_database(
     this; then there is only one way to fill it, in one transaction. Raises ``CopyRefused``,
     ``CopyFailed``, ``BackupFailed``, a ``BundleError``, ``HistoryError`` and what connections raise.
     """
-    server = servers[place.server]
-    target = unrecorded_target(settings, servers, place)
+    server = fleet.servers[place.server]
+    target = unrecorded_target(fleet, place)
     if not made and databases_on(server).exists(place.database):
         raise CopyFailed(original.name, "an earlier attempt was cut short")
     if original.path is not None and isinstance(server, SqliteServer):
@@ -78,14 +78,14 @@ def copy_database(
         databases_on(server).create(place.database, mark)
     with original.reading() as connection:
         at = revision or single_revision(connection, original.name)
-        if _tools_fit(settings, connection, target):
-            return _dump(settings, connection, original, target, at, progress)
-        return _bundle(settings, servers, connection, target, place, at, progress)
+        if _tools_fit(fleet.settings, connection, target):
+            return _dump(fleet.settings, connection, original, target, at, progress)
+        return _bundle(fleet, connection, target, place, at, progress)
 
 
-def unrecorded_target(settings: Settings, servers: Servers, place: TenantPlace) -> Target:
+def unrecorded_target(fleet: Fleet, place: TenantPlace) -> Target:
     """The database of a place, whose revision is nothing to note before the tenant is served from it."""
-    known = tenant_target(settings, servers, place)
+    known = tenant_target(fleet, place)
     return Target(known.name, known.url, known.metadata)
 
 
@@ -142,13 +142,7 @@ def _counted(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator
 
 
 def _bundle(
-    settings: Settings,
-    servers: Servers,
-    connection: Connection,
-    target: Target,
-    place: TenantPlace,
-    revision: str,
-    progress: Progress,
+    fleet: Fleet, connection: Connection, target: Target, place: TenantPlace, revision: str, progress: Progress
 ) -> Copied:
     def count(verb: str, fraction: Callable[[int], float]) -> Callable[[int], None]:
         done = 0
@@ -162,8 +156,8 @@ def _bundle(
 
     with working_directory("copy") as directory:
         file = directory / "bundle"
-        manifest = write_bundle(settings, connection, revision, place, file, count("read", lambda done: 0.0))
-        upgrade_to(settings, "tenant", target, revision)
+        manifest = write_bundle(fleet.settings, connection, revision, place, file, count("read", lambda done: 0.0))
+        upgrade_to(fleet.settings, "tenant", target, revision)
         total = max(1, manifest.rows)
-        load_bundle(settings, servers, place, file, count("loaded", lambda done: 0.5 + done / total / 2))
+        load_bundle(fleet, place, file, count("loaded", lambda done: 0.5 + done / total / 2))
     return Copied("bundle", revision)

@@ -104,11 +104,8 @@ def _switch(context: Context) -> dict[str, Any]:
 
 def _copy(context: Context, original: Original) -> str:
     """Copy all of it while nobody writes; returns how."""
-    fleet, made = context.fleet, context.result.get("database_made", False)
-    mark = context.arguments["mark"]
-    return copy_database(
-        *(fleet.settings, fleet.servers, original, new_place(context), mark, context.progress), made=made
-    ).method
+    mark, made = context.arguments["mark"], context.result.get("database_made", False)
+    return copy_database(context.fleet, original, new_place(context), mark, context.progress, made=made).method
 
 
 def _check(context: Context, original: Original, target: Target, counts: Counts) -> bool:
@@ -138,7 +135,7 @@ def _original(context: Context) -> Original:
 
 
 def _target(context: Context) -> Target:
-    return unrecorded_target(context.fleet.settings, context.fleet.servers, new_place(context))
+    return unrecorded_target(context.fleet, new_place(context))
 
 
 def _server(context: Context) -> Server:

@@ -10,16 +10,11 @@ from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.models import Operation
 from tenantapp.operations.outcomes import Report, no_report
 from tenantapp.operations.queue import local_requester, request_operation
-from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.servers import Servers
 
 
 def create_tenant(
-    user_db: DBFactory,
-    settings: Settings,
-    servers: Servers,
+    fleet: Fleet,
     slug: str,
     *,
     name: str | None = None,
@@ -31,7 +26,6 @@ def create_tenant(
     All of it or nothing: what fails, or is interrupted, is undone. Raises ``InvalidValue``, ``AlreadyExists`` and
     ``ServerError`` before anything is made; later a ``FleetError`` or whatever a migration raises.
     """
-    fleet = Fleet(user_db, settings, servers)
 
     def request(session: Session, operation_id: UUID) -> Operation:
         requester = local_requester()

@@ -24,7 +24,7 @@ LOOK_EVERY: Final = 1.0  # seconds between two looks whether to go on waiting fo
 def _migrate(context: Context) -> None:
     if context.tenant_id is None:
         raise MigrationRefused("The tenant is not there any more.")
-    settings, servers = context.fleet.settings, context.fleet.servers
+    settings = context.fleet.settings
     order = order_of(context.tenant_id, str(context.slug), context.arguments)
     user_db = fence_database(settings)
 
@@ -37,7 +37,7 @@ def _migrate(context: Context) -> None:
             pass  # it is to end, and is ours until it has
         return True
 
-    worker = TenantWorker(user_db, TenantMigrator(settings, servers, TenantHistory(settings)), is_claimed)
+    worker = TenantWorker(user_db, TenantMigrator(context.fleet, TenantHistory(settings)), is_claimed)
     try:
         with fence_kept(user_db, order.tenant_id, snapshot=order.snapshot):
             _try(worker, order, context)

@@ -11,17 +11,16 @@ from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.tenant_environment import RepeatedEnvironment
 from tenantapp.databases.servers.snapshots import Snapshot, snapshot_of
 from tenantapp.fleet.migrating.orders import Order
-from tenantapp.operations.fleet import time_of_requests
-from tenantapp.settings import Settings
+from tenantapp.operations.fleet import Fleet, time_of_requests
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.servers import Servers
 
 
 class TenantMigrator:
     """Moves databases of tenants, one after the other. Raises ``HistoryError``."""
 
-    def __init__(self, settings: Settings, servers: Servers, history: TenantHistory) -> None:
-        self._servers, self._history = servers, history
+    def __init__(self, fleet: Fleet, history: TenantHistory) -> None:
+        settings = fleet.settings
+        self._servers, self._history = fleet.servers, history
         self._environment = RepeatedEnvironment(history_config(settings, "tenant"), history.script)
         self._metadata = metadata_of(settings, "tenant")
         self._limits = Limits(

@@ -14,6 +14,7 @@ from tenantapp.fleet.migrating import ledger
 from tenantapp.fleet.migrating.fenced_move import TenantWorker
 from tenantapp.fleet.migrating.migrator import TenantMigrator
 from tenantapp.fleet.migrating.orders import Order
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.tenancy.servers import Servers
 
@@ -33,13 +34,13 @@ def work(settings: Settings, history: TenantHistory | None, orders: Pipe, stop: 
     # What is there now stays: looking through all of it again and again would take a third of our time.
     gc.freeze()
     user_db = fence_database(settings)
-    servers = Servers(settings.servers, settings.tenancy_secret)
+    fleet = Fleet(user_db, settings, Servers(settings.servers, settings.tenancy_secret))
 
     def is_claimed(order: Order) -> bool:
         with user_db.begin(read_only=True) as session:
             return ledger.is_claimed(session, owner, order.tenant_id)
 
-    worker = TenantWorker(user_db, TenantMigrator(settings, servers, history or TenantHistory(settings)), is_claimed)
+    worker = TenantWorker(user_db, TenantMigrator(fleet, history or TenantHistory(settings)), is_claimed)
     source = _Orders(orders, parent)
     order = source.wait()
     while order is not None:

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from tenantapp.databases.schemas.expected import ExpectedStructures
 from tenantapp.fleet.migrating.orders import MigrationState, Result
 from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.fleet.verifying.verification import Verdict, Verification
@@ -27,10 +26,9 @@ def verify_migrated(
     places = _places(fleet, migrated)
     if not places:
         return []
-    expected = ExpectedStructures(fleet.settings, fleet.servers)
     with databases_of_our_own(fleet.servers, jobs) as databases:
         # Their revisions are recorded: there is no need for a second look.
-        verification = Verification(fleet.user_db, fleet.servers, databases, expected, looks=1)
+        verification = Verification(fleet, databases, looks=1)
         return list(verification.verify_all(places, jobs=jobs, progress=progress))
 
 

@@ -18,12 +18,11 @@ from tenantapp.databases.schemas.structure import Structure, difference, read_st
 from tenantapp.fleet.querying.parallel import in_parallel, local_access_to
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import suspend_tenant
+from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.errors import ConnectionsSpent
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
-from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
-from tenantapp.tenancy.servers import Servers
 
 FENCE_REASON: Final = "Closed for maintenance: its database has to be looked at."
 SECOND_LOOK: Final = 1.0  # seconds; a migration notes its revision in the user database right after it is over
@@ -64,20 +63,9 @@ class Verification:
     ``looks``: how often one is looked at that is not right, for its migration may have been about to end.
     """
 
-    def __init__(
-        self,
-        user_db: DBFactory,
-        servers: Servers,
-        databases: TenantDatabases,
-        expected: ExpectedStructures,
-        *,
-        looks: int = 2,
-    ) -> None:
-        self._user_db = user_db
-        self._servers = servers
-        self._databases = databases
-        self._expected = expected
-        self._looks = looks
+    def __init__(self, fleet: Fleet, databases: TenantDatabases, *, looks: int = 2) -> None:
+        self._fleet, self._databases, self._looks = fleet, databases, looks
+        self._expected = ExpectedStructures(fleet)
 
     def verify_all(
         self,
@@ -126,7 +114,7 @@ class Verification:
         """
         if verdict.state not in (State.DRIFTED, State.FOREIGN):
             return verdict
-        with self._user_db.begin() as session:
+        with self._fleet.user_db.begin() as session:
             tenant = session.get(Tenant, verdict.place.id)
             if tenant is None or tenant.state != TenantState.ACTIVE:
                 return verdict
@@ -148,14 +136,14 @@ class Verification:
             yield f"it says revision {revision}, and the user database says {recorded}"
 
     def _recorded_revision(self, place: TenantPlace) -> str | None:
-        with self._user_db.begin(read_only=True) as session:
+        with self._fleet.user_db.begin(read_only=True) as session:
             return session.scalar(select(Tenant.revision).where(Tenant.id == place.id))
 
     def _structure_findings(self, place: TenantPlace, reading: _Reading) -> list[str]:
         if len(reading.heads) != 1:
             return ["it was never migrated" if not reading.heads else "it is at several revisions at once"]
         try:
-            expected = self._expected.of(self._servers[place.server], reading.version, reading.heads[0])
+            expected = self._expected.of(self._fleet.servers[place.server], reading.version, reading.heads[0])
         except UnknownRevision as error:
             return [str(error).rstrip(".")]
         return difference(expected, reading.structure)
