@@ -18,7 +18,8 @@ from tests.contract.migrations_at_work import FIRST, SECOND, Yard, kill_group
 from tests.contract.test_killed_creation import ROOT
 
 MIGRATING = "tenantapp.fleet.migrating"
-WORKER, TENANT, SNAPSHOTS = f"{MIGRATING}.worker", f"{MIGRATING}.tenant", f"{MIGRATING}.snapshots"
+WORKER, TENANT = f"{MIGRATING}.fenced_move", f"{MIGRATING}.migrator"
+SNAPSHOTS = "tenantapp.databases.servers.snapshots"
 COPIES = {"postgresql": f"{SNAPSHOTS}:PostgresSnapshot", "sqlite": f"{SNAPSHOTS}:SqliteSnapshot"}
 # On PostgreSQL a copy is made, and put back, by a statement; on SQLite by writing pages.
 COPYING = {"postgresql": f"{COPIES['postgresql']}._alone", "sqlite": f"{SNAPSHOTS}:copy_pages"}

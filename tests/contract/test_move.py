@@ -287,7 +287,7 @@ def test_a_copy_that_lacks_a_row_is_not_served(
 
     def losing(*arguments: Any, **options: Any) -> Any:
         copied = real(*arguments, **options)
-        with connected(fleet, arguments[3]) as connection:
+        with connected(fleet, arguments[2]) as connection:
             connection.exec_driver_sql("DELETE FROM node_tags")
         return copied
 
