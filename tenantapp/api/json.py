@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tenantapp.api.problems import ApiError
+from tenantapp.content import Content
 
 Model = TypeVar("Model", bound=BaseModel)
+Changed = TypeVar("Changed", bound=Content)
 
 MAX_DEPTH: Final = 32  # of values within values
 MAX_ERRORS: Final = 20  # named in one answer
 MEDIA_TYPES: Final = ("application/json", "application/merge-patch+json")
 
 
-class Body(BaseModel):
-    """Base of the models of request bodies: strict types, and no field that is not declared."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class Body(Content):
+    """Base of the models of request bodies that are of no use without HTTP."""
 
 
 def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
@@ -65,8 +65,29 @@ def validate(model: type[Model], document: Mapping[str, Any]) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
-        raise invalid([(_pointer(each["loc"]), _sentence(each)) for each in found]) from None
+        raise _as_problem(error) from None
+
+
+def apply_patch(patch: Mapping[str, Any], before: Changed) -> Changed:
+    """The content changed by a JSON merge patch (RFC 7396): null gives a member its default.
+
+    Only what the patch names is checked. Raises ``ApiError`` 422 with a pointer to each member that is wrong, and to
+    each that the content does not have, null or not.
+    """
+    names = {field.alias or name: name for name, field in type(before).model_fields.items()}
+    if unknown := [name for name in patch if name not in names]:
+        raise invalid([(f"/{_escape(name)}", "There is no such member.") for name in unknown[:MAX_ERRORS]])
+    given = {names[name]: value for name, value in patch.items()}
+    changes = {name: _merged(getattr(before, name), value) for name, value in given.items() if value is not None}
+    try:
+        return before.changed(changes, reset=given.keys() - changes.keys())
+    except ValidationError as error:
+        raise _as_problem(error) from None
+
+
+def _as_problem(error: ValidationError) -> ApiError:
+    found = error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
+    return invalid([(_pointer(each["loc"]), _sentence(each)) for each in found])
 
 
 def invalid(errors: list[tuple[str, str]]) -> ApiError:
@@ -77,16 +98,17 @@ def invalid(errors: list[tuple[str, str]]) -> ApiError:
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """The target changed by a JSON merge patch (RFC 7396): null removes a member."""
-    merged = dict(target)
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        elif isinstance(value, dict):
-            current = merged.get(name)
-            merged[name] = merge_patch(current if isinstance(current, dict) else {}, value)
-        else:
-            merged[name] = value
-    return merged
+    merged = {name: value for name, value in target.items() if name not in patch}
+    return merged | {name: _merged(target.get(name), value) for name, value in patch.items() if value is not None}
+
+
+def _merged(current: Any, value: Any) -> Any:
+    """The value of one member: objects are merged, everything else is replaced."""
+    if not isinstance(value, dict):
+        return value
+    if isinstance(current, BaseModel):
+        current = current.model_dump(by_alias=True)
+    return merge_patch(current if isinstance(current, dict) else {}, value)
 
 
 @dataclass(frozen=True, slots=True)

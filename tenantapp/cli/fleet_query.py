@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 
 import click
 
+from tenantapp.characters import visible
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.many import jobs_option
@@ -119,6 +120,4 @@ def _shown(value: Any) -> Any:
     """What people wrote must not move the cursor of the operator's terminal, or break a row in two."""
     if isinstance(value, bytes | memoryview):
         return text_of(value)
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+    return visible(value) if isinstance(value, str) else value

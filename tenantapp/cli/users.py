@@ -10,7 +10,7 @@ from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import json_option, show_rows
 from tenantapp.identity import users as service
 from tenantapp.identity.models import User
-from tenantapp.identity.names import normalize_login
+from tenantapp.identity.names import check_login
 from tenantapp.identity.passwords import hash_password
 
 password_option = click.option(
@@ -31,7 +31,7 @@ def users() -> None:
 @pass_installation
 def add(installation: Installation, login: str, name: str | None, operator: bool, password_stdin: bool) -> None:
     """Add a person."""
-    normal = normalize_login(login)  # refused before a password is asked for
+    normal = check_login(login)  # refused before a password is asked for
     password_hash = _ask_password(password_stdin)
     with installation.user_session() as session:
         service.create_user(session, login, name=name, password_hash=password_hash, operator=operator)

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from typing import Final
 
+from tenantapp.characters import IGNORABLE, check_line, clean_line
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, REASON_LENGTH
 
@@ -13,14 +14,26 @@ SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def normalize_login(login: str) -> str:
-    """The form a login is stored and looked up in: NFKC, case folded. Raises ``InvalidValue``.
+    """Return the form a login is stored and looked up in: NFKC, case folded. Raise ``InvalidValue``.
 
-    A login is 1 to 254 visible characters; an ``@`` in front means a group on the command line, and ``local:`` in the
-    audit trail somebody on this machine, so none begins so.
+    Refuses what no login can be, and no more: a login that was given stays good when the rules for new ones change.
     """
     normal = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold())
-    visible = normal.isprintable() and " " not in normal
-    if not 1 <= len(normal) <= LOGIN_LENGTH or not visible or normal.startswith(("@", LOCAL)):
+    try:
+        return check_line(normal)
+    except ValueError as error:
+        raise InvalidValue("login", str(error)) from None
+
+
+def check_login(login: str) -> str:
+    """Return the stored form of a login that is to be given to somebody. Raise ``InvalidValue``.
+
+    A login is 1 to 254 characters that can be seen; an ``@`` in front means a group on the command line, and ``local:``
+    in the audit trail somebody on this machine, so none begins so.
+    """
+    normal = normalize_login(login)
+    seen = not IGNORABLE.search(normal) and not any(map(str.isspace, normal))
+    if not 1 <= len(normal) <= LOGIN_LENGTH or not seen or normal.startswith(("@", LOCAL)):
         raise InvalidValue(
             "login", f"A login is 1 to {LOGIN_LENGTH} visible characters and does not begin with @ or {LOCAL}"
         )
@@ -45,9 +58,12 @@ def clean_reason(reason: str) -> str:
 
 
 def _line(field: str, what: str, text: str, length: int) -> str:
-    clean = unicodedata.normalize("NFC", text).strip()
-    if not 1 <= len(clean) <= length or not clean.isprintable():
-        raise InvalidValue(field, f"{what} is 1 to {length} printable characters.")
+    try:
+        clean, fault = clean_line(text), ""
+    except ValueError as error:
+        clean, fault = "", f" {error}"
+    if not 1 <= len(clean) <= length:
+        raise InvalidValue(field, f"{what} is one line of 1 to {length} characters.{fault}")
     return clean
 
 

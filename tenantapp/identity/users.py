@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import NAME_LENGTH, User, WebSession
-from tenantapp.identity.names import clean_name, normalize_login
+from tenantapp.identity.names import check_login, clean_name, normalize_login
 from tenantapp.identity.uniqueness import flush_unique
 
 
@@ -19,7 +19,7 @@ def create_user(
     Hash the password before the transaction begins (``passwords.hash_password``): it takes long on purpose.
     Raises ``InvalidValue`` and ``AlreadyExists``.
     """
-    normal = normalize_login(login)
+    normal = check_login(login)
     user = User(
         login=normal, name=clean_name(name or login[:NAME_LENGTH]), password_hash=password_hash, operator=operator
     )

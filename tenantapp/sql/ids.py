@@ -1,8 +1,14 @@
 """Identifiers that sort by the time they were made."""
 
+import re
 import secrets
 import time
+from typing import Final
 from uuid import UUID
+
+# RFC 9562, section 4: written in lower case, read in either. Neither braces nor urn:uuid: nor an id without its dashes.
+UUID_TEXT: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+_UUID: Final = re.compile(UUID_TEXT)
 
 
 def uuid7() -> UUID:
@@ -17,3 +23,10 @@ def uuid7() -> UUID:
     value |= 0x7 << 76 | fraction << 64
     value |= 0b10 << 62 | secrets.randbits(62)
     return UUID(int=value)
+
+
+def parse_id(text: str) -> UUID:
+    """Read an id. Raise ``ValueError`` for what is not one as RFC 9562 writes it."""
+    if not _UUID.fullmatch(text):
+        raise ValueError("This is not an id.")
+    return UUID(text)

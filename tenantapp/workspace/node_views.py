@@ -1,5 +1,6 @@
 """Nodes over HTTP."""
 
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -7,12 +8,13 @@ from orjson import Fragment
 from pyramid.response import Response
 
 from tenantapp.api.conditions import precondition, send_version
-from tenantapp.api.json import merge_patch, validate
+from tenantapp.api.json import apply_patch
 from tenantapp.api.query import DEFAULT_LIMIT, PageQuery, page_of
 from tenantapp.api.views import ID, MergePatch, api_view
+from tenantapp.content import Id
 from tenantapp.identity.permissions import Permission
 from tenantapp.workspace import node_queries, nodes
-from tenantapp.workspace.content import Id, NodeContent, TagName
+from tenantapp.workspace.content import NodeContent, TagName
 from tenantapp.workspace.models import Status
 
 
@@ -70,12 +72,8 @@ def replace_node(request: Any) -> Fragment:
 @api_view("node", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
 def patch_node(request: Any) -> Fragment:
     """Change a part of a node's content, by a merge patch."""
-
-    def patched(before: NodeContent) -> NodeContent:
-        document = before.model_dump() | {"parent_id": before.parent_id and str(before.parent_id)}
-        return validate(NodeContent, merge_patch(document, request.checked_body))
-
-    node = nodes.change_node(request.tenant_session, request.access, _id(request), patched, precondition(request))
+    change = partial(apply_patch, request.checked_body)
+    node = nodes.change_node(request.tenant_session, request.access, _id(request), change, precondition(request))
     return _versioned(request, node)
 
 

@@ -46,11 +46,11 @@ def test_a_body_made_to_be_dear_is_cheap(client: Client) -> None:
     deep = b'{"' + b"k" * 800 + b'":'
     body = b'{"login":"a","password":"b","x":' + deep * 400 + b"[" + b"1," * 20_000 + b"1]" + b"}" * 401
     wide = b"{" + b",".join(b'"x%d":1' % number for number in range(90_000)) + b"}"
-    started = time.monotonic()
+    started = time.process_time()  # not by the clock: a busy machine takes longer, and does no more
     assert_problem(post_raw(client, body, path="/session"), 422, "invalid")
     answer = post_raw(client, wide, path="/session")
     assert_problem(answer, 422, "invalid")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert len(answer.body) < 5000
 
 

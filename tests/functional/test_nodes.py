@@ -1,6 +1,7 @@
 """Nodes: create, read, list, replace, change, delete; who may; and nobody is overwritten."""
 
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -173,13 +174,58 @@ def test_merge_patch_media_type(bob: Client) -> None:
     assert answer.json["title"] == "New"
 
 
-@pytest.mark.parametrize("patch", [{"version": 7}, {"id": UNKNOWN_ID}, {"owner": {"name": "x"}}, {"title": {"a": 1}}])
+@pytest.mark.parametrize(
+    "patch",
+    [{"version": 7}, {"id": UNKNOWN_ID}, {"owner": {"name": "x"}}, {"title": {"a": 1}},
+     {"id": None}, {"parent": None}, {"version": None}, {"a/b": None}],
+)  # fmt: skip
 def test_an_invalid_patch_is_refused(bob: Client, patch: dict[str, Any]) -> None:
     node = make(bob)
     answer = bob.patch(f"/nodes/{node['id']}", patch)
     assert answer.status_int == 422
-    assert answer.json["errors"][0]["pointer"].startswith(f"/{next(iter(patch))}")
+    assert answer.json["errors"][0]["pointer"].startswith(f"/{next(iter(patch)).replace('/', '~1')}")
     assert bob.get(f"/nodes/{node['id']}").json == node
+
+
+@pytest.mark.parametrize(
+    "title", ["\U0001f468\u200d\U0001f469", "\u0645\u06cc\u200c\u062e", "\u6771\u3000\u4eac", "1\u00a0km"]
+)
+def test_titles_and_tags_in_every_language(bob: Client, title: str) -> None:
+    node = make(bob, title, tags=[title], body=f"{title}\u2067\u2069\n")
+    assert (node["title"], node["tags"]) == (title, [title])
+    assert bob.get(f"/nodes?tag={quote(title)}").json["items"] == [node]
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x7f", "\x85", "\u202e", "\u2066", "\u2028", "\ufffe"])
+def test_what_a_line_may_not_have_is_named(bob: Client, character: str) -> None:
+    for content, pointer in (
+        ({"title": f"a{character}b"}, "/title"),
+        ({"title": "x", "tags": [f"a{character}b"]}, "/tags/0"),
+    ):
+        [error] = bob.post("/nodes", content).json["errors"]
+        assert error["pointer"] == pointer
+        assert f"U+{ord(character):04X}" in error["detail"]
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x0b", "\u202e"])
+def test_a_body_has_no_controls_and_no_overrides(bob: Client, character: str) -> None:
+    answer = bob.post("/nodes", {"title": "x", "body": f"a{character}b"})
+    assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/body")
+
+
+def test_a_patch_checks_only_what_it_changes(bob: Client, installation: Installation) -> None:
+    """What was stored under other rules stays, and does not stand in the way."""
+    node = make(bob, tags=["a"])
+    with installation.registry.user_db.begin(read_only=True) as session:
+        access = local_access(session, "acme")
+    with installation.registry.tenant_dbs.begin(access) as session:
+        stored = session.get_one(Node, UUID(node["id"]))
+        stored.title, stored.body, stored.tags[0].name = "\u202eold", "\x07", "\u202etag"
+    changed = bob.patch(f"/nodes/{node['id']}", {"status": "published"})
+    assert changed.status_int == 200, changed.text
+    assert (changed.json["title"], changed.json["body"], changed.json["tags"]) == ("\u202eold", "\x07", ["\u202etag"])
+    assert bob.patch(f"/nodes/{node['id']}", {"title": "\u202enew"}).status_int == 422
+    assert bob.patch(f"/nodes/{node['id']}", {"tags": ["b"]}).json["tags"] == ["b"]
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])

@@ -18,7 +18,7 @@ from tenantapp.api.query import decode_cursor, encode_cursor
 from tenantapp.identity import passwords, web_sessions
 from tenantapp.identity.effective import Granted, read_granted
 from tenantapp.identity.errors import InvalidValue
-from tenantapp.identity.names import check_slug, clean_name, normalize_login
+from tenantapp.identity.names import check_login, check_slug, clean_name, normalize_login
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.servers import PostgresServer, SqliteServer, sqlite_url
@@ -49,7 +49,7 @@ def test_times_are_aware_and_in_utc() -> None:
 )
 def test_logins_are_normalized(typed: str, stored: str) -> None:
     assert normalize_login(typed) == stored
-    assert normalize_login(stored) == stored
+    assert check_login(stored) == normalize_login(stored) == stored
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,20 @@ def test_logins_are_normalized(typed: str, stored: str) -> None:
 )
 def test_bad_logins(login: str) -> None:
     with pytest.raises(InvalidValue):
-        normalize_login(login)
+        check_login(login)
+
+
+@pytest.mark.parametrize("login", ["a\u200db", "a\u3164", "a\u00a0b", "\U000e0061", "a\ufe0f"])
+def test_nobody_gets_a_login_that_looks_like_another_one_and_who_has_it_gets_in(login: str) -> None:
+    with pytest.raises(InvalidValue):
+        check_login(login)
+    assert normalize_login(login)
+
+
+def test_what_no_database_stores_is_nobodys_login() -> None:
+    for login in ("a\0", "a\udcff"):
+        with pytest.raises(InvalidValue):
+            normalize_login(login)
 
 
 @pytest.mark.parametrize("slug", ["", "-a", "a-", "A", "a_b", "a.b", "../x", "a b", "x" * 64, "a\n", "';--", "ä"])
@@ -69,7 +82,7 @@ def test_bad_slugs(slug: str) -> None:
 def test_good_slugs_and_names() -> None:
     assert [check_slug(slug) for slug in ("a", "a-1", "9", "x" * 63)]
     assert clean_name("  Ada Lovelace ") == "Ada Lovelace"
-    for bad in ("", " ", "a\nb", "x" * 201):
+    for bad in ("", " ", "a\nb", "x" * 201, "\udcff", "\u200b", "a\u202eb"):
         with pytest.raises(InvalidValue):
             clean_name(bad)
 

@@ -1,6 +1,7 @@
 """Books and their sales, in the database of each shop."""
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, func, select
@@ -8,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, object_session
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.models import TenantBase
+
+TITLE_LENGTH: Final = 200
 
 
 class Book(TenantBase):
@@ -19,7 +22,7 @@ class Book(TenantBase):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     # A person of the user database, which no foreign key can reach.
     owner_id: Mapped[UUID] = mapped_column(index=True)
-    title: Mapped[str] = mapped_column(String(200))
+    title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
     price_cents: Mapped[int]
     stock: Mapped[int]
     version: Mapped[int] = mapped_column()

@@ -2,12 +2,13 @@
 
 import csv
 import io
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from pyramid.response import Response
 from pyramid.view import view_config
-from tenantapp.api.json import merge_patch, validate
+from tenantapp.api.json import apply_patch
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, MergePatch, api_view
 from tenantapp.identity.permissions import Permission
@@ -44,11 +45,8 @@ def read_book(request: Any) -> dict[str, Any]:
 @api_view("book", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
 def change_book(request: Any) -> dict[str, Any]:
     """Change a part of a book, by a merge patch."""
-
-    def patched(before: BookContent) -> BookContent:
-        return validate(BookContent, merge_patch(before.model_dump(), request.checked_body))
-
-    book = books.change_book(request.tenant_session, request.access, UUID(request.matchdict["id"]), patched)
+    change = partial(apply_patch, request.checked_body)
+    book = books.change_book(request.tenant_session, request.access, UUID(request.matchdict["id"]), change)
     return book_object(request, book)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tenantapp.characters import check_line
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.closing.switching import switch_arguments
@@ -87,12 +88,21 @@ def request_adopt(
     ``CopyRefused``; whether it is what it would have to be, the operation finds out before it makes anything.
     """
     place = fleet.servers.chosen(server)
-    if not database or not database.isprintable():
-        raise CopyRefused("The database to be adopted has to be named.")
+    _check_named(database)
     # Whoever works on it may be somewhere else.
     original = str(Path(database).absolute()) if isinstance(place, SqliteServer) else database
     given = {**_new_tenant(session, slug, name, place), "original": original, "revision": revision}
     return request_operation(session, ADOPT, None, given, requested_by, operation_id=operation_id)
+
+
+def _check_named(database: str) -> None:
+    """The name goes into messages and tables, so it is a line."""
+    if not database:
+        raise CopyRefused("The database to be adopted has to be named.")
+    try:
+        check_line(database)
+    except ValueError as error:
+        raise CopyRefused(f"The database to be adopted cannot have that name. {error}") from None
 
 
 def _served_tenant(session: Session, slug: str) -> Tenant:
