@@ -1,4 +1,4 @@
-"""The conversation in the README is what one gets."""
+"""What the pages show on a console is what it prints."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, int]]:
 
 def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
     """Wait until the server answers."""
-    for _ in range(200):
+    for _ in range(600):
         assert server.poll() is None, "pserve ended"
         try:
             with urlopen(url):
@@ -57,20 +57,35 @@ def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
     raise AssertionError("pserve does not answer")
 
 
-def conversation() -> list[tuple[str, str]]:
-    """The commands of the README, each with the output it shows."""
-    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def console(page: str) -> list[tuple[str, str]]:
+    """The commands of a page's console blocks, each with the output that the page shows."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     parts = re.split(r"^\$ ", "".join(blocks), flags=re.MULTILINE)[1:]
     return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
 
 
-def test_the_readmes_conversation(served: tuple[Path, int]) -> None:
-    directory, port = served
-    commands = [(command.replace("6543", str(port)), output) for command, output in conversation()]
+def without_padding(text: str) -> str:
+    """The text without the blanks that make columns of a table."""
+    return re.sub(r" +", " ", re.sub(r" +$", "", text.strip(), flags=re.MULTILINE))
+
+
+def test_what_the_pages_show_is_what_one_gets(served: tuple[Path, int]) -> None:
+    # The README first: it counts the nodes, and the other page adds one.
+    for page in ("README.md", "docs/api.md"):
+        check_console(page, *served)
+
+
+def check_console(page: str, directory: Path, port: int) -> None:
+    """Run all commands of a page in one shell, and compare what each prints with what the page shows."""
+    commands = [(command.replace("6543", str(port)), output) for command, output in console(page)]
     assert len(commands) > 12
     script = "shopt -s expand_aliases\n" + "".join(f"{command}\necho; echo =====\n" for command, _ in commands)
-    done = subprocess.run(["bash"], input=script, cwd=directory, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash"], input=script, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
     outputs = done.stdout.split("=====\n")
-    for (command, expected), found in zip(commands, outputs, strict=False):
-        pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
-        assert re.fullmatch(pattern, found.strip(), re.DOTALL), f"$ {command}\n{found}\n{done.stderr}"
+    assert len(outputs) == len(commands) + 1, done.stderr
+    for (command, expected), found in zip(commands, outputs[:-1], strict=True):
+        pattern = ".*".join(re.escape(part) for part in without_padding(expected).split("..."))
+        assert re.fullmatch(pattern, without_padding(found), re.DOTALL), f"$ {command}\n{found}\n{done.stderr}"
