@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import URL, create_engine, insert
 from tenantapp import main
 from tenantapp.databases.histories.upgrading import upgrade_user_database
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, users, web_sessions
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.passwords import hash_password

@@ -14,7 +14,7 @@ from webtest import TestApp
 from tenantapp import main
 from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.databases.servers.templates import installation_mark
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, groups, users
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import get_tenant, list_tenants

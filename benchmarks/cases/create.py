@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tenantapp.databases.connections.maintenance_engines import maintenance_kept
 from tenantapp.databases.histories.upgrading import upgrade_user_database
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.operations.fleet import fleet_of
 from tenantapp.operations.worker import Worker

@@ -70,7 +70,7 @@ def _everybody(installation: Installation) -> list[str]:
 def _back_up(installation: Installation, slug: str, detach: bool, report: Report) -> dict[str, Any]:
     fleet = installation.registry.fleet
 
-    def request(session: Session, operation_id: UUID | None) -> Operation:
+    def request(session: Session, operation_id: UUID | None = None) -> Operation:
         return service.request_backup(session, fleet, slug, requested_by=local_requester(), operation_id=operation_id)
 
     return {"slug": slug, **do_or_queue(installation, request, report, detach=detach)}

@@ -8,7 +8,7 @@ from tenantapp.cli import demo_data
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
 from tenantapp.cli.output import show_rows
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.creating.unfinished import finish_or_discard
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity import grants, groups, tenants, users

@@ -1,11 +1,10 @@
 """Commands for operations: long pieces of work on the fleet."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import click
-from sqlalchemy.orm import Session
 
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation, pass_installation
@@ -13,7 +12,7 @@ from tenantapp.cli.output import json_option, show_one, show_rows
 from tenantapp.cli.progress import progress_bar
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.operations import queue as service
-from tenantapp.operations.foreground import run_now
+from tenantapp.operations.foreground import Request, run_now
 from tenantapp.operations.models import ACTIVE, Operation, OperationState
 from tenantapp.operations.outcomes import Report
 from tenantapp.sql.times import utcnow
@@ -71,7 +70,7 @@ def retry(installation: Installation, operation_id: UUID, detach: bool) -> None:
         run_now(
             installation.registry.fleet,
             KINDS,
-            lambda session, _: service.retry_operation(session, operation_id, KINDS),
+            partial(service.retry_operation, kinds=KINDS),
             operation_id=operation_id,
             report=report,
         )
@@ -100,16 +99,14 @@ def _say_state(installation: Installation, operation_id: UUID) -> None:
         click.echo(f"The operation {operation_id} is {'to be stopped' if stopping else operation.state}.")
 
 
-def do_or_queue(
-    installation: Installation, request: Callable[[Session, UUID | None], Operation], report: Report, *, detach: bool
-) -> dict[str, Any]:
+def do_or_queue(installation: Installation, request: Request, report: Report, *, detach: bool) -> dict[str, Any]:
     """Work on an operation and return its result, or only queue it; its id is in both.
 
-    ``request`` is given a session and the id to use, if there is one. Raises what ``run_now`` does.
+    Raises what ``run_now`` does.
     """
     if detach:
         with installation.user_session() as session:
-            operation = request(session, None)
+            operation = request(session)
             return {"operation": operation.id, "state": operation.state}
     operation_id = run_now(installation.registry.fleet, KINDS, request, report=report)
     with installation.user_session(read_only=True) as session:

@@ -60,7 +60,7 @@ def restore(
         _confirm(installation, slug, backup)
     fleet = installation.registry.fleet
 
-    def request(session: Session, operation_id: UUID | None) -> Operation:
+    def request(session: Session, operation_id: UUID | None = None) -> Operation:
         given: dict[str, Any] = {"backup": backup, "accept_drift": accept_drift, "requested_by": local_requester()}
         if new is None:
             return service.request_restore(session, fleet, slug, operation_id=operation_id, **given)

@@ -1,6 +1,5 @@
 """Commands for tenants in other places: ``tenants clone``, ``tenants move`` and ``tenants adopt``."""
 
-from collections.abc import Callable
 from uuid import UUID
 
 import click
@@ -13,11 +12,9 @@ from tenantapp.cli.progress import progress_bar
 from tenantapp.fleet.copying import requests as service
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.tenants import get_tenant
-from tenantapp.operations.foreground import run_now
+from tenantapp.operations.foreground import Request, run_now
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import get_operation, local_requester
-
-Request = Callable[[Session, UUID | None], Operation]
 
 
 @click.command()
@@ -45,7 +42,7 @@ def clone(
     """
     fleet, requester = installation.registry.fleet, local_requester()
 
-    def request(session: Session, operation_id: UUID | None) -> Operation:
+    def request(session: Session, operation_id: UUID | None = None) -> Operation:
         return service.request_clone(
             *(session, fleet, slug, new),
             name=name,
@@ -72,7 +69,7 @@ def move(installation: Installation, slug: str, server: str, detach: bool, as_js
     """
     fleet, requester = installation.registry.fleet, local_requester()
 
-    def request(session: Session, operation_id: UUID | None) -> Operation:
+    def request(session: Session, operation_id: UUID | None = None) -> Operation:
         return service.request_move(session, fleet, slug, server, requested_by=requester, operation_id=operation_id)
 
     _work(installation, slug, request, detach, as_json)
@@ -105,7 +102,7 @@ def adopt(
     """
     fleet, requester = installation.registry.fleet, local_requester()
 
-    def request(session: Session, operation_id: UUID | None) -> Operation:
+    def request(session: Session, operation_id: UUID | None = None) -> Operation:
         return service.request_adopt(
             *(session, fleet, slug, database),
             server=server,
@@ -122,7 +119,7 @@ def _work(installation: Installation, slug: str, request: Request, detach: bool,
     """Queue it, or work on it and say where the tenant is now."""
     if detach:
         with installation.user_session() as session:
-            operation_id = request(session, None).id
+            operation_id = request(session).id
         click.echo(operation_id)
         return
     with progress_bar(slug) as report:

@@ -13,7 +13,7 @@ from tenantapp.cli.operations import detach_option
 from tenantapp.cli.output import json_option, show_rows
 from tenantapp.cli.tenant_files import TenantLine, read_tenants
 from tenantapp.databases.connections.maintenance_engines import maintenance_kept
-from tenantapp.fleet.creating.provisioning import create_tenant, request_create
+from tenantapp.fleet.creating.create import create_tenant, request_create
 from tenantapp.operations.outcomes import Report
 from tenantapp.operations.queue import local_requester
 

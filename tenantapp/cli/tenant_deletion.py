@@ -84,7 +84,7 @@ def _what_is_left(installation: Installation, slug: str) -> str:
 
 
 def _delete_now(installation: Installation, slug: str, detach: bool, as_json: bool, *, bundle: bool) -> None:
-    def request(session: Session, operation_id: UUID | None) -> Operation:
+    def request(session: Session, operation_id: UUID | None = None) -> Operation:
         service.delete_later(session, slug, timedelta(0))
         return service.request_purge(
             session, slug, requested_by=local_requester(), bundle=bundle, operation_id=operation_id
@@ -92,7 +92,7 @@ def _delete_now(installation: Installation, slug: str, detach: bool, as_json: bo
 
     if detach:
         with installation.user_session() as session:
-            click.echo(request(session, None).id)
+            click.echo(request(session).id)
         return
     try:
         with progress_bar(f"delete {slug}") as report:

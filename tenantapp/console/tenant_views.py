@@ -9,7 +9,7 @@ from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import api_view
 from tenantapp.console.resources import SLUG, accepted, check_revision, check_server, tenant_object
-from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.requests import request_migration
 from tenantapp.fleet.removing import deletion

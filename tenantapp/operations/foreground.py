@@ -1,6 +1,6 @@
 """Operations that a command or a script works on itself: the same rows, claimed by whoever asked for them."""
 
-from collections.abc import Callable
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,7 +15,11 @@ from tenantapp.operations.outcomes import Report, no_report
 from tenantapp.operations.runner import abandon, run_operation
 from tenantapp.sql.ids import uuid7
 
-Request = Callable[[Session, UUID], Operation]
+
+class Request(Protocol):
+    """Requests an operation, under this id if one is given, or returns one that was requested before."""
+
+    def __call__(self, session: Session, *, operation_id: UUID | None = None) -> Operation: ...
 
 
 def run_now(
@@ -23,15 +27,14 @@ def run_now(
 ) -> UUID:
     """Request an operation and work on it at once; returns its id.
 
-    ``request`` is given a session and the id to use, and calls ``request_operation``, or ``retry_operation`` for the
-    one whose id was given; it may also return one that was queued before. What keeps it from success is raised. An
-    interrupt (Ctrl-C, ``SystemExit``) undoes it and is raised again. Raises ``TenantBusy``, with nothing requested,
-    when another operation is at work on the tenant.
+    ``request`` calls ``request_operation``, or ``retry_operation`` for the one whose id was given. What keeps the
+    operation from success is raised. An interrupt (Ctrl-C, ``SystemExit``) undoes it and is raised again.
+    Raises ``TenantBusy``, with nothing requested, when another operation is at work on the tenant.
     """
     claim = Claim(operation_id or uuid7(), new_owner())
     try:
         with fleet.user_db.begin() as session:
-            operation = request(session, claim.operation_id)
+            operation = request(session, operation_id=claim.operation_id)
             if operation.state in FINISHED:
                 return operation.id
             claim = _take(session, operation, claim.owner, kinds)

@@ -171,13 +171,9 @@ def _record_source(session: Session, operation: Operation) -> None:
     if given is None or UUID(given) == operation.tenant_id:
         return
     source = session.get(Tenant, UUID(given))
-    record(
-        *(session, "tenant.copied"),
-        tenant_id=UUID(given),
-        slug=source.slug if source else None,
-        detail={"operation": str(operation.id), "to": operation.slug},
-        by=operation.requested_by,
-    )
+    detail = {"operation": str(operation.id), "to": operation.slug}
+    slug = source.slug if source else None
+    record(session, "tenant.copied", tenant_id=UUID(given), slug=slug, detail=detail, by=operation.requested_by)
 
 
 def _kind_of(operation: Operation, kinds: Kinds) -> Kind:

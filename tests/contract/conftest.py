@@ -18,7 +18,7 @@ from tenantapp.databases.histories.histories import History, head_revision, scri
 from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.databases.servers.sqlite_databases import MARK
 from tenantapp.databases.servers.templates import installation_mark
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.models import ACTIVE, Operation

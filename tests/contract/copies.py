@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.servers import sqlite_databases
 from tenantapp.fleet.copying import requests
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.operations.foreground import run_now

@@ -22,9 +22,7 @@ def main(values: str, slug: str, point: str) -> None:
     run_now(
         fleet,
         KINDS,
-        lambda session, operation_id: request_export(
-            session, fleet, slug, requested_by="ada", operation_id=operation_id
-        ),
+        partial(request_export, fleet=fleet, slug=slug, requested_by="ada"),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups import restore_kinds
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
-from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.errors import BackupDamaged, BackupRefused
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.errors import AlreadyExists, NotFound, TenantUnfinished
@@ -355,9 +356,7 @@ class TestRestore:
                     run_now(
                         services,
                         KINDS,
-                        lambda session, key: request_restore(
-                            session, services, "acme", requested_by=BY, operation_id=key
-                        ),
+                        partial(request_restore, fleet=services, slug="acme", requested_by=BY),
                     )
             assert kept.within(lambda session: list_operations(session)[0].state) == OperationState.CANCELLED
             is_as_it_was(kept, before)

@@ -226,7 +226,7 @@ def test_from_engine_to_engine(both: Fleet, tmp_path: Path, source: str, target:
 
 
 def create_on(fleet: Fleet, server: str, slug: str) -> TenantPlace:
-    from tenantapp.fleet.creating.provisioning import create_tenant
+    from tenantapp.fleet.creating.create import create_tenant
 
     return create_tenant(fleet.services, slug, server=server)
 

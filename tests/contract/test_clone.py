@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL
 
 from tenantapp.fleet.copying import copies
-from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.reconciling.reconcile import find

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
-from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.fleet.removing.deletion import delete_later, purge_deleted, request_purge, undelete
 from tenantapp.identity.audit import list_entries

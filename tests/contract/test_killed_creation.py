@@ -26,8 +26,8 @@ POSTGRES_TEMPLATES = "tenantapp.databases.servers.postgres_templates"
 SQLITE = "tenantapp.databases.servers.sqlite_databases"
 EVERYWHERE = (
     f"{RUNNER}:_Run.forward:before",
-    "tenantapp.databases.servers.templates:_build:before",
-    "tenantapp.databases.servers.templates:_build:after",
+    "tenantapp.databases.servers.templates:Template.build:before",
+    "tenantapp.databases.servers.templates:Template.build:after",
     f"{RUNNER}:_Run._begin:before",
     f"{RUNNER}:_Run._begin:after",
     f"{RUNNER}:_Run._complete:before",

@@ -19,7 +19,7 @@ from tenantapp.databases.servers import sqlite_databases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying import move, requests
 from tenantapp.fleet.copying.originals import original_of
-from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.reconciling.reconcile import find

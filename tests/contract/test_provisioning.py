@@ -17,8 +17,8 @@ from tenantapp.databases.errors import DatabaseUnreachable, HistoryError, Provis
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.databases.servers.server_databases import databases_on
-from tenantapp.fleet.creating import provisioning
-from tenantapp.fleet.creating.creation import CREATE
+from tenantapp.fleet.creating import create as creating
+from tenantapp.fleet.creating.create import CREATE
 from tenantapp.identity.errors import AlreadyExists, InvalidValue
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import suspend_tenant
@@ -92,7 +92,7 @@ def test_what_fails_at_the_very_end_is_undone(
 ) -> None:
     before = fleet.initialised().made()
     assert CREATE.complete is not None
-    monkeypatch.setattr(provisioning, "CREATE", replace(CREATE, complete=after(CREATE.complete, error)))
+    monkeypatch.setattr(creating, "CREATE", replace(CREATE, complete=after(CREATE.complete, error)))
     with pytest.raises(type(error)):
         fleet.create("acme")
     assert (fleet.made(), tenants(fleet)) == (before, [])
@@ -139,7 +139,7 @@ def test_a_slug_that_cannot_be_had_makes_nothing(fleet: Fleet) -> None:
     with pytest.raises(AlreadyExists):
         fleet.create("acme")
     with pytest.raises(ServerError):
-        provisioning.create_tenant(fleet.services, "globex", server="mars")
+        creating.create_tenant(fleet.services, "globex", server="mars")
     assert fleet.made() == before
     assert [row[0] for row in tenants(fleet)] == ["acme"]
     with fleet.user_db.begin(read_only=True) as session:
@@ -150,7 +150,7 @@ def test_a_history_without_the_identity_makes_nothing(fleet: Fleet) -> None:
     before = fleet.initialised().made()
     settings = fleet.with_revision("tenant", 'op.drop_table("tenant_identity")')
     with pytest.raises(HistoryError, match="no table tenant_identity"):
-        provisioning.create_tenant(fleet.under(settings), "acme")
+        creating.create_tenant(fleet.under(settings), "acme")
     assert (fleet.made(), tenants(fleet)) == (before, [])
 
 

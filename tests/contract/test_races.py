@@ -17,7 +17,7 @@ from tenantapp.fleet.backups.backup_kind import BACKUP
 from tenantapp.fleet.closing.discarding import request_discard
 from tenantapp.fleet.closing.fence import fence_database, raise_fence
 from tenantapp.fleet.creating import warm
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.fenced_move import TenantWorker
 from tenantapp.fleet.migrating.migrator import TenantMigrator

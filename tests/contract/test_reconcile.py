@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from tenantapp.databases.servers.base import SCRATCH_PREFIX
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.sqlite_databases import MARK
-from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.reconciling.mending import mend
 from tenantapp.fleet.reconciling.reconcile import Finding, Problem, find

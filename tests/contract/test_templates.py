@@ -16,7 +16,7 @@ from tenantapp.databases.models import WarmDatabase
 from tenantapp.databases.servers import templates
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import current_template, installation_mark
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet as Services
@@ -70,7 +70,7 @@ def pool(fleet: Fleet) -> list[Any]:
 def test_the_template_is_made_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.initialised().create("acme")
     assert template_names(fleet) == {current(fleet)}
-    monkeypatch.setattr(templates, "_build", None)
+    monkeypatch.setattr(templates.Template, "build", None)
     fleet.create("globex")
     works(fleet, "acme")
     works(fleet, "globex")
@@ -228,7 +228,7 @@ class TestPostgres:
         fleet.ask("DELETE FROM tenant_identity", url)
         databases = databases_on(fleet.servers["main"])
         for _ in range(2):
-            databases.clone(current(fleet), place.database, place.id, "tenantapp")
+            databases.copy_template(current(fleet), place.database, place.id, "tenantapp")
         engine = create_engine(url, poolclass=NullPool)
         with engine.connect() as connection:
             assert connection.scalars(select(TenantIdentity.tenant_id)).all() == [place.id]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tenantapp.fleet.creating.provisioning import request_create
+from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
 from tenantapp.identity.audit import list_entries, local_requester, sweep_entries

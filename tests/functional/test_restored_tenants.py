@@ -1,6 +1,7 @@
 """A tenant that is restored while its people are at work: they are served from one database, and then from another."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -40,7 +41,7 @@ def do(installation: Installation, request: Any) -> None:
     run_now(
         fleet,
         KINDS,
-        lambda session, key: request(session, fleet, "acme", requested_by="local:tests", operation_id=key),
+        partial(request, fleet=fleet, slug="acme", requested_by="local:tests"),
     )
 
 

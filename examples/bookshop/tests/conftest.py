@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tenantapp import main
 from tenantapp.databases.histories.upgrading import upgrade_user_database
-from tenantapp.fleet.creating.provisioning import create_tenant
+from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, roles, users
 from tenantapp.identity.passwords import hash_password
 from tenantapp.settings import read_settings

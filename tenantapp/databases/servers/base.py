@@ -57,7 +57,7 @@ class ServerDatabases(ABC):
         """Remove a template, once nobody is building it. One that is not there is no error."""
 
     @abstractmethod
-    def clone(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
+    def copy_template(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
         """Make a tenant's database from a template that is there, with the tenant's identity in it, and our mark.
 
         May be killed anywhere and called again, and leaves alone what is finished already. Also raises

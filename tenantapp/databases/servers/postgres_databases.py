@@ -72,7 +72,7 @@ class PostgresDatabases(ServerDatabases):
         with self._connection() as connection, self._template_lock(connection):
             postgres_templates.drop(connection, template)
 
-    def clone(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
+    def copy_template(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
         with self._connection() as connection:
             present = postgres.present(connection, database)
             if not present.role:

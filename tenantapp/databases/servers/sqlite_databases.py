@@ -80,7 +80,7 @@ class SqliteDatabases(ServerDatabases):
     def drop_template(self, template: str) -> None:
         self.drop(template)
 
-    def clone(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
+    def copy_template(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
         path = self._server.path(database)
         with self._translated():
             if path.exists():

@@ -5,7 +5,6 @@ its place.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,14 +28,31 @@ MARK_PREFIX: Final = "tenantapp "
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a template is called and what it holds. ``build`` fills an empty database, given its URL."""
+    """What a template is called and what it holds. ``known``: what the names of ours begin with, older ones' too."""
 
+    settings: Settings
     name: str
     revision: str
     mark: str
-    build: Callable[[URL], None]
-    is_old: Callable[[str], bool]
-    """Whether the template of this name is one of ours that this one takes the place of."""
+    known: tuple[str, ...]
+
+    def is_old(self, name: str) -> bool:
+        """Whether the template of this name is one of ours that this one takes the place of."""
+        return name != self.name and name.startswith(self.known)
+
+    def build(self, url: URL) -> None:
+        """Fill an empty database. Raises ``HistoryError`` and what a migration does.
+
+        Not compared with what its revision should have: that is found out just so, by running the history in an empty
+        database of the same server (schemas.expected). There is nothing else that a template could be held to.
+        """
+        target = Target("the template database", url, metadata_of(self.settings, "tenant"))
+        upgrade(self.settings, "tenant", target)
+        table = TenantIdentity.__tablename__
+        engine = create_engine(url, poolclass=NullPool)
+        with engine.connect() as connection:
+            if not inspect(connection).has_table(table):
+                raise HistoryError(f"The tenant history makes no table {table}, which every tenant database needs.")
 
 
 def installation_mark(session: Session) -> str:
@@ -46,32 +62,13 @@ def installation_mark(session: Session) -> str:
 
 def current_template(fleet: Fleet, mark: str) -> Template:
     """The template for tenants made now. Raises ``HistoryError``."""
-    settings = fleet.settings
-    head, revisions, digest = history_digest(settings, "tenant")
+    head, revisions, digest = history_digest(fleet.settings, "tenant")
     ours = f"{PREFIX}{mark[-12:]}_"
-    name = f"{ours}{_word(head)}_{digest[:12]}"
     # Not those of a newer version than this one, which may run beside it for a while.
     known = tuple(f"{ours}{_word(revision)}_" for revision in revisions)
-    return Template(
-        name,
-        head,
-        mark,
-        lambda url: _build(settings, url),
-        lambda other: other != name and other.startswith(known),
-    )
+    return Template(fleet.settings, f"{ours}{_word(head)}_{digest[:12]}", head, mark, known)
 
 
 def _word(revision: str) -> str:
     """A revision as a part of a name: histories may call theirs what they like."""
     return re.sub(r"[^0-9a-z]", "", revision.lower())[:20]
-
-
-def _build(settings: Settings, url: URL) -> None:
-    # Not compared with what its revision should have: that is found out just so, by running the history in an empty
-    # database of the same server (schemas.expected). There is nothing else that a template could be held to.
-    upgrade(settings, "tenant", Target("the template database", url, metadata_of(settings, "tenant")))
-    table = TenantIdentity.__tablename__
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.connect() as connection:
-        if not inspect(connection).has_table(table):
-            raise HistoryError(f"The tenant history makes no table {table}, which every tenant database needs.")

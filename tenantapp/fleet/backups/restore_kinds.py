@@ -21,11 +21,10 @@ from tenantapp.fleet.closing.switching import (
     prepare_switch,
     switch,
 )
-from tenantapp.fleet.creating.creation import activate, register, withdraw
+from tenantapp.fleet.creating.new_tenants import register, tenant_kind
 from tenantapp.fleet.errors import BackupRefused
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
-from tenantapp.sql.ids import uuid7
 
 NAMED: Final = 3  # differences that a sentence names
 
@@ -38,7 +37,7 @@ def _prepare_in_place(session: Session, operation: Operation) -> None:
 
 
 def _prepare_new(session: Session, operation: Operation) -> None:
-    tenant = register(session, operation, uuid7())
+    tenant = register(session, operation)
     operation.arguments = {**operation.arguments, "database": tenant.database}
 
 
@@ -90,11 +89,4 @@ RESTORE: Final = Kind(
     prepare=_prepare_in_place,
     complete=switch,
 )
-RESTORE_AS: Final = Kind(
-    "restore_as",
-    (Step("database", _restore, _drop), MIGRATION),
-    undoes=True,
-    prepare=_prepare_new,
-    complete=activate,
-    withdraw=withdraw,
-)
+RESTORE_AS: Final = tenant_kind("restore_as", Step("database", _restore, _drop), MIGRATION, prepare=_prepare_new)

@@ -1,5 +1,6 @@
 """Making a tenant of a bundle."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -15,18 +16,14 @@ from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
-from tenantapp.fleet.creating.creation import activate, make_now, register, withdraw
-from tenantapp.fleet.creating.from_template import drop_database
+from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, new_tenant, tenant_kind
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
-from tenantapp.identity.models import Tenant
-from tenantapp.identity.tenants import place_of
 from tenantapp.operations.fleet import Fleet
-from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.kinds import Context, Step
 from tenantapp.operations.models import Operation
 from tenantapp.operations.outcomes import Report, no_report
 from tenantapp.operations.queue import local_requester, request_operation
 from tenantapp.settings import Settings
-from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 
 
@@ -85,30 +82,23 @@ def import_tenant(
     An operation, worked on here: all of it or nothing. Raises what ``check_importable``, ``request_import`` and
     ``load_bundle`` raise.
     """
-    manifest = check_importable(fleet.settings, file)
-
-    def request(session: Session, operation_id: UUID) -> Operation:
-        return request_import(
-            *(session, fleet, file, slug),
-            manifest=manifest,
-            requested_by=local_requester(),
-            name=name,
-            server=server,
-            operation_id=operation_id,
-        )
-
-    return make_now(fleet, IMPORT, request, report)
-
-
-def _prepare(session: Session, operation: Operation) -> None:
-    register(session, operation, uuid7())
+    manifest, requested_by = check_importable(fleet.settings, file), local_requester()
+    request = partial(
+        request_import,
+        fleet=fleet,
+        file=file,
+        slug=slug,
+        manifest=manifest,
+        requested_by=requested_by,
+        name=name,
+        server=server,
+    )
+    return make_tenant(fleet, IMPORT, request, report)
 
 
 def _load(context: Context) -> dict[str, Any]:
     """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
-    fleet, given = context.fleet, context.arguments
-    with fleet.user_db.begin(read_only=True) as session:
-        place = place_of(session.get_one(Tenant, context.tenant_id))
+    fleet, given, place = context.fleet, context.arguments, new_tenant(context)
     databases_on(fleet.servers[place.server]).create(place.database, given["mark"])
     target = tenant_target(fleet, place)
     upgrade_to(fleet.settings, "tenant", target, given["revision"])
@@ -125,11 +115,4 @@ def _load(context: Context) -> dict[str, Any]:
     return {"revision": revision}
 
 
-IMPORT: Final = Kind(
-    "import",
-    (Step("database", _load, drop_database),),
-    undoes=True,
-    prepare=_prepare,
-    complete=activate,
-    withdraw=withdraw,
-)
+IMPORT: Final = tenant_kind("import", Step("database", _load, drop_new_database))

@@ -10,13 +10,12 @@ from tenantapp.databases.histories.histories import script_directory
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.fleet.copying.adoptable import check_adoptable
-from tenantapp.fleet.copying.clone import finish_copy, place_to_fill, prepare_new_tenant
+from tenantapp.fleet.copying.clone import finish_copy
 from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
 from tenantapp.fleet.copying.originals import Original, foreign_original, heads_of
-from tenantapp.fleet.creating.creation import activate, withdraw
-from tenantapp.fleet.creating.from_template import drop_database
+from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed
-from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.kinds import Context, Step
 from tenantapp.settings import Settings
 from tenantapp.tenancy.models import TenantIdentity
 
@@ -36,7 +35,7 @@ def _check(context: Context) -> dict[str, Any]:
 
 def _copy(context: Context) -> dict[str, Any]:
     """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
-    fleet, place, mark = context.fleet, place_to_fill(context), context.arguments["mark"]
+    fleet, place, mark = context.fleet, new_tenant(context), context.arguments["mark"]
     at = context.result["adopted_at"]
     copied = copy_database(fleet, _original(context), place, mark, context.progress, revision=at)
     return {"method": copied.method}
@@ -44,7 +43,7 @@ def _copy(context: Context) -> dict[str, Any]:
 
 def _finish(context: Context) -> dict[str, Any]:
     """May be done again."""
-    settings, place = context.fleet.settings, place_to_fill(context)
+    settings, place = context.fleet.settings, new_tenant(context)
     target = unrecorded_target(context.fleet, place)
     _complete_tables(settings, target, context.result["adopted_at"])
     revision = upgrade(settings, "tenant", target)
@@ -60,11 +59,6 @@ def _complete_tables(settings: Settings, target: Target, revision: str) -> None:
             MigrationContext.configure(connection).stamp(script_directory(settings, "tenant"), revision)
 
 
-ADOPT: Final = Kind(
-    "adopt",
-    (Step("check", _check), Step("database", _copy, drop_database), Step("identity", _finish)),
-    undoes=True,
-    prepare=prepare_new_tenant,
-    complete=activate,
-    withdraw=withdraw,
+ADOPT: Final = tenant_kind(
+    "adopt", Step("check", _check), Step("database", _copy, drop_new_database), Step("identity", _finish)
 )

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from tenantapp.databases.models import WarmDatabase
 from tenantapp.databases.servers.templates import current_template, installation_mark
 from tenantapp.fleet.closing.discarding import request_discard
-from tenantapp.fleet.creating.from_template import STEPS
+from tenantapp.fleet.creating.template_copies import STEPS
 from tenantapp.identity.tenants import database_name
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kind

@@ -10,6 +10,7 @@ from tenantapp.databases.errors import TemplateMissing
 from tenantapp.databases.servers.base import ServerDatabases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import current_template
+from tenantapp.fleet.creating.new_tenants import drop_new_database
 from tenantapp.identity.tenants import database_name
 from tenantapp.operations.kinds import Context, Step
 
@@ -20,23 +21,20 @@ def _ensure_template(context: Context) -> dict[str, Any]:
     return {"template": template.name, "revision": template.revision}
 
 
-def _clone(context: Context) -> dict[str, Any]:
+def _copy_template(context: Context) -> dict[str, Any]:
+    template = {name: context.result[name] for name in ("template", "revision")}
     try:
-        return _clone_from(context, context.result)
+        _copy(context, template["template"])
     except TemplateMissing:
         # Another version of the program, of a newer revision, may have removed it a moment ago.
-        return _clone_from(context, _ensure_template(context))
-
-
-def _clone_from(context: Context, template: dict[str, Any]) -> dict[str, Any]:
-    tenant_id = UUID(context.arguments["tenant_id"])
-    _databases(context).clone(template["template"], database_name(tenant_id), tenant_id, context.arguments["mark"])
+        template = _ensure_template(context)
+        _copy(context, template["template"])
     return template
 
 
-def drop_database(context: Context) -> None:
-    """Undo what has made the database of the arguments' tenant, whatever there is of it."""
-    _databases(context).drop(database_name(UUID(context.arguments["tenant_id"])))
+def _copy(context: Context, template: str) -> None:
+    tenant_id = UUID(context.arguments["tenant_id"])
+    _databases(context).copy_template(template, database_name(tenant_id), tenant_id, context.arguments["mark"])
 
 
 def _databases(context: Context) -> ServerDatabases:
@@ -44,4 +42,4 @@ def _databases(context: Context) -> ServerDatabases:
 
 
 # The template first: where the server refuses or does not answer, no database needs to be undone.
-STEPS: Final = (Step("template", _ensure_template), Step("database", _clone, drop_database))
+STEPS: Final = (Step("template", _ensure_template), Step("database", _copy_template, drop_new_database))
