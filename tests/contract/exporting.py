@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 
 from tenantapp.fleet.backups.export_kind import request_export
 from tenantapp.fleet.kinds import KINDS
