@@ -14,10 +14,10 @@ from tenantapp.cli.progress import counting_bar
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.ledger import settle
 from tenantapp.fleet.migrating.orders import MigrationState
-from tenantapp.fleet.migrating.plan import Plan, Wish, make_plan
-from tenantapp.fleet.migrating.run import MigrationRun, Options
+from tenantapp.fleet.migrating.plan import MigrationPlan, make_plan
+from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.migrating.status import fleet_status
-from tenantapp.fleet.verifying.after_migration import verify_migrated
+from tenantapp.fleet.verifying.verification import verify_migrated
 from tenantapp.operations.fleet import Fleet, opened_fleet
 
 
@@ -45,7 +45,7 @@ def migrate(
     dry_run: bool,
     status: bool,
     as_json: bool,
-    **wish: Any,
+    **wanted: Any,
 ) -> None:
     """Migrate the tenants' databases, each by itself.
 
@@ -54,21 +54,20 @@ def migrate(
     a line for each tenant, and one for all of them. The exit status is 0 only if all of the tenants that were asked for
     are at the revision, and none has another structure.
     """
-    if wish["down"] and wish["revision"] == "head":
+    if wanted["down"] and wanted["revision"] == "head":
         raise click.UsageError("--downgrade needs --to, the older revision to arrive at.")
     # Without the application, which would look at the tenants' databases by itself.
     with opened_fleet(installation.settings) as fleet:
         if status:
             _show_status(fleet, as_json)
             return
-        plan, history = _plan(fleet, Wish(**wish))
+        plan, history = _plan(fleet, wanted)
         audience: Audience = JsonLines() if as_json else People(len(plan.orders))
         if dry_run:
             audience.planned(plan)
             return
-        run = MigrationRun(fleet, history, Options(jobs, canary, stop_after), audience.told)
-        report = MigrationReport(plan, run.tally)
-        _run(fleet, run, report, audience, 0 if no_verify else jobs)
+        run = MigrationRun(fleet, history, plan, audience.told, jobs=jobs, canary=canary, stop_after=stop_after)
+        _run(fleet, MigrationReport(run), audience, 0 if no_verify else jobs)
 
 
 def _show_status(fleet: Fleet, as_json: bool) -> None:
@@ -77,18 +76,18 @@ def _show_status(fleet: Fleet, as_json: bool) -> None:
     show_status(statuses, TenantHistory(fleet.settings).head, as_json=as_json)
 
 
-def _plan(fleet: Fleet, wish: Wish) -> tuple[Plan, TenantHistory]:
+def _plan(fleet: Fleet, wanted: dict[str, Any]) -> tuple[MigrationPlan, TenantHistory]:
     history = TenantHistory(fleet.settings)
     with fleet.user_db.begin() as session:
         settle(session)
     with fleet.user_db.begin(read_only=True) as session:
-        return make_plan(session, history, wish), history
+        return make_plan(session, history, **wanted), history
 
 
-def _run(fleet: Fleet, run: MigrationRun, report: MigrationReport, audience: Audience, verify_jobs: int) -> None:
+def _run(fleet: Fleet, report: MigrationReport, audience: Audience, verify_jobs: int) -> None:
     try:
         with audience, report.migrating():
-            run.carry_out(report.plan)
+            report.run.carry_out()
         if verify_jobs:
             _verify(fleet, report, verify_jobs)
     finally:
@@ -99,7 +98,7 @@ def _run(fleet: Fleet, run: MigrationRun, report: MigrationReport, audience: Aud
 
 def _verify(fleet: Fleet, report: MigrationReport, jobs: int) -> None:
     started = time.monotonic()
-    count = sum(result.state == MigrationState.MIGRATED for result in report.tally.results)
+    count = sum(result.state == MigrationState.MIGRATED for result in report.run.results)
     with counting_bar("verified", count) as bar:
-        verdicts = verify_migrated(fleet, report.tally.results, jobs=jobs, progress=lambda verdict: bar.advance())
+        verdicts = verify_migrated(fleet, report.run.results, jobs=jobs, progress=lambda verdict: bar.advance())
     report.verified(verdicts, time.monotonic() - started)

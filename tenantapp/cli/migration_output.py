@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tenantapp.cli.migration_report import MigrationReport
 from tenantapp.cli.output import show_rows
-from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
-from tenantapp.fleet.migrating.plan import Plan
-from tenantapp.fleet.migrating.run import Tally
+from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
+from tenantapp.fleet.migrating.plan import MigrationPlan
+from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.migrating.status import TenantStatus, revisions_in_use
 
 DRAW_EVERY: Final = 0.1  # seconds
@@ -39,11 +39,11 @@ class Audience(ABC):
         return None
 
     @abstractmethod
-    def told(self, result: Result) -> None:
+    def told(self, result: MigrationResult) -> None:
         """A tenant is done with."""
 
     @abstractmethod
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: MigrationPlan) -> None:
         """What would be done."""
 
     @abstractmethod
@@ -54,15 +54,15 @@ class Audience(ABC):
 class JsonLines(Audience):
     """A program: a line on stdout for each tenant as it ends, and one for all."""
 
-    def told(self, result: Result) -> None:
+    def told(self, result: MigrationResult) -> None:
         _line(_row(result.order, result.state, result.duration, result.error))
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: MigrationPlan) -> None:
         for row in _planned(plan):
             _line(row)
 
     def summary(self, report: MigrationReport) -> None:
-        for order in report.tally.left:
+        for order in report.run.left:
             _line(_row(order, MigrationState.LEFT, None, None))
         for row in _wrong(report):
             _line(row)
@@ -70,7 +70,7 @@ class JsonLines(Audience):
         if report.verify_seconds is not None:
             right = len(report.verdicts) - len(report.wrong)
             times |= {"verified": right, "wrong": len(report.wrong), "verify_seconds": round(report.verify_seconds, 3)}
-        _line({"summary": {"to": report.plan.wanted, **_counts(report.tally), **times}})
+        _line({"summary": {"to": report.run.plan.wanted, **_counts(report.run), **times}})
 
 
 class People(Audience):
@@ -92,7 +92,7 @@ class People(Audience):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def told(self, result: Result) -> None:
+    def told(self, result: MigrationResult) -> None:
         if result.state == MigrationState.FAILED:
             self._console.print(f"{result.order.slug}: {result.error}", markup=False, highlight=False, soft_wrap=True)
         if result.started_at is not None and not self._progress.disable:
@@ -104,19 +104,19 @@ class People(Audience):
                 self._progress.refresh()
                 self._drawn = time.monotonic()
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: MigrationPlan) -> None:
         rows = [row for row in _planned(plan) if row["state"] != MigrationState.ALREADY_THERE]
         show_rows(rows, ("tenant", "from", "to", "state", "error"), as_json=False)
         click.echo(f"{len(plan.orders)} to be migrated, {len(plan.done)} already there, {len(plan.refused)} cannot be.")
 
     def summary(self, report: MigrationReport) -> None:
-        counts, seconds = _counts(report.tally), report.seconds
-        if report.tally.failed:
-            rows = [_row(result.order, result.state, result.duration, result.error) for result in report.tally.failed]
+        counts, seconds = _counts(report.run), report.seconds
+        if report.run.failed:
+            rows = [_row(result.order, result.state, result.duration, result.error) for result in report.run.failed]
             show_rows(rows, ("tenant", "from", "to", "error"), as_json=False)
         rate = f", {counts['migrated'] / seconds:.1f}/s" if counts["migrated"] and seconds else ""
         said = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
-        click.echo(f"To {report.plan.wanted}: {said}, in {seconds:.1f} s{rate}.")
+        click.echo(f"To {report.run.plan.wanted}: {said}, in {seconds:.1f} s{rate}.")
         for verdict in report.wrong:
             click.echo("\n".join(f"{verdict.place.slug}: {finding}" for finding in verdict.findings))
         if report.verdicts and report.verify_seconds is not None:
@@ -142,12 +142,12 @@ def show_status(statuses: list[TenantStatus], head: str, *, as_json: bool) -> No
         show_rows(behind, columns, as_json=False)
 
 
-def _planned(plan: Plan) -> list[dict[str, Any]]:
+def _planned(plan: MigrationPlan) -> list[dict[str, Any]]:
     finished = [_row(result.order, result.state, None, result.error) for result in [*plan.done, *plan.refused]]
     return finished + [_row(order, WOULD, None, None) for order in plan.orders]
 
 
-def _row(order: Order, state: str, duration: float | None, error: str | None) -> dict[str, Any]:
+def _row(order: MigrationOrder, state: str, duration: float | None, error: str | None) -> dict[str, Any]:
     return {
         "tenant": order.slug,
         "from": order.found,
@@ -160,7 +160,7 @@ def _row(order: Order, state: str, duration: float | None, error: str | None) ->
 
 def _wrong(report: MigrationReport) -> list[dict[str, Any]]:
     """The databases that were migrated and are not what they should be; ``error`` says what was found."""
-    orders = {result.order.tenant_id: result.order for result in report.tally.results}
+    orders = {result.order.tenant_id: result.order for result in report.run.results}
     return [
         _row(orders[verdict.place.id], verdict.state, None, "; ".join(verdict.findings)) for verdict in report.wrong
     ]
@@ -171,9 +171,9 @@ def _renamed(status: dict[str, Any]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in status.items()}
 
 
-def _counts(tally: Tally) -> dict[str, int]:
-    counts = {name: sum(result.state == state for result in tally.results) for name, state in SUMMARY}
-    return counts | {"left": len(tally.left)}
+def _counts(run: MigrationRun) -> dict[str, int]:
+    counts = {name: sum(result.state == state for result in run.results) for name, state in SUMMARY}
+    return counts | {"left": len(run.left)}
 
 
 def _line(value: Any) -> None:

@@ -5,20 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tenantapp.fleet.migrating.plan import Plan
-from tenantapp.fleet.migrating.run import Tally
+from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.verifying.verification import State, Verdict
 
 
 @dataclass
 class MigrationReport:
-    """What was to be done and what has come of it; ``verdicts`` are of the databases that were looked at afterwards.
+    """What has come of a run; ``verdicts`` are of the databases that were looked at afterwards.
 
     ``seconds`` is how long the migrations took, ``verify_seconds`` the looking, None where it was left out.
     """
 
-    plan: Plan
-    tally: Tally
+    run: MigrationRun
     seconds: float = 0.0
     verify_seconds: float | None = None
     verdicts: list[Verdict] = field(default_factory=list)
@@ -43,9 +41,10 @@ class MigrationReport:
 
     def complaints(self) -> list[str]:
         """Why not all is well."""
-        total, found = len(self.tally.results) + len(self.tally.left), []
-        if missing := len(self.tally.failed) + len(self.tally.left):
-            found.append(f"{missing} of {_tenants(total)} {_are(missing)} not at {self.plan.wanted}")
+        run, found = self.run, []
+        total = len(run.results) + len(run.left)
+        if missing := len(run.failed) + len(run.left):
+            found.append(f"{missing} of {_tenants(total)} {_are(missing)} not at {run.plan.wanted}")
         if wrong := len(self.wrong):
             databases = f"{len(self.verdicts)} migrated {'database' if len(self.verdicts) == 1 else 'databases'}"
             found.append(

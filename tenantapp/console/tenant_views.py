@@ -11,7 +11,7 @@ from tenantapp.api.views import api_view
 from tenantapp.console.resources import SLUG, accepted, check_revision, check_server, tenant_object
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrating.requests import request_migration
+from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
 from tenantapp.identity.errors import TenantDeleted, TenantUnfinished

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from tenantapp.databases.histories.histories import bundled, head_revision
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.ledger import settle
-from tenantapp.fleet.migrating.orders import Result
-from tenantapp.fleet.migrating.plan import Wish, make_plan
-from tenantapp.fleet.migrating.run import MigrationRun, Options, Tally
+from tenantapp.fleet.migrating.orders import MigrationResult
+from tenantapp.fleet.migrating.plan import make_plan
+from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.models import Operation
@@ -95,14 +95,19 @@ class Yard:
     def services(self) -> Services:
         return Services(self.fleet.user_db, self.settings, self.fleet.servers)
 
-    def migrate(self, wish: Wish | None = None, options: Options | None = None) -> Tally:
+    def migrate(
+        self, revision: str = "head", *, jobs: int = 2, canary: int = 0, stop_after: int | None = None, **wanted: Any
+    ) -> MigrationRun:
         """Make a plan and carry it out."""
-        self.told: list[Result] = []
+        self.told: list[MigrationResult] = []
         history = TenantHistory(self.settings)
         with self.fleet.user_db.begin() as session:
             settle(session)
-            plan = make_plan(session, history, wish or Wish())
-        return MigrationRun(self.services, history, options or Options(jobs=2), self.told.append).carry_out(plan)
+            plan = make_plan(session, history, revision, **wanted)
+        how: dict[str, Any] = {"jobs": jobs, "canary": canary, "stop_after": stop_after}
+        run = MigrationRun(self.services, history, plan, self.told.append, **how)
+        run.carry_out()
+        return run
 
     def ask(self, number: int, statement: str) -> list[Any]:
         """Ask a tenant's database, as the tenant."""

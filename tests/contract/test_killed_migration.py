@@ -27,8 +27,8 @@ POINTS = (
     f"{WORKER}:raise_fence:before:1",
     f"{WORKER}:raise_fence:after:1",
     "tenantapp.databases.histories.environment:check_foreign_keys:before:1",  # all is done, and not committed
-    f"{TENANT}:TenantMigrator.migrate:after:1",  # committed, and not recorded
-    f"{WORKER}:TenantWorker._record:after:1",
+    f"{TENANT}:Migrator.migrate:after:1",  # committed, and not recorded
+    f"{WORKER}:FencedMove._record:after:1",
 )
 IN_THE_PARENT = (
     f"{MIGRATING}.ledger:claim:after:1",

@@ -21,13 +21,13 @@ from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.fleet.closing.fence import fence_database, hold_fences
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrating.fenced_move import TenantWorker
+from tenantapp.fleet.migrating.fenced_move import FencedMove
+from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.migrating.ledger import claim, finish
-from tenantapp.fleet.migrating.migrator import TenantMigrator
-from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
-from tenantapp.fleet.migrating.plan import Wish, make_plan
-from tenantapp.fleet.migrating.requests import request_migration
-from tenantapp.fleet.migrating.run import MigrationRun, Options
+from tenantapp.fleet.migrating.migrator import Migrator
+from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
+from tenantapp.fleet.migrating.plan import make_plan
+from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.migrating.status import fleet_status
 from tenantapp.fleet.reconciling.mending import mend
 from tenantapp.fleet.reconciling.reconcile import Problem, find
@@ -52,8 +52,8 @@ def yard(fleet: Fleet) -> Yard:
     return yard
 
 
-def states(tally: Any) -> dict[str, int]:
-    return dict(Counter(str(result.state) for result in tally.results))
+def states(run: MigrationRun) -> dict[str, int]:
+    return dict(Counter(str(result.state) for result in run.results))
 
 
 def lapse(yard: Yard) -> None:
@@ -64,8 +64,8 @@ def lapse(yard: Yard) -> None:
 
 
 def test_all_are_migrated_and_written_down(yard: Yard) -> None:
-    tally = yard.migrate()
-    assert states(tally) == {"migrated": 5}
+    run = yard.migrate()
+    assert states(run) == {"migrated": 5}
     assert sorted(result.order.slug for result in yard.told) == sorted(yard.revisions())
     assert set(yard.revisions().values()) == {FIRST}
     assert all(yard.has_column(number) for number in range(5))
@@ -187,18 +187,18 @@ def test_a_process_that_is_killed_takes_nobody_along(fleet: Fleet) -> None:
     kill = f"time.sleep(0.1); {found} and os.kill(os.getpid(), 9)"
     yard.add_revision(f"{kill}; {ADD}", imports="import os, time")
     yard.ask(1, f"INSERT INTO tags (id, name) VALUES ('{yard.places[0].id.hex}', 'a')")
-    tally = yard.migrate(options=Options(jobs=2))
-    assert [(result.order.slug, result.error) for result in tally.failed] == [
+    run = yard.migrate(jobs=2)
+    assert [(result.order.slug, result.error) for result in run.failed] == [
         ("t01", "The process that migrated it ended unexpectedly.")
     ]
-    assert states(tally) == {"migrated": 11, "failed": 1}
+    assert states(run) == {"migrated": 11, "failed": 1}
     assert yard.fences() == []
     assert not yard.has_column(1)
 
 
 def test_a_worker_goes_on_with_what_was_left(yard: Yard) -> None:
     with yard.fleet.user_db.begin() as session:
-        plan = make_plan(session, TenantHistory(yard.settings), Wish())
+        plan = make_plan(session, TenantHistory(yard.settings))
         assert len(claim(session, "somebody", plan.orders, "local:tests").orders) == 5
     lapse(yard)
     Worker(yard.services, KINDS).run(threading.Event(), until_idle=True)
@@ -253,15 +253,16 @@ def test_a_lock_is_waited_for_without_anybody_waiting(yard: Yard) -> None:
     started = time.monotonic()
     history = TenantHistory(yard.settings)
     with fleet.user_db.begin() as session:
-        plan = make_plan(session, history, Wish())
+        plan = make_plan(session, history)
 
-    run = MigrationRun(
-        yard.services, history, Options(jobs=1), lambda r: told.append((r.order.slug, time.monotonic() - started))
-    )
-    tally = run.carry_out(plan)
+    def tell(result: MigrationResult) -> None:
+        told.append((result.order.slug, time.monotonic() - started))
+
+    run = MigrationRun(yard.services, history, plan, tell, jobs=1)
+    run.carry_out()
     for thread in threads:
         thread.join()
-    assert states(tally) == {"migrated": 5}
+    assert states(run) == {"migrated": 5}
     assert told[-1][0] == "t02"
     assert max(took for slug, took in told if slug != "t02") < told[-1][1]
     assert told[-1][1] > 2.5
@@ -276,19 +277,19 @@ def test_a_lock_that_is_never_let_go(yard: Yard) -> None:
 
     with connect(yard.url(2)) as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if yard.fleet.admin is None else "SELECT count(*) FROM nodes")
-        tally = yard.migrate()
-    assert [(result.order.slug, result.error) for result in tally.failed] == [
+        run = yard.migrate()
+    assert [(result.order.slug, result.error) for result in run.failed] == [
         ("t02", "Nothing was changed in the database of t02, for somebody else is using it; try again later.")
     ]
-    assert states(tally) == {"migrated": 4, "failed": 1}
+    assert states(run) == {"migrated": 4, "failed": 1}
     assert yard.fences() == []
 
 
 def test_a_database_that_is_down(yard: Yard) -> None:
     databases_on(yard.fleet.servers["main"]).drop(yard.places[1].database)
-    tally = yard.migrate()
-    assert states(tally) == {"migrated": 4, "failed": 1}
-    [failed] = tally.failed
+    run = yard.migrate()
+    assert states(run) == {"migrated": 4, "failed": 1}
+    [failed] = run.failed
     assert failed.order.slug == "t01"
     assert "Could not connect to the database of t01" in str(failed.error)
     assert yard.fences() == []
@@ -296,20 +297,20 @@ def test_a_database_that_is_down(yard: Yard) -> None:
 
 def test_the_canaries_go_first(yard: Yard) -> None:
     yard.ask(0, "ALTER TABLE nodes ADD COLUMN more TEXT")
-    tally = yard.migrate(options=Options(jobs=2, canary=2))
-    assert states(tally) == {"failed": 1, "migrated": 1}
-    assert [order.slug for order in tally.left] == ["t02", "t03", "t04"]
+    run = yard.migrate(jobs=2, canary=2)
+    assert states(run) == {"failed": 1, "migrated": 1}
+    assert [order.slug for order in run.left] == ["t02", "t03", "t04"]
     assert sorted(yard.ledger()) == [("t00", "failed"), ("t01", "succeeded")]
     yard.ask(0, "ALTER TABLE nodes DROP COLUMN more")
-    assert states(yard.migrate(options=Options(jobs=2, canary=2))) == {"already there": 1, "migrated": 4}
+    assert states(yard.migrate(jobs=2, canary=2)) == {"already there": 1, "migrated": 4}
 
 
 def test_a_number_of_failures_ends_it(yard: Yard) -> None:
     for number in (0, 1, 2):
         yard.ask(number, "ALTER TABLE nodes ADD COLUMN more TEXT")
-    tally = yard.migrate(options=Options(jobs=1, stop_after=2))
-    assert states(tally) == {"failed": 2}
-    assert [order.slug for order in tally.left] == ["t02", "t03", "t04"]
+    run = yard.migrate(jobs=1, stop_after=2)
+    assert states(run) == {"failed": 2}
+    assert [order.slug for order in run.left] == ["t02", "t03", "t04"]
     assert [slug for slug, _ in yard.ledger()] == ["t00", "t01"]
     assert yard.fences() == []
 
@@ -321,8 +322,8 @@ def test_a_bug_in_a_migration_concerns_nobody_else(yard: Yard) -> None:
         before=FIRST,
     )
     yard.ask(3, f"INSERT INTO tags (id, name) VALUES ('{yard.places[0].id.hex}', 'a')")
-    tally = yard.migrate()
-    assert [(result.order.slug, result.error) for result in tally.failed] == [("t03", "LookupError: tags")]
+    run = yard.migrate()
+    assert [(result.order.slug, result.error) for result in run.failed] == [("t03", "LookupError: tags")]
     assert yard.revisions()["t03"] == yard.head
     assert not yard.has_column(3), "one transaction"
 
@@ -330,9 +331,9 @@ def test_a_bug_in_a_migration_concerns_nobody_else(yard: Yard) -> None:
 def test_one_tenant_is_moved_down(yard: Yard) -> None:
     yard.migrate()
     with pytest.raises(MigrationRefused, match="one tenant"):
-        yard.migrate(Wish(yard.head, down=True))
-    assert states(yard.migrate(Wish(yard.head, slugs=["t01"]))) == {"failed": 1}, "not by mistake"
-    assert states(yard.migrate(Wish(yard.head, slugs=["t01"], down=True))) == {"migrated": 1}
+        yard.migrate(yard.head, down=True)
+    assert states(yard.migrate(yard.head, slugs=["t01"])) == {"failed": 1}, "not by mistake"
+    assert states(yard.migrate(yard.head, slugs=["t01"], down=True)) == {"migrated": 1}
     assert yard.revisions() == {place.slug: FIRST for place in yard.places} | {"t01": yard.head}
     assert not yard.has_column(1)
     assert states(yard.migrate()) == {"migrated": 1, "already there": 4}
@@ -340,16 +341,16 @@ def test_one_tenant_is_moved_down(yard: Yard) -> None:
 
 def test_what_cannot_be_asked_for(yard: Yard) -> None:
     with pytest.raises(NotFound, match="t99"):
-        yard.migrate(Wish(slugs=["t01", "t99"]))
+        yard.migrate(slugs=["t01", "t99"])
     with yard.fleet.user_db.begin() as session:
         delete_later(session, "t04", timedelta(days=1))
     with pytest.raises(TenantDeleted, match="t04"):
-        yard.migrate(Wish(slugs=["t01", "t04"]))
+        yard.migrate(slugs=["t01", "t04"])
     with yard.fleet.user_db.begin() as session:
         undelete(session, "t04", KINDS)
     for revision in ("nonsense", "base"):
         with pytest.raises(HistoryError, match=revision):
-            yard.migrate(Wish(revision))
+            yard.migrate(revision)
     with yard.fleet.user_db.begin() as session:
         session.execute(update(Tenant).where(Tenant.slug == "t01").values(revision="cafe00000000"))
     assert [str(result.error) for result in yard.migrate().failed] == [
@@ -364,9 +365,9 @@ def test_another_operation_keeps_a_tenant(yard: Yard, monkeypatch: pytest.Monkey
     with yard.fleet.user_db.begin() as session:
         row = {"lease_owner": "x", "lease_until": utcnow() + timedelta(hours=1), "requested_by": "local:tests"}
         session.add(Operation(kind="backup", tenant_id=yard.places[2].id, slug="t02", state="running", **row))
-    tally = yard.migrate()
-    assert states(tally) == {"migrated": 4, "failed": 1}
-    assert [str(result.error) for result in tally.failed] == ["Another operation, backup, is at work on the tenant."]
+    run = yard.migrate()
+    assert states(run) == {"migrated": 4, "failed": 1}
+    assert [str(result.error) for result in run.failed] == ["Another operation, backup, is at work on the tenant."]
 
 
 class TestSnapshots:
@@ -386,8 +387,8 @@ class TestSnapshots:
     def test_it_is_put_back(self, yard: Yard) -> None:
         yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
         made = yard.fleet.made()
-        tally = yard.migrate(Wish(snapshot=True, slugs=["t01", "t02"]))
-        assert states(tally) == {"failed": 2}
+        run = yard.migrate(snapshot=True, slugs=["t01", "t02"])
+        assert states(run) == {"failed": 2}
         for number in (1, 2):
             assert not yard.has_column(number)
             assert self.tables(yard, number) == set()
@@ -397,12 +398,12 @@ class TestSnapshots:
     def test_without_a_copy_half_of_it_stays(self, yard: Yard) -> None:
         """What the copy is good for."""
         yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
-        yard.migrate(Wish(slugs=["t01"]))
+        yard.migrate(slugs=["t01"])
         assert self.tables(yard, 1) == {"half"}
 
     def test_it_is_removed_after_a_success(self, yard: Yard) -> None:
         made = yard.fleet.made()
-        assert states(yard.migrate(Wish(snapshot=True))) == {"migrated": 5}
+        assert states(yard.migrate(snapshot=True)) == {"migrated": 5}
         assert yard.fleet.made() == made
 
     def test_whoever_is_connected_is_no_hindrance(self, yard: Yard) -> None:
@@ -410,13 +411,13 @@ class TestSnapshots:
             return
         url = yard.url(1).set(drivername="postgresql").render_as_string(hide_password=False)
         with closing(psycopg2.connect(url)):
-            assert states(yard.migrate(Wish(snapshot=True, slugs=["t01"]))) == {"migrated": 1}
+            assert states(yard.migrate(snapshot=True, slugs=["t01"])) == {"migrated": 1}
 
     def test_it_is_kept_where_people_may_have_written_meanwhile(self, yard: Yard) -> None:
         yard.add_revision(self.HALF, revision=SECOND, before=FIRST)
         place, history = yard.places[1], TenantHistory(yard.settings)
-        order = Order(place.id, "t01", yard.head, SECOND, snapshot=True)
-        migrator = TenantMigrator(yard.services, history)
+        order = MigrationOrder(place.id, "t01", yard.head, SECOND, snapshot=True)
+        migrator = Migrator(yard.services, history)
         with pytest.raises(PuttingBackFailed, match="served, or taken over, meanwhile"):
             migrator.migrate(order, place, yard.head, lambda: False)
         assert self.tables(yard, 1) == {"half"}
@@ -433,8 +434,8 @@ class TestSnapshots:
         snapshot = snapshot_of(fleet.servers["main"], place.database, "t00")
         settings = replace(yard.settings, connections_timeout=0.1)
         user_db = fence_database(settings)
-        migrator = TenantMigrator(fleet.under(settings), TenantHistory(settings))
-        worker = TenantWorker(user_db, migrator, lambda order: True)
+        migrator = Migrator(fleet.under(settings), TenantHistory(settings))
+        worker = FencedMove(user_db, migrator, lambda order: True)
 
         def full(self: Any) -> None:
             raise PuttingBackFailed("t00", "the disk is full")
@@ -445,7 +446,7 @@ class TestSnapshots:
             with pytest.raises(PuttingBackFailed):
                 worker.migrate(order)
         with fleet.user_db.begin() as session:
-            finish(session, "tests", [Result(order, MigrationState.FAILED, "the disk is full")])
+            finish(session, "tests", [MigrationResult(order, MigrationState.FAILED, "the disk is full")])
         assert snapshot.exists()
         assert self.tables(yard, 0) == {"half"}
         with fleet.user_db.begin() as session:
@@ -460,10 +461,10 @@ class TestSnapshots:
         user_db.dispose()
         assert self.tables(yard, 0) == set()
 
-    def claimed(self, yard: Yard) -> Order:
+    def claimed(self, yard: Yard) -> MigrationOrder:
         """What a run with copies that is only about one tenant begins with."""
         with yard.fleet.user_db.begin() as session:
-            plan = make_plan(session, TenantHistory(yard.settings), Wish(snapshot=True, slugs=["t00"]))
+            plan = make_plan(session, TenantHistory(yard.settings), snapshot=True, slugs=["t00"])
             (order,) = claim(session, "tests", plan.orders, "local:tests").orders
         return order
 
@@ -474,7 +475,7 @@ class TestSnapshots:
         with fleet.user_db.begin() as session:
             operation = request_migration(session, services, "t01", to=SECOND, requested_by="local:tests")
             operation.arguments = {**operation.arguments, "snapshot": True}
-        move = TenantMigrator._move
+        move = Migrator._move
 
         def ended_meanwhile(self: Any, *arguments: Any) -> Any:
             try:
@@ -482,7 +483,7 @@ class TestSnapshots:
             finally:
                 stop.set()
 
-        monkeypatch.setattr(TenantMigrator, "_move", ended_meanwhile)
+        monkeypatch.setattr(Migrator, "_move", ended_meanwhile)
         Worker(services, KINDS).run(stop, until_idle=True)
         assert self.tables(yard, 1) == set()
         assert not yard.fences()
@@ -492,7 +493,7 @@ class TestSnapshots:
         """Killed in the middle: the copy is older than what people have written since they were served again."""
         place = yard.places[1]
         with yard.fleet.user_db.begin() as session:
-            plan = make_plan(session, TenantHistory(yard.settings), Wish(snapshot=True, slugs=["t01"]))
+            plan = make_plan(session, TenantHistory(yard.settings), snapshot=True, slugs=["t01"])
             claim(session, "somebody", plan.orders, "local:tests")
         snapshot = snapshot_of(yard.fleet.servers["main"], place.database, "the database of t01")
         snapshot.take()
@@ -512,7 +513,7 @@ class TestSnapshots:
 
 
 def test_the_tables_say_what_the_operation_was(yard: Yard) -> None:
-    yard.migrate(Wish(slugs=["t01"]))
+    yard.migrate(slugs=["t01"])
     with yard.fleet.user_db.begin(read_only=True) as session:
         [operation] = session.scalars(select(Operation).where(Operation.kind == "migrate"))
         assert operation.arguments == {"from": yard.head, "to": FIRST, "down": False, "snapshot": False}

@@ -19,9 +19,9 @@ from tenantapp.fleet.closing.fence import fence_database, raise_fence
 from tenantapp.fleet.creating import warm
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.migrating.fenced_move import TenantWorker
-from tenantapp.fleet.migrating.migrator import TenantMigrator
-from tenantapp.fleet.migrating.orders import Order
+from tenantapp.fleet.migrating.fenced_move import FencedMove
+from tenantapp.fleet.migrating.migrator import Migrator
+from tenantapp.fleet.migrating.orders import MigrationOrder
 from tenantapp.fleet.reconciling.mending import mend
 from tenantapp.fleet.reconciling.reconcile import Problem, find
 from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
@@ -109,8 +109,8 @@ def test_a_copy_of_another_migration_is_never_put_back(fleet: Fleet) -> None:
     history = TenantHistory(settings)
     with fleet.user_db.begin(read_only=True) as session:
         revision = get_tenant(session, "acme").revision
-    worker = TenantWorker(user_db, TenantMigrator(fleet.under(settings), history), lambda order: True)
-    worker.migrate(Order(place.id, "acme", revision, history.head, snapshot=True))
+    worker = FencedMove(user_db, Migrator(fleet.under(settings), history), lambda order: True)
+    worker.migrate(MigrationOrder(place.id, "acme", revision, history.head, snapshot=True))
     user_db.dispose()
     with engine.connect() as connection:
         assert inspect(connection).has_table("written_later")

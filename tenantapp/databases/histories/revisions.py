@@ -36,11 +36,17 @@ class TenantHistory:
         found = self.script.iterate_revisions(revision, "base")
         return frozenset({None, *(each.revision for each in found)})
 
-    def direction(self, found: str | None, wanted: str) -> Direction:
-        """The way from one revision to another. Raises ``MigrationRefused`` when there is none."""
+    def direction(self, found: str | None, wanted: str, *, down: bool = False) -> Direction:
+        """The way from one revision to another: up, or, if that is what is asked for, down.
+
+        Raises ``MigrationRefused`` when there is none, or when it leads the other way.
+        """
         if (found, wanted) not in self._directions:
             self._directions[found, wanted] = self._find_direction(found, wanted)
-        return self._directions[found, wanted]
+        direction = self._directions[found, wanted]
+        if direction == ("up" if down else "down"):
+            raise MigrationRefused(f"It is at {found}, which is {'older' if down else 'newer'} than {wanted}.")
+        return direction
 
     def _find_direction(self, found: str | None, wanted: str) -> Direction:
         if found == wanted:

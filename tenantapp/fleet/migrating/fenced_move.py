@@ -1,4 +1,4 @@
-"""What is done with a tenant: its people kept out, its database moved, its revision noted."""
+"""Moving a database behind its fence: the tenant's people kept out, the database moved, its revision noted."""
 
 import logging
 import time
@@ -20,8 +20,8 @@ from tenantapp.fleet.closing.fence import (
     raise_fence,
     record_revision,
 )
-from tenantapp.fleet.migrating.migrator import TenantMigrator
-from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
+from tenantapp.fleet.migrating.migrator import Migrator
+from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.operations import outcomes
 from tenantapp.sql.errors import SqlError
 from tenantapp.sql.times import utcnow
@@ -33,17 +33,17 @@ ATTEMPTS: Final = 5  # to record something while the user database does not answ
 ATTEMPT_EVERY: Final = 1.0  # seconds
 
 
-class TenantWorker:
+class FencedMove:
     """Keeps a tenant's people out, moves its database, and notes the revision.
 
     ``is_claimed`` says whether the tenant is still claimed by whoever has given the order.
     """
 
-    def __init__(self, user_db: DBFactory, migrator: TenantMigrator, is_claimed: Callable[[Order], bool]) -> None:
+    def __init__(self, user_db: DBFactory, migrator: Migrator, is_claimed: Callable[[MigrationOrder], bool]) -> None:
         self._user_db, self._migrator, self._is_claimed = user_db, migrator, is_claimed
         self._fenced: dict[UUID, Fenced | None] = {}
 
-    def carry_out(self, order: Order, following: Order | None = None) -> Result:
+    def carry_out(self, order: MigrationOrder, following: MigrationOrder | None = None) -> MigrationResult:
         """Migrate a tenant, and keep the people of the one that follows out. Nothing is raised but an exit."""
         started_at, started = utcnow(), time.monotonic()
         error: str | None = None
@@ -52,18 +52,18 @@ class TenantWorker:
         except Exception as failure:
             state = MigrationState.BUSY if isinstance(failure, DatabaseBusy) else MigrationState.FAILED
             error = sentence(failure)
-        return Result(order, state, error, started_at, time.monotonic() - started)
+        return MigrationResult(order, state, error, started_at, time.monotonic() - started)
 
-    def give_back(self, order: Order) -> Result:
+    def give_back(self, order: MigrationOrder) -> MigrationResult:
         """Do not migrate it."""
         if self._fenced.pop(order.tenant_id, None) is not None:
             self._record(order, None, None)
-        return Result(order, MigrationState.LEFT)
+        return MigrationResult(order, MigrationState.LEFT)
 
-    def migrate(self, order: Order, following: Order | None = None) -> MigrationState:
+    def migrate(self, order: MigrationOrder, following: MigrationOrder | None = None) -> MigrationState:
         """The same; what goes wrong is raised. ``ALREADY_THERE`` if another has done it meanwhile.
 
-        Raises ``MigrationRefused`` for a tenant that is not there any more, and what ``TenantMigrator.migrate`` does.
+        Raises ``MigrationRefused`` for a tenant that is not there any more, and what ``Migrator.migrate`` does.
         """
         begin = self._with_copy if order.snapshot else self._raise_fence
         fenced = begin(order)
@@ -84,13 +84,13 @@ class TenantWorker:
         self._record(order, reached, following)
         return MigrationState.ALREADY_THERE if there else MigrationState.MIGRATED
 
-    def _raise_fence(self, order: Order) -> Fenced | None:
+    def _raise_fence(self, order: MigrationOrder) -> Fenced | None:
         if order.tenant_id in self._fenced:
             return self._fenced.pop(order.tenant_id)
         with self._user_db.engine.connect() as connection:
             return raise_fence(connection, order.tenant_id, snapshot=order.snapshot)
 
-    def _with_copy(self, order: Order) -> Fenced | None:
+    def _with_copy(self, order: MigrationOrder) -> Fenced | None:
         """Raise the fence; a copy that is there behind it is then one that nobody has written after.
 
         So one that an earlier attempt has left is put back only if its fence has never fallen, and is removed before
@@ -108,7 +108,7 @@ class TenantWorker:
             self._migrator.let_requests_end()
         return fenced
 
-    def _may_put_back(self, order: Order) -> bool:
+    def _may_put_back(self, order: MigrationOrder) -> bool:
         """Whether nobody was served, and nobody else has taken over, since the copy was made."""
         try:
             with self._user_db.engine.connect() as connection:
@@ -117,7 +117,7 @@ class TenantWorker:
         except (SqlError, TenancyError, DBAPIError):
             return False
 
-    def _record(self, order: Order, reached: str | None, following: Order | None) -> None:
+    def _record(self, order: MigrationOrder, reached: str | None, following: MigrationOrder | None) -> None:
         for attempt in range(ATTEMPTS):
             try:
                 with self._user_db.engine.connect() as connection:

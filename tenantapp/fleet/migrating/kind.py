@@ -1,34 +1,68 @@
-"""The kind of operation that migrates a tenant: what a worker does with a migration that whoever began it left."""
+"""The kind of operation that migrates one tenant: requested by itself, or left by a run that was killed."""
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from tenantapp.databases.errors import DatabaseBusy, MigrationRefused
+from tenantapp.databases.errors import DatabaseBusy, HistoryError, MigrationRefused, UnknownRevision
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.closing.fence import fence_database, fence_kept
-from tenantapp.fleet.migrating.fenced_move import TenantWorker
-from tenantapp.fleet.migrating.ledger import KIND, order_of
-from tenantapp.fleet.migrating.migrator import TenantMigrator
-from tenantapp.fleet.migrating.orders import Order, retry_delay
-from tenantapp.identity.models import Tenant
+from tenantapp.fleet.migrating.fenced_move import FencedMove
+from tenantapp.fleet.migrating.ledger import KIND
+from tenantapp.fleet.migrating.migrator import Migrator
+from tenantapp.fleet.migrating.orders import MigrationOrder, retry_delay
+from tenantapp.fleet.migrating.plan import make_plan
+from tenantapp.identity.errors import TenantDeleted
+from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.errors import LeaseLost, OperationStopped
+from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.leases import finish
 from tenantapp.operations.models import Operation, OperationState
+from tenantapp.operations.queue import request_operation
 
 LOOK_EVERY: Final = 1.0  # seconds between two looks whether to go on waiting for a lock
+
+
+def request_migration(
+    session: Session, fleet: Fleet, slug: str, *, to: str | None = None, requested_by: str, **options: Any
+) -> Operation:
+    """Queue the migration of a tenant's database up to a revision, the newest if none is named.
+
+    One that is there already is succeeded at once. ``options`` are those of ``request_operation``.
+    Raises ``NotFound``, ``TenantUnfinished``, ``TenantDeleted``, ``UnknownRevision``, ``HistoryError``, and
+    ``MigrationRefused`` for a way that leads down or nowhere.
+    """
+    history = TenantHistory(fleet.settings)
+    plan = make_plan(session, history, _resolve(history, to), [slug])
+    for refused in plan.refused:
+        raise MigrationRefused(refused.error)
+    tenant = get_tenant(session, slug)
+    if tenant.state == TenantState.DELETED:
+        raise TenantDeleted(slug)
+    (order,) = [*plan.orders, *(done.order for done in plan.done)]
+    return request_operation(session, MIGRATE, tenant, order.arguments, requested_by, **options)
+
+
+def _resolve(history: TenantHistory, revision: str | None) -> str:
+    if revision is None:
+        return history.head
+    try:
+        return history.resolve(revision)
+    except HistoryError as error:
+        raise UnknownRevision(revision) from error
 
 
 def _migrate(context: Context) -> None:
     if context.tenant_id is None:
         raise MigrationRefused("The tenant is not there any more.")
     settings = context.fleet.settings
-    order = order_of(context.tenant_id, str(context.slug), context.arguments)
+    order = MigrationOrder.of_operation(context.tenant_id, str(context.slug), context.arguments)
     user_db = fence_database(settings)
 
-    def is_claimed(order: Order) -> bool:
+    def is_claimed(order: MigrationOrder) -> bool:
         try:
             context.check()
         except LeaseLost:
@@ -37,19 +71,19 @@ def _migrate(context: Context) -> None:
             pass  # it is to end, and is ours until it has
         return True
 
-    worker = TenantWorker(user_db, TenantMigrator(context.fleet, TenantHistory(settings)), is_claimed)
+    move = FencedMove(user_db, Migrator(context.fleet, TenantHistory(settings)), is_claimed)
     try:
         with fence_kept(user_db, order.tenant_id, snapshot=order.snapshot):
-            _try(worker, order, context)
+            _try(move, order, context)
     finally:
         user_db.dispose()
 
 
-def _try(worker: TenantWorker, order: Order, context: Context) -> None:
+def _try(move: FencedMove, order: MigrationOrder, context: Context) -> None:
     attempts = context.fleet.settings.migrations_lock_attempts
     for attempt in range(1, attempts + 1):
         try:
-            worker.migrate(order)
+            move.migrate(order)
             return
         except DatabaseBusy:
             if attempt == attempts:

@@ -16,8 +16,9 @@ from sqlalchemy import case, delete, literal, select, text, update
 from sqlalchemy.orm import Session
 
 from tenantapp.fleet.closing.fence import hold_fences
-from tenantapp.fleet.migrating.orders import MigrationState, Order, Result
+from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.operations import leases
 from tenantapp.operations.lease_keeper import repeated
 from tenantapp.operations.leases import LEASE, database_time
 from tenantapp.operations.models import ACTIVE, Operation, OperationState
@@ -39,14 +40,14 @@ STATES: Final[Mapping[MigrationState, OperationState]] = {
 class Claimed:
     """What became of the orders that were to be claimed."""
 
-    orders: list[Order]
-    done: list[Order]
-    gone: list[Order]
-    busy: dict[Order, str]
+    orders: list[MigrationOrder]
+    done: list[MigrationOrder]
+    gone: list[MigrationOrder]
+    busy: dict[MigrationOrder, str]
     """Those whose tenant another operation is at work on, with its kind."""
 
 
-def claim(session: Session, owner: str, orders: Sequence[Order], requested_by: str) -> Claimed:
+def claim(session: Session, owner: str, orders: Sequence[MigrationOrder], requested_by: str) -> Claimed:
     """Claim these tenants for us, as their rows are now. What one who was killed had claimed is taken over."""
     _need_not_wait_for_disk(session)
     present = _lock_tenants(session, orders)
@@ -75,7 +76,7 @@ def is_claimed(session: Session, owner: str, tenant_id: UUID) -> bool:
     return session.scalar(claim.where(Operation.state.in_(ACTIVE))) is not None
 
 
-def finish(session: Session, owner: str, results: Sequence[Result]) -> None:
+def finish(session: Session, owner: str, results: Sequence[MigrationResult]) -> None:
     """Record how it went with tenants that we had claimed."""
     _need_not_wait_for_disk(session)
     well = [result for result in results if STATES[result.state] == OperationState.SUCCEEDED]
@@ -97,39 +98,26 @@ def settle(session: Session) -> int:
     lapsed = select(Operation, Tenant.revision).join(Tenant, Tenant.id == Operation.tenant_id).where(_lapsed(session))
     done = [operation for operation, revision in session.execute(lapsed) if operation.arguments["to"] == revision]
     for operation in done:
-        operation.state, operation.progress = OperationState.SUCCEEDED, 1.0
-        operation.lease_owner = operation.lease_until = None
-        operation.finished_at = database_time(session)
+        operation.progress = 1.0
+        leases.finish(session, operation, OperationState.SUCCEEDED)
     session.flush()
     return len(done)
 
 
-def arguments_of(order: Order) -> dict[str, Any]:
-    """An order as an operation's arguments."""
-    return {"from": order.found, "to": order.wanted, "down": order.down, "snapshot": order.snapshot}
-
-
-def order_of(tenant_id: UUID, slug: str, arguments: Mapping[str, Any]) -> Order:
-    """And back."""
-    return Order(
-        tenant_id, slug, arguments["from"], arguments["to"], bool(arguments["down"]), bool(arguments["snapshot"])
-    )
-
-
-def _lock_tenants(session: Session, orders: Sequence[Order]) -> dict[UUID, str | None]:
+def _lock_tenants(session: Session, orders: Sequence[MigrationOrder]) -> dict[UUID, str | None]:
     """The revisions of those that are there, which are not to be deleted as long as this transaction lasts."""
     wanted = select(Tenant.id, Tenant.revision).where(Tenant.id.in_([order.tenant_id for order in orders]))
     locked = wanted.where(Tenant.state.in_(SERVED)).order_by(Tenant.id).with_for_update(read=True, key_share=True)
     return dict(session.execute(locked).all())
 
 
-def _row(owner: str, order: Order, requested_by: str, now: datetime) -> dict[str, Any]:
+def _row(owner: str, order: MigrationOrder, requested_by: str, now: datetime) -> dict[str, Any]:
     return {
         "id": uuid7(),
         "kind": KIND,
         "tenant_id": order.tenant_id,
         "slug": order.slug,
-        "arguments": arguments_of(order),
+        "arguments": order.arguments,
         "state": OperationState.RUNNING,
         "requested_by": requested_by,
         "attempts": 1,
@@ -145,7 +133,7 @@ def _need_not_wait_for_disk(session: Session) -> None:
         session.execute(text("SET LOCAL synchronous_commit = off"))
 
 
-def _finish(session: Session, owner: str, alike: Sequence[Result]) -> None:
+def _finish(session: Session, owner: str, alike: Sequence[MigrationResult]) -> None:
     """In one statement those that have everything but the times in common."""
     started = {result.order.tenant_id: result.started_at or utcnow() for result in alike}
     ended = {
@@ -175,7 +163,7 @@ def _insert(session: Session, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
     return set(cast("Iterable[UUID]", session.scalars(new, rows)))
 
 
-def _take_over(session: Session, owner: str, orders: Sequence[Order]) -> dict[UUID, Order]:
+def _take_over(session: Session, owner: str, orders: Sequence[MigrationOrder]) -> dict[UUID, MigrationOrder]:
     """Those whose migration nobody is at any more. A copy that was made then may still be needed."""
     by_tenant = {order.tenant_id: order for order in orders}
     lapsed = select(Operation).where(_lapsed(session), Operation.tenant_id.in_(list(by_tenant)))
@@ -184,7 +172,7 @@ def _take_over(session: Session, owner: str, orders: Sequence[Order]) -> dict[UU
         tenant_id = cast("UUID", operation.tenant_id)
         order = by_tenant[tenant_id]
         taken[tenant_id] = replace(order, snapshot=order.snapshot or bool(operation.arguments["snapshot"]))
-        operation.arguments = arguments_of(taken[tenant_id])
+        operation.arguments = taken[tenant_id].arguments
         operation.lease_owner, operation.lease_until = owner, database_time(session) + LEASE
         operation.attempts += 1
     session.flush()
@@ -196,7 +184,7 @@ def _lapsed(session: Session) -> Any:
     return at_work & (Operation.lease_until <= database_time(session))
 
 
-def _kinds_at_work(session: Session, orders: Sequence[Order]) -> dict[Order, str]:
+def _kinds_at_work(session: Session, orders: Sequence[MigrationOrder]) -> dict[MigrationOrder, str]:
     tenants = [order.tenant_id for order in orders]
     at_work = select(Operation.tenant_id, Operation.kind).where(Operation.tenant_id.in_(tenants))
     kinds: dict[UUID | None, str] = dict(session.execute(at_work.where(Operation.state.in_(ACTIVE))).all())
@@ -205,7 +193,7 @@ def _kinds_at_work(session: Session, orders: Sequence[Order]) -> dict[Order, str
 
 
 @contextmanager
-def leases_kept(user_db: DBFactory, owner: str, at_work: Callable[[], list[Order]]) -> Iterator[None]:
+def leases_kept(user_db: DBFactory, owner: str, at_work: Callable[[], list[MigrationOrder]]) -> Iterator[None]:
     """Renew the owner's claims, and move the fences of what ``at_work`` returns on, until the block ends."""
 
     def keep() -> None:

@@ -1,21 +1,21 @@
-"""Moving the database of one tenant."""
+"""Moving the database of one tenant along the history, with a copy to go back to if asked."""
 
 import time
 from collections.abc import Callable
 
 from tenantapp.databases.connections.migration_connections import Limits
-from tenantapp.databases.errors import MigrationRefused, PuttingBackFailed
+from tenantapp.databases.errors import PuttingBackFailed
 from tenantapp.databases.histories.histories import history_config, metadata_of
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.tenant_environment import RepeatedEnvironment
 from tenantapp.databases.servers.snapshots import Snapshot, snapshot_of
-from tenantapp.fleet.migrating.orders import Order
+from tenantapp.fleet.migrating.orders import MigrationOrder
 from tenantapp.operations.fleet import Fleet, time_of_requests
 from tenantapp.tenancy.access import TenantPlace
 
 
-class TenantMigrator:
+class Migrator:
     """Moves databases of tenants, one after the other. Raises ``HistoryError``."""
 
     def __init__(self, fleet: Fleet, history: TenantHistory) -> None:
@@ -29,7 +29,7 @@ class TenantMigrator:
         self._requests_end = time_of_requests(settings)
 
     def migrate(
-        self, order: Order, place: TenantPlace, found: str | None, may_put_back: Callable[[], bool]
+        self, order: MigrationOrder, place: TenantPlace, found: str | None, may_put_back: Callable[[], bool]
     ) -> str | None:
         """Move a database from the revision it is said to be at to the one that is wanted; returns where it is then.
 
@@ -38,9 +38,7 @@ class TenantMigrator:
         ``SnapshotFailed``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError``, and what
         a migration raises.
         """
-        down = self._history.direction(found, order.wanted) == "down"
-        if down and not order.down:
-            raise MigrationRefused(f"It is at {found}, which is newer than {order.wanted}.")
+        down = self._history.direction(found, order.wanted, down=order.down) == "down"
         if not order.snapshot:
             return self._move(place, found, order.wanted, down)
         snapshot = self._copy_of(place)

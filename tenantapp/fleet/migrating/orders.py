@@ -1,17 +1,24 @@
-"""What the parts of a run of migrations tell one another. All of it can be sent to another process."""
+"""One tenant's part in a run: the order to migrate its database, and what became of it.
 
+All of it can be sent to another process.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 LONGEST_DELAY: Final = 30.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A tenant's database is to be moved to a revision, down as well if that is said, and copied first if that is."""
+class MigrationOrder:
+    """A tenant's database is to be migrated from the revision that was found to the one that is wanted.
+
+    ``down`` permits a downgrade; ``snapshot`` copies the database first.
+    """
 
     tenant_id: UUID
     slug: str
@@ -19,6 +26,17 @@ class Order:
     wanted: str
     down: bool = False
     snapshot: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The order as the arguments of an operation."""
+        return {"from": self.found, "to": self.wanted, "down": self.down, "snapshot": self.snapshot}
+
+    @classmethod
+    def of_operation(cls, tenant_id: UUID, slug: str, arguments: Mapping[str, Any]) -> "MigrationOrder":
+        """The order that an operation of this tenant, with these arguments, stands for."""
+        down, snapshot = bool(arguments["down"]), bool(arguments["snapshot"])
+        return cls(tenant_id, slug, arguments["from"], arguments["to"], down, snapshot)
 
 
 def retry_delay(tries: int) -> float:
@@ -37,13 +55,13 @@ class MigrationState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class MigrationResult:
     """What became of an order. ``left``: nothing was begun. ``busy``: nothing was changed, and it is tried again.
 
     ``duration`` is in seconds.
     """
 
-    order: Order
+    order: MigrationOrder
     state: MigrationState
     error: str | None = None
     started_at: datetime | None = None

@@ -4,16 +4,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.closing.fence import lower_fence
 from tenantapp.fleet.migrating import ledger
-from tenantapp.fleet.migrating.crew import DIED, Crew
 from tenantapp.fleet.migrating.ledger import KIND, leases_kept
-from tenantapp.fleet.migrating.orders import MigrationState, Order, Result, retry_delay
-from tenantapp.fleet.migrating.plan import Plan
+from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState, retry_delay
+from tenantapp.fleet.migrating.plan import MigrationPlan
+from tenantapp.fleet.migrating.processes import DIED, Crew
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.leases import new_owner
 from tenantapp.operations.queue import local_requester
@@ -26,77 +26,76 @@ ASK_EVERY: Final = 1.0  # seconds between two looks whether another operation ha
 OTHERS_WAIT: Final = 60.0  # seconds for an operation of another kind; of another run of migrations, to its end
 GONE: Final = "The tenant is not there any more."
 BUSY: Final = "Another operation, {}, is at work on the tenant."
-Told = Callable[[Result], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to go about it. ``canary``: so many first, and the rest only if all of them went well."""
-
-    jobs: int = 1
-    canary: int = 0
-    stop_after: int | None = None
-
-
-@dataclass
-class Tally:
-    """What has come of it so far."""
-
-    results: list[Result] = field(default_factory=list)
-    left: list[Order] = field(default_factory=list)
-
-    @property
-    def failed(self) -> list[Result]:
-        return [result for result in self.results if result.state == MigrationState.FAILED]
+Told = Callable[[MigrationResult], None]
 
 
 class MigrationRun:
-    """Carries out a plan. ``told`` hears of each tenant that is done with, in the order in which they end."""
+    """Carries out a plan, with so many ``jobs`` at once.
 
-    def __init__(self, fleet: Fleet, history: TenantHistory, options: Options, told: Told) -> None:
-        self._fleet, self._history, self._options, self._told = fleet, history, options, told
+    ``canary``: so many first, and the rest only if all of them went well. ``stop_after``: no more are begun after so
+    many failures. ``told`` hears of each tenant that is done with, in the order in which they end.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        history: TenantHistory,
+        plan: MigrationPlan,
+        told: Told,
+        *,
+        jobs: int = 1,
+        canary: int = 0,
+        stop_after: int | None = None,
+    ) -> None:
+        self.plan = plan
+        self.results: list[MigrationResult] = []
+        """What became of the tenants so far."""
+        self._fleet, self._history, self._told = fleet, history, told
+        self._jobs, self._canary, self._stop_after = jobs, canary, stop_after
         self._owner, self._requester = new_owner(), local_requester()
-        self._waiting: deque[Order] = deque()
-        self._claimed: deque[Order] = deque()
-        self._delayed: list[tuple[float, Order, bool]] = []
-        self._tries: dict[Order, int] = {}
-        self._busy_since: dict[Order, float] = {}
-        self._unrecorded: list[Result] = []
+        self._waiting: deque[MigrationOrder] = deque()
+        self._claimed: deque[MigrationOrder] = deque()
+        self._delayed: list[tuple[float, MigrationOrder, bool]] = []
+        self._tries: dict[MigrationOrder, int] = {}
+        self._busy_since: dict[MigrationOrder, float] = {}
+        self._unrecorded: list[MigrationResult] = []
         self._recorded_at = time.monotonic()
         self._is_ending = self._are_canaries = False
-        self.tally = Tally()
 
-    def carry_out(self, plan: Plan) -> Tally:
-        """Migrate the tenants of a plan. Raises ``UserDatabaseUnavailable``; what is under way then is finished first.
+    @property
+    def failed(self) -> list[MigrationResult]:
+        """The tenants that could not be migrated."""
+        return [result for result in self.results if result.state == MigrationState.FAILED]
+
+    @property
+    def left(self) -> list[MigrationOrder]:
+        """The orders of the plan that were not carried out."""
+        told = {result.order.tenant_id for result in self.results}
+        return [order for order in self.plan.orders if order.tenant_id not in told]
+
+    def carry_out(self) -> None:
+        """Migrate the tenants. Raises ``UserDatabaseUnavailable``; what is under way then is finished first.
 
         An interrupt lets what is under way be finished, and is raised again.
         """
-        try:
-            self._carry_out(plan)
-        finally:
-            told = {result.order.tenant_id for result in self.tally.results}
-            self.tally.left = [order for order in plan.orders if order.tenant_id not in told]
-        return self.tally
-
-    def _carry_out(self, plan: Plan) -> None:
-        for result in [*plan.done, *plan.refused]:
+        for result in [*self.plan.done, *self.plan.refused]:
             self._tell(result)
-        if plan.orders and not self._must_stop():
-            jobs = min(self._options.jobs, len(plan.orders))
+        if self.plan.orders and not self._must_stop():
+            jobs = min(self._jobs, len(self.plan.orders))
             self._fleet.user_db.dispose()  # a connection must not be shared with a process that is forked
             self._crew = Crew(self._fleet.settings, self._history, self._owner, jobs)
             with leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work), self._ended_in_order():
-                self._in_stages(plan.orders)
+                self._in_stages(self.plan.orders)
 
-    def _in_stages(self, orders: list[Order]) -> None:
-        canaries, rest = orders[: self._options.canary], orders[self._options.canary :]
+    def _in_stages(self, orders: list[MigrationOrder]) -> None:
+        canaries, rest = orders[: self._canary], orders[self._canary :]
         self._are_canaries = True
         self._work(canaries)
         self._are_canaries = False
-        if not (canaries and self.tally.failed):
+        if not (canaries and self.failed):
             self._work(rest)
 
-    def _work(self, orders: Iterable[Order]) -> None:
+    def _work(self, orders: Iterable[MigrationOrder]) -> None:
         self._waiting.extend(orders)
         while True:
             if not self._must_stop():
@@ -115,35 +114,34 @@ class MigrationRun:
         """Some orders in advance, so that no process waits for us; but not near the end, when they could wait behind a
         tenant that takes long while others have nothing to do, nor where a failure is to keep them from being begun.
         """
-        many = len(self._waiting) + len(self._claimed) > (1 + AHEAD) * self._options.jobs
-        return AHEAD if many and self._options.stop_after is None and not self._are_canaries else 0
+        many = len(self._waiting) + len(self._claimed) > (1 + AHEAD) * self._jobs
+        return AHEAD if many and self._stop_after is None and not self._are_canaries else 0
 
     def _is_more(self) -> bool:
         return bool(self._waiting or self._claimed or self._delayed)
 
     def _must_stop(self) -> bool:
-        limit = self._options.stop_after
-        return limit is not None and len(self.tally.failed) >= limit
+        return self._stop_after is not None and len(self.failed) >= self._stop_after
 
     def _claim(self) -> None:
-        if not self._waiting or len(self._claimed) > self._options.jobs * AHEAD:
+        if not self._waiting or len(self._claimed) > self._jobs * AHEAD:
             return
-        orders = [self._waiting.popleft() for _ in range(min(len(self._waiting), CLAIMED_AT_ONCE * self._options.jobs))]
+        orders = [self._waiting.popleft() for _ in range(min(len(self._waiting), CLAIMED_AT_ONCE * self._jobs))]
         with self._fleet.user_db.begin() as session:
             claimed = ledger.claim(session, self._owner, orders, self._requester)
         self._claimed.extend(claimed.orders)
         for order in claimed.done:
-            self._tell(Result(order, MigrationState.ALREADY_THERE))
+            self._tell(MigrationResult(order, MigrationState.ALREADY_THERE))
         for order in claimed.gone:
-            self._tell(Result(order, MigrationState.FAILED, GONE))
+            self._tell(MigrationResult(order, MigrationState.FAILED, GONE))
         for order, kind in claimed.busy.items():
             self._wait_for_others(order, kind)
 
-    def _wait_for_others(self, order: Order, kind: str) -> None:
+    def _wait_for_others(self, order: MigrationOrder, kind: str) -> None:
         now = time.monotonic()
         since = self._busy_since.setdefault(order, now)
         if kind != KIND and now - since > OTHERS_WAIT:
-            self._tell(Result(order, MigrationState.FAILED, BUSY.format(kind)))
+            self._tell(MigrationResult(order, MigrationState.FAILED, BUSY.format(kind)))
         else:
             self._delayed.append((now + ASK_EVERY, order, False))
 
@@ -154,7 +152,7 @@ class MigrationRun:
         for _, order, is_claimed in due:
             (self._claimed if is_claimed else self._waiting).append(order)
 
-    def _note(self, result: Result) -> None:
+    def _note(self, result: MigrationResult) -> None:
         order = result.order
         if result.state == MigrationState.LEFT:
             # Not begun: its process was told to stop, or died of another tenant.
@@ -177,8 +175,8 @@ class MigrationRun:
         self._unrecorded.append(result)
         self._tell(result)
 
-    def _tell(self, result: Result) -> None:
-        self.tally.results.append(result)
+    def _tell(self, result: MigrationResult) -> None:
+        self.results.append(result)
         self._told(result)
 
     def _record(self, *, all_of_them: bool = False) -> None:

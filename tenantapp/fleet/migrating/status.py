@@ -3,13 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session, aliased
 
-from tenantapp.fleet.migrating.plan import latest_migrations
+from tenantapp.fleet.migrating.ledger import KIND
 from tenantapp.identity.models import SERVED, Tenant
-from tenantapp.operations.models import Operation
+from tenantapp.operations.models import Operation, OperationState
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,19 @@ def fleet_status(session: Session) -> list[TenantStatus]:
 def revisions_in_use(statuses: list[TenantStatus]) -> list[tuple[str | None, int]]:
     """Each revision with the number of tenants that are at it, the commonest first."""
     return Counter(status.revision for status in statuses).most_common()
+
+
+def failed_tenants(session: Session) -> set[UUID]:
+    """Those whose latest migration failed."""
+    failed = latest_migrations().where(Operation.state == OperationState.FAILED)
+    return {operation.tenant_id for operation in session.scalars(failed) if operation.tenant_id is not None}
+
+
+def latest_migrations() -> Select[Operation]:
+    """Of each tenant the last row of the ledger."""
+    later = aliased(Operation)
+    is_later = (later.tenant_id == Operation.tenant_id) & (later.kind == KIND) & (later.id > Operation.id)
+    return select(Operation).where(Operation.kind == KIND, ~exists().where(is_later))
 
 
 def _status(slug: str, revision: str | None, operation: Operation | None) -> TenantStatus:

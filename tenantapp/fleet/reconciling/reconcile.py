@@ -17,7 +17,7 @@ from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import databases_with_copies
 from tenantapp.databases.servers.templates import MARK_PREFIX, Template, current_template, installation_mark
 from tenantapp.databases.servers.templates import PREFIX as TEMPLATE_PREFIX
-from tenantapp.fleet.migrating.plan import latest_migrations
+from tenantapp.fleet.migrating.status import latest_migrations
 from tenantapp.fleet.removing.deletion import BUNDLE, DELETE
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import database_name

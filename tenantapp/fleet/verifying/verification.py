@@ -1,10 +1,11 @@
 """Whether a tenant's database is what it is said to be."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
@@ -15,9 +16,10 @@ from tenantapp.databases.connections.maintenance_engines import ADVISORY_LOCK
 from tenantapp.databases.errors import UnknownRevision
 from tenantapp.databases.schemas.expected import ExpectedStructures
 from tenantapp.databases.schemas.structure import Structure, difference, read_structure
-from tenantapp.fleet.querying.parallel import in_parallel, local_access_to
-from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.tenants import suspend_tenant
+from tenantapp.fleet.migrating.orders import MigrationResult, MigrationState
+from tenantapp.fleet.querying.parallel import databases_of_our_own, in_parallel, local_access_to
+from tenantapp.identity.models import SERVED, Tenant, TenantState
+from tenantapp.identity.tenants import place_of, suspend_tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.errors import ConnectionsSpent
 from tenantapp.tenancy.access import TenantPlace
@@ -147,6 +149,35 @@ class Verification:
         except UnknownRevision as error:
             return [str(error).rstrip(".")]
         return difference(expected, reading.structure)
+
+
+def verify_migrated(
+    fleet: Fleet,
+    results: Sequence[MigrationResult],
+    *,
+    jobs: int,
+    progress: Callable[[Verdict], None] = lambda verdict: None,
+) -> list[Verdict]:
+    """Compare the databases that these results are about, as far as they were migrated, with their revision.
+
+    That a migration ended well says nothing of what somebody had altered by hand before it. Raises
+    ``UserDatabaseUnavailable``, ``HistoryError`` and what making a scratch database raises.
+    """
+    migrated = [result.order.tenant_id for result in results if result.state == MigrationState.MIGRATED]
+    places = _places(fleet, migrated)
+    if not places:
+        return []
+    with databases_of_our_own(fleet.servers, jobs) as databases:
+        # Their revisions are recorded: there is no need for a second look.
+        verification = Verification(fleet, databases, looks=1)
+        return list(verification.verify_all(places, jobs=jobs, progress=progress))
+
+
+def _places(fleet: Fleet, tenant_ids: Sequence[UUID]) -> list[TenantPlace]:
+    """Of those that are still there."""
+    there = select(Tenant).where(Tenant.id.in_(tenant_ids), Tenant.state.in_(SERVED)).order_by(Tenant.slug)
+    with fleet.user_db.begin(read_only=True) as session:
+        return [place_of(tenant) for tenant in session.scalars(there)]
 
 
 def _keep_migrations_out(connection: Connection) -> bool:
