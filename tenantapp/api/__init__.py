@@ -9,6 +9,7 @@ from pyramid.viewderivers import INGRESS
 from sqlalchemy.exc import IntegrityError, TimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
+from tenantapp.api.failure_log import FailureLog
 from tenantapp.api.json import json_renderer
 from tenantapp.api.problems import Problems, add_problem
 from tenantapp.api.views import checked_request_view, exact_path_view
@@ -21,8 +22,9 @@ PREFIX = "/api/v1"
 
 
 def includeme(config: Any) -> None:
-    """Renderer, view deriver, error views, and the table of problems."""
+    """Renderer, view derivers, error views, the table of problems, and the log of what fails."""
     config.registry.problems = Problems()
+    config.registry.failure_log = FailureLog()
     config.add_directive("add_problem", add_problem)
     config.add_renderer("json", json_renderer)
     config.add_view_deriver(exact_path_view, under=INGRESS, name="exact_path")
@@ -40,6 +42,7 @@ def _add_problems(config: Any) -> None:
     config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
     config.add_problem(sql.TransactionConflict, 409, "conflict")
     config.add_problem(sql.ConnectionsSpent, 503, "busy")
+    config.add_problem(sql.OutcomeUnknown, 503, "outcome_unknown")
     config.add_problem(tenancy.UserDatabaseUnavailable, 503, "service_unavailable")
     config.add_problem(tenancy.TenantDatabaseUnavailable, 503, "tenant_unavailable")
     config.add_problem(TenantMismatch, 409, "tenant_mismatch")

@@ -124,7 +124,7 @@ def _mapped_response(error: BaseException, request: Any) -> Response:
         log.error("Unexpected error in request %s", request.request_id, exc_info=error)
         problem = INTERNAL
     elif problem.status >= 500:
-        log.warning("Request %s: %s", request.request_id, error, exc_info=error)
+        request.registry.failure_log.write(request.request_id, error)
     detail = problem.detail or str(error)
     errors = [{"pointer": f"/{getattr(error, problem.pointer)}", "detail": detail}] if problem.pointer else []
     members = {name: getattr(error, name) for name in problem.members}

@@ -9,7 +9,8 @@ from tenantapp.databases.connections.maintenance_engines import first_line
 from tenantapp.identity.errors import IdentityError
 from tenantapp.operations.errors import FleetError, TenantBusy
 from tenantapp.settings import SettingsError
-from tenantapp.sql.errors import SqlError
+from tenantapp.sql.errors import OutcomeUnknown, SqlError
+from tenantapp.sql.failures import Cause
 from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
 from tenantapp.workspace.errors import WorkspaceError
 
@@ -36,7 +37,7 @@ SQLITE_MISSING: Final = ("no such table", "no such column", "has no column named
 
 def sentence(error: Exception) -> str:
     """Why the command failed. Errors for people speak for themselves; those of a driver are put into words."""
-    if isinstance(error, UserDatabaseUnavailable):
+    if isinstance(error, UserDatabaseUnavailable) and not isinstance(error, OutcomeUnknown):
         return _user_database_down(error)
     if isinstance(error, DBAPIError):
         return _statement_failed(error)
@@ -50,7 +51,7 @@ def _user_database_down(error: UserDatabaseUnavailable) -> str:
     reason = first_line(error.__cause__)
     if reason == "unable to open database file":
         return "There is no user database, or it may not be opened; if it was never made, run `tenantapp init`"
-    if "readonly" in reason:
+    if error.failure.cause == Cause.READ_ONLY:
         return f"The user database, or its directory, may not be written to ({reason})"
     # psycopg2 gives no code for a connection that failed, and the server says it in its own language.
     return f"The user database does not answer ({reason}); if it was never made, run `tenantapp init`"

@@ -8,12 +8,14 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, bindparam, select, update
+from sqlalchemy import ColumnElement, LargeBinary, Select, bindparam, false, select, update
+from sqlalchemy.exc import TimeoutError
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.effective import granted_tenants, granted_text, read_granted, read_tenants
 from tenantapp.identity.models import Role, Tenant, TenantState, User, WebSession
-from tenantapp.sql.errors import DatabaseUnavailable
+from tenantapp.sql.errors import DatabaseUnavailable, SqlError
+from tenantapp.sql.failures import Cause, Failure
 from tenantapp.sql.prepared import PreparedSelect
 from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.access import Access, Person, TenantPlace
@@ -101,10 +103,15 @@ class AccessReader:
         return _access(row, now, self.outdated)
 
     def check(self) -> None:
-        """Ask the user database for something that is always there. Raises ``UserDatabaseUnavailable``."""
+        """Ask the user database for something that is always there, and whether it may be written to.
+
+        Raises ``UserDatabaseUnavailable``.
+        """
         with self.database.engine.connect() as connection:
             # Read to its end: an open result would hold this moment's snapshot on the pooled connection.
             connection.execute(select(Role.name).limit(1)).all()
+            # Changes nothing, and both engines refuse it where nothing may be changed.
+            connection.execute(update(Role).where(false()).values(name=Role.name))
 
     def read_within(self, session: Session, token_hash: bytes, now: datetime) -> Access | None:
         """The same, with tenants, inside a transaction that has just written the web session."""
@@ -121,11 +128,12 @@ class AccessReader:
         try:
             with self.database.engine.connect() as connection:
                 connection.execute(statement)
-        except DatabaseUnavailable:
-            # Somebody holds the lock. A later request writes it; this one need not fail, and those that follow at
-            # once need not wait.
+        except (SqlError, TimeoutError) as error:
+            # Somebody holds the lock, or the database may only be read right now. A later request writes it; this one
+            # need not fail, and those that follow at once need not wait.
             self._write_from = now + SEEN_INTERVAL
-            log.warning("When a web session was last seen could not be written.", exc_info=True)
+            reason = error.for_log() if isinstance(error, DatabaseUnavailable) else error
+            log.warning("When a web session was last seen could not be written: %s", reason)
 
 
 def _access(row: Any, now: datetime, outdated: frozenset[str | None]) -> Access:
@@ -153,7 +161,8 @@ def _refusal(row: Any) -> TenancyError | None:
     if row.state == TenantState.SUSPENDED:
         return TenantSuspended(row.state_reason)
     if row.state != TenantState.ACTIVE:
-        return TenantDatabaseUnavailable(row.slug)
+        failure = Failure(Cause.NOT_SERVED, f"its state is {row.state}")
+        return TenantDatabaseUnavailable(row.slug, row.server, failure)
     return None
 
 

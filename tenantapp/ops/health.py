@@ -17,7 +17,7 @@ def lbheartbeat(request: Any) -> dict[str, str]:
 
 @view_config(route_name="heartbeat", request_method="GET", permission=PUBLIC, renderer="json")
 def heartbeat(request: Any) -> dict[str, str]:
-    """The user database answers too; 503 if it does not."""
+    """The user database answers too, and may be written to; 503 otherwise."""
     request.registry.access_reader.check()
     return {"status": "ok", "user_database": "ok"}
 

@@ -1,11 +1,9 @@
 """Engines, set up the same way wherever one is made."""
 
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NoReturn
 
-import psycopg2.extensions
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.pool import Pool
@@ -13,6 +11,7 @@ from sqlalchemy.pool import Pool
 from tenantapp.sql import postgres_connections, sqlite_files
 from tenantapp.sql.budget import ConnectionBudget
 from tenantapp.sql.errors import TransactionConflict
+from tenantapp.sql.failures import Cause, Failure, failure_of
 from tenantapp.sql.pool import BudgetedPool
 
 UNAVAILABLE: Final = "tenantapp_unavailable"  # the execution option that makes the exception of a failed database
@@ -20,18 +19,21 @@ UNPREPARED: Final = "tenantapp_unprepared"  # the execution option under which n
 POOL_SIZE: Final = 4  # connections kept open to the user database
 POOL_OVERFLOW: Final = 8  # further ones while they are needed
 
+Unavailable = Callable[[Failure], Exception]
+"""Makes the exception of a database that has failed."""
+
 
 def make_engine(
     url: URL,
     *,
-    unavailable: Callable[[], Exception],
+    unavailable: Unavailable,
     autocommit: bool = False,
     behind_pgbouncer: bool = False,
     pool_timeout: float,
 ) -> Engine:
     """Make an engine with a pool of its own, as the user database has. Nothing connects yet.
 
-    ``unavailable`` makes the exception raised, in place of the driver's, when the database does not answer.
+    ``unavailable`` makes the exception raised, in place of the driver's, when the database fails.
     With ``autocommit`` every statement stands alone. ``behind_pgbouncer``: no connection is kept, and nothing is
     prepared on one. ``pool_timeout`` is the longest wait for a free connection, in seconds.
     """
@@ -54,7 +56,7 @@ def make_engine(
 def engine_options(url: URL) -> dict[str, Any]:
     """What ``create_engine`` gets for every database. Parameters are kept out of logs and errors."""
     if _is_sqlite(url):
-        return {"hide_parameters": True}
+        return {"hide_parameters": True, "connect_args": sqlite_files.CONNECT_ARGUMENTS}
     return {
         "hide_parameters": True,
         "use_native_hstore": False,  # saves a query for each new connection
@@ -85,46 +87,59 @@ def listen_on_engine(engine: Engine, verify: Callable[[Any], None] | None = None
 
 
 def _verify_writer(verify: Callable[[Any], None], connection: Connection) -> None:
-    if connection.get_execution_options().get(sqlite_files.READ_ONLY, False):
+    if _only_reads(connection):
         return
     try:
         verify(connection.connection.dbapi_connection)
     except BaseException as error:
+        if (failure := failure_of(error)) is not None and failure.spoiled:
+            connection.invalidate(error)
         # Given back, and with that rolled back. SQLAlchemy would take it for begun, and let the next statement through.
         connection.close()
         raise_translated(connection.engine, error)
 
 
 def translate(context: ExceptionContext) -> Exception | None:
-    """Listener on ``handle_error``: what is raised in place of the driver's error, if it is one of the database."""
+    """Listener on ``handle_error``: what is raised in place of the driver's error, if it is one of the database.
+
+    A connection that it has spoiled is thrown away, and with it those of its pool that are idle now: they have ended
+    as well, or lead to the same server that may not be written to any more.
+    """
+    connection, error = context.connection, context.original_exception
     if context.engine is None:
         return None
-    original, connecting = context.original_exception, context.connection is None
-    return _ours(context.engine, original, connecting=connecting or context.is_disconnect)
-
-
-def raise_translated(engine: Engine, error: BaseException, *, connecting: bool = False) -> NoReturn:
-    """Raise the same for whoever uses the driver without SQLAlchemy between."""
-    ours = _ours(engine, error, connecting=connecting)
-    if ours is None:
-        raise error
-    raise ours from error
-
-
-def _ours(engine: Engine, error: BaseException, *, connecting: bool) -> Exception | None:
-    if isinstance(error, psycopg2.extensions.TransactionRollbackError):
-        return TransactionConflict()
-    if not (connecting and isinstance(error, sqlite3.Error | psycopg2.Error)) and not _is_of_the_database(error):
+    read_only = connection is not None and _only_reads(connection)
+    failure = failure_of(error, connecting=connection is None, read_only=read_only)
+    if failure is None and context.is_disconnect:
+        failure = failure_of(error, connecting=True)  # SQLAlchemy knows a few more ways in which a connection ends
+    if failure is None:
         return None
-    unavailable: Callable[[], Exception] = engine.get_execution_options()[UNAVAILABLE]
-    return unavailable()
+    if failure.spoiled and connection is not None:
+        context.is_disconnect = True
+    return _ours(context.engine, failure, reading=read_only)
 
 
-def _is_of_the_database(error: BaseException) -> bool:
-    """Whether it is the database that failed, rather than a statement."""
-    if isinstance(error, sqlite3.Error):
-        return sqlite_files.is_unavailable(error)
-    return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+def raise_translated(
+    engine: Engine, error: BaseException, *, connecting: bool = False, reading: bool = False
+) -> NoReturn:
+    """Raise the same for whoever uses the driver without SQLAlchemy between."""
+    failure = failure_of(error, connecting=connecting)
+    if failure is None:
+        raise error
+    raise _ours(engine, failure, reading=reading) from error
+
+
+def _ours(engine: Engine, failure: Failure, *, reading: bool = False) -> Exception:
+    # What only reads collides with nobody's work: a standby has cancelled it to keep up with its primary.
+    if failure.cause == Cause.CONFLICT and not reading:
+        return TransactionConflict()
+    unavailable: Unavailable = engine.get_execution_options()[UNAVAILABLE]
+    return unavailable(failure)
+
+
+def _only_reads(connection: Connection) -> bool:
+    """Whether its transactions are begun as ones that only read."""
+    return bool(connection.get_execution_options().get(sqlite_files.READ_ONLY, False))
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -3,8 +3,15 @@
 SqlError
 +-- TransactionConflict     the database gave this transaction up for another one; to be tried again
 +-- ConnectionsSpent        all connections are in use, and none came free in time
-+-- DatabaseUnavailable     a database does not answer
++-- DatabaseUnavailable     a database does not answer, or not to this
+    +-- OutcomeUnknown      it was lost while it committed: the change is kept, or it is not
 """
+
+from typing import ClassVar, Final
+
+from tenantapp.sql.failures import Cause, Failure
+
+_UNREACHABLE: Final = Failure(Cause.UNREACHABLE)
 
 
 class SqlError(Exception):
@@ -26,4 +33,29 @@ class ConnectionsSpent(SqlError):
 
 
 class DatabaseUnavailable(SqlError):
-    """A database cannot be reached, is locked for too long, or gave up in mid-work."""
+    """A database cannot be reached, is locked for too long, may only be read, or gave up in mid-work.
+
+    Nothing of the transaction is kept, unless it is an ``OutcomeUnknown``.
+    """
+
+    database: str = "a database"
+    """Which one it is, for the log."""
+    failure: Failure = _UNREACHABLE
+    """Why, for the log and for whoever decides by it."""
+
+    def for_log(self) -> str:
+        """Return the one line that an operator needs."""
+        return f"{self.database}: {self.failure}"
+
+    def log_fields(self) -> dict[str, str]:
+        """Return the same in parts, for a log that is read by programs."""
+        return {"cause": self.failure.cause.value}
+
+
+class OutcomeUnknown(DatabaseUnavailable):
+    """The database was lost after COMMIT was sent and before it answered.
+
+    It is never tried again by itself: done twice would be worse than not done.
+    """
+
+    outcome: ClassVar[str] = "Whether the change has been kept is not known. Look before you send it again."

@@ -5,17 +5,50 @@ import threading
 from typing import Any, Final
 
 import psycopg2
+import psycopg2.extensions
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
+from tenantapp.sql.failures import Cause, PostgresCommitInDoubt, failure_of
+
 # In a connection's info: once it has been given to somebody; while its statements stand alone, though those of its
 # engine do not.
 USED: Final = "tenantapp_used"
 ALONE: Final = "tenantapp_alone"
+
+
+class PostgresConnection(psycopg2.extensions.connection):
+    """The driver's connection, which says of a COMMIT that was lost whether it had been sent."""
+
+    def commit(self) -> None:
+        """Commit. Raises ``PostgresCommitInDoubt`` if the connection is lost after COMMIT was sent."""
+        if self.status == psycopg2.extensions.STATUS_BEGIN and has_ended(self):
+            raise psycopg2.OperationalError("the server had ended the connection before COMMIT was sent")
+        try:
+            super().commit()
+        except psycopg2.Error as error:
+            failure = failure_of(error)
+            if failure is not None and failure.cause == Cause.LOST:
+                raise PostgresCommitInDoubt(str(error)) from error
+            raise
+
+    @property
+    def readonly(self) -> bool | None:
+        """Whether transactions begin as READ ONLY; None leaves it to the server."""
+        return super().readonly  # type: ignore[no-any-return]
+
+    @readonly.setter
+    def readonly(self, value: bool | None) -> None:
+        # SQLAlchemy sets it back to False, by which the driver would begin with READ WRITE from then on. That goes
+        # over default_transaction_read_only, and a standby refuses it in words that say nothing of reading only.
+        psycopg2.extensions.connection.readonly.__set__(self, value or None)
+
+
 # Seconds until a server that does not answer counts as down; then, keep-alive probes find a peer that is gone.
 CONNECT_ARGUMENTS: Final = {
+    "connection_factory": PostgresConnection,
     "connect_timeout": 3,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -97,16 +130,21 @@ def _on_checkout(connection: Any, record: Any, proxy: Any) -> None:
 
 
 def _check(connection: Any, record: Any) -> None:
-    """A server that ends a connection says so, and then there is something to read on it.
-
-    Asking the operating system costs a few microseconds, where a ping of each connection would cost a round trip.
-    """
-    if connection.closed or (_is_readable(connection) and not _answers(connection)):
+    if has_ended(connection):
         if record.info.get(USED):
             raise InvalidatePoolError("the server has ended the connection")
         # Not one that has been idle: a further try would fare no better, and SQLAlchemy would not say why.
         raise psycopg2.OperationalError("the server has ended a new connection")
     record.info[USED] = True
+
+
+def has_ended(connection: Any) -> bool:
+    """Whether the server has ended a connection on which nothing is under way.
+
+    A server that ends one says so, and then there is something to read on it. Asking the operating system costs a few
+    microseconds, where a ping of each connection would cost a round trip.
+    """
+    return bool(connection.closed) or (_is_readable(connection) and not _answers(connection))
 
 
 def _is_readable(connection: Any) -> bool:
@@ -116,11 +154,14 @@ def _is_readable(connection: Any) -> bool:
 
 
 def _answers(connection: Any) -> bool:
-    """Over TLS there may be something to read that is no farewell."""
+    """Over TLS there may be something to read that is no farewell; so has a server whose settings were changed."""
+    began = connection.status == psycopg2.extensions.STATUS_BEGIN
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        connection.rollback()
-    except psycopg2.Error:
-        return False
+        if not began:
+            connection.rollback()
+    except psycopg2.Error as error:
+        failure = failure_of(error)
+        return failure is None or failure.cause != Cause.LOST
     return True

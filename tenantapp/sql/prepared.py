@@ -20,6 +20,7 @@ from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.orm import Session
 
 from tenantapp.sql.engines import UNPREPARED, raise_translated
+from tenantapp.sql.failures import Cause, failure_of
 from tenantapp.sql.postgres_connections import stand_alone, take_unchecked
 from tenantapp.sql.sqlite_files import READ_ONLY
 
@@ -59,16 +60,18 @@ class LoneSelect(Generic[Row]):
         return self._try(engine, values, again=False) or [] if found is None else found
 
     def _try(self, engine: Engine, values: Mapping[str, Any], *, again: bool) -> list[Row] | None:
-        """The rows; or None if the connection died under the statement and there is to be another try."""
+        """The rows; or None if there is to be another try: the connection died, or the server gave the statement up."""
         connection = _connection(engine, unchecked=again)
         try:
             return self._fetch(connection, engine, values)
         except DRIVER_ERRORS as error:
-            if not again or not getattr(connection.dbapi_connection, "closed", False):
-                raise_translated(engine, error)
-            log.info("A connection died; reading once more, which does no harm.")
-            connection.invalidate()
-            return None
+            failure = failure_of(error)
+            if failure is not None and failure.spoiled:
+                connection.invalidate(error)
+            if again and failure is not None and (failure.spoiled or failure.cause == Cause.CONFLICT):
+                log.info("Reading once more, which does no harm: %s", failure)
+                return None
+            raise_translated(engine, error, reading=True)
         finally:
             connection.close()
 

@@ -9,30 +9,31 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
+from tenantapp.sql.failures import SqliteCommitInDoubt
+
 USED: Final = "tenantapp_used"  # in a connection's info, once it has been given to somebody
 READ_ONLY: Final = "tenantapp_read_only"
 BUSY_TIMEOUT: Final = 5000  # milliseconds a statement waits for another connection's lock
 
-# What a file that cannot be used answers (https://www.sqlite.org/rescode.html); SQLite's other operational errors,
-# "no such table" among them, are mistakes in the statement.
-UNAVAILABLE: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PROTOCOL,
-    }
-)
+
+class FileConnection(sqlite3.Connection):
+    """The driver's connection, which says of a COMMIT that failed whether it may have been done all the same."""
+
+    def commit(self) -> None:
+        """Commit. Raises ``SqliteCommitInDoubt`` where writing or syncing the file failed.
+
+        After any other failure nothing is kept. Here the last page may be in the write-ahead log, and count once the
+        log is read again.
+        """
+        try:
+            super().commit()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
+                raise SqliteCommitInDoubt(str(error)) from error
+            raise
 
 
-def is_unavailable(error: sqlite3.Error) -> bool:
-    """Whether the file failed, rather than the statement."""
-    # The low byte is the primary result code.
-    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in UNAVAILABLE
+CONNECT_ARGUMENTS: Final = {"factory": FileConnection}
 
 
 def listen_on_pool(pool: Pool | Engine) -> None:

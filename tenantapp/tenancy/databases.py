@@ -12,14 +12,16 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from tenantapp.sql.budget import BudgetNumbers
+from tenantapp.sql.failures import Cause, Failure
 from tenantapp.tenancy.access import Access, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
+from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase, tenant_database_failed
 from tenantapp.tenancy.server_engines import ServerEngines
 from tenantapp.tenancy.servers import Servers
 
 UNUSED_ENGINE: Final = 300.0  # seconds until an engine that nobody asked for is let go
 SWEEP_EVERY: Final = 64  # engines made
+UNKNOWN_SERVER: Final = Failure(Cause.UNREACHABLE, "its server is not in the settings")
 
 
 class _Entry(NamedTuple):
@@ -81,7 +83,7 @@ class TenantDatabases:
     def _replace(self, place: TenantPlace) -> _Entry:
         """Made anew when the user database names another place than the one we know: the tenant has moved."""
         if place.server not in self._servers:
-            raise TenantDatabaseUnavailable(place.slug)
+            raise TenantDatabaseUnavailable(place.slug, place.server, UNKNOWN_SERVER)
         with self._lock:
             old = self._entries.get(place.id)
             if old is not None and (old.server, old.database) == (place.server, place.database):
@@ -101,7 +103,7 @@ class TenantDatabases:
             self._let_go_unused()
         return self.engines[place.server].make(
             self._servers[place.server].traffic_url(place.database),
-            unavailable=partial(TenantDatabaseUnavailable, place.slug),
+            unavailable=partial(tenant_database_failed, place.slug, place.server),
             verify=_identity_check(place),
         )
 
@@ -125,6 +127,6 @@ def _identity_check(place: TenantPlace) -> Callable[[Any], None]:
         finally:
             cursor.close()
         if found != [place.id.hex]:
-            raise WrongTenantDatabase(place.slug)
+            raise WrongTenantDatabase(place.slug, place.server)
 
     return verify

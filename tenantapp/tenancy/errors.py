@@ -9,11 +9,18 @@ TenancyError
 |   +-- TenantSuspended             the selected one is suspended
 |   +-- TenantMigrating             the selected one's database is being migrated, or has yet to be
 +-- UserDatabaseUnavailable         also ``sql.errors.DatabaseUnavailable``
+|   +-- UserOutcomeUnknown          also ``sql.errors.OutcomeUnknown``
 +-- TenantDatabaseUnavailable       also ``sql.errors.DatabaseUnavailable``
+    +-- TenantOutcomeUnknown        also ``sql.errors.OutcomeUnknown``
     +-- WrongTenantDatabase         it answers, and holds somebody else's data
 """
 
-from tenantapp.sql.errors import DatabaseUnavailable
+from typing import Final
+
+from tenantapp.sql.errors import DatabaseUnavailable, OutcomeUnknown
+from tenantapp.sql.failures import Cause, Failure
+
+_UNREACHABLE: Final = Failure(Cause.UNREACHABLE)
 
 
 class TenancyError(Exception):
@@ -64,19 +71,61 @@ class TenantMigrating(TenantRefused):
 
 
 class UserDatabaseUnavailable(TenancyError, DatabaseUnavailable):
-    """The user database does not answer: nobody's permission can be looked up."""
+    """The user database does not answer: nobody's permission can be looked up. Or it may only be read right now."""
 
-    def __init__(self) -> None:
-        super().__init__("The service is not available right now.")
+    database = "user database"
+
+    def __init__(self, failure: Failure = _UNREACHABLE) -> None:
+        read_only = failure.cause == Cause.READ_ONLY
+        super().__init__(f"The service {'can only be read from' if read_only else 'is not available'} right now.")
+        self.failure = failure
+
+
+class UserOutcomeUnknown(OutcomeUnknown, UserDatabaseUnavailable):
+    """The user database was lost while it committed."""
+
+    def __str__(self) -> str:
+        return f"The service became unavailable in the middle of this. {self.outcome}"
 
 
 class TenantDatabaseUnavailable(TenancyError, DatabaseUnavailable):
-    """One tenant's database does not answer. The others are not concerned."""
+    """One tenant's database does not answer, or may only be read right now. The others are not concerned."""
 
-    def __init__(self, slug: str) -> None:
-        super().__init__(f"The database of {slug} is not available right now.")
+    def __init__(self, slug: str, server: str = "", failure: Failure = _UNREACHABLE) -> None:
+        read_only = failure.cause == Cause.READ_ONLY
+        super().__init__(f"The database of {slug} {'can only be read' if read_only else 'is not available'} right now.")
         self.slug = slug
+        self.server = server
+        self.failure = failure
+
+    @property
+    def database(self) -> str:  # type: ignore[override]
+        return f"tenant {self.slug} on server {self.server}" if self.server else f"tenant {self.slug}"
+
+    def log_fields(self) -> dict[str, str]:
+        return {"tenant": self.slug, "server": self.server, **super().log_fields()}
+
+
+class TenantOutcomeUnknown(OutcomeUnknown, TenantDatabaseUnavailable):
+    """One tenant's database was lost while it committed."""
+
+    def __str__(self) -> str:
+        return f"The database of {self.slug} became unavailable in the middle of this. {self.outcome}"
 
 
 class WrongTenantDatabase(TenantDatabaseUnavailable):
     """The database carries another tenant's id, or none. Its connection is closed and never used."""
+
+    def __init__(self, slug: str, server: str = "") -> None:
+        super().__init__(slug, server, Failure(Cause.WRONG_TENANT))
+
+
+def user_database_failed(failure: Failure) -> UserDatabaseUnavailable:
+    """Return the error for a failure of the user database."""
+    return UserOutcomeUnknown(failure) if failure.in_doubt else UserDatabaseUnavailable(failure)
+
+
+def tenant_database_failed(slug: str, server: str, failure: Failure) -> TenantDatabaseUnavailable:
+    """Return the error for a failure of one tenant's database."""
+    error = TenantOutcomeUnknown if failure.in_doubt else TenantDatabaseUnavailable
+    return error(slug, server, failure)

@@ -18,6 +18,7 @@ from tenantapp.sql.budget import ConnectionBudget
 from tenantapp.sql.engines import (
     UNAVAILABLE,
     UNPREPARED,
+    Unavailable,
     engine_options,
     listen_on_engine,
     listen_on_pool,
@@ -59,10 +60,10 @@ class ServerEngines:
         # The dialect is shared, and so are its listeners: the engine has to say whose database it leads to.
         event.listen(self._template, "handle_error", translate)
 
-    def make(self, url: URL, *, unavailable: Callable[[], Exception], verify: Callable[[Any], None]) -> Engine:
+    def make(self, url: URL, *, unavailable: Unavailable, verify: Callable[[Any], None]) -> Engine:
         """The engine of one database. Nothing connects yet.
 
-        ``unavailable`` makes the exception to be raised when the database does not answer. ``verify`` gets each new
+        ``unavailable`` makes the exception to be raised when the database fails. ``verify`` gets each new
         DBAPI connection, and raises to have it closed instead of used; see also ``listen_on_engine``.
         """
         pool = self._pool.sibling(self._connector(url, verify))

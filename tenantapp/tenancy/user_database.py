@@ -6,7 +6,7 @@ from sqlalchemy.engine import URL
 
 from tenantapp.sql.engines import make_engine
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import UserDatabaseUnavailable
+from tenantapp.tenancy.errors import user_database_failed
 from tenantapp.tenancy.servers import database_url, through
 
 
@@ -22,7 +22,7 @@ def user_database(
             make_engine,
             through(pgbouncer, database_url(url)),
             behind_pgbouncer=pgbouncer is not None,
-            unavailable=UserDatabaseUnavailable,
+            unavailable=user_database_failed,
             autocommit=autocommit,
             pool_timeout=pool_timeout,
         )

@@ -147,7 +147,7 @@ def test_what_cannot_connect_takes_no_place(fleet: tuple[Installation, list[Acce
     tenant_dbs = installation.registry.tenant_dbs
     engine = tenant_dbs.engines["main"].make(
         installation.registry.servers["main"].tenant_url("tenant_not_there"),
-        unavailable=lambda: LookupError("not there"),
+        unavailable=lambda failure: LookupError("not there"),
         verify=lambda connection: None,
     )
     for _ in range(BUDGET + 5):

@@ -1,0 +1,44 @@
+"""What the log says of requests that fail on our side: a line for each, and a traceback now and then.
+
+While a database is away every request to it fails in the same way. The first traceback tells how; a thousand more would
+fill the disk.
+"""
+
+import logging
+from collections.abc import Callable
+from threading import Lock
+from time import monotonic
+from typing import Any, Final
+
+from tenantapp.sql.errors import DatabaseUnavailable
+
+log = logging.getLogger(__name__)
+TRACEBACK_EVERY: Final = 60.0  # seconds, for each kind of failure
+
+
+class FailureLog:
+    """Writes the lines. ``every`` is the time between two tracebacks of one kind, in seconds of ``clock``."""
+
+    def __init__(self, every: float = TRACEBACK_EVERY, clock: Callable[[], float] = monotonic) -> None:
+        self._every, self._clock = every, clock
+        self._written: dict[tuple[str, str], float] = {}
+        self._lock = Lock()
+
+    def write(self, request_id: str, error: BaseException) -> None:
+        """Write the line of an error that was expected, and is answered with a status of 500 or above."""
+        fields: dict[str, Any] = {"request_id": request_id}
+        told, cause = str(error), ""
+        if isinstance(error, DatabaseUnavailable):
+            told, cause = error.for_log(), error.failure.cause.value
+            fields |= error.log_fields()
+        traceback = error if self._is_due((type(error).__name__, cause)) else None
+        log.warning("Request %s: %s", request_id, told, exc_info=traceback, extra=fields)
+
+    def _is_due(self, kind: tuple[str, str]) -> bool:
+        now = self._clock()
+        with self._lock:
+            last = self._written.get(kind)
+            if last is not None and now - last < self._every:
+                return False
+            self._written[kind] = now
+            return True
