@@ -47,22 +47,22 @@ def proxy_headers(value: str) -> frozenset[str]:
 TABLE: Final = (
     Setting("server.host", text, "127.0.0.1", "address to listen on"),
     Setting("server.port", number(int, 1, 65535, "a port"), "6543", "port to listen on"),
-    Setting("server.workers", workers, "auto", "processes; auto: one for each core"),
-    Setting("server.threads", number(int, 1, 256, "threads"), str(DEFAULT_THREADS), "threads of each process"),
+    Setting("server.workers", workers, "auto", "processes; auto: one per core"),
+    Setting("server.threads", number(int, 1, 256, "threads"), str(DEFAULT_THREADS), "threads in each process"),
     Setting(
         "server.graceful_timeout",
         number(int, 1, 3600, "seconds"),
         "30",
-        "seconds that requests have to end when a process stops",
+        "how long requests may take to end when a process stops, in seconds",
     ),
     Setting(
         "server.max_request_body_size",
         number(int, 1024, 2**30, "bytes"),
         "16777216",
-        "largest request body that is read at all, in bytes",
+        "largest request body that the server reads, in bytes",
     ),
-    Setting("server.trusted_proxy", text, None, "address of the proxy whose word is taken; by default nobody's"),
-    Setting("server.trusted_proxy_count", number(int, 1, 16, "proxies"), "1", "proxies in a row"),
+    Setting("server.trusted_proxy", text, None, "address of the proxy to trust; by default none"),
+    Setting("server.trusted_proxy_count", number(int, 1, 16, "proxies"), "1", "number of proxies in a row"),
     Setting(
         "server.trusted_proxy_headers",
         proxy_headers,
