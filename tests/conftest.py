@@ -1,17 +1,19 @@
 """The databases of the tests. What is asked of one engine is asked of the other."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL
 
+from tests.golden import golden_on
 from tests.installation import (
     Client,
     Installation,
-    add_people,
     postgres_installation,
     rolled_back,
     sqlite_installation,
@@ -19,12 +21,20 @@ from tests.installation import (
 from tests.postgres import running_postgres
 
 ENGINES = ("sqlite", "postgresql")
+RAM = Path("/dev/shm")
+ROOM = 6 * 2**30  # bytes
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory if there is room: a database is synced often, and there are thousands."""
+    if "TMPDIR" not in os.environ and os.access(RAM, os.W_OK) and shutil.disk_usage(RAM).free > ROOM:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(RAM)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[URL]:
     """A running PostgreSQL server, as its superuser."""
-    with running_postgres() as url:
+    with running_postgres() as url, golden_on(url):
         yield url
 
 
@@ -60,8 +70,6 @@ def shared_installation(make_installation: Any) -> Iterator[Installation]:
 def installation(shared_installation: Installation) -> Iterator[Installation]:
     """An installation with people in it; whatever the test does to the databases is rolled back."""
     with rolled_back(shared_installation) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         yield installation
 
 
@@ -74,9 +82,6 @@ def client(installation: Installation) -> Client:
 @pytest.fixture
 def real_installation(make_installation: Any) -> Iterator[Installation]:
     """An installation of the test's own, with people in it, where everything is really committed."""
-    with ExitStack() as stack:
-        installation = stack.enter_context(make_installation())
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
+    with make_installation() as installation:
         yield installation
         assert installation.checkedout() == 0, "a connection leaked"

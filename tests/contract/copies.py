@@ -24,7 +24,7 @@ from tenantapp.operations.foreground import run_now
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import get_operation
 from tenantapp.tenancy.access import TenantPlace
-from tests.contract.conftest import Fleet
+from tests.contract.conftest import Fleet, everything_on, remove_all_but
 from tests.contract.forks import Hanging
 from tests.contract.hanging import hang_at
 from tests.contract.test_backups import postgres_bin
@@ -55,33 +55,24 @@ def four_servers(
     # Where there is nothing, a tool is missing.
     values["backups.postgres_bin"] = (postgres_bin("pginstall18") if tools else str(directory)) or "/usr/bin"
     fleet = Fleet(values, server, directory)
-    before = {url: everything(fleet, url) for url in (server, other)}
+    before = {url: everything_on(url) for url in (server, other)}
     fleet.initialised()
     yield fleet
-    fleet.user_db.dispose()
+    fleet.close()
     for url in (server, other):
-        for kind, name in sorted(everything(fleet, url) - before[url]):
-            if kind == "database":
-                fleet.ask(f'ALTER DATABASE "{name}" IS_TEMPLATE false', url)
-                drop_subscriptions(fleet, url.set(database=name))
-            fleet.ask(f'DROP {kind} IF EXISTS "{name}"' + (" WITH (FORCE)" if kind == "database" else ""), url)
+        drop_subscriptions(fleet, url)
+        remove_all_but(before[url], url)
 
 
-def drop_subscriptions(fleet: Fleet, url: URL) -> None:
+def drop_subscriptions(fleet: Fleet, server: URL) -> None:
     """What a test that failed may have left."""
-    fleet.ask(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true', url.set(database="postgres"))
-    mine = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = '{}')"
-    for (name,) in fleet.ask(mine.format(url.database), url):
+    subscriptions = "SELECT subname, datname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid"
+    for name, database in fleet.ask(subscriptions, server):
+        fleet.ask(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true', server)
+        url = server.set(database=database)
         fleet.ask(f'ALTER SUBSCRIPTION "{name}" DISABLE', url)
         fleet.ask(f'ALTER SUBSCRIPTION "{name}" SET (slot_name = NONE)', url)
         fleet.ask(f'DROP SUBSCRIPTION "{name}"', url)
-
-
-def everything(fleet: Fleet, url: URL) -> set[tuple[str, str]]:
-    """The databases and roles of a PostgreSQL server."""
-    databases = "SELECT 'database', datname FROM pg_database WHERE datname NOT LIKE 'template_'"
-    found = fleet.ask(f"{databases} UNION SELECT 'role', rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%%'", url)
-    return {(kind, name) for kind, name in found}
 
 
 def made(fleet: Fleet) -> set[tuple[str, str]]:
@@ -89,8 +80,7 @@ def made(fleet: Fleet) -> set[tuple[str, str]]:
     found = {(path.parent.name, path.name) for path in fleet.directory.glob("*/*.sqlite*")}
     for name in ("server", "other"):
         found |= {
-            (f"{name} {kind}", thing)
-            for kind, thing in everything(fleet, fleet.servers[name].url.set(database="postgres"))
+            (f"{name} {kind}", thing) for kind, thing in everything_on(fleet.servers[name].url.set(database="postgres"))
         }
     return {
         (kind, name) for kind, name in found if not name.startswith("template_") and not name.endswith(("-wal", "-shm"))

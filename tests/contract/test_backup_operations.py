@@ -458,7 +458,7 @@ class TestPostgres:
         with own_postgres() as admin:
             kept = Kept(fleet_on(admin, tmp_path))
             yield kept
-            kept.fleet.user_db.dispose()
+            kept.fleet.close()
 
     def test_the_disk_is_full(self, kept: Kept) -> None:
         noise(kept, 2 * self.LIMIT)

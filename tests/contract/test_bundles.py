@@ -44,7 +44,7 @@ from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantBase
-from tests.contract.conftest import Fleet
+from tests.contract.conftest import Fleet, everything_on, remove_all_but
 from tests.installation import SECRET
 
 ROOT = Path(__file__).parents[2]
@@ -135,12 +135,11 @@ def both(postgres_server: URL, tmp_path: Path) -> Iterator[Fleet]:
         "servers.server": postgres_server.set(database="").render_as_string(hide_password=False),
         "tenancy.secret": SECRET,
     }
+    before = everything_on(postgres_server)
     fleet = Fleet(values, postgres_server, tmp_path).initialised()
-    before = fleet.made()
     yield fleet
-    fleet.user_db.dispose()
-    for kind, name in sorted(thing.split() for thing in fleet.made() - before):
-        fleet.ask(f'DROP {kind} IF EXISTS "{name}"' + (" WITH (FORCE)" if kind == "database" else ""))
+    fleet.close()
+    remove_all_but(before, postgres_server)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import ServerEngines
 from tests.contract.clones import add_clones
-from tests.installation import Client, Installation, add_people
+from tests.installation import Client, Installation
 
 BUDGET = 10
 
@@ -27,7 +27,6 @@ def fleet(make_installation: Any) -> Iterator[tuple[Installation, list[Access]]]
     """A hundred tenants and a budget of ten connections."""
     with make_installation(**{"connections.budget": str(BUDGET)}) as installation:
         with installation.registry.user_db.begin() as session:
-            add_people(session)
             source = session.scalars(select(Tenant.database).where(Tenant.slug == "globex")).one()
         add_clones(installation, source, [f"tenant-{number}" for number in range(98)])
         with installation.registry.user_db.begin(read_only=True) as session:

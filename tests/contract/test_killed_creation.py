@@ -81,7 +81,7 @@ def works(fleet: Fleet, slug: str) -> None:
 
 @pytest.mark.parametrize(("engine_name", "point", "how"), CASES, indirect=["engine_name"])
 def test_never_half(fleet: Fleet, point: str, how: str) -> None:
-    fleet.initialised()
+    fleet.migrated()
     kill_at(fleet, point)
     with fleet.user_db.begin(read_only=True) as session:
         assert [tenant.state for tenant in list_tenants(session)] == ["creating"]

@@ -121,7 +121,7 @@ def test_downgrading_removes_everything(fleet: Fleet, history: History) -> None:
 
 
 def test_the_user_database_starts_with_the_roles(fleet: Fleet) -> None:
-    with fleet.initialised().user_db.begin(read_only=True) as session:
+    with fleet.migrated().user_db.begin(read_only=True) as session:
         found = session.scalars(select(Role).order_by(Role.rank)).all()
         assert [(role.name, role.rank) for role in found] == list(zip(ROLES, (10, 20, 30, 40), strict=True))
         assert {role.name: {held.permission for held in role.permissions} for role in found} == {
@@ -282,7 +282,7 @@ class TestAlembicCommandLine:
 
     def test_what_is_missing_is_said_in_a_sentence(self, fleet: Fleet, alembic: Any) -> None:
         assert "FAILED: The user database does not answer" in alembic("tenant", "-x", "tenant=a", "current").stdout
-        fleet.initialised()
+        fleet.migrated()
         assert "FAILED: Say which tenant's database is meant" in alembic("tenant", "current").stdout
         assert "FAILED: There is no tenant nix." in alembic("tenant", "-x", "tenant=nix", "current").stdout
         assert head_revision(fleet.settings, "tenant") in alembic("tenant", "heads").stdout

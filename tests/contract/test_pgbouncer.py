@@ -25,7 +25,7 @@ from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatab
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.workspace.models import Node
 from tests.contract.clones import add_clones
-from tests.installation import Client, Installation, add_people, postgres_installation
+from tests.installation import Client, Installation, postgres_installation
 from tests.pgbouncer import PgBouncer, running_pgbouncer
 from tests.postgres import own_postgres, provisioner
 
@@ -92,8 +92,6 @@ def module_behind() -> Iterator[Behind]:
         through = {"pgbouncer.main": pgbouncer.url, "user_db.pgbouncer": pgbouncer.url}
         with postgres_installation(url, **through, **{"connections.budget": str(BUDGET)}) as installation:
             behind = Behind(installation, pgbouncer, admin)
-            with installation.registry.user_db.begin() as session:
-                add_people(session)
             pgbouncer.refresh_users()
             yield behind
             assert installation.checkedout() == 0, "a connection leaked"

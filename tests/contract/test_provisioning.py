@@ -63,7 +63,7 @@ def can_connect(url: URL) -> bool:
 
 
 def test_a_tenant_is_ready_to_be_used(fleet: Fleet) -> None:
-    place = fleet.initialised().create("acme")
+    place = fleet.migrated().create("acme")
     assert tenants(fleet) == [("acme", "active", head_revision(fleet.settings, "tenant"))]
     databases = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings))
     access = Access(Person(uuid7(), "ada", "Ada"), place)
@@ -90,7 +90,7 @@ def test_what_fails_is_undone(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, ste
 def test_what_fails_at_the_very_end_is_undone(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    before = fleet.initialised().made()
+    before = fleet.migrated().made()
     assert CREATE.complete is not None
     monkeypatch.setattr(creating, "CREATE", replace(CREATE, complete=after(CREATE.complete, error)))
     with pytest.raises(type(error)):
@@ -99,7 +99,7 @@ def test_what_fails_at_the_very_end_is_undone(
 
 
 def test_an_interrupt_right_after_the_row_was_written(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = fleet.initialised().made()
+    before = fleet.migrated().made()
 
     def interrupted(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
@@ -111,7 +111,7 @@ def test_an_interrupt_right_after_the_row_was_written(fleet: Fleet, monkeypatch:
 
 
 def test_an_undoing_that_fails_hides_nothing_and_is_tried_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = fleet.initialised().made()
+    before = fleet.migrated().made()
 
     def broken(*args: Any) -> None:
         raise OSError("gone")
@@ -147,7 +147,7 @@ def test_a_slug_that_cannot_be_had_makes_nothing(fleet: Fleet) -> None:
 
 
 def test_a_history_without_the_identity_makes_nothing(fleet: Fleet) -> None:
-    before = fleet.initialised().made()
+    before = fleet.migrated().made()
     settings = fleet.with_revision("tenant", 'op.drop_table("tenant_identity")')
     with pytest.raises(HistoryError, match="no table tenant_identity"):
         creating.create_tenant(fleet.under(settings), "acme")
@@ -169,7 +169,7 @@ def test_dropping_a_database_removes_all_of_it(fleet: Fleet) -> None:
 
 def test_several_are_made_at_once(fleet: Fleet) -> None:
     slugs = [f"tenant-{number}" for number in range(6)]
-    fleet.initialised()
+    fleet.migrated()
     with ThreadPoolExecutor() as threads:
         list(threads.map(fleet.create, slugs))
     assert [row[:2] for row in tenants(fleet)] == [(slug, "active") for slug in slugs]
@@ -210,7 +210,7 @@ class TestPostgres:
 
     @pytest.mark.parametrize("step", POSTGRES_STEPS)
     def test_a_database_made_in_part_is_undone(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-        before = fleet.initialised().made()
+        before = fleet.migrated().made()
         monkeypatch.setattr(postgres, step, after(getattr(postgres, step), KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             fleet.create("acme")
@@ -251,17 +251,17 @@ class TestPostgres:
             "servers.main": url,
             "user_db.url": us.set(database=user_db).render_as_string(hide_password=False),
         }
-        ours = Fleet(values, fleet.admin, fleet.directory).initialised()
+        ours = Fleet(values, fleet.admin, fleet.directory).migrated()
         before = ours.made()
         place = ours.create("acme")
         upgrade_tenant_database(ours.services, place)
         assert can_connect(ours.servers["main"].tenant_url(place.database))
         databases_on(ours.servers.default).drop(place.database)
         assert ours.made() == before
-        ours.user_db.dispose()
+        ours.close()
 
     def test_a_refusal_is_a_sentence(self, fleet: Fleet) -> None:
-        fleet.initialised()
+        fleet.migrated()
         name = f"nobody_{uuid7().hex}"
         fleet.ask(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
         us = make_url(fleet.values["servers.main"]).set(username=name, password="secret")
@@ -270,7 +270,7 @@ class TestPostgres:
         with pytest.raises(ProvisioningFailed, match=r"^Could not .* on server main: permission denied .*\.$"):
             ours.create("acme")
         assert tenants(ours) == []
-        ours.user_db.dispose()
+        ours.close()
 
     def test_a_server_that_is_down(self, fleet: Fleet) -> None:
         fleet.initialised()
@@ -279,7 +279,7 @@ class TestPostgres:
         with pytest.raises(DatabaseUnreachable, match="server main"):
             ours.create("acme")
         assert tenants(ours) == []
-        ours.user_db.dispose()
+        ours.close()
 
 
 def test_a_place_whose_server_is_gone(fleet: Fleet) -> None:

@@ -21,7 +21,6 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.models import TenantBase
 from tenantapp.tenancy.servers import SqliteServer
 from tests.contract.conftest import Fleet
-from tests.installation import add_people
 
 FLEET_PAGE = Path(__file__).parents[2] / "docs" / "fleet.md"
 SLUGS = ("acme", "globex", "initech")
@@ -256,7 +255,6 @@ def test_in_the_application_it_counts_in_the_budget(make_installation: Any) -> N
     with make_installation(**{"connections.budget": "4"}) as installation:
         registry = installation.registry
         with registry.user_db.begin() as session:
-            add_people(session)
             both = users.get_user(session, "both").id
         for _ in range(3):
             answers = list(query_for_person(registry.user_db, registry.tenant_dbs, both, "SELECT 1 AS one", jobs=8))

@@ -95,7 +95,7 @@ def test_another_installation_is_left_alone(fleet: Fleet) -> None:
         other.create("acme")
     assert problems(other) == []
     assert problems(fleet) == []
-    other.user_db.dispose()
+    other.close()
 
 
 def test_a_tenant_without_a_database(fleet: Fleet) -> None:

@@ -68,7 +68,7 @@ def pool(fleet: Fleet) -> list[Any]:
 
 
 def test_the_template_is_made_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    fleet.initialised().create("acme")
+    fleet.migrated().create("acme")
     assert template_names(fleet) == {current(fleet)}
     monkeypatch.setattr(templates.Template, "build", None)
     fleet.create("globex")
@@ -77,7 +77,7 @@ def test_the_template_is_made_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 
 
 def test_another_revision_takes_its_place(fleet: Fleet) -> None:
-    fleet.initialised().create("acme")
+    fleet.migrated().create("acme")
     old = current(fleet)
     settings = fleet.with_revision("tenant", MORE)
     place = create_tenant(fleet.under(settings), "globex")
@@ -99,7 +99,7 @@ def test_another_revision_takes_its_place(fleet: Fleet) -> None:
 
 
 def test_many_who_need_it_at_once(fleet: Fleet) -> None:
-    fleet.initialised()
+    fleet.migrated()
     slugs = [f"tenant-{number}" for number in range(4)]
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(fleet.create, slugs))
@@ -109,7 +109,7 @@ def test_many_who_need_it_at_once(fleet: Fleet) -> None:
 
 
 def test_a_template_that_cannot_be_built_leaves_nothing(fleet: Fleet) -> None:
-    before = fleet.initialised().everything()
+    before = fleet.migrated().everything()
     settings = fleet.with_revision("tenant", f"{MORE}; raise LookupError('half way')")
     with pytest.raises(LookupError):
         create_tenant(fleet.under(settings), "acme")
@@ -121,7 +121,7 @@ def test_a_template_that_cannot_be_built_leaves_nothing(fleet: Fleet) -> None:
 
 class TestWarm:
     def test_the_pool_is_kept_filled(self, fleet: Fleet) -> None:
-        services = warmed(fleet.initialised(), 2)
+        services = warmed(fleet.migrated(), 2)
         first = pool(fleet)
         assert len(first) == 2
         place = create_tenant(services, "acme")
@@ -137,7 +137,7 @@ class TestWarm:
         }
 
     def test_a_tenant_needs_nothing_but_a_row(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-        services = warmed(fleet.initialised(), 1)
+        services = warmed(fleet.migrated(), 1)
         with monkeypatch.context() as patch:
             for step in ("ensure_template", "clone", "drop"):
                 patch.setattr(type(databases_on(fleet.servers.default)), step, None)
@@ -145,7 +145,7 @@ class TestWarm:
         works(fleet, "acme")
 
     def test_none_is_given_twice(self, fleet: Fleet) -> None:
-        services = warmed(fleet.initialised(), 3)
+        services = warmed(fleet.migrated(), 3)
 
         def create(number: int) -> Any:
             return create_tenant(services, f"tenant-{number}")
@@ -158,7 +158,7 @@ class TestWarm:
         assert pool(fleet) == []
 
     def test_a_slug_that_is_taken_costs_none(self, fleet: Fleet) -> None:
-        services = warmed(fleet.initialised(), 1)
+        services = warmed(fleet.migrated(), 1)
         create_tenant(fleet.services, "acme")
         work(services)
         with pytest.raises(Exception, match="already"):
@@ -166,7 +166,7 @@ class TestWarm:
         assert len(pool(fleet)) == 1
 
     def test_those_of_an_old_revision_are_replaced(self, fleet: Fleet) -> None:
-        services = warmed(fleet.initialised(), 1)
+        services = warmed(fleet.migrated(), 1)
         ((old, *_),) = pool(fleet)
         settings = replace(fleet.with_revision("tenant", MORE), fleet_warm_databases=1)
         place = create_tenant(fleet.under(settings), "acme")
@@ -189,7 +189,7 @@ class TestPostgres:
 
     @pytest.fixture
     def place(self, fleet: Fleet) -> Any:
-        return fleet.initialised().create("acme")
+        return fleet.migrated().create("acme")
 
     def test_all_is_the_tenants_own(self, fleet: Fleet, place: Any) -> None:
         assert fleet.admin is not None

@@ -300,11 +300,8 @@ class TestTheWhole:
 @pytest.fixture
 def real(make_installation: Any, tmp_path: Path) -> Iterator[Installation]:
     """An installation where all is committed, with people and a store of backups."""
-    from tests.installation import add_people
 
     with make_installation(**{"backups.store": str(tmp_path / "store"), "backups.keep_exports": "3"}) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         yield installation
         assert installation.checkedout() == 0
 

@@ -15,7 +15,7 @@ from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.foreground import run_now
 from tests.contract.test_backups import postgres_bin
-from tests.installation import Client, Installation, add_people
+from tests.installation import Client, Installation
 
 
 @pytest.fixture
@@ -25,8 +25,6 @@ def installation(make_installation: Any, tmp_path: Path) -> Iterator[Installatio
     if tools := postgres_bin("pginstall18"):
         settings["backups.postgres_bin"] = tools
     with make_installation(**settings) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         yield installation
         assert installation.checkedout() == 0, "a connection leaked"
         with installation.registry.user_db.begin() as session:

@@ -13,7 +13,7 @@ from tenantapp.fleet.closing.fence import lower_fence, raise_fence
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.sql.times import utcnow
-from tests.installation import Client, Installation, add_people
+from tests.installation import Client, Installation
 
 
 def change(installation: Installation, **values: Any) -> None:
@@ -94,8 +94,6 @@ def test_revisions_that_are_too_old_are_not_served(make_installation: Any) -> No
         newer.settings = installation.settings | {"migrations.oldest": head}
         newer.app = main({}, **newer.settings)
         newer.registry = newer.app.registry
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         old, new = Client(installation.app).sign_in("ada"), Client(newer.app).sign_in("ada")
         change(installation, revision=None)
         assert old.get("/nodes").status_int == 200, "the version before serves it"

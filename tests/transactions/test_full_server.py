@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tenantapp.sql.budget import BudgetNumbers
-from tests.installation import Client, Installation, add_people, postgres_installation
+from tests.installation import Client, Installation, postgres_installation
 from tests.postgres import own_postgres, provisioner
 
 CONNECTIONS = "12"  # of which three are for superusers alone
@@ -69,8 +69,6 @@ def module_small() -> Iterator[Small]:
     with own_postgres(max_connections=CONNECTIONS) as admin:
         url = provisioner(admin)
         with postgres_installation(url) as installation:
-            with installation.registry.user_db.begin() as session:
-                add_people(session)
             yield Small(installation, admin, url)
 
 

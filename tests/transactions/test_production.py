@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
-from tests.installation import Installation, add_people, postgres_installation, sqlite_installation
+from tests.installation import Installation, postgres_installation, sqlite_installation
 from tests.transactions.production import (
     COOKIE,
     PSERVE,
@@ -39,8 +39,6 @@ def files(tmp_path: Path) -> Any:
     """An installation on SQLite with people in it: for what has nothing to do with the engine."""
     (tmp_path / "databases").mkdir()
     with sqlite_installation(tmp_path / "databases") as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         yield installation
 
 
@@ -199,8 +197,6 @@ def test_a_worker_that_dies_is_replaced(real_installation: Installation, tmp_pat
 
 def test_no_connection_is_shared_between_processes(postgres_server: URL, tmp_path: Path) -> None:
     with postgres_installation(postgres_server) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         installation.close()
         with production(tmp_path, installation) as server:
             page = Page(server, "bob")
@@ -228,26 +224,24 @@ def test_no_connection_is_shared_between_processes(postgres_server: URL, tmp_pat
 
 
 def test_the_workers_share_what_the_server_allows(postgres_server: URL, tmp_path: Path) -> None:
-    with postgres_installation(postgres_server) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
-        with production(tmp_path, installation, workers=3) as server:
-            page = Page(server, "bob")
-            engine = create_engine(postgres_server)
-            with engine.connect() as connection:
-                allowed = connection.execute(
-                    text("SELECT setting::int FROM pg_settings WHERE name = 'max_connections'")
-                )
-                most = allowed.scalar_one()
-            engine.dispose()
-            limits = set()
-            wait_for(
-                lambda: (
-                    page.send("GET", "/api/v1/nodes")[0] == 200
-                    and (limits.add(server.about()["budget"]) or max(limits) > 8)
-                )
+    with (
+        postgres_installation(postgres_server) as installation,
+        production(tmp_path, installation, workers=3) as server,
+    ):
+        page = Page(server, "bob")
+        engine = create_engine(postgres_server)
+        with engine.connect() as connection:
+            allowed = connection.execute(text("SELECT setting::int FROM pg_settings WHERE name = 'max_connections'"))
+            most = allowed.scalar_one()
+        engine.dispose()
+        limits = set()
+        wait_for(
+            lambda: (
+                page.send("GET", "/api/v1/nodes")[0] == 200
+                and (limits.add(server.about()["budget"]) or max(limits) > 8)
             )
-            assert max(limits) <= most * 4 // 5 // 4, "three workers, and one more during a reload"
+        )
+        assert max(limits) <= most * 4 // 5 // 4, "three workers, and one more during a reload"
 
 
 @pytest.mark.parametrize(

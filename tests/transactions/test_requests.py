@@ -21,7 +21,7 @@ from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import User, WebSession
 from tenantapp.tenancy.access import Access
 from tenantapp.workspace.models import Node
-from tests.installation import PASSWORD, Client, Installation, add_people, postgres_installation
+from tests.installation import PASSWORD, Client, Installation, postgres_installation
 from tests.transactions.server import exchange, send, serving
 
 View = Callable[[Any], Any]
@@ -268,8 +268,6 @@ def test_a_transaction_that_collided_is_tried_again(postgres_server: Any, code: 
         request.tenant_session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$"))
 
     with postgres_installation(postgres_server) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         bob = Client(app_with(installation, view=view, always=always)).sign_in("bob")
         assert bob.post("/x/view").json == {"tries": 3}
         assert node_titles(installation) == ["once"]
