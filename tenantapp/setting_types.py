@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
+NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def text(value: str) -> str:
@@ -44,7 +45,8 @@ def number(kind: type[int] | type[float], low: float, high: float, unit: str) ->
 
     def parse(value: str) -> float:
         try:
-            number = kind(value)
+            # Python would take 1_000 and the digits of every script as well.
+            number = kind(value if NUMBER.fullmatch(value) else -1)
         except ValueError:
             number = kind(-1)
         if not (math.isfinite(number) and low <= number <= high):
@@ -56,7 +58,7 @@ def number(kind: type[int] | type[float], low: float, high: float, unit: str) ->
 
 def retention(value: str) -> Mapping[str, int]:
     """How many backups to keep, by how often: ``daily 7, weekly 4``."""
-    matches = [re.fullmatch(r"(daily|weekly|monthly|yearly) +(\d{1,4})", part.strip()) for part in value.split(",")]
+    matches = [re.fullmatch(r"(daily|weekly|monthly|yearly) +([0-9]{1,4})", part.strip()) for part in value.split(",")]
     found = {match[1]: int(match[2]) for match in matches if match}
     if len(found) < len(matches):
         raise ValueError("must be like: daily 7, weekly 4, monthly 12, yearly 3")

@@ -1,5 +1,6 @@
 """JSON in and out: orjson, and the checks that no body escapes."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -8,6 +9,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from tenantapp.api.problems import ApiError
+from tenantapp.characters import visible
 from tenantapp.content import Content
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -15,6 +17,7 @@ Changed = TypeVar("Changed", bound=Content)
 
 MAX_DEPTH: Final = 32  # of values within values
 MAX_ERRORS: Final = 20  # named in one answer
+MOST_OF_A_NAME: Final = 100  # characters of a member's name in a sentence
 MEDIA_TYPES: Final = ("application/json", "application/merge-patch+json")
 
 
@@ -37,27 +40,44 @@ def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
 def read_object(request: Any) -> dict[str, Any]:
     """The request's body as a JSON object.
 
-    Raises ``ApiError``: 413 too large, 415 not said to be JSON, 400 not JSON, 422 not an object, or see ``find_fault``.
+    Raises ``ApiError``: 415 not said to be JSON, 400 not JSON, 422 not an object, or see ``find_fault``.
     """
-    check_size(request)
-    if request.content_type not in MEDIA_TYPES:
+    if not is_json(request.content_type):
         raise ApiError(415, "unsupported_media_type", "The body has to be JSON, with Content-Type: application/json.")
+    body = request.body
     try:
-        document = orjson.loads(request.body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ApiError(400, "invalid_json", f"The body is not valid JSON: {error}.") from None
     if not isinstance(document, dict):
         raise invalid([("", "The body has to be a JSON object.")])
     if fault := find_fault(document):
         raise invalid([fault])
+    refuse_repeated(body)
     return document
 
 
-def check_size(request: Any) -> None:
-    """Refuse a body larger than the setting ``api.max_body`` before it is read."""
-    limit = request.registry.app_settings.api_max_body
-    if (request.content_length or 0) > limit:
-        raise ApiError(413, "body_too_large", f"The body may have at most {limit} bytes.")
+def is_json(content_type: str) -> bool:
+    """Whether this is a media type that we read, without its parameters; in whatever case (RFC 9110, section 8.3.1)."""
+    return content_type.strip().lower() in MEDIA_TYPES
+
+
+def refuse_repeated(body: bytes) -> None:
+    """Refuse a member that is given twice, since readers differ in which one counts (RFC 8259, section 4).
+
+    The body has been read before and is known to be JSON. Raises ``ApiError`` 400.
+    """
+    # What a number means is not asked here; one of thousands of digits would be an error.
+    json.loads(body, object_pairs_hook=_refuse_repeated, parse_int=len, parse_float=len)
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ApiError(
+            400, "invalid_json", f"The member {visible(twice[:MOST_OF_A_NAME])} is given twice in one object."
+        )
 
 
 def validate(model: type[Model], document: Mapping[str, Any]) -> Model:

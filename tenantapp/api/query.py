@@ -1,11 +1,12 @@
 """Query parameters: declared ones only, and the two that every list has."""
 
+import re
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from tenantapp.api.problems import ApiError
 
@@ -13,12 +14,22 @@ Item = TypeVar("Item")
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
+JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # RFC 8259, section 6
 
 
 class NoQuery(BaseModel):
     """No query parameters at all; the base of the models of query strings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _read_as_written(cls, text: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        """Take a value in one spelling. Pydantic reads ``1_0``, ``5.0`` and `` 5`` as integers, and ``on`` as true."""
+        value = read(text)
+        if isinstance(text, str) and not _is_written(text, value):
+            raise ValueError("This is not how JSON writes it.")
+        return value
 
 
 class PageQuery(NoQuery):
@@ -40,6 +51,20 @@ class PageQuery(NoQuery):
             raise bad_query("cursor", "This is not a cursor of this list.") from None
 
 
+def _is_written(text: str, value: Any) -> bool:
+    """Whether the text is how JSON, or RFC 9562, writes this value; of other types nothing is said."""
+    match value:
+        case bool():
+            return text == str(value).lower()
+        case int():
+            return text == str(value)
+        case float():
+            return JSON_NUMBER.fullmatch(text) is not None
+        case UUID():
+            return text.lower() == str(value)
+    return True
+
+
 def read_query(request: Any, model: type[NoQuery]) -> NoQuery:
     """The query string as a model. Raises ``ApiError`` 400 for a parameter that is unknown, repeated or wrong."""
     try:
@@ -56,7 +81,7 @@ def read_query(request: Any, model: type[NoQuery]) -> NoQuery:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise bad_query(str(first["loc"][0]), str(first["msg"])) from None
+        raise bad_query(str(first["loc"][0]), str(first["msg"]).removeprefix("Value error, ")) from None
 
 
 def bad_query(name: str, message: str) -> ApiError:

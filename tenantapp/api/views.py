@@ -1,10 +1,13 @@
 """How a JSON view is declared.
 
-    @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeBody, status=201)
+    @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201)
     def create_node(request): ...
 
 The body and the query string are checked before the view runs; it finds them as ``request.checked_body`` and
 ``request.checked_query``. What it returns is sent as JSON.
+
+A body has at most ``api.max_body`` bytes, in a plain Pyramid view as well, unless the view declares another bound:
+``@view_config(..., max_body=10_000_000)``.
 """
 
 from collections.abc import Callable
@@ -14,13 +17,14 @@ from pydantic import BaseModel
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.view import view_config
 
-from tenantapp.api.json import check_size, read_object, validate
+from tenantapp.api.json import read_object, validate
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
+from tenantapp.sql.ids import UUID_TEXT
 from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind
 
-# A canonical UUID in a route's pattern; anything else there is a 404 before any view runs.
-ID: Final = "{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}"
+# A UUID in a route's pattern; anything else there is a 404 before any view runs.
+ID: Final = f"{{id:{UUID_TEXT}}}"
 View = Callable[[Any, Any], Any]
 
 
@@ -38,11 +42,12 @@ def api_view(
     writes: DatabaseKind = "tenant",
     status: int = 200,
     reads_tenants: bool = False,
+    max_body: int | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a JSON view. ``permission`` has no default: nothing is open by forgetting it.
 
     ``writes`` is the one database the view may write to. With ``reads_tenants`` the access comes with the tenants that
-    the person may choose.
+    the person may choose. ``max_body`` is in bytes; without it the setting ``api.max_body`` holds.
     """
     return view_config(  # type: ignore[no-any-return]
         route_name=route_name,
@@ -54,6 +59,7 @@ def api_view(
         api_writes=writes,
         api_status=status,
         reads_tenants=reads_tenants,
+        max_body=max_body,
     )
 
 
@@ -68,6 +74,37 @@ def exact_path_view(view: View, info: Any) -> View:
         return view(context, request)
 
     return exact
+
+
+def bounded_body_view(view: View, info: Any) -> View:
+    """View deriver: no view reads a body of more bytes than it declares, or else than ``api.max_body``."""
+    if info.exception_only:
+        return view
+    own: int | None = info.options.get("max_body")
+
+    def bounded(context: Any, request: Any) -> Any:
+        bound_body(request, request.registry.app_settings.api_max_body if own is None else own)
+        return view(context, request)
+
+    return bounded
+
+
+bounded_body_view.options = ("max_body",)  # type: ignore[attr-defined]
+
+
+def bound_body(request: Any, limit: int) -> None:
+    """Refuse a body of more than ``limit`` bytes. Raises ``ApiError`` 413.
+
+    One of unknown length is read, up to the limit; our servers know it always, others may hand on a chunked one.
+    """
+    if request.content_length is None and request.is_body_readable:
+        body = request.body_file.read(limit + 1)
+        if len(body) <= limit:
+            request.body = body
+            return
+    elif (request.content_length or 0) <= limit:
+        return
+    raise ApiError(413, "body_too_large", f"The body may have at most {limit} bytes.")
 
 
 def checked_request_view(view: View, info: Any) -> View:
@@ -94,7 +131,6 @@ checked_request_view.options = ("api_body", "api_query", "api_writes", "api_stat
 
 def _read_body(request: Any, model: type[BaseModel] | None) -> Any:
     if model is None:
-        check_size(request)
         if request.content_length:
             raise ApiError(400, "unexpected_body", "This request takes no body.")
         return None

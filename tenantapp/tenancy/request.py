@@ -83,12 +83,14 @@ class TenantRequest(Request):
 
 
 def retry_attempts(request: Any) -> int | None:
-    """How often a request is tried that collides with another one: once if it only reads, or will be refused anyway.
+    """How often a request is tried that collides with another one: once if it only reads, or its body is long.
 
-    For more than one try the body is copied first. None stands for the setting ``retry.attempts``.
+    For more than one try the body is copied first, before any view could refuse it; so one of unknown length is long.
+    None stands for the setting ``retry.attempts``.
     """
-    once = request.method in SAFE_METHODS
-    return 1 if once or (request.content_length or 0) > request.registry.app_settings.api_max_body else None
+    if request.method in SAFE_METHODS or (request.content_length is None and request.is_body_readable):
+        return 1
+    return 1 if (request.content_length or 0) > request.registry.app_settings.api_max_body else None
 
 
 def close_sessions(request: Any) -> None:

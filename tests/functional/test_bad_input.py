@@ -82,6 +82,34 @@ def test_a_body_that_is_not_said_to_be_json(bob: Client, content_type: str) -> N
     assert bob.get("/nodes").json["items"] == []
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    ["Application/JSON", "application/json; Charset=UTF-8", "APPLICATION/MERGE-PATCH+JSON;charset=utf-8",
+     'application/json ; charset="latin-1"'],
+)  # fmt: skip
+def test_media_types_are_in_whatever_case_and_may_have_parameters(bob: Client, content_type: str) -> None:
+    answer = post_raw(bob, '{"title": "ä"}'.encode(), content_type)
+    assert (answer.status_int, answer.json["title"]) == (201, "ä")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"title": "x", "title": "x"}',
+        b'{"title": "x", "\\u0074itle": 1}',
+        b'{"title": "x", "tags": [{"a": 1, "a": 2}]}',
+    ],
+)
+def test_a_member_that_is_given_twice(bob: Client, body: bytes) -> None:
+    assert_problem(post_raw(bob, body), 400, "invalid_json")
+    assert bob.get("/nodes").json["items"] == []
+
+
+@pytest.mark.parametrize("number", [b"1" * 300, b"1e300", b"1.0", b"true", b"-0"])
+def test_what_is_no_integer(bob: Client, number: bytes) -> None:
+    assert_problem(post_raw(bob, b'{"title": "x", "parent_id": ' + number + b"}"), 422, "invalid")
+
+
 def test_a_huge_body(bob: Client) -> None:
     assert_problem(post_raw(bob, b'{"title": "' + b"x" * 1_048_577 + b'"}'), 413, "body_too_large")
     answer = bob.http.delete(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from tenantapp.api.query import encode_cursor
 from tenantapp.identity import users
 from tenantapp.identity.local_access import local_access
 from tenantapp.workspace.models import Node
@@ -126,7 +127,9 @@ def test_the_list_can_be_narrowed(bob: Client, ada: Client) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=501", "limit=x", "limit=1&limit=2", "cursor=!", "cursor=eA", "unknown=1", "status=x",
+    ["limit=0", "limit=501", "limit=x", "limit=1&limit=2", "limit=1_0", "limit=5.0", "limit=+5", "limit=%2B5",
+     "limit=%205", "limit=5%0A", "limit=05", "limit=%D9%A5", "limit=%EF%BC%91", "limit=1e1", "limit=NaN", "limit=true",
+     "limit=", "Limit=5", "cursor=!", "cursor=eA", "unknown=1", "status=x",
      "parent_id=x", "tag=", "cursor=%00", "tag=%00", "%00=1", "cursor=%FF", "limit=%FF", "owner_id=1"],
 )  # fmt: skip
 def test_a_bad_query_is_refused(bob: Client, query: str) -> None:
@@ -285,6 +288,27 @@ def test_what_is_not_there(bob: Client, method: str, node_id: str) -> None:
     answer = getattr(bob, method)(f"/nodes/{node_id}", **body)
     assert answer.status_int == 404
     assert answer.content_type == "application/problem+json"
+
+
+def test_ids_are_read_in_either_case_and_written_in_lower_case(bob: Client) -> None:
+    """RFC 9562, section 4."""
+    parent = make(bob)
+    upper, owner = parent["id"].upper(), parent["owner"]["id"].upper()
+    child = make(bob, parent_id=upper)
+    assert child["parent_id"] == parent["id"]
+    assert bob.get(f"/nodes/{upper}").json == parent
+    assert bob.patch(f"/nodes/{child['id'].upper()}", {"parent_id": upper}).json == child
+    assert bob.get(f"/nodes?parent_id={upper}&owner_id={owner}").json["items"] == [child]
+    assert bob.get(f"/nodes?cursor={encode_cursor(upper)}").json["items"] == [child]
+    assert bob.delete(f"/nodes/{child['id'].upper()}").status_int == 204
+
+
+@pytest.mark.parametrize("spelling", ["{%s}", "urn:uuid:%s", " %s", "%s\n", "%s0"])
+def test_ids_have_one_spelling(bob: Client, spelling: str) -> None:
+    for odd in (spelling % UNKNOWN_ID, UNKNOWN_ID.replace("-", ""), UNKNOWN_ID.replace("0", "\u0660")):
+        assert bob.get(f"/nodes/{quote(odd)}").status_int == 404
+        assert bob.post("/nodes", {"title": "x", "parent_id": odd}).json["errors"][0]["detail"] == "This is not an id."
+        assert bob.get(f"/nodes?parent_id={quote(odd)}").json["code"] == "invalid_query"
 
 
 def test_ids_of_another_tenant_are_not_found(bob: Client, installation: Installation) -> None:
