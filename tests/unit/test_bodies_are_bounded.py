@@ -61,7 +61,7 @@ def test_a_chunked_body_is_not_copied_before_it_is_bounded(app: Any) -> None:
 
         def read(self, size: int = -1) -> bytes:
             self.taken += size
-            assert 0 < size
+            assert size > 0
             assert self.taken < 1_000_000
             return b"x" * size
 
