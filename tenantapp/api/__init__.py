@@ -12,7 +12,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from tenantapp.api.failure_log import FailureLog
 from tenantapp.api.json import json_renderer
 from tenantapp.api.problems import Problems, add_problem
-from tenantapp.api.views import bounded_body_view, checked_request_view, exact_path_view
+from tenantapp.api.views import TriedFirst, bounded_body_view, checked_request_view, exact_path_view
 from tenantapp.identity import errors as identity
 from tenantapp.identity.policy import TenantMismatch
 from tenantapp.sql import errors as sql
@@ -27,6 +27,7 @@ def includeme(config: Any) -> None:
     config.registry.failure_log = FailureLog()
     config.add_directive("add_problem", add_problem)
     config.add_renderer("json", json_renderer)
+    config.add_view_predicate("tried_first", TriedFirst)
     config.add_view_deriver(exact_path_view, under=INGRESS, name="exact_path")
     config.add_view_deriver(bounded_body_view, under="exact_path", over="secured_view", name="bounded_body")
     config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")

@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -67,6 +68,8 @@ def _is_written(text: str, value: Any) -> bool:
 
 def read_query(request: Any, model: type[NoQuery]) -> NoQuery:
     """The query string as a model. Raises ``ApiError`` 400 for a parameter that is unknown, repeated or wrong."""
+    if not request.environ.get("QUERY_STRING"):
+        return _nothing_given(model)
     try:
         pairs = list(request.GET.items())
     except UnicodeDecodeError:
@@ -77,11 +80,21 @@ def read_query(request: Any, model: type[NoQuery]) -> NoQuery:
     for name, value in pairs:
         if "\0" in name + value:
             raise bad_query(name.replace("\0", ""), "The NUL character is not allowed.")
+    return _validate(model, values)
+
+
+def _validate(model: type[NoQuery], values: dict[str, str]) -> NoQuery:
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         raise bad_query(str(first["loc"][0]), str(first["msg"]).removeprefix("Value error, ")) from None
+
+
+@cache
+def _nothing_given(model: type[NoQuery]) -> NoQuery:
+    """The model without parameters. It is frozen, so that one does for all requests."""
+    return _validate(model, {})
 
 
 def bad_query(name: str, message: str) -> ApiError:

@@ -30,12 +30,14 @@ def includeme(config: Any) -> None:
     config.registry.tenant_dbs = TenantDatabases(servers, engines_of(servers, settings))
     config.set_request_factory(TenantRequest)
     # One transaction per request. Explicit: touching a session outside it raises instead of starting another one.
-    # A returned error aborts like a raised one. Nobody asks the user database before the route is known.
+    # A returned error aborts like a raised one. Nobody asks the user database before the route is known. A safe method
+    # has no transaction: nothing that it opens may write, so there is nothing to commit.
     config.add_settings(
         {
             "tm.manager_hook": "pyramid_tm.explicit_manager",
             "tm.commit_veto": "pyramid_tm.default_commit_veto",
             "tm.annotate_user": False,
+            "tm.activate_hook": "tenantapp.tenancy.request.has_transaction",
             "retry.activate_hook": "tenantapp.tenancy.request.retry_attempts",
         }
     )

@@ -82,6 +82,11 @@ class TenantRequest(Request):
         sessions.append(session)
 
 
+def has_transaction(request: Any) -> bool:
+    """Whether ``request.tm`` has a transaction: for methods that may write. In a safe one, to join it raises."""
+    return request.method not in SAFE_METHODS
+
+
 def retry_attempts(request: Any) -> int | None:
     """How often a request is tried that collides with another one: once if it only reads, or its body is long.
 

@@ -154,6 +154,24 @@ def test_a_safe_request_writes_to_none(real_installation: Installation, kind: st
     assert bob.get("/tags").json["items"] == []
 
 
+def test_a_safe_request_has_no_transaction_to_join(real_installation: Installation) -> None:
+    """What joins it would never be committed, so that it must not go unnoticed."""
+    raised: list[type[BaseException]] = []
+
+    def joining(request: Any) -> dict[str, str]:
+        try:
+            request.tm.get()
+        except NoTransaction as error:
+            raised.append(type(error))
+        return {}
+
+    bob = Client(app_with(real_installation, joining=joining)).sign_in("bob")
+    assert bob.post("/x/joining").status_int == 200
+    assert raised == []
+    assert bob.get("/x/joining").status_int == 200
+    assert raised == [NoTransaction]
+
+
 def test_a_commit_that_fails(real_installation: Installation) -> None:
     """The answer was ready, and is not sent: the commit is part of the request."""
 
