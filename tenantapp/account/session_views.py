@@ -104,7 +104,7 @@ def session_object(request: Any, access: Access, token: str) -> dict[str, Any]:
     tenants = tenants_of(request.user_session, access.person.id) if access.tenants is None else access.tenants
     return {
         "user": {"id": access.person.id, "login": access.person.login, "name": access.person.name},
-        "tenant": access.tenant and {"slug": access.tenant.slug, "name": access.tenant.name},
+        "tenant": access.selected and {"slug": access.selected.slug, "name": access.selected.name},
         "role": access.role,
         "permissions": sorted(access.permissions),
         "operator": access.operator,

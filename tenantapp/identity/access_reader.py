@@ -18,7 +18,7 @@ from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.sql.failures import Cause, Failure
 from tenantapp.sql.prepared import PreparedSelect
 from tenantapp.sql.times import UtcDateTime
-from tenantapp.tenancy.access import Access, Person, TenantPlace
+from tenantapp.tenancy.access import Access, GrantedTenant, Person, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import (
     TenancyError,
@@ -138,11 +138,13 @@ class AccessReader:
 
 def _access(row: Any, now: datetime, outdated: frozenset[str | None]) -> Access:
     granted = read_granted(row.granted)
-    refusal = _refusal(row) or _too_early(row, now, outdated)
+    refusal = _refusal(row)
+    early = refusal or _too_early(row, now, outdated)
     return Access(
         person=Person(row.user_id, row.login, row.user_name),
-        tenant=None if refusal else TenantPlace(row.tenant_id, row.slug, row.tenant_name, row.server, row.database),
-        refusal=refusal or TenantRequired(),
+        tenant=None if early else TenantPlace(row.tenant_id, row.slug, row.tenant_name, row.server, row.database),
+        selected=None if refusal else GrantedTenant(row.tenant_id, row.slug, row.tenant_name, granted.role or ""),
+        refusal=early or TenantRequired(),
         role=None if refusal else granted.role,
         permissions=frozenset() if refusal else granted.permissions,
         operator=row.operator,

@@ -41,12 +41,14 @@ class GrantedTenant:
 class Access:
     """Frozen plain values, read from the user database for one request and kept no longer.
 
-    ``tenant`` is set only if its database may be used right now; otherwise ``refusal`` says why not. ``tenants`` has
-    those that the person may choose, where they were asked for.
+    ``tenant`` is set only if its database may be used right now; otherwise ``refusal`` says why not. ``selected`` is
+    set also while that will pass by itself, as a migration does. ``tenants`` has those that the person may choose,
+    where they were asked for.
     """
 
     person: Person
     tenant: TenantPlace | None = None
+    selected: GrantedTenant | None = None
     refusal: TenancyError = field(default_factory=TenantRequired, compare=False)
     role: str | None = None
     permissions: frozenset[str] = frozenset()

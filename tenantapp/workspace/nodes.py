@@ -78,14 +78,11 @@ def delete_node(session: Session, access: Access, node_id: UUID, precondition: P
 
 def remember_author(session: Session, person: Person) -> None:
     """Keep this tenant's copy of the person's name up to date."""
+    if session.scalar(select(Author.name).where(Author.id == person.id)) == person.name:
+        # An upsert that changes nothing locks the row all the same, and this person's other writes would wait for it.
+        return
     insert = insert_for(session, Author).values(id=person.id, name=person.name)
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=[Author.id],
-            set_={"name": insert.excluded.name},
-            where=Author.name != insert.excluded.name,
-        )
-    )
+    session.execute(insert.on_conflict_do_update(index_elements=[Author.id], set_={"name": insert.excluded.name}))
 
 
 def _changeable(session: Session, access: Access, node_id: UUID, precondition: Precondition) -> Node:

@@ -13,7 +13,7 @@ from tenantapp.fleet.closing.fence import lower_fence, raise_fence
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.sql.times import utcnow
-from tests.installation import Client, Installation
+from tests.installation import PASSWORD, Client, Installation
 
 
 def change(installation: Installation, **values: Any) -> None:
@@ -60,13 +60,19 @@ def test_only_that_tenant_is_kept_waiting(real_installation: Installation, fence
 def test_it_can_be_chosen_and_is_there_afterwards(
     real_installation: Installation, fenced: Callable[[bool], None]
 ) -> None:
+    """The session says which tenant it is in, and each call of the tenant's why it has to wait."""
     fenced(True)
-    both = Client(real_installation.app).sign_in("both", "acme")
-    assert both.get("/session").json["tenant"] is None
+    both = Client(real_installation.app)
+    signed_in = both.post("/session", {"login": "both", "password": PASSWORD, "tenant": "acme"})
+    both.csrf_token = signed_in.json["csrf_token"]
+    for session in (signed_in, both.get("/session")):
+        assert session.json["tenant"] == {"slug": "acme", "name": "Acme"}
+        assert (session.json["role"], "content.create" in session.json["permissions"]) == ("author", True)
     assert_migrating(both.get("/nodes"))
     assert both.switch("globex").status_int == 200
     assert both.get("/nodes").status_int == 200
-    assert both.switch("acme").status_int == 200
+    switched = both.switch("acme")
+    assert (switched.status_int, switched.json["tenant"]) == (200, {"slug": "acme", "name": "Acme"})
     assert_migrating(both.get("/nodes"))
     fenced(False)
     assert both.get("/nodes").status_int == 200
@@ -85,6 +91,8 @@ def test_a_suspended_tenant_stays_so(installation: Installation, client: Client)
     client.sign_in("ada")
     change(installation, migrating_until=utcnow() + timedelta(seconds=20), state="suspended")
     assert client.get("/nodes").json["code"] == "tenant_suspended"
+    assert client.get("/session").json["tenant"] is None
+    assert client.switch("acme").json["code"] == "tenant_forbidden"
 
 
 def test_revisions_that_are_too_old_are_not_served(make_installation: Any) -> None:

@@ -19,8 +19,11 @@ from tenantapp import main
 from tenantapp.identity import web_sessions
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import User, WebSession
+from tenantapp.identity.users import get_user
 from tenantapp.tenancy.access import Access
+from tenantapp.workspace.content import NodeContent
 from tenantapp.workspace.models import Node
+from tenantapp.workspace.nodes import create_node
 from tests.installation import PASSWORD, Client, Installation, postgres_installation
 from tests.transactions.server import exchange, send, serving
 
@@ -106,6 +109,22 @@ def test_a_good_request_commits_and_a_failing_one_does_not(real_installation: In
     assert real_installation.checkedout() == 0
     assert bob.post("/x/good").status_int == 200
     assert node_titles(real_installation) == ["good", "good"]
+
+
+def test_one_persons_writes_do_not_wait_for_each_other(real_installation: Installation, engine_name: str) -> None:
+    if engine_name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    registry = real_installation.registry
+    bob = Client(real_installation.app).sign_in("bob")
+    assert bob.post("/nodes", {"title": "first"}).status_int == 201
+    with registry.user_db.begin(read_only=True) as session:
+        access = local_access(session, "acme", login="bob")
+    with registry.tenant_dbs.begin(access) as session:
+        create_node(session, access, NodeContent(title="not committed yet"))
+        assert bob.post("/nodes", {"title": "meanwhile"}).status_int == 201
+    with registry.user_db.begin() as session:
+        get_user(session, "bob").name = "Robert"
+    assert bob.post("/nodes", {"title": "renamed"}).json["owner"]["name"] == "Robert"
 
 
 def test_text_statements_are_committed(real_installation: Installation) -> None:
