@@ -53,40 +53,47 @@ class Settings:
     pgbouncers: Mapping[str, URL]
     user_db_url: URL = setting("user_db.url", user_database_url, None, "URL of the user database; required")
     user_db_pgbouncer: URL | None = setting(
-        "user_db.pgbouncer", pgbouncer_url, None, "PgBouncer that requests reach the user database through, if any"
+        "user_db.pgbouncer", pgbouncer_url, None, "URL of a PgBouncer between the application and the user database"
     )
     tenantapp_domain: str = setting(
         "tenantapp.domain", package, BUNDLED_DOMAIN, "package of the domain: its includeme and its models"
     )
     tenancy_secret: str | None = setting(
-        "tenancy.secret", secret, None, "secret the tenants' PostgreSQL passwords are derived from", repr=False
+        "tenancy.secret",
+        secret,
+        None,
+        "secret that the tenants' PostgreSQL passwords are derived from; required with PostgreSQL",
+        repr=False,
     )
     identity_registration: str = setting(
-        "identity.registration", choice("open", "closed"), "closed", "whether anyone may register: open or closed"
+        "identity.registration",
+        choice("open", "closed"),
+        "closed",
+        "whether people may register themselves: open or closed",
     )
     session_idle_timeout: int = setting(
         "session.idle_timeout",
         number(int, 120, 86400 * 30, "seconds"),
         "1800",
-        "seconds without use until a web session ends",
+        "seconds without use after which a session ends",
     )
     session_absolute_timeout: int = setting(
         "session.absolute_timeout",
         number(int, 120, 86400 * 365, "seconds"),
         "28800",
-        "seconds until a web session ends anyway",
+        "seconds after which a session ends in any case",
     )
     connections_budget: int | None = setting(
         "connections.budget",
         number(int, 1, 100_000, "connections"),
         None,
-        "most connections to each server that a process may hold; by default its part of what the server allows",
+        "most connections that a process opens to each server; by default its part of what the server allows",
     )
     connections_workers: int | None = setting(
         "connections.workers",
         number(int, 1, 1024, "processes"),
         None,
-        "processes that share each server; by default as many as the web server may have",
+        "number of processes that share each server; by default those of the web server during a reload",
     )
     connections_timeout: float = setting(
         "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
@@ -95,19 +102,19 @@ class Settings:
         "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"
     )
     migrations_user: str | None = setting(
-        "migrations.user", text, None, "script location of the user history, where it is not the bundled one"
+        "migrations.user", text, None, "script location of the user history; by default the bundled one"
     )
     migrations_tenant: str | None = setting(
-        "migrations.tenant", text, None, "script location of the tenant history; a domain of your own needs it"
+        "migrations.tenant", text, None, "script location of the tenant history; required for a domain of your own"
     )
     migrations_oldest: str | None = setting(
-        "migrations.oldest", text, None, "oldest revision of a tenant database that is served; without it every one is"
+        "migrations.oldest", text, None, "oldest revision of a tenant database that is served; by default all are"
     )
     migrations_lock_timeout: float = setting(
         "migrations.lock_timeout",
         number(float, 0.05, 60, "seconds"),
         "2",
-        "longest wait of a tenant's migration for a lock, in seconds; it is tried again later",
+        "how long a tenant's migration waits for a lock before it retries later, in seconds",
     )
     migrations_lock_attempts: int = setting(
         "migrations.lock_attempts",
@@ -122,46 +129,46 @@ class Settings:
         "longest statement of a tenant's migration, in seconds",
     )
     fleet_worker: int = setting(
-        "fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that the serving process works on at once"
+        "fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that a serving process works on at once; 0: none"
     )
     fleet_warm_databases: int = setting(
         "fleet.warm_databases",
         number(int, 0, 1000, "databases"),
         "0",
-        "databases that a worker keeps ready on each server for new tenants",
+        "warm databases that a worker keeps ready on each server",
     )
     fleet_delete_grace: int = setting(
         "fleet.delete_grace",
         number(int, 0, 3650, "days"),
         "7",
-        "days in which a deleted tenant can be brought back, and for which a replaced database is kept",
+        "days for which a deleted tenant and a replaced database are kept",
     )
     fleet_keep_operations: int = setting(
         "fleet.keep_operations",
         number(int, 1, 36500, "days"),
         "90",
-        "days until `tenantapp sweep` deletes a finished operation",
+        "days after which `tenantapp sweep` deletes a finished operation",
     )
     audit_keep: int = setting(
         "audit.keep",
         number(int, 0, 36500, "days"),
         "0",
-        "days until `tenantapp sweep` deletes an entry of the audit trail; 0: it never does",
+        "days after which `tenantapp sweep` deletes an entry of the audit trail; 0: never",
     )
     backups_store: str | None = setting(
-        "backups.store", text, None, "where backups are kept: a directory, or a URL that fsspec knows"
+        "backups.store", text, None, "store for backups: a directory, or a URL for fsspec"
     )
     backups_keep: Mapping[str, int] = setting(
-        "backups.keep", retention, "daily 7, weekly 4, monthly 12", "how many of a tenant's backups are kept"
+        "backups.keep", retention, "daily 7, weekly 4, monthly 12", "which of a tenant's backups are kept"
     )
     backups_keep_exports: int = setting(
         "backups.keep_exports",
         number(int, 1, 3650, "days"),
         "7",
-        "days in which the bundle of a tenant that its administrator has exported can be fetched",
+        "days for which a tenant's administrators can fetch an export",
     )
     backups_postgres_bin: str | None = setting(
-        "backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path's"
+        "backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path"
     )
     demo_enabled: bool = setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases")
 
