@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.errors import DatabaseUnreachable, ReadingFailed, UnknownRevision
-from tenantapp.databases.histories.histories import head_revision, metadata_of
+from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.databases.schemas.structure import read_structure
@@ -59,8 +59,8 @@ class Foreign:
             self.url = fleet.servers[server].url.set(database=self.name)
             fleet.ask(f'CREATE DATABASE "{self.name}"')
         settings = fleet.settings
-        target = Target("their database", self.url, metadata_of(settings, "tenant"))
-        upgrade_to(settings, "tenant", target, head_revision(settings, "tenant"))
+        target = Target(settings, "tenant", "their database", self.url)
+        upgrade_to(target, head_revision(settings, "tenant"))
         fill(self, TenantPlace(uuid7(), "their", "their", "their", "their"))  # type: ignore[arg-type]
 
     @property

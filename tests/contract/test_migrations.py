@@ -101,9 +101,7 @@ def test_models_and_migrations_agree(fleet: Fleet, history: History) -> None:
         scratch_database(fleet.services, history) as migrated,
         scratch_database(fleet.services, history) as made,
     ):
-        assert upgrade(fleet.settings, history, Target("scratch", migrated, metadata)) == head_revision(
-            fleet.settings, history
-        )
+        assert upgrade(Target(fleet.settings, history, "scratch", migrated)) == head_revision(fleet.settings, history)
         with connect(made) as connection, connection.begin():
             metadata.create_all(connection)
         with connect(migrated) as connection:
@@ -114,9 +112,9 @@ def test_models_and_migrations_agree(fleet: Fleet, history: History) -> None:
 @pytest.mark.parametrize("history", HISTORIES)
 def test_downgrading_removes_everything(fleet: Fleet, history: History) -> None:
     with scratch_database(fleet.services, history) as url:
-        target = Target("scratch", url, metadata_of(fleet.settings, history))
-        upgrade(fleet.settings, history, target)
-        run_command(fleet.settings, history, target, lambda config: command.downgrade(config, "base"))
+        target = Target(fleet.settings, history, "scratch", url)
+        upgrade(target)
+        run_command(target, lambda config: command.downgrade(config, "base"))
         assert tables(url) == {"alembic_version"}
 
 

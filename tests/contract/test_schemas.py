@@ -233,7 +233,7 @@ class TestNoFalseAlarm:
     def test_after_downgrade_and_upgrade(self, fleet: Fleet, acme: TenantPlace, longer: Settings) -> None:
         upgrade_tenant_database(fleet.under(longer), acme)
         target = tenant_target(fleet.under(longer), acme)
-        run_command(longer, "tenant", target, lambda config: command.downgrade(config, "-1"))
+        run_command(target, lambda config: command.downgrade(config, "-1"))
         assert verify(fleet, acme, longer).findings == ()
         upgrade_tenant_database(fleet.under(longer), acme)
         assert verify(fleet, acme, longer).findings == ()

@@ -32,7 +32,7 @@ def command_line_target(history: History, config: Config, arguments: Mapping[str
             make_user_database(settings)
             return user_target(settings)
         with opened_fleet(settings) as fleet:
-            return tenant_target(fleet, _find_tenant(fleet, arguments.get("tenant")))
+            return tenant_target(fleet, _find_tenant(fleet, arguments.get("tenant")), record=True)
     except (FleetError, IdentityError, SqlError, TenancyError, SettingsError) as error:
         raise CommandError(str(error)) from error
 

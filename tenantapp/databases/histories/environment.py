@@ -1,22 +1,27 @@
-"""What the ``env.py`` of both histories does, whether Alembic is run by us or by its own command line."""
+"""Alembic at work: one of its commands, one database after the other, and what ``env.py`` of both histories does."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from threading import Lock
+from types import CodeType
 from typing import Any, Final, Literal, TypeVar
 
 from alembic import context
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from tenantapp.databases.connections.migration_connections import check_foreign_keys, migration_connection
-from tenantapp.databases.errors import MigrationFailed
+from tenantapp.databases.errors import HistoryError, MigrationFailed
 from tenantapp.databases.histories.command_line import command_line_target
 from tenantapp.databases.histories.histories import History, history_config
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.version_tables import keep_version_tables
 from tenantapp.operations.errors import FleetError
-from tenantapp.settings import Settings
 from tenantapp.sql.errors import SqlError
 from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.errors import TenancyError
@@ -24,14 +29,17 @@ from tenantapp.tenancy.errors import TenancyError
 Result = TypeVar("Result")
 # Alembic keeps the environment it is in, and its operations, in globals.
 ONE_AT_A_TIME: Final = Lock()
+PROGRAM: Final = "env.py"
+MODULE: Final = "env_py"  # what Alembic calls it
+WAYS: Final = 128  # from one revision to another, that are remembered
 
 
-def run_command(settings: Settings, history: History, target: Target, command: Callable[[Config], Result]) -> Result:
+def run_command(target: Target, command: Callable[[Config], Result]) -> Result:
     """Run one of Alembic's commands on a database. Raises what ``migration_connection`` does.
 
     Any other trouble Alembic has, such as a revision that is not in the history, is a ``MigrationFailed``.
     """
-    config = history_config(settings, history)
+    config = history_config(target.settings, target.history)
     config.attributes["target"] = target
     with alembic_at_work(target):
         return command(config)
@@ -45,6 +53,48 @@ def alembic_at_work(target: Target) -> Iterator[None]:
             yield
     except CommandError as error:
         raise MigrationFailed(target.name, str(error).rstrip(".")) from error
+
+
+class RepeatedEnvironment:
+    """Moves databases along a history whose files are read once for all of them.
+
+    As under Alembic's own commands, ``env.py`` is run for each database, and so is what the revisions say. Those
+    commands read the files for each, which takes longer than to add a column. Raises ``HistoryError``.
+    """
+
+    def __init__(self, config: Config, script: ScriptDirectory) -> None:
+        self._config, self._script = config, script
+        self._program = _program_of(Path(script.dir) / PROGRAM)
+        self._steps = lru_cache(WAYS)(self._find_steps)
+
+    def move(self, target: Target, revision: str, *, down: bool) -> None:
+        """Move a database up or down to a revision. Raises what ``run_command`` does."""
+
+        def steps(found: Any, context: Any) -> Any:
+            return self._steps(found, revision, down)
+
+        self._config.attributes["target"] = target
+        with (
+            alembic_at_work(target),
+            EnvironmentContext(self._config, self._script, fn=steps, destination_rev=revision),
+        ):
+            self._run_program()
+
+    def _run_program(self) -> None:
+        spec, code = self._program
+        exec(code, vars(module_from_spec(spec)))  # noqa: S102 - it is what runs migrations
+
+    def _find_steps(self, found: Any, revision: str, down: bool) -> Any:
+        script = self._script
+        return script._downgrade_revs(revision, found) if down else script._upgrade_revs(revision, found)
+
+
+def _program_of(path: Path) -> tuple[Any, CodeType]:
+    spec: Any = spec_from_file_location(MODULE, path)
+    try:
+        return spec, spec.loader.get_code(MODULE)
+    except (OSError, SyntaxError) as error:
+        raise HistoryError(f"The tenant history cannot be used: {error}.") from error
 
 
 def run_environment(history: History) -> None:

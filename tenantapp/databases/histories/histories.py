@@ -2,7 +2,8 @@
 
 import hashlib
 from argparse import Namespace
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -51,9 +52,9 @@ def script_directory(settings: Settings, history: History) -> ScriptDirectory:
         raise HistoryError(f"The {history} history cannot be used: {str(error).rstrip('.')}.") from error
 
 
-def head_revision(settings: Settings, history: History, script: ScriptDirectory | None = None) -> str:
+def head_revision(settings: Settings, history: History) -> str:
     """The newest revision of a history. Raises ``HistoryError`` when there is none, or more than one."""
-    heads = (script or script_directory(settings, history)).get_heads()
+    heads = history_digest(settings, history).heads
     if len(heads) != 1:
         raise HistoryError(f"The {history} history has {len(heads) or 'no'} newest revisions, where there must be one.")
     return heads[0]
@@ -66,14 +67,18 @@ def metadata_of(settings: Settings, history: History) -> MetaData:
 
 def tenant_metadata(settings: Settings) -> MetaData:
     """The tables of a tenant database: ours, and those of the domain's models. Raises ``HistoryError``."""
-    domain = settings.tenantapp_domain
+    _import_models(settings.tenantapp_domain)
+    return TenantBase.metadata
+
+
+@cache
+def _import_models(domain: str) -> None:
     package = import_module(domain)
     modules = [found.name for found in iter_modules(getattr(package, "__path__", ())) if holds_models(found.name)]
     if not modules:
         raise HistoryError(f"The domain's models are missing: there is no module {domain}.models.")
     for name in modules:
         import_module(f"{domain}.{name}")
-    return TenantBase.metadata
 
 
 def holds_models(module: str) -> bool:
@@ -81,16 +86,18 @@ def holds_models(module: str) -> bool:
     return module == "models" or module.endswith("_models")
 
 
-REMEMBERED: Final = 8
-_places: Final[dict[str, set[Path]]] = {}  # by what is in the settings; to ask Alembic takes longer than to look there
-
-
 class HistoryDigest(NamedTuple):
-    """The newest revision, all there are, and a digest of the files."""
+    """The newest revisions, of which there should be one, all there are, and a digest of the files."""
 
-    head: str
+    heads: tuple[str, ...]
     revisions: frozenset[str]
     digest: str
+
+
+_State = tuple[tuple[Path, int, int], ...]  # the files, their times and their sizes
+# By what is in the settings: to ask Alembic where the files are takes longer than to look at them.
+_places: Final[dict[str, set[Path]]] = {}
+_digests: Final[dict[str, tuple[_State, HistoryDigest]]] = {}
 
 
 def history_digest(settings: Settings, history: History) -> HistoryDigest:
@@ -101,29 +108,14 @@ def history_digest(settings: Settings, history: History) -> HistoryDigest:
         _places[location] = {Path(directory.dir), *(Path(str(place)) for place in directory.version_locations or ())}
     files = sorted({file for place in _places[location] for file in place.rglob("*.py")})
     state = tuple((file, status.st_mtime_ns, status.st_size) for file in files for status in (file.stat(),))
-    return _read(_Asked(settings, history, state))
+    if location not in _digests or _digests[location][0] != state:
+        _digests[location] = (state, _read(script_directory(settings, history), files))
+    return _digests[location][1]
 
 
-class _Asked:
-    """What a digest is remembered by: where the files are, their sizes and their times."""
-
-    def __init__(self, settings: Settings, history: History, state: tuple[tuple[Path, int, int], ...]) -> None:
-        self.settings, self.history, self.state = settings, history, state
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Asked) and self.state == other.state
-
-    def __hash__(self) -> int:
-        return hash(self.state)
-
-
-@lru_cache(REMEMBERED)
-def _read(asked: _Asked) -> HistoryDigest:
-    head = head_revision(asked.settings, asked.history)
-    revisions = frozenset(
-        script.revision for script in script_directory(asked.settings, asked.history).walk_revisions()
-    )
+def _read(script: ScriptDirectory, files: Iterable[Path]) -> HistoryDigest:
     digest = hashlib.sha256()
-    for file, *_ in asked.state:
+    for file in files:
         digest.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
-    return HistoryDigest(head, revisions, digest.hexdigest())
+    revisions = frozenset(found.revision for found in script.walk_revisions())
+    return HistoryDigest(tuple(script.get_heads()), revisions, digest.hexdigest())

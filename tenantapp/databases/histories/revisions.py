@@ -18,7 +18,7 @@ class TenantHistory:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.script: ScriptDirectory = script_directory(settings, "tenant")
-        self.head = head_revision(settings, "tenant", self.script)
+        self.head = head_revision(settings, "tenant")
         self._directions: dict[tuple[str | None, str], Direction] = {}
 
     def resolve(self, revision: str) -> str:

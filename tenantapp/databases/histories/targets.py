@@ -9,7 +9,7 @@ from sqlalchemy import MetaData, update
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.migration_connections import Limits
-from tenantapp.databases.histories.histories import metadata_of
+from tenantapp.databases.histories.histories import History, metadata_of
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
@@ -19,37 +19,40 @@ from tenantapp.tenancy.servers import database_url
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A database to be migrated, what it is called in messages, and the tables it is to have.
+    """A database to be migrated along a history, and what it is called in messages.
 
     ``record`` is told the database's revision once the transaction is over. ``limits`` are for others than the usual
     ones. ``migrated``: it is known to have been migrated before.
     """
 
+    settings: Settings
+    history: History
     name: str
     url: URL
-    metadata: MetaData
     record: Callable[[str | None], None] | None = None
     limits: Limits | None = None
     migrated: bool = False
 
+    @property
+    def metadata(self) -> MetaData:
+        """The tables it is to have. Raises ``HistoryError``."""
+        return metadata_of(self.settings, self.history)
+
 
 def user_target(settings: Settings) -> Target:
     """The user database."""
-    url = database_url(settings.user_db_url, create=True)
-    return Target("the user database", url, metadata_of(settings, "user"))
+    return Target(settings, "user", "the user database", database_url(settings.user_db_url, create=True))
 
 
-def tenant_target(fleet: Fleet, place: TenantPlace) -> Target:
+def tenant_target(fleet: Fleet, place: TenantPlace, *, record: bool = False) -> Target:
     """The database of a tenant, to be migrated as the tenant's own role.
 
-    Raises ``HistoryError``, and ``ServerError`` for a server that is not in the settings.
+    With ``record`` its revision is noted in the tenant's row; not before the tenant is served from it. Raises
+    ``ServerError`` for a server that is not in the settings.
     """
-    return Target(
-        f"the database of {place.slug}",
-        fleet.servers[place.server].tenant_url(place.database),
-        metadata_of(fleet.settings, "tenant"),
-        partial(_record_revision, fleet, place.id),
-    )
+    url = fleet.servers[place.server].tenant_url(place.database)
+    noted = partial(_record_revision, fleet, place.id) if record else None
+    return Target(fleet.settings, "tenant", f"the database of {place.slug}", url, noted)
 
 
 def _record_revision(fleet: Fleet, tenant_id: UUID, revision: str | None) -> None:

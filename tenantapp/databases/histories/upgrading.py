@@ -1,11 +1,12 @@
 """Migrating the databases, as a program does it."""
 
+from functools import partial
+
 from alembic import command
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from tenantapp.databases.histories.environment import run_command
-from tenantapp.databases.histories.histories import History, head_revision
+from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.targets import Target, tenant_target, user_target
 from tenantapp.databases.histories.user_database import make_user_database
 from tenantapp.operations.fleet import Fleet
@@ -20,7 +21,7 @@ def upgrade_user_database(settings: Settings) -> str:
     Raises ``HistoryError``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``ProvisioningFailed`` and ``MigrationFailed``.
     """
     make_user_database(settings)
-    return upgrade(settings, "user", user_target(settings))
+    return upgrade(user_target(settings))
 
 
 def upgrade_tenant_database(fleet: Fleet, place: TenantPlace) -> str:
@@ -29,23 +30,19 @@ def upgrade_tenant_database(fleet: Fleet, place: TenantPlace) -> str:
     Raises ``HistoryError``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError`` for a
     server that is not in the settings, and ``UserDatabaseUnavailable`` after the migration.
     """
-    return upgrade(fleet.settings, "tenant", tenant_target(fleet, place))
+    return upgrade(tenant_target(fleet, place, record=True))
 
 
-def upgrade(settings: Settings, history: History, target: Target) -> str:
-    """Migrate any database to the newest revision of a history, and return it."""
-    head = head_revision(settings, history)
-    upgrade_to(settings, history, target, head)
+def upgrade(target: Target) -> str:
+    """Migrate any database to the newest revision of its history, and return it."""
+    head = head_revision(target.settings, target.history)
+    upgrade_to(target, head)
     return head
 
 
-def upgrade_to(settings: Settings, history: History, target: Target, revision: str) -> None:
-    """Migrate any database up to this revision of a history."""
-
-    def run(config: Config) -> None:
-        command.upgrade(config, revision)
-
-    run_command(settings, history, target, run)
+def upgrade_to(target: Target, revision: str) -> None:
+    """Migrate any database up to this revision of its history."""
+    run_command(target, partial(command.upgrade, revision=revision))
 
 
 def current_revision(database: DBFactory) -> str | None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +13,9 @@ from alembic.script import Script
 
 from tenantapp.databases.errors import NothingToRevise, RevisionRefused
 from tenantapp.databases.histories.environment import run_command
-from tenantapp.databases.histories.histories import History, metadata_of, script_directory
+from tenantapp.databases.histories.histories import History, script_directory
 from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.operations.fleet import Fleet
 
@@ -32,11 +34,10 @@ def make_revision(fleet: Fleet, history: History, message: str) -> Path:
     if find_spec("ruff") is None:
         raise RevisionRefused("Ruff, which formats a revision, is not installed: install ruff, or tenantapp[dev].")
     _check_place(Path(script_directory(settings, history).dir), history)
-    metadata = metadata_of(settings, history)
     with scratch_database(fleet, history) as url:
-        target = Target("a scratch database", url, metadata)
-        run_command(settings, history, target, lambda config: command.upgrade(config, "head"))
-        path = run_command(settings, history, target, lambda config: _write(config, " ".join(message.split())))
+        target = Target(settings, history, "a scratch database", url)
+        upgrade(target)
+        path = run_command(target, partial(_write, message=" ".join(message.split())))
     if path is None:
         raise NothingToRevise("tenantapp.identity" if history == "user" else settings.tenantapp_domain)
     _format(path)

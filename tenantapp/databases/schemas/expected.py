@@ -1,7 +1,6 @@
 """What a revision should have: found out by running the history in a database of its own."""
 
 from collections import defaultdict
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.errors import UnknownRevision
-from tenantapp.databases.histories.histories import metadata_of, script_directory
+from tenantapp.databases.histories.histories import history_digest, script_directory
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.databases.schemas.structure import Structure, read_structure
@@ -28,7 +27,7 @@ class _Key(NamedTuple):
     server: str
     version: tuple[int | str, ...]
     revision: str
-    history: tuple[tuple[str, int, int], ...]
+    history: str
 
 
 class ExpectedStructures:
@@ -49,7 +48,7 @@ class ExpectedStructures:
         Raises ``UnknownRevision`` for one that the history does not have, ``HistoryError``, ``MigrationFailed``, and
         what ``scratch_database`` does.
         """
-        key = _Key(server.name, version, revision, history_state(self._fleet.settings))
+        key = _Key(server.name, version, revision, history_digest(self._fleet.settings, "tenant").digest)
         with self._lock:
             lock = self._locks[key]
         with lock:
@@ -61,7 +60,7 @@ class ExpectedStructures:
         settings = self._fleet.settings
         check_revision(settings, revision)
         with scratch_database(self._fleet, "tenant", server=server) as url:
-            upgrade_to(settings, "tenant", Target(NAME, url, metadata_of(settings, "tenant")), revision)
+            upgrade_to(Target(settings, "tenant", NAME, url), revision)
             return structure_at(url, NAME)
 
 
@@ -69,15 +68,6 @@ def structure_at(url: URL, name: str) -> Structure:
     """The structure of the database at this URL. ``name`` is for messages. Raises what ``reading_connection`` does."""
     with reading_connection(url, name) as connection:
         return read_structure(connection)
-
-
-def history_state(settings: Settings) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and time of change of the tenant history's migrations, as they are on disk now.
-
-    Raises ``HistoryError``.
-    """
-    found = [(path, path.stat()) for path in Path(script_directory(settings, "tenant").versions).rglob("*.py")]
-    return tuple(sorted((str(path), status.st_size, status.st_mtime_ns) for path, status in found))
 
 
 def check_revision(settings: Settings, revision: str) -> None:

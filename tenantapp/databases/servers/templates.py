@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.errors import HistoryError
-from tenantapp.databases.histories.histories import history_digest, metadata_of
+from tenantapp.databases.histories.histories import head_revision, history_digest
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.models import Installation
@@ -46,8 +46,7 @@ class Template:
         Not compared with what its revision should have: that is found out just so, by running the history in an empty
         database of the same server (schemas.expected). There is nothing else that a template could be held to.
         """
-        target = Target("the template database", url, metadata_of(self.settings, "tenant"))
-        upgrade(self.settings, "tenant", target)
+        upgrade(Target(self.settings, "tenant", "the template database", url))
         table = TenantIdentity.__tablename__
         engine = create_engine(url, poolclass=NullPool)
         with engine.connect() as connection:
@@ -62,7 +61,8 @@ def installation_mark(session: Session) -> str:
 
 def current_template(fleet: Fleet, mark: str) -> Template:
     """The template for tenants made now. Raises ``HistoryError``."""
-    head, revisions, digest = history_digest(fleet.settings, "tenant")
+    head = head_revision(fleet.settings, "tenant")
+    _, revisions, digest = history_digest(fleet.settings, "tenant")
     ours = f"{PREFIX}{mark[-12:]}_"
     # Not those of a newer version than this one, which may run beside it for a while.
     known = tuple(f"{ours}{_word(revision)}_" for revision in revisions)

@@ -8,7 +8,6 @@ from sqlalchemy import func, inspect, select, table
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
-from tenantapp.databases.histories.histories import metadata_of
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.schemas.expected import check_revision
@@ -52,7 +51,7 @@ def rehearse_restore(
         url = server.tenant_url(database)
         restore_database(settings, server, database, record, store, scratch_mark(fleet), NAME, progress)
         rows = _rows(url)
-        revision = upgrade(settings, "tenant", Target(NAME, url, metadata_of(settings, "tenant")))
+        revision = upgrade(Target(settings, "tenant", NAME, url))
         drift = drift_of(fleet, server, url, NAME, revision)
     return Rehearsal(record, server.name, rows, revision, drift, time.monotonic() - begun)
 

@@ -1,6 +1,5 @@
 """The kinds of operations that restore a backup: in place of a tenant's present database, and as a new tenant."""
 
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -63,9 +62,8 @@ def _drop(context: Context) -> None:
 def _migrate(context: Context) -> dict[str, Any]:
     fleet, place = context.fleet, new_place(context)
     server = fleet.servers[place.server]
-    # What the tenant's row says is yet about the present database.
-    target = replace(tenant_target(fleet, place), record=None)
-    revision = upgrade(fleet.settings, "tenant", target)
+    target = tenant_target(fleet, place)
+    revision = upgrade(target)
     drift = drift_of(fleet, server, target.url, target.name, revision)
     if drift and not context.arguments["accept_drift"]:
         raise BackupRefused(

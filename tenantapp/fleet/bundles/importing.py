@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.histories.targets import tenant_target
-from tenantapp.databases.histories.upgrading import upgrade_tenant_database, upgrade_to
+from tenantapp.databases.histories.upgrading import upgrade, upgrade_to
 from tenantapp.databases.schemas.expected import check_revision
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
@@ -101,7 +101,7 @@ def _load(context: Context) -> dict[str, Any]:
     fleet, given, place = context.fleet, context.arguments, new_tenant(context)
     databases_on(fleet.servers[place.server]).create(place.database, given["mark"])
     target = tenant_target(fleet, place)
-    upgrade_to(fleet.settings, "tenant", target, given["revision"])
+    upgrade_to(target, given["revision"])
     loaded = 0
 
     def progress(rows: int) -> None:
@@ -110,7 +110,7 @@ def _load(context: Context) -> dict[str, Any]:
         context.progress(loaded / max(1, given["rows"]), f"{loaded} of {given['rows']} rows")
 
     load_bundle(fleet, place, Path(given["file"]), progress)
-    revision = upgrade_tenant_database(fleet, place)
+    revision = upgrade(target)
     write_identity(target.url, target.name, place.id, LoadFailed)
     return {"revision": revision}
 

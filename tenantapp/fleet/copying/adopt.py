@@ -7,11 +7,11 @@ from sqlalchemy import Table
 
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.histories.histories import script_directory
-from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.fleet.copying.adoptable import check_adoptable
 from tenantapp.fleet.copying.clone import finish_copy
-from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
+from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import Original, foreign_original, heads_of
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed
@@ -44,9 +44,9 @@ def _copy(context: Context) -> dict[str, Any]:
 def _finish(context: Context) -> dict[str, Any]:
     """May be done again."""
     settings, place = context.fleet.settings, new_tenant(context)
-    target = unrecorded_target(context.fleet, place)
+    target = tenant_target(context.fleet, place)
     _complete_tables(settings, target, context.result["adopted_at"])
-    revision = upgrade(settings, "tenant", target)
+    revision = upgrade(target)
     finish_copy(context, place, revision)
     return {"revision": revision}
 

@@ -3,10 +3,11 @@
 from typing import Any, Final
 from uuid import UUID
 
+from tenantapp.databases.histories.targets import tenant_target
 from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.fleet.copying.checks import check_structure, expected_on
-from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
+from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import check_identity, original_of
 from tenantapp.fleet.copying.private_data import remove_private_data
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
@@ -23,7 +24,7 @@ def finish_copy(context: Context, place: TenantPlace, revision: str) -> None:
     Raises ``CopyFailed``, and what ``expected_on`` and ``write_identity`` raise.
     """
     fleet = context.fleet
-    target = unrecorded_target(fleet, place)
+    target = tenant_target(fleet, place)
     expected = expected_on(fleet, fleet.servers[place.server], revision)
     check_structure(structure_at(target.url, target.name), expected, target.name)
     context.check()
@@ -49,7 +50,7 @@ def _copy(context: Context) -> dict[str, Any]:
 def _finish(context: Context) -> None:
     place = new_tenant(context)
     if context.arguments["without_people"]:
-        remove_private_data(context.fleet.settings, unrecorded_target(context.fleet, place))
+        remove_private_data(context.fleet.settings, tenant_target(context.fleet, place))
     finish_copy(context, place, context.result["revision"])
 
 

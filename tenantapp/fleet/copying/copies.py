@@ -67,7 +67,7 @@ def copy_database(
     ``CopyFailed``, ``BackupFailed``, a ``BundleError``, ``HistoryError`` and what connections raise.
     """
     server = fleet.servers[place.server]
-    target = unrecorded_target(fleet, place)
+    target = tenant_target(fleet, place)
     if not made and databases_on(server).exists(place.database):
         raise CopyFailed(original.name, "an earlier attempt was cut short")
     if original.path is not None and isinstance(server, SqliteServer):
@@ -81,12 +81,6 @@ def copy_database(
         if _tools_fit(fleet.settings, connection, target):
             return _dump(fleet.settings, connection, original, target, at, progress)
         return _bundle(fleet, connection, target, place, at, progress)
-
-
-def unrecorded_target(fleet: Fleet, place: TenantPlace) -> Target:
-    """The database of a place, whose revision is nothing to note before the tenant is served from it."""
-    known = tenant_target(fleet, place)
-    return Target(known.name, known.url, known.metadata)
 
 
 def _copy_file(source: Path, copy: Path, name: str, progress: Progress) -> None:
@@ -157,7 +151,7 @@ def _bundle(
     with working_directory("copy") as directory:
         file = directory / "bundle"
         manifest = write_bundle(fleet.settings, connection, revision, place, file, count("read", lambda done: 0.0))
-        upgrade_to(fleet.settings, "tenant", target, revision)
+        upgrade_to(target, revision)
         total = max(1, manifest.rows)
         load_bundle(fleet, place, file, count("loaded", lambda done: 0.5 + done / total / 2))
     return Copied("bundle", revision)

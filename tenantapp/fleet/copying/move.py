@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
-from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.schemas.structure import fingerprint, read_structure
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
@@ -29,7 +29,7 @@ from tenantapp.fleet.copying.checks import (
     expected_of_copy,
     row_counts,
 )
-from tenantapp.fleet.copying.copies import copy_database, unrecorded_target
+from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import Original, check_identity, heads_of, original_of, single_revision
 from tenantapp.fleet.copying.replicable import (
     fill_by_replication,
@@ -135,7 +135,7 @@ def _original(context: Context) -> Original:
 
 
 def _target(context: Context) -> Target:
-    return unrecorded_target(context.fleet, new_place(context))
+    return tenant_target(context.fleet, new_place(context))
 
 
 def _server(context: Context) -> Server:

@@ -68,7 +68,7 @@ def replication_between(source: Server, database: str, target: Server, new: str)
 
 def fill_by_replication(context: Context, replication: Replication, original: Original, target: Target) -> None:
     """Make the tables, and copy their rows until the new server is close behind. Raises what ``Replication`` does."""
-    upgrade_to(context.fleet.settings, "tenant", target, context.result["revision"])
+    upgrade_to(target, context.result["revision"])
     with migration_connection(target.url, target.name, failure=CopyFailed) as connection, connection.begin():
         tables = list(data_tables(connection).values())
         if tables:

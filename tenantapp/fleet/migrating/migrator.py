@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from tenantapp.databases.connections.migration_connections import Limits
 from tenantapp.databases.errors import PuttingBackFailed
-from tenantapp.databases.histories.histories import history_config, metadata_of
+from tenantapp.databases.histories.environment import RepeatedEnvironment
+from tenantapp.databases.histories.histories import history_config
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.databases.histories.targets import Target
-from tenantapp.databases.histories.tenant_environment import RepeatedEnvironment
 from tenantapp.databases.servers.snapshots import Snapshot, snapshot_of
 from tenantapp.fleet.migrating.orders import MigrationOrder
 from tenantapp.operations.fleet import Fleet, time_of_requests
@@ -19,10 +19,9 @@ class Migrator:
     """Moves databases of tenants, one after the other. Raises ``HistoryError``."""
 
     def __init__(self, fleet: Fleet, history: TenantHistory) -> None:
-        settings = fleet.settings
+        self._settings = settings = fleet.settings
         self._servers, self._history = fleet.servers, history
         self._environment = RepeatedEnvironment(history_config(settings, "tenant"), history.script)
-        self._metadata = metadata_of(settings, "tenant")
         self._limits = Limits(
             settings.migrations_lock_timeout, settings.migrations_statement_timeout, settings.migrations_lock_timeout
         )
@@ -71,7 +70,8 @@ class Migrator:
     def _move(self, place: TenantPlace, found: str | None, wanted: str, down: bool) -> str | None:
         reached: list[str | None] = []
         url = self._servers[place.server].tenant_url(place.database)
-        target = Target(_name(place), url, self._metadata, reached.append, self._limits, found is not None)
+        known = found is not None
+        target = Target(self._settings, "tenant", _name(place), url, reached.append, self._limits, known)
         self._environment.move(target, wanted, down=down)
         return reached[-1] if reached else wanted
 
