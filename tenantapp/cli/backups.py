@@ -15,7 +15,7 @@ from tenantapp.cli.output import json_option, show_rows
 from tenantapp.fleet.backups import requests as service
 from tenantapp.fleet.backups.records import FinalBundle, StoredFile
 from tenantapp.fleet.backups.store import open_store
-from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.identity.models import Tenant
 from tenantapp.operations.models import Operation
 from tenantapp.operations.outcomes import Report
 from tenantapp.operations.queue import local_requester
@@ -64,7 +64,7 @@ def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_js
 
 def _everybody(installation: Installation) -> list[str]:
     with installation.user_session(read_only=True) as session:
-        return list(session.scalars(select(Tenant.slug).where(Tenant.state.in_(SERVED)).order_by(Tenant.slug)))
+        return list(session.scalars(select(Tenant.slug).where(Tenant.is_served).order_by(Tenant.slug)))
 
 
 def _back_up(installation: Installation, slug: str, detach: bool, report: Report) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import Final
 from psycopg2 import errors as postgres
 from sqlalchemy.exc import DBAPIError
 
-from tenantapp.databases.connections.maintenance_engines import first_line
 from tenantapp.identity.errors import IdentityError
 from tenantapp.operations.errors import FleetError, TenantBusy
+from tenantapp.operations.outcomes import first_line
 from tenantapp.settings import SettingsError
 from tenantapp.sql.errors import OutcomeUnknown, SqlError
 from tenantapp.sql.failures import Cause

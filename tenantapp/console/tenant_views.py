@@ -14,8 +14,7 @@ from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
-from tenantapp.identity.errors import TenantDeleted, TenantUnfinished
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import TenantState
 from tenantapp.identity.permissions import Permission
 
 
@@ -101,7 +100,8 @@ def change_tenant(request: Any) -> dict[str, Any]:
     if body.suspended:
         tenant = tenants.suspend_tenant(session, tenant.slug, body.reason)
     elif "suspended" in given:
-        tenant = _served(tenants.resume_tenant(session, tenant.slug))
+        tenants.resume_tenant(session, tenant.slug)
+        tenant = tenants.served_tenant(session, tenant.slug)
     return tenant_object(tenant)
 
 
@@ -139,14 +139,6 @@ def migrate_tenant(request: Any) -> dict[str, Any]:
         requested_by=request.access.person.login,
     )
     return accepted(request, operation)
-
-
-def _served(tenant: Tenant) -> Tenant:
-    if tenant.state == TenantState.DELETED:
-        raise TenantDeleted(tenant.slug)
-    if tenant.state == TenantState.CREATING:
-        raise TenantUnfinished(tenant.slug)
-    return tenant
 
 
 def includeme(config: Any) -> None:

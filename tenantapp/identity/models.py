@@ -2,10 +2,21 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, LargeBinary, MetaData, String, UniqueConstraint, false
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+    false,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from tenantapp.sql.ids import uuid7
@@ -88,10 +99,6 @@ class TenantState(StrEnum):
     DELETED = "deleted"
 
 
-# The states in which a tenant has a database that is worked on: migrated, backed up, moved.
-SERVED: Final = (TenantState.ACTIVE, TenantState.SUSPENDED)
-
-
 class Tenant(UserBase):
     """A customer, and the place of its database. ``revision`` is the Alembic revision it was last migrated to.
 
@@ -118,6 +125,16 @@ class Tenant(UserBase):
     purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
     migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     migrating_copied: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+    @hybrid_property
+    def is_served(self) -> bool:
+        """Whether it has a database that is worked on, migrated and moved: it is made and not deleted."""
+        return self.state in (TenantState.ACTIVE, TenantState.SUSPENDED)
+
+    @is_served.inplace.expression
+    @classmethod
+    def _is_served(cls) -> ColumnElement[bool]:
+        return cls.state.in_((TenantState.ACTIVE, TenantState.SUSPENDED))
 
 
 class Grant(UserBase):

@@ -53,6 +53,29 @@ def get_tenant(session: Session, slug: str, *, for_update: bool = False) -> Tena
     return tenant
 
 
+def served_tenant(session: Session, slug: str, *, for_update: bool = False) -> Tenant:
+    """The tenant with this slug, whose database is worked on.
+
+    Raises ``NotFound``, and ``TenantUnfinished`` or ``TenantDeleted`` for one that is being made or is deleted.
+    """
+    tenant = get_tenant(session, slug, for_update=for_update)
+    refuse_unfinished(tenant)
+    refuse_deleted(tenant)
+    return tenant
+
+
+def refuse_unfinished(tenant: Tenant) -> None:
+    """Raise ``TenantUnfinished`` for a tenant that is still being made."""
+    if tenant.state == TenantState.CREATING:
+        raise TenantUnfinished(tenant.slug)
+
+
+def refuse_deleted(tenant: Tenant) -> None:
+    """Raise ``TenantDeleted`` for a tenant that waits to be removed."""
+    if tenant.state == TenantState.DELETED:
+        raise TenantDeleted(tenant.slug)
+
+
 def list_tenants(
     session: Session,
     *,
@@ -77,10 +100,7 @@ def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
 
     Raises ``NotFound``, ``InvalidValue``, ``TenantUnfinished`` and ``TenantDeleted``.
     """
-    tenant = get_tenant(session, slug, for_update=True)
-    _refuse_deleted(tenant)
-    if tenant.state == TenantState.CREATING:
-        raise TenantUnfinished(slug)
+    tenant = served_tenant(session, slug, for_update=True)
     tenant.state, tenant.state_reason = TenantState.SUSPENDED, clean_reason(reason)
     _record(session, "tenant.suspend", tenant, reason=tenant.state_reason)
     session.flush()
@@ -103,7 +123,7 @@ def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | Non
     Raises ``NotFound``, ``InvalidValue``, ``TenantDeleted`` and ``AlreadyExists``.
     """
     tenant = get_tenant(session, slug, for_update=True)
-    _refuse_deleted(tenant)
+    refuse_deleted(tenant)
     before = {"slug": tenant.slug, "name": tenant.name}
     tenant.slug = check_slug(new_slug)
     if name is not None:
@@ -119,8 +139,7 @@ def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
     One that is deleted keeps its time. Raises ``NotFound`` and ``TenantUnfinished``.
     """
     tenant = get_tenant(session, slug, for_update=True)
-    if tenant.state == TenantState.CREATING:
-        raise TenantUnfinished(slug)
+    refuse_unfinished(tenant)
     if tenant.state != TenantState.DELETED:
         tenant.state, tenant.purge_after = TenantState.DELETED, purge_after
         _record(session, "tenant.delete", tenant, purge_after=purge_after.isoformat())
@@ -142,11 +161,6 @@ def undelete_tenant(session: Session, slug: str) -> Tenant:
     _record(session, "tenant.undelete", tenant)
     session.flush()
     return tenant
-
-
-def _refuse_deleted(tenant: Tenant) -> None:
-    if tenant.state == TenantState.DELETED:
-        raise TenantDeleted(tenant.slug)
 
 
 def _record(session: Session, action: str, tenant: Tenant, **detail: Any) -> None:

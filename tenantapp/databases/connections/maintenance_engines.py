@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from tenantapp.databases.errors import DatabaseBusy, DatabaseUnreachable, ProvisioningFailed, ReadingFailed
 from tenantapp.operations.errors import FleetError
+from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 
 LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; whoever comes after it waits as well
@@ -200,11 +201,6 @@ def translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator
         if error.statement is None or error.connection_invalidated:
             raise DatabaseUnreachable(name, reason) from error
         raise failure(name, reason) from error
-
-
-def first_line(said: BaseException | str | None) -> str:
-    """The first line of what a driver or a tool says, the only one that tells what happened."""
-    return str(said or "").strip().partition("\n")[0].rstrip(".") or "it gave no reason"
 
 
 def is_busy(original: BaseException | None) -> bool:

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,16 +10,18 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.servers.working_directories import working_directory
-from tenantapp.fleet.backups.store import CHUNK, open_store
+from tenantapp.fleet.backups.chunks import chunks_of
+from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.bundles.exporting import export_bundle
-from tenantapp.identity.errors import NotFound, TenantDeleted
-from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import get_tenant, place_of, refuse_deleted
 from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.leases import database_time
 from tenantapp.operations.models import FINISHED, Operation, OperationState
+from tenantapp.operations.outcomes import counted
 from tenantapp.operations.queue import request_operation
 from tenantapp.tenancy.access import TenantPlace
 
@@ -36,7 +37,7 @@ def request_export(session: Session, fleet: Fleet, slug: str, *, requested_by: s
     open_store(fleet.settings)
     # Whoever asks at the same moment waits for us.
     tenant = get_tenant(session, slug, for_update=True)
-    _refuse_deleted(tenant)
+    refuse_deleted(tenant)
     exports = select(func.count()).where(Operation.tenant_id == tenant.id, Operation.kind == EXPORT.name)
     if session.scalar(exports.where(Operation.state.not_in(FINISHED))):
         raise OperationRefused(f"The tenant {slug} is being exported already.")
@@ -89,20 +90,14 @@ def remove_exports(fleet: Fleet, tenant_id: UUID) -> None:
 
 
 def _export(context: Context) -> dict[str, Any]:
-    fleet, rows = context.fleet, 0
-
-    def progress(more: int) -> None:
-        nonlocal rows
-        rows += more
-        context.progress(0, f"{rows} rows")
-
+    fleet, progress = context.fleet, counted(context.progress, "{} rows")
     with working_directory("export") as directory:
         bundle = directory / "bundle"
         manifest = export_bundle(fleet, _place(context), bundle, progress)
         context.progress(0.5, "storing")
         # Each attempt has a file of its own: one that was only paused must not write into that of another.
         file = f"{_directory(context.operation_id)}/{secrets.token_hex(4)}.bundle"
-        size, sha256 = open_store(fleet.settings).write(file, _chunks(bundle))
+        size, sha256 = open_store(fleet.settings).write(file, chunks_of(bundle))
     return {"file": file, "size": size, "sha256": sha256, "rows": manifest.rows, "revision": manifest.revision}
 
 
@@ -111,19 +106,8 @@ def _place(context: Context) -> TenantPlace:
         tenant = session.get(Tenant, context.tenant_id) if context.tenant_id else None
         if tenant is None:
             raise NotFound("tenant", context.slug)
-        _refuse_deleted(tenant)
+        refuse_deleted(tenant)
         return place_of(tenant)
-
-
-def _refuse_deleted(tenant: Tenant) -> None:
-    if tenant.state == TenantState.DELETED:
-        raise TenantDeleted(tenant.slug)
-
-
-def _chunks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            yield chunk
 
 
 def _directory(operation_id: UUID) -> str:

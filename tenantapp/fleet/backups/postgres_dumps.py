@@ -11,9 +11,9 @@ from typing import IO, Any, Final, cast
 
 from sqlalchemy.engine import URL
 
-from tenantapp.databases.connections.maintenance_engines import first_line
 from tenantapp.fleet.backups.chunks import CHUNK
 from tenantapp.fleet.errors import BackupFailed, BackupRefused
+from tenantapp.operations.outcomes import first_line
 from tenantapp.settings import Settings
 
 LOCK_WAIT: Final = 10_000  # milliseconds

@@ -12,9 +12,8 @@ from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
 from tenantapp.fleet.backups.selection import check_restorable, check_whose, find_backup, server_for
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.closing.switching import switch_arguments
-from tenantapp.identity.errors import TenantUnfinished
-from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import get_tenant, refuse_unfinished
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import request_operation
@@ -39,8 +38,7 @@ def request_backup(
 ) -> Operation:
     """Queue the backup of a tenant. Raises ``NotFound``, ``TenantUnfinished`` and ``BackupRefused``."""
     tenant = get_tenant(session, slug)
-    if tenant.state == TenantState.CREATING:
-        raise TenantUnfinished(slug)
+    refuse_unfinished(tenant)
     open_store(fleet.settings)
     return request_operation(session, BACKUP, tenant, {}, requested_by, operation_id=operation_id)
 

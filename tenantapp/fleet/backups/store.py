@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from tenantapp.databases.servers.durable_files import sync
-from tenantapp.fleet.backups.chunks import CHUNK as CHUNK
+from tenantapp.fleet.backups.chunks import CHUNK
 from tenantapp.fleet.backups.file_names import begun, is_under
 from tenantapp.fleet.backups.records import BUNDLE_SUFFIX, RECORD_SUFFIX, BackupRecord, FinalBundle, StoredFile
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused

@@ -21,7 +21,7 @@ from tenantapp.fleet.errors import BundleRefused, LoadFailed
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Step
 from tenantapp.operations.models import Operation
-from tenantapp.operations.outcomes import Report, no_report
+from tenantapp.operations.outcomes import Report, counted, no_report
 from tenantapp.operations.queue import local_requester, request_operation
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
@@ -102,13 +102,7 @@ def _load(context: Context) -> dict[str, Any]:
     databases_on(fleet.servers[place.server]).create(place.database, given["mark"])
     target = tenant_target(fleet, place)
     upgrade_to(target, given["revision"])
-    loaded = 0
-
-    def progress(rows: int) -> None:
-        nonlocal loaded
-        loaded += rows
-        context.progress(loaded / max(1, given["rows"]), f"{loaded} of {given['rows']} rows")
-
+    progress = counted(context.progress, f"{{}} of {given['rows']} rows", total=given["rows"])
     load_bundle(fleet, place, Path(given["file"]), progress)
     revision = upgrade(target)
     write_identity(target.url, target.name, place.id, LoadFailed)

@@ -17,6 +17,7 @@ from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
 from tenantapp.fleet.bundles.tables import portable_tables, quoted
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
 from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.outcomes import first_line
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
 
@@ -45,7 +46,7 @@ def load_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress
         except (ValueError, TypeError, ArithmeticError) as error:
             raise LoadFailed(name, f"a value is not what its column holds ({error})") from error
         except psycopg2.Error as error:
-            raise LoadFailed(name, str(error).strip().splitlines()[0].rstrip(".")) from error
+            raise LoadFailed(name, first_line(error)) from error
         _check_rows(connection, bundle.manifest, name)
         return bundle.manifest
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Interval, String, Uuid, bindparam, case, false, func, select, true, update
 from sqlalchemy.engine import Connection
 
-from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.identity.models import Tenant
 from tenantapp.operations.lease_keeper import repeated
 from tenantapp.operations.leases import LEASE
 from tenantapp.settings import Settings
@@ -52,7 +52,7 @@ class _Statements:
     def __init__(self, clock: type[_Postgres] | type[_Sqlite]) -> None:
         this = Tenant.id == bindparam("tenant_id")
         place = (Tenant.id, Tenant.slug, Tenant.name, Tenant.server, Tenant.database, Tenant.revision)
-        served = update(Tenant).where(this, Tenant.state.in_(SERVED))
+        served = update(Tenant).where(this, Tenant.is_served)
         is_up = Tenant.migrating_until > clock.NOW
         # A fence that is up keeps what it has; another one begins without a copy.
         copied = case((is_up, Tenant.migrating_copied), else_=false())
@@ -63,7 +63,7 @@ class _Statements:
         self.record: Any = update(Tenant).where(this).values(**fallen, revision=bindparam("reached"))
         # In one statement, for each costs as much as a part of a migration.
         both = update(Tenant).where(Tenant.id.in_([bindparam(name, type_=Uuid) for name in ("tenant_id", "next_id")]))
-        self.move: Any = both.where(Tenant.state.in_(SERVED)).values(
+        self.move: Any = both.where(Tenant.is_served).values(
             migrating_until=case((this, None), else_=clock.UNTIL),
             migrating_copied=case((this, false()), else_=copied),
             revision=case(
@@ -75,7 +75,7 @@ class _Statements:
         # Not one that has fallen: people were served meanwhile, and a copy is older than what they have written.
         self.hold: Any = update(Tenant).where(some, is_up)
         self.hold = self.hold.values(migrating_until=clock.UNTIL)
-        self.place: Any = select(*place).where(this, Tenant.state.in_(SERVED))
+        self.place: Any = select(*place).where(this, Tenant.is_served)
         self.is_up: Any = self.place.where(is_up)
         self.is_copied: Any = self.is_up.where(Tenant.migrating_copied)
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.closing.discarding import request_discard
 from tenantapp.fleet.closing.fence import fence_database, fence_kept, lower_fence, raise_fence
-from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import database_name, place_of
 from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet, time_of_requests
@@ -130,7 +130,7 @@ def switch(session: Session, operation: Operation) -> None:
     """
     given = operation.arguments
     tenant = session.get_one(Tenant, operation.tenant_id, with_for_update=True)
-    if tenant.state not in SERVED or not _is_from(tenant.server, tenant.database, given):
+    if not tenant.is_served or not _is_from(tenant.server, tenant.database, given):
         raise OperationRefused(f"The tenant {tenant.slug} was deleted, or has got another database meanwhile.")
     if tenant.migrating_until is None or tenant.migrating_until <= database_time(session):
         raise OperationRefused(f"People of the tenant {tenant.slug} were let in before its new database was ready.")
@@ -141,7 +141,7 @@ def switch(session: Session, operation: Operation) -> None:
 
 
 def _check_served(tenant: Tenant) -> None:
-    if tenant.state not in SERVED:
+    if not tenant.is_served:
         raise OperationRefused(f"The tenant {tenant.slug} is {tenant.state}.")
 
 

@@ -1,7 +1,7 @@
 """Copying a database into an empty one, from engine to engine."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.copying.originals import Original, single_revision
 from tenantapp.fleet.errors import BackupRefused, CopyFailed
 from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.outcomes import counted
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
@@ -138,20 +139,9 @@ def _counted(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator
 def _bundle(
     fleet: Fleet, connection: Connection, target: Target, place: TenantPlace, revision: str, progress: Progress
 ) -> Copied:
-    def count(verb: str, fraction: Callable[[int], float]) -> Callable[[int], None]:
-        done = 0
-
-        def counted(rows: int) -> None:
-            nonlocal done
-            done += rows
-            progress(fraction(done), f"{done} rows {verb}")
-
-        return counted
-
     with working_directory("copy") as directory:
         file = directory / "bundle"
-        manifest = write_bundle(fleet.settings, connection, revision, place, file, count("read", lambda done: 0.0))
+        manifest = write_bundle(fleet.settings, connection, revision, place, file, counted(progress, "{} rows read"))
         upgrade_to(target, revision)
-        total = max(1, manifest.rows)
-        load_bundle(fleet, place, file, count("loaded", lambda done: 0.5 + done / total / 2))
+        load_bundle(fleet, place, file, counted(progress, "{} rows loaded", total=manifest.rows, since=0.5))
     return Copied("bundle", revision)

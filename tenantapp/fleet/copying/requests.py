@@ -1,7 +1,7 @@
 """Requesting copies: the services that commands and views call."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -15,14 +15,12 @@ from tenantapp.fleet.copying.clone import CLONE
 from tenantapp.fleet.copying.move import MOVE
 from tenantapp.fleet.copying.private_data import private_data_remover
 from tenantapp.fleet.errors import CopyRefused
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import request_operation
 from tenantapp.tenancy.servers import Server, SqliteServer
-
-UNSERVED: Final = (TenantState.CREATING, TenantState.DELETED)
 
 
 def request_clone(
@@ -107,7 +105,7 @@ def _check_named(database: str) -> None:
 
 def _served_tenant(session: Session, slug: str) -> Tenant:
     tenant = get_tenant(session, slug)
-    if tenant.state in UNSERVED:
+    if not tenant.is_served:
         raise CopyRefused(f"The tenant {slug} is {tenant.state}.")
     return tenant
 

@@ -22,7 +22,7 @@ from tenantapp.fleet.closing.fence import (
 )
 from tenantapp.fleet.migrating.migrator import Migrator
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
-from tenantapp.operations import outcomes
+from tenantapp.operations.outcomes import is_expected, sentence
 from tenantapp.sql.errors import SqlError
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -51,7 +51,9 @@ class FencedMove:
             state = self.migrate(order, following)
         except Exception as failure:
             state = MigrationState.BUSY if isinstance(failure, DatabaseBusy) else MigrationState.FAILED
-            error = sentence(failure)
+            error = sentence(failure).strip().partition("\n")[0]
+            if not is_expected(failure):
+                log.error("A migration failed.", exc_info=failure)
         return MigrationResult(order, state, error, started_at, time.monotonic() - started)
 
     def give_back(self, order: MigrationOrder) -> MigrationResult:
@@ -133,10 +135,3 @@ class FencedMove:
                 if attempt == ATTEMPTS - 1:
                     raise
                 time.sleep(ATTEMPT_EVERY)
-
-
-def sentence(error: Exception) -> str:
-    """Why a migration failed, in words for the operator."""
-    if not outcomes.is_expected(error):
-        log.error("A migration failed.", exc_info=error)
-    return outcomes.sentence(error).strip().partition("\n")[0]

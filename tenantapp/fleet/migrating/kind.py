@@ -13,9 +13,8 @@ from tenantapp.fleet.migrating.ledger import KIND
 from tenantapp.fleet.migrating.migrator import Migrator
 from tenantapp.fleet.migrating.orders import MigrationOrder, retry_delay
 from tenantapp.fleet.migrating.plan import make_plan
-from tenantapp.identity.errors import TenantDeleted
-from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import served_tenant
 from tenantapp.operations.errors import LeaseLost, OperationStopped
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Step
@@ -39,9 +38,7 @@ def request_migration(
     plan = make_plan(session, history, _resolve(history, to), [slug])
     for refused in plan.refused:
         raise MigrationRefused(refused.error)
-    tenant = get_tenant(session, slug)
-    if tenant.state == TenantState.DELETED:
-        raise TenantDeleted(slug)
+    tenant = served_tenant(session, slug)
     (order,) = [*plan.orders, *(done.order for done in plan.done)]
     return request_operation(session, MIGRATE, tenant, order.arguments, requested_by, **options)
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.fleet.closing.fence import hold_fences
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
-from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.identity.models import Tenant
 from tenantapp.operations import leases
 from tenantapp.operations.lease_keeper import repeated
 from tenantapp.operations.leases import LEASE, database_time
@@ -107,7 +107,7 @@ def settle(session: Session) -> int:
 def _lock_tenants(session: Session, orders: Sequence[MigrationOrder]) -> dict[UUID, str | None]:
     """The revisions of those that are there, which are not to be deleted as long as this transaction lasts."""
     wanted = select(Tenant.id, Tenant.revision).where(Tenant.id.in_([order.tenant_id for order in orders]))
-    locked = wanted.where(Tenant.state.in_(SERVED)).order_by(Tenant.id).with_for_update(read=True, key_share=True)
+    locked = wanted.where(Tenant.is_served).order_by(Tenant.id).with_for_update(read=True, key_share=True)
     return dict(session.execute(locked).all())
 
 

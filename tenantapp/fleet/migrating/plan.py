@@ -11,8 +11,8 @@ from tenantapp.databases.errors import MigrationRefused
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.fleet.migrating.status import failed_tenants
-from tenantapp.identity.errors import NotFound, TenantDeleted, TenantUnfinished
-from tenantapp.identity.models import SERVED, Tenant, TenantState
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import served_tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,7 @@ def _why_not(history: TenantHistory, found: str | None, wanted: str, down: bool)
 
 
 def _tenants(session: Session, slugs: Sequence[str]) -> list[Any]:
-    columns = select(Tenant.id, Tenant.slug, Tenant.revision, Tenant.state)
-    if not slugs:
-        return list(session.execute(columns.where(Tenant.state.in_(SERVED)).order_by(Tenant.slug)))
-    rows = {row.slug: row for row in session.execute(columns.where(Tenant.slug.in_(slugs)))}
-    for slug in slugs:
-        if slug not in rows:
-            raise NotFound("tenant", slug)
-        if rows[slug].state == TenantState.CREATING:
-            raise TenantUnfinished(slug)
-        if rows[slug].state == TenantState.DELETED:
-            raise TenantDeleted(slug)
-    return [rows[slug] for slug in dict.fromkeys(slugs)]
+    if slugs:
+        return [served_tenant(session, slug) for slug in dict.fromkeys(slugs)]
+    served = select(Tenant.id, Tenant.slug, Tenant.revision).where(Tenant.is_served)
+    return list(session.execute(served.order_by(Tenant.slug)))

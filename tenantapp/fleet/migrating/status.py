@@ -9,7 +9,7 @@ from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session, aliased
 
 from tenantapp.fleet.migrating.ledger import KIND
-from tenantapp.identity.models import SERVED, Tenant
+from tenantapp.identity.models import Tenant
 from tenantapp.operations.models import Operation, OperationState
 
 
@@ -31,7 +31,7 @@ def fleet_status(session: Session) -> list[TenantStatus]:
     """All tenants that are made, by slug."""
     latest = aliased(Operation, latest_migrations().subquery())
     tenants = select(Tenant.slug, Tenant.revision, latest).outerjoin(latest, latest.tenant_id == Tenant.id)
-    rows = session.execute(tenants.where(Tenant.state.in_(SERVED)).order_by(Tenant.slug))
+    rows = session.execute(tenants.where(Tenant.is_served).order_by(Tenant.slug))
     return [_status(slug, revision, operation) for slug, revision, operation in rows]
 
 

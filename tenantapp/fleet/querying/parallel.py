@@ -8,10 +8,9 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from tenantapp.identity.errors import TenantUnfinished
 from tenantapp.identity.local_access import LOCAL_PERSON
-from tenantapp.identity.models import SERVED, Tenant, TenantState
-from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import get_tenant, place_of, refuse_unfinished
 from tenantapp.tenancy.access import Access, TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -65,10 +64,9 @@ def places(user_db: DBFactory, slugs: Sequence[str] = ()) -> list[TenantPlace]:
         if slugs:
             found = [get_tenant(session, slug) for slug in dict.fromkeys(slugs)]
         else:
-            found = list(session.scalars(select(Tenant).where(Tenant.state.in_(SERVED)).order_by(Tenant.slug)))
+            found = list(session.scalars(select(Tenant).where(Tenant.is_served).order_by(Tenant.slug)))
         for tenant in found:
-            if tenant.state == TenantState.CREATING:
-                raise TenantUnfinished(tenant.slug)
+            refuse_unfinished(tenant)
         return [place_of(tenant) for tenant in found]
 
 

@@ -16,6 +16,7 @@ from tenantapp.fleet.querying.parallel import in_parallel, local_access_to
 from tenantapp.fleet.querying.read_only import read_rows
 from tenantapp.identity.effective import places_with
 from tenantapp.identity.permissions import Permission
+from tenantapp.operations.outcomes import cause
 from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
@@ -68,7 +69,7 @@ def query_tenants(
         except QueryFailed as error:
             return Answer(place, failure=error.reason)
         except (SqlError, TenancyError, DBAPIError) as error:
-            return Answer(place, failure=_reason(error))
+            return Answer(place, failure=cause(error))
         return Answer(place, found.columns, found.rows, found.truncated)
 
     return in_parallel(ask, places, jobs)
@@ -137,8 +138,3 @@ def _read(databases: TenantDatabases, place: TenantPlace, statement: str, most: 
     if TENANT in found.columns or len(set(found.columns)) < len(found.columns):
         raise QueryFailed(f"each column needs a name of its own, and none may be called {TENANT}")
     return found
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error.__cause__ or error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

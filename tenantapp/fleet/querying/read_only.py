@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from tenantapp.fleet.errors import QueryFailed
 from tenantapp.fleet.querying.first_rows import Most, Rows, first_rows
 from tenantapp.fleet.querying.read_only_sqlite import Interrupted, read_sqlite
+from tenantapp.operations.outcomes import first_line
 
 # What the drivers raise for a value that Python has no form for: a year after 9999, an interval of a billion days, and
 # JSON that is nested too deeply.
@@ -46,7 +47,7 @@ def read_rows(session: Session, statement: str, most: Most) -> Rows:
     except (postgres.QueryCanceled, Interrupted) as error:
         raise QueryFailed(f"it took longer than {most.seconds:.3g} seconds") from error
     except (psycopg2.Error, sqlite3.Error, sqlite3.Warning, *NOT_A_VALUE) as error:
-        raise QueryFailed(_reason(error)) from error
+        raise QueryFailed(first_line(error)[:LONGEST_REASON]) from error
     finally:
         connection.invalidate()
 
@@ -75,8 +76,3 @@ def _limit_time(cursor: Any, deadline: float) -> None:
     # 0 would be no limit at all.
     left = max(1, int((deadline - monotonic()) * 1000))
     cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(left),))
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".")[:LONGEST_REASON] if lines else type(error).__name__

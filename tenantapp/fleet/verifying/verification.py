@@ -18,9 +18,10 @@ from tenantapp.databases.schemas.expected import ExpectedStructures
 from tenantapp.databases.schemas.structure import Structure, difference, read_structure
 from tenantapp.fleet.migrating.orders import MigrationResult, MigrationState
 from tenantapp.fleet.querying.parallel import databases_of_our_own, in_parallel, local_access_to
-from tenantapp.identity.models import SERVED, Tenant, TenantState
+from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import place_of, suspend_tenant
 from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.outcomes import cause
 from tenantapp.sql.errors import ConnectionsSpent
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
@@ -102,7 +103,7 @@ class Verification:
         except WrongTenantDatabase:
             return Verdict(place, State.FOREIGN, findings=("it does not hold this tenant's data",))
         except (TenantDatabaseUnavailable, ConnectionsSpent, DBAPIError) as error:
-            return Verdict(place, State.UNREACHABLE, findings=(_reason(error),))
+            return Verdict(place, State.UNREACHABLE, findings=(cause(error),))
         if reading is None:
             return Verdict(place, State.BUSY, findings=("it is being migrated",))
         revision = ", ".join(reading.heads) or None
@@ -175,7 +176,7 @@ def verify_migrated(
 
 def _places(fleet: Fleet, tenant_ids: Sequence[UUID]) -> list[TenantPlace]:
     """Of those that are still there."""
-    there = select(Tenant).where(Tenant.id.in_(tenant_ids), Tenant.state.in_(SERVED)).order_by(Tenant.slug)
+    there = select(Tenant).where(Tenant.id.in_(tenant_ids), Tenant.is_served).order_by(Tenant.slug)
     with fleet.user_db.begin(read_only=True) as session:
         return [place_of(tenant) for tenant in session.scalars(there)]
 
@@ -185,8 +186,3 @@ def _keep_migrations_out(connection: Connection) -> bool:
     if connection.dialect.name == "sqlite":
         return True
     return bool(connection.scalar(select(func.pg_try_advisory_xact_lock_shared(ADVISORY_LOCK))))
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error.__cause__ or error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
