@@ -11,7 +11,7 @@ from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.identity.tenants import list_tenants, place_of
 from tenantapp.operations.fleet import Fleet
-from tenantapp.operations.host import WorkerHost
+from tenantapp.operations.worker import WorkerHost
 from tenantapp.settings import Settings, SettingsError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory

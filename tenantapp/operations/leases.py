@@ -5,24 +5,34 @@ another had taken over finds out when next it asks, and records nothing. Leases 
 database: the server's on PostgreSQL, this machine's, of which there is one, on SQLite.
 """
 
+import logging
 import os
 import secrets
 import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, and_, exists, func, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from tenantapp.operations.errors import LeaseLost, TenantBusy
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.models import ACTIVE, Operation, OperationState
+from tenantapp.sql.errors import SqlError
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.errors import TenancyError
 
+log = logging.getLogger(__name__)
 LEASE: Final = timedelta(seconds=30)
+RENEW_EVERY: Final = LEASE.total_seconds() / 4  # seconds
 MAX_ATTEMPTS: Final = 5  # workers that may die of an operation before it is given up
 
 
@@ -42,8 +52,8 @@ def new_owner() -> str:
 def database_time(session: Session) -> datetime:
     """The time by the user database's clock."""
     if session.get_bind().dialect.name == "postgresql":
-        time: datetime = session.scalars(select(func.clock_timestamp())).one()
-        return time
+        now: datetime = session.scalars(select(func.clock_timestamp())).one()
+        return now
     return utcnow()
 
 
@@ -122,6 +132,57 @@ def finish(session: Session, operation: Operation, state: OperationState, error:
     operation.state, operation.error = state, error
     operation.lease_owner = operation.lease_until = None
     operation.finished_at = database_time(session)
+
+
+@contextmanager
+def lease_kept(user_db: DBFactory, claim: Claim) -> Iterator[Event]:
+    """Renew the lease until the block ends. The event is set when it is lost, or could not be renewed in time."""
+    lost, over = Event(), Event()
+    thread = Thread(target=_keep, args=(user_db, claim, lost, over), name=f"lease {claim.operation_id}", daemon=True)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        over.set()
+        thread.join()
+
+
+def _keep(user_db: DBFactory, claim: Claim, lost: Event, over: Event) -> None:
+    renewed = time.monotonic()
+    while not over.wait(RENEW_EVERY):
+        try:
+            with user_db.begin() as session:
+                hold(session, claim)
+            renewed = time.monotonic()
+        except LeaseLost:
+            lost.set()
+            return
+        except (SqlError, TenancyError, DBAPIError) as error:
+            log.warning("The lease of operation %s was not renewed: %s", claim.operation_id, error)
+            if time.monotonic() - renewed > LEASE.total_seconds():
+                lost.set()
+
+
+@contextmanager
+def repeated(keep: Callable[[], None], name: str) -> Iterator[None]:
+    """Call ``keep`` every few seconds until the block ends.
+
+    When the user database does not answer, it is tried again before a lease runs out.
+    """
+    over = Event()
+
+    def repeat() -> None:
+        while not over.wait(RENEW_EVERY):
+            with suppress(SqlError, TenancyError, DBAPIError):
+                keep()
+
+    thread = Thread(target=repeat, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _claimed(claim: Claim) -> Select[Operation]:

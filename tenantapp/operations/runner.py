@@ -8,8 +8,7 @@ from typing import Final
 from tenantapp.operations.errors import LeaseLost, OperationCancelled, OperationStopped, WorkerStopped
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Kinds, Step
-from tenantapp.operations.lease_keeper import lease_kept
-from tenantapp.operations.leases import LEASE, Claim, finish, give_back, hold, look, release
+from tenantapp.operations.leases import LEASE, Claim, finish, give_back, hold, lease_kept, look, release
 from tenantapp.operations.models import PROGRESS_LENGTH, Operation, OperationState
 from tenantapp.operations.outcomes import Outcome, Report, is_expected, no_report, sentence
 from tenantapp.tenancy.errors import UserDatabaseUnavailable

@@ -1,10 +1,11 @@
-"""A worker: takes up one operation after the other."""
+"""A worker takes up one operation after the other: in a process of its own, or in threads of the one that serves."""
 
+import atexit
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Lock, Thread
 from typing import Final
 from uuid import UUID
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 POLL_EVERY: Final = 1.0  # seconds
 POLL_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
 CHORES_EVERY: Final = 5.0  # seconds
+STOP_WAIT: Final = 5.0  # seconds that the process waits at its end for a step to stop
 Chore = Callable[[Fleet], None]
 Told = Callable[[UUID, Outcome], None]
 
@@ -120,3 +122,39 @@ class Worker:
         log.info("Operation %s: %s", claim.operation_id, outcome.state)
         if self.told is not None:
             self.told(claim.operation_id, outcome)
+
+
+class WorkerHost:
+    """Threads of this process that work on operations, once the application serves.
+
+    They are stopped when the process ends. What a step is in the middle of then is left to its lease, and another
+    worker goes on.
+    """
+
+    def __init__(self, fleet: Fleet, kinds: Kinds, chores: Sequence[Chore], jobs: int) -> None:
+        self._workers = [Worker(fleet, kinds, chores) for _ in range(jobs)]
+        self._lock, self._stop = Lock(), Event()
+        self._threads: list[Thread] = []
+        self.started = jobs == 0
+
+    def start(self) -> None:
+        """Start the threads; nothing happens when they were started already, or there are to be none."""
+        with self._lock:
+            if self.started:
+                return
+            self.started = True
+            self._threads = [
+                Thread(target=worker.run, args=(self._stop,), name=f"worker {number}", daemon=True)
+                for number, worker in enumerate(self._workers, 1)
+            ]
+        for thread in self._threads:
+            thread.start()
+        atexit.register(self.stop)
+        log.info("This process works on operations, %d at once.", len(self._threads))
+
+    def stop(self) -> None:
+        """Ask the threads to end, and wait for them a little."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(STOP_WAIT)
+        atexit.unregister(self.stop)

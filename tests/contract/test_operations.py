@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
-from tenantapp.operations import lease_keeper, leases
+from tenantapp.operations import leases
 from tenantapp.operations.errors import LeaseLost, OperationRefused, TenantBusy
 from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.foreground import run_now
@@ -254,7 +254,7 @@ def test_a_failure_after_the_lease_was_lost_undoes_nothing(services: Services, j
 
 
 def test_a_long_step_keeps_its_lease(services: Services, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_keeper, "RENEW_EVERY", 0.05)
+    monkeypatch.setattr(leases, "RENEW_EVERY", 0.05)
     renewed = []
 
     def during(step: str, context: Context) -> None:

@@ -14,8 +14,7 @@ from sqlalchemy import Interval, String, Uuid, bindparam, case, false, func, sel
 from sqlalchemy.engine import Connection
 
 from tenantapp.identity.models import Tenant
-from tenantapp.operations.lease_keeper import repeated
-from tenantapp.operations.leases import LEASE
+from tenantapp.operations.leases import LEASE, repeated
 from tenantapp.settings import Settings
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.access import TenantPlace

@@ -19,8 +19,7 @@ from tenantapp.fleet.closing.fence import hold_fences
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.identity.models import Tenant
 from tenantapp.operations import leases
-from tenantapp.operations.lease_keeper import repeated
-from tenantapp.operations.leases import LEASE, database_time
+from tenantapp.operations.leases import LEASE, database_time, repeated
 from tenantapp.operations.models import ACTIVE, Operation, OperationState
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
