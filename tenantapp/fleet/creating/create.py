@@ -1,17 +1,26 @@
-"""The kind of operation that makes an empty tenant, of the template or of a database that is kept ready."""
+"""The kind of operation that makes an empty tenant: a copy of the template, or a database that was made in advance.
+
+Its steps make the database, now for a tenant or in advance (see ``warm``). They need the arguments ``tenant_id``,
+``server`` and ``mark``, and return ``template`` and ``revision``.
+"""
 
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.errors import TemplateMissing
+from tenantapp.databases.models import WarmDatabase
+from tenantapp.databases.servers.base import ServerDatabases
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import current_template, installation_mark
-from tenantapp.fleet.creating.new_tenants import make_tenant, register, tenant_kind
-from tenantapp.fleet.creating.template_copies import STEPS
-from tenantapp.fleet.creating.warm import take_warm
+from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, register, tenant_kind
 from tenantapp.identity.models import TenantState
+from tenantapp.identity.tenants import database_name
 from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Context, Step
 from tenantapp.operations.leases import finish
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.outcomes import Report, no_report
@@ -56,7 +65,7 @@ def request_create(
 def _prepare(session: Session, operation: Operation) -> None:
     """With a database that is ready, the row is all there is to do."""
     given = operation.arguments
-    warm = take_warm(session, given["server"], given["template"])
+    warm = _take_warm(session, given["server"], given["template"])
     if warm is None:
         register(session, operation)
         return
@@ -68,4 +77,42 @@ def _prepare(session: Session, operation: Operation) -> None:
     session.flush()
 
 
+def _take_warm(session: Session, server: str, template: str) -> WarmDatabase | None:
+    """Take a database of this server and template out of the pool, for the tenant made in the same transaction."""
+    fitting = select(WarmDatabase).where(WarmDatabase.server == server, WarmDatabase.template == template)
+    oldest = fitting.order_by(WarmDatabase.tenant_id).limit(1)
+    warm = session.scalar(oldest.with_for_update(skip_locked=True))
+    if warm is not None:
+        session.delete(warm)
+    return warm
+
+
+def _ensure_template(context: Context) -> dict[str, Any]:
+    template = current_template(context.fleet, context.arguments["mark"])
+    _databases(context).ensure_template(template)
+    return {"template": template.name, "revision": template.revision}
+
+
+def _copy_template(context: Context) -> dict[str, Any]:
+    template = {name: context.result[name] for name in ("template", "revision")}
+    try:
+        _copy(context, template["template"])
+    except TemplateMissing:
+        # Another version of the program, of a newer revision, may have removed it a moment ago.
+        template = _ensure_template(context)
+        _copy(context, template["template"])
+    return template
+
+
+def _copy(context: Context, template: str) -> None:
+    tenant_id = UUID(context.arguments["tenant_id"])
+    _databases(context).copy_template(template, database_name(tenant_id), tenant_id, context.arguments["mark"])
+
+
+def _databases(context: Context) -> ServerDatabases:
+    return databases_on(context.fleet.servers[context.arguments["server"]])
+
+
+# The template first: where the server refuses or does not answer, no database needs to be undone.
+STEPS: Final = (Step("template", _ensure_template), Step("database", _copy_template, drop_new_database))
 CREATE: Final = tenant_kind("create", *STEPS, prepare=_prepare)

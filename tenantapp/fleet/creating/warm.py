@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from tenantapp.databases.models import WarmDatabase
 from tenantapp.databases.servers.templates import current_template, installation_mark
 from tenantapp.fleet.closing.discarding import request_discard
-from tenantapp.fleet.creating.template_copies import STEPS
+from tenantapp.fleet.creating.create import STEPS
 from tenantapp.identity.tenants import database_name
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kind
@@ -26,21 +26,6 @@ from tenantapp.sql.ids import uuid7
 
 LOCK: Final = zlib.crc32(b"tenantapp warm databases")
 PAUSE: Final = timedelta(minutes=5)  # after one could not be made
-
-
-def take_warm(session: Session, server: str, template: str) -> WarmDatabase | None:
-    """Take a database of this server and template out of the pool, for the tenant made in the same transaction."""
-    statement = (
-        select(WarmDatabase)
-        .where(WarmDatabase.server == server, WarmDatabase.template == template)
-        .order_by(WarmDatabase.tenant_id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    warm = session.scalar(statement)
-    if warm is not None:
-        session.delete(warm)
-    return warm
 
 
 def keep_warm(fleet: Fleet) -> None:
