@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import psycopg2.errors
-from sqlalchemy import create_engine, event, func, select
+from sqlalchemy import ColumnElement, create_engine, event, func, select
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
@@ -131,7 +131,7 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
     with translated(name, ReadingFailed), engine.connect() as connection:
         if url.get_backend_name() != "sqlite":
             _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
-            _take_advisory_lock(connection, ADVISORY_LOCK, name, func.pg_try_advisory_lock_shared)
+            take_advisory_lock(connection, name, MIGRATION_WAIT, func.pg_try_advisory_lock_shared(ADVISORY_LOCK))
         yield connection.execution_options(postgresql_readonly=True)
 
 
@@ -142,7 +142,7 @@ def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[N
     Raises ``DatabaseBusy`` after a while.
     """
     key = zlib.crc32(purpose.encode())
-    _take_advisory_lock(connection, key, name)
+    take_advisory_lock(connection, name, MIGRATION_WAIT, func.pg_try_advisory_lock(key))
     try:
         yield
     finally:
@@ -177,11 +177,15 @@ def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:
     connection.commit()
 
 
-def _take_advisory_lock(connection: Connection, key: int, name: str, lock: Any = func.pg_try_advisory_lock) -> None:
+def take_advisory_lock(connection: Connection, name: str, wait: float, lock: ColumnElement[bool]) -> None:
+    """Take a lock on a PostgreSQL database, by one of the functions that try to, within so many seconds.
+
+    It is kept until the connection is closed. ``name`` is for the message. Raises ``DatabaseBusy``.
+    """
     # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
     # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
-    deadline = time.monotonic() + MIGRATION_WAIT
-    while not connection.scalar(select(lock(key))):
+    deadline = time.monotonic() + wait
+    while not connection.scalar(select(lock)):
         connection.commit()
         if time.monotonic() > deadline:
             raise DatabaseBusy(name)

@@ -1,7 +1,6 @@
 """Connections for changing the structure of databases, for which nobody else does so meanwhile."""
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, func
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
@@ -19,12 +18,12 @@ from tenantapp.databases.connections.maintenance_engines import (
     ADVISORY_LOCK,
     LOCK_TIMEOUT,
     MIGRATION_WAIT,
-    POLL_INTERVAL,
     STATEMENT_TIMEOUT,
+    take_advisory_lock,
     translated,
     with_timeouts,
 )
-from tenantapp.databases.errors import DatabaseBusy, MigrationFailed
+from tenantapp.databases.errors import MigrationFailed
 from tenantapp.operations.errors import FleetError
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 
@@ -62,7 +61,7 @@ def migration_connection(
     _wanted.set((url, limits))
     with translated(name, failure), migration_engine(url).connect() as connection:
         if url.get_backend_name() == "postgresql":
-            _take_migration_lock(connection, name, limits.wait)
+            take_advisory_lock(connection, name, limits.wait, func.pg_try_advisory_lock(ADVISORY_LOCK))
             connection.info[HAS_VERSION_TABLE] = migrated
         yield connection
 
@@ -123,25 +122,6 @@ def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = OFF")
-
-
-def _take_migration_lock(connection: Connection, name: str, wait: float) -> None:
-    # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
-    # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
-    deadline = time.monotonic() + wait
-    driver: Any = connection.connection.dbapi_connection
-    driver.autocommit = True
-    with driver.cursor() as cursor:
-        while not _has_advisory_lock(cursor):
-            if time.monotonic() > deadline:
-                raise DatabaseBusy(name)
-            time.sleep(POLL_INTERVAL)
-    driver.autocommit = False
-
-
-def _has_advisory_lock(cursor: Any) -> bool:
-    cursor.execute("SELECT pg_try_advisory_lock(%s)", (ADVISORY_LOCK,))
-    return bool(cursor.fetchone()[0])
 
 
 DIALECT: Final = "postgresql+tenantapp"  # in a URL
