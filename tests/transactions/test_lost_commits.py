@@ -1,0 +1,135 @@
+"""A database that is lost while it commits: the answer is that nobody knows, and nothing is tried again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+
+from tenantapp.sql.errors import OutcomeUnknown
+from tenantapp.tenancy.access import Access
+from tenantapp.tenancy.errors import TenantOutcomeUnknown
+from tests.file_limits import files_no_larger_than
+from tests.installation import PASSWORD, Client, Installation, add_people, postgres_installation, sqlite_installation
+from tests.postgres import own_postgres
+from tests.postgres_proxy import PostgresProxy, proxied
+from tests.transactions.test_requests import access_to
+
+SIGN_IN = {"login": "bob", "password": PASSWORD}
+TRIGGER = """
+CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER lose AFTER INSERT ON nodes DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.title = 'lost') EXECUTE FUNCTION lose()
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[URL]:
+    with own_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(server: URL) -> Iterator[PostgresProxy]:
+    with proxied(server) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def module_installation(proxy: PostgresProxy) -> Iterator[Installation]:
+    with postgres_installation(proxy.url) as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        yield installation
+
+
+@pytest.fixture
+def installation(module_installation: Installation) -> Iterator[Installation]:
+    yield module_installation
+    assert module_installation.checkedout() == 0, "a connection leaked"
+    module_installation.close()
+    assert module_installation.registry.tenant_dbs.numbers()["main"].open == 0, "a place leaked"
+
+
+def assert_unknown(answer: Any) -> None:
+    assert (answer.status_int, answer.json["code"]) == (503, "outcome_unknown"), answer.text
+    assert "not known" in answer.json["detail"]
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def titles(client: Client) -> list[str]:
+    return [node["title"] for node in client.get("/nodes").json["items"]]
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_change_in_a_tenant_may_have_been_kept_or_not(
+    installation: Installation, proxy: PostgresProxy, done: bool
+) -> None:
+    bob = Client(installation.app).sign_in("bob")
+    title, lost = f"done {done}", proxy.lost
+    proxy.lose_next_commit(done=done)
+    assert_unknown(bob.post("/nodes", {"title": title}))
+    assert titles(bob).count(title) == int(done)
+    assert proxy.lost == lost + 1, "it was not tried again"
+    assert bob.post("/nodes", {"title": "after"}).status_int == 201
+
+
+def test_a_change_in_the_user_database_likewise(installation: Installation, proxy: PostgresProxy) -> None:
+    bob = Client(installation.app).sign_in("bob")
+    proxy.lose_next_commit(done=True)
+    assert_unknown(bob.delete("/session"))
+    assert bob.get("/session").status_int == 401
+
+
+def test_a_backend_that_ends_in_the_middle_of_commit(installation: Installation) -> None:
+    """The server says so itself, and so it is told: nobody can see from outside how far it had come."""
+    with installation.registry.tenant_dbs.begin(access_to(installation, "acme")) as session:
+        session.execute(text(TRIGGER))
+    bob = Client(installation.app).sign_in("bob")
+    assert_unknown(bob.post("/nodes", {"title": "lost"}))
+    assert "lost" not in titles(bob)
+
+
+def test_a_transaction_that_only_reads_leaves_no_doubt(installation: Installation, proxy: PostgresProxy) -> None:
+    """Its COMMIT changes nothing. A sign-in reads the password so, before it writes."""
+    proxy.lose_next_commit(done=False)
+    answer = Client(installation.app).post("/session", {"login": "bob", "password": "wrong wrong wrong"})
+    assert (answer.status_int, answer.json["code"]) == (503, "service_unavailable")
+
+
+def test_a_script_is_told_too(installation: Installation, proxy: PostgresProxy) -> None:
+    access = access_to(installation, "acme")
+    with pytest.raises(TenantOutcomeUnknown) as raised:
+        change_and_lose(installation, access, proxy)
+    assert isinstance(raised.value, OutcomeUnknown)
+    assert raised.value.failure.in_doubt
+    assert raised.value.for_log().startswith("tenant acme on server main: connection lost while it committed (server ")
+
+
+def change_and_lose(installation: Installation, access: Access, proxy: PostgresProxy) -> None:
+    with installation.registry.tenant_dbs.begin(access) as session:
+        session.execute(text("UPDATE nodes SET title = title"))
+        proxy.lose_next_commit(done=True)
+
+
+@pytest.mark.parametrize("database", ["tenant", "user"])
+def test_a_sqlite_file_that_could_not_be_written(tmp_path: Path, database: str) -> None:
+    """The operating system refuses the write in the middle of COMMIT, when pages go to the write-ahead log."""
+    with sqlite_installation(tmp_path) as installation:
+        with installation.registry.user_db.begin() as session:
+            add_people(session)
+        bob = Client(installation.app).sign_in("bob")
+        assert bob.post("/nodes", {"title": "before"}).status_int == 201
+        with files_no_larger_than(0):
+            if database == "tenant":
+                answer = bob.post("/nodes", {"title": "x"})
+            else:
+                answer = Client(installation.app).post("/session", SIGN_IN)
+        assert_unknown(answer)
+        assert installation.checkedout() == 0
+        assert bob.post("/nodes", {"title": "after"}).status_int == 201
+        assert titles(bob) == ["before", "after"]
+        assert Client(installation.app).post("/session", SIGN_IN).status_int == 201
