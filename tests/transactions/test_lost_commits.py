@@ -12,8 +12,7 @@ from tenantapp.sql.errors import OutcomeUnknown
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import TenantOutcomeUnknown
 from tests.file_limits import files_no_larger_than
-from tests.installation import PASSWORD, Client, Installation, add_people, postgres_installation, sqlite_installation
-from tests.postgres import own_postgres
+from tests.installation import PASSWORD, Client, Installation, postgres_installation, sqlite_installation
 from tests.postgres_proxy import PostgresProxy, proxied
 from tests.transactions.test_requests import access_to
 
@@ -27,22 +26,14 @@ CREATE CONSTRAINT TRIGGER lose AFTER INSERT ON nodes DEFERRABLE INITIALLY DEFERR
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[URL]:
-    with own_postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(server: URL) -> Iterator[PostgresProxy]:
-    with proxied(server) as proxy:
+def proxy(postgres_server: URL) -> Iterator[PostgresProxy]:
+    with proxied(postgres_server) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
 def module_installation(proxy: PostgresProxy) -> Iterator[Installation]:
     with postgres_installation(proxy.url) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         yield installation
 
 
@@ -119,8 +110,6 @@ def change_and_lose(installation: Installation, access: Access, proxy: PostgresP
 def test_a_sqlite_file_that_could_not_be_written(tmp_path: Path, database: str) -> None:
     """The operating system refuses the write in the middle of COMMIT, when pages go to the write-ahead log."""
     with sqlite_installation(tmp_path) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         bob = Client(installation.app).sign_in("bob")
         assert bob.post("/nodes", {"title": "before"}).status_int == 201
         with files_no_larger_than(0):

@@ -15,7 +15,7 @@ from tenantapp import main
 from tenantapp.identity.models import WebSession
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.servers import SqliteServer
-from tests.installation import PASSWORD, Client, Installation, add_people, postgres_installation
+from tests.installation import PASSWORD, Client, Installation, postgres_installation
 from tests.postgres import own_postgres, promote, standby_of
 from tests.transactions.test_requests import access_to, app_with
 from tests.unprivileged import bound_by_permissions
@@ -160,8 +160,6 @@ class Failover(NamedTuple):
 @pytest.fixture(scope="module")
 def failover() -> Iterator[Failover]:
     with own_postgres() as primary, postgres_installation(primary) as installation:
-        with installation.registry.user_db.begin() as session:
-            add_people(session)
         bob = Client(installation.app).sign_in("bob")
         bob.post("/nodes", {"title": "before"})
         grow_old(installation)
