@@ -128,6 +128,12 @@ class Settings:
         "1800",
         "longest statement of a tenant's migration, in seconds",
     )
+    migrations_wait: float = setting(
+        "migrations.wait",
+        number(float, 0.05, 3600, "seconds"),
+        "60",
+        "longest wait of a migration for others that work on the same database, in seconds",
+    )
     fleet_worker: int = setting(
         "fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that a serving process works on at once; 0: none"
     )
@@ -142,6 +148,18 @@ class Settings:
         number(int, 0, 3650, "days"),
         "7",
         "days for which a deleted tenant and a replaced database are kept",
+    )
+    fleet_patience: float = setting(
+        "fleet.patience",
+        number(float, 0, 60, "seconds"),
+        "1",
+        "seconds that requests get to end before their tenant's database is closed",
+    )
+    fleet_stalled: float = setting(
+        "fleet.stalled",
+        number(float, 1, 86400, "seconds"),
+        "120",
+        "seconds without progress after which a move by replication is given up",
     )
     fleet_keep_operations: int = setting(
         "fleet.keep_operations",

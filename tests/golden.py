@@ -7,7 +7,7 @@ by the program itself.
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
@@ -28,7 +28,7 @@ from tenantapp.databases.servers.sqlite_databases import MARK, SqliteDatabases
 from tenantapp.databases.servers.templates import Template, current_template, installation_mark
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import BUNDLED_DOMAIN, Settings
-from tenantapp.tenancy.servers import PostgresServer, SqliteServer
+from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 
 PREFIX = "golden_"  # of the databases and roles on a server that belong to no test
 
@@ -43,14 +43,14 @@ def make_user_database(fleet: Fleet) -> None:
         session.execute(update(Installation).values(id=uuid4()))
 
 
-def lend_templates(fleet: Fleet, until: ExitStack) -> None:
-    """Let the servers have the template, as if a tenant had been made on each, until the stack is closed."""
+def lend_templates(fleet: Fleet, servers: Iterable[Server], until: ExitStack) -> None:
+    """Let these servers have the template, as if a tenant had been made on each, until the stack is closed."""
     settings = fleet.settings
     if settings.migrations_tenant is not None or settings.tenantapp_domain != BUNDLED_DOMAIN:
         return
     with fleet.user_db.begin(read_only=True) as session:
         template = current_template(fleet, installation_mark(session))
-    for server in {server.url: server for server in fleet.servers.values()}.values():
+    for server in {server.url: server for server in servers}.values():
         if isinstance(server, SqliteServer):
             _copy_template(server, template)
         elif isinstance(server, PostgresServer) and server.url in _servers:

@@ -40,7 +40,7 @@ class Installation:
         self.app = main({}, **settings)
         self.registry = self.app.registry
         with ExitStack() as until:
-            lend_templates(self.registry.fleet, until)
+            lend_templates(self.registry.fleet, [self.registry.servers.default], until)
             for slug in TENANTS:
                 self.create_tenant(slug)
         with self.registry.user_db.begin() as session:

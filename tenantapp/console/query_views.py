@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
 from time import monotonic
@@ -20,12 +21,21 @@ from tenantapp.identity.audit import record, recording
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace
 
-JOBS: Final = 4  # tenants asked at once, each on a connection of the process's budget
 RECORDED: Final = 1000  # characters of a statement in the audit trail
-# In one page, which ends with the tenant that reaches one of them.
-MOST_ROWS: Final = 10_000
-MOST_BYTES: Final = 32 * 2**20
 MOST_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """What one page has at most; it ends with the tenant that reaches one of the limits.
+
+    ``jobs`` tenants are asked at once, each on a connection of the process's budget.
+    """
+
+    rows: int = 10_000
+    size: int = 32 * 2**20  # bytes
+    seconds: float = MOST_SECONDS
+    jobs: int = 4
 
 
 class Question(Body):
@@ -79,10 +89,11 @@ def _recorded(body: Question) -> dict[str, Any]:
 def _ask(request: Any, body: Question, page: Sequence[TenantPlace]) -> list[dict[str, Any]]:
     """The answers of the first tenants, as many as fit on a page, but at least one."""
     items: list[dict[str, Any]] = []
-    rows, size, deadline = 0, 0, monotonic() + MOST_SECONDS
+    limits: PageLimits = request.registry.fleet_query_limits
+    rows, size, deadline = 0, 0, monotonic() + limits.seconds
     asked = query_tenants(
         *(request.registry.tenant_dbs, page, body.statement),
-        jobs=JOBS,
+        jobs=limits.jobs,
         limit=body.rows,
         timeout=body.timeout,
         deadline=deadline,
@@ -96,7 +107,7 @@ def _ask(request: Any, body: Question, page: Sequence[TenantPlace]) -> list[dict
             written = json_rows(answer.rows)
             items.append(_answer_object(answer, written))
             rows, size = rows + len(answer.rows), size + len(written)
-            if rows >= MOST_ROWS or size >= MOST_BYTES:
+            if rows >= limits.rows or size >= limits.size:
                 break
     return items
 
@@ -112,6 +123,7 @@ def _answer_object(answer: Answer, rows: bytes) -> dict[str, Any]:
 
 
 def includeme(config: Any) -> None:
-    """The route, and what lets one query at a time through."""
+    """The route, the limits of a page, and what lets one query at a time through."""
     config.registry.fleet_queries = Lock()
+    config.registry.fleet_query_limits = PageLimits()
     config.add_route("fleet_query", "/fleet/query")

@@ -3,14 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from tenantapp.settings import Settings
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
-
-REQUEST: Final = 1.0  # seconds that nearly every request takes less than
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +39,4 @@ def time_of_requests(settings: Settings) -> float:
 
     Whoever waits for a connection is given one by then, or refused.
     """
-    return settings.connections_timeout + REQUEST
+    return settings.connections_timeout + settings.fleet_patience

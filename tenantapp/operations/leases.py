@@ -135,10 +135,11 @@ def finish(session: Session, operation: Operation, state: OperationState, error:
 
 
 @contextmanager
-def lease_kept(user_db: DBFactory, claim: Claim) -> Iterator[Event]:
+def lease_kept(user_db: DBFactory, claim: Claim, every: float = RENEW_EVERY) -> Iterator[Event]:
     """Renew the lease until the block ends. The event is set when it is lost, or could not be renewed in time."""
     lost, over = Event(), Event()
-    thread = Thread(target=_keep, args=(user_db, claim, lost, over), name=f"lease {claim.operation_id}", daemon=True)
+    given = (user_db, claim, every, lost, over)
+    thread = Thread(target=_keep, args=given, name=f"lease {claim.operation_id}", daemon=True)
     thread.start()
     try:
         yield lost
@@ -147,9 +148,9 @@ def lease_kept(user_db: DBFactory, claim: Claim) -> Iterator[Event]:
         thread.join()
 
 
-def _keep(user_db: DBFactory, claim: Claim, lost: Event, over: Event) -> None:
+def _keep(user_db: DBFactory, claim: Claim, every: float, lost: Event, over: Event) -> None:
     renewed = time.monotonic()
-    while not over.wait(RENEW_EVERY):
+    while not over.wait(every):
         try:
             with user_db.begin() as session:
                 hold(session, claim)

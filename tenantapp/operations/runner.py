@@ -2,23 +2,50 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
 from tenantapp.operations.errors import LeaseLost, OperationCancelled, OperationStopped, WorkerStopped
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Kinds, Step
-from tenantapp.operations.leases import LEASE, Claim, finish, give_back, hold, lease_kept, look, release
+from tenantapp.operations.leases import (
+    LEASE,
+    RENEW_EVERY,
+    Claim,
+    finish,
+    give_back,
+    hold,
+    lease_kept,
+    look,
+    release,
+)
 from tenantapp.operations.models import PROGRESS_LENGTH, Operation, OperationState
 from tenantapp.operations.outcomes import Outcome, Report, is_expected, no_report, sentence
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 
 log = logging.getLogger(__name__)
-REPORT_EVERY: Final = 0.5  # seconds between two writes of a step's progress
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a step's progress is written, and its lease renewed, in seconds."""
+
+    report_every: float = 0.5
+    renew_every: float = RENEW_EVERY
+
+
+USUAL_PACE: Final = Pace()
 
 
 def run_operation(
-    fleet: Fleet, kinds: Kinds, claim: Claim, *, report: Report = no_report, stop: Event | None = None
+    fleet: Fleet,
+    kinds: Kinds,
+    claim: Claim,
+    *,
+    report: Report = no_report,
+    stop: Event | None = None,
+    pace: Pace = USUAL_PACE,
 ) -> Outcome:
     """Work on a claimed operation until it is finished.
 
@@ -26,8 +53,8 @@ def run_operation(
     ``Outcome``. Raises ``LeaseLost`` when somebody else has taken over, ``WorkerStopped`` when ``stop`` was set and the
     work can be gone on with, and ``UserDatabaseUnavailable``.
     """
-    with lease_kept(fleet.user_db, claim) as lost:
-        run = _Run(fleet, kinds, claim, report, lost, stop or Event())
+    with lease_kept(fleet.user_db, claim, pace.renew_every) as lost:
+        run = _Run(fleet, kinds, claim, report, lost, stop or Event(), pace.report_every)
         return run.undo() if run.state == OperationState.UNDOING else run.forward()
 
 
@@ -52,8 +79,18 @@ def abandon(fleet: Fleet, kinds: Kinds, claim: Claim) -> None:
 class _Run:
     """One worker's work on one operation."""
 
-    def __init__(self, fleet: Fleet, kinds: Kinds, claim: Claim, report: Report, lost: Event, stop: Event) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        kinds: Kinds,
+        claim: Claim,
+        report: Report,
+        lost: Event,
+        stop: Event,
+        report_every: float,
+    ) -> None:
         self._fleet, self._claim, self._report, self._lost, self._stop = fleet, claim, report, lost, stop
+        self._report_every = report_every
         self._reported = 0.0
         # Only read: the claim has recorded the step already.
         with fleet.user_db.begin(read_only=True) as session:
@@ -179,7 +216,7 @@ class _Run:
     def _progress(self, fraction: float, text: str) -> None:
         if self._lost.is_set():
             raise LeaseLost
-        if time.monotonic() - self._reported >= REPORT_EVERY:
+        if time.monotonic() - self._reported >= self._report_every:
             self._tell(self._kind.steps[self._position], fraction, text)
 
     def _check(self) -> None:

@@ -16,7 +16,7 @@ from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.leases import Claim, claim_next, give_back, is_work_waiting
 from tenantapp.operations.outcomes import Outcome
-from tenantapp.operations.runner import run_operation
+from tenantapp.operations.runner import USUAL_PACE, Pace, run_operation
 from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.errors import TenancyError
 
@@ -41,6 +41,7 @@ class Worker:
     kinds: Kinds
     chores: Sequence[Chore] = ()
     told: Told | None = None
+    pace: Pace = USUAL_PACE
     _chores_done: float = -CHORES_EVERY
 
     def run(self, stop: Event, *, until_idle: bool = False) -> None:
@@ -75,7 +76,7 @@ class Worker:
         if claim is None:
             return False
         try:
-            outcome = run_operation(self.fleet, self.kinds, claim, stop=stop)
+            outcome = run_operation(self.fleet, self.kinds, claim, stop=stop, pace=self.pace)
         except OperationStopped as stopped:
             log.info("Operation %s: %s", claim.operation_id, stopped)
         except (KeyboardInterrupt, SystemExit):

@@ -9,21 +9,24 @@ CGROUPS: Final = Path("/sys/fs/cgroup")
 OWN_CGROUP: Final = Path("/proc/self/cgroup")
 
 
-def usable_cores() -> int:
-    """Those it may run on, and no more than the quota of its control group pays for; one at least."""
+def usable_cores(groups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int:
+    """Those it may run on, and no more than the quota of its control group pays for; one at least.
+
+    ``groups`` is where the control groups are, ``own`` the file that says which one is this process's.
+    """
     # Python 3.13 has os.process_cpu_count(), which knows nothing of quotas either.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, _quota()))
+    return max(1, min(allowed, _quota(groups, own)))
 
 
-def _quota() -> int:
+def _quota(groups: Path, own: Path) -> int:
     """The smallest quota from the process's own control group up to the root, rounded up to whole cores."""
     # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
     try:
-        own = OWN_CGROUP.read_text().rpartition("::")[2].strip().lstrip("/")
+        group = own.read_text().rpartition("::")[2].strip().lstrip("/")
     except OSError:
         return 2**16
-    directory = CGROUPS / own
+    directory = groups / group
     return min(_cores(place / "cpu.max") for place in (directory, *directory.parents))
 
 

@@ -33,11 +33,15 @@ class _Entry(NamedTuple):
 class TenantDatabases:
     """A ``DBFactory`` for every tenant: known ones from the start, others when they are first asked for.
 
-    The way in is an access; without one there is no tenant database to be had.
+    The way in is an access; without one there is no tenant database to be had. An engine that nobody has asked for in
+    ``unused_engine`` seconds is let go.
     """
 
-    def __init__(self, servers: Servers, engines: Mapping[str, ServerEngines]) -> None:
+    def __init__(
+        self, servers: Servers, engines: Mapping[str, ServerEngines], *, unused_engine: float = UNUSED_ENGINE
+    ) -> None:
         self._servers = servers
+        self.unused_engine = unused_engine
         self.engines = engines
         self._entries: dict[UUID, _Entry] = {}
         self._lock = Lock()
@@ -109,7 +113,7 @@ class TenantDatabases:
 
     def _let_go_unused(self) -> None:
         """Forget engines that nobody has asked for in a while and that have no connection in use."""
-        before = monotonic() - UNUSED_ENGINE
+        before = monotonic() - self.unused_engine
         for entry in list(self._entries.values()):
             factory = entry.factory
             if factory.is_made and factory.last_used < before and factory.checkedout() == 0:

@@ -64,10 +64,18 @@ class Fleet:
     until: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
+        # Nobody is at work on a tenant's database, but in the tests that say so.
+        self.values = {"fleet.patience": "0", **self.values}
         self.settings: Settings = read_settings(self.values, {})
         self.servers = Servers(self.settings.servers, self.settings.tenancy_secret)
         self.user_db = user_database(self.settings.user_db_url)
         self.services = self.under(self.settings)
+
+    def change_settings(self, **values: str) -> None:
+        """Change settings, which have underscores here in place of dots."""
+        self.user_db.dispose()
+        self.values |= {name.replace("_", ".", 1): value for name, value in values.items()}
+        self.__post_init__()
 
     def under(self, settings: Settings) -> Services:
         """The same fleet under other settings."""
@@ -76,7 +84,7 @@ class Fleet:
     def initialised(self) -> "Fleet":
         """With the tables of the user database, and with the template on its servers."""
         self.migrated()
-        lend_templates(self.services, self.until)
+        lend_templates(self.services, self.servers.values(), self.until)
         return self
 
     def migrated(self) -> "Fleet":

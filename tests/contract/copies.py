@@ -15,7 +15,6 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from tenantapp.databases.servers import sqlite_databases
 from tenantapp.fleet.copying import requests
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.kinds import KINDS
@@ -138,8 +137,7 @@ def hanging(fleet: Fleet, kind: str, *arguments: Any, point: str, **options: Any
 
 
 def main(values: str, directory: str, kind: str, arguments: str, options: str, point: str) -> None:
-    """Do what is requested, up to the point. Nobody else uses a file, so that nobody need be waited for."""
-    sqlite_databases.LONGEST_PATIENCE = 0  # type: ignore[misc]
+    """Do what is requested, up to the point."""
     fleet = Fleet(json.loads(values), None, Path(directory))
     hang_at(point)
     work(fleet, kind, *json.loads(arguments), **json.loads(options))

@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,10 +22,10 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tenantapp.databases.connections import migration_connections
 from tenantapp.databases.errors import DatabaseBusy, UnknownRevision
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.fleet.bundles import importing
 from tenantapp.fleet.bundles.exporting import check_bundle, export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.bundles.loading import load_bundle
@@ -36,7 +37,6 @@ from tenantapp.fleet.reconciling.reconcile import find
 from tenantapp.fleet.verifying.verification import Verification
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of
-from tenantapp.operations import runner
 from tenantapp.operations.errors import FleetError
 from tenantapp.settings import Settings
 from tenantapp.sql.ids import uuid7
@@ -398,14 +398,14 @@ class TestRefused:
         assert content(fleet, acme) == before
 
     def test_what_fails_after_the_load(self, fleet: Fleet, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def interrupt(fraction: float, text: str) -> None:
-            if "rows" in text:
-                raise KeyboardInterrupt
+        def interrupt(url: URL, *arguments: Any) -> None:
+            assert fleet.ask("SELECT count(*) FROM nodes", url) != [(0,)]
+            raise KeyboardInterrupt
 
-        monkeypatch.setattr(runner, "REPORT_EVERY", 0)
+        monkeypatch.setattr(importing, "write_identity", interrupt)
         before = fleet.made(), tenants(fleet)
         with pytest.raises(KeyboardInterrupt):
-            bring_in(fleet, bundle, "copy", report=interrupt)
+            bring_in(fleet, bundle, "copy")
         assert (fleet.made(), tenants(fleet)) == before
 
 
@@ -424,12 +424,9 @@ def forge(bundle: Path, change: Callable[[dict[str, Any], dict[str, bytes]], Any
     bundle.write_bytes(body + hashlib.sha256(body[: -len("sha256:")]).hexdigest().encode())
 
 
-def test_a_migration_waits_for_an_export(
-    fleet: Fleet, acme: TenantPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_waits_for_an_export(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
     """On SQLite it need not: the export goes on reading what was there."""
-    monkeypatch.setattr(migration_connections, "MIGRATION_WAIT", 0.2)
-    settings = fleet.with_revision("tenant", 'op.drop_table("node_tags")')
+    settings = replace(fleet.with_revision("tenant", 'op.drop_table("node_tags")'), migrations_wait=0.2)
     refused = []
 
     def migrate(rows: int) -> None:
@@ -466,9 +463,9 @@ import json, resource, sys, time
 from pathlib import Path
 from uuid import UUID
 from tenantapp.fleet.bundles.exporting import export_bundle
-from tenantapp.fleet.bundles.importing import import_tenant
+from tenantapp.fleet.bundles import importing
+from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.operations.errors import FleetError
-from tenantapp.operations import runner
 from tenantapp.operations.fleet import fleet_of
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.access import TenantPlace
@@ -478,11 +475,9 @@ settings = read_settings(json.loads(values), {})
 place = TenantPlace(UUID(json.loads(place)[0]), *json.loads(place)[1:])
 
 def wait(*progress):
-    if "rows" in str(progress[-1]) or what == "export":
-        print("working", flush=True)
-        time.sleep(60)
+    print("working", flush=True)
+    time.sleep(60)
 
-runner.REPORT_EVERY = 0
 progress = wait
 if limit != "none":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
@@ -491,7 +486,8 @@ try:
     if what == "export":
         export_bundle(fleet_of(settings), place, Path(file), progress)
     else:
-        import_tenant(fleet_of(settings), Path(file), "copy", report=progress)
+        importing.load_bundle = lambda fleet, place, file, _: load_bundle(fleet, place, file, progress)
+        importing.import_tenant(fleet_of(settings), Path(file), "copy")
 except FleetError as error:
     print(error)
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.fleet.copying import copies
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
@@ -70,7 +72,7 @@ def test_it_is_the_data_of_one_moment(fleet: Fleet, source: str, target: str, mo
     """The tenant is used meanwhile, and what was written after the copying had begun is not in the copy."""
     acme = acme_on(fleet, source)
     before = content(fleet, acme)
-    monkeypatch.setattr("tenantapp.databases.servers.sqlite_pages.PAGES", 1)
+    monkeypatch.setattr("tenantapp.fleet.copying.copies.copy_pages", partial(copy_pages, pages=1))
     real = copies.copy_database
 
     def writing(*arguments: Any, **options: Any) -> Any:

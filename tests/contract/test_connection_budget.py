@@ -226,12 +226,10 @@ def test_engines_share_what_is_dear(fleet: tuple[Installation, list[Access]], en
         assert result.context.cache_hit.name == "CACHE_HIT"
 
 
-def test_unused_engines_are_let_go(
-    fleet: tuple[Installation, list[Access]], engines: ServerEngines, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unused_engines_are_let_go(fleet: tuple[Installation, list[Access]], engines: ServerEngines) -> None:
     installation, accesses = fleet
     tenant_dbs = installation.registry.tenant_dbs
-    monkeypatch.setattr("tenantapp.tenancy.databases.UNUSED_ENGINE", 0.0)
+    tenant_dbs.unused_engine = 0.0
     in_use = tenant_dbs.for_access(accesses[0]).engine.connect()
     for access in accesses[1:]:
         ask(installation, access)

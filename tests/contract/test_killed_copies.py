@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
-from tenantapp.databases.servers import sqlite_databases
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.reconciling.reconcile import find
 from tenantapp.identity.models import Tenant
@@ -102,12 +101,6 @@ def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator
     """Two servers of each engine."""
     with four_servers(postgres_server, logical_server, tmp_path) as fleet:
         yield fleet
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else uses a file, so that nobody need be waited for."""
-    monkeypatch.setattr(sqlite_databases, "LONGEST_PATIENCE", 0)
 
 
 def cases(kind: dict[str, str], closing: bool = False) -> Any:

@@ -360,8 +360,8 @@ def test_what_cannot_be_asked_for(yard: Yard) -> None:
     assert "t01" not in dict(yard.ledger())
 
 
-def test_another_operation_keeps_a_tenant(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenantapp.fleet.migrating.run.OTHERS_WAIT", 0.5)
+def test_another_operation_keeps_a_tenant(yard: Yard) -> None:
+    yard.settings = replace(yard.settings, migrations_wait=0.5)
     with yard.fleet.user_db.begin() as session:
         row = {"lease_owner": "x", "lease_until": utcnow() + timedelta(hours=1), "requested_by": "local:tests"}
         session.add(Operation(kind="backup", tenant_id=yard.places[2].id, slug="t02", state="running", **row))

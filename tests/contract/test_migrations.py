@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from sqlalchemy import Column, Integer, Table, create_engine, inspect, select, t
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import NullPool
 
-from tenantapp.databases.connections import migration_connections
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.errors import (
     DatabaseBusy,
@@ -205,29 +205,25 @@ print(upgrade_user_database(read_settings(json.loads(sys.argv[1]), {})))
         assert session.scalar(text("SELECT count(*) FROM more")) == 1
 
 
-def test_a_database_that_another_migrates_is_not_waited_for_for_ever(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_that_another_migrates_is_not_waited_for_for_ever(fleet: Fleet) -> None:
     place = fleet.initialised().create("acme")
-    monkeypatch.setattr(migration_connections, "MIGRATION_WAIT", 0.2)
+    hasty = fleet.under(replace(fleet.settings, migrations_wait=0.2))
     with (
         migration_connection(tenant_url(fleet, place), "another") as connection,
         connection.begin(),
         pytest.raises(DatabaseBusy, match="the database of acme"),
     ):
-        upgrade_tenant_database(fleet.services, place)
-    upgrade_tenant_database(fleet.services, place)
+        upgrade_tenant_database(hasty, place)
+    upgrade_tenant_database(hasty, place)
 
 
-def test_a_table_in_use_is_not_waited_for_for_ever(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_in_use_is_not_waited_for_for_ever(fleet: Fleet) -> None:
     place = fleet.initialised().create("acme")
-    monkeypatch.setattr(migration_connections, "LOCK_TIMEOUT", 1)
-    monkeypatch.setattr(migration_connections, "MIGRATION_WAIT", 1)
     settings = fleet.with_revision("tenant", 'op.add_column("people", sa.Column("more", sa.Integer))')
     with connect(tenant_url(fleet, place)) as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if fleet.admin is None else "LOCK TABLE people IN SHARE MODE")
         with pytest.raises(DatabaseBusy):
-            upgrade_tenant_database(fleet.under(settings), place)
+            upgrade_tenant_database(fleet.under(replace(settings, migrations_wait=0.2)), place)
 
 
 def test_a_database_that_is_not_there(fleet: Fleet) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, ResourceClosedError
 
 from tenantapp import main
-from tenantapp.databases.servers import sqlite_databases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying import move, requests
 from tenantapp.fleet.copying.originals import original_of
@@ -55,12 +54,6 @@ def fleet(postgres_server: URL, logical_server: URL, tmp_path: Path) -> Iterator
     """Two servers of each engine."""
     with four_servers(postgres_server, logical_server, tmp_path) as fleet:
         yield fleet
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody else uses a file, nobody need be waited for."""
-    monkeypatch.setattr(sqlite_databases, "LONGEST_PATIENCE", 0)
 
 
 def acme_on(fleet: Fleet, server: str) -> TenantPlace:
@@ -144,6 +137,7 @@ def test_nothing_acknowledged_is_lost(fleet: Fleet, source: str, target: str) ->
 
 
 def nothing_is_lost(fleet: Fleet, source: str, target: str, method: str) -> None:
+    fleet.change_settings(fleet_patience="1")
     acme = acme_on(fleet, source)
     with people_at_work(fleet) as writers:
         while min(len(writer.acknowledged) for writer in writers) < 3:
@@ -163,7 +157,6 @@ def nothing_is_lost(fleet: Fleet, source: str, target: str, method: str) -> None
     assert old.exists(acme.database)
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
 def test_there_and_back(fleet: Fleet, source: str, target: str) -> None:
     acme = acme_on(fleet, source)
@@ -207,7 +200,6 @@ def look(fleet: Fleet, where: TenantPlace) -> None:
             raise WrongTenantDatabase(where.slug)
 
 
-@pytest.mark.usefixtures("hasty")
 def test_one_that_is_suspended_stays_so(fleet: Fleet) -> None:
     acme_on(fleet, "files")
     with fleet.user_db.begin() as session:
@@ -247,7 +239,6 @@ def test_two_at_once(fleet: Fleet) -> None:
         work(fleet, "move", "acme", "server")
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
 def test_what_fails_is_undone(fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     acme = acme_on(fleet, source)
@@ -278,7 +269,6 @@ def test_what_fails_is_undone(fleet: Fleet, source: str, target: str, monkeypatc
     assert content(fleet, moved)["tags"] == rows["tags"]
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
 def test_a_copy_that_lacks_a_row_is_not_served(
     fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch
@@ -299,7 +289,6 @@ def test_a_copy_that_lacks_a_row_is_not_served(
     assert place(fleet, "acme") == acme
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("server", ["files", "server"])
 def test_one_that_was_mixed_up_is_not_moved(fleet: Fleet, server: str) -> None:
     acme = acme_on(fleet, server)
@@ -310,7 +299,6 @@ def test_one_that_was_mixed_up_is_not_moved(fleet: Fleet, server: str) -> None:
     assert place(fleet, "acme") == acme
 
 
-@pytest.mark.usefixtures("hasty")
 def test_one_that_is_deleted_meanwhile_stays_where_it_is(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is removed later is the database that it has then."""
     acme = acme_on(fleet, "files")
@@ -328,7 +316,6 @@ def test_one_that_is_deleted_meanwhile_stays_where_it_is(fleet: Fleet, monkeypat
     look(fleet, acme)
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("source", "target"), [("files", "shelf"), ("server", "other")])
 def test_of_two_that_were_queued_the_second_is_refused(
     fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch

@@ -34,7 +34,7 @@ from tenantapp.operations.queue import (
     retry_operation,
     sweep_operations,
 )
-from tenantapp.operations.runner import abandon, run_operation
+from tenantapp.operations.runner import USUAL_PACE, Pace, abandon, run_operation
 from tenantapp.operations.worker import Worker
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
@@ -81,9 +81,9 @@ def lapse(services: Services) -> None:
         session.execute(update(Operation).where(Operation.lease_until.is_not(None)).values(lease_until=LAPSED))
 
 
-def work_off(services: Services, kind: Kind) -> None:
+def work_off(services: Services, kind: Kind, pace: Pace = USUAL_PACE) -> None:
     """Be a worker until nothing is waiting."""
-    Worker(services, {"work": kind}).run(threading.Event(), until_idle=True)
+    Worker(services, {"work": kind}, pace=pace).run(threading.Event(), until_idle=True)
 
 
 def raising(where: str, error: BaseException) -> Callable[[str, Context], None]:
@@ -253,8 +253,7 @@ def test_a_failure_after_the_lease_was_lost_undoes_nothing(services: Services, j
     assert not [line for line in did(journal) if line.startswith("undo")]
 
 
-def test_a_long_step_keeps_its_lease(services: Services, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "RENEW_EVERY", 0.05)
+def test_a_long_step_keeps_its_lease(services: Services, journal: Journal) -> None:
     renewed = []
 
     def during(step: str, context: Context) -> None:
@@ -267,14 +266,11 @@ def test_a_long_step_keeps_its_lease(services: Services, journal: Journal, monke
 
     kind = work.kind(journal, undoes=True, during=during)
     request(services, kind)
-    work_off(services, kind)
+    work_off(services, kind, pace=Pace(renew_every=0.05))
     assert renewed == list(STEPS)
 
 
-def test_progress(services: Services, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tenantapp.operations import runner
-
-    monkeypatch.setattr(runner, "REPORT_EVERY", 0.0)
+def test_progress(services: Services, journal: Journal) -> None:
     shown = []
 
     def during(step: str, context: Context) -> None:
@@ -284,7 +280,7 @@ def test_progress(services: Services, journal: Journal, monkeypatch: pytest.Monk
 
     kind = work.kind(journal, undoes=True, during=during)
     request(services, kind)
-    work_off(services, kind)
+    work_off(services, kind, pace=Pace(report_every=0.0))
     assert shown == [
         ("first", "half of first", 0.167),
         ("second", "half of second", 0.5),

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import psycopg2
 import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import Session
 
 from tenantapp import main
 from tenantapp.databases.connections import postgres
@@ -18,11 +18,11 @@ from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.creating import create as creating
-from tenantapp.fleet.creating.create import CREATE
 from tenantapp.identity.errors import AlreadyExists, InvalidValue
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import suspend_tenant
-from tenantapp.operations import foreground
+from tenantapp.operations import foreground, runner
+from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.queue import list_operations
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import Access, Person, TenantPlace
@@ -32,7 +32,7 @@ from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
 
-STEPS = ("ensure_template", "clone")
+STEPS = ("ensure_template", "copy_template")
 POSTGRES_STEPS = ("create_role", "create_database", "close_to_public", "present")
 
 
@@ -91,8 +91,14 @@ def test_what_fails_at_the_very_end_is_undone(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     before = fleet.migrated().made()
-    assert CREATE.complete is not None
-    monkeypatch.setattr(creating, "CREATE", replace(CREATE, complete=after(CREATE.complete, error)))
+    real = runner.finish
+
+    def finish(session: Session, operation: Operation, state: OperationState, *reason: str) -> None:
+        real(session, operation, state, *reason)
+        if state == OperationState.SUCCEEDED:
+            raise error
+
+    monkeypatch.setattr(runner, "finish", finish)
     with pytest.raises(type(error)):
         fleet.create("acme")
     assert (fleet.made(), tenants(fleet)) == (before, [])
@@ -118,7 +124,7 @@ def test_an_undoing_that_fails_hides_nothing_and_is_tried_again(fleet: Fleet, mo
 
     databases = type(databases_on(fleet.servers.default))
     with monkeypatch.context() as patch:
-        patch.setattr(databases, "clone", after(databases.clone, RuntimeError("first")))
+        patch.setattr(databases, "copy_template", after(databases.copy_template, RuntimeError("first")))
         patch.setattr(databases, "drop", broken)
         with pytest.raises(RuntimeError, match="first"):
             fleet.create("acme")

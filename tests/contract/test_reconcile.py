@@ -164,7 +164,7 @@ def test_an_operation_that_was_given_up_half_undone(fleet: Fleet, monkeypatch: p
     databases = type(databases_on(fleet.servers.default))
     with monkeypatch.context() as patch:
         patch.setattr(databases, "drop", broken)
-        patch.setattr(databases, "clone", broken)
+        patch.setattr(databases, "copy_template", broken)
         with pytest.raises(OSError, match="gone"):
             fleet.create("acme")
         for _ in range(12):

@@ -159,7 +159,6 @@ def test_a_table_that_cannot_be_copied(fleet: Fleet, monkeypatch: pytest.MonkeyP
         real(replication, tables)
 
     monkeypatch.setattr(Replication, "add", spoiling)
-    monkeypatch.setattr("tenantapp.fleet.copying.replication.MOST_ERRORS", 1)
     with pytest.raises(CopyFailed, match="it cannot be replicated; the log of the new server says why"):
         work(fleet, "move", "acme", "server")
     assert made(fleet) == before
@@ -205,6 +204,7 @@ def test_a_server_that_is_gone_in_the_middle(
         source = own if gone == "source" else logical_server if replicated else postgres_server
         target = own if gone == "target" else postgres_server
         with four_servers(target, source, tmp_path) as fleet:
+            fleet.change_settings(fleet_stalled="3")
             acme = acme_on(fleet, "other")
             before, rows = made(fleet), content(fleet, acme)
             with stopping(own) as stop, monkeypatch.context() as patch:
@@ -231,7 +231,6 @@ def stop_in_the_middle(patch: pytest.MonkeyPatch, method: str, stop: Callable[[]
     """Let a server stop when the first is copied."""
     if method == "replication":
         real: Any = Replication.wait_until_copied
-        patch.setattr("tenantapp.fleet.copying.replication.STALLED", 3.0)
         patch.setattr(Replication, "wait_until_copied", lambda *arguments: (stop(), real(*arguments)))
         return
     real = move.copy_database

@@ -24,7 +24,6 @@ from tenantapp.databases.schemas.structure import Structure, difference, fingerp
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.querying.parallel import databases_of_our_own, places
 from tenantapp.fleet.removing.deletion import delete_later
-from tenantapp.fleet.verifying import verification as verification_module
 from tenantapp.fleet.verifying.verification import FENCE_REASON, State, Verdict, Verification
 from tenantapp.identity.errors import NotFound, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
@@ -119,12 +118,6 @@ CHANGED_INDEXES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second look need not be much later."""
-    monkeypatch.setattr(verification_module, "SECOND_LOOK", 0.01)
-
-
 @pytest.fixture
 def acme(fleet: Fleet) -> TenantPlace:
     return fleet.initialised().create("acme")
@@ -134,7 +127,8 @@ def acme(fleet: Fleet) -> TenantPlace:
 def verification(fleet: Fleet, settings: Settings | None = None) -> Iterator[Verification]:
     """What verifies this fleet."""
     with databases_of_our_own(fleet.servers, 4) as databases:
-        yield Verification(fleet.under(settings or fleet.settings), databases)
+        # The second look need not be much later.
+        yield Verification(fleet.under(settings or fleet.settings), databases, second_look=0.01)
 
 
 def verify(fleet: Fleet, place: TenantPlace, settings: Settings | None = None) -> Verdict:

@@ -139,7 +139,7 @@ class TestWarm:
     def test_a_tenant_needs_nothing_but_a_row(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
         services = warmed(fleet.migrated(), 1)
         with monkeypatch.context() as patch:
-            for step in ("ensure_template", "clone", "drop"):
+            for step in ("ensure_template", "copy_template", "drop"):
                 patch.setattr(type(databases_on(fleet.servers.default)), step, None)
             create_tenant(services, "acme", name="Acme Inc.")
         works(fleet, "acme")

@@ -21,6 +21,7 @@ use = egg:tenantapp
 user_db.url = sqlite+pysqlite:///%(here)s/user.sqlite
 servers.main = sqlite+pysqlite:///%(here)s/tenants/
 demo.enabled = true
+fleet.patience = 0
 """
 
 

@@ -6,14 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tenantapp.databases.servers import sqlite_databases
 from tests.functional.conftest import Command
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else uses a file, so that nobody need be waited for."""
-    monkeypatch.setattr(sqlite_databases, "LONGEST_PATIENCE", 0)
 
 
 @pytest.fixture

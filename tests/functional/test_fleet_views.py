@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from tenantapp.console import query_views
+from tenantapp.console.query_views import PageLimits
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.audit import list_entries
@@ -378,11 +378,9 @@ class TestForReal:
         ):
             assert otto.post("/fleet/query", body).status_int == status
 
-    def test_a_query_goes_on_where_it_had_enough(self, real: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tenantapp.console import query_views
-
+    def test_a_query_goes_on_where_it_had_enough(self, real: Installation) -> None:
         otto = add_operator(real)
-        monkeypatch.setattr(query_views, "MOST_SECONDS", 0.0)
+        real.registry.fleet_query_limits = PageLimits(seconds=0.0)
         seen: list[str] = []
         path = "/fleet/query"
         while path:
@@ -416,22 +414,21 @@ class TestForReal:
         assert acme["failure"]
         assert (globex["failure"], globex["rows"]) == (None, [[None]])
 
-    def test_a_page_has_only_so_many_bytes(self, real: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_page_has_only_so_many_bytes(self, real: Installation) -> None:
         otto = add_operator(real)
         real.create_tenant("initech")
-        monkeypatch.setattr(query_views, "MOST_BYTES", 2000)
+        real.registry.fleet_query_limits = PageLimits(size=2000)
         statement = f"SELECT '{'x' * 1500}' AS a"
         page = otto.post("/fleet/query", {"statement": statement}).json
         assert [item["tenant"] for item in page["items"]] == ["acme", "globex"]
         rest = otto.post(f"/fleet/query?cursor={page['next']}", {"statement": statement}).json
         assert ([item["tenant"] for item in rest["items"]], rest["next"]) == (["initech"], None)
 
-    def test_a_page_ends_in_time(self, real: Installation, engine_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_page_ends_in_time(self, real: Installation) -> None:
         otto = add_operator(real)
         for slug in ("initech", "umbrella", "wonka"):
             real.create_tenant(slug)
-        monkeypatch.setattr(query_views, "MOST_SECONDS", 2.0)
-        monkeypatch.setattr(query_views, "JOBS", 2)
+        real.registry.fleet_query_limits = PageLimits(seconds=2.0, jobs=2)
         endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS i FROM n"
         begun = monotonic()
         page = otto.post("/fleet/query", {"statement": endless, "timeout": 1.5}).json

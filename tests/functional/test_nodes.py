@@ -9,7 +9,9 @@ import pytest
 from tenantapp.api.query import encode_cursor
 from tenantapp.identity import users
 from tenantapp.identity.local_access import local_access
+from tenantapp.sql.ids import uuid7
 from tenantapp.workspace.models import Node
+from tenantapp.workspace.tree import MAX_DEPTH
 from tests.installation import Client, Installation
 
 UNKNOWN_ID = "01900000-0000-7000-8000-000000000000"
@@ -331,21 +333,28 @@ def test_the_tree_has_no_circles(bob: Client) -> None:
     assert bob.patch(f"/nodes/{leaf['id']}", {"parent_id": top["id"]}).status_int == 200
 
 
-def test_the_tree_has_a_limit(bob: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenantapp.workspace.tree.MAX_DEPTH", 4)
+def test_the_tree_has_a_limit(installation: Installation, bob: Client) -> None:
+    with installation.registry.user_db.begin() as session:
+        access = local_access(session, "acme")
 
     def chain(length: int) -> list[str]:
-        ids: list[str] = []
-        for _ in range(length):
-            ids.append(make(bob, parent_id=ids[-1] if ids else None)["id"])
+        ids = [make(bob)["id"]]
+        with installation.registry.tenant_dbs.begin(access) as session:
+            owner = session.get_one(Node, UUID(ids[0])).owner_id
+            given = {"owner_id": owner, "title": "x", "body": "", "status": "draft"}
+            for _ in range(length - 1):
+                node = Node(id=uuid7(), parent_id=UUID(ids[-1]), **given)
+                session.add(node)
+                session.flush()
+                ids.append(str(node.id))
         return ids
 
-    deepest = chain(4)
+    deepest = chain(MAX_DEPTH)
     answer = bob.post("/nodes", {"title": "x", "parent_id": deepest[-1]})
     assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/parent_id")
     moved = chain(2)
-    assert bob.patch(f"/nodes/{moved[0]}", {"parent_id": deepest[2]}).status_int == 422
-    assert bob.patch(f"/nodes/{moved[0]}", {"parent_id": deepest[1]}).status_int == 200
+    assert bob.patch(f"/nodes/{moved[0]}", {"parent_id": deepest[-2]}).status_int == 422
+    assert bob.patch(f"/nodes/{moved[0]}", {"parent_id": deepest[-3]}).status_int == 200
     assert bob.patch(f"/nodes/{moved[0]}", {"parent_id": None}).status_int == 200
 
 

@@ -110,7 +110,5 @@ def test_a_quota_of_the_control_group_counts(
     (groups / "tenantapp.service" / "cpu.max").write_text(own + "\n")
     if everywhere:
         (groups / "cpu.max").write_text(everywhere + "\n")
-    monkeypatch.setattr(cores, "OWN_CGROUP", tmp_path / "own")
-    monkeypatch.setattr(cores, "CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(64)), raising=False)
-    assert cores.usable_cores() == expected
+    assert cores.usable_cores(tmp_path / "cgroup", tmp_path / "own") == expected

@@ -32,9 +32,12 @@ from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 class Limits:
     """How long a migration may wait and work, in seconds: for a lock, in a statement, and for another migration."""
 
-    lock: float
-    statement: float
-    wait: float
+    lock: float = LOCK_TIMEOUT
+    statement: float = STATEMENT_TIMEOUT
+    wait: float = MIGRATION_WAIT
+
+
+USUAL_LIMITS: Final = Limits()
 
 
 # What an engine that all databases of a server share is to connect to, and how.
@@ -45,7 +48,7 @@ _wanted: ContextVar[tuple[URL, Limits]] = ContextVar("wanted")
 def migration_connection(
     url: URL,
     name: str,
-    limits: Limits | None = None,
+    limits: Limits = USUAL_LIMITS,
     failure: Callable[[str, str], FleetError] = MigrationFailed,
     *,
     migrated: bool = False,
@@ -57,7 +60,6 @@ def migration_connection(
     foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
     Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
     """
-    limits = limits or Limits(LOCK_TIMEOUT, STATEMENT_TIMEOUT, MIGRATION_WAIT)
     _wanted.set((url, limits))
     with translated(name, failure), migration_engine(url).connect() as connection:
         if url.get_backend_name() == "postgresql":

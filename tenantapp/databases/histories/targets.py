@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import MetaData, update
 from sqlalchemy.engine import URL
 
-from tenantapp.databases.connections.migration_connections import Limits
+from tenantapp.databases.connections.migration_connections import USUAL_LIMITS, Limits
 from tenantapp.databases.histories.histories import History, metadata_of
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet
@@ -21,8 +21,8 @@ from tenantapp.tenancy.servers import database_url
 class Target:
     """A database to be migrated along a history, and what it is called in messages.
 
-    ``record`` is told the database's revision once the transaction is over. ``limits`` are for others than the usual
-    ones. ``migrated``: it is known to have been migrated before.
+    ``record`` is told the database's revision once the transaction is over. ``migrated``: it is known to have been
+    migrated before.
     """
 
     settings: Settings
@@ -30,7 +30,7 @@ class Target:
     name: str
     url: URL
     record: Callable[[str | None], None] | None = None
-    limits: Limits | None = None
+    limits: Limits = USUAL_LIMITS
     migrated: bool = False
 
     @property
@@ -41,7 +41,8 @@ class Target:
 
 def user_target(settings: Settings) -> Target:
     """The user database."""
-    return Target(settings, "user", "the user database", database_url(settings.user_db_url, create=True))
+    url = database_url(settings.user_db_url, create=True)
+    return Target(settings, "user", "the user database", url, limits=_limits(settings))
 
 
 def tenant_target(fleet: Fleet, place: TenantPlace, *, record: bool = False) -> Target:
@@ -52,7 +53,12 @@ def tenant_target(fleet: Fleet, place: TenantPlace, *, record: bool = False) -> 
     """
     url = fleet.servers[place.server].tenant_url(place.database)
     noted = partial(_record_revision, fleet, place.id) if record else None
-    return Target(fleet.settings, "tenant", f"the database of {place.slug}", url, noted)
+    return Target(fleet.settings, "tenant", f"the database of {place.slug}", url, noted, _limits(fleet.settings))
+
+
+def _limits(settings: Settings) -> Limits:
+    wait = settings.migrations_wait
+    return Limits(lock=min(USUAL_LIMITS.lock, wait), wait=wait)
 
 
 def _record_revision(fleet: Fleet, tenant_id: UUID, revision: str | None) -> None:

@@ -23,7 +23,6 @@ from tenantapp.tenancy.servers import PostgresServer
 log = logging.getLogger(__name__)
 PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
 TEMPLATE_LOCK: Final = "tenantapp templates"
-LONGEST_PATIENCE: Final = 1.0  # seconds; a tenant's people wait meanwhile
 LOOK_EVERY: Final = 0.02  # seconds
 LOOKS: Final = 2
 LONGEST_END: Final = 30.0  # seconds
@@ -83,7 +82,7 @@ class PostgresDatabases(ServerDatabases):
             postgres_templates.hand_over(connection, template, database, tenant_id)
 
     def close(self, database: str, patience: float) -> None:
-        until = time.monotonic() + min(patience, LONGEST_PATIENCE)
+        until = time.monotonic() + patience
         with self._connection() as connection:
             if not postgres.role_exists(connection, database):
                 return  # somebody has removed it

@@ -23,7 +23,6 @@ PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
 SUFFIXES: Final = ("-wal", "-shm", "-journal")
 ABANDONED_AFTER: Final = 3600.0  # seconds
 MARK: Final = ".tenantapp"  # the file that says whose directory it is
-LONGEST_PATIENCE: Final = 1.0  # seconds; a tenant's people wait meanwhile
 LOCK_WAIT: Final = 60.0  # seconds
 # In front of the identity of a database that is closed, which is nobody's then.
 CLOSED: Final = "closed "
@@ -110,7 +109,7 @@ class SqliteDatabases(ServerDatabases):
             remove_unfinished(path)
 
     def close(self, database: str, patience: float) -> None:
-        time.sleep(min(patience, LONGEST_PATIENCE))
+        time.sleep(patience)
         path = self._server.path(database)
         if not path.exists():
             return

@@ -19,11 +19,14 @@ def nobody(done: float, what: str) -> None:
     """Tell nobody."""
 
 
-def copy_pages(source: Path, target: Path, name: str, wait: float, progress: Progress = nobody) -> None:
+def copy_pages(
+    source: Path, target: Path, name: str, wait: float, progress: Progress = nobody, *, pages: int = PAGES
+) -> None:
     """Write all pages of a database, as it is at one moment, into another file in one transaction.
 
-    The source is opened for reading alone. ``wait`` is in seconds, for those who hold a lock. Raises ``DatabaseBusy``
-    after that, ``sqlite3.Error``, and what ``progress`` raises.
+    The source is opened for reading alone; ``progress`` is told each time that so many ``pages`` are copied. ``wait``
+    is in seconds, for those who hold a lock. Raises ``DatabaseBusy`` after that, ``sqlite3.Error``, and what
+    ``progress`` raises.
     """
     until = time.monotonic() + wait
 
@@ -44,7 +47,7 @@ def copy_pages(source: Path, target: Path, name: str, wait: float, progress: Pro
             if error.sqlite_errorcode & 0xFF in LOCKED:
                 raise DatabaseBusy(name) from error
             raise
-        reading.backup(writing, pages=PAGES, progress=tell)
+        reading.backup(writing, pages=pages, progress=tell)
 
 
 def finish_copy(copy: Path) -> None:

@@ -21,7 +21,7 @@ from tenantapp.fleet.closing.fence import fence_database, fence_kept, lower_fenc
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import database_name, place_of
 from tenantapp.operations.errors import OperationRefused
-from tenantapp.operations.fleet import Fleet, time_of_requests
+from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context
 from tenantapp.operations.leases import database_time
 from tenantapp.operations.models import ACTIVE, Operation
@@ -148,9 +148,8 @@ def _check_served(tenant: Tenant) -> None:
 def _close(context: Context) -> None:
     """Have those who were let in before end. Raises what ``ServerDatabases.close`` and the context's ``check`` do."""
     fleet, given = context.fleet, context.arguments
-    patience = time_of_requests(fleet.settings)
     try:
-        databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], patience)
+        databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], fleet.settings.fleet_patience)
         # By one who was paused in that, while another has let the tenant's people back in?
         context.check()
     except BaseException:

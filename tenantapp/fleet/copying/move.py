@@ -144,7 +144,8 @@ def _server(context: Context) -> Server:
 
 def _replication(context: Context) -> Replication:
     given, source = context.arguments, context.fleet.servers[context.arguments["from_server"]]
-    return replication_between(source, given["from_database"], _server(context), given["database"])
+    stalled = context.fleet.settings.fleet_stalled
+    return replication_between(source, given["from_database"], _server(context), given["database"], stalled)
 
 
 def _remove(context: Context) -> None:

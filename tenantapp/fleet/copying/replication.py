@@ -27,7 +27,6 @@ LOOK_EVERY: Final = 0.02  # seconds
 STOP_PATIENCE: Final = 30.0  # seconds
 # A table that fails to be copied is begun anew, again and again.
 MOST_ERRORS: Final = 3
-STALLED: Final = 120.0  # seconds without any progress
 STATES: Final = """
 SELECT count(*) FILTER (WHERE srsubstate = 'r') AS ready, count(*) AS tables,
     (SELECT coalesce(sum(tuples_processed), 0) FROM pg_stat_progress_copy WHERE datname = current_database()) AS rows
@@ -40,11 +39,16 @@ ERRORS_COUNTED: Final = (15,)
 class Replication:
     """The replication of ``database`` on ``source`` into ``new`` on ``target``.
 
+    It is given up when nothing was copied for ``stalled`` seconds.
+
     Its methods raise ``DatabaseUnreachable``, ``DatabaseBusy``, ``ProvisioningFailed`` and ``CopyFailed``.
     """
 
-    def __init__(self, source: PostgresServer, database: str, target: PostgresServer, new: str) -> None:
+    def __init__(
+        self, source: PostgresServer, database: str, target: PostgresServer, new: str, *, stalled: float
+    ) -> None:
         self._source, self._database, self._target, self._new = source, database, target, new
+        self._stalled = stalled
 
     def begin(self) -> None:
         """Make all three, without any table, in a database that is there. The target has to reach the source.
@@ -87,7 +91,7 @@ class Replication:
                     return
                 if (ready, rows) != seen:
                     seen, since = (ready, rows), time.monotonic()
-                if self._errors(connection) >= MOST_ERRORS or time.monotonic() - since > STALLED:
+                if self._errors(connection) >= MOST_ERRORS or time.monotonic() - since > self._stalled:
                     raise CopyFailed(self._database, "it cannot be replicated; the log of the new server says why")
                 progress(ready / tables, f"{ready} of {tables} tables")
                 time.sleep(LOOK_EVERY * 5)

@@ -23,7 +23,6 @@ AHEAD: Final = 4  # orders for each process
 RECORD_AT_ONCE: Final = 40  # results; always as many, so that the statement is the same
 RECORD_EVERY: Final = 2.0  # seconds after which there may be fewer
 ASK_EVERY: Final = 1.0  # seconds between two looks whether another operation has let a tenant go
-OTHERS_WAIT: Final = 60.0  # seconds for an operation of another kind; of another run of migrations, to its end
 GONE: Final = "The tenant is not there any more."
 BUSY: Final = "Another operation, {}, is at work on the tenant."
 Told = Callable[[MigrationResult], None]
@@ -140,7 +139,7 @@ class MigrationRun:
     def _wait_for_others(self, order: MigrationOrder, kind: str) -> None:
         now = time.monotonic()
         since = self._busy_since.setdefault(order, now)
-        if kind != KIND and now - since > OTHERS_WAIT:
+        if kind != KIND and now - since > self._fleet.settings.migrations_wait:
             self._tell(MigrationResult(order, MigrationState.FAILED, BUSY.format(kind)))
         else:
             self._delayed.append((now + ASK_EVERY, order, False))

@@ -63,11 +63,14 @@ class _Reading(NamedTuple):
 class Verification:
     """Verifies databases, as many at once as ``jobs``; every expected structure is made only once.
 
-    ``looks``: how often one is looked at that is not right, for its migration may have been about to end.
+    ``looks``: how often one is looked at that is not right, for its migration may have been about to end; between two
+    looks ``second_look`` seconds pass.
     """
 
-    def __init__(self, fleet: Fleet, databases: TenantDatabases, *, looks: int = 2) -> None:
-        self._fleet, self._databases, self._looks = fleet, databases, looks
+    def __init__(
+        self, fleet: Fleet, databases: TenantDatabases, *, looks: int = 2, second_look: float = SECOND_LOOK
+    ) -> None:
+        self._fleet, self._databases, self._looks, self._second_look = fleet, databases, looks, second_look
         self._expected = ExpectedStructures(fleet)
 
     def verify_all(
@@ -93,7 +96,7 @@ class Verification:
         verdict = self._look(place)
         for _ in range(self._looks - 1):
             if verdict.state == State.DRIFTED:
-                time.sleep(SECOND_LOOK)
+                time.sleep(self._second_look)
                 verdict = self._look(place)
         return verdict
 
