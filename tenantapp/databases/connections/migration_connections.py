@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import create_engine, event, func
-from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import NullPool
 
@@ -50,12 +48,9 @@ def migration_connection(
     name: str,
     limits: Limits = USUAL_LIMITS,
     failure: Callable[[str, str], FleetError] = MigrationFailed,
-    *,
-    migrated: bool = False,
 ) -> Iterator[Connection]:
     """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
 
-    ``migrated``: it is known to have been migrated before, and is not asked whether it has the table for that.
     PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
     foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
     Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
@@ -64,7 +59,6 @@ def migration_connection(
     with translated(name, failure), migration_engine(url).connect() as connection:
         if url.get_backend_name() == "postgresql":
             take_advisory_lock(connection, name, limits.wait, func.pg_try_advisory_lock(ADVISORY_LOCK))
-            connection.info[HAS_VERSION_TABLE] = migrated
         yield connection
 
 
@@ -89,7 +83,7 @@ def check_foreign_keys(
 @cache
 def _server_engine(host: str | None, port: int | None, query: tuple[tuple[str, Any], ...]) -> Engine:
     """What a dialect asks a server first, and the statements it has compiled, serve for all databases of the server."""
-    address = URL.create(DIALECT, host=host, port=port, query=dict(query))
+    address = URL.create("postgresql+psycopg2", host=host, port=port, query=dict(query))
     engine = create_engine(address, poolclass=NullPool, hide_parameters=True, use_native_hstore=False)
     event.listen(engine, "do_connect", _connect)
     return engine
@@ -124,27 +118,3 @@ def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = OFF")
-
-
-DIALECT: Final = "postgresql+tenantapp"  # in a URL
-VERSION_TABLE: Final = "alembic_version"
-HAS_VERSION_TABLE: Final = "tenantapp_has_version_table"  # in a connection's info
-
-
-class MigrationDialect(PGDialect_psycopg2):
-    """Says the same as its base class."""
-
-    supports_statement_cache = True
-
-    def has_table(self, connection: Connection, table_name: str, schema: str | None = None, **options: Any) -> bool:
-        """Whether there is a table or view of this name.
-
-        Alembic asks this of each database first. The join that SQLAlchemy sends for it takes a new backend, whose
-        caches of the catalog are empty, longer than to add a column.
-        """
-        if table_name == VERSION_TABLE and schema is None and connection.info.get(HAS_VERSION_TABLE):
-            return True
-        return bool(super().has_table(connection, table_name, schema, **options))  # type: ignore[no-untyped-call]
-
-
-registry.register("postgresql.tenantapp", __name__, MigrationDialect.__name__)

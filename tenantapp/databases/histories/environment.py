@@ -120,7 +120,7 @@ def _run(target: Target) -> None:
             context.run_migrations()
         return
     reached: list[set[str]] = []
-    with migration_connection(target.url, target.name, target.limits, migrated=target.migrated) as connection:
+    with migration_connection(target.url, target.name, target.limits) as connection:
         keep_version_tables(connection.dialect)
         _configure(target, connection=connection, on_version_apply=lambda heads, **_: reached.append(heads))
         with context.begin_transaction():

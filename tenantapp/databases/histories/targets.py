@@ -21,8 +21,7 @@ from tenantapp.tenancy.servers import database_url
 class Target:
     """A database to be migrated along a history, and what it is called in messages.
 
-    ``record`` is told the database's revision once the transaction is over. ``migrated``: it is known to have been
-    migrated before.
+    ``record`` is told the database's revision once the transaction is over.
     """
 
     settings: Settings
@@ -31,7 +30,6 @@ class Target:
     url: URL
     record: Callable[[str | None], None] | None = None
     limits: Limits = USUAL_LIMITS
-    migrated: bool = False
 
     @property
     def metadata(self) -> MetaData:

@@ -8,27 +8,8 @@ from types import new_class
 from typing import Any, ClassVar
 
 from alembic.ddl.impl import DefaultImpl
-from sqlalchemy import ColumnElement, String, Table, Text, cast
+from sqlalchemy import Table
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql.operators import OperatorType, eq
-
-
-class _Revision(String):
-    """A VARCHAR that is compared as TEXT.
-
-    PostgreSQL has no "=" for VARCHAR. To find out which of the many there are fits takes a new backend, whose caches of
-    the catalog are empty, longer than to add a column.
-    """
-
-    cache_ok = True
-
-    class Comparator(String.Comparator[str]):
-        def operate(self, op: OperatorType, *other: Any, **options: Any) -> ColumnElement[Any]:
-            if op is not eq:
-                return super().operate(op, *other, **options)
-            return cast(self.expr, Text).operate(op, *other, **options)
-
-    comparator_factory = Comparator
 
 
 class _KeptVersionTable(DefaultImpl):
@@ -39,10 +20,7 @@ class _KeptVersionTable(DefaultImpl):
     def version_table_impl(self, **options: Any) -> Table:
         key = tuple(sorted(options.items()))
         if key not in self.version_tables:
-            table = self.version_tables[key] = super().version_table_impl(**options)
-            revision = table.c.version_num
-            if self.dialect.name == "postgresql" and type(revision.type) is String:
-                revision.type = _Revision(revision.type.length)
+            self.version_tables[key] = super().version_table_impl(**options)
         return self.version_tables[key]
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
-from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
@@ -15,7 +14,6 @@ from tenantapp.fleet.closing.fence import (
     fenced_since,
     has_copy_of_its_own,
     lower_fence,
-    move_fence,
     place_to_fence,
     raise_fence,
     record_revision,
@@ -41,14 +39,13 @@ class FencedMove:
 
     def __init__(self, user_db: DBFactory, migrator: Migrator, is_claimed: Callable[[MigrationOrder], bool]) -> None:
         self._user_db, self._migrator, self._is_claimed = user_db, migrator, is_claimed
-        self._fenced: dict[UUID, Fenced | None] = {}
 
-    def carry_out(self, order: MigrationOrder, following: MigrationOrder | None = None) -> MigrationResult:
-        """Migrate a tenant, and keep the people of the one that follows out. Nothing is raised but an exit."""
+    def carry_out(self, order: MigrationOrder) -> MigrationResult:
+        """Migrate a tenant. Nothing is raised but an exit."""
         started_at, started = utcnow(), time.monotonic()
         error: str | None = None
         try:
-            state = self.migrate(order, following)
+            state = self.migrate(order)
         except Exception as failure:
             state = MigrationState.BUSY if isinstance(failure, DatabaseBusy) else MigrationState.FAILED
             error = sentence(failure).strip().partition("\n")[0]
@@ -56,13 +53,7 @@ class FencedMove:
                 log.error("A migration failed.", exc_info=failure)
         return MigrationResult(order, state, error, started_at, time.monotonic() - started)
 
-    def give_back(self, order: MigrationOrder) -> MigrationResult:
-        """Do not migrate it."""
-        if self._fenced.pop(order.tenant_id, None) is not None:
-            self._record(order, None, None)
-        return MigrationResult(order, MigrationState.LEFT)
-
-    def migrate(self, order: MigrationOrder, following: MigrationOrder | None = None) -> MigrationState:
+    def migrate(self, order: MigrationOrder) -> MigrationState:
         """The same; what goes wrong is raised. ``ALREADY_THERE`` if another has done it meanwhile.
 
         Raises ``MigrationRefused`` for a tenant that is not there any more, and what ``Migrator.migrate`` does.
@@ -81,14 +72,12 @@ class FencedMove:
             # Better nobody than people in a database that may be half of something; the fence falls by itself.
             raise
         except BaseException:
-            self._record(order, None, following)
+            self._record(order, None)
             raise
-        self._record(order, reached, following)
+        self._record(order, reached)
         return MigrationState.ALREADY_THERE if there else MigrationState.MIGRATED
 
     def _raise_fence(self, order: MigrationOrder) -> Fenced | None:
-        if order.tenant_id in self._fenced:
-            return self._fenced.pop(order.tenant_id)
         with self._user_db.engine.connect() as connection:
             return raise_fence(connection, order.tenant_id, snapshot=order.snapshot)
 
@@ -119,14 +108,11 @@ class FencedMove:
         except (SqlError, TenancyError, DBAPIError):
             return False
 
-    def _record(self, order: MigrationOrder, reached: str | None, following: MigrationOrder | None) -> None:
+    def _record(self, order: MigrationOrder, reached: str | None) -> None:
         for attempt in range(ATTEMPTS):
             try:
                 with self._user_db.engine.connect() as connection:
-                    if following is not None and not following.snapshot:
-                        found = move_fence(connection, order.tenant_id, reached, following.tenant_id)
-                        self._fenced[following.tenant_id] = found
-                    elif reached is None:
+                    if reached is None:
                         lower_fence(connection, order.tenant_id)
                     else:
                         record_revision(connection, order.tenant_id, reached)

@@ -39,13 +39,13 @@ class Migrator:
         """
         down = self._history.direction(found, order.wanted, down=order.down) == "down"
         if not order.snapshot:
-            return self._move(place, found, order.wanted, down)
+            return self._move(place, order.wanted, down)
         snapshot = self._copy_of(place)
         if snapshot.exists():
             snapshot.put_back()
         snapshot.take()
         try:
-            reached = self._move(place, found, order.wanted, down)
+            reached = self._move(place, order.wanted, down)
         except BaseException as error:
             if not may_put_back():
                 raise PuttingBackFailed(
@@ -67,11 +67,10 @@ class Migrator:
     def _copy_of(self, place: TenantPlace) -> Snapshot:
         return snapshot_of(self._servers[place.server], place.database, _name(place))
 
-    def _move(self, place: TenantPlace, found: str | None, wanted: str, down: bool) -> str | None:
+    def _move(self, place: TenantPlace, wanted: str, down: bool) -> str | None:
         reached: list[str | None] = []
         url = self._servers[place.server].tenant_url(place.database)
-        known = found is not None
-        target = Target(self._settings, "tenant", _name(place), url, reached.append, self._limits, known)
+        target = Target(self._settings, "tenant", _name(place), url, reached.append, self._limits)
         self._environment.move(target, wanted, down=down)
         return reached[-1] if reached else wanted
 

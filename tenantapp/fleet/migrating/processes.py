@@ -138,16 +138,16 @@ def work(settings: Settings, history: TenantHistory | None, orders: Pipe, stop: 
         with user_db.begin(read_only=True) as session:
             return ledger.is_claimed(session, owner, order.tenant_id)
 
-    worker = FencedMove(user_db, Migrator(fleet, history or TenantHistory(settings)), is_claimed)
+    move = FencedMove(user_db, Migrator(fleet, history or TenantHistory(settings)), is_claimed)
     source = _Orders(orders, parent)
     order = source.wait()
     while order is not None:
-        following = None if stop.is_set() else source.at_hand()
+        result = MigrationResult(order, MigrationState.LEFT) if stop.is_set() else move.carry_out(order)
         try:
-            orders.send(worker.give_back(order) if stop.is_set() else worker.carry_out(order, following))
+            orders.send(result)
         except BrokenPipeError:
             break
-        order = following or source.wait()
+        order = source.wait()
     user_db.dispose()
 
 
