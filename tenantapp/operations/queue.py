@@ -67,6 +67,12 @@ def get_operation(session: Session, operation_id: UUID) -> Operation:
     return operation
 
 
+def is_worked_on(session: Session, tenant_id: UUID) -> bool:
+    """Whether an operation works on a tenant or is to."""
+    unfinished = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.state.not_in(FINISHED))
+    return session.scalar(unfinished.limit(1)) is not None
+
+
 def list_operations(
     session: Session,
     *,

@@ -60,13 +60,12 @@ class PostgresSnapshot(Snapshot):
 
     def exists(self) -> bool:
         with self._connection(SnapshotFailed) as connection:
-            found = connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %s", (self._copy,))
-            return found.first() is not None
+            return postgres.database_exists(connection, self._copy)
 
     def take(self) -> None:
         with self._connection(SnapshotFailed) as connection:
             self._drop(connection)
-            copy, original = self._quoted(connection, self._copy), self._quoted(connection, self._database)
+            copy, original = postgres.quoted(connection, self._copy), postgres.quoted(connection, self._database)
             self._alone(connection, f"CREATE DATABASE {copy} OWNER {original} TEMPLATE {original}")
             # They are not copied.
             postgres.close_to_public(connection, self._copy)
@@ -75,8 +74,8 @@ class PostgresSnapshot(Snapshot):
     def put_back(self) -> None:
         with self._connection(PuttingBackFailed) as connection:
             postgres.drop_database(connection, self._failed)
-            copy, original = self._quoted(connection, self._copy), self._quoted(connection, self._database)
-            failed = self._quoted(connection, self._failed)
+            copy, original = postgres.quoted(connection, self._copy), postgres.quoted(connection, self._database)
+            failed = postgres.quoted(connection, self._failed)
             # Sent at once, they are one transaction.
             renamed = f"ALTER DATABASE {original} RENAME TO {failed}; ALTER DATABASE {copy} RENAME TO {original}"
             self._alone(connection, renamed)
@@ -100,9 +99,6 @@ class PostgresSnapshot(Snapshot):
             except DBAPIError as error:
                 if not isinstance(error.orig, ObjectInUse) or attempt == ATTEMPTS - 1:
                     raise
-
-    def _quoted(self, connection: Connection, name: str) -> str:
-        return connection.dialect.identifier_preparer.quote_identifier(name)
 
     @contextmanager
     def _connection(self, failure: Callable[[str, str], SnapshotFailed]) -> Iterator[Connection]:
@@ -171,7 +167,5 @@ def databases_with_copies(server: Server) -> set[str]:
     if isinstance(server, SqliteServer):
         return {file.name.partition(".")[0] for file in server.directory.glob(f"*.sqlite{SUFFIX}*")}
     with maintenance_connection(server.url, f"server {server.name}") as connection:
-        names = connection.exec_driver_sql("SELECT datname FROM pg_database").scalars().all()
-    return {
-        name.removeprefix(prefix) for name in names for prefix in (PREFIX, FAILED_PREFIX) if name.startswith(prefix)
-    }
+        names = postgres.database_names(connection, PREFIX, FAILED_PREFIX)
+    return {name.removeprefix(PREFIX).removeprefix(FAILED_PREFIX) for name in names}

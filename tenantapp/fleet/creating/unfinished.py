@@ -10,7 +10,7 @@ from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds
-from tenantapp.operations.models import FINISHED, Operation
+from tenantapp.operations.queue import is_worked_on
 from tenantapp.operations.worker import Worker
 from tenantapp.tenancy.access import TenantPlace
 
@@ -24,7 +24,7 @@ def finish_or_discard(fleet: Fleet, kinds: Kinds, place: TenantPlace) -> str | N
     Raises ``ServerError`` and a ``FleetError``.
     """
     worker = Worker(fleet, kinds)
-    while _is_worked_on(fleet, place):
+    while _is_unfinished(fleet, place):
         if not worker.work(Event()):
             time.sleep(POLL_EVERY)
     discard_unfinished(fleet, place)
@@ -44,7 +44,6 @@ def discard_unfinished(fleet: Fleet, place: TenantPlace) -> None:
             databases_on(fleet.servers[place.server]).drop(place.database)
 
 
-def _is_worked_on(fleet: Fleet, place: TenantPlace) -> bool:
-    unfinished = select(Operation.id).where(Operation.tenant_id == place.id, Operation.state.not_in(FINISHED))
+def _is_unfinished(fleet: Fleet, place: TenantPlace) -> bool:
     with fleet.user_db.begin(read_only=True) as session:
-        return session.scalar(unfinished.limit(1)) is not None
+        return is_worked_on(session, place.id)

@@ -14,7 +14,6 @@ from tenantapp.fleet.reconciling.reconcile import (
     Finding,
     Problem,
     copies_in_use,
-    is_worked_on,
     known_databases,
     stuck_operations,
 )
@@ -25,7 +24,7 @@ from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.leases import new_owner, take
 from tenantapp.operations.models import FINISHED
-from tenantapp.operations.queue import retry_operation
+from tenantapp.operations.queue import is_worked_on, retry_operation
 from tenantapp.operations.runner import run_operation
 
 # What may be removed though it does not bear our mark.

@@ -26,6 +26,7 @@ from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds, is_half_done
 from tenantapp.operations.leases import database_time
 from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.operations.queue import is_worked_on
 from tenantapp.sql.times import utcnow
 
 FORGOTTEN: Final = timedelta(days=1)  # nobody is at work with a scratch database for so long
@@ -113,12 +114,6 @@ def _copies(session: Session, server: str, databases: set[str]) -> list[Finding]
         Finding(Problem.COPY, database, server, note=note if database in needed_databases else None)
         for database in sorted(databases - copies_in_use(session))
     ]
-
-
-def is_worked_on(session: Session, tenant_id: UUID) -> bool:
-    """Whether an operation works on a tenant or is to."""
-    unfinished = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.state.not_in(FINISHED))
-    return session.scalar(unfinished.limit(1)) is not None
 
 
 def copies_in_use(session: Session) -> set[str]:
