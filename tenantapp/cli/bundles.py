@@ -50,7 +50,10 @@ def import_(
         manifest = check_importable(registry.app_settings, file)
         with installation.user_session() as session:
             operation = request_import(
-                *(session, registry.fleet, file, slug),
+                session,
+                registry.fleet,
+                file,
+                slug,
                 manifest=manifest,
                 requested_by=local_requester(),
                 name=name,

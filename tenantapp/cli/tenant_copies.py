@@ -44,7 +44,10 @@ def clone(
 
     def request(session: Session, operation_id: UUID | None = None) -> Operation:
         return service.request_clone(
-            *(session, fleet, slug, new),
+            session,
+            fleet,
+            slug,
+            new,
             name=name,
             server=server,
             without_people=without_people,
@@ -104,7 +107,10 @@ def adopt(
 
     def request(session: Session, operation_id: UUID | None = None) -> Operation:
         return service.request_adopt(
-            *(session, fleet, slug, database),
+            session,
+            fleet,
+            slug,
+            database,
             server=server,
             name=name,
             revision=revision,

@@ -10,7 +10,13 @@ from tenantapp.api import PREFIX
 from tenantapp.console.problems import add_problems
 
 MODULES: Final = (
-    *("tenant_views", "copy_views", "operation_views", "fleet_views", "query_views", "audit_views", "own_views"),
+    "tenant_views",
+    "copy_views",
+    "operation_views",
+    "fleet_views",
+    "query_views",
+    "audit_views",
+    "own_views",
 )
 
 

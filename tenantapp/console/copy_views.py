@@ -80,7 +80,8 @@ def clone_tenant(request: Any) -> dict[str, Any]:
     body: Clone = request.checked_body
     check_server(request, body.server)
     operation = request_clone(
-        *(*_subject(request), body.slug),
+        *_subject(request),
+        body.slug,
         name=body.name,
         server=body.server,
         without_people=body.without_people,
@@ -104,7 +105,10 @@ def adopt_database(request: Any) -> dict[str, Any]:
     check_server(request, body.server)
     check_revision(request, body.revision)
     operation = request_adopt(
-        *(request.user_session, request.registry.fleet, body.slug, _original(request, body)),
+        request.user_session,
+        request.registry.fleet,
+        body.slug,
+        _original(request, body),
         server=body.server,
         name=body.name,
         revision=body.revision,

@@ -19,7 +19,9 @@ from tenantapp.operations.queue import get_operation
 def create_export(request: Any) -> dict[str, Any]:
     """Have the tenant's data written to a bundle."""
     operation = request_export(
-        *(request.user_session, request.registry.fleet, request.access.require_tenant().slug),
+        request.user_session,
+        request.registry.fleet,
+        request.access.require_tenant().slug,
         requested_by=request.access.person.login,
     )
     request.response.location = request.route_path("tenant_operation", id=operation.id)

@@ -92,7 +92,9 @@ def _ask(request: Any, body: Question, page: Sequence[TenantPlace]) -> list[dict
     limits: PageLimits = request.registry.fleet_query_limits
     rows, size, deadline = 0, 0, monotonic() + limits.seconds
     asked = query_tenants(
-        *(request.registry.tenant_dbs, page, body.statement),
+        request.registry.tenant_dbs,
+        page,
+        body.statement,
         jobs=limits.jobs,
         limit=body.rows,
         timeout=body.timeout,

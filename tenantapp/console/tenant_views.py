@@ -73,7 +73,9 @@ def create_tenant(request: Any) -> dict[str, Any]:
     body: NewTenant = request.checked_body
     check_server(request, body.server)
     operation = request_create(
-        *(request.user_session, request.registry.fleet, body.slug),
+        request.user_session,
+        request.registry.fleet,
+        body.slug,
         name=body.name,
         server=body.server,
         requested_by=request.access.person.login,
@@ -134,7 +136,9 @@ def migrate_tenant(request: Any) -> dict[str, Any]:
     """Move a tenant's database up to a revision."""
     check_revision(request, request.checked_body.to)
     operation = request_migration(
-        *(request.user_session, request.registry.fleet, request.matchdict["slug"]),
+        request.user_session,
+        request.registry.fleet,
+        request.matchdict["slug"],
         to=request.checked_body.to,
         requested_by=request.access.person.login,
     )

@@ -30,8 +30,16 @@ MAY_IMPORT = {
 WITHIN = {
     "databases": ["connections", "histories", "servers", "schemas"],
     "fleet": [
-        *("closing", "creating", "bundles", "backups", "copying", "removing"),
-        *("migrating", "querying", "verifying", "reconciling"),
+        "closing",
+        "creating",
+        "bundles",
+        "backups",
+        "copying",
+        "removing",
+        "migrating",
+        "querying",
+        "verifying",
+        "reconciling",
     ],
 }
 ASSEMBLY = {"fleet": {"application", "kinds"}}
