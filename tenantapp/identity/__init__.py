@@ -1,39 +1,8 @@
 """Who is asking, and what may they do?"""
 
-from datetime import timedelta
 from typing import Any
-
-from pyramid.viewderivers import INGRESS
-
-from tenantapp.identity.access_reader import AccessReader
-from tenantapp.identity.cross_site import cross_site_view, permission_required_view
-from tenantapp.identity.policy import SecurityPolicy, reads_tenants_view
-from tenantapp.identity.web_sessions import Lifetimes
-from tenantapp.settings import Settings
-from tenantapp.tenancy.user_database import user_database
 
 
 def includeme(config: Any) -> None:
-    """Install the security policy, put ``access_reader`` and ``lifetimes`` on the registry, and guard the views."""
-    settings: Settings = config.registry.app_settings
-    lifetimes = Lifetimes(
-        idle=timedelta(seconds=settings.session_idle_timeout),
-        absolute=timedelta(seconds=settings.session_absolute_timeout),
-    )
-    reader = AccessReader(
-        user_database(
-            settings.user_db_url,
-            pgbouncer=settings.user_db_pgbouncer,
-            autocommit=True,
-            pool_timeout=settings.connections_timeout,
-        ),
-        lifetimes.idle,
-    )
-    config.registry.access_reader = reader
-    config.registry.lifetimes = lifetimes
-    config.registry.security_policy = SecurityPolicy()
-    config.set_security_policy(config.registry.security_policy)
-    config.add_view_deriver(permission_required_view, under=INGRESS, name="permission_required")
-    # Over the permission check, which reads the access.
-    config.add_view_deriver(reads_tenants_view, under="permission_required", over="secured_view", name="reads_tenants")
-    config.add_view_deriver(cross_site_view, under="secured_view", name="cross_site")
+    """See ``application``, which is named and not imported: a program without requests needs no Pyramid."""
+    config.include("tenantapp.identity.application")

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from tenantapp.identity.models import ADDRESS_LENGTH, AuditEntry, Tenant
 from tenantapp.identity.names import LOCAL
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.request import REQUEST
+from tenantapp.tenancy.dbfactory import REQUEST
 
 NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 NOBODY: Final = "not signed in"  # a login has no spaces

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from tenantapp.identity.errors import NotFound, SessionEnded
 from tenantapp.identity.models import WebSession
+from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
 
 USER_AGENT_LENGTH = 200
@@ -25,6 +26,14 @@ class Lifetimes:
 
     idle: timedelta
     absolute: timedelta
+
+
+def lifetimes_of(settings: Settings) -> Lifetimes:
+    """Return the lifetimes that the settings say."""
+    return Lifetimes(
+        idle=timedelta(seconds=settings.session_idle_timeout),
+        absolute=timedelta(seconds=settings.session_absolute_timeout),
+    )
 
 
 def new_token() -> str:

@@ -3,57 +3,9 @@
 Knows nothing of the other rooms: who may enter is decided by whoever makes the ``Access``.
 """
 
-from typing import Any, Final
-
-from pyramid.interfaces import IRequestExtensions, IRequestFactory
-from pyramid_retry import mark_error_retryable
-
-from tenantapp.settings import Settings
-from tenantapp.sql.errors import TransactionConflict
-from tenantapp.tenancy.databases import TenantDatabases
-from tenantapp.tenancy.request import TenantRequest
-from tenantapp.tenancy.server_engines import engines_of
-from tenantapp.tenancy.servers import Servers
-from tenantapp.tenancy.user_database import user_database
-
-AFTER_ALL: Final = 100  # the order of an action that runs after everybody else's
+from typing import Any
 
 
 def includeme(config: Any) -> None:
-    """Put ``servers``, ``user_db`` and ``tenant_dbs`` on the registry and make ``TenantRequest`` the request."""
-    settings: Settings = config.registry.app_settings
-    servers = Servers(settings.servers, settings.tenancy_secret, settings.pgbouncers)
-    config.registry.servers = servers
-    config.registry.user_db = user_database(
-        settings.user_db_url, pgbouncer=settings.user_db_pgbouncer, pool_timeout=settings.connections_timeout
-    )
-    config.registry.tenant_dbs = TenantDatabases(servers, engines_of(servers, settings))
-    config.set_request_factory(TenantRequest)
-    # One transaction per request. Explicit: touching a session outside it raises instead of starting another one.
-    # A returned error aborts like a raised one. Nobody asks the user database before the route is known. A safe method
-    # has no transaction: nothing that it opens may write, so there is nothing to commit.
-    config.add_settings(
-        {
-            "tm.manager_hook": "pyramid_tm.explicit_manager",
-            "tm.commit_veto": "pyramid_tm.default_commit_veto",
-            "tm.annotate_user": False,
-            "tm.activate_hook": "tenantapp.tenancy.request.has_transaction",
-            "retry.activate_hook": "tenantapp.tenancy.request.retry_attempts",
-        }
-    )
-    config.include("pyramid_retry")
-    mark_error_retryable(TransactionConflict)
-    config.include("pyramid_tm")
-    config.action(None, _extend_request_class, args=(config.registry,), order=AFTER_ALL)
-
-
-def _extend_request_class(registry: Any) -> None:
-    """Put what ``add_request_method`` asks for on the class of the requests, once.
-
-    Pyramid would make a class of its own for every single request, at the price of a small database query.
-    """
-    extensions, factory = registry.queryUtility(IRequestExtensions), registry.getUtility(IRequestFactory)
-    if extensions is not None and isinstance(factory, type):
-        attributes = {"__module__": factory.__module__, "__doc__": factory.__doc__, **extensions.descriptors}
-        registry.registerUtility(type(factory.__name__, (factory,), attributes), IRequestFactory)
-        extensions.descriptors.clear()
+    """See ``application``, which is named and not imported: a program without requests needs no Pyramid."""
+    config.include("tenantapp.tenancy.application")

@@ -11,7 +11,7 @@ from pyramid.request import Request
 from sqlalchemy.orm import Session
 
 from tenantapp.tenancy.access import Access
-from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.dbfactory import REQUEST, DBFactory
 from tenantapp.tenancy.errors import NoAccess
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 DatabaseKind = Literal["user", "tenant"]
-REQUEST: Final = "request"  # in a session's ``info``: the request that it serves
 
 
 class TenantRequest(Request):

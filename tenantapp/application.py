@@ -1,0 +1,24 @@
+"""The application: its rooms, put together."""
+
+from typing import Any
+
+from pyramid.config import Configurator
+
+from tenantapp.configuration import read_app_settings
+
+
+def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
+    """Return the WSGI application. Raises ``SettingsError``."""
+    app_settings = read_app_settings(global_config, settings)
+    with Configurator(settings=settings) as config:
+        config.registry.app_settings = app_settings
+        # Each room finds what those before it have put on the registry.
+        config.include("tenantapp.tenancy")
+        config.include("tenantapp.identity")
+        config.include("tenantapp.fleet")
+        config.include("tenantapp.api")
+        config.include("tenantapp.account")
+        config.include("tenantapp.console")
+        config.include("tenantapp.ops")
+        config.include(app_settings.tenantapp_domain)
+    return config.make_wsgi_app()

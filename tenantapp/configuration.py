@@ -1,0 +1,79 @@
+"""The configuration of an installation: an ini file and the environment, read without making the application."""
+
+import configparser
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import plaster
+
+from tenantapp.serving.options import check_budget, processes_and_threads, read_section
+from tenantapp.settings import Settings, SettingsError, read_settings
+
+
+class IniFileError(SettingsError):
+    """The ini file cannot be read. The message is one sentence that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings, and the variables of the ini file's ``[DEFAULT]``."""
+
+    settings: Settings
+    variables: Mapping[str, str]
+
+
+def read_configuration(path: Path) -> Configuration:
+    """Read an ini file, with those that it is built on. Raises ``SettingsError``."""
+    if not path.is_file():
+        raise IniFileError(f"{_no_file(path)}; name the configuration with --ini or TENANTAPP_INI")
+    with _readable(path):
+        found = plaster.get_loader(str(path), protocols=["wsgi"]).get_wsgi_app_settings()
+        return Configuration(read_app_settings(found.global_conf, found), found.global_conf)
+
+
+def read_app_settings(variables: Mapping[str, str] | None, values: Mapping[str, Any]) -> Settings:
+    """Parse the settings, with what depends on the server that the same file sets up. Raises ``SettingsError``.
+
+    ``variables`` are those of the ini file, ``values`` the settings as text.
+    """
+    settings = read_settings(values)
+    _check_includes(values)
+    processes, threads = processes_and_threads(read_section(variables))
+    check_budget(settings, threads)
+    return replace(settings, connections_workers=settings.connections_workers or processes)
+
+
+def _check_includes(values: Mapping[str, Any]) -> None:
+    """Pyramid would end in a traceback. A copy of ``development.ini`` names packages that only developers have."""
+    for name in str(values.get("pyramid.includes", "")).split():
+        package = name.partition(".")[0]
+        # One that begins with a dot is within a package that Pyramid finds itself.
+        if package and find_spec(package) is None:
+            raise SettingsError(f"setting pyramid.includes names a package that is not installed: {package}")
+
+
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a directory"
+    return f"{path} is not a regular file" if path.exists() else f"There is no file {path}"
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # The file itself, or one that it names.
+        raise IniFileError(f"The file {error.filename or path} cannot be read: {error.strerror}") from error
+    except UnicodeError as error:
+        raise IniFileError(f"The file {path} is not in UTF-8") from error
+    except RecursionError as error:
+        raise IniFileError(f"The file {path} is built on itself") from error
+    except (configparser.Error, LookupError, ImportError, AttributeError, plaster.PlasterError) as error:
+        # LookupError: PasteDeploy's way to say that a section or an entry point is missing.
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise IniFileError(f"The file {path} is not a configuration: {reason}") from error
