@@ -5,11 +5,12 @@ from typing import Any
 from pyramid.config import Configurator
 
 from tenantapp.configuration import read_app_settings
+from tenantapp.serving.options import read_section
 
 
 def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
     """Return the WSGI application. Raises ``SettingsError``."""
-    app_settings = read_app_settings(global_config, settings)
+    app_settings = read_app_settings(read_section(global_config), settings)
     with Configurator(settings=settings) as config:
         config.registry.app_settings = app_settings
         # Each room finds what those before it have put on the registry.

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import plaster
 
-from tenantapp.serving.options import check_budget, processes_and_threads, read_section
+from tenantapp.serving.options import check_budget, processes_and_threads
 from tenantapp.settings import Settings, SettingsError, read_settings
+
+INI_LOADER: Final = "plaster-pastedeploy+file+ini"
 
 
 class IniFileError(SettingsError):
@@ -31,18 +33,20 @@ def read_configuration(path: Path) -> Configuration:
     if not path.is_file():
         raise IniFileError(f"{_no_file(path)}; name the configuration with --ini or TENANTAPP_INI")
     with _readable(path):
-        found = plaster.get_loader(str(path), protocols=["wsgi"]).get_wsgi_app_settings()
-        return Configuration(read_app_settings(found.global_conf, found), found.global_conf)
+        loader = _loader(path)
+        found = loader.get_wsgi_app_settings()
+        section = loader.get_settings("server:main", found.global_conf)
+        return Configuration(read_app_settings(section, found), found.global_conf)
 
 
-def read_app_settings(variables: Mapping[str, str] | None, values: Mapping[str, Any]) -> Settings:
-    """Parse the settings, with what depends on the server that the same file sets up. Raises ``SettingsError``.
+def read_app_settings(section: Mapping[str, str], values: Mapping[str, Any]) -> Settings:
+    """Parse the settings, with what depends on the server. Raises ``SettingsError``.
 
-    ``variables`` are those of the ini file, ``values`` the settings as text.
+    ``section`` is the ini file's ``[server:main]``, ``values`` are the settings as text.
     """
     settings = read_settings(values)
     _check_includes(values)
-    processes, threads = processes_and_threads(read_section(variables))
+    processes, threads = processes_and_threads(section)
     check_budget(settings, threads)
     return replace(settings, connections_workers=settings.connections_workers or processes)
 
@@ -54,6 +58,15 @@ def _check_includes(values: Mapping[str, Any]) -> None:
         # One that begins with a dot is within a package that Pyramid finds itself.
         if package and find_spec(package) is None:
             raise SettingsError(f"setting pyramid.includes names a package that is not installed: {package}")
+
+
+def _loader(path: Path) -> Any:
+    """Return plaster's loader for the file.
+
+    That of ini files is named, with the package it is in: to find it plaster reads about all that are installed.
+    """
+    uri = plaster.PlasterURL(INI_LOADER, str(path.absolute())) if path.suffix == ".ini" else str(path)
+    return plaster.get_loader(uri, protocols=["wsgi"])
 
 
 def _no_file(path: Path) -> str:

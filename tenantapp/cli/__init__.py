@@ -1,7 +1,11 @@
 """How does an operator work from the command line?
 
-It starts the application as ``pserve`` does and calls the services that the views call, each in a transaction of its
-own. What goes wrong is one sentence on stderr and a status other than 0; a traceback is a bug.
+A command reads the settings as ``pserve`` does and calls the services that the views call, each in a transaction of
+its own. It makes no application. What goes wrong is one sentence on stderr and a status other than 0; a traceback is a
+bug.
+
+``commands`` declares what there is, and imports nothing but click; a command imports what it works with when it is
+called. So help and completion come at once.
 """
 
 import logging
@@ -14,26 +18,26 @@ from typing import Final
 
 import click
 
-from tenantapp.cli.failures import KNOWN_ERRORS, sentence
 from tenantapp.cli.installation import Installation
 from tenantapp.cli.lazy_group import LazyGroup
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 COMMANDS: Final = {
-    "demo": "tenantapp.cli.demo:demo",
-    "fleet": "tenantapp.cli.fleet:fleet",
-    "grants": "tenantapp.cli.grants:grants",
-    "groups": "tenantapp.cli.groups:groups",
-    "init": "tenantapp.cli.databases:init",
-    "migrate": "tenantapp.cli.migrate:migrate",
-    "operations": "tenantapp.cli.operations:operations",
-    "revision": "tenantapp.cli.databases:revision",
-    "roles": "tenantapp.cli.roles:roles",
-    "sweep": "tenantapp.cli.databases:sweep",
-    "tenants": "tenantapp.cli.tenants:tenants",
-    "users": "tenantapp.cli.users:users",
-    "worker": "tenantapp.cli.worker:worker",
+    "completion": "tenantapp.cli.commands.completion:completion",
+    "demo": "tenantapp.cli.commands.demo:demo",
+    "fleet": "tenantapp.cli.commands.fleet:fleet",
+    "grants": "tenantapp.cli.commands.grants:grants",
+    "groups": "tenantapp.cli.commands.groups:groups",
+    "init": "tenantapp.cli.commands.databases:init",
+    "migrate": "tenantapp.cli.commands.migrate:migrate",
+    "operations": "tenantapp.cli.commands.operations:operations",
+    "revision": "tenantapp.cli.commands.databases:revision",
+    "roles": "tenantapp.cli.commands.roles:roles",
+    "sweep": "tenantapp.cli.commands.databases:sweep",
+    "tenants": "tenantapp.cli.commands.tenants:tenants",
+    "users": "tenantapp.cli.commands.users:users",
+    "worker": "tenantapp.cli.commands.worker:worker",
 }
 
 
@@ -50,7 +54,7 @@ COMMANDS: Final = {
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the log on stderr.")
 @click.pass_context
-def commands(context: click.Context, ini: Path, verbose: bool) -> None:
+def program(context: click.Context, ini: Path, verbose: bool) -> None:
     """One login, many databases: people, tenants and permissions.
 
     Every setting of the configuration can also come from the environment: user_db.url as TENANTAPP_USER_DB_URL.
@@ -70,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         # An int comes from --help and --version; a command that did its work returns nothing.
-        return commands.main(arguments, prog_name="tenantapp", standalone_mode=False) or 0
+        return program.main(arguments, prog_name="tenantapp", standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -82,8 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has had enough; flushing what is left at exit must not fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except KNOWN_ERRORS as error:
-        return _fail(sentence(error), FAILED)
+    except Exception as error:
+        # Imported only now: most of these errors are those of the databases.
+        from tenantapp.cli.failures import KNOWN_ERRORS, explained
+
+        if not isinstance(error, KNOWN_ERRORS):
+            raise
+        return _fail(explained(error), FAILED)
 
 
 def _stop(number: int, frame: object) -> None:

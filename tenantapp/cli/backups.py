@@ -1,42 +1,28 @@
-"""Commands for backups: ``tenants backup`` and ``tenants backups``."""
+"""The work of ``tenants backup`` and ``tenants backups``."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import click
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.installation import Installation
 from tenantapp.cli.many import fail_if_any, on_each
-from tenantapp.cli.operations import detach_option, do_or_queue
-from tenantapp.cli.output import json_option, show_rows
+from tenantapp.cli.output import show_rows
+from tenantapp.cli.queue_or_run import queue_or_run
 from tenantapp.fleet.backups import requests as service
 from tenantapp.fleet.backups.records import FinalBundle, StoredFile
 from tenantapp.fleet.backups.store import open_store
+from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.models import Tenant
-from tenantapp.operations.models import Operation
 from tenantapp.operations.outcomes import Report
 from tenantapp.operations.queue import local_requester
 
-tenant_id_option = click.option("--tenant-id", type=click.UUID, help="The id of a tenant that is gone, for SLUG.")
 
-
-@click.command()
-@click.argument("slugs", metavar="[SLUG]...", nargs=-1)
-@click.option("--all", "everybody", is_flag=True, help="All tenants that are made and not deleted.")
-@detach_option
-@json_option
-@pass_installation
-def backup(installation: Installation, slugs: Sequence[str], everybody: bool, detach: bool, as_json: bool) -> None:
-    """Back tenants up, each as it is at one moment, and remove the backups that backups.keep does not keep.
-
-    The tenants may be used meanwhile. What fails is named, and the others are backed up; the status is 0 only when all
-    were.
-    """
-    if bool(slugs) == everybody:
-        raise click.UsageError("Name tenants, or all of them with --all.")
+def back_up(installation: Installation, slugs: Sequence[str], detach: bool, as_json: bool) -> None:
+    """Back up these tenants, or all. Raises ``CommandFailed``."""
     wanted = list(dict.fromkeys(slugs)) or _everybody(installation)
     rows, failures = on_each(
         wanted, lambda slug, report: _back_up(installation, slug, detach, report), lambda slug: f"tenant {slug}"
@@ -48,13 +34,8 @@ def backup(installation: Installation, slugs: Sequence[str], everybody: bool, de
     fail_if_any(failures, len(wanted), "backed up")
 
 
-@click.command()
-@click.argument("slug")
-@tenant_id_option
-@json_option
-@pass_installation
-def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_json: bool) -> None:
-    """List a tenant's backups, and its final bundle if it was removed: the newest first."""
+def list_backups(installation: Installation, slug: str, tenant_id: UUID | None, as_json: bool) -> None:
+    """List a tenant's backups."""
     store = open_store(installation.settings)
     with installation.user_session(read_only=True) as session:
         of = service.source_of(session, slug, tenant_id)
@@ -68,12 +49,8 @@ def _everybody(installation: Installation) -> list[str]:
 
 
 def _back_up(installation: Installation, slug: str, detach: bool, report: Report) -> dict[str, Any]:
-    fleet = installation.registry.fleet
-
-    def request(session: Session, operation_id: UUID | None = None) -> Operation:
-        return service.request_backup(session, fleet, slug, requested_by=local_requester(), operation_id=operation_id)
-
-    return {"slug": slug, **do_or_queue(installation, request, report, detach=detach)}
+    request = partial(service.request_backup, fleet=installation.fleet, slug=slug, requested_by=local_requester())
+    return {"slug": slug, **queue_or_run(installation, KINDS, request, detach=detach, report=report)}
 
 
 def _row(record: StoredFile) -> dict[str, Any]:

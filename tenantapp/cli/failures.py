@@ -12,7 +12,6 @@ from tenantapp.settings import SettingsError
 from tenantapp.sql.errors import OutcomeUnknown, SqlError
 from tenantapp.sql.failures import Cause
 from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
-from tenantapp.workspace.errors import WorkspaceError
 
 
 class CommandFailed(Exception):
@@ -26,7 +25,6 @@ KNOWN_ERRORS: Final = (
     TenancyError,
     IdentityError,
     FleetError,
-    WorkspaceError,
     DBAPIError,
     OSError,
     UnicodeError,  # an argument or a password that is not UTF-8
@@ -35,8 +33,8 @@ KNOWN_ERRORS: Final = (
 SQLITE_MISSING: Final = ("no such table", "no such column", "has no column named")
 
 
-def sentence(error: Exception) -> str:
-    """Why the command failed. Errors for people speak for themselves; those of a driver are put into words."""
+def explained(error: Exception) -> str:
+    """Why a command failed, and what to do. Errors for people speak for themselves; those of a driver are explained."""
     if isinstance(error, UserDatabaseUnavailable) and not isinstance(error, OutcomeUnknown):
         return _user_database_down(error)
     if isinstance(error, DBAPIError):

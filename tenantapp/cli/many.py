@@ -5,21 +5,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.progress import progress_bar
 from tenantapp.operations.outcomes import Report
 
 Item = TypeVar("Item")
 Row = dict[str, Any]
 Work = Callable[[Item, Report], Row]
-
-jobs_option = click.option(
-    "--jobs",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    help="Tenants at once; also the most connections to each server.",
-)
 
 
 class Failure(NamedTuple):
@@ -40,7 +32,7 @@ def on_each(items: Sequence[Item], work: Work[Item], called: Callable[[Item], st
             try:
                 rows.append(work(item, _part(report, number, len(items))))
             except KNOWN_ERRORS as error:
-                failures.append(Failure(called(item), sentence(error)))
+                failures.append(Failure(called(item), explained(error)))
     return rows, failures
 
 

@@ -1,24 +1,22 @@
 """What ``tenantapp migrate`` says: a bar and names for people, lines of JSON for programs."""
 
-import time
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final
 
 import click
 import orjson
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tenantapp.cli.migration_report import MigrationReport
 from tenantapp.cli.output import show_rows
+from tenantapp.cli.progress import Bar, counting_bar
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.fleet.migrating.plan import MigrationPlan
 from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.migrating.status import TenantStatus, revisions_in_use
 
-DRAW_EVERY: Final = 0.1  # seconds
 WOULD: Final = "would be migrated"
 SUMMARY: Final = (
     ("migrated", MigrationState.MIGRATED),
@@ -77,32 +75,22 @@ class People(Audience):
     """A bar on stderr, if that is a terminal, failures by name as they come, and a summary on stdout."""
 
     def __init__(self, total: int) -> None:
-        self._console = Console(stderr=True)
-        rate = TextColumn("{task.fields[rate]}", markup=False)
-        columns = (TextColumn("migrating"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-        hidden = not self._console.is_terminal
-        self._progress = Progress(*columns, console=self._console, transient=True, disable=hidden, auto_refresh=False)
-        self._task = self._progress.add_task("", total=total, rate="")
-        self._drawn = 0.0
+        self._total, self._open = total, ExitStack()
+        self._bar = Bar()
 
     def __enter__(self) -> "Audience":
-        self._progress.start()
+        # The processes that migrate are forked off this one.
+        self._bar = self._open.enter_context(counting_bar("migrating", self._total, forks=True))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._open.close()
 
     def told(self, result: MigrationResult) -> None:
         if result.state == MigrationState.FAILED:
-            self._console.print(f"{result.order.slug}: {result.error}", markup=False, highlight=False, soft_wrap=True)
-        if result.started_at is not None and not self._progress.disable:
-            task = self._progress.tasks[self._task]
-            rate = (task.completed + 1) / task.elapsed if task.elapsed else 0.0
-            self._progress.update(self._task, advance=1, rate=f"{rate:.0f}/s")
-            # Not by a thread of its own, which the processes that are forked could not cope with.
-            if time.monotonic() - self._drawn > DRAW_EVERY:
-                self._progress.refresh()
-                self._drawn = time.monotonic()
+            self._bar.say(f"{result.order.slug}: {result.error}")
+        if result.started_at is not None:
+            self._bar.advance()
 
     def planned(self, plan: MigrationPlan) -> None:
         rows = [row for row in _planned(plan) if row["state"] != MigrationState.ALREADY_THERE]

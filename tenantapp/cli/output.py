@@ -16,8 +16,6 @@ from tenantapp.cli.failures import CommandFailed
 
 PIPE_WIDTH: Final = 10_000  # a row stays one line for grep
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-
 
 def ask(question: str) -> None:
     """Ask on the terminal. Raises ``CommandFailed`` unless it is answered with yes."""

@@ -1,48 +1,87 @@
-"""Progress bars, on the terminal of somebody who waits."""
+"""Progress bars, on the terminal of somebody who waits: on stderr, and gone at the end.
 
+Where stderr is no terminal nothing is drawn, and rich's bars, which take a while to import, are not imported.
+"""
+
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from tenantapp.operations.outcomes import Report
 
-from tenantapp.operations.outcomes import Report, no_report
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+DRAW_EVERY: Final = 0.1  # seconds
+
+
+class Bar:
+    """How far a command is. Without a terminal it is not drawn."""
+
+    def __init__(self, progress: "Progress | None" = None, label: str = "", total: float | None = None) -> None:
+        self._progress, self._drawn = progress, 0.0
+        self._task = None if progress is None else progress.add_task("", label=label, total=total, rate="")
+
+    def report(self, fraction: float, text: str) -> None:
+        """Say the progress of the whole, from 0 to 1, and what is being done."""
+        self._update(completed=fraction, description=text)
+
+    def advance(self, amount: int = 1) -> None:
+        """Say that so much more is done."""
+        if self._progress is not None and self._task is not None:
+            task = self._progress.tasks[self._task]
+            rate = (task.completed + amount) / task.elapsed if task.elapsed else 0.0
+            self._update(advance=amount, rate=f"{rate:.0f}/s")
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr, above the bar."""
+        if self._progress is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _update(self, **values: Any) -> None:
+        if self._progress is None or self._task is None:
+            return
+        self._progress.update(self._task, **values)
+        if self._progress.live.auto_refresh:
+            return
+        if time.monotonic() - self._drawn > DRAW_EVERY:
+            self._progress.refresh()
+            self._drawn = time.monotonic()
 
 
 @contextmanager
 def progress_bar(label: str = "") -> Iterator[Report]:
-    """What an operation reports its progress to: a bar on stderr, which is gone at the end, if that is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield no_report
-        return
-    columns = (
-        TextColumn("{task.fields[label]}", markup=False),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=1.0, label=label)
-        yield lambda fraction, text: progress.update(task, completed=fraction, description=text)
-
-
-class Bar:
-    """How far a command is, shown on a terminal only."""
-
-    def __init__(self, progress: Progress, total: int | None) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total)
-
-    def advance(self, amount: int = 1) -> None:
-        """So much more is done."""
-        self._progress.advance(self._task, amount)
+    """A bar for what an operation reports."""
+    with _drawn(label, total=1.0, counting=False, forks=False) as bar:
+        yield bar.report
 
 
 @contextmanager
-def counting_bar(what: str, total: int | None = None) -> Iterator[Bar]:
-    """A bar on stderr while the block runs; nothing of it is left, and nothing is written where it is no terminal."""
+def counting_bar(label: str, total: int | None = None, *, forks: bool = False) -> Iterator[Bar]:
+    """A bar for what is counted, with the rate, and the time that is left if the total is known.
+
+    ``forks``: this process will be forked. So no thread draws the bar, which is drawn when something is done.
+    """
+    with _drawn(label, total=total, counting=True, forks=forks) as bar:
+        yield bar
+
+
+@contextmanager
+def _drawn(label: str, *, total: float | None, counting: bool, forks: bool) -> Iterator[Bar]:
+    if not sys.stderr.isatty():
+        yield Bar()
+        return
+    from rich import progress as parts
+    from rich.console import Console
+
+    counted = (parts.MofNCompleteColumn(), parts.TextColumn("{task.fields[rate]}"), parts.TimeRemainingColumn())
+    reported = (parts.TimeElapsedColumn(), parts.TextColumn("{task.description}", markup=False))
+    label_column = parts.TextColumn("{task.fields[label]}", markup=False)
+    columns = (label_column, parts.BarColumn(), *(counted if counting else reported))
     console = Console(stderr=True)
-    columns = (MofNCompleteColumn(), TextColumn(what), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bar(progress, total)
+    with parts.Progress(*columns, console=console, transient=True, auto_refresh=not forks) as progress:
+        yield Bar(progress, label, total)

@@ -6,13 +6,11 @@ from typing import Any
 from pyramid.events import ApplicationCreated, NewRequest
 from sqlalchemy.exc import DBAPIError
 
-from tenantapp.databases.errors import HistoryError
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.identity.tenants import list_tenants, place_of
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.worker import WorkerHost
-from tenantapp.settings import Settings, SettingsError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
@@ -23,20 +21,13 @@ log = logging.getLogger(__name__)
 def includeme(config: Any) -> None:
     """Put ``fleet`` and ``worker_host`` on the registry. When the application starts, make it know the tenants."""
     registry = config.registry
-    registry.access_reader.outdated = _outdated_revisions(registry.app_settings)
+    registry.access_reader.outdated = outdated_revisions(registry.app_settings)
     registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
     registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
     config.add_subscriber(_add_known_tenants, ApplicationCreated)
     if registry.app_settings.fleet_worker:
         # Under another server than ours the first request shows that the application is served.
         config.add_subscriber(_start_worker, NewRequest)
-
-
-def _outdated_revisions(settings: Settings) -> frozenset[str | None]:
-    try:
-        return outdated_revisions(settings)
-    except HistoryError as error:
-        raise SettingsError(f"setting migrations.oldest: {str(error).rstrip('.')}") from error
 
 
 def _start_worker(event: Any) -> None:

@@ -15,9 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 import psycopg2
 import psycopg2.errors
 from sqlalchemy import Select
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.engine import Dialect, Engine, make_url
 from sqlalchemy.orm import Session
 
 from tenantapp.sql.engines import UNPREPARED, raise_translated
@@ -41,8 +39,8 @@ class LoneSelect(Generic[Row]):
 
     def __init__(self, statement: Select[*tuple[Any, ...]], row: type[Row] | None = None) -> None:
         self.statement = statement
-        self._postgres = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="format"))
-        self._sqlite = _Text(statement, _dialect(SQLiteDialect_pysqlite, paramstyle="qmark"))
+        self._postgres = _Text(statement, _dialect("postgresql+psycopg2", paramstyle="format"))
+        self._sqlite = _Text(statement, _dialect("sqlite+pysqlite", paramstyle="qmark"))
         made: Any = row or namedtuple("LoneRow", [str(column.key) for column in statement.selected_columns])
         # What the tuple's own _make does, without a Python call for each row.
         self._row: Callable[[Iterable[Any]], Row] = partial(tuple.__new__, made)
@@ -100,7 +98,7 @@ class PreparedSelect(LoneSelect[Row]):
         self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str], row: type[Row] | None = None
     ) -> None:
         super().__init__(statement, row)
-        self._prepared = _Text(statement, _dialect(PGDialect_psycopg2, paramstyle="numeric_dollar"))
+        self._prepared = _Text(statement, _dialect("postgresql+psycopg2", paramstyle="numeric_dollar"))
         self._name = name
         declared = _list(types[each] for each in self._prepared.parameters)
         self._prepare_sql = f"PREPARE {name}{declared} AS {self._prepared.sql}"
@@ -173,8 +171,10 @@ def _connection(engine: Engine, *, unchecked: bool) -> Any:
         raise_translated(engine, error, connecting=True)
 
 
-def _dialect(dialect: Callable[..., Dialect], paramstyle: str) -> Dialect:
-    return dialect(paramstyle=paramstyle)
+def _dialect(name: str, paramstyle: str) -> Dialect:
+    # By its name: to import all dialects takes a command longer than its work.
+    make: Callable[..., Dialect] = make_url(f"{name}://").get_dialect()
+    return make(paramstyle=paramstyle)
 
 
 def _list(words: Iterable[str]) -> str:

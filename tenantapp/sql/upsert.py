@@ -1,16 +1,24 @@
 """INSERT ... ON CONFLICT, which both engines have and SQLAlchemy spells per engine."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
 
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
-def insert_for(session: Session, model: type[DeclarativeBase]) -> postgresql.Insert | sqlite.Insert:
+
+def insert_for(session: Session, model: type[DeclarativeBase]) -> "postgresql.Insert | sqlite.Insert":
     """An ``INSERT`` into the model's table with ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
-    dialect = session.get_bind().dialect.name
-    return postgresql.insert(model) if dialect == "postgresql" else sqlite.insert(model)
+    # To import a dialect that is not used takes a command longer than its work.
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(model)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(model)
 
 
 def insert_ignoring_conflicts(

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from tenantapp.sql.prepared import DATABASE, LoneSelect, Row
 from tenantapp.sql.sqlite_files import READ_ONLY
 
-
 REQUEST: Final = "request"  # in a session's ``info``: the request that it serves
 
 

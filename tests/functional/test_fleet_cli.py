@@ -298,6 +298,7 @@ class TestDelete:
         done("users", "add", "ada", "--password-stdin", given="correct horse battery")
         done("grants", "add", "ada", "acme", "--role", "admin")
         report = done("tenants", "delete", "acme", "--now", "--json").json
+        assert done("operations", "show", report.pop("operation"), "--json").json["state"] == "succeeded"
         assert report == {
             "slug": "acme",
             "final_bundle": None,

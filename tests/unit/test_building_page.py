@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tenantapp.cli import commands
+from tenantapp.cli import program
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "docs" / "building.md").read_text(), re.M | re.S)
@@ -27,7 +27,7 @@ def test_code_is_taken_from_where_it_says(block: str) -> None:
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("tenantapp ")])
 def test_commands_are_there(line: str) -> None:
-    command: click.Command | None = commands
+    command: click.Command | None = program
     for word in line.split()[1:]:
         if not isinstance(command, click.Group):
             break

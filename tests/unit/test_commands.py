@@ -2,36 +2,98 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
-from tenantapp.cli import COMMANDS, commands
+from tenantapp.cli import COMMANDS, program
+from tenantapp.cli.commands.operations import STATES
+from tenantapp.operations.models import OperationState
 
-PROGRAM = """
-import sys
-from tenantapp.cli import main
-main(["migrate", "--help"])
-print([name for name in sys.modules if name.startswith("tenantapp.")])
+# What takes long to import. Help and completion of names need none of it.
+SLOW = (
+    *("sqlalchemy", "psycopg2", "sqlite3", "alembic", "pyramid", "zope", "pydantic", "fsspec", "argon2"),
+    *("rich", "orjson", "plaster", "paste.deploy", "importlib.metadata", "asyncio", "email"),
+)
+LOADED = "import sys; print(*sorted(sys.modules))"
+ALL_HELP = """
+import click
+from tenantapp.cli import program
+
+def show(command, context):
+    command.get_help(context)
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        found = command.get_command(context, name)
+        show(found, click.Context(found, context, name))
+
+show(program, click.Context(program))
 """
+COMPLETION = """
+import os
+os.environ |= {"_TENANTAPP_COMPLETE": "bash_complete", "COMP_WORDS": "tenantapp tenants cr", "COMP_CWORD": "2"}
+from tenantapp.cli import main
+try:
+    main([])
+except SystemExit:
+    pass
+"""
+A_COMMAND = """
+from tenantapp.cli import main
+main(["--ini", {ini!r}, *{arguments!r}])
+"""
+
+
+def loaded_by(program: str) -> set[str]:
+    """The modules that a program of its own has loaded at its end."""
+    run = subprocess.run([sys.executable, "-c", program + LOADED], capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+    return set(run.stdout.splitlines()[-1].split())
+
+
+def of_packages(modules: set[str], packages: tuple[str, ...]) -> set[str]:
+    return {package for package in packages if any(f"{name}.".startswith(f"{package}.") for name in modules)}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_where_it_is_said_to_be(name: str) -> None:
-    command = commands.get_command(click.Context(commands), name)
+    command = program.get_command(click.Context(program), name)
     assert command is not None
     assert command.name == name
     assert command.get_short_help_str()
 
 
 def test_what_is_no_command_is_refused() -> None:
-    assert commands.get_command(click.Context(commands), "nonsense") is None
+    assert program.get_command(click.Context(program), "nonsense") is None
 
 
-def test_a_command_brings_no_other_one_along() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-    others = {place.partition(":")[0] for place in COMMANDS.values()} - {"tenantapp.cli.migrate"}
-    others |= {"tenantapp.fleet.kinds", "tenantapp.fleet.bundles.importing"}
-    loaded = done.stdout.splitlines()[-1]
-    assert "'tenantapp.cli.migrate'" in loaded
-    assert [name for name in others if f"'{name}'" in loaded] == []
+def test_all_the_help_there_is_needs_nothing_that_takes_long_to_import() -> None:
+    loaded = loaded_by(ALL_HELP)
+    assert {place.partition(":")[0] for place in COMMANDS.values()} <= loaded
+    assert of_packages(loaded, SLOW) == set()
+
+
+def test_to_complete_a_command_needs_nothing_that_takes_long_to_import() -> None:
+    assert of_packages(loaded_by(COMPLETION), SLOW) == set()
+
+
+def test_a_command_makes_no_application(tmp_path: Path) -> None:
+    ini = tmp_path / "tenantapp.ini"
+    ini.write_text(
+        "[app:main]\nuse = egg:tenantapp\n"
+        "user_db.url = sqlite+pysqlite:///%(here)s/user.sqlite\nservers.main = sqlite+pysqlite:///%(here)s/tenants/\n"
+    )
+    loaded_by(A_COMMAND.format(ini=str(ini), arguments=["init"]))
+    # The first tenant of a server has its template built, by the domain's migrations.
+    loaded_by(A_COMMAND.format(ini=str(ini), arguments=["tenants", "create", "acme"]))
+    listing = loaded_by(A_COMMAND.format(ini=str(ini), arguments=["tenants", "list"]))
+    making = loaded_by(A_COMMAND.format(ini=str(ini), arguments=["tenants", "create", "globex"]))
+    assert len(list((tmp_path / "tenants").glob("tenant_*.sqlite"))) == 2
+    application = ("pyramid", "pyramid_tm", "zope", "webob", "transaction", "pkg_resources", "tenantapp.application")
+    assert of_packages(listing | making, application) == set()
+    assert of_packages(listing, ("alembic", "pydantic", "fsspec", "sqlalchemy.dialects.postgresql")) == set()
+    assert of_packages(making, ("pydantic", "fsspec", "rich.progress", "tenantapp.fleet.kinds")) == set()
+
+
+def test_the_states_of_operations_to_choose_from_are_those_there_are() -> None:
+    assert list(STATES) == list(OperationState)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import plaster
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from pyramid.paster import get_appsettings, setup_logging
 from sqlalchemy.exc import DBAPIError
 
+from tenantapp.configuration import read_configuration
 from tenantapp.databases.errors import HistoryError
 from tenantapp.databases.histories.histories import History, script_directory
 from tenantapp.databases.histories.targets import Target, tenant_target, user_target
@@ -17,7 +18,7 @@ from tenantapp.identity.errors import IdentityError
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.fleet import Fleet, opened_fleet
-from tenantapp.settings import Settings, SettingsError, read_settings
+from tenantapp.settings import Settings, SettingsError
 from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
@@ -41,8 +42,8 @@ def _read_settings(config: Config) -> Settings:
     path = config.config_file_name
     if path is None:
         raise CommandError("Name the ini file of the application: alembic -c FILE.")
-    setup_logging(str(path))
-    return read_settings(get_appsettings(str(path)))
+    plaster.setup_logging(str(path))
+    return read_configuration(Path(path)).settings
 
 
 def _check_location(settings: Settings, history: History, config: Config) -> None:

@@ -7,7 +7,7 @@ from alembic.util import CommandError
 
 from tenantapp.databases.errors import HistoryError, MigrationRefused
 from tenantapp.databases.histories.histories import head_revision, script_directory
-from tenantapp.settings import Settings
+from tenantapp.settings import Settings, SettingsError
 
 Direction = Literal["up", "down", "none"]
 
@@ -63,9 +63,12 @@ class TenantHistory:
 
 
 def outdated_revisions(settings: Settings) -> frozenset[str | None]:
-    """The revisions older than the setting ``migrations.oldest``; none without it. Raises ``HistoryError``."""
+    """The revisions older than the setting ``migrations.oldest``; none without it. Raises ``SettingsError``."""
     if settings.migrations_oldest is None:
         return frozenset()
-    history = TenantHistory(settings)
-    oldest = history.resolve(settings.migrations_oldest)
-    return history.up_to(oldest) - {oldest}
+    try:
+        history = TenantHistory(settings)
+        oldest = history.resolve(settings.migrations_oldest)
+        return history.up_to(oldest) - {oldest}
+    except HistoryError as error:
+        raise SettingsError(f"setting migrations.oldest: {str(error).rstrip('.')}") from error

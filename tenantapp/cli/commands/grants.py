@@ -1,14 +1,17 @@
 """Commands for grants."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tenantapp.cli.arguments import json_option, slug_argument
+from tenantapp.cli.completing import grantees, roles
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.output import json_option, show_rows
-from tenantapp.identity import grants as service
-from tenantapp.identity.models import Grant
-from tenantapp.identity.tenants import get_tenant
+
+if TYPE_CHECKING:
+    from tenantapp.identity.models import Grant
+
+grantee_argument = click.argument("grantee", metavar="LOGIN|@GROUP", shell_complete=grantees)
 
 
 @click.group()
@@ -17,34 +20,44 @@ def grants() -> None:
 
 
 @grants.command()
-@click.argument("grantee", metavar="LOGIN|@GROUP")
-@click.argument("slug")
-@click.option("--role", required=True, help="One of `tenantapp roles list`.")
+@grantee_argument
+@slug_argument
+@click.option("--role", required=True, shell_complete=roles, help="One of `tenantapp roles list`.")
 @pass_installation
 def add(installation: Installation, grantee: str, slug: str, role: str) -> None:
     """Give a person or a group a role in a tenant."""
+    from tenantapp.identity import grants as service
+    from tenantapp.identity.tenants import get_tenant
+
     with installation.user_session() as session:
         service.add_grant(session, get_tenant(session, slug).id, role, **_grantee(grantee))
     click.echo(f"{grantee} has the role {role} in {slug}.")
 
 
 @grants.command()
-@click.argument("grantee", metavar="LOGIN|@GROUP")
-@click.argument("slug")
+@grantee_argument
+@slug_argument
 @pass_installation
 def remove(installation: Installation, grantee: str, slug: str) -> None:
     """Take a person's or a group's role in a tenant away, also that of its last administrator."""
+    from tenantapp.identity import grants as service
+    from tenantapp.identity.tenants import get_tenant
+
     with installation.user_session() as session:
         session.delete(service.find_grant(session, get_tenant(session, slug).id, **_grantee(grantee)))
     click.echo(f"{grantee} has no role in {slug} any more.")
 
 
 @grants.command("list")
-@click.argument("slug")
+@slug_argument
 @json_option
 @pass_installation
 def list_(installation: Installation, slug: str, as_json: bool) -> None:
     """List who has which role in a tenant."""
+    from tenantapp.cli.output import show_rows
+    from tenantapp.identity import grants as service
+    from tenantapp.identity.tenants import get_tenant
+
     with installation.user_session(read_only=True) as session:
         rows = [_row(grant) for grant in service.list_grants(session, get_tenant(session, slug).id)]
     show_rows(rows, ("grantee", "name", "role"), as_json=as_json)
@@ -55,7 +68,7 @@ def _grantee(text: str) -> dict[str, str]:
     return {"group": text[1:]} if text.startswith("@") else {"login": text}
 
 
-def _row(grant: Grant) -> dict[str, Any]:
+def _row(grant: "Grant") -> dict[str, Any]:
     grantee, name = (f"@{grant.group.name}", None) if grant.group else ("", None)
     if grant.user is not None:
         grantee, name = grant.user.login, grant.user.name

@@ -1,24 +1,22 @@
 """Commands for the databases themselves: ``init``, ``revision``, ``sweep``."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.databases.histories.histories import History
-from tenantapp.databases.histories.upgrading import upgrade_user_database
-from tenantapp.databases.schemas.autogenerate import make_revision
-from tenantapp.fleet.kinds import KINDS
-from tenantapp.identity import web_sessions
-from tenantapp.identity.audit import sweep_entries
-from tenantapp.operations.fleet import opened_fleet
-from tenantapp.operations.queue import sweep_operations
+
+if TYPE_CHECKING:
+    from tenantapp.databases.histories.histories import History
 
 
 @click.command()
 @pass_installation
 def init(installation: Installation) -> None:
     """Make the user database, or upgrade it to this version."""
+    from tenantapp.databases.histories.upgrading import upgrade_user_database
+
     revision = upgrade_user_database(installation.settings)
     click.echo(f"The user database is at revision {revision}.")
 
@@ -27,14 +25,14 @@ def init(installation: Installation) -> None:
 @click.argument("history", type=click.Choice(["user", "tenant"]))
 @click.option("-m", "--message", required=True, help="What the revision is for.")
 @pass_installation
-def revision(installation: Installation, history: History, message: str) -> None:
+def revision(installation: Installation, history: "History", message: str) -> None:
     """Write a migration from the difference between the models and the newest revision.
 
     Read it before it is applied: it is a draft.
     """
-    # Without the application: a view that is not finished yet does not keep its model from its migration.
-    with opened_fleet(installation.settings) as fleet:
-        click.echo(make_revision(fleet, history, message))
+    from tenantapp.databases.schemas.autogenerate import make_revision
+
+    click.echo(make_revision(installation.fleet, history, message))
 
 
 @click.command()
@@ -44,8 +42,12 @@ def sweep(installation: Installation) -> None:
 
     With the setting audit.keep also the entries of the audit trail that are older.
     """
+    from tenantapp.fleet.kinds import KINDS
+    from tenantapp.identity.web_sessions import lifetimes_of, sweep
+    from tenantapp.operations.queue import sweep_operations
+
     with installation.user_session() as session:
-        count = web_sessions.sweep(session, installation.registry.lifetimes)
+        count = sweep(session, lifetimes_of(installation.settings))
     with installation.user_session() as session:
         old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations), KINDS)
     click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")
@@ -54,6 +56,8 @@ def sweep(installation: Installation) -> None:
 
 
 def _sweep_audit_trail(installation: Installation) -> None:
+    from tenantapp.identity.audit import sweep_entries
+
     days = installation.settings.audit_keep
     if not days:
         return

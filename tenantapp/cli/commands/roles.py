@@ -1,12 +1,17 @@
 """Commands for roles."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.arguments import json_option
+from tenantapp.cli.completing import roles as role_names
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.output import json_option, show_rows
-from tenantapp.identity import roles as service
-from tenantapp.identity.models import Role
+
+if TYPE_CHECKING:
+    from tenantapp.identity.models import Role
+
+role_argument = click.argument("role", shell_complete=role_names)
 
 
 @click.group()
@@ -19,6 +24,9 @@ def roles() -> None:
 @pass_installation
 def list_(installation: Installation, as_json: bool) -> None:
     """List the roles and what they may do, least first."""
+    from tenantapp.cli.output import show_rows
+    from tenantapp.identity import roles as service
+
     with installation.user_session(read_only=True) as session:
         rows = [
             {"name": role.name, "rank": role.rank, "permissions": _permissions(role)}
@@ -28,22 +36,27 @@ def list_(installation: Installation, as_json: bool) -> None:
 
 
 @roles.command()
-@click.argument("role")
+@role_argument
 @click.argument("permission")
 @pass_installation
 def allow(installation: Installation, role: str, permission: str) -> None:
     """Give a role a permission, in all tenants."""
+    from tenantapp.identity import roles as service
+
     with installation.user_session() as session:
         service.allow(session, role, permission)
     click.echo(f"The role {role} holds {permission}.")
 
 
 @roles.command()
-@click.argument("role")
+@role_argument
 @click.argument("permission")
 @pass_installation
 def deny(installation: Installation, role: str, permission: str) -> None:
     """Take a permission from a role, in all tenants."""
+    from tenantapp.cli.failures import CommandFailed
+    from tenantapp.identity import roles as service
+
     with installation.user_session() as session:
         # A slip of the pen must not look like a permission taken away.
         if permission not in _permissions(service.get_role(session, role)):
@@ -52,5 +65,5 @@ def deny(installation: Installation, role: str, permission: str) -> None:
     click.echo(f"The role {role} does not hold {permission} any more.")
 
 
-def _permissions(role: Role) -> list[str]:
+def _permissions(role: "Role") -> list[str]:
     return [held.permission for held in role.permissions]

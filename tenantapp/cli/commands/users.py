@@ -1,17 +1,9 @@
 """Commands for people."""
 
-import sys
-from typing import Any
-
 import click
 
-from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.arguments import json_option, login_argument
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.output import json_option, show_rows
-from tenantapp.identity import users as service
-from tenantapp.identity.models import User
-from tenantapp.identity.names import check_login
-from tenantapp.identity.passwords import hash_password
 
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it."
@@ -31,8 +23,12 @@ def users() -> None:
 @pass_installation
 def add(installation: Installation, login: str, name: str | None, operator: bool, password_stdin: bool) -> None:
     """Add a person."""
+    from tenantapp.cli.passwords import ask_password
+    from tenantapp.identity import users as service
+    from tenantapp.identity.names import check_login
+
     normal = check_login(login)  # refused before a password is asked for
-    password_hash = _ask_password(password_stdin)
+    password_hash = ask_password(password_stdin)
     with installation.user_session() as session:
         service.create_user(session, login, name=name, password_hash=password_hash, operator=operator)
     click.echo(f"{normal} may sign in.")
@@ -43,60 +39,60 @@ def add(installation: Installation, login: str, name: str | None, operator: bool
 @pass_installation
 def list_(installation: Installation, as_json: bool) -> None:
     """List everybody."""
+    from tenantapp.cli.output import show_rows
+    from tenantapp.identity import users as service
+
     with installation.user_session(read_only=True) as session:
-        rows = [_row(user) for user in service.list_users(session)]
+        rows = [
+            {
+                "id": user.id,
+                "login": user.login,
+                "name": user.name,
+                "enabled": user.enabled,
+                "operator": user.operator,
+                "created_at": user.created_at,
+            }
+            for user in service.list_users(session)
+        ]
     show_rows(rows, ("login", "name", "enabled", "operator", "created_at"), as_json=as_json)
 
 
 @users.command()
-@click.argument("login")
+@login_argument
 @pass_installation
 def disable(installation: Installation, login: str) -> None:
     """Shut a person out; their web sessions end at once."""
+    from tenantapp.identity import users as service
+
     with installation.user_session() as session:
         service.set_enabled(session, login, False)
     click.echo(f"{login} may not sign in any more.")
 
 
 @users.command()
-@click.argument("login")
+@login_argument
 @pass_installation
 def enable(installation: Installation, login: str) -> None:
     """Let a disabled person in again."""
+    from tenantapp.identity import users as service
+
     with installation.user_session() as session:
         service.set_enabled(session, login, True)
     click.echo(f"{login} may sign in.")
 
 
 @users.command()
-@click.argument("login")
+@login_argument
 @password_option
 @pass_installation
 def passwd(installation: Installation, login: str, password_stdin: bool) -> None:
     """Set a person's password; their web sessions end at once."""
+    from tenantapp.cli.passwords import ask_password
+    from tenantapp.identity import users as service
+
     with installation.user_session(read_only=True) as session:
         service.get_user(session, login)  # refused before a password is asked for
-    password_hash = _ask_password(password_stdin)
+    password_hash = ask_password(password_stdin)
     with installation.user_session() as session:
         service.set_password(session, login, password_hash)
     click.echo(f"{login} has a new password.")
-
-
-def _ask_password(password_stdin: bool) -> str:
-    """The hash of a new password: of all of standard input less its last line end, or of what is typed twice."""
-    if password_stdin:
-        return hash_password(sys.stdin.read().removesuffix("\n").removesuffix("\r"))
-    if not sys.stdin.isatty():
-        raise CommandFailed("There is no terminal to ask for the password; give it with --password-stdin")
-    return hash_password(click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True))
-
-
-def _row(user: User) -> dict[str, Any]:
-    return {
-        "id": user.id,
-        "login": user.login,
-        "name": user.name,
-        "enabled": user.enabled,
-        "operator": user.operator,
-        "created_at": user.created_at,
-    }

@@ -1,15 +1,15 @@
-"""The command ``fleet query``."""
+"""The work of ``fleet query``."""
 
 import csv
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import click
 
 from tenantapp.characters import visible
 from tenantapp.cli.failures import CommandFailed
-from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.many import jobs_option
+from tenantapp.cli.installation import Installation
 from tenantapp.cli.output import show_rows
 from tenantapp.fleet.querying.parallel import databases_of_our_own, places
 from tenantapp.fleet.querying.queries import TENANT, Answer, json_object, query_tenants, text_of
@@ -18,26 +18,14 @@ MOST_BYTES: Final = 32 * 2**20  # of the rows of one tenant; twice as many tenan
 TABLE_ROWS: Final = 1000  # of one table; then a new one begins, so that not all has to be held
 
 
-@click.command()
-@click.argument("statement")
-@click.option("--tenants", "slugs", help="Slugs with commas between them; all tenants if left out.")
-@click.option("--format", "layout", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows of each.")
-@click.option("--timeout", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, help="Seconds for each.")
-@jobs_option
-@pass_installation
 def query(
-    installation: Installation, statement: str, slugs: str | None, layout: str, limit: int, timeout: float, jobs: int
+    installation: Installation, statement: str, slugs: Sequence[str], layout: str, limit: int, timeout: float, jobs: int
 ) -> None:
-    """Ask many tenants' databases the same: one statement that only reads.
-
-    What the tenants answer goes to standard output; those that did not answer are named on stderr.
-    """
-    registry = installation.registry
-    found = places(registry.user_db, [slug.strip() for slug in slugs.split(",")] if slugs else ())
+    """Print what these tenants answer, or all. Raises ``CommandFailed`` if one does not answer."""
+    found = places(installation.fleet.user_db, slugs)
     writer = _writer(layout)
     failed = []
-    with databases_of_our_own(registry.servers, jobs) as databases:
+    with databases_of_our_own(installation.fleet.servers, jobs) as databases:
         given: dict[str, Any] = {"jobs": jobs, "limit": limit, "timeout": timeout, "most_bytes": MOST_BYTES}
         for answer in query_tenants(databases, found, statement, **given):
             failure = answer.failure or writer.add(answer)

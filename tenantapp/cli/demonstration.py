@@ -1,4 +1,4 @@
-"""The command ``demo``: something to look at."""
+"""The work of ``demo``: something to look at."""
 
 from typing import Any
 
@@ -6,40 +6,36 @@ import click
 
 from tenantapp.cli import demo_data
 from tenantapp.cli.failures import CommandFailed
-from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.installation import Installation
 from tenantapp.cli.output import show_rows
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.creating.unfinished import finish_or_discard
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.identity import grants, groups, tenants, users
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import TenantState
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import place_of
+from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import BUNDLED_DOMAIN
 from tenantapp.tenancy.dbfactory import DBFactory
 
 
-@click.command()
-@click.option("--http-port", help="The port the server listens on; that of the configuration if left out.")
-@pass_installation
-def demo(installation: Installation, http_port: str | None) -> None:
-    """Make two tenants, a few people and some nodes.
-
-    What is there already stays as it is, so that it can be run again, also after it was interrupted.
-    """
+def make(installation: Installation, http_port: str | None) -> None:
+    """Make what is missing of the demo, and say where to go. Raises ``CommandFailed`` where it is refused."""
     if not installation.settings.demo_enabled:
         raise CommandFailed("The demo is refused, for the setting demo.enabled is not true")
     if installation.settings.tenantapp_domain != BUNDLED_DOMAIN:
         raise CommandFailed("The demo is of the bundled domain, and the setting tenantapp.domain names another one")
-    registry = installation.registry
-    _add_people(registry.user_db)
+    fleet = installation.fleet
+    _add_people(fleet.user_db)
     for slug, name in demo_data.TENANTS.items():
-        _add_tenant(registry, slug, name)
-    _add_grants(registry.user_db)
+        _add_tenant(fleet, slug, name)
+    _add_grants(fleet.user_db)
     for slug in demo_data.TENANTS:
-        _add_nodes(registry, slug)
+        _add_nodes(fleet, slug)
     _say_where_to_go(f"http://localhost:{http_port or installation.http_port or 6543}/")
 
 
@@ -63,15 +59,15 @@ def _add_people(user_db: DBFactory) -> None:
                     groups.join_group(session, login, group)
 
 
-def _add_tenant(registry: Any, slug: str, name: str) -> None:
-    with registry.user_db.begin(read_only=True) as session:
+def _add_tenant(fleet: Fleet, slug: str, name: str) -> None:
+    with fleet.user_db.begin(read_only=True) as session:
         found = {tenant.slug: (tenant.state, place_of(tenant)) for tenant in tenants.list_tenants(session)}
     state, place = found.get(slug, (None, None))
     if place is not None and state == TenantState.CREATING:
         # A demo that was killed could not undo what it had begun.
-        state = finish_or_discard(registry.fleet, KINDS, place)
+        state = finish_or_discard(fleet, KINDS, place)
     if state is None:
-        create_tenant(registry.fleet, slug, name=name)
+        create_tenant(fleet, slug, name=name)
 
 
 def _add_grants(user_db: DBFactory) -> None:
@@ -84,17 +80,17 @@ def _add_grants(user_db: DBFactory) -> None:
                 grants.add_grant(session, tenant_id, role, **grantee)
 
 
-def _add_nodes(registry: Any, slug: str) -> None:
+def _add_nodes(fleet: Fleet, slug: str) -> None:
     """All in one transaction, so that a tenant has either none of them or all."""
     # Not at the top: with its models imported, the bundled domain's tables would be in every other domain's revisions.
     from tenantapp.workspace.content import NodeContent
     from tenantapp.workspace.node_queries import list_page
     from tenantapp.workspace.nodes import create_node
 
-    with registry.user_db.begin(read_only=True) as session:
+    with fleet.user_db.begin(read_only=True) as session:
         accesses = {login: local_access(session, slug, login=login) for login in demo_data.writers(slug)}
         anybody = local_access(session, slug)
-    with registry.tenant_dbs.begin(anybody) as session:
+    with databases_of_our_own(fleet.servers, 1) as databases, databases.begin(anybody) as session:
         if list_page(session):
             return
         ids: dict[str | None, Any] = {None: None}

@@ -2,9 +2,11 @@
 
 import click
 
+from tenantapp.cli.arguments import json_option, login_argument
+from tenantapp.cli.completing import groups as group_names
 from tenantapp.cli.installation import Installation, pass_installation
-from tenantapp.cli.output import json_option, show_rows
-from tenantapp.identity import groups as service
+
+group_argument = click.argument("group", shell_complete=group_names)
 
 
 @click.group()
@@ -17,6 +19,8 @@ def groups() -> None:
 @pass_installation
 def add(installation: Installation, name: str) -> None:
     """Add a group."""
+    from tenantapp.identity import groups as service
+
     with installation.user_session() as session:
         service.create_group(session, name)
     click.echo(f"The group {name} is there.")
@@ -27,6 +31,9 @@ def add(installation: Installation, name: str) -> None:
 @pass_installation
 def list_(installation: Installation, as_json: bool) -> None:
     """List the groups and who is in them."""
+    from tenantapp.cli.output import show_rows
+    from tenantapp.identity import groups as service
+
     with installation.user_session(read_only=True) as session:
         rows = [
             {"id": group.id, "name": group.name, "members": [user.login for user in group.members]}
@@ -36,22 +43,26 @@ def list_(installation: Installation, as_json: bool) -> None:
 
 
 @groups.command()
-@click.argument("login")
-@click.argument("group")
+@login_argument
+@group_argument
 @pass_installation
 def join(installation: Installation, login: str, group: str) -> None:
     """Put a person into a group."""
+    from tenantapp.identity import groups as service
+
     with installation.user_session() as session:
         service.join_group(session, login, group)
     click.echo(f"{login} is in {group}.")
 
 
 @groups.command()
-@click.argument("login")
-@click.argument("group")
+@login_argument
+@group_argument
 @pass_installation
 def leave(installation: Installation, login: str, group: str) -> None:
     """Take a person out of a group."""
+    from tenantapp.identity import groups as service
+
     with installation.user_session() as session:
         service.leave_group(session, login, group)
     click.echo(f"{login} is not in {group}.")

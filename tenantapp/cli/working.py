@@ -1,4 +1,4 @@
-"""The command ``worker``."""
+"""The work of ``worker``."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from uuid import UUID
 
 import click
 
-from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, sentence
-from tenantapp.cli.installation import Installation, pass_installation
+from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
+from tenantapp.cli.installation import Installation
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.queue import get_operation
@@ -24,18 +24,8 @@ LOOK_EVERY: Final = 1.0  # seconds
 RESTART_AFTER: Final = 5.0  # seconds
 
 
-@click.command()
-@click.option(
-    "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Operations at once, each in a process."
-)
-@click.option("--until-idle", is_flag=True, help="End when nothing is waiting.")
-@pass_installation
-def worker(installation: Installation, jobs: int, until_idle: bool) -> None:
-    """Work on the operations that are queued, and on those whose worker died.
-
-    Ends with Ctrl-C or SIGTERM, and the status 0; what it is in the middle of then, another worker goes on with. As
-    many as you like may run, on as many machines.
-    """
+def work(installation: Installation, jobs: int, until_idle: bool) -> None:
+    """Work on operations, some at once, until told to stop. Raises ``CommandFailed``."""
     # To be ended is how it ends.
     signal.signal(signal.SIGTERM, _stop)
     with suppress(KeyboardInterrupt):
@@ -49,7 +39,7 @@ def _work(installation: Installation, until_idle: bool) -> None:
     def told(operation_id: UUID, outcome: Outcome) -> None:
         _tell(installation, operation_id, outcome)
 
-    Worker(installation.registry.fleet, KINDS, CHORES, told).run(Event(), until_idle=until_idle)
+    Worker(installation.fleet, KINDS, CHORES, told).run(Event(), until_idle=until_idle)
 
 
 def _tell(installation: Installation, operation_id: UUID, outcome: Outcome) -> None:
@@ -94,7 +84,7 @@ def _job(ini: Path, until_idle: bool, supervisor: int) -> None:
         try:
             _work(installation, until_idle)
         except KNOWN_ERRORS as error:
-            click.echo(f"tenantapp: {sentence(error).rstrip('.')}.", err=True)
+            click.echo(f"tenantapp: {explained(error).rstrip('.')}.", err=True)
             raise SystemExit(1) from error
 
 

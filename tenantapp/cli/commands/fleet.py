@@ -1,0 +1,101 @@
+"""Commands for all the tenant databases together."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tenantapp.cli.arguments import jobs_option, json_option, slugs_argument
+from tenantapp.cli.completing import slugs as slug_names
+from tenantapp.cli.installation import Installation, pass_installation
+
+if TYPE_CHECKING:
+    from tenantapp.identity.models import AuditEntry
+
+
+@click.group()
+def fleet() -> None:
+    """All the tenant databases together."""
+
+
+@fleet.command()
+@click.option("--fix", is_flag=True, help="Mend what is found.")
+@click.option("--yes", "confirmed", is_flag=True, help="With --fix: do not ask, if there is a terminal.")
+@click.option("--unmarked", is_flag=True, help="With --fix: remove also what does not bear our mark.")
+@json_option
+@pass_installation
+def reconcile(installation: Installation, fix: bool, confirmed: bool, unmarked: bool, as_json: bool) -> None:
+    """Compare the user database with what is on the servers.
+
+    Finds databases and roles without a tenant, tenants without a database, stuck operations and old templates. With
+    --fix it removes them, and goes on with the operations. Its status is 0 when nothing is left to be mended.
+    """
+    from tenantapp.cli import reconciling
+
+    reconciling.reconcile(installation, fix=fix, confirmed=confirmed, unmarked=unmarked, as_json=as_json)
+
+
+@fleet.command()
+@click.argument("statement")
+@click.option("--tenants", "slugs", help="Slugs with commas between them; all tenants if left out.")
+@click.option("--format", "layout", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows of each.")
+@click.option("--timeout", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, help="Seconds for each.")
+@jobs_option
+@pass_installation
+def query(
+    installation: Installation, statement: str, slugs: str | None, layout: str, limit: int, timeout: float, jobs: int
+) -> None:
+    """Ask many tenants' databases the same: one statement that only reads.
+
+    What the tenants answer goes to standard output; those that did not answer are named on stderr.
+    """
+    from tenantapp.cli import querying
+
+    wanted = [slug.strip() for slug in slugs.split(",")] if slugs else []
+    querying.query(installation, statement, wanted, layout, limit, timeout, jobs)
+
+
+@fleet.command()
+@slugs_argument
+@jobs_option
+@click.option("--fence", is_flag=True, help="Suspend a tenant whose database is not what it should be.")
+@json_option
+@pass_installation
+def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, fence: bool, as_json: bool) -> None:
+    """Compare databases with what their revision should have.
+
+    Of the named tenants or of all: whose data it is, its revision, and every table, column, constraint and index.
+    """
+    from tenantapp.cli import verifying
+
+    verifying.verify(installation, slugs, jobs=jobs, fence=fence, as_json=as_json)
+
+
+@fleet.command()
+@click.option("--tenant", "slug", shell_complete=slug_names, help="Only what was done to this tenant.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
+@json_option
+@pass_installation
+def audit(installation: Installation, slug: str | None, limit: int, as_json: bool) -> None:
+    """Show who did what to which tenant, the newest first."""
+    from tenantapp.cli.output import show_rows
+    from tenantapp.identity.audit import list_entries
+
+    with installation.user_session(read_only=True) as session:
+        rows = [_row(entry) for entry in list_entries(session, slug=slug, limit=limit)]
+    show_rows(rows, ("at", "actor", "action", "slug", "detail"), as_json=as_json)
+
+
+def _row(entry: "AuditEntry") -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "actor": entry.actor,
+        "actor_id": entry.actor_id,
+        "action": entry.action,
+        "tenant_id": entry.tenant_id,
+        "slug": entry.slug,
+        "detail": entry.detail,
+        "request_id": entry.request_id,
+        "address": entry.address,
+    }
