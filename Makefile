@@ -1,4 +1,4 @@
-# make setup | run | test | lint | format | lock | build | bench | clean
+# make setup | run | test | test-quick | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
@@ -9,13 +9,14 @@ SHELL = /bin/bash
 PYTHON ?= python3
 HTTP_PORT ?= 6543
 PYTEST_ARGS ?=
+PROCESSES ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? 2 * cores : cores)))
 CASES ?=
 SECONDS ?= 8
 ROUNDS ?= 3
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: setup run test lint format lock build bench clean
+.PHONY: setup run test test-quick lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -39,8 +40,13 @@ run: setup
 	$(BIN)/tenantapp --ini development.ini demo --http-port $(HTTP_PORT)
 	$(BIN)/pserve --reload development.ini http_port=$(HTTP_PORT)
 
+# More processes than cores, for tests also wait.
 test: setup
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(PROCESSES) --dist worksteal $(PYTEST_ARGS)
+
+# What a change breaks first, in less than a minute.
+test-quick: setup
+	$(BIN)/pytest -n $(PROCESSES) --dist worksteal -k "not postgresql" tests/unit tests/functional $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

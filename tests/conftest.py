@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
+from tests.durations import Durations, longest_first
 from tests.golden import golden_on
 from tests.installation import (
     Client,
@@ -25,10 +26,15 @@ RAM = Path("/dev/shm")
 ROOM = 6 * 2**30  # bytes
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep temporary files in memory if there is room: a database is synced often, and there are thousands."""
+    config.pluginmanager.register(Durations())
     if "TMPDIR" not in os.environ and os.access(RAM, os.W_OK) and shutil.disk_usage(RAM).free > ROOM:
         os.environ["TMPDIR"] = tempfile.tempdir = str(RAM)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
 
 
 @pytest.fixture(scope="session")
@@ -60,10 +66,22 @@ def make_installation(
 
 
 @pytest.fixture(scope="session")
-def shared_installation(make_installation: Any) -> Iterator[Installation]:
-    """One installation for all tests that roll back."""
-    with make_installation() as installation:
+def shared_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with sqlite_installation(tmp_path_factory.mktemp("shared")) as installation:
         yield installation
+
+
+@pytest.fixture(scope="session")
+def shared_on_postgresql(postgres_server: URL) -> Iterator[Installation]:
+    with postgres_installation(postgres_server) as installation:
+        yield installation
+
+
+@pytest.fixture
+def shared_installation(engine_name: str, request: pytest.FixtureRequest) -> Installation:
+    """One installation for all tests that roll back; kept until the end, whichever engine the next test is on."""
+    shared: Installation = request.getfixturevalue(f"shared_on_{engine_name}")
+    return shared
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from tests.programs import ProgramMissing, needed
+
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "pgbouncer"
 PAGE = Path(__file__).parents[1] / "docs" / "connections.md"
 CONSOLE = "console"  # who may look into it
@@ -31,7 +33,7 @@ INSTALLED = (*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", "/usr/l
 
 
 def pgbouncer_program() -> Path:
-    """The program. Raises ``RuntimeError`` with a sentence if there is none and none can be fetched."""
+    """The program. Raises ``ProgramMissing`` if there is none and none can be fetched."""
     if found := shutil.which("pgbouncer", path=os.pathsep.join(INSTALLED)):
         return Path(found)
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,7 @@ def _unpack(directory: Path) -> None:
                 _run(scratch, "dpkg", "--extract", str(package), f"{scratch}/root")
             Path(scratch, "root").rename(directory)
     except (OSError, subprocess.SubprocessError) as error:
-        raise RuntimeError(MISSING) from error
+        raise ProgramMissing(MISSING) from error
 
 
 def _download(directory: Path, options: Sequence[str] = ()) -> None:
@@ -201,7 +203,7 @@ def _block(language: str, beginning: str) -> str:
 
 def _copy_program(directory: Path) -> Path:
     """The program and its libraries, where another user than ours can read them."""
-    program = pgbouncer_program()
+    program = needed(pgbouncer_program)
     if program.is_relative_to(CACHE):
         for library in (CACHE / "unpacked").rglob("*.so*"):
             shutil.copy(library, directory / library.name)
