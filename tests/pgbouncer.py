@@ -141,14 +141,20 @@ class PgBouncer:
 
     def show(self, what: str) -> list[dict[str, Any]]:
         """Rows of its console: ``SHOW`` pools, clients, servers, ..."""
+        return self.tell(f"SHOW {what}")
+
+    def tell(self, command: str) -> list[dict[str, Any]]:
+        """Give its console a command. The rows it answers with."""
         connection = psycopg2.connect(
             host="127.0.0.1", port=self.port, user=CONSOLE, password=PASSWORD, dbname="pgbouncer"
         )
         with closing(connection):
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(f"SHOW {what}")
-                names = [column.name for column in cursor.description or ()]
+                cursor.execute(command)
+                if cursor.description is None:
+                    return []
+                names = [column.name for column in cursor.description]
                 return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _write_ini(self, settings: Mapping[str, str]) -> None:

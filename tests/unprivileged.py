@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 VERSION = 0x20080522  # of the structures below, _LINUX_CAPABILITY_VERSION_3; see capget(2)
-DAC_OVERRIDE = 1 << 1  # capabilities(7): reads and writes whatever the mode of a file says
+# capabilities(7): CAP_DAC_OVERRIDE writes, and CAP_DAC_READ_SEARCH reads, whatever the mode of a file says.
+ABOVE_PERMISSIONS = 1 << 1 | 1 << 2
 
 
 class _Header(ctypes.Structure):
@@ -26,7 +27,7 @@ def bound_by_permissions() -> Iterator[None]:
     libc, header, data = ctypes.CDLL(None, use_errno=True), _Header(VERSION, 0), (_Data * 2)()
     assert libc.capget(ctypes.byref(header), data) == 0
     effective = data[0].effective
-    data[0].effective = effective & ~DAC_OVERRIDE
+    data[0].effective = effective & ~ABOVE_PERMISSIONS
     assert libc.capset(ctypes.byref(header), data) == 0
     try:
         yield

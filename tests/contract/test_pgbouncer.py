@@ -20,6 +20,7 @@ from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.identity import grants
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant
+from tenantapp.sql.failures import Cause
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
@@ -285,6 +286,36 @@ def test_it_goes_away_in_the_middle(behind: Behind) -> None:
             session.scalar(select(func.count()).select_from(Node))
     behind.pgbouncer.start(**ONE_CONNECTION)
     assert behind.client("bob").get("/nodes").status_int == 200
+
+
+def test_the_server_behind_it_ends_a_connection(behind: Behind) -> None:
+    """An idle one is nothing to anybody; in a transaction PgBouncer says so, in its own words and with its own code."""
+    bob, registry, access = behind.client("bob"), behind.installation.registry, behind.access("acme")
+    assert bob.get("/nodes").status_int == 200
+    unused_database(behind, "acme")
+    assert bob.get("/nodes").status_int == 200
+    for ends in (lambda session: session.execute(select(Node)), lambda session: session.commit()):
+        with registry.tenant_dbs.for_access(access).get_session() as session:
+            session.execute(select(Node))
+            unused_database(behind, "acme")
+            with pytest.raises(TenantDatabaseUnavailable) as raised:
+                ends(session)
+        assert raised.value.failure.cause == Cause.LOST
+    assert bob.post("/nodes", {"title": "x"}).status_int == 201
+
+
+def test_a_database_that_may_only_be_read_behind_it(behind: Behind) -> None:
+    bob, database = behind.client("bob"), unused_database(behind, "acme")
+    behind.ask(f'ALTER DATABASE "{database}" SET default_transaction_read_only = on')
+    try:
+        for _ in range(2):
+            assert bob.get("/nodes").status_int == 200
+            assert_unavailable(bob.post("/nodes", {"title": "x"}), "tenant_unavailable")
+    finally:
+        behind.ask(f'ALTER DATABASE "{database}" RESET default_transaction_read_only')
+    # The connections that keep the setting are PgBouncer's own.
+    behind.pgbouncer.tell("RECONNECT")
+    assert bob.post("/nodes", {"title": "x"}).status_int == 201
 
 
 def test_no_more_clients_allowed(behind: Behind) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.engine import URL
 
+from tenantapp.sql.prepared import LoneSelect
 from tests.installation import Client, Installation, postgres_installation
 from tests.postgres import crash, own_postgres, start_again, stop_at_once, wait_for
 from tests.transactions.test_requests import access_to, app_with
@@ -101,6 +102,34 @@ def test_a_crash_before_commit_is_sent_is_no_doubt(crashing: Crashing) -> None:
     bob.post("/nodes", {"title": "kept"})
     assert_failed(bob.post("/x/view"), "tenant_unavailable")
     assert "never" not in bob.get("/nodes").text
+
+
+ONCE = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION collide_once() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+    IF nextval('tries') = 1 THEN RAISE EXCEPTION 'conflict with recovery' USING ERRCODE = '40001'; END IF;
+    RETURN 7;
+END $$
+"""
+
+
+def test_a_read_that_a_standby_has_cancelled_is_read_once_more(crashing: Crashing) -> None:
+    factory = crashing.installation.registry.tenant_dbs.for_access(access_to(crashing.installation, "globex"))
+    with factory.begin() as session:
+        session.execute(text(ONCE))
+    with factory.get_session(read_only=True) as session:
+        assert LoneSelect(select(func.collide_once().label("found"))).rows(session, {})[0].found == 7
+
+
+def test_a_conflict_where_nothing_is_written_is_the_databases(crashing: Crashing) -> None:
+    def view(request: Any) -> dict[str, str]:
+        request.tenant_session.execute(text("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$"))
+        return {}
+
+    bob = crashing.client(app_with(crashing.installation, view=view))
+    assert_failed(bob.get("/x/view"), "tenant_unavailable")
+    answer = bob.post("/x/view")
+    assert (answer.status_int, answer.json["code"]) == (409, "conflict")
 
 
 def test_an_outage_is_told_in_a_line_for_each_request(crashing: Crashing, caplog: pytest.LogCaptureFixture) -> None:
