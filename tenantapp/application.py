@@ -11,6 +11,8 @@ from tenantapp.serving.options import read_section
 def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
     """Return the WSGI application. Raises ``SettingsError``."""
     app_settings = read_app_settings(read_section(global_config), settings)
+    # Where the debug toolbar is used, its panels are ours: they hide cookies, tokens and passwords.
+    settings.setdefault("debugtoolbar.includes", "tenantapp.ops.toolbar")
     with Configurator(settings=settings) as config:
         config.registry.app_settings = app_settings
         # Each room finds what those before it have put on the registry.

@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL
 from tenantapp.setting_types import (
     choice,
     flag,
+    hosts,
     number,
     package,
     pgbouncer_url,
@@ -97,6 +98,9 @@ class Settings:
     )
     connections_timeout: float = setting(
         "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
+    )
+    http_allowed_hosts: frozenset[str] | None = setting(
+        "http.allowed_hosts", hosts, None, "hosts that requests may be for, spaces between them; by default every one"
     )
     api_max_body: int = setting(
         "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"

@@ -56,6 +56,14 @@ def number(kind: type[int] | type[float], low: float, high: float, unit: str) ->
     return parse
 
 
+def hosts(value: str) -> frozenset[str]:
+    """Names and addresses of hosts with spaces between them, without ports."""
+    found = frozenset(word.lower().strip("[]").removesuffix(".") for word in value.split())
+    if not found or any(not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host) for host in found):
+        raise ValueError("must be names or addresses of hosts, without ports")
+    return found
+
+
 def retention(value: str) -> Mapping[str, int]:
     """How many backups to keep, by how often: ``daily 7, weekly 4``."""
     matches = [re.fullmatch(r"(daily|weekly|monthly|yearly) +([0-9]{1,4})", part.strip()) for part in value.split(",")]

@@ -5,6 +5,7 @@ A domain declares its views with ``api_view`` and says with ``config.add_problem
 
 from typing import Any
 
+from pyramid import tweens
 from pyramid.viewderivers import INGRESS
 from sqlalchemy.exc import IntegrityError, TimeoutError
 from sqlalchemy.orm.exc import StaleDataError
@@ -19,6 +20,7 @@ from tenantapp.sql import errors as sql
 from tenantapp.tenancy import errors as tenancy
 
 PREFIX = "/api/v1"
+TOOLBAR = "pyramid_debugtoolbar.toolbar_tween_factory"
 
 
 def includeme(config: Any) -> None:
@@ -33,6 +35,8 @@ def includeme(config: Any) -> None:
     config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
     _add_problems(config)
     config.scan("tenantapp.api.error_views")
+    # Outside the debug toolbar, where that is included: it would fail over the path, and answer to every host.
+    config.add_tween("tenantapp.api.address.address_tween", under=tweens.INGRESS, over=(TOOLBAR, tweens.EXCVIEW))
 
 
 def _add_problems(config: Any) -> None:

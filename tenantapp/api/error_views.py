@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pyramid.exceptions import PredicateMismatch, URLDecodeError
+from pyramid.exceptions import PredicateMismatch
 from pyramid.httpexceptions import HTTPException
 from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
@@ -16,12 +16,6 @@ from tenantapp.api.problems import exception_response, problem_response
 def any_error(error: BaseException, request: Any) -> Response:
     """Whatever was raised, by a view, a service, or Pyramid itself."""
     return exception_response(error, request)
-
-
-@exception_view_config(URLDecodeError)
-def bad_path(error: URLDecodeError, request: Any) -> Response:
-    """The path is not UTF-8."""
-    return problem_response(request, 400, "bad_request", "The path is not valid UTF-8.")
 
 
 @notfound_view_config()

@@ -70,10 +70,7 @@ def read_query(request: Any, model: type[NoQuery]) -> NoQuery:
     """The query string as a model. Raises ``ApiError`` 400 for a parameter that is unknown, repeated or wrong."""
     if not request.environ.get("QUERY_STRING"):
         return _nothing_given(model)
-    try:
-        pairs = list(request.GET.items())
-    except UnicodeDecodeError:
-        raise ApiError(400, "invalid_query", "The query string is not valid UTF-8.") from None
+    pairs = list(request.GET.items())
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ApiError(400, "invalid_query", "A query parameter is given twice.")

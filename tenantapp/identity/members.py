@@ -32,7 +32,7 @@ def remove_member(session: Session, tenant_id: UUID, grant_id: UUID) -> None:
 def _keeping_an_admin(session: Session, tenant_id: UUID) -> Iterator[None]:
     # The lock keeps two administrators from taking the role from each other at the same moment. FOR NO KEY UPDATE:
     # people who sign in refer to the tenant, and need not wait.
-    session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+    session.scalar(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
     had_one = has_admin(session, tenant_id)
     yield
     session.flush()

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
 
+from pyramid import tweens
+
 PATH_LENGTH: Final = 500  # characters of a path that are logged
 log = logging.getLogger("tenantapp.requests")
 
@@ -38,4 +40,8 @@ def _path(raw: str) -> str:
 
 def includeme(config: Any) -> None:
     """Outermost, so that the line is true of what is sent."""
-    config.add_tween("tenantapp.ops.request_log.request_log_tween")
+    config.add_tween(
+        "tenantapp.ops.request_log.request_log_tween",
+        under=tweens.INGRESS,
+        over=("tenantapp.api.address.address_tween", tweens.EXCVIEW),
+    )

@@ -1,11 +1,16 @@
 """Every route, as nobody, without the permission, and with another tenant's ids."""
 
 import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from pyramid.security import NO_PERMISSION_REQUIRED
+from sqlalchemy import event
 
+from tenantapp.identity.users import get_user
 from tenantapp.operations.queue import list_operations
 from tests.installation import Client, Installation
 
@@ -147,6 +152,65 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
     assert tried >= 11
     assert ada.get(f"/nodes/{node['id']}").json == node
     assert ada.get("/members").json == members
+
+
+def is_open(cursor: Any) -> bool:
+    """Whether a driver's cursor was left with its statement."""
+    if isinstance(cursor, sqlite3.Cursor):
+        try:
+            cursor.fetchone()
+        except sqlite3.ProgrammingError:
+            return False
+        return True
+    return not cursor.closed
+
+
+@contextmanager
+def kept_cursors(*factories: Any) -> Iterator[list[tuple[str, Any]]]:
+    """The statements and cursors of these databases; kept, as a profiler or the debug toolbar keeps them."""
+    kept: list[tuple[str, Any]] = []
+
+    def keep(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        kept.append((statement, cursor))
+
+    engines = [factory.real.engine for factory in factories]
+    for engine in engines:
+        event.listen(engine, "after_cursor_execute", keep)
+    yield kept
+    for engine in engines:
+        event.remove(engine, "after_cursor_execute", keep)
+
+
+def test_no_request_leaves_a_statement_open(installation: Installation) -> None:
+    """On SQLite an unread result holds the file for as long as somebody holds the cursor."""
+    registry = installation.registry
+    with registry.user_db.begin() as session:
+        get_user(session, "ada").operator = True
+    ada = Client(installation.app).sign_in("ada")
+    node = ada.post("/nodes", {"title": "x", "tags": ["a"]}).json
+    rows = {
+        "node": node["id"],
+        "tag": ada.get("/tags").json["items"][0]["id"],
+        "member": ada.get("/members").json["items"][-1]["id"],
+    }
+    [entry] = registry.tenant_dbs._entries.values()
+    answered: dict[int, int] = {}
+    with kept_cursors(registry.user_db, entry.factory) as kept:
+        other = Client(installation.app).sign_in("ada")
+        assert other.switch("acme").status_int == other.get("/session").status_int == 200
+        assert other.delete("/session").status_int == 204
+        # What deletes goes last, and the tenant last of all.
+        for route, method, pattern, _ in sorted(
+            views(installation), key=lambda view: (view[1] == "DELETE", view[0][:5] == "fleet")
+        ):
+            if route not in ("session", "users"):
+                row_id = rows.get(route) or an_operation_on(installation, "acme")
+                status = call(ada, route, method, pattern, row_id).status_int
+                answered[status // 100] = answered.get(status // 100, 0) + 1
+        left_open = {statement for statement, cursor in kept if is_open(cursor)}
+    assert left_open == set()
+    assert answered[2] > 25, answered
+    assert len(kept) > 100
 
 
 @pytest.mark.parametrize("path", ["/", "/__lbheartbeat__", "/__heartbeat__", "/__version__"])

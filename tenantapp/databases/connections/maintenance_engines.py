@@ -146,7 +146,7 @@ def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[N
     try:
         yield
     finally:
-        connection.execute(select(func.pg_advisory_unlock(key)))
+        connection.scalar(select(func.pg_advisory_unlock(key)))
 
 
 @lru_cache(ENGINES)

@@ -112,9 +112,9 @@ def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
     """Thing, part and definition of everything in the database that is neither the server's nor an extension's."""
     # With nothing else on the path the server writes every name in full, whatever the database's own path is.
     before = connection.scalar(select(func.current_setting(SEARCH_PATH)))
-    connection.execute(select(func.set_config(SEARCH_PATH, "pg_catalog", True)))
+    connection.scalar(select(func.set_config(SEARCH_PATH, "pg_catalog", True)))
     rows = [(thing, part, _canonical(words)) for thing, part, words in connection.exec_driver_sql(_statement())]
-    connection.execute(select(func.set_config(SEARCH_PATH, before, True)))
+    connection.scalar(select(func.set_config(SEARCH_PATH, before, True)))
     return rows
 
 

@@ -38,7 +38,7 @@ def keep_warm(fleet: Fleet) -> None:
             return
     with fleet.user_db.begin() as session:
         if session.get_bind().dialect.name == "postgresql":
-            session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+            session.scalar(select(func.pg_advisory_xact_lock(LOCK)))
         missing, unwanted = _plan(session, fleet)
         mark = installation_mark(session)
         for server in missing.elements():

@@ -1,0 +1,44 @@
+"""Host, path and query of a request, checked before anything else looks at them, the debug toolbar included."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from tenantapp.api.problems import problem_response
+
+HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\[\]:]+)(:[0-9]*)?")  # RFC 9110, section 7.2
+
+
+def address_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
+    """Answer 400 to what is not UTF-8, and to a host that the setting ``http.allowed_hosts`` does not name."""
+    allowed: frozenset[str] | None = registry.app_settings.http_allowed_hosts
+
+    def tween(request: Any) -> Any:
+        if allowed is not None and host_name(request.host) not in allowed:
+            return problem_response(request, 400, "unknown_host", "This server does not answer for that host.")
+        if not is_utf8(request.environ.get("PATH_INFO", "")):
+            return problem_response(request, 400, "bad_request", "The path is not valid UTF-8.")
+        if not is_utf8(request.environ.get("QUERY_STRING", ""), quoted=True):
+            return problem_response(request, 400, "invalid_query", "The query string is not valid UTF-8.")
+        return handler(request)
+
+    return tween
+
+
+def is_utf8(given: str, *, quoted: bool = False) -> bool:
+    """Whether bytes that WSGI hands on as latin-1 (PEP 3333) are text, or stand for text if they are ``quoted``."""
+    if given.isascii() and not (quoted and "%" in given):
+        return True
+    try:
+        raw = given.encode("latin-1")
+        (unquote_to_bytes(raw) if quoted else raw).decode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def host_name(host: str) -> str | None:
+    """The name or address in a ``Host`` header, without its port and brackets; None if it has none."""
+    match = HOST.fullmatch(host.lower())
+    return match["name"].strip("[]").removesuffix(".") if match else None
