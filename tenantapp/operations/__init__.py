@@ -1,6 +1,7 @@
 """How does long work survive the process that does it?
 
-``models`` has the row, ``kinds`` what a kind of operation is made of, ``queue`` the services that request, retry and
-cancel, ``leases`` who works on one, ``runner`` works on one, ``worker`` on one after the other, and ``foreground`` on
-one that a command has just requested. ``fleet`` is what all of them are given, ``outcomes`` how it went, in words.
+``models`` has the table, and ``kinds`` says what a kind of operation is made of. ``queue`` has the services that
+request, retry and cancel operations. ``leases`` says which worker owns an operation. ``runner`` works on one operation,
+``worker`` on one after the other, and ``foreground`` on an operation that a command has just requested. ``fleet`` has
+what all of them work with. ``outcomes`` says in words how an operation ended.
 """

@@ -1,9 +1,9 @@
 """What can go wrong with long work.
 
 FleetError                  base of the errors of this room and of the rooms on it, `databases/` and `fleet/`
-+-- TenantBusy              another operation is at work on the tenant
-+-- OperationRefused        an operation is not in a state for this, or of a kind that this version does not know
-+-- OperationStopped        the work on an operation is to go no further
++-- TenantBusy              another operation works on the tenant
++-- OperationRefused        the operation's state forbids this, or this version does not know its kind
++-- OperationStopped        the work on an operation must stop
     +-- LeaseLost, OperationCancelled, WorkerStopped
 """
 
@@ -13,7 +13,7 @@ class FleetError(Exception):
 
 
 class TenantBusy(FleetError):
-    """One operation at a time works on a tenant."""
+    """Another operation works on the tenant. Only one may at a time."""
 
     def __init__(self, slug: str | None) -> None:
         super().__init__(f"Another operation is at work on the tenant {slug}; see `tenantapp operations list`.")
@@ -24,25 +24,25 @@ class OperationRefused(FleetError):
 
 
 class OperationStopped(FleetError):
-    """Base of what a step's ``check`` raises."""
+    """Base of the errors that a step's ``check`` raises."""
 
 
 class LeaseLost(OperationStopped):
-    """The lease ran out, and somebody else has taken the operation up, or it is finished."""
+    """The lease ran out and another worker has taken over, or the operation is finished."""
 
     def __init__(self) -> None:
         super().__init__("Another worker has taken the operation over.")
 
 
 class OperationCancelled(OperationStopped):
-    """Somebody asked for it."""
+    """Somebody asked to cancel the operation."""
 
     def __init__(self) -> None:
         super().__init__("The operation was cancelled.")
 
 
 class WorkerStopped(OperationStopped):
-    """The worker is to end."""
+    """The worker must end."""
 
     def __init__(self) -> None:
         super().__init__("The worker was stopped; another one goes on with the operation.")

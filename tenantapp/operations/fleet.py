@@ -1,4 +1,4 @@
-"""What work on the fleet is given."""
+"""The objects that all work on the fleet needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from tenantapp.tenancy.user_database import user_database
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The user database, which knows the tenants, the settings, and the servers that hold the tenants' databases."""
+    """The user database, the settings, and the servers that hold the tenant databases."""
 
     user_db: DBFactory
     settings: Settings
@@ -20,13 +20,13 @@ class Fleet:
 
 
 def fleet_of(settings: Settings) -> Fleet:
-    """The fleet of these settings, for a program without the application. Nothing connects yet."""
+    """Return the fleet of these settings, for a program without the application. It opens no connection."""
     return Fleet(user_database(settings.user_db_url), settings, Servers(settings.servers, settings.tenancy_secret))
 
 
 @contextmanager
 def opened_fleet(settings: Settings) -> Iterator[Fleet]:
-    """The fleet of these settings; the connections to its user database are closed with the block."""
+    """Yield the fleet of these settings. When the block ends, the connections to the user database are closed."""
     fleet = fleet_of(settings)
     try:
         yield fleet
@@ -35,8 +35,9 @@ def opened_fleet(settings: Settings) -> Iterator[Fleet]:
 
 
 def time_of_requests(settings: Settings) -> float:
-    """How many seconds to wait for those who were let in before a tenant's people were kept out.
+    """Return how many seconds to wait, after a fence goes up, for the requests that were let in before.
 
-    Whoever waits for a connection is given one by then, or refused.
+    A request that waits for a connection gets one within ``connections.timeout`` seconds, or is refused. It then has
+    ``fleet.patience`` seconds to finish.
     """
     return settings.connections_timeout + settings.fleet_patience

@@ -1,4 +1,7 @@
-"""Operations that a command or a script works on itself: the same rows, claimed by whoever asked for them."""
+"""Operations that a command or a script works on itself.
+
+They are rows like all others. The process that requests such an operation claims it at once.
+"""
 
 from typing import Protocol
 from uuid import UUID
@@ -17,7 +20,10 @@ from tenantapp.sql.ids import uuid7
 
 
 class Request(Protocol):
-    """Requests an operation, under this id if one is given, or returns one that was requested before."""
+    """A function that requests an operation, with this id if one is given, and returns it.
+
+    It may also return an operation that was requested before.
+    """
 
     def __call__(self, session: Session, *, operation_id: UUID | None = None) -> Operation: ...
 
@@ -25,11 +31,11 @@ class Request(Protocol):
 def run_now(
     fleet: Fleet, kinds: Kinds, request: Request, *, operation_id: UUID | None = None, report: Report = no_report
 ) -> UUID:
-    """Request an operation and work on it at once; returns its id.
+    """Request an operation, work on it in this process, and return its id.
 
-    ``request`` calls ``request_operation``, or ``retry_operation`` for the one whose id was given. What keeps the
-    operation from success is raised. An interrupt (Ctrl-C, ``SystemExit``) undoes it and is raised again.
-    Raises ``TenantBusy``, with nothing requested, when another operation is at work on the tenant.
+    ``request`` calls ``request_operation``, or ``retry_operation`` for the operation ``operation_id``. The error that
+    makes the operation fail is raised. An interrupt (Ctrl-C, ``SystemExit``) cancels the operation, see ``abandon``,
+    and is raised again. Raises ``TenantBusy``, and requests nothing, if another operation works on the tenant.
     """
     claim = Claim(operation_id or uuid7(), new_owner())
     try:
@@ -48,7 +54,10 @@ def run_now(
 
 
 def _take(session: Session, operation: Operation, owner: str, kinds: Kinds) -> Claim:
-    """Take it, unless a worker was quicker with one that was there before. Raises ``TenantBusy``."""
+    """Claim the operation.
+
+    Raises ``TenantBusy`` if a worker has claimed it first, or if another operation works on the tenant.
+    """
     ours = select(Operation).where(Operation.id == operation.id).with_for_update(skip_locked=True)
     found = session.scalar(ours.execution_options(populate_existing=True))
     if found is None or found.lease_owner is not None:

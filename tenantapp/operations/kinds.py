@@ -1,4 +1,4 @@
-"""What a kind of operation is made of: steps, and what they are given."""
+"""What a kind of operation is made of: its steps, and what a step gets."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from tenantapp.operations.models import Operation, OperationState
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a step is given. ``result`` holds what the steps before it returned."""
+    """What a step gets. ``result`` holds what the steps before it returned."""
 
     fleet: Fleet
     operation_id: UUID
@@ -23,18 +23,19 @@ class Context:
     arguments: Mapping[str, Any]
     result: dict[str, Any]
     progress: Callable[[float, str], None]
-    """``progress(0.5, "half of it")``: say how much of this step is done. Also raises what ``check`` does."""
+    """``progress(0.5, "half of it")`` reports how much of this step is done. Raises what ``check`` raises."""
     check: Callable[[], None]
-    """Raises ``LeaseLost``, ``OperationCancelled`` or ``WorkerStopped`` when the step is to go no further."""
+    """Raises ``LeaseLost``, ``OperationCancelled`` or ``WorkerStopped`` if the step must stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A part of the work, done outside the user database.
+    """A part of an operation, done outside the user database.
 
-    ``run`` may be killed anywhere and is then run again, by somebody else or at the same time as one who was only
-    paused: it goes on from what it finds, and never removes what another attempt may have finished. What it returns is
-    kept in ``result``; it has to be JSON. ``undo`` removes whatever ``run`` has made, all, some or nothing of it.
+    A worker may die at any point of ``run``. Another worker then calls ``run`` again, perhaps while the first one was
+    only paused. So ``run`` continues from the state it finds, and never removes what another attempt may have finished.
+    ``run`` returns None or JSON, which is added to ``result``. ``undo`` removes all that ``run`` has made, even if
+    ``run`` made only a part of it, or nothing.
     """
 
     name: str
@@ -44,13 +45,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of operation. Its functions on a session work in the transaction that records what they belong to.
+    """A kind of operation: its name, its steps, and what it changes in the user database.
 
-    ``prepare`` when it is requested, or retried after it was undone; it may finish the operation there and then.
-    ``complete`` when all steps are done. ``withdraw`` when all that was done is undone, or when it is cancelled before
-    anything was. With ``undoes``, one that fails or is cancelled is undone from its step back to the first; without it,
-    it stays where it is, to be retried. ``removes`` names the step from which on there is no way back:
-    what one of these has left is still to go.
+    The functions that take a session run in the transaction that records the event. ``prepare`` runs when the operation
+    is requested, or retried after it was undone. It may finish the operation at once. ``complete`` runs when all steps
+    are done. ``withdraw`` runs when all steps are undone, or when a queued operation is cancelled.
+
+    With ``undoes``, an operation that fails or is cancelled is undone, from its present step back to the first. Without
+    it, the operation stays at its step and can be retried. ``removes`` names the first step that cannot be undone. An
+    operation that stopped at this step or later still has something to remove.
     """
 
     name: str
@@ -66,7 +69,7 @@ class Kind:
         object.__setattr__(self, "names", tuple(step.name for step in self.steps))
 
     def position(self, step: str | None) -> int:
-        """The index of a step; 0 for None. Raises ``ValueError`` for one that this version does not know."""
+        """Return the index of a step, 0 for None. Raises ``ValueError`` if this version does not know the step."""
         return 0 if step is None else self.names.index(step)
 
 
@@ -74,7 +77,10 @@ Kinds = Mapping[str, Kind]
 
 
 def is_half_done(kinds: Kinds) -> ColumnElement[bool]:
-    """Whether it was given up half undone, or, where there is no way back, with something left to remove."""
+    """Return the SQL condition that selects operations which stopped half done.
+
+    Either the undoing was given up, or the operation stopped at a step from which there is no way back.
+    """
     undoing = [kind.name for kind in kinds.values() if kind.undoes]
     half_undone = and_(Operation.state == OperationState.FAILED, Operation.kind.in_(undoing))
     half_removed = [
@@ -83,5 +89,5 @@ def is_half_done(kinds: Kinds) -> ColumnElement[bool]:
         if kind.removes
     ]
     stopped = Operation.state.in_((OperationState.FAILED, OperationState.CANCELLED))
-    # Of a step that is null the rest would be neither true nor false.
+    # With a step that is NULL, the rest would be NULL too, neither true nor false.
     return and_(Operation.step.is_not(None), or_(half_undone, *(and_(stopped, begun) for begun in half_removed)))

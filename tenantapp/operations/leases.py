@@ -1,8 +1,9 @@
-"""Who works on an operation: a claim with a lease.
+"""Which worker owns an operation: claims and leases.
 
-Each claim has a name of its own, and whatever is recorded is recorded under that name, so that one who was paused until
-another had taken over finds out when next it asks, and records nothing. Leases are measured by the clock of the user
-database: the server's on PostgreSQL, this machine's, of which there is one, on SQLite.
+Each claim has an owner name that no other claim has. A worker records everything under that name. So a worker that was
+paused until another one took over records nothing, and learns of it at its next check. Leases are measured by the clock
+of the user database. On PostgreSQL this is the server's clock. On SQLite it is the clock of this machine, since all
+workers run on it.
 """
 
 import logging
@@ -33,24 +34,24 @@ from tenantapp.tenancy.errors import TenancyError
 log = logging.getLogger(__name__)
 LEASE: Final = timedelta(seconds=30)
 RENEW_EVERY: Final = LEASE.total_seconds() / 4  # seconds
-MAX_ATTEMPTS: Final = 5  # workers that may die of an operation before it is given up
+MAX_ATTEMPTS: Final = 5  # attempts, each ended by the death of a worker, before an operation is given up
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One worker's hold on one operation."""
+    """One worker's claim on one operation."""
 
     operation_id: UUID
     owner: str
 
 
 def new_owner() -> str:
-    """The name of a claim: host, process, and eight letters that make it the only one."""
+    """Return a new owner name for a claim: the host, the process id, and eight random hexadecimal digits."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def database_time(session: Session) -> datetime:
-    """The time by the user database's clock."""
+    """Return the time by the clock of the user database."""
     if session.get_bind().dialect.name == "postgresql":
         now: datetime = session.scalars(select(func.clock_timestamp())).one()
         return now
@@ -58,16 +59,17 @@ def database_time(session: Session) -> datetime:
 
 
 def is_work_waiting(session: Session, kinds: Kinds) -> bool:
-    """Whether ``claim_next`` would find something. Only reads."""
+    """Return whether ``claim_next`` would find an operation. It only reads."""
     return (
         session.scalar(_claimable(kinds, database_time(session)).with_only_columns(Operation.id).limit(1)) is not None
     )
 
 
 def claim_next(session: Session, kinds: Kinds) -> Claim | None:
-    """Claim the oldest operation that nobody works on, or whose worker's lease ran out.
+    """Claim the oldest operation that is due, or whose lease ran out. Return None if there is none.
 
-    One that too many workers died of is given up. Raises ``TenantBusy`` when another was quicker with its tenant.
+    An operation that was attempted too often is given up, or undone if its kind undoes. Raises ``TenantBusy`` if
+    another worker has just claimed an operation on the same tenant.
     """
     now = database_time(session)
     while operation := session.scalar(_claimable(kinds, now).limit(1).with_for_update(of=Operation, skip_locked=True)):
@@ -79,9 +81,9 @@ def claim_next(session: Session, kinds: Kinds) -> Claim | None:
 
 
 def take(session: Session, operation: Operation, owner: str, kinds: Kinds) -> Claim:
-    """Make this owner the one who works on it, from its step or the first on.
+    """Make ``owner`` the owner of the operation, which starts at its present step or at the first.
 
-    Raises ``TenantBusy`` if another operation of the tenant is at work.
+    Raises ``TenantBusy`` if another operation works on the tenant.
     """
     now = database_time(session)
     slug = operation.slug
@@ -99,7 +101,7 @@ def take(session: Session, operation: Operation, owner: str, kinds: Kinds) -> Cl
 
 
 def hold(session: Session, claim: Claim) -> Operation:
-    """The operation, to be changed in this transaction, its lease renewed. Raises ``LeaseLost``."""
+    """Return the operation, locked for changes in this transaction, and renew its lease. Raises ``LeaseLost``."""
     operation = session.scalar(_claimed(claim).with_for_update())
     if operation is None:
         raise LeaseLost
@@ -108,7 +110,7 @@ def hold(session: Session, claim: Claim) -> Operation:
 
 
 def look(session: Session, claim: Claim) -> Operation:
-    """The operation, to be read. Raises ``LeaseLost``."""
+    """Return the operation, for reading only. Raises ``LeaseLost``."""
     operation = session.scalar(_claimed(claim))
     if operation is None:
         raise LeaseLost
@@ -116,19 +118,19 @@ def look(session: Session, claim: Claim) -> Operation:
 
 
 def give_back(session: Session, claim: Claim) -> None:
-    """Let another go on at once: this worker was ended, which is no fault of the operation's. Raises ``LeaseLost``."""
+    """Release the operation because this worker must end. The attempt does not count. Raises ``LeaseLost``."""
     operation = hold(session, claim)
     operation.attempts -= 1
     release(session, operation)
 
 
 def release(session: Session, operation: Operation, *, wait: timedelta = timedelta(0)) -> None:
-    """Let another go on where this one stopped, at once or after a while."""
+    """Let another worker resume the operation, at once or after ``wait``."""
     operation.lease_owner, operation.lease_until = None, database_time(session) + wait
 
 
 def finish(session: Session, operation: Operation, state: OperationState, error: str | None = None) -> None:
-    """Record how it ended."""
+    """Record how the operation ended."""
     operation.state, operation.error = state, error
     operation.lease_owner = operation.lease_until = None
     operation.finished_at = database_time(session)
@@ -136,7 +138,7 @@ def finish(session: Session, operation: Operation, state: OperationState, error:
 
 @contextmanager
 def lease_kept(user_db: DBFactory, claim: Claim, every: float = RENEW_EVERY) -> Iterator[Event]:
-    """Renew the lease until the block ends. The event is set when it is lost, or could not be renewed in time."""
+    """Renew the lease until the block ends. The event is set if the lease is lost or was not renewed in time."""
     lost, over = Event(), Event()
     given = (user_db, claim, every, lost, over)
     thread = Thread(target=_keep, args=given, name=f"lease {claim.operation_id}", daemon=True)
@@ -168,7 +170,7 @@ def _keep(user_db: DBFactory, claim: Claim, every: float, lost: Event, over: Eve
 def repeated(keep: Callable[[], None], name: str) -> Iterator[None]:
     """Call ``keep`` every few seconds until the block ends.
 
-    When the user database does not answer, it is tried again before a lease runs out.
+    If the user database does not answer, the next call comes before a lease runs out.
     """
     over = Event()
 
@@ -192,7 +194,7 @@ def _claimed(claim: Claim) -> Select[Operation]:
 
 
 def _is_to_be_undone(operation: Operation, kinds: Kinds) -> bool:
-    """Whether, instead of being given up, it is undone: that is tried as often again."""
+    """Return whether to undo an operation instead of giving it up. Undoing gets as many attempts as the work did."""
     if not kinds[operation.kind].undoes or operation.attempts >= 2 * MAX_ATTEMPTS:
         return False
     if operation.state == OperationState.RUNNING:

@@ -16,7 +16,7 @@ PROGRESS_LENGTH: Final = 200
 
 
 class OperationState(StrEnum):
-    """Where an operation is."""
+    """The state of an operation."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -34,9 +34,9 @@ IS_ACTIVE: Final = text("state IN ('running', 'undoing')")
 class Operation(UserBase):
     """One long piece of work, most often on one tenant.
 
-    ``slug`` is kept for the time when the tenant is gone. ``step`` is the one that is being done or is to be done next;
-    None before the first, and when all is undone. ``result`` holds what the steps returned. ``lease_until`` of one that
-    is queued is when it may be taken up.
+    ``slug`` stays when the tenant is removed. ``step`` is the step that is being done or comes next. It is None before
+    the first step, and when all steps are undone. ``result`` holds what the steps returned. For a queued operation,
+    ``lease_until`` is the time from which a worker may claim it.
     """
 
     __tablename__ = "operations"
@@ -45,7 +45,7 @@ class Operation(UserBase):
             "state IN ('queued', 'running', 'undoing', 'succeeded', 'failed', 'cancelled')",
             name="state",
         ),
-        # At most one at work on a tenant, whoever they are and wherever they run.
+        # At most one active operation on a tenant, whichever worker has it.
         Index(
             "uq_operations_tenant_id_active",
             "tenant_id",

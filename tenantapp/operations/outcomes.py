@@ -1,4 +1,4 @@
-"""How work on an operation goes, and how it ends."""
+"""The progress of an operation and its outcome, in words."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,48 +9,48 @@ from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.errors import TenancyError
 
 Report = Callable[[float, str], None]
-"""Is told the progress of the whole, from 0 to 1, and what is being done."""
+"""Called with the progress of the whole operation, from 0 to 1, and what is being done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where an operation is after we worked on it, and what kept it from success."""
+    """The state of an operation after this process has worked on it, and the error that made it fail."""
 
     state: str
     error: Exception | None = None
 
 
 def no_report(fraction: float, text: str) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 def is_expected(error: Exception) -> bool:
-    """Whether an error speaks for itself; another one is a bug, or somebody's migration."""
+    """Return whether an error's message is enough. Any other error is a bug, or comes from somebody's migration."""
     return isinstance(error, FleetError | TenancyError | SqlError | IdentityError)
 
 
 def sentence(error: Exception) -> str:
-    """What is recorded of an error."""
+    """Return the text that is recorded for an error."""
     return str(error) if is_expected(error) else f"{type(error).__name__}: {error}"
 
 
 def first_line(said: BaseException | str | None) -> str:
-    """The first line of what an error, a driver or a tool says, the only one that tells what happened."""
+    """Return the first line of what an error, a driver or a tool says. Only this line tells what happened."""
     return str(said or "").strip().partition("\n")[0].rstrip(".") or "it gave no reason"
 
 
 def cause(error: Exception) -> str:
-    """What a driver said that became an error of ours, in its first line."""
+    """Return the first line of the driver's error behind one of our errors."""
     return first_line(error.__cause__ or error)
 
 
 def counted(
     progress: Report, words: str, *, total: int = 0, since: float = 0.0, unit: int = 1
 ) -> Callable[[int], None]:
-    """What is told of so many more each time, and reports all of them so far.
+    """Return a function that takes the number of new items and reports the sum so far.
 
-    ``words`` has a place for how many that are, in units. Of so many as ``total``, if that is known, it reports the
-    part from ``since`` to 1.
+    ``words`` has a placeholder for the sum, which is divided by ``unit``. If ``total`` is known, the reported progress
+    runs from ``since`` to 1; otherwise it stays at ``since``.
     """
     done = 0
 

@@ -1,4 +1,4 @@
-"""Requesting operations, and what may be done with one afterwards: the services that commands and views call."""
+"""The services that request, retry, cancel and list operations. Commands and views call them."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,7 +19,7 @@ from tenantapp.operations.leases import database_time, finish, release
 from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationState
 from tenantapp.sql.ids import uuid7
 
-SOURCES: Final = ("source", "backup_of")  # arguments with the id of the tenant whose data it is given
+SOURCES: Final = ("source", "backup_of")  # arguments with the id of the tenant whose data the operation copies
 
 
 def request_operation(
@@ -33,10 +33,10 @@ def request_operation(
     after: timedelta = timedelta(0),
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue an operation. A worker takes it up once the transaction is committed and the time ``after`` has passed.
+    """Queue an operation. A worker may claim it once the transaction is committed and ``after`` has passed.
 
-    ``arguments`` are JSON, and no secrets: the audit trail keeps them. ``slug`` is for a tenant that the kind is yet to
-    make. Raises what the kind's ``prepare`` raises, and then nothing is queued.
+    ``arguments`` are JSON. They hold no secrets, because the audit trail keeps them. ``slug`` is for a tenant that the
+    operation will make. Raises what the kind's ``prepare`` raises; nothing is queued then.
     """
     operation = Operation(
         id=operation_id or uuid7(),
@@ -60,7 +60,7 @@ def request_operation(
 
 
 def get_operation(session: Session, operation_id: UUID) -> Operation:
-    """The operation with this id. Raises ``NotFound``."""
+    """Return the operation with this id. Raises ``NotFound``."""
     operation = session.get(Operation, operation_id)
     if operation is None:
         raise NotFound("operation", operation_id)
@@ -68,7 +68,7 @@ def get_operation(session: Session, operation_id: UUID) -> Operation:
 
 
 def is_worked_on(session: Session, tenant_id: UUID) -> bool:
-    """Whether an operation works on a tenant or is to."""
+    """Return whether the tenant has an operation that is not finished."""
     unfinished = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.state.not_in(FINISHED))
     return session.scalar(unfinished.limit(1)) is not None
 
@@ -82,7 +82,10 @@ def list_operations(
     before: UUID | None = None,
     limit: int = 100,
 ) -> list[Operation]:
-    """The newest operations, newest first: all, or those of a tenant, in a state, of a kind; keyset by id."""
+    """Return operations, the newest first: all, or those of a tenant, in a state, or of a kind.
+
+    ``before`` continues a list: only operations with smaller ids are returned.
+    """
     statement = select(Operation).order_by(Operation.id.desc()).limit(limit)
     if slug is not None:
         statement = statement.where(Operation.slug == slug)
@@ -96,10 +99,10 @@ def list_operations(
 
 
 def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
-    """Queue an operation that failed or was cancelled once more: from its step, or, if it was undone, from the start.
+    """Queue a failed or cancelled operation again: from its step, or from the start if it was undone.
 
-    One whose undoing failed is undone. Raises ``NotFound``, ``OperationRefused``, ``TenantBusy`` and what ``prepare``
-    does.
+    An operation whose undoing was given up is undone instead. Raises ``NotFound``, ``OperationRefused``, ``TenantBusy``
+    and what ``prepare`` raises.
     """
     operation = _locked(session, operation_id)
     kind = _kind_of(operation, kinds)
@@ -120,9 +123,10 @@ def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Opera
 
 
 def cancel_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
-    """Keep an operation from being done. One that is at work is told, and stops, undoing what it did, when it asks.
+    """Cancel an operation. A queued operation ends at once; a running one stops at its next ``check``.
 
-    Raises ``NotFound``, ``OperationRefused`` for one that is finished, and ``TenantBusy``.
+    A running operation is then undone if its kind undoes. Raises ``NotFound``, ``OperationRefused`` if the operation is
+    finished, and ``TenantBusy``.
     """
     operation = _locked(session, operation_id)
     kind = _kind_of(operation, kinds)
@@ -142,14 +146,14 @@ def cancel_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Oper
 
 
 def sweep_operations(session: Session, older: timedelta, kinds: Kinds) -> int:
-    """Delete the operations that were finished so long ago, but for those that are half done. Returns how many."""
+    """Delete the operations that finished longer than ``older`` ago, except half-done ones. Return how many."""
     finished = Operation.state.in_(FINISHED) & ~is_half_done(kinds)
     old = delete(Operation).where(finished, Operation.finished_at < database_time(session) - older)
     return cast("CursorResult[object]", session.execute(old)).rowcount
 
 
 def _have_undone(session: Session, operation: Operation) -> None:
-    """Let a worker undo it at once. Raises ``TenantBusy`` if another operation of the tenant is at work."""
+    """Let a worker undo the operation at once. Raises ``TenantBusy`` if another operation works on the tenant."""
     slug = operation.slug
     operation.state = OperationState.UNDOING
     try:
@@ -172,7 +176,7 @@ def _record(session: Session, action: str, operation: Operation, by: str | None 
 
 
 def _record_source(session: Session, operation: Operation) -> None:
-    """Where data goes to another tenant, an entry for the one it is of: its trail says who took them."""
+    """If data go to another tenant, record in the audit trail of their own tenant who took them."""
     given = next((operation.arguments[name] for name in SOURCES if name in operation.arguments), None)
     if given is None or UUID(given) == operation.tenant_id:
         return

@@ -1,4 +1,4 @@
-"""Working on one operation that was claimed, in this process, step by step."""
+"""Work on one claimed operation in this process, step by step."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a step's progress is written, and its lease renewed, in seconds."""
+    """How often a step's progress is written and the lease is renewed, in seconds."""
 
     report_every: float = 0.5
     renew_every: float = RENEW_EVERY
@@ -49,9 +49,10 @@ def run_operation(
 ) -> Outcome:
     """Work on a claimed operation until it is finished.
 
-    ``report`` is told the progress of the whole, from 0 to 1, and what is being done. A step that fails ends in an
-    ``Outcome``. Raises ``LeaseLost`` when somebody else has taken over, ``WorkerStopped`` when ``stop`` was set and the
-    work can be gone on with, and ``UserDatabaseUnavailable``.
+    ``report`` is called with the progress of the whole operation, from 0 to 1, and what is being done. If a step fails,
+    the error is in the returned ``Outcome``. Raises ``LeaseLost`` if another worker has taken over, ``WorkerStopped``
+    if ``stop`` was set before the operation was finished, and ``UserDatabaseUnavailable``. ``stop`` does not stop the
+    undoing.
     """
     with lease_kept(fleet.user_db, claim, pace.renew_every) as lost:
         run = _Run(fleet, kinds, claim, report, lost, stop or Event(), pace.report_every)
@@ -59,9 +60,9 @@ def run_operation(
 
 
 def abandon(fleet: Fleet, kinds: Kinds, claim: Claim) -> None:
-    """Cancel an operation of ours that was interrupted: undo it, or leave it to be retried if it cannot be undone.
+    """Cancel our operation after an interrupt: undo it, or leave it to be retried if its kind does not undo.
 
-    Nothing happens when it is not ours any more. Raises ``UserDatabaseUnavailable``.
+    Does nothing if the claim is lost. Raises ``UserDatabaseUnavailable``.
     """
     try:
         with fleet.user_db.begin() as session:
@@ -92,7 +93,7 @@ class _Run:
         self._fleet, self._claim, self._report, self._lost, self._stop = fleet, claim, report, lost, stop
         self._report_every = report_every
         self._reported = 0.0
-        # Only read: the claim has recorded the step already.
+        # Reading is enough: the claim has recorded the step already.
         with fleet.user_db.begin(read_only=True) as session:
             operation = look(session, claim)
             self._kind: Kind = kinds[operation.kind]
@@ -102,7 +103,7 @@ class _Run:
             self._refusal = self._why_not(operation)
 
     def forward(self) -> Outcome:
-        """Do the steps that are left, and undo them all if that is the kind's way when one fails."""
+        """Do the steps that are left. If one fails, undo all steps, if the kind undoes."""
         try:
             if self._refusal is not None:
                 raise self._refusal
@@ -119,7 +120,7 @@ class _Run:
                 give_back(session, self._claim)
             raise
         except (LeaseLost, UserDatabaseUnavailable):
-            # Nothing can be recorded: whoever takes it up when the lease has run out goes on.
+            # Nothing can be recorded. Another worker resumes when the lease has run out.
             raise
         except Exception as error:
             return self._give_up(OperationState.FAILED, error)
@@ -149,7 +150,7 @@ class _Run:
         with self._fleet.user_db.begin() as session:
             operation = hold(session, self._claim)
             self._refuse_to_go_on(operation)
-            # In one transaction: the step before is done, with what it returned, and this one begins.
+            # One transaction records the result of the step before and the start of this one.
             operation.result = dict(self._context.result)
             self._show(operation, step, 0, step.name)
 
@@ -178,7 +179,7 @@ class _Run:
         return self.undo(error)
 
     def _leave_undoing(self, failure: Exception, error: Exception | None) -> Outcome:
-        """It is tried again later, by whoever is there."""
+        """Leave the rest of the undoing to a later attempt, by any worker."""
         log.error("Operation %s could not be undone.", self._claim.operation_id, exc_info=failure)
         with self._fleet.user_db.begin() as session:
             operation = hold(session, self._claim)

@@ -1,4 +1,4 @@
-"""A worker takes up one operation after the other: in a process of its own, or in threads of the one that serves."""
+"""A worker works on one operation after the other, in its own process or in threads of the serving process."""
 
 import atexit
 import logging
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 POLL_EVERY: Final = 1.0  # seconds
 POLL_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
 CHORES_EVERY: Final = 5.0  # seconds
-STOP_WAIT: Final = 5.0  # seconds that the process waits at its end for a step to stop
+STOP_WAIT: Final = 5.0  # seconds to wait for a step to stop when the process ends
 Chore = Callable[[Fleet], None]
 Told = Callable[[UUID, Outcome], None]
 
 
 @dataclass
 class Worker:
-    """One job: it works on one operation at a time.
+    """Works on one operation at a time.
 
-    ``chores`` are called every few seconds, between operations; they look for something that is to be requested.
-    ``told`` hears of each operation that it has done with.
+    ``chores`` are called every few seconds, between operations, and request work that is due. ``told`` is called after
+    each operation with its id and outcome.
     """
 
     fleet: Fleet
@@ -45,9 +45,10 @@ class Worker:
     _chores_done: float = -CHORES_EVERY
 
     def run(self, stop: Event, *, until_idle: bool = False) -> None:
-        """Work until ``stop`` is set, or, with ``until_idle``, until nothing is waiting.
+        """Work until ``stop`` is set or, with ``until_idle``, until no operation is waiting.
 
-        The user database may come and go. A ``SystemExit`` or ``KeyboardInterrupt`` lets another worker go on at once.
+        If the user database does not answer, the worker tries again later; with ``until_idle`` it raises the error. On
+        ``SystemExit`` or ``KeyboardInterrupt`` it releases its operation, so that another worker can resume at once.
         """
         while not stop.is_set():
             try:
@@ -68,7 +69,7 @@ class Worker:
                 stop.wait(POLL_EVERY)
 
     def work(self, stop: Event) -> bool:
-        """Work on one operation, if one is waiting, and say whether it is worth while to look again at once."""
+        """Work on one operation, if one is waiting. Return whether to look for another one at once."""
         try:
             claim = self._claim()
         except TenantBusy:
@@ -91,7 +92,7 @@ class Worker:
         return True
 
     def is_work_waiting(self) -> bool:
-        """Whether there is something to be claimed."""
+        """Return whether an operation is waiting to be claimed."""
         with self.fleet.user_db.begin(read_only=True) as session:
             return is_work_waiting(session, self.kinds)
 
@@ -106,7 +107,7 @@ class Worker:
                 log.warning("%s", error)
 
     def _claim(self) -> Claim | None:
-        # Looked at first without the write lock that SQLite has only one of.
+        # Look first without the write lock, of which SQLite has only one.
         if not self.is_work_waiting():
             return None
         with self.fleet.user_db.begin() as session:
@@ -126,10 +127,10 @@ class Worker:
 
 
 class WorkerHost:
-    """Threads of this process that work on operations, once the application serves.
+    """Threads of this process that work on operations while the application serves.
 
-    They are stopped when the process ends. What a step is in the middle of then is left to its lease, and another
-    worker goes on.
+    They stop when the process ends. If a step has not stopped by then, its lease runs out, and another worker resumes
+    the operation.
     """
 
     def __init__(self, fleet: Fleet, kinds: Kinds, chores: Sequence[Chore], jobs: int) -> None:
@@ -139,7 +140,7 @@ class WorkerHost:
         self.started = jobs == 0
 
     def start(self) -> None:
-        """Start the threads; nothing happens when they were started already, or there are to be none."""
+        """Start the threads. Do nothing if they were started already, or if there are to be none."""
         with self._lock:
             if self.started:
                 return
@@ -154,7 +155,7 @@ class WorkerHost:
         log.info("This process works on operations, %d at once.", len(self._threads))
 
     def stop(self) -> None:
-        """Ask the threads to end, and wait for them a little."""
+        """Ask the threads to end, and wait a few seconds for each."""
         self._stop.set()
         for thread in self._threads:
             thread.join(STOP_WAIT)
