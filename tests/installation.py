@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 from webtest import TestApp
 
 from tenantapp import main
@@ -164,7 +164,22 @@ class RolledBackDatabase(DBFactory):
         return self.connection.execute(prepared.statement, dict(values)).all()
 
     def get_session(self, *, read_only: bool = False) -> Session:
-        return Session(bind=self.connection, autoflush=False, join_transaction_mode="create_savepoint")
+        session = Session(bind=self.connection, autoflush=False, join_transaction_mode="create_savepoint")
+        if read_only:
+            event.listen(session, "after_begin", self._read_only)
+            event.listen(session, "after_transaction_end", self._writable)
+        return session
+
+    def _read_only(self, *_: object) -> None:
+        """The database refuses writes from now on, as it does in the real one's read-only sessions."""
+        of_sqlite = self.connection.dialect.name == "sqlite"
+        # PostgreSQL: until the end of the savepoint.
+        self.connection.exec_driver_sql("PRAGMA query_only = ON" if of_sqlite else "SET TRANSACTION READ ONLY")
+
+    def _writable(self, session: Session, transaction: SessionTransaction) -> None:
+        ended = transaction.parent is None and not self.connection.invalidated
+        if ended and self.connection.dialect.name == "sqlite":
+            self.connection.exec_driver_sql("PRAGMA query_only = OFF")
 
     def checkedout(self) -> int:
         return 0
