@@ -7,13 +7,13 @@ FleetError
 +-- DatabaseBusy            somebody else holds the database; nothing was changed
 +-- ReadingFailed           a database could not be read; nothing was changed
 +-- MigrationFailed         a migration ended in an error and was rolled back
-+-- MigrationRefused        a tenant's database cannot be moved to the revision that was asked for
++-- MigrationRefused        a tenant database cannot be migrated to the requested revision
 +-- ProvisioningFailed      a server did not make or remove a database
-|   +-- TemplateMissing     because the template it is to be a copy of is not there any more
+|   +-- TemplateMissing     the template to copy does not exist any more
 +-- SnapshotFailed          a copy of a database could not be made or removed
 |   +-- PuttingBackFailed   a copy could not be put back
 +-- RevisionRefused         no revision was written
-    +-- NothingToRevise     because the models and the migrations agree
+    +-- NothingToRevise     the models and the migrations agree
 """
 
 from tenantapp.operations.errors import FleetError
@@ -24,7 +24,7 @@ class HistoryError(FleetError):
 
 
 class UnknownRevision(HistoryError):
-    """Most often that of a newer version of the program."""
+    """The history does not have the revision, most often because a newer version of the program made it."""
 
     def __init__(self, revision: str) -> None:
         super().__init__(f"The tenant history has no revision {revision}; a newer version of the program may have it.")
@@ -38,7 +38,7 @@ class DatabaseUnreachable(FleetError):
 
 
 class DatabaseBusy(FleetError):
-    """A lock could not be had in time."""
+    """A lock was not free in time."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Nothing was changed in {name}, for somebody else is using it; try again later.")
@@ -52,46 +52,52 @@ class ReadingFailed(FleetError):
 
 
 class MigrationFailed(FleetError):
-    """The database is as it was before."""
+    """The migration failed. The database is as it was before."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"The migration of {name} failed and was rolled back: {reason}.")
 
 
 class MigrationRefused(FleetError):
-    """Nothing was changed."""
+    """The migration was not begun. Nothing was changed."""
 
 
 class ProvisioningFailed(FleetError):
-    """The server refused, most often for want of a privilege."""
+    """The server refused, most often because a privilege is missing."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"Could not make or remove a database on {name}: {reason}.")
 
 
 class TemplateMissing(ProvisioningFailed):
-    """Another version of the program has removed it, or somebody by hand."""
+    """Another version of the program, or a person, has removed the template."""
 
     def __init__(self, name: str, template: str) -> None:
         super().__init__(name, f"there is no template {template}")
 
 
 class SnapshotFailed(FleetError):
-    """The database itself is as it was, or, if the copy could not be removed, as it is to be."""
+    """A copy could not be made or removed.
+
+    The database itself is as it was before that.
+    """
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name[0].upper()}{name[1:]} could not be copied, or the copy not be removed: {reason}.")
 
 
 class PuttingBackFailed(SnapshotFailed):
-    """The migration failed, and what it may have left is still there. So is the copy."""
+    """A migration failed and the copy could not be put back.
+
+    What the migration left in the database is still there, and so is the copy.
+    """
 
     def __init__(self, name: str, reason: str) -> None:
         FleetError.__init__(self, f"The copy of {name} could not be put back: {reason}.")
 
 
 class RevisionRefused(FleetError):
-    """Something is missing that a revision needs."""
+    """A revision needs something that is missing."""
 
 
 class NothingToRevise(RevisionRefused):

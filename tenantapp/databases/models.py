@@ -1,4 +1,4 @@
-"""What the user database knows of the fleet, the operations apart."""
+"""The tables of the user database about the fleet, besides operations."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from tenantapp.sql.times import UtcDateTime, utcnow
 
 
 class Installation(UserBase):
-    """The one row whose id marks what this installation makes on a server that others may use as well."""
+    """The only row. Its id marks what this installation makes on servers that others may use too."""
 
     __tablename__ = "installation"
 
@@ -20,7 +20,7 @@ class Installation(UserBase):
 
 
 class WarmDatabase(UserBase):
-    """A database that is ready for a tenant that is yet to be made, and carries that tenant's id already."""
+    """A database that is ready before its tenant exists. It carries the id of the future tenant."""
 
     __tablename__ = "warm_databases"
     __table_args__ = (UniqueConstraint("server", "database"),)

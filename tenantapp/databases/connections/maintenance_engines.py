@@ -1,4 +1,4 @@
-"""Connections for making, removing and reading databases: never shared, never waiting forever.
+"""Connections for making, removing and reading databases. No two callers share one, and none waits forever.
 
 One engine serves all databases of a PostgreSQL server.
 """
@@ -23,27 +23,27 @@ from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 
-LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; whoever comes after it waits as well
+LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; later statements queue behind it
 STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
 MAINTENANCE_DATABASE: Final = "postgres"
 ENGINES: Final = 32
-# The database that is to be connected to, and the engines that keep a connection.
+# The database that the next connection leads to, and the function that returns the kept engine of a server.
 _wanted: ContextVar[str] = ContextVar("wanted")
 _kept: ContextVar[Callable[[URL], Engine] | None] = ContextVar("kept", default=None)
 
 
 def maintenance_engine(url: URL) -> Engine:
-    """An engine in autocommit whose next connection leads to the database of the URL, or else to ``postgres``."""
+    """Return an autocommit engine whose next connection leads to the database of the URL, or else to ``postgres``."""
     database, address = url.database or MAINTENANCE_DATABASE, url.set(database="")
     kept = _kept.get()
     _wanted.set(database)
-    # Nobody could copy or remove another database that a connection is kept to.
+    # Only for ``postgres``: a kept connection to another database would prevent copying or removing that database.
     return kept(address) if kept and database == MAINTENANCE_DATABASE else _engine(address)
 
 
 @contextmanager
 def maintenance_kept() -> Iterator[None]:
-    """In this thread, keep a connection to each server for the maintenance that follows, until the block ends."""
+    """Keep one connection to each server, for the maintenance that this thread does until the block ends."""
     engines: dict[URL, Engine] = {}
 
     def kept(address: URL) -> Engine:
@@ -76,20 +76,23 @@ def _make(address: URL, **pool: Any) -> Engine:
 
 @lru_cache(ENGINES)
 def _engine(address: URL) -> Engine:
-    # For all databases of a server: a dialect asks for four things before its first connection.
+    # One engine for all databases of a server: before its first connection, a dialect asks the server four things.
     return _make(address, poolclass=NullPool)
 
 
 def _connect_to_wanted(dialect: Dialect, record: object, arguments: object, keywords: dict[str, Any]) -> None:
-    """Listener on ``do_connect``."""
+    """Connect to the database that ``maintenance_engine`` was called for. Listener on ``do_connect``."""
     keywords["dbname"] = _wanted.get()
-    # They take the place of the shorter ones that a tenant database sets for the application; here, they need no
-    # round trip of their own.
+    # These timeouts replace the shorter ones that a tenant database sets for the application. As connection options
+    # they cost no round trip.
     keywords["options"] = with_timeouts(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)
 
 
 def with_timeouts(options: str, lock: float, statement: float) -> str:
-    """What a connection to PostgreSQL is begun with, and how long it may wait for a lock and work, in seconds."""
+    """Return PostgreSQL connection options with these timeouts added, in seconds.
+
+    ``lock`` limits the wait for a lock, ``statement`` a statement and an idle transaction.
+    """
     timeouts = {
         "lock_timeout": lock,
         "statement_timeout": statement,
@@ -99,14 +102,14 @@ def with_timeouts(options: str, lock: float, statement: float) -> str:
 
 
 MIGRATION_WAIT: Final = 60.0  # seconds to wait while another process migrates the same database
-# Advisory locks belong to one database, so that one key does for all.
+# Advisory locks belong to one database, so the same key serves for every database.
 ADVISORY_LOCK: Final = 7_310_594_271
 POLL_INTERVAL: Final = 0.1  # seconds
 
 
 @contextmanager
 def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
-    """A connection in autocommit for making and removing databases of a PostgreSQL server.
+    """Yield an autocommit connection for making and removing databases of a PostgreSQL server.
 
     It leads to the database of the URL, or else to ``postgres``. Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and
     ``ProvisioningFailed``.
@@ -117,9 +120,9 @@ def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
 
 @contextmanager
 def reading_connection(url: URL, name: str) -> Iterator[Connection]:
-    """A connection that reads one moment of a database, however long that takes, and that cannot write.
+    """Yield a connection that reads a database as of one moment and cannot write.
 
-    PostgreSQL: nobody migrates the database meanwhile. A table that is made anew would be empty at our moment.
+    On PostgreSQL it keeps migrations out, because a table that a migration rebuilds looks empty to older transactions.
     Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``ReadingFailed``.
     """
     if url.get_backend_name() == "sqlite":
@@ -137,9 +140,9 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
 
 @contextmanager
 def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[None]:
-    """Keep others who ask for the same purpose on the same PostgreSQL database out of the block.
+    """Hold a lock until the block ends. Only one process at a time holds it, for each purpose and PostgreSQL database.
 
-    Raises ``DatabaseBusy`` after a while.
+    Raises ``DatabaseBusy`` if the lock is not free within a minute.
     """
     key = zlib.crc32(purpose.encode())
     take_advisory_lock(connection, name, MIGRATION_WAIT, func.pg_try_advisory_lock(key))
@@ -151,7 +154,7 @@ def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[N
 
 @lru_cache(ENGINES)
 def _reading_engine(url: URL) -> Engine:
-    # Remembered for what it knows of the server; it keeps no connection.
+    # The cached engine keeps no connection, only what it has learned about the server.
     return create_engine(
         url,
         poolclass=NullPool,
@@ -169,7 +172,7 @@ def _on_sqlite_read(connection: sqlite3.Connection, record: object) -> None:
 
 
 def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:
-    # They take the place of the shorter ones that a tenant database sets for the application.
+    # These timeouts replace the shorter ones that a tenant database sets for the application.
     connection.exec_driver_sql(
         f"SET lock_timeout = '{lock}s'; SET statement_timeout = '{statement}s';"
         f" SET idle_in_transaction_session_timeout = '{statement}s'"
@@ -178,12 +181,13 @@ def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:
 
 
 def take_advisory_lock(connection: Connection, name: str, wait: float, lock: ColumnElement[bool]) -> None:
-    """Take a lock on a PostgreSQL database, by one of the functions that try to, within so many seconds.
+    """Take a lock on a PostgreSQL database, by polling for at most ``wait`` seconds.
 
-    It is kept until the connection is closed. ``name`` is for the message. Raises ``DatabaseBusy``.
+    ``lock`` is a call of one of the functions named ``pg_try_advisory_lock...``. The lock is held until the connection
+    is closed. ``name`` is for the message. Raises ``DatabaseBusy``.
     """
-    # Asked for again and again: a statement that waited in pg_advisory_lock would hold a snapshot, for which a
-    # CREATE INDEX CONCURRENTLY of the one who has the lock waits in turn.
+    # Poll, since a statement that waits in pg_advisory_lock holds a snapshot. If the process that has the lock runs
+    # CREATE INDEX CONCURRENTLY, it would wait for that snapshot in turn.
     deadline = time.monotonic() + wait
     while not connection.scalar(select(lock)):
         connection.commit()
@@ -195,7 +199,7 @@ def take_advisory_lock(connection: Connection, name: str, wait: float, lock: Col
 
 @contextmanager
 def translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator[None]:
-    """What fails in the block, as ours: ``DatabaseBusy``, ``DatabaseUnreachable``, or else ``failure``."""
+    """Translate driver errors of the block into ``DatabaseBusy``, ``DatabaseUnreachable``, or else ``failure``."""
     try:
         yield
     except DBAPIError as error:
@@ -208,7 +212,7 @@ def translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator
 
 
 def is_busy(original: BaseException | None) -> bool:
-    """Whether somebody else held a lock for too long."""
+    """Return whether an error means that somebody else held a lock for too long."""
     if isinstance(original, sqlite3.Error):
         return getattr(original, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return isinstance(original, psycopg2.errors.LockNotAvailable | psycopg2.errors.DeadlockDetected)

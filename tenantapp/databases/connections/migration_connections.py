@@ -1,4 +1,4 @@
-"""Connections for changing the structure of databases, for which nobody else does so meanwhile."""
+"""Connections for changing the structure of databases, which keep other migrations out."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a migration may wait and work, in seconds: for a lock, in a statement, and for another migration."""
+    """How long a migration may wait for a lock, run a statement, and wait for another migration, in seconds."""
 
     lock: float = LOCK_TIMEOUT
     statement: float = STATEMENT_TIMEOUT
@@ -38,7 +38,7 @@ class Limits:
 USUAL_LIMITS: Final = Limits()
 
 
-# What an engine that all databases of a server share is to connect to, and how.
+# The database and the limits of the next connection of an engine, which all databases of a server share.
 _wanted: ContextVar[tuple[URL, Limits]] = ContextVar("wanted")
 
 
@@ -49,11 +49,12 @@ def migration_connection(
     limits: Limits = USUAL_LIMITS,
     failure: Callable[[str, str], FleetError] = MigrationFailed,
 ) -> Iterator[Connection]:
-    """A connection that nobody else migrates this database through meanwhile. ``name`` is for the messages.
+    """Yield a connection for migrating this database. It keeps other migrations of the database out.
 
-    PostgreSQL: holds an advisory lock until it is closed. SQLite: its transactions begin with the write lock, and
-    foreign keys are not enforced, because a table is altered by making it anew; see ``check_foreign_keys``.
-    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``failure``.
+    ``name`` is for the messages. On PostgreSQL the connection holds an advisory lock until it is closed. On SQLite its
+    transactions begin with the write lock. Foreign keys are not enforced there, because altering a table means
+    rebuilding it; see ``check_foreign_keys``. Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in
+    the block, ``failure``.
     """
     _wanted.set((url, limits))
     with translated(name, failure), migration_engine(url).connect() as connection:
@@ -63,17 +64,17 @@ def migration_connection(
 
 
 def migration_engine(url: URL) -> Engine:
-    """The engine that ``migration_connection`` makes its connections with, for all databases of this one's server."""
+    """Return the engine that ``migration_connection`` uses: one for all databases of the server of this URL."""
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine()
-    # Not by the URL: to find out whether one is the same as another, SQLAlchemy writes it down.
+    # The URL is not the cache key, because SQLAlchemy renders URLs as text to compare them.
     return _server_engine(url.host, url.port, tuple(url.query.items()))
 
 
 def check_foreign_keys(
     connection: Connection, name: str, failure: Callable[[str, str], FleetError] = MigrationFailed
 ) -> None:
-    """Make up for what SQLite did not enforce during a migration. Raises ``failure``."""
+    """Check the foreign keys that SQLite did not enforce during a migration. Raises ``failure``."""
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if broken is not None:
@@ -82,7 +83,7 @@ def check_foreign_keys(
 
 @cache
 def _server_engine(host: str | None, port: int | None, query: tuple[tuple[str, Any], ...]) -> Engine:
-    """What a dialect asks a server first, and the statements it has compiled, serve for all databases of the server."""
+    """Return the engine of a server. Its databases share what the dialect asks first, and the compiled statements."""
     address = URL.create("postgresql+psycopg2", host=host, port=port, query=dict(query))
     engine = create_engine(address, poolclass=NullPool, hide_parameters=True, use_native_hstore=False)
     event.listen(engine, "do_connect", _connect)
@@ -99,7 +100,7 @@ def _sqlite_engine() -> Engine:
 
 
 def _connect(dialect: Dialect, *_: object) -> Any:
-    """Listener on ``do_connect``: connect to the database that is wanted."""
+    """Connect to the database that ``migration_connection`` was called for. Listener on ``do_connect``."""
     url, limits = _wanted.get()
     if url.get_backend_name() == "sqlite":
         arguments, keywords = dialect.create_connect_args(url)

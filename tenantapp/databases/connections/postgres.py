@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from psycopg2.extensions import encrypt_password
 from sqlalchemy.engine import Connection
 
-# They bound what one request can do to the others; no server ends a thread that hangs.
+# These timeouts bound what one request can do to others. No web server ends a thread that hangs.
 DATABASE_SETTINGS: Final = {
     "statement_timeout": "30s",
     "lock_timeout": "5s",
@@ -17,9 +17,9 @@ SCRAM_ITERATIONS_SETTABLE: Final = (16, 0)
 def create_database(
     connection: Connection, database: str, *, owner: str | None = None, template: str = "template0"
 ) -> None:
-    """Make a database, empty if no template is given, owned by another role if one is given."""
+    """Make a database as a copy of ``template``, empty by default, owned by ``owner`` if one is given."""
     owned = f" OWNER {quoted(connection, owner)}" if owner else ""
-    # template0: nothing that somebody left in template1 gets in.
+    # template0 holds nothing that somebody may have left in template1.
     encoded = " ENCODING 'UTF8'" if template == "template0" else ""
     connection.exec_driver_sql(
         f"CREATE DATABASE {quoted(connection, database)}{owned} TEMPLATE {quoted(connection, template)}{encoded}"
@@ -27,40 +27,43 @@ def create_database(
 
 
 def close_to_public(connection: Connection, database: str) -> None:
-    """Let only the owner's role, and those it grants this, connect to a database. PostgreSQL's default is everybody."""
+    """Let only the owner, and roles that it grants this, connect to a database. By default everybody may."""
     connection.exec_driver_sql(closing(connection, database))
 
 
 def closing(connection: Connection, database: str) -> str:
-    """The statement of ``close_to_public``."""
+    """Return the statement of ``close_to_public``."""
     return f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted(connection, database)} FROM PUBLIC"
 
 
 def limit_database(connection: Connection, database: str) -> None:
-    """Set the timeouts of whoever connects to the database and asks for no others."""
-    # At once: each by itself would be a commit of its own.
+    """Set the default timeouts for all connections to the database."""
+    # Sent together, because each statement by itself would be a commit of its own.
     connection.exec_driver_sql(limiting(connection, database))
 
 
 def limiting(connection: Connection, database: str) -> str:
-    """The statements of ``limit_database``."""
+    """Return the statements of ``limit_database``."""
     altered = f"ALTER DATABASE {quoted(connection, database)} SET"
     return "; ".join(f"{altered} {name} = '{value}'" for name, value in DATABASE_SETTINGS.items())
 
 
 def drop_database(connection: Connection, database: str) -> None:
-    """Remove a database, if it is there, and end the connections to it."""
+    """Drop a database, if it exists, and end the connections to it."""
     connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted(connection, database)} WITH (FORCE)")
 
 
 def end_connections(connection: Connection, database: str, *, role: str | None = None) -> None:
-    """End all connections to a database but this one, or only those of a role. Whoever may can come back at once."""
+    """End all connections to a database except this one, or only those of ``role``.
+
+    Clients that may still log in can come back at once.
+    """
     others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
     connection.exec_driver_sql(f"{others} AND coalesce(usename = %s, true)", (database, role))
 
 
 def is_at_work(connection: Connection, role: str) -> bool:
-    """Whether a transaction of this role is open, or a statement running."""
+    """Return whether this role has an open transaction or a running statement."""
     working = (
         "SELECT 1 FROM pg_stat_activity WHERE usename = %s AND state <> 'idle' AND backend_type = 'client backend'"
     )
@@ -68,28 +71,28 @@ def is_at_work(connection: Connection, role: str) -> bool:
 
 
 def is_connected(connection: Connection, role: str) -> bool:
-    """Whether anybody is connected as this role."""
+    """Return whether there is a connection of this role."""
     connected = "SELECT 1 FROM pg_stat_activity WHERE usename = %s"
     return connection.exec_driver_sql(connected, (role,)).first() is not None
 
 
 def allow_login(connection: Connection, role: str, *, allowed: bool) -> None:
-    """Let a role connect from now on, or not. Who is connected stays so."""
+    """Allow or forbid new connections of a role. Existing connections stay open."""
     connection.exec_driver_sql(f"ALTER ROLE {quoted(connection, role)} {'LOGIN' if allowed else 'NOLOGIN'}")
 
 
 def create_role(connection: Connection, role: str, password: str, *, comment: str = "") -> None:
-    """Make a role that may log in with this password, which the server gets only a SCRAM verifier of (RFC 5803).
+    """Make a role that may log in with this password. The server gets only a SCRAM verifier (RFC 5803) of it.
 
-    It bears the comment from the first moment on. ``password`` is a secret of 256 bits, so that one iteration is
-    enough: there is nothing to guess.
+    The role has the comment from the first moment on. ``password`` must be a secret of 256 bits: it cannot be guessed,
+    so one iteration is enough.
     """
     if (connection.dialect.server_version_info or (0,)) >= SCRAM_ITERATIONS_SETTABLE:
         connection.exec_driver_sql("SET scram_iterations = 1")
     raw = connection.connection.dbapi_connection
     verifier = encrypt_password(password, role, scope=raw, algorithm="scram-sha-256")
     name = quoted(connection, role)
-    # Without being a superuser, only a member of a role can make a database that the role owns.
+    # A user that is not a superuser must be a member of a role to make a database that the role owns.
     connection.exec_driver_sql(
         f"CREATE ROLE {name} LOGIN PASSWORD %s; GRANT {name} TO CURRENT_USER; COMMENT ON ROLE {name} IS %s",
         (verifier, comment or None),
@@ -97,47 +100,47 @@ def create_role(connection: Connection, role: str, password: str, *, comment: st
 
 
 def drop_role(connection: Connection, role: str) -> None:
-    """Remove a role, if it is there."""
-    # Whoever may not remove roles may not ask for one to be removed that is not there either.
+    """Drop a role, if it exists."""
+    # A user without the right to drop roles gets an error even from DROP ROLE IF EXISTS of a missing role.
     if role_exists(connection, role):
         connection.exec_driver_sql(f"DROP ROLE IF EXISTS {quoted(connection, role)}")
 
 
 def database_exists(connection: Connection, database: str) -> bool:
-    """Whether the server has this database."""
+    """Return whether the server has this database."""
     return connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).first() is not None
 
 
 def role_exists(connection: Connection, role: str) -> bool:
-    """Whether the server has this role."""
+    """Return whether the server has this role."""
     return connection.exec_driver_sql("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).first() is not None
 
 
 class Present(NamedTuple):
-    """What a server has of a database and of the role of the same name."""
+    """Whether a server has a role, and a database, of one name."""
 
     role: bool
     database: bool
 
 
 def present(connection: Connection, name: str) -> Present:
-    """What the server has of this database and its role, in one round trip."""
+    """Return whether the server has this database and its role, in one round trip."""
     roles, databases = "SELECT FROM pg_roles WHERE rolname = %s", "SELECT FROM pg_database WHERE datname = %s"
     return Present(*connection.exec_driver_sql(f"SELECT EXISTS ({roles}), EXISTS ({databases})", (name, name)).one())
 
 
 def database_names(connection: Connection, *prefixes: str) -> set[str]:
-    """The databases whose names begin so."""
+    """Return the names of the databases that begin with one of the prefixes."""
     names = connection.exec_driver_sql("SELECT datname FROM pg_database").scalars()
     return {name for name in names if name.startswith(prefixes)}
 
 
 def role_comments(connection: Connection, *prefixes: str) -> dict[str, str | None]:
-    """The roles whose names begin so, and what is written on each."""
+    """Return the roles whose names begin with one of the prefixes, with the comment on each."""
     rows = connection.exec_driver_sql("SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles")
     return {name: comment for name, comment in rows if name.startswith(prefixes)}
 
 
 def quoted(connection: Connection, identifier: str) -> str:
-    """An identifier as a statement has it."""
+    """Return an identifier, quoted for use in a statement."""
     return connection.dialect.identifier_preparer.quote_identifier(identifier)

@@ -1,4 +1,4 @@
-"""What Alembic's own command line works on: ``alembic -c FILE -n user|tenant [-x tenant=SLUG] COMMAND``."""
+"""Which database Alembic's own command works on: ``alembic -c FILE -n user|tenant [-x tenant=SLUG] COMMAND``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
 
 
 def command_line_target(history: History, config: Config, arguments: Mapping[str, object]) -> Target:
-    """The database to work on. ``arguments`` are those given with ``-x``. Raises Alembic's ``CommandError``."""
+    """Return the database to work on. ``arguments`` are those of ``-x``. Raises Alembic's ``CommandError``."""
     try:
         settings = _read_settings(config)
         _check_location(settings, history, config)
@@ -47,7 +47,10 @@ def _read_settings(config: Config) -> Settings:
 
 
 def _check_location(settings: Settings, history: History, config: Config) -> None:
-    """Tenants are made by the one and would be migrated by the other."""
+    """Raise ``HistoryError`` if the section's history is not that of the setting.
+
+    Otherwise tenants would be made by one history and migrated by another.
+    """
     ours, theirs = script_directory(settings, history).dir, ScriptDirectory.from_config(config).dir
     if Path(ours).resolve() != Path(theirs).resolve():
         raise HistoryError(

@@ -1,4 +1,4 @@
-"""Alembic at work: one of its commands, one database after the other, and what ``env.py`` of both histories does."""
+"""Running Alembic: one command, one database after the other, and what ``env.py`` of both histories does."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,17 +27,17 @@ from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.errors import TenancyError
 
 Result = TypeVar("Result")
-# Alembic keeps the environment it is in, and its operations, in globals.
+# Alembic keeps its environment and its operations in globals.
 ONE_AT_A_TIME: Final = Lock()
 PROGRAM: Final = "env.py"
-MODULE: Final = "env_py"  # what Alembic calls it
-WAYS: Final = 128  # from one revision to another, that are remembered
+MODULE: Final = "env_py"  # the name that Alembic gives the module
+WAYS: Final = 128  # ways from one revision to another that are cached
 
 
 def run_command(target: Target, command: Callable[[Config], Result]) -> Result:
-    """Run one of Alembic's commands on a database. Raises what ``migration_connection`` does.
+    """Run an Alembic command on a database. Raises what ``migration_connection`` raises.
 
-    Any other trouble Alembic has, such as a revision that is not in the history, is a ``MigrationFailed``.
+    Other errors of Alembic, such as a revision that is not in the history, become ``MigrationFailed``.
     """
     config = history_config(target.settings, target.history)
     config.attributes["target"] = target
@@ -47,7 +47,7 @@ def run_command(target: Target, command: Callable[[Config], Result]) -> Result:
 
 @contextmanager
 def alembic_at_work(target: Target) -> Iterator[None]:
-    """Nobody else in this process runs Alembic meanwhile. What it complains of is a ``MigrationFailed``."""
+    """Let only one thread of this process run Alembic at a time. Alembic's errors become ``MigrationFailed``."""
     try:
         with ONE_AT_A_TIME:
             yield
@@ -56,10 +56,10 @@ def alembic_at_work(target: Target) -> Iterator[None]:
 
 
 class RepeatedEnvironment:
-    """Moves databases along a history whose files are read once for all of them.
+    """Migrates many databases along a history whose files are read only once.
 
-    As under Alembic's own commands, ``env.py`` is run for each database, and so is what the revisions say. Those
-    commands read the files for each, which takes longer than to add a column. Raises ``HistoryError``.
+    Like Alembic's own commands, it runs ``env.py`` and the revisions for each database. Those commands also read the
+    files each time, which takes longer than adding a column. Raises ``HistoryError``.
     """
 
     def __init__(self, config: Config, script: ScriptDirectory) -> None:
@@ -68,7 +68,7 @@ class RepeatedEnvironment:
         self._steps = lru_cache(WAYS)(self._find_steps)
 
     def move(self, target: Target, revision: str, *, down: bool) -> None:
-        """Move a database up or down to a revision. Raises what ``run_command`` does."""
+        """Migrate a database up or down to a revision. Raises what ``run_command`` raises."""
 
         def steps(found: Any, context: Any) -> Any:
             return self._steps(found, revision, down)
@@ -98,9 +98,9 @@ def _program_of(path: Path) -> tuple[Any, CodeType]:
 
 
 def run_environment(history: History) -> None:
-    """Run the command under way on the target it came with, or, from Alembic's command line, on the one named there.
+    """Run the present command on its target, or on the database that Alembic's command line names.
 
-    Raises what ``migration_connection`` does; on the command line Alembic's ``CommandError`` instead.
+    Raises what ``migration_connection`` raises; on the command line Alembic's ``CommandError`` instead.
     """
     target: Target | None = context.config.attributes.get("target")
     if target is not None:
@@ -126,7 +126,7 @@ def _run(target: Target) -> None:
         with context.begin_transaction():
             context.run_migrations()
             check_foreign_keys(connection, target.name)
-            # Asked only if no revision has said where it leads to.
+            # Ask the database only if no revision was applied.
             revision = _single(reached[-1]) if reached else context.get_context().get_current_revision()
     if target.record is not None:
         target.record(revision)
@@ -141,9 +141,10 @@ def _single(heads: set[str]) -> str | None:
 def _configure(target: Target, **options: Any) -> None:
     context.configure(
         target_metadata=target.metadata,
-        # SQLite alters a table by making it anew; PostgreSQL does not mind, and a revision works on both.
+        # SQLite can alter most of a table only by rebuilding it. PostgreSQL accepts the same form, so a revision works
+        # on both engines.
         render_as_batch=True,
-        # Both engines roll DDL back; of SQLite, Alembic does not believe it.
+        # Both engines can roll DDL back. Alembic assumes that SQLite cannot.
         transactional_ddl=True,
         render_item=_render_item,
         **options,
@@ -151,5 +152,5 @@ def _configure(target: Target, **options: Any) -> None:
 
 
 def _render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
-    # A migration must not change its meaning when our class does.
+    # A migration must keep its meaning when our class changes.
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False

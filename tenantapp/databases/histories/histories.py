@@ -1,4 +1,4 @@
-"""The two migration histories, and the models each of them is to arrive at."""
+"""The two migration histories, and the models that each of them leads to."""
 
 import hashlib
 from argparse import Namespace
@@ -25,27 +25,27 @@ History = Literal["user", "tenant"]
 
 
 def script_location(settings: Settings, history: History) -> str:
-    """Where a history is: what its setting says (a path, or ``package:path``), or else the bundled one."""
+    """Return where a history is: the value of its setting (a path, or ``package:path``), or else the bundled one."""
     chosen = settings.migrations_user if history == "user" else settings.migrations_tenant
     return str(bundled(history)) if chosen is None else chosen
 
 
 def bundled(history: History) -> Path:
-    """The history that comes with tenantapp: in the installed package, or at the top of a checkout."""
+    """Return the path of the bundled history: in the installed package, or at the top of a checkout."""
     package = Path(tenantapp.__file__).resolve().parent
     installed = package / "migrations" / history
     return installed if installed.is_dir() else package.parent / "alembic" / history
 
 
 def history_config(settings: Settings, history: History) -> Config:
-    """Alembic's configuration for a history, without any file. Alembic prints nothing under it."""
+    """Return Alembic's configuration for a history. It needs no file, and Alembic prints nothing under it."""
     config = Config(cmd_opts=Namespace(quiet=True))
     config.set_main_option("script_location", script_location(settings, history).replace("%", "%%"))
     return config
 
 
 def script_directory(settings: Settings, history: History) -> ScriptDirectory:
-    """Alembic's view of a history. Raises ``HistoryError`` when there is none."""
+    """Return Alembic's view of a history. Raises ``HistoryError`` if there is none."""
     try:
         return ScriptDirectory.from_config(history_config(settings, history))
     except (CommandError, ModuleNotFoundError) as error:
@@ -53,7 +53,7 @@ def script_directory(settings: Settings, history: History) -> ScriptDirectory:
 
 
 def head_revision(settings: Settings, history: History) -> str:
-    """The newest revision of a history. Raises ``HistoryError`` when there is none, or more than one."""
+    """Return the newest revision of a history. Raises ``HistoryError`` if there is none, or more than one."""
     heads = history_digest(settings, history).heads
     if len(heads) != 1:
         raise HistoryError(f"The {history} history has {len(heads) or 'no'} newest revisions, where there must be one.")
@@ -61,12 +61,12 @@ def head_revision(settings: Settings, history: History) -> str:
 
 
 def metadata_of(settings: Settings, history: History) -> MetaData:
-    """The tables a history is to make. Raises ``HistoryError``."""
+    """Return the tables that a history leads to. Raises ``HistoryError``."""
     return UserBase.metadata if history == "user" else tenant_metadata(settings)
 
 
 def tenant_metadata(settings: Settings) -> MetaData:
-    """The tables of a tenant database: ours, and those of the domain's models. Raises ``HistoryError``."""
+    """Return the tables of a tenant database: ours, and those of the domain's models. Raises ``HistoryError``."""
     _import_models(settings.tenantapp_domain)
     return TenantBase.metadata
 
@@ -82,26 +82,26 @@ def _import_models(domain: str) -> None:
 
 
 def holds_models(module: str) -> bool:
-    """Whether a module of a domain is taken to define models: ``models``, and for instance ``invoice_models``."""
+    """Return whether a module of a domain should define models: ``models``, or for instance ``invoice_models``."""
     return module == "models" or module.endswith("_models")
 
 
 class HistoryDigest(NamedTuple):
-    """The newest revisions, of which there should be one, all there are, and a digest of the files."""
+    """The newest revisions, of which there should be one, all revisions, and a digest of the files."""
 
     heads: tuple[str, ...]
     revisions: frozenset[str]
     digest: str
 
 
-_State = tuple[tuple[Path, int, int], ...]  # the files, their times and their sizes
-# By what is in the settings: to ask Alembic where the files are takes longer than to look at them.
+_State = tuple[tuple[Path, int, int], ...]  # the files, their times and sizes
+# By the location in the settings: asking Alembic for the files takes longer than looking at them.
 _places: Final[dict[str, set[Path]]] = {}
 _digests: Final[dict[str, tuple[_State, HistoryDigest]]] = {}
 
 
 def history_digest(settings: Settings, history: History) -> HistoryDigest:
-    """Read a history, or remember what was read if none of its files has changed since. Raises ``HistoryError``."""
+    """Return the digest of a history. The files are read again only if one has changed. Raises ``HistoryError``."""
     location = script_location(settings, history)
     if location not in _places:
         directory = script_directory(settings, history)

@@ -1,4 +1,4 @@
-"""The tenant history as an order: what is older than what, and which way leads from one revision to another."""
+"""The order of the tenant history: which revision is older, and which way leads from one to another."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ Direction = Literal["up", "down", "none"]
 
 
 class TenantHistory:
-    """The tenant history, its files read once. Raises ``HistoryError`` when it cannot be used."""
+    """The tenant history. Its files are read once. Raises ``HistoryError`` if it cannot be used."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -22,7 +22,7 @@ class TenantHistory:
         self._directions: dict[tuple[str | None, str], Direction] = {}
 
     def resolve(self, revision: str) -> str:
-        """The full name of a revision: ``head``, a name, or the beginning of one. Raises ``HistoryError``."""
+        """Return the full name of a revision, from ``head``, a name, or the start of one. Raises ``HistoryError``."""
         try:
             found = self.script.get_revision(self.head if revision == "head" else revision)
         except CommandError as error:
@@ -32,14 +32,14 @@ class TenantHistory:
         return found.revision
 
     def up_to(self, revision: str) -> frozenset[str | None]:
-        """A revision and all that lead to it, with None for a database that was never migrated."""
+        """Return a revision and all older ones that lead to it, and None for a database that was never migrated."""
         found = self.script.iterate_revisions(revision, "base")
         return frozenset({None, *(each.revision for each in found)})
 
     def direction(self, found: str | None, wanted: str, *, down: bool = False) -> Direction:
-        """The way from one revision to another: up, or, if that is what is asked for, down.
+        """Return the way from one revision to another. With ``down`` it may not lead up, and without it not down.
 
-        Raises ``MigrationRefused`` when there is none, or when it leads the other way.
+        Raises ``MigrationRefused`` if there is no way, or if it leads in the other direction.
         """
         if (found, wanted) not in self._directions:
             self._directions[found, wanted] = self._find_direction(found, wanted)
@@ -63,7 +63,10 @@ class TenantHistory:
 
 
 def outdated_revisions(settings: Settings) -> frozenset[str | None]:
-    """The revisions older than the setting ``migrations.oldest``; none without it. Raises ``SettingsError``."""
+    """Return the revisions older than the setting ``migrations.oldest``, or none if it is not set.
+
+    Raises ``SettingsError`` if the history does not have that revision.
+    """
     if settings.migrations_oldest is None:
         return frozenset()
     try:

@@ -19,9 +19,9 @@ from tenantapp.tenancy.servers import database_url
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A database to be migrated along a history, and what it is called in messages.
+    """A database to migrate along a history, and its name in messages.
 
-    ``record`` is told the database's revision once the transaction is over.
+    ``record`` is called with the database's revision once the transaction is over.
     """
 
     settings: Settings
@@ -33,21 +33,21 @@ class Target:
 
     @property
     def metadata(self) -> MetaData:
-        """The tables it is to have. Raises ``HistoryError``."""
+        """Return the tables that the database should have. Raises ``HistoryError``."""
         return metadata_of(self.settings, self.history)
 
 
 def user_target(settings: Settings) -> Target:
-    """The user database."""
+    """Return the user database as a target."""
     url = database_url(settings.user_db_url, create=True)
     return Target(settings, "user", "the user database", url, limits=_limits(settings))
 
 
 def tenant_target(fleet: Fleet, place: TenantPlace, *, record: bool = False) -> Target:
-    """The database of a tenant, to be migrated as the tenant's own role.
+    """Return the database of a tenant as a target, to be migrated under the tenant's own role.
 
-    With ``record`` its revision is noted in the tenant's row; not before the tenant is served from it. Raises
-    ``ServerError`` for a server that is not in the settings.
+    With ``record`` its revision is written to the tenant's row after the migration. Do not use that before the tenant
+    is served from this database. Raises ``ServerError`` if the settings do not name the server.
     """
     url = fleet.servers[place.server].tenant_url(place.database)
     noted = partial(_record_revision, fleet, place.id) if record else None

@@ -1,4 +1,4 @@
-"""Migrating the databases, as a program does it."""
+"""Migrating databases from a program."""
 
 from functools import partial
 
@@ -16,7 +16,7 @@ from tenantapp.tenancy.dbfactory import DBFactory
 
 
 def upgrade_user_database(settings: Settings) -> str:
-    """Migrate the user database to the newest revision, and return it. The database is made if it is missing.
+    """Migrate the user database to the newest revision, and return the revision. Make the database if it is missing.
 
     Raises ``HistoryError``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``ProvisioningFailed`` and ``MigrationFailed``.
     """
@@ -25,16 +25,16 @@ def upgrade_user_database(settings: Settings) -> str:
 
 
 def upgrade_tenant_database(fleet: Fleet, place: TenantPlace) -> str:
-    """Migrate a tenant's database to the newest revision, note it in the user database, and return it.
+    """Migrate a tenant database to the newest revision, record it in the user database, and return it.
 
-    Raises ``HistoryError``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError`` for a
-    server that is not in the settings, and ``UserDatabaseUnavailable`` after the migration.
+    Raises ``HistoryError``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError`` if the
+    settings do not name the server, and ``UserDatabaseUnavailable`` after the migration.
     """
     return upgrade(tenant_target(fleet, place, record=True))
 
 
 def upgrade(target: Target) -> str:
-    """Migrate any database to the newest revision of its history, and return it."""
+    """Migrate any database to the newest revision of its history, and return the revision."""
     head = head_revision(target.settings, target.history)
     upgrade_to(target, head)
     return head
@@ -46,6 +46,9 @@ def upgrade_to(target: Target, revision: str) -> None:
 
 
 def current_revision(database: DBFactory) -> str | None:
-    """The revision a database says it has, None when it was never migrated. Raises what the ``DBFactory`` does."""
+    """Return the revision that a database records, or None if it was never migrated.
+
+    Raises what the ``DBFactory`` raises.
+    """
     with database.begin(read_only=True) as session:
         return MigrationContext.configure(session.connection()).get_current_revision()

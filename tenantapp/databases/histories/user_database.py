@@ -1,4 +1,4 @@
-"""Making the user database, still without any table."""
+"""Making the user database, without any tables."""
 
 from pathlib import Path
 from typing import Final
@@ -18,9 +18,9 @@ MADE_MEANWHILE: Final = frozenset({"42P04", "23505"})
 
 
 def make_user_database(settings: Settings) -> None:
-    """Make the user database if it is not there: the directory of the SQLite file, or the PostgreSQL database.
+    """Make the user database if it is missing: the directory of the SQLite file, or the PostgreSQL database.
 
-    On PostgreSQL the public may not connect to it: every tenant's role is of the public. Raises
+    On PostgreSQL, PUBLIC loses the right to connect to it, because every tenant's role belongs to PUBLIC. Raises
     ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed`` and ``ProvisioningFailed``.
     """
     url = settings.user_db_url
@@ -38,14 +38,14 @@ def _make_on_postgres(url: URL) -> None:
     try:
         _close_to_public(url)
     except DatabaseUnreachable:
-        # Is it only missing? What the server says of that is in its own language.
+        # Perhaps the database is only missing. The message of the server cannot tell: it is in the server's language.
         _create_if_missing(url)
         _close_to_public(url)
 
 
 def _close_to_public(url: URL) -> None:
     mine = "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()"
-    # Under the lock of a migration: PostgreSQL refuses to change the privileges of a database twice at once.
+    # Under the lock of a migration: PostgreSQL refuses two changes of a database's privileges at the same time.
     with migration_connection(url, NAME) as connection, connection.begin():
         if connection.exec_driver_sql(mine).scalar():
             postgres.close_to_public(connection, str(url.database))

@@ -1,7 +1,7 @@
-"""The table in which Alembic keeps the revision, as it is when many databases are migrated.
+"""Alembic's version table, as one object for many databases.
 
-Alembic makes the object anew for each database, and SQLAlchemy compiles each new one's statements anew; here one serves
-for all. The table in the databases is the same as ever.
+Alembic makes a new table object for each database, and SQLAlchemy compiles the statements of each new object again.
+With one shared object they are compiled once. The table in the databases is the same.
 """
 
 from types import new_class
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Dialect
 
 
 class _KeptVersionTable(DefaultImpl):
-    """What Alembic does on an engine, whose class this is mixed into."""
+    """Keeps the version table of an engine. It is mixed into Alembic's class for the engine."""
 
     version_tables: ClassVar[dict[tuple[Any, ...], Table]]
 
@@ -25,13 +25,13 @@ class _KeptVersionTable(DefaultImpl):
 
 
 def keep_version_tables(dialect: Dialect) -> None:
-    """Have Alembic use the same table for each database of this engine from now on.
+    """Make Alembic use the same table object for all databases of this engine from now on.
 
-    Its class for the engine is derived from, so that one which a builder has registered still counts.
-    https://alembic.sqlalchemy.org/en/latest/api/ddl.html
+    A class derived from Alembic's present class for the engine is registered, so a class that a builder has registered
+    still counts. https://alembic.sqlalchemy.org/en/latest/api/ddl.html
     """
     present = DefaultImpl.get_by_dialect(dialect)
     if not issubclass(present, _KeptVersionTable):
-        # It is registered when it is made, for what the attribute says.
+        # Making the class registers it, under the engine of its ``__dialect__``.
         members = {"__dialect__": dialect.name, "version_tables": {}}
         new_class(present.__name__, (_KeptVersionTable, present), exec_body=lambda body: body.update(members))

@@ -1,4 +1,4 @@
-"""A new revision of a history, written from what the models say."""
+"""A new revision of a history, written from the difference between models and history."""
 
 import subprocess
 import sys
@@ -23,10 +23,10 @@ INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
 def make_revision(fleet: Fleet, history: History, message: str) -> Path:
-    """Compare the models with what the history makes of an empty database, and write the difference as a revision.
+    """Write a revision with the difference between the models and what the history makes of an empty database.
 
-    The file is to be read by a person before it is used: Alembic cannot see that a column was renamed.
-    Raises ``RevisionRefused``, ``NothingToRevise`` and what ``upgrade_tenant_database`` does.
+    A person should read the file before it is used: Alembic cannot see that a column was renamed. Raises
+    ``RevisionRefused``, ``NothingToRevise`` and what ``upgrade_tenant_database`` raises.
     """
     if not message.strip():
         raise RevisionRefused("A revision needs a message that says what it changes.")
@@ -45,7 +45,7 @@ def make_revision(fleet: Fleet, history: History, message: str) -> Path:
 
 
 def _check_place(location: Path, history: History) -> None:
-    # What is written there is gone with the next installation, and in nobody's repository before.
+    # A file in an installed package is lost at the next installation, and is in nobody's repository.
     if INSTALLED & set(location.resolve().parts):
         raise RevisionRefused(
             f"The {history} history is in an installed package, {location}; "

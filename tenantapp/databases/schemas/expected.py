@@ -1,4 +1,4 @@
-"""What a revision should have: found out by running the history in a database of its own."""
+"""The structure that a revision should have, found by running the history in a scratch database."""
 
 from collections import defaultdict
 from threading import Lock
@@ -31,9 +31,9 @@ class _Key(NamedTuple):
 
 
 class ExpectedStructures:
-    """The structures that the revisions of the tenant history should have, each made once and kept.
+    """The structures that the revisions of the tenant history should have. Each is made once and kept.
 
-    To be shared by threads, and kept as long as one likes: a history that has changed on disk is run anew.
+    Threads may share it, for any length of time. If a file of the history changes, the structure is made again.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -43,10 +43,10 @@ class ExpectedStructures:
         self._lock = Lock()
 
     def of(self, server: Server, version: tuple[int | str, ...], revision: str) -> Structure:
-        """The structure of this revision on a server of this version.
+        """Return the structure of this revision on a server of this version.
 
-        Raises ``UnknownRevision`` for one that the history does not have, ``HistoryError``, ``MigrationFailed``, and
-        what ``scratch_database`` does.
+        Raises ``UnknownRevision`` if the history does not have the revision, ``HistoryError``, ``MigrationFailed``, and
+        what ``scratch_database`` raises.
         """
         key = _Key(server.name, version, revision, history_digest(self._fleet.settings, "tenant").digest)
         with self._lock:
@@ -65,7 +65,10 @@ class ExpectedStructures:
 
 
 def structure_at(url: URL, name: str) -> Structure:
-    """The structure of the database at this URL. ``name`` is for messages. Raises what ``reading_connection`` does."""
+    """Return the structure of the database at this URL. ``name`` is for messages.
+
+    Raises what ``reading_connection`` raises.
+    """
     with reading_connection(url, name) as connection:
         return read_structure(connection)
 
@@ -76,6 +79,6 @@ def check_revision(settings: Settings, revision: str) -> None:
         script = script_directory(settings, "tenant").get_revision(revision)
     except CommandError as error:
         raise UnknownRevision(revision) from error
-    # Alembic takes the beginning of one, and words such as "head", as well.
+    # Alembic also accepts the start of a revision, and words such as "head".
     if script is None or script.revision != revision:
         raise UnknownRevision(revision)

@@ -9,9 +9,9 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-# NOT NULL is told of the column. PostgreSQL 18 also knows it as a constraint (contype n), whose name is the server's.
-# The index of a primary key, a unique or an exclusion constraint is told of the constraint.
-# Owners are compared with the database's own: each tenant's role has a name of its own.
+# NOT NULL is a property of the column here. PostgreSQL 18 also has it as a constraint (contype n), whose name the
+# server chooses. The index of a primary key, a unique or an exclusion constraint is left out, because the constraint
+# describes it. Owners are compared with the owner of the database, since each tenant's role has a name of its own.
 STATEMENT: Final = """
 WITH schemas AS (
     SELECT oid, nspname, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
@@ -102,15 +102,15 @@ UNION ALL
 SELECT thing, '', CASE prokind WHEN 'a' THEN '' ELSE pg_get_functiondef(oid) END FROM routines
 """
 SEARCH_PATH: Final = "search_path"
-# An array that is cast, which comes back from a dump as an array of elements that are cast: what a condition such as
-# status IN ('a', 'b') on a varchar is to the server.
+# A cast of an array. After a dump and a restore, it is an array of cast elements. The server makes such a cast of a
+# condition like status IN ('a', 'b') on a varchar.
 CAST_ARRAY: Final = re.compile(r"\(ARRAY\[(?P<items>(?:'(?:[^']|'')*'|[^'\[\]])*)\]\)::(?P<type>[\w .\"]+)\[\]")
 ITEM: Final = re.compile(r"(?:'(?:[^']|'')*'|[^',])+")
 
 
 def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
-    """Thing, part and definition of everything in the database that is neither the server's nor an extension's."""
-    # With nothing else on the path the server writes every name in full, whatever the database's own path is.
+    """Return thing, part and definition of everything in the database that the server or an extension did not make."""
+    # With only pg_catalog on the path, the server writes every name in full, whatever path the database has.
     before = connection.scalar(select(func.current_setting(SEARCH_PATH)))
     connection.scalar(select(func.set_config(SEARCH_PATH, "pg_catalog", True)))
     rows = [(thing, part, _canonical(words)) for thing, part, words in connection.exec_driver_sql(_statement())]
@@ -119,7 +119,7 @@ def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
 
 
 def _canonical(definition: str) -> str:
-    """A definition, whether the server got it from a migration or from a dump of its own."""
+    """Return a definition in the same form, whether it comes from a migration or from a restored dump."""
 
     def cast_each(match: re.Match[str]) -> str:
         items = [f"({item.strip()})::{match['type']}" for item in ITEM.findall(match["items"])]

@@ -1,9 +1,9 @@
 """The structure of a SQLite file, read from the statements it keeps.
 
-SQLite keeps a table's ``CREATE TABLE`` as it was written, and edits the text when the table is altered. One that was
-made at once and one that was altered until it was the same are written differently, so the texts are compared part by
-part, without what has no meaning: spaces, comments, quotes around names, the case of words, the order of a column's
-attributes, and whether a constraint stands with its column or after all of them.
+SQLite keeps a table's ``CREATE TABLE`` as it was written, and edits the text when the table is altered. So two equal
+tables can have different texts, if one of them was altered and the other was made at once. The texts are compared part
+by part, without what has no meaning: spaces, comments, quotes around names, the case of words, the order of a column's
+attributes, and whether a constraint is written with its column or after all of them.
 https://www.sqlite.org/lang_createtable.html
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy.engine import Connection
 
-# The indexes that SQLite makes for constraints have no statement; its own tables begin with sqlite_.
+# The indexes that SQLite makes for constraints have no statement. The names of its own tables begin with sqlite_.
 STATEMENT: Final = r"""
 SELECT type, name, tbl_name, sql FROM sqlite_master
 WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
@@ -32,11 +32,11 @@ TOKEN: Final = re.compile(
 )
 PLAIN: Final = re.compile(r"[^\W\d][\w$]*")
 TABLE_CONSTRAINTS: Final = frozenset({"constraint", "primary", "unique", "check", "foreign"})
-# What begins an attribute of a column, after its type.
+# The words that begin an attribute of a column, after its type.
 ATTRIBUTES: Final = frozenset(
     {"constraint", "primary", "not", "null", "unique", "check", "default", "collate", "references", "generated", "as"}
 )
-# Pairs whose second word begins nothing.
+# Pairs of words whose second word does not begin an attribute.
 BOUND: Final = frozenset({("not", "null"), ("default", "null"), ("set", "null"), ("set", "default"), ("always", "as")})
 CLOSERS: Final = {"(": 1, ")": -1}
 
@@ -44,7 +44,7 @@ Tokens = list[str]
 
 
 def read_sqlite(connection: Connection) -> Iterator[tuple[str, str, str]]:
-    """Thing, part and definition of everything in the file."""
+    """Yield thing, part and definition of everything in the file."""
     for kind, name, table, sql in connection.exec_driver_sql(STATEMENT):
         if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL"):
             for part, definition in table_parts(sql):
@@ -56,12 +56,18 @@ def read_sqlite(connection: Connection) -> Iterator[tuple[str, str, str]]:
 
 
 def tokens_of(statement: str) -> Tokens:
-    """The words of a statement: names unquoted and in lower case, strings as they are, spaces and comments left out."""
+    """Return the words of a statement, without spaces and comments.
+
+    Names are unquoted and in lower case, unless they need their quotes. Strings stay as they are.
+    """
     return [_normal(match) for match in TOKEN.finditer(statement) if match.lastgroup != "space"]
 
 
 def table_parts(statement: str) -> Iterator[tuple[str, str]]:
-    """The parts of a ``CREATE TABLE``: what each is called, and what is said of it; of the table itself, nameless."""
+    """Yield the parts of a ``CREATE TABLE``, each with its name and its definition.
+
+    The part with an empty name has the options of the table itself.
+    """
     tokens = tokens_of(statement)
     start = tokens.index("(")
     end = len(tokens) - tokens[::-1].index(")")
@@ -81,12 +87,12 @@ def _normal(match: re.Match[str]) -> str:
 
 
 def _spread(options: Tokens) -> Iterator[str]:
-    """What follows the closing parenthesis: STRICT, WITHOUT ROWID."""
+    """Yield the table options that follow the closing parenthesis, such as STRICT and WITHOUT ROWID, sorted."""
     yield from sorted(" ".join(words) for comma, words in groupby(options, ",".__eq__) if not comma)
 
 
 def _split(tokens: Tokens) -> list[Tokens]:
-    """The clauses between the commas that are in no parentheses."""
+    """Return the clauses between the commas that are not inside parentheses."""
     clauses: list[Tokens] = [[]]
     depth = 0
     for word in tokens:
@@ -119,7 +125,7 @@ def _column(clause: Tokens) -> Iterator[tuple[str, str]]:
 
 
 def _attributes(tokens: Tokens) -> list[Tokens]:
-    """The type of a column (empty if it has none), then each of its attributes."""
+    """Return the type of a column (empty if it has none), then each of its attributes."""
     parts: list[Tokens] = [[]]
     depth = 0
     for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
@@ -133,14 +139,14 @@ def _attributes(tokens: Tokens) -> list[Tokens]:
 def _begins_attribute(current: Tokens, before: str, token: str, after: str) -> bool:
     if token not in ATTRIBUTES or (before, token) in BOUND or (token, after) == ("not", "deferrable"):
         return False
-    # The name after CONSTRAINT, and what follows the name.
+    # The name after CONSTRAINT, and the word after the name, begin no attribute.
     return not (current[:1] == ["constraint"] and len(current) < 3)
 
 
 def _constraint(tokens: Tokens) -> tuple[str, str]:
     name, words = _named(tokens)
     definition = " ".join(words)
-    # One without a name is called by what it says.
+    # A constraint without a name is called by its definition.
     return f"constraint {name[1] if name else definition}", definition
 
 
@@ -149,7 +155,7 @@ def _named(tokens: Tokens) -> tuple[Tokens, Tokens]:
 
 
 def _bare(tokens: Tokens) -> Tokens:
-    """An expression without parentheses around all of it."""
+    """Return an expression without the parentheses around the whole of it."""
     while tokens[:1] == ["("] and _closes_at(tokens) == len(tokens) - 1:
         tokens = tokens[1:-1]
     return tokens
@@ -165,7 +171,7 @@ def _closes_at(tokens: Tokens) -> int:
 
 
 def _spaced(kind: Tokens) -> Iterator[str]:
-    """The words of a type, as one writes them: varchar(200), double precision."""
+    """Yield the words of a type with the usual spaces: varchar(200), double precision."""
     for position, word in enumerate(kind):
         spaced = position and word not in "()," and kind[position - 1] != "("
         yield f" {word}" if spaced else word

@@ -1,4 +1,4 @@
-"""The structure of a database as a plain value: read, compared, put into words."""
+"""The structure of a database as a plain value: reading it, comparing it, and describing differences."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ from tenantapp.databases.schemas.sqlite_structure import read_sqlite
 
 @dataclass(frozen=True, order=True, slots=True)
 class Part:
-    """One thing that a structure has: ``table nodes`` itself (``part`` is empty), or its ``column title``.
+    """One part of a structure, such as ``column title`` of ``table nodes``. An empty ``part`` is the thing itself.
 
-    ``definition`` is all there is to say about it, in the engine's words.
+    ``definition`` describes it completely, in the engine's words.
     """
 
     thing: str
@@ -25,11 +25,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """Everything a database is made of, in a fixed order. Equal structures are equal values.
+    """All parts of a database, in a fixed order. Equal structures are equal values.
 
-    The order of a table's columns is no part of it: a column that was added later stands at the end, one that was made
-    with its table does not, and nothing that names its columns can tell. Neither are rows, privileges, comments and
-    how things are stored.
+    It leaves out the order of a table's columns. A column that was added later comes last, a column that was made with
+    the table does not, and statements that name their columns see no difference. It also leaves out rows, privileges,
+    comments and how things are stored.
     """
 
     parts: tuple[Part, ...]
@@ -42,20 +42,20 @@ def read_structure(connection: Connection) -> Structure:
 
 
 def structure_of(rows: Iterable[tuple[str, str, str]]) -> Structure:
-    """The structure with these parts, in whatever order they come."""
+    """Return the structure with these parts, which may come in any order."""
     return Structure(tuple(sorted({Part(*row) for row in rows})))
 
 
 def fingerprint(structure: Structure) -> str:
-    """SHA-256 of a structure, in hexadecimal. Only structures of the same kind of database can be compared by it."""
+    """Return the SHA-256 of a structure, in hexadecimal. Compare it only between databases of the same engine."""
     rows = [[part.thing, part.part, part.definition] for part in structure.parts]
     return hashlib.sha256(orjson.dumps(rows)).hexdigest()
 
 
 def difference(expected: Structure, found: Structure) -> list[str]:
-    """What is wrong with the found structure, a line each; nothing when they are equal.
+    """Return the faults of the found structure, one line each; no lines if both are equal.
 
-    Of a table that is missing or that should not be there, the columns are not named as well.
+    For a table that is missing, or that should not be there, the columns are not listed.
     """
     should, have = _by_name(expected), _by_name(found)
     lines = []

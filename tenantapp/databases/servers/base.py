@@ -1,4 +1,4 @@
-"""What can be done with the databases of a server, whatever the engine."""
+"""What can be done with the databases of a server, on both engines."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ SCRATCH_PREFIX: Final = "scratch_"
 
 @dataclass(frozen=True, slots=True)
 class FoundDatabase:
-    """A tenant, template or scratch database that a server has, or what there is of one.
+    """A tenant, template or scratch database that was found on a server, perhaps incomplete.
 
-    ``whole`` is false when it is only the role, on SQLite a file that was not finished. ``mark`` is that of the
+    ``whole`` is false if only the role is there, or on SQLite only an unfinished file. ``mark`` is the mark of the
     installation that made it.
     """
 
@@ -25,53 +25,54 @@ class FoundDatabase:
 
 
 class ServerDatabases(ABC):
-    """The databases of a server. Their names are made by the program.
+    """The databases of a server. The program makes up their names.
 
     Every method may raise ``ProvisioningFailed``, ``DatabaseUnreachable`` and ``DatabaseBusy``.
     """
 
     @abstractmethod
     def create(self, database: str, mark: str = "") -> None:
-        """Make an empty database that ``server.tenant_url`` leads to, with our mark. One that is there is refused.
+        """Make an empty database with our mark, for ``server.tenant_url`` to lead to. Refuse one that exists.
 
-        When it fails, ``drop`` removes what it left.
+        If it fails, ``drop`` removes what it left.
         """
 
     @abstractmethod
     def prepare(self, database: str, mark: str) -> None:
-        """Make what a database needs that is about to be filled, with our mark; nothing is done twice.
+        """Make what a database needs before it is filled, with our mark. What is there already is kept.
 
-        On PostgreSQL that is an empty database, on SQLite only the directory: the file appears when it is whole.
+        On PostgreSQL this is an empty database. On SQLite it is only the directory: the file appears when it is
+        complete.
         """
 
     @abstractmethod
     def drop(self, database: str) -> None:
-        """Remove a database and all that belongs to it, whoever is connected. One that is not there is no error."""
+        """Remove a database and all that belongs to it, even if clients are connected. A missing one is no error."""
 
     @abstractmethod
     def ensure_template(self, template: Template) -> None:
-        """Make a template, if it is not there, and remove the old ones. Also raises what building it raises."""
+        """Make a template if it is missing, and then remove old ones. Also raises what building it raises."""
 
     @abstractmethod
     def drop_template(self, template: str) -> None:
-        """Remove a template, once nobody is building it. One that is not there is no error."""
+        """Remove a template, once nobody is building one. A missing one is no error."""
 
     @abstractmethod
     def copy_template(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
-        """Make a tenant's database from a template that is there, with the tenant's identity in it, and our mark.
+        """Copy a template into a tenant's database, with the tenant's identity in it and our mark on it.
 
-        May be killed anywhere and called again, and leaves alone what is finished already. Also raises
+        A process may die at any point of it, and another may call it again: what is finished is kept. Also raises
         ``TemplateMissing``.
         """
 
     @abstractmethod
     def close(self, database: str, patience: float) -> None:
-        """Let nobody write to a tenant's database any more, of those who come as the application does.
+        """Stop all writing to a tenant's database by clients that connect as the application does.
 
-        Their requests are fenced off already; those that were let in before have ``patience`` seconds to end.
-        PostgreSQL: nobody can connect as the tenant's role, and who is connected is cut off as soon as no transaction
-        of theirs is open, or at the end of that time. SQLite: the identity becomes nobody's, once whoever
-        has the lock has ended; who gets it afterwards finds that out, and writes nothing.
+        The fence is up already. Requests that were let in before have ``patience`` seconds to end. On PostgreSQL the
+        tenant's role can no longer log in. Its connections are ended when none has an open transaction, or when the
+        time is over. On SQLite the identity is made invalid once the write lock is free. Whoever gets the lock
+        afterwards sees that, and writes nothing.
         """
 
     @abstractmethod
@@ -80,8 +81,8 @@ class ServerDatabases(ABC):
 
     @abstractmethod
     def exists(self, database: str) -> bool:
-        """Whether there is such a database."""
+        """Return whether there is such a database."""
 
     @abstractmethod
     def found(self) -> list[FoundDatabase]:
-        """The tenants' databases, the templates and the scratch databases on the server, by name."""
+        """Return the tenant, template and scratch databases on the server, by name."""

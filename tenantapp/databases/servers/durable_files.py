@@ -1,4 +1,4 @@
-"""Files that are still there after a power cut, and that are there whole or not at all."""
+"""Files that survive a power cut, and that are complete or absent."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ UNFINISHED: Final = ".new"
 
 
 def sync(path: Path) -> None:
-    """Have a file's content on the disk; or, of a directory, the names in it (fsync(2)). Raises ``OSError``."""
+    """Write a file's content to the disk; for a directory, the names in it (fsync(2)). Raises ``OSError``."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -21,26 +21,26 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """A file beside this one that nobody else uses; it is gone at the end, unless it was renamed."""
+    """Yield the path of a new file beside this one, for this caller only. Unless renamed, it is removed at the end."""
     new = path.with_name(f"{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
     try:
         yield new
     finally:
-        # With what SQLite makes beside it.
+        # Together with the files that SQLite makes beside it.
         for file in path.parent.glob(f"{new.name}*"):
             file.unlink(missing_ok=True)
 
 
 def publish(new: Path, path: Path) -> None:
-    """Give an unfinished file its name, once it is on the disk, unless another attempt was quicker."""
+    """Give an unfinished file its final name, once it is on the disk, unless another attempt was quicker."""
     sync(new)
-    # Unlike a rename, a link never takes the place of a file that another has finished meanwhile.
+    # Unlike a rename, a link never replaces a file that another attempt has finished meanwhile.
     with suppress(FileExistsError):
         os.link(new, path)
     sync(path.parent)
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what attempts that were killed have left of a file."""
+    """Remove the unfinished files that killed attempts have left."""
     for file in path.parent.glob(f"{path.name}.*{UNFINISHED}*"):
         file.unlink(missing_ok=True)

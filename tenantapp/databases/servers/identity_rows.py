@@ -1,4 +1,4 @@
-"""The row in a database that says whose data it is."""
+"""The row in a tenant database that says which tenant's data it holds."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -12,7 +12,7 @@ from tenantapp.tenancy.models import TenantIdentity
 
 
 def write_identity(url: URL, name: str, tenant_id: UUID, failure: Callable[[str, str], FleetError]) -> None:
-    """Make a database this tenant's, whosever it was. Until it has an identity it is served to nobody.
+    """Make a database this tenant's, whichever identity it had. A database without an identity is served to nobody.
 
     Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and ``failure``.
     """

@@ -1,4 +1,4 @@
-"""Databases of a PostgreSQL server."""
+"""The databases of a PostgreSQL server."""
 
 import logging
 import time
@@ -26,12 +26,12 @@ TEMPLATE_LOCK: Final = "tenantapp templates"
 LOOK_EVERY: Final = 0.02  # seconds
 LOOKS: Final = 2
 LONGEST_END: Final = 30.0  # seconds
-# Templates this process has seen, by server and name: looking for one takes a connection.
+# Templates that this process has seen, by server and name: checking for a template takes a connection.
 _seen: Final[set[tuple[str, str]]] = set()
 
 
 class PostgresDatabases(ServerDatabases):
-    """Each database is owned by a role of the same name, and nobody else may connect to it."""
+    """Each database is owned by a role of the same name. Only this role, and ours, may connect to it."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
@@ -85,7 +85,7 @@ class PostgresDatabases(ServerDatabases):
         until = time.monotonic() + patience
         with self._connection() as connection:
             if not postgres.role_exists(connection, database):
-                return  # somebody has removed it
+                return  # the database and its role were removed
             postgres.allow_login(connection, database, allowed=False)
             while time.monotonic() < until and postgres.is_at_work(connection, database):
                 time.sleep(LOOK_EVERY)
@@ -109,10 +109,10 @@ class PostgresDatabases(ServerDatabases):
         ]
 
     def _end_connections(self, connection: Connection, role: str) -> None:
-        """End those of a role that may not log in any more, and wait until they have ended.
+        """End the connections of a role that may not log in any more, and wait until they have ended.
 
-        One that is told to end may be committing. Looked for more than once: one that was let in a moment ago may not
-        be seen yet.
+        A connection that is told to end may still commit, hence the wait. It looks more than once, because a connection
+        that was let in a moment ago may not be visible yet.
         """
         until = time.monotonic() + LONGEST_END
         unseen = 0
@@ -155,7 +155,7 @@ class PostgresDatabases(ServerDatabases):
             raise
 
     def _url_of(self, template: Template, database: str) -> URL:
-        """Migrated as its own role, like a tenant's: what a migration may do there, it may do here."""
+        """Return a URL for the template's own role, so that a migration has the same rights as in a tenant database."""
         return self._server.tenant_url(template.name).set(database=database)
 
     def _drop_old(self, connection: Connection, template: Template) -> None:

@@ -1,4 +1,4 @@
-"""The statements that make a template database and what is done with a copy, over a maintenance connection."""
+"""The statements that make a template database and hand over a copy, over a maintenance connection."""
 
 from typing import Final
 from uuid import UUID
@@ -14,7 +14,10 @@ UNFINISHED: Final = "_new"
 
 
 def begin(connection: Connection, template: Template, password: str) -> str:
-    """An empty database for a template to be built in, owned by the role that will own what is in it; its name."""
+    """Make an empty database to build a template in, and return its name.
+
+    The role that will own everything in the template owns the database.
+    """
     new = template.name + UNFINISHED
     discard(connection, template, new)
     postgres.create_role(connection, template.name, password, comment=template.mark)
@@ -24,10 +27,10 @@ def begin(connection: Connection, template: Template, password: str) -> str:
 
 
 def finish(connection: Connection, template: Template, new: str) -> None:
-    """Give it its name, and let nobody in any more.
+    """Give a built template its name, and let nobody connect to it any more.
 
-    The database goes to our own role, and only what is in it stays the template's: REASSIGN OWNED in a copy would give
-    away the databases of that role as well.
+    The database is given to our own role, and only its contents stay with the template's role. REASSIGN OWNED in a copy
+    would otherwise give away the template database too.
     """
     role, database = quoted(connection, template.name), quoted(connection, new)
     connection.exec_driver_sql(
@@ -54,7 +57,10 @@ def drop(connection: Connection, name: str) -> None:
 
 
 def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID) -> None:
-    """In a copy: let only its owner in, give it all that is the template's, and write whose it is. All or nothing."""
+    """In a copy: let only its owner connect, give it what the template's role owns, and write the tenant's identity.
+
+    All of this is one transaction.
+    """
     table = quoted(connection, TenantIdentity.__tablename__)
     statements = (
         postgres.closing(connection, owner),

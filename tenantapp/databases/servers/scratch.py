@@ -1,6 +1,6 @@
-"""Databases that live as long as a ``with`` block, for trying something on.
+"""Databases that exist only within a ``with`` block, for trying something.
 
-What a process that was killed has left is found by ``reconcile``: the name says when it was made.
+``reconcile`` finds those that a killed process has left: the name says when the database was made.
 """
 
 from collections.abc import Iterator
@@ -27,15 +27,16 @@ from tenantapp.tenancy.servers import Server, sqlite_url
 
 @contextmanager
 def scratch_database(fleet: Fleet, history: History, *, server: Server | None = None) -> Iterator[URL]:
-    """The URL of an empty database on the kind of server this history's databases are on; it is always removed.
+    """Yield the URL of an empty database, and always remove the database at the end.
 
-    One for the tenant history is on the given server, or else the default one. Raises ``ProvisioningFailed``,
+    For the user history it is on the server of the user database. For the tenant history it is on the given server, or
+    else on the default one. On SQLite it is a file in a temporary directory. Raises ``ProvisioningFailed``,
     ``DatabaseUnreachable`` and ``DatabaseBusy``.
     """
     place = server or fleet.servers.default
     url = fleet.settings.user_db_url if history == "user" else place.url
     if url.get_backend_name() == "sqlite":
-        # One file is like another; this one need not lie among the tenants'.
+        # The place of a SQLite file does not matter, so this one need not be among the tenants' files.
         with TemporaryDirectory(prefix=SCRATCH_PREFIX) as directory:
             yield sqlite_url(Path(directory) / "empty", create=True)
     elif history == "user":
@@ -50,7 +51,7 @@ def scratch_database(fleet: Fleet, history: History, *, server: Server | None = 
 
 @contextmanager
 def scratch_name(server: Server) -> Iterator[str]:
-    """The name of a database that is yet to be made on a server; what bears it is always removed.
+    """Yield the name of a database to be made on a server, and always remove that database at the end.
 
     Raises ``ProvisioningFailed``, ``DatabaseUnreachable`` and ``DatabaseBusy``.
     """
@@ -62,7 +63,10 @@ def scratch_name(server: Server) -> Iterator[str]:
 
 
 def scratch_mark(fleet: Fleet) -> str:
-    """The mark of the installation; none as long as it has no user database, as when its first revision is written."""
+    """Return the mark of the installation, or an empty string as long as there is no user database.
+
+    There is none, for instance, when its first revision is written.
+    """
     try:
         with fleet.user_db.begin(read_only=True) as session:
             return installation_mark(session)
@@ -71,8 +75,8 @@ def scratch_mark(fleet: Fleet) -> str:
 
 
 def made_at(name: str) -> datetime:
-    """When a scratch database was made. Raises ``ValueError`` for a name that is none of ours."""
-    # An id begins with the milliseconds: RFC 9562, section 5.7.
+    """Return when a scratch database was made. Raises ``ValueError`` for any other name."""
+    # A UUIDv7 begins with the time in milliseconds: RFC 9562, section 5.7.
     return datetime.fromtimestamp(int(name.removeprefix(SCRATCH_PREFIX)[:12], 16) / 1000, UTC)
 
 
@@ -82,7 +86,10 @@ def _new_name() -> str:
 
 @contextmanager
 def _owned_by_us(url: URL, name: str) -> Iterator[None]:
-    """A database of our own role's, since the role of the user database may not be allowed to make others."""
+    """Make a database that our own role owns, and drop it at the end of the block.
+
+    The role of the user database may not be allowed to make other roles.
+    """
     server, label = url.set(database=MAINTENANCE_DATABASE), "the server of the user database"
     try:
         with maintenance_connection(server, label) as connection:

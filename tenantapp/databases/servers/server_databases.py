@@ -1,4 +1,4 @@
-"""What makes and removes the databases of a server."""
+"""The databases of a server, for its engine."""
 
 from tenantapp.databases.servers.base import ServerDatabases
 from tenantapp.databases.servers.postgres_databases import PostgresDatabases
@@ -7,7 +7,7 @@ from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 
 
 def databases_on(server: Server) -> ServerDatabases:
-    """What makes and removes the databases of this server."""
+    """Return the object that makes and removes the databases of this server."""
     if isinstance(server, PostgresServer):
         return PostgresDatabases(server)
     if isinstance(server, SqliteServer):

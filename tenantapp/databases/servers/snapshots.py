@@ -1,6 +1,6 @@
-"""Copies of a tenant's database, to be put back if its migration fails.
+"""Copies of tenant databases, which are put back if a migration fails.
 
-Everything may be killed anywhere: a copy is there or not, and a database is the old one or the new one.
+A process may die at any point: a copy is there or not, and a database is the old one or the new one.
 """
 
 import sqlite3
@@ -24,8 +24,8 @@ from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 PREFIX: Final = "snapshot_"
 FAILED_PREFIX: Final = "failed_"
 SUFFIX: Final = ".snapshot"
-ATTEMPTS: Final = 5  # with people who come back at once
-WAIT: Final = 10.0  # seconds for those who write to a SQLite file
+ATTEMPTS: Final = 5  # attempts, as clients may reconnect at once
+WAIT: Final = 10.0  # seconds to wait for a writer of a SQLite file
 
 
 class Snapshot(ABC):
@@ -33,26 +33,26 @@ class Snapshot(ABC):
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether an earlier attempt has left one. Raises ``SnapshotFailed``."""
+        """Return whether an earlier attempt has left a copy. Raises ``SnapshotFailed``."""
 
     @abstractmethod
     def take(self) -> None:
-        """Copy the database as it is now, in place of an older copy. On PostgreSQL connections to it are ended.
+        """Copy the database as it is now, and replace an older copy. On PostgreSQL its connections are ended.
 
         Raises ``SnapshotFailed``.
         """
 
     @abstractmethod
     def put_back(self) -> None:
-        """Make the copy the database, and so use it up. Raises ``PuttingBackFailed``."""
+        """Replace the database by the copy, which is gone then. Raises ``PuttingBackFailed``."""
 
     @abstractmethod
     def drop(self) -> None:
-        """Remove it. Raises ``SnapshotFailed``."""
+        """Remove the copy. Raises ``SnapshotFailed``."""
 
 
 class PostgresSnapshot(Snapshot):
-    """A database of the same owner."""
+    """A copy that is a database of the same owner."""
 
     def __init__(self, server: PostgresServer, database: str, name: str) -> None:
         self._server, self._database, self._name = server, database, name
@@ -67,7 +67,7 @@ class PostgresSnapshot(Snapshot):
             self._drop(connection)
             copy, original = postgres.quoted(connection, self._copy), postgres.quoted(connection, self._database)
             self._alone(connection, f"CREATE DATABASE {copy} OWNER {original} TEMPLATE {original}")
-            # They are not copied.
+            # CREATE DATABASE copies neither privileges nor settings.
             postgres.close_to_public(connection, self._copy)
             postgres.limit_database(connection, self._copy)
 
@@ -76,7 +76,7 @@ class PostgresSnapshot(Snapshot):
             postgres.drop_database(connection, self._failed)
             copy, original = postgres.quoted(connection, self._copy), postgres.quoted(connection, self._database)
             failed = postgres.quoted(connection, self._failed)
-            # Sent at once, they are one transaction.
+            # Sent together, the two statements are one transaction.
             renamed = f"ALTER DATABASE {original} RENAME TO {failed}; ALTER DATABASE {copy} RENAME TO {original}"
             self._alone(connection, renamed)
             postgres.drop_database(connection, self._failed)
@@ -90,7 +90,7 @@ class PostgresSnapshot(Snapshot):
         postgres.drop_database(connection, self._failed)
 
     def _alone(self, connection: Connection, statement: str) -> None:
-        """Execute a statement that PostgreSQL refuses while anybody else is connected."""
+        """Execute a statement that PostgreSQL refuses while others are connected to the database."""
         for attempt in range(ATTEMPTS):
             postgres.end_connections(connection, self._database)
             try:
@@ -110,7 +110,7 @@ class PostgresSnapshot(Snapshot):
 
 
 class SqliteSnapshot(Snapshot):
-    """A file beside the database's."""
+    """A copy that is a file beside the database's file."""
 
     def __init__(self, server: SqliteServer, database: str, name: str) -> None:
         self._path, self._name = server.path(database), name
@@ -125,15 +125,15 @@ class SqliteSnapshot(Snapshot):
             self._unfinished.unlink(missing_ok=True)
             copy_pages(self._path, self._unfinished, self._name, WAIT)
             with closing(sqlite3.connect(self._unfinished)) as connection:
-                connection.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file
+                connection.execute("PRAGMA journal_mode = DELETE")  # no second file
             sync(self._unfinished)
             self._unfinished.replace(self._copy)
             sync(self._copy.parent)
 
     def put_back(self) -> None:
         with self._translated(PuttingBackFailed):
-            # Not by replacing the file, whose write-ahead log would then be taken for that of the other. The pages are
-            # written in one transaction, which whoever has it open sees as any other.
+            # Replacing the file would leave the write-ahead log of the old one, which SQLite would apply to the new
+            # one. So all pages are written in one transaction, which other connections see as any other transaction.
             copy_pages(self._copy, self._path, self._name, WAIT)
             self._copy.unlink(missing_ok=True)
 
@@ -151,7 +151,7 @@ class SqliteSnapshot(Snapshot):
 
 
 def snapshot_of(server: Server, database: str, name: str) -> Snapshot:
-    """The copy of a tenant's database, made or not. ``name`` is for the messages."""
+    """Return the snapshot of a tenant's database, whether the copy exists or not. ``name`` is for the messages."""
     if isinstance(server, PostgresServer):
         return PostgresSnapshot(server, database, name)
     if isinstance(server, SqliteServer):
@@ -160,9 +160,9 @@ def snapshot_of(server: Server, database: str, name: str) -> Snapshot:
 
 
 def databases_with_copies(server: Server) -> set[str]:
-    """The databases of a server of which there is a copy, or what there is of one.
+    """Return the databases of a server of which there is a copy, complete or not.
 
-    Raises what ``maintenance_connection`` does.
+    Raises what ``maintenance_connection`` raises.
     """
     if isinstance(server, SqliteServer):
         return {file.name.partition(".")[0] for file in server.directory.glob(f"*.sqlite{SUFFIX}*")}

@@ -1,4 +1,4 @@
-"""Databases that are files in a directory."""
+"""The databases of a SQLite server: files in a directory."""
 
 import errno
 import os
@@ -22,9 +22,9 @@ from tenantapp.tenancy.servers import SqliteServer, sqlite_url
 PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
 SUFFIXES: Final = ("-wal", "-shm", "-journal")
 ABANDONED_AFTER: Final = 3600.0  # seconds
-MARK: Final = ".tenantapp"  # the file that says whose directory it is
+MARK: Final = ".tenantapp"  # the file that says which installation's directory it is
 LOCK_WAIT: Final = 60.0  # seconds
-# In front of the identity of a database that is closed, which is nobody's then.
+# Stands before the identity of a closed database, which then matches no tenant.
 CLOSED: Final = "closed "
 IDENTITY: Final = TenantIdentity.__tablename__
 CLOSE: Final = f"UPDATE {IDENTITY} SET tenant_id = ?1 || tenant_id WHERE tenant_id NOT LIKE ?1 || '%'"  # noqa: S608
@@ -65,11 +65,11 @@ class SqliteDatabases(ServerDatabases):
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_mark(path.with_name(MARK), template.mark)
-            # Two who do this at once make the same thing twice; the later one takes the place of the other.
+            # Two processes that do this at once build the same template twice. The later file replaces the other.
             with unfinished(path) as new:
                 template.build(sqlite_url(new, create=True))
                 with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-                    # All of it in the one file that is copied.
+                    # Everything has to be in the one file that is copied.
                     connection.execute("PRAGMA journal_mode = DELETE")
                 sync(new)
                 new.replace(path)
@@ -96,7 +96,7 @@ class SqliteDatabases(ServerDatabases):
 
     @contextmanager
     def filled(self, database: str, mark: str) -> Iterator[Path]:
-        """Make a database of the new file that the block fills. One that is there in the end is refused."""
+        """Yield a new file, and make it the database after the block. Refuse if the database exists by then."""
         path = self._server.path(database)
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,9 +114,9 @@ class SqliteDatabases(ServerDatabases):
         if not path.exists():
             return
         with self._translated():
-            # Whoever has the lock has ended then, and whoever gets it afterwards reads the identity first.
+            # This waits for the writer that has the lock. Whoever gets the lock afterwards reads the identity first.
             _set_identity(path, CLOSE)
-            # Of another time, so that no connection that is kept is used for reading either.
+            # A new modification time keeps pooled connections from being used for reading.
             path.touch()
 
     def reopen(self, database: str) -> None:
@@ -133,7 +133,7 @@ class SqliteDatabases(ServerDatabases):
         with self._translated():
             mark = _read_mark(directory / MARK)
             whole = {file.stem for file in directory.glob("*.sqlite") if file.name.startswith(PREFIXES)}
-            # Of the others the operation that makes them takes care.
+            # Other unfinished files belong to the operations that make them.
             begun = {file.name.split(".")[0] for file in directory.glob(f"{SCRATCH_PREFIX}*.sqlite*")}
         return [FoundDatabase(name, mark, whole=name in whole) for name in sorted(whole | begun)]
 
@@ -143,7 +143,7 @@ class SqliteDatabases(ServerDatabases):
             if template.is_old(file.stem):
                 self.drop(file.stem)
         for file in directory.glob(f"{TEMPLATE_PREFIX}*{UNFINISHED}*"):
-            # Another process may be at it right now.
+            # Another process may be building it right now.
             if file.stat().st_mtime < time.time() - ABANDONED_AFTER:
                 file.unlink(missing_ok=True)
 
@@ -159,7 +159,7 @@ class SqliteDatabases(ServerDatabases):
 
 def _identify(path: Path, tenant_id: UUID) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        # Nobody sees the file yet, and it is synced as a whole.
+        # Nobody else uses the file yet, and it is synced as a whole later.
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute(IDENTIFY, (tenant_id.hex,))
@@ -167,7 +167,7 @@ def _identify(path: Path, tenant_id: UUID) -> None:
 
 
 def _set_identity(path: Path, statement: str) -> None:
-    """With the write lock, and so when everybody has ended who has it now."""
+    """Change the identity under the write lock, and so after the transactions that hold it now."""
     address = f"{path.absolute().as_uri()}?mode=rw"
     with closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = FULL")

@@ -1,4 +1,4 @@
-"""Copying a SQLite database while it is being used, by its backup API: https://www.sqlite.org/backup.html"""
+"""Copying a SQLite database in use, with the backup API: https://www.sqlite.org/backup.html"""
 
 import sqlite3
 import time
@@ -10,28 +10,28 @@ from typing import Final
 from tenantapp.databases.errors import DatabaseBusy
 
 LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-PAGES: Final = 2000  # copied between two looks at whether to go on
+PAGES: Final = 2000  # pages copied between two calls of progress
 
-Progress = Callable[[float, str], None]  # how much is done, from 0 to 1, and what that is
+Progress = Callable[[float, str], None]  # how much is done, from 0 to 1, and the same in words
 
 
 def nobody(done: float, what: str) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 def copy_pages(
     source: Path, target: Path, name: str, wait: float, progress: Progress = nobody, *, pages: int = PAGES
 ) -> None:
-    """Write all pages of a database, as it is at one moment, into another file in one transaction.
+    """Write all pages of a database, as of one moment, into another file in one transaction.
 
-    The source is opened for reading alone; ``progress`` is told each time that so many ``pages`` are copied. ``wait``
-    is in seconds, for those who hold a lock. Raises ``DatabaseBusy`` after that, ``sqlite3.Error``, and what
-    ``progress`` raises.
+    The source is opened read-only. ``progress`` is called each time that ``pages`` pages are copied. ``wait`` is how
+    many seconds to wait for a lock. Raises ``DatabaseBusy`` after that, ``sqlite3.Error``, and what ``progress``
+    raises.
     """
     until = time.monotonic() + wait
 
     def tell(status: int, remaining: int, total: int) -> None:
-        # The API itself would try for ever.
+        # The backup API by itself would try forever.
         if status in LOCKED and time.monotonic() > until:
             raise DatabaseBusy(name)
         done = total - remaining
@@ -39,7 +39,7 @@ def copy_pages(
 
     with closing(_opened(source, "ro", wait)) as reading, closing(_opened(target, "rwc", wait)) as writing:
         writing.execute("PRAGMA synchronous = FULL")
-        # In a transaction of its own: otherwise whoever writes meanwhile would let the copying begin anew.
+        # A read transaction keeps the moment. Without it, each write of another connection would restart the copy.
         reading.execute("BEGIN")
         try:
             reading.execute("SELECT 1 FROM sqlite_master").fetchone()
@@ -51,7 +51,7 @@ def copy_pages(
 
 
 def finish_copy(copy: Path) -> None:
-    """Have all of a copy in its one file, and check it. Raises ``sqlite3.Error`` if it is damaged."""
+    """Put all of a copy into its one file, and check it. Raises ``sqlite3.Error`` if it is damaged."""
     with closing(_opened(copy, "rw", 0)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
@@ -60,5 +60,5 @@ def finish_copy(copy: Path) -> None:
 
 
 def _opened(path: Path, mode: str, wait: float) -> sqlite3.Connection:
-    # Without "c": a database that is not there is an error, and not a new one without anything in it.
+    # Without "c" in the mode, a missing database is an error. Otherwise SQLite would make an empty one.
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=wait, isolation_level=None)

@@ -1,7 +1,7 @@
-"""Template databases: one on each server, at the newest revision, which new tenant databases are copies of.
+"""Template databases: one on each server, at the newest revision. New tenant databases are copies of it.
 
-Nobody is ever connected to one, and it is never migrated: when the revision moves, or a migration's text, another takes
-its place.
+Nobody connects to a finished template, and it is never migrated. If the newest revision or the text of a migration
+changes, a new template replaces it.
 """
 
 import re
@@ -28,7 +28,7 @@ MARK_PREFIX: Final = "tenantapp "
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a template is called and what it holds. ``known``: what the names of ours begin with, older ones' too."""
+    """The name and the content of a template. ``known`` has the prefixes of all our templates, the older ones too."""
 
     settings: Settings
     name: str
@@ -37,14 +37,14 @@ class Template:
     known: tuple[str, ...]
 
     def is_old(self, name: str) -> bool:
-        """Whether the template of this name is one of ours that this one takes the place of."""
+        """Return whether the template of this name is one of ours that this one replaces."""
         return name != self.name and name.startswith(self.known)
 
     def build(self, url: URL) -> None:
-        """Fill an empty database. Raises ``HistoryError`` and what a migration does.
+        """Fill an empty database. Raises ``HistoryError`` and what a migration raises.
 
-        Not compared with what its revision should have: that is found out just so, by running the history in an empty
-        database of the same server (schemas.expected). There is nothing else that a template could be held to.
+        It is not compared with the structure that its revision should have. That structure is found in the same way, by
+        running the history in an empty database of the same server (schemas.expected).
         """
         upgrade(Target(self.settings, "tenant", "the template database", url))
         table = TenantIdentity.__tablename__
@@ -55,20 +55,20 @@ class Template:
 
 
 def installation_mark(session: Session) -> str:
-    """What is written on the roles and directories of this installation. ``session`` is on the user database."""
+    """Return the mark for the roles and directories of this installation. ``session`` is on the user database."""
     return f"{MARK_PREFIX}{session.scalars(select(Installation.id)).one()}"
 
 
 def current_template(fleet: Fleet, mark: str) -> Template:
-    """The template for tenants made now. Raises ``HistoryError``."""
+    """Return the template for tenants that are made now. Raises ``HistoryError``."""
     head = head_revision(fleet.settings, "tenant")
     _, revisions, digest = history_digest(fleet.settings, "tenant")
     ours = f"{PREFIX}{mark[-12:]}_"
-    # Not those of a newer version than this one, which may run beside it for a while.
+    # Templates of a newer version are not ours to remove: it may run beside this version for a while.
     known = tuple(f"{ours}{_word(revision)}_" for revision in revisions)
     return Template(fleet.settings, f"{ours}{_word(head)}_{digest[:12]}", head, mark, known)
 
 
 def _word(revision: str) -> str:
-    """A revision as a part of a name: histories may call theirs what they like."""
+    """Return a revision as a part of a name. A history may use any characters in its revisions."""
     return re.sub(r"[^0-9a-z]", "", revision.lower())[:20]

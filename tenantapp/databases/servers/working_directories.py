@@ -1,7 +1,7 @@
-"""Directories for data that is on its way: in the place for temporary files, and gone at the end of a block.
+"""Temporary directories for data on their way, removed when a block ends.
 
-What a process that was killed has left there is customers' data. It is removed by the next one that needs such a
-directory, when nobody can be at work in it any more.
+What a killed process has left in one is customers' data. The next process that needs such a directory removes it, once
+nobody can be using it any more.
 """
 
 import os
@@ -21,7 +21,7 @@ ABANDONED_AFTER: Final = 86400.0  # seconds without anything written; no copy ta
 
 @contextmanager
 def working_directory(purpose: str) -> Iterator[Path]:
-    """An empty directory that nobody else can read, until the block ends. Raises ``OSError``."""
+    """Yield an empty directory that nobody else can read, until the block ends. Raises ``OSError``."""
     prefix = f"{PREFIX}{purpose}_"
     remove_abandoned(prefix)
     with tempfile.TemporaryDirectory(prefix=prefix) as directory:
@@ -29,8 +29,8 @@ def working_directory(purpose: str) -> Iterator[Path]:
 
 
 def remove_abandoned(prefix: str) -> None:
-    """Remove the directories with this prefix that ``working_directory`` has made and a killed process left."""
-    # As mkdtemp(3) names them: nothing that somebody called so by himself.
+    """Remove directories with this prefix that ``working_directory`` made and a killed process left."""
+    # Only names that mkdtemp(3) makes, not directories that somebody named with our prefix.
     ours = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}")
     for directory in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         # Another process may be removing it too.
@@ -40,7 +40,10 @@ def remove_abandoned(prefix: str) -> None:
 
 
 def _is_abandoned(directory: Path) -> bool:
-    """Everybody may put something there under any name: what is not ours, or leads elsewhere, is left alone."""
+    """Return whether a directory is ours and unused. Anybody may put something there, under any name.
+
+    What is not ours, and what leads elsewhere, is left alone.
+    """
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "geteuid") and status.st_uid != os.geteuid()):
         return False
