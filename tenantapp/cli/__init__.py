@@ -20,6 +20,7 @@ import click
 
 from tenantapp.cli.installation import Installation
 from tenantapp.cli.lazy_group import LazyGroup
+from tenantapp.private_files import keep_files_private
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
@@ -64,6 +65,8 @@ def program(context: click.Context, ini: Path, verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     else:
         logging.basicConfig(handlers=[logging.NullHandler()])
+    if context.invoked_subcommand != "revision":  # a migration is source code, for everybody
+        keep_files_private()
     context.obj = Installation(ini)
     context.call_on_close(context.obj.close)
 

@@ -6,8 +6,8 @@ there are none.
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any, Final
@@ -17,10 +17,10 @@ import click
 from tenantapp.cli.installation import Installation
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import InstrumentedAttribute
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
 MOST: Final = 200  # names; nobody chooses from more
-PATIENCE: Final = 2.0  # seconds
+PATIENCE: Final = 3.0  # seconds
 
 Find = Callable[[Installation, str], Iterable[Any]]
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
@@ -30,27 +30,35 @@ def _completing(find: Find) -> Complete:
     """Make what click asks of a function that finds names, given how they begin."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-        # The driver may wait for a server in a call that nothing else ends.
-        timer = Timer(PATIENCE, os._exit, (0,))
-        timer.daemon = True
-        timer.start()
         warnings.simplefilter("ignore")
         try:
             with closing(Installation(Path(context.find_root().params["ini"]))) as installation:
                 return [str(name) for name in find(installation, incomplete)]
         except (Exception, SystemExit):
             return []
-        finally:
-            timer.cancel()
 
     return complete
+
+
+@contextmanager
+def _asked(installation: Installation) -> Iterator["Session"]:
+    """A session on the user database, which is given up after a while."""
+    # The driver may wait for a server in a call that nothing else ends.
+    timer = Timer(PATIENCE, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+    try:
+        with installation.user_session(read_only=True) as session:
+            yield session
+    finally:
+        timer.cancel()
 
 
 def _beginning(installation: Installation, column: "InstrumentedAttribute[Any]", beginning: str) -> list[str]:
     from sqlalchemy import select
 
     names = select(column).where(column.startswith(beginning, autoescape=True)).order_by(column).limit(MOST)
-    with installation.user_session(read_only=True) as session:
+    with _asked(installation) as session:
         return list(session.scalars(names))
 
 
@@ -91,7 +99,7 @@ def _servers(installation: Installation, beginning: str) -> Iterable[str]:
 def _operations(installation: Installation, beginning: str) -> Iterable[str]:
     from tenantapp.operations.queue import list_operations
 
-    with installation.user_session(read_only=True) as session:
+    with _asked(installation) as session:
         found = [str(operation.id) for operation in list_operations(session, limit=MOST)]
     return [name for name in found if name.startswith(beginning)]
 

@@ -1,12 +1,14 @@
 """Files that list tenants to be made."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tenantapp.cli.failures import CommandFailed
+from tenantapp.private_files import open_regular
 
 MOST_EMPTY: Final = 2  # lines: the one with the columns
 COLUMNS: Final = ("slug", "name", "server")
@@ -28,7 +30,10 @@ def read_tenants(path: Path) -> Iterator[TenantLine]:
 
     Raises ``CommandFailed`` for a file that has other columns, and ``OSError``.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    opened = open_regular(path)
+    if opened is None:
+        raise CommandFailed(f"{path} is not a regular file")
+    with io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         try:
             columns = reader.fieldnames or []

@@ -4,6 +4,8 @@ from typing import Any
 
 from waitress import serve_paste
 
+from tenantapp.private_files import keep_files_private
+
 
 def serve(app: Any, global_config: Any, **options: Any) -> int:
     """Serve the application (PasteDeploy's server runner). The options are waitress's.
@@ -11,6 +13,7 @@ def serve(app: Any, global_config: Any, **options: Any) -> int:
     The application itself cannot know whether it is made to be served, or for a command that only looks at it. One
     that a filter of the ini file is wrapped around starts its worker with its first request.
     """
+    keep_files_private()
     registry = getattr(app, "registry", None)
     if registry is not None:
         registry.worker_host.start()

@@ -180,6 +180,33 @@ def test_an_endless_statement_is_stopped(databases: TenantDatabases, three: list
     assert ask(databases, three[:1], "SELECT 1 AS one")[0].rows == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("SELECT regexp('(a+)+$', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!') AS x", "regexp"),
+        ("SELECT 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!' REGEXP '(a+)+$' AS x", "REGEXP"),
+        ("SELECT load_extension('x') AS x", "load_extension"),
+        ("SELECT " + " + ".join([f"(x LIKE '%{'a' * 97}b%')"] * 200) + " AS y FROM (SELECT 'a' AS x)", "too many"),
+        ("SELECT " + " || ".join(["hex(x)"] * 500) + " AS y FROM (SELECT 'a' AS x)", "too many"),
+        (f"SELECT 1 AS x -- {'x' * 100_000}", "too large"),
+        ("SELECT " + ", ".join(["x || 1 || 2 || 3 || 4 || 5 || 6"] * 1900) + " FROM (SELECT 'a' AS x)", "too long"),
+        ("SELECT zeroblob(1000000000) AS x", "too big"),
+    ],
+)
+def test_functions_are_sqlites_own_and_so_many(
+    databases: TenantDatabases, three: list[TenantPlace], engine_name: str, statement: str, reason: str
+) -> None:
+    if engine_name != "sqlite":
+        pytest.skip("PostgreSQL ends a statement wherever it is")
+    begun = time.monotonic()
+    [answer] = ask(databases, three[:1], statement, timeout=2)
+    assert answer.failure is not None
+    assert reason in answer.failure
+    assert time.monotonic() - begun < 20
+    found = "SELECT upper(name) AS tag, json_extract('[1, 2]', '$[1]') AS two FROM tags WHERE name LIKE 'A%'"
+    assert ask(databases, three[:1], found)[0].rows == [("ACME", 2)]
+
+
 def test_whoever_does_not_answer_is_named(fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]) -> None:
     databases_on(fleet.servers["main"]).drop(three[1].database)
     lost = TenantPlace(uuid7(), "lost", "Lost", "mars", "tenant_lost")

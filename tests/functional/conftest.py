@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,7 +63,12 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def run(*arguments: str, given: str = "", terminal: bool = False) -> Result:
         monkeypatch.setattr(sys, "stdin", Terminal(given) if terminal else io.StringIO(given))
         capsys.readouterr()
-        status = main(list(arguments))
+        before = os.umask(0o022)
+        os.umask(before)
+        try:
+            status = main(list(arguments))
+        finally:
+            os.umask(before)
         return Result(status, *capsys.readouterr())
 
     return run

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from tenantapp.databases.servers.durable_files import sync
 from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledTable, Manifest
 from tenantapp.fleet.errors import BundleNotWritten, BundleRefused
+from tenantapp.private_files import open_regular
 
 SEAL: Final = b"sha256:"
 SEAL_LENGTH: Final = len(SEAL) + 64
@@ -112,7 +113,10 @@ class Bundle:
 @contextmanager
 def open_bundle(file: Path) -> Iterator[Bundle]:
     """Open a bundle after looking at its seal and its manifest. Raises ``BundleRefused`` and ``OSError``."""
-    with file.open("rb") as stream:
+    opened = open_regular(file)
+    if opened is None:
+        raise BundleRefused(file, "it is not a regular file")
+    with opened as stream:
         _check_seal(file, stream)
         try:
             with zipfile.ZipFile(stream) as archive:

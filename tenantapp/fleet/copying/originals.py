@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, Connection
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.fleet.errors import CopyRefused
+from tenantapp.private_files import is_regular
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
@@ -51,9 +52,14 @@ def original_of(servers: Servers, place: TenantPlace) -> Original:
 
 
 def foreign_original(server: Server, database: str) -> Original:
-    """A database that is no tenant's: its name on a PostgreSQL server, or the path of a SQLite file."""
+    """A database that is no tenant's: its name on a PostgreSQL server, or the path of a SQLite file.
+
+    Raises ``CopyRefused`` for a FIFO and whatever else is no file.
+    """
     name = f"the database {database}"
     if isinstance(server, SqliteServer):
+        if Path(database).exists() and not is_regular(Path(database)):
+            raise CopyRefused(f"{database} is not a regular file.")
         # Read-only: not even the write-ahead log that somebody has left is brought in.
         return Original(sqlite_url(Path(database)).update_query_dict({"mode": "ro"}), Path(database), name)
     return Original(server.url.set(database=database), None, name)

@@ -17,7 +17,27 @@ STEPS: Final = 1000  # instructions of SQLite's machine between two looks at the
 LONGEST_VALUE: Final = 512 * 2**10  # bytes; the longest body of a node has 100,000 characters of at most four
 LONGEST_SOUGHT: Final = 100  # characters, or bytes, of a pattern, and of what is looked for in a value
 SEEKING: Final = {"instr": 2, "replace": 3, "trim": 2, "ltrim": 2, "rtrim": 2}  # and how many arguments they have
-REFUSED: Final = frozenset({"load_extension", "fts3_tokenizer", "json_patch"})  # the last seeks, and cannot be bounded
+# SQLite's own functions; with values so short each call is soon over. Not json_patch: it seeks, and cannot be bounded.
+# Not what a program has added, either: SQLAlchemy adds regexp, which holds up all of Python for as long as it takes.
+# https://www.sqlite.org/lang_corefunc.html and the pages on dates, aggregates, windows, mathematics and JSON.
+FUNCTIONS: Final = """
+    abs char coalesce concat concat_ws format glob hex if ifnull iif instr length like likelihood likely lower ltrim max
+    min nullif octet_length printf quote random randomblob replace round rtrim sign soundex sqlite_version substr
+    substring trim typeof unhex unicode unistr unlikely upper zeroblob
+    date time datetime julianday unixepoch strftime timediff current_date current_time current_timestamp
+    avg count group_concat string_agg sum total median percentile percentile_cont percentile_disc
+    row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
+    acos acosh asin asinh atan atan2 atanh ceil ceiling cos cosh degrees exp floor ln log log10 log2 mod pi pow power
+    radians sin sinh sqrt tan tanh trunc
+    -> ->> json json_array json_array_length json_error_position json_extract json_group_array json_group_object
+    json_insert json_object json_pretty json_quote json_remove json_replace json_set json_type json_valid
+"""
+ALLOWED: Final = frozenset(FUNCTIONS.split())
+# SQLite does not look at the clock between two calls for one row either, so a statement has only so many.
+DEAR: Final = {"like": 10, "glob": 20}  # how many of the others a call is worth
+MOST_CALLS: Final = 400
+LONGEST_STATEMENT: Final = 100_000  # bytes
+MOST_INSTRUCTIONS: Final = 20_000  # of SQLite's machine, in a statement
 READABLE_PRAGMAS: Final = frozenset(
     {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"}
 )
@@ -34,9 +54,13 @@ def read_sqlite(raw: sqlite3.Connection, statement: str, most: Most, deadline: f
         for connection in (raw, plain):
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
             connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LONGEST_SOUGHT)
+        raw.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, LONGEST_STATEMENT)
+        raw.setlimit(sqlite3.SQLITE_LIMIT_VDBE_OP, MOST_INSTRUCTIONS)
+        raw.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         for name, count in SEEKING.items():
             raw.create_function(name, count, _bounded(plain, name, count, is_past), deterministic=True)
-        raw.set_authorizer(_only_reading)
+        only_reading = _OnlyReading()
+        raw.set_authorizer(only_reading)
         raw.set_progress_handler(is_past, STEPS)
         try:
             cursor = raw.execute(statement)
@@ -46,7 +70,12 @@ def read_sqlite(raw: sqlite3.Connection, statement: str, most: Most, deadline: f
         except sqlite3.Error as error:
             if is_past():
                 raise Interrupted from error
+            if only_reading.calls > MOST_CALLS:
+                raise QueryFailed("it calls too many functions") from error
             raise
+        except MemoryError as error:
+            # What SQLite says of a program of too many instructions.
+            raise QueryFailed("it is too long") from error
         finally:
             raw.set_progress_handler(None, 0)
             raw.set_authorizer(None)
@@ -72,15 +101,24 @@ def _past(deadline: float) -> Callable[[], bool]:
     return lambda: monotonic() > deadline
 
 
-def _only_reading(action: int, first: str | None, second: str | None, database: str | None, by: str | None) -> int:
-    """https://www.sqlite.org/c3ref/c_alter_table.html"""
-    if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE):
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_FUNCTION and second not in REFUSED:
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_PRAGMA and first in READABLE_PRAGMAS:
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
-        # What SQLite says when json_each or pragma_table_info come into being; a real one needs writable_schema.
-        return sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_DENY
+class _OnlyReading:
+    """The authorizer of one statement: https://www.sqlite.org/c3ref/c_alter_table.html"""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, action: int, first: str | None, second: str | None, database: str | None, by: str | None) -> int:
+        if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE):
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_FUNCTION:
+            return self._function((second or "").lower())
+        if action == sqlite3.SQLITE_PRAGMA and first in READABLE_PRAGMAS:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
+            # What SQLite says when json_each or pragma_table_info come into being; a real one needs writable_schema.
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+    def _function(self, name: str) -> int:
+        self.calls += DEAR.get(name, 1)
+        return sqlite3.SQLITE_OK if name in ALLOWED and self.calls <= MOST_CALLS else sqlite3.SQLITE_DENY
