@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import Session
 
 from tenantapp.api.json import find_fault, merge_patch
 from tenantapp.api.problems import ApiError
@@ -18,7 +19,9 @@ from tenantapp.api.query import decode_cursor, encode_cursor
 from tenantapp.identity import passwords, web_sessions
 from tenantapp.identity.effective import Granted, read_granted
 from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_login, check_slug, clean_name, normalize_login
+from tenantapp.operations.outcomes import counted
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.servers import PostgresServer, SqliteServer, sqlite_url
@@ -202,3 +205,27 @@ def test_sqlite_connections_are_as_many_as_the_open_files_allow() -> None:
             [sys.executable, "-c", script.format(hard=hard)], capture_output=True, text=True, check=True
         )
         assert done.stdout.strip() == expected
+
+
+def test_progress_is_counted_up_and_told_in_parts() -> None:
+    told: list[tuple[float, str]] = []
+    load = counted(lambda fraction, text: told.append((fraction, text)), "{} of 8 rows", total=8, since=0.5)
+    write = counted(lambda fraction, text: told.append((fraction, text)), "{} KiB", unit=1024)
+    for more in (2, 6, 1):
+        load(more)
+    write(1024)
+    write(2048)
+    assert told[:3] == [(0.625, "2 of 8 rows"), (1.0, "8 of 8 rows"), (1.0, "9 of 8 rows")], "never more than all"
+    assert told[3:] == [(0.0, "1 KiB"), (0.0, "3 KiB")], "of a whole that nobody knows"
+
+
+@pytest.mark.parametrize("state", TenantState)
+def test_a_tenant_and_the_database_agree_on_who_is_served(state: TenantState) -> None:
+    engine = create_engine("sqlite+pysqlite://")
+    with Session(engine) as session:
+        session.connection().exec_driver_sql("CREATE TABLE tenants (state VARCHAR)")
+        session.connection().exec_driver_sql("INSERT INTO tenants VALUES (?)", (state,))
+        counted_by_the_database = session.scalar(select(func.count()).select_from(Tenant).where(Tenant.is_served))
+    engine.dispose()
+    served = Tenant(state=state).is_served
+    assert (served, counted_by_the_database) == ((True, 1) if state in ("active", "suspended") else (False, 0))
