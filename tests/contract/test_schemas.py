@@ -226,7 +226,7 @@ class TestNoFalseAlarm:
 
     def test_after_downgrade_and_upgrade(self, fleet: Fleet, acme: TenantPlace, longer: Settings) -> None:
         upgrade_tenant_database(fleet.under(longer), acme)
-        target = tenant_target(fleet.under(longer), acme)
+        target = tenant_target(fleet.under(longer), acme, record=True)
         run_command(target, lambda config: command.downgrade(config, "-1"))
         assert verify(fleet, acme, longer).findings == ()
         upgrade_tenant_database(fleet.under(longer), acme)

@@ -15,7 +15,6 @@ from tenantapp.databases.errors import NothingToRevise, RevisionRefused
 from tenantapp.databases.histories.environment import run_command
 from tenantapp.databases.histories.histories import History, script_directory
 from tenantapp.databases.histories.targets import Target
-from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.operations.fleet import Fleet
 
@@ -36,7 +35,7 @@ def make_revision(fleet: Fleet, history: History, message: str) -> Path:
     _check_place(Path(script_directory(settings, history).dir), history)
     with scratch_database(fleet, history) as url:
         target = Target(settings, history, "a scratch database", url)
-        upgrade(target)
+        run_command(target, partial(command.upgrade, revision="head"))
         path = run_command(target, partial(_write, message=" ".join(message.split())))
     if path is None:
         raise NothingToRevise("tenantapp.identity" if history == "user" else settings.tenantapp_domain)
