@@ -1,6 +1,7 @@
 """Two bookshops with their people, on SQLite files.
 
 Or on whatever server the environment names: TENANTAPP_USER_DB_URL, TENANTAPP_SERVERS_MAIN and TENANTAPP_TENANCY_SECRET.
+There the shops and the people stay, and the next run finds them; after a new revision run ``tenantapp migrate`` first.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, roles, users
 from tenantapp.identity.passwords import hash_password
+from tenantapp.identity.tenants import list_tenants
 from tenantapp.settings import read_settings
 from webtest import TestApp
 
@@ -28,7 +30,7 @@ PEOPLE = (
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The registry of an application with two tenants, all of it really made."""
+    """The registry of an application with two shops and their people."""
     directory = tmp_path_factory.mktemp("bookshop")
     values = {
         "tenantapp.domain": "bookshop",
@@ -41,17 +43,27 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     app = main({}, **values)
     registry = app.registry
     registry.app = app
-    shops = {slug: create_tenant(registry.fleet, slug).id for slug in ("north", "south")}
-    password_hash = hash_password(PASSWORD)
-    with registry.user_db.begin() as session:
-        roles.allow(session, "author", "sales.record")
-        for login, role, shop in PEOPLE:
-            users.create_user(session, login, password_hash=password_hash)
-            grants.add_grant(session, shops[shop], role, login=login)
+    add_missing(registry)
     yield registry
     assert registry.user_db.checkedout() == registry.tenant_dbs.checkedout() == 0
     for databases in (registry.user_db, registry.access_reader.database, registry.tenant_dbs):
         databases.dispose()
+
+
+def add_missing(registry: Any) -> None:
+    """Make the shops and the people that are not there yet."""
+    with registry.user_db.begin(read_only=True) as session:
+        shops = {tenant.slug: tenant.id for tenant in list_tenants(session)}
+        known = {user.login for user in users.list_users(session)}
+    for slug in {"north", "south"} - shops.keys():
+        shops[slug] = create_tenant(registry.fleet, slug).id
+    password_hash = hash_password(PASSWORD)
+    with registry.user_db.begin() as session:
+        roles.allow(session, "author", "sales.record")
+        for login, role, shop in PEOPLE:
+            if login not in known:
+                users.create_user(session, login, password_hash=password_hash)
+                grants.add_grant(session, shops[shop], role, login=login)
 
 
 class Client:
