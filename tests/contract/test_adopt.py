@@ -208,7 +208,7 @@ def test_names_that_are_none(fleet: Fleet, foreign: Foreign) -> None:
         with nothing_is_made(fleet, InvalidValue, "A slug is 1 to 63"):
             adopt(fleet, foreign, slug)
     for database in ("", "a\nb", "a\0b"):
-        with nothing_is_made(fleet, CopyRefused, "has to be named"):
+        with nothing_is_made(fleet, CopyRefused, "has to be named|cannot have that name"):
             work(fleet, "adopt", "acme", database, server=foreign.server)
     with nothing_is_made(fleet, ServerError, "There is no server nowhere"):
         adopt(fleet, foreign, server="nowhere")
