@@ -105,20 +105,24 @@ def test_a_crash_before_commit_is_sent_is_no_doubt(crashing: Crashing) -> None:
 
 
 ONCE = """
-CREATE SEQUENCE tries;
-CREATE FUNCTION collide_once() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
-    IF nextval('tries') = 1 THEN RAISE EXCEPTION 'conflict with recovery' USING ERRCODE = '40001'; END IF;
-    RETURN 7;
+CREATE SEQUENCE tries_{code};
+CREATE FUNCTION fail_once_{code}() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+    IF nextval('tries_{code}') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = '{code}'; END IF;
+    RETURN pg_backend_pid();
 END $$
 """
 
 
-def test_a_read_that_a_standby_has_cancelled_is_read_once_more(crashing: Crashing) -> None:
+@pytest.mark.parametrize(("code", "kept"), [("40001", True), ("26000", False), ("25006", False)])
+def test_a_read_is_read_once_more(crashing: Crashing, code: str, kept: bool) -> None:
+    """On the same connection if it is good, as when a standby has cancelled the statement; else on another one."""
     factory = crashing.installation.registry.tenant_dbs.for_access(access_to(crashing.installation, "globex"))
     with factory.begin() as session:
-        session.execute(text(ONCE))
+        session.execute(text(ONCE.format(code=code)))
+        before = session.scalar(text("SELECT pg_backend_pid()"))
+    statement = LoneSelect(select(getattr(func, f"fail_once_{code}")().label("served_by")))
     with factory.get_session(read_only=True) as session:
-        assert LoneSelect(select(func.collide_once().label("found"))).rows(session, {})[0].found == 7
+        assert (statement.rows(session, {})[0].served_by == before) is kept
 
 
 def test_a_conflict_where_nothing_is_written_is_the_databases(crashing: Crashing) -> None:
