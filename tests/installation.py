@@ -264,7 +264,7 @@ class Client:
 class StatementRecorder:
     """Counts the statements that reach these databases; the beginning of a transaction is not one."""
 
-    CONTROL = ("BEGIN", "PRAGMA query_only", "SAVEPOINT", "RELEASE", "ROLLBACK", "PREPARE")
+    CONTROL = ("BEGIN", "PRAGMA query_only", "SET TRANSACTION READ ONLY", "SAVEPOINT", "RELEASE", "ROLLBACK", "PREPARE")
 
     def __init__(self, *factories: DBFactory) -> None:
         self.statements: list[str] = []
