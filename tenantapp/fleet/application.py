@@ -1,4 +1,4 @@
-"""The fleet in the application: what is put on the registry, and what happens when it starts."""
+"""The fleet in the application: what it puts on the registry, and what happens at the start."""
 
 import logging
 from typing import Any
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 
 def includeme(config: Any) -> None:
-    """Put ``fleet`` and ``worker_host`` on the registry. When the application starts, make it know the tenants."""
+    """Put ``fleet`` and ``worker_host`` on the registry. When the application starts, let it know the tenants."""
     registry = config.registry
     registry.access_reader.outdated = outdated_revisions(registry.app_settings)
     registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
     registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
     config.add_subscriber(_add_known_tenants, ApplicationCreated)
     if registry.app_settings.fleet_worker:
-        # Under another server than ours the first request shows that the application is served.
+        # Under a web server other than ours, the first request shows that the application serves.
         config.add_subscriber(_start_worker, NewRequest)
 
 
@@ -39,7 +39,7 @@ def _start_worker(event: Any) -> None:
 def _add_known_tenants(event: Any) -> None:
     registry = event.app.registry
     places = _known_places(registry.user_db)
-    # One on a server that the settings no longer name is not served; it does not keep the others from it.
+    # Tenants on a server that the settings no longer name are not served. The other tenants are.
     registry.tenant_dbs.add(place for place in places if place.server in registry.servers)
 
 

@@ -1,24 +1,24 @@
-"""What can go wrong with what is done with the tenants' databases.
+"""What can go wrong in work on the tenant databases.
 
 FleetError
 +-- QueryFailed             a statement for many tenants failed on one
 +-- BundleError             a tenant could not be written to a file, or read from one
 |   +-- BundleRefused, BundleNotWritten
-|   +-- NotPortable         the database holds something that a bundle has no form for
-|   +-- LoadFailed          the database did not take what is in a bundle; it was rolled back
-+-- BackupError             a backup could not be made, or not be restored
-|   +-- BackupRefused       something is missing, or does not fit; nothing was changed
+|   +-- NotPortable         the database holds something that a bundle cannot express
+|   +-- LoadFailed          the database refused data of a bundle; the load was rolled back
++-- BackupError             a backup could not be made or restored
+|   +-- BackupRefused       something is missing or does not fit; nothing was changed
 |   +-- BackupFailed        a tool ended in an error
-|   +-- BackupDamaged       a backup is not what was written
-+-- CopyRefused             a tenant is not copied, and nothing was made
-+-- CopyFailed              what was made of a copy is undone
+|   +-- BackupDamaged       a backup differs from what was written
++-- CopyRefused             a tenant is not copied; nothing was made
++-- CopyFailed              a copy failed; what was made of it is undone
 """
 
 from tenantapp.operations.errors import FleetError
 
 
 class QueryFailed(FleetError):
-    """The statement is wrong, takes too long, or would do more than read. ``reason`` says so in a few words."""
+    """The statement is wrong, takes too long, or does more than read. ``reason`` says so in a few words."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The statement failed: {reason}.")
@@ -30,7 +30,7 @@ class BundleError(FleetError):
 
 
 class BundleRefused(BundleError):
-    """Cut off, altered, of a newer version, or of another product."""
+    """The bundle is cut off or altered, or comes from a newer version or another product."""
 
     def __init__(self, file: object, reason: str) -> None:
         super().__init__(f"The bundle {file} is refused: {reason}.")
@@ -44,14 +44,14 @@ class BundleNotWritten(BundleError):
 
 
 class NotPortable(BundleError):
-    """A column's type, or a value, that means nothing to the other engine."""
+    """A column's type, or a value, has no meaning on the other engine."""
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"Could not export {what}: {reason}.")
 
 
 class LoadFailed(BundleError):
-    """A statement that loads rows, or a constraint on them, ended in an error."""
+    """A statement that loads rows, or a constraint on them, failed."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"The bundle could not be loaded into {name}: {reason}.")
@@ -69,25 +69,25 @@ class BackupRefused(BackupError):
 
 
 class BackupFailed(BackupError):
-    """What the tool said, in its first line."""
+    """A tool failed. ``reason`` is the first line of what it said."""
 
     def __init__(self, tool: str, name: str, reason: str) -> None:
         super().__init__(f"{tool} failed on {name}: {reason}.")
 
 
 class BackupDamaged(BackupError):
-    """Its size, checksum, record or structure is another."""
+    """The size, the checksum, the record or the structure of a backup is wrong."""
 
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"The backup {file} is damaged: {reason}.")
 
 
 class CopyRefused(FleetError):
-    """Something is missing, or the database is not what it would have to be."""
+    """Something is missing, or the database does not meet a requirement."""
 
 
 class CopyFailed(FleetError):
-    """The copy is not what it was to be."""
+    """The copy differs from what it should be."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"Could not make a copy of {name}: {reason}.")

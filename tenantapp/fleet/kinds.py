@@ -1,4 +1,4 @@
-"""The kinds of operation there are, and what workers see to between operations."""
+"""All kinds of operation, and the chores of workers between operations."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Removing databases that no tenant has any more, now or when a while has passed."""
+"""Removing databases that no tenant has any more, at once or after a while."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -21,8 +21,8 @@ NO_TIME: Final = timedelta(0)
 
 
 def remove_database(server: Server, database: str, name: str) -> None:
-    """Remove a database, a copy of it, and the role. Raises what ``Snapshot.drop`` and ``ServerDatabases.drop`` do."""
-    # The copy first: with the database goes the role that owns both.
+    """Remove a database, its copy, and its role. Raises what ``Snapshot.drop`` and ``ServerDatabases.drop`` raise."""
+    # The copy goes first: dropping the database also drops the role, which owns both.
     snapshot_of(server, database, name).drop()
     databases_on(server).drop(database)
 
@@ -30,20 +30,20 @@ def remove_database(server: Server, database: str, name: str) -> None:
 def request_discard(
     session: Session, server: str, database: str, *, replaced_of: Tenant | None = None, after: timedelta = NO_TIME
 ) -> Operation:
-    """Queue the removal of a database that nobody is served from, to be begun ``after`` a while.
+    """Queue the removal of a database from which no tenant is served. A worker may begin when ``after`` has passed.
 
-    ``replaced_of`` is the tenant that it was the database of.
+    ``replaced_of`` is the tenant that had the database before.
     """
     arguments: dict[str, Any] = {"server": server, "database": database}
     if replaced_of is not None:
         arguments["replaced_of"] = str(replaced_of.id)
-    # It is about no tenant: nothing that is done with one has to wait for it.
+    # The operation belongs to no tenant, so other operations on the tenant need not wait for it.
     slug = None if replaced_of is None else replaced_of.slug
     return request_operation(session, DISCARD, None, arguments, local_requester(), slug=slug, after=after)
 
 
 def replaced_databases(session: Session, tenant_id: UUID) -> list[Operation]:
-    """The removals, yet to be done, of databases that the tenant had before."""
+    """Return the unfinished removals of databases that the tenant had before."""
     to_do = select(Operation).where(Operation.kind == DISCARD.name, Operation.state != OperationState.SUCCEEDED)
     return [found for found in session.scalars(to_do) if found.arguments.get("replaced_of") == str(tenant_id)]
 

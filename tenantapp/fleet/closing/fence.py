@@ -1,6 +1,7 @@
-"""Keeping a tenant's people out while its database is moved: a time in the tenant's row, which every request reads.
+"""The fence keeps a tenant's people out while its database is migrated or moved.
 
-It is moved on while somebody is at work, so that the tenant of one that was killed is served again soon.
+It is a time in the tenant's row, which every request reads. A worker keeps moving the time ahead. If the worker dies,
+the time passes and the tenant is served again.
 """
 
 from collections.abc import Collection, Iterator
@@ -21,12 +22,12 @@ from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.user_database import user_database
 
 FENCE: Final = LEASE
-# Longer where a copy may have to be put back: that would undo what people have done meanwhile.
+# Longer if a copy may have to be put back: that would undo what people have written after the fence fell.
 SNAPSHOT_FENCE: Final = timedelta(minutes=15)
 
 
 class Fenced(NamedTuple):
-    """The tenant as it was when the fence went up."""
+    """The tenant's place and revision when the fence went up."""
 
     place: TenantPlace
     revision: str | None
@@ -37,11 +38,12 @@ FALLEN: Final[dict[str, Any]] = {"migrating_until": None, "migrating_copied": Fa
 
 
 def raise_fence(connection: Connection, tenant_id: UUID, *, snapshot: bool = False) -> Fenced | None:
-    """Let no request begin from now on. None if there is no such tenant, or it is still being made.
+    """Let no new request begin. Return None if there is no such tenant, or if it is still being made or is deleted.
 
-    With ``snapshot`` a copy that is there from now on is the fence's own: an older one has been removed.
+    ``snapshot`` says that the caller has removed older copies, so a copy that exists from now on was made behind this
+    fence.
     """
-    # A fence that is up keeps what it has; another one begins without a copy.
+    # If a fence is up already, its mark about the copy stays. A new fence begins without a copy.
     copied = true() if snapshot else case((_is_up(connection), Tenant.migrating_copied), else_=false())
     raised = update(Tenant).where(Tenant.id == tenant_id, Tenant.is_served)
     raised = raised.values(migrating_until=_until(connection, snapshot), migrating_copied=copied)
@@ -49,18 +51,18 @@ def raise_fence(connection: Connection, tenant_id: UUID, *, snapshot: bool = Fal
 
 
 def fenced_since(connection: Connection, tenant_id: UUID) -> Fenced | None:
-    """The tenant, if nobody has been served since its fence went up: else None."""
+    """Return the tenant if its fence is still up, so that nobody was served since it went up. Otherwise return None."""
     return _fenced(connection, _served(tenant_id).where(_is_up(connection)))
 
 
 def has_copy_of_its_own(connection: Connection, tenant_id: UUID) -> bool:
-    """Whether the fence is up, and a copy that is there is of a time since it went up."""
+    """Return whether the fence is up, and an existing copy was made behind it."""
     own = _served(tenant_id).where(_is_up(connection), Tenant.migrating_copied)
     return _fenced(connection, own) is not None
 
 
 def place_to_fence(connection: Connection, tenant_id: UUID) -> TenantPlace | None:
-    """The tenant, if it is one that can be migrated."""
+    """Return the tenant's place, or None if the tenant cannot be migrated."""
     found = _fenced(connection, _served(tenant_id))
     return None if found is None else found.place
 
@@ -71,14 +73,14 @@ def lower_fence(connection: Connection, tenant_id: UUID) -> None:
 
 
 def record_revision(connection: Connection, tenant_id: UUID, revision: str | None) -> None:
-    """Serve it again, at another revision."""
+    """Record the tenant's new revision, and serve the tenant again."""
     connection.execute(update(Tenant).where(Tenant.id == tenant_id).values(FALLEN | {"revision": revision}))
 
 
 def hold_fences(connection: Connection, tenant_ids: Collection[UUID], *, snapshot: bool = False) -> None:
-    """Move the time on where a fence is still up.
+    """Move the time of fences that are still up ahead.
 
-    Not where it has fallen: people were served meanwhile, and a copy is older than what they have written.
+    A fence that has fallen stays down: people were served meanwhile, and a copy would lack what they have written.
     """
     held = update(Tenant).where(Tenant.id.in_(tenant_ids), _is_up(connection))
     connection.execute(held.values(migrating_until=_until(connection, snapshot)))
@@ -99,7 +101,7 @@ def _is_up(connection: Connection) -> ColumnElement[bool]:
 
 
 def _now(connection: Connection) -> Any:
-    """The time by the clock of the user database, see ``operations.leases``, as a part of a statement."""
+    """Return the time by the user database's clock as an SQL expression, see ``operations.leases``."""
     if connection.dialect.name == "postgresql":
         return func.clock_timestamp(type_=UtcDateTime)
     return literal(utcnow(), UtcDateTime)
@@ -113,10 +115,10 @@ def _until(connection: Connection, snapshot: bool) -> Any:
 
 
 def fence_database(settings: Settings) -> DBFactory:
-    """The user database, in autocommit.
+    """Return the user database, in autocommit.
 
-    PostgreSQL need not wait for its disk: what a crash of it loses is a fence, or a revision that the next run finds
-    out again.
+    On PostgreSQL its commits do not wait for the disk. A crash of the server can lose only a fence, or a revision that
+    the next run finds out again.
     """
     url = settings.user_db_url
     if url.get_backend_name() == "postgresql":
@@ -127,7 +129,7 @@ def fence_database(settings: Settings) -> DBFactory:
 
 @contextmanager
 def fence_kept(user_db: DBFactory, tenant_id: UUID, *, snapshot: bool = False) -> Iterator[None]:
-    """Move the fence of one tenant on until the block ends; its claim is kept by whoever works on the operation."""
+    """Move the time of one tenant's fence ahead until the block ends. The operation's worker renews the lease."""
 
     def keep() -> None:
         with user_db.engine.connect() as connection:

@@ -1,9 +1,9 @@
 """Serving a tenant from another database.
 
-The operations that do so make the new database, keep everybody out for the last step, and change the tenant's row in
-the transaction that ends them. Their arguments are ``server`` and ``database``, the new place, ``from_server`` and
-``from_database``, the present one, and ``keep``, the seconds that the present one is kept; their result has the new
-one's ``revision``.
+The operations that do this make the new database, and keep everybody out during the last step. The transaction that
+ends them changes the tenant's row. Their arguments are ``server`` and ``database`` (the new place), ``from_server`` and
+``from_database`` (the present place), and ``keep`` (how many seconds to keep the present database). Their result holds
+the ``revision`` of the new database.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,9 +33,9 @@ PRESENT: Final = ("from_server", "from_database")
 
 
 def switch_arguments(fleet: Fleet, tenant: Tenant, server: Server) -> dict[str, Any]:
-    """The arguments of an operation that gives a tenant a new database on a server.
+    """Return the arguments of an operation that gives a tenant a new database on a server.
 
-    Raises ``OperationRefused`` for a tenant that is being made or is deleted.
+    Raises ``OperationRefused`` if the tenant is being made or is deleted.
     """
     _check_served(tenant)
     return {
@@ -48,10 +48,10 @@ def switch_arguments(fleet: Fleet, tenant: Tenant, server: Server) -> dict[str, 
 
 
 def prepare_switch(session: Session, operation: Operation) -> None:
-    """What such a kind does when it is requested or retried: each attempt is about a database of its own.
+    """Give each attempt a new database when the operation is requested or retried.
 
-    So nobody who was only paused can reach that of a later attempt. Raises ``OperationRefused`` for a tenant that is
-    being made or is deleted.
+    So a worker that was paused in an earlier attempt cannot reach the database of a later one. Raises
+    ``OperationRefused`` if the tenant is being made, or is deleted.
     """
     tenant = session.get(Tenant, operation.tenant_id)
     if tenant is None:
@@ -62,34 +62,37 @@ def prepare_switch(session: Session, operation: Operation) -> None:
 
 
 def check_present(context: Context) -> None:
-    """For the first step. Raises ``OperationRefused`` unless the tenant is served from where it was when queued."""
+    """Raise ``OperationRefused`` unless the tenant still has the database that it had when queued.
+
+    For the first step of an operation.
+    """
     with context.fleet.user_db.begin(read_only=True) as session:
         tenant = session.get(Tenant, _tenant_id(context))
         if tenant is None:
             raise OperationRefused(f"The tenant {context.slug} is not there any more.")
-        # One that was deleted since is kept out for good: all the work would be for nothing.
+        # A tenant deleted meanwhile will not be served again, so the work would be wasted.
         _check_served(tenant)
         if not _is_from(tenant.server, tenant.database, context.arguments):
             raise OperationRefused(_moved(context))
 
 
 def present_place(context: Context) -> TenantPlace:
-    """The tenant with the database that it is served from until the switch."""
+    """Return the tenant's place with the database that serves it until the switch."""
     return _place(context, context.arguments["from_server"], context.arguments["from_database"])
 
 
 def new_place(context: Context) -> TenantPlace:
-    """The tenant with the database that it is to be served from."""
+    """Return the tenant's place with the database that is to serve it."""
     return _place(context, context.arguments["server"], context.arguments["database"])
 
 
 @contextmanager
 def nobody_writes(context: Context) -> Iterator[None]:
-    """Keep the tenant's people out, and have those who were let in before end.
+    """Keep the tenant's people out, and end the requests that were let in before.
 
-    They stay out when the block has ended, for ``switch`` to follow at once; where it does not, ``let_back_in`` is
-    called. Raises ``OperationRefused`` for a tenant that is not there any more, and what ``ServerDatabases.close`` and
-    the context's ``check`` do.
+    People stay out when the block ends, because ``switch`` should follow at once. If it does not, call ``let_back_in``.
+    Raises ``OperationRefused`` if the tenant is gone, and what ``ServerDatabases.close`` and the context's ``check``
+    raise.
     """
     fleet, given, tenant_id = context.fleet, context.arguments, _tenant_id(context)
     user_db = fence_database(fleet.settings)
@@ -100,7 +103,7 @@ def nobody_writes(context: Context) -> Iterator[None]:
             raise OperationRefused(f"The tenant {context.slug} is not there any more.")
         if not _is_from(fenced.place.server, fenced.place.database, given):
             raise OperationRefused(_moved(context))
-        # Not by one who was paused meanwhile, while another has let the tenant's people back in.
+        # Check the claim: another worker may have taken over meanwhile, and may have let the tenant's people back in.
         context.check()
         with fence_kept(user_db, tenant_id):
             _close(context)
@@ -110,9 +113,9 @@ def nobody_writes(context: Context) -> Iterator[None]:
 
 
 def let_back_in(context: Context) -> None:
-    """Serve the tenant from its present database again; one that was replaced stays closed.
+    """Serve the tenant from its present database again. A database that was replaced stays closed.
 
-    The fence first: with it up, whoever has closed the database too late leaves it to us to open it again.
+    The fence is lowered first. While it is up, a worker that closed the database too late leaves the reopening to us.
     """
     with context.fleet.user_db.begin() as session:
         lower_fence(session.connection(), _tenant_id(context))
@@ -123,10 +126,10 @@ def let_back_in(context: Context) -> None:
 
 
 def switch(session: Session, operation: Operation) -> None:
-    """Serve the tenant from the new database from now on, and have the present one removed after a while.
+    """Serve the tenant from the new database, and queue the removal of the present one.
 
-    Raises ``OperationRefused`` if people were served meanwhile, for what they wrote would be lost, and if the tenant is
-    not as it was when the operation was requested.
+    Raises ``OperationRefused`` if people were served meanwhile, because their changes would be lost. Also raises it if
+    the tenant has changed since the operation was requested.
     """
     given = operation.arguments
     tenant = session.get_one(Tenant, operation.tenant_id, with_for_update=True)
@@ -146,11 +149,14 @@ def _check_served(tenant: Tenant) -> None:
 
 
 def _close(context: Context) -> None:
-    """Have those who were let in before end. Raises what ``ServerDatabases.close`` and the context's ``check`` do."""
+    """End the requests that were let in before.
+
+    Raises what ``ServerDatabases.close`` and the context's ``check`` raise.
+    """
     fleet, given = context.fleet, context.arguments
     try:
         databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], fleet.settings.fleet_patience)
-        # By one who was paused in that, while another has let the tenant's people back in?
+        # Check the claim again: while this worker was paused, another may have let the tenant's people back in.
         context.check()
     except BaseException:
         _reopen_if_forgotten(context)
@@ -158,9 +164,9 @@ def _close(context: Context) -> None:
 
 
 def _reopen_if_forgotten(context: Context) -> None:
-    """Open the tenant's present database again, unless an operation is about to replace it, which will see to that.
+    """Reopen the tenant's present database, unless an operation is about to replace it and will reopen it if it fails.
 
-    Nobody can raise the fence meanwhile, and so nobody closes it for his own ends: raising changes the row.
+    Raising a fence changes the tenant's row, which is locked here. So nobody closes the database meanwhile.
     """
     with context.fleet.user_db.begin() as session:
         # FOR NO KEY UPDATE: people who sign in refer to the tenant.

@@ -1,7 +1,7 @@
-"""The kind of operation that makes an empty tenant: a copy of the template, or a database that was made in advance.
+"""The kind of operation that makes an empty tenant, from a copy of the template or from a warm database.
 
-Its steps make the database, now for a tenant or in advance (see ``warm``). They need the arguments ``tenant_id``,
-``server`` and ``mark``, and return ``template`` and ``revision``.
+Its steps make the database. The kind ``warm`` uses the same steps to make a database in advance. They need the
+arguments ``tenant_id``, ``server`` and ``mark``, and return ``template`` and ``revision``.
 """
 
 from functools import partial
@@ -31,10 +31,10 @@ from tenantapp.tenancy.access import TenantPlace
 def create_tenant(
     fleet: Fleet, slug: str, *, name: str | None = None, server: str | None = None, report: Report = no_report
 ) -> TenantPlace:
-    """Make a tenant with a database of its own, on the named server or the default one, ready to be used.
+    """Make a tenant with its own database, on the named server or the default one, ready for use.
 
-    All of it or nothing: what fails, or is interrupted, is undone. Raises ``InvalidValue``, ``AlreadyExists`` and
-    ``ServerError`` before anything is made; later a ``FleetError`` or whatever a migration raises.
+    If it fails or is interrupted, all of it is undone. Raises ``InvalidValue``, ``AlreadyExists`` and ``ServerError``
+    before anything is made, and later a ``FleetError`` or what a migration raises.
     """
     requested_by = local_requester()
     request = partial(request_create, fleet=fleet, slug=slug, name=name, server=server, requested_by=requested_by)
@@ -51,7 +51,7 @@ def request_create(
     server: str | None = None,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Claim the slug and queue the making of the tenant; where a database is kept ready, the tenant is made at once.
+    """Claim the slug and queue the making of the tenant. If a warm database is ready, the tenant is made at once.
 
     Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``HistoryError``.
     """
@@ -63,7 +63,7 @@ def request_create(
 
 
 def _prepare(session: Session, operation: Operation) -> None:
-    """With a database that is ready, the row is all there is to do."""
+    """Make the tenant's row. If a warm database is ready, that is all there is to do."""
     given = operation.arguments
     warm = _take_warm(session, given["server"], given["template"])
     if warm is None:
@@ -98,7 +98,7 @@ def _copy_template(context: Context) -> dict[str, Any]:
     try:
         _copy(context, template["template"])
     except TemplateMissing:
-        # Another version of the program, of a newer revision, may have removed it a moment ago.
+        # A newer version of the program may have removed it a moment ago.
         template = _ensure_template(context)
         _copy(context, template["template"])
     return template
@@ -113,6 +113,6 @@ def _databases(context: Context) -> ServerDatabases:
     return databases_on(context.fleet.servers[context.arguments["server"]])
 
 
-# The template first: where the server refuses or does not answer, no database needs to be undone.
+# The template comes first: if the server refuses or does not answer, no database has to be undone.
 STEPS: Final = (Step("template", _ensure_template), Step("database", _copy_template, drop_new_database))
 CREATE: Final = tenant_kind("create", *STEPS, prepare=_prepare)

@@ -1,7 +1,7 @@
-"""What the kinds of operation that make a tenant have in common, wherever its data come from.
+"""What all kinds of operation that make a tenant share, wherever the data come from.
 
-Their arguments have the new tenant's ``slug``, ``name`` and ``server``, and our ``mark``; ``tenant_id`` is added when
-the row of the tenant is made. Their result has the ``revision`` of the new database.
+Their arguments hold the new tenant's ``slug``, ``name`` and ``server``, and our ``mark``. ``tenant_id`` is added when
+the tenant's row is made. Their result holds the ``revision`` of the new database.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ from tenantapp.tenancy.access import TenantPlace
 
 
 def register(session: Session, operation: Operation, tenant_id: UUID | None = None) -> Tenant:
-    """Make the row, which claims the slug, under this id or a new one. Raises ``InvalidValue`` and ``AlreadyExists``.
+    """Make the tenant's row, which claims the slug, under the given id or a new one.
 
-    Each attempt makes a tenant, and so a database, of its own.
+    Each attempt makes a new tenant, and so a new database. Raises ``InvalidValue`` and ``AlreadyExists``.
     """
     given = operation.arguments
     tenant_id = tenant_id or uuid7()
@@ -40,13 +40,13 @@ def _prepare(session: Session, operation: Operation) -> None:
 
 
 def _activate(session: Session, operation: Operation) -> None:
-    """The database is ready: serve the tenant."""
+    """Serve the tenant: its database is ready."""
     creating = update(Tenant).where(Tenant.id == _tenant_id(operation), Tenant.state == TenantState.CREATING)
     session.execute(creating.values(state=TenantState.ACTIVE, revision=operation.result["revision"]))
 
 
 def _withdraw(session: Session, operation: Operation) -> None:
-    """The database is gone again: so is the tenant."""
+    """Remove the tenant's row: its database has been removed."""
     session.execute(delete(Tenant).where(Tenant.id == _tenant_id(operation), Tenant.state == TenantState.CREATING))
 
 
@@ -55,26 +55,26 @@ def _tenant_id(operation: Operation) -> UUID:
 
 
 def tenant_kind(name: str, *steps: Step, prepare: Callable[[Session, Operation], None] = _prepare) -> Kind:
-    """A kind of operation that makes a tenant: all of it, or nothing of it."""
+    """Return a kind of operation that makes a tenant completely, or is undone completely."""
     return Kind(name, steps, undoes=True, prepare=prepare, complete=_activate, withdraw=_withdraw)
 
 
 def new_tenant(context: Context) -> TenantPlace:
-    """The tenant that is being made."""
+    """Return the tenant that is being made."""
     with context.fleet.user_db.begin(read_only=True) as session:
         return place_of(session.get_one(Tenant, context.tenant_id))
 
 
 def drop_new_database(context: Context) -> None:
-    """Undo what has made the database of the tenant of the arguments, whatever there is of it."""
+    """Undo the making of the tenant's database, complete or not."""
     given = context.arguments
     databases_on(context.fleet.servers[given["server"]]).drop(database_name(UUID(given["tenant_id"])))
 
 
 def make_tenant(fleet: Fleet, kind: Kind, request: Request, report: Report) -> TenantPlace:
-    """Request the operation that makes a tenant, work on it here, and say where the tenant is.
+    """Request the operation that makes a tenant, work on it in this process, and return the tenant's place.
 
-    Raises what ``run_now`` does.
+    Raises what ``run_now`` raises.
     """
     operation_id = run_now(fleet, {kind.name: kind}, request, report=report)
     made = select(Tenant).join(Operation, Operation.tenant_id == Tenant.id).where(Operation.id == operation_id)

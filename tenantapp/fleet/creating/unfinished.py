@@ -18,10 +18,10 @@ POLL_EVERY: Final = 0.5  # seconds
 
 
 def finish_or_discard(fleet: Fleet, kinds: Kinds, place: TenantPlace) -> str | None:
-    """Wait for the operation that makes a tenant to be finished, and work on it when its worker is dead.
+    """Wait until no operation works on a tenant that is being made. Work on operations whose worker has died.
 
-    A tenant that no operation makes is removed. Returns the tenant's state, None when it is gone.
-    Raises ``ServerError`` and a ``FleetError``.
+    Then remove the tenant if it was not finished. Return the tenant's state, or None if it is gone. Raises
+    ``ServerError`` and a ``FleetError``.
     """
     worker = Worker(fleet, kinds)
     while _is_unfinished(fleet, place):
@@ -33,14 +33,14 @@ def finish_or_discard(fleet: Fleet, kinds: Kinds, place: TenantPlace) -> str | N
 
 
 def discard_unfinished(fleet: Fleet, place: TenantPlace) -> None:
-    """Remove a tenant in the state ``creating`` that no operation makes. Nothing changes for one that was finished.
+    """Remove a tenant in the state ``creating`` that no operation makes. A finished tenant is left alone.
 
     Raises ``ServerError`` and a ``FleetError``.
     """
     with fleet.user_db.begin() as session:
         unfinished = delete(Tenant).where(Tenant.id == place.id, Tenant.state == TenantState.CREATING)
         if cast("CursorResult[object]", session.execute(unfinished)).rowcount:
-            # Within the transaction: if the database cannot be removed, the row that names it stays.
+            # In the transaction, so that the row stays if the database cannot be removed.
             databases_on(fleet.servers[place.server]).drop(place.database)
 
 

@@ -1,6 +1,6 @@
-"""Databases kept ready for tenants that are yet to be made.
+"""Warm databases: they are ready before their tenants exist.
 
-Each carries the id of its future tenant, so that making the tenant touches nothing but the user database.
+Each carries the id of its future tenant, so making the tenant changes only the user database.
 """
 
 import zlib
@@ -25,11 +25,11 @@ from tenantapp.operations.queue import local_requester, request_operation
 from tenantapp.sql.ids import uuid7
 
 LOCK: Final = zlib.crc32(b"tenantapp warm databases")
-PAUSE: Final = timedelta(minutes=5)  # after one could not be made
+PAUSE: Final = timedelta(minutes=5)  # after a warm database could not be made
 
 
 def keep_warm(fleet: Fleet) -> None:
-    """Request what the pools of the servers lack, and the removal of what is too much or of an old template.
+    """Request the warm databases that are missing, and the removal of those that are too many or out of date.
 
     Raises ``HistoryError`` and what the user database raises.
     """
@@ -45,14 +45,14 @@ def keep_warm(fleet: Fleet) -> None:
             arguments = {"tenant_id": str(uuid7()), "server": server, "mark": mark}
             request_operation(session, WARM, None, arguments, local_requester())
         for warm in unwanted:
-            # A tenant may have taken it since it was read.
+            # A tenant may have taken it in the meantime.
             ours = delete(WarmDatabase).where(WarmDatabase.tenant_id == warm.tenant_id)
             if session.scalar(ours.returning(WarmDatabase.tenant_id)) is not None:
                 request_discard(session, warm.server, warm.database)
 
 
 def _plan(session: Session, fleet: Fleet) -> tuple[Counter[str], list[WarmDatabase]]:
-    """How many are missing on each server, and those that are to go."""
+    """Return how many are missing on each server, and those to remove."""
     present = list(session.scalars(select(WarmDatabase).order_by(WarmDatabase.tenant_id)))
     wanted = fleet.settings.fleet_warm_databases
     if not wanted and not present:
@@ -68,7 +68,7 @@ def _plan(session: Session, fleet: Fleet) -> tuple[Counter[str], list[WarmDataba
 
 
 def _coming(session: Session, server: str) -> int:
-    """How many are being made. Those that failed a moment ago count as well, so that it is not tried all the time."""
+    """Return how many are being made. Recent failures count as well, so that a failure is not retried at once."""
     operations = session.scalars(select(Operation).where(Operation.kind == WARM.name, _is_recent(session)))
     return sum(operation.arguments["server"] == server for operation in operations)
 

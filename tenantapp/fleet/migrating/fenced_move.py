@@ -1,4 +1,4 @@
-"""Moving a database behind its fence: the tenant's people kept out, the database moved, its revision noted."""
+"""Migrating a database behind its fence: keep people out, migrate, record the revision, let people in."""
 
 import logging
 import time
@@ -27,21 +27,21 @@ from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenancyError
 
 log = logging.getLogger(__name__)
-ATTEMPTS: Final = 5  # to record something while the user database does not answer
+ATTEMPTS: Final = 5  # attempts to record something while the user database does not answer
 ATTEMPT_EVERY: Final = 1.0  # seconds
 
 
 class FencedMove:
-    """Keeps a tenant's people out, moves its database, and notes the revision.
+    """Keeps a tenant's people out, migrates its database, and records the revision.
 
-    ``is_claimed`` says whether the tenant is still claimed by whoever has given the order.
+    ``is_claimed`` says whether the process that gave the order still has the claim of the tenant.
     """
 
     def __init__(self, user_db: DBFactory, migrator: Migrator, is_claimed: Callable[[MigrationOrder], bool]) -> None:
         self._user_db, self._migrator, self._is_claimed = user_db, migrator, is_claimed
 
     def carry_out(self, order: MigrationOrder) -> MigrationResult:
-        """Migrate a tenant. Nothing is raised but an exit."""
+        """Migrate a tenant and return the result. Errors are part of the result; only an exit is raised."""
         started_at, started = utcnow(), time.monotonic()
         error: str | None = None
         try:
@@ -54,9 +54,9 @@ class FencedMove:
         return MigrationResult(order, state, error, started_at, time.monotonic() - started)
 
     def migrate(self, order: MigrationOrder) -> MigrationState:
-        """The same; what goes wrong is raised. ``ALREADY_THERE`` if another has done it meanwhile.
+        """Migrate a tenant. Return ``ALREADY_THERE`` if another process has done it meanwhile.
 
-        Raises ``MigrationRefused`` for a tenant that is not there any more, and what ``Migrator.migrate`` does.
+        Raises ``MigrationRefused`` if the tenant is gone, and what ``Migrator.migrate`` raises.
         """
         begin = self._with_copy if order.snapshot else self._raise_fence
         fenced = begin(order)
@@ -69,7 +69,7 @@ class FencedMove:
                 may_put_back = partial(self._may_put_back, order)
                 reached = self._migrator.migrate(order, fenced.place, fenced.revision, may_put_back)
         except PuttingBackFailed:
-            # Better nobody than people in a database that may be half of something; the fence falls by itself.
+            # The database may be half migrated, so keep the fence up. It falls when its time has passed.
             raise
         except BaseException:
             self._record(order, None)
@@ -82,10 +82,10 @@ class FencedMove:
             return raise_fence(connection, order.tenant_id, snapshot=order.snapshot)
 
     def _with_copy(self, order: MigrationOrder) -> Fenced | None:
-        """Raise the fence; a copy that is there behind it is then one that nobody has written after.
+        """Raise the fence, so that nobody writes after a copy that exists behind it was made.
 
-        So one that an earlier attempt has left is put back only if its fence has never fallen, and is removed before
-        the fence goes up anew. So is one that is behind the fence of somebody else, who has made no copy.
+        A copy of an earlier attempt may be put back only if its fence has never fallen. Otherwise it is removed before
+        the fence is raised again. A copy is also removed if the fence belongs to a process that has made no copy.
         """
         with self._user_db.engine.connect() as connection:
             begins = not has_copy_of_its_own(connection, order.tenant_id)
@@ -100,7 +100,10 @@ class FencedMove:
         return fenced
 
     def _may_put_back(self, order: MigrationOrder) -> bool:
-        """Whether nobody was served, and nobody else has taken over, since the copy was made."""
+        """Return whether nobody was served, and no other process has taken over, since the copy was made.
+
+        Return False if the user database does not answer.
+        """
         try:
             with self._user_db.engine.connect() as connection:
                 is_fenced = fenced_since(connection, order.tenant_id) is not None

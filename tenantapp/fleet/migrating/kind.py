@@ -1,4 +1,4 @@
-"""The kind of operation that migrates one tenant: requested by itself, or left by a run that was killed."""
+"""The kind of operation that migrates one tenant: requested by itself, or left by a killed run."""
 
 import time
 from typing import Any, Final
@@ -22,17 +22,17 @@ from tenantapp.operations.leases import finish
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.queue import request_operation
 
-LOOK_EVERY: Final = 1.0  # seconds between two looks whether to go on waiting for a lock
+LOOK_EVERY: Final = 1.0  # seconds between two checks while it waits for a lock
 
 
 def request_migration(
     session: Session, fleet: Fleet, slug: str, *, to: str | None = None, requested_by: str, **options: Any
 ) -> Operation:
-    """Queue the migration of a tenant's database up to a revision, the newest if none is named.
+    """Queue the migration of a tenant's database up to a revision, by default the newest.
 
-    One that is there already is succeeded at once. ``options`` are those of ``request_operation``.
+    If the database is there already, the operation succeeds at once. ``options`` are those of ``request_operation``.
     Raises ``NotFound``, ``TenantUnfinished``, ``TenantDeleted``, ``UnknownRevision``, ``HistoryError``, and
-    ``MigrationRefused`` for a way that leads down or nowhere.
+    ``MigrationRefused`` if no way leads up to the revision.
     """
     history = TenantHistory(fleet.settings)
     plan = make_plan(session, history, _resolve(history, to), [slug])
@@ -65,7 +65,7 @@ def _migrate(context: Context) -> None:
         except LeaseLost:
             return False
         except OperationStopped:
-            pass  # it is to end, and is ours until it has
+            pass  # this worker must end, but has the claim until then
         return True
 
     move = FencedMove(user_db, Migrator(context.fleet, TenantHistory(settings)), is_claimed)
@@ -91,7 +91,7 @@ def _try(move: FencedMove, order: MigrationOrder, context: Context) -> None:
 
 
 def _finish_if_there(session: Session, operation: Operation) -> None:
-    """A tenant that is at the revision already need not wait for a worker."""
+    """Finish the operation if the tenant is at the revision already, so that it need not wait for a worker."""
     tenant = session.get(Tenant, operation.tenant_id)
     if tenant is not None and tenant.revision == operation.arguments["to"]:
         operation.progress = 1.0

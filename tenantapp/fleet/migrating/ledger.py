@@ -1,8 +1,8 @@
 """The ledger of migrations: operations of the kind ``migrate``, claimed and finished many at a time.
 
-A row for each tenant and attempt, with the revisions in ``arguments``, keeps everybody else off the tenant, as every
-operation does. One by one, as ``operations.runner`` does it, the rows would cost more than the migrations; and what
-matters in case of a crash is in the tenant's own row, which the process that migrates it writes by itself.
+It has a row for each tenant and attempt, with the revisions in ``arguments``. Like every operation, the row keeps other
+operations off the tenant. Writing the rows one by one, as ``operations.runner`` does, would cost more than the
+migrations. What matters after a crash is in the tenant's own row, which the migrating process writes by itself.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,17 +37,17 @@ STATES: Final[Mapping[MigrationState, OperationState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What became of the orders that were to be claimed."""
+    """The orders, sorted by what became of the claim."""
 
     orders: list[MigrationOrder]
     done: list[MigrationOrder]
     gone: list[MigrationOrder]
     busy: dict[MigrationOrder, str]
-    """Those whose tenant another operation is at work on, with its kind."""
+    """The orders whose tenant another operation works on, with the kind of that operation."""
 
 
 def claim(session: Session, owner: str, orders: Sequence[MigrationOrder], requested_by: str) -> Claimed:
-    """Claim these tenants for us, as their rows are now. What one who was killed had claimed is taken over."""
+    """Claim these tenants for ``owner``, as their rows are now. Claims whose lease has run out are taken over."""
     _need_not_wait_for_disk(session)
     present = _lock_tenants(session, orders)
     gone = [order for order in orders if order.tenant_id not in present]
@@ -64,19 +64,19 @@ def claim(session: Session, owner: str, orders: Sequence[MigrationOrder], reques
 
 
 def renew(session: Session, owner: str) -> None:
-    """Keep our claims for another while."""
+    """Renew the leases of the owner's claims."""
     ours = update(Operation).where(Operation.lease_owner == owner, Operation.state.in_(ACTIVE))
     session.execute(ours.values(lease_until=database_time(session) + LEASE))
 
 
 def is_claimed(session: Session, owner: str, tenant_id: UUID) -> bool:
-    """Whether the claim of this tenant is still the owner's."""
+    """Return whether the owner still has the claim of this tenant."""
     claim = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.lease_owner == owner)
     return session.scalar(claim.where(Operation.state.in_(ACTIVE))) is not None
 
 
 def finish(session: Session, owner: str, results: Sequence[MigrationResult]) -> None:
-    """Record how it went with tenants that we had claimed."""
+    """Record the results of tenants that the owner had claimed."""
     _need_not_wait_for_disk(session)
     well = [result for result in results if STATES[result.state] == OperationState.SUCCEEDED]
     badly = [[result] for result in results if STATES[result.state] != OperationState.SUCCEEDED]
@@ -86,14 +86,14 @@ def finish(session: Session, owner: str, results: Sequence[MigrationResult]) -> 
 
 
 def give_back(session: Session, owner: str) -> None:
-    """Forget what we claimed and did not do, but for what another had begun before us."""
+    """Delete the owner's claims that were not carried out. Release those that another owner had begun before."""
     ours = (Operation.lease_owner == owner) & Operation.state.in_(ACTIVE)
     session.execute(delete(Operation).where(ours, Operation.attempts == 1))
     session.execute(update(Operation).where(ours).values(lease_owner=None, lease_until=database_time(session)))
 
 
 def settle(session: Session) -> int:
-    """Finish what was done already when those who did it were killed. Returns how many that were."""
+    """Finish the operations of dead owners whose tenants have reached their revision. Return how many."""
     lapsed = select(Operation, Tenant.revision).join(Tenant, Tenant.id == Operation.tenant_id).where(_lapsed(session))
     done = [operation for operation, revision in session.execute(lapsed) if operation.arguments["to"] == revision]
     for operation in done:
@@ -104,7 +104,7 @@ def settle(session: Session) -> int:
 
 
 def _lock_tenants(session: Session, orders: Sequence[MigrationOrder]) -> dict[UUID, str | None]:
-    """The revisions of those that are there, which are not to be deleted as long as this transaction lasts."""
+    """Return the revisions of tenants that are served, and keep their rows from deletion in this transaction."""
     wanted = select(Tenant.id, Tenant.revision).where(Tenant.id.in_([order.tenant_id for order in orders]))
     locked = wanted.where(Tenant.is_served).order_by(Tenant.id).with_for_update(read=True, key_share=True)
     return dict(session.execute(locked).all())
@@ -127,13 +127,13 @@ def _row(owner: str, order: MigrationOrder, requested_by: str, now: datetime) ->
 
 
 def _need_not_wait_for_disk(session: Session) -> None:
-    """What a crash of PostgreSQL loses of this transaction, the next run does again or finds done."""
+    """Let the commit not wait for the disk: after a crash of PostgreSQL, the next run repeats what was lost."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SET LOCAL synchronous_commit = off"))
 
 
 def _finish(session: Session, owner: str, alike: Sequence[MigrationResult]) -> None:
-    """In one statement those that have everything but the times in common."""
+    """Finish, in one statement, the operations that differ only in their times."""
     started = {result.order.tenant_id: result.started_at or utcnow() for result in alike}
     ended = {
         result.order.tenant_id: started[result.order.tenant_id] + timedelta(seconds=result.duration) for result in alike
@@ -157,13 +157,13 @@ def _by_tenant(times: Mapping[UUID, datetime]) -> Any:
 
 
 def _insert(session: Session, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
-    """Insert those whose tenants nobody is at work on; returns the tenants. With RETURNING it is one round trip."""
+    """Insert rows for tenants that no operation works on, and return these tenants, in one round trip."""
     new = insert_for(session, Operation).on_conflict_do_nothing().returning(Operation.tenant_id)
     return set(cast("Iterable[UUID]", session.scalars(new, rows)))
 
 
 def _take_over(session: Session, owner: str, orders: Sequence[MigrationOrder]) -> dict[UUID, MigrationOrder]:
-    """Those whose migration nobody is at any more. A copy that was made then may still be needed."""
+    """Take over the migrations of tenants whose owner has died. A copy that was made then may still be needed."""
     by_tenant = {order.tenant_id: order for order in orders}
     lapsed = select(Operation).where(_lapsed(session), Operation.tenant_id.in_(list(by_tenant)))
     taken = {}
@@ -187,13 +187,13 @@ def _kinds_at_work(session: Session, orders: Sequence[MigrationOrder]) -> dict[M
     tenants = [order.tenant_id for order in orders]
     at_work = select(Operation.tenant_id, Operation.kind).where(Operation.tenant_id.in_(tenants))
     kinds: dict[UUID | None, str] = dict(session.execute(at_work.where(Operation.state.in_(ACTIVE))).all())
-    # Whatever it was, it may be done by now.
+    # The other operation may be finished by now; its kind is unknown then.
     return {order: kinds.get(order.tenant_id, KIND) for order in orders}
 
 
 @contextmanager
 def leases_kept(user_db: DBFactory, owner: str, at_work: Callable[[], list[MigrationOrder]]) -> Iterator[None]:
-    """Renew the owner's claims, and move the fences of what ``at_work`` returns on, until the block ends."""
+    """Until the block ends, renew the owner's claims and the fences of the orders that ``at_work`` returns."""
 
     def keep() -> None:
         with user_db.begin() as session:

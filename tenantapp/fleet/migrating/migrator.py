@@ -1,4 +1,4 @@
-"""Moving the database of one tenant along the history, with a copy to go back to if asked."""
+"""Migrating the database of one tenant, with a copy to go back to if the order says so."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tenantapp.tenancy.access import TenantPlace
 
 
 class Migrator:
-    """Moves databases of tenants, one after the other. Raises ``HistoryError``."""
+    """Migrates tenant databases, one after the other. Raises ``HistoryError``."""
 
     def __init__(self, fleet: Fleet, history: TenantHistory) -> None:
         self._settings = settings = fleet.settings
@@ -30,12 +30,12 @@ class Migrator:
     def migrate(
         self, order: MigrationOrder, place: TenantPlace, found: str | None, may_put_back: Callable[[], bool]
     ) -> str | None:
-        """Move a database from the revision it is said to be at to the one that is wanted; returns where it is then.
+        """Migrate a database from its recorded revision to the wanted one, and return the revision it has then.
 
-        With a copy, if that is said: one that is there is that of an attempt that was cut short, and is put back
-        first. ``may_put_back`` is asked before one is put back because of a failure. Raises ``MigrationRefused``,
-        ``SnapshotFailed``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``, ``ServerError``, and what
-        a migration raises.
+        With ``order.snapshot`` the database is copied first. If a copy exists, an earlier attempt was cut short, and
+        that copy is put back first. If the migration fails, ``may_put_back`` is asked before the new copy is put back.
+        Raises ``MigrationRefused``, ``SnapshotFailed``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``,
+        ``ServerError``, and what a migration raises.
         """
         down = self._history.direction(found, order.wanted, down=order.down) == "down"
         if not order.snapshot:
@@ -61,7 +61,7 @@ class Migrator:
         self._copy_of(place).drop()
 
     def let_requests_end(self) -> None:
-        """Wait for requests that were let in just before the fence went up: what they write belongs in the copy."""
+        """Wait for requests that were let in just before the fence went up, so that the copy has what they write."""
         time.sleep(self._requests_end)
 
     def _copy_of(self, place: TenantPlace) -> Snapshot:

@@ -1,4 +1,4 @@
-"""One tenant's part in a run: the order to migrate its database, and what became of it.
+"""One tenant's part in a run: the order to migrate its database, and the result.
 
 All of it can be sent to another process.
 """
@@ -15,7 +15,7 @@ LONGEST_DELAY: Final = 30.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class MigrationOrder:
-    """A tenant's database is to be migrated from the revision that was found to the one that is wanted.
+    """The order to migrate a tenant's database from the revision that was found to the wanted one.
 
     ``down`` permits a downgrade; ``snapshot`` copies the database first.
     """
@@ -29,23 +29,23 @@ class MigrationOrder:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The order as the arguments of an operation."""
+        """Return the order as the arguments of an operation."""
         return {"from": self.found, "to": self.wanted, "down": self.down, "snapshot": self.snapshot}
 
     @classmethod
     def of_operation(cls, tenant_id: UUID, slug: str, arguments: Mapping[str, Any]) -> "MigrationOrder":
-        """The order that an operation of this tenant, with these arguments, stands for."""
+        """Return the order that an operation on this tenant, with these arguments, stands for."""
         down, snapshot = bool(arguments["down"]), bool(arguments["snapshot"])
         return cls(tenant_id, slug, arguments["from"], arguments["to"], down, snapshot)
 
 
 def retry_delay(tries: int) -> float:
-    """How many seconds to let others go on after so many tries of a database that they hold a lock of."""
+    """Return how many seconds to wait after this many tries on a database that others have locked."""
     return min(LONGEST_DELAY, 2.0 ** (tries - 1))
 
 
 class MigrationState(StrEnum):
-    """How it went with a tenant."""
+    """The outcome of an order."""
 
     MIGRATED = "migrated"
     ALREADY_THERE = "already there"
@@ -56,7 +56,7 @@ class MigrationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MigrationResult:
-    """What became of an order. ``left``: nothing was begun. ``busy``: nothing was changed, and it is tried again.
+    """The result of an order. ``left``: it was not begun. ``busy``: nothing was changed, and it is tried again.
 
     ``duration`` is in seconds.
     """

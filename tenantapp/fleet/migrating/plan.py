@@ -1,4 +1,4 @@
-"""What is to be done with which tenant, as the user database has it: no tenant's database is asked."""
+"""Which tenants are to be migrated, by the user database alone. No tenant database is asked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from tenantapp.identity.tenants import served_tenant
 
 @dataclass(frozen=True, slots=True)
 class MigrationPlan:
-    """The tenants in the order in which they are begun; those that are there already; those that cannot get there."""
+    """The orders, in the order in which they begin; the tenants already there; and those that cannot get there."""
 
     wanted: str
     orders: list[MigrationOrder] = field(default_factory=list)
@@ -35,11 +35,11 @@ def make_plan(
     down: bool = False,
     snapshot: bool = False,
 ) -> MigrationPlan:
-    """Compare every tenant's revision with the one that is wanted.
+    """Return a plan: compare the revision of each tenant with the wanted one.
 
-    Of the named tenants, or of all; with ``retry_failed`` only of those whose last migration failed. ``down`` and
-    ``snapshot`` are the orders'. Raises ``HistoryError``, ``NotFound``, ``TenantUnfinished``, ``TenantDeleted``, and
-    ``MigrationRefused`` where several tenants are to be moved down.
+    The plan is for the named tenants, or for all. With ``retry_failed`` it is only for those whose last migration
+    failed. ``down`` and ``snapshot`` go into the orders. Raises ``HistoryError``, ``NotFound``, ``TenantUnfinished``,
+    ``TenantDeleted``, and ``MigrationRefused`` for a downgrade unless exactly one tenant is named.
     """
     if down and len(set(slugs)) != 1:
         raise MigrationRefused("A downgrade is for one tenant, which has to be named.")

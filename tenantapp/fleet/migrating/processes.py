@@ -1,4 +1,4 @@
-"""The processes that migrate: what each does, and how whoever gives them orders sees them."""
+"""The processes that migrate, and how the run that gives them orders sees them."""
 
 import gc
 import os
@@ -24,11 +24,11 @@ from tenantapp.settings import Settings
 from tenantapp.tenancy.servers import Servers
 
 DIED: Final = "The process that migrated it ended unexpectedly."
-LOOK_EVERY: Final = 1.0  # seconds between two looks whether whoever tells us is still there
+LOOK_EVERY: Final = 1.0  # seconds between two checks whether the parent process lives
 
 
 class Crew:
-    """As many processes as there are jobs. One that died is replaced."""
+    """As many processes as there are jobs. A process that died is replaced."""
 
     def __init__(self, settings: Settings, history: TenantHistory, owner: str, jobs: int) -> None:
         self._settings, self._history, self._owner = settings, history, owner
@@ -36,19 +36,19 @@ class Crew:
 
     @property
     def at_work(self) -> list[MigrationOrder]:
-        """The orders under way."""
+        """Return the orders that the processes have: those under way and those after them."""
         return [order for member in self._members for order in member.orders]
 
     def room(self, *, ahead: int) -> int:
-        """How many more orders they can have, if each may have so many beyond the one under way."""
+        """Return how many more orders fit, if each process may have ``ahead`` beyond the one under way."""
         return sum(max(0, 1 + ahead - len(member.orders)) for member in self._members)
 
     def give(self, order: MigrationOrder) -> None:
-        """Let the one with the least to do carry out an order."""
+        """Give an order to the process with the fewest orders."""
         min(self._members, key=lambda member: len(member.orders)).give(order)
 
     def results(self, timeout: float) -> list[MigrationResult]:
-        """What has come in, after at most so many seconds."""
+        """Return the results that have come in. Wait for them for at most ``timeout`` seconds."""
         ready: Sequence[object] = wait([member.pipe for member in self._members], timeout)
         found = []
         for number, member in enumerate(self._members):
@@ -60,21 +60,22 @@ class Crew:
         return found
 
     def stop(self) -> None:
-        """Let them give back what they have not begun."""
+        """Make all processes give back the orders that they have not begun."""
         for member in self._members:
             member.stop()
 
     def end(self) -> None:
-        """Let all of them end, each after the orders it has."""
+        """Wait until all processes have ended, each after the orders it has."""
         for member in self._members:
             member.end()
 
 
 class _Process:
-    """One process and the orders it has: the one under way, and those after it."""
+    """One process and its orders: the one under way, and those after it."""
 
     def __init__(self, settings: Settings, history: TenantHistory, owner: str) -> None:
-        # A forked process has everything imported already; but a lock that a thread of ours holds would stay locked.
+        # A forked process has all modules imported already. But a lock held by another thread of ours would stay locked
+        # in it.
         forks = sys.platform == "linux" and threading.active_count() == 1
         context: Any = get_context("fork" if forks else "spawn")
         self._stop = context.Event()
@@ -91,14 +92,14 @@ class _Process:
         return self._pipe
 
     def give(self, order: MigrationOrder) -> None:
-        """Let it carry out an order, after those it has."""
+        """Send the process an order, to carry out after those it has."""
         self.orders.append(order)
-        # One that is dead is found out by ``take``.
+        # If the process is dead, ``take`` finds out.
         with suppress(BrokenPipeError):
             self._pipe.send(order)
 
     def take(self) -> tuple[list[MigrationResult], bool]:
-        """What became of its orders, once the pipe can be read, and whether the process is still there."""
+        """Return results, once the pipe can be read, and whether the process is still alive."""
         try:
             result: MigrationResult = self._pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -109,11 +110,11 @@ class _Process:
         return [result], True
 
     def stop(self) -> None:
-        """Let it give back the orders that it has not begun."""
+        """Make the process give back the orders that it has not begun."""
         self._stop.set()
 
     def end(self) -> None:
-        """Wait until it has ended, which it does after the orders it has."""
+        """Wait until the process has ended, which it does after the orders it has."""
         with suppress(BrokenPipeError):
             self._pipe.send(None)
         self._process.join()
@@ -123,13 +124,13 @@ class _Process:
 def work(settings: Settings, history: TenantHistory | None, orders: Pipe, stop: Event, parent: int, owner: str) -> None:
     """Carry out the orders that come through the pipe, and answer each with a result, until ``None`` comes.
 
-    Once ``stop`` is set those that are not begun are given back. Also ends, after the tenant under way, when the
-    process ``parent`` has ended. The tenants are claimed by ``owner``.
+    When ``stop`` is set, orders that are not begun are given back. When the process ``parent`` has ended, this process
+    ends too, after the tenant under way. The tenants are claimed by ``owner``.
     """
-    # Ctrl-C reaches all processes of a terminal; the parent tells us when to stop, and is told how far we came.
+    # Ctrl-C reaches all processes of a terminal. The parent decides when to stop, and gets our results.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # What is there now stays: looking through all of it again and again would take a third of our time.
+    # The objects that exist now stay. Scanning them in every garbage collection would take a third of our time.
     gc.freeze()
     user_db = fence_database(settings)
     fleet = Fleet(user_db, settings, Servers(settings.servers, settings.tenancy_secret))
@@ -152,14 +153,14 @@ def work(settings: Settings, history: TenantHistory | None, orders: Pipe, stop: 
 
 
 class _Orders:
-    """The orders that come through a pipe from a process that may end without saying so."""
+    """The orders that come through a pipe, from a process that may die without closing it."""
 
     def __init__(self, pipe: Pipe, parent: int) -> None:
         self._pipe, self._parent = pipe, parent
         self._are_over = False
 
     def at_hand(self) -> MigrationOrder | None:
-        """The next order, if there is one already."""
+        """Return the next order, if one has come already."""
         self._are_over = self._are_over or os.getppid() != self._parent
         if self._are_over or not self._pipe.poll():
             return None
@@ -171,7 +172,7 @@ class _Orders:
         return order
 
     def wait(self) -> MigrationOrder | None:
-        """The next order, or None when there are to be no more."""
+        """Wait for the next order and return it, or None if no more will come."""
         while not self._are_over:
             order = self.at_hand()
             if order is not None or self._are_over:

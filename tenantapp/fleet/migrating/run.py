@@ -1,4 +1,4 @@
-"""A run of migrations: first the canaries, then the rest, some at once, each tenant for itself."""
+"""A run of migrations: first the canaries, then the rest, several at once, each tenant by itself."""
 
 import time
 from collections import deque
@@ -20,19 +20,19 @@ from tenantapp.operations.queue import local_requester
 
 CLAIMED_AT_ONCE: Final = 20  # tenants for each job
 AHEAD: Final = 4  # orders for each process
-RECORD_AT_ONCE: Final = 40  # results; always as many, so that the statement is the same
-RECORD_EVERY: Final = 2.0  # seconds after which there may be fewer
-ASK_EVERY: Final = 1.0  # seconds between two looks whether another operation has let a tenant go
+RECORD_AT_ONCE: Final = 40  # results; always as many, so that the statement is compiled once
+RECORD_EVERY: Final = 2.0  # seconds after which fewer are recorded too
+ASK_EVERY: Final = 1.0  # seconds between two checks whether another operation has let a tenant go
 GONE: Final = "The tenant is not there any more."
 BUSY: Final = "Another operation, {}, is at work on the tenant."
 Told = Callable[[MigrationResult], None]
 
 
 class MigrationRun:
-    """Carries out a plan, with so many ``jobs`` at once.
+    """Carries out a plan, with ``jobs`` tenants at once.
 
-    ``canary``: so many first, and the rest only if all of them went well. ``stop_after``: no more are begun after so
-    many failures. ``told`` hears of each tenant that is done with, in the order in which they end.
+    ``canary``: migrate this many tenants first, and the rest only if none of them failed. ``stop_after``: begin no more
+    after this many failures. ``told`` is called with each result, in the order in which tenants end.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class MigrationRun:
     ) -> None:
         self.plan = plan
         self.results: list[MigrationResult] = []
-        """What became of the tenants so far."""
+        """The results so far."""
         self._fleet, self._history, self._told = fleet, history, told
         self._jobs, self._canary, self._stop_after = jobs, canary, stop_after
         self._owner, self._requester = new_owner(), local_requester()
@@ -63,25 +63,25 @@ class MigrationRun:
 
     @property
     def failed(self) -> list[MigrationResult]:
-        """The tenants that could not be migrated."""
+        """Return the results of the tenants that could not be migrated."""
         return [result for result in self.results if result.state == MigrationState.FAILED]
 
     @property
     def left(self) -> list[MigrationOrder]:
-        """The orders of the plan that were not carried out."""
+        """Return the orders of the plan that were not carried out."""
         told = {result.order.tenant_id for result in self.results}
         return [order for order in self.plan.orders if order.tenant_id not in told]
 
     def carry_out(self) -> None:
-        """Migrate the tenants. Raises ``UserDatabaseUnavailable``; what is under way then is finished first.
+        """Migrate the tenants. Raises ``UserDatabaseUnavailable``, after the tenants under way are finished.
 
-        An interrupt lets what is under way be finished, and is raised again.
+        On an interrupt, too, the tenants under way are finished before it is raised again.
         """
         for result in [*self.plan.done, *self.plan.refused]:
             self._tell(result)
         if self.plan.orders and not self._must_stop():
             jobs = min(self._jobs, len(self.plan.orders))
-            self._fleet.user_db.dispose()  # a connection must not be shared with a process that is forked
+            self._fleet.user_db.dispose()  # a forked process must not share a connection
             self._crew = Crew(self._fleet.settings, self._history, self._owner, jobs)
             with leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work), self._ended_in_order():
                 self._in_stages(self.plan.orders)
@@ -110,8 +110,10 @@ class MigrationRun:
         self._record(all_of_them=True)
 
     def _ahead(self) -> int:
-        """Some orders in advance, so that no process waits for us; but not near the end, when they could wait behind a
-        tenant that takes long while others have nothing to do, nor where a failure is to keep them from being begun.
+        """Return how many orders a process may have in advance, so that it need not wait for us.
+
+        None near the end, where an order could wait behind a slow tenant while other processes are idle. None where a
+        failure must keep the next orders from beginning.
         """
         many = len(self._waiting) + len(self._claimed) > (1 + AHEAD) * self._jobs
         return AHEAD if many and self._stop_after is None and not self._are_canaries else 0
@@ -154,13 +156,13 @@ class MigrationRun:
     def _note(self, result: MigrationResult) -> None:
         order = result.order
         if result.state == MigrationState.LEFT:
-            # Not begun: its process was told to stop, or died of another tenant.
+            # Not begun: its process was told to stop, or died while it migrated another tenant.
             self._claimed.append(order)
             return
         tries = self._tries[order] = self._tries.get(order, 0) + 1
         if result.state == MigrationState.BUSY:
             if tries < self._fleet.settings.migrations_lock_attempts and not self._is_ending:
-                # The others go on meanwhile, and so do the tenant's people: its fence is down.
+                # Other tenants are migrated meanwhile, and this tenant's people are served: its fence is down.
                 self._delayed.append((time.monotonic() + retry_delay(tries), order, True))
                 return
             result = replace(result, state=MigrationState.FAILED)
@@ -198,7 +200,7 @@ class MigrationRun:
                     for result in self._crew.results(ASK_EVERY):
                         self._note(result)
             finally:
-                # Also at a second interrupt: they wait for orders, and we would wait for them.
+                # Also after a second interrupt: the processes wait for orders, and we would wait for the processes.
                 self._crew.end()
             self._record(all_of_them=True)
             with self._fleet.user_db.begin() as session:

@@ -1,4 +1,4 @@
-"""How far the fleet is: the revision of every tenant, and the last row of the ledger about it."""
+"""How far the fleet is: the revision of every tenant, and its last row in the ledger."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class TenantStatus:
 
 
 def fleet_status(session: Session) -> list[TenantStatus]:
-    """All tenants that are made, by slug."""
+    """Return the status of all tenants that are active or suspended, by slug."""
     latest = aliased(Operation, latest_migrations().subquery())
     tenants = select(Tenant.slug, Tenant.revision, latest).outerjoin(latest, latest.tenant_id == Tenant.id)
     rows = session.execute(tenants.where(Tenant.is_served).order_by(Tenant.slug))
@@ -36,18 +36,18 @@ def fleet_status(session: Session) -> list[TenantStatus]:
 
 
 def revisions_in_use(statuses: list[TenantStatus]) -> list[tuple[str | None, int]]:
-    """Each revision with the number of tenants that are at it, the commonest first."""
+    """Return each revision with the number of tenants at it, the most common first."""
     return Counter(status.revision for status in statuses).most_common()
 
 
 def failed_tenants(session: Session) -> set[UUID]:
-    """Those whose latest migration failed."""
+    """Return the tenants whose last migration failed."""
     failed = latest_migrations().where(Operation.state == OperationState.FAILED)
     return {operation.tenant_id for operation in session.scalars(failed) if operation.tenant_id is not None}
 
 
 def latest_migrations() -> Select[Operation]:
-    """Of each tenant the last row of the ledger."""
+    """Select the last row of the ledger for each tenant."""
     later = aliased(Operation)
     is_later = (later.tenant_id == Operation.tenant_id) & (later.kind == KIND) & (later.id > Operation.id)
     return select(Operation).where(Operation.kind == KIND, ~exists().where(is_later))

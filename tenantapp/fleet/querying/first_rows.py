@@ -1,4 +1,4 @@
-"""As many rows of a statement as may be held: counted, and weighed while they come."""
+"""The first rows of a statement, with limits on their number and their memory."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DEEPEST: Final = 100  # lists within lists; orjson writes 254
 
 @dataclass(frozen=True, slots=True)
 class Most:
-    """What a statement may take of one database: rows, bytes of memory for them, and seconds."""
+    """The limits of a statement on one database: rows, bytes of memory for them, and seconds."""
 
     rows: int
     bytes: int
@@ -21,7 +21,7 @@ class Most:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a statement gave, as the driver has it. ``truncated``: there was more than may be."""
+    """The rows of a statement, as the driver gives them. ``truncated``: there were more rows than the limits allow."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
@@ -29,9 +29,9 @@ class Rows:
 
 
 def first_rows(cursor: Any, rows: Iterable[tuple[Any, ...]], most: Most) -> Rows:
-    """The rows that may be. ``cursor`` has their columns when they have been asked for.
+    """Return the first rows within the limits. ``cursor`` has the columns once ``rows`` has been read from.
 
-    Raises ``QueryFailed`` for a value that is nested too deeply to be sent.
+    Raises ``QueryFailed`` if a value is nested too deeply to be sent.
     """
     kept: list[tuple[Any, ...]] = []
     left, truncated = most.bytes, False
@@ -45,7 +45,7 @@ def first_rows(cursor: Any, rows: Iterable[tuple[Any, ...]], most: Most) -> Rows
 
 
 def _weight(value: Any, depth: int = 0) -> int:
-    """How many bytes of memory a value takes, nearly."""
+    """Return roughly how many bytes of memory a value takes."""
     if depth > DEEPEST:
         raise QueryFailed("a value is nested too deeply")
     if isinstance(value, memoryview):

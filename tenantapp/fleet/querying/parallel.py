@@ -1,4 +1,4 @@
-"""The same work on many tenants at once: bounded in threads, in connections, and in what waits to be taken."""
+"""The same work on many tenants at once, with limits on threads, connections and waiting results."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -20,13 +20,13 @@ from tenantapp.tenancy.servers import Servers
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CONNECTION_WAIT = 60.0  # seconds; no more threads than connections, so that none waits for long
+CONNECTION_WAIT = 60.0  # seconds; there are no more threads than connections, so no thread waits for long
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Generator[Result, None, None]:
-    """The results in the order of the items. At most twice ``jobs`` are under way or wait to be taken.
+    """Yield the results in the order of the items. At most ``2 * jobs`` items are under way or wait to be taken.
 
-    What ``work`` raises is raised here; the work that has not begun by then is not begun.
+    An error of ``work`` is raised here. Items that have not begun by then are not begun.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(jobs) as threads:
@@ -44,7 +44,10 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], jobs: int
 
 @contextmanager
 def databases_of_our_own(servers: Servers, jobs: int) -> Iterator[TenantDatabases]:
-    """The tenants' databases for a command: at most ``jobs`` connections to each server, closed with the block."""
+    """Yield the tenant databases for a command, with at most ``jobs`` connections to each server.
+
+    All connections are closed when the block ends.
+    """
     engines = {
         name: ServerEngines(server, limit=jobs, workers=1, timeout=CONNECTION_WAIT) for name, server in servers.items()
     }
@@ -56,7 +59,7 @@ def databases_of_our_own(servers: Servers, jobs: int) -> Iterator[TenantDatabase
 
 
 def places(user_db: DBFactory, slugs: Sequence[str] = ()) -> list[TenantPlace]:
-    """The tenants with these slugs, in this order, or all whose database is made and that are not deleted, by slug.
+    """Return the tenants with these slugs, in this order, or all active and suspended tenants by slug.
 
     Raises ``NotFound`` and ``TenantUnfinished``.
     """
@@ -71,5 +74,8 @@ def places(user_db: DBFactory, slugs: Sequence[str] = ()) -> list[TenantPlace]:
 
 
 def local_access_to(place: TenantPlace) -> Access:
-    """The access of a program that works on the fleet. It holds no permission: services of a domain are not for it."""
+    """Return the access of a program that works on the fleet.
+
+    It has no permissions, so a domain's services do not accept it.
+    """
     return Access(LOCAL_PERSON, place, operator=True)

@@ -23,15 +23,16 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenancyError
 
-TENANT: Final = "tenant"  # the column that comes first
-MOST_BYTES: Final = 8 * 2**20  # of the rows of one tenant, in memory
+TENANT: Final = "tenant"  # the first column
+MOST_BYTES: Final = 8 * 2**20  # the limit of memory for the rows of one tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one tenant's database answered. ``failure`` says why it did not; then there are neither columns nor rows.
+    """What one tenant's database answered. If it did not, ``failure`` says why, and there are no columns and no rows.
 
-    Values are the driver's: on SQLite, for instance, a time is the text that is stored. ``truncated``: there are more.
+    Values are those of the driver. On SQLite, for instance, a time is the stored text. ``truncated``: there are more
+    rows.
     """
 
     place: TenantPlace
@@ -52,12 +53,12 @@ def query_tenants(
     most_bytes: int = MOST_BYTES,
     deadline: float = inf,
 ) -> Generator[Answer, None, None]:
-    """Ask these tenants' databases the same, ``jobs`` at once; the answers come in the order of the places.
+    """Ask the databases of these tenants the same question, ``jobs`` at once. Answers come in the order of ``places``.
 
-    The statement is one SELECT, or another that gives rows and changes nothing: see ``read_only``. Each tenant has
-    ``timeout`` seconds and at most ``limit`` rows, which take ``most_bytes`` of memory at most, and no more than twice
-    ``jobs`` answers are held at a time. All of it ends at the ``deadline``, on the monotonic clock. The connections are
-    ``databases``'s: in the application they count in the budget of the process.
+    The statement is a SELECT, or another statement that gives rows and changes nothing: see ``read_only``. Each tenant
+    may take ``timeout`` seconds and give ``limit`` rows, which may take ``most_bytes`` of memory. At most ``2 * jobs``
+    answers are held at a time. All ends at the ``deadline`` on the monotonic clock. The connections are those of
+    ``databases``: in the application they count in the budget of the process.
     """
 
     def ask(place: TenantPlace) -> Answer:
@@ -86,9 +87,10 @@ def query_for_person(
     limit: int = 1000,
     timeout: float = 10.0,
 ) -> Iterator[Answer]:
-    """A report across tenants: the same as ``query_tenants``, of the active tenants in which the person may read.
+    """Ask the active tenants in which a person may read, as ``query_tenants`` does. It is for reports across tenants.
 
-    ``permission`` is what reading takes. The statement is the program's; it is nothing to take from a client.
+    ``permission`` is the permission that reading needs. The program must write the statement itself, and not take it
+    from a client.
     """
     with user_db.begin(read_only=True) as session:
         places = places_with(session, user_id, permission)
@@ -96,7 +98,7 @@ def query_for_person(
 
 
 def json_rows(rows: Sequence[Sequence[Any]]) -> bytes:
-    """Rows as a JSON array of arrays; what JSON has no form for, as text."""
+    """Return rows as a JSON array of arrays. Values that JSON cannot express become text."""
     try:
         return _json(rows)
     except TypeError:
@@ -104,7 +106,7 @@ def json_rows(rows: Sequence[Sequence[Any]]) -> bytes:
 
 
 def json_object(row: Mapping[str, Any]) -> bytes:
-    """A row as a JSON object; what JSON has no form for, as text."""
+    """Return a row as a JSON object. Values that JSON cannot express become text."""
     try:
         return _json(row)
     except TypeError:
@@ -112,14 +114,14 @@ def json_object(row: Mapping[str, Any]) -> bytes:
 
 
 def text_of(value: Any) -> str | None:
-    """What neither CSV nor JSON has a form for: bytes as hexadecimal, the rest as it is written."""
+    """Return the text of a value that CSV and JSON cannot express: bytes in hexadecimal, the rest as ``str``."""
     return bytes(value).hex() if isinstance(value, bytes | memoryview) else None if value is None else str(value)
 
 
 def _sendable(value: Any) -> Any:
-    """The value, or its text if there is in it, as in one of the type json, what no client could read.
+    """Return the value, or its text if it holds something that no client could read.
 
-    That is a whole number of more than 64 bits, or half of a surrogate pair.
+    That is a whole number of more than 64 bits, or half of a surrogate pair, for instance in a value of the type json.
     """
     try:
         _json(value)

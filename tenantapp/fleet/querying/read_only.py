@@ -1,9 +1,9 @@
-"""One statement of somebody else's, on one database, in a way that it can only read, and only so much and for so long.
+"""Run an untrusted statement read-only on one database, with limits on rows, memory and time.
 
-PostgreSQL: the transaction is READ ONLY and never committed. The statement travels as a value and is opened as a cursor
-by the server, which takes one statement that gives rows and no other: it cannot be followed by ``COMMIT``.
-SQLite: an authorizer allows reading and nothing else, on top of ``query_only``; see ``read_only_sqlite``.
-On both the connection is closed afterwards, so that nothing the statement has set, or locked, stays with it.
+PostgreSQL: the transaction is READ ONLY and never committed. The statement is sent as a value, and the server opens it
+as a cursor. A cursor accepts only one statement, and only one that gives rows, so the statement cannot go on with
+``COMMIT``. SQLite: an authorizer allows only reading, in addition to ``query_only``; see ``read_only_sqlite``. On both
+engines the connection is closed afterwards, so nothing that the statement has set or locked remains.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from tenantapp.fleet.querying.first_rows import Most, Rows, first_rows
 from tenantapp.fleet.querying.read_only_sqlite import Interrupted, read_sqlite
 from tenantapp.operations.outcomes import first_line
 
-# What the drivers raise for a value that Python has no form for: a year after 9999, an interval of a billion days, and
+# What the drivers raise for a value that Python cannot express: a year after 9999, an interval of a billion days, or
 # JSON that is nested too deeply.
 NOT_A_VALUE: Final = (ValueError, ArithmeticError, RecursionError)
 BATCH: Final = 20  # rows that the driver holds at once, whatever their size
@@ -35,9 +35,9 @@ LONGEST_REASON: Final = 500  # characters; an error may quote the whole value
 
 
 def read_rows(session: Session, statement: str, most: Most) -> Rows:
-    """The first rows of a statement, as many as may be. The session is read-only, and used up by it.
+    """Return the first rows of a statement, within the limits. The session must be read-only; it is used up.
 
-    Raises ``QueryFailed``, and what the database's ``DBFactory`` raises when it does not answer.
+    Raises ``QueryFailed``, and what the database's ``DBFactory`` raises if it does not answer.
     """
     connection = session.connection()
     raw: Any = connection.connection.dbapi_connection
@@ -64,7 +64,7 @@ def _read_postgres(raw: Any, statement: str, most: Most, deadline: float) -> Row
 
 def _fetched(cursor: Any, batch: int, deadline: float) -> Iterator[tuple[Any, ...]]:
     while True:
-        # Again each time: the statement itself may have set another limit.
+        # Set it again each time: the statement itself may have changed the limit.
         _limit_time(cursor, deadline)
         cursor.execute("FETCH FORWARD %s FROM tenantapp_rows", (batch,))
         yield from cursor
@@ -73,6 +73,6 @@ def _fetched(cursor: Any, batch: int, deadline: float) -> Iterator[tuple[Any, ..
 
 
 def _limit_time(cursor: Any, deadline: float) -> None:
-    # 0 would be no limit at all.
+    # 0 would mean no limit.
     left = max(1, int((deadline - monotonic()) * 1000))
     cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(left),))

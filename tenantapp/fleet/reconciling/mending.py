@@ -1,4 +1,4 @@
-"""Mending what ``reconcile`` has found. Each finding is looked at once more, for the world goes on meanwhile."""
+"""Mending what ``reconcile`` has found. Each finding is checked again first, since things may have changed."""
 
 from typing import Final
 from uuid import UUID
@@ -27,15 +27,15 @@ from tenantapp.operations.models import FINISHED
 from tenantapp.operations.queue import is_worked_on, retry_operation
 from tenantapp.operations.runner import run_operation
 
-# What may be removed though it does not bear our mark.
+# The problems whose objects may be removed even without our mark.
 UNMARKED: Final = (Problem.DATABASE, Problem.ROLE, Problem.SCRATCH)
 
 
 def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False) -> bool:
-    """Mend one finding, and say whether it was mended. What was removed is in the audit trail.
+    """Mend one finding, and return whether it was mended. The audit trail records what was removed.
 
-    With ``unmarked`` a database or role that does not bear the mark of this installation is removed as well.
-    Raises a ``FleetError``.
+    With ``unmarked``, databases and roles without the mark of this installation are removed too. Raises a
+    ``FleetError``.
     """
     mended = _mend(fleet, kinds, finding, unmarked=unmarked)
     if mended and finding.problem != Problem.OPERATION:
@@ -47,7 +47,7 @@ def mend(fleet: Fleet, kinds: Kinds, finding: Finding, *, unmarked: bool = False
 
 
 def is_to_be_mended(finding: Finding, *, unmarked: bool = False) -> bool:
-    """Whether ``mend`` does anything about it."""
+    """Return whether ``mend`` does anything about the finding."""
     return finding.note is None or (unmarked and finding.problem in UNMARKED)
 
 
@@ -87,7 +87,7 @@ def _drop_copy(fleet: Fleet, finding: Finding) -> bool:
 
 
 def _go_on(fleet: Fleet, kinds: Kinds, operation_id: UUID) -> bool:
-    """Work on the operation, or on undoing it, in this process."""
+    """Finish the operation, or undo it, in this process."""
     with fleet.user_db.begin() as session:
         stuck = {operation.id: operation for operation in stuck_operations(session, kinds)}
         operation = stuck.get(operation_id)
@@ -111,7 +111,7 @@ def _discard(fleet: Fleet, tenant_id: UUID) -> bool:
 
 
 def _forget(fleet: Fleet, tenant_id: UUID) -> bool:
-    """Delete the row of a tenant, or of a warm database, whose database is still not there."""
+    """Delete the row of a tenant, or of a warm database, whose database is still missing."""
     with fleet.user_db.begin() as session:
         tenant = session.scalar(select(Tenant).where(Tenant.id == tenant_id).with_for_update())
         row = tenant or session.get(WarmDatabase, tenant_id, with_for_update=True)
@@ -120,7 +120,7 @@ def _forget(fleet: Fleet, tenant_id: UUID) -> bool:
         databases = databases_on(fleet.servers[row.server])
         if databases.exists(row.database):
             return False
-        # Within the transaction: while its role cannot be removed, the row stays.
+        # In the transaction, so that the row stays if its role cannot be removed.
         databases.drop(row.database)
         session.delete(row)
     return True

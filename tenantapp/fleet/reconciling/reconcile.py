@@ -1,4 +1,4 @@
-"""What the user database and the servers do not agree on."""
+"""Find where the user database and the servers do not agree."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationSt
 from tenantapp.operations.queue import is_worked_on
 from tenantapp.sql.times import utcnow
 
-FORGOTTEN: Final = timedelta(days=1)  # nobody is at work with a scratch database for so long
+FORGOTTEN: Final = timedelta(days=1)  # no scratch database is in use for so long
 
 
 class Problem(StrEnum):
-    """What may be wrong."""
+    """The problems that ``find`` looks for."""
 
     OPERATION = "stuck operation"
     UNFINISHED = "tenant that no operation makes"
@@ -49,7 +49,7 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong. ``note`` says why it is not to be mended, if it is not."""
+    """Something that is wrong. If it should not be mended, ``note`` says why."""
 
     problem: Problem
     name: str
@@ -59,10 +59,13 @@ class Finding:
 
 
 def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
-    """Compare the servers with the user database. One that does not answer is a finding, and hides no others."""
+    """Compare the servers with the user database, and return the findings.
+
+    A server that does not answer is a finding, and does not hide those of other servers.
+    """
     with fleet.user_db.begin(read_only=True) as session:
         mark = installation_mark(session)
-    # The servers first: whatever is made on one has a row in the user database before.
+    # Read the servers first: a database gets a row in the user database before it is made on a server.
     present, copied, findings = {}, {}, []
     for name, place in fleet.servers.items():
         try:
@@ -84,14 +87,14 @@ def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
 
 
 def stuck_operations(session: Session, kinds: Kinds) -> list[Operation]:
-    """Those whose worker is gone, and those that are half done."""
+    """Return the active operations whose lease has run out, and the half-done ones."""
     now = database_time(session)
     lapsed = and_(Operation.state.in_(ACTIVE), or_(Operation.lease_until.is_(None), Operation.lease_until <= now))
     return list(session.scalars(select(Operation).where(or_(lapsed, is_half_done(kinds))).order_by(Operation.id)))
 
 
 def _not_removed(session: Session) -> list[Finding]:
-    """Deleted tenants whose time is over, and whose removal failed before it removed anything."""
+    """Return deleted tenants whose time is over, but whose removal failed before it removed anything."""
     failed = select(Operation).join(Tenant, Tenant.id == Operation.tenant_id).order_by(Operation.id)
     failed = failed.where(Operation.kind == DELETE.name, Operation.state == OperationState.FAILED)
     failed = failed.where(Operation.step == BUNDLE, Tenant.state == TenantState.DELETED)
@@ -105,7 +108,7 @@ def _not_removed(session: Session) -> list[Finding]:
 
 
 def _copies(session: Session, server: str, databases: set[str]) -> list[Finding]:
-    """Copies that migrations have left. One of a migration that did not succeed may be all there is to go back to."""
+    """Return copies that migrations have left. After a failed migration, the copy may be the only way back."""
     needed = latest_migrations().where(Operation.state != OperationState.SUCCEEDED).subquery()
     failed = select(Tenant.database).join(needed, needed.c.tenant_id == Tenant.id)
     needed_databases = set(session.scalars(failed))
@@ -117,14 +120,17 @@ def _copies(session: Session, server: str, databases: set[str]) -> list[Finding]
 
 
 def copies_in_use(session: Session) -> set[str]:
-    """The databases whose copies a migration may yet put back."""
+    """Return the databases whose copies a migration may still put back."""
     migrating = select(Operation.tenant_id).where(Operation.state.not_in(FINISHED), Operation.tenant_id.is_not(None))
     fenced = Tenant.migrating_until > database_time(session)
     return set(session.scalars(select(Tenant.database).where(or_(fenced, Tenant.id.in_(migrating)))))
 
 
 def known_databases(session: Session) -> set[str]:
-    """The databases that the user database accounts for, on whichever server: two names may be of the same one."""
+    """Return the names of databases that the user database knows, on all servers.
+
+    The server does not count, because two server names may stand for the same server.
+    """
     names = set(session.scalars(select(Tenant.database)))
     names |= set(session.scalars(select(WarmDatabase.database)))
     unfinished = session.scalars(select(Operation).where(Operation.state.not_in(FINISHED)))
@@ -143,12 +149,12 @@ def _stuck(operation: Operation, kinds: Kinds) -> Finding:
 
 
 def _is_of_another(found: FoundDatabase, mark: str) -> bool:
-    """Whether another installation made it, which is no business of ours."""
+    """Return whether another installation made the database. It must be left alone."""
     return found.mark is not None and found.mark != mark and found.mark.startswith(MARK_PREFIX)
 
 
 def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: str, kinds: Kinds) -> list[Finding]:
-    """Tenants and warm databases of which the server has nothing."""
+    """Return the tenants and warm databases whose databases are missing on the server."""
     whole = {found.name for found in databases if found.whole}
     note = _why_not_forgotten(session, server, databases, mark)
     findings = []
@@ -163,7 +169,10 @@ def _lost(session: Session, server: str, databases: list[FoundDatabase], mark: s
 
 
 def _why_not_forgotten(session: Session, server: str, databases: list[FoundDatabase], mark: str) -> str | None:
-    """Where little of what is ours is to be seen, this is rather the wrong place than an empty one."""
+    """Return why the rows of missing databases should not be deleted, or None.
+
+    A server that holds few of our databases is more likely the wrong place than an emptied one.
+    """
     if not any(found.mark == mark for found in databases):
         return "the server holds nothing of this installation"
     there = {found.name for found in databases if found.whole}
@@ -175,7 +184,7 @@ def _why_not_forgotten(session: Session, server: str, databases: list[FoundDatab
 
 
 def _superfluous(session: Session, server: str, databases: list[FoundDatabase], template: Template) -> list[Finding]:
-    """Databases and roles that nobody knows, and templates that another has taken the place of."""
+    """Return databases and roles that the user database does not know, and templates that have been replaced."""
     known = known_databases(session)
     findings = []
     for found in databases:
@@ -193,18 +202,18 @@ def _unmarked(found: FoundDatabase, mark: str) -> str | None:
 
 
 def _forgotten(server: str, databases: list[FoundDatabase], mark: str) -> list[Finding]:
-    """Scratch databases that whoever made them cannot be using any more."""
+    """Return scratch databases that are too old to be in use."""
     findings = []
     for found in databases:
         if found.name.startswith(SCRATCH_PREFIX):
-            with suppress(ValueError):  # somebody else's way to call one
+            with suppress(ValueError):  # not a name that we make
                 if made_at(found.name) < utcnow() - FORGOTTEN:
                     findings.append(Finding(Problem.SCRATCH, found.name, server, note=_unmarked(found, mark)))
     return findings
 
 
 def _idle_tenants(session: Session, server: str, kinds: Kinds) -> list[Tenant]:
-    """The tenants of a server that no operation works on or is to work on."""
+    """Return the tenants of a server that have no unfinished and no half-done operation."""
     unfinished = or_(Operation.state.not_in(FINISHED), is_half_done(kinds))
     busy = select(Operation.tenant_id).where(unfinished, Operation.tenant_id.is_not(None))
     statement = select(Tenant).where(Tenant.server == server, Tenant.id.not_in(busy)).order_by(Tenant.slug)

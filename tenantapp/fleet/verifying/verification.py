@@ -1,4 +1,4 @@
-"""Whether a tenant's database is what it is said to be."""
+"""Check that tenant databases have the right identity, revision and structure."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,14 +28,14 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
 
 FENCE_REASON: Final = "Closed for maintenance: its database has to be looked at."
-SECOND_LOOK: Final = 1.0  # seconds; a migration notes its revision in the user database right after it is over
+SECOND_LOOK: Final = 1.0  # seconds; a migration records its revision in the user database right after its commit
 
 
 class State(StrEnum):
-    """What was found."""
+    """What the verification of a database found."""
 
     RIGHT = "right"
-    DRIFTED = "drifted"  # the structure is not its revision's, or the revision not the recorded one
+    DRIFTED = "drifted"  # the structure does not match its revision, or the revision is not the recorded one
     FOREIGN = "foreign"  # it holds another tenant's data, or nobody's
     UNREACHABLE = "unreachable"
     BUSY = "busy"  # it is being migrated right now
@@ -43,7 +43,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found of one tenant. ``revision`` is what the database itself says."""
+    """The result for one tenant. ``revision`` is the one that the database itself records."""
 
     place: TenantPlace
     state: State
@@ -53,7 +53,7 @@ class Verdict:
 
 
 class _Reading(NamedTuple):
-    """What a database says of itself."""
+    """What a database says about itself."""
 
     heads: tuple[str, ...]
     structure: Structure
@@ -61,10 +61,10 @@ class _Reading(NamedTuple):
 
 
 class Verification:
-    """Verifies databases, as many at once as ``jobs``; every expected structure is made only once.
+    """Verifies databases. Every expected structure is made only once.
 
-    ``looks``: how often one is looked at that is not right, for its migration may have been about to end; between two
-    looks ``second_look`` seconds pass.
+    ``looks`` is how often to look at a database that is drifted, because a migration may just be ending. Between two
+    looks it waits ``second_look`` seconds.
     """
 
     def __init__(
@@ -81,10 +81,11 @@ class Verification:
         fence: bool = False,
         progress: Callable[[Verdict], None] = lambda verdict: None,
     ) -> Iterator[Verdict]:
-        """Verify these tenants; each verdict also goes to ``progress``. With ``fence``, see ``fence``.
+        """Verify these tenants, ``jobs`` at once, and yield the verdicts, which also go to ``progress``.
 
-        Nothing of one tenant keeps the others from being verified. Raises ``UserDatabaseUnavailable``, ``HistoryError``
-        and what making a scratch database raises.
+        With ``fence``, the method of that name is called for each verdict. A fault of one tenant does not keep the
+        others from being verified. Raises ``UserDatabaseUnavailable``, ``HistoryError`` and what making a scratch
+        database raises.
         """
         for verdict in in_parallel(self.verify, places, jobs):
             final = self.fence(verdict) if fence else verdict
@@ -116,7 +117,7 @@ class Verification:
     def fence(self, verdict: Verdict) -> Verdict:
         """Suspend a tenant whose database is drifted or foreign, unless it is suspended already.
 
-        One that cannot be reached is left alone: it serves nobody as it is, and may be right.
+        A tenant whose database does not answer is left alone: it is not served anyway, and its data may be right.
         """
         if verdict.state not in (State.DRIFTED, State.FOREIGN):
             return verdict
@@ -162,9 +163,9 @@ def verify_migrated(
     jobs: int,
     progress: Callable[[Verdict], None] = lambda verdict: None,
 ) -> list[Verdict]:
-    """Compare the databases that these results are about, as far as they were migrated, with their revision.
+    """Compare the databases that were migrated, according to these results, with their revision.
 
-    That a migration ended well says nothing of what somebody had altered by hand before it. Raises
+    A migration can succeed although somebody had altered the database by hand before. Raises
     ``UserDatabaseUnavailable``, ``HistoryError`` and what making a scratch database raises.
     """
     migrated = [result.order.tenant_id for result in results if result.state == MigrationState.MIGRATED]
@@ -172,20 +173,23 @@ def verify_migrated(
     if not places:
         return []
     with databases_of_our_own(fleet.servers, jobs) as databases:
-        # Their revisions are recorded: there is no need for a second look.
+        # Their revisions are recorded already, so a second look is not needed.
         verification = Verification(fleet, databases, looks=1)
         return list(verification.verify_all(places, jobs=jobs, progress=progress))
 
 
 def _places(fleet: Fleet, tenant_ids: Sequence[UUID]) -> list[TenantPlace]:
-    """Of those that are still there."""
+    """Return the places of those tenants that still exist."""
     there = select(Tenant).where(Tenant.id.in_(tenant_ids), Tenant.is_served).order_by(Tenant.slug)
     with fleet.user_db.begin(read_only=True) as session:
         return [place_of(tenant) for tenant in session.scalars(there)]
 
 
 def _keep_migrations_out(connection: Connection) -> bool:
-    """On SQLite the transaction sees one moment; on PostgreSQL the catalogue is read by functions that see the last."""
+    """Return whether no migration is under way, and keep new ones out during the transaction.
+
+    On SQLite the transaction sees one moment. On PostgreSQL the functions that read the catalogue see its latest state.
+    """
     if connection.dialect.name == "sqlite":
         return True
     return bool(connection.scalar(select(func.pg_try_advisory_xact_lock_shared(ADVISORY_LOCK))))
