@@ -25,7 +25,7 @@ class FoundDatabase:
 
 
 class ServerDatabases(ABC):
-    """The databases of a server. The program makes up their names.
+    """The databases of a server. The program chooses their names.
 
     Every method may raise ``ProvisioningFailed``, ``DatabaseUnreachable`` and ``DatabaseBusy``.
     """
@@ -61,7 +61,7 @@ class ServerDatabases(ABC):
     def copy_template(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
         """Copy a template into a tenant's database, with the tenant's identity in it and our mark on it.
 
-        A process may die at any point of it, and another may call it again: what is finished is kept. Also raises
+        If the process dies, the method can be called again. It leaves alone what is finished. Also raises
         ``TemplateMissing``.
         """
 
@@ -71,8 +71,8 @@ class ServerDatabases(ABC):
 
         The fence is up already. Requests that were let in before have ``patience`` seconds to end. On PostgreSQL the
         tenant's role can no longer log in. Its connections are ended when none has an open transaction, or when the
-        time is over. On SQLite the identity is made invalid once the write lock is free. Whoever gets the lock
-        afterwards sees that, and writes nothing.
+        time is over. On SQLite, after that time and once the write lock is free, the identity is made invalid. The next
+        writer sees that, and writes nothing.
         """
 
     @abstractmethod

@@ -114,7 +114,7 @@ class SqliteDatabases(ServerDatabases):
         if not path.exists():
             return
         with self._translated():
-            # This waits for the writer that has the lock. Whoever gets the lock afterwards reads the identity first.
+            # This waits for the writer that has the lock. The next writer reads the identity first.
             _set_identity(path, CLOSE)
             # A new modification time keeps pooled connections from being used for reading.
             path.touch()

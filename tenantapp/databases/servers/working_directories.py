@@ -40,9 +40,9 @@ def remove_abandoned(prefix: str) -> None:
 
 
 def _is_abandoned(directory: Path) -> bool:
-    """Return whether a directory is ours and unused. Anybody may put something there, under any name.
+    """Return whether a directory is ours and no longer used.
 
-    What is not ours, and what leads elsewhere, is left alone.
+    Anybody may put anything into the place for temporary files. Links, and files of other users, are left alone.
     """
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "geteuid") and status.st_uid != os.geteuid()):

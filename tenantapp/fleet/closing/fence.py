@@ -1,7 +1,7 @@
 """The fence keeps a tenant's people out while its database is migrated or moved.
 
-It is a time in the tenant's row, which every request reads. A worker keeps moving the time ahead. If the worker dies,
-the time passes and the tenant is served again.
+It is a time in the tenant's row, which every request reads. The process that does the work extends the fence. If the
+process dies, the time passes and the tenant is served again.
 """
 
 from collections.abc import Collection, Iterator
@@ -78,7 +78,7 @@ def record_revision(connection: Connection, tenant_id: UUID, revision: str | Non
 
 
 def hold_fences(connection: Connection, tenant_ids: Collection[UUID], *, snapshot: bool = False) -> None:
-    """Move the time of fences that are still up ahead.
+    """Extend the fences that are still up.
 
     A fence that has fallen stays down: people were served meanwhile, and a copy would lack what they have written.
     """
@@ -129,7 +129,7 @@ def fence_database(settings: Settings) -> DBFactory:
 
 @contextmanager
 def fence_kept(user_db: DBFactory, tenant_id: UUID, *, snapshot: bool = False) -> Iterator[None]:
-    """Move the time of one tenant's fence ahead until the block ends. The operation's worker renews the lease."""
+    """Extend the fence of one tenant until the block ends. The operation's lease is renewed elsewhere."""
 
     def keep() -> None:
         with user_db.engine.connect() as connection:

@@ -193,7 +193,7 @@ def _kinds_at_work(session: Session, orders: Sequence[MigrationOrder]) -> dict[M
 
 @contextmanager
 def leases_kept(user_db: DBFactory, owner: str, at_work: Callable[[], list[MigrationOrder]]) -> Iterator[None]:
-    """Until the block ends, renew the owner's claims and the fences of the orders that ``at_work`` returns."""
+    """Until the block ends, renew the owner's leases, and extend the fences of the orders that ``at_work`` returns."""
 
     def keep() -> None:
         with user_db.begin() as session:

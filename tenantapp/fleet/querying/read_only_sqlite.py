@@ -1,7 +1,8 @@
-"""One statement of somebody else's on a SQLite file: an authorizer lets it read, a clock stops it.
+"""An untrusted statement on a SQLite file: an authorizer lets it only read, and a clock stops it.
 
-SQLite looks at the clock between two instructions of its machine, and not within a call of a function. So values are
-short enough for a call to be over soon, and the functions whose time goes with the product of two lengths are bounded.
+SQLite checks the clock between two instructions of its virtual machine, but not during the call of a function. So the
+length of values is limited, to keep calls short. Functions whose time grows with the product of two lengths have a
+further limit.
 """
 
 import sqlite3
@@ -13,13 +14,14 @@ from typing import Any, Final
 from tenantapp.fleet.errors import QueryFailed
 from tenantapp.fleet.querying.first_rows import Most, Rows, first_rows
 
-STEPS: Final = 1000  # instructions of SQLite's machine between two looks at the clock
+STEPS: Final = 1000  # instructions of SQLite's virtual machine between two checks of the clock
 LONGEST_VALUE: Final = 512 * 2**10  # bytes; the longest body of a node has 100,000 characters of at most four
-LONGEST_SOUGHT: Final = 100  # characters, or bytes, of a pattern, and of what is looked for in a value
-SEEKING: Final = {"instr": 2, "replace": 3, "trim": 2, "ltrim": 2, "rtrim": 2}  # and how many arguments they have
-# SQLite's own functions; with values so short each call is soon over. Not json_patch: it seeks, and cannot be bounded.
-# Not what a program has added, either: SQLAlchemy adds regexp, which holds up all of Python for as long as it takes.
-# https://www.sqlite.org/lang_corefunc.html and the pages on dates, aggregates, windows, mathematics and JSON.
+LONGEST_SOUGHT: Final = 100  # characters, or bytes, of a pattern, and of a value to search for
+SEEKING: Final = {"instr": 2, "replace": 3, "trim": 2, "ltrim": 2, "rtrim": 2}  # and their numbers of arguments
+# SQLite's own functions: with such short values, each call is over soon. json_patch is left out, because it searches
+# and cannot be bounded. Functions that a program has added are left out too: SQLAlchemy adds regexp, which blocks all
+# of Python while it runs. https://www.sqlite.org/lang_corefunc.html and the pages on dates, aggregates, windows,
+# mathematics and JSON.
 FUNCTIONS: Final = """
     abs char coalesce concat concat_ws format glob hex if ifnull iif instr length like likelihood likely lower ltrim max
     min nullif octet_length printf quote random randomblob replace round rtrim sign soundex sqlite_version substr
@@ -33,22 +35,22 @@ FUNCTIONS: Final = """
     json_insert json_object json_pretty json_quote json_remove json_replace json_set json_type json_valid
 """
 ALLOWED: Final = frozenset(FUNCTIONS.split())
-# SQLite does not look at the clock between two calls for one row either, so a statement has only so many.
-DEAR: Final = {"like": 10, "glob": 20}  # how many of the others a call is worth
+# SQLite does not check the clock between two calls for the same row either, so the calls in a statement are limited.
+DEAR: Final = {"like": 10, "glob": 20}  # how many calls of other functions one call counts as
 MOST_CALLS: Final = 400
 LONGEST_STATEMENT: Final = 100_000  # bytes
-MOST_INSTRUCTIONS: Final = 20_000  # of SQLite's machine, in a statement
+MOST_INSTRUCTIONS: Final = 20_000  # of SQLite's virtual machine, in the program of a statement
 READABLE_PRAGMAS: Final = frozenset(
     {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"}
 )
 
 
 class Interrupted(Exception):
-    """SQLite was stopped by the clock."""
+    """The clock stopped SQLite."""
 
 
 def read_sqlite(raw: sqlite3.Connection, statement: str, most: Most, deadline: float) -> Rows:
-    """The first rows. Raises ``Interrupted``, ``QueryFailed`` and the driver's errors."""
+    """Return the first rows. Raises ``Interrupted``, ``QueryFailed`` and the driver's errors."""
     is_past = _past(deadline)
     with closing(sqlite3.connect(":memory:")) as plain:
         for connection in (raw, plain):
@@ -74,7 +76,7 @@ def read_sqlite(raw: sqlite3.Connection, statement: str, most: Most, deadline: f
                 raise QueryFailed("it calls too many functions") from error
             raise
         except MemoryError as error:
-            # What SQLite says of a program of too many instructions.
+            # SQLite reports a program of too many instructions so.
             raise QueryFailed("it is too long") from error
         finally:
             raw.set_progress_handler(None, 0)
@@ -82,13 +84,13 @@ def read_sqlite(raw: sqlite3.Connection, statement: str, most: Most, deadline: f
 
 
 def _bounded(plain: sqlite3.Connection, name: str, count: int, is_past: Callable[[], bool]) -> Callable[..., Any]:
-    """SQLite's own function, which looks at the clock and seeks nothing long."""
+    """Return SQLite's own function, which now checks the clock and refuses to search for long values."""
     call = f"SELECT {name}({', '.join('?' * count)})"
 
     def bounded(*values: Any) -> Any:
         sought = values[1]
         if is_past() or (isinstance(sought, str | bytes) and len(sought) > LONGEST_SOUGHT):
-            raise OverflowError  # which SQLite calls too big
+            raise OverflowError  # SQLite reports it as "too big"
         try:
             return plain.execute(call, values).fetchone()[0]
         except sqlite3.Error:
@@ -102,7 +104,7 @@ def _past(deadline: float) -> Callable[[], bool]:
 
 
 class _OnlyReading:
-    """The authorizer of one statement: https://www.sqlite.org/c3ref/c_alter_table.html"""
+    """The authorizer of one statement, which allows only reading. https://www.sqlite.org/c3ref/c_alter_table.html"""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -115,7 +117,8 @@ class _OnlyReading:
         if action == sqlite3.SQLITE_PRAGMA and first in READABLE_PRAGMAS:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
-            # What SQLite says when json_each or pragma_table_info come into being; a real one needs writable_schema.
+            # SQLite reports this when json_each or pragma_table_info is set up. A real update would need
+            # writable_schema.
             return sqlite3.SQLITE_OK
         return sqlite3.SQLITE_DENY
 

@@ -29,7 +29,7 @@ from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationSt
 from tenantapp.operations.queue import is_worked_on
 from tenantapp.sql.times import utcnow
 
-FORGOTTEN: Final = timedelta(days=1)  # no scratch database is in use for so long
+FORGOTTEN: Final = timedelta(days=1)  # older scratch databases are not in use any more
 
 
 class Problem(StrEnum):
