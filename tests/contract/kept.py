@@ -7,8 +7,9 @@ from threading import Event
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.servers.base import TENANT_PREFIX
 from tenantapp.databases.servers.server_databases import databases_on
@@ -24,20 +25,26 @@ from tenantapp.operations.worker import Worker
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging
-from tests.contract.test_backups import add_tag, found, postgres_bin
+from tests.contract.test_backups import add_tag, found
+from tests.postgres import postgres_bin
 
 BY = "local:tests"
+
+
+def with_store(fleet: Fleet) -> Fleet:
+    """The fleet, whose settings name a store from now on. A removal waits for the time of a request, no longer."""
+    fleet.values |= {"backups.store": str(fleet.directory / "backups"), "connections.timeout": "0.1"}
+    if tools := postgres_bin("pginstall18"):
+        fleet.values["backups.postgres_bin"] = tools
+    fleet.__post_init__()
+    return fleet
 
 
 class Kept:
     """The tenant acme has the tag ``first``, which its backups have as well."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        fleet.values |= {"backups.store": str(fleet.directory / "backups"), "connections.timeout": "1"}
-        if tools := postgres_bin("pginstall18"):
-            fleet.values["backups.postgres_bin"] = tools
-        fleet.__post_init__()
+        self.fleet = with_store(fleet)
         fleet.initialised().create("acme")
         add_tag(fleet, self.place(), "first")
 
@@ -51,6 +58,13 @@ class Kept:
 
     def add_tag(self, name: str) -> None:
         add_tag(self.fleet, self.place(), name)
+
+    def execute(self, statement: str, slug: str = "acme") -> None:
+        """As the tenant's own role; the statement is as it is written."""
+        place = self.place(slug)
+        engine = create_engine(self.fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statement.replace("%", "%%") if self.fleet.admin else statement)
 
     def tags(self, slug: str = "acme") -> list[str]:
         """The tags of a tenant, whose database must say that it is its own."""
@@ -111,7 +125,7 @@ class Kept:
         """Delete acme for good; a worker is to do it."""
         with self.fleet.user_db.begin() as session:
             delete_later(session, "acme", timedelta(0))
-            return request_purge(session, "acme", requested_by=BY, **options).id
+            return request_purge(session, self.fleet.services, "acme", requested_by=BY, **options).id
 
     def databases(self) -> set[str]:
         """The databases of tenants that there are, or of which something is there."""

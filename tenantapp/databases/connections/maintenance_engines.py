@@ -27,6 +27,15 @@ LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; later statemen
 STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
 MAINTENANCE_DATABASE: Final = "postgres"
 ENGINES: Final = 32
+# Structures, copies and comparisons must not depend on how a server, a database or a role is configured. With
+# row_security off, PostgreSQL raises an error where a policy would hide rows.
+PINNED: Final = {
+    "row_security": "off",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+}
 # The database that the next connection leads to, and the function that returns the kept engine of a server.
 _wanted: ContextVar[str] = ContextVar("wanted")
 _kept: ContextVar[Callable[[URL], Engine] | None] = ContextVar("kept", default=None)
@@ -83,13 +92,13 @@ def _engine(address: URL) -> Engine:
 def _connect_to_wanted(dialect: Dialect, record: object, arguments: object, keywords: dict[str, Any]) -> None:
     """Connect to the database that ``maintenance_engine`` was called for. Listener on ``do_connect``."""
     keywords["dbname"] = _wanted.get()
-    # These timeouts replace the shorter ones that a tenant database sets for the application. As connection options
-    # they cost no round trip.
-    keywords["options"] = with_timeouts(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+    # These settings replace what a server, a database or a role sets for the application. As connection options they
+    # cost no round trip.
+    keywords["options"] = pinned_options(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)
 
 
-def with_timeouts(options: str, lock: float, statement: float) -> str:
-    """Return PostgreSQL connection options with these timeouts added, in seconds.
+def pinned_options(options: str, lock: float, statement: float) -> str:
+    """Return PostgreSQL connection options with the settings of all connections of the fleet, and timeouts in seconds.
 
     ``lock`` limits the wait for a lock, ``statement`` a statement and an idle transaction.
     """
@@ -98,7 +107,8 @@ def with_timeouts(options: str, lock: float, statement: float) -> str:
         "statement_timeout": statement,
         "idle_in_transaction_session_timeout": statement,
     }
-    return " ".join([options, *(f"-c {name}={seconds * 1000:.0f}" for name, seconds in timeouts.items())])
+    settings = PINNED | {name: f"{seconds * 1000:.0f}" for name, seconds in timeouts.items()}
+    return " ".join([options, *(f"-c {name}={value}" for name, value in settings.items())])
 
 
 MIGRATION_WAIT: Final = 60.0  # seconds to wait while another process migrates the same database
@@ -122,8 +132,9 @@ def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
 def reading_connection(url: URL, name: str) -> Iterator[Connection]:
     """Yield a connection that reads a database as of one moment and cannot write.
 
-    On PostgreSQL it keeps migrations out, because a table that a migration rebuilds looks empty to older transactions.
-    Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``ReadingFailed``.
+    On PostgreSQL it sees every row of a table, or reading the table fails. It keeps migrations out, because a table
+    that a migration rebuilds looks empty to older transactions. Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and,
+    for what fails in the block, ``ReadingFailed``.
     """
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
@@ -133,7 +144,6 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
         engine = _reading_engine(url)
     with translated(name, ReadingFailed), engine.connect() as connection:
         if url.get_backend_name() != "sqlite":
-            _set_timeouts(connection, LOCK_TIMEOUT, STATEMENT_TIMEOUT)
             take_advisory_lock(connection, name, MIGRATION_WAIT, func.pg_try_advisory_lock_shared(ADVISORY_LOCK))
         yield connection.execution_options(postgresql_readonly=True)
 
@@ -155,7 +165,7 @@ def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[N
 @lru_cache(ENGINES)
 def _reading_engine(url: URL) -> Engine:
     # The cached engine keeps no connection, only what it has learned about the server.
-    return create_engine(
+    engine = create_engine(
         url,
         poolclass=NullPool,
         hide_parameters=True,
@@ -163,21 +173,19 @@ def _reading_engine(url: URL) -> Engine:
         connect_args=CONNECT_ARGUMENTS,
         isolation_level="REPEATABLE READ",
     )
+    event.listen(engine, "do_connect", _connect_to_read)
+    return engine
+
+
+def _connect_to_read(dialect: Dialect, record: object, arguments: object, keywords: dict[str, Any]) -> None:
+    """Pin the settings of a connection. Listener on ``do_connect``."""
+    keywords["options"] = pinned_options(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)
 
 
 def _on_sqlite_read(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT * 1000:.0f}")
     connection.execute("PRAGMA query_only = ON")
-
-
-def _set_timeouts(connection: Connection, lock: int, statement: int) -> None:
-    # These timeouts replace the shorter ones that a tenant database sets for the application.
-    connection.exec_driver_sql(
-        f"SET lock_timeout = '{lock}s'; SET statement_timeout = '{statement}s';"
-        f" SET idle_in_transaction_session_timeout = '{statement}s'"
-    )
-    connection.commit()
 
 
 def take_advisory_lock(connection: Connection, name: str, wait: float, lock: ColumnElement[bool]) -> None:

@@ -17,9 +17,9 @@ from tenantapp.databases.connections.maintenance_engines import (
     LOCK_TIMEOUT,
     MIGRATION_WAIT,
     STATEMENT_TIMEOUT,
+    pinned_options,
     take_advisory_lock,
     translated,
-    with_timeouts,
 )
 from tenantapp.databases.errors import MigrationFailed
 from tenantapp.operations.errors import FleetError
@@ -110,7 +110,7 @@ def _connect(dialect: Dialect, *_: object) -> Any:
 
 def _driver_connect(dialect: Dialect, url: URL, limits: Limits) -> Any:
     _, keywords = dialect.create_connect_args(url)
-    options = with_timeouts(keywords.pop("options", ""), limits.lock, limits.statement)
+    options = pinned_options(keywords.pop("options", ""), limits.lock, limits.statement)
     return dialect.connect(**(CONNECT_ARGUMENTS | dict(keywords) | {"options": options}))
 
 

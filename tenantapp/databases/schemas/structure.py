@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 from sqlalchemy.engine import Connection
 
 from tenantapp.databases.schemas.postgres_structure import read_postgres
 from tenantapp.databases.schemas.sqlite_structure import read_sqlite
+
+NAMED: Final = 3  # findings that a sentence has room for
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -72,6 +75,12 @@ def difference(expected: Structure, found: Structure) -> list[str]:
         elif should[key] != have[key]:
             lines.append(f"{name} differs: it should be ({should[key]}) and is ({have[key]})")
     return lines
+
+
+def found_in(findings: list[str]) -> str:
+    """What differs, as a part of a sentence."""
+    more = len(findings) - NAMED
+    return "; ".join(findings[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _by_name(structure: Structure) -> dict[tuple[str, str], str]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
+from uuid import UUID
 
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +25,8 @@ from tenantapp.sql.errors import SqlError
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.errors import TenancyError
 from tenantapp.tenancy.servers import Server, sqlite_url
+
+KEY_LENGTH: Final = 12  # hexadecimal digits, which are random in a UUIDv7
 
 
 @contextmanager
@@ -50,16 +54,24 @@ def scratch_database(fleet: Fleet, history: History, *, server: Server | None = 
 
 
 @contextmanager
-def scratch_name(server: Server) -> Iterator[str]:
+def scratch_name(server: Server, key: UUID | None = None) -> Iterator[str]:
     """Yield the name of a database to be made on a server, and always remove that database at the end.
 
-    Raises ``ProvisioningFailed``, ``DatabaseUnreachable`` and ``DatabaseBusy``.
+    If the process is killed, ``remove_scratch`` finds the database by ``key``. Raises ``ProvisioningFailed``,
+    ``DatabaseUnreachable`` and ``DatabaseBusy``.
     """
-    name = _new_name()
+    name = _new_name() if key is None else _new_name()[:-KEY_LENGTH] + key.hex[-KEY_LENGTH:]
     try:
         yield name
     finally:
         databases_on(server).drop(name)
+
+
+def remove_scratch(server: Server, key: UUID) -> None:
+    """Remove the scratch databases that attempts under this key have left. Raises what ``scratch_name`` does."""
+    for found in databases_on(server).found():
+        if found.name.startswith(SCRATCH_PREFIX) and found.name.endswith(key.hex[-KEY_LENGTH:]):
+            databases_on(server).drop(found.name)
 
 
 def scratch_mark(fleet: Fleet) -> str:

@@ -34,7 +34,6 @@ def constraints_later(connection: Connection, name: str) -> Iterator[None]:
     Rows that refer to each other in a circle could be loaded in no order, and a trigger has fired for them already.
     """
     found = [tuple(row) for asked in (TRIGGERS, FOREIGN_KEYS) for row in connection.exec_driver_sql(_escaped(asked))]
-    connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
     for drop, _ in found:
         connection.exec_driver_sql(_escaped(drop))
     yield

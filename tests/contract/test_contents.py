@@ -1,0 +1,117 @@
+"""A copy that lacks anything, whatever it is, is told from the database it is of."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.pool import NullPool
+
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.contents.contents import Contents, differences, read_contents
+from tenantapp.databases.errors import ReadingFailed, RowsHidden
+from tenantapp.databases.schemas.structure import Structure, difference, read_structure
+from tenantapp.fleet.backups.backing_up import backup_tenant
+from tenantapp.fleet.backups.restoring import restore_database
+from tests.contract.conftest import Fleet
+from tests.contract.everything import POSTGRES_LOSSES, SQLITE_LOSSES, add_everything
+from tests.contract.kept import Kept
+
+COPY = "scratch_copy"
+
+
+@pytest.fixture
+def kept(fleet: Fleet) -> Kept:
+    kept = Kept(fleet)
+    add_everything(kept)
+    return kept
+
+
+@pytest.fixture
+def copy(kept: Kept) -> URL:
+    """A copy of the database of acme, by the server's own role: a backup, restored."""
+    fleet, server = kept.fleet, kept.fleet.servers["main"]
+    record = backup_tenant(fleet.services, kept.place(), kept.store)
+    restore_database(fleet.settings, server, COPY, record, kept.store, fleet.mark(), "the copy")
+    return server.own_url(COPY)
+
+
+def original(kept: Kept) -> URL:
+    place = kept.place()
+    return kept.fleet.servers[place.server].own_url(place.database)
+
+
+def read(url: URL) -> tuple[Structure, Contents]:
+    with reading_connection(url, "it") as connection, connection.begin():
+        return read_structure(connection), read_contents(connection, "it")
+
+
+@contextmanager
+def rolled_back(url: URL) -> Iterator[Connection]:
+    """A connection, all of whose changes are undone at the end."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        yield connection
+        connection.rollback()
+
+
+def test_each_loss_is_found(kept: Kept, copy: URL) -> None:
+    structure, contents = read(original(kept))
+    assert read(copy) == (structure, contents)
+    missed = {}
+    for loss, found in (SQLITE_LOSSES if kept.fleet.admin is None else POSTGRES_LOSSES).items():
+        with rolled_back(copy) as connection:
+            connection.exec_driver_sql(loss.replace("%", "%%") if kept.fleet.admin else loss)
+            what = [
+                *difference(structure, read_structure(connection)),
+                *differences(contents, read_contents(connection, "it")),
+            ]
+        if not any(found in line for line in what):
+            missed[loss] = what
+    assert missed == {}
+
+
+def test_a_row_that_should_not_be_there_is_found(kept: Kept, copy: URL) -> None:
+    contents = read(original(kept))[1]
+    kept.add_tag("second")
+    assert differences(contents, read(original(kept))[1]) == ["the table tags has 2 rows and not 1"]
+    lacking = contents.without(frozenset({"tags"}))
+    assert differences(lacking, contents) == ["the table tags should not be there"]
+    assert contents.rows == lacking.rows + 1
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
+def test_whoever_does_not_see_every_row_reads_nothing(kept: Kept) -> None:
+    place = kept.place()
+    url = kept.fleet.servers[place.server].tenant_url(place.database)
+    with pytest.raises(RowsHidden, match=f"row level security hides rows of secrets from the role {place.database}"):
+        read(url)
+    # Whatever is read without looking at the policies first fails as well, and is not cut short.
+    with pytest.raises(ReadingFailed, match="row-level security policy"), reading_connection(url, "it") as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM secrets")
+    kept.execute(f'ALTER DATABASE "{place.database}" SET row_security = on')
+    with pytest.raises(ReadingFailed, match="row-level security policy"), reading_connection(url, "it") as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM secrets")
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
+def test_what_is_read_does_not_depend_on_settings(kept: Kept) -> None:
+    before = read(original(kept))
+    database = kept.place().database
+    for setting in (
+        "TimeZone = 'Asia/Kathmandu'",
+        "DateStyle = 'SQL, DMY'",
+        "IntervalStyle = 'sql_standard'",
+        "extra_float_digits = -5",
+        "bytea_output = 'escape'",
+        "search_path = 'archive'",
+    ):
+        kept.execute(f'ALTER DATABASE "{database}" SET {setting}')
+    assert read(original(kept)) == before
+    with reading_connection(original(kept), "it") as connection:
+        settings = ("TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits", "row_security")
+        found = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in settings]
+    assert found == ["UTC", "ISO, MDY", "postgres", "3", "off"]
