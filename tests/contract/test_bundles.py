@@ -299,6 +299,38 @@ def test_what_has_no_portable_form_is_named(fleet: Fleet, acme: TenantPlace, tmp
     assert list(tmp_path.glob("*bundle*")) == []
 
 
+@pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("ALTER TABLE tags ENABLE ROW LEVEL SECURITY", "the table tags: it has row level security"),
+        ("ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", "the table tags: it has row level"),
+        ("CREATE TABLE urgent_tags () INHERITS (tags)", "the table urgent_tags: it inherits from the table tags"),
+        ("SELECT lo_from_bytea(4711, 'large')", "the large object 4711: it is no part of a table"),
+    ],
+)
+def test_what_a_bundle_does_not_carry_is_refused_by_name(
+    fleet: Fleet, acme: TenantPlace, tmp_path: Path, statement: str, reason: str
+) -> None:
+    with connected(fleet, acme) as connection:
+        connection.exec_driver_sql(statement)
+    with pytest.raises(NotPortable, match=f"Could not export {reason}.* a backup does"):
+        export(fleet, acme, tmp_path / "bundle")
+    assert list(tmp_path.glob("*bundle*")) == []
+
+
+def test_a_target_that_a_bundle_is_not_enough_for_is_refused_by_name(both: Fleet, tmp_path: Path) -> None:
+    secured = 'if op.get_bind().dialect.name == "postgresql": op.execute("ALTER TABLE tags ENABLE ROW LEVEL SECURITY")'
+    settings = both.with_revision("tenant", secured)
+    place = both.create("acme")
+    upgrade_tenant_database(both.under(settings), place)
+    export(both, place, tmp_path / "bundle", settings)
+    before = both.made()
+    with pytest.raises(LoadFailed, match="the table tags: it has row level security"):
+        bring_in(both, tmp_path / "bundle", "copy", settings, server="server")
+    assert both.made() == before
+
+
 def test_a_file_that_is_there_is_not_overwritten(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
     (tmp_path / "bundle").write_text("mine")
     for file in (tmp_path / "bundle", tmp_path / "no" / "directory"):

@@ -14,7 +14,7 @@ from tenantapp.databases.histories.histories import metadata_of
 from tenantapp.fleet.bundles.archive import BundleWriter, new_bundle, open_bundle
 from tenantapp.fleet.bundles.kinds import Kind
 from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledColumn, BundledTable, BundledTenant, Manifest
-from tenantapp.fleet.bundles.tables import PortableTable, counters, portable_tables, quoted
+from tenantapp.fleet.bundles.tables import PortableTable, counters, not_carried, portable_tables, quoted
 from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert
 from tenantapp.fleet.errors import NotPortable
 from tenantapp.operations.fleet import Fleet
@@ -55,10 +55,10 @@ def write_bundle(
 ) -> Manifest:
     """Write the rows that a transaction sees, whosever they are, to a new file, as those of this revision and tenant.
 
-    Raises ``NotPortable`` and ``BundleNotWritten``.
+    Raises ``NotPortable``, also where the database keeps what is in no row of a table, and ``BundleNotWritten``.
     """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'")
+    if (found := not_carried(connection)) is not None:
+        raise NotPortable(*found)
     with new_bundle(file) as writer:
         return _write(connection, writer, metadata_of(settings, "tenant"), settings, revision, place, progress)
 
@@ -105,7 +105,7 @@ def _write_table(
     connection: Connection, writer: BundleWriter, table: PortableTable, progress: Progress
 ) -> BundledTable:
     columns = table.kinds()
-    file, rows, sha256 = writer.write_rows(table.name, _rows(connection, table, columns, progress))
+    file, rows, sha256 = writer.write_rows(table.name, rows_of(connection, table, columns, progress))
     return BundledTable(
         name=table.name,
         file=file,
@@ -116,9 +116,13 @@ def _write_table(
     )
 
 
-def _rows(
-    connection: Connection, table: PortableTable, columns: list[tuple[str, Kind]], progress: Progress
+def rows_of(
+    connection: Connection,
+    table: PortableTable,
+    columns: list[tuple[str, Kind]],
+    progress: Progress = lambda rows: None,
 ) -> Iterator[list[Any]]:
+    """The rows of a table as they are in a bundle, with these columns. Raises ``NotPortable``."""
     converters = [(FROM_SQLITE if connection.dialect.name == "sqlite" else FROM_POSTGRES)[kind] for _, kind in columns]
     streaming = {"stream_results": True, "max_row_buffer": BATCH}
     with connection.exec_driver_sql(_select(connection, table, columns), execution_options=streaming) as result:

@@ -14,7 +14,7 @@ from tenantapp.databases.histories.histories import metadata_of
 from tenantapp.fleet.bundles import postgres_loading, sqlite_loading
 from tenantapp.fleet.bundles.archive import Bundle, open_bundle
 from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
-from tenantapp.fleet.bundles.tables import portable_tables, quoted
+from tenantapp.fleet.bundles.tables import not_carried, portable_tables, quoted
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import first_line
@@ -54,6 +54,8 @@ def load_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress
 def _check_target(connection: Connection, metadata: MetaData, manifest: Manifest, file: Path, name: str) -> None:
     if connection.scalar(select(func.count()).select_from(TenantIdentity)):
         raise LoadFailed(name, "it is in use")
+    if (found := not_carried(connection)) is not None:
+        raise LoadFailed(name, ": ".join(found))
     heads = MigrationContext.configure(connection).get_current_heads()
     if heads != (manifest.revision,):
         raise LoadFailed(name, f"it is not at the bundle's revision {manifest.revision}")

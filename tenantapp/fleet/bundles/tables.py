@@ -19,6 +19,16 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 """
+# What PostgreSQL keeps that is in no bundle: which table, and why. Partitions are read by way of their table.
+NOT_CARRIED: Final = """
+SELECT 'the table ' || relname, 'it has row level security' FROM pg_class WHERE relrowsecurity
+UNION ALL
+SELECT 'the table ' || c.relname, 'it inherits from the table ' || p.relname FROM pg_inherits i
+JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'r'
+UNION ALL
+SELECT 'the large object ' || min(oid), 'it is no part of a table' FROM pg_largeobject_metadata HAVING count(*) > 0
+ORDER BY 1
+"""
 SQLITE_TABLES: Final = "SELECT type, name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')"
 
 
@@ -26,12 +36,13 @@ SQLITE_TABLES: Final = "SELECT type, name FROM pragma_table_list WHERE schema = 
 class PortableTable:
     """A table, its columns with their kinds (None: no portable form), and the columns that its rows are ordered by.
 
-    Columns that the database computes are left out.
+    Columns that the database computes are left out. ``padded`` are those that it fills up with spaces.
     """
 
     name: str
     columns: tuple[tuple[str, Kind | None], ...]
     key: tuple[str, ...]
+    padded: frozenset[str] = frozenset()
 
     def kinds(self) -> list[tuple[str, Kind]]:
         """The columns. Raises ``NotPortable`` for the first one without a portable form."""
@@ -41,17 +52,24 @@ class PortableTable:
         return [(column, kind) for column, kind in self.columns if kind is not None]
 
 
+def not_carried(connection: Connection) -> tuple[str, str] | None:
+    """Something in a database that a bundle does not carry, and why, as parts of a sentence; None if it carries all."""
+    if connection.dialect.name == "sqlite":
+        return None
+    found = connection.exec_driver_sql(NOT_CARRIED).first()
+    return None if found is None else (found[0], f"{found[1]}, which a bundle does not carry; a backup does")
+
+
 def portable_tables(connection: Connection, metadata: sa.MetaData) -> list[PortableTable]:
     """The tables that hold a tenant's data, by name. Raises ``NotPortable`` for one that no bundle could hold."""
     inspector = sa.inspect(connection)
-    return [
-        PortableTable(
-            name,
-            tuple(_columns(connection, inspector.get_columns(name), metadata.tables.get(name))),
-            tuple(inspector.get_pk_constraint(name)["constrained_columns"]),
-        )
-        for name in sorted(_names(connection))
-    ]
+    found = []
+    for name in sorted(_names(connection)):
+        reflected = inspector.get_columns(name)
+        columns = tuple(_columns(connection, reflected, metadata.tables.get(name)))
+        key = tuple(inspector.get_pk_constraint(name)["constrained_columns"])
+        found.append(PortableTable(name, columns, key, _padded(connection, reflected)))
+    return found
 
 
 def counters(connection: Connection, table: PortableTable) -> dict[str, int]:
@@ -117,6 +135,12 @@ def _columns(connection: Connection, columns: Any, model: sa.Table | None) -> It
             yield column["name"], declared_kind(ours, kind, dialect)
         else:
             yield column["name"], kind_of(kind, dialect)
+
+
+def _padded(connection: Connection, columns: Any) -> frozenset[str]:
+    if connection.dialect.name == "sqlite":
+        return frozenset()
+    return frozenset(column["name"] for column in columns if isinstance(column["type"], sa.CHAR))
 
 
 def _sqlite_counters(connection: Connection, table: PortableTable) -> dict[str, int]:

@@ -1,0 +1,111 @@
+"""Whether two databases hold the same, as far as a bundle carries it, though they may be of different engines."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy import MetaData
+from sqlalchemy.engine import Connection
+
+from tenantapp.databases.contents.contents import Contents, differences
+from tenantapp.databases.contents.rows import Rows
+from tenantapp.fleet.bundles.exporting import rows_of
+from tenantapp.fleet.bundles.kinds import Kind
+from tenantapp.fleet.bundles.tables import PortableTable, counters, portable_tables
+
+MODULUS: Final = 2**128
+Form = Callable[[Any], Any]
+
+
+def portable_differences(original: Connection, copy: Connection, metadata: MetaData) -> list[str]:
+    """What a copy by way of a bundle lacks, or has otherwise, a part of a sentence each.
+
+    Rows are compared value by value, in whatever order they are. Raises ``NotPortable`` for what a bundle has no form
+    for.
+    """
+    here, there = (_by_name(portable_tables(connection, metadata)) for connection in (original, copy))
+    common = here.keys() & there.keys()
+    forms = {name: _forms(here[name], there[name]) for name in common}
+    lines = differences(_contents(original, here, forms), _contents(copy, there, forms))
+    for name in sorted(common):
+        given, known = counters(original, here[name]), counters(copy, there[name])
+        # The copy may be ahead: of numbers that were in use, and never given out.
+        behind = [column for column, last in given.items() if known.get(column, 0) < last]
+        lines += [f"the numbers of {name}.{column} would be given twice" for column in behind]
+    return lines
+
+
+def _contents(
+    connection: Connection, tables: Mapping[str, PortableTable], forms: Mapping[str, Mapping[str, Form]]
+) -> Contents:
+    return Contents({name: _rows(connection, table, forms.get(name, {})) for name, table in tables.items()})
+
+
+def _rows(connection: Connection, table: PortableTable, forms: Mapping[str, Form]) -> Rows:
+    columns = sorted(table.kinds())
+    converted = [forms.get(name, _as_it_is) for name, _ in columns]
+    count, total = 0, hashlib.sha256(orjson.dumps([name for name, _ in columns])).digest()
+    added = int.from_bytes(total)
+    for row in rows_of(connection, table, columns):
+        count += 1
+        added += _hash(form(value) for form, value in zip(converted, row, strict=True))
+    return Rows(count, f"{added % MODULUS:x}")
+
+
+def _hash(values: Iterable[Any]) -> int:
+    return int.from_bytes(hashlib.sha256(orjson.dumps(list(values), option=orjson.OPT_SORT_KEYS)).digest())
+
+
+def _by_name(tables: Iterable[PortableTable]) -> dict[str, PortableTable]:
+    return {table.name: table for table in tables}
+
+
+def _forms(here: PortableTable, there: PortableTable) -> dict[str, Form]:
+    """What makes a value of each column the same for both, where they write it in different ways."""
+    kinds, others, padded = dict(here.kinds()), dict(there.kinds()), here.padded | there.padded
+    return {name: _form({kind, others.get(name, kind)}, padded=name in padded) for name, kind in kinds.items()}
+
+
+def _form(kinds: set[Kind], *, padded: bool) -> Form:
+    if kinds == {Kind.JSON}:
+        return _parsed
+    if kinds == {Kind.TEXT, Kind.UUID}:
+        return _uuid
+    if kinds == {Kind.TIMESTAMP, Kind.TIMESTAMPTZ}:
+        return _without_zone
+    return _without_padding if padded else _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _without_padding(value: Any) -> Any:
+    return value if value is None else value.rstrip(" ")
+
+
+def _without_zone(value: Any) -> Any:
+    return value if value is None else value.removesuffix("Z")
+
+
+def _uuid(value: Any) -> Any:
+    with suppress(ValueError, TypeError):
+        return str(UUID(value))
+    return value
+
+
+def _parsed(value: Any) -> Any:
+    """A JSON document, however it is written: PostgreSQL writes a ``jsonb`` in its own way."""
+    with suppress(ValueError, TypeError, RecursionError):
+        return json.loads(value, parse_int=_number, parse_float=_number)
+    return value
+
+
+def _number(digits: str) -> list[str]:
+    # In a list, so that it is no string of the same digits. Adding makes 0 of -0.
+    return ["number", str(Decimal(digits).normalize() + 0)]
