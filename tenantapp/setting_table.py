@@ -165,6 +165,12 @@ class Settings:
         "120",
         "seconds without progress after which a move by replication is given up",
     )
+    fleet_compare_timeout: float = setting(
+        "fleet.compare_timeout",
+        number(float, 0, 86400, "seconds"),
+        "10",
+        "seconds for which people wait at most while a move by replication compares its copy",
+    )
     fleet_keep_operations: int = setting(
         "fleet.keep_operations",
         number(int, 1, 36500, "days"),

@@ -15,6 +15,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.contents.contents import Contents, read_contents
 from tenantapp.fleet.copying import requests
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.kinds import KINDS
@@ -26,8 +28,8 @@ from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet, everything_on, remove_all_but
 from tests.contract.forks import Hanging
 from tests.contract.hanging import hang_at
-from tests.contract.test_backups import postgres_bin
 from tests.installation import SECRET
+from tests.postgres import postgres_bin
 
 ROOT = Path(__file__).parents[2]
 PAIRS = [("files", "shelf"), ("server", "other"), ("files", "server"), ("server", "files")]
@@ -115,6 +117,13 @@ def work(fleet: Fleet, kind: str, *arguments: Any, **options: Any) -> dict[str, 
     operation_id = run_now(fleet.services, KINDS, request)
     with fleet.user_db.begin(read_only=True) as session:
         return get_operation(session, operation_id).result
+
+
+def contents(fleet: Fleet, where: TenantPlace) -> Contents:
+    """All that a tenant's database holds but whose it is."""
+    url = fleet.servers[where.server].own_url(where.database)
+    with reading_connection(url, "it") as connection, connection.begin():
+        return read_contents(connection, "it").without(frozenset({"tenant_identity"}))
 
 
 @contextmanager

@@ -15,11 +15,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, ResourceClosedError
 
 from tenantapp import main
+from tenantapp.databases.contents.contents import differences
+from tenantapp.databases.errors import RowsHidden
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying import move, requests
 from tenantapp.fleet.copying.originals import original_of
 from tenantapp.fleet.creating.create import request_create
-from tenantapp.fleet.errors import CopyFailed, CopyRefused
+from tenantapp.fleet.errors import CopyFailed, CopyRefused, NotPortable
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.reconciling.reconcile import find
 from tenantapp.fleet.removing.deletion import delete_later
@@ -37,11 +39,13 @@ from tenantapp.tenancy.errors import ServerError, TenantDatabaseUnavailable, Wro
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
-from tests.contract.copies import IDS, PAIRS, connected, create_on, four_servers, made, place, state, work
+from tests.contract.copies import IDS, PAIRS, connected, contents, create_on, four_servers, made, place, state, work
+from tests.contract.everything import FORCED, POSTGRES, SQLITE
 from tests.contract.test_backup_operations import counted, is_closed
 from tests.contract.test_bundles import content, fill, findings
 from tests.contract.test_deletion import WEEK
 from tests.installation import PASSWORD_HASH, Client
+from tests.postgres import role_on
 
 WRITERS = 4
 FILES = ("files", "shelf")
@@ -269,24 +273,63 @@ def test_what_fails_is_undone(fleet: Fleet, source: str, target: str, monkeypatc
     assert content(fleet, moved)["tags"] == rows["tags"]
 
 
+LOSSES = {
+    "DELETE FROM node_tags": "the table node_tags has 0 rows and not 3",
+    "UPDATE tags SET name = 'Tag'": "the rows of the table tags are not the same",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)
-def test_a_copy_that_lacks_a_row_is_not_served(
-    fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+def test_a_copy_that_lacks_something_is_not_served(
+    fleet: Fleet, source: str, target: str, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acme = acme_on(fleet, source)
 
     def losing(*arguments: Any, **options: Any) -> Any:
         copied = real(*arguments, **options)
         with connected(fleet, arguments[2]) as connection:
-            connection.exec_driver_sql("DELETE FROM node_tags")
+            connection.exec_driver_sql(loss)
         return copied
 
     real = move.copy_database
     monkeypatch.setattr(move, "copy_database", losing)
-    with pytest.raises(CopyFailed, match="the table node_tags has 0 rows and not 3"):
+    with pytest.raises(CopyFailed, match=LOSSES[loss]):
         work(fleet, "move", "acme", target)
     look(fleet, acme)
     assert place(fleet, "acme") == acme
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS[:2], ids=IDS[:2])
+def test_whatever_an_engine_keeps_is_moved(fleet: Fleet, source: str, target: str) -> None:
+    acme = acme_on(fleet, source)
+    with connected(fleet, acme) as connection:
+        for statement in SQLITE if source in FILES else (*POSTGRES, *FORCED):
+            connection.exec_driver_sql(statement if source in FILES else statement.replace("%", "%%"))
+    before = contents(fleet, acme)
+    assert work(fleet, "move", "acme", target)["compared"]
+    assert differences(before, contents(fleet, place(fleet, "acme"))) == []
+
+
+def test_rows_that_its_server_does_not_show_keep_a_tenant_where_it_is(
+    postgres_server: URL, logical_server: URL, tmp_path: Path
+) -> None:
+    """Nothing is made, and nobody is kept out, before that is known; by way of a bundle it is refused as well."""
+    with role_on(postgres_server, "") as role, four_servers(role, logical_server, tmp_path) as fleet:
+        acme = acme_on(fleet, "server")
+        with connected(fleet, acme) as connection:
+            connection.exec_driver_sql("ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+        before = made(fleet)
+        hidden = f"row level security hides rows of tags from the role {role.username}"
+        for target in ("other", "files"):
+            with pytest.raises(RowsHidden, match=hidden):
+                work(fleet, "move", "acme", target)
+        with connected(fleet, acme) as connection:
+            connection.exec_driver_sql("ALTER TABLE tags NO FORCE ROW LEVEL SECURITY")
+        with pytest.raises(NotPortable, match="the table tags: it has row level security"):
+            work(fleet, "move", "acme", "files")
+        assert (made(fleet), place(fleet, "acme")) == (before, acme)
+        assert work(fleet, "move", "acme", "other")["compared"]
 
 
 @pytest.mark.parametrize("server", ["files", "server"])

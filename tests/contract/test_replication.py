@@ -1,30 +1,42 @@
 """Moving by logical replication: when it is done, what it brings over, and what is left of it when something fails."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import create_engine, select, update
+from sqlalchemy import select, update
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool
+from sqlalchemy.orm import Session
 
+from tenantapp.databases.contents.contents import differences
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying import move
 from tenantapp.fleet.copying.replication import Replication
 from tenantapp.fleet.errors import CopyFailed
-from tenantapp.operations.errors import FleetError
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.reconciling.mending import mend
+from tenantapp.fleet.reconciling.reconcile import Problem, find
+from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
+from tenantapp.identity.audit import list_entries
+from tenantapp.operations.errors import FleetError, OperationRefused
+from tenantapp.operations.fleet import Fleet as Services
+from tenantapp.operations.foreground import run_now
 from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import retry_operation
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
-from tests.contract.copies import connected, create_on, four_servers, made, place, work
+from tests.contract.copies import connected, contents, create_on, four_servers, made, place, work
 from tests.contract.test_bundles import SAMPLES, content, fill, findings, samples
 from tests.contract.test_killed_copies import is_served, nothing_is_wrong
 from tests.contract.test_move import look
-from tests.postgres import own_postgres
+from tests.postgres import own_postgres, role_on
 
 
 @pytest.fixture
@@ -67,6 +79,10 @@ def test_sequences_seeds_and_types(fleet: Fleet) -> None:
         ("CREATE UNLOGGED TABLE unfit (id int PRIMARY KEY)", "without a primary key, or not replicated: unfit"),
         ("CREATE MATERIALIZED VIEW unfit AS SELECT id FROM nodes", "without a primary key, or not replicated: unfit"),
         ("SELECT lo_create(0)", "large objects are not replicated"),
+        (
+            "ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+            "rows are not applied to a table with row level security: tags",
+        ),
         ("CREATE TABLE unexpected (id int PRIMARY KEY)", "its structure is not that of its revision"),
     ],
 )
@@ -74,10 +90,10 @@ def test_what_cannot_be_replicated_is_dumped(fleet: Fleet, statement: str, reaso
     acme = acme_on(fleet, "other")
     with connected(fleet, acme) as connection:
         connection.exec_driver_sql(statement)
-    rows = content(fleet, acme)
+    before = contents(fleet, acme)
     result = work(fleet, "move", "acme", "server")
-    assert (result["method"], result["not_replicated"]) == ("dump", reason)
-    assert content(fleet, place(fleet, "acme")) == rows
+    assert (result["method"], result["not_replicated"], result["compared"]) == ("dump", reason, True)
+    assert differences(before, contents(fleet, place(fleet, "acme"))) == []
 
 
 def test_a_server_that_does_not_write_it_down(fleet: Fleet) -> None:
@@ -97,18 +113,6 @@ def test_a_new_server_that_does_not_reach_the_old_one(fleet: Fleet, monkeypatch:
     assert "could not connect to the publisher" in result["not_replicated"]
     is_served(fleet, place(fleet, "acme"), rows)
     nothing_is_wrong(fleet)
-
-
-@contextmanager
-def role_on(server: URL, attributes: str) -> Iterator[URL]:
-    """A role that is no superuser. It has to give its password, as does whoever replicates."""
-    name, password = f"role_{secrets.token_hex(4)}", secrets.token_hex(16)
-    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE {attributes} PASSWORD '{password}'")
-    yield server.set(username=name, password=password)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 @pytest.mark.parametrize(
@@ -167,15 +171,88 @@ def test_a_table_that_cannot_be_copied(fleet: Fleet, monkeypatch: pytest.MonkeyP
     nothing_is_wrong(fleet)
 
 
-def test_rows_that_take_long_to_count_are_not(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long a tenant's people wait does not depend on how much there is."""
+def within(fleet: Fleet, seconds: float) -> None:
+    """Let a comparison after a replication take no longer."""
+    fleet.services = replace(fleet.services, settings=replace(fleet.settings, fleet_compare_timeout=seconds))
+
+
+def test_what_takes_long_to_compare_is_not_and_so_nothing_is_removed(fleet: Fleet) -> None:
+    """How long a tenant's people wait does not depend on how much there is. The database it had stays."""
+    within(fleet, 0.001)
     acme = acme_on(fleet, "other")
     rows = content(fleet, acme)
-    slow = "SELECT 1 FROM pg_sleep(60)"
-    monkeypatch.setattr("tenantapp.fleet.copying.checks.data_tables", lambda connection: {"nodes": f"({slow}) slow"})
     result = work(fleet, "move", "acme", "server")
-    assert (result["method"], result["rows_compared"]) == ("replication", False)
+    assert (result["method"], result["compared"]) == ("replication", False)
     assert content(fleet, place(fleet, "acme")) == rows
+    old = databases_on(fleet.servers["other"])
+    with fleet.user_db.begin() as session:
+        discard = session.scalars(select(Operation).where(Operation.kind == "discard")).one()
+        discard_id, discard.lease_until = discard.id, None
+    fleet.settle()
+    with fleet.user_db.begin(read_only=True) as session:
+        failed = session.get_one(Operation, discard_id)
+        assert (failed.state, failed.step) == ("failed", "database")
+        assert f"operations retry {discard_id} --without-copy" in str(failed.error)
+    # It is named once, and whoever mends what is wrong does not remove it, nor does the removal of the tenant.
+    (finding,) = find(fleet.services, KINDS)
+    assert (finding.problem, finding.id) == (Problem.OPERATION, discard_id)
+    assert not mend(fleet.services, KINDS, finding)
+    assert old.exists(acme.database)
+    with pytest.raises(OperationRefused, match=f"its earlier database {acme.database} would go too"):
+        remove(fleet)
+    assert old.exists(acme.database)
+    with fleet.user_db.begin() as session:
+        undelete(session, "acme", KINDS)
+        retry_operation(session, discard_id, KINDS, without_copy=True)
+        (entry,) = list_entries(session, action="operation.retry", limit=1)
+        assert entry.detail["copy"] is False
+    fleet.settle()
+    assert not old.exists(acme.database)
+    assert find(fleet.services, KINDS) == []
+
+
+def remove(fleet: Fleet) -> None:
+    """Remove acme for good."""
+    settings = replace(fleet.services.settings, backups_store=str(fleet.directory / "backups"), connections_timeout=0.1)
+    services = replace(fleet.services, settings=settings)
+    with fleet.user_db.begin() as session:
+        delete_later(session, "acme", timedelta(0))
+    run_now(services, KINDS, partial(_purge, services))
+
+
+def _purge(services: Services, session: Session, operation_id: UUID | None) -> Operation:
+    return request_purge(session, services, "acme", requested_by="local:tests", operation_id=operation_id)
+
+
+LOSSES = {
+    "DELETE FROM node_tags": "the table node_tags has 0 rows and not 3",
+    "UPDATE tags SET name = 'Tag'": "the rows of the table tags are not the same",
+    "SELECT setval('numbers', 7)": "the sequence numbers is at 7 and not at 3",
+    "SELECT lo_create(0)": "there are 1 large objects and not 0",
+}
+
+
+@pytest.mark.parametrize(("loss", "reason"), LOSSES.items())
+def test_a_copy_that_is_not_the_same_is_not_served(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, loss: str, reason: str
+) -> None:
+    acme = acme_on(fleet, "other")
+    settings = fleet.with_revision("tenant", 'op.execute("CREATE SEQUENCE numbers")')
+    fleet.services = replace(fleet.services, settings=settings)
+    upgrade_tenant_database(fleet.services, acme)
+    with connected(fleet, acme) as connection:
+        connection.exec_driver_sql("SELECT setval('numbers', 3)")
+    before, real = made(fleet), move.follow_to_the_end
+
+    def losing(replication: Replication, original: Any, target: Any) -> None:
+        real(replication, original, target)
+        fleet.ask(loss, fleet.servers["server"].own_url(str(target.url.database)))
+
+    monkeypatch.setattr(move, "follow_to_the_end", losing)
+    with pytest.raises(CopyFailed, match=reason):
+        work(fleet, "move", "acme", "server")
+    assert (made(fleet), place(fleet, "acme")) == (before, acme)
+    look(fleet, acme)
 
 
 @contextmanager

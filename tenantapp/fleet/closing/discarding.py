@@ -1,5 +1,6 @@
 """Removing databases that no tenant has any more, at once or after a while."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -17,6 +18,7 @@ from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.queue import local_requester, request_operation
 from tenantapp.tenancy.servers import Server
 
+COMPARED: Final = "compared"
 NO_TIME: Final = timedelta(0)
 
 
@@ -28,13 +30,22 @@ def remove_database(server: Server, database: str, name: str) -> None:
 
 
 def request_discard(
-    session: Session, server: str, database: str, *, replaced_of: Tenant | None = None, after: timedelta = NO_TIME
+    session: Session,
+    server: str,
+    database: str,
+    *,
+    replaced_of: Tenant | None = None,
+    compared: bool = True,
+    after: timedelta = NO_TIME,
 ) -> Operation:
     """Queue the removal of a database from which no tenant is served. A worker may begin when ``after`` has passed.
 
-    ``replaced_of`` is the tenant that had the database before.
+    ``replaced_of`` is the tenant that had the database before. A database that was not ``compared`` with the copy that
+    took its place is not removed before somebody says so.
     """
     arguments: dict[str, Any] = {"server": server, "database": database}
+    if not compared:
+        arguments[COMPARED] = False
     if replaced_of is not None:
         arguments["replaced_of"] = str(replaced_of.id)
     # The operation belongs to no tenant, so other operations on the tenant need not wait for it.
@@ -48,8 +59,22 @@ def replaced_databases(session: Session, tenant_id: UUID) -> list[Operation]:
     return [found for found in session.scalars(to_do) if found.arguments.get("replaced_of") == str(tenant_id)]
 
 
+def is_kept(operation: Operation) -> bool:
+    """Whether a removal waits for somebody to say that the database may go."""
+    return _is_kept(operation.arguments)
+
+
+def _is_kept(arguments: Mapping[str, Any]) -> bool:
+    return not arguments.get(COMPARED, True) and bool(arguments.get("copy", True))
+
+
 def _remove(context: Context) -> None:
     given = context.arguments
+    if _is_kept(given):
+        raise OperationRefused(
+            f"The database {given['database']} is kept: it was not compared with the copy that took its place. "
+            f"`tenantapp operations retry {context.operation_id} --without-copy` removes it."
+        )
     with context.fleet.user_db.begin(read_only=True) as session:
         for known in (Tenant, WarmDatabase):
             if session.scalar(select(known.database).filter_by(server=given["server"], database=given["database"])):
@@ -57,4 +82,4 @@ def _remove(context: Context) -> None:
     remove_database(context.fleet.servers[given["server"]], given["database"], f"the database {given['database']}")
 
 
-DISCARD: Final = Kind("discard", (Step("database", _remove),), removes="database")
+DISCARD: Final = Kind("discard", (Step("database", _remove),), removes="database", keeps=True)

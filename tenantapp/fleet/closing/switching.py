@@ -140,7 +140,11 @@ def switch(session: Session, operation: Operation) -> None:
     tenant.server, tenant.database = given["server"], given["database"]
     tenant.revision, tenant.migrating_until = operation.result["revision"], None
     kept = timedelta(seconds=given["keep"])
-    request_discard(session, given["from_server"], given["from_database"], replaced_of=tenant, after=kept)
+    # What is restored is another state on purpose; what is moved has to be the same.
+    compared = operation.result.get("compared", True)
+    request_discard(
+        session, given["from_server"], given["from_database"], replaced_of=tenant, compared=compared, after=kept
+    )
 
 
 def _check_served(tenant: Tenant) -> None:

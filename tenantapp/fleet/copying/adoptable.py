@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.schemas.expected import check_revision
-from tenantapp.databases.schemas.structure import Structure, difference, read_structure
+from tenantapp.databases.schemas.structure import Structure, difference, found_in, read_structure
 from tenantapp.fleet.bundles.tables import OURS
-from tenantapp.fleet.copying.checks import expected_on, found_in
+from tenantapp.fleet.copying.checks import expected_on
 from tenantapp.fleet.copying.originals import Original, heads_of, identities_of
 from tenantapp.fleet.errors import CopyRefused
 from tenantapp.identity.models import Tenant

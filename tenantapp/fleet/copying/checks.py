@@ -1,34 +1,34 @@
-"""Whether a copy is what it was to be: its structure, and how many rows it has."""
+"""Whether a copy is what it was to be: its structure, and all that it holds."""
 
 import sqlite3
-from typing import Any, Final
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from psycopg2.errors import QueryCanceled
+from sqlalchemy import MetaData
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
+from tenantapp.databases.contents.contents import Contents, differences, read_contents
 from tenantapp.databases.schemas.expected import ExpectedStructures
-from tenantapp.databases.schemas.structure import Structure, difference, read_structure
-from tenantapp.fleet.bundles.tables import OURS, quoted
+from tenantapp.databases.schemas.structure import Structure, difference, found_in, read_structure
+from tenantapp.fleet.bundles.comparing import portable_differences
+from tenantapp.fleet.bundles.tables import OURS
 from tenantapp.fleet.errors import CopyFailed
 from tenantapp.operations.fleet import Fleet
+from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Server, SqliteServer
 
-NAMED: Final = 3  # findings that a sentence has room for
-COUNT_PATIENCE: Final = 0.25  # seconds
+# Of the original, or nobody's.
+NOT_COPIED: Final = frozenset({TenantIdentity.__tablename__})
 POSTGRES_TABLES: Final = """
-SELECT CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END || relname, format('%%I.%%I', nspname, relname)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT format('%%I.%%I', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE relkind IN ('r', 'p') AND NOT relispartition AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+    AND NOT (nspname = 'public' AND relname = ANY (%s))
 """
-SQLITE_TABLES: Final = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
-
-
-def found_in(findings: list[str]) -> str:
-    """What differs, as a part of a sentence."""
-    more = len(findings) - NAMED
-    return "; ".join(findings[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def server_version(server: Server) -> tuple[int | str, ...]:
@@ -61,41 +61,57 @@ def check_structure(found: Structure, expected: Structure, name: str) -> None:
         raise CopyFailed(name, f"the structure is another than it should be: {found_in(findings)}")
 
 
-def row_counts(connection: Connection) -> dict[str, int]:
-    """How many rows each table has; not counted are those that each database has of its own."""
-    return {
-        name: connection.exec_driver_sql(f"SELECT count(*) FROM {words}").scalar_one()  # noqa: S608 - quoted
-        for name, words in data_tables(connection).items()
-    }
+def check_contents(name: str, original: Connection, copy: Connection, patience: float | None = None) -> bool:
+    """Raise ``CopyFailed`` if a copy by the same engine does not hold the same as its original, all of it.
+
+    Says whether that was found out: with ``patience``, on PostgreSQL, not if it takes more than so many seconds. Both
+    have to see every row. Raises what ``read_contents`` does.
+    """
+    until = None if patience is None else time.monotonic() + patience
+    here, there = _at_once(lambda connection: _contents(connection, name, patience, until), original, copy)
+    if here is None or there is None:
+        return False
+    if wrong := differences(here, there):
+        raise CopyFailed(name, f"the copy is not the same: {found_in(wrong)}")
+    return True
 
 
-def counts_in_haste(connection: Connection) -> dict[str, int] | None:
-    """The same on PostgreSQL, or None where it would take long. What the transaction did before stays done."""
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{COUNT_PATIENCE}s'")
+def check_portable_contents(name: str, original: Connection, copy: Connection, metadata: MetaData) -> None:
+    """Raise ``CopyFailed`` if what a bundle has carried is not the same there. Raises ``NotPortable``."""
+    if wrong := portable_differences(original, copy, metadata):
+        raise CopyFailed(name, f"the copy is not the same: {found_in(wrong)}")
+
+
+def tables_to_replicate(connection: Connection) -> list[str]:
+    """The tables of a PostgreSQL database that hold a tenant's data, each as it is written in a statement."""
+    found = connection.exec_driver_sql(POSTGRES_TABLES, (list(OURS),)).scalars()
+    return [words.replace("%", "%%") for words in found]
+
+
+class _TooLong(Exception):
+    """The patience is at an end."""
+
+
+def _contents(connection: Connection, name: str, patience: float | None, until: float | None) -> Contents | None:
+    def look_at_the_clock(rows: int) -> None:
+        if until is not None and time.monotonic() > until:
+            raise _TooLong
+
+    if patience is not None and connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{patience * 1000:.0f}ms'")
     try:
-        with connection.begin_nested():
-            return row_counts(connection)
+        return read_contents(connection, name, look_at_the_clock).without(NOT_COPIED)
+    except _TooLong:
+        return None
     except OperationalError as error:
-        if not isinstance(error.orig, QueryCanceled):
+        if patience is None or not isinstance(error.orig, QueryCanceled):
             raise
         return None
-    finally:
-        connection.exec_driver_sql("SET LOCAL statement_timeout = DEFAULT")
 
 
-def data_tables(connection: Connection) -> dict[str, str]:
-    """The tables that hold a tenant's data, each as it is written in a statement."""
-    if connection.dialect.name == "sqlite":
-        names = connection.exec_driver_sql(SQLITE_TABLES).scalars()
-        found: dict[Any, str] = {name: quoted(connection, name) for name in names}
-    else:
-        found = {name: words.replace("%", "%%") for name, words in connection.exec_driver_sql(POSTGRES_TABLES)}
-    return {name: words for name, words in found.items() if name not in OURS}
-
-
-def check_rows(name: str, original: dict[str, int], copy: dict[str, int]) -> None:
-    """Raise ``CopyFailed`` if a table has not as many rows as its original."""
-    wrong = [table for table in sorted(original.keys() | copy.keys()) if original.get(table) != copy.get(table)]
-    if wrong:
-        counts = [f"{table} has {copy.get(table, 'no')} rows and not {original.get(table, 'any')}" for table in wrong]
-        raise CopyFailed(name, f"the table {found_in(counts)}")
+def _at_once(read: Callable[[Connection], Contents | None], *connections: Connection) -> list[Contents | None]:
+    """Read two databases, on PostgreSQL at the same time: somebody may be waiting for both."""
+    if connections[0].dialect.name == "sqlite":
+        return [read(connection) for connection in connections]
+    with ThreadPoolExecutor(len(connections)) as threads:
+        return list(threads.map(read, connections))

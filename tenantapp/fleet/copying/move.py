@@ -1,13 +1,11 @@
 """The kind of operation that moves a tenant to another server."""
 
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.schemas.structure import fingerprint, read_structure
@@ -23,11 +21,10 @@ from tenantapp.fleet.closing.switching import (
     switch,
 )
 from tenantapp.fleet.copying.checks import (
-    check_rows,
+    check_contents,
+    check_portable_contents,
     check_structure,
-    counts_in_haste,
     expected_of_copy,
-    row_counts,
 )
 from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import Original, check_identity, heads_of, original_of, single_revision
@@ -44,8 +41,6 @@ from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
 from tenantapp.tenancy.servers import PostgresServer, Server
 
-Counts = Callable[[Connection], dict[str, int] | None]
-
 
 def _prepare(session: Session, operation: Operation) -> None:
     prepare_switch(session, operation)
@@ -61,6 +56,8 @@ def _plan(context: Context) -> dict[str, Any]:
     original, server = original_of(fleet.servers, place), _server(context)
     with original.reading() as connection:
         check_identity(connection, place)
+        if connection.dialect.name == "postgresql":
+            check_every_row_seen(connection, original.name)
         revision = single_revision(connection, original.name)
         expected = expected_of_copy(fleet, connection, server, revision)
         reason = why_not_replicated(fleet, connection, fleet.servers[place.server], server, revision)
@@ -95,11 +92,11 @@ def _switch(context: Context) -> dict[str, Any]:
         if replicated:
             follow_to_the_end(_replication(context), original, target)
         method = "replication" if replicated else _copy(context, original)
-        compared = _check(context, original, target, counts_in_haste if replicated else row_counts)
+        compared = _check(context, original, method)
         context.check()
         write_identity(target.url, target.name, new_place(context).id, CopyFailed)
     closed = round(time.monotonic() - began, 2)
-    return {"method": method, "seconds_closed": closed, "rows_compared": compared}
+    return {"method": method, "seconds_closed": closed, "compared": compared}
 
 
 def _copy(context: Context, original: Original) -> str:
@@ -108,13 +105,13 @@ def _copy(context: Context, original: Original) -> str:
     return copy_database(context.fleet, original, new_place(context), mark, context.progress, made=made).method
 
 
-def _check(context: Context, original: Original, target: Target, counts: Counts) -> bool:
-    """Compare revision, structure and the number of rows with what they should be; says whether rows were counted.
+def _check(context: Context, original: Original, method: str) -> bool:
+    """Compare revision, structure and all that is in it with the original; says whether the last was done.
 
-    Raises ``CopyFailed``.
+    After a replication it is done only as far as the setting says, for people wait. Raises ``CopyFailed``.
     """
-    revision = context.result["revision"]
-    with original.reading() as connection, reading_connection(target.url, target.name) as copy, copy.begin():
+    revision, settings = context.result["revision"], context.fleet.settings
+    with original.reading() as connection, _new(context).reading() as copy:
         if heads_of(connection) != (revision,) or heads_of(copy) != (revision,):
             raise CopyFailed(original.name, "it was migrated meanwhile")
         found = read_structure(copy)
@@ -122,12 +119,16 @@ def _check(context: Context, original: Original, target: Target, counts: Counts)
             expected = expected_of_copy(context.fleet, connection, _server(context), revision)
             check_structure(found, expected, original.name)
             raise CopyFailed(original.name, "its structure was changed meanwhile")
-        here = counts(connection)
-        there = None if here is None else counts(copy)
-        if here is None or there is None:
-            return False
-        check_rows(original.name, here, there)
-        return True
+        if method == "bundle":
+            check_portable_contents(original.name, connection, copy, _target(context).metadata)
+            return True
+        patience = settings.fleet_compare_timeout if method == "replication" else None
+        return check_contents(original.name, connection, copy, patience)
+
+
+def _new(context: Context) -> Original:
+    """The new database, as it is read."""
+    return original_of(context.fleet.servers, new_place(context))
 
 
 def _original(context: Context) -> Original:

@@ -48,7 +48,7 @@ def original_of(servers: Servers, place: TenantPlace) -> Original:
     server, name = servers[place.server], f"the database of {place.slug}"
     if isinstance(server, SqliteServer):
         return Original(server.tenant_url(place.database), server.path(place.database), name)
-    return Original(server.url.set(database=place.database), None, name)
+    return Original(server.own_url(place.database), None, name)
 
 
 def foreign_original(server: Server, database: str) -> Original:
@@ -62,7 +62,7 @@ def foreign_original(server: Server, database: str) -> Original:
             raise CopyRefused(f"{database} is not a regular file.")
         # Read-only: not even the write-ahead log that somebody has left is brought in.
         return Original(sqlite_url(Path(database)).update_query_dict({"mode": "ro"}), Path(database), name)
-    return Original(server.url.set(database=database), None, name)
+    return Original(server.own_url(database), None, name)
 
 
 def heads_of(connection: Connection) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from tenantapp.databases.connections.migration_connections import migration_conn
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.databases.schemas.structure import read_structure
-from tenantapp.fleet.copying.checks import data_tables, expected_on
+from tenantapp.fleet.copying.checks import expected_on, tables_to_replicate
 from tenantapp.fleet.copying.originals import Original, identities_of
 from tenantapp.fleet.copying.replication import Replication
 from tenantapp.fleet.errors import CopyFailed
@@ -22,6 +22,7 @@ CAPABLE: Final = """
 SELECT current_setting('wal_level') AS wal_level,
     (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user) AS may_replicate,
     EXISTS (SELECT FROM pg_largeobject_metadata) AS large_objects,
+    (SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class WHERE relrowsecurity) AS secured,
     (SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND (relkind IN ('m', 'f')
          OR relkind IN ('r', 'p') AND (relpersistence <> 'p' OR NOT (relreplident IN ('f', 'i') OR relreplident = 'd'
@@ -52,6 +53,8 @@ def why_not_replicated(fleet: Fleet, original: Connection, source: Server, targe
         return f"the role of server {source.name} is no superuser and lacks REPLICATION"
     if found.large_objects:
         return "large objects are not replicated"
+    if found.secured:
+        return f"rows are not applied to a table with row level security: {found.secured}"
     if found.unfit:
         return f"without a primary key, or not replicated: {found.unfit}"
     if read_structure(original) != expected_on(fleet, source, revision):
@@ -70,7 +73,7 @@ def fill_by_replication(context: Context, replication: Replication, original: Or
     """Make the tables, and copy their rows until the new server is close behind. Raises what ``Replication`` does."""
     upgrade_to(target, context.result["revision"])
     with migration_connection(target.url, target.name, failure=CopyFailed) as connection, connection.begin():
-        tables = list(data_tables(connection).values())
+        tables = tables_to_replicate(connection)
         if tables:
             # What migrations have put in is in the original as well, as it is now.
             connection.exec_driver_sql(f"TRUNCATE {', '.join(tables)}")

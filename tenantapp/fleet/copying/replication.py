@@ -175,10 +175,14 @@ class Replication:
         return postgres.quoted(connection, self._new)
 
     def _address(self) -> str:
-        """The source, as the target connects to it."""
+        """The source, as the target connects to it; it copies a table with all its rows, or fails.
+
+        https://www.postgresql.org/docs/current/logical-replication-security.html
+        """
         dialect: Any = PGDialect_psycopg2
         _, keywords = dialect().create_connect_args(self._source.url.set(database=self._database))
-        given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **keywords}
+        options = f"{keywords.pop('options', '')} -c row_security=off".strip()
+        given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **keywords, "options": options}
         return str(make_dsn(**given))
 
     def _exists(self, server: PostgresServer, database: str) -> bool:
