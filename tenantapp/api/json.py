@@ -25,6 +25,10 @@ class Body(Content):
     """Base of the models of request bodies that are of no use without HTTP."""
 
 
+class OptionalBody(Body):
+    """Base of those that may be left out: the defaults stand then."""
+
+
 def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
     """Renderer factory: UUIDs and times as strings, times in UTC with a Z (RFC 3339)."""
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.view import view_config
 
-from tenantapp.api.json import read_object, validate
+from tenantapp.api.json import OptionalBody, read_object, validate
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
 from tenantapp.sql.ids import UUID_TEXT
@@ -152,5 +152,7 @@ def _read_body(request: Any, model: type[BaseModel] | None) -> Any:
         if request.content_length:
             raise ApiError(400, "unexpected_body", "This request takes no body.")
         return None
+    if issubclass(model, OptionalBody) and not request.body:
+        return model()
     document = read_object(request)
     return document if model is MergePatch else validate(model, document)

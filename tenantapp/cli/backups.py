@@ -13,7 +13,7 @@ from tenantapp.cli.many import fail_if_any, on_each
 from tenantapp.cli.output import show_rows
 from tenantapp.cli.queue_or_run import queue_or_run
 from tenantapp.fleet.backups import requests as service
-from tenantapp.fleet.backups.records import FinalBundle, StoredFile
+from tenantapp.fleet.backups.records import FinalBundle, FinalCopy, StoredFile
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.models import Tenant
@@ -39,7 +39,7 @@ def list_backups(installation: Installation, slug: str, tenant_id: UUID | None, 
     store = open_store(installation.settings)
     with installation.user_session(read_only=True) as session:
         of = service.source_of(session, slug, tenant_id)
-    files: list[StoredFile] = [*store.final_bundles(of), *store.records(of)]
+    files: list[StoredFile] = [*store.final_copies(of), *store.final_bundles(of), *store.records(of)]
     show_rows(map(_row, files), ("id", "kind", "created_at", "size", "revision", "engine"), as_json=as_json)
 
 
@@ -54,5 +54,10 @@ def _back_up(installation: Installation, slug: str, detach: bool, report: Report
 
 
 def _row(record: StoredFile) -> dict[str, Any]:
-    kind = "final bundle" if isinstance(record, FinalBundle) else "backup"
-    return {"id": record.id, "kind": kind, **record.model_dump(exclude={"format", "version"})}
+    return {"id": record.id, "kind": _kind(record), **record.model_dump(exclude={"format", "version"})}
+
+
+def _kind(record: StoredFile) -> str:
+    if isinstance(record, FinalCopy):
+        return "final copy"
+    return "final bundle" if isinstance(record, FinalBundle) else "backup"

@@ -34,7 +34,7 @@ def delete_later(installation: Installation, slug: str, as_json: bool) -> None:
 
 
 def delete_now(
-    installation: Installation, slug: str, detach: bool, as_json: bool, *, bundle: bool, confirmed: bool
+    installation: Installation, slug: str, detach: bool, as_json: bool, *, copy: bool, confirmed: bool
 ) -> None:
     """Remove a tenant with all its data. Somebody at a terminal is asked, unless they have confirmed it."""
     with installation.user_session(read_only=True) as session:
@@ -44,9 +44,8 @@ def delete_now(
 
     def request(session: Session, operation_id: UUID | None = None) -> Operation:
         service.delete_later(session, slug, timedelta(0))
-        return service.request_purge(
-            session, slug, requested_by=local_requester(), bundle=bundle, operation_id=operation_id
-        )
+        fleet, by = installation.fleet, local_requester()
+        return service.request_purge(session, fleet, slug, requested_by=by, copy=copy, operation_id=operation_id)
 
     try:
         with progress_bar(f"delete {slug}") as report:
@@ -64,5 +63,5 @@ def _what_is_left(installation: Installation, slug: str) -> str:
             return ""
     return (
         f". {slug} is deleted, and its data is not removed: `tenants undelete` brings it back, unless that has begun, "
-        "and `operations retry` goes on"
+        "and `operations retry` goes on; `tenants delete --now --without-copy` removes it without a copy"
     )

@@ -16,13 +16,13 @@ from tenantapp.operations.queue import get_operation, retry_operation
 from tenantapp.sql.times import utcnow
 
 
-def retry(installation: Installation, operation_id: UUID, detach: bool) -> None:
+def retry(installation: Installation, operation_id: UUID, detach: bool, *, without_copy: bool) -> None:
     """Do an operation once more, or queue it, and say how it is. Raises ``CommandFailed``."""
     with progress_bar() as report:
         queue_or_run(
             installation,
             KINDS,
-            partial(retry_operation, kinds=KINDS),
+            partial(retry_operation, kinds=KINDS, without_copy=without_copy),
             detach=detach,
             report=report,
             operation_id=operation_id,

@@ -17,6 +17,7 @@ def add_problems(config: Any) -> None:
     config.add_problem(operations.OperationRefused, 409, "operation_refused")
     config.add_problem(fleet.BackupRefused, 409, "backup_refused")
     config.add_problem(fleet.BackupDamaged, 409, "backup_damaged")
+    config.add_problem(fleet.CopyRequired, 409, "copy_required")
     config.add_problem(fleet.CopyRefused, 409, "copy_refused")
     config.add_problem(databases.MigrationRefused, 409, "migration_refused")
     config.add_problem(databases.UnknownRevision, 422, "unknown_revision")

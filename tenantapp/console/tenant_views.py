@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from tenantapp.api.json import Body
+from tenantapp.api.json import Body, OptionalBody
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import api_view
 from tenantapp.console.resources import SLUG, accepted, check_revision, check_server, tenant_object
@@ -54,6 +54,12 @@ class Migration(Body):
     """``POST /fleet/tenants/{slug}/migrate``: up to this revision, or to the newest."""
 
     to: str | None = Field(None, max_length=100)
+
+
+class Purge(OptionalBody):
+    """``POST /fleet/tenants/{slug}/purge``: ``without_copy`` removes it though no copy of it is kept, or proved."""
+
+    without_copy: bool = False
 
 
 @api_view("fleet_tenants", "GET", permission=Permission.FLEET_OPERATE, query=TenantQuery)
@@ -120,11 +126,13 @@ def undelete_tenant(request: Any) -> dict[str, Any]:
     return tenant_object(deletion.undelete(request.user_session, request.matchdict["slug"], KINDS))
 
 
-@api_view("fleet_tenant_purge", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
+@api_view("fleet_tenant_purge", "POST", permission=Permission.FLEET_OPERATE, body=Purge, writes="user", status=202)
 def purge_tenant(request: Any) -> dict[str, Any]:
     """Remove a deleted tenant, and all that is left of it, before its time."""
     operation = deletion.request_purge(
-        request.user_session, request.matchdict["slug"], requested_by=request.access.person.login
+        *(request.user_session, request.registry.fleet, request.matchdict["slug"]),
+        requested_by=request.access.person.login,
+        copy=not request.checked_body.without_copy,
     )
     return accepted(request, operation)
 

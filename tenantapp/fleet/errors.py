@@ -10,6 +10,8 @@ FleetError
 |   +-- BackupRefused       something is missing or does not fit; nothing was changed
 |   +-- BackupFailed        a tool ended in an error
 |   +-- BackupDamaged       a backup differs from what was written
+|   +-- CopyNotProved       a copy, once restored, differs from the database; nothing was removed
++-- CopyRequired            a tenant is not removed, because no copy of it can be kept
 +-- CopyRefused             a tenant is not copied; nothing was made
 +-- CopyFailed              a copy failed; what was made of it is undone
 """
@@ -80,6 +82,23 @@ class BackupDamaged(BackupError):
 
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"The backup {file} is damaged: {reason}.")
+
+
+class CopyNotProved(BackupError):
+    """Something is missing in it, or was written since."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The copy of {name} is not proved: restored, {reason}.")
+
+
+class CopyRequired(FleetError):
+    """Nobody has said that it may be removed without one."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(
+            f"The tenant {slug} is not removed, for the setting backups.store names no place for its final copy; "
+            f"`tenantapp tenants delete {slug} --now --without-copy` removes it without one."
+        )
 
 
 class CopyRefused(FleetError):

@@ -53,16 +53,20 @@ class Kind:
 
     With ``undoes``, an operation that fails or is cancelled is undone, from its present step back to the first. Without
     it, the operation stays at its step and can be retried. ``removes`` names the first step that cannot be undone. An
-    operation that stopped at this step or later still has something to remove.
+    operation that stopped at this step or later still has something to remove. With ``keeps``, an operation removes
+    only what a proved copy was kept of, unless its argument ``copy`` is false. ``formerly`` maps the names that earlier
+    versions gave to steps to their present names.
     """
 
     name: str
     steps: tuple[Step, ...]
     undoes: bool = False
     removes: str | None = None
+    keeps: bool = False
     prepare: Callable[[Session, Operation], None] | None = None
     complete: Callable[[Session, Operation], None] | None = None
     withdraw: Callable[[Session, Operation], None] | None = None
+    formerly: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,7 +74,7 @@ class Kind:
 
     def position(self, step: str | None) -> int:
         """Return the index of a step, 0 for None. Raises ``ValueError`` if this version does not know the step."""
-        return 0 if step is None else self.names.index(step)
+        return 0 if step is None else self.names.index(self.formerly.get(step, step))
 
 
 Kinds = Mapping[str, Kind]

@@ -98,16 +98,18 @@ def list_operations(
     return list(session.scalars(statement))
 
 
-def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Operation:
+def retry_operation(session: Session, operation_id: UUID, kinds: Kinds, *, without_copy: bool = False) -> Operation:
     """Queue a failed or cancelled operation again: from its step, or from the start if it was undone.
 
-    An operation whose undoing was given up is undone instead. Raises ``NotFound``, ``OperationRefused``, ``TenantBusy``
-    and what ``prepare`` raises.
+    An operation whose undoing was given up is undone instead. With ``without_copy`` it may remove what no proved copy
+    was kept of. Raises ``NotFound``, ``OperationRefused``, ``TenantBusy`` and what ``prepare`` raises.
     """
     operation = _locked(session, operation_id)
     kind = _kind_of(operation, kinds)
     if operation.state not in (OperationState.FAILED, OperationState.CANCELLED):
         raise OperationRefused(f"The operation is {operation.state}; only one that failed can be retried.")
+    if without_copy:
+        _let_go(operation, kind)
     operation.attempts, operation.cancel_requested = 0, False
     operation.finished_at = None
     if kind.undoes and operation.step is not None:
@@ -117,7 +119,8 @@ def retry_operation(session: Session, operation_id: UUID, kinds: Kinds) -> Opera
             operation.result = {}
             kind.prepare(session, operation)
         operation.state, operation.error = OperationState.QUEUED, None
-    _record(session, "operation.retry", operation, kind=operation.kind)
+    said: dict[str, Any] = {"copy": False} if without_copy else {}
+    _record(session, "operation.retry", operation, kind=operation.kind, **said)
     session.flush()
     return operation
 
@@ -150,6 +153,12 @@ def sweep_operations(session: Session, older: timedelta, kinds: Kinds) -> int:
     finished = Operation.state.in_(FINISHED) & ~is_half_done(kinds)
     old = delete(Operation).where(finished, Operation.finished_at < database_time(session) - older)
     return cast("CursorResult[object]", session.execute(old)).rowcount
+
+
+def _let_go(operation: Operation, kind: Kind) -> None:
+    if not kind.keeps:
+        raise OperationRefused(f"An operation of the kind {kind.name} keeps no copy, and needs none.")
+    operation.arguments = {**operation.arguments, "copy": False}
 
 
 def _have_undone(session: Session, operation: Operation) -> None:

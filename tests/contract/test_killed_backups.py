@@ -1,10 +1,9 @@
-"""Backups, restores and final bundles killed (SIGKILL) at each of their points: another worker finishes them."""
+"""Backups, restores and final copies killed (SIGKILL) at each of their points: another worker finishes them."""
 
 from pathlib import Path
 
 import pytest
 
-from tenantapp.fleet.bundles.exporting import check_bundle
 from tests.contract.conftest import Fleet
 from tests.contract.kept import Kept
 from tests.contract.test_killed_creation import POSTGRES, RUNNER, SQLITE, ours, works
@@ -115,8 +114,11 @@ def test_a_restore_as_a_new_tenant(kept: Kept, point: str) -> None:
 
 @each(
     BEGINNING,
-    "tenantapp.fleet.backups.final_bundles:export_bundle:after",
     *STORING,
+    "tenantapp.fleet.backups.final_copies:prove_copy:before",
+    "tenantapp.fleet.backups.proving:restore_database:after",
+    "tenantapp.fleet.backups.proving:read_contents:after:2",
+    "tenantapp.fleet.backups.final_copies:prove_copy:after",
     f"{STORE}:Store.write:after:2",
     *BETWEEN,
     "tenantapp.fleet.removing.deletion:remove_database:before",
@@ -124,17 +126,21 @@ def test_a_restore_as_a_new_tenant(kept: Kept, point: str) -> None:
     *END,
     postgresql=(f"{POSTGRES}:drop_database:after", f"{POSTGRES}:drop_role:after"),
 )
-def test_a_final_bundle(kept: Kept, point: str) -> None:
+def test_a_final_copy(kept: Kept, point: str) -> None:
     tenant_id = kept.place().id
     kept.delete()
     kept.worker_killed_at(point)
     kept.fleet.settle()
     assert kept.slugs() == []
-    (record,) = kept.store.final_bundles(tenant_id)
+    (record,) = kept.store.final_copies(tenant_id)
     kept.store.check(record)
     assert {file.name for file in (kept.fleet.directory / "backups" / tenant_id.hex).iterdir()} == {
         Path(record.file).name,
         Path(record.path).name,
     }
-    assert check_bundle(kept.fleet.directory / "backups" / record.file).rows == record.rows
+    assert record.rows == 3
     nothing_is_left_over(kept)
+    # Nor is anything of what it was compared with, which has the tenant's data in it.
+    assert not [thing for thing in kept.fleet.made() if "scratch_" in thing]
+    kept.done(kept.restore_as("acme", "again", tenant_id=tenant_id))
+    assert kept.tags("again") == ["first"]

@@ -210,31 +210,34 @@ def test_workers_that_are_ended_are_no_attempts(fleet: Fleet) -> None:
             assert (operation.state, operation.attempts) == ("running", 0)
 
 
-def test_a_removal_that_is_requested_anew_goes_on(fleet: Fleet) -> None:
+@pytest.mark.parametrize("name", ["final_copy", "final_bundle"])  # as it is called, and what there was before
+def test_a_removal_that_is_requested_anew_goes_on(fleet: Fleet, name: str) -> None:
     kept = Kept(fleet)
     place = kept.place()
     first = kept.delete()
-    bundle = {"file": "kept before"}
+    copy = {"file": "kept before"}
     with fleet.user_db.begin() as session:
         operation = session.get_one(Operation, first)
-        operation.state, operation.step, operation.result = OperationState.FAILED, "check", {"final_bundle": bundle}
-        second = request_purge(session, "acme", requested_by=BY).id
+        operation.state, operation.step, operation.result = OperationState.FAILED, "check", {name: copy}
+        second = request_purge(session, fleet.services, "acme", requested_by=BY).id
     databases_on(fleet.servers[place.server]).drop(place.database)
-    assert kept.done(second).result["final_bundle"] == bundle
+    assert kept.done(second).result["final_copy"] == copy
     assert kept.slugs() == []
     assert problems(fleet) == []
 
 
-def test_a_removal_without_a_bundle_that_failed_costs_no_bundle(fleet: Fleet) -> None:
+@pytest.mark.parametrize("kept_before", [{"final_copy": None}, {"final_bundle": {"file": "not proved"}}])
+def test_a_removal_without_a_copy_that_failed_costs_no_copy(fleet: Fleet, kept_before: dict[str, Any]) -> None:
+    """Nor does one that an earlier version has kept a bundle for, as long as the database is there."""
     kept = Kept(fleet)
-    first = kept.delete(bundle=False)
+    first = kept.delete(copy=False)
     with fleet.user_db.begin() as session:
         operation = session.get_one(Operation, first)
-        operation.state, operation.step, operation.result = OperationState.FAILED, "database", {"final_bundle": None}
-        second = request_purge(session, "acme", requested_by=BY).id
+        operation.state, operation.step, operation.result = OperationState.FAILED, "database", kept_before
+        second = request_purge(session, fleet.services, "acme", requested_by=BY).id
     tenant_id = kept.place().id
     kept.done(second)
-    assert [bundle.slug for bundle in kept.store.final_bundles(tenant_id)] == ["acme"]
+    assert [copy.slug for copy in kept.store.final_copies(tenant_id)] == ["acme"]
 
 
 def test_a_removal_that_failed_before_it_began_is_not_gone_on_with(fleet: Fleet) -> None:
@@ -263,7 +266,7 @@ def test_what_was_cancelled_before_it_began_is_swept(fleet: Fleet) -> None:
     with fleet.user_db.begin() as session:
         delete_later(session, "acme", timedelta(days=7))
         cancelled = [
-            request_purge(session, "acme", requested_by=BY).id,
+            request_purge(session, fleet.services, "acme", requested_by=BY, copy=False).id,
             request_discard(session, "main", "tenant_x").id,
             request_operation(session, BACKUP, get_tenant(session, "acme"), {}, BY).id,
         ]

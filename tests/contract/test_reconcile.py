@@ -24,6 +24,7 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.servers import SqliteServer
 from tests.contract.conftest import Fleet
+from tests.contract.kept import with_store
 from tests.contract.test_deletion import work
 from tests.contract.test_killed_creation import works
 from tests.contract.test_templates import MORE, current, pool, template_names, warmed
@@ -245,7 +246,7 @@ def test_a_removal_that_stopped_half_way(fleet: Fleet, monkeypatch: pytest.Monke
     place = fleet.create("acme")
     with fleet.user_db.begin() as session:
         delete_later(session, "acme", timedelta(0))
-        request_purge(session, "acme", requested_by="local:tests")
+        request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False)
     with monkeypatch.context() as patch:
         patch.setattr(type(databases_on(fleet.servers.default)), "drop", _broken)
         work(fleet)
@@ -265,12 +266,13 @@ def _broken(*arguments: Any) -> None:
     raise OSError("gone")
 
 
-def test_a_removal_that_was_stopped_before_anything_was_removed(fleet: Fleet) -> None:
-    fleet.create("acme")
+@pytest.mark.parametrize("step", ["copy", "bundle"])  # as it is called, and as it was
+def test_a_removal_that_was_stopped_before_anything_was_removed(fleet: Fleet, step: str) -> None:
+    with_store(fleet).create("acme")
     with fleet.user_db.begin() as session:
         delete_later(session, "acme", timedelta(days=7))
-        operation = request_purge(session, "acme", requested_by="local:tests")
-        operation.state, operation.step = OperationState.CANCELLED, "bundle"
+        operation = request_purge(session, fleet.services, "acme", requested_by="local:tests")
+        operation.state, operation.step = OperationState.CANCELLED, step
     assert problems(fleet) == []
     purge_deleted(fleet.services)
     assert slugs(fleet) == ["acme", "globex"]

@@ -53,18 +53,6 @@ def is_left_and_then_removed(temporary: Path, again: Callable[[], object]) -> No
     assert list(temporary.iterdir()) == []
 
 
-def test_of_a_final_bundle(kept: Kept, temporary: Path) -> None:
-    kept.delete()
-    kept.worker_killed_at("tenantapp.fleet.backups.final_bundles:export_bundle:after")
-
-    def again() -> None:
-        kept.fleet.settle()
-        kept.fleet.create("acme")
-        kept.done(kept.delete())
-
-    is_left_and_then_removed(temporary, again)
-
-
 def test_of_an_export(kept: Kept, temporary: Path) -> None:
     request(kept.fleet)
     kept.worker_killed_at("tenantapp.fleet.backups.export_kind:export_bundle:after")

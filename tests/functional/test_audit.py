@@ -117,10 +117,13 @@ def test_entries_outlive_the_tenant(installation: Installation) -> None:
     act(
         installation,
         lambda session: delete_later(session, "acme", timedelta(0)),
-        lambda session: request_purge(session, "acme", requested_by="ada"),
+        lambda session: request_purge(session, installation.registry.fleet, "acme", requested_by="ada", copy=False),
         lambda session: session.delete(get_tenant(session, "acme")),
     )
     assert [action for _, action, _ in told(installation, slug="acme")] == ["tenant.delete", "delete.request"]
+    with installation.registry.user_db.begin(read_only=True) as session:
+        (requested,) = list_entries(session, action="delete.request")
+        assert requested.detail["arguments"]["copy"] is False
 
 
 def test_old_entries_are_swept_if_asked(installation: Installation) -> None:

@@ -102,17 +102,17 @@ class TestRestore:
         tenant_id = acme("tenants", "show", "acme", "--json").json["id"]
         acme("tenants", "backup", "acme")
         removed = acme("tenants", "delete", "acme", "--now", "--yes", "--json").json
-        assert (store / removed["final_bundle"]["file"]).is_file()
+        assert (store / removed["final_copy"]["file"]).is_file()
         assert "no tenant acme" in failed("tenants", "backups", "acme")
         rows = listed(acme, "acme", "--tenant-id", tenant_id)
-        assert [row["kind"] for row in rows] == ["final bundle", "backup"]
+        assert [row["kind"] for row in rows] == ["final copy", "backup"]
         for command in (("restore", "globex", "--as", "acme"), ("test-restore", "globex")):
             error = failed("tenants", *command, "--tenant-id", tenant_id)
             assert f"the tenant {tenant_id} is called acme, and not globex" in error
-        acme("tenants", "restore", "acme", "--tenant-id", tenant_id, "--as", "acme")
+        # The newest is the final copy.
+        again = acme("tenants", "restore", "acme", "--tenant-id", tenant_id, "--as", "acme", "--json").json
+        assert again["backup"] == removed["final_copy"]["backup"] == rows[0]["id"]
         assert acme("tenants", "show", "acme", "--json").json["id"] != tenant_id
-        # Nor is anything of it in the way of the bundle.
-        acme("tenants", "import", str(store / removed["final_bundle"]["file"]), "again")
 
     def test_what_is_asked_for_wrongly(self, acme: Command, failed: Callable[..., str], store: Path) -> None:
         assert "there is none" in failed("tenants", "restore", "acme")
@@ -139,8 +139,8 @@ class TestRehearsal:
 
 
 class TestDelete:
-    def test_without_a_bundle(self, acme: Command, store: Path, failed: Callable[..., str]) -> None:
-        assert "--now" in failed("tenants", "delete", "acme", "--without-bundle")
-        row = acme("tenants", "delete", "acme", "--now", "--without-bundle", "--json").json
-        assert row["final_bundle"] is None
+    def test_without_a_copy(self, acme: Command, store: Path, failed: Callable[..., str]) -> None:
+        assert "--now" in failed("tenants", "delete", "acme", "--without-copy")
+        row = acme("tenants", "delete", "acme", "--now", "--without-copy", "--json").json
+        assert row["final_copy"] is None
         assert not store.exists()

@@ -10,9 +10,9 @@ import pytest
 
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.operations.worker import Worker
-from tests.contract.test_backups import postgres_bin
 from tests.functional.test_fleet_views import add_operator, code, trail
 from tests.installation import Client, Installation
+from tests.postgres import postgres_bin
 
 
 @pytest.fixture

@@ -290,18 +290,22 @@ class TestDelete:
     def test_later_and_then_now(self, done: Command) -> None:
         done("tenants", "create", "acme")
         done("tenants", "delete", "acme")
-        assert done("tenants", "delete", "acme", "--now", "--json").json["database"] == "removed"
+        removed = done("tenants", "delete", "acme", "--now", "--without-copy", "--json").json
+        assert (removed["database"], removed["final_copy"]) == ("removed", None)
         assert states(done) == {}
 
     def test_now(self, done: Command, failed: Callable[..., str], tmp_path: Path) -> None:
         done("tenants", "create", "acme", "globex")
         done("users", "add", "ada", "--password-stdin", given="correct horse battery")
         done("grants", "add", "ada", "acme", "--role", "admin")
-        report = done("tenants", "delete", "acme", "--now", "--json").json
+        # Without a store nothing can be kept of it, and so somebody has to say that this is meant.
+        assert "--without-copy" in failed("tenants", "delete", "acme", "--now")
+        assert states(done) == {"acme": "active", "globex": "active"}
+        report = done("tenants", "delete", "acme", "--now", "--without-copy", "--json").json
         assert done("operations", "show", report.pop("operation"), "--json").json["state"] == "succeeded"
         assert report == {
             "slug": "acme",
-            "final_bundle": None,
+            "final_copy": None,
             "database": "removed",
             "role": "removed",
             "grants": 1,
@@ -310,11 +314,12 @@ class TestDelete:
         }
         assert states(done) == {"globex": "active"}
         assert len(list((tmp_path / "tenants").glob("tenant_*"))) == 1
-        assert "no tenant acme" in failed("tenants", "delete", "acme", "--now")
+        assert "no tenant acme" in failed("tenants", "delete", "acme", "--now", "--without-copy")
         later = done("tenants", "delete", "globex", "--json").json
         assert done("tenants", "delete", "globex", "--json").json == later
-        operation = done("tenants", "delete", "globex", "--now", "--detach").out.strip()
-        assert done("tenants", "delete", "globex", "--now", "--detach").out.strip() == operation
+        detached = ("tenants", "delete", "globex", "--now", "--without-copy", "--detach")
+        operation = done(*detached).out.strip()
+        assert done(*detached).out.strip() == operation
         done("worker", "--until-idle")
         assert done("operations", "show", operation, "--json").json["state"] == "succeeded"
         assert states(done) == {}

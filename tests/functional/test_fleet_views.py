@@ -23,6 +23,7 @@ from tenantapp.identity.tenants import get_tenant, suspend_tenant
 from tenantapp.operations.models import Operation
 from tenantapp.operations.worker import Worker
 from tests.installation import PASSWORD_HASH, Client, Installation
+from tests.postgres import postgres_bin
 
 ABSENT = "00000000-0000-0000-0000-000000000000"
 
@@ -189,9 +190,14 @@ class TestTenants:
         assert code(otto.post("/fleet/tenants/acme/migrate", {})) == (409, "tenant_deleted")
         assert otto.post("/fleet/tenants/acme/undelete").json["state"] == "active"
         otto.delete("/fleet/tenants/acme")
-        purge = otto.post("/fleet/tenants/acme/purge")
+        for body in (None, {}, {"without_copy": False}):
+            assert code(otto.post("/fleet/tenants/acme/purge", body)) == (409, "copy_required")
+        for wrong in ({"without_copy": 1}, {"without_bundle": True}, {"copy": False}):
+            assert otto.post("/fleet/tenants/acme/purge", wrong).status_int == 422
+        purge = otto.post("/fleet/tenants/acme/purge", {"without_copy": True})
         assert (purge.status_int, purge.json["kind"], purge.json["state"]) == (202, "delete", "queued")
-        assert otto.post("/fleet/tenants/acme/purge").json == purge.json
+        assert purge.json["arguments"]["copy"] is False
+        assert otto.post("/fleet/tenants/acme/purge", {"without_copy": True}).json == purge.json
         assert [action for action, _ in trail(installation)] == [
             "tenant.delete", "tenant.undelete", "tenant.delete", "delete.request",
         ]  # fmt: skip
@@ -300,8 +306,10 @@ class TestTheWhole:
 @pytest.fixture
 def real(make_installation: Any, tmp_path: Path) -> Iterator[Installation]:
     """An installation where all is committed, with people and a store of backups."""
-
-    with make_installation(**{"backups.store": str(tmp_path / "store"), "backups.keep_exports": "3"}) as installation:
+    settings = {"backups.store": str(tmp_path / "store"), "backups.keep_exports": "3"}
+    if tools := postgres_bin("pginstall18"):
+        settings["backups.postgres_bin"] = tools
+    with make_installation(**settings) as installation:
         yield installation
         assert installation.checkedout() == 0
 

@@ -14,8 +14,8 @@ from tenantapp.fleet.closing.discarding import replaced_databases
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.foreground import run_now
-from tests.contract.test_backups import postgres_bin
 from tests.installation import Client, Installation
+from tests.postgres import postgres_bin
 
 
 @pytest.fixture

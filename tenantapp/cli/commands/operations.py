@@ -51,16 +51,17 @@ def show(installation: Installation, operation_id: UUID, as_json: bool) -> None:
 
 @operations.command()
 @operation_argument
+@click.option("--without-copy", is_flag=True, help="Of a removal: also without a proved copy of what it removes.")
 @detach_option
 @pass_installation
-def retry(installation: Installation, operation_id: UUID, detach: bool) -> None:
+def retry(installation: Installation, operation_id: UUID, without_copy: bool, detach: bool) -> None:
     """Do an operation that failed, or was cancelled, once more, from the step it failed in.
 
     One that was undone is begun anew; one whose undoing failed is undone.
     """
     from tenantapp.cli.operations import retry
 
-    retry(installation, operation_id, detach)
+    retry(installation, operation_id, detach, without_copy=without_copy)
 
 
 @operations.command()

@@ -144,25 +144,25 @@ def rename(installation: Installation, slug: str, new: str, name: str | None) ->
 @tenants.command()
 @slug_argument
 @click.option("--now", is_flag=True, help="Remove everything at once; it cannot be brought back.")
-@click.option("--without-bundle", is_flag=True, help="With --now: keep no bundle of it in the store of backups.")
+@click.option("--without-copy", is_flag=True, help="With --now: remove it though no copy of it is kept or proved.")
 @click.option("--yes", is_flag=True, help="With --now: do not ask.")
 @detach_option
 @json_option
 @pass_installation
 def delete(
-    installation: Installation, slug: str, now: bool, without_bundle: bool, yes: bool, detach: bool, as_json: bool
+    installation: Installation, slug: str, now: bool, without_copy: bool, yes: bool, detach: bool, as_json: bool
 ) -> None:
     """Delete a tenant: nobody is served from the next request on.
 
-    For a while it can be brought back with `tenants undelete`; then a worker removes the database and all else. Where
-    backups.store is set, a final bundle goes there first.
+    For a while it can be brought back with `tenants undelete`; then a worker removes the database and all else. A final
+    copy goes to backups.store first, and is restored and compared. Without one, nothing is removed.
     """
     from tenantapp.cli.deleting import delete_later, delete_now
 
     if now:
-        delete_now(installation, slug, detach, as_json, bundle=not without_bundle, confirmed=yes)
-    elif yes or detach or without_bundle:
-        raise click.UsageError("--yes, --detach and --without-bundle are for --now.")
+        delete_now(installation, slug, detach, as_json, copy=not without_copy, confirmed=yes)
+    elif yes or detach or without_copy:
+        raise click.UsageError("--yes, --detach and --without-copy are for --now.")
     else:
         delete_later(installation, slug, as_json)
 
@@ -293,7 +293,7 @@ def backup(installation: Installation, slugs: Sequence[str], everybody: bool, de
 @json_option
 @pass_installation
 def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_json: bool) -> None:
-    """List a tenant's backups, and its final bundle if it was removed: the newest first."""
+    """List a tenant's backups, and its final copy if it was removed: the newest first."""
     from tenantapp.cli.backups import list_backups
 
     list_backups(installation, slug, tenant_id, as_json)

@@ -8,9 +8,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT: Final = "tenantapp backup"
-BUNDLE_FORMAT: Final = "tenantapp final bundle"
+FINAL_FORMAT: Final = "tenantapp final copy"
 VERSION: Final = 1
 RECORD_SUFFIX: Final = ".json"
+FINAL_SUFFIX: Final = "final"  # before the one of the engine
 BUNDLE_SUFFIX: Final = "bundle"
 
 
@@ -43,19 +44,26 @@ class StoredFile(BaseModel):
 
 
 class BackupRecord(StoredFile):
-    """Of a dump. ``fingerprint`` is of the structure that was dumped.
+    """Of a dump, in the engine's own form. ``fingerprint`` is of the structure that was dumped.
 
     ``server`` and ``tool`` are the versions it was made by, on SQLite both the library's.
     """
 
-    format: Literal["tenantapp backup"]
+    format: Literal["tenantapp backup", "tenantapp final copy"]
     server: str
     tool: str
     fingerprint: str
 
 
+class FinalCopy(BackupRecord):
+    """Of the dump that is made, restored and compared before a tenant is removed. ``rows`` are those of all tables."""
+
+    format: Literal["tenantapp final copy"]
+    rows: Annotated[int, Field(ge=0)]
+
+
 class FinalBundle(StoredFile):
-    """Of the bundle that is made before a tenant is removed. ``rows`` are those of all tables."""
+    """Of a bundle, as was made before a tenant was removed until there were final copies. ``rows`` as there."""
 
     format: Literal["tenantapp final bundle"]
     rows: Annotated[int, Field(ge=0)]

@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, inspect, select, table
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.contents.contents import read_contents
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.schemas.expected import check_revision
@@ -50,7 +50,7 @@ def rehearse_restore(
     with scratch_name(server) as database:
         url = server.tenant_url(database)
         restore_database(settings, server, database, record, store, scratch_mark(fleet), NAME, progress)
-        rows = _rows(url)
+        rows = _rows(server.own_url(database))
         revision = upgrade(Target(settings, "tenant", NAME, url))
         drift = drift_of(fleet, server, url, NAME, revision)
     return Rehearsal(record, server.name, rows, revision, drift, time.monotonic() - begun)
@@ -58,5 +58,4 @@ def rehearse_restore(
 
 def _rows(url: URL) -> dict[str, int]:
     with reading_connection(url, NAME) as connection, connection.begin():
-        names = sorted(inspect(connection).get_table_names())
-        return {name: connection.scalars(select(func.count()).select_from(table(name))).one() for name in names}
+        return {name: rows.count for name, rows in read_contents(connection, NAME).tables.items()}

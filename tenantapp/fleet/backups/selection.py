@@ -17,11 +17,12 @@ LATEST: Final = "latest"
 
 
 def find_backup(store: Store, tenant_id: UUID, slug: str, wanted: str | None) -> BackupRecord:
-    """The backup of a tenant that has this id, or the newest. ``slug`` is for the message.
+    """The backup, or the final copy, of a tenant that has this id, or the newest. ``slug`` is for the message.
 
     Raises ``NotFound``, ``BackupRefused`` when there is none at all, ``BackupDamaged`` and ``BackupFailed``.
     """
-    records = store.records(tenant_id)
+    # A final copy is made last.
+    records = [*store.final_copies(tenant_id), *store.records(tenant_id)]
     if not records:
         raise BackupRefused(f"there is none of the tenant {slug}")
     if wanted in (None, LATEST):

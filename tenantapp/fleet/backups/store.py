@@ -18,7 +18,15 @@ from pydantic import ValidationError
 from tenantapp.databases.servers.durable_files import sync
 from tenantapp.fleet.backups.chunks import CHUNK
 from tenantapp.fleet.backups.file_names import begun, is_under
-from tenantapp.fleet.backups.records import BUNDLE_SUFFIX, RECORD_SUFFIX, BackupRecord, FinalBundle, StoredFile
+from tenantapp.fleet.backups.records import (
+    BUNDLE_SUFFIX,
+    FINAL_SUFFIX,
+    RECORD_SUFFIX,
+    BackupRecord,
+    FinalBundle,
+    FinalCopy,
+    StoredFile,
+)
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.settings import Settings
 
@@ -72,11 +80,18 @@ class Store:
 
         Raises ``BackupFailed``, and ``BackupDamaged`` for a record that cannot be read.
         """
-        files = [file for file in self._files(tenant_id) if not file.endswith(OF_A_BUNDLE)]
+        files = [file for file in self._files(tenant_id) if not file.endswith(OF_A_BUNDLE) and not _is_final(file)]
         return self._read_records(files, BackupRecord)
 
+    def final_copies(self, tenant_id: UUID) -> list[FinalCopy]:
+        """The copies made before the tenant was removed, the newest first. Raises what ``records`` does."""
+        return self._read_records([file for file in self._files(tenant_id) if _is_final(file)], FinalCopy)
+
     def final_bundles(self, tenant_id: UUID) -> list[FinalBundle]:
-        """The bundles made before the tenant was removed, the newest first. Raises what ``records`` does."""
+        """Bundles that earlier versions made before the tenant was removed, the newest first.
+
+        Raises what ``records`` does.
+        """
         files = [file for file in self._files(tenant_id) if file.endswith(OF_A_BUNDLE)]
         return self._read_records(files, FinalBundle)
 
@@ -185,6 +200,10 @@ class Store:
 def made_for(records: Iterable[Record], key: UUID) -> Record | None:
     """The one that was made under this key, if it was finished."""
     return next((record for record in records if is_under(key, record.file)), None)
+
+
+def _is_final(file: str) -> bool:
+    return f".{FINAL_SUFFIX}." in Path(file).name
 
 
 def open_store(settings: Settings) -> Store:

@@ -17,8 +17,9 @@ from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import databases_with_copies
 from tenantapp.databases.servers.templates import MARK_PREFIX, Template, current_template, installation_mark
 from tenantapp.databases.servers.templates import PREFIX as TEMPLATE_PREFIX
+from tenantapp.fleet.closing.discarding import DISCARD, is_kept
 from tenantapp.fleet.migrating.status import latest_migrations
-from tenantapp.fleet.removing.deletion import BUNDLE, DELETE
+from tenantapp.fleet.removing.deletion import DELETE, KEEPING
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import database_name
 from tenantapp.operations.errors import FleetError
@@ -97,9 +98,12 @@ def _not_removed(session: Session) -> list[Finding]:
     """Return deleted tenants whose time is over, but whose removal failed before it removed anything."""
     failed = select(Operation).join(Tenant, Tenant.id == Operation.tenant_id).order_by(Operation.id)
     failed = failed.where(Operation.kind == DELETE.name, Operation.state == OperationState.FAILED)
-    failed = failed.where(Operation.step == BUNDLE, Tenant.state == TenantState.DELETED)
+    failed = failed.where(Operation.step.in_(KEEPING), Tenant.state == TenantState.DELETED)
     due = session.scalars(failed.where(Tenant.purge_after <= database_time(session))).all()
-    note = "nothing has been removed yet: mend what its error says, then `tenantapp operations retry`"
+    note = (
+        "nothing has been removed yet: mend what its error says, then `tenantapp operations retry`, "
+        "or remove it by `tenantapp tenants delete --now --without-copy`"
+    )
     return [
         Finding(Problem.OPERATION, f"{found.kind} {found.slug}", found.arguments["server"], found.id, note)
         for found in due
@@ -133,8 +137,11 @@ def known_databases(session: Session) -> set[str]:
     """
     names = set(session.scalars(select(Tenant.database)))
     names |= set(session.scalars(select(WarmDatabase.database)))
-    unfinished = session.scalars(select(Operation).where(Operation.state.not_in(FINISHED)))
-    for operation in unfinished:
+    # One that failed, and is about a database that is to stay until somebody says otherwise, is named by itself.
+    not_done = or_(Operation.state.not_in(FINISHED), Operation.kind == DISCARD.name)
+    for operation in session.scalars(select(Operation).where(not_done)):
+        if operation.state in FINISHED and (operation.state == OperationState.SUCCEEDED or not is_kept(operation)):
+            continue
         given = operation.arguments
         if "tenant_id" in given:
             names.add(database_name(UUID(given["tenant_id"])))

@@ -1,6 +1,7 @@
 """Deleting tenants: at first nobody is served any more, later nothing is left."""
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -12,8 +13,9 @@ from tenantapp.databases.errors import ProvisioningFailed
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.fleet.backups.export_kind import remove_exports
-from tenantapp.fleet.backups.final_bundles import final_bundle
-from tenantapp.fleet.closing.discarding import remove_database, replaced_databases
+from tenantapp.fleet.backups.final_copies import final_copy
+from tenantapp.fleet.closing.discarding import is_kept, remove_database, replaced_databases
+from tenantapp.fleet.errors import CopyRequired
 from tenantapp.identity.errors import TenantNotDeleted
 from tenantapp.identity.models import Grant, Tenant, TenantState, WebSession
 from tenantapp.identity.tenants import delete_tenant, get_tenant, place_of, undelete_tenant
@@ -23,8 +25,11 @@ from tenantapp.operations.kinds import Context, Kind, Kinds, Step
 from tenantapp.operations.leases import database_time
 from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationState
 from tenantapp.operations.queue import cancel_operation, local_requester, request_operation
+from tenantapp.tenancy.access import TenantPlace
 
-BUNDLE: Final = "bundle"  # the step before anything is removed
+COPY: Final = "copy"  # the step before anything is removed, and the argument that says whether there is to be one
+FORMERLY: Final = "bundle"  # what both were called as long as the copy was a bundle
+KEEPING: Final = (COPY, FORMERLY)
 
 
 def delete_later(session: Session, slug: str, grace: timedelta) -> Tenant:
@@ -44,7 +49,7 @@ def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
     tenant = undelete_tenant(session, slug)
     purges = select(Operation).where(Operation.tenant_id == tenant.id, Operation.kind == DELETE.name)
     for operation in session.scalars(purges.with_for_update()):
-        if operation.step not in (None, BUNDLE) or operation.state in ACTIVE:
+        if operation.step not in (None, *KEEPING) or operation.state in ACTIVE:
             raise OperationRefused(f"The removal of the tenant {slug} has begun.")
         if operation.state == OperationState.QUEUED:
             cancel_operation(session, operation.id, kinds)
@@ -53,40 +58,62 @@ def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
     return tenant
 
 
-def request_purge(session: Session, slug: str, *, requested_by: str, bundle: bool = True, **options: Any) -> Operation:
+def request_purge(
+    session: Session, fleet: Fleet, slug: str, *, requested_by: str, copy: bool = True, **options: Any
+) -> Operation:
     """Queue the removal of a deleted tenant and of all that is left of it. It cannot be brought back.
 
-    Where the settings name a store, a final bundle goes there first, unless ``bundle`` is false. Where the same removal
-    is queued or at work already, that one is returned. ``options`` are those of ``request_operation``. Raises
-    ``NotFound`` and ``TenantNotDeleted``.
+    A final copy goes to the store of the settings first, and is proved, unless ``copy`` is false. Where the same
+    removal is queued or at work already, that one is returned. ``options`` are those of ``request_operation``. Raises
+    ``NotFound``, ``TenantNotDeleted``, and ``CopyRequired`` if there is no store for the copy.
     """
+    tenant = _deleted_tenant(session, slug)
+    if copy and fleet.settings.backups_store is None:
+        raise CopyRequired(slug)
+    return _request(session, tenant, requested_by, copy=copy, **options)
+
+
+def _deleted_tenant(session: Session, slug: str) -> Tenant:
     # Whoever asks at the same moment waits for us.
     tenant = get_tenant(session, slug, for_update=True)
     if tenant.state != TenantState.DELETED:
         raise TenantNotDeleted(slug, tenant.state)
-    arguments = {"server": tenant.server, "database": tenant.database, "bundle": bundle}
+    return tenant
+
+
+def _request(session: Session, tenant: Tenant, requested_by: str, *, copy: bool, **options: Any) -> Operation:
     purges = select(Operation).where(Operation.tenant_id == tenant.id, Operation.kind == DELETE.name)
     for operation in session.scalars(purges.order_by(Operation.id)):
-        if operation.state not in FINISHED and operation.arguments == arguments:
+        given = operation.arguments
+        is_same = (given["server"], given["database"], _wants_copy(given)) == (tenant.server, tenant.database, copy)
+        if operation.state not in FINISHED and is_same:
             return operation
+    arguments = {"server": tenant.server, "database": tenant.database, COPY: copy}
     return request_operation(session, DELETE, tenant, arguments, requested_by, **options)
 
 
+def _wants_copy(arguments: Mapping[str, Any]) -> bool:
+    return bool(arguments.get(COPY, arguments.get(FORMERLY, True)))
+
+
 def purge_deleted(fleet: Fleet) -> None:
-    """Request the removal of the tenants whose grace period is over."""
+    """Request the removal of the tenants whose grace period is over, each with a final copy.
+
+    Where there can be none, the removal fails before it has begun, and waits for somebody to see to it.
+    """
     with fleet.user_db.begin(read_only=True) as session:
         due = session.scalars(_due(session)).all()
     for slug in due:
         with fleet.user_db.begin() as session:
             # Another worker may be at it.
             if session.scalar(_due(session).where(Tenant.slug == slug).with_for_update()) is not None:
-                request_purge(session, slug, requested_by=local_requester())
+                _request(session, _deleted_tenant(session, slug), local_requester(), copy=True)
 
 
 def _due(session: Session) -> Select[str]:
     """The slugs of those to be purged now, less those that an operation is about already or could not purge."""
     begun = (Operation.kind == DELETE.name) & Operation.step.is_not(None)
-    stopped_in_time = (Operation.state == OperationState.CANCELLED) & (Operation.step == BUNDLE)
+    stopped_in_time = (Operation.state == OperationState.CANCELLED) & Operation.step.in_(KEEPING)
     known = select(Operation.tenant_id).where(
         Operation.tenant_id.is_not(None), Operation.state.not_in(FINISHED) | (begun & ~stopped_in_time)
     )
@@ -95,31 +122,67 @@ def _due(session: Session) -> Select[str]:
 
 
 def _keep(context: Context) -> dict[str, Any]:
-    """The first step: nothing has been removed before."""
-    with context.fleet.user_db.begin(read_only=True) as session:
+    """The first step: nothing has been removed before, and nothing is until the copy of it is proved."""
+    fleet = context.fleet
+    with fleet.user_db.begin(read_only=True) as session:
         tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
         if tenant is None:
-            return {"final_bundle": None}
+            return {"final_copy": None}
         if tenant.state != TenantState.DELETED:
             raise OperationRefused(f"The tenant {tenant.slug} was brought back; it is {tenant.state}.")
-        if (earlier := _earlier_bundle(session, tenant.id)) is not None:
-            return {"final_bundle": earlier}
         place, since = place_of(tenant), database_time(session) - (tenant.purge_after or database_time(session))
-    if context.arguments.get("bundle", True) is False or context.fleet.settings.backups_store is None:
-        return {"final_bundle": None}
+        earlier, uncopied = _earlier_results(session, tenant.id), _uncopied(session, tenant)
+    if (kept := _earlier_copy(fleet, place, earlier)) is not None or not _wants_copy(context.arguments):
+        return {"final_copy": kept}
+    if fleet.settings.backups_store is None:
+        raise CopyRequired(place.slug)
+    _check_copied(fleet, place, uncopied)
     # What was let in just before the tenant was deleted may still be writing.
-    wait = timedelta(seconds=time_of_requests(context.fleet.settings))
+    wait = timedelta(seconds=time_of_requests(fleet.settings))
     time.sleep(max(timedelta(0), wait - max(timedelta(0), since)).total_seconds())
-    return {"final_bundle": final_bundle(context, place)}
+    return {"final_copy": final_copy(context, place)}
 
 
-def _earlier_bundle(session: Session, tenant_id: UUID) -> dict[str, Any] | None:
-    """What a removal that got further and was given up has kept: there may be no database any more to keep one of."""
+def _uncopied(session: Session, tenant: Tenant) -> dict[str, str]:
+    """What a copy of its database does not have, though it would be removed too: in words, by a database's name.
+
+    Of its own database that is what a migration has copied that did not succeed, if that is there.
+    """
+    migrations = select(Operation.state).where(Operation.tenant_id == tenant.id, Operation.kind == "migrate")
+    last = session.scalar(migrations.order_by(Operation.id.desc()).limit(1))
+    snapshot = "the copy that its last migration has left" if last not in (None, OperationState.SUCCEEDED) else ""
+    before = [found.arguments["database"] for found in replaced_databases(session, tenant.id) if is_kept(found)]
+    return {tenant.database: snapshot} | {name: f"its earlier database {name}" for name in before}
+
+
+def _check_copied(fleet: Fleet, place: TenantPlace, uncopied: dict[str, str]) -> None:
+    """Raise ``OperationRefused`` if there is anything of a tenant that its final copy would not have."""
+    snapshot = snapshot_of(fleet.servers[place.server], place.database, f"the database of {place.slug}")
+    there = [words for name, words in uncopied.items() if words and (name != place.database or snapshot.exists())]
+    if there:
+        raise OperationRefused(
+            f"The tenant {place.slug} is not removed, for {' and '.join(there)} would go too, and is in no copy: "
+            "bring it back and mend that, or remove it without a copy."
+        )
+
+
+def _earlier_results(session: Session, tenant_id: UUID) -> list[dict[str, Any]]:
+    """What removals that got further and were given up have returned; since then nobody was let in."""
     further = select(Operation).where(Operation.tenant_id == tenant_id, Operation.kind == DELETE.name)
-    further = further.where(Operation.step.in_([name for name in DELETE.names if name != BUNDLE]))
-    for operation in session.scalars(further.order_by(Operation.id)):
-        if operation.result.get("final_bundle") is not None:
-            return dict(operation.result["final_bundle"])
+    further = further.where(Operation.step.in_([name for name in DELETE.names if name != COPY]))
+    return [operation.result for operation in session.scalars(further.order_by(Operation.id))]
+
+
+def _earlier_copy(fleet: Fleet, place: TenantPlace, results: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What was kept then: there may be no database any more to keep a copy of.
+
+    A bundle, which an earlier version has kept, was not proved: it counts only where there is nothing else.
+    """
+    for name in ("final_copy", "final_bundle"):
+        for result in results:
+            if result.get(name) is not None:
+                is_all = name == "final_copy" or not databases_on(fleet.servers[place.server]).exists(place.database)
+                return dict(result[name]) if is_all else None
     return None
 
 
@@ -200,7 +263,9 @@ def _settle_others(session: Session, operation: Operation) -> int:
 
 DELETE: Final = Kind(
     "delete",
-    (Step(BUNDLE, _keep), Step("database", _drop), Step("exports", _remove_exports), Step("check", _check)),
+    (Step(COPY, _keep), Step("database", _drop), Step("exports", _remove_exports), Step("check", _check)),
     removes="database",
+    keeps=True,
     complete=_remove_rows,
+    formerly={FORMERLY: COPY},
 )

@@ -1,0 +1,54 @@
+"""Whether a copy is what the database itself is: it is restored, and both are read in full."""
+
+from uuid import UUID
+
+from sqlalchemy.engine import URL
+
+from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.contents.contents import Contents, differences, read_contents
+from tenantapp.databases.contents.contents import Progress as RowsRead
+from tenantapp.databases.schemas.structure import Structure, difference, found_in, read_structure
+from tenantapp.databases.servers.scratch import remove_scratch, scratch_mark, scratch_name
+from tenantapp.fleet.backups.chunks import Progress
+from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.backups.restoring import restore_database
+from tenantapp.fleet.backups.store import Store
+from tenantapp.fleet.errors import CopyNotProved
+from tenantapp.operations.fleet import Fleet
+from tenantapp.tenancy.access import TenantPlace
+
+NAME = "a scratch database"
+
+
+def prove_copy(
+    fleet: Fleet,
+    place: TenantPlace,
+    record: BackupRecord,
+    store: Store,
+    key: UUID,
+    restored: Progress,
+    read: RowsRead,
+) -> int:
+    """Restore a tenant's backup from the store, compare all it holds with the tenant's database, and count the rows.
+
+    The database is read after the copy was made, by a connection of its own that sees every row of a table or fails:
+    what was written since, and what a dump leaves out, is a difference. ``restored`` is told of bytes, ``read`` of
+    rows. The scratch database is on the tenant's server, which needs room for it; ``key`` is what attempts that were
+    killed are known by. Raises ``CopyNotProved``, and what ``restore_database`` and ``read_contents`` raise.
+    """
+    server, name = fleet.servers[place.server], f"the database of {place.slug}"
+    remove_scratch(server, key)
+    with scratch_name(server, key) as scratch:
+        mark = scratch_mark(fleet)
+        restore_database(fleet.settings, server, scratch, record, store, mark, NAME, restored)
+        copy = _all_of(server.own_url(scratch), NAME, read)
+    original = _all_of(server.own_url(place.database), name, read)
+    wrong = [*difference(original[0], copy[0]), *differences(original[1], copy[1])]
+    if wrong:
+        raise CopyNotProved(name, found_in(wrong))
+    return original[1].rows
+
+
+def _all_of(url: URL, name: str, read: RowsRead) -> tuple[Structure, Contents]:
+    with reading_connection(url, name) as connection, connection.begin():
+        return read_structure(connection), read_contents(connection, name, read)
