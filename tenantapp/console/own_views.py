@@ -40,7 +40,7 @@ def download_export(request: Any) -> Response:
     tenant = request.access.require_tenant()
     operation = finished_export(request.user_session, UUID(request.matchdict["id"]), tenant.id)
     content = read_export(request.registry.fleet, operation)
-    with recording(request) as session:
+    with recording(request.registry.user_db, request.actor) as session:
         detail = {"operation": str(operation.id)}
         record(session, "export.download", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
     response = Response(app_iter=content, content_type="application/octet-stream")

@@ -70,7 +70,7 @@ def _answer_page(request: Any) -> dict[str, Any]:
     left = [place for place in found if place.slug > after]
     page = left[: query.limit]
     detail = _recorded(body)
-    with recording(request) as session:
+    with recording(request.registry.user_db, request.actor) as session:
         for place in page:
             record(session, "fleet.query", tenant_id=place.id, slug=place.slug, detail=detail)
     items = _ask(request, body, page)

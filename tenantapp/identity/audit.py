@@ -8,7 +8,7 @@ import getpass
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -20,20 +20,10 @@ from sqlalchemy.orm import Session
 from tenantapp.identity.models import ADDRESS_LENGTH, AuditEntry, Tenant
 from tenantapp.identity.names import LOCAL
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.dbfactory import REQUEST
+from tenantapp.tenancy.access import ACTOR, Actor
+from tenantapp.tenancy.dbfactory import DBFactory
 
 NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
-NOBODY: Final = "not signed in"  # a login has no spaces
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does something: a login, or ``local:NAME`` for who works on this machine without having signed in."""
-
-    name: str
-    id: UUID | None = None
-    request_id: str | None = None
-    address: str | None = None
 
 
 def local_requester() -> str:
@@ -56,7 +46,7 @@ def record(
 ) -> None:
     """Write an entry with what the session does. ``action`` is named ``what.how``; ``detail`` is JSON, and no secret.
 
-    It is done by the person of the session's request; without one by ``by``, or by whoever runs this program.
+    The session's ``info`` has the actor. Without one, or without a person, it is ``by``, or whoever runs this program.
     """
     actor = _actor(session, by)
     entry = AuditEntry(
@@ -67,19 +57,19 @@ def record(
         slug=slug,
         detail=dict(detail),
         request_id=actor.request_id,
-        address=actor.address,
+        address=actor.address and actor.address[:ADDRESS_LENGTH],
     )
     session.add(entry)
 
 
 @contextmanager
-def recording(request: Any) -> Iterator[Session]:
-    """A session that writes entries in the name of the request's person, in a transaction of its own.
+def recording(user_db: DBFactory, actor: Actor) -> Iterator[Session]:
+    """Yield a session that writes entries in the name of the actor, in a transaction of its own.
 
     For what is only read: before it is, so that nobody waits meanwhile and no reading goes untold.
     """
-    with request.registry.user_db.begin() as session:
-        session.info[REQUEST] = request
+    with user_db.begin() as session:
+        session.info[ACTOR] = actor
         yield session
 
 
@@ -117,12 +107,7 @@ def sweep_entries(session: Session, older: timedelta) -> int:
 
 
 def _actor(session: Session, by: str | None) -> Actor:
-    request = session.info.get(REQUEST)
-    if request is None:
+    actor: Actor | None = session.info.get(ACTOR)
+    if actor is None:
         return Actor(by or local_requester())
-    access = request.identity
-    # Not what the client says of itself in X-Forwarded-For: the server has read what a trusted proxy says.
-    address = (request.remote_addr or "")[:ADDRESS_LENGTH] or None
-    if access is None:
-        return Actor(by or NOBODY, request_id=request.request_id, address=address)
-    return Actor(access.person.login, access.person.id, request.request_id, address)
+    return replace(actor, name=by) if by and actor.id is None else actor

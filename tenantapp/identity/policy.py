@@ -60,7 +60,12 @@ class SecurityPolicy:
     def _read(self, request: Any) -> Access | None:
         token = cookie_token(request)
         reader: AccessReader = request.registry.access_reader
-        return None if token is None else reader.read(hash_token(token), utcnow(), tenants=request.reads_tenants)
+        if token is None:
+            return None
+        access = reader.read(hash_token(token), utcnow(), tenants=request.reads_tenants)
+        if access is not None:
+            request.identified(access.person)
+        return access
 
     def authenticated_userid(self, request: Any) -> str | None:
         """The person's id, or None."""

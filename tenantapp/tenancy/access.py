@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from tenantapp.tenancy.errors import TenancyError, TenantRequired
+
+ACTOR: Final = "actor"  # in a session's ``info``: the ``Actor`` in whose name it writes
+NOBODY: Final = "not signed in"  # an actor's name; a login has no spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,19 @@ class Person:
     id: UUID
     login: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something: a login, or ``local:NAME`` for who works on this machine without having signed in.
+
+    ``address`` is where the request came from, by the word of the server and of the proxies that it trusts.
+    """
+
+    name: str
+    id: UUID | None = None
+    request_id: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from tenantapp.sql.prepared import DATABASE, LoneSelect, Row
 from tenantapp.sql.sqlite_files import READ_ONLY
 
-REQUEST: Final = "request"  # in a session's ``info``: the request that it serves
-
 
 class _Session(Session):
     """A session that is closed for good, prepared SELECTs included."""

@@ -10,8 +10,8 @@ from pyramid.decorator import reify
 from pyramid.request import Request
 from sqlalchemy.orm import Session
 
-from tenantapp.tenancy.access import Access
-from tenantapp.tenancy.dbfactory import REQUEST, DBFactory
+from tenantapp.tenancy.access import ACTOR, NOBODY, Access, Actor, Person
+from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import NoAccess
 
 log = logging.getLogger(__name__)
@@ -52,11 +52,29 @@ class TenantRequest(Request):
         return access
 
     @reify
+    def actor(self) -> Actor:
+        """Who does what this request does: nobody, before somebody has asked who is signed in."""
+        return self._actor(None)
+
+    def identified(self, person: Person) -> None:
+        """Take this person for the actor, in the session that is open too. Called when the access is read."""
+        self.actor = self._actor(person)
+        if "user_session" in self.__dict__:
+            self.user_session.info[ACTOR] = self.actor
+
+    def _actor(self, person: Person | None) -> Actor:
+        # Not what the client says of itself in X-Forwarded-For: the server has read what a trusted proxy says.
+        address = self.remote_addr or None
+        if person is None:
+            return Actor(NOBODY, request_id=self.request_id, address=address)
+        return Actor(person.login, person.id, self.request_id, address)
+
+    @reify
     def user_session(self) -> Session:
         """The session on the user database."""
         session = self._open("user", self.registry.user_db)
-        # What is written there may say in whose name.
-        session.info[REQUEST] = self
+        # What is written there says in whose name.
+        session.info[ACTOR] = self.actor
         return session
 
     @reify

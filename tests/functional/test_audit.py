@@ -1,9 +1,11 @@
 """The audit trail: who did what, and nothing that was not done."""
 
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
@@ -12,12 +14,13 @@ from sqlalchemy.orm import Session
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
-from tenantapp.identity.audit import list_entries, local_requester, sweep_entries
+from tenantapp.identity.audit import list_entries, local_requester, record, sweep_entries
 from tenantapp.identity.errors import AlreadyExists, TenantDeleted
 from tenantapp.identity.models import AuditEntry
 from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
 from tenantapp.operations.queue import cancel_operation, retry_operation
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import ACTOR, NOBODY, Actor
 from tests.functional.conftest import Command
 from tests.installation import Installation
 
@@ -33,6 +36,24 @@ def act(installation: Installation, *deeds: Callable[[Session], Any]) -> None:
     with installation.registry.user_db.begin() as session:
         for deed in deeds:
             deed(session)
+
+
+def test_the_session_says_in_whose_name_it_writes(installation: Installation) -> None:
+    """By plain values that nobody changes; a whole request would be kept with them."""
+    ada = Actor("ada", UUID(int=7), "request-7", "192.0.2.7")
+    stranger = Actor(NOBODY, request_id="request-8", address="x" * 500)
+    with pytest.raises(FrozenInstanceError):
+        ada.name = "bob"  # type: ignore[misc]
+    for actor, by in ((ada, None), (ada, "local:worker"), (stranger, None), (stranger, "local:worker")):
+        with installation.registry.user_db.begin() as session:
+            session.info[ACTOR] = actor
+            record(session, "test.done", by=by)
+    with installation.registry.user_db.begin(read_only=True) as session:
+        found = list_entries(session, action="test.done")
+        assert [each.actor for each in reversed(found)] == ["ada", "ada", NOBODY, "local:worker"]
+        assert (found[-1].actor_id, found[-1].request_id, found[-1].address) == (ada.id, ada.request_id, ada.address)
+        assert found[0].actor_id is None
+        assert set(found[0].address or "") == {"x"}
 
 
 def test_services_write_entries(installation: Installation) -> None:
