@@ -84,14 +84,14 @@ def _add_nodes(fleet: Fleet, slug: str) -> None:
     """All in one transaction, so that a tenant has either none of them or all."""
     # Not at the top: with its models imported, the bundled domain's tables would be in every other domain's revisions.
     from tenantapp.workspace.content import NodeContent
-    from tenantapp.workspace.node_queries import list_page
+    from tenantapp.workspace.node_queries import find_nodes
     from tenantapp.workspace.nodes import create_node
 
     with fleet.user_db.begin(read_only=True) as session:
         accesses = {login: local_access(session, slug, login=login) for login in demo_data.writers(slug)}
         anybody = local_access(session, slug)
     with databases_of_our_own(fleet.servers, 1) as databases, databases.begin(anybody) as session:
-        if list_page(session):
+        if find_nodes(session):
             return
         ids: dict[str | None, Any] = {None: None}
         for node in demo_data.NODES[slug]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
 from sqlalchemy import ColumnElement, Integer, Select, Text, Uuid, bindparam, cast, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from tenantapp.api.query import DEFAULT_LIMIT
 from tenantapp.sql.json_columns import json_array, json_object
 from tenantapp.sql.prepared import LoneSelect, PreparedSelect
 from tenantapp.workspace.errors import NotFound
@@ -70,27 +69,21 @@ def shown(nodes: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
+USUAL_PAGE: Final = 50  # nodes; what most lists ask for
 _NODES: Final[Select[*tuple[Any, ...]]] = select(*Node.__table__.columns)
-# One more than a page has, which tells whether there are more. A literal: for a page of unknown length PostgreSQL would
-# plan as for a tenth of the table.
-_PAGE: Final = _NODES.order_by(Node.id).limit(literal_column(str(DEFAULT_LIMIT + 1)))
-_ONE: Final = PreparedSelect(
-    "workspace_node", shown(_NODES.where(Node.id == bindparam("node_id", type_=Uuid()))), {"node_id": "uuid"}, ShownNode
-)
-FIRST_PAGE: Final = PreparedSelect("workspace_first_page", shown(_PAGE), {}, ShownNode)
-_NEXT_PAGE: Final = PreparedSelect(
-    "workspace_next_page", shown(_PAGE.where(Node.id > bindparam("after", type_=Uuid()))), {"after": "uuid"}, ShownNode
-)
 _CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
     "after": Node.id > bindparam("after", type_=Uuid()),
     "status": Node.status == bindparam("status"),
     "owner_id": Node.owner_id == bindparam("owner_id"),
     "parent_id": Node.parent_id == bindparam("parent_id"),
-    "roots": Node.parent_id.is_(None),
+    "root": Node.parent_id.is_(None),
     "tag": Node.id.in_(
         select(node_tags.c.node_id).join(Tag, Tag.id == node_tags.c.tag_id).where(Tag.name == bindparam("tag"))
     ),
 }
+_ONE: Final = PreparedSelect(
+    "workspace_node", shown(_NODES.where(Node.id == bindparam("node_id", type_=Uuid()))), {"node_id": "uuid"}, ShownNode
+)
 
 
 def read_node(session: Session, node_id: UUID) -> ShownNode:
@@ -101,31 +94,42 @@ def read_node(session: Session, node_id: UUID) -> ShownNode:
     return rows[0]
 
 
-def list_page(session: Session, *, after: UUID | None = None) -> Sequence[ShownNode]:
-    """A page of the usual length and one node more, in the order they were made; keyset by id."""
-    return FIRST_PAGE.rows(session, {}) if after is None else _NEXT_PAGE.rows(session, {"after": after})
-
-
 def find_nodes(
     session: Session,
     *,
-    limit: int,
+    limit: int = USUAL_PAGE,
     after: UUID | None = None,
     status: Status | None = None,
     owner_id: UUID | None = None,
+    parent_id: UUID | Literal["root"] | None = None,
     tag: str | None = None,
-    parent_id: UUID | None = None,
-    roots: bool = False,
 ) -> Sequence[ShownNode]:
-    """Those of the nodes that fit, likewise. ``roots``: only those without a parent."""
-    given = {"after": after, "status": status, "owner_id": owner_id, "tag": tag, "parent_id": parent_id}
-    values = {name: value for name, value in given.items() if value is not None}
-    statement = _narrowed(frozenset(values) | ({"roots"} if roots else set()))
-    return statement.rows(session, values | {"limit": limit})
+    """The nodes that fit, in the order they were made; keyset by id. ``parent_id="root"``: those without a parent."""
+    wanted: dict[str, Any] = {"after": after, "status": status, "owner_id": owner_id, "tag": tag}
+    wanted["root" if parent_id == "root" else "parent_id"] = parent_id
+    values = {name: value for name, value in wanted.items() if value is not None}
+    conditions = frozenset(values)
+    if limit - USUAL_PAGE in (0, 1) and conditions <= {"after"}:
+        return usual_page(conditions, limit).rows(session, values)
+    return _narrowed(conditions).rows(session, values | {"limit": limit})
+
+
+@cache
+def usual_page(conditions: frozenset[str], limit: int) -> PreparedSelect[ShownNode]:
+    """The statement of a page that is asked for all the time, which is planned once per connection.
+
+    The limit is a literal: for a page of unknown length PostgreSQL would plan as for a tenth of the table.
+    """
+    name = "_".join(["workspace_page", *sorted(conditions), str(limit)])
+    nodes = _ordered(conditions).limit(literal_column(str(limit)))
+    return PreparedSelect(name, shown(nodes), dict.fromkeys(conditions, "uuid"), ShownNode)
 
 
 @cache
 def _narrowed(conditions: frozenset[str]) -> LoneSelect[ShownNode]:
     """The statement for these conditions. Kept: to build one takes longer than to execute it."""
-    nodes = _NODES.where(*(_CONDITIONS[name] for name in sorted(conditions)))
-    return LoneSelect(shown(nodes.order_by(Node.id).limit(bindparam("limit", type_=Integer()))), ShownNode)
+    return LoneSelect(shown(_ordered(conditions).limit(bindparam("limit", type_=Integer()))), ShownNode)
+
+
+def _ordered(conditions: frozenset[str]) -> Select[*tuple[Any, ...]]:
+    return _NODES.where(*(_CONDITIONS[name] for name in sorted(conditions))).order_by(Node.id)

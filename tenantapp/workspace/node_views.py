@@ -9,7 +9,7 @@ from pyramid.response import Response
 
 from tenantapp.api.conditions import precondition, send_version
 from tenantapp.api.json import apply_patch
-from tenantapp.api.query import DEFAULT_LIMIT, PageQuery, page_of
+from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, MergePatch, api_view
 from tenantapp.content import Id
 from tenantapp.identity.permissions import Permission
@@ -26,21 +26,20 @@ class NodeQuery(PageQuery):
     parent_id: Id | Literal["root"] | None = None
     tag: TagName | None = None
 
-    def wanted(self) -> dict[str, Any]:
-        """What the list is narrowed by, as arguments of ``find_nodes``."""
-        given = self.model_dump(include={"status", "owner_id", "parent_id", "tag"}, exclude_none=True)
-        return given | ({"parent_id": None, "roots": True} if self.parent_id == "root" else {})
-
 
 @api_view("nodes", "GET", permission=Permission.CONTENT_READ, query=NodeQuery)
 def list_nodes(request: Any) -> dict[str, Any]:
     """A page of nodes, in the order they were made."""
     query: NodeQuery = request.checked_query
-    wanted = query.wanted()
-    if wanted or query.limit != DEFAULT_LIMIT:
-        found = node_queries.find_nodes(request.tenant_session, after=query.after_id(), limit=query.limit + 1, **wanted)
-    else:
-        found = node_queries.list_page(request.tenant_session, after=query.after_id())
+    found = node_queries.find_nodes(
+        request.tenant_session,
+        limit=query.limit + 1,
+        after=query.after_id(),
+        status=query.status,
+        owner_id=query.owner_id,
+        parent_id=query.parent_id,
+        tag=query.tag,
+    )
     page = page_of(found, query.limit, lambda node: node.key)
     return page | {"items": [Fragment(node.text) for node in page["items"]]}
 

@@ -77,6 +77,18 @@ def test_imports_run_one_way(room: str) -> None:
         assert not foreign, f"{module.relative_to(ROOT)} imports from {sorted(foreign)}"
 
 
+@pytest.mark.parametrize("domain", [ROOT / "workspace", ROOT.parent / "examples" / "bookshop" / "bookshop"])
+def test_the_services_of_a_domain_know_nothing_of_http(domain: Path) -> None:
+    """Views, scripts and commands call the same ones. What includes the views at start-up has to know them."""
+    modules = [
+        module for module in domain.glob("*.py") if module.stem != "__init__" and not module.stem.endswith("views")
+    ]
+    assert len(modules) >= 6
+    for module in modules:
+        foreign = {name for name in imports(module) if name.startswith(("tenantapp.api", "pyramid"))}
+        assert not foreign, f"{module.name} imports {sorted(foreign)}"
+
+
 @pytest.mark.parametrize("room", WITHIN)
 def test_imports_run_one_way_within_the_large_rooms(room: str) -> None:
     order = WITHIN[room]
