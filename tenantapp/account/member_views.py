@@ -1,18 +1,19 @@
 """Who has which role in the selected tenant, for its administrators."""
 
 from typing import Any
-from uuid import UUID
 
 from pydantic import Field, model_validator
+from pyramid.config import Configurator
 from pyramid.response import Response
 
 from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.api.views import ID, api_view
+from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.identity import members
 from tenantapp.identity.grants import add_grant, list_grants
 from tenantapp.identity.models import Grant
 from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.request import TenantRequest
 
 
 class NewMember(Body):
@@ -37,7 +38,7 @@ class MemberRole(Body):
 
 
 @api_view("members", "GET", permission=Permission.MEMBERS_MANAGE, query=PageQuery)
-def list_members(request: Any) -> dict[str, Any]:
+def list_members(request: TenantRequest) -> dict[str, Any]:
     """The grants in the tenant, oldest first."""
     query: PageQuery = request.checked_query
     tenant = request.access.require_tenant()
@@ -47,7 +48,7 @@ def list_members(request: Any) -> dict[str, Any]:
 
 
 @api_view("members", "POST", permission=Permission.MEMBERS_MANAGE, body=NewMember, writes="user", status=201)
-def create_member(request: Any) -> dict[str, Any]:
+def create_member(request: TenantRequest) -> dict[str, Any]:
     """Grant a role to a person or a group that is known already."""
     body: NewMember = request.checked_body
     tenant = request.access.require_tenant()
@@ -55,16 +56,16 @@ def create_member(request: Any) -> dict[str, Any]:
 
 
 @api_view("member", "PATCH", permission=Permission.MEMBERS_MANAGE, body=MemberRole, writes="user")
-def change_member(request: Any) -> dict[str, Any]:
+def change_member(request: TenantRequest) -> dict[str, Any]:
     """Give a member another role."""
-    tenant, grant_id = request.access.require_tenant(), UUID(request.matchdict["id"])
+    tenant, grant_id = request.access.require_tenant(), path_id(request)
     return member(members.change_role(request.user_session, tenant.id, grant_id, request.checked_body.role))
 
 
 @api_view("member", "DELETE", permission=Permission.MEMBERS_MANAGE, writes="user")
-def delete_member(request: Any) -> Response:
+def delete_member(request: TenantRequest) -> Response:
     """Revoke a grant; it holds from the very next request."""
-    tenant, grant_id = request.access.require_tenant(), UUID(request.matchdict["id"])
+    tenant, grant_id = request.access.require_tenant(), path_id(request)
     members.remove_member(request.user_session, tenant.id, grant_id)
     return Response(status=204)
 
@@ -79,7 +80,7 @@ def member(grant: Grant) -> dict[str, Any]:
     }
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     config.add_route("members", "/members")
     config.add_route("member", f"/members/{ID}")

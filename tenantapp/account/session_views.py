@@ -4,11 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import Field
+from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.api.json import Body
-from tenantapp.api.views import ID, api_view
+from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.identity import sign_in, web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.models import WebSession
@@ -17,6 +18,7 @@ from tenantapp.identity.policy import cookie_token
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import NoAccess
+from tenantapp.tenancy.request import TenantRequest
 
 PUBLIC = NO_PERMISSION_REQUIRED
 
@@ -36,7 +38,7 @@ class Selection(Body):
 
 
 @api_view("session", "POST", permission=PUBLIC, body=SignIn, writes="user", status=201)
-def create_session(request: Any) -> dict[str, Any]:
+def create_session(request: TenantRequest) -> dict[str, Any]:
     """Sign in. A session that the browser already had is ended."""
     body: SignIn = request.checked_body
     authenticated = sign_in.authenticate(request.registry.user_db, body.login, body.password)
@@ -50,13 +52,13 @@ def create_session(request: Any) -> dict[str, Any]:
 
 
 @api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True)
-def read_session(request: Any) -> dict[str, Any]:
+def read_session(request: TenantRequest) -> dict[str, Any]:
     """Who is signed in, in which tenant, and where else they could work."""
     return session_object(request, request.access, cookie_token(request) or "")
 
 
 @api_view("session", "PATCH", permission=Permission.SIGNED_IN, body=Selection, writes="user")
-def change_session(request: Any) -> dict[str, Any]:
+def change_session(request: TenantRequest) -> dict[str, Any]:
     """Select a tenant. The session gets a new id; the old one is worth nothing from now on."""
     token = sign_in.switch_tenant(
         request.user_session, cookie_token(request) or "", request.access.person.id, request.checked_body.tenant
@@ -66,7 +68,7 @@ def change_session(request: Any) -> dict[str, Any]:
 
 
 @api_view("session", "DELETE", permission=Permission.SIGNED_IN, writes="user")
-def delete_session(request: Any) -> Response:
+def delete_session(request: TenantRequest) -> Response:
     """Sign out: the row is deleted, the cookie cleared."""
     # By its row: a switch at the same moment would have given it another token.
     web_sessions.end_by_id(request.user_session, request.access.web_session_id)
@@ -74,7 +76,7 @@ def delete_session(request: Any) -> Response:
 
 
 @api_view("sessions", "GET", permission=Permission.SIGNED_IN)
-def list_sessions(request: Any) -> dict[str, Any]:
+def list_sessions(request: TenantRequest) -> dict[str, Any]:
     """The person's signed-in devices, newest first."""
     access: Access = request.access
     live = web_sessions.list_live(request.user_session, access.person.id, request.registry.lifetimes)
@@ -82,13 +84,13 @@ def list_sessions(request: Any) -> dict[str, Any]:
 
 
 @api_view("session_of_id", "DELETE", permission=Permission.SIGNED_IN, writes="user")
-def delete_one_session(request: Any) -> Response:
+def delete_one_session(request: TenantRequest) -> Response:
     """End one of the person's own sessions."""
-    web_sessions.end_one(request.user_session, request.access.person.id, UUID(request.matchdict["id"]))
+    web_sessions.end_one(request.user_session, request.access.person.id, path_id(request))
     return Response(status=204)
 
 
-def read_back(request: Any, token: str) -> Access:
+def read_back(request: TenantRequest, token: str) -> Access:
     """The access of a web session that this transaction has just written, read inside it."""
     access: Access | None = request.registry.access_reader.read_within(
         request.user_session, web_sessions.hash_token(token), utcnow()
@@ -98,7 +100,7 @@ def read_back(request: Any, token: str) -> Access:
     return access
 
 
-def session_object(request: Any, access: Access, token: str) -> dict[str, Any]:
+def session_object(request: TenantRequest, access: Access, token: str) -> dict[str, Any]:
     """The session as the API shows it."""
     # Somebody may have asked for the access before the view was known, and then it has come without them.
     tenants = tenants_of(request.user_session, access.person.id) if access.tenants is None else access.tenants
@@ -127,7 +129,7 @@ def device(web_session: WebSession, current: UUID | None) -> dict[str, Any]:
     }
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     config.add_route("session", "/session")
     config.add_route("sessions", "/sessions")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pydantic import Field
+from pyramid.config import Configurator
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.api.json import Body
@@ -10,6 +11,7 @@ from tenantapp.api.views import api_view
 from tenantapp.identity.errors import RegistrationClosed
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.users import create_user
+from tenantapp.tenancy.request import TenantRequest
 
 
 class Registration(Body):
@@ -21,7 +23,7 @@ class Registration(Body):
 
 
 @api_view("users", "POST", permission=NO_PERMISSION_REQUIRED, body=Registration, writes="user", status=201)
-def create(request: Any) -> dict[str, Any]:
+def create(request: TenantRequest) -> dict[str, Any]:
     """Register, where the setting ``identity.registration`` is ``open``. The new person has no tenant yet."""
     if request.registry.app_settings.identity_registration != "open":
         raise RegistrationClosed
@@ -31,6 +33,6 @@ def create(request: Any) -> dict[str, Any]:
     return {"id": user.id, "login": user.login, "name": user.name}
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The route."""
     config.add_route("users", "/users")

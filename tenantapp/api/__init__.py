@@ -3,9 +3,8 @@
 A domain declares its views with ``api_view`` and says with ``config.add_problem`` what its errors are over HTTP.
 """
 
-from typing import Any
-
 from pyramid import tweens
+from pyramid.config import Configurator
 from pyramid.viewderivers import INGRESS
 from sqlalchemy.exc import IntegrityError, TimeoutError
 from sqlalchemy.orm.exc import StaleDataError
@@ -23,7 +22,7 @@ PREFIX = "/api/v1"
 TOOLBAR = "pyramid_debugtoolbar.toolbar_tween_factory"
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """Renderer, view derivers, error views, the table of problems, and the log of what fails."""
     config.registry.problems = Problems()
     config.registry.failure_log = FailureLog()
@@ -39,7 +38,7 @@ def includeme(config: Any) -> None:
     config.add_tween("tenantapp.api.address.address_tween", under=tweens.INGRESS, over=(TOOLBAR, tweens.EXCVIEW))
 
 
-def _add_problems(config: Any) -> None:
+def _add_problems(config: Configurator) -> None:
     """What the errors of the rooms below are over HTTP."""
     config.add_problem(tenancy.NoAccess, 401, "not_signed_in")
     config.add_problem(tenancy.TenantRequired, 409, "tenant_required")

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from tenantapp.api.problems import problem_response
+from tenantapp.tenancy.request import TenantRequest
 
 HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\[\]:]+)(:[0-9]*)?")  # RFC 9110, section 7.2
 
@@ -14,7 +15,7 @@ def address_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any
     """Answer 400 to what is not UTF-8, and to a host that the setting ``http.allowed_hosts`` does not name."""
     allowed: frozenset[str] | None = registry.app_settings.http_allowed_hosts
 
-    def tween(request: Any) -> Any:
+    def tween(request: TenantRequest) -> Any:
         if allowed is not None and host_name(request.host) not in allowed:
             return problem_response(request, 400, "unknown_host", "This server does not answer for that host.")
         if not is_utf8(request.environ.get("PATH_INFO", "")):

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from tenantapp.tenancy.request import SAFE_METHODS
+from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
 
 ENTITY_TAGS: Final = re.compile(r'\s*(?:W/)?"[^"]*"\s*(?:,\s*(?:W/)?"[^"]*"\s*)*')
 ENTITY_TAG: Final = re.compile(r'(W/)?"([^"]*)"')
 
 
-def precondition(request: Any) -> Callable[[int], bool]:
+def precondition(request: TenantRequest) -> Callable[[int], bool]:
     """What ``If-Match`` and ``If-None-Match`` say of a change to something that is at a given version.
 
     Weak entity tags never match in ``If-Match`` (section 8.8.3.2), and a header that makes no sense matches nothing.
@@ -25,7 +25,7 @@ def precondition(request: Any) -> Callable[[int], bool]:
     return holds
 
 
-def send_version(request: Any, version: int) -> None:
+def send_version(request: TenantRequest, version: int) -> None:
     """Answer with the version as ETag. A client that has it already gets 304 for a ``GET``."""
     response = request.response
     response.etag = str(version)

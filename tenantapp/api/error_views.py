@@ -8,18 +8,19 @@ from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 
 from tenantapp.api.problems import exception_response, problem_response
+from tenantapp.tenancy.request import TenantRequest
 
 
 @exception_view_config(HTTPException)
 @exception_view_config(Exception)
 @forbidden_view_config()
-def any_error(error: BaseException, request: Any) -> Response:
+def any_error(error: BaseException, request: TenantRequest) -> Response:
     """Whatever was raised, by a view, a service, or Pyramid itself."""
     return exception_response(error, request)
 
 
 @notfound_view_config()
-def not_found(error: Any, request: Any) -> Response:
+def not_found(error: Any, request: TenantRequest) -> Response:
     """No such path; or the path is there, and not with this method."""
     route = getattr(request, "matched_route", None)
     methods = route and allowed_methods(request.registry, route.name)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tenantapp.api.problems import ApiError
 from tenantapp.characters import visible
 from tenantapp.content import Content
+from tenantapp.tenancy.request import TenantRequest
 
 Model = TypeVar("Model", bound=BaseModel)
 Changed = TypeVar("Changed", bound=Content)
@@ -41,7 +42,7 @@ def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
     return render
 
 
-def read_object(request: Any) -> dict[str, Any]:
+def read_object(request: TenantRequest) -> dict[str, Any]:
     """The request's body as a JSON object.
 
     Raises ``ApiError``: 415 not said to be JSON, 400 not JSON, 422 not an object, or see ``find_fault``.

@@ -7,10 +7,12 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.response import Response
 
 from tenantapp.identity.policy import DeniedBecause
+from tenantapp.tenancy.request import TenantRequest
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +69,13 @@ class Problems:
         return next((self._table[base] for base in type(error).__mro__ if base in self._table), None)
 
 
-def add_problem(config: Any, error: type[BaseException], status: int, code: str, **options: Any) -> None:
+def add_problem(config: Configurator, error: type[BaseException], status: int, code: str, **options: Any) -> None:
     """Configuration directive: ``config.add_problem(NodeNotFound, 404, "not_found")``."""
     config.registry.problems.add(error, Problem(status, code, **options))
 
 
 def problem_response(
-    request: Any,
+    request: TenantRequest,
     status: int,
     code: str,
     detail: str,
@@ -98,7 +100,7 @@ def problem_response(
     return response
 
 
-def exception_response(error: BaseException, request: Any) -> Response:
+def exception_response(error: BaseException, request: TenantRequest) -> Response:
     """The response for any exception."""
     if isinstance(error, HTTPForbidden) and isinstance(error.result, DeniedBecause):
         return _mapped_response(error.result.reason, request)
@@ -111,14 +113,14 @@ def exception_response(error: BaseException, request: Any) -> Response:
     return _mapped_response(error, request)
 
 
-def _http_exception_response(error: HTTPException, request: Any) -> Response:
+def _http_exception_response(error: HTTPException, request: TenantRequest) -> Response:
     if error.status_int < 400:
         return error
     status = HTTPStatus(error.status_int)
     return problem_response(request, status, status.name.lower(), error.detail or error.explanation or status.phrase)
 
 
-def _mapped_response(error: BaseException, request: Any) -> Response:
+def _mapped_response(error: BaseException, request: TenantRequest) -> Response:
     problem = request.registry.problems.of(error)
     if problem is None:
         log.error("Unexpected error in request %s", request.request_id, exc_info=error)

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from tenantapp.api.problems import ApiError
+from tenantapp.tenancy.request import TenantRequest
 
 Item = TypeVar("Item")
 
@@ -66,7 +67,7 @@ def _is_written(text: str, value: Any) -> bool:
     return True
 
 
-def read_query(request: Any, model: type[NoQuery]) -> NoQuery:
+def read_query(request: TenantRequest, model: type[NoQuery]) -> NoQuery:
     """The query string as a model. Raises ``ApiError`` 400 for a parameter that is unknown, repeated or wrong."""
     if not request.environ.get("QUERY_STRING"):
         return _nothing_given(model)

@@ -12,6 +12,7 @@ A body has at most ``api.max_body`` bytes, in a plain Pyramid view as well, unle
 
 from collections.abc import Callable
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic import BaseModel
 from pyramid.httpexceptions import HTTPNotFound
@@ -21,11 +22,16 @@ from tenantapp.api.json import OptionalBody, read_object, validate
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
 from tenantapp.sql.ids import UUID_TEXT
-from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind
+from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind, TenantRequest
 
 # A UUID in a route's pattern; anything else there is a 404 before any view runs.
 ID: Final = f"{{id:{UUID_TEXT}}}"
 View = Callable[[Any, Any], Any]
+
+
+def path_id(request: TenantRequest) -> UUID:
+    """Return the id in the path of a route that has ``ID``."""
+    return UUID(request.matchdict["id"])
 
 
 class MergePatch(BaseModel):
@@ -77,7 +83,7 @@ class TriedFirst:
 
     phash = text
 
-    def __call__(self, context: Any, request: Any) -> bool:
+    def __call__(self, context: Any, request: TenantRequest) -> bool:
         return True
 
 
@@ -86,7 +92,7 @@ def exact_path_view(view: View, info: Any) -> View:
     if info.exception_only:
         return view
 
-    def exact(context: Any, request: Any) -> Any:
+    def exact(context: Any, request: TenantRequest) -> Any:
         if request.environ.get("PATH_INFO", "").endswith("\n"):
             raise HTTPNotFound
         return view(context, request)
@@ -100,7 +106,7 @@ def bounded_body_view(view: View, info: Any) -> View:
         return view
     own: int | None = info.options.get("max_body")
 
-    def bounded(context: Any, request: Any) -> Any:
+    def bounded(context: Any, request: TenantRequest) -> Any:
         bound_body(request, request.registry.app_settings.api_max_body if own is None else own)
         return view(context, request)
 
@@ -110,7 +116,7 @@ def bounded_body_view(view: View, info: Any) -> View:
 bounded_body_view.options = ("max_body",)  # type: ignore[attr-defined]
 
 
-def bound_body(request: Any, limit: int) -> None:
+def bound_body(request: TenantRequest, limit: int) -> None:
     """Refuse a body of more than ``limit`` bytes. Raises ``ApiError`` 413.
 
     One of unknown length is read, up to the limit; our servers know it always, others may hand on a chunked one.
@@ -132,7 +138,7 @@ def checked_request_view(view: View, info: Any) -> View:
     if query is None:
         return view
 
-    def checked(context: Any, request: Any) -> Any:
+    def checked(context: Any, request: TenantRequest) -> Any:
         request.writes = info.options["api_writes"]
         request.checked_query = read_query(request, query)
         request.checked_body = _read_body(request, body)
@@ -147,7 +153,7 @@ def checked_request_view(view: View, info: Any) -> View:
 checked_request_view.options = ("api_body", "api_query", "api_writes", "api_status")  # type: ignore[attr-defined]
 
 
-def _read_body(request: Any, model: type[BaseModel] | None) -> Any:
+def _read_body(request: TenantRequest, model: type[BaseModel] | None) -> Any:
     if model is None:
         if request.content_length:
             raise ApiError(400, "unexpected_body", "This request takes no body.")

@@ -4,7 +4,9 @@ The views call the services that the commands call. Work that takes longer than 
 answered 202, with the operation and its address, and a worker does it.
 """
 
-from typing import Any, Final
+from typing import Final
+
+from pyramid.config import Configurator
 
 from tenantapp.api import PREFIX
 from tenantapp.console.problems import add_problems
@@ -20,7 +22,7 @@ MODULES: Final = (
 )
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """What errors of the fleet are over HTTP, and the views under ``/api/v1/fleet`` and ``/api/v1/tenant``."""
     add_problems(config)
     for module in MODULES:

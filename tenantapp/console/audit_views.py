@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from pyramid.config import Configurator
+
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import api_view
 from tenantapp.console.resources import audit_object
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.request import TenantRequest
 
 
 class AuditQuery(PageQuery):
@@ -18,7 +21,7 @@ class AuditQuery(PageQuery):
 
 
 @api_view("fleet_audit", "GET", permission=Permission.FLEET_OPERATE, query=AuditQuery)
-def list_audit(request: Any) -> dict[str, Any]:
+def list_audit(request: TenantRequest) -> dict[str, Any]:
     """A page of entries, newest first."""
     query: AuditQuery = request.checked_query
     found = list_entries(
@@ -33,6 +36,6 @@ def list_audit(request: Any) -> dict[str, Any]:
     return {"items": [audit_object(entry) for entry in page["items"]], "next": page["next"]}
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The route."""
     config.add_route("fleet_audit", "/fleet/audit")

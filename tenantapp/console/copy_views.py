@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import Field
+from pyramid.config import Configurator
 
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
@@ -13,6 +14,7 @@ from tenantapp.fleet.copying.requests import request_adopt, request_clone, reque
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.servers import SqliteServer
 
 
@@ -50,32 +52,36 @@ class Adoption(Body):
 
 
 @api_view("fleet_tenant_backups", "GET", permission=Permission.FLEET_OPERATE)
-def list_tenant_backups(request: Any) -> dict[str, Any]:
+def list_tenant_backups(request: TenantRequest) -> dict[str, Any]:
     """A tenant's backups, the newest first, in one page."""
     tenant = get_tenant(request.user_session, request.matchdict["slug"])
     return _backups(request, tenant.id)
 
 
 @api_view("fleet_tenant_backups", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
-def create_backup(request: Any) -> dict[str, Any]:
+def create_backup(request: TenantRequest) -> dict[str, Any]:
     """Have a tenant backed up."""
     return accepted(request, request_backup(*_subject(request), requested_by=request.access.person.login))
 
 
 @api_view("fleet_tenant_restore", "POST", permission=Permission.FLEET_OPERATE, body=Restore, writes="user", status=202)
-def restore_tenant(request: Any) -> dict[str, Any]:
+def restore_tenant(request: TenantRequest) -> dict[str, Any]:
     """Give a tenant back what is in a backup, or make a new tenant of it."""
     body: Restore = request.checked_body
-    asked = {"backup": body.backup, "requested_by": request.access.person.login}
+    subject, requester = _subject(request), request.access.person.login
     if body.new_slug is not None:
-        return accepted(request, request_restore_as(*_subject(request), body.new_slug, name=body.name, **asked))
-    if body.name is not None:
+        operation = request_restore_as(
+            *(*subject, body.new_slug), name=body.name, backup=body.backup, requested_by=requester
+        )
+    elif body.name is not None:
         raise InvalidValue("name", "A name is for a new tenant, with as.")
-    return accepted(request, request_restore(*_subject(request), **asked))
+    else:
+        operation = request_restore(*subject, backup=body.backup, requested_by=requester)
+    return accepted(request, operation)
 
 
 @api_view("fleet_tenant_clone", "POST", permission=Permission.FLEET_OPERATE, body=Clone, writes="user", status=202)
-def clone_tenant(request: Any) -> dict[str, Any]:
+def clone_tenant(request: TenantRequest) -> dict[str, Any]:
     """Make a tenant of another one's data."""
     body: Clone = request.checked_body
     check_server(request, body.server)
@@ -91,7 +97,7 @@ def clone_tenant(request: Any) -> dict[str, Any]:
 
 
 @api_view("fleet_tenant_move", "POST", permission=Permission.FLEET_OPERATE, body=Move, writes="user", status=202)
-def move_tenant(request: Any) -> dict[str, Any]:
+def move_tenant(request: TenantRequest) -> dict[str, Any]:
     """Move a tenant to another server."""
     server = request.checked_body.server
     check_server(request, server)
@@ -99,7 +105,7 @@ def move_tenant(request: Any) -> dict[str, Any]:
 
 
 @api_view("fleet_adoptions", "POST", permission=Permission.FLEET_OPERATE, body=Adoption, writes="user", status=202)
-def adopt_database(request: Any) -> dict[str, Any]:
+def adopt_database(request: TenantRequest) -> dict[str, Any]:
     """Make a tenant of a database that is there; it is copied, and itself left alone."""
     body: Adoption = request.checked_body
     check_server(request, body.server)
@@ -118,21 +124,21 @@ def adopt_database(request: Any) -> dict[str, Any]:
 
 
 @api_view("tenant_backups", "GET", permission=Permission.TENANT_EXPORT)
-def list_own_backups(request: Any) -> dict[str, Any]:
+def list_own_backups(request: TenantRequest) -> dict[str, Any]:
     """The backups of one's own tenant, the newest first, in one page."""
     return _backups(request, request.access.require_tenant().id)
 
 
-def _backups(request: Any, tenant_id: UUID) -> dict[str, Any]:
+def _backups(request: TenantRequest, tenant_id: UUID) -> dict[str, Any]:
     records = list_backups(request.registry.fleet, tenant_id)
     return {"items": [backup_object(record) for record in records], "next": None}
 
 
-def _subject(request: Any) -> tuple[Any, Any, str]:
+def _subject(request: TenantRequest) -> tuple[Any, Any, str]:
     return request.user_session, request.registry.fleet, request.matchdict["slug"]
 
 
-def _original(request: Any, body: Adoption) -> str:
+def _original(request: TenantRequest, body: Adoption) -> str:
     """A file only of the server's own directory: who operates over HTTP need not be let read others of the machine."""
     servers = request.registry.servers
     server = servers.chosen(body.server)
@@ -143,7 +149,7 @@ def _original(request: Any, body: Adoption) -> str:
     return str(server.directory / body.database)
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     for what in ("backups", "restore", "clone", "move"):
         config.add_route(f"fleet_tenant_{what}", f"/fleet/tenants/{SLUG}/{what}")

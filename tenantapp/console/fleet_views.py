@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any, Final
 
+from pyramid.config import Configurator
 from sqlalchemy import func, select
 
 from tenantapp.api.views import api_view
@@ -13,12 +14,13 @@ from tenantapp.fleet.reconciling.reconcile import Finding, find
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.permissions import Permission
 from tenantapp.operations.models import OperationState
+from tenantapp.tenancy.request import TenantRequest
 
 MOST_FAILURES: Final = 500  # named in one answer
 
 
 @api_view("fleet_servers", "GET", permission=Permission.FLEET_OPERATE)
-def list_servers(request: Any) -> dict[str, Any]:
+def list_servers(request: TenantRequest) -> dict[str, Any]:
     """The servers of the settings, and how many tenants are on each, in whatever state."""
     counts = dict(request.user_session.execute(select(Tenant.server, func.count()).group_by(Tenant.server)).all())
     servers = request.registry.servers
@@ -35,13 +37,13 @@ def list_servers(request: Any) -> dict[str, Any]:
 
 
 @api_view("fleet_findings", "GET", permission=Permission.FLEET_OPERATE)
-def list_findings(request: Any) -> dict[str, Any]:
+def list_findings(request: TenantRequest) -> dict[str, Any]:
     """What the user database and the servers do not agree on. Every server is asked."""
     return {"items": [_finding(found) for found in find(request.registry.fleet, KINDS)], "next": None}
 
 
 @api_view("fleet_migrations", "GET", permission=Permission.FLEET_OPERATE)
-def read_migrations(request: Any) -> dict[str, Any]:
+def read_migrations(request: TenantRequest) -> dict[str, Any]:
     """How many tenants are at which revision, how their last migrations went, and those that failed."""
     statuses = fleet_status(request.user_session)
     failed = [status for status in statuses if status.state == OperationState.FAILED]
@@ -74,7 +76,7 @@ def _failure(status: TenantStatus) -> dict[str, Any]:
     }
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     for what in ("servers", "findings", "migrations"):
         config.add_route(f"fleet_{what}", f"/fleet/{what}")

@@ -1,15 +1,17 @@
 """Operations over HTTP, for operators."""
 
 from typing import Any
-from uuid import UUID
+
+from pyramid.config import Configurator
 
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.api.views import ID, api_view
+from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.console.resources import accepted, operation_object
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.permissions import Permission
 from tenantapp.operations import queue
 from tenantapp.operations.models import OperationState
+from tenantapp.tenancy.request import TenantRequest
 
 
 class OperationQuery(PageQuery):
@@ -21,7 +23,7 @@ class OperationQuery(PageQuery):
 
 
 @api_view("fleet_operations", "GET", permission=Permission.FLEET_OPERATE, query=OperationQuery)
-def list_operations(request: Any) -> dict[str, Any]:
+def list_operations(request: TenantRequest) -> dict[str, Any]:
     """A page of operations, newest first."""
     query: OperationQuery = request.checked_query
     found = queue.list_operations(
@@ -37,28 +39,24 @@ def list_operations(request: Any) -> dict[str, Any]:
 
 
 @api_view("fleet_operation", "GET", permission=Permission.FLEET_OPERATE)
-def read_operation(request: Any) -> dict[str, Any]:
+def read_operation(request: TenantRequest) -> dict[str, Any]:
     """How far an operation is, or how it ended."""
-    return operation_object(queue.get_operation(request.user_session, _id(request)))
+    return operation_object(queue.get_operation(request.user_session, path_id(request)))
 
 
 @api_view("fleet_operation_retry", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
-def retry_operation(request: Any) -> dict[str, Any]:
+def retry_operation(request: TenantRequest) -> dict[str, Any]:
     """Have an operation that failed, or was cancelled, done once more."""
-    return accepted(request, queue.retry_operation(request.user_session, _id(request), KINDS))
+    return accepted(request, queue.retry_operation(request.user_session, path_id(request), KINDS))
 
 
 @api_view("fleet_operation_cancel", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
-def cancel_operation(request: Any) -> dict[str, Any]:
+def cancel_operation(request: TenantRequest) -> dict[str, Any]:
     """Stop an operation. One that is at work stops when it next asks whether it may go on."""
-    return accepted(request, queue.cancel_operation(request.user_session, _id(request), KINDS))
+    return accepted(request, queue.cancel_operation(request.user_session, path_id(request), KINDS))
 
 
-def _id(request: Any) -> UUID:
-    return UUID(request.matchdict["id"])
-
-
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     config.add_route("fleet_operations", "/fleet/operations")
     config.add_route("fleet_operation", f"/fleet/operations/{ID}")

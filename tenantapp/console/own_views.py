@@ -1,11 +1,11 @@
 """What the administrators of a tenant do about its data as a whole: fetch all of it in one file."""
 
 from typing import Any
-from uuid import UUID
 
+from pyramid.config import Configurator
 from pyramid.response import Response
 
-from tenantapp.api.views import ID, api_view
+from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.console.resources import own_operation_object
 from tenantapp.fleet.backups.export_kind import finished_export, read_export, request_export
 from tenantapp.identity.audit import record, recording
@@ -13,10 +13,11 @@ from tenantapp.identity.errors import NotFound
 from tenantapp.identity.permissions import Permission
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import get_operation
+from tenantapp.tenancy.request import TenantRequest
 
 
 @api_view("tenant_export", "POST", permission=Permission.TENANT_EXPORT, writes="user", status=202)
-def create_export(request: Any) -> dict[str, Any]:
+def create_export(request: TenantRequest) -> dict[str, Any]:
     """Have the tenant's data written to a bundle."""
     operation = request_export(
         request.user_session,
@@ -29,16 +30,16 @@ def create_export(request: Any) -> dict[str, Any]:
 
 
 @api_view("tenant_operation", "GET", permission=Permission.TENANT_EXPORT)
-def read_operation(request: Any) -> dict[str, Any]:
+def read_operation(request: TenantRequest) -> dict[str, Any]:
     """How far an operation on the tenant is, or how it ended."""
     return own_operation_object(_own_operation(request))
 
 
 @api_view("tenant_export_of_id", "GET", permission=Permission.TENANT_EXPORT)
-def download_export(request: Any) -> Response:
+def download_export(request: TenantRequest) -> Response:
     """The bundle that an export has written."""
     tenant = request.access.require_tenant()
-    operation = finished_export(request.user_session, UUID(request.matchdict["id"]), tenant.id)
+    operation = finished_export(request.user_session, path_id(request), tenant.id)
     content = read_export(request.registry.fleet, operation)
     with recording(request.registry.user_db, request.actor) as session:
         detail = {"operation": str(operation.id)}
@@ -50,15 +51,15 @@ def download_export(request: Any) -> Response:
     return response
 
 
-def _own_operation(request: Any) -> Operation:
+def _own_operation(request: TenantRequest) -> Operation:
     """The operation with the id in the path. Raises ``NotFound``, also for another tenant's."""
-    operation = get_operation(request.user_session, UUID(request.matchdict["id"]))
+    operation = get_operation(request.user_session, path_id(request))
     if operation.tenant_id != request.access.require_tenant().id:
         raise NotFound("operation", operation.id)
     return operation
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     config.add_route("tenant_export", "/tenant/export")
     config.add_route("tenant_export_of_id", f"/tenant/exports/{ID}")

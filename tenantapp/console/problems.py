@@ -1,6 +1,6 @@
 """What errors of the fleet are over HTTP."""
 
-from typing import Any
+from pyramid.config import Configurator
 
 from tenantapp.databases import errors as databases
 from tenantapp.fleet import errors as fleet
@@ -8,7 +8,7 @@ from tenantapp.identity import errors as identity
 from tenantapp.operations import errors as operations
 
 
-def add_problems(config: Any) -> None:
+def add_problems(config: Configurator) -> None:
     """Add them to the table. One that is not here is nobody's mistake but ours: 500."""
     config.add_problem(identity.TenantUnfinished, 409, "tenant_unfinished")
     config.add_problem(identity.TenantDeleted, 409, "tenant_deleted")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from orjson import Fragment
 from pydantic import Field
+from pyramid.config import Configurator
 
 from tenantapp.api.json import Body
 from tenantapp.api.problems import ApiError
@@ -20,6 +21,7 @@ from tenantapp.fleet.querying.queries import Answer, json_rows, query_tenants
 from tenantapp.identity.audit import record, recording
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.request import TenantRequest
 
 RECORDED: Final = 1000  # characters of a statement in the audit trail
 MOST_SECONDS: Final = 20.0
@@ -48,7 +50,7 @@ class Question(Body):
 
 
 @api_view("fleet_query", "POST", permission=Permission.FLEET_OPERATE, body=Question, query=PageQuery, writes="user")
-def query_fleet(request: Any) -> dict[str, Any]:
+def query_fleet(request: TenantRequest) -> dict[str, Any]:
     """Ask a page of tenants, by slug. Those that do not answer say why, and keep nothing from the others.
 
     One at a time in a process: its threads are there for everybody.
@@ -62,7 +64,7 @@ def query_fleet(request: Any) -> dict[str, Any]:
         queries.release()
 
 
-def _answer_page(request: Any) -> dict[str, Any]:
+def _answer_page(request: TenantRequest) -> dict[str, Any]:
     body: Question = request.checked_body
     query: PageQuery = request.checked_query
     found = sorted(places(request.registry.user_db, body.tenants or ()), key=lambda place: place.slug)
@@ -86,7 +88,7 @@ def _recorded(body: Question) -> dict[str, Any]:
     return detail
 
 
-def _ask(request: Any, body: Question, page: Sequence[TenantPlace]) -> list[dict[str, Any]]:
+def _ask(request: TenantRequest, body: Question, page: Sequence[TenantPlace]) -> list[dict[str, Any]]:
     """The answers of the first tenants, as many as fit on a page, but at least one."""
     items: list[dict[str, Any]] = []
     limits: PageLimits = request.registry.fleet_query_limits
@@ -124,7 +126,7 @@ def _answer_object(answer: Answer, rows: bytes) -> dict[str, Any]:
     }
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The route, the limits of a page, and what lets one query at a time through."""
     config.registry.fleet_queries = Lock()
     config.registry.fleet_query_limits = PageLimits()

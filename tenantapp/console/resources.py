@@ -8,6 +8,7 @@ from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import AuditEntry, Tenant
 from tenantapp.operations.models import Operation
+from tenantapp.tenancy.request import TenantRequest
 
 # In a route's pattern; what cannot be a slug is a 404 before any view runs.
 SLUG: Final = "{slug:[a-z0-9][a-z0-9-]{0,62}}"
@@ -87,19 +88,19 @@ def audit_object(entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-def accepted(request: Any, operation: Operation) -> dict[str, Any]:
+def accepted(request: TenantRequest, operation: Operation) -> dict[str, Any]:
     """The answer to a request for long work: the operation, and the address that says how far it is."""
     request.response.location = request.route_path("fleet_operation", id=operation.id)
     return operation_object(operation)
 
 
-def check_server(request: Any, name: str | None) -> None:
+def check_server(request: TenantRequest, name: str | None) -> None:
     """Raises ``InvalidValue`` for a server that is not in the settings."""
     if name is not None and name not in request.registry.servers:
         raise InvalidValue("server", f"There is no server {name} in the settings.")
 
 
-def check_revision(request: Any, revision: str | None) -> None:
+def check_revision(request: TenantRequest, revision: str | None) -> None:
     """Raises ``UnknownRevision`` for what is no revision's id in full: Alembic takes ``heads`` and ``8b`` for one."""
     script = script_directory(request.registry.app_settings, "tenant")
     if revision is not None and revision not in {known.revision for known in script.walk_revisions()}:

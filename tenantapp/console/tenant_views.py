@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from pydantic import Field, model_validator
+from pyramid.config import Configurator
 
 from tenantapp.api.json import Body, OptionalBody
 from tenantapp.api.query import PageQuery, page_of
@@ -16,6 +17,7 @@ from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
 from tenantapp.identity.models import TenantState
 from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.request import TenantRequest
 
 
 class TenantQuery(PageQuery):
@@ -63,7 +65,7 @@ class Purge(OptionalBody):
 
 
 @api_view("fleet_tenants", "GET", permission=Permission.FLEET_OPERATE, query=TenantQuery)
-def list_tenants(request: Any) -> dict[str, Any]:
+def list_tenants(request: TenantRequest) -> dict[str, Any]:
     """A page of tenants, by slug."""
     query: TenantQuery = request.checked_query
     found = tenants.list_tenants(
@@ -74,7 +76,7 @@ def list_tenants(request: Any) -> dict[str, Any]:
 
 
 @api_view("fleet_tenants", "POST", permission=Permission.FLEET_OPERATE, body=NewTenant, writes="user", status=202)
-def create_tenant(request: Any) -> dict[str, Any]:
+def create_tenant(request: TenantRequest) -> dict[str, Any]:
     """Make a tenant: at once where a database is kept ready, else by a worker."""
     body: NewTenant = request.checked_body
     check_server(request, body.server)
@@ -90,13 +92,13 @@ def create_tenant(request: Any) -> dict[str, Any]:
 
 
 @api_view("fleet_tenant", "GET", permission=Permission.FLEET_OPERATE)
-def read_tenant(request: Any) -> dict[str, Any]:
+def read_tenant(request: TenantRequest) -> dict[str, Any]:
     """One tenant."""
     return tenant_object(tenants.get_tenant(request.user_session, request.matchdict["slug"]))
 
 
 @api_view("fleet_tenant", "PATCH", permission=Permission.FLEET_OPERATE, body=TenantChange, writes="user")
-def change_tenant(request: Any) -> dict[str, Any]:
+def change_tenant(request: TenantRequest) -> dict[str, Any]:
     """Rename a tenant, suspend it or serve it again: all that is asked for, or nothing."""
     session, slug = request.user_session, request.matchdict["slug"]
     body: TenantChange = request.checked_body
@@ -114,20 +116,20 @@ def change_tenant(request: Any) -> dict[str, Any]:
 
 
 @api_view("fleet_tenant", "DELETE", permission=Permission.FLEET_OPERATE, writes="user")
-def delete_tenant(request: Any) -> dict[str, Any]:
+def delete_tenant(request: TenantRequest) -> dict[str, Any]:
     """Serve nobody from the next request on; until ``purge_after`` it can be brought back."""
     grace = timedelta(days=request.registry.app_settings.fleet_delete_grace)
     return tenant_object(deletion.delete_later(request.user_session, request.matchdict["slug"], grace))
 
 
 @api_view("fleet_tenant_undelete", "POST", permission=Permission.FLEET_OPERATE, writes="user")
-def undelete_tenant(request: Any) -> dict[str, Any]:
+def undelete_tenant(request: TenantRequest) -> dict[str, Any]:
     """Bring a deleted tenant back, as it was."""
     return tenant_object(deletion.undelete(request.user_session, request.matchdict["slug"], KINDS))
 
 
 @api_view("fleet_tenant_purge", "POST", permission=Permission.FLEET_OPERATE, body=Purge, writes="user", status=202)
-def purge_tenant(request: Any) -> dict[str, Any]:
+def purge_tenant(request: TenantRequest) -> dict[str, Any]:
     """Remove a deleted tenant, and all that is left of it, before its time."""
     operation = deletion.request_purge(
         *(request.user_session, request.registry.fleet, request.matchdict["slug"]),
@@ -140,7 +142,7 @@ def purge_tenant(request: Any) -> dict[str, Any]:
 @api_view(
     "fleet_tenant_migrate", "POST", permission=Permission.FLEET_OPERATE, body=Migration, writes="user", status=202
 )
-def migrate_tenant(request: Any) -> dict[str, Any]:
+def migrate_tenant(request: TenantRequest) -> dict[str, Any]:
     """Move a tenant's database up to a revision."""
     check_revision(request, request.checked_body.to)
     operation = request_migration(
@@ -153,7 +155,7 @@ def migrate_tenant(request: Any) -> dict[str, Any]:
     return accepted(request, operation)
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     config.add_route("fleet_tenants", "/fleet/tenants")
     config.add_route("fleet_tenant", f"/fleet/tenants/{SLUG}")

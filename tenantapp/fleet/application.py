@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated, NewRequest
 from sqlalchemy.exc import DBAPIError
 
@@ -18,7 +19,7 @@ from tenantapp.tenancy.errors import UserDatabaseUnavailable
 log = logging.getLogger(__name__)
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """Put ``fleet`` and ``worker_host`` on the registry. When the application starts, let it know the tenants."""
     registry = config.registry
     registry.access_reader.outdated = outdated_revisions(registry.app_settings)

@@ -1,7 +1,6 @@
 """Identity in the application: the security policy, and the guards of the views."""
 
-from typing import Any
-
+from pyramid.config import Configurator
 from pyramid.viewderivers import INGRESS
 
 from tenantapp.identity.access_reader import AccessReader
@@ -12,7 +11,7 @@ from tenantapp.settings import Settings
 from tenantapp.tenancy.user_database import user_database
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """Install the security policy, put ``access_reader`` and ``lifetimes`` on the registry, and guard the views."""
     settings: Settings = config.registry.app_settings
     lifetimes = lifetimes_of(settings)

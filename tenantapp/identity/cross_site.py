@@ -15,7 +15,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from tenantapp.identity.errors import CrossSiteRequest
 from tenantapp.identity.policy import cookie_token
 from tenantapp.identity.web_sessions import csrf_token
-from tenantapp.tenancy.request import SAFE_METHODS
+from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
 
 View = Callable[[Any, Any], Any]
 
@@ -29,7 +29,7 @@ def cross_site_view(view: View, info: Any) -> View:
         return view
     public = info.options.get("permission") in (None, NO_PERMISSION_REQUIRED)
 
-    def checked(context: Any, request: Any) -> Any:
+    def checked(context: Any, request: TenantRequest) -> Any:
         if request.method not in SAFE_METHODS:
             check_origin(request)
             if not public:
@@ -39,7 +39,7 @@ def cross_site_view(view: View, info: Any) -> View:
     return checked
 
 
-def check_origin(request: Any) -> None:
+def check_origin(request: TenantRequest) -> None:
     """Refuse a request that a browser says comes from elsewhere. Programs send neither header and pass.
 
     OWASP Cross-Site Request Forgery Prevention Cheat Sheet: Fetch Metadata, with Origin for older browsers.
@@ -50,7 +50,7 @@ def check_origin(request: Any) -> None:
         raise CrossSiteRequest("The request comes from another site.")
 
 
-def check_csrf_token(request: Any) -> None:
+def check_csrf_token(request: TenantRequest) -> None:
     """Refuse a request without the token of its web session in ``X-CSRF-Token``."""
     expected = csrf_token(cookie_token(request) or "")
     given = request.headers.get("X-CSRF-Token", "")

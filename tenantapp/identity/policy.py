@@ -17,6 +17,7 @@ from tenantapp.identity.web_sessions import hash_token
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import NoAccess, TenancyError
+from tenantapp.tenancy.request import TenantRequest
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +53,12 @@ class SecurityPolicy:
     def __init__(self) -> None:
         self._accesses = RequestLocalCache(self._read)
 
-    def identity(self, request: Any) -> Access | None:
+    def identity(self, request: TenantRequest) -> Access | None:
         """The access of the request, or None when nobody is signed in. One statement, once per request."""
         access: Access | None = self._accesses.get_or_create(request)
         return access
 
-    def _read(self, request: Any) -> Access | None:
+    def _read(self, request: TenantRequest) -> Access | None:
         token = cookie_token(request)
         reader: AccessReader = request.registry.access_reader
         if token is None:
@@ -67,12 +68,12 @@ class SecurityPolicy:
             request.identified(access.person)
         return access
 
-    def authenticated_userid(self, request: Any) -> str | None:
+    def authenticated_userid(self, request: TenantRequest) -> str | None:
         """The person's id, or None."""
         access = self.identity(request)
         return None if access is None else str(access.person.id)
 
-    def permits(self, request: Any, context: Any, permission: str) -> Allowed | DeniedBecause:
+    def permits(self, request: TenantRequest, context: Any, permission: str) -> Allowed | DeniedBecause:
         """Whether the view's permission is held in the selected tenant, and else why not."""
         access = self.identity(request)
         if access is None:
@@ -89,11 +90,11 @@ class SecurityPolicy:
             return DeniedBecause(PermissionMissing(permission))
         return Allowed("The permission is held.")
 
-    def remember(self, request: Any, userid: str, **kwargs: Any) -> list[tuple[str, str]]:
+    def remember(self, request: TenantRequest, userid: str, **kwargs: Any) -> list[tuple[str, str]]:
         """The cookie of a web session; ``userid`` is its token."""
         return _cookie(request, userid)
 
-    def forget(self, request: Any, **kwargs: Any) -> list[tuple[str, str]]:
+    def forget(self, request: TenantRequest, **kwargs: Any) -> list[tuple[str, str]]:
         """The cookie cleared."""
         return _cookie(request, None)
 
@@ -103,7 +104,7 @@ def reads_tenants_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[
     if not info.options.get("reads_tenants"):
         return view
 
-    def wanting(context: Any, request: Any) -> Any:
+    def wanting(context: Any, request: TenantRequest) -> Any:
         request.reads_tenants = True
         return view(context, request)
 
@@ -113,7 +114,7 @@ def reads_tenants_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[
 reads_tenants_view.options = ("reads_tenants",)  # type: ignore[attr-defined]
 
 
-def _permits_operator(request: Any, access: Access) -> Allowed | DeniedBecause:
+def _permits_operator(request: TenantRequest, access: Access) -> Allowed | DeniedBecause:
     if access.operator:
         return Allowed("An operator.")
     # What they asked for is in the line of the request's id in the log.
@@ -121,12 +122,12 @@ def _permits_operator(request: Any, access: Access) -> Allowed | DeniedBecause:
     return DeniedBecause(OperatorRequired())
 
 
-def cookie_name(request: Any) -> str:
+def cookie_name(request: TenantRequest) -> str:
     """The name of the cookie: the secure one over https."""
     return SECURE_COOKIE if request.scheme == "https" else PLAIN_COOKIE
 
 
-def cookie_token(request: Any) -> str | None:
+def cookie_token(request: TenantRequest) -> str | None:
     """The token in the request's cookie, or None if there is none or it cannot be one."""
     # Only our own cookie is read: others that the browser sends along may be anything, even undecodable.
     pattern = rf"(?:^|;)\s*{cookie_name(request)}=({COOKIE_VALUE})\s*(?:;|$)"
@@ -134,7 +135,7 @@ def cookie_token(request: Any) -> str | None:
     return found[1] if found else None
 
 
-def _cookie(request: Any, token: str | None) -> list[tuple[str, str]]:
+def _cookie(request: TenantRequest, token: str | None) -> list[tuple[str, str]]:
     attributes = "Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if request.scheme == "https" else "")
     expiry = "; Max-Age=0" if token is None else ""
     return [("Set-Cookie", f"{cookie_name(request)}={token or ''}; {attributes}{expiry}")]

@@ -86,8 +86,8 @@ def end(session: Session, token: str) -> None:
     session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
 
 
-def end_by_id(session: Session, web_session_id: UUID) -> None:
-    """Sign out of the web session with this row id, whatever its token is by now."""
+def end_by_id(session: Session, web_session_id: UUID | None) -> None:
+    """Sign out of the web session with this row id, whatever its token is by now. None is the id of no row."""
     session.execute(delete(WebSession).where(WebSession.id == web_session_id))
 
 

@@ -1,40 +1,42 @@
 """What a load balancer and an operator ask: is it there, does it work, which version is it?"""
 
 from importlib.metadata import version
-from typing import Any
 
+from pyramid.config import Configurator
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
+
+from tenantapp.tenancy.request import TenantRequest
 
 PUBLIC = NO_PERMISSION_REQUIRED
 
 
 @view_config(route_name="lbheartbeat", request_method="GET", permission=PUBLIC, renderer="json")
-def lbheartbeat(request: Any) -> dict[str, str]:
+def lbheartbeat(request: TenantRequest) -> dict[str, str]:
     """The process answers. Touches no database."""
     return {"status": "ok"}
 
 
 @view_config(route_name="heartbeat", request_method="GET", permission=PUBLIC, renderer="json")
-def heartbeat(request: Any) -> dict[str, str]:
+def heartbeat(request: TenantRequest) -> dict[str, str]:
     """The user database answers too, and may be written to; 503 otherwise."""
     request.registry.access_reader.check()
     return {"status": "ok", "user_database": "ok"}
 
 
 @view_config(route_name="version", request_method="GET", permission=PUBLIC, renderer="json")
-def version_of(request: Any) -> dict[str, str]:
+def version_of(request: TenantRequest) -> dict[str, str]:
     """The installed version."""
     return {"name": "tenantapp", "version": version("tenantapp")}
 
 
 @view_config(route_name="home", request_method="GET", permission=PUBLIC, renderer="json")
-def home(request: Any) -> dict[str, str]:
+def home(request: TenantRequest) -> dict[str, str]:
     """Where to go from the root of the site."""
     return {**version_of(request), "api": request.host_url + "/api/v1", "sign_in": "POST /api/v1/session"}
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes, outside the API."""
     config.add_route("home", "/")
     config.add_route("lbheartbeat", "/__lbheartbeat__")

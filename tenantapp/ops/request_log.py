@@ -6,6 +6,9 @@ from time import perf_counter
 from typing import Any, Final
 
 from pyramid import tweens
+from pyramid.config import Configurator
+
+from tenantapp.tenancy.request import TenantRequest
 
 PATH_LENGTH: Final = 500  # characters of a path that are logged
 log = logging.getLogger("tenantapp.requests")
@@ -14,7 +17,7 @@ log = logging.getLogger("tenantapp.requests")
 def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
     """Log method, path, status and duration. Never the query string, a header or a body: they may hold secrets."""
 
-    def tween(request: Any) -> Any:
+    def tween(request: TenantRequest) -> Any:
         started = perf_counter()
         response = handler(request)
         response.headers["X-Request-ID"] = request.request_id
@@ -38,7 +41,7 @@ def _path(raw: str) -> str:
     return raw[:PATH_LENGTH].encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """Outermost, so that the line is true of what is sent."""
     config.add_tween(
         "tenantapp.ops.request_log.request_log_tween",

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from pyramid.config import Configurator
 from pyramid.interfaces import IRequestExtensions, IRequestFactory
 from pyramid_retry import mark_error_retryable
 
@@ -16,7 +17,7 @@ from tenantapp.tenancy.user_database import user_database
 AFTER_ALL: Final = 100  # the order of an action that runs after everybody else's
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """Put ``servers``, ``user_db`` and ``tenant_dbs`` on the registry and make ``TenantRequest`` the request."""
     settings: Settings = config.registry.app_settings
     servers = Servers(settings.servers, settings.tenancy_secret, settings.pgbouncers)

@@ -3,16 +3,23 @@
 import logging
 import re
 from random import getrandbits
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import zope.sqlalchemy
-from pyramid.decorator import reify
 from pyramid.request import Request
+from pyramid.response import Response
 from sqlalchemy.orm import Session
+from transaction import TransactionManager
 
 from tenantapp.tenancy.access import ACTOR, NOBODY, Access, Actor, Person
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import NoAccess
+
+if TYPE_CHECKING:
+    # For a type checker the same; Pyramid's has no types.
+    from functools import cached_property as reify
+else:
+    from pyramid.decorator import reify
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +37,20 @@ class TenantRequest(Request):
     other.
     """
 
+    # Pyramid's and pyramid_tm's; what has no type there is Any.
+    registry: Any
+    response: Response
+    tm: TransactionManager
+    identity: Access | None
+    matchdict: dict[str, str]
+    environ: dict[str, Any]
+    method: str
+    scheme: str
+    checked_body: Any
+    """The body of an API view: what its model makes of it, a document for ``MergePatch``, None without a body."""
+    checked_query: Any
+    """The query string of an API view, as its model."""
+
     writes: DatabaseKind = "tenant"
     reads_tenants = False
     """Whether the access is read together with the tenants that the person may choose."""
@@ -46,7 +67,7 @@ class TenantRequest(Request):
     @reify
     def access(self) -> Access:
         """Who is asking, for which tenant, what may they do. Raises ``NoAccess`` when nobody is signed in."""
-        access: Access | None = self.identity
+        access = self.identity
         if access is None:
             raise NoAccess
         return access
@@ -99,12 +120,12 @@ class TenantRequest(Request):
         sessions.append(session)
 
 
-def has_transaction(request: Any) -> bool:
+def has_transaction(request: TenantRequest) -> bool:
     """Whether ``request.tm`` has a transaction: for methods that may write. In a safe one, to join it raises."""
     return request.method not in SAFE_METHODS
 
 
-def retry_attempts(request: Any) -> int | None:
+def retry_attempts(request: TenantRequest) -> int | None:
     """How often a request is tried that collides with another one: once if it only reads, or its body is long.
 
     For more than one try the body is copied first, before any view could refuse it; so one of unknown length is long.
@@ -115,7 +136,7 @@ def retry_attempts(request: Any) -> int | None:
     return 1 if (request.content_length or 0) > request.registry.app_settings.api_max_body else None
 
 
-def close_sessions(request: Any) -> None:
+def close_sessions(request: TenantRequest) -> None:
     """Close every session of the request, whatever happened in it.
 
     The end of the transaction has closed them already, unless one was used after it, or the transaction never came to

@@ -3,13 +3,13 @@
 The bundled domain: replace it with your own through the setting ``tenantapp.domain``.
 """
 
-from typing import Any
+from pyramid.config import Configurator
 
 from tenantapp.api import PREFIX
 from tenantapp.workspace import errors
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The views under ``/api/v1``, and what this room's errors are over HTTP."""
     config.add_problem(errors.NotFound, 404, "not_found")
     config.add_problem(errors.NotOwner, 403, "not_owner")

@@ -2,17 +2,18 @@
 
 from functools import partial
 from typing import Any, Literal
-from uuid import UUID
 
 from orjson import Fragment
+from pyramid.config import Configurator
 from pyramid.response import Response
 
 from tenantapp.api.conditions import precondition, send_version
 from tenantapp.api.json import apply_patch
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.api.views import ID, MergePatch, api_view
+from tenantapp.api.views import ID, MergePatch, api_view, path_id
 from tenantapp.content import Id
 from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.request import TenantRequest
 from tenantapp.workspace import node_queries, nodes
 from tenantapp.workspace.content import NodeContent, TagName
 from tenantapp.workspace.models import Status
@@ -28,7 +29,7 @@ class NodeQuery(PageQuery):
 
 
 @api_view("nodes", "GET", permission=Permission.CONTENT_READ, query=NodeQuery)
-def list_nodes(request: Any) -> dict[str, Any]:
+def list_nodes(request: TenantRequest) -> dict[str, Any]:
     """A page of nodes, in the order they were made."""
     query: NodeQuery = request.checked_query
     found = node_queries.find_nodes(
@@ -45,7 +46,7 @@ def list_nodes(request: Any) -> dict[str, Any]:
 
 
 @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201)
-def create_node(request: Any) -> Fragment:
+def create_node(request: TenantRequest) -> Fragment:
     """Make a node of one's own."""
     node = nodes.create_node(request.tenant_session, request.access, request.checked_body)
     request.response.location = request.route_path("node", id=node.id)
@@ -53,46 +54,42 @@ def create_node(request: Any) -> Fragment:
 
 
 @api_view("node", "GET", permission=Permission.CONTENT_READ)
-def read_node(request: Any) -> Fragment:
+def read_node(request: TenantRequest) -> Fragment:
     """One node."""
-    return _versioned(request, node_queries.read_node(request.tenant_session, _id(request)))
+    return _versioned(request, node_queries.read_node(request.tenant_session, path_id(request)))
 
 
 @api_view("node", "PUT", permission=Permission.CONTENT_CREATE, body=NodeContent)
-def replace_node(request: Any) -> Fragment:
+def replace_node(request: TenantRequest) -> Fragment:
     """Replace a node's content; what is left out gets its default."""
     content: NodeContent = request.checked_body
     node = nodes.change_node(
-        request.tenant_session, request.access, _id(request), lambda before: content, precondition(request)
+        request.tenant_session, request.access, path_id(request), lambda before: content, precondition(request)
     )
     return _versioned(request, node)
 
 
 @api_view("node", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
-def patch_node(request: Any) -> Fragment:
+def patch_node(request: TenantRequest) -> Fragment:
     """Change a part of a node's content, by a merge patch."""
     change = partial(apply_patch, request.checked_body)
-    node = nodes.change_node(request.tenant_session, request.access, _id(request), change, precondition(request))
+    node = nodes.change_node(request.tenant_session, request.access, path_id(request), change, precondition(request))
     return _versioned(request, node)
 
 
 @api_view("node", "DELETE", permission=Permission.CONTENT_CREATE)
-def delete_node(request: Any) -> Response:
+def delete_node(request: TenantRequest) -> Response:
     """Delete a node that has none below it."""
-    nodes.delete_node(request.tenant_session, request.access, _id(request), precondition(request))
+    nodes.delete_node(request.tenant_session, request.access, path_id(request), precondition(request))
     return Response(status=204)
 
 
-def _id(request: Any) -> UUID:
-    return UUID(request.matchdict["id"])
-
-
-def _versioned(request: Any, node: node_queries.ShownNode) -> Fragment:
+def _versioned(request: TenantRequest, node: node_queries.ShownNode) -> Fragment:
     send_version(request, node.version)
     return node.json
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     config.add_route("nodes", "/nodes")
     config.add_route("node", f"/nodes/{ID}")

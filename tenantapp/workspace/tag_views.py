@@ -1,19 +1,20 @@
 """Tags over HTTP."""
 
 from typing import Any
-from uuid import UUID
 
+from pyramid.config import Configurator
 from pyramid.response import Response
 
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.api.views import ID, api_view
+from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.request import TenantRequest
 from tenantapp.workspace import tags
 from tenantapp.workspace.content import TagContent
 
 
 @api_view("tags", "GET", permission=Permission.CONTENT_READ, query=PageQuery)
-def list_tags(request: Any) -> dict[str, Any]:
+def list_tags(request: TenantRequest) -> dict[str, Any]:
     """A page of tags, by name."""
     query: PageQuery = request.checked_query
     items = tags.list_tags(request.tenant_session, after=query.after(), limit=query.limit + 1)
@@ -21,7 +22,7 @@ def list_tags(request: Any) -> dict[str, Any]:
 
 
 @api_view("tags", "POST", permission=Permission.CONTENT_CREATE, body=TagContent, status=201)
-def create_tag(request: Any) -> dict[str, Any]:
+def create_tag(request: TenantRequest) -> dict[str, Any]:
     """Make a tag before any node carries it."""
     tag = tags.create_tag(request.tenant_session, request.checked_body.name)
     request.response.location = request.route_path("tag", id=tag["id"])
@@ -29,29 +30,25 @@ def create_tag(request: Any) -> dict[str, Any]:
 
 
 @api_view("tag", "GET", permission=Permission.CONTENT_READ)
-def read_tag(request: Any) -> dict[str, Any]:
+def read_tag(request: TenantRequest) -> dict[str, Any]:
     """One tag."""
-    return tags.read_tag(request.tenant_session, _id(request))
+    return tags.read_tag(request.tenant_session, path_id(request))
 
 
 @api_view("tag", "PUT", permission=Permission.CONTENT_EDIT_ANY, body=TagContent)
-def rename_tag(request: Any) -> dict[str, Any]:
+def rename_tag(request: TenantRequest) -> dict[str, Any]:
     """Rename a tag on all nodes."""
-    return tags.rename_tag(request.tenant_session, _id(request), request.checked_body.name)
+    return tags.rename_tag(request.tenant_session, path_id(request), request.checked_body.name)
 
 
 @api_view("tag", "DELETE", permission=Permission.CONTENT_EDIT_ANY)
-def delete_tag(request: Any) -> Response:
+def delete_tag(request: TenantRequest) -> Response:
     """Delete a tag, and take it off all nodes."""
-    tags.delete_tag(request.tenant_session, _id(request))
+    tags.delete_tag(request.tenant_session, path_id(request))
     return Response(status=204)
 
 
-def _id(request: Any) -> UUID:
-    return UUID(request.matchdict["id"])
-
-
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     config.add_route("tags", "/tags")
     config.add_route("tag", f"/tags/{ID}")

@@ -1,8 +1,9 @@
 """A chain of bookshops: each shop is a tenant, with books and sales in a database of its own."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
+from pyramid.config import Configurator
 from tenantapp.api import PREFIX
 from tenantapp.settings import Setting, read_setting
 
@@ -19,7 +20,7 @@ def currency_code(value: str) -> str:
 CURRENCY: Final = Setting("bookshop.currency", currency_code, "EUR", "the currency that prices are in")
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The setting, what our errors are over HTTP, and the views."""
     config.registry.currency = read_setting(CURRENCY, config.registry.settings)
     config.add_problem(errors.NotFound, 404, "not_found")

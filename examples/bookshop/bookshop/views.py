@@ -4,14 +4,15 @@ import csv
 import io
 from functools import partial
 from typing import Any
-from uuid import UUID
 
+from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.view import view_config
 from tenantapp.api.json import apply_patch
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.api.views import ID, MergePatch, api_view
+from tenantapp.api.views import ID, MergePatch, api_view, path_id
 from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.request import TenantRequest
 
 from bookshop import books, sales
 from bookshop.content import BookContent, NewSale
@@ -19,7 +20,7 @@ from bookshop.models import Book
 
 
 @api_view("books", "GET", permission=Permission.CONTENT_READ, query=PageQuery)
-def list_books(request: Any) -> dict[str, Any]:
+def list_books(request: TenantRequest) -> dict[str, Any]:
     """A page of books, in the order they were added."""
     query: PageQuery = request.checked_query
     shelf = books.list_books(request.tenant_session, after=query.after_id(), limit=query.limit + 1)
@@ -28,7 +29,7 @@ def list_books(request: Any) -> dict[str, Any]:
 
 
 @api_view("books", "POST", permission=Permission.CONTENT_CREATE, body=BookContent, status=201)
-def add_book(request: Any) -> dict[str, Any]:
+def add_book(request: TenantRequest) -> dict[str, Any]:
     """Put a book on the shelf."""
     book = books.add_book(request.tenant_session, request.access, request.checked_body)
     request.response.location = request.route_path("book", id=book.id)
@@ -36,22 +37,22 @@ def add_book(request: Any) -> dict[str, Any]:
 
 
 @api_view("book", "GET", permission=Permission.CONTENT_READ)
-def read_book(request: Any) -> dict[str, Any]:
+def read_book(request: TenantRequest) -> dict[str, Any]:
     """One book, and how well it sells."""
-    book = books.get_book(request.tenant_session, UUID(request.matchdict["id"]))
+    book = books.get_book(request.tenant_session, path_id(request))
     return book_object(request, book) | {"sold": book.copies_sold()}
 
 
 @api_view("book", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
-def change_book(request: Any) -> dict[str, Any]:
+def change_book(request: TenantRequest) -> dict[str, Any]:
     """Change a part of a book, by a merge patch."""
     change = partial(apply_patch, request.checked_body)
-    book = books.change_book(request.tenant_session, request.access, UUID(request.matchdict["id"]), change)
+    book = books.change_book(request.tenant_session, request.access, path_id(request), change)
     return book_object(request, book)
 
 
 @api_view("sales", "POST", permission=sales.SALES_RECORD, body=NewSale, status=201)
-def record_sale(request: Any) -> dict[str, Any]:
+def record_sale(request: TenantRequest) -> dict[str, Any]:
     """Sell a book."""
     body: NewSale = request.checked_body
     sale = sales.record_sale(request.tenant_session, request.access, body.book_id, body.copies)
@@ -60,7 +61,7 @@ def record_sale(request: Any) -> dict[str, Any]:
 
 
 @view_config(route_name="price_list", request_method="GET", permission=Permission.CONTENT_READ)
-def price_list(request: Any) -> Response:
+def price_list(request: TenantRequest) -> Response:
     """The shelf for a spreadsheet. A plain Pyramid view is guarded like the others; it only speaks no JSON."""
     text = io.StringIO()
     rows = csv.writer(text)
@@ -69,7 +70,7 @@ def price_list(request: Any) -> Response:
     return Response(text.getvalue(), content_type="text/csv")
 
 
-def book_object(request: Any, book: Book) -> dict[str, Any]:
+def book_object(request: TenantRequest, book: Book) -> dict[str, Any]:
     """A book as the API shows it."""
     return {
         "id": book.id,
@@ -81,7 +82,7 @@ def book_object(request: Any, book: Book) -> dict[str, Any]:
     }
 
 
-def includeme(config: Any) -> None:
+def includeme(config: Configurator) -> None:
     """The routes."""
     config.add_route("books", "/books")
     config.add_route("book", f"/books/{ID}")
