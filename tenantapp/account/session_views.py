@@ -12,11 +12,11 @@ from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.identity import sign_in, web_sessions
 from tenantapp.identity.effective import tenants_of
-from tenantapp.identity.models import WebSession
+from tenantapp.identity.models import Tenant, WebSession
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import cookie_token
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import Access
+from tenantapp.tenancy.access import Access, GrantedTenant
 from tenantapp.tenancy.errors import NoAccess
 from tenantapp.tenancy.request import TenantRequest
 
@@ -106,14 +106,19 @@ def session_object(request: TenantRequest, access: Access, token: str) -> dict[s
     tenants = tenants_of(request.user_session, access.person.id) if access.tenants is None else access.tenants
     return {
         "user": {"id": access.person.id, "login": access.person.login, "name": access.person.name},
-        "tenant": access.selected and {"slug": access.selected.slug, "name": access.selected.name},
+        "tenant": access.selected and named(access.selected),
         "role": access.role,
         "permissions": sorted(access.permissions),
         "operator": access.operator,
-        "tenants": [{"slug": tenant.slug, "name": tenant.name, "role": tenant.role} for tenant in tenants],
+        "tenants": [{**named(tenant), "role": tenant.role} for tenant in tenants],
         "csrf_token": web_sessions.csrf_token(token),
         "expires_at": access.expires_at,
     }
+
+
+def named(tenant: Tenant | GrantedTenant) -> dict[str, Any]:
+    """A tenant as its people see it."""
+    return {"slug": tenant.slug, "name": tenant.name}
 
 
 def device(web_session: WebSession, current: UUID | None) -> dict[str, Any]:
@@ -121,7 +126,7 @@ def device(web_session: WebSession, current: UUID | None) -> dict[str, Any]:
     return {
         "id": web_session.id,
         "current": web_session.id == current,
-        "tenant": web_session.tenant and {"slug": web_session.tenant.slug, "name": web_session.tenant.name},
+        "tenant": web_session.tenant and named(web_session.tenant),
         "user_agent": web_session.user_agent,
         "created_at": web_session.created_at,
         "last_seen_at": web_session.last_seen_at,

@@ -6,8 +6,7 @@ from pyramid.config import Configurator
 
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import api_view
-from tenantapp.console.resources import audit_object
-from tenantapp.identity.audit import list_entries
+from tenantapp.identity.audit import describe_entry, list_entries
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.request import TenantRequest
 
@@ -33,7 +32,7 @@ def list_audit(request: TenantRequest) -> dict[str, Any]:
         limit=query.limit + 1,
     )
     page = page_of(found, query.limit, lambda entry: str(entry.id))
-    return {"items": [audit_object(entry) for entry in page["items"]], "next": page["next"]}
+    return {"items": [describe_entry(entry) for entry in page["items"]], "next": page["next"]}
 
 
 def includeme(config: Configurator) -> None:

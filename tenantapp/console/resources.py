@@ -1,4 +1,4 @@
-"""Tenants, operations and entries of the audit trail as the API shows them."""
+"""Operations and backups as the API shows them, and what requests about the fleet have in common."""
 
 from typing import Any, Final
 
@@ -6,28 +6,11 @@ from tenantapp.databases.errors import UnknownRevision
 from tenantapp.databases.histories.histories import script_directory
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.identity.errors import InvalidValue
-from tenantapp.identity.models import AuditEntry, Tenant
 from tenantapp.operations.models import Operation
 from tenantapp.tenancy.request import TenantRequest
 
 # In a route's pattern; what cannot be a slug is a 404 before any view runs.
 SLUG: Final = "{slug:[a-z0-9][a-z0-9-]{0,62}}"
-
-
-def tenant_object(tenant: Tenant) -> dict[str, Any]:
-    """A tenant, for operators."""
-    return {
-        "id": tenant.id,
-        "slug": tenant.slug,
-        "name": tenant.name,
-        "state": tenant.state,
-        "state_reason": tenant.state_reason,
-        "server": tenant.server,
-        "database": tenant.database,
-        "revision": tenant.revision,
-        "created_at": tenant.created_at,
-        "purge_after": tenant.purge_after,
-    }
 
 
 def operation_object(operation: Operation) -> dict[str, Any]:
@@ -69,22 +52,6 @@ def backup_object(record: BackupRecord) -> dict[str, Any]:
         "revision": record.revision,
         "size": record.size,
         "sha256": record.sha256,
-    }
-
-
-def audit_object(entry: AuditEntry) -> dict[str, Any]:
-    """An entry of the audit trail."""
-    return {
-        "id": entry.id,
-        "at": entry.at,
-        "actor": entry.actor,
-        "actor_id": entry.actor_id,
-        "action": entry.action,
-        "tenant_id": entry.tenant_id,
-        "slug": entry.slug,
-        "detail": entry.detail,
-        "request_id": entry.request_id,
-        "address": entry.address,
     }
 
 

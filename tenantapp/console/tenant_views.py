@@ -9,7 +9,7 @@ from pyramid.config import Configurator
 from tenantapp.api.json import Body, OptionalBody
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import api_view
-from tenantapp.console.resources import SLUG, accepted, check_revision, check_server, tenant_object
+from tenantapp.console.resources import SLUG, accepted, check_revision, check_server
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.kind import request_migration
@@ -72,7 +72,7 @@ def list_tenants(request: TenantRequest) -> dict[str, Any]:
         request.user_session, state=query.state, server=query.server, after=query.after(), limit=query.limit + 1
     )
     page = page_of(found, query.limit, lambda tenant: tenant.slug)
-    return {"items": [tenant_object(tenant) for tenant in page["items"]], "next": page["next"]}
+    return {"items": [tenants.describe_tenant(tenant) for tenant in page["items"]], "next": page["next"]}
 
 
 @api_view("fleet_tenants", "POST", permission=Permission.FLEET_OPERATE, body=NewTenant, writes="user", status=202)
@@ -94,7 +94,7 @@ def create_tenant(request: TenantRequest) -> dict[str, Any]:
 @api_view("fleet_tenant", "GET", permission=Permission.FLEET_OPERATE)
 def read_tenant(request: TenantRequest) -> dict[str, Any]:
     """One tenant."""
-    return tenant_object(tenants.get_tenant(request.user_session, request.matchdict["slug"]))
+    return tenants.describe_tenant(tenants.get_tenant(request.user_session, request.matchdict["slug"]))
 
 
 @api_view("fleet_tenant", "PATCH", permission=Permission.FLEET_OPERATE, body=TenantChange, writes="user")
@@ -112,20 +112,20 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
     elif "suspended" in given:
         tenants.resume_tenant(session, tenant.slug)
         tenant = tenants.served_tenant(session, tenant.slug)
-    return tenant_object(tenant)
+    return tenants.describe_tenant(tenant)
 
 
 @api_view("fleet_tenant", "DELETE", permission=Permission.FLEET_OPERATE, writes="user")
 def delete_tenant(request: TenantRequest) -> dict[str, Any]:
     """Serve nobody from the next request on; until ``purge_after`` it can be brought back."""
     grace = timedelta(days=request.registry.app_settings.fleet_delete_grace)
-    return tenant_object(deletion.delete_later(request.user_session, request.matchdict["slug"], grace))
+    return tenants.describe_tenant(deletion.delete_later(request.user_session, request.matchdict["slug"], grace))
 
 
 @api_view("fleet_tenant_undelete", "POST", permission=Permission.FLEET_OPERATE, writes="user")
 def undelete_tenant(request: TenantRequest) -> dict[str, Any]:
     """Bring a deleted tenant back, as it was."""
-    return tenant_object(deletion.undelete(request.user_session, request.matchdict["slug"], KINDS))
+    return tenants.describe_tenant(deletion.undelete(request.user_session, request.matchdict["slug"], KINDS))
 
 
 @api_view("fleet_tenant_purge", "POST", permission=Permission.FLEET_OPERATE, body=Purge, writes="user", status=202)

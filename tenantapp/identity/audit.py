@@ -100,6 +100,22 @@ def list_entries(
     return list(session.scalars(statement))
 
 
+def describe_entry(entry: AuditEntry) -> dict[str, Any]:
+    """Return what operators see of an entry, over HTTP and on the command line alike."""
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "actor": entry.actor,
+        "actor_id": entry.actor_id,
+        "action": entry.action,
+        "tenant_id": entry.tenant_id,
+        "slug": entry.slug,
+        "detail": entry.detail,
+        "request_id": entry.request_id,
+        "address": entry.address,
+    }
+
+
 def sweep_entries(session: Session, older: timedelta) -> int:
     """Delete the entries that are so old. Returns how many."""
     old = delete(AuditEntry).where(AuditEntry.at < utcnow() - older)

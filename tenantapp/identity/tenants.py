@@ -170,3 +170,19 @@ def _record(session: Session, action: str, tenant: Tenant, **detail: Any) -> Non
 def place_of(tenant: Tenant) -> TenantPlace:
     """Where the tenant's database is, as plain values."""
     return TenantPlace(tenant.id, tenant.slug, tenant.name, tenant.server, tenant.database)
+
+
+def describe_tenant(tenant: Tenant) -> dict[str, Any]:
+    """Return what operators see of a tenant, over HTTP and on the command line alike."""
+    return {
+        "id": tenant.id,
+        "slug": tenant.slug,
+        "name": tenant.name,
+        "state": tenant.state,
+        "state_reason": tenant.state_reason,
+        "server": tenant.server,
+        "database": tenant.database,
+        "revision": tenant.revision,
+        "created_at": tenant.created_at,
+        "purge_after": tenant.purge_after,
+    }

@@ -9,7 +9,7 @@ from tenantapp.cli.completing import slugs as slug_names
 from tenantapp.cli.installation import Installation, pass_installation
 
 if TYPE_CHECKING:
-    from tenantapp.identity.models import AuditEntry
+    pass
 
 
 @click.group()
@@ -79,23 +79,8 @@ def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, fence:
 def audit(installation: Installation, slug: str | None, limit: int, as_json: bool) -> None:
     """Show who did what to which tenant, the newest first."""
     from tenantapp.cli.output import show_rows
-    from tenantapp.identity.audit import list_entries
+    from tenantapp.identity.audit import describe_entry, list_entries
 
     with installation.user_session(read_only=True) as session:
-        rows = [_row(entry) for entry in list_entries(session, slug=slug, limit=limit)]
+        rows = [describe_entry(entry) for entry in list_entries(session, slug=slug, limit=limit)]
     show_rows(rows, ("at", "actor", "action", "slug", "detail"), as_json=as_json)
-
-
-def _row(entry: "AuditEntry") -> dict[str, object]:
-    return {
-        "id": entry.id,
-        "at": entry.at,
-        "actor": entry.actor,
-        "actor_id": entry.actor_id,
-        "action": entry.action,
-        "tenant_id": entry.tenant_id,
-        "slug": entry.slug,
-        "detail": entry.detail,
-        "request_id": entry.request_id,
-        "address": entry.address,
-    }

@@ -23,7 +23,7 @@ from tenantapp.cli.arguments import (
 from tenantapp.cli.installation import Installation, pass_installation
 
 if TYPE_CHECKING:
-    from tenantapp.identity.models import Tenant
+    pass
 
 new_slug_argument = click.argument("slug")
 
@@ -77,10 +77,10 @@ def create(
 def list_(installation: Installation, as_json: bool) -> None:
     """List the tenants."""
     from tenantapp.cli.output import show_rows
-    from tenantapp.identity.tenants import list_tenants
+    from tenantapp.identity.tenants import describe_tenant, list_tenants
 
     with installation.user_session(read_only=True) as session:
-        rows = [_row(tenant) for tenant in list_tenants(session)]
+        rows = [describe_tenant(tenant) for tenant in list_tenants(session)]
     show_rows(rows, ("slug", "name", "state", "server", "revision", "created_at"), as_json=as_json)
 
 
@@ -91,10 +91,10 @@ def list_(installation: Installation, as_json: bool) -> None:
 def show(installation: Installation, slug: str, as_json: bool) -> None:
     """Show one tenant."""
     from tenantapp.cli.output import show_one
-    from tenantapp.identity.tenants import get_tenant
+    from tenantapp.identity.tenants import describe_tenant, get_tenant
 
     with installation.user_session(read_only=True) as session:
-        row = _row(get_tenant(session, slug))
+        row = describe_tenant(get_tenant(session, slug))
     show_one(row, as_json=as_json)
 
 
@@ -346,18 +346,3 @@ def test_restore(
     from tenantapp.cli import restores
 
     restores.test_restore(installation, slug, backup, tenant_id, server, as_json)
-
-
-def _row(tenant: "Tenant") -> dict[str, Any]:
-    return {
-        "id": tenant.id,
-        "slug": tenant.slug,
-        "name": tenant.name,
-        "state": tenant.state,
-        "state_reason": tenant.state_reason,
-        "server": tenant.server,
-        "database": tenant.database,
-        "revision": tenant.revision,
-        "purge_after": tenant.purge_after,
-        "created_at": tenant.created_at,
-    }
