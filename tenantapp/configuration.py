@@ -48,7 +48,7 @@ def read_app_settings(section: Mapping[str, str], values: Mapping[str, Any]) -> 
     _check_includes(values)
     processes, threads = processes_and_threads(section)
     check_budget(settings, threads)
-    return replace(settings, connections_workers=settings.connections_workers or processes)
+    return replace(settings, connections_workers=settings.connections_workers or processes, threads=threads)
 
 
 def _check_includes(values: Mapping[str, Any]) -> None:

@@ -99,6 +99,24 @@ class Settings:
     connections_timeout: float = setting(
         "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
     )
+    connections_slow: float = setting(
+        "connections.slow",
+        number(float, 0.05, 60, "seconds"),
+        "1",
+        "seconds of waiting for databases after which a request is slow; slow ones hold at most all threads but one",
+    )
+    connections_deadline: float = setting(
+        "connections.deadline",
+        number(float, 0.1, 3600, "seconds"),
+        "10",
+        "longest wait of a request for one answer of a database, in seconds",
+    )
+    connections_probe: float = setting(
+        "connections.probe",
+        number(float, 0.05, 600, "seconds"),
+        "2",
+        "seconds between two attempts to reach a server that does not answer",
+    )
     http_allowed_hosts: frozenset[str] | None = setting(
         "http.allowed_hosts", hosts, None, "hosts that requests may be for, spaces between them; by default every one"
     )
@@ -199,6 +217,8 @@ class Settings:
         "backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path"
     )
     demo_enabled: bool = setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases")
+    threads: int = 4
+    """How many threads the web server has, which is no setting of the application's: ``[server:main]`` says it."""
 
 
 TABLE: Final[tuple[Setting, ...]] = tuple(

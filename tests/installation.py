@@ -253,6 +253,14 @@ class Client:
         self.csrf_token = answer.json["csrf_token"]
         return self
 
+    def copy(self) -> "Client":
+        """Another page of the same browser."""
+        other = Client(self.http.app)
+        other.csrf_token = self.csrf_token
+        for cookie in self.http.cookiejar:
+            other.http.cookiejar.set_cookie(cookie)
+        return other
+
     def switch(self, tenant: str) -> Any:
         """Select another tenant."""
         answer = self.patch("/session", {"tenant": tenant})

@@ -47,6 +47,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
     config.add_problem(sql.TransactionConflict, 409, "conflict")
     config.add_problem(sql.ConnectionsSpent, 503, "busy")
+    config.add_problem(sql.DatabaseSlow, 503, "busy")
     config.add_problem(sql.OutcomeUnknown, 503, "outcome_unknown")
     config.add_problem(tenancy.UserDatabaseUnavailable, 503, "service_unavailable")
     config.add_problem(tenancy.TenantDatabaseUnavailable, 503, "tenant_unavailable")

@@ -21,6 +21,7 @@ def includeme(config: Configurator) -> None:
             pgbouncer=settings.user_db_pgbouncer,
             autocommit=True,
             pool_timeout=settings.connections_timeout,
+            probe_pause=settings.connections_probe,
         ),
         lifetimes.idle,
     )

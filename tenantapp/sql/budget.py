@@ -6,12 +6,17 @@ is closed to make room; when none is idle, whoever asks waits, in turn, for at m
 
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tenantapp.sql.errors import ConnectionsSpent
+from tenantapp.sql.waits import watched
+
+if TYPE_CHECKING:
+    from tenantapp.sql.breaker import Health
 
 
 class Share(Protocol):
@@ -41,12 +46,18 @@ class BudgetNumbers:
 class _Waiter:
     """Somebody in the queue. ``entry`` is set if a connection of their own tenant was handed over."""
 
-    __slots__ = ("entry", "granted", "share")
+    health: "Health | None" = None  # no database keeps them waiting
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: Share, give_up: Callable[["_Waiter"], None]) -> None:
         self.share = share
         self.granted = threading.Event()
         self.entry: ConnectionPoolEntry | None = None
+        self.refused = False
+        self._give_up = give_up
+
+    def cut(self) -> None:
+        """Give up from another thread, unless the turn has come."""
+        self._give_up(self)
 
 
 class ConnectionBudget:
@@ -103,7 +114,7 @@ class ConnectionBudget:
                 self._use(share)
                 return entry
             if self._open >= self._limit and not self._idle:
-                waiter = _Waiter(share)
+                waiter = _Waiter(share, self._give_up)
                 self._waiters.append(waiter)
                 self._waited += 1
             else:
@@ -111,7 +122,7 @@ class ConnectionBudget:
                 victim = self._make_room()
                 self._use(share)
         if waiter is not None:
-            return self._wait(waiter)
+            return watched(waiter, self._wait, waiter)
         if victim is not None:
             victim.close()
         return None
@@ -163,16 +174,39 @@ class ConnectionBudget:
         self.free(share)
         return True
 
+    def hold(self) -> None:
+        """Count one more place as taken: a connection is still being made that nobody waits for any more."""
+        with self._lock:
+            self._open += 1
+
+    def let_go(self) -> None:
+        """Count such a place no longer."""
+        with self._lock:
+            self._open -= 1
+            waiter = self._next_waiter() if self._open < self._limit else None
+            if waiter is not None:
+                self._open += 1
+        if waiter is not None:
+            waiter.granted.set()
+
     def _wait(self, waiter: _Waiter) -> ConnectionPoolEntry | None:
         if not waiter.granted.wait(self._timeout):
-            with self._lock:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-                    self._refused += 1
-                    raise ConnectionsSpent
-            # It was chosen at the last moment; its place is on the way.
+            self._give_up(waiter)
+            # If it was chosen at the last moment, its place is on the way.
             waiter.granted.wait()
+        if waiter.refused:
+            raise ConnectionsSpent
         return waiter.entry
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """Leave the queue, unless the waiter has been chosen."""
+        with self._lock:
+            if waiter not in self._waiters:
+                return
+            self._waiters.remove(waiter)
+            self._refused += 1
+            waiter.refused = True
+        waiter.granted.set()
 
     # What follows is called with the lock held.
 

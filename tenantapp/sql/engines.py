@@ -1,26 +1,26 @@
 """Engines, set up the same way wherever one is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NoReturn
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
 from sqlalchemy.pool import Pool
 
 from tenantapp.sql import postgres_connections, sqlite_files
+from tenantapp.sql.breaker import Breaker, Health, Unavailable
 from tenantapp.sql.budget import ConnectionBudget
+from tenantapp.sql.connecting import connect_to_postgres, connect_to_sqlite
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.failures import Cause, Failure, failure_of
 from tenantapp.sql.pool import BudgetedPool
+from tenantapp.sql.waits import take_ended
 
 UNAVAILABLE: Final = "tenantapp_unavailable"  # the execution option that makes the exception of a failed database
 UNPREPARED: Final = "tenantapp_unprepared"  # the execution option under which nothing is prepared on a connection
-POOL_SIZE: Final = 4  # connections kept open to the user database
-POOL_OVERFLOW: Final = 8  # further ones while they are needed
-
-Unavailable = Callable[[Failure], Exception]
-"""Makes the exception of a database that has failed."""
+POOL_SIZE: Final = 12  # connections to the user database
+PROBE_PAUSE: Final = 2.0  # seconds between two requests to a server that does not answer
 
 
 def make_engine(
@@ -30,22 +30,23 @@ def make_engine(
     autocommit: bool = False,
     behind_pgbouncer: bool = False,
     pool_timeout: float,
+    probe_pause: float = PROBE_PAUSE,
 ) -> Engine:
     """Make an engine with a pool of its own, as the user database has. Nothing connects yet.
 
     ``unavailable`` makes the exception raised, in place of the driver's, when the database fails.
     With ``autocommit`` every statement stands alone. ``behind_pgbouncer``: no connection is kept, and nothing is
-    prepared on one. ``pool_timeout`` is the longest wait for a free connection, in seconds.
+    prepared on one. ``pool_timeout`` is the longest wait for a free connection, in seconds, ``probe_pause`` the time
+    between two requests to a server that does not answer.
     """
-    options = engine_options(url)
+    options = engine_options(url, behind_pgbouncer=behind_pgbouncer)
     if autocommit:
         options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-    if behind_pgbouncer:
-        budget = ConnectionBudget(POOL_SIZE + POOL_OVERFLOW, pool_timeout)
-        options |= {"poolclass": BudgetedPool, "budget": budget, "keep": False}
-    else:
-        options |= {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW, "pool_timeout": pool_timeout}
+    budget = ConnectionBudget(POOL_SIZE, pool_timeout)
+    health = Health(unavailable, Breaker(probe_pause), probe_pause)
+    options |= {"poolclass": BudgetedPool, "budget": budget, "health": health, "keep": not behind_pgbouncer}
     engine = create_engine(url, **options)
+    event.listen(engine, "do_connect", partial(_do_connect, health, budget))
     listen_on_pool(engine, url)
     if not autocommit:
         listen_on_engine(engine)
@@ -53,7 +54,24 @@ def make_engine(
     return engine.execution_options(**{UNAVAILABLE: unavailable, UNPREPARED: behind_pgbouncer})
 
 
-def engine_options(url: URL) -> dict[str, Any]:
+def _do_connect(
+    health: Health, budget: ConnectionBudget, dialect: Dialect, record: Any, arguments: Any, keywords: Any
+) -> Any:
+    """Listener on ``do_connect``."""
+    return open_connection(dialect, arguments, keywords, health, budget)
+
+
+def open_connection(
+    dialect: Dialect, arguments: Any, keywords: Mapping[str, Any], health: Health, budget: ConnectionBudget
+) -> Any:
+    """Make a DBAPI connection for requests. Raises the driver's errors."""
+    connect = partial(dialect.connect, *arguments, **keywords)
+    if dialect.name == "sqlite":
+        return connect_to_sqlite(connect, health)
+    return connect_to_postgres(connect, health, budget)
+
+
+def engine_options(url: URL, *, behind_pgbouncer: bool = False) -> dict[str, Any]:
     """What ``create_engine`` gets for every database. Parameters are kept out of logs and errors."""
     if _is_sqlite(url):
         return {"hide_parameters": True, "connect_args": sqlite_files.CONNECT_ARGUMENTS}
@@ -61,7 +79,7 @@ def engine_options(url: URL) -> dict[str, Any]:
         "hide_parameters": True,
         "use_native_hstore": False,  # saves a query for each new connection
         "skip_autocommit_rollback": True,  # nothing to roll back where every statement stood alone
-        "connect_args": postgres_connections.CONNECT_ARGUMENTS,
+        "connect_args": postgres_connections.traffic_arguments(url, behind_pgbouncer=behind_pgbouncer),
     }
 
 
@@ -109,7 +127,12 @@ def translate(context: ExceptionContext) -> Exception | None:
     if context.engine is None:
         return None
     read_only = connection is not None and _only_reads(connection)
-    failure = failure_of(error, connecting=connection is None, read_only=read_only)
+    if (ended := take_ended()) is not None:
+        # The others of its pool are none the worse.
+        context.invalidate_pool_on_disconnect = False
+        failure: Failure | None = ended
+    else:
+        failure = failure_of(error, connecting=connection is None, read_only=read_only)
     if failure is None and context.is_disconnect:
         failure = failure_of(error, connecting=True)  # SQLAlchemy knows a few more ways in which a connection ends
     if failure is None:
@@ -124,7 +147,7 @@ def raise_translated(
     engine: Engine, error: BaseException, *, connecting: bool = False, reading: bool = False
 ) -> NoReturn:
     """Raise the same for whoever uses the driver without SQLAlchemy between."""
-    failure = failure_of(error, connecting=connecting)
+    failure = take_ended() or failure_of(error, connecting=connecting)
     if failure is None:
         raise error
     raise _ours(engine, failure, reading=reading) from error

@@ -4,6 +4,7 @@ SqlError
 +-- TransactionConflict     the database gave this transaction up for another one; to be tried again
 +-- ConnectionsSpent        all connections are in use, and none came free in time
 +-- DatabaseUnavailable     a database does not answer, or not to this
+    +-- DatabaseSlow        it is slow, and too many requests wait already
     +-- OutcomeUnknown      it was lost while it committed: the change is kept, or it is not
 """
 
@@ -50,6 +51,10 @@ class DatabaseUnavailable(SqlError):
     def log_fields(self) -> dict[str, str]:
         """Return the same in parts, for a log that is read by programs."""
         return {"cause": self.failure.cause.value}
+
+
+class DatabaseSlow(DatabaseUnavailable):
+    """It answers slowly, and too many requests of this process wait already."""
 
 
 class OutcomeUnknown(DatabaseUnavailable):

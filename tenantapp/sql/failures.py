@@ -24,6 +24,8 @@ class Cause(StrEnum):
     LOCKED = "locked"  # by somebody else, for too long
     CANCELLED = "cancelled"  # by statement_timeout, or by an operator
     CONFLICT = "conflict"  # the transaction was given up for another one
+    SLOW = "slow"  # and too many requests of this process wait already
+    SILENT = "no_answer"  # in time
     FULL = "full"  # disk, memory, or connections
     DAMAGED = "damaged"
     FAILED = "failed"  # the operating system below it, or an internal error

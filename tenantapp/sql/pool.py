@@ -1,4 +1,4 @@
-"""The connections of one tenant, on the budget of its server."""
+"""The connections to one database, on a budget: that of its server, or one of its own."""
 
 import time
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any, Final
 import psycopg2
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
+from tenantapp.sql.breaker import Health
 from tenantapp.sql.budget import ConnectionBudget
 from tenantapp.sql.postgres_connections import is_full
 
@@ -21,16 +22,20 @@ class BudgetedPool(Pool):
     idle one would only take a place there.
     """
 
-    def __init__(self, creator: Callable[[], Any], budget: ConnectionBudget, keep: bool = True, **options: Any) -> None:
+    def __init__(
+        self, creator: Callable[[], Any], budget: ConnectionBudget, health: Health, keep: bool = True, **options: Any
+    ) -> None:
         # Not keyword-only: SQLAlchemy's create_engine() passes on the arguments it finds by name and position.
         super().__init__(creator, **options)
         self._budget = budget
+        self.health = health
         self._keep = keep
         self.in_use = 0
         self.idle: list[ConnectionPoolEntry] = []
         self._disposed = False
 
     def _do_get(self) -> ConnectionPoolEntry:
+        self.health.admit()
         entry = self._budget.take(self)
         if entry is not None:
             return entry
@@ -53,16 +58,21 @@ class BudgetedPool(Pool):
         return self._create_connection()
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        if self._disposed or not self._keep:
+        connection: Any = record.dbapi_connection
+        sound = connection is not None and not connection.cut_off
+        if connection is not None and (self._disposed or not self._keep or not sound):
             # Disposed: its engine has been forgotten meanwhile, and nobody would ask this pool again.
             record.close()
+        if self.health.troubled:
+            self.health.returned(sound=sound)
         self._budget.give_back(self, record)
 
-    def sibling(self, creator: Callable[..., Any]) -> "BudgetedPool":
+    def sibling(self, creator: Callable[..., Any], health: Health) -> "BudgetedPool":
         """A pool for another database of the same server: same budget, same dialect, same listeners."""
         return BudgetedPool(
             creator,
             budget=self._budget,
+            health=health,
             keep=self._keep,
             reset_on_return=self._reset_on_return,
             dialect=self._dialect,
@@ -70,7 +80,7 @@ class BudgetedPool(Pool):
         )
 
     def recreate(self) -> "BudgetedPool":
-        return self.sibling(self._creator)
+        return self.sibling(self._creator, self.health)
 
     def dispose(self) -> None:
         self._disposed = True

@@ -22,6 +22,7 @@ from tenantapp.sql.engines import UNPREPARED, raise_translated
 from tenantapp.sql.failures import Cause, failure_of
 from tenantapp.sql.postgres_connections import stand_alone, take_unchecked
 from tenantapp.sql.sqlite_files import READ_ONLY
+from tenantapp.sql.waits import was_ended
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ class LoneSelect(Generic[Row]):
             failure = failure_of(error)
             if failure is not None and failure.spoiled:
                 connection.invalidate(error)
-            if again and failure is not None and (failure.spoiled or failure.cause == Cause.CONFLICT):
+            lost = failure is not None and (failure.spoiled or failure.cause == Cause.CONFLICT)
+            if again and lost and not was_ended():
                 log.info("Reading once more, which does no harm: %s", failure)
                 return None
             raise_translated(engine, error, reading=True)

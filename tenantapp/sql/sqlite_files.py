@@ -2,8 +2,10 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
@@ -11,15 +13,59 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
 from tenantapp.sql.failures import SqliteCommitInDoubt
+from tenantapp.sql.waits import watched
 
+if TYPE_CHECKING:
+    from tenantapp.sql.breaker import Health
+
+Result = TypeVar("Result")
 USED: Final = "tenantapp_used"  # in a connection's info, once it has been given to somebody
 FLEETING: Final = "tenantapp_fleeting"  # likewise: it is closed when it is given back
 READ_ONLY: Final = "tenantapp_read_only"
-BUSY_TIMEOUT: Final = 5000  # milliseconds a statement waits for another connection's lock
+BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another connection's lock
+# The longest that SQLite itself waits, in seconds: it cannot be interrupted meanwhile, so it is asked again.
+BUSY_SLICE: Final = 0.1
+
+
+class _Cursor(sqlite3.Cursor):
+    """Reports how long each statement takes, and waits for locks."""
+
+    connection: "FileConnection"
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        """Execute a statement. One that finds the database locked has done nothing, and is tried again."""
+        return watched(self.connection, _patiently, super().execute, self.connection, sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> Any:
+        return watched(self.connection, super().executemany, sql, parameters)
+
+    def __next__(self) -> Any:
+        return watched(self.connection, super().__next__)
+
+    def fetchone(self) -> Any:
+        return watched(self.connection, super().fetchone)
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        return watched(self.connection, super().fetchmany, self.arraysize if size is None else size)
+
+    def fetchall(self) -> Any:
+        return watched(self.connection, super().fetchall)
 
 
 class FileConnection(sqlite3.Connection):
-    """The driver's connection, which says of a COMMIT that failed whether it may have been done all the same."""
+    """The driver's connection, which reports what requests wait for, and says whether a failed COMMIT may be done."""
+
+    health: "Health | None" = None
+    cut_off = False
+    """Whether a wait for it was ended from outside: it is not used again."""
+
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        """A cursor that reports."""
+        return super().cursor(factory)
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        """Execute on a cursor of ours; the driver would take one of its own."""
+        return self.cursor().execute(sql, parameters)
 
     def commit(self) -> None:
         """Commit. Raises ``SqliteCommitInDoubt`` where writing or syncing the file failed.
@@ -28,14 +74,44 @@ class FileConnection(sqlite3.Connection):
         log is read again.
         """
         try:
-            super().commit()
+            watched(_Commit(self.health), super().commit, committing=True)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
                 raise SqliteCommitInDoubt(str(error)) from error
             raise
 
+    def cut(self) -> None:
+        """Interrupt the statement that runs, or that waits for a lock."""
+        self.cut_off = True
+        self.interrupt()
 
-CONNECT_ARGUMENTS: Final = {"factory": FileConnection}
+
+class _Commit:
+    """What a thread waits for that commits: the disk, and no lock. Nobody interrupts it."""
+
+    def __init__(self, health: "Health | None") -> None:
+        self.health = health
+
+    def cut(self) -> None:
+        """Do nothing."""
+
+
+def _patiently(execute: Callable[..., Result], connection: Any, sql: str, parameters: Any) -> Result:
+    """Execute; while others hold the lock, again and again, unless the wait is ended from outside."""
+    started = asked = monotonic()
+    while True:
+        try:
+            return execute(sql, parameters)
+        except sqlite3.OperationalError as error:
+            # Where SQLite has not waited itself, it would be in vain: two transactions would wait for each other.
+            waited = monotonic() - asked > BUSY_SLICE / 2
+            over = connection.cut_off or monotonic() - started > BUSY_TIMEOUT
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not waited or over:
+                raise
+            asked = monotonic()
+
+
+CONNECT_ARGUMENTS: Final = {"factory": FileConnection, "timeout": BUSY_SLICE}
 
 
 def listen_on_pool(pool: Pool | Engine) -> None:
@@ -64,7 +140,6 @@ def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
     # None: the driver begins no transaction of its own, so that ours begin at the statement we chose.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit that was answered survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection.execute("PRAGMA synchronous = FULL")

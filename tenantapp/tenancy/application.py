@@ -3,10 +3,11 @@
 from typing import Any, Final
 
 from pyramid.config import Configurator
-from pyramid.interfaces import IRequestExtensions, IRequestFactory
+from pyramid.interfaces import IExecutionPolicy, IRequestExtensions, IRequestFactory
 from pyramid_retry import mark_error_retryable
 
 from tenantapp.settings import Settings
+from tenantapp.sql.bulkhead import Bulkhead
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.request import TenantRequest
@@ -18,12 +19,18 @@ AFTER_ALL: Final = 100  # the order of an action that runs after everybody else'
 
 
 def includeme(config: Configurator) -> None:
-    """Put ``servers``, ``user_db`` and ``tenant_dbs`` on the registry and make ``TenantRequest`` the request."""
+    """Put the databases and the ``bulkhead`` on the registry, and make ``TenantRequest`` the request."""
     settings: Settings = config.registry.app_settings
+    config.registry.bulkhead = Bulkhead(
+        threads=settings.threads, slow=settings.connections_slow, deadline=settings.connections_deadline
+    )
     servers = Servers(settings.servers, settings.tenancy_secret, settings.pgbouncers)
     config.registry.servers = servers
     config.registry.user_db = user_database(
-        settings.user_db_url, pgbouncer=settings.user_db_pgbouncer, pool_timeout=settings.connections_timeout
+        settings.user_db_url,
+        pgbouncer=settings.user_db_pgbouncer,
+        pool_timeout=settings.connections_timeout,
+        probe_pause=settings.connections_probe,
     )
     config.registry.tenant_dbs = TenantDatabases(servers, engines_of(servers, settings))
     config.set_request_factory(TenantRequest)
@@ -43,6 +50,7 @@ def includeme(config: Configurator) -> None:
     mark_error_retryable(TransactionConflict)
     config.include("pyramid_tm")
     config.action(None, _extend_request_class, args=(config.registry,), order=AFTER_ALL)
+    config.action(None, _watch_requests, args=(config.registry,), order=AFTER_ALL)
 
 
 def _extend_request_class(registry: Any) -> None:
@@ -55,3 +63,21 @@ def _extend_request_class(registry: Any) -> None:
         attributes = {"__module__": factory.__module__, "__doc__": factory.__doc__, **extensions.descriptors}
         registry.registerUtility(type(factory.__name__, (factory,), attributes), IRequestFactory)
         extensions.descriptors.clear()
+
+
+def _watch_requests(registry: Any) -> None:
+    """Let the bulkhead watch over each request from its beginning until its sessions are closed.
+
+    A tween would be too little: the finished callbacks, which roll back, are called after it.
+    """
+    policy = registry.getUtility(IExecutionPolicy)
+    bulkhead: Bulkhead = registry.bulkhead
+
+    def watched(environ: Any, router: Any) -> Any:
+        token = bulkhead.begin()
+        try:
+            return policy(environ, router)
+        finally:
+            bulkhead.finish(token)
+
+    registry.registerUtility(watched, IExecutionPolicy)

@@ -9,15 +9,17 @@ TenancyError
 |   +-- TenantSuspended             the selected one is suspended
 |   +-- TenantMigrating             the selected one's database is being migrated, or has yet to be
 +-- UserDatabaseUnavailable         also ``sql.errors.DatabaseUnavailable``
+|   +-- UserDatabaseSlow            also ``sql.errors.DatabaseSlow``
 |   +-- UserOutcomeUnknown          also ``sql.errors.OutcomeUnknown``
 +-- TenantDatabaseUnavailable       also ``sql.errors.DatabaseUnavailable``
+    +-- TenantDatabaseSlow          also ``sql.errors.DatabaseSlow``
     +-- TenantOutcomeUnknown        also ``sql.errors.OutcomeUnknown``
     +-- WrongTenantDatabase         it answers, and holds somebody else's data
 """
 
 from typing import Final
 
-from tenantapp.sql.errors import DatabaseUnavailable, OutcomeUnknown
+from tenantapp.sql.errors import DatabaseSlow, DatabaseUnavailable, OutcomeUnknown
 from tenantapp.sql.failures import Cause, Failure
 
 _UNREACHABLE: Final = Failure(Cause.UNREACHABLE)
@@ -81,6 +83,13 @@ class UserDatabaseUnavailable(TenancyError, DatabaseUnavailable):
         self.failure = failure
 
 
+class UserDatabaseSlow(DatabaseSlow, UserDatabaseUnavailable):
+    """The user database is slow, and too many requests wait already."""
+
+    def __str__(self) -> str:
+        return "The service is slow right now. Try again in a moment."
+
+
 class UserOutcomeUnknown(OutcomeUnknown, UserDatabaseUnavailable):
     """The user database was lost while it committed."""
 
@@ -106,6 +115,13 @@ class TenantDatabaseUnavailable(TenancyError, DatabaseUnavailable):
         return {"tenant": self.slug, "server": self.server, **super().log_fields()}
 
 
+class TenantDatabaseSlow(DatabaseSlow, TenantDatabaseUnavailable):
+    """One tenant's database is slow, and too many requests wait already."""
+
+    def __str__(self) -> str:
+        return f"The database of {self.slug} is slow right now. Try again in a moment."
+
+
 class TenantOutcomeUnknown(OutcomeUnknown, TenantDatabaseUnavailable):
     """One tenant's database was lost while it committed."""
 
@@ -122,10 +138,14 @@ class WrongTenantDatabase(TenantDatabaseUnavailable):
 
 def user_database_failed(failure: Failure) -> UserDatabaseUnavailable:
     """Return the error for a failure of the user database."""
-    return UserOutcomeUnknown(failure) if failure.in_doubt else UserDatabaseUnavailable(failure)
+    if failure.in_doubt:
+        return UserOutcomeUnknown(failure)
+    return UserDatabaseSlow(failure) if failure.cause == Cause.SLOW else UserDatabaseUnavailable(failure)
 
 
 def tenant_database_failed(slug: str, server: str, failure: Failure) -> TenantDatabaseUnavailable:
     """Return the error for a failure of one tenant's database."""
-    error = TenantOutcomeUnknown if failure.in_doubt else TenantDatabaseUnavailable
+    if failure.in_doubt:
+        return TenantOutcomeUnknown(slug, server, failure)
+    error = TenantDatabaseSlow if failure.cause == Cause.SLOW else TenantDatabaseUnavailable
     return error(slug, server, failure)

@@ -14,14 +14,16 @@ from sqlalchemy.util import LRUCache
 
 from tenantapp.settings import Settings
 from tenantapp.sql import postgres_connections
+from tenantapp.sql.breaker import Breaker, Health, Unavailable
 from tenantapp.sql.budget import ConnectionBudget
 from tenantapp.sql.engines import (
+    PROBE_PAUSE,
     UNAVAILABLE,
     UNPREPARED,
-    Unavailable,
     engine_options,
     listen_on_engine,
     listen_on_pool,
+    open_connection,
     translate,
 )
 from tenantapp.sql.open_files import most_connections
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 
 PROVISIONAL_LIMIT: Final = 8  # connections, until the server has said how many it allows
 SMALLEST_LIMIT: Final = 4  # as many as a process has threads, were the part of a server even less
+SILENT_DATABASES: Final = 2  # of a server that do not answer, until it is the server that does not
 COMPILED_STATEMENTS: Final = 1000  # SQLAlchemy's own default is 500 for each engine
 
 Connect = Callable[[], Any]
@@ -41,21 +44,28 @@ class ServerEngines:
     """Makes the engines of a server's databases; their pools draw on one budget.
 
     ``limit`` is the budget of connections. Without one it is found out at the first connection: this process's part of
-    what the server allows, when ``workers`` processes share it. ``timeout`` is the longest wait for one, in seconds.
+    what the server allows, when ``workers`` processes share it. ``timeout`` is the longest wait for one, in seconds,
+    ``probe_pause`` the time between two requests to a server that does not answer.
     """
 
-    def __init__(self, server: Server, *, limit: int | None, workers: int, timeout: float) -> None:
+    def __init__(
+        self, server: Server, *, limit: int | None, workers: int, timeout: float, probe_pause: float = PROBE_PAUSE
+    ) -> None:
         template_url = server.traffic_url("template")
         self.budget = ConnectionBudget(limit or PROVISIONAL_LIMIT, timeout)
+        self.breaker = Breaker(probe_pause, SILENT_DATABASES)
+        self._probe_pause = probe_pause
         self._unprepared = server.behind_pgbouncer
         self._workers = workers
         self._ask_for_limit = limit is None
         if limit is None and isinstance(server, SqliteServer):
             self._set_limit(most_connections() * workers)  # of which each process has its part: its own
         self._compiled: LRUCache[Any, Any] = LRUCache(COMPILED_STATEMENTS)
-        self._pool = BudgetedPool(_never, budget=self.budget, keep=not server.behind_pgbouncer)
+        self._options = engine_options(template_url, behind_pgbouncer=server.behind_pgbouncer)
+        health = Health(_never, self.breaker, probe_pause)
+        self._pool = BudgetedPool(_never, budget=self.budget, health=health, keep=not server.behind_pgbouncer)
         # Its connect event sets up the dialect at the first connection to any of the databases.
-        self._template = create_engine(template_url, pool=self._pool, **engine_options(template_url))
+        self._template = create_engine(template_url, pool=self._pool, **self._options)
         listen_on_pool(self._pool, template_url)
         # The dialect is shared, and so are its listeners: the engine has to say whose database it leads to.
         event.listen(self._template, "handle_error", translate)
@@ -66,7 +76,8 @@ class ServerEngines:
         ``unavailable`` makes the exception to be raised when the database fails. ``verify`` gets each new
         DBAPI connection, and raises to have it closed instead of used; see also ``listen_on_engine``.
         """
-        pool = self._pool.sibling(self._connector(url, verify))
+        health = Health(unavailable, self.breaker, self._probe_pause)
+        pool = self._pool.sibling(self._connector(url, verify, health), health)
         options = {"compiled_cache": self._compiled, UNAVAILABLE: unavailable, UNPREPARED: self._unprepared}
         engine = self._engine(pool, url, options)
         listen_on_engine(engine, verify)
@@ -78,18 +89,18 @@ class ServerEngines:
         except TypeError:
             # Another SQLAlchemy than the one this was written for: slower, and right.
             log.warning("Engines cannot share a dialect with this version of SQLAlchemy.", exc_info=True)
-            engine = create_engine(url, pool=pool, execution_options=options, **engine_options(url))
+            engine = create_engine(url, pool=pool, execution_options=options, **self._options)
             event.listen(engine, "handle_error", translate)
             return engine
 
-    def _connector(self, url: URL, verify: Callable[[Any], None]) -> Connect:
+    def _connector(self, url: URL, verify: Callable[[Any], None], health: Health) -> Connect:
         dialect = self._template.dialect
         postgres = url.get_backend_name() == "postgresql"
-        options = engine_options(url).get("connect_args", {})
+        options = self._options["connect_args"]
 
         def connect() -> Any:
             arguments, keywords = dialect.create_connect_args(url)
-            connection = dialect.connect(*arguments, **(options | keywords))
+            connection = open_connection(dialect, arguments, keywords | options, health, self.budget)
             try:
                 if postgres:
                     connection.autocommit = True  # what is asked now needs no BEGIN and no ROLLBACK around it
@@ -118,10 +129,11 @@ def engines_of(servers: Servers, settings: Settings) -> dict[str, ServerEngines]
             limit=settings.connections_budget,
             workers=settings.connections_workers or 1,
             timeout=settings.connections_timeout,
+            probe_pause=settings.connections_probe,
         )
         for name, server in servers.items()
     }
 
 
-def _never() -> Any:
+def _never(*_: object) -> Any:
     raise RuntimeError("the template of a server's engines does not connect")

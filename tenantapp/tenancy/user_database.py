@@ -4,14 +4,19 @@ from functools import partial
 
 from sqlalchemy.engine import URL
 
-from tenantapp.sql.engines import make_engine
+from tenantapp.sql.engines import PROBE_PAUSE, make_engine
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import user_database_failed
 from tenantapp.tenancy.servers import database_url, through
 
 
 def user_database(
-    url: URL, *, pgbouncer: URL | None = None, autocommit: bool = False, pool_timeout: float = 2.0
+    url: URL,
+    *,
+    pgbouncer: URL | None = None,
+    autocommit: bool = False,
+    pool_timeout: float = 2.0,
+    probe_pause: float = PROBE_PAUSE,
 ) -> DBFactory:
     """The factory of the user database at this URL of the settings, by way of the PgBouncer if there is one.
 
@@ -25,5 +30,6 @@ def user_database(
             unavailable=user_database_failed,
             autocommit=autocommit,
             pool_timeout=pool_timeout,
+            probe_pause=probe_pause,
         )
     )

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from math import inf
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from tenantapp.identity.local_access import LOCAL_PERSON
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of, refuse_unfinished
+from tenantapp.sql.waits import Helpers
 from tenantapp.tenancy.access import Access, TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -23,20 +25,29 @@ Result = TypeVar("Result")
 CONNECTION_WAIT = 60.0  # seconds; there are no more threads than connections, so no thread waits for long
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Generator[Result, None, None]:
+def in_parallel(
+    work: Callable[[Item], Result], items: Iterable[Item], jobs: int, *, patience: float = inf
+) -> Generator[Result, None, None]:
     """Yield the results in the order of the items. At most ``2 * jobs`` items are under way or wait to be taken.
 
-    An error of ``work`` is raised here. Items that have not begun by then are not begun.
+    An error of ``work`` is raised here. Items that have not begun by then are not begun. Within a request, a database
+    has ``patience`` seconds for each of its answers.
     """
+    helpers = Helpers(patience)
+
+    def help(item: Item) -> Result:
+        with helpers.helping():
+            return work(item)
+
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(jobs) as threads:
         try:
             for item in items:
-                waiting.append(threads.submit(work, item))
+                waiting.append(threads.submit(help, item))
                 if len(waiting) >= 2 * jobs:
-                    yield waiting.popleft().result()
+                    yield helpers.result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield helpers.result(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()

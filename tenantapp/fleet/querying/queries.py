@@ -24,6 +24,7 @@ from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenancyError
 
 TENANT: Final = "tenant"  # the first column
+LEEWAY: Final = 2.0  # seconds after which a database that has not ended a statement itself does not answer
 MOST_BYTES: Final = 8 * 2**20  # the limit of memory for the rows of one tenant
 
 
@@ -73,7 +74,7 @@ def query_tenants(
             return Answer(place, failure=cause(error))
         return Answer(place, found.columns, found.rows, found.truncated)
 
-    return in_parallel(ask, places, jobs)
+    return in_parallel(ask, places, jobs, patience=timeout + LEEWAY)
 
 
 def query_for_person(

@@ -8,6 +8,7 @@ engines the connection is closed afterwards, so nothing that the statement has s
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from tenantapp.fleet.errors import QueryFailed
 from tenantapp.fleet.querying.first_rows import Most, Rows, first_rows
 from tenantapp.fleet.querying.read_only_sqlite import Interrupted, read_sqlite
 from tenantapp.operations.outcomes import first_line
+from tenantapp.sql.failures import Cause
+from tenantapp.sql.waits import take_ended
 
 # What the drivers raise for a value that Python cannot express: a year after 9999, an interval of a billion days, or
 # JSON that is nested too deeply.
@@ -31,6 +34,10 @@ DECLARE rows refcursor := 'tenantapp_rows';
 BEGIN OPEN rows FOR EXECUTE current_setting('tenantapp.statement'); END
 $open$
 """
+ENDED: Final = {
+    Cause.SLOW: "it was slow, and too many requests waited already",
+    Cause.SILENT: "the database did not answer in time",
+}
 LONGEST_REASON: Final = 500  # characters; an error may quote the whole value
 
 
@@ -43,13 +50,25 @@ def read_rows(session: Session, statement: str, most: Most) -> Rows:
     raw: Any = connection.connection.dbapi_connection
     read = read_sqlite if connection.dialect.name == "sqlite" else _read_postgres
     try:
-        return read(raw, statement, most, monotonic() + most.seconds)
+        with _unless_ended():
+            return read(raw, statement, most, monotonic() + most.seconds)
     except (postgres.QueryCanceled, Interrupted) as error:
         raise QueryFailed(f"it took longer than {most.seconds:.3g} seconds") from error
     except (psycopg2.Error, sqlite3.Error, sqlite3.Warning, *NOT_A_VALUE) as error:
         raise QueryFailed(first_line(error)[:LONGEST_REASON]) from error
     finally:
         connection.invalidate()
+
+
+@contextmanager
+def _unless_ended() -> Iterator[None]:
+    """Say so if it was not the statement that failed: its wait was ended from outside."""
+    try:
+        yield
+    except (psycopg2.Error, sqlite3.Error) as error:
+        if (ended := take_ended()) is None:
+            raise
+        raise QueryFailed(ENDED[ended.cause]) from error
 
 
 def _read_postgres(raw: Any, statement: str, most: Most, deadline: float) -> Rows:

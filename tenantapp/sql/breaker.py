@@ -1,0 +1,136 @@
+"""Whether a server, or a database, answers; as long as it does not, requests are refused at once.
+
+A breaker opens when connecting was in vain for seconds. A server that refuses a connection answers: it costs nobody
+any time, and has a reason that may be one tenant's alone (its database is gone, its role is limited).
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from time import monotonic
+from typing import Final
+
+from tenantapp.sql.failures import Cause, Failure
+from tenantapp.sql.waits import present
+
+Unavailable = Callable[[Failure], Exception]
+"""Makes the exception of a database that has failed."""
+SILENT: Final = Failure(Cause.SILENT)
+PROBE_TAKES: Final = 15.0  # seconds after which a probe that told nothing is forgotten
+
+
+class Breaker:
+    """Open while there is no answer. One request is let through every ``pause`` seconds, to see whether there is.
+
+    It opens when ``needed`` databases did not answer, with no answer from any other in between.
+    """
+
+    def __init__(self, pause: float, needed: int = 1) -> None:
+        self._pause = pause
+        self._needed = needed
+        self._silent: set[object] = set()
+        self._next_probe = 0.0
+        self._lock = Lock()
+        self._silent_at = self._back_at = 0.0
+        self.touched = False
+        """Whether there is something to be set right by an answer."""
+        self.is_open = False
+
+    def is_due(self) -> bool:
+        """Return whether the next request would be let through."""
+        return not self.is_open or monotonic() >= self._next_probe
+
+    def recovers_with(self, server: "Breaker") -> None:
+        """Let the next request through if the server has come back since this database was silent."""
+        with self._lock:
+            if self._silent_at < server._back_at:
+                self._silent_at, self._next_probe = server._back_at, 0.0
+
+    def lets_through(self) -> bool:
+        """Return whether this request may try."""
+        if not self.is_open:
+            return True
+        with self._lock:
+            now = monotonic()
+            if self.is_open and now < self._next_probe:
+                return False
+            # Whoever is let through says what came of it, and that sets the time again.
+            self._next_probe = now + PROBE_TAKES
+            return True
+
+    def silent(self, database: object) -> None:
+        """Note that this database did not answer."""
+        with self._lock:
+            self._silent.add(database)
+            self.touched = True
+            self.is_open = self.is_open or len(self._silent) >= self._needed
+            self._silent_at = monotonic()
+            self._next_probe = self._silent_at + self._pause
+
+    def answered(self) -> None:
+        """Note that there was an answer."""
+        if self.touched:
+            with self._lock:
+                if self.is_open:
+                    self._back_at = monotonic()
+                self._silent.clear()
+                self.touched = self.is_open = False
+
+
+class Health:
+    """How one database has answered of late, as far as this process knows.
+
+    ``unavailable`` makes the exception to be raised while it does not. ``server`` is the breaker of all databases of
+    the server.
+    """
+
+    __slots__ = ("own", "server", "slow", "unavailable")
+
+    def __init__(self, unavailable: Unavailable, server: Breaker, pause: float) -> None:
+        self.unavailable = unavailable
+        self.server = server
+        self.own = Breaker(pause)
+        self.slow = False
+        """Whether a request has waited for it for too long, and none has been served in time since."""
+
+    @property
+    def troubled(self) -> bool:
+        """Whether there is something to be set right by an answer."""
+        return self.slow or self.own.touched or self.server.touched
+
+    def admit(self) -> None:
+        """Let a request ask for a connection. Raises ``unavailable``'s."""
+        waits = present()
+        if waits is None:
+            return
+        if (self.own.is_open or self.server.is_open) and not self._may_probe():
+            raise self.unavailable(SILENT)
+        waits.bulkhead.admit(waits, self)
+
+    def answered(self) -> None:
+        """Note that there was an answer, whatever it was."""
+        self.own.answered()
+        self.server.answered()
+
+    def silent(self) -> None:
+        """Note that a connection could not be made because nobody answered."""
+        self.own.silent(self)
+        self.server.silent(self)
+
+    def still_silent(self) -> None:
+        """Note that a request got nothing: it was in vain if it was let through to see whether there is an answer."""
+        if self.own.is_open or self.server.is_open:
+            self.silent()
+
+    def returned(self, *, sound: bool) -> None:
+        """Note that a request has given a connection back: a sound one, or one that is of no more use."""
+        if sound:
+            self.answered()
+        else:
+            self.still_silent()
+        if (waits := present()) is not None:
+            waits.bulkhead.returned(waits, self, sound=sound)
+
+    def _may_probe(self) -> bool:
+        self.own.recovers_with(self.server)
+        # In this order, so that nobody takes the server's turn who is refused for the database's sake.
+        return self.own.is_due() and self.server.lets_through() and self.own.lets_through()

@@ -1,0 +1,190 @@
+"""How many threads of a process may hang on slow databases: all but one.
+
+A request that has waited for databases for longer than ``slow`` seconds is slow. Slow ones may hold all threads but
+one, so that one is left for everybody else. Beyond that the request that turned slow last is ended, and a new one is
+refused if its database is slow. As long as there are threads nobody is ended before the ``deadline``, and a database
+that answers is never refused anything.
+
+A thread looks at the requests under way several times in ``slow`` seconds. It ends when there are none for a while.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Token
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from tenantapp.sql.breaker import Health
+from tenantapp.sql.failures import Cause, Failure
+from tenantapp.sql.waits import Waits, report, report_no_longer
+
+log = logging.getLogger(__name__)
+
+SLOW: Final = Failure(Cause.SLOW)
+LOOKS: Final = 10  # in ``slow`` seconds
+REST: Final = 5.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class BulkheadNumbers:
+    """The figures of a process; the last three only grow.
+
+    ``limit`` is how many requests may be slow at once, ``slow`` how many are; ``refused`` counts the requests that were
+    not let in, ``ended`` those that were ended for the others' sake, ``overdue`` those that had no answer in time.
+    """
+
+    limit: int
+    slow: int
+    refused: int
+    ended: int
+    overdue: int
+
+
+class Bulkhead:
+    """The requests of a process with so many ``threads``. Times are in seconds.
+
+    After ``rest`` without a request nobody looks any more.
+    """
+
+    def __init__(self, *, threads: int, slow: float, deadline: float, rest: float = REST) -> None:
+        self.slow = slow
+        self.limit = max(1, threads - 1)
+        self._deadline = deadline
+        self._rest = rest
+        self.requests: set[Waits] = set()
+        """The waits of the requests under way."""
+        self._helpers: set[Waits] = set()
+        self._lock = threading.Lock()
+        self._watchdog: threading.Thread | None = None
+        self._refused = self._ended = self._overdue = 0
+
+    def begin(self) -> Token[Waits | None]:
+        """Watch over the waits of this thread, which serves a request, until ``finish``."""
+        waits = Waits(self, self._deadline)
+        with self._lock:
+            self.requests.add(waits)
+            if self._watchdog is None:
+                self._start()
+        return report(waits)
+
+    def finish(self, token: Token[Waits | None]) -> None:
+        """Watch no longer; ``token`` is what ``begin`` gave."""
+        if (waits := report_no_longer(token)) is not None:
+            with self._lock:
+                self.requests.discard(waits)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Watch over the waits of this thread in this block."""
+        token = self.begin()
+        try:
+            yield
+        finally:
+            self.finish(token)
+
+    @contextmanager
+    def helper(self, request: Waits, deadline: float) -> Iterator[None]:
+        """Watch over a thread that works for a request in this block. It does not count by itself."""
+        waits = Waits(self, deadline, request)
+        with self._lock:
+            self._helpers.add(waits)
+        token = report(waits)
+        try:
+            yield
+        finally:
+            report_no_longer(token)
+            with self._lock:
+                self._helpers.discard(waits)
+
+    def numbers(self) -> BulkheadNumbers:
+        """The figures of this moment."""
+        now = monotonic()
+        with self._lock:
+            slow = sum(self._holds(waits, now) for waits in self.requests)
+            return BulkheadNumbers(self.limit, slow, self._refused, self._ended, self._overdue)
+
+    def admit(self, waits: Waits, health: Health) -> None:
+        """Let a request ask a database. Raises if that is slow and too many wait already."""
+        request = waits.parent or waits
+        if waits.parent is not None and request.cut_since:
+            raise health.unavailable(SLOW)
+        if not health.slow:
+            return
+        with self._lock:
+            now = monotonic()
+            if sum(self._holds(other, now) for other in self.requests if other is not request) >= self.limit:
+                self._refused += 1
+                raise health.unavailable(SLOW)
+            request.suspect = health
+
+    def returned(self, waits: Waits, health: Health, *, sound: bool) -> None:
+        """Note that a request has no connection to this database any more."""
+        request = waits.parent or waits
+        if request.suspect is health:
+            request.suspect = None
+        now = monotonic()
+        if sound and health.slow and not waits.is_slow(now):
+            with self._lock:
+                health.slow = any(other.waits_for(health, now) for other in (*self.requests, *self._helpers))
+
+    def end_helpers(self, request: Waits) -> None:
+        """End what the helpers of a request wait for."""
+        with self._lock:
+            helpers = [waits for waits in self._helpers if waits.parent is request]
+        for waits in helpers:
+            waits.end(waits.since, Cause.SLOW)
+
+    def _holds(self, waits: Waits, now: float) -> bool:
+        """Whether a request takes one of the places of the slow ones. One that was ended is about to leave."""
+        return not waits.cut_since and (waits.suspect is not None or waits.is_slow(now))
+
+    def _start(self) -> None:
+        self._watchdog = threading.Thread(target=self._watch, name="tenantapp-bulkhead", daemon=True)
+        self._watchdog.start()
+
+    def _watch(self) -> None:
+        pause, rested = self.slow / LOOKS, 0.0
+        while True:
+            time.sleep(pause)
+            with self._lock:
+                requests, helpers = list(self.requests), list(self._helpers)
+                rested = 0.0 if requests else rested + pause
+                if rested > self._rest:
+                    self._watchdog = None
+                    return
+            try:
+                self._look(requests, helpers, monotonic())
+            except Exception:
+                log.exception("The waits of the requests could not be looked at.")
+
+    def _look(self, requests: list[Waits], helpers: list[Waits], now: float) -> None:
+        for waits in (*requests, *helpers):
+            self._look_at(waits, now)
+        slow = [waits for waits in requests if not waits.cut_since and waits.is_slow(now)]
+        too_many = sum(self._holds(waits, now) for waits in requests) - self.limit
+        if too_many <= 0:
+            return
+        # A COMMIT last: to end one leaves open what became of it.
+        for waits in sorted(slow, key=lambda waits: (waits.committing, -waits.slow_since)):
+            if too_many > 0 and waits.end(waits.since, Cause.SLOW):
+                self._ended += 1
+                too_many -= 1
+
+    def _look_at(self, waits: Waits, now: float) -> None:
+        """Note that a thread has turned slow, and end what takes too long."""
+        since, awaited = waits.since, waits.awaited
+        if waits.is_slow(now):
+            waits.slow_since = waits.slow_since or now
+        if not since or awaited is None:
+            return
+        patience, health = waits.deadline, awaited.health
+        if health is not None and waits.is_slow(now):
+            health.slow = health.slow or now - since > waits.brief
+            if health.own.is_open or health.server.is_open:
+                patience = self.slow  # others have found out meanwhile that nobody answers
+        if now - since > patience and waits.end(since, Cause.SILENT):
+            self._overdue += 1
