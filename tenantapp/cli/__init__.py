@@ -27,6 +27,7 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 COMMANDS: Final = {
     "completion": "tenantapp.cli.commands.completion:completion",
     "demo": "tenantapp.cli.commands.demo:demo",
+    "doctor": "tenantapp.cli.commands.doctor:doctor",
     "fleet": "tenantapp.cli.commands.fleet:fleet",
     "grants": "tenantapp.cli.commands.grants:grants",
     "groups": "tenantapp.cli.commands.groups:groups",

@@ -43,6 +43,11 @@ class Store:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
 
+    @property
+    def directory(self) -> Path | None:
+        """The directory on this machine that holds everything; None if the files are elsewhere."""
+        return Path(self._root) if isinstance(self._filesystem, LocalFileSystem) else None
+
     def write(self, file: str, chunks: Iterable[bytes]) -> tuple[int, str]:
         """Write a file; returns its size in bytes and its SHA-256. What fails, or is interrupted, is removed.
 

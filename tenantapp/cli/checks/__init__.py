@@ -1,0 +1,1 @@
+"""Which things does ``tenantapp doctor`` look at?"""

@@ -1,0 +1,192 @@
+"""Checks of the user database, the servers, PgBouncer and the clocks."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import create_engine, select
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from tenantapp.cli.checks.examination import Examination, Finding, count, ok, warning, wrong
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection
+from tenantapp.databases.histories.histories import head_revision, history_digest
+from tenantapp.databases.histories.upgrading import current_revision
+from tenantapp.identity.models import Tenant
+from tenantapp.operations.errors import FleetError
+from tenantapp.operations.outcomes import cause, first_line
+from tenantapp.sql.engines import engine_options
+from tenantapp.sql.errors import SqlError
+from tenantapp.tenancy.errors import TenancyError
+from tenantapp.tenancy.servers import PostgresServer, Server, Servers, SqliteServer
+from tenantapp.tenancy.user_database import user_database as user_database_at
+
+CLOCK_WARNING: Final = 2.0  # seconds
+CLOCK_WRONG: Final = 30.0  # seconds, as long as a lease
+CLOCK_ADVICE: Final = (
+    "Synchronise the machines (chrony, systemd-timesyncd): web sessions end and backups go by the application's clock,"
+    " leases and fences by the user database's"
+)
+RIGHTS: Final = (
+    "SELECT current_user, rolsuper OR rolcreatedb, rolsuper OR rolcreaterole, pg_is_in_recovery()"
+    " FROM pg_roles WHERE rolname = current_user"
+)
+
+
+def user_database(examination: Examination) -> Iterator[Finding]:
+    """Connect to the user database, in a transaction that could write."""
+    name, installation = "user database", examination.installation
+    try:
+        with installation.user_session() as session:
+            connection = session.connection()
+            postgres = connection.dialect.name == "postgresql"
+            reading = postgres and connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
+            if postgres:
+                examination.clocks[name] = _clock_ahead(connection)
+    except (SqlError, TenancyError, DBAPIError) as error:
+        advice = "Look at user_db.url and its server; run `tenantapp init` if the database was never made"
+        yield wrong(name, f"it cannot be used ({cause(error)})", advice)
+        return
+    if reading:
+        advice = "Let user_db.url lead to the primary server, or switch default_transaction_read_only off"
+        yield wrong(name, "it can only be read", advice)
+    else:
+        yield ok(
+            name, "PostgreSQL; it answers" if postgres else f"SQLite: {installation.settings.user_db_url.database}"
+        )
+
+
+def user_revision(examination: Examination) -> Iterator[Finding]:
+    """Compare the user database's revision with the newest of its history."""
+    name, installation = "user revision", examination.installation
+    head = head_revision(installation.settings, "user")
+    found = current_revision(installation.fleet.user_db)
+    if found == head:
+        yield ok(name, f"{head}, the newest")
+    elif found is None:
+        yield wrong(name, "the user database has no tables", "Run `tenantapp init`")
+    elif found in history_digest(installation.settings, "user").revisions:
+        yield wrong(name, f"the user database is at {found}, behind {head}", "Run `tenantapp init`")
+    else:
+        detail = f"the user database is at {found}, which this version does not know"
+        yield wrong(name, detail, "Install the newer version of tenantapp that made it")
+
+
+def servers(examination: Examination) -> Iterator[Finding]:
+    """Look whether databases can be made on each server."""
+    for server in examination.installation.fleet.servers.values():
+        if isinstance(server, PostgresServer):
+            yield _postgres(examination, server)
+        elif isinstance(server, SqliteServer):
+            yield _directory(server)
+
+
+def pgbouncers(examination: Examination) -> Iterator[Finding]:
+    """Ask each database that is reached through a PgBouncer, as a request does."""
+    found = examination.installation.settings
+    if found.user_db_pgbouncer is not None:
+        database = user_database_at(found.user_db_url, pgbouncer=found.user_db_pgbouncer)
+        try:
+            with database.begin(read_only=True) as session:
+                session.scalar(select(1))
+            yield ok("user_db.pgbouncer", "it answers")
+        except (SqlError, TenancyError, DBAPIError) as error:
+            yield _pgbouncer_down("user_db.pgbouncer", cause(error))
+        finally:
+            database.dispose()
+    for server in Servers(found.servers, found.tenancy_secret, found.pgbouncers).values():
+        if server.behind_pgbouncer:
+            yield _pgbouncer(examination, server)
+
+
+def clock(examination: Examination) -> Iterator[Finding]:
+    """Compare this machine's clock with those of the database servers that have answered."""
+    if not examination.clocks:
+        found = examination.installation.settings
+        if all(url.get_backend_name() == "sqlite" for url in (found.user_db_url, *found.servers.values())):
+            yield ok("clock", "this machine's is the only one")
+        else:
+            yield warning("clock", "not compared, since no PostgreSQL server answers", "Let the servers answer first")
+        return
+    name, ahead = max(examination.clocks.items(), key=lambda item: abs(item[1]))
+    if abs(ahead) <= CLOCK_WARNING:
+        yield ok("clock", f"this machine's agrees with {count(len(examination.clocks), 'other')}")
+        return
+    report = wrong if abs(ahead) > CLOCK_WRONG else warning
+    yield report("clock", f"this machine's is {_apart(ahead)} that of {name}", CLOCK_ADVICE)
+
+
+def _postgres(examination: Examination, server: PostgresServer) -> Finding:
+    name = f"server {server.name}"
+    try:
+        with maintenance_connection(server.url, name) as connection:
+            role, databases, roles, standby = connection.exec_driver_sql(RIGHTS).one()
+            version = tuple(map(int, connection.dialect.server_version_info or (0,)))
+            examination.versions[server.name] = version
+            examination.clocks[name] = _clock_ahead(connection)
+    except FleetError as error:
+        return wrong(name, f"it does not answer ({cause(error)})", f"Look at servers.{server.name} and at the server")
+    if standby:
+        return wrong(name, "it is a standby, which can only be read", f"Let servers.{server.name} lead to the primary")
+    missing = [right for right, has in (("CREATEDB", databases), ("CREATEROLE", roles)) if not has]
+    if missing:
+        detail = f"its role {role} may make no {'databases' if 'CREATEDB' in missing else 'roles'}"
+        return wrong(name, detail, f'As a superuser, run `ALTER ROLE "{role}" {" ".join(missing)}`')
+    return ok(name, f"PostgreSQL {'.'.join(map(str, version))}; its role {role} may make databases and roles")
+
+
+def _directory(server: SqliteServer) -> Finding:
+    """Look at the directory, or at the one that it would be made in."""
+    name, directory = f"server {server.name}", server.directory.absolute()
+    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        return wrong(name, f"{there} is no directory", f"Move it away, or correct servers.{server.name}")
+    if not _may_write(there):
+        advice = f"Give the directory to the user that runs tenantapp, or correct servers.{server.name}"
+        return wrong(name, f"{there} cannot be written to", advice)
+    return ok(name, f"SQLite: {directory}" + ("" if there == directory else ", which the first tenant makes"))
+
+
+def _may_write(directory: Path) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _pgbouncer(examination: Examination, server: Server) -> Finding:
+    """Ask the first tenant's database: PgBouncer need know no other role."""
+    name = f"pgbouncer.{server.name}"
+    with examination.installation.user_session(read_only=True) as session:
+        on_it = select(Tenant.database).where(Tenant.is_served, Tenant.server == server.name)
+        database = session.scalar(on_it.order_by(Tenant.slug).limit(1))
+    if database is None:
+        return ok(name, "not asked, since the server has no tenant yet")
+    try:
+        _ask(server.traffic_url(database))
+    except DBAPIError as error:
+        return _pgbouncer_down(name, first_line(error.orig))
+    return ok(name, "it answers")
+
+
+def _ask(url: URL) -> None:
+    options: dict[str, Any] = engine_options(url)
+    with create_engine(url, poolclass=NullPool, **options).connect() as connection:
+        connection.scalar(select(1))
+
+
+def _pgbouncer_down(name: str, reason: str) -> Finding:
+    advice = f"Look at the setting {name}, at PgBouncer, and at its auth_file (docs/connections.md)"
+    return wrong(name, f"it does not answer ({reason})", advice)
+
+
+def _apart(ahead: float) -> str:
+    return f"{abs(ahead):.1f} s {'behind' if ahead > 0 else 'ahead of'}"
+
+
+def _clock_ahead(connection: Connection) -> float:
+    """Return how far the server's clock is ahead of ours, in seconds, as far as the round trip allows to say."""
+    before = time.time()
+    there = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())::float8").scalar_one()
+    after = time.time()
+    return float(min(there - before, 0.0) if there < before else max(there - after, 0.0))

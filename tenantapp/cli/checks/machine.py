@@ -1,0 +1,121 @@
+"""Checks of this machine: versions, tools, permissions of files, the store for backups."""
+
+import os
+import platform
+import secrets
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import psycopg2
+import psycopg2.extensions
+
+from tenantapp.cli.checks.examination import Examination, Finding, count, ok, warning, wrong
+from tenantapp.databases.servers.sqlite_databases import SUFFIXES
+from tenantapp.fleet.backups.postgres_dumps import check_tool
+from tenantapp.fleet.backups.store import open_store
+from tenantapp.fleet.errors import BackupRefused
+from tenantapp.tenancy.servers import SqliteServer
+
+TOOLS: Final = ("pg_dump", "pg_restore")
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def versions(examination: Examination) -> Iterator[Finding]:
+    """Say which versions are at work."""
+    libpq = psycopg2.extensions.libpq_version()
+    found = (
+        f"tenantapp {version('tenantapp')}",
+        f"Python {platform.python_version()}",
+        f"SQLAlchemy {version('sqlalchemy')}",
+        f"SQLite {sqlite3.sqlite_version}",
+        f"psycopg2 {psycopg2.__version__.partition(' ')[0]} with libpq {libpq // 10000}.{libpq % 10000}",
+    )
+    yield ok("versions", ", ".join(found))
+
+
+def postgres_tools(examination: Examination) -> Iterator[Finding]:
+    """Look for PostgreSQL's tools, which backups on PostgreSQL need."""
+    settings = examination.installation.settings
+    if not any(url.get_backend_name() == "postgresql" for url in settings.servers.values()):
+        return
+    newest = max(examination.versions.values(), default=(0,))
+    report = warning if settings.backups_store is None else wrong
+    for tool in TOOLS:
+        try:
+            yield ok(tool, f"version {check_tool(settings, tool, newest)}")
+        except BackupRefused as error:
+            reason = str(error).removeprefix("The backup is refused: ").partition(";")[0]
+            advice = "Install PostgreSQL's client programs, and let backups.postgres_bin name their directory"
+            yield report(tool, reason, advice)
+        except (OSError, subprocess.SubprocessError) as error:
+            yield report(tool, f"it does not work ({error})", "Let backups.postgres_bin name another directory")
+
+
+def files(examination: Examination) -> Iterator[Finding]:
+    """Count the files and directories with customers' data that the group or others may enter, read or change."""
+    settings, servers = examination.installation.settings, examination.installation.fleet.servers
+    found = []
+    if settings.user_db_url.get_backend_name() == "sqlite":
+        path = Path(str(settings.user_db_url.database)).absolute()
+        found += _loose(path, [path.with_name(path.name + suffix) for suffix in ("", *SUFFIXES)])
+    for server in servers.values():
+        if isinstance(server, SqliteServer):
+            directory = server.directory.absolute()
+            found += _loose(directory, [directory, *_inside(directory)])
+    with suppress(BackupRefused):  # the check of the backups says why
+        store = open_store(settings).directory
+        found += _loose(store, [store]) if store is not None else []
+    yield from found
+    if not found:
+        yield ok("files", "databases and backups are for their owner alone")
+
+
+def backups(examination: Examination) -> Iterator[Finding]:
+    """Write a file into the store for backups, and remove it."""
+    settings = examination.installation.settings
+    if settings.backups_store is None:
+        yield warning("backups", "backups.store is not set, so there are no backups", "Set backups.store")
+        return
+    store = open_store(settings)
+    if store.directory is not None and not store.directory.exists():
+        advice = "Make or mount it, and look whether backups.store is right; otherwise the first backup makes it"
+        yield warning("backups", f"{store.directory} is not there", advice)
+        return
+    probe = f"doctor-{secrets.token_hex(8)}"
+    try:
+        store.write(f"{probe}/probe", [b"tenantapp doctor"])
+        store.remove_directory(probe)
+    except Exception as error:  # of whatever fsspec goes through
+        advice = "Let the user that runs tenantapp write there, or correct backups.store"
+        yield wrong("backups", f"the store cannot be written to ({error})", advice)
+        with suppress(Exception):
+            store.remove_directory(probe)
+    else:
+        yield ok("backups", "the store can be written to")
+
+
+def _loose(place: Path, paths: Iterable[Path]) -> list[Finding]:
+    """Return the finding that some of these are open to others, if they are. Only what is there counts."""
+    loose = sum(_is_loose(path) for path in paths)
+    if not loose:
+        return []
+    detail = f"{count(loose, 'file or directory', 'files and directories')} at {place} open to the group or to others"
+    return [warning("files", detail, f"Run `chmod -R go= {place}{'*' if place.is_file() else ''}`")]
+
+
+def _is_loose(path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return bool(path.stat().st_mode & OTHERS)
+    return False
+
+
+def _inside(directory: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            yield Path(entry)
