@@ -102,9 +102,9 @@ class Bulkhead:
 
     def numbers(self) -> BulkheadNumbers:
         """The figures of this moment."""
-        now = monotonic()
         with self._lock:
-            slow = sum(self._holds(waits, now) for waits in self.requests)
+            seen = [waits for waits in self.requests if waits.slow_since or waits.suspect is not None]
+            slow = sum(not waits.cut_since for waits in seen)
             return BulkheadNumbers(self.limit, slow, self._refused, self._ended, self._overdue)
 
     def admit(self, waits: Waits, health: Health) -> None:
@@ -176,15 +176,14 @@ class Bulkhead:
 
     def _look_at(self, waits: Waits, now: float) -> None:
         """Note that a thread has turned slow, and end what takes too long."""
-        since, awaited = waits.since, waits.awaited
-        if waits.is_slow(now):
-            waits.slow_since = waits.slow_since or now
-        if not since or awaited is None:
-            return
-        patience, health = waits.deadline, awaited.health
-        if health is not None and waits.is_slow(now):
+        since, awaited, slow = waits.since, waits.awaited, waits.is_slow(now)
+        health = awaited.health if since and awaited is not None else None
+        patience = waits.deadline
+        if health is not None and slow:
             health.slow = health.slow or now - since > waits.brief
             if health.own.is_open or health.server.is_open:
                 patience = self.slow  # others have found out meanwhile that nobody answers
-        if now - since > patience and waits.end(since, Cause.SILENT):
+        if slow:
+            waits.slow_since = waits.slow_since or now
+        if since and now - since > patience and waits.end(since, Cause.SILENT):
             self._overdue += 1

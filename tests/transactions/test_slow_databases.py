@@ -75,14 +75,15 @@ def test_a_wait_ends_at_the_deadline(make_installation: Any) -> None:
     """Though there are threads enough. The connection is thrown away."""
     with make_installation(**{"connections.deadline": "0.8"}) as installation:
         bob = Client(installation.app).sign_in("bob")
-        assert post(bob).status_int == 201
+        at_last(lambda: post(bob).status_int == 201)
         with locked(installation, "acme"):
+            overdue = installation.registry.bulkhead.numbers().overdue
             sent = Sent(post, bob)
             assert sent.outcome() == (503, "tenant_unavailable")
             assert sent.seconds < 3
             assert installation.registry.tenant_dbs.numbers()["main"].open == 0
-        assert post(bob).status_int == 201
-        assert installation.registry.bulkhead.numbers().overdue == 1
+            assert installation.registry.bulkhead.numbers().overdue == overdue + 1
+        at_last(lambda: post(bob).status_int == 201)
         assert installation.checkedout() == 0
 
 
@@ -110,7 +111,7 @@ def test_the_user_database_is_waited_for_until_the_deadline(make_installation: A
             sent = Sent(sign_out, bob)
             assert sent.outcome() == (503, "service_unavailable")
             assert sent.seconds < 3
-        assert bob.get("/session").status_int == 200
+        at_last(lambda: bob.get("/session").status_int == 200)
         assert installation.checkedout() == 0
 
 

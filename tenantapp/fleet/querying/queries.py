@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from tenantapp.fleet.errors import QueryFailed
 from tenantapp.fleet.querying.first_rows import Most, Rows
 from tenantapp.fleet.querying.parallel import in_parallel, local_access_to
-from tenantapp.fleet.querying.read_only import read_rows
+from tenantapp.fleet.querying.read_only import ENDED, read_rows
 from tenantapp.identity.effective import places_with
 from tenantapp.identity.permissions import Permission
 from tenantapp.operations.outcomes import cause
-from tenantapp.sql.errors import SqlError
+from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -70,6 +70,8 @@ def query_tenants(
             found = _read(databases, place, statement, Most(limit, most_bytes, seconds))
         except QueryFailed as error:
             return Answer(place, failure=error.reason)
+        except DatabaseUnavailable as error:
+            return Answer(place, failure=ENDED.get(error.failure.cause) or cause(error))
         except (SqlError, TenancyError, DBAPIError) as error:
             return Answer(place, failure=cause(error))
         return Answer(place, found.columns, found.rows, found.truncated)
