@@ -228,8 +228,8 @@ def test_one_that_is_not_there(fleet: Fleet, server: str, database: str) -> None
 def test_a_file_that_is_none(fleet: Fleet) -> None:
     nonsense = fleet.directory / "nonsense"
     nonsense.write_bytes(b"nonsense" * 1000)
-    for path in (nonsense, fleet.directory):
-        with nothing_is_made(fleet, FleetError, "the database"):
+    for path, said in ((nonsense, "the database"), (fleet.directory, "is not a regular file")):
+        with nothing_is_made(fleet, FleetError, said):
             work(fleet, "adopt", "acme", str(path), server="files")
     damaged = Foreign(fleet, "files")
     with closing(sqlite3.connect(damaged.path)) as connection:

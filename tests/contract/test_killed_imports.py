@@ -41,7 +41,7 @@ def request(kept: Kept, file: Path) -> Any:
 )
 def test_never_half(kept: Kept, tmp_path: Path, point: str) -> None:
     file = tmp_path / "acme.bundle"
-    export_bundle(kept.fleet.settings, kept.fleet.servers, kept.place(), file)
+    export_bundle(kept.fleet.services, kept.place(), file)
     operation = request(kept, file)
     kept.worker_killed_at(point)
     kept.fleet.settle()
