@@ -52,14 +52,14 @@ def test_move(done: Command, failed: Callable[..., str]) -> None:
 def test_adopt(done: Command, failed: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = done("tenants", "show", "acme", "--json").json["database"]
     done("tenants", "clone", "acme", "copy")
-    done("tenants", "delete", "acme", "--now", "--yes")
+    done("tenants", "delete", "acme", "--now", "--yes", "--without-copy")
     monkeypatch.chdir(tmp_path)
     assert "Could not connect to the database" in failed("tenants", "adopt", "x", "--database", f"{database}.sqlite")
     copy = done("tenants", "show", "copy", "--json").json["database"]
     theirs = tmp_path / "theirs.sqlite"
     theirs.write_bytes((tmp_path / "tenants" / f"{copy}.sqlite").read_bytes())
     assert "is that of the tenant copy" in failed("tenants", "adopt", "bought", "--database", "theirs.sqlite")
-    done("tenants", "delete", "copy", "--now", "--yes")
+    done("tenants", "delete", "copy", "--now", "--yes", "--without-copy")
     before = theirs.read_bytes()
     assert done("tenants", "adopt", "bought", "--database", "theirs.sqlite", "--name", "Bought in").out
     assert tenants(done) == {"bought": ("Bought in", "main", "active")}
