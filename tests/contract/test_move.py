@@ -423,7 +423,7 @@ def test_who_has_a_connection_to_a_file_that_is_closed(fleet: Fleet) -> None:
     tags = TenantBase.metadata.tables["tags"]
     began = monotonic()
     with engine.connect() as taken, engine.execution_options(**{READ_ONLY: True}).connect() as reading:
-        databases_on(files).close(acme.database, 3.0)
+        databases_on(files).close(acme.database, 0.5)
         assert monotonic() - began < 3
         for refusal in (WrongTenantDatabase, ResourceClosedError):
             with pytest.raises(refusal):

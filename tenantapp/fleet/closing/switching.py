@@ -21,13 +21,13 @@ from tenantapp.fleet.closing.fence import fence_database, fence_kept, lower_fenc
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import database_name, place_of
 from tenantapp.operations.errors import OperationRefused
-from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.fleet import Fleet, time_of_requests
 from tenantapp.operations.kinds import Context
 from tenantapp.operations.leases import database_time
 from tenantapp.operations.models import ACTIVE, Operation
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.servers import Server
+from tenantapp.tenancy.servers import Server, SqliteServer
 
 PRESENT: Final = ("from_server", "from_database")
 
@@ -158,8 +158,12 @@ def _close(context: Context) -> None:
     Raises what ``ServerDatabases.close`` and the context's ``check`` raise.
     """
     fleet, given = context.fleet, context.arguments
+    server = fleet.servers[given["from_server"]]
+    # PostgreSQL tells when the last request has ended. SQLite does not, so all of the time is waited out there.
+    waits_it_out = isinstance(server, SqliteServer)
+    patience = fleet.settings.fleet_patience if waits_it_out else time_of_requests(fleet.settings)
     try:
-        databases_on(fleet.servers[given["from_server"]]).close(given["from_database"], fleet.settings.fleet_patience)
+        databases_on(server).close(given["from_database"], patience)
         # Check the claim again: while this worker was paused, another may have let the tenant's people back in.
         context.check()
     except BaseException:
