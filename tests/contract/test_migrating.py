@@ -548,5 +548,5 @@ def test_which_revisions_are_outdated(yard: Yard) -> None:
     assert outdated_revisions(yard.settings) == frozenset()
     assert outdated_revisions(replace(yard.settings, migrations_oldest=yard.head)) == {None}
     assert outdated_revisions(replace(yard.settings, migrations_oldest="head")) == {None, yard.head, FIRST}
-    with pytest.raises(HistoryError):
+    with pytest.raises(SettingsError, match="^setting migrations.oldest: The tenant history has no revision nonsense"):
         outdated_revisions(replace(yard.settings, migrations_oldest="nonsense"))
