@@ -36,6 +36,7 @@ from tenantapp.identity.errors import NotFound, TenantDeleted
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.models import ACTIVE, Operation
 from tenantapp.operations.worker import Worker
+from tenantapp.settings import SettingsError
 from tenantapp.sql.times import utcnow
 from tests.contract.conftest import Fleet
 from tests.contract.migrations_at_work import ADD, FIRST, SECOND, Yard, kill_group, lines_of
@@ -548,5 +549,5 @@ def test_which_revisions_are_outdated(yard: Yard) -> None:
     assert outdated_revisions(yard.settings) == frozenset()
     assert outdated_revisions(replace(yard.settings, migrations_oldest=yard.head)) == {None}
     assert outdated_revisions(replace(yard.settings, migrations_oldest="head")) == {None, yard.head, FIRST}
-    with pytest.raises(SettingsError, match="^setting migrations.oldest: The tenant history has no revision nonsense"):
+    with pytest.raises(SettingsError, match="has no revision nonsense"):
         outdated_revisions(replace(yard.settings, migrations_oldest="nonsense"))
