@@ -1,6 +1,7 @@
 """Imports run one way."""
 
 import ast
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,10 @@ def test_a_long_module_says_why() -> None:
         text = module.read_text()
         if len(text.splitlines()) > 350:
             assert "Long:" in (ast.get_docstring(ast.parse(text)) or ""), module.relative_to(ROOT)
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    listed = ConfigParser()
+    listed.read(ROOT.parent / "setup.cfg")
+    found = {".".join(("tenantapp", *init.parent.relative_to(ROOT).parts)) for init in ROOT.rglob("__init__.py")}
+    assert found <= set(listed["options"]["packages"].split())
