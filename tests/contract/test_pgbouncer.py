@@ -20,6 +20,7 @@ from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.identity import grants
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.fleet import opened_fleet
 from tenantapp.sql.failures import Cause
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
@@ -398,6 +399,7 @@ def test_migrations_go_to_the_server_itself(behind: Behind) -> None:
     behind.pgbouncer.stop()
     try:
         assert upgrade_user_database(registry.app_settings)
-        assert upgrade_tenant_database(registry.fleet, place)
+        with opened_fleet(registry.app_settings) as fleet:
+            assert upgrade_tenant_database(fleet, place)
     finally:
         behind.pgbouncer.start(**ONE_CONNECTION)
