@@ -1,5 +1,6 @@
 """Engines, set up the same way wherever one is made."""
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NoReturn
@@ -115,6 +116,20 @@ def _verify_writer(verify: Callable[[Any], None], connection: Connection) -> Non
         # Given back, and with that rolled back. SQLAlchemy would take it for begun, and let the next statement through.
         connection.close()
         raise_translated(connection.engine, error)
+
+
+def server_version(connection: Connection) -> tuple[int, ...]:
+    """Return the version of the server, or of the SQLite library, that a connection leads to: (18, 1), (3, 40, 1).
+
+    The connection itself is asked. The dialect learns the version at its first connection, and is shared: to a thread
+    that connects at the same moment it may know nothing yet.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite":
+        return sqlite3.sqlite_version_info
+    # https://www.postgresql.org/docs/current/libpq-status.html#LIBPQ-PQSERVERVERSION
+    major, minor = divmod(int(driver.server_version), 10_000)
+    return major, minor
 
 
 def translate(context: ExceptionContext) -> Exception | None:

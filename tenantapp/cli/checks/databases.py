@@ -18,7 +18,7 @@ from tenantapp.databases.histories.upgrading import current_revision
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import cause, first_line
-from tenantapp.sql.engines import engine_options
+from tenantapp.sql.engines import engine_options, server_version
 from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.errors import TenancyError
 from tenantapp.tenancy.servers import PostgresServer, Server, Servers, SqliteServer
@@ -124,7 +124,7 @@ def _postgres(examination: Examination, server: PostgresServer) -> Finding:
     try:
         with maintenance_connection(server.url, name) as connection:
             role, databases, roles, standby = connection.exec_driver_sql(RIGHTS).one()
-            version = tuple(map(int, connection.dialect.server_version_info or (0,)))
+            version = server_version(connection)
             examination.versions[server.name] = version
             examination.clocks[name] = _clock_ahead(connection)
     except FleetError as error:

@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 from psycopg2.extensions import encrypt_password
 from sqlalchemy.engine import Connection
 
+from tenantapp.sql.engines import server_version
+
 # These timeouts bound what one request can do to others. No web server ends a thread that hangs.
 DATABASE_SETTINGS: Final = {
     "statement_timeout": "30s",
@@ -87,7 +89,7 @@ def create_role(connection: Connection, role: str, password: str, *, comment: st
     The role has the comment from the first moment on. ``password`` must be a secret of 256 bits: it cannot be guessed,
     so one iteration is enough.
     """
-    if (connection.dialect.server_version_info or (0,)) >= SCRAM_ITERATIONS_SETTABLE:
+    if server_version(connection) >= SCRAM_ITERATIONS_SETTABLE:
         connection.exec_driver_sql("SET scram_iterations = 1")
     raw = connection.connection.dbapi_connection
     verifier = encrypt_password(password, role, scope=raw, algorithm="scram-sha-256")

@@ -25,7 +25,7 @@ class _Key(NamedTuple):
     """What an expected structure depends on. Another version of a server writes its definitions differently."""
 
     server: str
-    version: tuple[int | str, ...]
+    version: tuple[int, ...]
     revision: str
     history: str
 
@@ -42,7 +42,7 @@ class ExpectedStructures:
         self._locks: defaultdict[_Key, Lock] = defaultdict(Lock)
         self._lock = Lock()
 
-    def of(self, server: Server, version: tuple[int | str, ...], revision: str) -> Structure:
+    def of(self, server: Server, version: tuple[int, ...], revision: str) -> Structure:
         """Return the structure of this revision on a server of this version.
 
         Raises ``UnknownRevision`` if the history does not have the revision, ``HistoryError``, ``MigrationFailed``, and

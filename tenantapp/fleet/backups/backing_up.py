@@ -24,6 +24,7 @@ from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupRefused
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
+from tenantapp.sql.engines import server_version
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
@@ -106,7 +107,7 @@ def _dump_sqlite(server: SqliteServer, to: _Destination) -> BackupRecord:
 def _dump_postgres(settings: Settings, server: Server, to: _Destination) -> BackupRecord:
     url = _url_that_sees_every_row(server, to)
     with reading_connection(url, to.name) as connection, connection.begin():
-        tool = postgres_dumps.check_tool(settings, "pg_dump", connection.dialect.server_version_info or (0,))
+        tool = postgres_dumps.check_tool(settings, "pg_dump", server_version(connection))
         connection.exec_driver_sql(NO_IDLE_TIMEOUT)
         described = _described(connection, to, tool)
         snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
@@ -145,7 +146,7 @@ def _described(connection: Connection, to: _Destination, tool: str) -> dict[str,
         "name": place.name,
         "created_at": to.created_at,
         "engine": connection.dialect.name,
-        "server": ".".join(map(str, connection.dialect.server_version_info or ())),
+        "server": ".".join(map(str, server_version(connection))),
         "tool": tool,
         "revision": heads[0],
         "fingerprint": fingerprint(read_structure(connection)),

@@ -18,6 +18,7 @@ from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
+from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Server, SqliteServer
 
@@ -73,14 +74,14 @@ def check_engine(record: BackupRecord, server: Server) -> None:
         raise BackupRefused(f"it is of {record.engine}, and server {server.name} is not; a bundle could be taken there")
 
 
-def look_at(url: URL, name: str) -> tuple[tuple[str, ...], Structure, tuple[int | str, ...]]:
+def look_at(url: URL, name: str) -> tuple[tuple[str, ...], Structure, tuple[int, ...]]:
     """What a database is: its revisions, its structure, and the version of its server.
 
     Raises what ``reading_connection`` does.
     """
     with reading_connection(url, name) as connection, connection.begin():
         heads = MigrationContext.configure(connection).get_current_heads()
-        version = tuple(connection.dialect.server_version_info or (0,))
+        version = server_version(connection)
         return tuple(heads), read_structure(connection), version
 
 

@@ -19,6 +19,7 @@ from tenantapp.fleet.bundles.comparing import portable_differences
 from tenantapp.fleet.bundles.tables import OURS
 from tenantapp.fleet.errors import CopyFailed
 from tenantapp.operations.fleet import Fleet
+from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Server, SqliteServer
 
@@ -31,17 +32,17 @@ WHERE relkind IN ('r', 'p') AND NOT relispartition AND nspname !~ '^pg_' AND nsp
 """
 
 
-def server_version(server: Server) -> tuple[int | str, ...]:
+def version_of(server: Server) -> tuple[int, ...]:
     """The version of a server. Raises what ``maintenance_connection`` does."""
     if isinstance(server, SqliteServer):
         return sqlite3.sqlite_version_info
     with maintenance_connection(server.url, f"server {server.name}") as connection:
-        return tuple(connection.dialect.server_version_info or ())
+        return server_version(connection)
 
 
 def expected_on(fleet: Fleet, server: Server, revision: str) -> Structure:
     """The structure that a revision should have on a server. Raises what ``ExpectedStructures.of`` does."""
-    return ExpectedStructures(fleet).of(server, server_version(server), revision)
+    return ExpectedStructures(fleet).of(server, version_of(server), revision)
 
 
 def expected_of_copy(fleet: Fleet, original: Connection, server: Server, revision: str) -> Structure:
@@ -49,7 +50,7 @@ def expected_of_copy(fleet: Fleet, original: Connection, server: Server, revisio
     its revision.
     """
     same_engine = original.dialect.name == server.url.get_backend_name()
-    if same_engine and original.dialect.server_version_info == server_version(server):
+    if same_engine and server_version(original) == version_of(server):
         return read_structure(original)
     return expected_on(fleet, server, revision)
 

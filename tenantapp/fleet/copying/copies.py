@@ -25,6 +25,7 @@ from tenantapp.fleet.errors import BackupRefused, CopyFailed
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import counted
 from tenantapp.settings import Settings
+from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import SqliteServer
@@ -107,7 +108,7 @@ def _tools_fit(settings: Settings, connection: Connection, target: Target) -> bo
     if {connection.dialect.name, target.url.get_backend_name()} != {"postgresql"}:
         return False
     with reading_connection(target.url, target.name) as other:
-        source, new = (found.dialect.server_version_info or (0,) for found in (connection, other))
+        source, new = (server_version(found) for found in (connection, other))
     try:
         postgres_dumps.check_tool(settings, "pg_dump", source)
         postgres_dumps.check_tool(settings, "pg_restore", new)

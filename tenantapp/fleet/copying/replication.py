@@ -18,6 +18,7 @@ from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.errors import DatabaseUnreachable
 from tenantapp.fleet.errors import CopyFailed
+from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.servers import PostgresServer
 
 CONNECT_TIMEOUT: Final = 5  # seconds, in which the target reaches the source or does not
@@ -164,7 +165,7 @@ class Replication:
             time.sleep(LOOK_EVERY)
 
     def _errors(self, connection: Connection) -> int:
-        if (connection.dialect.server_version_info or (0,)) < ERRORS_COUNTED:
+        if server_version(connection) < ERRORS_COUNTED:
             return 0
         return connection.exec_driver_sql(ERRORS, (self._new,)).scalar() or 0
 

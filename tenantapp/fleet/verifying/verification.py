@@ -22,6 +22,7 @@ from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import place_of, suspend_tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import cause
+from tenantapp.sql.engines import server_version
 from tenantapp.sql.errors import ConnectionsSpent
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
@@ -57,7 +58,7 @@ class _Reading(NamedTuple):
 
     heads: tuple[str, ...]
     structure: Structure
-    version: tuple[int | str, ...]
+    version: tuple[int, ...]
 
 
 class Verification:
@@ -134,8 +135,8 @@ class Verification:
             if not _keep_migrations_out(connection):
                 return None
             heads = MigrationContext.configure(connection).get_current_heads()
-            version = connection.dialect.server_version_info or ()
-            return _Reading(tuple(heads), read_structure(connection), tuple(version))
+            version = server_version(connection)
+            return _Reading(tuple(heads), read_structure(connection), version)
 
     def _revision_findings(self, place: TenantPlace, revision: str | None) -> Iterator[str]:
         recorded = self._recorded_revision(place)
