@@ -29,15 +29,17 @@ PASSWORD = "correct horse battery"
 PASSWORD_HASH = hash_password(PASSWORD)
 SECRET = "a secret for the tests, long enough for all of it"
 TENANTS = ("acme", "globex")
+# How long a test waits for a database is a matter of what else the machine does. Tests of slowness set these.
+PATIENT = {"connections.slow": "30", "connections.deadline": "60"}
 
 
 class Installation:
     """Settings, application and databases of one tenantapp, with the tenants acme and globex, and with people."""
 
     def __init__(self, settings: dict[str, str]) -> None:
-        self.settings = settings
+        self.settings = PATIENT | settings
         self._make_user_database()
-        self.app = main({}, **settings)
+        self.app = main({}, **self.settings)
         self.registry = self.app.registry
         with ExitStack() as until:
             lend_templates(self.registry.fleet, [self.registry.servers.default], until)
