@@ -1,4 +1,4 @@
-"""What does a person do with their own session, and an administrator with the members, over HTTP?"""
+"""How does a person manage their sessions, and an administrator the members of a tenant, over HTTP?"""
 
 from pyramid.config import Configurator
 
@@ -6,7 +6,7 @@ from tenantapp.api import PREFIX
 
 
 def includeme(config: Configurator) -> None:
-    """The views of the session, of registration and of the members under ``/api/v1``."""
+    """Add the views of sessions, registration and members under ``/api/v1``."""
     for module in ("session_views", "user_views", "member_views"):
         config.include(f"tenantapp.account.{module}", route_prefix=PREFIX)
         config.scan(f"tenantapp.account.{module}")

@@ -1,4 +1,4 @@
-"""Who has which role in the selected tenant, for its administrators."""
+"""Members over HTTP: administrators manage who has which role in the selected tenant."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from tenantapp.tenancy.request import TenantRequest
 
 
 class NewMember(Body):
-    """``POST /members``: a person by login, or a group by name."""
+    """The body of ``POST /members``: a person by login, or a group by name."""
 
     login: str | None = Field(None, max_length=1000)
     group: str | None = Field(None, max_length=1000)
@@ -25,21 +25,21 @@ class NewMember(Body):
 
     @model_validator(mode="after")
     def one_grantee(self) -> "NewMember":
-        """Exactly one of the two is given."""
+        """Raise ``ValueError`` unless exactly one of login and group is given."""
         if (self.login is None) == (self.group is None):
             raise ValueError("Give either login or group.")
         return self
 
 
 class MemberRole(Body):
-    """``PATCH /members/{id}``."""
+    """The body of ``PATCH /members/{id}``."""
 
     role: str = Field(max_length=50)
 
 
 @api_view("members", "GET", permission=Permission.MEMBERS_MANAGE, query=PageQuery)
 def list_members(request: TenantRequest) -> dict[str, Any]:
-    """The grants in the tenant, oldest first."""
+    """Return a page of the tenant's grants, oldest first."""
     query: PageQuery = request.checked_query
     tenant = request.access.require_tenant()
     grants = list_grants(request.user_session, tenant.id, after=query.after_id(), limit=query.limit + 1)
@@ -49,7 +49,7 @@ def list_members(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("members", "POST", permission=Permission.MEMBERS_MANAGE, body=NewMember, writes="user", status=201)
 def create_member(request: TenantRequest) -> dict[str, Any]:
-    """Grant a role to a person or a group that is known already."""
+    """Grant a role to an existing person or group."""
     body: NewMember = request.checked_body
     tenant = request.access.require_tenant()
     return member(add_grant(request.user_session, tenant.id, body.role, login=body.login, group=body.group))
@@ -64,14 +64,14 @@ def change_member(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("member", "DELETE", permission=Permission.MEMBERS_MANAGE, writes="user")
 def delete_member(request: TenantRequest) -> Response:
-    """Revoke a grant; it holds from the very next request."""
+    """Revoke a grant, from the next request on."""
     tenant, grant_id = request.access.require_tenant(), path_id(request)
     members.remove_member(request.user_session, tenant.id, grant_id)
     return Response(status=204)
 
 
 def member(grant: Grant) -> dict[str, Any]:
-    """A grant as the API shows it."""
+    """Return a grant as the API shows it."""
     return {
         "id": grant.id,
         "role": grant.role,
@@ -81,6 +81,6 @@ def member(grant: Grant) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     config.add_route("members", "/members")
     config.add_route("member", f"/members/{ID}")

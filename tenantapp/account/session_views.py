@@ -1,4 +1,4 @@
-"""The session resource: sign in, see who one is, choose a tenant, sign out."""
+"""Sessions over HTTP: sign in, read the session, choose a tenant, sign out."""
 
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ PUBLIC = NO_PERMISSION_REQUIRED
 
 
 class SignIn(Body):
-    """``POST /session``."""
+    """The body of ``POST /session``."""
 
     login: str = Field(max_length=1000)
     password: str = Field(max_length=10_000)
@@ -32,14 +32,14 @@ class SignIn(Body):
 
 
 class Selection(Body):
-    """``PATCH /session``."""
+    """The body of ``PATCH /session``."""
 
     tenant: str = Field(max_length=1000)
 
 
 @api_view("session", "POST", permission=PUBLIC, body=SignIn, writes="user", status=201)
 def create_session(request: TenantRequest) -> dict[str, Any]:
-    """Sign in. A session that the browser already had is ended."""
+    """Sign in, and end the session that the browser had before."""
     body: SignIn = request.checked_body
     authenticated = sign_in.authenticate(request.registry.user_db, body.login, body.password)
     if old_token := cookie_token(request):
@@ -53,13 +53,13 @@ def create_session(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True)
 def read_session(request: TenantRequest) -> dict[str, Any]:
-    """Who is signed in, in which tenant, and where else they could work."""
+    """Return who is signed in, the selected tenant, and the tenants that the person may choose."""
     return session_object(request, request.access, cookie_token(request) or "")
 
 
 @api_view("session", "PATCH", permission=Permission.SIGNED_IN, body=Selection, writes="user")
 def change_session(request: TenantRequest) -> dict[str, Any]:
-    """Select a tenant. The session gets a new id; the old one is worth nothing from now on."""
+    """Select a tenant. The session gets a new token, and the old one no longer works."""
     token = sign_in.switch_tenant(
         request.user_session, cookie_token(request) or "", request.access.person.id, request.checked_body.tenant
     )
@@ -69,15 +69,15 @@ def change_session(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("session", "DELETE", permission=Permission.SIGNED_IN, writes="user")
 def delete_session(request: TenantRequest) -> Response:
-    """Sign out: the row is deleted, the cookie cleared."""
-    # By its row: a switch at the same moment would have given it another token.
+    """Sign out: delete the row and clear the cookie."""
+    # Ended by row id: a switch at the same moment gives the session another token.
     web_sessions.end_by_id(request.user_session, request.access.web_session_id)
     return Response(status=204, headerlist=request.registry.security_policy.forget(request))
 
 
 @api_view("sessions", "GET", permission=Permission.SIGNED_IN)
 def list_sessions(request: TenantRequest) -> dict[str, Any]:
-    """The person's signed-in devices, newest first."""
+    """Return the person's signed-in devices, newest first."""
     access: Access = request.access
     live = web_sessions.list_live(request.user_session, access.person.id, request.registry.lifetimes)
     return {"items": [device(each, access.web_session_id) for each in live], "next": None}
@@ -91,7 +91,7 @@ def delete_one_session(request: TenantRequest) -> Response:
 
 
 def read_back(request: TenantRequest, token: str) -> Access:
-    """The access of a web session that this transaction has just written, read inside it."""
+    """Return the access of a web session that this transaction has written. Raises ``NoAccess`` if it has ended."""
     access: Access | None = request.registry.access_reader.read_within(
         request.user_session, web_sessions.hash_token(token), utcnow()
     )
@@ -101,8 +101,8 @@ def read_back(request: TenantRequest, token: str) -> Access:
 
 
 def session_object(request: TenantRequest, access: Access, token: str) -> dict[str, Any]:
-    """The session as the API shows it."""
-    # Somebody may have asked for the access before the view was known, and then it has come without them.
+    """Return the session as the API shows it."""
+    # If the access was read before the view was known, it does not have the tenants.
     tenants = tenants_of(request.user_session, access.person.id) if access.tenants is None else access.tenants
     return {
         "user": {"id": access.person.id, "login": access.person.login, "name": access.person.name},
@@ -117,12 +117,12 @@ def session_object(request: TenantRequest, access: Access, token: str) -> dict[s
 
 
 def named(tenant: Tenant | GrantedTenant) -> dict[str, Any]:
-    """A tenant as its people see it."""
+    """Return a tenant as its people see it."""
     return {"slug": tenant.slug, "name": tenant.name}
 
 
 def device(web_session: WebSession, current: UUID | None) -> dict[str, Any]:
-    """A web session as its person sees it in the list."""
+    """Return a web session as its person sees it in the list."""
     return {
         "id": web_session.id,
         "current": web_session.id == current,
@@ -135,7 +135,7 @@ def device(web_session: WebSession, current: UUID | None) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     config.add_route("session", "/session")
     config.add_route("sessions", "/sessions")
     config.add_route("session_of_id", f"/sessions/{ID}")

@@ -1,4 +1,4 @@
-"""Registration."""
+"""Registration over HTTP."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tenantapp.tenancy.request import TenantRequest
 
 
 class Registration(Body):
-    """``POST /users``."""
+    """The body of ``POST /users``."""
 
     login: str = Field(max_length=1000)
     password: str = Field(max_length=10_000)
@@ -24,7 +24,7 @@ class Registration(Body):
 
 @api_view("users", "POST", permission=NO_PERMISSION_REQUIRED, body=Registration, writes="user", status=201)
 def create(request: TenantRequest) -> dict[str, Any]:
-    """Register, where the setting ``identity.registration`` is ``open``. The new person has no tenant yet."""
+    """Register a person, who has no tenant yet. Raises ``RegistrationClosed`` unless the settings allow it."""
     if request.registry.app_settings.identity_registration != "open":
         raise RegistrationClosed
     body: Registration = request.checked_body
@@ -34,5 +34,5 @@ def create(request: TenantRequest) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """The route."""
+    """Add the route."""
     config.add_route("users", "/users")

@@ -1,6 +1,7 @@
-"""How is JSON spoken here?
+"""How does the API read requests and write answers?
 
-A domain declares its views with ``api_view`` and says with ``config.add_problem`` what its errors are over HTTP.
+A domain declares its views with ``api_view``. With ``config.add_problem`` it gives each of its errors a status and a
+code.
 """
 
 from pyramid import tweens
@@ -23,7 +24,7 @@ TOOLBAR = "pyramid_debugtoolbar.toolbar_tween_factory"
 
 
 def includeme(config: Configurator) -> None:
-    """Renderer, view derivers, error views, the table of problems, and the log of what fails."""
+    """Add the renderer, the view derivers, the error views, the table of problems, and the log of failed requests."""
     config.registry.problems = Problems()
     config.registry.failure_log = FailureLog()
     config.add_directive("add_problem", add_problem)
@@ -34,12 +35,12 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
     _add_problems(config)
     config.scan("tenantapp.api.error_views")
-    # Outside the debug toolbar, where that is included: it would fail over the path, and answer to every host.
+    # Outside the debug toolbar, if it is included: that fails on a path that is not UTF-8, and serves every host.
     config.add_tween("tenantapp.api.address.address_tween", under=tweens.INGRESS, over=(TOOLBAR, tweens.EXCVIEW))
 
 
 def _add_problems(config: Configurator) -> None:
-    """What the errors of the rooms below are over HTTP."""
+    """Map the errors of the rooms below to status and code."""
     config.add_problem(tenancy.NoAccess, 401, "not_signed_in")
     config.add_problem(tenancy.TenantRequired, 409, "tenant_required")
     config.add_problem(tenancy.TenantForbidden, 403, "tenant_forbidden")
@@ -63,7 +64,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(identity.RegistrationClosed, 403, "registration_closed")
     config.add_problem(identity.TooManySignIns, 503, "busy")
     config.add_problem(identity.CrossSiteRequest, 403, "csrf_failed")
-    # What the databases say of work that collided with somebody else's.
-    config.add_problem(IntegrityError, 409, "conflict", detail="This collides with what is there already.")
-    config.add_problem(StaleDataError, 409, "conflict", detail="Somebody else changed this at the same moment.")
-    config.add_problem(TimeoutError, 503, "busy", detail="All connections are in use right now.")
+    # Errors of SQLAlchemy that mean a conflict with another request.
+    config.add_problem(IntegrityError, 409, "conflict", detail="The change conflicts with existing data.")
+    config.add_problem(StaleDataError, 409, "conflict", detail="Somebody else changed the same data. Read it again.")
+    config.add_problem(TimeoutError, 503, "busy", detail="All connections are in use. Try again in a moment.")

@@ -1,4 +1,4 @@
-"""Host, path and query of a request, checked before anything else looks at them, the debug toolbar included."""
+"""Check the host, the path and the query of a request before anything else reads them, the debug toolbar included."""
 
 import re
 from collections.abc import Callable
@@ -12,12 +12,12 @@ HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\[\]:]+)(:[0-9]*)?")  # RF
 
 
 def address_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """Answer 400 to what is not UTF-8, and to a host that the setting ``http.allowed_hosts`` does not name."""
+    """Answer 400 if the path or the query is not UTF-8, or if ``http.allowed_hosts`` does not name the host."""
     allowed: frozenset[str] | None = registry.app_settings.http_allowed_hosts
 
     def tween(request: TenantRequest) -> Any:
         if allowed is not None and host_name(request.host) not in allowed:
-            return problem_response(request, 400, "unknown_host", "This server does not answer for that host.")
+            return problem_response(request, 400, "unknown_host", "This server does not serve that host.")
         if not is_utf8(request.environ.get("PATH_INFO", "")):
             return problem_response(request, 400, "bad_request", "The path is not valid UTF-8.")
         if not is_utf8(request.environ.get("QUERY_STRING", ""), quoted=True):
@@ -28,7 +28,7 @@ def address_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any
 
 
 def is_utf8(given: str, *, quoted: bool = False) -> bool:
-    """Whether bytes that WSGI hands on as latin-1 (PEP 3333) are text, or stand for text if they are ``quoted``."""
+    """Return whether bytes that WSGI passes as latin-1 (PEP 3333) are UTF-8. If ``quoted``, decode ``%XX`` first."""
     if given.isascii() and not (quoted and "%" in given):
         return True
     try:
@@ -40,6 +40,6 @@ def is_utf8(given: str, *, quoted: bool = False) -> bool:
 
 
 def host_name(host: str) -> str | None:
-    """The name or address in a ``Host`` header, without its port and brackets; None if it has none."""
+    """Return the name or address in a ``Host`` header, without port and brackets. Return None if there is none."""
     match = HOST.fullmatch(host.lower())
     return match["name"].strip("[]").removesuffix(".") if match else None

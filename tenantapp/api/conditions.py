@@ -11,9 +11,9 @@ ENTITY_TAG: Final = re.compile(r'(W/)?"([^"]*)"')
 
 
 def precondition(request: TenantRequest) -> Callable[[int], bool]:
-    """What ``If-Match`` and ``If-None-Match`` say of a change to something that is at a given version.
+    """Return a function that says whether ``If-Match`` and ``If-None-Match`` permit a change of a given version.
 
-    Weak entity tags never match in ``If-Match`` (section 8.8.3.2), and a header that makes no sense matches nothing.
+    Weak entity tags never match in ``If-Match`` (section 8.8.3.2). A malformed header matches nothing.
     """
     wanted, unwanted = request.headers.get("If-Match"), request.headers.get("If-None-Match")
 
@@ -26,11 +26,11 @@ def precondition(request: TenantRequest) -> Callable[[int], bool]:
 
 
 def send_version(request: TenantRequest, version: int) -> None:
-    """Answer with the version as ETag. A client that has it already gets 304 for a ``GET``."""
+    """Send the version as ETag. A ``GET`` from a client that has this version is answered 304."""
     response = request.response
     response.etag = str(version)
     response.cache_control = "private, no-cache"
-    # Only where nothing was changed, and without ranges, which no resource here has.
+    # Only for methods that change nothing. Ranges are ignored: no resource supports them.
     response.conditional_response = request.method in SAFE_METHODS
     request.environ.pop("HTTP_RANGE", None)
 

@@ -1,4 +1,4 @@
-"""Every error is a problem document, wherever it comes from."""
+"""Answer every error with a problem document, wherever the error comes from."""
 
 from typing import Any
 
@@ -15,24 +15,24 @@ from tenantapp.tenancy.request import TenantRequest
 @exception_view_config(Exception)
 @forbidden_view_config()
 def any_error(error: BaseException, request: TenantRequest) -> Response:
-    """Whatever was raised, by a view, a service, or Pyramid itself."""
+    """Answer an exception of a view, of a service, or of Pyramid."""
     return exception_response(error, request)
 
 
 @notfound_view_config()
 def not_found(error: Any, request: TenantRequest) -> Response:
-    """No such path; or the path is there, and not with this method."""
+    """Answer 404, or 405 if the path has views for other methods."""
     route = getattr(request, "matched_route", None)
     methods = route and allowed_methods(request.registry, route.name)
     if not methods or not isinstance(error, PredicateMismatch):
-        return problem_response(request, 404, "not_found", "There is nothing at this address.")
-    response = problem_response(request, 405, "method_not_allowed", f"This address answers to {', '.join(methods)}.")
+        return problem_response(request, 404, "not_found", "There is nothing at this path.")
+    response = problem_response(request, 405, "method_not_allowed", f"This path accepts {', '.join(methods)}.")
     response.headers["Allow"] = ", ".join(methods)
     return response
 
 
 def allowed_methods(registry: Any, route_name: str) -> list[str]:
-    """The methods that the views of a route answer to."""
+    """Return the methods of a route's views, sorted."""
     methods: set[str] = set()
     for view in registry.introspector.get_category("views") or ():
         if view["introspectable"].get("route_name") == route_name:

@@ -1,7 +1,7 @@
-"""What the log says of requests that fail on our side: a line for each, and a traceback now and then.
+"""Log requests that fail on our side: one line for each, and a traceback from time to time.
 
-While a database is away every request to it fails in the same way. The first traceback tells how; a thousand more would
-fill the disk.
+While a database is down, all requests to it fail in the same way. The first traceback shows how. A thousand more would
+only fill the disk.
 """
 
 import logging
@@ -17,7 +17,7 @@ TRACEBACK_EVERY: Final = 60.0  # seconds, for each kind of failure
 
 
 class FailureLog:
-    """Writes the lines. ``every`` is the time between two tracebacks of one kind, in seconds of ``clock``."""
+    """Writes the lines. At least ``every`` seconds of ``clock`` pass between two tracebacks of one kind."""
 
     def __init__(self, every: float = TRACEBACK_EVERY, clock: Callable[[], float] = monotonic) -> None:
         self._every, self._clock = every, clock
@@ -25,7 +25,7 @@ class FailureLog:
         self._lock = Lock()
 
     def write(self, request_id: str, error: BaseException) -> None:
-        """Write the line of an error that was expected, and is answered with a status of 500 or above."""
+        """Write the line of an error from the table of problems that is answered with a status of 500 or above."""
         fields: dict[str, Any] = {"request_id": request_id}
         told, cause = str(error), ""
         if isinstance(error, DatabaseUnavailable):

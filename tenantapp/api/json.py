@@ -1,4 +1,4 @@
-"""JSON in and out: orjson, and the checks that no body escapes."""
+"""Read and write JSON with orjson, and make the checks that every body has to pass."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -23,15 +23,15 @@ MEDIA_TYPES: Final = ("application/json", "application/merge-patch+json")
 
 
 class Body(Content):
-    """Base of the models of request bodies that are of no use without HTTP."""
+    """Base of the models of request bodies that no service takes."""
 
 
 class OptionalBody(Body):
-    """Base of those that may be left out: the defaults stand then."""
+    """Base of the models of bodies that may be left out. The defaults hold then."""
 
 
 def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
-    """Renderer factory: UUIDs and times as strings, times in UTC with a Z (RFC 3339)."""
+    """Return the JSON renderer. It writes UUIDs as strings, and times as strings in UTC with a Z (RFC 3339)."""
 
     def render(value: Any, system: Mapping[str, Any]) -> bytes:
         request = system.get("request")
@@ -43,19 +43,20 @@ def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
 
 
 def read_object(request: TenantRequest) -> dict[str, Any]:
-    """The request's body as a JSON object.
+    """Return the request's body as a JSON object.
 
-    Raises ``ApiError``: 415 not said to be JSON, 400 not JSON, 422 not an object, or see ``find_fault``.
+    Raises ``ApiError``: 415 if the media type is not JSON; 400 if the body is not JSON, or has a member twice; 422 if
+    it is not an object, or if ``find_fault`` finds a fault.
     """
     if not is_json(request.content_type):
-        raise ApiError(415, "unsupported_media_type", "The body has to be JSON, with Content-Type: application/json.")
+        raise ApiError(415, "unsupported_media_type", "Send the body as JSON, with Content-Type: application/json.")
     body = request.body
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ApiError(400, "invalid_json", f"The body is not valid JSON: {error}.") from None
     if not isinstance(document, dict):
-        raise invalid([("", "The body has to be a JSON object.")])
+        raise invalid([("", "The body must be a JSON object.")])
     if fault := find_fault(document):
         raise invalid([fault])
     refuse_repeated(body)
@@ -63,16 +64,16 @@ def read_object(request: TenantRequest) -> dict[str, Any]:
 
 
 def is_json(content_type: str) -> bool:
-    """Whether this is a media type that we read, without its parameters; in whatever case (RFC 9110, section 8.3.1)."""
+    """Return whether this media type, without parameters, is one we read, in any case (RFC 9110, section 8.3.1)."""
     return content_type.strip().lower() in MEDIA_TYPES
 
 
 def refuse_repeated(body: bytes) -> None:
-    """Refuse a member that is given twice, since readers differ in which one counts (RFC 8259, section 4).
+    """Raise ``ApiError`` 400 if an object has a member twice: readers differ in which one counts (RFC 8259, section 4).
 
-    The body has been read before and is known to be JSON. Raises ``ApiError`` 400.
+    The body must be valid JSON.
     """
-    # What a number means is not asked here; one of thousands of digits would be an error.
+    # Numbers are not parsed here: Python refuses to read an integer of thousands of digits.
     json.loads(body, object_pairs_hook=_refuse_repeated, parse_int=len, parse_float=len)
 
 
@@ -86,7 +87,7 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
 
 
 def validate(model: type[Model], document: Mapping[str, Any]) -> Model:
-    """The document as a model. Raises ``ApiError`` 422 with a pointer to each field that is wrong."""
+    """Return the document as a model. Raises ``ApiError`` 422 with a pointer to each field that is wrong."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
@@ -94,10 +95,10 @@ def validate(model: type[Model], document: Mapping[str, Any]) -> Model:
 
 
 def apply_patch(patch: Mapping[str, Any], before: Changed) -> Changed:
-    """The content changed by a JSON merge patch (RFC 7396): null gives a member its default.
+    """Return the content changed by a JSON merge patch (RFC 7396). Null gives a member its default.
 
-    Only what the patch names is checked. Raises ``ApiError`` 422 with a pointer to each member that is wrong, and to
-    each that the content does not have, null or not.
+    Only the members that the patch names are checked. Raises ``ApiError`` 422 with a pointer to each member that is
+    wrong, and to each that the content does not have, even if it is null.
     """
     names = {field.alias or name: name for name, field in type(before).model_fields.items()}
     if unknown := [name for name in patch if name not in names]:
@@ -116,19 +117,19 @@ def _as_problem(error: ValidationError) -> ApiError:
 
 
 def invalid(errors: list[tuple[str, str]]) -> ApiError:
-    """A 422 for these pairs of pointer and sentence."""
+    """Return a 422 with these pairs of JSON pointer (RFC 6901) and sentence."""
     listed = [{"pointer": pointer, "detail": detail} for pointer, detail in errors]
-    return ApiError(422, "invalid", "The body is not as it should be.", listed)
+    return ApiError(422, "invalid", "The body is invalid; see errors.", listed)
 
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The target changed by a JSON merge patch (RFC 7396): null removes a member."""
+    """Return the target changed by a JSON merge patch (RFC 7396). Null removes a member."""
     merged = {name: value for name, value in target.items() if name not in patch}
     return merged | {name: _merged(target.get(name), value) for name, value in patch.items() if value is not None}
 
 
 def _merged(current: Any, value: Any) -> Any:
-    """The value of one member: objects are merged, everything else is replaced."""
+    """Return the new value of a member: objects are merged, other values are replaced."""
     if not isinstance(value, dict):
         return value
     if isinstance(current, BaseModel):
@@ -138,14 +139,14 @@ def _merged(current: Any, value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A value's place in a document: a chain up to the root, so that a pointer is only made where one is needed."""
+    """A value's place in a document, as a chain to the root. The pointer is made only when it is needed."""
 
     above: "_Place | None"
     name: str
     depth: int
 
     def pointer(self) -> str:
-        """The JSON pointer (RFC 6901)."""
+        """Return the JSON pointer (RFC 6901)."""
         names: list[str] = []
         place: _Place | None = self
         while place is not None and place.above is not None:
@@ -155,9 +156,10 @@ class _Place:
 
 
 def find_fault(document: Any) -> tuple[str, str] | None:
-    """The pointer and the sentence of the first value that no view takes: one with a NUL, or nested too deeply.
+    """Return the JSON pointer of a value that no view accepts, and a sentence. Return None if there is none.
 
-    PostgreSQL cannot store NUL (https://www.postgresql.org/docs/current/datatype-character.html).
+    No view accepts the NUL character or values nested too deeply. PostgreSQL cannot store NUL
+    (https://www.postgresql.org/docs/current/datatype-character.html).
     """
     pending: list[tuple[_Place, Any]] = [(_Place(None, "", 0), document)]
     while pending:
@@ -167,7 +169,7 @@ def find_fault(document: Any) -> tuple[str, str] | None:
         if not isinstance(value, list | dict):
             continue
         if place.depth >= MAX_DEPTH:
-            return place.pointer(), f"Values may be nested {MAX_DEPTH} deep."
+            return place.pointer(), f"Values may be nested at most {MAX_DEPTH} levels deep."
         if isinstance(value, dict) and any("\0" in name for name in value):
             return place.pointer(), "The NUL character is not allowed in names."
         items = value.items() if isinstance(value, dict) else enumerate(value)

@@ -1,4 +1,4 @@
-"""Errors over HTTP: problem details (RFC 9457), and the one place where exceptions become them."""
+"""Answer errors with problem details (RFC 9457). This is the only place where exceptions become answers."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,10 @@ RETRY_AFTER: Final = "5"  # seconds
 
 
 class ApiError(Exception):
-    """A request that cannot be answered as it stands. Raised by the API's own plumbing, not by services.
+    """A request is malformed. Only the API's own code raises this error, never a service.
 
-    ``errors`` are objects with a JSON pointer (RFC 6901) into the request's body and a sentence each.
+    Each of ``errors`` has a ``pointer``, which is a JSON pointer (RFC 6901) into the request's body, and a ``detail``,
+    which is a sentence.
     """
 
     def __init__(
@@ -38,10 +39,10 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a class of exceptions is over HTTP.
+    """How a class of exceptions is answered.
 
-    ``pointer`` names an attribute of the exception that says which field of the body is wrong; ``members`` names
-    attributes that become further members of the body.
+    ``pointer`` is the attribute of the exception that names the wrong field of the body. ``members`` are attributes
+    that become further members of the answer. ``detail`` replaces the exception's own text.
     """
 
     status: int
@@ -51,26 +52,29 @@ class Problem:
     detail: str | None = field(default=None)
 
 
-INTERNAL: Final = Problem(500, "internal_error", detail="Something went wrong on our side. It has been logged.")
+INTERNAL: Final = Problem(500, "internal_error", detail="The server failed. Its log has the cause, by request_id.")
 
 
 class Problems:
-    """The table from exception classes to problems. The nearest base class counts."""
+    """The table from exception classes to problems. The nearest base class in the table counts."""
 
     def __init__(self) -> None:
         self._table: dict[type[BaseException], Problem] = {}
 
     def add(self, error: type[BaseException], problem: Problem) -> None:
-        """Say what ``error`` and its subclasses are over HTTP."""
+        """Set the problem of ``error`` and its subclasses."""
         self._table[error] = problem
 
     def of(self, error: BaseException) -> Problem | None:
-        """The problem for an exception, or None if nobody expects it."""
+        """Return the problem of an exception, or None if the table has none."""
         return next((self._table[base] for base in type(error).__mro__ if base in self._table), None)
 
 
 def add_problem(config: Configurator, error: type[BaseException], status: int, code: str, **options: Any) -> None:
-    """Configuration directive: ``config.add_problem(NodeNotFound, 404, "not_found")``."""
+    """Map a class of exceptions to a status and a code: ``config.add_problem(NodeNotFound, 404, "not_found")``.
+
+    This is a configuration directive. ``options`` are ``pointer``, ``members`` and ``detail`` of ``Problem``.
+    """
     config.registry.problems.add(error, Problem(status, code, **options))
 
 
@@ -82,7 +86,7 @@ def problem_response(
     errors: Sequence[Mapping[str, str]] = (),
     members: Mapping[str, Any] | None = None,
 ) -> Response:
-    """A response with a problem document, never stored by a cache."""
+    """Return a response with a problem document. Caches do not store it."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -101,7 +105,7 @@ def problem_response(
 
 
 def exception_response(error: BaseException, request: TenantRequest) -> Response:
-    """The response for any exception."""
+    """Return the response for any exception."""
     if isinstance(error, HTTPForbidden) and isinstance(error.result, DeniedBecause):
         return _mapped_response(error.result.reason, request)
     if isinstance(error, ApiError):

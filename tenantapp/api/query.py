@@ -1,4 +1,4 @@
-"""Query parameters: declared ones only, and the two that every list has."""
+"""Read query parameters: only declared ones, and ``limit`` and ``cursor`` of every list."""
 
 import re
 from base64 import b64decode, urlsafe_b64encode
@@ -20,32 +20,32 @@ JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
 
 
 class NoQuery(BaseModel):
-    """No query parameters at all; the base of the models of query strings."""
+    """Base of the models of query strings. It has no parameter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @field_validator("*", mode="wrap")
     @classmethod
     def _read_as_written(cls, text: Any, read: ValidatorFunctionWrapHandler) -> Any:
-        """Take a value in one spelling. Pydantic reads ``1_0``, ``5.0`` and `` 5`` as integers, and ``on`` as true."""
+        """Accept one spelling of a value. Pydantic reads ``1_0``, ``5.0`` and `` 5`` as integers, ``on`` as true."""
         value = read(text)
         if isinstance(text, str) and not _is_written(text, value):
-            raise ValueError("This is not how JSON writes it.")
+            raise ValueError("Write the value as JSON does.")
         return value
 
 
 class PageQuery(NoQuery):
-    """What every list takes."""
+    """The query parameters of every list."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     cursor: str | None = None
 
     def after(self) -> str | None:
-        """The key that the page begins after, or None for the first page. Raises ``ApiError`` 400."""
+        """Return the key that the page begins after, or None for the first page. Raises ``ApiError`` 400."""
         return None if self.cursor is None else decode_cursor(self.cursor)
 
     def after_id(self) -> UUID | None:
-        """The same where the key is an id."""
+        """Return the id that the page begins after, or None for the first page. Raises ``ApiError`` 400."""
         try:
             after = self.after()
             return None if after is None else UUID(after)
@@ -54,7 +54,7 @@ class PageQuery(NoQuery):
 
 
 def _is_written(text: str, value: Any) -> bool:
-    """Whether the text is how JSON, or RFC 9562, writes this value; of other types nothing is said."""
+    """Return whether the text is the JSON spelling of a number or boolean, or RFC 9562's of a UUID."""
     match value:
         case bool():
             return text == str(value).lower()
@@ -68,7 +68,7 @@ def _is_written(text: str, value: Any) -> bool:
 
 
 def read_query(request: TenantRequest, model: type[NoQuery]) -> NoQuery:
-    """The query string as a model. Raises ``ApiError`` 400 for a parameter that is unknown, repeated or wrong."""
+    """Return the query string as a model. Raises ``ApiError`` 400 if a parameter is unknown, repeated or wrong."""
     if not request.environ.get("QUERY_STRING"):
         return _nothing_given(model)
     pairs = list(request.GET.items())
@@ -91,22 +91,22 @@ def _validate(model: type[NoQuery], values: dict[str, str]) -> NoQuery:
 
 @cache
 def _nothing_given(model: type[NoQuery]) -> NoQuery:
-    """The model without parameters. It is frozen, so that one does for all requests."""
+    """Return the model without parameters. It is frozen, so all requests share one."""
     return _validate(model, {})
 
 
 def bad_query(name: str, message: str) -> ApiError:
-    """A 400 that names the query parameter."""
+    """Return a 400 that names the query parameter."""
     return ApiError(400, "invalid_query", f"Query parameter {name}: {message.rstrip('.')}.")
 
 
 def encode_cursor(key: str) -> str:
-    """A key as an opaque cursor."""
+    """Return the opaque cursor of a key."""
     return urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str) -> str:
-    """The key in a cursor. Raises ``ApiError`` 400 if it is none of ours."""
+    """Return the key in a cursor. Raises ``ApiError`` 400 if ``encode_cursor`` did not make the cursor."""
     try:
         key = b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", validate=True).decode()
     except ValueError:
@@ -117,6 +117,9 @@ def decode_cursor(cursor: str) -> str:
 
 
 def page_of(items: Sequence[Item], limit: int, key: Callable[[Item], str]) -> dict[str, Any]:
-    """A page as it is answered, from one item more than the limit if there are more."""
+    """Return a page: ``{"items": [...], "next": cursor or None}``.
+
+    Pass up to ``limit + 1`` items: one more than the limit means that there is a next page.
+    """
     shown = items[:limit]
     return {"items": shown, "next": encode_cursor(key(shown[-1])) if len(items) > limit else None}

@@ -1,12 +1,12 @@
-"""How a JSON view is declared.
+"""Declare JSON views.
 
     @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201)
     def create_node(request): ...
 
-The body and the query string are checked before the view runs; it finds them as ``request.checked_body`` and
-``request.checked_query``. What it returns is sent as JSON.
+The body and the query string are checked before the view runs. The view reads them as ``request.checked_body`` and
+``request.checked_query``. Its return value is sent as JSON.
 
-A body has at most ``api.max_body`` bytes, in a plain Pyramid view as well, unless the view declares another bound:
+A body has at most ``api.max_body`` bytes, also in a plain Pyramid view, unless the view declares another bound:
 ``@view_config(..., max_body=10_000_000)``.
 """
 
@@ -24,7 +24,7 @@ from tenantapp.api.query import NoQuery, read_query
 from tenantapp.sql.ids import UUID_TEXT
 from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind, TenantRequest
 
-# A UUID in a route's pattern; anything else there is a 404 before any view runs.
+# A UUID in a route's pattern. Anything else is answered 404 before a view runs.
 ID: Final = f"{{id:{UUID_TEXT}}}"
 View = Callable[[Any, Any], Any]
 
@@ -35,7 +35,7 @@ def path_id(request: TenantRequest) -> UUID:
 
 
 class MergePatch(BaseModel):
-    """Marks a view whose body is a merge patch: it is an object, and the service validates the result."""
+    """Marks a view whose body is a merge patch (RFC 7396). The body is a JSON object; ``apply_patch`` checks it."""
 
 
 def api_view(
@@ -50,10 +50,12 @@ def api_view(
     reads_tenants: bool = False,
     max_body: int | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare a JSON view. ``permission`` has no default: nothing is open by forgetting it.
+    """Declare a JSON view. ``permission`` has no default, so no view is open by mistake.
 
-    ``writes`` is the one database the view may write to. With ``reads_tenants`` the access comes with the tenants that
-    the person may choose. ``max_body`` is in bytes; without it the setting ``api.max_body`` holds.
+    ``body`` is the model of the request's body; without it, the view takes none. ``query`` is the model of the query
+    string. ``writes`` names the only database that the view may write to. ``status`` is the status of a successful
+    answer. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is in bytes
+    and defaults to the setting ``api.max_body``.
     """
     return view_config(  # type: ignore[no-any-return]
         route_name=route_name,
@@ -66,14 +68,14 @@ def api_view(
         api_status=status,
         reads_tenants=reads_tenants,
         max_body=max_body,
-        # Of the views of a route, Pyramid tries those first that have more predicates; one that does not match costs as
-        # much as making a response. What is asked most goes first.
+        # Pyramid tries the views of a route with more predicates first. A view that does not match costs as much as
+        # making a response, so the most frequent method goes first.
         **({"tried_first": True} if request_method == "GET" else {}),
     )
 
 
 class TriedFirst:
-    """View predicate that always holds, for its place in the order."""
+    """View predicate that always holds. It moves a view to the front of the order."""
 
     def __init__(self, value: bool, info: Any) -> None:
         self.value = value
@@ -88,7 +90,7 @@ class TriedFirst:
 
 
 def exact_path_view(view: View, info: Any) -> View:
-    """View deriver: a path that ends in a newline is none. A route's ``$`` is true before it, and lets it through."""
+    """Answer 404 to a path that ends in a newline (a view deriver). A route's ``$`` matches before the newline."""
     if info.exception_only:
         return view
 
@@ -101,7 +103,7 @@ def exact_path_view(view: View, info: Any) -> View:
 
 
 def bounded_body_view(view: View, info: Any) -> View:
-    """View deriver: no view reads a body of more bytes than it declares, or else than ``api.max_body``."""
+    """Refuse a body of more bytes than the view's ``max_body``, or than ``api.max_body`` (a view deriver)."""
     if info.exception_only:
         return view
     own: int | None = info.options.get("max_body")
@@ -117,9 +119,10 @@ bounded_body_view.options = ("max_body",)  # type: ignore[attr-defined]
 
 
 def bound_body(request: TenantRequest, limit: int) -> None:
-    """Refuse a body of more than ``limit`` bytes. Raises ``ApiError`` 413.
+    """Raise ``ApiError`` 413 if the body has more than ``limit`` bytes.
 
-    One of unknown length is read, up to the limit; our servers know it always, others may hand on a chunked one.
+    A body of unknown length is read, up to the limit. Our servers always know the length. Other servers may pass on a
+    chunked body.
     """
     if request.content_length is None and request.is_body_readable:
         body = request.body_file.read(limit + 1)
@@ -132,7 +135,7 @@ def bound_body(request: TenantRequest, limit: int) -> None:
 
 
 def checked_request_view(view: View, info: Any) -> View:
-    """View deriver: check query string and body of an API view, and set its status."""
+    """Check the query string and the body of an API view, and set its status (a view deriver)."""
     query: type[NoQuery] | None = info.options.get("api_query")
     body: type[BaseModel] | None = info.options.get("api_body")
     if query is None:

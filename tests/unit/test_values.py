@@ -176,7 +176,7 @@ def test_find_what_is_nested_too_deeply() -> None:
     for _ in range(32):
         document = [document]
     assert find_fault(document) is None
-    assert find_fault([document]) == ("/0" * 32, "Values may be nested 32 deep.")
+    assert find_fault([document]) == ("/0" * 32, "Values may be nested at most 32 levels deep.")
 
 
 def test_cursors_round_trip() -> None:
