@@ -4,11 +4,11 @@ from typing import Any
 
 
 def main(global_config: Any, **settings: Any) -> Any:
-    """Return the WSGI application (PasteDeploy's application factory).
+    """Return the WSGI application. This is the application factory for PasteDeploy.
 
-    A setting that is wrong ends the process with one sentence.
+    Raises ``SystemExit`` with one sentence if a setting is wrong.
     """
-    # Imported here: most commands need no application, and import no Pyramid.
+    # Imported here, because most commands need no application and should not import Pyramid.
     from tenantapp.application import make_app
     from tenantapp.settings import SettingsError
 

@@ -1,4 +1,4 @@
-"""The application: its rooms, put together."""
+"""Assemble the application from its packages."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from tenantapp.serving.options import read_section
 def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
     """Return the WSGI application. Raises ``SettingsError``."""
     app_settings = read_app_settings(read_section(global_config), settings)
-    # Where the debug toolbar is used, its panels are ours: they hide cookies, tokens and passwords.
+    # If the debug toolbar is used, our panels replace its own: ours hide cookies, tokens and passwords.
     settings.setdefault("debugtoolbar.includes", "tenantapp.ops.toolbar")
     with Configurator(settings=settings) as config:
         config.registry.app_settings = app_settings
-        # Each room finds what those before it have put on the registry.
+        # In this order: each package uses what the packages before it have put on the registry.
         config.include("tenantapp.tenancy")
         config.include("tenantapp.identity")
         config.include("tenantapp.fleet")

@@ -1,16 +1,19 @@
-"""Which characters may stand in what people write: fixed tables, the same on every version of Python.
+"""Check the characters of user input against fixed tables, which are the same on every version of Python.
 
-``str.isprintable`` asks the Unicode data of the Python that runs, so a new emoji is "printable" on one and not on the
-next; and it refuses what languages need: ZWNJ (Persian, Khmer), ZWJ (emoji), NBSP, the ideographic space U+3000.
+``str.isprintable`` uses the Unicode data of the running Python, so a new emoji is "printable" on one version and not on
+another. It also refuses characters that languages need: ZWNJ (Persian, Khmer), ZWJ (emoji), NBSP, the ideographic space
+U+3000.
 
-Text may have the characters of RFC 9839, section 4.3 ("Unicode Assignables"): all but surrogates, noncharacters and the
-controls C0, DEL and C1, of which tab, line feed and carriage return stay. Of the explicit formatting characters of
-UAX 9, section 2, it may not have the two overrides, which show text in another order than it has (CVE-2021-42574,
-"Trojan Source"). Embeddings and isolates end with their paragraph at the latest (UAX 9, X8), so a text may have them.
+A text may have the characters of RFC 9839, section 4.3 ("Unicode Assignables"): no surrogates, no noncharacters, and no
+controls (C0, DEL, C1) except tab, line feed and carriage return. Of the explicit formatting characters of UAX 9,
+section 2, a text may not have the two overrides. They show characters in another order than they have in the text
+(CVE-2021-42574, "Trojan Source"). A text may have embeddings and isolates, which end at the end of their paragraph
+(UAX 9, X8).
 
-A line stands among other words, on a page, in a table, in a terminal. So it has none of the nine formatting characters,
-whose effect would reach what stands beside it, and nothing that ends a line. The marks U+200E, U+200F and U+061C, which
-right-to-left text needs, and tags (U+E0020 and on, the flags of England, Scotland and Wales) may stand everywhere.
+A line is shown beside other words: on a page, in a table, in a terminal. So it may have none of the nine explicit
+formatting characters, which would affect the words beside it, and no character that ends a line. A text and a line may
+have the marks U+200E, U+200F and U+061C, which right-to-left text needs, and tags (U+E0020 and up), which the flags of
+England, Scotland and Wales need.
 """
 
 import re
@@ -25,7 +28,7 @@ _NONCHARACTERS: Final[Ranges] = (
     (0xFDD0, 0xFDEF),
     *((plane * 0x10000 + 0xFFFE, plane * 0x10000 + 0xFFFF) for plane in range(17)),
 )
-# RFC 9839, section 4.3, the other way round.
+# The complement of RFC 9839, section 4.3.
 _UNASSIGNABLE: Final[Ranges] = (
     (0x0000, 0x0008),
     (0x000B, 0x000C),
@@ -36,8 +39,8 @@ _UNASSIGNABLE: Final[Ranges] = (
 )
 _OVERRIDES: Final[Ranges] = ((0x202D, 0x202E),)  # LRO, RLO
 _FORMATTING: Final[Ranges] = ((0x202A, 0x202E), (0x2066, 0x2069))  # LRE, RLE, PDF, LRO, RLO; LRI, RLI, FSI, PDI
-_LINE_ENDS: Final[Ranges] = ((0x0009, 0x000A), (0x000D, 0x000D), (0x2028, 0x2029))  # with the tab; NEL is of C1
-# UAX 44, Default_Ignorable_Code_Point as of Unicode 17: they show nothing by themselves.
+_LINE_ENDS: Final[Ranges] = ((0x0009, 0x000A), (0x000D, 0x000D), (0x2028, 0x2029))  # and the tab; NEL is in C1
+# UAX 44, Default_Ignorable_Code_Point of Unicode 17: these characters are invisible by themselves.
 _IGNORABLE: Final[Ranges] = (
     (0x00AD, 0x00AD),
     (0x034F, 0x034F),
@@ -60,7 +63,7 @@ _IGNORABLE: Final[Ranges] = (
 
 
 def _any_of(*tables: Ranges) -> re.Pattern[str]:
-    """Match one character of these tables. Spelled as "none of the others", which ``re`` finds thirty times faster."""
+    """Return a pattern for one character of these tables, written as a negated set: ``re`` finds it 30 times faster."""
     others, start = "", 0
     for first, last in sorted(each for table in tables for each in table):
         others += _range(start, first - 1)
@@ -78,19 +81,19 @@ IGNORABLE: Final = _any_of(_IGNORABLE)
 
 
 def check_text(text: str) -> str:
-    """Return the text itself. Raise ``ValueError`` for a character that no text may have."""
+    """Return the text unchanged. Raises ``ValueError`` if it has a character that no text may have."""
     return _without(NOT_IN_TEXT, text, "a text")
 
 
 def check_line(text: str) -> str:
-    """Return the text itself. Raise ``ValueError`` for a character that a line may not have."""
+    """Return the line unchanged. Raises ``ValueError`` if it has a character that no line may have."""
     return _without(NOT_IN_A_LINE, text, "a line of text")
 
 
 def clean_line(text: str) -> str:
-    """Return a line in NFC, without the white space around it.
+    """Return a line in NFC, without white space at its ends.
 
-    Raise ``ValueError`` for a character that it may not have, and for a line that shows nothing.
+    Raises ``ValueError`` if it has a character that no line may have, or shows nothing.
     """
     clean = check_line(unicodedata.normalize("NFC", text).strip())
     if not IGNORABLE.sub("", clean).strip():
@@ -99,7 +102,7 @@ def clean_line(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return the text for a table or a terminal: what a line may not have is written as an escape, ``\\x1b``."""
+    """Return the text for a table or a terminal. Characters that no line may have become escapes such as ``\\x1b``."""
     return NOT_IN_A_LINE.sub(lambda found: _escape(found[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""The configuration of an installation: an ini file and the environment, read without making the application."""
+"""Read the configuration of an installation, from an ini file and the environment, without making the application."""
 
 import configparser
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ class Configuration:
 
 
 def read_configuration(path: Path) -> Configuration:
-    """Read an ini file, with those that it is built on. Raises ``SettingsError``."""
+    """Read an ini file and the files that it is based on. Raises ``SettingsError``."""
     if not path.is_file():
         raise IniFileError(f"{_no_file(path)}; name the configuration with --ini or TENANTAPP_INI")
     with _readable(path):
@@ -40,9 +40,9 @@ def read_configuration(path: Path) -> Configuration:
 
 
 def read_app_settings(section: Mapping[str, str], values: Mapping[str, Any]) -> Settings:
-    """Parse the settings, with what depends on the server. Raises ``SettingsError``.
+    """Parse the settings, including those that depend on the web server. Raises ``SettingsError``.
 
-    ``section`` is the ini file's ``[server:main]``, ``values`` are the settings as text.
+    ``section`` is the ini file's ``[server:main]``. ``values`` are the settings as text.
     """
     settings = read_settings(values)
     _check_includes(values)
@@ -52,19 +52,16 @@ def read_app_settings(section: Mapping[str, str], values: Mapping[str, Any]) -> 
 
 
 def _check_includes(values: Mapping[str, Any]) -> None:
-    """Pyramid would end in a traceback. A copy of ``development.ini`` names packages that only developers have."""
+    """Refuse a package that is not installed: ``development.ini`` names some, and Pyramid would end in a traceback."""
     for name in str(values.get("pyramid.includes", "")).split():
         package = name.partition(".")[0]
-        # One that begins with a dot is within a package that Pyramid finds itself.
+        # A name that begins with a dot is relative to a package that Pyramid finds itself.
         if package and find_spec(package) is None:
             raise SettingsError(f"setting pyramid.includes names a package that is not installed: {package}")
 
 
 def _loader(path: Path) -> Any:
-    """Return plaster's loader for the file.
-
-    That of ini files is named, with the package it is in: to find it plaster reads about all that are installed.
-    """
+    """Return plaster's loader of the file. Naming it saves plaster a search through all installed packages."""
     uri = plaster.PlasterURL(INI_LOADER, str(path.absolute())) if path.suffix == ".ini" else str(path)
     return plaster.get_loader(uri, protocols=["wsgi"])
 
@@ -80,13 +77,13 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # The file itself, or one that it names.
+        # This file, or a file that it names.
         raise IniFileError(f"The file {error.filename or path} cannot be read: {error.strerror}") from error
     except UnicodeError as error:
         raise IniFileError(f"The file {path} is not in UTF-8") from error
     except RecursionError as error:
         raise IniFileError(f"The file {path} is built on itself") from error
     except (configparser.Error, LookupError, ImportError, AttributeError, plaster.PlasterError) as error:
-        # LookupError: PasteDeploy's way to say that a section or an entry point is missing.
+        # PasteDeploy raises LookupError if a section or an entry point is missing.
         reason = " ".join(str(error).split()).rstrip(".")
         raise IniFileError(f"The file {path} is not a configuration: {reason}") from error

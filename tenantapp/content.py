@@ -1,6 +1,6 @@
-"""What somebody writes, as checked plain values: the base of such models and the types of their fields.
+"""The base of models of user input, and the types of their fields.
 
-Services take them, views and scripts make them; nothing here knows of HTTP.
+Views and scripts make these models, and services take them. Nothing here knows about HTTP.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -24,13 +24,13 @@ from tenantapp.sql.ids import parse_id
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The context of a validation that takes these fields as they are."""
+    """The context of a validation that does not check these fields."""
 
     fields: frozenset[str]
 
 
 class Content(BaseModel):
-    """Base of the models: strict types, no field that is not declared, and frozen."""
+    """Base of the models: strict types, declared fields only, frozen."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -41,10 +41,10 @@ class Content(BaseModel):
         return value if unchanged else check(value)
 
     def changed(self, changes: Mapping[str, Any], reset: Collection[str] = ()) -> Self:
-        """Return the content with these changes, and the fields of ``reset`` back at their defaults.
+        """Return the content with these changes. The fields in ``reset`` get their defaults.
 
-        Only what changes is checked, and the whole by the model's own validators: what was stored under other rules
-        does not stand in the way of a change of something else. Raises pydantic's ``ValidationError``.
+        Only the changed fields are checked, and then the whole by the model's own validators. So a value that was
+        stored under other rules does not prevent a change of another field. Raises pydantic's ``ValidationError``.
         """
         kept = frozenset(type(self).model_fields) - set(changes) - set(reset)
         values = {name: getattr(self, name) for name in kept} | dict(changes)
@@ -55,22 +55,23 @@ def _read_id(value: Any) -> Any:
     return parse_id(value) if isinstance(value, str) else value
 
 
-# An id as text or as a UUID. Pydantic alone would take braces, urn:uuid: and bytes as well.
+# An id as text or as a UUID. Pydantic alone would also accept braces, urn:uuid: and bytes.
 Id = Annotated[UUID, BeforeValidator(_read_id)]
 # Any number of lines.
 Text = Annotated[str, AfterValidator(check_text)]
 
 
 def one_line(length: int, clean: Callable[[str], str] = clean_line) -> AfterValidator:
-    """Make the validator of a line: ``Annotated[str, Field(max_length=200), one_line(200)]``.
+    """Return the validator of a line: ``Annotated[str, Field(max_length=200), one_line(200)]``.
 
-    The length is measured before, because normalizing a long text can take long, and after, because it may add to it.
+    ``Field`` measures the length first, because normalizing a long text takes long. The validator measures it again,
+    because normalizing can make a text longer.
     """
 
     def check(text: str) -> str:
         line = clean(text)
         if len(line) > length:
-            raise ValueError(f"A line has at most {length} characters here.")
+            raise ValueError(f"This line may have at most {length} characters.")
         return line
 
     return AfterValidator(check)

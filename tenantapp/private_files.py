@@ -1,4 +1,4 @@
-"""Files that only their owner may read, and files that are no files."""
+"""Make files that only their owner may read, and open only regular files."""
 
 import os
 import stat
@@ -7,21 +7,24 @@ from typing import IO
 
 
 def keep_files_private() -> None:
-    """Have this process, and those it starts, make files of mode 0600 and directories of mode 0700 at most.
+    """Set the umask, so that new files have at most mode 0600 and new directories at most 0700.
 
-    Databases with their logs, dumps, bundles and copies hold what people entrusted to us. What is there already keeps
-    its mode: it may be the operator's.
+    Processes that this one starts inherit the umask. Databases, their logs, dumps, bundles and copies hold people's
+    data. Existing files keep their mode, which the operator may have chosen.
     """
     os.umask(os.umask(0o077) | 0o077)
 
 
 def is_regular(path: Path) -> bool:
-    """Whether this is a file. To open a FIFO would wait for whoever writes to it. Raises ``OSError``."""
+    """Return whether this is a regular file. Opening a FIFO would wait for a writer. Raises ``OSError``."""
     return stat.S_ISREG(path.stat().st_mode)
 
 
 def open_regular(path: Path) -> IO[bytes] | None:
-    """Open a file for reading; None if it is a FIFO, a device or a directory. Waits for nobody. Raises ``OSError``."""
+    """Open a regular file for reading. Return None for a FIFO, a device or a directory. Raises ``OSError``.
+
+    The call does not wait for a writer.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

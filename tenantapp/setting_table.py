@@ -25,7 +25,10 @@ ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting's name in the ini file, how its text is read, its default (as text; None: no value) and its help."""
+    """A setting: its name in the ini file, its parser, its default and its help.
+
+    The default is text. None means that the setting has no value by default.
+    """
 
     name: str
     parse: Callable[[str], Any]
@@ -42,13 +45,16 @@ class Setting:
 
 
 def setting(name: str, parse: Callable[[str], Any], default: str | None, help: str, *, repr: bool = True) -> Any:
-    """A field of ``Settings`` that is read from a setting. The parameters are those of ``Setting``."""
+    """Return a field of ``Settings`` for a setting. The parameters are those of ``Setting`` and of ``field``."""
     return field(repr=repr, metadata={"setting": Setting(name, parse, default, help)})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings, parsed. Times are in seconds, sizes in bytes. Servers and PgBouncers are by the server's name."""
+    """The parsed settings. The keys of ``servers`` and ``pgbouncers`` are names of servers.
+
+    Times are in seconds, sizes in bytes, unless the help says otherwise.
+    """
 
     servers: Mapping[str, URL]
     pgbouncers: Mapping[str, URL]
@@ -88,13 +94,13 @@ class Settings:
         "connections.budget",
         number(int, 1, 100_000, "connections"),
         None,
-        "most connections that a process opens to each server; by default its part of what the server allows",
+        "most connections that a process opens to each server; by default its share of what the server allows",
     )
     connections_workers: int | None = setting(
         "connections.workers",
         number(int, 1, 1024, "processes"),
         None,
-        "number of processes that share each server; by default those of the web server during a reload",
+        "number of processes that share each server; by default as many as the web server has during a reload",
     )
     connections_timeout: float = setting(
         "connections.timeout", number(float, 0.1, 60, "seconds"), "2", "longest wait for a free connection, in seconds"
@@ -103,13 +109,13 @@ class Settings:
         "connections.slow",
         number(float, 0.05, 60, "seconds"),
         "1",
-        "seconds of waiting for databases after which a request is slow; slow ones hold at most all threads but one",
+        "seconds of waiting for databases that make a request slow; slow requests hold at most all threads but one",
     )
     connections_deadline: float = setting(
         "connections.deadline",
         number(float, 0.1, 3600, "seconds"),
         "10",
-        "longest wait of a request for one answer of a database, in seconds",
+        "longest wait of a request for one answer from a database, in seconds",
     )
     connections_probe: float = setting(
         "connections.probe",
@@ -118,7 +124,7 @@ class Settings:
         "seconds between two attempts to reach a server that does not answer",
     )
     http_allowed_hosts: frozenset[str] | None = setting(
-        "http.allowed_hosts", hosts, None, "hosts that requests may be for, spaces between them; by default every one"
+        "http.allowed_hosts", hosts, None, "hosts that requests may name, separated by spaces; by default all hosts"
     )
     api_max_body: int = setting(
         "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"
@@ -154,7 +160,7 @@ class Settings:
         "migrations.wait",
         number(float, 0.05, 3600, "seconds"),
         "60",
-        "longest wait of a migration for others that work on the same database, in seconds",
+        "longest wait of a migration for other work on the same database, in seconds",
     )
     fleet_worker: int = setting(
         "fleet.worker", number(int, 0, 64, "jobs"), "0", "operations that a serving process works on at once; 0: none"
@@ -175,7 +181,7 @@ class Settings:
         "fleet.patience",
         number(float, 0, 60, "seconds"),
         "1",
-        "seconds that requests get to end before their tenant's database is closed",
+        "seconds that requests get to finish before their tenant's database is closed",
     )
     fleet_stalled: float = setting(
         "fleet.stalled",
@@ -187,7 +193,7 @@ class Settings:
         "fleet.compare_timeout",
         number(float, 0, 86400, "seconds"),
         "10",
-        "seconds for which people wait at most while a move by replication compares its copy",
+        "longest time that requests wait while a move by replication compares its copy, in seconds",
     )
     fleet_keep_operations: int = setting(
         "fleet.keep_operations",
@@ -218,7 +224,7 @@ class Settings:
     )
     demo_enabled: bool = setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases")
     threads: int = 4
-    """How many threads the web server has, which is no setting of the application's: ``[server:main]`` says it."""
+    """The number of the web server's threads, from ``[server:main]``: the application has no setting for it."""
 
 
 TABLE: Final[tuple[Setting, ...]] = tuple(

@@ -1,4 +1,4 @@
-"""How the text of a setting is read. Each parser raises ``ValueError`` with what the setting's name goes before."""
+"""The parsers of settings. Each raises ``ValueError`` with a predicate whose subject is the setting's name."""
 
 import math
 import re
@@ -14,25 +14,25 @@ NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def text(value: str) -> str:
-    """Anything but nothing."""
+    """Return the text. Raises ``ValueError`` if it is empty."""
     if not value:
         raise ValueError("must not be empty")
     return value
 
 
 def package(value: str) -> str:
-    """The name of a package that can be imported."""
+    """Return the name of a package. Raises ``ValueError`` if the package cannot be found."""
     try:
         found = find_spec(value)
     except (ImportError, ValueError):
         found = None
     if found is None:
-        raise ValueError(f"names a package that is not there: {value}")
+        raise ValueError(f"names a package that is not installed: {value}")
     return value
 
 
 def flag(value: str) -> bool:
-    """True or false, in the words ini files use."""
+    """Return True for ``true``, ``yes``, ``on`` or ``1``, and False for their opposites. Raises ``ValueError``."""
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
     try:
         return words[value.lower()]
@@ -41,11 +41,11 @@ def flag(value: str) -> bool:
 
 
 def number(kind: type[int] | type[float], low: float, high: float, unit: str) -> Callable[[str], float]:
-    """A parser of numbers from ``low`` to ``high``."""
+    """Return a parser of numbers of ``unit`` from ``low`` to ``high``, both included."""
 
     def parse(value: str) -> float:
         try:
-            # Python would take 1_000 and the digits of every script as well.
+            # Python would also read 1_000 and the digits of every script.
             number = kind(value if NUMBER.fullmatch(value) else -1)
         except ValueError:
             number = kind(-1)
@@ -57,7 +57,7 @@ def number(kind: type[int] | type[float], low: float, high: float, unit: str) ->
 
 
 def hosts(value: str) -> frozenset[str]:
-    """Names and addresses of hosts with spaces between them, without ports."""
+    """Return names and addresses of hosts, separated by spaces, without ports. Raises ``ValueError``."""
     found = frozenset(word.lower().strip("[]").removesuffix(".") for word in value.split())
     if not found or any(not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host) for host in found):
         raise ValueError("must be names or addresses of hosts, without ports")
@@ -65,7 +65,7 @@ def hosts(value: str) -> frozenset[str]:
 
 
 def retention(value: str) -> Mapping[str, int]:
-    """How many backups to keep, by how often: ``daily 7, weekly 4``."""
+    """Return how many backups to keep, by frequency: ``daily 7, weekly 4``. Raises ``ValueError``."""
     matches = [re.fullmatch(r"(daily|weekly|monthly|yearly) +([0-9]{1,4})", part.strip()) for part in value.split(",")]
     found = {match[1]: int(match[2]) for match in matches if match}
     if len(found) < len(matches):
@@ -74,7 +74,7 @@ def retention(value: str) -> Mapping[str, int]:
 
 
 def choice(*words: str) -> Callable[[str], str]:
-    """A parser of one of these words."""
+    """Return a parser that accepts one of these words."""
 
     def parse(value: str) -> str:
         if value not in words:
@@ -85,14 +85,17 @@ def choice(*words: str) -> Callable[[str], str]:
 
 
 def secret(value: str) -> str:
-    """A secret long enough not to be guessed."""
+    """Return a secret. Raises ``ValueError`` if it is short enough to be guessed."""
     if len(value) < 32:
         raise ValueError("must have at least 32 characters")
     return value
 
 
 def database_url(value: str) -> URL:
-    """A bare ``postgresql://`` would mean psycopg 3 in SQLAlchemy 2.1, so the driver has to be spelled out."""
+    """Return a database URL. Raises ``ValueError``.
+
+    The URL must name the driver: in SQLAlchemy 2.1, a bare ``postgresql://`` means psycopg 3.
+    """
     try:
         url = make_url(value)
     except ArgumentError:
@@ -105,19 +108,22 @@ def database_url(value: str) -> URL:
 
 
 def pgbouncer_url(value: str) -> URL:
-    """The URL of a PgBouncer. Role, password and database are those of whoever goes through it."""
+    """Return the URL of a PgBouncer. Raises ``ValueError``.
+
+    The URL has no role, password or database: each connection through the PgBouncer brings its own.
+    """
     url = database_url(value)
     if not url.drivername.startswith("postgresql"):
         raise ValueError("must begin with postgresql+psycopg2://")
     if url.username or url.password or url.database:
-        raise ValueError("must name no role, no password and no database")
+        raise ValueError("must name no role, password or database")
     if "options" in url.query:
-        raise ValueError("must have no options, which PgBouncer refuses")
+        raise ValueError("must have no options: PgBouncer refuses them")
     return url
 
 
 def user_database_url(value: str) -> URL:
-    """A database URL that names its database."""
+    """Return a database URL. Raises ``ValueError``, also if the URL names no database."""
     url = database_url(value)
     if not url.database:
         raise ValueError("must name a database")

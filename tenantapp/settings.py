@@ -1,4 +1,4 @@
-"""Every setting tenantapp knows: one typed table, read once, failing at start-up.
+"""Read the settings once, at start-up. A wrong setting stops the program.
 
 A value comes from the ini file's ``[app:main]`` section or, with precedence, from the environment: the setting
 ``user_db.url`` is the variable ``TENANTAPP_USER_DB_URL``.
@@ -19,13 +19,13 @@ from tenantapp.setting_types import database_url, pgbouncer_url
 
 # Variables with our prefix that are not settings.
 ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES_URL"})
-# Settings of the libraries under us, which read and check them themselves.
+# Settings of the libraries that we use. They read and check these themselves.
 FOREIGN_PREFIXES: Final = ("pyramid.", "debugtoolbar.", "tm.", "retry.", "pshell.")
 SERVER_PREFIX: Final = "servers."
 PGBOUNCER_PREFIX: Final = "pgbouncer."
-# The settings of a server, whose names end in the server's; and how each is read.
+# The settings of a server, whose names end with the server's name, and their parsers.
 OF_A_SERVER: Final = {SERVER_PREFIX: database_url, PGBOUNCER_PREFIX: pgbouncer_url}
-# Those of the web server, which reads and checks them itself.
+# The variables of the web server, which reads and checks them itself.
 SERVING_VARIABLES: Final = f"{ENVIRONMENT_PREFIX}SERVER_"
 SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
@@ -35,9 +35,9 @@ class SettingsError(Exception):
 
 
 def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
-    """Parse the settings of an ini file's section, the environment taking precedence.
+    """Parse the settings of an ini file's section. Variables of the environment take precedence.
 
-    Raises ``SettingsError`` for the first one that is unknown, missing or wrong.
+    Raises ``SettingsError`` for the first setting that is unknown, missing or wrong.
     """
     given = {name: str(value).strip() for name, value in values.items()} | _from_environment(environment)
     own_prefix = f"{given.get('tenantapp.domain', BUNDLED_DOMAIN)}."
@@ -45,44 +45,46 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     _refuse_unknown_variables(environment, own_prefix)
     parsed = {setting.attribute: _parse(setting, given.get(setting.name, setting.default)) for setting in TABLE}
     if parsed["user_db_url"] is None:
-        raise SettingsError("setting user_db.url is missing: it says where the user database is")
+        raise SettingsError("setting user_db.url is missing: it is the URL of the user database")
     servers, pgbouncers = _by_server(given, SERVER_PREFIX), _by_server(given, PGBOUNCER_PREFIX)
     if not servers:
-        raise SettingsError("setting servers.main is missing: at least one server has to hold the tenant databases")
+        raise SettingsError("setting servers.main is missing: tenant databases need at least one server")
     _check_pgbouncers(parsed, servers, pgbouncers)
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
-        raise SettingsError("setting tenancy.secret is missing: PostgreSQL passwords are made of it")
+        raise SettingsError("setting tenancy.secret is missing: tenants' PostgreSQL passwords are derived from it")
     if parsed["tenantapp_domain"] != BUNDLED_DOMAIN and parsed["migrations_tenant"] is None:
         raise SettingsError(
-            f"setting migrations.tenant is missing: it says where the migrations of {parsed['tenantapp_domain']} are"
+            f"setting migrations.tenant is missing: it names the migrations of {parsed['tenantapp_domain']}"
         )
     return Settings(servers=servers, pgbouncers=pgbouncers, **parsed)
 
 
 def read_setting(setting: Setting, values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Any:
-    """Parse a setting of the domain's own, whose name begins with that of its package. Raises ``SettingsError``."""
+    """Parse a setting of the domain, whose name begins with its package's name. Raises ``SettingsError``."""
     value = environment.get(setting.variable, values.get(setting.name, setting.default))
     return _parse(setting, None if value is None else str(value).strip())
 
 
 def _by_server(given: Mapping[str, str], prefix: str) -> dict[str, URL]:
-    """The settings that begin so, by the name of the server."""
+    """Return the settings with this prefix, by the name of the server."""
     found = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
     for server in found:
         if not SERVER_NAME.fullmatch(server):
-            raise SettingsError(f"setting {prefix}{server}: a server's name is lower-case letters, digits, underscores")
+            raise SettingsError(
+                f"setting {prefix}{server}: a server's name has lower-case letters, digits and underscores"
+            )
     parse = OF_A_SERVER[prefix]
     return {server: _parse(Setting(prefix + server, parse, None, ""), value) for server, value in found.items()}
 
 
 def _check_pgbouncers(parsed: Mapping[str, Any], servers: Mapping[str, URL], pgbouncers: Mapping[str, URL]) -> None:
-    """Each stands in front of a PostgreSQL server. Raises ``SettingsError``."""
+    """Raise ``SettingsError`` if a PgBouncer has no PostgreSQL server behind it."""
     behind = {PGBOUNCER_PREFIX + name: servers.get(name) for name in pgbouncers}
     if parsed["user_db_pgbouncer"] is not None:
         behind["user_db.pgbouncer"] = parsed["user_db_url"]
     for name, url in behind.items():
         if url is None or not url.drivername.startswith("postgresql"):
-            raise SettingsError(f"setting {name} is about no PostgreSQL server: there has to be one behind it")
+            raise SettingsError(f"setting {name} needs a PostgreSQL server behind it")
 
 
 def _parse(setting: Setting, value: str | None) -> Any:
@@ -124,5 +126,5 @@ def _refuse_unknown_variables(environment: Mapping[str, str], own_prefix: str) -
 
 
 def _variables(prefix: str) -> str:
-    """What the variables of the settings that begin so begin with."""
+    """Return the prefix of the variables for settings with this prefix."""
     return ENVIRONMENT_PREFIX + prefix.replace(".", "_").upper()

@@ -54,9 +54,9 @@ def test_defaults() -> None:
         ({"servers.Main": GOOD["servers.main"]}, "servers.Main"),
         ({"servers.eu": POSTGRES}, "tenancy.secret"),
         ({"servers.eu": POSTGRES, "tenancy.secret": "short"}, "tenancy.secret"),
-        ({"pgbouncer.main": PGBOUNCER}, "pgbouncer.main is about no PostgreSQL server"),
-        ({"pgbouncer.eu": PGBOUNCER}, "pgbouncer.eu is about no PostgreSQL server"),
-        ({"user_db.pgbouncer": PGBOUNCER}, "user_db.pgbouncer is about no PostgreSQL server"),
+        ({"pgbouncer.main": PGBOUNCER}, "pgbouncer.main needs a PostgreSQL server"),
+        ({"pgbouncer.eu": PGBOUNCER}, "pgbouncer.eu needs a PostgreSQL server"),
+        ({"user_db.pgbouncer": PGBOUNCER}, "user_db.pgbouncer needs a PostgreSQL server"),
         (BEHIND | {"pgbouncer.eu": "127.0.0.1:6432"}, "pgbouncer.eu"),
         (BEHIND | {"pgbouncer.eu": GOOD["servers.main"]}, "pgbouncer.eu must begin with"),
         (BEHIND | {"pgbouncer.eu": POSTGRES}, "pgbouncer.eu must name no role"),
@@ -66,7 +66,7 @@ def test_defaults() -> None:
         ({"tenantapp.domain": ""}, "tenantapp.domain"),
         ({"tenantapp.domain": "no_such_package"}, "tenantapp.domain"),
         ({"tenantapp.domain": "no.such.package"}, "tenantapp.domain"),
-        ({"tenantapp.domain": "wsgiref"}, "migrations.tenant is missing: .* of wsgiref are"),
+        ({"tenantapp.domain": "wsgiref"}, "migrations.tenant is missing: .* of wsgiref"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, str], named: str) -> None:
