@@ -1,7 +1,7 @@
-"""What may operators, and the administrators of a tenant, do with the fleet over HTTP?
+"""How do operators and the administrators of a tenant manage the fleet over HTTP?
 
-The views call the services that the commands call. Work that takes longer than a request is an operation: it is
-answered 202, with the operation and its address, and a worker does it.
+The views call the same services as the commands. Work that takes longer than a request is an operation: the answer is
+202 with the operation and its address, and a worker does the work.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ MODULES: Final = (
 
 
 def includeme(config: Configurator) -> None:
-    """What errors of the fleet are over HTTP, and the views under ``/api/v1/fleet`` and ``/api/v1/tenant``."""
+    """Add the views under ``/api/v1/fleet`` and ``/api/v1/tenant``, and map the fleet's errors to status and code."""
     add_problems(config)
     for module in MODULES:
         config.include(f"tenantapp.console.{module}", route_prefix=PREFIX)

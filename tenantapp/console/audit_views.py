@@ -12,7 +12,7 @@ from tenantapp.tenancy.request import TenantRequest
 
 
 class AuditQuery(PageQuery):
-    """What the trail can be narrowed by."""
+    """The filters of the audit trail."""
 
     slug: str | None = None
     actor: str | None = None
@@ -21,7 +21,7 @@ class AuditQuery(PageQuery):
 
 @api_view("fleet_audit", "GET", permission=Permission.FLEET_OPERATE, query=AuditQuery)
 def list_audit(request: TenantRequest) -> dict[str, Any]:
-    """A page of entries, newest first."""
+    """Return a page of entries, newest first."""
     query: AuditQuery = request.checked_query
     found = list_entries(
         request.user_session,
@@ -36,5 +36,5 @@ def list_audit(request: TenantRequest) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """The route."""
+    """Add the route."""
     config.add_route("fleet_audit", "/fleet/audit")

@@ -1,4 +1,4 @@
-"""Backups and copies of tenants over HTTP, for operators; and for a tenant's administrators the list of its backups."""
+"""Backups and copies of tenants over HTTP, for operators. Administrators of a tenant can list its backups."""
 
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,11 @@ from tenantapp.tenancy.servers import SqliteServer
 
 
 class Restore(Body):
-    """``POST /fleet/tenants/{slug}/restore``: in place, or as a new tenant; the newest backup if none is named."""
+    """The body of ``POST /fleet/tenants/{slug}/restore``.
+
+    With ``as``, the backup becomes a new tenant. Without it, the tenant is restored in place. Without ``backup``, the
+    newest backup is used.
+    """
 
     backup: str | None = Field(None, max_length=200)
     new_slug: str | None = Field(None, max_length=1000, alias="as")
@@ -27,7 +31,7 @@ class Restore(Body):
 
 
 class Clone(Body):
-    """``POST /fleet/tenants/{slug}/clone``."""
+    """The body of ``POST /fleet/tenants/{slug}/clone``."""
 
     slug: str = Field(max_length=1000)
     name: str | None = Field(None, max_length=1000)
@@ -36,13 +40,13 @@ class Clone(Body):
 
 
 class Move(Body):
-    """``POST /fleet/tenants/{slug}/move``."""
+    """The body of ``POST /fleet/tenants/{slug}/move``."""
 
     server: str = Field(max_length=1000)
 
 
 class Adoption(Body):
-    """``POST /fleet/adoptions``: a database that is on a server already becomes a tenant."""
+    """The body of ``POST /fleet/adoptions``, which makes a tenant from an existing database."""
 
     slug: str = Field(max_length=1000)
     database: str = Field(min_length=1, max_length=1000)
@@ -53,20 +57,20 @@ class Adoption(Body):
 
 @api_view("fleet_tenant_backups", "GET", permission=Permission.FLEET_OPERATE)
 def list_tenant_backups(request: TenantRequest) -> dict[str, Any]:
-    """A tenant's backups, the newest first, in one page."""
+    """Return a tenant's backups, the newest first, in one page."""
     tenant = get_tenant(request.user_session, request.matchdict["slug"])
     return _backups(request, tenant.id)
 
 
 @api_view("fleet_tenant_backups", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
 def create_backup(request: TenantRequest) -> dict[str, Any]:
-    """Have a tenant backed up."""
+    """Request a backup of a tenant."""
     return accepted(request, request_backup(*_subject(request), requested_by=request.access.person.login))
 
 
 @api_view("fleet_tenant_restore", "POST", permission=Permission.FLEET_OPERATE, body=Restore, writes="user", status=202)
 def restore_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Give a tenant back what is in a backup, or make a new tenant of it."""
+    """Request the restore of a tenant from a backup, in place or as a new tenant."""
     body: Restore = request.checked_body
     subject, requester = _subject(request), request.access.person.login
     if body.new_slug is not None:
@@ -74,7 +78,7 @@ def restore_tenant(request: TenantRequest) -> dict[str, Any]:
             *(*subject, body.new_slug), name=body.name, backup=body.backup, requested_by=requester
         )
     elif body.name is not None:
-        raise InvalidValue("name", "A name is for a new tenant, with as.")
+        raise InvalidValue("name", "Give a name only together with as, for a new tenant.")
     else:
         operation = request_restore(*subject, backup=body.backup, requested_by=requester)
     return accepted(request, operation)
@@ -82,7 +86,7 @@ def restore_tenant(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("fleet_tenant_clone", "POST", permission=Permission.FLEET_OPERATE, body=Clone, writes="user", status=202)
 def clone_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Make a tenant of another one's data."""
+    """Request a new tenant with a copy of another tenant's data."""
     body: Clone = request.checked_body
     check_server(request, body.server)
     operation = request_clone(
@@ -98,7 +102,7 @@ def clone_tenant(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("fleet_tenant_move", "POST", permission=Permission.FLEET_OPERATE, body=Move, writes="user", status=202)
 def move_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Move a tenant to another server."""
+    """Request the move of a tenant to another server."""
     server = request.checked_body.server
     check_server(request, server)
     return accepted(request, request_move(*_subject(request), server, requested_by=request.access.person.login))
@@ -106,7 +110,7 @@ def move_tenant(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("fleet_adoptions", "POST", permission=Permission.FLEET_OPERATE, body=Adoption, writes="user", status=202)
 def adopt_database(request: TenantRequest) -> dict[str, Any]:
-    """Make a tenant of a database that is there; it is copied, and itself left alone."""
+    """Request a new tenant with a copy of an existing database. The original does not change."""
     body: Adoption = request.checked_body
     check_server(request, body.server)
     check_revision(request, body.revision)
@@ -125,7 +129,7 @@ def adopt_database(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("tenant_backups", "GET", permission=Permission.TENANT_EXPORT)
 def list_own_backups(request: TenantRequest) -> dict[str, Any]:
-    """The backups of one's own tenant, the newest first, in one page."""
+    """Return the backups of the selected tenant, the newest first, in one page."""
     return _backups(request, request.access.require_tenant().id)
 
 
@@ -139,18 +143,18 @@ def _subject(request: TenantRequest) -> tuple[Any, Any, str]:
 
 
 def _original(request: TenantRequest, body: Adoption) -> str:
-    """A file only of the server's own directory: who operates over HTTP need not be let read others of the machine."""
+    """Return the database to copy. On SQLite it must be in the server's directory: operators may read no other file."""
     servers = request.registry.servers
     server = servers.chosen(body.server)
     if not isinstance(server, SqliteServer):
         return body.database
     if "/" in body.database or "\0" in body.database or body.database in (".", ".."):
-        raise InvalidValue("database", "Over HTTP this is the name of a file in the server's directory.")
+        raise InvalidValue("database", "Over HTTP, the database must be a file in the server's directory.")
     return str(server.directory / body.database)
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     for what in ("backups", "restore", "clone", "move"):
         config.add_route(f"fleet_tenant_{what}", f"/fleet/tenants/{SLUG}/{what}")
     config.add_route("fleet_adoptions", "/fleet/adoptions")

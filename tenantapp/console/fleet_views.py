@@ -1,4 +1,4 @@
-"""The fleet as a whole over HTTP, for operators: servers, what does not agree, and how far its migration is."""
+"""The fleet as a whole over HTTP, for operators: its servers, its inconsistencies, and the state of its migration."""
 
 from collections import Counter
 from typing import Any, Final
@@ -21,7 +21,7 @@ MOST_FAILURES: Final = 500  # named in one answer
 
 @api_view("fleet_servers", "GET", permission=Permission.FLEET_OPERATE)
 def list_servers(request: TenantRequest) -> dict[str, Any]:
-    """The servers of the settings, and how many tenants are on each, in whatever state."""
+    """Return the servers of the settings, and the number of tenants on each, in any state."""
     counts = dict(request.user_session.execute(select(Tenant.server, func.count()).group_by(Tenant.server)).all())
     servers = request.registry.servers
     items = [
@@ -38,13 +38,13 @@ def list_servers(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("fleet_findings", "GET", permission=Permission.FLEET_OPERATE)
 def list_findings(request: TenantRequest) -> dict[str, Any]:
-    """What the user database and the servers do not agree on. Every server is asked."""
+    """Return where the user database and the servers disagree. Every server is queried."""
     return {"items": [_finding(found) for found in find(request.registry.fleet, KINDS)], "next": None}
 
 
 @api_view("fleet_migrations", "GET", permission=Permission.FLEET_OPERATE)
 def read_migrations(request: TenantRequest) -> dict[str, Any]:
-    """How many tenants are at which revision, how their last migrations went, and those that failed."""
+    """Return the number of tenants at each revision, the states of their last migrations, and the failures."""
     statuses = fleet_status(request.user_session)
     failed = [status for status in statuses if status.state == OperationState.FAILED]
     states = Counter(status.state for status in statuses)
@@ -77,6 +77,6 @@ def _failure(status: TenantStatus) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     for what in ("servers", "findings", "migrations"):
         config.add_route(f"fleet_{what}", f"/fleet/{what}")

@@ -15,7 +15,7 @@ from tenantapp.tenancy.request import TenantRequest
 
 
 class OperationQuery(PageQuery):
-    """What the list of operations can be narrowed by."""
+    """The filters of the list of operations."""
 
     slug: str | None = None
     state: OperationState | None = None
@@ -24,7 +24,7 @@ class OperationQuery(PageQuery):
 
 @api_view("fleet_operations", "GET", permission=Permission.FLEET_OPERATE, query=OperationQuery)
 def list_operations(request: TenantRequest) -> dict[str, Any]:
-    """A page of operations, newest first."""
+    """Return a page of operations, newest first."""
     query: OperationQuery = request.checked_query
     found = queue.list_operations(
         request.user_session,
@@ -40,24 +40,24 @@ def list_operations(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("fleet_operation", "GET", permission=Permission.FLEET_OPERATE)
 def read_operation(request: TenantRequest) -> dict[str, Any]:
-    """How far an operation is, or how it ended."""
+    """Return one operation, with its progress or its outcome."""
     return operation_object(queue.get_operation(request.user_session, path_id(request)))
 
 
 @api_view("fleet_operation_retry", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
 def retry_operation(request: TenantRequest) -> dict[str, Any]:
-    """Have an operation that failed, or was cancelled, done once more."""
+    """Queue a failed or cancelled operation again."""
     return accepted(request, queue.retry_operation(request.user_session, path_id(request), KINDS))
 
 
 @api_view("fleet_operation_cancel", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
 def cancel_operation(request: TenantRequest) -> dict[str, Any]:
-    """Stop an operation. One that is at work stops when it next asks whether it may go on."""
+    """Cancel an operation. A running operation stops at its next check."""
     return accepted(request, queue.cancel_operation(request.user_session, path_id(request), KINDS))
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     config.add_route("fleet_operations", "/fleet/operations")
     config.add_route("fleet_operation", f"/fleet/operations/{ID}")
     for what in ("retry", "cancel"):

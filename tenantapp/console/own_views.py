@@ -1,4 +1,4 @@
-"""What the administrators of a tenant do about its data as a whole: fetch all of it in one file."""
+"""Exports over HTTP: the administrators of a tenant fetch all of its data in one file."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from tenantapp.tenancy.request import TenantRequest
 
 @api_view("tenant_export", "POST", permission=Permission.TENANT_EXPORT, writes="user", status=202)
 def create_export(request: TenantRequest) -> dict[str, Any]:
-    """Have the tenant's data written to a bundle."""
+    """Request an export of the selected tenant's data to a bundle."""
     operation = request_export(
         request.user_session,
         request.registry.fleet,
@@ -31,13 +31,13 @@ def create_export(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("tenant_operation", "GET", permission=Permission.TENANT_EXPORT)
 def read_operation(request: TenantRequest) -> dict[str, Any]:
-    """How far an operation on the tenant is, or how it ended."""
+    """Return an operation on the selected tenant, with its progress or its outcome."""
     return own_operation_object(_own_operation(request))
 
 
 @api_view("tenant_export_of_id", "GET", permission=Permission.TENANT_EXPORT)
 def download_export(request: TenantRequest) -> Response:
-    """The bundle that an export has written."""
+    """Return the bundle that an export has written."""
     tenant = request.access.require_tenant()
     operation = finished_export(request.user_session, path_id(request), tenant.id)
     content = read_export(request.registry.fleet, operation)
@@ -52,7 +52,7 @@ def download_export(request: TenantRequest) -> Response:
 
 
 def _own_operation(request: TenantRequest) -> Operation:
-    """The operation with the id in the path. Raises ``NotFound``, also for another tenant's."""
+    """Return the operation with the id in the path. Raises ``NotFound``, also for another tenant's operation."""
     operation = get_operation(request.user_session, path_id(request))
     if operation.tenant_id != request.access.require_tenant().id:
         raise NotFound("operation", operation.id)
@@ -60,7 +60,7 @@ def _own_operation(request: TenantRequest) -> Operation:
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     config.add_route("tenant_export", "/tenant/export")
     config.add_route("tenant_export_of_id", f"/tenant/exports/{ID}")
     config.add_route("tenant_operation", f"/tenant/operations/{ID}")

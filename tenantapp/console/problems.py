@@ -1,4 +1,4 @@
-"""What errors of the fleet are over HTTP."""
+"""Map the errors of the fleet to status and code."""
 
 from pyramid.config import Configurator
 
@@ -9,7 +9,7 @@ from tenantapp.operations import errors as operations
 
 
 def add_problems(config: Configurator) -> None:
-    """Add them to the table. One that is not here is nobody's mistake but ours: 500."""
+    """Add the errors to the table of problems. An error that is not here is a fault of the program: 500."""
     config.add_problem(identity.TenantUnfinished, 409, "tenant_unfinished")
     config.add_problem(identity.TenantDeleted, 409, "tenant_deleted")
     config.add_problem(identity.TenantNotDeleted, 409, "tenant_not_deleted")

@@ -1,4 +1,4 @@
-"""One question to many tenants over HTTP, for operators."""
+"""Queries over many tenants over HTTP, for operators."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -23,15 +23,15 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.request import TenantRequest
 
-RECORDED: Final = 1000  # characters of a statement in the audit trail
+RECORDED: Final = 1000  # characters of a statement that the audit trail keeps
 MOST_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """What one page has at most; it ends with the tenant that reaches one of the limits.
+    """The limits of one page. The page ends with the tenant that reaches one of them.
 
-    ``jobs`` tenants are asked at once, each on a connection of the process's budget.
+    ``jobs`` tenants are queried at once, each on a connection from the process's budget.
     """
 
     rows: int = 10_000
@@ -41,7 +41,7 @@ class PageLimits:
 
 
 class Question(Body):
-    """``POST /fleet/query``. ``rows`` and ``timeout``, in seconds, are for each tenant."""
+    """The body of ``POST /fleet/query``. ``rows`` and ``timeout`` (in seconds) are limits for each tenant."""
 
     statement: str = Field(min_length=1, max_length=20_000)
     tenants: list[str] | None = Field(None, min_length=1, max_length=1000)
@@ -51,13 +51,13 @@ class Question(Body):
 
 @api_view("fleet_query", "POST", permission=Permission.FLEET_OPERATE, body=Question, query=PageQuery, writes="user")
 def query_fleet(request: TenantRequest) -> dict[str, Any]:
-    """Ask a page of tenants, by slug. Those that do not answer say why, and keep nothing from the others.
+    """Run a query on a page of tenants, by slug. For a tenant that does not answer, ``failure`` has the reason.
 
-    One at a time in a process: its threads are there for everybody.
+    Each process runs one such query at a time, because its threads also serve other requests.
     """
     queries: Lock = request.registry.fleet_queries
     if not queries.acquire(blocking=False):
-        raise ApiError(503, "busy", "Another query over the fleet is at work here; try again in a moment.")
+        raise ApiError(503, "busy", "Another query over the fleet is running. Try again in a moment.")
     try:
         return _answer_page(request)
     finally:
@@ -81,7 +81,7 @@ def _answer_page(request: TenantRequest) -> dict[str, Any]:
 
 
 def _recorded(body: Question) -> dict[str, Any]:
-    """For the entry of each tenant. What is long would be written hundreds of times; its SHA-256 says what it was."""
+    """Return the detail of each tenant's audit entry. A long statement is cut and identified by its SHA-256."""
     detail = {"statement": body.statement[:RECORDED], "rows": body.rows}
     if len(body.statement) > RECORDED:
         detail["sha256"] = sha256(body.statement.encode()).hexdigest()
@@ -89,7 +89,7 @@ def _recorded(body: Question) -> dict[str, Any]:
 
 
 def _ask(request: TenantRequest, body: Question, page: Sequence[TenantPlace]) -> list[dict[str, Any]]:
-    """The answers of the first tenants, as many as fit on a page, but at least one."""
+    """Return the answers of the first tenants: as many as the limits of a page allow, but at least one."""
     items: list[dict[str, Any]] = []
     limits: PageLimits = request.registry.fleet_query_limits
     rows, size, deadline = 0, 0, monotonic() + limits.seconds
@@ -105,9 +105,9 @@ def _ask(request: TenantRequest, body: Question, page: Sequence[TenantPlace]) ->
     with closing(asked):
         for answer in asked:
             if items and monotonic() >= deadline:
-                # It may have had less time than it was to have; the next page begins with it.
+                # This tenant may have had less time than ``timeout``. The next page begins with it.
                 break
-            # Written at once: the driver's values are not kept.
+            # Written at once, so that the driver's values can be freed.
             written = json_rows(answer.rows)
             items.append(_answer_object(answer, written))
             rows, size = rows + len(answer.rows), size + len(written)
@@ -127,7 +127,7 @@ def _answer_object(answer: Answer, rows: bytes) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """The route, the limits of a page, and what lets one query at a time through."""
+    """Add the route, the limits of a page, and the lock that lets one query run at a time."""
     config.registry.fleet_queries = Lock()
     config.registry.fleet_query_limits = PageLimits()
     config.add_route("fleet_query", "/fleet/query")

@@ -1,4 +1,4 @@
-"""Operations and backups as the API shows them, and what requests about the fleet have in common."""
+"""Show operations and backups over HTTP, and check what requests about the fleet have in common."""
 
 from typing import Any, Final
 
@@ -9,12 +9,12 @@ from tenantapp.identity.errors import InvalidValue
 from tenantapp.operations.models import Operation
 from tenantapp.tenancy.request import TenantRequest
 
-# In a route's pattern; what cannot be a slug is a 404 before any view runs.
+# A slug in a route's pattern. Anything else is answered 404 before a view runs.
 SLUG: Final = "{slug:[a-z0-9][a-z0-9-]{0,62}}"
 
 
 def operation_object(operation: Operation) -> dict[str, Any]:
-    """An operation, for operators. ``progress`` is a part of 1."""
+    """Return an operation as operators see it. ``progress`` is from 0 to 1."""
     return {
         **own_operation_object(operation),
         "tenant_id": operation.tenant_id,
@@ -31,7 +31,7 @@ def operation_object(operation: Operation) -> dict[str, Any]:
 
 
 def own_operation_object(operation: Operation) -> dict[str, Any]:
-    """An operation, for the people of its tenant: nothing that tells of servers, of databases or of operators."""
+    """Return an operation as its tenant's people see it: without servers, databases and operators."""
     return {
         "id": operation.id,
         "kind": operation.kind,
@@ -44,7 +44,7 @@ def own_operation_object(operation: Operation) -> dict[str, Any]:
 
 
 def backup_object(record: BackupRecord) -> dict[str, Any]:
-    """A backup. ``size`` is in bytes."""
+    """Return a backup as the API shows it. ``size`` is in bytes."""
     return {
         "id": record.id,
         "created_at": record.created_at,
@@ -56,19 +56,19 @@ def backup_object(record: BackupRecord) -> dict[str, Any]:
 
 
 def accepted(request: TenantRequest, operation: Operation) -> dict[str, Any]:
-    """The answer to a request for long work: the operation, and the address that says how far it is."""
+    """Return an operation that was just requested, and set ``Location`` to its address."""
     request.response.location = request.route_path("fleet_operation", id=operation.id)
     return operation_object(operation)
 
 
 def check_server(request: TenantRequest, name: str | None) -> None:
-    """Raises ``InvalidValue`` for a server that is not in the settings."""
+    """Raise ``InvalidValue`` if the settings have no such server."""
     if name is not None and name not in request.registry.servers:
         raise InvalidValue("server", f"There is no server {name} in the settings.")
 
 
 def check_revision(request: TenantRequest, revision: str | None) -> None:
-    """Raises ``UnknownRevision`` for what is no revision's id in full: Alembic takes ``heads`` and ``8b`` for one."""
+    """Raise ``UnknownRevision`` unless this is the full id of a revision. Alembic also accepts ``heads`` and ``8b``."""
     script = script_directory(request.registry.app_settings, "tenant")
     if revision is not None and revision not in {known.revision for known in script.walk_revisions()}:
         raise UnknownRevision(revision)

@@ -21,14 +21,14 @@ from tenantapp.tenancy.request import TenantRequest
 
 
 class TenantQuery(PageQuery):
-    """What the list of tenants can be narrowed by."""
+    """The filters of the list of tenants."""
 
     state: TenantState | None = None
     server: str | None = None
 
 
 class NewTenant(Body):
-    """``POST /fleet/tenants``."""
+    """The body of ``POST /fleet/tenants``."""
 
     slug: str = Field(max_length=1000)
     name: str | None = Field(None, max_length=1000)
@@ -36,9 +36,9 @@ class NewTenant(Body):
 
 
 class TenantChange(Body):
-    """``PATCH /fleet/tenants/{slug}``: what is left out stays as it is."""
+    """The body of ``PATCH /fleet/tenants/{slug}``. A field that is left out does not change."""
 
-    # Null is none of these, so the defaults stand for what is left out.
+    # No field may be null, so a default means that the field was left out.
     slug: str = Field("", max_length=1000)
     name: str = Field("", max_length=1000)
     suspended: bool = False
@@ -46,27 +46,27 @@ class TenantChange(Body):
 
     @model_validator(mode="after")
     def reason_of_a_suspension(self) -> "TenantChange":
-        """A tenant is suspended for a reason, and for nothing else there is one."""
+        """Raise ``ValueError`` unless a reason is given for a suspension, and for nothing else."""
         if self.suspended != ("reason" in self.model_fields_set):
             raise ValueError("Give a reason with suspended: true, and with nothing else.")
         return self
 
 
 class Migration(Body):
-    """``POST /fleet/tenants/{slug}/migrate``: up to this revision, or to the newest."""
+    """The body of ``POST /fleet/tenants/{slug}/migrate``: the revision, or null for the newest."""
 
     to: str | None = Field(None, max_length=100)
 
 
 class Purge(OptionalBody):
-    """``POST /fleet/tenants/{slug}/purge``: ``without_copy`` removes it though no copy of it is kept, or proved."""
+    """The body of ``POST /fleet/tenants/{slug}/purge``. ``without_copy`` permits removal without a proved copy."""
 
     without_copy: bool = False
 
 
 @api_view("fleet_tenants", "GET", permission=Permission.FLEET_OPERATE, query=TenantQuery)
 def list_tenants(request: TenantRequest) -> dict[str, Any]:
-    """A page of tenants, by slug."""
+    """Return a page of tenants, by slug."""
     query: TenantQuery = request.checked_query
     found = tenants.list_tenants(
         request.user_session, state=query.state, server=query.server, after=query.after(), limit=query.limit + 1
@@ -77,7 +77,7 @@ def list_tenants(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("fleet_tenants", "POST", permission=Permission.FLEET_OPERATE, body=NewTenant, writes="user", status=202)
 def create_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Make a tenant: at once where a database is kept ready, else by a worker."""
+    """Make a tenant: at once if a warm database is ready, otherwise by a worker."""
     body: NewTenant = request.checked_body
     check_server(request, body.server)
     operation = request_create(
@@ -93,13 +93,13 @@ def create_tenant(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("fleet_tenant", "GET", permission=Permission.FLEET_OPERATE)
 def read_tenant(request: TenantRequest) -> dict[str, Any]:
-    """One tenant."""
+    """Return one tenant."""
     return tenants.describe_tenant(tenants.get_tenant(request.user_session, request.matchdict["slug"]))
 
 
 @api_view("fleet_tenant", "PATCH", permission=Permission.FLEET_OPERATE, body=TenantChange, writes="user")
 def change_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Rename a tenant, suspend it or serve it again: all that is asked for, or nothing."""
+    """Rename, suspend or resume a tenant: make all changes of the request, or none."""
     session, slug = request.user_session, request.matchdict["slug"]
     body: TenantChange = request.checked_body
     given = body.model_fields_set
@@ -117,20 +117,20 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("fleet_tenant", "DELETE", permission=Permission.FLEET_OPERATE, writes="user")
 def delete_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Serve nobody from the next request on; until ``purge_after`` it can be brought back."""
+    """Delete a tenant, from the next request on. Until ``purge_after`` it can be undeleted."""
     grace = timedelta(days=request.registry.app_settings.fleet_delete_grace)
     return tenants.describe_tenant(deletion.delete_later(request.user_session, request.matchdict["slug"], grace))
 
 
 @api_view("fleet_tenant_undelete", "POST", permission=Permission.FLEET_OPERATE, writes="user")
 def undelete_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Bring a deleted tenant back, as it was."""
+    """Undelete a tenant. It gets back the state that it had before."""
     return tenants.describe_tenant(deletion.undelete(request.user_session, request.matchdict["slug"], KINDS))
 
 
 @api_view("fleet_tenant_purge", "POST", permission=Permission.FLEET_OPERATE, body=Purge, writes="user", status=202)
 def purge_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Remove a deleted tenant, and all that is left of it, before its time."""
+    """Request the removal of a deleted tenant and its data before ``purge_after``."""
     operation = deletion.request_purge(
         *(request.user_session, request.registry.fleet, request.matchdict["slug"]),
         requested_by=request.access.person.login,
@@ -143,7 +143,7 @@ def purge_tenant(request: TenantRequest) -> dict[str, Any]:
     "fleet_tenant_migrate", "POST", permission=Permission.FLEET_OPERATE, body=Migration, writes="user", status=202
 )
 def migrate_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Move a tenant's database up to a revision."""
+    """Request the migration of a tenant's database up to a revision."""
     check_revision(request, request.checked_body.to)
     operation = request_migration(
         request.user_session,
@@ -156,7 +156,7 @@ def migrate_tenant(request: TenantRequest) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     config.add_route("fleet_tenants", "/fleet/tenants")
     config.add_route("fleet_tenant", f"/fleet/tenants/{SLUG}")
     for what in ("undelete", "purge", "migrate"):

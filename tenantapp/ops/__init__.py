@@ -1,9 +1,9 @@
-"""Is it well, and what happened?"""
+"""Does the application work, and which requests has it served?"""
 
 from pyramid.config import Configurator
 
 
 def includeme(config: Configurator) -> None:
-    """Health views and the request log."""
+    """Add the health views and the request log."""
     config.include("tenantapp.ops.health")
     config.include("tenantapp.ops.request_log")

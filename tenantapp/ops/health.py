@@ -1,4 +1,4 @@
-"""What a load balancer and an operator ask: is it there, does it work, which version is it?"""
+"""Tell load balancers and operators whether the process and the user database answer, and which version runs."""
 
 from importlib.metadata import version
 
@@ -13,31 +13,31 @@ PUBLIC = NO_PERMISSION_REQUIRED
 
 @view_config(route_name="lbheartbeat", request_method="GET", permission=PUBLIC, renderer="json")
 def lbheartbeat(request: TenantRequest) -> dict[str, str]:
-    """The process answers. Touches no database."""
+    """Say that the process answers. The view uses no database."""
     return {"status": "ok"}
 
 
 @view_config(route_name="heartbeat", request_method="GET", permission=PUBLIC, renderer="json")
 def heartbeat(request: TenantRequest) -> dict[str, str]:
-    """The user database answers too, and may be written to; 503 otherwise."""
+    """Say that the user database answers and can be written to. Otherwise the answer is 503."""
     request.registry.access_reader.check()
     return {"status": "ok", "user_database": "ok"}
 
 
 @view_config(route_name="version", request_method="GET", permission=PUBLIC, renderer="json")
 def version_of(request: TenantRequest) -> dict[str, str]:
-    """The installed version."""
+    """Return the installed version."""
     return {"name": "tenantapp", "version": version("tenantapp")}
 
 
 @view_config(route_name="home", request_method="GET", permission=PUBLIC, renderer="json")
 def home(request: TenantRequest) -> dict[str, str]:
-    """Where to go from the root of the site."""
+    """Return the version, the address of the API, and the call that signs in."""
     return {**version_of(request), "api": request.host_url + "/api/v1", "sign_in": "POST /api/v1/session"}
 
 
 def includeme(config: Configurator) -> None:
-    """The routes, outside the API."""
+    """Add the routes, which are outside the API."""
     config.add_route("home", "/")
     config.add_route("lbheartbeat", "/__lbheartbeat__")
     config.add_route("heartbeat", "/__heartbeat__")

@@ -1,4 +1,4 @@
-"""One line in the log for each request, and its id in the answer."""
+"""Log one line for each request, and put the request's id into the answer."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ log = logging.getLogger("tenantapp.requests")
 
 
 def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """Log method, path, status and duration. Never the query string, a header or a body: they may hold secrets."""
+    """Log method, path, status and duration, but no query string, header or body: these may contain secrets."""
 
     def tween(request: TenantRequest) -> Any:
         started = perf_counter()
@@ -37,12 +37,12 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
 
 
 def _path(raw: str) -> str:
-    """The path as text, whatever is in it. WSGI hands its bytes on as latin-1 (PEP 3333)."""
+    """Return the path as text, even if it is not UTF-8. WSGI passes its bytes as latin-1 (PEP 3333)."""
     return raw[:PATH_LENGTH].encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def includeme(config: Configurator) -> None:
-    """Outermost, so that the line is true of what is sent."""
+    """Add the tween as the outermost one, so that it sees the response that is sent."""
     config.add_tween(
         "tenantapp.ops.request_log.request_log_tween",
         under=tweens.INGRESS,

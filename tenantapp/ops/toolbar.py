@@ -1,7 +1,7 @@
-"""The debug toolbar's panels, without what would let somebody in.
+"""The debug toolbar's panels, without cookies, tokens and passwords.
 
-The toolbar keeps the last hundred requests and shows them to everybody at the machine. ``main()`` puts this module into
-``debugtoolbar.includes``; it is imported only where the toolbar is used.
+The toolbar keeps the last hundred requests and shows them to everybody on the machine. ``make_app`` puts this module
+into ``debugtoolbar.includes``. It is imported only if the toolbar is used.
 """
 
 import re
@@ -22,12 +22,12 @@ URL_PASSWORD: Final = re.compile(r"(://[^:/@\s]*:)[^@\s]*(?=@)")
 
 
 def hide(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """The pairs of name and value, with the values hidden whose names say that they are secret."""
+    """Return the pairs of name and value. Values whose names sound secret are hidden."""
     return [(name, HIDDEN if SECRET_NAME.search(str(name)) else value) for name, value in pairs]
 
 
 class Headers(HeaderDebugPanel):
-    """Headers of the request and of the response."""
+    """The headers of the request and of the response, without secrets."""
 
     def __init__(self, request: Any) -> None:
         super().__init__(request)
@@ -39,10 +39,10 @@ class Headers(HeaderDebugPanel):
 
 
 class RequestVars(RequestVarsDebugPanel):
-    """Query, names of cookies and environment of the request, whatever is in them; of its body the size."""
+    """The request's query, its environment, the names of its cookies, and the size of its body."""
 
     def __init__(self, request: Any) -> None:
-        # Not that of the toolbar, which reads body and query, and fails over what is not text.
+        # The toolbar's own method is not called: it reads body and query, and fails if they are not text.
         self.request = request
         self.data.update(
             get=[("query string", [request.query_string])],
@@ -57,12 +57,12 @@ class RequestVars(RequestVarsDebugPanel):
     def process_response(self, response: Any) -> None:
         names = ("matchdict", "context", "traversed", "view_name", "subpath")
         self.data["extracted_attributes"] = {name: getattr(self.request, name, None) for name in names}
-        # The toolbar is kept; the request need not be.
+        # The toolbar is kept for later requests. The request should be freed.
         del self.request
 
 
 class Renderings(RenderingsDebugPanel):
-    """Which renderers were used; what they were given may be a session with its CSRF token."""
+    """The names of the renderers used, without their values, which may contain a CSRF token."""
 
     renderings: Sequence[dict[str, Any]] = ()
 
@@ -73,7 +73,7 @@ class Renderings(RenderingsDebugPanel):
 
 
 class SettingsWithoutSecrets(SettingsDebugPanel):
-    """The settings of the application."""
+    """The settings of the application, without secrets."""
 
     def __init__(self, request: Any) -> None:
         super().__init__(request)
@@ -82,7 +82,7 @@ class SettingsWithoutSecrets(SettingsDebugPanel):
 
 
 def has_readable_cookies(request: Any) -> bool:
-    """Whether the toolbar, which has a cookie of its own, can read the request's. Other sites' may be anything."""
+    """Return whether the toolbar can read the request's cookies. Cookies of other sites may be undecodable."""
     try:
         request.cookies.get("pdtb_active")
     except UnicodeDecodeError:
@@ -91,8 +91,8 @@ def has_readable_cookies(request: Any) -> bool:
 
 
 def includeme(config: Any) -> None:
-    """Put the panels in place of those of the same names. The configurator is that of the toolbar's own application."""
-    # A request that the toolbar fails over goes to the application without it.
+    """Replace the toolbar's panels of the same names. ``config`` belongs to the toolbar's own application."""
+    # Requests whose cookies the toolbar cannot read go to the application without it.
     config.registry.parent_registry.registerUtility(has_readable_cookies, IRequestAuthorization)
     for panel in (Headers, RequestVars, Renderings):
         config.add_debugtoolbar_panel(panel)

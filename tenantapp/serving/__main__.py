@@ -1,4 +1,4 @@
-"""What ``pserve`` becomes: ``python -m tenantapp.serving INI [NAME=VALUE ...]``."""
+"""The program that replaces ``pserve``: ``python -m tenantapp.serving INI [NAME=VALUE ...]``."""
 
 import sys
 
@@ -8,7 +8,7 @@ from tenantapp.settings import SettingsError
 
 
 def run(path: str, *variables: str) -> None:
-    """Serve until told to stop. A setting that is wrong ends the process with one sentence."""
+    """Serve until a signal stops the process. Raises ``SystemExit`` with one sentence if a setting is wrong."""
     keep_files_private()
     try:
         application = Application(path, dict(variable.split("=", 1) for variable in variables))

@@ -1,4 +1,4 @@
-"""How many cores there are for this process."""
+"""Count the cores that this process may use."""
 
 import math
 import os
@@ -10,17 +10,17 @@ OWN_CGROUP: Final = Path("/proc/self/cgroup")
 
 
 def usable_cores(groups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int:
-    """Those it may run on, and no more than the quota of its control group pays for; one at least.
+    """Return the number of cores that this process may run on, limited by its control group's quota; at least one.
 
-    ``groups`` is where the control groups are, ``own`` the file that says which one is this process's.
+    ``groups`` is the directory of the control groups. ``own`` is the file that names this process's group.
     """
-    # Python 3.13 has os.process_cpu_count(), which knows nothing of quotas either.
+    # os.process_cpu_count() of Python 3.13 does not consider quotas.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(allowed, _quota(groups, own)))
 
 
 def _quota(groups: Path, own: Path) -> int:
-    """The smallest quota from the process's own control group up to the root, rounded up to whole cores."""
+    """Return the smallest quota from the process's own control group up to the root, in cores, rounded up."""
     # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
     try:
         group = own.read_text().rpartition("::")[2].strip().lstrip("/")

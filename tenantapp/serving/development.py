@@ -1,4 +1,4 @@
-"""The server of development: waitress, and beside it the worker that the setting ``fleet.worker`` asks for."""
+"""The development server: waitress, and the workers that the setting ``fleet.worker`` asks for."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from tenantapp.private_files import keep_files_private
 
 
 def serve(app: Any, global_config: Any, **options: Any) -> int:
-    """Serve the application (PasteDeploy's server runner). The options are waitress's.
+    """Serve the application. This is a server runner for PasteDeploy. The options are waitress's.
 
-    The application itself cannot know whether it is made to be served, or for a command that only looks at it. One
-    that a filter of the ini file is wrapped around starts its worker with its first request.
+    The workers start here because the application does not know whether it is served or only used by a command. If the
+    ini file wraps a filter around the application, its workers start with the first request.
     """
     keep_files_private()
     registry = getattr(app, "registry", None)

@@ -1,4 +1,4 @@
-"""gunicorn, set up: the master process and what it starts."""
+"""Set up gunicorn: its master process and its workers."""
 
 import logging
 import signal
@@ -21,7 +21,7 @@ HEADER_LIMIT: Final = 8190  # bytes of the request line, and of each of a hundre
 
 
 class Log(Logger):
-    """What gunicorn has to say goes where the ini file sends it. Requests are logged by the application."""
+    """Sends gunicorn's messages to the log of the ini file. The application logs requests itself."""
 
     def setup(self, cfg: Any) -> None:
         self.error_log.propagate = True
@@ -36,7 +36,7 @@ class Application(BaseApplication):
         super().__init__()
 
     def do_load_config(self) -> None:
-        """Read the section and the configuration of the log; both may have changed at a reload. Raises."""
+        """Read the server section and the configuration of the log, also at a reload. Raises ``SettingsError``."""
         options = self._read()
         self._loader.setup_logging(self._variables)
         self.load_default_config()
@@ -44,7 +44,7 @@ class Application(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """The WSGI application, loaded by each worker for itself. One that does not start ends that worker alone."""
+        """Return the WSGI application. Each worker loads it itself. If it does not start, only that worker ends."""
         try:
             options = self._read()
             app = self._loader.get_wsgi_app("main", self._variables)
@@ -52,10 +52,10 @@ class Application(BaseApplication):
             log.error("The application does not start: %s", error)
             raise SystemExit(1) from None
         except Exception:
-            # gunicorn would end everything, with workers that still serve.
+            # gunicorn would end all processes, also workers that still serve.
             log.exception("The application does not start.")
             raise SystemExit(1) from None
-        # One that a filter of the ini file is wrapped around starts its worker with its first request.
+        # If the ini file wraps a filter around the application, its workers start with the first request.
         if (registry := getattr(app, "registry", None)) is not None:
             registry.worker_host.start()
         return proxy_headers_middleware(
@@ -66,7 +66,7 @@ class Application(BaseApplication):
         )
 
     def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until a signal stops the process."""
         Master(self).run()
 
     def _read(self) -> Options:
@@ -74,11 +74,11 @@ class Application(BaseApplication):
 
 
 class Master(Arbiter):
-    """gunicorn's master, but for its reload.
+    """gunicorn's master with another reload.
 
-    Here a new worker serves before an old one stops, one after the other: requests never wait for a worker to start,
-    there is never more than one process above the number of workers, and when a new one does not start the old ones
-    serve on.
+    This reload replaces one worker after the other: a new worker serves before an old one stops. So requests never wait
+    for a worker to start, and there is at most one process more than the number of workers. If a new worker does not
+    start, the old ones go on serving.
     """
 
     def __init__(self, application: Application) -> None:
@@ -87,7 +87,7 @@ class Master(Arbiter):
         super().__init__(application)
 
     def reload(self) -> None:
-        """What is done at SIGHUP. Where the options are wrong, nothing changes."""
+        """Begin a reload (SIGHUP). If the options are wrong, nothing changes."""
         try:
             self.app.reload()
         except Exception as error:
@@ -97,11 +97,11 @@ class Master(Arbiter):
         self._outdated = set(self.WORKERS)
 
     def manage_workers(self) -> None:
-        """Called about once a second. The next step of a reload, if there is one going on."""
+        """Do the next step of a reload, if one is under way. gunicorn calls this method about once a second."""
         self._outdated &= self.WORKERS.keys()
         if self._successor and self._successor not in self.WORKERS:
             self._outdated.clear()
-            log.error("The reload was given up, because a new worker did not start. The old ones serve on.")
+            log.error("The reload was given up, because a new worker did not start. The old workers go on serving.")
         starting = any(not _serves(worker) for worker in self.WORKERS.values())
         if not starting:
             self._successor = 0
@@ -119,26 +119,26 @@ class Master(Arbiter):
 
 
 def _serves(worker: Any) -> bool:
-    """Whether a worker has begun to serve: from then on it writes the monotonic time into its file."""
+    """Return whether a worker has begun to serve: from then on it writes the monotonic time into its file."""
     return bool(worker.tmp.last_update() <= time.monotonic())
 
 
 def _gunicorn_settings(options: Options) -> dict[str, Any]:
-    """https://docs.gunicorn.org/en/stable/settings.html"""
+    """Return gunicorn's settings (https://docs.gunicorn.org/en/stable/settings.html)."""
     return {
         "bind": f"[{options.host}]:{options.port}" if ":" in options.host else f"{options.host}:{options.port}",
         "proc_name": "tenantapp",
         "workers": options.workers,
         "worker_class": "gthread",
         "threads": options.threads,
-        # A worker takes no more than it has threads for. The rest waits where every worker can take it.
+        # A worker accepts only as many connections as it has threads. The others wait where any worker can accept them.
         "worker_connections": options.threads,
         "graceful_timeout": options.graceful_timeout,
-        # A connection that is kept could be closed in the moment when the next request is under way on it.
+        # A kept connection could be closed at the moment when the next request arrives on it.
         "keepalive": 0,
         "limit_request_line": HEADER_LIMIT,
         "limit_request_field_size": HEADER_LIMIT,
-        # Whom to believe is decided in one place, by the middleware above.
+        # The middleware above decides alone which proxies to trust.
         "forwarded_allow_ips": "",
         "secure_scheme_headers": {},
         "forwarder_headers": "",

@@ -1,6 +1,6 @@
-"""The options of ``[server:main]``: one typed table, read at start-up and at each reload.
+"""Read the options of ``[server:main]``, at start-up and at each reload.
 
-With precedence they come from the environment: ``workers`` is ``TENANTAPP_SERVER_WORKERS``.
+Variables of the environment take precedence: ``workers`` is ``TENANTAPP_SERVER_WORKERS``.
 """
 
 import os
@@ -27,7 +27,7 @@ PROXY_HEADERS: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-prot
 
 
 def workers(value: str) -> int:
-    """A number of processes; ``auto``: one for each core that this process may use."""
+    """Return a number of processes; ``auto``: one for each core that this process may use. Raises ``ValueError``."""
     if value == "auto":
         return usable_cores()
     try:
@@ -37,10 +37,10 @@ def workers(value: str) -> int:
 
 
 def proxy_headers(value: str) -> frozenset[str]:
-    """Names of headers that a proxy may send."""
+    """Return the names of headers that the proxy sends. Raises ``ValueError``."""
     names = frozenset(value.lower().split())
     if unknown := sorted(names - set(PROXY_HEADERS)):
-        raise ValueError(f"may name {', '.join(PROXY_HEADERS)}, and not {', '.join(unknown)}")
+        raise ValueError(f"may name only {', '.join(PROXY_HEADERS)}, not {', '.join(unknown)}")
     return names
 
 
@@ -53,7 +53,7 @@ TABLE: Final = (
         "server.graceful_timeout",
         number(int, 1, 3600, "seconds"),
         "30",
-        "how long requests may take to end when a process stops, in seconds",
+        "time that requests get to finish when a process stops, in seconds",
     ),
     Setting(
         "server.max_request_body_size",
@@ -62,7 +62,9 @@ TABLE: Final = (
         "largest request body that the server reads, in bytes",
     ),
     Setting("server.trusted_proxy", text, None, "address of the proxy to trust; by default none"),
-    Setting("server.trusted_proxy_count", number(int, 1, 16, "proxies"), "1", "number of proxies in a row"),
+    Setting(
+        "server.trusted_proxy_count", number(int, 1, 16, "proxies"), "1", "number of proxies in front of the server"
+    ),
     Setting(
         "server.trusted_proxy_headers",
         proxy_headers,
@@ -74,7 +76,7 @@ TABLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options, parsed. Times are in seconds, sizes in bytes."""
+    """The parsed options. Times are in seconds, sizes in bytes."""
 
     host: str
     port: int
@@ -88,14 +90,14 @@ class Options:
 
 
 def read_section(global_config: Mapping[str, str] | None) -> dict[str, str]:
-    """The ini file's server section, or nothing where there is no file."""
+    """Return the ini file's server section, or an empty dictionary if there is no file."""
     path = (global_config or {}).get("__file__")
-    # With what the command line set, for the section may be written in terms of it.
+    # The section may use variables that the command line sets.
     return dict(get_settings(path, "server:main", dict(global_config or {}))) if path else {}
 
 
 def read_options(section: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> Options:
-    """Parse the section of our own server. Raises ``SettingsError``."""
+    """Parse the options in the section of our own server. Raises ``SettingsError``."""
     given = {f"{PREFIX}{name}": value for name, value in section.items() if name != "use"}
     known = {setting.name: setting for setting in TABLE}
     for name in given:
@@ -106,7 +108,7 @@ def read_options(section: Mapping[str, str], environment: Mapping[str, str] = os
 
 
 def refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    """A variable that names no option is a mistake, whichever server is used. Raises ``SettingsError``."""
+    """Raise ``SettingsError`` if a variable of the environment names no option, whichever server is used."""
     known = {setting.variable for setting in TABLE}
     for variable in environment:
         if variable.startswith(SERVING_VARIABLES) and variable not in known:
@@ -114,10 +116,10 @@ def refuse_unknown_variables(environment: Mapping[str, str]) -> None:
 
 
 def processes_and_threads(section: Mapping[str, str]) -> tuple[int, int]:
-    """How many processes share the databases at most, and the threads of each, by the server section.
+    """Return the largest number of processes that share the databases, and the number of threads of each.
 
-    A reload has one process more than there are workers. Another server than ours is one process; its threads are read
-    where it says them, and taken for four, which is what waitress has, where it does not. Raises ``SettingsError``.
+    Both come from the server section. During a reload there is one process more than there are workers. Any other
+    server counts as one process. Its ``threads`` default to four, as in waitress. Raises ``SettingsError``.
     """
     refuse_unknown_variables(os.environ)
     if section.get("use") in OURS:
@@ -128,8 +130,8 @@ def processes_and_threads(section: Mapping[str, str]) -> tuple[int, int]:
 
 
 def check_budget(settings: Settings, threads: int) -> None:
-    """Refuse a budget of connections that could not serve all of a process's threads at once. Raises."""
+    """Raise ``SettingsError`` if the budget has fewer connections than a process has threads."""
     if settings.connections_budget is not None and settings.connections_budget < threads:
         raise SettingsError(
-            f"setting connections.budget must be at least {threads}, which is how many threads the server has"
+            f"setting connections.budget must be at least {threads}, the number of the server's threads"
         )

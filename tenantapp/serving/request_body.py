@@ -1,11 +1,11 @@
-"""Request bodies, read in full before the application is called."""
+"""Read request bodies in full before the application is called."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final, Protocol
 
-IN_MEMORY: Final = 512 * 1024  # bytes; what is longer goes to a temporary file
+IN_MEMORY: Final = 512 * 1024  # bytes; a longer body goes to a temporary file
 PIECE: Final = 64 * 1024  # bytes
 
 Environ = dict[str, Any]
@@ -13,7 +13,7 @@ Application = Callable[[Environ, Any], Iterable[bytes]]
 
 
 class _Refused(Exception):
-    """The body is not taken, with this status."""
+    """The body is refused. The argument is the status of the answer."""
 
 
 class _Readable(Protocol):
@@ -21,9 +21,10 @@ class _Readable(Protocol):
 
 
 def read_whole_body(app: Application, largest: int) -> Application:
-    """Let the application see only bodies that are complete, of known length, and of ``largest`` bytes at most.
+    """Wrap the application, so that it gets only complete bodies of known length and at most ``largest`` bytes.
 
-    One that is longer is answered 413 and not read; a client that leaves in mid-body never calls the application.
+    A longer body is answered 413 and not read to its end. If the client leaves before the end of the body, the
+    application is not called.
     """
 
     def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -39,14 +40,14 @@ def read_whole_body(app: Application, largest: int) -> Application:
             body.seek(0)
             environ["wsgi.input"] = body
             environ["CONTENT_LENGTH"] = str(length)
-            # An answer that is streamed finds the request's body closed.
+            # The body is closed when this function returns, before a streamed answer is sent.
             return app(environ, start_response)
 
     return wrapped
 
 
 def _copy(source: _Readable, body: Any, largest: int, announced: int | None) -> int:
-    """Copy a body, and say how long it is. Raises ``_Refused``."""
+    """Copy a body and return its length in bytes. Raises ``_Refused``."""
     if (announced or 0) > largest:
         raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     length = 0

@@ -10,7 +10,7 @@ from tenantapp.workspace import errors
 
 
 def includeme(config: Configurator) -> None:
-    """The views under ``/api/v1``, and what this room's errors are over HTTP."""
+    """Add the views under ``/api/v1``, and map this package's errors to status and code."""
     config.add_problem(errors.NotFound, 404, "not_found")
     config.add_problem(errors.NotOwner, 403, "not_owner")
     config.add_problem(errors.VersionMismatch, 412, "version_mismatch", members=("current",))

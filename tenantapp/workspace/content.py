@@ -1,4 +1,4 @@
-"""What a client writes of a node and of a tag."""
+"""The fields of a node and of a tag that a client writes."""
 
 import unicodedata
 from typing import Annotated, Final
@@ -14,12 +14,12 @@ TAGS_PER_NODE: Final = 50
 
 
 def clean_tag(value: str) -> str:
-    """A tag: a line, case folded, so that it is one tag however it is typed."""
+    """Return a tag's name as a case-folded line, so that ``Red`` and ``red`` are one tag. Raises ``ValueError``."""
     return clean_line(unicodedata.normalize("NFC", value).casefold())
 
 
 def distinct(tags: list[str]) -> list[str]:
-    """Sorted, each once: the order a node's tags are shown in."""
+    """Return the tags sorted and without duplicates. A node's tags are shown in this order."""
     return sorted(set(tags))
 
 
@@ -28,7 +28,7 @@ TagName = Annotated[str, Field(max_length=TAG_LENGTH), one_line(TAG_LENGTH, clea
 
 
 class NodeContent(Content):
-    """The part of a node that its writers decide. What is left out has its default."""
+    """The fields of a node that its writers set. A field that is left out has its default."""
 
     title: Title
     body: Text = Field("", max_length=BODY_LENGTH)
@@ -38,6 +38,6 @@ class NodeContent(Content):
 
 
 class TagContent(Content):
-    """The part of a tag that its writers decide."""
+    """The fields of a tag that its writers set."""
 
     name: TagName

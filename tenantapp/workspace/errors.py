@@ -1,12 +1,12 @@
-"""What can go wrong in the workspace.
+"""The errors of the workspace.
 
 WorkspaceError
-+-- NotFound                    no such node or tag in this tenant
-+-- NotOwner                    the node is somebody else's, and the person is not an editor
-+-- VersionMismatch             the node is at another version than the client says; `current` is the node now
-+-- EditConflict                somebody else changed it at the same moment
-+-- NodeHasChildren             only a leaf of the tree can be deleted
-+-- InvalidNode                 a value that only the database could refuse; `field` names it
++-- NotFound                    this tenant has no such node or tag
++-- NotOwner                    somebody else owns the node, and the person is not an editor
++-- VersionMismatch             the client named another version of the node; `current` is the present node
++-- EditConflict                somebody else changed the node at the same moment
++-- NodeHasChildren             only a node without children can be deleted
++-- InvalidNode                 a value conflicts with the other nodes; `field` names it
 +-- TagExists                   the tag's name is taken
 """
 
@@ -14,25 +14,25 @@ import orjson
 
 
 class WorkspaceError(Exception):
-    """Base of the room's errors. ``str(error)`` is a sentence that may be shown to the person."""
+    """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
 
 
 class NotFound(WorkspaceError):
-    """There is no such row in this tenant."""
+    """The tenant has no such row."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"There is no such {kind}.")
 
 
 class NotOwner(WorkspaceError):
-    """Only its owner and editors may change a node."""
+    """The person may not change this node."""
 
     def __init__(self) -> None:
         super().__init__("Only its owner or an editor may change this node.")
 
 
 class VersionMismatch(WorkspaceError):
-    """The condition of the request does not hold any more."""
+    """The node has changed since the client read it."""
 
     def __init__(self, version: int, current: orjson.Fragment) -> None:
         super().__init__(f"The node is at version {version} now.")
@@ -40,21 +40,21 @@ class VersionMismatch(WorkspaceError):
 
 
 class EditConflict(WorkspaceError):
-    """A lost race: nothing was overwritten."""
+    """Somebody else changed the node first. Nothing was overwritten."""
 
     def __init__(self) -> None:
-        super().__init__("Somebody else changed this at the same moment. Read it again.")
+        super().__init__("Somebody else changed this node at the same moment. Read it again.")
 
 
 class NodeHasChildren(WorkspaceError):
-    """Deleting would orphan other nodes."""
+    """Deleting the node would leave other nodes without their parent."""
 
     def __init__(self) -> None:
         super().__init__("This node has nodes below it. Delete or move them first.")
 
 
 class InvalidNode(WorkspaceError):
-    """A value that is well-formed and wrong here."""
+    """A value is well-formed, but conflicts with the other nodes."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ class InvalidNode(WorkspaceError):
 
 
 class TagExists(WorkspaceError):
-    """Tag names are unique."""
+    """The tag's name is taken."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is a tag {name} already.")
+        super().__init__(f"The tag {name} already exists.")

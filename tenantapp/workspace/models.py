@@ -17,9 +17,9 @@ TAG_LENGTH: Final = 50
 
 
 class Author(TenantBase):
-    """A person as this tenant knows them, so that names are shown without asking the user database.
+    """A copy of a person's name in this tenant, so that names are shown without the user database.
 
-    ``id`` is the person's id there. The row is written anew when the person writes something.
+    ``id`` is the person's id in the user database. The name is updated when the person writes something.
     """
 
     __tablename__ = "people"
@@ -37,7 +37,7 @@ node_tags = Table(
 
 
 class Tag(TenantBase):
-    """A word that nodes carry."""
+    """A label of nodes."""
 
     __tablename__ = "tags"
 
@@ -46,7 +46,7 @@ class Tag(TenantBase):
 
 
 class Node(TenantBase):
-    """A piece of text in the tree. ``version`` counts its changes; SQLAlchemy checks it in every UPDATE and DELETE."""
+    """A text in the tree. ``version`` counts its changes. SQLAlchemy checks it in every UPDATE and DELETE."""
 
     __tablename__ = "nodes"
     __table_args__ = (
@@ -68,7 +68,7 @@ class Node(TenantBase):
     __mapper_args__ = {"version_id_col": version}
 
     def ancestors(self) -> list["Node"]:
-        """The nodes above this one, the nearest first; asked of the session that this node belongs to."""
+        """Return the nodes above this one, the nearest first. They are read in this node's own session."""
         above: list[Node] = []
         node: Node | None = self
         while node is not None and node.parent_id is not None:
@@ -77,7 +77,7 @@ class Node(TenantBase):
         return above
 
     def all_tags(self) -> list[Tag]:
-        """The tags of this node and of those above it, by name; asked of the session that this node belongs to."""
+        """Return the tags of this node and of the nodes above it, by name. They are read in this node's own session."""
         nodes = [self.id, *(node.id for node in self.ancestors())]
         carried = select(node_tags.c.tag_id).where(node_tags.c.node_id.in_(nodes))
         return list(_session_of(self).scalars(select(Tag).where(Tag.id.in_(carried)).order_by(Tag.name)))
@@ -86,5 +86,5 @@ class Node(TenantBase):
 def _session_of(node: Node) -> Session:
     session = object_session(node)
     if session is None:
-        raise RuntimeError("a node that belongs to no session cannot be asked for others")
+        raise RuntimeError("the node belongs to no session, so it cannot read other nodes")
     return session

@@ -1,4 +1,4 @@
-"""Reading nodes: one statement however many, and their JSON written by the database."""
+"""Read nodes: one statement for any number of nodes. The database writes their JSON."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +16,7 @@ from tenantapp.workspace.models import Author, Node, Status, Tag, node_tags
 
 
 class ShownNode(NamedTuple):
-    """A node as the API shows it, to be put into an answer as it is. ``key`` is its id, as text."""
+    """A node as the API shows it. ``key`` is its id as text, ``text`` its JSON, which goes into an answer unchanged."""
 
     key: str
     version: int
@@ -24,19 +24,19 @@ class ShownNode(NamedTuple):
 
     @property
     def id(self) -> UUID:
-        """The node's id."""
+        """Return the node's id."""
         return UUID(self.key)
 
     @property
     def json(self) -> orjson.Fragment:
-        """The node as JSON."""
+        """Return the node as JSON."""
         return orjson.Fragment(self.text)
 
 
 def shown(nodes: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Of a SELECT of nodes: these, by id, as ``ShownNode``.
+    """Return the SELECT of the columns of ``ShownNode``, by id, for the nodes of another SELECT.
 
-    The tags of all of them are gathered at once; asked one node at a time they would cost as much as the rest.
+    One subquery gathers the tags of all nodes. Tags read node by node would cost as much as the rest.
     """
     page = nodes.cte("page")
     words = (
@@ -47,7 +47,7 @@ def shown(nodes: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
         .subquery("words")
     )
     names = select(words.c.node_id, json_array(words.c.name).label("names")).group_by(words.c.node_id).subquery("names")
-    # Literals: the parameters of a prepared statement are counted.
+    # A literal, because a prepared statement has a fixed list of parameters.
     no_names: Any = literal_column("'[]'")
     node = json_object(
         id=page.c.id,
@@ -69,7 +69,7 @@ def shown(nodes: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-USUAL_PAGE: Final = 50  # nodes; what most lists ask for
+USUAL_PAGE: Final = 50  # nodes; most requests for a list ask for this many
 _NODES: Final[Select[*tuple[Any, ...]]] = select(*Node.__table__.columns)
 _CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
     "after": Node.id > bindparam("after", type_=Uuid()),
@@ -87,7 +87,7 @@ _ONE: Final = PreparedSelect(
 
 
 def read_node(session: Session, node_id: UUID) -> ShownNode:
-    """One node. Raises ``NotFound``."""
+    """Return one node. Raises ``NotFound``."""
     rows = _ONE.rows(session, {"node_id": node_id})
     if not rows:
         raise NotFound("node")
@@ -104,7 +104,10 @@ def find_nodes(
     parent_id: UUID | Literal["root"] | None = None,
     tag: str | None = None,
 ) -> Sequence[ShownNode]:
-    """The nodes that fit, in the order they were made; keyset by id. ``parent_id="root"``: those without a parent."""
+    """Return the nodes that meet all conditions, in the order in which they were made.
+
+    ``parent_id="root"`` selects nodes without a parent. ``after`` is the id of the last node of the page before.
+    """
     wanted: dict[str, Any] = {"after": after, "status": status, "owner_id": owner_id, "tag": tag}
     wanted["root" if parent_id == "root" else "parent_id"] = parent_id
     values = {name: value for name, value in wanted.items() if value is not None}
@@ -116,9 +119,9 @@ def find_nodes(
 
 @cache
 def usual_page(conditions: frozenset[str], limit: int) -> PreparedSelect[ShownNode]:
-    """The statement of a page that is asked for all the time, which is planned once per connection.
+    """Return the statement of a frequent page. It is prepared, so PostgreSQL plans it once per connection.
 
-    The limit is a literal: for a page of unknown length PostgreSQL would plan as for a tenth of the table.
+    The limit is a literal. For a parameter, PostgreSQL would plan for a tenth of the table.
     """
     name = "_".join(["workspace_page", *sorted(conditions), str(limit)])
     nodes = _ordered(conditions).limit(literal_column(str(limit)))
@@ -127,7 +130,7 @@ def usual_page(conditions: frozenset[str], limit: int) -> PreparedSelect[ShownNo
 
 @cache
 def _narrowed(conditions: frozenset[str]) -> LoneSelect[ShownNode]:
-    """The statement for these conditions. Kept: to build one takes longer than to execute it."""
+    """Return the statement for these conditions. It is cached: building it takes longer than executing it."""
     return LoneSelect(shown(_ordered(conditions).limit(bindparam("limit", type_=Integer()))), ShownNode)
 
 

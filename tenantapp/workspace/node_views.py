@@ -20,7 +20,7 @@ from tenantapp.workspace.models import Status
 
 
 class NodeQuery(PageQuery):
-    """What the list of nodes can be narrowed by. ``parent_id=root``: those without a parent."""
+    """The filters of the list of nodes. ``parent_id=root`` selects nodes without a parent."""
 
     status: Status | None = None
     owner_id: Id | None = None
@@ -30,7 +30,7 @@ class NodeQuery(PageQuery):
 
 @api_view("nodes", "GET", permission=Permission.CONTENT_READ, query=NodeQuery)
 def list_nodes(request: TenantRequest) -> dict[str, Any]:
-    """A page of nodes, in the order they were made."""
+    """Return a page of nodes, in the order in which they were made."""
     query: NodeQuery = request.checked_query
     found = node_queries.find_nodes(
         request.tenant_session,
@@ -47,7 +47,7 @@ def list_nodes(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201)
 def create_node(request: TenantRequest) -> Fragment:
-    """Make a node of one's own."""
+    """Add a node that the person owns."""
     node = nodes.create_node(request.tenant_session, request.access, request.checked_body)
     request.response.location = request.route_path("node", id=node.id)
     return _versioned(request, node)
@@ -55,13 +55,13 @@ def create_node(request: TenantRequest) -> Fragment:
 
 @api_view("node", "GET", permission=Permission.CONTENT_READ)
 def read_node(request: TenantRequest) -> Fragment:
-    """One node."""
+    """Return one node."""
     return _versioned(request, node_queries.read_node(request.tenant_session, path_id(request)))
 
 
 @api_view("node", "PUT", permission=Permission.CONTENT_CREATE, body=NodeContent)
 def replace_node(request: TenantRequest) -> Fragment:
-    """Replace a node's content; what is left out gets its default."""
+    """Replace a node's content. A field that is left out gets its default."""
     content: NodeContent = request.checked_body
     node = nodes.change_node(
         request.tenant_session, request.access, path_id(request), lambda before: content, precondition(request)
@@ -71,7 +71,7 @@ def replace_node(request: TenantRequest) -> Fragment:
 
 @api_view("node", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
 def patch_node(request: TenantRequest) -> Fragment:
-    """Change a part of a node's content, by a merge patch."""
+    """Change a part of a node's content, by a merge patch (RFC 7396)."""
     change = partial(apply_patch, request.checked_body)
     node = nodes.change_node(request.tenant_session, request.access, path_id(request), change, precondition(request))
     return _versioned(request, node)
@@ -79,7 +79,7 @@ def patch_node(request: TenantRequest) -> Fragment:
 
 @api_view("node", "DELETE", permission=Permission.CONTENT_CREATE)
 def delete_node(request: TenantRequest) -> Response:
-    """Delete a node that has none below it."""
+    """Delete a node without children."""
     nodes.delete_node(request.tenant_session, request.access, path_id(request), precondition(request))
     return Response(status=204)
 
@@ -90,6 +90,6 @@ def _versioned(request: TenantRequest, node: node_queries.ShownNode) -> Fragment
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     config.add_route("nodes", "/nodes")
     config.add_route("node", f"/nodes/{ID}")

@@ -1,4 +1,4 @@
-"""Writing nodes: who may, and without overwriting anybody."""
+"""Write nodes: check permissions and versions, so that no change overwrites another."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -19,16 +19,16 @@ from tenantapp.workspace.tags import tags_named
 from tenantapp.workspace.tree import check_parent, lock_node
 
 Precondition = Callable[[int], bool]
-"""Whether a change is meant for a node that is at this version."""
+"""Takes a node's version and returns whether the change is meant for it."""
 
 
 def any_version(version: int) -> bool:
-    """The precondition of a change that is meant for the node whatever its version."""
+    """Accept every version. This is the precondition of an unconditional change."""
     return True
 
 
 def create_node(session: Session, access: Access, content: NodeContent) -> ShownNode:
-    """Make a node owned by whoever asks. Raises ``InvalidNode`` for a parent that is not there."""
+    """Add a node that the access's person owns. Raises ``InvalidNode`` if the parent is missing or too deep."""
     remember_author(session, access.person)
     check_parent(session, content.parent_id)
     now = utcnow()
@@ -46,7 +46,7 @@ def change_node(
     change: Callable[[NodeContent], NodeContent],
     precondition: Precondition = any_version,
 ) -> ShownNode:
-    """Change a node's content; nothing is written if it stays the same.
+    """Change a node's content by ``change``, which takes the present content. An unchanged content is not written.
 
     Raises ``NotFound``, ``NotOwner``, ``VersionMismatch``, ``InvalidNode`` and ``EditConflict``.
     """
@@ -65,7 +65,7 @@ def change_node(
 
 
 def delete_node(session: Session, access: Access, node_id: UUID, precondition: Precondition = any_version) -> None:
-    """Delete a leaf of the tree.
+    """Delete a node without children.
 
     Raises ``NotFound``, ``NotOwner``, ``VersionMismatch``, ``NodeHasChildren`` and ``EditConflict``.
     """
@@ -77,9 +77,9 @@ def delete_node(session: Session, access: Access, node_id: UUID, precondition: P
 
 
 def remember_author(session: Session, person: Person) -> None:
-    """Keep this tenant's copy of the person's name up to date."""
+    """Update this tenant's copy of the person's name."""
     if session.scalar(select(Author.name).where(Author.id == person.id)) == person.name:
-        # An upsert that changes nothing locks the row all the same, and this person's other writes would wait for it.
+        # An upsert locks the row even if it changes nothing, and the person's other writes would wait for the lock.
         return
     insert = insert_for(session, Author).values(id=person.id, name=person.name)
     session.execute(insert.on_conflict_do_update(index_elements=[Author.id], set_={"name": insert.excluded.name}))
@@ -117,5 +117,5 @@ def _flush(session: Session) -> None:
     try:
         session.flush()
     except StaleDataError:
-        # Not left to be tried again: the change was made for the version that is gone.
+        # The request must not be retried: the change was meant for a version that no longer exists.
         raise EditConflict from None

@@ -1,4 +1,4 @@
-"""What of the workspace is about people, and how it is taken out of a copy."""
+"""Remove the data about people from a copy of a workspace."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ NOBODY: Final = "Nobody"
 
 
 def remove_private_data(session: Session) -> None:
-    """Forget who wrote what: every node belongs to one author who is nobody. Titles and texts stay as they are."""
+    """Make one anonymous author the owner of all nodes, and delete all others. Titles and texts do not change."""
     nobody = Author(id=uuid7(), name=NOBODY)
     session.add(nobody)
     session.flush()

@@ -15,7 +15,7 @@ from tenantapp.workspace.content import TagContent
 
 @api_view("tags", "GET", permission=Permission.CONTENT_READ, query=PageQuery)
 def list_tags(request: TenantRequest) -> dict[str, Any]:
-    """A page of tags, by name."""
+    """Return a page of tags, by name."""
     query: PageQuery = request.checked_query
     items = tags.list_tags(request.tenant_session, after=query.after(), limit=query.limit + 1)
     return page_of(items, query.limit, lambda tag: str(tag["name"]))
@@ -23,7 +23,7 @@ def list_tags(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("tags", "POST", permission=Permission.CONTENT_CREATE, body=TagContent, status=201)
 def create_tag(request: TenantRequest) -> dict[str, Any]:
-    """Make a tag before any node carries it."""
+    """Add a tag that no node has yet."""
     tag = tags.create_tag(request.tenant_session, request.checked_body.name)
     request.response.location = request.route_path("tag", id=tag["id"])
     return tag
@@ -31,7 +31,7 @@ def create_tag(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("tag", "GET", permission=Permission.CONTENT_READ)
 def read_tag(request: TenantRequest) -> dict[str, Any]:
-    """One tag."""
+    """Return one tag."""
     return tags.read_tag(request.tenant_session, path_id(request))
 
 
@@ -43,12 +43,12 @@ def rename_tag(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("tag", "DELETE", permission=Permission.CONTENT_EDIT_ANY)
 def delete_tag(request: TenantRequest) -> Response:
-    """Delete a tag, and take it off all nodes."""
+    """Delete a tag and remove it from all nodes."""
     tags.delete_tag(request.tenant_session, path_id(request))
     return Response(status=204)
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     config.add_route("tags", "/tags")
     config.add_route("tag", f"/tags/{ID}")

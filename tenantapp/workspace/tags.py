@@ -1,4 +1,4 @@
-"""Tags of a tenant."""
+"""Read and write the tags of a tenant. A tag is returned as ``{"id", "name", "nodes"}``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from tenantapp.workspace.models import Node, Tag, node_tags
 
 
 def tags_named(session: Session, names: Sequence[str]) -> list[Tag]:
-    """The tags with these names, made where they are missing; safe beside others who make the same."""
+    """Return the tags with these names. Missing tags are added, even if other transactions add the same at once."""
     if not names:
         return []
     found = list(session.scalars(_named(names)))
@@ -28,7 +28,7 @@ def tags_named(session: Session, names: Sequence[str]) -> list[Tag]:
 
 
 def list_tags(session: Session, *, after: str | None = None, limit: int) -> list[dict[str, Any]]:
-    """Tags by name with the number of nodes that carry them; keyset by name."""
+    """Return tags by name, with the number of nodes that have each. ``after`` is the last name of the page before."""
     statement = _counted().order_by(Tag.name).limit(limit)
     if after is not None:
         statement = statement.where(Tag.name > after)
@@ -36,7 +36,7 @@ def list_tags(session: Session, *, after: str | None = None, limit: int) -> list
 
 
 def read_tag(session: Session, tag_id: UUID) -> dict[str, Any]:
-    """One tag. Raises ``NotFound``."""
+    """Return one tag. Raises ``NotFound``."""
     row = session.execute(_counted().where(Tag.id == tag_id)).mappings().one_or_none()
     if row is None:
         raise NotFound("tag")
@@ -44,7 +44,7 @@ def read_tag(session: Session, tag_id: UUID) -> dict[str, Any]:
 
 
 def create_tag(session: Session, name: str) -> dict[str, Any]:
-    """Make a tag. Raises ``TagExists``."""
+    """Add a tag. Raises ``TagExists``."""
     tag = Tag(name=name)
     session.add(tag)
     _flush(session, name)
@@ -52,7 +52,7 @@ def create_tag(session: Session, name: str) -> dict[str, Any]:
 
 
 def rename_tag(session: Session, tag_id: UUID, name: str) -> dict[str, Any]:
-    """Give a tag another name, on all nodes at once. Raises ``NotFound`` and ``TagExists``."""
+    """Rename a tag on all nodes. Raises ``NotFound`` and ``TagExists``."""
     tag = _get(session, tag_id)
     if tag.name != name:
         tag.name = name
@@ -62,7 +62,7 @@ def rename_tag(session: Session, tag_id: UUID, name: str) -> dict[str, Any]:
 
 
 def delete_tag(session: Session, tag_id: UUID) -> None:
-    """Delete a tag, and take it off all nodes. Raises ``NotFound``."""
+    """Delete a tag and remove it from all nodes. Raises ``NotFound``."""
     tag = _get(session, tag_id)
     _count_as_change(session, tag_id)
     session.delete(tag)
@@ -86,7 +86,7 @@ def _get(session: Session, tag_id: UUID) -> Tag:
 
 
 def _count_as_change(session: Session, tag_id: UUID) -> None:
-    """The nodes that carry the tag look different now, so their versions, which are their ETags, move on."""
+    """Count a new version of each node with this tag: the nodes look different now, and their version is their ETag."""
     carrying = select(node_tags.c.node_id).where(node_tags.c.tag_id == tag_id)
     changed = {"version": Node.version + 1, "updated_at": utcnow()}
     session.execute(update(Node).where(Node.id.in_(carrying)).values(changed))

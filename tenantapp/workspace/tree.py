@@ -1,4 +1,4 @@
-"""The tree that nodes are in: no circles, and no deeper than can be walked."""
+"""Keep the nodes a tree: without cycles, and at most ``MAX_DEPTH`` deep."""
 
 from typing import Final
 from uuid import UUID
@@ -13,9 +13,9 @@ MAX_DEPTH: Final = 100
 
 
 def lock_node(session: Session, node: Node) -> None:
-    """Hold a node while its ancestors are read: two moves at once could otherwise make a circle of each other.
+    """Lock a node until the end of the transaction. Without the lock, two moves at once could make a cycle.
 
-    Raises ``EditConflict`` if somebody else changed it first.
+    Raises ``EditConflict`` if somebody else changed the node first.
     """
     version = node.version
     session.refresh(node, ["version"], with_for_update=True)
@@ -24,9 +24,9 @@ def lock_node(session: Session, node: Node) -> None:
 
 
 def check_parent(session: Session, parent_id: UUID | None, moving: Node | None = None) -> None:
-    """Walk up from the parent: it has to be there, not below the node that is moving, and not too deep for it.
+    """Raise ``InvalidNode`` if this parent is missing, is below the moving node, or would make the tree too deep.
 
-    Raises ``InvalidNode``.
+    The function walks from the parent to the root.
     """
     room = MAX_DEPTH - (1 if moving is None or parent_id is None else _height(session, moving.id))
     while parent_id is not None:
@@ -43,7 +43,7 @@ def check_parent(session: Session, parent_id: UUID | None, moving: Node | None =
 
 
 def _height(session: Session, node_id: UUID) -> int:
-    """How many nodes there are from this one down to the deepest below it, itself included."""
+    """Return the number of levels from this node down to the deepest node below it, both included."""
     below = select(Node.id, literal(1).label("depth")).where(Node.id == node_id).cte("below", recursive=True)
     below = below.union_all(select(Node.id, below.c.depth + 1).join(below, Node.parent_id == below.c.id))
     return session.scalar(select(func.max(below.c.depth))) or 1

@@ -255,7 +255,7 @@ def test_the_workers_share_what_the_server_allows(postgres_server: URL, tmp_path
         ({"server_workrs": "2"}, "tenantapp: environment variable TENANTAPP_SERVER_WORKRS names no setting."),
         (
             {"connections_budget": "2"},
-            "tenantapp: setting connections.budget must be at least 4, which is how many threads the server has.",
+            "tenantapp: setting connections.budget must be at least 4, the number of the server's threads.",
         ),
     ],
 )

@@ -33,7 +33,7 @@ class Book(TenantBase):
         """How many copies were sold; asked of the session that this book belongs to."""
         session = object_session(self)
         if session is None:
-            raise RuntimeError("a book that belongs to no session cannot be asked for its sales")
+            raise RuntimeError("the book belongs to no session, so it cannot read its sales")
         return session.scalar(select(func.coalesce(func.sum(Sale.copies), 0)).where(Sale.book_id == self.id)) or 0
 
 
