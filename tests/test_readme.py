@@ -73,6 +73,7 @@ def test_what_the_pages_show_is_what_one_gets(served: tuple[Path, int]) -> None:
     # The README first: it counts the nodes, and the other page adds one.
     for page in ("README.md", "docs/api.md"):
         check_console(page, *served)
+    assert "setup plugin" not in (served[0] / "log").read_text(), "Alembic's, of which nobody has asked"
 
 
 def check_console(page: str, directory: Path, port: int) -> None:

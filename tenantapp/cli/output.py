@@ -1,5 +1,7 @@
 """What commands print: tables for people, JSON for programs."""
 
+import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,9 +14,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from tenantapp.characters import visible
 from tenantapp.cli.failures import CommandFailed
 
 PIPE_WIDTH: Final = 10_000  # a row stays one line for grep
+PLAIN_WORD: Final = re.compile(r"[^\s\"=]+")
 
 
 def ask(question: str) -> None:
@@ -51,6 +55,11 @@ def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
     _console().print(table)
 
 
+def pairs(values: Mapping[str, Any]) -> str:
+    """Return ``name=value`` for each value, on one line. What is not a plain word is written as JSON."""
+    return " ".join(f"{name}={_word(value)}" for name, value in values.items())
+
+
 def _show_json(value: Any) -> None:
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode())
 
@@ -65,10 +74,24 @@ def _cell(value: Any) -> Text:
         case datetime():
             return Text(f"{value:%Y-%m-%d %H:%M}")
         case dict():
-            return Text(", ".join(f"{name} {found}" for name, found in value.items()))
+            return Text(pairs(value))
         case list():
-            return Text(", ".join(map(str, value)))
-    return Text(str(value))
+            return Text(", ".join(map(_plain, value)))
+    return Text(_plain(value))
+
+
+def _word(value: Any) -> str:
+    word = _plain(value)
+    return word if isinstance(value, str) and PLAIN_WORD.fullmatch(word) else visible(_compact_json(value))
+
+
+def _plain(value: Any) -> str:
+    return _compact_json(value) if isinstance(value, dict | list) else visible(str(value))
+
+
+def _compact_json(value: Any) -> str:
+    # Not orjson, which refuses whole numbers of more than 64 bits: a database's JSON may have them.
+    return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
 
 
 def _console() -> Console:

@@ -13,14 +13,16 @@ from tenantapp.fleet.querying.parallel import databases_of_our_own, places
 from tenantapp.fleet.verifying.verification import State, Verdict, Verification
 
 
-def verify(installation: Installation, slugs: Sequence[str], *, jobs: int, fence: bool, as_json: bool) -> None:
+def verify(installation: Installation, slugs: Sequence[str], *, jobs: int, suspend: bool, as_json: bool) -> None:
     """Print what these databases, or all, are found to be. Raises ``CommandFailed`` if one is wrong."""
     fleet = installation.fleet
     found = places(fleet.user_db, slugs)
     with databases_of_our_own(fleet.servers, jobs) as databases, counting_bar("verified", len(found)) as bar:
         verification = Verification(fleet, databases)
-        verdicts = list(verification.verify_all(found, jobs=jobs, fence=fence, progress=lambda verdict: bar.advance()))
-    show_rows(map(_row, verdicts), ("tenant", "state", "revision", "fenced"), as_json=as_json)
+        verdicts = list(
+            verification.verify_all(found, jobs=jobs, suspend=suspend, progress=lambda verdict: bar.advance())
+        )
+    show_rows(map(_row, verdicts), ("tenant", "state", "revision", "suspended"), as_json=as_json)
     wrong = [verdict for verdict in verdicts if verdict.state != State.RIGHT]
     if not as_json:
         for verdict in wrong:
@@ -36,6 +38,6 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         "tenant": verdict.place.slug,
         "state": verdict.state,
         "revision": verdict.revision,
-        "fenced": verdict.fenced,
+        "suspended": verdict.suspended,
         "findings": list(verdict.findings),
     }

@@ -4,6 +4,7 @@ from typing import Any
 
 from pyramid.config import Configurator
 
+from tenantapp.api.json import OptionalBody
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.console.resources import accepted, operation_object
@@ -20,6 +21,12 @@ class OperationQuery(PageQuery):
     slug: str | None = None
     state: OperationState | None = None
     kind: str | None = None
+
+
+class Retry(OptionalBody):
+    """``POST /fleet/operations/{id}/retry``: with ``without_copy`` a removal needs no proved copy."""
+
+    without_copy: bool = False
 
 
 @api_view("fleet_operations", "GET", permission=Permission.FLEET_OPERATE, query=OperationQuery)
@@ -44,10 +51,13 @@ def read_operation(request: TenantRequest) -> dict[str, Any]:
     return operation_object(queue.get_operation(request.user_session, path_id(request)))
 
 
-@api_view("fleet_operation_retry", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
+@api_view("fleet_operation_retry", "POST", permission=Permission.FLEET_OPERATE, body=Retry, writes="user", status=202)
 def retry_operation(request: TenantRequest) -> dict[str, Any]:
     """Queue a failed or cancelled operation again."""
-    return accepted(request, queue.retry_operation(request.user_session, path_id(request), KINDS))
+    operation = queue.retry_operation(
+        request.user_session, path_id(request), KINDS, without_copy=request.checked_body.without_copy
+    )
+    return accepted(request, operation)
 
 
 @api_view("fleet_operation_cancel", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)

@@ -24,7 +24,7 @@ from tenantapp.databases.schemas.structure import Structure, difference, fingerp
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.querying.parallel import databases_of_our_own, places
 from tenantapp.fleet.removing.deletion import delete_later
-from tenantapp.fleet.verifying.verification import FENCE_REASON, State, Verdict, Verification
+from tenantapp.fleet.verifying.verification import SUSPENSION_REASON, State, Verdict, Verification
 from tenantapp.identity.errors import NotFound, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import register_tenant, suspend_tenant
@@ -289,8 +289,8 @@ class TestVerification:
         globex = fleet.create("globex")
         databases_on(fleet.servers["main"]).drop(acme.database)
         with verification(fleet) as verifying:
-            first, second = verifying.verify_all([acme, globex], jobs=1, fence=True)
-        assert (first.state, first.fenced, second.state) == (State.UNREACHABLE, False, State.RIGHT)
+            first, second = verifying.verify_all([acme, globex], jobs=1, suspend=True)
+        assert (first.state, first.suspended, second.state) == (State.UNREACHABLE, False, State.RIGHT)
         assert len(first.findings) == 1
 
     def test_somebody_elses_data(self, fleet: Fleet, acme: TenantPlace) -> None:
@@ -333,19 +333,19 @@ class TestVerification:
         monkeypatch.setattr(Verification, "_recorded_revision", after_a_migration)
         assert verify(fleet, acme, longer) == Verdict(acme, State.RIGHT, "feedc0de0002")
 
-    def test_a_fence(self, fleet: Fleet, acme: TenantPlace) -> None:
+    def test_suspends_the_tenants_of_drifted_databases(self, fleet: Fleet, acme: TenantPlace) -> None:
         globex, right = fleet.create("globex"), fleet.create("right")
         for place in (acme, globex):
             change(fleet, place, lambda op: op.drop_table("node_tags"))
         with fleet.user_db.begin() as session:
             suspend_tenant(session, "globex", "unpaid")
         with verification(fleet) as verifying:
-            verdicts = list(verifying.verify_all([acme, globex, right], jobs=2, fence=True))
-        assert [verdict.fenced for verdict in verdicts] == [True, False, False]
+            verdicts = list(verifying.verify_all([acme, globex, right], jobs=2, suspend=True))
+        assert [verdict.suspended for verdict in verdicts] == [True, False, False]
         with fleet.user_db.begin(read_only=True) as session:
             rows = session.execute(select(Tenant.slug, Tenant.state, Tenant.state_reason).order_by(Tenant.slug))
             assert [tuple(row) for row in rows] == [
-                ("acme", "suspended", FENCE_REASON),
+                ("acme", "suspended", SUSPENSION_REASON),
                 ("globex", "suspended", "unpaid"),
                 ("right", "active", None),
             ]

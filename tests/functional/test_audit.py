@@ -159,7 +159,7 @@ def test_old_entries_are_swept_if_asked(installation: Installation) -> None:
 
 def test_commands(done: Command, ini: Path) -> None:
     done("tenants", "create", "acme", "--name", "Acme [b]")
-    done("tenants", "suspend", "acme", "--reason", "unpaid")
+    done("tenants", "suspend", "acme", "--reason", 'unpaid [since] "May"')
     done("tenants", "resume", "acme")
     done("tenants", "rename", "acme", "apex")
     done("tenants", "delete", "apex")
@@ -169,9 +169,13 @@ def test_commands(done: Command, ini: Path) -> None:
     actions = ["undelete", "delete", "rename", "resume", "suspend"]
     assert [item["action"] for item in items] == [*(f"tenant.{action}" for action in actions), "create.request"]
     assert {item["actor"] for item in items} == {local_requester()}
-    shown = done("fleet", "audit", "--limit", "1").out.splitlines()
-    assert shown[0].split() == ["at", "actor", "action", "slug", "detail"]
-    assert [line.split()[3:5] for line in shown[2:]] == [["create.request", "globex"]]
+    lines = done("fleet", "audit", "--tenant", "apex").out.splitlines()
+    assert len(lines) == len(items)
+    assert lines[4].endswith('  reason="unpaid [since] \\"May\\""')
+    assert "operation=" in lines[-1]
+    assert ' arguments={"' in lines[-1]
+    (shown,) = done("fleet", "audit", "--limit", "1").out.splitlines()
+    assert shown.split()[2:5] == [local_requester(), "create.request", "globex"]
     assert "audit" not in done("sweep").out
     with ini.open("a") as file:
         file.write("audit.keep = 30\n")

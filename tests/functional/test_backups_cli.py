@@ -134,7 +134,7 @@ class TestRehearsal:
         assert (report["backup"], report["drift"]) == (listed(acme)[0]["id"], [])
         assert report["rows"]["nodes"] == 0
         assert report["revision"] == report["backup_revision"]
-        assert "nodes 0" in acme("tenants", "test-restore", "acme").out
+        assert "nodes=0" in acme("tenants", "test-restore", "acme").out
         assert sorted(tmp_path.glob("tenants/*")) == before
 
 

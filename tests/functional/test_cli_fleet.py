@@ -46,8 +46,8 @@ class TestVerify:
         assert "globex: table nodes: index ix_nodes_owner_id is missing" in told.out.splitlines()
         assert told.err == "tenantapp: Of 3 databases 1 could not be read or are not what they should be.\n"
         assert three("tenants", "show", "globex", "--json").json["state"] == "active"
-        (item,) = run("fleet", "verify", "globex", "--fence", "--json").json["items"]
-        assert (item["state"], item["fenced"]) == ("drifted", True)
+        (item,) = run("fleet", "verify", "globex", "--suspend", "--json").json["items"]
+        assert (item["state"], item["suspended"]) == ("drifted", True)
         assert three("tenants", "show", "globex", "--json").json["state"] == "suspended"
 
     def test_what_is_not_there(self, three: Command, failed: Callable[..., str]) -> None:

@@ -246,6 +246,24 @@ class TestOperations:
             "create.request", "operation.cancel", "operation.retry",
         ]  # fmt: skip
 
+    def test_a_removal_that_failed_is_retried_without_a_copy(self, otto: Client, installation: Installation) -> None:
+        with installation.registry.user_db.begin() as session:
+            acme = get_tenant(session, "acme")
+            removal, creation = (
+                Operation(kind=kind, tenant_id=acme.id, slug="acme", state="failed", requested_by="local:tests")
+                for kind in ("delete", "create")
+            )
+            session.add_all((removal, creation))
+            session.flush()
+            paths = [f"/fleet/operations/{operation.id}/retry" for operation in (removal, creation)]
+        assert code(otto.post(paths[1], {"without_copy": True})) == (409, "operation_refused")
+        for wrong in ({"without_copy": 1}, {"copy": False}):
+            assert otto.post(paths[0], wrong).status_int == 422
+        queued = otto.post(paths[0], {"without_copy": True}).json
+        assert (queued["state"], queued["arguments"]) == ("queued", {"copy": False})
+        with installation.registry.user_db.begin(read_only=True) as session:
+            assert list_entries(session, action="operation.retry")[0].detail["copy"] is False
+
     def test_absent(self, otto: Client) -> None:
         assert code(otto.get(f"/fleet/operations/{ABSENT}")) == (404, "not_found")
         assert code(otto.post(f"/fleet/operations/{ABSENT}/retry")) == (404, "not_found")

@@ -1,15 +1,10 @@
 """Commands for all the tenant databases together."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from tenantapp.cli.arguments import jobs_option, json_option, slugs_argument
 from tenantapp.cli.completing import slugs as slug_names
 from tenantapp.cli.installation import Installation, pass_installation
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.group()
@@ -58,17 +53,17 @@ def query(
 @fleet.command()
 @slugs_argument
 @jobs_option
-@click.option("--fence", is_flag=True, help="Suspend a tenant whose database is not what it should be.")
+@click.option("--suspend", is_flag=True, help="Suspend tenants whose database is drifted or foreign.")
 @json_option
 @pass_installation
-def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, fence: bool, as_json: bool) -> None:
+def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, suspend: bool, as_json: bool) -> None:
     """Compare databases with what their revision should have.
 
     Of the named tenants or of all: whose data it is, its revision, and every table, column, constraint and index.
     """
     from tenantapp.cli import verifying
 
-    verifying.verify(installation, slugs, jobs=jobs, fence=fence, as_json=as_json)
+    verifying.verify(installation, slugs, jobs=jobs, suspend=suspend, as_json=as_json)
 
 
 @fleet.command()
@@ -77,10 +72,10 @@ def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, fence:
 @json_option
 @pass_installation
 def audit(installation: Installation, slug: str | None, limit: int, as_json: bool) -> None:
-    """Show who did what to which tenant, the newest first."""
-    from tenantapp.cli.output import show_rows
-    from tenantapp.identity.audit import describe_entry, list_entries
+    """Show who did what to which tenant, newest first.
 
-    with installation.user_session(read_only=True) as session:
-        rows = [describe_entry(entry) for entry in list_entries(session, slug=slug, limit=limit)]
-    show_rows(rows, ("at", "actor", "action", "slug", "detail"), as_json=as_json)
+    Each line has the time in UTC, the actor, the action, the tenant and the details.
+    """
+    from tenantapp.cli import audit_trail
+
+    audit_trail.show_entries(installation, slug, limit, as_json)

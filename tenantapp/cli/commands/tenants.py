@@ -5,7 +5,7 @@ Long: it lists what can be done with a tenant.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import click
@@ -21,9 +21,6 @@ from tenantapp.cli.arguments import (
     tenant_id_option,
 )
 from tenantapp.cli.installation import Installation, pass_installation
-
-if TYPE_CHECKING:
-    pass
 
 new_slug_argument = click.argument("slug")
 
@@ -331,18 +328,11 @@ def restore(installation: Installation, /, slug: str, new: str | None, **options
 @server_option("A server of the settings; the tenant's own if left out.")
 @json_option
 @pass_installation
-def test_restore(
-    installation: Installation,
-    slug: str,
-    backup: str | None,
-    tenant_id: UUID | None,
-    server: str | None,
-    as_json: bool,
-) -> None:
+def test_restore(installation: Installation, /, **options: Any) -> None:
     """Restore a backup into a database that is removed again: whether it would work is known only by doing it.
 
     Reports the rows of each table. The status is 0 only when a restore would work.
     """
     from tenantapp.cli import restores
 
-    restores.test_restore(installation, slug, backup, tenant_id, server, as_json)
+    restores.test_restore(installation, **options)

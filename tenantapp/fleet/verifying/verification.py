@@ -28,7 +28,7 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
 
-FENCE_REASON: Final = "Closed for maintenance: its database has to be looked at."
+SUSPENSION_REASON: Final = "Closed for maintenance: its database has to be looked at."
 SECOND_LOOK: Final = 1.0  # seconds; a migration records its revision in the user database right after its commit
 
 
@@ -50,7 +50,7 @@ class Verdict:
     state: State
     revision: str | None = None
     findings: tuple[str, ...] = ()
-    fenced: bool = False
+    suspended: bool = False  # by this run
 
 
 class _Reading(NamedTuple):
@@ -79,17 +79,17 @@ class Verification:
         places: Iterable[TenantPlace],
         *,
         jobs: int,
-        fence: bool = False,
+        suspend: bool = False,
         progress: Callable[[Verdict], None] = lambda verdict: None,
     ) -> Iterator[Verdict]:
         """Verify these tenants, ``jobs`` at once, and yield the verdicts, which also go to ``progress``.
 
-        With ``fence``, the method of that name is called for each verdict. A fault of one tenant does not keep the
+        With ``suspend``, the method of that name is called for each verdict. A fault of one tenant does not keep the
         others from being verified. Raises ``UserDatabaseUnavailable``, ``HistoryError`` and what making a scratch
         database raises.
         """
         for verdict in in_parallel(self.verify, places, jobs):
-            final = self.fence(verdict) if fence else verdict
+            final = self.suspend(verdict) if suspend else verdict
             progress(final)
             yield final
 
@@ -115,7 +115,7 @@ class Verification:
         findings = (*self._revision_findings(place, revision), *self._structure_findings(place, reading))
         return Verdict(place, State.DRIFTED if findings else State.RIGHT, revision, findings)
 
-    def fence(self, verdict: Verdict) -> Verdict:
+    def suspend(self, verdict: Verdict) -> Verdict:
         """Suspend a tenant whose database is drifted or foreign, unless it is suspended already.
 
         A tenant whose database does not answer is left alone: it is not served anyway, and its data may be right.
@@ -126,8 +126,8 @@ class Verification:
             tenant = session.get(Tenant, verdict.place.id)
             if tenant is None or tenant.state != TenantState.ACTIVE:
                 return verdict
-            suspend_tenant(session, tenant.slug, FENCE_REASON)
-        return replace(verdict, fenced=True)
+            suspend_tenant(session, tenant.slug, SUSPENSION_REASON)
+        return replace(verdict, suspended=True)
 
     def _read(self, place: TenantPlace) -> _Reading | None:
         with self._databases.begin(local_access_to(place), read_only=True) as session:
