@@ -4,5 +4,5 @@ from typing import Any
 
 
 def includeme(config: Any) -> None:
-    """See ``application``, which is named and not imported: a program without requests needs no Pyramid."""
+    """Include ``identity.application``. It is not imported here, so programs without requests do not import Pyramid."""
     config.include("tenantapp.identity.application")

@@ -1,7 +1,7 @@
-"""The access check: one statement on the user database for every request.
+"""Check access by one statement on the user database for every request.
 
-On PostgreSQL it is prepared once per connection and then only executed; planning the join would take most of its time.
-It runs in autocommit, outside the request's transaction, so it costs one round trip and holds nothing.
+On PostgreSQL the statement is prepared once per connection, because planning the join takes most of its time. It runs
+in autocommit mode, outside the request's transaction, so it costs one round trip and holds no lock.
 """
 
 import logging
@@ -31,7 +31,7 @@ from tenantapp.tenancy.errors import (
 
 log = logging.getLogger(__name__)
 
-# An idle session is noticed to the minute, so that reading stays free of writing.
+# ``last_seen_at`` is written at most once a minute, so that most requests only read.
 SEEN_INTERVAL: Final = timedelta(seconds=60)
 PARAMETER_TYPES: Final = {"token_hash": "bytea", "now": "timestamptz", "idle_since": "timestamptz"}
 _TOKEN_HASH: Final = bindparam("token_hash", type_=LargeBinary)
@@ -40,9 +40,10 @@ _IDLE_SINCE: Final = bindparam("idle_since", type_=UtcDateTime)
 
 
 def access_statement(*further: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-    """Everything one request needs to know, found by the hash of its web session's token.
+    """Return the SELECT of all that a request needs, by the hash of its web session's token.
 
-    No row: not signed in (no such session, expired, or the person is disabled).
+    ``further`` are additional columns. The SELECT has no row if there is no such session, if it has expired, or if the
+    person is disabled.
     """
     return (
         select(
@@ -74,12 +75,12 @@ def access_statement(*further: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
 
 
 class AccessReader:
-    """Reads accesses from the user database. ``database`` is a ``DBFactory`` in autocommit mode."""
+    """Reads accesses from the user database. ``database`` must be in autocommit mode."""
 
     def __init__(self, database: DBFactory, idle_timeout: timedelta) -> None:
         self.database = database
         self.outdated: frozenset[str | None] = frozenset()
-        """The revisions of tenant databases that this version of the program cannot work on any more."""
+        """The revisions of tenant databases that are too old for this version of the program."""
         self._idle_timeout = idle_timeout
         self._write_from = datetime.min.replace(tzinfo=UTC)
         self._alone: PreparedSelect[Any] = PreparedSelect("tenantapp_access", access_statement(), PARAMETER_TYPES)
@@ -89,9 +90,9 @@ class AccessReader:
         )
 
     def read(self, token_hash: bytes, now: datetime, *, tenants: bool = False) -> Access | None:
-        """The access of a web session, or None if it is not a live one; with the person's tenants if asked for.
+        """Return the access of a web session, or None if the session has ended or expired.
 
-        Raises ``UserDatabaseUnavailable``.
+        With ``tenants``, the access has the tenants that the person may choose. Raises ``UserDatabaseUnavailable``.
         """
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
         rows = self.database.fetch(self._with_tenants if tenants else self._alone, values)
@@ -103,18 +104,15 @@ class AccessReader:
         return _access(row, now, self.outdated)
 
     def check(self) -> None:
-        """Ask the user database for something that is always there, and whether it may be written to.
-
-        Raises ``UserDatabaseUnavailable``.
-        """
+        """Raise ``UserDatabaseUnavailable`` unless the user database answers and can be written to."""
         with self.database.engine.connect() as connection:
-            # Read to its end: an open result would hold this moment's snapshot on the pooled connection.
+            # Read to the end: an open result would keep its snapshot on the pooled connection.
             connection.execute(select(Role.name).limit(1)).all()
-            # Changes nothing, and both engines refuse it where nothing may be changed.
+            # This changes no row, and both engines refuse it if the database is read-only.
             connection.execute(update(Role).where(false()).values(name=Role.name))
 
     def read_within(self, session: Session, token_hash: bytes, now: datetime) -> Access | None:
-        """The same, with tenants, inside a transaction that has just written the web session."""
+        """Return the access with its tenants, read in a transaction that has just written the web session."""
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
         row = session.execute(self._with_tenants.statement, values).one_or_none()
         return None if row is None else _access(row, now, self.outdated)
@@ -129,11 +127,11 @@ class AccessReader:
             with self.database.engine.connect() as connection:
                 connection.execute(statement)
         except (SqlError, TimeoutError) as error:
-            # Somebody holds the lock, or the database may only be read right now. A later request writes it; this one
-            # need not fail, and those that follow at once need not wait.
+            # Somebody holds the lock, or the database is read-only at present. This request need not fail, and the next
+            # ones need not wait: they do not try again for a minute.
             self._write_from = now + SEEN_INTERVAL
             reason = error.for_log() if isinstance(error, DatabaseUnavailable) else error
-            log.warning("When a web session was last seen could not be written: %s", reason)
+            log.warning("The time when a web session was last seen could not be written: %s", reason)
 
 
 def _access(row: Any, now: datetime, outdated: frozenset[str | None]) -> Access:
@@ -155,7 +153,7 @@ def _access(row: Any, now: datetime, outdated: frozenset[str | None]) -> Access:
 
 
 def _refusal(row: Any) -> TenancyError | None:
-    """Why the selected tenant's database may not be used, or None if it may."""
+    """Return why the selected tenant's database may not be used, or None if it may."""
     if row.tenant_id is None:
         return TenantRequired()
     if row.granted is None or row.state == TenantState.DELETED:
@@ -169,6 +167,6 @@ def _refusal(row: Any) -> TenancyError | None:
 
 
 def _too_early(row: Any, now: datetime, outdated: frozenset[str | None]) -> TenantMigrating | None:
-    """Why the database cannot be worked on yet, or None if it can."""
+    """Return why the database cannot be used yet, or None if it can."""
     migrating = row.migrating_until is not None and row.migrating_until > now
     return TenantMigrating() if migrating or row.revision in outdated else None

@@ -1,4 +1,4 @@
-"""Identity in the application: the security policy, and the guards of the views."""
+"""Add identity to the application: the security policy, and the guards of the views."""
 
 from pyramid.config import Configurator
 from pyramid.viewderivers import INGRESS
@@ -30,6 +30,6 @@ def includeme(config: Configurator) -> None:
     config.registry.security_policy = SecurityPolicy()
     config.set_security_policy(config.registry.security_policy)
     config.add_view_deriver(permission_required_view, under=INGRESS, name="permission_required")
-    # Over the permission check, which reads the access.
+    # Outside the permission check, which reads the access.
     config.add_view_deriver(reads_tenants_view, under="permission_required", over="secured_view", name="reads_tenants")
     config.add_view_deriver(cross_site_view, under="secured_view", name="cross_site")

@@ -1,7 +1,6 @@
-"""The audit trail: who did what to which tenant.
+"""Keep the audit trail: who did what to which tenant.
 
-The services that do it write the entry, in their own transaction: what is rolled back is not in the trail, and what is
-in the trail was done.
+Services write their entries in their own transaction. So the trail has exactly the changes that were committed.
 """
 
 import getpass
@@ -27,11 +26,11 @@ NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def local_requester() -> str:
-    """Who does something on this machine, without having signed in."""
+    """Return ``local:`` and the name of the user who runs this process. Commands and scripts act under this name."""
     try:
         return f"{LOCAL}{getpass.getuser()}"
     except (OSError, KeyError):
-        # A container's user need not have a name.
+        # The user of a container may have no name.
         return f"{LOCAL}{os.getuid()}"
 
 
@@ -44,9 +43,10 @@ def record(
     detail: Mapping[str, Any] = NO_DETAIL,
     by: str | None = None,
 ) -> None:
-    """Write an entry with what the session does. ``action`` is named ``what.how``; ``detail`` is JSON, and no secret.
+    """Write an entry in the session's transaction. ``action`` is a ``what.how``, ``detail`` is JSON without secrets.
 
-    The session's ``info`` has the actor. Without one, or without a person, it is ``by``, or whoever runs this program.
+    The actor is in the session's ``info``. If it has none, the actor is ``by`` or ``local_requester()``. If nobody is
+    signed in, ``by`` replaces the actor's name.
     """
     actor = _actor(session, by)
     entry = AuditEntry(
@@ -66,7 +66,8 @@ def record(
 def recording(user_db: DBFactory, actor: Actor) -> Iterator[Session]:
     """Yield a session that writes entries in the name of the actor, in a transaction of its own.
 
-    For what is only read: before it is, so that nobody waits meanwhile and no reading goes untold.
+    Use it to record that data is about to be read. The entries are committed before the reading begins, so no reading
+    is unrecorded, and no lock is held meanwhile.
     """
     with user_db.begin() as session:
         session.info[ACTOR] = actor
@@ -82,10 +83,10 @@ def list_entries(
     before: UUID | None = None,
     limit: int = 100,
 ) -> list[AuditEntry]:
-    """The newest entries, newest first; keyset by id.
+    """Return entries, the newest first.
 
-    With ``slug`` those of the tenant that is called so now, whatever it was called then, and those of whichever was
-    called so then.
+    ``slug`` selects the entries of the tenant that has this slug now, and those of tenants that had it at the time of
+    the entry. ``before`` continues a list: only entries with smaller ids are returned.
     """
     statement = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     if slug is not None:
@@ -101,7 +102,7 @@ def list_entries(
 
 
 def describe_entry(entry: AuditEntry) -> dict[str, Any]:
-    """Return what operators see of an entry, over HTTP and on the command line alike."""
+    """Return an entry as operators see it, over HTTP and on the command line."""
     return {
         "id": entry.id,
         "at": entry.at,
@@ -117,7 +118,7 @@ def describe_entry(entry: AuditEntry) -> dict[str, Any]:
 
 
 def sweep_entries(session: Session, older: timedelta) -> int:
-    """Delete the entries that are so old. Returns how many."""
+    """Delete the entries that are older than ``older``. Return how many."""
     old = delete(AuditEntry).where(AuditEntry.at < utcnow() - older)
     return cast("CursorResult[object]", session.execute(old)).rowcount
 

@@ -1,7 +1,7 @@
-"""Protection against requests that another site makes a browser send.
+"""Protect against cross-site request forgery (CSRF): requests that another site makes a browser send.
 
-Applies to every view, the builder's own included: as a view deriver under the permission check. The origin is checked
-on plain http as well, where Pyramid's own check does nothing.
+A view deriver under the permission check protects every view, also the builder's own. It checks the origin on plain
+http as well, where Pyramid's own check does nothing.
 """
 
 import hmac
@@ -21,9 +21,9 @@ View = Callable[[Any, Any], Any]
 
 
 def cross_site_view(view: View, info: Any) -> View:
-    """Wrap a view: unsafe requests are refused unless they come from our own page or from no page at all.
+    """Wrap a view, so that it refuses unsafe requests from pages of other sites (a view deriver).
 
-    Where the view needs somebody signed in, they also need the CSRF token. Raises ``CrossSiteRequest``.
+    If the view has a permission, unsafe requests also need the CSRF token. The wrapper raises ``CrossSiteRequest``.
     """
     if info.exception_only:
         return view
@@ -40,9 +40,10 @@ def cross_site_view(view: View, info: Any) -> View:
 
 
 def check_origin(request: TenantRequest) -> None:
-    """Refuse a request that a browser says comes from elsewhere. Programs send neither header and pass.
+    """Raise ``CrossSiteRequest`` if the browser says that the request comes from another site.
 
-    OWASP Cross-Site Request Forgery Prevention Cheat Sheet: Fetch Metadata, with Origin for older browsers.
+    The headers are Fetch Metadata, and Origin for older browsers (OWASP Cross-Site Request Forgery Prevention Cheat
+    Sheet). Other programs send neither header, and are let through.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
@@ -51,7 +52,7 @@ def check_origin(request: TenantRequest) -> None:
 
 
 def check_csrf_token(request: TenantRequest) -> None:
-    """Refuse a request without the token of its web session in ``X-CSRF-Token``."""
+    """Raise ``CrossSiteRequest`` unless ``X-CSRF-Token`` has the token of the request's web session."""
     expected = csrf_token(cookie_token(request) or "")
     given = request.headers.get("X-CSRF-Token", "")
     if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogateescape")):
@@ -59,7 +60,7 @@ def check_csrf_token(request: TenantRequest) -> None:
 
 
 def permission_required_view(view: View, info: Any) -> View:
-    """Let no view start that does not say who may call it."""
+    """Raise ``ConfigurationError`` if a view has no permission (a view deriver)."""
     stated = info.options.get("permission") or info.registry.queryUtility(IDefaultPermission)
     if not info.exception_only and stated is None:
         raise ConfigurationError(
@@ -69,7 +70,7 @@ def permission_required_view(view: View, info: Any) -> View:
 
 
 def _name_of(info: Any) -> str:
-    """The view's dotted name, and where it is to be reached."""
+    """Return the view's dotted name and its route."""
     view, options = info.original_view, info.options
     dotted = f"{view.__module__}.{view.__qualname__}" if hasattr(view, "__qualname__") else str(view)
     method = f".{options['attr']}" if options.get("attr") else ""

@@ -1,4 +1,4 @@
-"""What follows from the grants: who may do what where, through their own grant and those of their groups."""
+"""Find out who may do what in which tenant, from people's own grants and those of their groups."""
 
 from dataclasses import dataclass
 from operator import itemgetter
@@ -31,7 +31,7 @@ from tenantapp.tenancy.access import GrantedTenant, TenantPlace
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a person may do in a tenant: the union over their own grant and those of their groups."""
+    """A person's highest role in a tenant, and the union of the permissions of their own grant and their groups'."""
 
     role: str | None
     permissions: frozenset[str]
@@ -40,11 +40,11 @@ class Granted:
 def granted_text(
     user_id: SQLColumnExpression[UUID], tenant_id: SQLColumnExpression[UUID | None]
 ) -> ScalarSelect[str | None]:
-    """A scalar with everything the person holds in the tenant as ``rank:role:permission`` words, or null.
+    """Return a scalar subquery with all that the person has in the tenant, as ``rank:role:permission`` words, or null.
 
-    A scalar subquery, so that it can be a column of the access statement.
+    It is a scalar subquery because it is a column of the access statement.
     """
-    # Literals, not parameters: the statement is prepared, and its parameters are counted.
+    # Literals, not parameters, because a prepared statement has a fixed list of parameters.
     colon, nothing = literal_column("':'", String), literal_column("''", String)
     space: Any = literal_column("' '", String)
     word = cast(Role.rank, String) + colon + Role.name + colon + func.coalesce(RolePermission.permission, nothing)
@@ -60,7 +60,7 @@ def granted_text(
 
 
 def read_granted(text: str | None) -> Granted:
-    """Read what ``granted_text`` gave."""
+    """Read the result of ``granted_text``."""
     words = [word.split(":", 2) for word in (text or "").split()]
     if not words:
         return Granted(None, frozenset())
@@ -69,12 +69,15 @@ def read_granted(text: str | None) -> Granted:
 
 
 def effective_permissions(session: Session, user_id: UUID, tenant_id: UUID) -> Granted:
-    """What this person may do in that tenant, through their own grant and their groups'."""
+    """Return what the person may do in the tenant, by their own grant and by those of their groups."""
     return read_granted(session.scalar(select(granted_text(literal(user_id), literal(tenant_id)))))
 
 
 def granted_tenants(user_id: SQLColumnExpression[UUID]) -> ScalarSelect[str | None]:
-    """A scalar with the active tenants in which the person has a role, one object for each grant; or null."""
+    """Return a scalar subquery with the active tenants that the person has a role in: a JSON array, or null.
+
+    The array has one object for each grant.
+    """
     grant = json_object(id=Tenant.id, slug=Tenant.slug, name=Tenant.name, role=Role.name, rank=Role.rank)
     return (
         select(cast(json_array(grant), Text))
@@ -88,20 +91,20 @@ def granted_tenants(user_id: SQLColumnExpression[UUID]) -> ScalarSelect[str | No
 
 
 def read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
-    """Read what ``granted_tenants`` gave: the tenants by slug, each with the highest role."""
+    """Read the result of ``granted_tenants``. Return the tenants by slug, each with the person's highest role."""
     grants = sorted(loads(text or "[]"), key=itemgetter("slug", "rank"))
-    # The highest role of a tenant comes last and stays.
+    # The highest role of a tenant comes last and replaces the others.
     highest = {grant["id"]: grant for grant in grants}.values()
     return tuple(GrantedTenant(UUID(each["id"]), each["slug"], each["name"], each["role"]) for each in highest)
 
 
 def tenants_of(session: Session, user_id: UUID) -> tuple[GrantedTenant, ...]:
-    """The active tenants a person has a role in, by slug. One statement."""
+    """Return the active tenants that a person has a role in, by slug. Executes one statement."""
     return read_tenants(session.scalar(select(granted_tenants(literal(user_id)))))
 
 
 def places_with(session: Session, user_id: UUID, permission: str) -> list[TenantPlace]:
-    """The active tenants in which an enabled person holds this permission, by slug."""
+    """Return the active tenants in which the person has this permission, by slug; none if the person is disabled."""
     holding = (
         select(Grant.tenant_id)
         .join(RolePermission, RolePermission.role == Grant.role)
@@ -113,7 +116,7 @@ def places_with(session: Session, user_id: UUID, permission: str) -> list[Tenant
 
 
 def has_admin(session: Session, tenant_id: UUID) -> bool:
-    """Whether an enabled person may manage the tenant's members."""
+    """Return whether an enabled person may manage the tenant's members."""
     admin = (
         select(User.id)
         .select_from(User)
@@ -125,7 +128,7 @@ def has_admin(session: Session, tenant_id: UUID) -> bool:
 
 
 def reaches(user_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
-    """The grant is the person's own, or that of a group they are in."""
-    # Correlated by name: left to itself, a subquery two levels down would range over everybody's rows instead.
+    """Return the condition that a grant is the person's own, or that of a group which the person is in."""
+    # Without this correlation, a subquery two levels down would search the rows of all people.
     groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id).correlate_except(GroupMember)
     return or_(Grant.user_id == user_id, Grant.group_id.in_(groups))

@@ -1,17 +1,17 @@
-"""What can go wrong with people, tenants and permissions.
+"""The errors of people, tenants and permissions.
 
 IdentityError
-+-- InvalidValue            a login, name, password or slug that cannot be accepted; `field` names it
-|   +-- TenantNotDeleted    the tenant is not deleted, and so neither brought back nor removed
++-- InvalidValue            a login, name, password or slug is not acceptable; `field` names it
+|   +-- TenantNotDeleted    only a deleted tenant can be undeleted or removed
 +-- NotFound                no such user, group, role, tenant, grant or web session
 +-- AlreadyExists           the login, group, slug or grant is taken
 +-- TenantUnfinished        the tenant is still being made
-+-- TenantDeleted           the tenant is deleted, and waits to be removed
++-- TenantDeleted           the tenant is deleted, and will be removed
 +-- LastAdmin               the tenant would be left without an administrator
-+-- OperatorRequired        the person is no operator of the installation
-+-- PermissionMissing       the person's role in the tenant does not hold the view's permission
-+-- InvalidCredentials      wrong login or password, or a disabled person: all alike
-+-- SessionEnded            the web session was ended or replaced by another request
++-- OperatorRequired        the person is not an operator of the installation
++-- PermissionMissing       the person's role in the tenant does not have the view's permission
++-- InvalidCredentials      wrong login or password, or a disabled person: always the same error
++-- SessionEnded            another request has ended or replaced the web session
 +-- RegistrationClosed      people may not register themselves
 +-- TooManySignIns          every core is busy hashing passwords
 +-- CrossSiteRequest        an unsafe request that did not come from our own page
@@ -19,11 +19,11 @@ IdentityError
 
 
 class IdentityError(Exception):
-    """Base of the room's errors. ``str(error)`` is a sentence that may be shown to the person."""
+    """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
 
 
 class InvalidValue(IdentityError):
-    """A value cannot be accepted."""
+    """A value is not acceptable. ``field`` names it."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -31,10 +31,10 @@ class InvalidValue(IdentityError):
 
 
 class TenantNotDeleted(InvalidValue):
-    """There is nothing to bring back or to remove."""
+    """The tenant cannot be undeleted or removed, because it is not deleted."""
 
     def __init__(self, slug: str, state: str) -> None:
-        super().__init__("slug", f"The tenant {slug} is not deleted, it is {state}.")
+        super().__init__("slug", f"The tenant {slug} is not deleted; it is {state}.")
 
 
 class NotFound(IdentityError):
@@ -46,57 +46,57 @@ class NotFound(IdentityError):
 
 
 class AlreadyExists(IdentityError):
-    """A row with this name is there already."""
+    """A row with this name exists."""
 
     def __init__(self, kind: str, name: object) -> None:
-        super().__init__(f"There is a {kind} {name} already.")
+        super().__init__(f"The {kind} {name} already exists.")
         self.kind = kind
 
 
 class TenantUnfinished(IdentityError):
-    """The tenant has no database that could be served yet."""
+    """The tenant has no finished database yet."""
 
     def __init__(self, slug: str) -> None:
         super().__init__(f"The tenant {slug} is still being made.")
 
 
 class TenantDeleted(IdentityError):
-    """Nothing is done with the tenant any more, but to bring it back."""
+    """The tenant is deleted. It must be undeleted before anything else is done with it."""
 
     def __init__(self, slug: str) -> None:
         super().__init__(f"The tenant {slug} is deleted.")
 
 
 class LastAdmin(IdentityError):
-    """Nobody could manage the tenant's members any more."""
+    """The change would leave nobody who may manage the tenant's members."""
 
     def __init__(self) -> None:
-        super().__init__("A tenant keeps at least one administrator.")
+        super().__init__("A tenant needs at least one administrator.")
 
 
 class OperatorRequired(IdentityError):
-    """No role in a tenant goes as far as the fleet."""
+    """The person is not an operator. No role in a tenant permits work on the fleet."""
 
     def __init__(self) -> None:
-        super().__init__("This is for operators of the installation.")
+        super().__init__("Only operators may make this call.")
 
 
 class PermissionMissing(IdentityError):
-    """The role does not go that far."""
+    """The person's role does not have the permission."""
 
     def __init__(self, permission: str) -> None:
-        super().__init__(f"This needs the permission {permission}.")
+        super().__init__(f"You need the permission {permission}.")
 
 
 class InvalidCredentials(IdentityError):
-    """Says the same whatever was wrong."""
+    """The sign-in failed. The message does not say why, so that nobody can find out logins."""
 
     def __init__(self) -> None:
         super().__init__("The login or the password is wrong.")
 
 
 class SessionEnded(IdentityError):
-    """The web session that this request came with is gone."""
+    """The request's web session has ended."""
 
     def __init__(self) -> None:
         super().__init__("This session has ended. Sign in again.")
@@ -110,11 +110,11 @@ class RegistrationClosed(IdentityError):
 
 
 class TooManySignIns(IdentityError):
-    """Waiting longer would only make the queue longer."""
+    """The queue for hashing passwords is too long. Waiting longer would only make it longer."""
 
     def __init__(self) -> None:
-        super().__init__("Too many people are signing in right now.")
+        super().__init__("Too many people are signing in. Try again in a moment.")
 
 
 class CrossSiteRequest(IdentityError):
-    """The origin is foreign, or the CSRF token is missing or wrong."""
+    """The request comes from another site, or its CSRF token is missing or wrong."""

@@ -29,7 +29,7 @@ def add_grant(
 
 
 def find_grant(session: Session, tenant_id: UUID, *, login: str | None = None, group: str | None = None) -> Grant:
-    """The grant of a person or of a group in a tenant. Raises ``NotFound``."""
+    """Return the grant of a person or of a group in a tenant. Raises ``NotFound``."""
     if group is not None:
         condition = Grant.group_id == get_group(session, group).id
     else:
@@ -41,7 +41,7 @@ def find_grant(session: Session, tenant_id: UUID, *, login: str | None = None, g
 
 
 def get_grant(session: Session, tenant_id: UUID, grant_id: UUID) -> Grant:
-    """A grant of this tenant. Raises ``NotFound``, also for one of another tenant."""
+    """Return a grant of this tenant. Raises ``NotFound``, also for a grant of another tenant."""
     grant = session.get(Grant, grant_id)
     if grant is None or grant.tenant_id != tenant_id:
         raise NotFound("grant", grant_id)
@@ -51,7 +51,10 @@ def get_grant(session: Session, tenant_id: UUID, grant_id: UUID) -> Grant:
 def list_grants(
     session: Session, tenant_id: UUID, *, after: UUID | None = None, limit: int | None = None
 ) -> list[Grant]:
-    """The grants in a tenant with their people and groups, in the order they were made; keyset by id."""
+    """Return the grants in a tenant with their people and groups, in the order in which they were made.
+
+    ``after`` is the id of the last grant of the page before.
+    """
     statement = select(Grant).where(Grant.tenant_id == tenant_id).order_by(Grant.id).limit(limit)
     if after is not None:
         statement = statement.where(Grant.id > after)

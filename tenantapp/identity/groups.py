@@ -1,4 +1,4 @@
-"""Groups: people who are granted roles together."""
+"""Make and find groups, and change who is in them. A grant to a group gives all its people a role."""
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, selectinload
@@ -20,7 +20,7 @@ def create_group(session: Session, name: str) -> Group:
 
 
 def get_group(session: Session, name: str) -> Group:
-    """The group with this name. Raises ``NotFound``."""
+    """Return the group with this name. Raises ``NotFound``."""
     group = session.scalar(select(Group).where(Group.name == name))
     if group is None:
         raise NotFound("group", name)
@@ -28,17 +28,17 @@ def get_group(session: Session, name: str) -> Group:
 
 
 def list_groups(session: Session) -> list[Group]:
-    """All groups with their members, by name."""
+    """Return all groups with their members, by name."""
     return list(session.scalars(select(Group).options(selectinload(Group.members)).order_by(Group.name)))
 
 
 def join_group(session: Session, login: str, name: str) -> None:
-    """Put a person into a group; nothing changes if they are in it. Raises ``NotFound``."""
+    """Add a person to a group, unless they are in it already. Raises ``NotFound``."""
     user, group = get_user(session, login), get_group(session, name)
     insert_ignoring_conflicts(session, GroupMember, [{"group_id": group.id, "user_id": user.id}])
 
 
 def leave_group(session: Session, login: str, name: str) -> None:
-    """Take a person out of a group; nothing changes if they are not in it. Raises ``NotFound``."""
+    """Remove a person from a group, if they are in it. Raises ``NotFound``."""
     user, group = get_user(session, login), get_group(session, name)
     session.execute(delete(GroupMember).where(GroupMember.group_id == group.id, GroupMember.user_id == user.id))

@@ -1,4 +1,4 @@
-"""Accesses for code that runs on the server itself: the command line, a script, pshell."""
+"""Make accesses for code that runs on the server itself: commands, scripts, pshell."""
 
 from typing import Final
 from uuid import UUID
@@ -12,14 +12,15 @@ from tenantapp.identity.users import get_user
 from tenantapp.tenancy.access import Access, Person
 from tenantapp.tenancy.errors import TenantForbidden
 
-# Whoever may read the settings may do everything; rows they write without a login carry this name.
+# Anybody who can read the settings may do everything. Rows that they write without a login have this name.
 LOCAL_PERSON: Final = Person(UUID(int=0), "local", "Local script")
 
 
 def local_access(user_session: Session, slug: str, *, login: str | None = None) -> Access:
-    """An access to a tenant for a local script: as this person, or with every permission as nobody in particular.
+    """Return an access to a tenant for a local script: for the person with this login, or with every permission.
 
-    Works for a tenant in any state. Raises ``NotFound``, and ``TenantForbidden`` when the person has no role there.
+    The tenant may be in any state. Raises ``NotFound``, and ``TenantForbidden`` if the person has no role in the tenant
+    or is disabled.
     """
     place = place_of(get_tenant(user_session, slug))
     if login is None:

@@ -1,4 +1,4 @@
-"""The members of a tenant, as its own administrators manage them."""
+"""Change the members of a tenant, as its own administrators do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,15 +23,15 @@ def change_role(session: Session, tenant_id: UUID, grant_id: UUID, role: str) ->
 
 
 def remove_member(session: Session, tenant_id: UUID, grant_id: UUID) -> None:
-    """Take a member's role away: it holds from the very next request. Raises ``NotFound`` and ``LastAdmin``."""
+    """Remove a member, from the next request on. Raises ``NotFound`` and ``LastAdmin``."""
     with _keeping_an_admin(session, tenant_id):
         session.delete(get_grant(session, tenant_id, grant_id))
 
 
 @contextmanager
 def _keeping_an_admin(session: Session, tenant_id: UUID) -> Iterator[None]:
-    # The lock keeps two administrators from taking the role from each other at the same moment. FOR NO KEY UPDATE:
-    # people who sign in refer to the tenant, and need not wait.
+    # Without the lock, two administrators could remove each other at the same moment. It is FOR NO KEY UPDATE, so that
+    # people who sign in, whose web sessions refer to the tenant, need not wait.
     session.scalar(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
     had_one = has_admin(session, tenant_id)
     yield

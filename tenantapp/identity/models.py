@@ -1,4 +1,4 @@
-"""The user database: people, groups, roles, tenants, grants, web sessions and the audit trail."""
+"""The models of the user database: people, groups, roles, tenants, grants, web sessions and the audit trail."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -25,19 +25,19 @@ from tenantapp.tenancy.models import NAMING_CONVENTION
 
 NAME_LENGTH = 200
 REASON_LENGTH = 500
-LOGIN_LENGTH = 254  # an e-mail address fits (RFC 5321, section 4.5.3.1.3, less the brackets)
+LOGIN_LENGTH = 254  # enough for any e-mail address (RFC 5321, section 4.5.3.1.3, without the brackets)
 SLUG_LENGTH = 63
 ADDRESS_LENGTH = 100
 
 
 class UserBase(DeclarativeBase):
-    """Base class of every model that lives in the user database."""
+    """Base class of every model of the user database."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class User(UserBase):
-    """A person. ``login`` is kept normalized, see ``names.normalize_login``."""
+    """A person. ``login`` is normalized, see ``names.normalize_login``."""
 
     __tablename__ = "users"
 
@@ -70,7 +70,7 @@ class GroupMember(UserBase):
 
 
 class Role(UserBase):
-    """A named set of permissions. Of several roles, the one with the highest rank is shown."""
+    """A named set of permissions. If a person has several roles, the one with the highest rank is shown."""
 
     __tablename__ = "roles"
 
@@ -82,7 +82,7 @@ class Role(UserBase):
 
 
 class RolePermission(UserBase):
-    """A role holds a permission."""
+    """A role has a permission."""
 
     __tablename__ = "role_permissions"
 
@@ -91,7 +91,7 @@ class RolePermission(UserBase):
 
 
 class TenantState(StrEnum):
-    """Whether a tenant is served."""
+    """The state of a tenant. Only an active tenant is served."""
 
     CREATING = "creating"
     ACTIVE = "active"
@@ -100,11 +100,11 @@ class TenantState(StrEnum):
 
 
 class Tenant(UserBase):
-    """A customer, and the place of its database. ``revision`` is the Alembic revision it was last migrated to.
+    """A customer, and the place of its database. ``revision`` is the Alembic revision that it was last migrated to.
 
-    A deleted one keeps its slug, and can be brought back, until it is removed after ``purge_after``.
-    Until ``migrating_until`` nobody is served, for its database is being migrated; whoever does that moves it on.
-    ``migrating_copied``: a copy of the database that is there was made since then, and may be put back.
+    A deleted tenant keeps its slug and can be undeleted, until it is removed after ``purge_after``. The tenant is not
+    served until ``migrating_until``, because its database is being migrated; the migration postpones this time while it
+    works. With ``migrating_copied``, the migration has made a copy of the database, which may be put back.
     """
 
     __tablename__ = "tenants"
@@ -128,7 +128,7 @@ class Tenant(UserBase):
 
     @hybrid_property
     def is_served(self) -> bool:
-        """Whether it has a database that is worked on, migrated and moved: it is made and not deleted."""
+        """Return whether the tenant's database is used, migrated and moved: it is made, and not deleted."""
         return self.state in (TenantState.ACTIVE, TenantState.SUSPENDED)
 
     @is_served.inplace.expression
@@ -174,7 +174,7 @@ class WebSession(UserBase):
 
 
 class AuditEntry(UserBase):
-    """Somebody did something, see ``audit``. It refers to nothing, so that it outlives both tenant and person."""
+    """An entry of the audit trail, see ``audit``. It has no foreign keys, so it outlives both tenant and person."""
 
     __tablename__ = "audit_entries"
 

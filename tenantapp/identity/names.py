@@ -1,4 +1,4 @@
-"""What people, groups and tenants may be called."""
+"""Check the names of people, groups and tenants."""
 
 import re
 import unicodedata
@@ -8,15 +8,16 @@ from tenantapp.characters import IGNORABLE, check_line, clean_line
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, REASON_LENGTH
 
-LOCAL: Final = "local:"  # and the name of who works on this machine without having signed in
-# A label of RFC 1123: fits a host name, a path and a file name.
+LOCAL: Final = "local:"  # before the name of a user of this machine who has not signed in
+# A label of RFC 1123. It can be part of a host name, a path and a file name.
 SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def normalize_login(login: str) -> str:
-    """Return the form a login is stored and looked up in: NFKC, case folded. Raise ``InvalidValue``.
+    """Return the form in which a login is stored and found: NFKC, case folded.
 
-    Refuses what no login can be, and no more: a login that was given stays good when the rules for new ones change.
+    Raises ``InvalidValue`` for characters that no login may have. Further rules for new logins are in ``check_login``,
+    so an existing login still works when these rules change.
     """
     normal = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold())
     try:
@@ -26,34 +27,37 @@ def normalize_login(login: str) -> str:
 
 
 def check_login(login: str) -> str:
-    """Return the stored form of a login that is to be given to somebody. Raise ``InvalidValue``.
+    """Return the stored form of a new login. Raises ``InvalidValue``.
 
-    A login is 1 to 254 characters that can be seen; an ``@`` in front means a group on the command line, and ``local:``
-    in the audit trail somebody on this machine, so none begins so.
+    A login has 1 to 254 visible characters. It does not begin with ``@``, which marks a group on the command line, or
+    with ``local:``, which marks a user of this machine in the audit trail.
     """
     normal = normalize_login(login)
     seen = not IGNORABLE.search(normal) and not any(map(str.isspace, normal))
     if not 1 <= len(normal) <= LOGIN_LENGTH or not seen or normal.startswith(("@", LOCAL)):
         raise InvalidValue(
-            "login", f"A login is 1 to {LOGIN_LENGTH} visible characters and does not begin with @ or {LOCAL}"
+            "login", f"A login has 1 to {LOGIN_LENGTH} visible characters and does not begin with @ or {LOCAL}"
         )
     return normal
 
 
 def clean_name(name: str) -> str:
-    """A name without the space around it, in NFC. Raises ``InvalidValue``."""
+    """Return a name in NFC, without white space at its ends. Raises ``InvalidValue``."""
     return _line("name", "A name", name, NAME_LENGTH)
 
 
 def clean_group_name(name: str) -> str:
-    """The same for a group; an ``@`` in front says that a group is meant, and is not part of it."""
+    """Return a group's name in NFC, without white space at its ends. Raises ``InvalidValue``.
+
+    The ``@`` that marks a group on the command line is not part of the name.
+    """
     if name.startswith("@"):
         raise InvalidValue("name", "A group's name does not begin with @.")
     return clean_name(name)
 
 
 def clean_reason(reason: str) -> str:
-    """A reason, shown to people: one line. Raises ``InvalidValue``."""
+    """Return a reason, which is one line and is shown to people. Raises ``InvalidValue``."""
     return _line("reason", "A reason", reason, REASON_LENGTH)
 
 
@@ -68,7 +72,7 @@ def _line(field: str, what: str, text: str, length: int) -> str:
 
 
 def check_slug(slug: str) -> str:
-    """The slug itself. Raises ``InvalidValue``."""
+    """Return the slug unchanged. Raises ``InvalidValue``."""
     if not SLUG.fullmatch(slug):
         raise InvalidValue(
             "slug", "A slug is 1 to 63 lower-case letters, digits and hyphens, and has no hyphen at either end."

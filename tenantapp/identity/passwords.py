@@ -1,4 +1,4 @@
-"""Passwords: Argon2id, at most as many at a time as there are cores."""
+"""Hash and verify passwords by Argon2id, at most as many at once as there are cores."""
 
 import os
 import unicodedata
@@ -15,30 +15,33 @@ from tenantapp.identity.errors import InvalidValue, TooManySignIns
 # OWASP Password Storage Cheat Sheet: m=19456 (19 MiB), t=2, p=1 is the recommended minimum.
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 MIN_LENGTH: Final = 8  # OWASP ASVS 5.0, 6.2.1
-MAX_LENGTH: Final = 1024  # ASVS 5.0, 6.2.9 asks for at least 64; the bound keeps hashing cheap
+MAX_LENGTH: Final = 1024  # OWASP ASVS 5.0, 6.2.9 asks for at least 64; the limit keeps hashing cheap
 QUEUE_TIMEOUT: Final = 5.0  # seconds
 
-# More hashes at once than cores would only take each other's time and 19 MiB each.
+# More hashes at once than cores would not be faster, and would take 19 MiB each.
 _cores = BoundedSemaphore(os.cpu_count() or 1)
-# Verified for logins that do not exist, so that these take as long as those that do.
+# Verified for unknown logins, so that they take as long as known ones.
 _DECOY: Final = HASHER.hash(os.urandom(16))
 
 
 def hash_password(password: str) -> str:
-    """The Argon2id hash of a new password. Raises ``InvalidValue`` for one that is too short or too long."""
+    """Return the Argon2id hash of a new password. Raises ``InvalidValue`` if it is too short or too long.
+
+    Raises ``TooManySignIns`` if no core is free within ``QUEUE_TIMEOUT`` seconds.
+    """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise InvalidValue("password", f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
     return rehash(password)
 
 
 def rehash(password: str) -> str:
-    """The Argon2id hash of a password that is in use already, whatever its length."""
+    """Return the Argon2id hash of an existing password of any length. Raises ``TooManySignIns``."""
     with _turn():
         return HASHER.hash(_prepared(password))
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Whether this is the password. Takes as long when there is no hash. Raises ``TooManySignIns``."""
+    """Return whether the password is right. Without a hash it takes as long as with one. Raises ``TooManySignIns``."""
     with _turn():
         try:
             HASHER.verify(password_hash or _DECOY, _prepared(password[: MAX_LENGTH + 1]))
@@ -48,12 +51,12 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Whether the hash was made with other parameters than those in force now."""
+    """Return whether the hash was made with other parameters than the present ones."""
     return HASHER.check_needs_rehash(password_hash)
 
 
 def _prepared(password: str) -> bytes:
-    # RFC 8265, section 4.2 (OpaqueString): the same password however the keyboard composes it.
+    # RFC 8265, section 4.2 (OpaqueString): all keyboards give the same password, however they compose a character.
     return unicodedata.normalize("NFC", password).encode()
 
 

@@ -1,7 +1,7 @@
 """The permissions and roles that every installation starts with.
 
-A permission is named ``what.how``. A domain may have permissions of its own, given to roles with
-``tenantapp roles allow ROLE PERMISSION``.
+A permission is named ``what.how``. A domain may have permissions of its own. ``tenantapp roles allow ROLE PERMISSION``
+gives them to roles.
 """
 
 from enum import StrEnum
@@ -9,9 +9,9 @@ from typing import Final
 
 
 class Permission(StrEnum):
-    """What a view may ask for."""
+    """The permissions of the bundled views."""
 
-    # These two are not looked up in a role: signed in, no matter in which tenant; and an operator of the installation.
+    # No role has these two. The first needs only a signed-in person, the second an operator of the installation.
     SIGNED_IN = "session.use"
     FLEET_OPERATE = "fleet.operate"
     CONTENT_READ = "content.read"
@@ -28,7 +28,7 @@ _ADMIN: Final = (*_EDITOR, Permission.MEMBERS_MANAGE, Permission.TENANT_EXPORT)
 
 OF_NO_ROLE: Final = frozenset({Permission.SIGNED_IN, Permission.FLEET_OPERATE})
 
-# The tenant roles in the order of their rank, least first.
+# The roles in tenants by rank, the lowest first.
 ROLES: Final[dict[str, tuple[Permission, ...]]] = {
     "reader": _READER,
     "author": _AUTHOR,

@@ -1,4 +1,4 @@
-"""Pyramid's security policy: identity and permission of a request, read from the user database each time."""
+"""Pyramid's security policy. It reads identity and permissions from the user database for each request."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ from tenantapp.tenancy.request import TenantRequest
 
 log = logging.getLogger(__name__)
 
-# The prefix makes browsers refuse the cookie unless it is Secure, host-only and for the whole path (RFC 6265bis).
+# With this prefix, browsers accept the cookie only if it is Secure, has no Domain, and has Path=/ (RFC 6265bis).
 SECURE_COOKIE: Final = "__Host-tenantapp"
 PLAIN_COOKIE: Final = "tenantapp"
 COOKIE_VALUE: Final = r"[A-Za-z0-9_-]{43}"
@@ -31,14 +31,14 @@ class TenantMismatch(TenancyError):
     """The header X-Tenant names another tenant than the selected one."""
 
     def __init__(self) -> None:
-        super().__init__("Another tenant is selected now than the one this request is meant for.")
+        super().__init__("X-Tenant names another tenant than the selected one.")
 
 
 class DeniedBecause(Denied):
-    """A denial that carries its reason, so that the answer can say it."""
+    """A denial with its reason, an exception that becomes the answer."""
 
     def __new__(cls, reason: Exception) -> "DeniedBecause":
-        # Pyramid takes the text for a format string; the reason has parts that people wrote.
+        # Pyramid uses the text as a format string, and the reason has parts that people wrote.
         denied: DeniedBecause = super().__new__(cls, "%s", reason)
         denied.reason = reason
         return denied
@@ -48,13 +48,13 @@ class DeniedBecause(Denied):
 
 @implementer(ISecurityPolicy)
 class SecurityPolicy:
-    """Cookie to web session to access, read by ``registry.access_reader``; permission by the access alone."""
+    """Finds the access of a request by its cookie, through ``registry.access_reader``. The access decides alone."""
 
     def __init__(self) -> None:
         self._accesses = RequestLocalCache(self._read)
 
     def identity(self, request: TenantRequest) -> Access | None:
-        """The access of the request, or None when nobody is signed in. One statement, once per request."""
+        """Return the access of the request, or None if nobody is signed in. Executes one statement per request."""
         access: Access | None = self._accesses.get_or_create(request)
         return access
 
@@ -69,12 +69,12 @@ class SecurityPolicy:
         return access
 
     def authenticated_userid(self, request: TenantRequest) -> str | None:
-        """The person's id, or None."""
+        """Return the person's id, or None if nobody is signed in."""
         access = self.identity(request)
         return None if access is None else str(access.person.id)
 
     def permits(self, request: TenantRequest, context: Any, permission: str) -> Allowed | DeniedBecause:
-        """Whether the view's permission is held in the selected tenant, and else why not."""
+        """Return whether the person has the view's permission in the selected tenant, or why not."""
         access = self.identity(request)
         if access is None:
             return DeniedBecause(NoAccess())
@@ -91,16 +91,16 @@ class SecurityPolicy:
         return Allowed("The permission is held.")
 
     def remember(self, request: TenantRequest, userid: str, **kwargs: Any) -> list[tuple[str, str]]:
-        """The cookie of a web session; ``userid`` is its token."""
+        """Return the header that sets the cookie of a web session. ``userid`` is its token."""
         return _cookie(request, userid)
 
     def forget(self, request: TenantRequest, **kwargs: Any) -> list[tuple[str, str]]:
-        """The cookie cleared."""
+        """Return the header that clears the cookie."""
         return _cookie(request, None)
 
 
 def reads_tenants_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], Any]:
-    """View deriver: the access of a view declared with ``reads_tenants`` comes with the person's tenants."""
+    """Read the person's tenants with the access, for views declared with ``reads_tenants`` (a view deriver)."""
     if not info.options.get("reads_tenants"):
         return view
 
@@ -117,19 +117,19 @@ reads_tenants_view.options = ("reads_tenants",)  # type: ignore[attr-defined]
 def _permits_operator(request: TenantRequest, access: Access) -> Allowed | DeniedBecause:
     if access.operator:
         return Allowed("An operator.")
-    # What they asked for is in the line of the request's id in the log.
-    log.warning("Request %s: %s (%s) is no operator.", request.request_id, access.person.login, access.person.id)
+    # The request log has a line with the same request id, which names the call.
+    log.warning("Request %s: %s (%s) is not an operator.", request.request_id, access.person.login, access.person.id)
     return DeniedBecause(OperatorRequired())
 
 
 def cookie_name(request: TenantRequest) -> str:
-    """The name of the cookie: the secure one over https."""
+    """Return the name of the cookie, which over https has the ``__Host-`` prefix."""
     return SECURE_COOKIE if request.scheme == "https" else PLAIN_COOKIE
 
 
 def cookie_token(request: TenantRequest) -> str | None:
-    """The token in the request's cookie, or None if there is none or it cannot be one."""
-    # Only our own cookie is read: others that the browser sends along may be anything, even undecodable.
+    """Return the token in the request's cookie, or None if there is none or it is malformed."""
+    # Only our own cookie is read: other cookies of the request may be undecodable.
     pattern = rf"(?:^|;)\s*{cookie_name(request)}=({COOKIE_VALUE})\s*(?:;|$)"
     found = re.search(pattern, request.environ.get("HTTP_COOKIE", ""))
     return found[1] if found else None

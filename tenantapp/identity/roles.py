@@ -1,4 +1,4 @@
-"""Roles and the permissions they hold."""
+"""Read roles, and change their permissions."""
 
 import re
 from typing import Final
@@ -14,12 +14,12 @@ PERMISSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,48}\.[a-z][a-z0-9_]{0,48}
 
 
 def list_roles(session: Session) -> list[Role]:
-    """The roles with their permissions, lowest rank first."""
+    """Return the roles with their permissions, the lowest rank first."""
     return list(session.scalars(select(Role).options(selectinload(Role.permissions)).order_by(Role.rank)))
 
 
 def get_role(session: Session, name: str) -> Role:
-    """The role with this name. Raises ``NotFound``."""
+    """Return the role with this name. Raises ``NotFound``."""
     role = session.get(Role, name)
     if role is None:
         raise NotFound("role", name)
@@ -27,7 +27,7 @@ def get_role(session: Session, name: str) -> Role:
 
 
 def known_permissions(session: Session) -> frozenset[str]:
-    """Every permission there is: ours, and those of the domain that some role holds."""
+    """Return the bundled permissions, and those of the domain that some role has."""
     return frozenset(Permission) | frozenset(session.scalars(select(RolePermission.permission).distinct()))
 
 
@@ -35,9 +35,9 @@ def allow(session: Session, role_name: str, permission: str) -> Role:
     """Give a role a permission, in all tenants. Raises ``NotFound`` and ``InvalidValue``."""
     role = get_role(session, role_name)
     if not PERMISSION_NAME.fullmatch(permission):
-        raise InvalidValue("permission", "A permission is named like content.read.")
+        raise InvalidValue("permission", "A permission has a name such as content.read.")
     if permission in OF_NO_ROLE:
-        raise InvalidValue("permission", f"No role holds the permission {permission}.")
+        raise InvalidValue("permission", f"The permission {permission} cannot be given to a role.")
     if session.get(RolePermission, (role.name, permission)) is None:
         role.permissions.append(RolePermission(permission=permission))
         session.flush()

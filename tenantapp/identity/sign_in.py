@@ -1,7 +1,7 @@
-"""Signing in: from a login and a password to a web session, and on to another tenant.
+"""Sign people in, and switch them to another tenant.
 
-Reading the hash, verifying the password and writing the web session are three steps, so that no connection and no
-lock is held while the password is being hashed.
+To sign in takes three steps: read the hash, verify the password, write the web session. So no connection and no lock is
+held while the password is hashed.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from tenantapp.tenancy.errors import TenantForbidden
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """A person whose password was right. ``new_hash`` is to be stored: the parameters have moved."""
+    """A person whose password was right. ``new_hash`` replaces a hash that was made with other parameters."""
 
     user_id: UUID
     old_hash: str
@@ -32,8 +32,8 @@ class Authenticated:
 def authenticate(user_db: DBFactory, login: str, password: str) -> Authenticated:
     """Check a login and a password.
 
-    Raises ``InvalidCredentials`` after the same time for an unknown login, a wrong password and a disabled person,
-    and ``TooManySignIns``.
+    Raises ``InvalidCredentials`` for an unknown login, a wrong password and a disabled person, always after the same
+    time. Raises ``TooManySignIns``.
     """
     user = _find(user_db, login)
     right = passwords.verify_password(user.password_hash if user else None, password)
@@ -61,10 +61,10 @@ def sign_in(
     lifetimes: Lifetimes,
     user_agent: str | None,
 ) -> str:
-    """Start a web session and return its token. With one tenant, or the one asked for, it is selected.
+    """Start a web session and return its token. The tenant with this slug is selected, or the person's only tenant.
 
-    Raises ``TenantForbidden`` for a tenant that is unknown, suspended or not granted, and ``InvalidCredentials`` when
-    the person was disabled or the password changed since it was checked.
+    Raises ``TenantForbidden`` for a tenant that is unknown, suspended or not granted. Raises ``InvalidCredentials`` if
+    the person was disabled, or the password changed, after it was checked.
     """
     locked = select(User.enabled, User.password_hash).where(User.id == authenticated.user_id).with_for_update()
     if session.execute(locked).one_or_none() != (True, authenticated.old_hash):
@@ -80,7 +80,7 @@ def sign_in(
 
 
 def switch_tenant(session: Session, old_token: str, user_id: UUID, tenant_slug: str) -> str:
-    """Select another tenant without signing in again. Returns the new token; the old one dies.
+    """Select another tenant without a new sign-in. Return the new token; the old one no longer works.
 
     Raises ``TenantForbidden`` and ``SessionEnded``.
     """

@@ -1,6 +1,6 @@
-"""Tenants as the user database knows them: slug, name, state, and the place of the database.
+"""Read and change tenants in the user database: slug, name, state, and the place of the tenant database.
 
-Making and removing the databases themselves is the fleet's work.
+The package ``fleet`` makes and removes the tenant databases.
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ from tenantapp.tenancy.access import TenantPlace
 
 
 def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str | None, server: str) -> Tenant:
-    """Register a tenant in the state ``creating``. Its database's name is made from its id, never from input.
+    """Register a tenant in the state ``creating``. The name of its database is made from its id, never from input.
 
     Raises ``InvalidValue`` and ``AlreadyExists``.
     """
@@ -37,15 +37,16 @@ def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str |
 
 
 def database_name(tenant_id: UUID) -> str:
-    """What the database of a tenant is called."""
+    """Return the name of a tenant's database."""
     return f"tenant_{tenant_id.hex}"
 
 
 def get_tenant(session: Session, slug: str, *, for_update: bool = False) -> Tenant:
-    """The tenant with this slug, in whatever state; ``for_update`` if that is to change. Raises ``NotFound``."""
+    """Return the tenant with this slug, in any state. ``for_update`` locks its row. Raises ``NotFound``."""
     statement = select(Tenant).where(Tenant.slug == slug)
     if for_update:
-        # What was read before may have changed meanwhile. The key does not: whatever refers to it need not wait.
+        # The row is read again, because it may have changed since. Its key does not change, so inserts of rows that
+        # refer to it need not wait (FOR NO KEY UPDATE).
         statement = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
     tenant = session.scalar(statement)
     if tenant is None:
@@ -54,9 +55,9 @@ def get_tenant(session: Session, slug: str, *, for_update: bool = False) -> Tena
 
 
 def served_tenant(session: Session, slug: str, *, for_update: bool = False) -> Tenant:
-    """The tenant with this slug, whose database is worked on.
+    """Return the tenant with this slug, if it is active or suspended. ``for_update`` locks its row.
 
-    Raises ``NotFound``, and ``TenantUnfinished`` or ``TenantDeleted`` for one that is being made or is deleted.
+    Raises ``NotFound``. Raises ``TenantUnfinished`` or ``TenantDeleted`` if the tenant is being made or is deleted.
     """
     tenant = get_tenant(session, slug, for_update=for_update)
     refuse_unfinished(tenant)
@@ -65,13 +66,13 @@ def served_tenant(session: Session, slug: str, *, for_update: bool = False) -> T
 
 
 def refuse_unfinished(tenant: Tenant) -> None:
-    """Raise ``TenantUnfinished`` for a tenant that is still being made."""
+    """Raise ``TenantUnfinished`` if the tenant is still being made."""
     if tenant.state == TenantState.CREATING:
         raise TenantUnfinished(tenant.slug)
 
 
 def refuse_deleted(tenant: Tenant) -> None:
-    """Raise ``TenantDeleted`` for a tenant that waits to be removed."""
+    """Raise ``TenantDeleted`` if the tenant is deleted."""
     if tenant.state == TenantState.DELETED:
         raise TenantDeleted(tenant.slug)
 
@@ -84,7 +85,7 @@ def list_tenants(
     after: str | None = None,
     limit: int | None = None,
 ) -> list[Tenant]:
-    """The tenants, by slug: all, or those in a state or on a server; keyset by slug."""
+    """Return tenants by slug: all, or those in a state or on a server. ``after`` is the last slug of the last page."""
     statement = select(Tenant).order_by(Tenant.slug).limit(limit)
     if state is not None:
         statement = statement.where(Tenant.state == state)
@@ -96,7 +97,7 @@ def list_tenants(
 
 
 def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
-    """Serve nobody from the next request on; the reason is shown to the tenant's people.
+    """Suspend a tenant, from the next request on. Its people see the reason.
 
     Raises ``NotFound``, ``InvalidValue``, ``TenantUnfinished`` and ``TenantDeleted``.
     """
@@ -108,7 +109,7 @@ def suspend_tenant(session: Session, slug: str, reason: str) -> Tenant:
 
 
 def resume_tenant(session: Session, slug: str) -> Tenant:
-    """Serve a suspended tenant again; nothing changes for one in another state. Raises ``NotFound``."""
+    """Serve a suspended tenant again. A tenant in another state does not change. Raises ``NotFound``."""
     tenant = get_tenant(session, slug, for_update=True)
     if tenant.state == TenantState.SUSPENDED:
         tenant.state, tenant.state_reason = TenantState.ACTIVE, None
@@ -118,7 +119,7 @@ def resume_tenant(session: Session, slug: str) -> Tenant:
 
 
 def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | None = None) -> Tenant:
-    """Give a tenant another slug, and another name if one is given; its database stays where it is.
+    """Change a tenant's slug, and its name if one is given. Its database keeps its name.
 
     Raises ``NotFound``, ``InvalidValue``, ``TenantDeleted`` and ``AlreadyExists``.
     """
@@ -134,9 +135,9 @@ def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | Non
 
 
 def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
-    """Serve nobody from the next request on. The slug stays taken; nothing is removed yet.
+    """Delete a tenant, from the next request on. Its slug stays taken, and its data is not removed yet.
 
-    One that is deleted keeps its time. Raises ``NotFound`` and ``TenantUnfinished``.
+    A tenant that is deleted already keeps its ``purge_after``. Raises ``NotFound`` and ``TenantUnfinished``.
     """
     tenant = get_tenant(session, slug, for_update=True)
     refuse_unfinished(tenant)
@@ -148,14 +149,14 @@ def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
 
 
 def undelete_tenant(session: Session, slug: str) -> Tenant:
-    """Make a deleted tenant what it was before.
+    """Undelete a tenant. It gets back the state that it had before.
 
     Raises ``NotFound`` and ``TenantNotDeleted``.
     """
     tenant = get_tenant(session, slug, for_update=True)
     if tenant.state != TenantState.DELETED:
         raise TenantNotDeleted(slug, tenant.state)
-    # Only a suspended one has a reason.
+    # Only a suspended tenant has a reason.
     tenant.state = TenantState.SUSPENDED if tenant.state_reason else TenantState.ACTIVE
     tenant.purge_after = None
     _record(session, "tenant.undelete", tenant)
@@ -168,12 +169,12 @@ def _record(session: Session, action: str, tenant: Tenant, **detail: Any) -> Non
 
 
 def place_of(tenant: Tenant) -> TenantPlace:
-    """Where the tenant's database is, as plain values."""
+    """Return the tenant and the place of its database, as plain values."""
     return TenantPlace(tenant.id, tenant.slug, tenant.name, tenant.server, tenant.database)
 
 
 def describe_tenant(tenant: Tenant) -> dict[str, Any]:
-    """Return what operators see of a tenant, over HTTP and on the command line alike."""
+    """Return a tenant as operators see it, over HTTP and on the command line."""
     return {
         "id": tenant.id,
         "slug": tenant.slug,

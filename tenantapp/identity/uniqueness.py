@@ -1,4 +1,4 @@
-"""Names that are taken."""
+"""Report names that are taken."""
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -7,7 +7,7 @@ from tenantapp.identity.errors import AlreadyExists
 
 
 def flush_unique(session: Session, kind: str, name: object) -> None:
-    """Flush; a uniqueness that fails is raised as ``AlreadyExists`` and leaves the transaction to be rolled back."""
+    """Flush. Raises ``AlreadyExists`` if a unique constraint fails; the transaction must then be rolled back."""
     try:
         session.flush()
     except IntegrityError:

@@ -1,4 +1,4 @@
-"""People: make, find, disable and enable them, set their passwords."""
+"""Make, find, disable and enable people, and set their passwords."""
 
 from uuid import UUID
 
@@ -14,9 +14,9 @@ from tenantapp.identity.uniqueness import flush_unique
 def create_user(
     session: Session, login: str, *, name: str | None = None, password_hash: str | None = None, operator: bool = False
 ) -> User:
-    """Make a person; without a password hash they cannot sign in yet.
+    """Make a person. Without a password hash they cannot sign in yet.
 
-    Hash the password before the transaction begins (``passwords.hash_password``): it takes long on purpose.
+    Hash the password before the transaction begins (``passwords.hash_password``), because hashing is slow by design.
     Raises ``InvalidValue`` and ``AlreadyExists``.
     """
     normal = check_login(login)
@@ -29,7 +29,7 @@ def create_user(
 
 
 def get_user(session: Session, login: str) -> User:
-    """The person with this login. Raises ``NotFound``."""
+    """Return the person with this login. Raises ``NotFound``."""
     try:
         user = session.scalar(select(User).where(User.login == normalize_login(login)))
     except InvalidValue:
@@ -40,7 +40,7 @@ def get_user(session: Session, login: str) -> User:
 
 
 def list_users(session: Session) -> list[User]:
-    """Everybody, by login."""
+    """Return all people, by login."""
     return list(session.scalars(select(User).order_by(User.login)))
 
 

@@ -1,4 +1,4 @@
-"""Web sessions: signed-in browsers, rows in the user database."""
+"""Start, find and end web sessions. A web session is a signed-in browser, and a row of the user database."""
 
 import hashlib
 import hmac
@@ -22,14 +22,14 @@ USER_AGENT_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long a web session lasts without use, and at most."""
+    """How long a web session lasts without use (``idle``), and how long at most (``absolute``)."""
 
     idle: timedelta
     absolute: timedelta
 
 
 def lifetimes_of(settings: Settings) -> Lifetimes:
-    """Return the lifetimes that the settings say."""
+    """Return the lifetimes in the settings."""
     return Lifetimes(
         idle=timedelta(seconds=settings.session_idle_timeout),
         absolute=timedelta(seconds=settings.session_absolute_timeout),
@@ -37,24 +37,24 @@ def lifetimes_of(settings: Settings) -> Lifetimes:
 
 
 def new_token() -> str:
-    """The secret id of a web session: 256 random bits as 43 characters that a cookie may hold."""
+    """Return a new token, the secret id of a web session: 256 random bits as 43 characters for a cookie."""
     return secrets.token_urlsafe(32)
 
 
 def hash_token(token: str) -> bytes:
-    """What is stored of a token. Plain SHA-256 is enough for 256 random bits: there is nothing to guess."""
+    """Return the SHA-256 of a token, which is stored in its place. A slow hash is not needed for 256 random bits."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def csrf_token(token: str) -> str:
-    """The CSRF token of a web session. Derived from its secret id, so that it need not be stored."""
+    """Return the CSRF token of a web session. It is derived from the token, so it need not be stored."""
     return urlsafe_b64encode(hmac.digest(token.encode(), b"csrf", hashlib.sha256)).rstrip(b"=").decode()
 
 
 def start(
     session: Session, token: str, user_id: UUID, tenant_id: UUID | None, lifetimes: Lifetimes, user_agent: str | None
 ) -> WebSession:
-    """Store a web session for this new token."""
+    """Store and return a web session for a new token."""
     now = utcnow()
     web_session = WebSession(
         token_hash=hash_token(token),
@@ -71,7 +71,7 @@ def start(
 
 
 def switch(session: Session, old_token: str, token: str, tenant_id: UUID) -> None:
-    """Select another tenant under a new token; the old one is worth nothing from now on. Raises ``SessionEnded``."""
+    """Select another tenant under a new token. The old token no longer works. Raises ``SessionEnded``."""
     changed = session.execute(
         update(WebSession)
         .where(WebSession.token_hash == hash_token(old_token))
@@ -82,24 +82,24 @@ def switch(session: Session, old_token: str, token: str, tenant_id: UUID) -> Non
 
 
 def end(session: Session, token: str) -> None:
-    """Sign out: the row is deleted. Nothing changes for a token that is not there."""
+    """Delete the web session with this token, if there is one."""
     session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
 
 
 def end_by_id(session: Session, web_session_id: UUID | None) -> None:
-    """Sign out of the web session with this row id, whatever its token is by now. None is the id of no row."""
+    """Delete the web session with this row id, if there is one. Its token may have changed."""
     session.execute(delete(WebSession).where(WebSession.id == web_session_id))
 
 
 def end_one(session: Session, user_id: UUID, web_session_id: UUID) -> None:
-    """End one of a person's own web sessions. Raises ``NotFound``, also for somebody else's."""
+    """Delete one of a person's own web sessions. Raises ``NotFound``, also for a session of somebody else."""
     ended = session.execute(delete(WebSession).where(WebSession.id == web_session_id, WebSession.user_id == user_id))
     if cast("CursorResult[object]", ended).rowcount != 1:
         raise NotFound("session", web_session_id)
 
 
 def list_live(session: Session, user_id: UUID, lifetimes: Lifetimes) -> list[WebSession]:
-    """A person's web sessions that have not expired, newest first."""
+    """Return a person's web sessions that have not expired, the newest first."""
     now = utcnow()
     statement = (
         select(WebSession)
@@ -112,7 +112,7 @@ def list_live(session: Session, user_id: UUID, lifetimes: Lifetimes) -> list[Web
 
 
 def sweep(session: Session, lifetimes: Lifetimes, now: datetime | None = None) -> int:
-    """Delete the expired web sessions; they are refused anyway, this is housekeeping. Returns how many."""
+    """Delete the expired web sessions, which are refused anyway. Return how many."""
     now = now or utcnow()
     expired = or_(WebSession.expires_at <= now, WebSession.last_seen_at <= now - lifetimes.idle)
     return cast("CursorResult[object]", session.execute(delete(WebSession).where(expired))).rowcount

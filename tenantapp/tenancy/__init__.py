@@ -1,11 +1,11 @@
 """Which database is this request for?
 
-Knows nothing of the other rooms: who may enter is decided by whoever makes the ``Access``.
+This package does not decide who may enter. It opens the database that the ``Access`` names.
 """
 
 from typing import Any
 
 
 def includeme(config: Any) -> None:
-    """See ``application``, which is named and not imported: a program without requests needs no Pyramid."""
+    """Include ``tenancy.application``. It is not imported here, so programs without requests do not import Pyramid."""
     config.include("tenantapp.tenancy.application")

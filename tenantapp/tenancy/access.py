@@ -1,4 +1,4 @@
-"""The answer to: who is asking, for which tenant, and what may they do?"""
+"""An access says who makes a request, for which tenant, and what they may do."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,13 +7,13 @@ from uuid import UUID
 
 from tenantapp.tenancy.errors import TenancyError, TenantRequired
 
-ACTOR: Final = "actor"  # in a session's ``info``: the ``Actor`` in whose name it writes
-NOBODY: Final = "not signed in"  # an actor's name; a login has no spaces
+ACTOR: Final = "actor"  # the key in a session's ``info`` of the ``Actor`` who writes in it
+NOBODY: Final = "not signed in"  # the name of an actor; no login has spaces, so no person has it
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is asking."""
+    """The person who makes a request."""
 
     id: UUID
     login: str
@@ -22,9 +22,9 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something: a login, or ``local:NAME`` for who works on this machine without having signed in.
+    """Who makes a change. ``name`` is a login, or ``local:NAME`` for a user of this machine who has not signed in.
 
-    ``address`` is where the request came from, by the word of the server and of the proxies that it trusts.
+    ``address`` is the client's address, as the server and the proxies that it trusts report it.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class TenantPlace:
-    """A tenant, and where its database is: the name of a server in the settings and of a database there."""
+    """A tenant and the place of its database: the name of a server in the settings, and of a database on it."""
 
     id: UUID
     slug: str
@@ -46,7 +46,7 @@ class TenantPlace:
 
 @dataclass(frozen=True, slots=True)
 class GrantedTenant:
-    """A tenant that a person may choose, with the highest role they have in it."""
+    """A tenant that a person may choose, with the person's highest role in it."""
 
     id: UUID
     slug: str
@@ -56,11 +56,11 @@ class GrantedTenant:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Frozen plain values, read from the user database for one request and kept no longer.
+    """Who makes a request, for which tenant, and what they may do. It is read for one request and not kept longer.
 
-    ``tenant`` is set only if its database may be used right now; otherwise ``refusal`` says why not. ``selected`` is
-    set also while that will pass by itself, as a migration does. ``tenants`` has those that the person may choose,
-    where they were asked for.
+    ``tenant`` is set only if its database may be used now; otherwise ``refusal`` says why not. ``selected`` is also set
+    while the reason is temporary, such as a migration. ``tenants`` are the tenants that the person may choose; it is
+    None if they were not read.
     """
 
     person: Person
@@ -75,11 +75,11 @@ class Access:
     tenants: tuple[GrantedTenant, ...] | None = None
 
     def require_tenant(self) -> TenantPlace:
-        """The tenant of this request. Raises ``refusal`` when there is none."""
+        """Return the tenant of this request. Raises ``refusal`` if there is none."""
         if self.tenant is None:
             raise self.refusal
         return self.tenant
 
     def may(self, permission: str) -> bool:
-        """Whether the person has this permission in the selected tenant."""
+        """Return whether the person has this permission in the selected tenant."""
         return permission in self.permissions

@@ -1,4 +1,4 @@
-"""Tenancy in the application: the databases on the registry, and the request that opens sessions on them."""
+"""Add tenancy to the application: the databases on the registry, and the request that opens sessions on them."""
 
 from typing import Any, Final
 
@@ -15,11 +15,11 @@ from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
 
-AFTER_ALL: Final = 100  # the order of an action that runs after everybody else's
+AFTER_ALL: Final = 100  # the order of a configuration action that runs after all others
 
 
 def includeme(config: Configurator) -> None:
-    """Put the databases and the ``bulkhead`` on the registry, and make ``TenantRequest`` the request."""
+    """Put the databases and the ``bulkhead`` on the registry, and make ``TenantRequest`` the request factory."""
     settings: Settings = config.registry.app_settings
     config.registry.bulkhead = Bulkhead(
         threads=settings.threads, slow=settings.connections_slow, deadline=settings.connections_deadline
@@ -34,9 +34,10 @@ def includeme(config: Configurator) -> None:
     )
     config.registry.tenant_dbs = TenantDatabases(servers, engines_of(servers, settings))
     config.set_request_factory(TenantRequest)
-    # One transaction per request. Explicit: touching a session outside it raises instead of starting another one.
-    # A returned error aborts like a raised one. Nobody asks the user database before the route is known. A safe method
-    # has no transaction: nothing that it opens may write, so there is nothing to commit.
+    # One transaction per request. The manager is explicit: a session that is used outside the transaction raises an
+    # error instead of beginning another one. The veto aborts also if an error is returned instead of raised. Without
+    # annotation, the user database is not queried before the route is known. A safe method has no transaction: its
+    # sessions cannot write, so there is nothing to commit.
     config.add_settings(
         {
             "tm.manager_hook": "pyramid_tm.explicit_manager",
@@ -54,9 +55,9 @@ def includeme(config: Configurator) -> None:
 
 
 def _extend_request_class(registry: Any) -> None:
-    """Put what ``add_request_method`` asks for on the class of the requests, once.
+    """Put what ``add_request_method`` adds on one class for all requests.
 
-    Pyramid would make a class of its own for every single request, at the price of a small database query.
+    Pyramid would make a new class for each request, which costs as much as a small database query.
     """
     extensions, factory = registry.queryUtility(IRequestExtensions), registry.getUtility(IRequestFactory)
     if extensions is not None and isinstance(factory, type):
@@ -66,9 +67,9 @@ def _extend_request_class(registry: Any) -> None:
 
 
 def _watch_requests(registry: Any) -> None:
-    """Let the bulkhead watch over each request from its beginning until its sessions are closed.
+    """Let the bulkhead watch each request from its beginning until its sessions are closed.
 
-    A tween would be too little: the finished callbacks, which roll back, are called after it.
+    A tween would end too early: the finished callbacks, which roll back, run after it.
     """
     policy = registry.getUtility(IExecutionPolicy)
     bulkhead: Bulkhead = registry.bulkhead

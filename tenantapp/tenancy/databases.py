@@ -19,8 +19,8 @@ from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatab
 from tenantapp.tenancy.server_engines import ServerEngines
 from tenantapp.tenancy.servers import Servers
 
-UNUSED_ENGINE: Final = 300.0  # seconds until an engine that nobody asked for is let go
-SWEEP_EVERY: Final = 64  # engines made
+UNUSED_ENGINE: Final = 300.0  # seconds without use after which an engine is forgotten
+SWEEP_EVERY: Final = 64  # engines that are made between two searches for unused ones
 UNKNOWN_SERVER: Final = Failure(Cause.UNREACHABLE, "its server is not in the settings")
 
 
@@ -31,10 +31,9 @@ class _Entry(NamedTuple):
 
 
 class TenantDatabases:
-    """A ``DBFactory`` for every tenant: known ones from the start, others when they are first asked for.
+    """A ``DBFactory`` for every tenant. It is made by ``add``, or at the first access to the tenant.
 
-    The way in is an access; without one there is no tenant database to be had. An engine that nobody has asked for in
-    ``unused_engine`` seconds is let go.
+    Only an access leads to a tenant database. An engine that was not used for ``unused_engine`` seconds is forgotten.
     """
 
     def __init__(
@@ -53,21 +52,24 @@ class TenantDatabases:
             self._factory(place)
 
     def for_access(self, access: Access) -> DBFactory:
-        """The database of the access's tenant. Raises the access's refusal when it has none."""
+        """Return the database of the access's tenant. Raises the access's ``refusal`` if it has no tenant.
+
+        Raises ``TenantDatabaseUnavailable`` if the settings do not have the tenant's server.
+        """
         return self._factory(access.require_tenant())
 
     @contextmanager
     def begin(self, access: Access, *, read_only: bool = False) -> Iterator[Session]:
-        """A tenant session outside a request: commits at the end of the block, rolls back on an exception."""
+        """Yield a tenant session outside a request. Commit at the end of the block; roll back on an exception."""
         with self.for_access(access).begin(read_only=read_only) as session:
             yield session
 
     def numbers(self) -> dict[str, BudgetNumbers]:
-        """The figures of each server's connection budget."""
+        """Return the figures of each server's connection budget, by the server's name."""
         return {name: engines.budget.numbers() for name, engines in self.engines.items()}
 
     def checkedout(self) -> int:
-        """How many connections to tenant databases are in use right now."""
+        """Return how many connections to tenant databases are in use now."""
         return sum(entry.factory.checkedout() for entry in list(self._entries.values()))
 
     def dispose(self) -> None:
@@ -85,7 +87,7 @@ class TenantDatabases:
         return entry.factory
 
     def _replace(self, place: TenantPlace) -> _Entry:
-        """Made anew when the user database names another place than the one we know: the tenant has moved."""
+        """Replace the factory of a tenant that has moved: the user database names another place than the known one."""
         if place.server not in self._servers:
             raise TenantDatabaseUnavailable(place.slug, place.server, UNKNOWN_SERVER)
         with self._lock:
@@ -112,7 +114,7 @@ class TenantDatabases:
         )
 
     def _let_go_unused(self) -> None:
-        """Forget engines that nobody has asked for in a while and that have no connection in use."""
+        """Forget engines that were not used for a while and have no connection in use."""
         before = monotonic() - self.unused_engine
         for entry in list(self._entries.values()):
             factory = entry.factory
@@ -121,7 +123,7 @@ class TenantDatabases:
 
 
 def _identity_check(place: TenantPlace) -> Callable[[Any], None]:
-    """The check that a connection leads to this tenant's data and to nobody else's. It begins and ends nothing."""
+    """Return the check that a connection leads to this tenant's data. It neither begins nor ends a transaction."""
 
     def verify(connection: Any) -> None:
         cursor = connection.cursor()

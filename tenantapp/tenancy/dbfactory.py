@@ -14,30 +14,30 @@ from tenantapp.sql.sqlite_files import READ_ONLY
 
 
 class _Session(Session):
-    """A session that is closed for good, prepared SELECTs included."""
+    """A session that cannot be used again after it is closed, not even for prepared SELECTs."""
 
     def close(self) -> None:
         self.info.pop(DATABASE, None)
         super().close()
 
 
-# One for all databases: SQLAlchemy makes a class for each, of 20 KiB, and sessions differ by their engine only.
-# A closed session stays closed: one that is used too late raises, and takes no connection that nobody gives back.
+# One for all databases: SQLAlchemy makes a class of 20 KiB for each sessionmaker, and only the engines differ.
+# A closed session stays closed: later use raises an error, instead of taking a connection that nobody returns.
 _SESSIONS: Final = sessionmaker(class_=_Session, autoflush=False, close_resets_only=False)
 
 
 class _Made(NamedTuple):
-    """An engine, and the same engine for reading only; they share the pool."""
+    """An engine, and the same engine for reading only. They share the pool."""
 
     engine: Engine
     reading: Engine
 
 
 class DBFactory:
-    """Owns the engine of one database, and hands out sessions.
+    """Owns the engine of one database, and opens sessions on it.
 
-    Made once and shared by all threads. ``make_engine`` is called at the first use, and connects when a session first
-    executes something; until then a factory costs next to nothing.
+    All threads share one factory. It calls ``make_engine`` at its first use. The engine connects when a session first
+    executes a statement. An unused factory costs almost nothing.
     """
 
     __slots__ = ("_lock", "_made", "_make_engine", "last_used")
@@ -47,41 +47,41 @@ class DBFactory:
         self._made: _Made | None = None
         self._lock = Lock()
         self.last_used = 0.0
-        """When a session was last asked for, on the monotonic clock, in seconds."""
+        """The time of the last call of ``get_session``, on the monotonic clock, in seconds."""
 
     @property
     def engine(self) -> Engine:
-        """The engine, made at first use."""
+        """Return the engine, which is made at the first use."""
         return self._ready().engine
 
     def get_session(self, *, read_only: bool = False) -> Session:
-        """A new session; whoever asks for it closes it. The database refuses writes in a read-only one."""
+        """Return a new session, which the caller closes. In a read-only session, the database refuses writes."""
         made = self._ready()
         self.last_used = monotonic()
         return _SESSIONS(bind=made.reading if read_only else made.engine, info={DATABASE: self})
 
     def fetch(self, statement: LoneSelect[Row], values: Mapping[str, Any]) -> Sequence[Row]:
-        """The rows of a SELECT that is sent alone, on a connection of this database."""
+        """Return the rows of a SELECT that is sent alone, on a connection to this database."""
         return statement.fetch(self.engine, values)
 
     @contextmanager
     def begin(self, *, read_only: bool = False) -> Iterator[Session]:
-        """A session for a ``with`` block outside a request: commits at its end, rolls back on an exception."""
+        """Yield a session outside a request. Commit at the end of the block; roll back on an exception."""
         with self.get_session(read_only=read_only) as session, session.begin():
             yield session
 
     @property
     def is_made(self) -> bool:
-        """Whether there is an engine right now."""
+        """Return whether the factory has an engine now."""
         return self._made is not None
 
     def checkedout(self) -> int:
-        """How many connections are in use right now."""
+        """Return how many connections are in use now."""
         made = self._made
         return 0 if made is None else made.engine.pool.checkedout()  # type: ignore[attr-defined]
 
     def dispose(self) -> None:
-        """Close the connections that are not in use and forget the engine. One in use is closed when given back."""
+        """Forget the engine and close its idle connections. A connection in use is closed when it is returned."""
         with self._lock:
             made, self._made = self._made, None
         if made is not None:

@@ -1,20 +1,20 @@
-"""What can go wrong on the way to a tenant database.
+"""The errors on the way to a tenant database.
 
 TenancyError
-+-- ServerError                     a server setting or a server name is wrong
-+-- NoAccess                        a session was asked for without a signed-in person
-+-- TenantRefused                   signed in, but no tenant database may be reached
-|   +-- TenantRequired              none was selected
-|   +-- TenantForbidden             the person has no role in the selected one (any more)
-|   +-- TenantSuspended             the selected one is suspended
-|   +-- TenantMigrating             the selected one's database is being migrated, or has yet to be
++-- ServerError                     a server is unknown, or its setting is wrong
++-- NoAccess                        nobody is signed in
++-- TenantRefused                   somebody is signed in, but may not use a tenant database
+|   +-- TenantRequired              no tenant is selected
+|   +-- TenantForbidden             the person has no role in the selected tenant, or no longer
+|   +-- TenantSuspended             the selected tenant is suspended
+|   +-- TenantMigrating             the selected tenant's database is being migrated, or is too old
 +-- UserDatabaseUnavailable         also ``sql.errors.DatabaseUnavailable``
 |   +-- UserDatabaseSlow            also ``sql.errors.DatabaseSlow``
 |   +-- UserOutcomeUnknown          also ``sql.errors.OutcomeUnknown``
 +-- TenantDatabaseUnavailable       also ``sql.errors.DatabaseUnavailable``
     +-- TenantDatabaseSlow          also ``sql.errors.DatabaseSlow``
     +-- TenantOutcomeUnknown        also ``sql.errors.OutcomeUnknown``
-    +-- WrongTenantDatabase         it answers, and holds somebody else's data
+    +-- WrongTenantDatabase         the database holds the data of somebody else
 """
 
 from typing import Final
@@ -26,11 +26,11 @@ _UNREACHABLE: Final = Failure(Cause.UNREACHABLE)
 
 
 class TenancyError(Exception):
-    """Base of the room's errors. ``str(error)`` is a sentence that may be shown to the person."""
+    """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
 
 
 class ServerError(TenancyError):
-    """A server is unknown or its setting cannot be used."""
+    """A server is unknown, or its setting cannot be used."""
 
 
 class NoAccess(TenancyError):
@@ -41,7 +41,7 @@ class NoAccess(TenancyError):
 
 
 class TenantRefused(TenancyError):
-    """The person is signed in, and there is no tenant database for this request."""
+    """The person is signed in, but this request may not use a tenant database."""
 
 
 class TenantRequired(TenantRefused):
@@ -52,7 +52,7 @@ class TenantRequired(TenantRefused):
 
 
 class TenantForbidden(TenantRefused):
-    """The person has no role in the tenant. Says the same for a tenant that does not exist."""
+    """The person has no role in the tenant, or there is no such tenant. The message is the same."""
 
     def __init__(self) -> None:
         super().__init__("You have no access to this tenant.")
@@ -66,43 +66,43 @@ class TenantSuspended(TenantRefused):
 
 
 class TenantMigrating(TenantRefused):
-    """The tenant's database is being migrated right now, or is older than this version of the program can work on."""
+    """The tenant's database is being migrated or moved, or is too old for this version of the program."""
 
     def __init__(self) -> None:
         super().__init__("This tenant is being brought up to date. Try again in a moment.")
 
 
 class UserDatabaseUnavailable(TenancyError, DatabaseUnavailable):
-    """The user database does not answer: nobody's permission can be looked up. Or it may only be read right now."""
+    """The user database does not answer, so no permission can be checked; or it is read-only at present."""
 
     database = "user database"
 
     def __init__(self, failure: Failure = _UNREACHABLE) -> None:
         read_only = failure.cause == Cause.READ_ONLY
-        super().__init__(f"The service {'can only be read from' if read_only else 'is not available'} right now.")
+        super().__init__(f"The service is {'read-only' if read_only else 'not available'} right now.")
         self.failure = failure
 
 
 class UserDatabaseSlow(DatabaseSlow, UserDatabaseUnavailable):
-    """The user database is slow, and too many requests wait already."""
+    """The user database is slow, and too many requests are waiting for it."""
 
     def __str__(self) -> str:
         return "The service is slow right now. Try again in a moment."
 
 
 class UserOutcomeUnknown(OutcomeUnknown, UserDatabaseUnavailable):
-    """The user database was lost while it committed."""
+    """The connection to the user database was lost during the commit."""
 
     def __str__(self) -> str:
-        return f"The service became unavailable in the middle of this. {self.outcome}"
+        return f"The service became unavailable during this change. {self.outcome}"
 
 
 class TenantDatabaseUnavailable(TenancyError, DatabaseUnavailable):
-    """One tenant's database does not answer, or may only be read right now. The others are not concerned."""
+    """One tenant's database does not answer, or is read-only at present. Other tenants are not affected."""
 
     def __init__(self, slug: str, server: str = "", failure: Failure = _UNREACHABLE) -> None:
         read_only = failure.cause == Cause.READ_ONLY
-        super().__init__(f"The database of {slug} {'can only be read' if read_only else 'is not available'} right now.")
+        super().__init__(f"The database of {slug} is {'read-only' if read_only else 'not available'} right now.")
         self.slug = slug
         self.server = server
         self.failure = failure
@@ -116,21 +116,21 @@ class TenantDatabaseUnavailable(TenancyError, DatabaseUnavailable):
 
 
 class TenantDatabaseSlow(DatabaseSlow, TenantDatabaseUnavailable):
-    """One tenant's database is slow, and too many requests wait already."""
+    """One tenant's database is slow, and too many requests are waiting."""
 
     def __str__(self) -> str:
         return f"The database of {self.slug} is slow right now. Try again in a moment."
 
 
 class TenantOutcomeUnknown(OutcomeUnknown, TenantDatabaseUnavailable):
-    """One tenant's database was lost while it committed."""
+    """The connection to one tenant's database was lost during the commit."""
 
     def __str__(self) -> str:
-        return f"The database of {self.slug} became unavailable in the middle of this. {self.outcome}"
+        return f"The database of {self.slug} became unavailable during this change. {self.outcome}"
 
 
 class WrongTenantDatabase(TenantDatabaseUnavailable):
-    """The database carries another tenant's id, or none. Its connection is closed and never used."""
+    """The database has another tenant's id, or none. The connection is closed and never used."""
 
     def __init__(self, slug: str, server: str = "") -> None:
         super().__init__(slug, server, Failure(Cause.WRONG_TENANT))

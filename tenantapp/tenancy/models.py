@@ -1,4 +1,4 @@
-"""What every tenant database has, whatever the domain."""
+"""The models that every tenant database has, whatever the domain."""
 
 from typing import Final
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# Constraints are named by rule, so that a migration can drop one by its name on every engine.
+# Constraints get names by this convention, so that a migration can drop a constraint by its name on both engines.
 # https://alembic.sqlalchemy.org/en/latest/naming.html
 NAMING_CONVENTION: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -18,13 +18,13 @@ NAMING_CONVENTION: Final = {
 
 
 class TenantBase(DeclarativeBase):
-    """Base class of every model that lives in a tenant database. A domain derives its models from it."""
+    """Base class of every model of a tenant database. A domain derives its models from it."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class TenantIdentity(TenantBase):
-    """The one row that says whose data this database holds. It is read whenever a connection is made."""
+    """The single row with the id of the tenant whose data this database holds. Each new connection reads it."""
 
     __tablename__ = "tenant_identity"
 

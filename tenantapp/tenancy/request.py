@@ -1,4 +1,4 @@
-"""The request: its access, and its two sessions."""
+"""The application's request, with its access and its two sessions."""
 
 import logging
 import re
@@ -31,13 +31,12 @@ DatabaseKind = Literal["user", "tenant"]
 class TenantRequest(Request):
     """The application's ``request_factory``.
 
-    Both sessions open when they are first asked for and are closed by one finished callback. Two sessions in one
-    transaction are not atomic, so at most one of them may write: the one named by ``writes``, which takes part in the
-    request's transaction (``request.tm``), and neither in a safe method. The database itself refuses writes in the
-    other.
+    A session opens at its first use. One finished callback closes both. Two databases cannot commit as one, so only the
+    session that ``writes`` names may write, and none in a safe method. The writing session joins the request's
+    transaction (``request.tm``). The database itself refuses writes in the other session.
     """
 
-    # Pyramid's and pyramid_tm's; what has no type there is Any.
+    # Attributes of Pyramid and pyramid_tm. Any stands for what has no type there.
     registry: Any
     response: Response
     tm: TransactionManager
@@ -47,26 +46,26 @@ class TenantRequest(Request):
     method: str
     scheme: str
     checked_body: Any
-    """The body of an API view: what its model makes of it, a document for ``MergePatch``, None without a body."""
+    """The body of an API view, as its model: a dictionary for ``MergePatch``, None if the view takes no body."""
     checked_query: Any
     """The query string of an API view, as its model."""
 
     writes: DatabaseKind = "tenant"
     reads_tenants = False
-    """Whether the access is read together with the tenants that the person may choose."""
-    # WebOb copies a body before the first of several tries; up to this many bytes it does so in memory.
+    """Whether the access includes the tenants that the person may choose."""
+    # Before a request that may be retried, WebOb copies the body: in memory, if it has at most this many bytes.
     request_body_tempfile_limit = 2 * 1024 * 1024
 
     @reify
     def request_id(self) -> str:
-        """Names the request in logs and answers: the proxy's ``X-Request-ID`` if it is a plain word, or a new one."""
+        """Return the id of the request in logs and answers: ``X-Request-ID`` if it is well-formed, or a new id."""
         given = self.headers.get("X-Request-ID", "")
-        # No secret, so the quick generator does; the operating system's is a call that lets other threads go first.
+        # The id is not a secret, so a fast generator is enough: the operating system's would let other threads run.
         return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
     @reify
     def access(self) -> Access:
-        """Who is asking, for which tenant, what may they do. Raises ``NoAccess`` when nobody is signed in."""
+        """Return who makes the request, for which tenant, and what they may do. Raises ``NoAccess``."""
         access = self.identity
         if access is None:
             raise NoAccess
@@ -74,17 +73,17 @@ class TenantRequest(Request):
 
     @reify
     def actor(self) -> Actor:
-        """Who does what this request does: nobody, before somebody has asked who is signed in."""
+        """Return who makes the changes of this request. Until the access is read, the actor is not signed in."""
         return self._actor(None)
 
     def identified(self, person: Person) -> None:
-        """Take this person for the actor, in the session that is open too. Called when the access is read."""
+        """Make this person the actor, also in an open session. It is called when the access is read."""
         self.actor = self._actor(person)
         if "user_session" in self.__dict__:
             self.user_session.info[ACTOR] = self.actor
 
     def _actor(self, person: Person | None) -> Actor:
-        # Not what the client says of itself in X-Forwarded-For: the server has read what a trusted proxy says.
+        # X-Forwarded-For is not read here, because clients can forge it. The server evaluates it for trusted proxies.
         address = self.remote_addr or None
         if person is None:
             return Actor(NOBODY, request_id=self.request_id, address=address)
@@ -92,23 +91,22 @@ class TenantRequest(Request):
 
     @reify
     def user_session(self) -> Session:
-        """The session on the user database."""
+        """Return the session on the user database."""
         session = self._open("user", self.registry.user_db)
-        # What is written there says in whose name.
+        # Services read the actor from here and write it with their entries.
         session.info[ACTOR] = self.actor
         return session
 
     @reify
     def tenant_session(self) -> Session:
-        """The session on the selected tenant's database. Raises ``NoAccess`` or a ``TenantRefused`` without one."""
+        """Return the session on the selected tenant's database. Raises ``NoAccess`` or a ``TenantRefused``."""
         return self._open("tenant", self.registry.tenant_dbs.for_access(self.access))
 
     def _open(self, kind: DatabaseKind, factory: DBFactory) -> Session:
         read_only = self.writes != kind or self.method in SAFE_METHODS
         session = factory.get_session(read_only=read_only)
         if not read_only:
-            # "changed": the session commits even if it only sent text or Core statements, which zope.sqlalchemy
-            # does not see; else they would be rolled back without a word.
+            # "changed": zope.sqlalchemy does not notice Core and text statements, and would silently roll them back.
             zope.sqlalchemy.register(session, initial_state="changed", transaction_manager=self.tm)
         self._close_when_finished(session)
         return session
@@ -121,15 +119,15 @@ class TenantRequest(Request):
 
 
 def has_transaction(request: TenantRequest) -> bool:
-    """Whether ``request.tm`` has a transaction: for methods that may write. In a safe one, to join it raises."""
+    """Return whether ``request.tm`` has a transaction: only if the method may write. Otherwise joining it raises."""
     return request.method not in SAFE_METHODS
 
 
 def retry_attempts(request: TenantRequest) -> int | None:
-    """How often a request is tried that collides with another one: once if it only reads, or its body is long.
+    """Return how often a request is tried in all if it conflicts with another. None means ``retry.attempts``.
 
-    For more than one try the body is copied first, before any view could refuse it; so one of unknown length is long.
-    None stands for the setting ``retry.attempts``.
+    A request that only reads is tried once. A request with a body of unknown length, or longer than ``api.max_body``,
+    is also tried once: for a retry the body is copied before a view can refuse it.
     """
     if request.method in SAFE_METHODS or (request.content_length is None and request.is_body_readable):
         return 1
@@ -139,11 +137,12 @@ def retry_attempts(request: TenantRequest) -> int | None:
 def close_sessions(request: TenantRequest) -> None:
     """Close every session of the request, whatever happened in it.
 
-    The end of the transaction has closed them already, unless one was used after it, or the transaction never came to
-    its end. Each close is guarded: Pyramid would skip the callbacks after a failing one, and lose the response.
+    The end of the transaction has usually closed them. A session is still open if it was used afterwards, or if the
+    transaction did not end. Each close is guarded: after a callback that fails, Pyramid skips the others and loses the
+    response.
     """
     if request.finished_callbacks:
-        # Go last: one of the other callbacks may use a session.
+        # Run last, because another callback may use a session.
         request.add_finished_callback(close_sessions)
         return
     for session in request.__dict__.get("_open_sessions", ()):

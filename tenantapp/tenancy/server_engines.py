@@ -1,7 +1,7 @@
-"""The engines of one server's databases.
+"""Make the engines of one server's databases.
 
-They share one dialect and one cache of compiled statements: a database that is opened for the first time finds its
-statements compiled already, and costs a few KiB instead of some hundred.
+The engines share one dialect and one cache of compiled statements. So the statements are compiled already when a
+database is first opened, and an engine takes a few KiB instead of some hundred.
 """
 
 import logging
@@ -32,20 +32,20 @@ from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
 log = logging.getLogger(__name__)
 
-PROVISIONAL_LIMIT: Final = 8  # connections, until the server has said how many it allows
-SMALLEST_LIMIT: Final = 4  # as many as a process has threads, were the part of a server even less
-SILENT_DATABASES: Final = 2  # of a server that do not answer, until it is the server that does not
+PROVISIONAL_LIMIT: Final = 8  # connections, until the server has reported how many it allows
+SMALLEST_LIMIT: Final = 4  # connections, even if the process's share is smaller; one for each thread by default
+SILENT_DATABASES: Final = 2  # databases that do not answer, after which the server counts as silent
 COMPILED_STATEMENTS: Final = 1000  # SQLAlchemy's own default is 500 for each engine
 
 Connect = Callable[[], Any]
 
 
 class ServerEngines:
-    """Makes the engines of a server's databases; their pools draw on one budget.
+    """Makes the engines of a server's databases. Their pools share one budget of connections.
 
-    ``limit`` is the budget of connections. Without one it is found out at the first connection: this process's part of
-    what the server allows, when ``workers`` processes share it. ``timeout`` is the longest wait for one, in seconds,
-    ``probe_pause`` the time between two requests to a server that does not answer.
+    ``limit`` is the budget. If it is None, the first connection determines it: what the server allows, divided by
+    ``workers``, the number of processes that share the server. ``timeout`` is the longest wait for a free connection.
+    ``probe_pause`` is the time between two attempts to reach a server that does not answer. Both are in seconds.
     """
 
     def __init__(
@@ -59,22 +59,22 @@ class ServerEngines:
         self._workers = workers
         self._ask_for_limit = limit is None
         if limit is None and isinstance(server, SqliteServer):
-            self._set_limit(most_connections() * workers)  # of which each process has its part: its own
+            self._set_limit(most_connections() * workers)  # the limit on open files holds for each process
         self._compiled: LRUCache[Any, Any] = LRUCache(COMPILED_STATEMENTS)
         self._options = engine_options(template_url, behind_pgbouncer=server.behind_pgbouncer)
         health = Health(_never, self.breaker, probe_pause)
         self._pool = BudgetedPool(_never, budget=self.budget, health=health, keep=not server.behind_pgbouncer)
-        # Its connect event sets up the dialect at the first connection to any of the databases.
+        # Its connect event initializes the dialect at the first connection to any of the databases.
         self._template = create_engine(template_url, pool=self._pool, **self._options)
         listen_on_pool(self._pool, template_url)
-        # The dialect is shared, and so are its listeners: the engine has to say whose database it leads to.
+        # The engines share the listeners of the dialect. An execution option tells whose database an engine leads to.
         event.listen(self._template, "handle_error", translate)
 
     def make(self, url: URL, *, unavailable: Unavailable, verify: Callable[[Any], None]) -> Engine:
-        """The engine of one database. Nothing connects yet.
+        """Return the engine of one database. It does not connect yet.
 
-        ``unavailable`` makes the exception to be raised when the database fails. ``verify`` gets each new
-        DBAPI connection, and raises to have it closed instead of used; see also ``listen_on_engine``.
+        ``unavailable`` makes the exception that is raised if the database fails. ``verify`` is called with each new
+        DBAPI connection. If it raises, the connection is closed and not used. See also ``listen_on_engine``.
         """
         health = Health(unavailable, self.breaker, self._probe_pause)
         pool = self._pool.sibling(self._connector(url, verify, health), health)
@@ -87,7 +87,7 @@ class ServerEngines:
         try:
             return Engine(pool, self._template.dialect, url, execution_options=options, hide_parameters=True)
         except TypeError:
-            # Another SQLAlchemy than the one this was written for: slower, and right.
+            # Another version of SQLAlchemy, where the constructor differs. This way is slower, but correct.
             log.warning("Engines cannot share a dialect with this version of SQLAlchemy.", exc_info=True)
             engine = create_engine(url, pool=pool, execution_options=options, **self._options)
             event.listen(engine, "handle_error", translate)
@@ -103,7 +103,7 @@ class ServerEngines:
             connection = open_connection(dialect, arguments, keywords | options, health, self.budget)
             try:
                 if postgres:
-                    connection.autocommit = True  # what is asked now needs no BEGIN and no ROLLBACK around it
+                    connection.autocommit = True  # saves BEGIN and ROLLBACK around the following queries
                 verify(connection)
                 if self._ask_for_limit:
                     self._set_limit(postgres_connections.usable_connections(connection))
@@ -122,7 +122,7 @@ class ServerEngines:
 
 
 def engines_of(servers: Servers, settings: Settings) -> dict[str, ServerEngines]:
-    """The engines of all servers, by the server's name."""
+    """Return the engines of all servers, by the server's name."""
     return {
         name: ServerEngines(
             server,

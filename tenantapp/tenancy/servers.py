@@ -1,4 +1,4 @@
-"""Servers hold tenant databases: a PostgreSQL server, or a directory of SQLite files."""
+"""The servers that hold tenant databases: PostgreSQL servers, and directories of SQLite files."""
 
 import hashlib
 import hmac
@@ -15,21 +15,21 @@ from tenantapp.tenancy.errors import ServerError
 
 
 def sqlite_url(path: Path, *, create: bool = False) -> URL:
-    """The URL of a SQLite file. Opened without ``create`` a missing file is an error, not a new empty database."""
+    """Return the URL of a SQLite file. Without ``create``, a missing file is an error, not a new empty database."""
     # https://www.sqlite.org/uri.html
     mode = "rwc" if create else "rw"
     return URL.create("sqlite+pysqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
 
 
 def database_url(url: URL, *, create: bool = False) -> URL:
-    """The URL to connect with, for one that came from the settings: on SQLite, see ``sqlite_url``."""
+    """Return the URL to connect with, for a URL from the settings. For SQLite, see ``sqlite_url``."""
     if url.drivername.startswith("sqlite"):
         return sqlite_url(Path(str(url.database)), create=create)
     return url
 
 
 def through(pgbouncer: URL | None, url: URL) -> URL:
-    """The URL of the same database by way of a PgBouncer, if there is one: same role, same password."""
+    """Return the URL of the same database through a PgBouncer, if there is one, with the same role and password."""
     if pgbouncer is None:
         return url
     return pgbouncer.set(username=url.username, password=url.password, database=url.database)
@@ -44,32 +44,32 @@ class Server(ABC):
 
     @abstractmethod
     def tenant_url(self, database: str) -> URL:
-        """The URL of a database on the server itself, as its tenant: for migrations, which need a session."""
+        """Return the URL of a database on the server itself, with its tenant's role, for work that needs a session."""
 
     def own_url(self, database: str) -> URL:
-        """The URL of a database as the role that made it, which may read it also while its tenant is kept out."""
+        """Return the URL of a database with the role that made it, which can read it while the tenant is locked out."""
         return self.tenant_url(database)
 
     @property
     def behind_pgbouncer(self) -> bool:
-        """Whether requests go through a PgBouncer, which lends them a connection for a transaction at a time."""
+        """Return whether requests go through a PgBouncer, which assigns a connection to one transaction at a time."""
         return False
 
     def traffic_url(self, database: str) -> URL:
-        """The URL that requests connect with."""
+        """Return the URL that requests connect with."""
         return self.tenant_url(database)
 
 
 @dataclass(frozen=True)
 class SqliteServer(Server):
-    """A directory; each database is a file in it."""
+    """A directory. Each database is a file in it."""
 
     @property
     def directory(self) -> Path:
         return Path(str(self.url.database))
 
     def path(self, database: str) -> Path:
-        """The file of a database."""
+        """Return the file of a database."""
         return self.directory / f"{database}.sqlite"
 
     def tenant_url(self, database: str) -> URL:
@@ -78,16 +78,16 @@ class SqliteServer(Server):
 
 @dataclass(frozen=True)
 class PostgresServer(Server):
-    """A PostgreSQL server. ``url`` is for provisioning; a tenant connects as the role named like its database.
+    """A PostgreSQL server. ``url`` is for provisioning. A tenant connects with the role that has its database's name.
 
-    ``pgbouncer`` is the URL of the PgBouncer in front of it, if there is one.
+    ``pgbouncer`` is the URL of the PgBouncer in front of the server, if there is one.
     """
 
     secret: str = field(repr=False, default="")
     pgbouncer: URL | None = None
 
     def tenant_password(self, database: str) -> str:
-        """The password of a tenant's role: 256 bits derived from the secret, so that none is stored anywhere."""
+        """Return the password of a tenant's role: 256 bits derived from the secret, so that it need not be stored."""
         return hmac.digest(self.secret.encode(), f"role:{database}".encode(), hashlib.sha256).hex()
 
     def tenant_url(self, database: str) -> URL:
@@ -105,7 +105,7 @@ class PostgresServer(Server):
 
 
 class Servers(Mapping[str, Server]):
-    """The servers of the settings, by name; ``pgbouncers`` are those in front of them, for who serves requests."""
+    """The servers of the settings, by name. ``pgbouncers`` are in front of them, and used only for requests."""
 
     def __init__(
         self, urls: Mapping[str, URL], secret: str | None, pgbouncers: Mapping[str, URL] = MappingProxyType({})
@@ -129,11 +129,11 @@ class Servers(Mapping[str, Server]):
 
     @property
     def default(self) -> Server:
-        """The server for a new tenant when none is named: ``main``, or else the first of the settings."""
+        """Return the server of new tenants: ``main``, or the first server of the settings if there is no ``main``."""
         return self._servers.get("main") or next(iter(self._servers.values()))
 
     def chosen(self, name: str | None) -> Server:
-        """The server of this name, or the default one if none is given. Raises ``ServerError``."""
+        """Return the server with this name, or the default server for None. Raises ``ServerError``."""
         return self.default if name is None else self[name]
 
 

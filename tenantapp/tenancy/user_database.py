@@ -1,4 +1,4 @@
-"""The one database that is not a tenant's."""
+"""The factory of the user database."""
 
 from functools import partial
 
@@ -18,9 +18,9 @@ def user_database(
     pool_timeout: float = 2.0,
     probe_pause: float = PROBE_PAUSE,
 ) -> DBFactory:
-    """The factory of the user database at this URL of the settings, by way of the PgBouncer if there is one.
+    """Return the factory of the user database at this URL of the settings, through the PgBouncer if there is one.
 
-    The other parameters are ``make_engine``'s.
+    The other parameters are those of ``sql.engines.make_engine``.
     """
     return DBFactory(
         partial(
