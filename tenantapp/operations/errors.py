@@ -1,6 +1,6 @@
-"""What can go wrong with long work.
+"""The errors of long work.
 
-FleetError                  base of the errors of this room and of the rooms on it, `databases/` and `fleet/`
+FleetError                  base of the errors of this package, `databases` and `fleet`
 +-- TenantBusy              another operation works on the tenant
 +-- OperationRefused        the operation's state forbids this, or this version does not know its kind
 +-- OperationStopped        the work on an operation must stop
@@ -45,4 +45,4 @@ class WorkerStopped(OperationStopped):
     """The worker must end."""
 
     def __init__(self) -> None:
-        super().__init__("The worker was stopped; another one goes on with the operation.")
+        super().__init__("The worker was stopped. Another worker will resume the operation.")

@@ -54,10 +54,7 @@ def run_now(
 
 
 def _take(session: Session, operation: Operation, owner: str, kinds: Kinds) -> Claim:
-    """Claim the operation.
-
-    Raises ``TenantBusy`` if a worker has claimed it first, or if another operation works on the tenant.
-    """
+    """Claim the operation. Raises ``TenantBusy`` if a worker was faster, or another operation works on the tenant."""
     ours = select(Operation).where(Operation.id == operation.id).with_for_update(skip_locked=True)
     found = session.scalar(ours.execution_options(populate_existing=True))
     if found is None or found.lease_owner is not None:

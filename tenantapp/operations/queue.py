@@ -107,7 +107,9 @@ def retry_operation(session: Session, operation_id: UUID, kinds: Kinds, *, witho
     operation = _locked(session, operation_id)
     kind = _kind_of(operation, kinds)
     if operation.state not in (OperationState.FAILED, OperationState.CANCELLED):
-        raise OperationRefused(f"The operation is {operation.state}; only one that failed can be retried.")
+        raise OperationRefused(
+            f"The operation is {operation.state}; only a failed or cancelled operation can be retried."
+        )
     if without_copy:
         _let_go(operation, kind)
     operation.attempts, operation.cancel_requested = 0, False
@@ -199,4 +201,4 @@ def _kind_of(operation: Operation, kinds: Kinds) -> Kind:
     try:
         return kinds[operation.kind]
     except KeyError:
-        raise OperationRefused(f"This version knows no operation of the kind {operation.kind}.") from None
+        raise OperationRefused(f"This version does not know operations of the kind {operation.kind}.") from None

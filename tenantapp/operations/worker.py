@@ -86,7 +86,7 @@ class Worker:
         except (SqlError, TenancyError):
             raise
         except Exception:
-            log.exception("Operation %s is left to its lease.", claim.operation_id)
+            log.exception("Operation %s can be resumed when its lease runs out.", claim.operation_id)
         else:
             self._tell(claim, outcome)
         return True
@@ -118,7 +118,7 @@ class Worker:
             with self.fleet.user_db.begin() as session:
                 give_back(session, claim)
         except (OperationStopped, SqlError, TenancyError):
-            log.info("Operation %s is left to its lease.", claim.operation_id)
+            log.info("Operation %s can be resumed when its lease runs out.", claim.operation_id)
 
     def _tell(self, claim: Claim, outcome: Outcome) -> None:
         log.info("Operation %s: %s", claim.operation_id, outcome.state)

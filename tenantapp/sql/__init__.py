@@ -1,1 +1,1 @@
-"""How do we speak to PostgreSQL and SQLite through SQLAlchemy?"""
+"""How does the program use PostgreSQL and SQLite through SQLAlchemy?"""

@@ -1,7 +1,7 @@
-"""Whether a server, or a database, answers; as long as it does not, requests are refused at once.
+"""Refuse requests at once while a server or a database does not answer.
 
-A breaker opens when connecting was in vain for seconds. A server that refuses a connection answers: it costs nobody
-any time, and has a reason that may be one tenant's alone (its database is gone, its role is limited).
+A breaker opens after an attempt to connect has taken seconds without success. A server that refuses a connection counts
+as answering: the refusal takes no time, and may concern one tenant alone (its database is gone, its role is limited).
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from tenantapp.sql.failures import Cause, Failure
 from tenantapp.sql.waits import present
 
 Unavailable = Callable[[Failure], Exception]
-"""Makes the exception of a database that has failed."""
+"""Makes the exception for a database that has failed."""
 SILENT: Final = Failure(Cause.SILENT)
-PROBE_TAKES: Final = 15.0  # seconds after which a probe that told nothing is forgotten
+PROBE_TAKES: Final = 15.0  # seconds after which a probe without a result is forgotten
 
 
 class Breaker:
-    """Open while there is no answer. One request is let through every ``pause`` seconds, to see whether there is.
+    """Open while nothing answers. Every ``pause`` seconds it lets one request through as a probe.
 
-    It opens when ``needed`` databases did not answer, with no answer from any other in between.
+    It opens when ``needed`` databases did not answer and no other database has answered in between.
     """
 
     def __init__(self, pause: float, needed: int = 1) -> None:
@@ -32,7 +32,7 @@ class Breaker:
         self._lock = Lock()
         self._silent_at = self._back_at = 0.0
         self.touched = False
-        """Whether there is something to be set right by an answer."""
+        """Whether an answer would change the state."""
         self.is_open = False
 
     def is_due(self) -> bool:
@@ -40,7 +40,7 @@ class Breaker:
         return not self.is_open or monotonic() >= self._next_probe
 
     def recovers_with(self, server: "Breaker") -> None:
-        """Let the next request through if the server has come back since this database was silent."""
+        """Let the next request through if the server has answered again since this database was silent."""
         with self._lock:
             if self._silent_at < server._back_at:
                 self._silent_at, self._next_probe = server._back_at, 0.0
@@ -53,7 +53,7 @@ class Breaker:
             now = monotonic()
             if self.is_open and now < self._next_probe:
                 return False
-            # Whoever is let through says what came of it, and that sets the time again.
+            # The request that is let through reports its result, which sets the time again.
             self._next_probe = now + PROBE_TAKES
             return True
 
@@ -77,10 +77,10 @@ class Breaker:
 
 
 class Health:
-    """How one database has answered of late, as far as this process knows.
+    """How one database has answered recently, as far as this process knows.
 
-    ``unavailable`` makes the exception to be raised while it does not. ``server`` is the breaker of all databases of
-    the server.
+    ``unavailable`` makes the exception that is raised while the database does not answer. ``server`` is the breaker
+    that all databases of the server share. ``pause`` is the time between two probes, in seconds.
     """
 
     __slots__ = ("own", "server", "slow", "unavailable")
@@ -90,15 +90,15 @@ class Health:
         self.server = server
         self.own = Breaker(pause)
         self.slow = False
-        """Whether a request has waited for it for too long, and none has been served in time since."""
+        """Whether a request has waited for the database too long, and none has been served in time since."""
 
     @property
     def troubled(self) -> bool:
-        """Whether there is something to be set right by an answer."""
+        """Return whether an answer would change the state."""
         return self.slow or self.own.touched or self.server.touched
 
     def admit(self) -> None:
-        """Let a request ask for a connection. Raises ``unavailable``'s."""
+        """Let a request ask for a connection, or raise the exception that ``unavailable`` makes."""
         waits = present()
         if waits is None:
             return
@@ -107,7 +107,7 @@ class Health:
         waits.bulkhead.admit(waits, self)
 
     def answered(self) -> None:
-        """Note that there was an answer, whatever it was."""
+        """Note that there was an answer of any kind."""
         self.own.answered()
         self.server.answered()
 
@@ -117,12 +117,12 @@ class Health:
         self.server.silent(self)
 
     def still_silent(self) -> None:
-        """Note that a request got nothing: it was in vain if it was let through to see whether there is an answer."""
+        """Note that a request got no answer. If the request was a probe, the database is still silent."""
         if self.own.is_open or self.server.is_open:
             self.silent()
 
     def returned(self, *, sound: bool) -> None:
-        """Note that a request has given a connection back: a sound one, or one that is of no more use."""
+        """Note that a request has returned a connection, which is sound or can no longer be used."""
         if sound:
             self.answered()
         else:
@@ -132,5 +132,5 @@ class Health:
 
     def _may_probe(self) -> bool:
         self.own.recovers_with(self.server)
-        # In this order, so that nobody takes the server's turn who is refused for the database's sake.
+        # In this order, so that a request which its own database's breaker refuses does not use the server's probe.
         return self.own.is_due() and self.server.lets_through() and self.own.lets_through()

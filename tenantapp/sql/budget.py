@@ -1,7 +1,7 @@
-"""How many connections to one server this process may hold, whatever the number of tenants.
+"""Limit the connections of this process to one server, whatever the number of tenants.
 
-The pools of all tenants on the server draw on one budget. When it is spent, the connection that has been idle longest
-is closed to make room; when none is idle, whoever asks waits, in turn, for at most ``timeout`` seconds.
+The pools of all tenants on the server share one budget. When the budget is spent, the connection that has been idle
+longest is closed to make room. If no connection is idle, the request waits in a queue for at most ``timeout`` seconds.
 """
 
 import threading
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Share(Protocol):
-    """One tenant's part of the budget: the connections it uses right now, and those it has idle, newest last."""
+    """One tenant's part of the budget: the number of connections in use, and its idle ones, the newest last."""
 
     in_use: int
     idle: list[ConnectionPoolEntry]
@@ -28,10 +28,11 @@ class Share(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BudgetNumbers:
-    """The figures of one server in this process; the last three only grow.
+    """The figures of one server in this process. The last three only grow.
 
-    ``open`` counts the places taken, ``idle`` those of them that nobody uses, ``waiting`` who waits now; ``waited`` who
-    ever had to, ``evicted`` the connections closed for another tenant's sake, ``refused`` who waited in vain.
+    ``open`` is the number of places taken, ``idle`` the number of idle connections, ``waiting`` the number of requests
+    that wait now. ``waited`` counts the requests that had to wait, ``evicted`` the connections that were closed for
+    another tenant, ``refused`` the requests that waited and got no connection.
     """
 
     limit: int
@@ -44,9 +45,9 @@ class BudgetNumbers:
 
 
 class _Waiter:
-    """Somebody in the queue. ``entry`` is set if a connection of their own tenant was handed over."""
+    """A request in the queue. ``entry`` is set if it gets a connection of its own tenant."""
 
-    health: "Health | None" = None  # no database keeps them waiting
+    health: "Health | None" = None  # the request does not wait for a database
 
     def __init__(self, share: Share, give_up: Callable[["_Waiter"], None]) -> None:
         self.share = share
@@ -56,14 +57,15 @@ class _Waiter:
         self._give_up = give_up
 
     def cut(self) -> None:
-        """Give up from another thread, unless the turn has come."""
+        """Make the request give up, from another thread, unless it has got a place."""
         self._give_up(self)
 
 
 class ConnectionBudget:
-    """The places for connections to one server.
+    """The places for connections to one server: at most ``limit``. ``timeout`` is the longest wait, in seconds.
 
-    A place is taken from before a connection is made until after it is closed, so there are never more.
+    A place is taken before a connection is made, and freed after it is closed. So there are never more connections than
+    places.
     """
 
     def __init__(self, limit: int, timeout: float) -> None:
@@ -78,7 +80,7 @@ class ConnectionBudget:
         self._waited = self._evicted = self._refused = 0
 
     def set_limit(self, limit: int) -> None:
-        """Set another limit: who waits gets what is free now; beyond it, connections are closed as they come back."""
+        """Change the limit. Waiting requests get the new places. Connections beyond the limit are closed on return."""
         granted: list[_Waiter] = []
         with self._lock:
             self._limit = limit
@@ -89,7 +91,7 @@ class ConnectionBudget:
             waiter.granted.set()
 
     def numbers(self) -> BudgetNumbers:
-        """The figures of this moment."""
+        """Return the present figures."""
         with self._lock:
             return BudgetNumbers(
                 limit=self._limit,
@@ -102,9 +104,9 @@ class ConnectionBudget:
             )
 
     def take(self, share: Share) -> ConnectionPoolEntry | None:
-        """An idle connection of this tenant; or None, and there is a place for a new one.
+        """Return an idle connection of this tenant, or None if the caller has got a place for a new one.
 
-        Raises ``ConnectionsSpent`` when the wait was in vain.
+        Raises ``ConnectionsSpent`` if the request has waited for ``timeout`` seconds.
         """
         victim = None
         with self._lock:
@@ -128,7 +130,7 @@ class ConnectionBudget:
         return None
 
     def give_back(self, share: Share, entry: ConnectionPoolEntry) -> None:
-        """A connection is not used any more: it is kept idle, or makes room for whoever waits."""
+        """Return a connection. It is kept idle, or makes room for a request that waits."""
         if entry.dbapi_connection is None:
             self.free(share)
             return
@@ -151,7 +153,7 @@ class ConnectionBudget:
             waiter.granted.set()
 
     def free(self, share: Share) -> None:
-        """A place is not needed any more: its connection could not be made, or is closed."""
+        """Free a place: its connection could not be made, or is closed."""
         with self._lock:
             self._unuse(share)
             waiter = self._next_waiter()
@@ -161,7 +163,7 @@ class ConnectionBudget:
             waiter.granted.set()
 
     def close_idle(self, of: Share | None = None) -> bool:
-        """Close the connection that has been idle longest, of this tenant or of any. Whether there was one."""
+        """Close the connection that has been idle longest, of this tenant or of any. Return whether there was one."""
         with self._lock:
             entry = next(iter(self._idle if of is None else of.idle), None)
             if entry is None:
@@ -175,12 +177,12 @@ class ConnectionBudget:
         return True
 
     def hold(self) -> None:
-        """Count one more place as taken: a connection is still being made that nobody waits for any more."""
+        """Take one more place, for a connection that is still being made although its request has left."""
         with self._lock:
             self._open += 1
 
     def let_go(self) -> None:
-        """Count such a place no longer."""
+        """Free a place that ``hold`` has taken."""
         with self._lock:
             self._open -= 1
             waiter = self._next_waiter() if self._open < self._limit else None
@@ -192,7 +194,7 @@ class ConnectionBudget:
     def _wait(self, waiter: _Waiter) -> ConnectionPoolEntry | None:
         if not waiter.granted.wait(self._timeout):
             self._give_up(waiter)
-            # If it was chosen at the last moment, its place is on the way.
+            # If the waiter was chosen at the last moment, its place arrives soon.
             waiter.granted.wait()
         if waiter.refused:
             raise ConnectionsSpent
@@ -208,7 +210,7 @@ class ConnectionBudget:
             waiter.refused = True
         waiter.granted.set()
 
-    # What follows is called with the lock held.
+    # Call the following methods only with the lock held.
 
     def _use(self, share: Share) -> None:
         share.in_use += 1
@@ -219,7 +221,7 @@ class ConnectionBudget:
         self._using -= share.in_use == 0
 
     def _make_room(self) -> ConnectionPoolEntry | None:
-        """Take a place; or hand one on, of the connection that is returned and has to be closed first."""
+        """Take a free place, or that of an idle connection. The caller must close the connection that is returned."""
         if self._open < self._limit:
             self._open += 1
             return None
@@ -229,9 +231,9 @@ class ConnectionBudget:
         return entry
 
     def _next_waiter(self) -> _Waiter | None:
-        """Who gets a place that became free: the first in the queue whose tenant holds less than its share.
+        """Return who gets a free place: the first waiter whose tenant has less than its share, or the first of all.
 
-        A tenant's share is the limit parted among the tenants that use or want connections right now.
+        A tenant's share is the limit divided by the number of tenants that use or want connections now.
         """
         if not self._waiters or self._open > self._limit:
             return None

@@ -1,11 +1,11 @@
-"""How many threads of a process may hang on slow databases: all but one.
+"""Keep one thread of a process free from slow databases.
 
-A request that has waited for databases for longer than ``slow`` seconds is slow. Slow ones may hold all threads but
-one, so that one is left for everybody else. Beyond that the request that turned slow last is ended, and a new one is
-refused if its database is slow. As long as there are threads nobody is ended before the ``deadline``, and a database
-that answers is never refused anything.
+A request is slow if it has waited for databases for more than ``slow`` seconds. Slow requests may hold all threads but
+one. If they hold more, the request that turned slow last is ended, and a new request is refused if its database is
+slow. While they hold fewer, no request is ended before the ``deadline``. Requests to a database that answers in time
+are never refused.
 
-A thread looks at the requests under way several times in ``slow`` seconds. It ends when there are none for a while.
+A watchdog thread checks the requests several times in ``slow`` seconds. It ends after a while without requests.
 """
 
 import logging
@@ -25,16 +25,16 @@ from tenantapp.sql.waits import Waits, report, report_no_longer
 log = logging.getLogger(__name__)
 
 SLOW: Final = Failure(Cause.SLOW)
-LOOKS: Final = 10  # in ``slow`` seconds
-REST: Final = 5.0  # seconds
+LOOKS: Final = 10  # checks in ``slow`` seconds
+REST: Final = 5.0  # seconds without requests after which the watchdog ends
 
 
 @dataclass(frozen=True, slots=True)
 class BulkheadNumbers:
-    """The figures of a process; the last three only grow.
+    """The figures of a process. The last three only grow.
 
-    ``limit`` is how many requests may be slow at once, ``slow`` how many are; ``refused`` counts the requests that were
-    not let in, ``ended`` those that were ended for the others' sake, ``overdue`` those that had no answer in time.
+    ``limit`` is how many requests may be slow at once, ``slow`` how many are slow now. ``refused`` counts the requests
+    that were not let in, ``ended`` those that were ended to free a thread, ``overdue`` those without an answer in time.
     """
 
     limit: int
@@ -45,9 +45,9 @@ class BulkheadNumbers:
 
 
 class Bulkhead:
-    """The requests of a process with so many ``threads``. Times are in seconds.
+    """Watches the requests of a process with ``threads`` threads. Times are in seconds.
 
-    After ``rest`` without a request nobody looks any more.
+    The watchdog ends after ``rest`` without requests.
     """
 
     def __init__(self, *, threads: int, slow: float, deadline: float, rest: float = REST) -> None:
@@ -56,14 +56,14 @@ class Bulkhead:
         self._deadline = deadline
         self._rest = rest
         self.requests: set[Waits] = set()
-        """The waits of the requests under way."""
+        """The waits of the requests that are being served."""
         self._helpers: set[Waits] = set()
         self._lock = threading.Lock()
         self._watchdog: threading.Thread | None = None
         self._refused = self._ended = self._overdue = 0
 
     def begin(self) -> Token[Waits | None]:
-        """Watch over the waits of this thread, which serves a request, until ``finish``."""
+        """Watch the waits of this thread, which serves a request, until ``finish``."""
         waits = Waits(self, self._deadline)
         with self._lock:
             self.requests.add(waits)
@@ -72,14 +72,14 @@ class Bulkhead:
         return report(waits)
 
     def finish(self, token: Token[Waits | None]) -> None:
-        """Watch no longer; ``token`` is what ``begin`` gave."""
+        """Stop watching this thread. ``token`` is the result of ``begin``."""
         if (waits := report_no_longer(token)) is not None:
             with self._lock:
                 self.requests.discard(waits)
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Watch over the waits of this thread in this block."""
+        """Watch the waits of this thread until the block ends."""
         token = self.begin()
         try:
             yield
@@ -88,7 +88,7 @@ class Bulkhead:
 
     @contextmanager
     def helper(self, request: Waits, deadline: float) -> Iterator[None]:
-        """Watch over a thread that works for a request in this block. It does not count by itself."""
+        """Watch a thread that works for a request until the block ends. It does not count as a request itself."""
         waits = Waits(self, deadline, request)
         with self._lock:
             self._helpers.add(waits)
@@ -101,14 +101,14 @@ class Bulkhead:
                 self._helpers.discard(waits)
 
     def numbers(self) -> BulkheadNumbers:
-        """The figures of this moment."""
+        """Return the present figures."""
         with self._lock:
             seen = [waits for waits in self.requests if waits.slow_since or waits.suspect is not None]
             slow = sum(not waits.cut_since for waits in seen)
             return BulkheadNumbers(self.limit, slow, self._refused, self._ended, self._overdue)
 
     def admit(self, waits: Waits, health: Health) -> None:
-        """Let a request ask a database. Raises if that is slow and too many wait already."""
+        """Let a request use a database. Raises the database's exception if it is slow and too many requests wait."""
         request = waits.parent or waits
         if waits.parent is not None and request.cut_since:
             raise health.unavailable(SLOW)
@@ -122,7 +122,7 @@ class Bulkhead:
             request.suspect = health
 
     def returned(self, waits: Waits, health: Health, *, sound: bool) -> None:
-        """Note that a request has no connection to this database any more."""
+        """Note that a request has returned its connection to this database."""
         request = waits.parent or waits
         if request.suspect is health:
             request.suspect = None
@@ -132,14 +132,14 @@ class Bulkhead:
                 health.slow = any(other.waits_for(health, now) for other in (*self.requests, *self._helpers))
 
     def end_helpers(self, request: Waits) -> None:
-        """End what the helpers of a request wait for."""
+        """End the waits of a request's helpers."""
         with self._lock:
             helpers = [waits for waits in self._helpers if waits.parent is request]
         for waits in helpers:
             waits.end(waits.since, Cause.SLOW)
 
     def _holds(self, waits: Waits, now: float) -> bool:
-        """Whether a request takes one of the places of the slow ones. One that was ended is about to leave."""
+        """Return whether a request counts as slow. A request that was ended does not count: it is about to leave."""
         return not waits.cut_since and (waits.suspect is not None or waits.is_slow(now))
 
     def _start(self) -> None:
@@ -159,7 +159,7 @@ class Bulkhead:
             try:
                 self._look(requests, helpers, monotonic())
             except Exception:
-                log.exception("The waits of the requests could not be looked at.")
+                log.exception("The waits of the requests could not be checked.")
 
     def _look(self, requests: list[Waits], helpers: list[Waits], now: float) -> None:
         for waits in (*requests, *helpers):
@@ -168,21 +168,21 @@ class Bulkhead:
         too_many = sum(self._holds(waits, now) for waits in requests) - self.limit
         if too_many <= 0:
             return
-        # A COMMIT last: to end one leaves open what became of it.
+        # Requests that commit are ended last, because the outcome of a COMMIT that is ended is not known.
         for waits in sorted(slow, key=lambda waits: (waits.committing, -waits.slow_since)):
             if too_many > 0 and waits.end(waits.since, Cause.SLOW):
                 self._ended += 1
                 too_many -= 1
 
     def _look_at(self, waits: Waits, now: float) -> None:
-        """Note that a thread has turned slow, and end what takes too long."""
+        """Note that a thread has turned slow, and end a wait that takes too long."""
         since, awaited, slow = waits.since, waits.awaited, waits.is_slow(now)
         health = awaited.health if since and awaited is not None else None
         patience = waits.deadline
         if health is not None and slow:
             health.slow = health.slow or now - since > waits.brief
             if health.own.is_open or health.server.is_open:
-                patience = self.slow  # others have found out meanwhile that nobody answers
+                patience = self.slow  # other requests have found out that the database does not answer
         if slow:
             waits.slow_since = waits.slow_since or now
         if since and now - since > patience and waits.end(since, Cause.SILENT):

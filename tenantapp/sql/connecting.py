@@ -1,8 +1,8 @@
-"""How a connection is made, so that a server that does not answer costs a request no more than it can bear.
+"""Make connections, without letting a request wait too long for a server that does not answer.
 
-libpq cannot be interrupted while it connects, and its ``connect_timeout`` does not bound the look-up of a name. So a
-request lets another thread connect. It may leave; the other thread closes what it gets, and until then the connection
-counts in the budget.
+libpq cannot be interrupted while it connects, and its ``connect_timeout`` does not limit the time of a name look-up. So
+a request lets another thread connect. If the request leaves, the other thread closes the connection that it gets. Until
+then the connection counts in the budget.
 """
 
 import threading
@@ -24,14 +24,14 @@ Connect = Callable[[], Any]
 
 
 def connect_to_sqlite(connect: Connect, health: Health) -> Any:
-    """Open a file. The connection knows whose health it tells about."""
+    """Open a SQLite file. The connection knows the health of its database."""
     connection = connect()
     connection.health = health
     return connection
 
 
 def connect_to_postgres(connect: Connect, health: Health, budget: ConnectionBudget) -> Any:
-    """Connect, and note whether the server has answered. Raises the driver's errors."""
+    """Connect to PostgreSQL, and note whether the server has answered. Raises the driver's errors."""
     waits = present()
     connection = connect() if waits is None else _attempt(_Attempt(connect, health, budget), waits)
     connection.health = health
@@ -39,7 +39,7 @@ def connect_to_postgres(connect: Connect, health: Health, budget: ConnectionBudg
 
 
 class _Attempt:
-    """A connection that is made in a thread of its own. The budget has a place for it."""
+    """A connection that is being made in a thread of its own. It has a place in the budget."""
 
     def __init__(self, connect: Connect, health: Health, budget: ConnectionBudget) -> None:
         self.health = health
@@ -48,13 +48,13 @@ class _Attempt:
         self._budget = budget
 
     def result(self) -> Any:
-        """Start, and wait for the connection. Raises the driver's errors."""
+        """Start the thread, and wait for the connection. Raises the driver's errors."""
         threading.Thread(target=self._run, name="tenantapp-connecting", daemon=True).start()
         return self.outcome.result()
 
     def cut(self) -> None:
-        """Let the request go. The place that it gives back is not free yet."""
-        error = psycopg2.OperationalError("nobody waited any longer for the connection")
+        """Let the request leave. It frees its place, but the connection still needs one."""
+        error = psycopg2.OperationalError("the wait for the connection was ended")
         self._budget.hold()
         try:
             self.outcome.set_exception(error)
@@ -93,13 +93,13 @@ def _attempt(attempt: _Attempt, waits: Waits) -> Any:
 
 
 def _note_failure(health: Health, waits: Waits, error: psycopg2.OperationalError, took: float) -> None:
-    """Note what a failed attempt says of the server. One that was ended for others' sake says nothing."""
+    """Note what a failed attempt says about the server. An attempt that was ended to free a thread says nothing."""
     if waits.ended == Cause.SLOW:
         health.still_silent()
     elif waits.ended == Cause.SILENT:
         health.silent()
     elif "FATAL" in str(error) or took < min(waits.bulkhead.slow, CONNECT_TIMEOUT / 2):
-        # A server that has a reason to refuse us says so at once, and so does its machine.
+        # A server that refuses the connection, or a machine without a server, answers at once.
         health.answered()
     else:
         health.silent()

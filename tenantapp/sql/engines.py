@@ -1,4 +1,4 @@
-"""Engines, set up the same way wherever one is made."""
+"""Make engines, all with the same options and listeners."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -18,10 +18,10 @@ from tenantapp.sql.failures import Cause, Failure, failure_of
 from tenantapp.sql.pool import BudgetedPool
 from tenantapp.sql.waits import take_ended
 
-UNAVAILABLE: Final = "tenantapp_unavailable"  # the execution option that makes the exception of a failed database
-UNPREPARED: Final = "tenantapp_unprepared"  # the execution option under which nothing is prepared on a connection
+UNAVAILABLE: Final = "tenantapp_unavailable"  # execution option: makes the exception for a database that has failed
+UNPREPARED: Final = "tenantapp_unprepared"  # execution option: whether statements are not prepared on connections
 POOL_SIZE: Final = 12  # connections to the user database
-PROBE_PAUSE: Final = 2.0  # seconds between two requests to a server that does not answer
+PROBE_PAUSE: Final = 2.0  # seconds between two attempts to reach a server that does not answer
 
 
 def make_engine(
@@ -33,12 +33,12 @@ def make_engine(
     pool_timeout: float,
     probe_pause: float = PROBE_PAUSE,
 ) -> Engine:
-    """Make an engine with a pool of its own, as the user database has. Nothing connects yet.
+    """Make an engine with a pool of its own, for the user database. It does not connect yet.
 
-    ``unavailable`` makes the exception raised, in place of the driver's, when the database fails.
-    With ``autocommit`` every statement stands alone. ``behind_pgbouncer``: no connection is kept, and nothing is
-    prepared on one. ``pool_timeout`` is the longest wait for a free connection, in seconds, ``probe_pause`` the time
-    between two requests to a server that does not answer.
+    ``unavailable`` makes the exception that replaces the driver's if the database fails. With ``autocommit``, each
+    statement is a transaction of its own. With ``behind_pgbouncer``, connections are not kept, and statements are not
+    prepared. ``pool_timeout`` is the longest wait for a free connection. ``probe_pause`` is the time between two
+    attempts to reach a server that does not answer. Both are in seconds.
     """
     options = engine_options(url, behind_pgbouncer=behind_pgbouncer)
     if autocommit:
@@ -58,7 +58,7 @@ def make_engine(
 def _do_connect(
     health: Health, budget: ConnectionBudget, dialect: Dialect, record: Any, arguments: Any, keywords: Any
 ) -> Any:
-    """Listener on ``do_connect``."""
+    """Make a connection (listener on ``do_connect``)."""
     return open_connection(dialect, arguments, keywords, health, budget)
 
 
@@ -73,19 +73,19 @@ def open_connection(
 
 
 def engine_options(url: URL, *, behind_pgbouncer: bool = False) -> dict[str, Any]:
-    """What ``create_engine`` gets for every database. Parameters are kept out of logs and errors."""
+    """Return the options of ``create_engine`` for a database. They keep parameters out of logs and errors."""
     if _is_sqlite(url):
         return {"hide_parameters": True, "connect_args": sqlite_files.CONNECT_ARGUMENTS}
     return {
         "hide_parameters": True,
         "use_native_hstore": False,  # saves a query for each new connection
-        "skip_autocommit_rollback": True,  # nothing to roll back where every statement stood alone
+        "skip_autocommit_rollback": True,  # in autocommit mode there is nothing to roll back
         "connect_args": postgres_connections.traffic_arguments(url, behind_pgbouncer=behind_pgbouncer),
     }
 
 
 def listen_on_pool(pool: Pool | Engine, url: URL) -> None:
-    """What is done with each connection when it is made, taken and given back."""
+    """Add the listeners for connections that are made, checked out and returned."""
     if _is_sqlite(url):
         sqlite_files.listen_on_pool(pool)
     else:
@@ -93,10 +93,11 @@ def listen_on_pool(pool: Pool | Engine, url: URL) -> None:
 
 
 def listen_on_engine(engine: Engine, verify: Callable[[Any], None] | None = None) -> None:
-    """What is done when a transaction begins.
+    """Add the listeners for transactions that begin.
 
-    On SQLite ``verify`` gets the DBAPI connection of each transaction that may write, once it has the lock, and raises
-    to have it rolled back: the file may have been closed to it since the connection was taken.
+    On SQLite, ``verify`` is called with the DBAPI connection of each transaction that may write, after it has got the
+    lock. If it raises, the transaction is rolled back: since the connection was checked out, the tenant may have been
+    locked out of the file.
     """
     if not _is_sqlite(engine.url):
         return
@@ -113,16 +114,17 @@ def _verify_writer(verify: Callable[[Any], None], connection: Connection) -> Non
     except BaseException as error:
         if (failure := failure_of(error)) is not None and failure.spoiled:
             connection.invalidate(error)
-        # Given back, and with that rolled back. SQLAlchemy would take it for begun, and let the next statement through.
+        # Closing returns the connection, which rolls back. Otherwise SQLAlchemy would treat the transaction as begun,
+        # and execute the next statement in it.
         connection.close()
         raise_translated(connection.engine, error)
 
 
 def server_version(connection: Connection) -> tuple[int, ...]:
-    """Return the version of the server, or of the SQLite library, that a connection leads to: (18, 1), (3, 40, 1).
+    """Return the version of the server that a connection leads to, or of the SQLite library: (18, 1), (3, 40, 1).
 
-    The connection itself is asked. The dialect learns the version at its first connection, and is shared: to a thread
-    that connects at the same moment it may know nothing yet.
+    The version comes from the connection, not from the dialect. The dialect is shared and learns the version at its
+    first connection, so a thread that connects at the same moment may find it unset.
     """
     driver: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite":
@@ -133,23 +135,23 @@ def server_version(connection: Connection) -> tuple[int, ...]:
 
 
 def translate(context: ExceptionContext) -> Exception | None:
-    """Listener on ``handle_error``: what is raised in place of the driver's error, if it is one of the database.
+    """Return the exception that replaces the driver's error if the database failed (listener on ``handle_error``).
 
-    A connection that it has spoiled is thrown away, and with it those of its pool that are idle now: they have ended
-    as well, or lead to the same server that may not be written to any more.
+    A connection that the error has spoiled is closed, and with it the idle connections of its pool: they have ended as
+    well, or lead to the same server, which is read-only now.
     """
     connection, error = context.connection, context.original_exception
     if context.engine is None:
         return None
     read_only = connection is not None and _only_reads(connection)
     if (ended := take_ended()) is not None:
-        # The others of its pool are none the worse.
+        # The other connections of the pool are still sound.
         context.invalidate_pool_on_disconnect = False
         failure: Failure | None = ended
     else:
         failure = failure_of(error, connecting=connection is None, read_only=read_only)
     if failure is None and context.is_disconnect:
-        failure = failure_of(error, connecting=True)  # SQLAlchemy knows a few more ways in which a connection ends
+        failure = failure_of(error, connecting=True)  # SQLAlchemy recognizes a few more errors of lost connections
     if failure is None:
         return None
     if failure.spoiled and connection is not None:
@@ -161,7 +163,7 @@ def translate(context: ExceptionContext) -> Exception | None:
 def raise_translated(
     engine: Engine, error: BaseException, *, connecting: bool = False, reading: bool = False
 ) -> NoReturn:
-    """Raise the same for whoever uses the driver without SQLAlchemy between."""
+    """Raise the exception that ``translate`` would return, for code that uses the driver without SQLAlchemy."""
     failure = take_ended() or failure_of(error, connecting=connecting)
     if failure is None:
         raise error
@@ -169,7 +171,7 @@ def raise_translated(
 
 
 def _ours(engine: Engine, failure: Failure, *, reading: bool = False) -> Exception:
-    # What only reads collides with nobody's work: a standby has cancelled it to keep up with its primary.
+    # A transaction that only reads conflicts with no other: a standby has cancelled it to keep up with its primary.
     if failure.cause == Cause.CONFLICT and not reading:
         return TransactionConflict()
     unavailable: Unavailable = engine.get_execution_options()[UNAVAILABLE]
@@ -177,7 +179,7 @@ def _ours(engine: Engine, failure: Failure, *, reading: bool = False) -> Excepti
 
 
 def _only_reads(connection: Connection) -> bool:
-    """Whether its transactions are begun as ones that only read."""
+    """Return whether the connection begins its transactions as read-only."""
     return bool(connection.get_execution_options().get(sqlite_files.READ_ONLY, False))
 
 

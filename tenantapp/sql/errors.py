@@ -1,11 +1,11 @@
-"""What can go wrong with a database as such.
+"""The errors of databases.
 
 SqlError
-+-- TransactionConflict     the database gave this transaction up for another one; to be tried again
-+-- ConnectionsSpent        all connections are in use, and none came free in time
-+-- DatabaseUnavailable     a database does not answer, or not to this
-    +-- DatabaseSlow        it is slow, and too many requests wait already
-    +-- OutcomeUnknown      it was lost while it committed: the change is kept, or it is not
++-- TransactionConflict     the database ended this transaction in favour of another one; try again
++-- ConnectionsSpent        all connections are in use, and none became free in time
++-- DatabaseUnavailable     a database does not answer, is locked or read-only, or has failed
+    +-- DatabaseSlow        the database is slow, and too many requests are waiting
+    +-- OutcomeUnknown      the connection was lost during the commit: the change was kept, or it was not
 """
 
 from typing import ClassVar, Final
@@ -16,51 +16,51 @@ _UNREACHABLE: Final = Failure(Cause.UNREACHABLE)
 
 
 class SqlError(Exception):
-    """Base of the room's errors. ``str(error)`` is a sentence that may be shown to the person."""
+    """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
 
 
 class TransactionConflict(SqlError):
-    """A serialization failure or a deadlock. A request is tried again; a script may do the same."""
+    """A serialization failure or a deadlock. Requests are retried. A script may retry its transaction."""
 
     def __init__(self) -> None:
-        super().__init__("This collided with what somebody else was doing at the same moment.")
+        super().__init__("The change conflicted with another change at the same moment. Try again.")
 
 
 class ConnectionsSpent(SqlError):
-    """The connection budget of a server is spent, and waiting was in vain."""
+    """The connection budget of a server is spent, and no connection became free in time."""
 
     def __init__(self) -> None:
-        super().__init__("All connections are in use right now.")
+        super().__init__("All connections are in use. Try again in a moment.")
 
 
 class DatabaseUnavailable(SqlError):
-    """A database cannot be reached, is locked for too long, may only be read, or gave up in mid-work.
+    """A database cannot be reached, stays locked too long, is read-only, or has failed during the work.
 
-    Nothing of the transaction is kept, unless it is an ``OutcomeUnknown``.
+    Nothing of the transaction is kept, unless the error is an ``OutcomeUnknown``.
     """
 
     database: str = "a database"
-    """Which one it is, for the log."""
+    """The name of the database, for the log."""
     failure: Failure = _UNREACHABLE
-    """Why, for the log and for whoever decides by it."""
+    """Why the database failed, for the log and for code that depends on the cause."""
 
     def for_log(self) -> str:
-        """Return the one line that an operator needs."""
+        """Return one line for the log: the database and the failure."""
         return f"{self.database}: {self.failure}"
 
     def log_fields(self) -> dict[str, str]:
-        """Return the same in parts, for a log that is read by programs."""
+        """Return the parts of this line, for a log that programs read."""
         return {"cause": self.failure.cause.value}
 
 
 class DatabaseSlow(DatabaseUnavailable):
-    """It answers slowly, and too many requests of this process wait already."""
+    """The database answers slowly, and too many requests of this process are waiting."""
 
 
 class OutcomeUnknown(DatabaseUnavailable):
-    """The database was lost after COMMIT was sent and before it answered.
+    """The connection was lost after COMMIT was sent and before the answer came.
 
-    It is never tried again by itself: done twice would be worse than not done.
+    The program never retries such a transaction, because the change could be made twice.
     """
 
-    outcome: ClassVar[str] = "Whether the change has been kept is not known. Look before you send it again."
+    outcome: ClassVar[str] = "It is not known whether the change was kept. Check before you send it again."

@@ -1,7 +1,7 @@
-"""What a driver's error says of the database: did it fail, or did the statement?
+"""Find out from a driver's error whether the database failed, or the statement was wrong.
 
 PostgreSQL tells by SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), SQLite by result code
-(https://www.sqlite.org/rescode.html). A mistake in a statement is no failure of the database, and stays what it is.
+(https://www.sqlite.org/rescode.html). An error in a statement is not a failure of the database, and is not changed.
 """
 
 import sqlite3
@@ -16,29 +16,29 @@ REASON_LENGTH: Final = 300  # characters of a driver's message that are kept
 
 
 class Cause(StrEnum):
-    """What kind of failure it is."""
+    """The kind of a failure."""
 
     UNREACHABLE = "unreachable"  # no connection could be made
     LOST = "connection_lost"
     READ_ONLY = "read_only"
     LOCKED = "locked"  # by somebody else, for too long
     CANCELLED = "cancelled"  # by statement_timeout, or by an operator
-    CONFLICT = "conflict"  # the transaction was given up for another one
-    SLOW = "slow"  # and too many requests of this process wait already
-    SILENT = "no_answer"  # in time
+    CONFLICT = "conflict"  # the transaction was ended in favour of another one
+    SLOW = "slow"  # the database is slow, and too many requests of this process are waiting
+    SILENT = "no_answer"  # there was no answer in time
     FULL = "full"  # disk, memory, or connections
     DAMAGED = "damaged"
-    FAILED = "failed"  # the operating system below it, or an internal error
-    WRONG_TENANT = "wrong_tenant"  # it holds somebody else's data
-    NOT_SERVED = "not_served"  # its tenant is in a state that is served to nobody
+    FAILED = "failed"  # an error of the operating system, or an internal error of the database
+    WRONG_TENANT = "wrong_tenant"  # the database holds somebody else's data
+    NOT_SERVED = "not_served"  # the state of the tenant forbids service
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a database failed. ``reason`` is the first line of the driver's message.
 
-    ``spoiled``: the connection is not to be used again. ``in_doubt``: it failed while it committed, and whether it has
-    kept the change is not known.
+    With ``spoiled``, the connection must not be used again. With ``in_doubt``, the database failed during the commit,
+    and it is not known whether the change was kept.
     """
 
     cause: Cause
@@ -56,21 +56,21 @@ class CommitInDoubt(Exception):
 
 
 class PostgresCommitInDoubt(CommitInDoubt, psycopg2.OperationalError):
-    """On PostgreSQL. ``__cause__`` is the driver's error."""
+    """The same on PostgreSQL. ``__cause__`` is the driver's error."""
 
 
 class SqliteCommitInDoubt(CommitInDoubt, sqlite3.OperationalError):
-    """On SQLite: the write or the sync of the last page failed. ``__cause__`` is the driver's error."""
+    """The same on SQLite: the write or the sync of the last page failed. ``__cause__`` is the driver's error."""
 
 
-# By SQLSTATE, or by its first two characters, the class. Spoiled are connections that have ended, or lead to a server
-# that may not be written to: another one may lead to its successor.
+# By SQLSTATE, or by its first two characters, the class. A connection is spoiled if it has ended. It is also spoiled if
+# its server is read-only, because a new connection may lead to another server.
 _POSTGRES: Final = {
-    "08": Failure(Cause.LOST, spoiled=True),  # a pooler says so of the server behind it
+    "08": Failure(Cause.LOST, spoiled=True),  # a pooler reports the server behind it
     "25006": Failure(Cause.READ_ONLY, spoiled=True),
     "25P03": Failure(Cause.LOST, spoiled=True),  # idle_in_transaction_session_timeout
     "25P04": Failure(Cause.LOST, spoiled=True),  # transaction_timeout
-    "26": Failure(Cause.LOST, spoiled=True),  # what was prepared is gone: it is another session than it was
+    "26": Failure(Cause.LOST, spoiled=True),  # the prepared statement is gone, so this is another session
     "40": Failure(Cause.CONFLICT),
     "53": Failure(Cause.FULL),
     "55P03": Failure(Cause.LOCKED),  # lock_timeout
@@ -82,12 +82,12 @@ _POSTGRES: Final = {
     "XX001": Failure(Cause.DAMAGED),
     "XX002": Failure(Cause.DAMAGED),
 }
-# What became of the transaction is not known, whatever was sent last.
+# With these, the outcome of the transaction is not known, whatever was sent last.
 _IN_DOUBT: Final = frozenset({"08007", "40003"})
 _ENDED: Final = frozenset({"FATAL", "PANIC"})
 
-# By primary result code. A connection keeps what it has found when it opened the file, so that after these a new one
-# is made; not where others only hold a lock, or the disk is full.
+# By primary result code. A connection keeps the state in which it opened the file, so most errors spoil it, and a new
+# connection is made. It is still sound if others only hold a lock, or if the disk is full.
 _SQLITE: Final = {
     sqlite3.SQLITE_BUSY: Failure(Cause.LOCKED),
     sqlite3.SQLITE_LOCKED: Failure(Cause.LOCKED),
@@ -105,10 +105,10 @@ _CLOSED: Final = "Cannot operate on a closed database."
 
 
 def failure_of(error: BaseException | None, *, connecting: bool = False, read_only: bool = False) -> Failure | None:
-    """Return why the database failed, or None if it was the statement, or is no error of a driver.
+    """Return why the database failed. Return None if the statement was wrong, or if this is not a driver's error.
 
-    ``connecting``: the error came while a connection was made, so that there is no statement to blame. ``read_only``:
-    the transaction was begun as one that only reads, so that a refused write in it is a mistake of ours.
+    With ``connecting``, the error came while a connection was made, so no statement can be the cause. With
+    ``read_only``, the transaction was begun as read-only, so a refused write is an error of our own code.
     """
     if isinstance(error, CommitInDoubt):
         lost = failure_of(error.__cause__) or Failure(Cause.LOST)
@@ -123,7 +123,7 @@ def failure_of(error: BaseException | None, *, connecting: bool = False, read_on
         failure = Failure(Cause.UNREACHABLE)
     if failure is not None and connecting and failure.cause == Cause.LOST:
         failure = replace(failure, cause=Cause.UNREACHABLE)
-    # The first line alone: what follows it, such as PostgreSQL's DETAIL, may quote people's data.
+    # Only the first line: the others, such as PostgreSQL's DETAIL, may quote people's data.
     reason = str(error).strip().partition("\n")[0][:REASON_LENGTH]
     return None if failure is None else replace(failure, reason=reason)
 
@@ -131,9 +131,10 @@ def failure_of(error: BaseException | None, *, connecting: bool = False, read_on
 def _postgres_failure(error: psycopg2.Error, read_only: bool) -> Failure | None:
     code = error.pgcode
     if code is None:
-        # Of libpq's own making. Where the connection ends with a last word of the server, psycopg2 raises plain
-        # DatabaseError and leaves the connection marked as open; else OperationalError, or InterfaceError once it has
-        # noticed. Other classes without a code are the driver's refusals, such as of a value that it cannot adapt.
+        # An error of libpq itself. If the server ends the connection with a message, psycopg2 raises plain
+        # DatabaseError, and the connection stays marked as open. Without a message it raises OperationalError, and
+        # later InterfaceError. Other classes without a code are errors of the driver, such as a value that it cannot
+        # adapt.
         lost = type(error) is psycopg2.DatabaseError or isinstance(
             error, psycopg2.OperationalError | psycopg2.InterfaceError
         )
@@ -152,5 +153,5 @@ def _sqlite_failure(error: sqlite3.Error, read_only: bool) -> Failure | None:
     if code is None:
         return Failure(Cause.LOST, spoiled=True) if str(error) == _CLOSED else None
     if code == sqlite3.SQLITE_READONLY and read_only:
-        return None  # query_only says the same, with the plain code
+        return None  # PRAGMA query_only refuses writes with the same code
     return _SQLITE.get(code & 0xFF)  # the low byte is the primary result code

@@ -1,4 +1,4 @@
-"""Identifiers that sort by the time they were made."""
+"""Make and read ids that sort by the time at which they were made."""
 
 import re
 import secrets
@@ -6,16 +6,16 @@ import time
 from typing import Final
 from uuid import UUID
 
-# RFC 9562, section 4: written in lower case, read in either. Neither braces nor urn:uuid: nor an id without its dashes.
+# RFC 9562, section 4: lower case is written, both cases are read. Braces, urn:uuid: and ids without dashes are refused.
 UUID_TEXT: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 _UUID: Final = re.compile(UUID_TEXT)
 
 
 def uuid7() -> UUID:
-    """Make a UUID version 7 (RFC 9562, section 5.7).
+    """Return a new UUID version 7 (RFC 9562, section 5.7).
 
-    The twelve bits after the milliseconds hold the fraction of the millisecond (section 6.2, method 3), so
-    ids made one after the other in one process sort in that order. Python has ``uuid.uuid7`` from 3.14 on.
+    The twelve bits after the milliseconds hold the fraction of the millisecond (section 6.2, method 3). So ids that one
+    process makes one after the other sort in that order. Python has ``uuid.uuid7`` from 3.14 on.
     """
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     fraction = (nanoseconds << 12) // 1_000_000
@@ -26,7 +26,7 @@ def uuid7() -> UUID:
 
 
 def parse_id(text: str) -> UUID:
-    """Read an id. Raise ``ValueError`` for what is not one as RFC 9562 writes it."""
+    """Return the id in a text. Raises ``ValueError`` unless the text has the form of RFC 9562."""
     if not _UUID.fullmatch(text):
         raise ValueError("This is not an id.")
     return UUID(text)

@@ -1,9 +1,9 @@
-"""JSON written by the database: the rows of a list arrive as the text that is sent.
+"""Let the database write JSON, so that the rows of a list arrive as the text that is sent.
 
     select(cast(json_object(id=Book.id, title=Book.title, added_at=Book.added_at), Text).label("book"))
 
-Both engines write the same: ids with their dashes, times in UTC with a Z (RFC 3339), as the JSON renderer does. What is
-read so goes into an answer as an ``orjson.Fragment``; no Python object is made of it.
+Both engines write the same as the JSON renderer: ids with dashes, times in UTC with a Z (RFC 3339). Put the text into
+an answer as an ``orjson.Fragment``: it is not parsed.
 """
 
 from typing import Any, Final
@@ -15,27 +15,30 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from tenantapp.sql.times import UtcDateTime
 
-# The places of a UUID's parts in the 32 digits that SQLite keeps: first character and length.
+# The parts of a UUID in the 32 digits that SQLite stores: first character and length.
 _UUID_PARTS: Final = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 _POSTGRES_TIME: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
 class JsonObject(FunctionElement[Any]):
-    """An object; see ``json_object``."""
+    """A JSON object; see ``json_object``."""
 
     type = JSON()
     inherit_cache = True
 
 
 class JsonArray(FunctionElement[Any]):
-    """An aggregate; see ``json_array``."""
+    """An aggregate function; see ``json_array``."""
 
     type = JSON()
     inherit_cache = True
 
 
 def json_object(**members: ColumnElement[Any] | Any) -> JsonObject:
-    """An object with these members: UUIDs, ``UtcDateTime``, JSON, booleans, and what JSON has itself."""
+    """Return an SQL expression for a JSON object with these members.
+
+    A member may be a UUID, ``UtcDateTime``, JSON, a boolean, a number or a text. Bytes raise ``CompileError``.
+    """
     clauses: list[Any] = []
     for name, value in members.items():
         quoted = name.replace("'", "''")
@@ -44,9 +47,9 @@ def json_object(**members: ColumnElement[Any] | Any) -> JsonObject:
 
 
 def json_array(values: ColumnElement[Any] | Any) -> JsonArray:
-    """The objects of a group as an array, in whatever order; or its texts, in that of their characters' code points.
+    """Return an SQL aggregate for a JSON array of a group's objects, in any order, or of its texts, by code points.
 
-    SQLite takes them in the order in which they arrive, so texts have to come from a subquery that is ordered by them.
+    SQLite keeps the order in which the values arrive. So texts must come from a subquery that is ordered by them.
     """
     return JsonArray(values)
 

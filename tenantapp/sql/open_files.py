@@ -1,17 +1,17 @@
-"""How many SQLite connections a process may keep: each has files open."""
+"""Limit the SQLite connections of a process, because each has files open."""
 
 import sys
 from typing import Final
 
 MOST: Final = 1024  # connections; each takes about 150 KiB, and up to half a MiB more for its cache
-WITHOUT_LIMITS: Final = 256  # where the operating system does not say how many files there may be
-FILES: Final = 3  # of a connection: the database, its write-ahead log, and the log's index
+WITHOUT_LIMITS: Final = 256  # connections, if the operating system has no limit on open files to read
+FILES: Final = 3  # open files of a connection: the database, its write-ahead log, and the log's index
 
 
 def most_connections() -> int:
-    """As many as half of the files allow that this process may have open; the rest is for everything else.
+    """Return how many connections this process may keep. They use at most half of the files that it may have open.
 
-    The soft limit (getrlimit(2)) is raised as far as that needs and as the hard limit lets it.
+    The function raises the soft limit on open files (getrlimit(2)) as far as needed, but not above the hard limit.
     """
     if sys.platform == "win32":
         return WITHOUT_LIMITS
@@ -25,5 +25,5 @@ def most_connections() -> int:
 
 
 def _number(limit: int) -> int:
-    """Infinity is negative there."""
+    """Return a limit as a positive number. ``RLIM_INFINITY`` is negative."""
     return limit if limit >= 0 else sys.maxsize

@@ -1,4 +1,4 @@
-"""The connections to one database, on a budget: that of its server, or one of its own."""
+"""A pool of connections to one database, within the budget of its server or a budget of its own."""
 
 import time
 from collections.abc import Callable
@@ -11,21 +11,21 @@ from tenantapp.sql.breaker import Health
 from tenantapp.sql.budget import ConnectionBudget
 from tenantapp.sql.postgres_connections import is_full
 
-# Seconds until the next tries: a connection that was closed counts until its backend has ended.
+# Seconds before the next attempts: the server counts a closed connection until its backend has ended.
 BACKEND_EXIT: Final = (0.02, 0.1, 0.3)
 
 
 class BudgetedPool(Pool):
-    """A pool that asks the server's budget for each place, and lets it see what is idle.
+    """A pool that takes a place in the budget for each connection. The budget also manages its idle connections.
 
-    One that does not ``keep`` closes each connection when it is given back: behind a PgBouncer, which is the pool, an
-    idle one would only take a place there.
+    Without ``keep``, each connection is closed when it is returned. This is for a PgBouncer, which is itself the pool:
+    an idle connection would only take a place there.
     """
 
     def __init__(
         self, creator: Callable[[], Any], budget: ConnectionBudget, health: Health, keep: bool = True, **options: Any
     ) -> None:
-        # Not keyword-only: SQLAlchemy's create_engine() passes on the arguments it finds by name and position.
+        # Not keyword-only: create_engine() of SQLAlchemy passes only the arguments that it finds by name and position.
         super().__init__(creator, **options)
         self._budget = budget
         self.health = health
@@ -46,7 +46,7 @@ class BudgetedPool(Pool):
             raise
 
     def _connect(self) -> ConnectionPoolEntry:
-        """A new connection. On a server that is full, what we keep there for another tenant makes room for it."""
+        """Return a new connection. If the server is full, close an idle connection of this process and try again."""
         for pause in BACKEND_EXIT:
             try:
                 return self._create_connection()
@@ -61,14 +61,14 @@ class BudgetedPool(Pool):
         connection: Any = record.dbapi_connection
         sound = connection is not None and not connection.cut_off
         if connection is not None and (self._disposed or not self._keep or not sound):
-            # Disposed: its engine has been forgotten meanwhile, and nobody would ask this pool again.
+            # The engine of a disposed pool is forgotten, so nobody would use its idle connections.
             record.close()
         if self.health.troubled:
             self.health.returned(sound=sound)
         self._budget.give_back(self, record)
 
     def sibling(self, creator: Callable[..., Any], health: Health) -> "BudgetedPool":
-        """A pool for another database of the same server: same budget, same dialect, same listeners."""
+        """Return a pool for another database of the same server, with the same budget, dialect and listeners."""
         return BudgetedPool(
             creator,
             budget=self._budget,
@@ -88,7 +88,7 @@ class BudgetedPool(Pool):
             pass
 
     def checkedout(self) -> int:
-        """How many connections are in use."""
+        """Return how many connections are in use."""
         return self.in_use
 
     def status(self) -> str:

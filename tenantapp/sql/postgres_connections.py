@@ -1,4 +1,4 @@
-"""How connections to PostgreSQL behave."""
+"""Connect to PostgreSQL, report waits, and notice connections that have ended."""
 
 import os
 import select
@@ -20,8 +20,7 @@ from tenantapp.sql.waits import watched
 if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
 
-# In a connection's info: once it has been given to somebody; while its statements stand alone, though those of its
-# engine do not.
+# In a connection's info: it has been checked out before; it is in autocommit mode, although its engine is not.
 USED: Final = "tenantapp_used"
 ALONE: Final = "tenantapp_alone"
 
@@ -37,7 +36,7 @@ class _Cursor(psycopg2.extensions.cursor):
 
 
 class _NamedCursor(_Cursor):
-    """One that the server keeps: to fetch from it is to wait."""
+    """A cursor of the server. Fetching from it also waits for the server."""
 
     def fetchone(self) -> Any:
         return watched(self.connection, super().fetchone)
@@ -50,23 +49,23 @@ class _NamedCursor(_Cursor):
 
 
 class PostgresConnection(psycopg2.extensions.connection):
-    """The driver's connection, which reports what requests wait for, and says of a lost COMMIT whether it was sent."""
+    """The driver's connection. It reports waits, and knows whether a COMMIT was sent before the connection was lost."""
 
     health: "Health | None" = None
     cut_off = False
-    """Whether a wait for it was ended from outside: it is of no more use."""
+    """Whether a wait was ended from outside. The connection cannot be used any more."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.cursor_factory = _Cursor
 
     def cursor(self, name: Any = None, *arguments: Any, **named: Any) -> Any:
-        """A cursor; with a name, one that the server keeps."""
+        """Return a cursor. With a name, it is a cursor of the server."""
         factory = {} if name is None else {"cursor_factory": _NamedCursor}
         return super().cursor(name, *arguments, **(factory | named))
 
     def commit(self) -> None:
-        """Commit. Raises ``PostgresCommitInDoubt`` if the connection is lost after COMMIT was sent."""
+        """Commit. Raises ``PostgresCommitInDoubt`` if the connection is lost after COMMIT has been sent."""
         if self.status == psycopg2.extensions.STATUS_BEGIN and has_ended(self):
             raise psycopg2.OperationalError("the server had ended the connection before COMMIT was sent")
         try:
@@ -82,10 +81,10 @@ class PostgresConnection(psycopg2.extensions.connection):
         watched(self, super().rollback)
 
     def cut(self) -> None:
-        """Let the waiting thread read the end of the connection.
+        """Shut the socket down, so that the waiting thread reads the end of the connection.
 
-        Neither a request to cancel, for which psycopg2 holds up all threads until the server has taken it, nor anything
-        else is sent: this returns at once also if the server is frozen.
+        The method returns at once, even if the server is frozen, because it sends nothing. A request to cancel would
+        make psycopg2 stop all threads until the server accepts it.
         """
         self.cut_off = True
         with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(self.fileno())) as copied:
@@ -93,18 +92,18 @@ class PostgresConnection(psycopg2.extensions.connection):
 
     @property
     def readonly(self) -> bool | None:
-        """Whether transactions begin as READ ONLY; None leaves it to the server."""
+        """Return whether transactions begin as READ ONLY. None means the default of the server."""
         return super().readonly  # type: ignore[no-any-return]
 
     @readonly.setter
     def readonly(self, value: bool | None) -> None:
-        # SQLAlchemy sets it back to False, by which the driver would begin with READ WRITE from then on. That goes
-        # over default_transaction_read_only, and a standby refuses it in words that say nothing of reading only.
+        # SQLAlchemy resets it to False, and then the driver would begin with READ WRITE. This would override
+        # default_transaction_read_only, and a standby refuses it with an error that does not mention read-only.
         psycopg2.extensions.connection.readonly.__set__(self, value or None)
 
 
 CONNECT_TIMEOUT: Final = 3  # seconds
-# Seconds until a server that does not answer counts as down; then, keep-alive probes find a peer that is gone.
+# A server that does not answer within this time counts as down. Keep-alive probes find a peer that is gone.
 CONNECT_ARGUMENTS: Final = {
     "connection_factory": PostgresConnection,
     "connect_timeout": CONNECT_TIMEOUT,
@@ -114,38 +113,42 @@ CONNECT_ARGUMENTS: Final = {
     "tcp_user_timeout": 30_000,  # milliseconds
 }
 
-# Requests have less patience.
+# Shorter times for requests.
 TRAFFIC_ARGUMENTS: Final = {"keepalives_idle": 10, "keepalives_interval": 3, "tcp_user_timeout": 10_000}
-# A server process whose client has gone notices within a second, also while it waits for a lock: so a statement ends
-# there that was ended here. PostgreSQL 14 and newer.
+# A server process notices within a second that its client has gone, even while it waits for a lock. So a statement that
+# was ended here also ends on the server. PostgreSQL 14 and newer.
 CLIENT_CHECK: Final = "-c client_connection_check_interval=1000"
 
-# What a server says that has no connection left, and one that has only those left that superusers may have.
+# The messages of a server without free connections, and of one whose last connections are reserved for superusers.
 FULL: Final = ("sorry, too many clients already", "remaining connection slots are reserved")
 
 
 def traffic_arguments(url: URL, *, behind_pgbouncer: bool) -> dict[str, Any]:
-    """How requests connect to this URL, besides what it says itself. A PgBouncer refuses options."""
+    """Return the arguments with which requests connect to this URL. Those in the URL itself take precedence.
+
+    A PgBouncer gets no ``options``, because it refuses them.
+    """
     ours = CONNECT_ARGUMENTS | TRAFFIC_ARGUMENTS
     arguments = {name: value for name, value in ours.items() if name not in url.query}
     if behind_pgbouncer:
         return arguments
-    # Given here, they would replace those of the URL and of the environment.
+    # These options replace those of the URL and of the environment, so they have to include them.
     given = url.query.get("options") or os.environ.get("PGOPTIONS", "")
     return arguments | {"options": f"{given} {CLIENT_CHECK}".strip()}
 
 
 def is_full(error: psycopg2.OperationalError) -> bool:
-    """Whether the server refused a connection because it allows no more of them to anybody.
+    """Return whether the server refused a connection because it has no free one for anybody.
 
-    The driver does not hand on the SQLSTATE of a refused connection (53300), and it would be the same for a role or a
-    database that has a limit of its own. Only the words tell, in English; in another language there is no second try.
+    The function reads the English message. The driver does not report the SQLSTATE of a refused connection (53300),
+    which would be the same for the limit of a role or a database. If messages are in another language, the caller does
+    not try again.
     """
     return any(words in str(error) for words in FULL)
 
 
 def usable_connections(connection: Any) -> int:
-    """How many connections the server has for all of us: four fifths of what it allows those who are no superusers.
+    """Return how many connections all our processes may use: four fifths of those that are not for superusers.
 
     The rest is for backups, for people with psql, and for backends that take a moment to exit.
     """
@@ -159,12 +162,12 @@ def usable_connections(connection: Any) -> int:
 
 
 def listen_on_pool(pool: Pool | Engine) -> None:
-    """Let nobody meet a connection that died while it was idle."""
+    """Add the listener that replaces connections which ended while they were idle."""
     event.listen(pool, "checkout", _on_checkout)
 
 
 class _Unchecked(threading.local):
-    """Whether this thread is taking a connection of which it does not matter if it died."""
+    """Whether this thread is checking out a connection without the check that it is alive."""
 
     now = False
 
@@ -173,7 +176,7 @@ _unchecked: Final = _Unchecked()
 
 
 def take_unchecked(engine: Engine) -> Any:
-    """A connection that may have died while it was idle, for whoever will notice and try again."""
+    """Return a connection that may have ended while it was idle, for callers that notice this and try again."""
     _unchecked.now = True
     try:
         return engine.raw_connection()
@@ -182,14 +185,14 @@ def take_unchecked(engine: Engine) -> Any:
 
 
 def stand_alone(connection: Any) -> None:
-    """Let the statements on this connection stand alone, until it is taken for a transaction.
+    """Put the connection into autocommit mode, until it is checked out for a transaction.
 
-    It is not set back at once: each change of the mode lets other threads of the interpreter go first.
+    The mode is not reset at once, because each change of it lets other threads of the interpreter run.
     """
     driver = connection.dbapi_connection
     if not driver.autocommit:
         if driver.readonly is not None:
-            # Left by an earlier transaction. In autocommit the driver would say it to the server, with a SET.
+            # Left by an earlier transaction. In autocommit mode the driver would send it to the server, with a SET.
             driver.readonly = None
         driver.autocommit = True
         connection.info[ALONE] = True
@@ -208,16 +211,16 @@ def _check(connection: Any, record: Any) -> None:
     if has_ended(connection):
         if record.info.get(USED):
             raise InvalidatePoolError("the server has ended the connection")
-        # Not one that has been idle: a further try would fare no better, and SQLAlchemy would not say why.
+        # The connection is new, so another attempt would also fail, and SQLAlchemy would not report why.
         raise psycopg2.OperationalError("the server has ended a new connection")
     record.info[USED] = True
 
 
 def has_ended(connection: Any) -> bool:
-    """Whether the server has ended a connection on which nothing is under way.
+    """Return whether the server has ended a connection on which no statement is running.
 
-    A server that ends one says so, and then there is something to read on it. Asking the operating system costs a few
-    microseconds, where a ping of each connection would cost a round trip.
+    A server that ends a connection sends a message or closes the socket, so there is something to read. To ask the
+    operating system takes a few microseconds. A ping would take a round trip.
     """
     return bool(connection.closed) or (_is_readable(connection) and not _answers(connection))
 
@@ -229,7 +232,7 @@ def _is_readable(connection: Any) -> bool:
 
 
 def _answers(connection: Any) -> bool:
-    """Over TLS there may be something to read that is no farewell; so has a server whose settings were changed."""
+    """Return whether a connection with unread data still works: TLS and changed settings of a server also send data."""
     began = connection.status == psycopg2.extensions.STATUS_BEGIN
     try:
         with connection.cursor() as cursor:

@@ -1,7 +1,7 @@
-"""SELECT statements that are asked all the time: compiled once, sent alone, and planned once per connection.
+"""Execute frequent SELECT statements fast: compiled once, sent alone, and planned once per connection.
 
-They run in autocommit, so one costs a single round trip: no BEGIN before it, no ROLLBACK after it. Being a SELECT, it
-writes nothing. Behind a PgBouncer nothing is prepared: the next statement may reach another of the server's processes.
+They run in autocommit mode, so each takes a single round trip, without BEGIN and ROLLBACK. Behind a PgBouncer they are
+not prepared, because the next statement may reach another process of the server.
 """
 
 import logging
@@ -26,16 +26,16 @@ from tenantapp.sql.waits import was_ended
 
 log = logging.getLogger(__name__)
 
-DATABASE: Final = "tenantapp_database"  # where a session's ``info`` has its ``DBFactory``
+DATABASE: Final = "tenantapp_database"  # the key of the ``DBFactory`` in a session's ``info``
 DRIVER_ERRORS: Final = (sqlite3.Error, psycopg2.Error)
 Processor = Callable[[Any], Any]
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class LoneSelect(Generic[Row]):
-    """A SELECT with named parameters that is sent alone.
+    """A SELECT with named parameters that is sent alone, without a transaction.
 
-    Its rows are tuples of ``row``, a named tuple of the statement's columns, which is made if none is given.
+    Its rows are instances of ``row``, a named tuple of the statement's columns. Without ``row``, the class is made.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]], row: type[Row] | None = None) -> None:
@@ -43,11 +43,14 @@ class LoneSelect(Generic[Row]):
         self._postgres = _Text(statement, _dialect("postgresql+psycopg2", paramstyle="format"))
         self._sqlite = _Text(statement, _dialect("sqlite+pysqlite", paramstyle="qmark"))
         made: Any = row or namedtuple("LoneRow", [str(column.key) for column in statement.selected_columns])
-        # What the tuple's own _make does, without a Python call for each row.
+        # The same as the named tuple's own _make, but without a Python call for each row.
         self._row: Callable[[Iterable[Any]], Row] = partial(tuple.__new__, made)
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> Sequence[Row]:
-        """The rows: alone if the session only reads and has not begun, else in its transaction."""
+        """Return the rows. The statement is sent alone if the session is read-only and has no transaction yet.
+
+        Otherwise it is executed in the session's transaction.
+        """
         database = session.info.get(DATABASE)
         if database is None or session.in_transaction() or not _only_reads(session):
             return [self._row(row) for row in session.execute(self.statement, dict(values))]
@@ -55,12 +58,16 @@ class LoneSelect(Generic[Row]):
         return rows
 
     def fetch(self, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
-        """The rows, on a connection of this engine's pool. Raises what the engine makes of a failed database."""
+        """Return the rows, on a connection of this engine's pool. Raises the engine's exception if the database fails.
+
+        If the connection has ended, or the server has cancelled the statement for another transaction, the statement is
+        sent once more.
+        """
         found = self._try(engine, values, again=True)
         return self._try(engine, values, again=False) or [] if found is None else found
 
     def _try(self, engine: Engine, values: Mapping[str, Any], *, again: bool) -> list[Row] | None:
-        """The rows; or None if there is to be another try: the connection died, or the server gave the statement up."""
+        """Return the rows, or None to try again because the connection has ended or the statement was cancelled."""
         connection = _connection(engine, unchecked=again)
         try:
             return self._fetch(connection, engine, values)
@@ -70,7 +77,7 @@ class LoneSelect(Generic[Row]):
                 connection.invalidate(error)
             lost = failure is not None and (failure.spoiled or failure.cause == Cause.CONFLICT)
             if again and lost and not was_ended():
-                log.info("Reading once more, which does no harm: %s", failure)
+                log.info("Reading once more after a failure: %s", failure)
                 return None
             raise_translated(engine, error, reading=True)
         finally:
@@ -81,7 +88,7 @@ class LoneSelect(Generic[Row]):
             stand_alone(connection)
             with connection.dbapi_connection.cursor() as cursor:
                 return self._execute(connection, cursor, engine, values)
-        # sqlite3 keeps the statements of a connection prepared by itself.
+        # sqlite3 itself keeps the statements of a connection prepared.
         with closing(connection.dbapi_connection.execute(self._sqlite.sql, self._sqlite.bound(values))) as cursor:
             return self._sqlite.read(cursor.fetchall(), self._row)
 
@@ -91,9 +98,9 @@ class LoneSelect(Generic[Row]):
 
 
 class PreparedSelect(LoneSelect[Row]):
-    """One that PostgreSQL plans once per connection, when it is sent on it again.
+    """A ``LoneSelect`` that PostgreSQL plans once per connection. It is prepared at its second use on the connection.
 
-    ``types`` has PostgreSQL's type of each parameter.
+    ``name`` is the name of the prepared statement. ``types`` maps each parameter to its PostgreSQL type.
     """
 
     def __init__(
@@ -108,7 +115,7 @@ class PreparedSelect(LoneSelect[Row]):
 
     def _execute(self, connection: Any, cursor: Any, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
         if self._name not in connection.info or engine.get_execution_options()[UNPREPARED]:
-            # For its first use it is not worth a round trip: where tenants are many, there may be no second one.
+            # PREPARE costs a round trip, so the first use skips it: with many tenants there may be no second use.
             connection.info[self._name] = False
             return super()._execute(connection, cursor, engine, values)
         parameters = self._prepared.bound(values)
@@ -116,7 +123,7 @@ class PreparedSelect(LoneSelect[Row]):
         try:
             cursor.execute(self._execute_sql, parameters)
         except psycopg2.errors.FeatureNotSupported:
-            # A migration changed a column under the prepared statement; PostgreSQL executes it no more.
+            # A migration has changed a column, so PostgreSQL refuses the prepared statement.
             cursor.execute(f"DEALLOCATE {self._name}")
             connection.info[self._name] = False
             self._prepare_on(connection, cursor)
@@ -124,21 +131,21 @@ class PreparedSelect(LoneSelect[Row]):
         return self._prepared.read(cursor.fetchall(), self._row)
 
     def _prepare_on(self, connection: Any, cursor: Any) -> None:
-        # In a message of its own: a statement stays prepared though its first execution fails.
+        # PREPARE is sent separately, because the statement stays prepared even if its first execution fails.
         if not connection.info[self._name]:
             cursor.execute(self._prepare_sql)
             connection.info[self._name] = True
 
 
 class _Text:
-    """A statement's text for one engine, and how values get in and out of it."""
+    """A statement's text for one engine, and the conversion of its parameters and columns."""
 
     def __init__(self, statement: Select[*tuple[Any, ...]], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self.parameters: list[str] = list(compiled.positiontup or ())
         types = {name: compiled.binds[name].type.dialect_impl(dialect) for name in self.parameters}
-        # A constant of the compiler's own, such as SQLite's OFFSET, is a parameter with a value.
+        # A constant that the compiler adds, such as SQLite's OFFSET, is a parameter with a value.
         self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         self._in = [(name, types[name].bind_processor(dialect)) for name in self.parameters]
         columns = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
@@ -148,12 +155,12 @@ class _Text:
         ]
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
-        """The values in the order of the text's parameters."""
+        """Return the values in the order of the text's parameters."""
         known = self._constants | dict(values)
         return [process(known[name]) if process else known[name] for name, process in self._in]
 
     def read(self, rows: Sequence[Any], make: Callable[[Iterable[Any]], Row]) -> list[Row]:
-        """The driver's rows with Python's values."""
+        """Return the driver's rows with Python values."""
         if not self._out:
             return list(map(make, rows))
         found = []
@@ -166,7 +173,7 @@ class _Text:
 
 
 def _connection(engine: Engine, *, unchecked: bool) -> Any:
-    """A connection of the engine's pool; an unchecked one may have died while it was idle."""
+    """Return a connection of the engine's pool. An unchecked connection may have ended while it was idle."""
     try:
         return take_unchecked(engine) if unchecked else engine.raw_connection()
     except DRIVER_ERRORS as error:
@@ -174,13 +181,13 @@ def _connection(engine: Engine, *, unchecked: bool) -> Any:
 
 
 def _dialect(name: str, paramstyle: str) -> Dialect:
-    # By its name: to import all dialects takes a command longer than its work.
+    # By name, because importing all dialects takes longer than most commands.
     make: Callable[..., Dialect] = make_url(f"{name}://").get_dialect()
     return make(paramstyle=paramstyle)
 
 
 def _list(words: Iterable[str]) -> str:
-    """In parentheses, or nothing at all: PostgreSQL takes no empty ones."""
+    """Return a list in parentheses, or an empty text: PostgreSQL refuses empty parentheses."""
     joined = ", ".join(words)
     return f" ({joined})" if joined else ""
 

@@ -1,4 +1,4 @@
-"""How connections to SQLite files behave."""
+"""Connect to SQLite files, report waits, begin transactions, and notice files that were replaced."""
 
 import os
 import sqlite3
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
 
 Result = TypeVar("Result")
-USED: Final = "tenantapp_used"  # in a connection's info, once it has been given to somebody
-FLEETING: Final = "tenantapp_fleeting"  # likewise: it is closed when it is given back
+USED: Final = "tenantapp_used"  # in a connection's info: it has been checked out before
+FLEETING: Final = "tenantapp_fleeting"  # in a connection's info: it is closed when it is returned
 READ_ONLY: Final = "tenantapp_read_only"
 BUSY_TIMEOUT: Final = 5.0  # seconds a statement waits for another connection's lock
-# The longest that SQLite itself waits, in seconds: it cannot be interrupted meanwhile, so it is asked again.
+# The longest single wait of SQLite, in seconds. SQLite cannot be interrupted while it waits, so we let it wait again.
 BUSY_SLICE: Final = 0.1
 
 
 class _Cursor(sqlite3.Cursor):
-    """Reports how long each statement takes, and waits for locks."""
+    """Reports the wait for each statement, and waits for locks."""
 
     connection: "FileConnection"
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
-        """Execute a statement. One that finds the database locked has done nothing, and is tried again."""
+        """Execute a statement. If the database is locked, the statement has done nothing and is tried again."""
         return watched(self.connection, _patiently, super().execute, self.connection, sql, parameters)
 
     def executemany(self, sql: str, parameters: Any, /) -> Any:
@@ -53,25 +53,25 @@ class _Cursor(sqlite3.Cursor):
 
 
 class FileConnection(sqlite3.Connection):
-    """The driver's connection, which reports what requests wait for, and says whether a failed COMMIT may be done."""
+    """The driver's connection. It reports waits, and knows whether a failed COMMIT may have been kept."""
 
     health: "Health | None" = None
     cut_off = False
-    """Whether a wait for it was ended from outside: it is not used again."""
+    """Whether a wait was ended from outside. The connection is not used again."""
 
     def cursor(self, factory: Any = _Cursor) -> Any:
-        """A cursor that reports."""
+        """Return a cursor that reports waits."""
         return super().cursor(factory)
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
-        """Execute on a cursor of ours; the driver would take one of its own."""
+        """Execute a statement on a cursor that reports waits. The driver would use its own cursor."""
         return self.cursor().execute(sql, parameters)
 
     def commit(self) -> None:
-        """Commit. Raises ``SqliteCommitInDoubt`` where writing or syncing the file failed.
+        """Commit. Raises ``SqliteCommitInDoubt`` if writing or syncing the file failed.
 
-        After any other failure nothing is kept. Here the last page may be in the write-ahead log, and count once the
-        log is read again.
+        In this case the last page may be in the write-ahead log, and the commit counts when the log is read again.
+        After any other failure nothing is kept.
         """
         try:
             watched(_Commit(self.health), super().commit, committing=True)
@@ -87,7 +87,7 @@ class FileConnection(sqlite3.Connection):
 
 
 class _Commit:
-    """What a thread waits for that commits: the disk, and no lock. Nobody interrupts it."""
+    """The wait of a thread that commits. It waits for the disk, not for a lock, and is not interrupted."""
 
     def __init__(self, health: "Health | None") -> None:
         self.health = health
@@ -97,13 +97,13 @@ class _Commit:
 
 
 def _patiently(execute: Callable[..., Result], connection: Any, sql: str, parameters: Any) -> Result:
-    """Execute; while others hold the lock, again and again, unless the wait is ended from outside."""
+    """Execute a statement, again and again while others hold the lock, unless the wait is ended from outside."""
     started = asked = monotonic()
     while True:
         try:
             return execute(sql, parameters)
         except sqlite3.OperationalError as error:
-            # Where SQLite has not waited itself, it would be in vain: two transactions would wait for each other.
+            # If SQLite did not wait, another attempt is useless: two transactions would wait for each other.
             waited = monotonic() - asked > BUSY_SLICE / 2
             over = connection.cut_off or monotonic() - started > BUSY_TIMEOUT
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not waited or over:
@@ -115,21 +115,21 @@ CONNECT_ARGUMENTS: Final = {"factory": FileConnection, "timeout": BUSY_SLICE}
 
 
 def listen_on_pool(pool: Pool | Engine) -> None:
-    """Set up each connection, and never use one whose file is not there any more."""
+    """Add the listeners that set up connections and drop those whose file was removed, replaced or written to."""
     event.listen(pool, "connect", _on_connect)
     event.listen(pool, "checkout", _on_checkout)
     event.listen(pool, "checkin", _on_checkin)
 
 
 def listen_on_engine(engine: Engine) -> None:
-    """Let transactions begin in the way ``_begin`` says."""
+    """Add the listener that begins transactions."""
     event.listen(engine, "begin", _begin)
 
 
 def let_go(cursor: Any) -> None:
-    """Close a cursor whose connection is about to be closed; nothing happens for one of another engine.
+    """Close a SQLite cursor whose connection is about to be closed. Ignore cursors of other engines.
 
-    SQLite keeps the files of a closed connection open until its last cursor is gone, and a traceback may have that.
+    SQLite keeps the files of a closed connection open until its last cursor is gone, and a traceback may hold a cursor.
     """
     if isinstance(cursor, sqlite3.Cursor):
         with suppress(sqlite3.Error):
@@ -137,11 +137,11 @@ def let_go(cursor: Any) -> None:
 
 
 def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
-    # None: the driver begins no transaction of its own, so that ours begin at the statement we chose.
+    # With None the driver begins no transactions itself, so ``_begin`` decides when and how they begin.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
-    # FULL: a commit that was answered survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    # FULL: a commit that has returned survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection.execute("PRAGMA synchronous = FULL")
     # A quarter of the default: a process may keep a thousand connections, and the operating system caches the file too.
     connection.execute("PRAGMA cache_size = -512")
@@ -151,11 +151,11 @@ def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
 
 
 def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> None:
-    """Use no connection whose file is another one than when it was made.
+    """Drop a connection whose file was removed, replaced or written to since the connection was made.
 
-    A connection to a file that was removed goes on working, and what it commits is gone. One to a file that another
-    was copied over reads some pages of the one and, from its cache, some of the other. SQLite itself writes to the
-    file only at a checkpoint, every thousand pages or so; after one, too, a new connection is made.
+    A connection to a removed file still works, but its commits are lost. A connection to a file that was overwritten
+    reads some pages from the new file, and others from its cache. SQLite itself writes to the file only at a
+    checkpoint, about every thousand pages. A checkpoint therefore also causes a new connection.
     """
     path, state = record.info["file"]
     if _state(path) != state:
@@ -168,7 +168,7 @@ def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> Non
 def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:
     if connection is None:
         return
-    # Where a COMMIT fails SQLite keeps the transaction open, and SQLAlchemy takes it for ended.
+    # If a COMMIT fails, SQLite keeps the transaction open, but SQLAlchemy considers it ended.
     if connection.in_transaction:
         connection.rollback()
     if record.info.get(FLEETING):
@@ -176,19 +176,20 @@ def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:
 
 
 def _state(path: str) -> tuple[int, int, int] | None:
-    """Which file this is, and when it was written to; None if there is none."""
+    """Return which file this is and when it was written to, or None if there is no file."""
     try:
-        status = os.stat(path)  # for every connection taken; a Path would cost more than the call
+        status = os.stat(path)  # called at every check-out; a Path would cost more than the call
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _may_be_written(path: str) -> bool:
-    """Whether this process may write to a database and to what SQLite keeps beside it.
+    """Return whether this process may write to a database file and to the files that SQLite keeps beside it.
 
-    A connection that has opened one of them for reading alone goes on so when that is over; and all connections of a
-    process share the index of the write-ahead log as the first of them has opened it. So none of these is kept.
+    A connection that has opened a file as read-only stays read-only, even when the file is writable again. All
+    connections of a process share the index of the write-ahead log, in the mode in which the first one opened it. So
+    read-only connections are not kept.
     """
     effective = os.access in os.supports_effective_ids
     files = (path, f"{path}-wal", f"{path}-shm")
@@ -196,7 +197,7 @@ def _may_be_written(path: str) -> bool:
 
 
 def _begin(connection: Connection) -> None:
-    """A transaction that may write takes the write lock at once: a later upgrade from reading could fail."""
+    """Begin a transaction. If it may write, take the write lock at once: a later upgrade from reading could fail."""
     read_only = connection.get_execution_options().get(READ_ONLY, False)
     connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Aware times in UTC, the only ones the project keeps."""
+"""Aware times in UTC. The program stores no other times."""
 
 from datetime import UTC, datetime
 
@@ -8,14 +8,14 @@ from sqlalchemy.types import TypeDecorator
 
 
 def utcnow() -> datetime:
-    """The present moment as an aware time in UTC."""
+    """Return the present time, aware and in UTC."""
     return datetime.now(UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """``timestamptz`` on PostgreSQL, a UTC text column on SQLite, aware in Python on both.
+    """A column of times: ``timestamptz`` on PostgreSQL, text in UTC on SQLite, aware in Python on both.
 
-    Raises ``ValueError`` when it is given a naive time: its zone would be a guess.
+    Raises ``ValueError`` for a naive time, because its zone is not known.
     """
 
     impl = DateTime(timezone=True)
@@ -25,11 +25,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a time needs a zone to be stored")
+            raise ValueError("a time without a zone cannot be stored")
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        # SQLite hands the time back without the zone it was stored in.
+        # SQLite returns the time without its zone.
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""INSERT ... ON CONFLICT, which both engines have and SQLAlchemy spells per engine."""
+"""INSERT ... ON CONFLICT. Both engines have it, but SQLAlchemy has one construct per engine."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def insert_for(session: Session, model: type[DeclarativeBase]) -> "postgresql.Insert | sqlite.Insert":
-    """An ``INSERT`` into the model's table with ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
-    # To import a dialect that is not used takes a command longer than its work.
+    """Return an ``INSERT`` into the model's table that has ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
+    # Imported here, because importing a dialect that is not used takes longer than most commands.
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql
 
@@ -24,5 +24,5 @@ def insert_for(session: Session, model: type[DeclarativeBase]) -> "postgresql.In
 def insert_ignoring_conflicts(
     session: Session, model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert the rows; those that are there already stay as they are."""
+    """Insert the rows. Rows that conflict with existing rows are ignored."""
     session.execute(insert_for(session, model).on_conflict_do_nothing(), rows)

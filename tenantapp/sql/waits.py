@@ -1,7 +1,7 @@
-"""What the requests of this process wait for right now, and how one of these waits is ended from outside.
+"""Know what the requests of this process wait for now, and end such a wait from another thread.
 
-The driver's connections (``postgres_connections``, ``sqlite_files``) report when a thread begins to wait for them and
-when it has got its answer. Threads that serve no request, as those of commands and workers, report nothing.
+The driver's connections (``postgres_connections``, ``sqlite_files``) report when a thread begins to wait and when it
+has got its answer. Threads that serve no request, such as those of commands and workers, report nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tenantapp.sql.bulkhead import Bulkhead
 
 Result = TypeVar("Result")
-BRIEF: Final = 0.1  # of ``connections.slow``: a shorter wait is a healthy database's, and is not added up
+BRIEF: Final = 0.1  # part of ``connections.slow``; shorter waits are normal and are not added up
 
 
 class Awaited(Protocol):
@@ -27,10 +27,13 @@ class Awaited(Protocol):
 
     @property
     def health(self) -> "Health | None":
-        """The database that keeps the thread waiting, if it is one."""
+        """The database that the thread waits for, or None if it waits for something else."""
 
     def cut(self) -> None:
-        """End the wait, from another thread. Returns at once; the waiting thread gets an error, or what came first."""
+        """End the wait, from another thread, and return at once.
+
+        The waiting thread gets an error, unless its answer came first.
+        """
 
 
 class Waits:
@@ -46,23 +49,23 @@ class Waits:
         self.deadline = deadline
         """The longest single wait, in seconds."""
         self.parent = parent
-        """Those of the thread that serves the request, if this one only helps it."""
+        """The waits of the thread that serves the request, if this thread only helps it."""
         self.brief = bulkhead.slow * BRIEF
         self._lock = Lock()
         self.awaited: Awaited | None = None
         self.since = 0.0
-        """When the present wait began, on the monotonic clock; 0: there is none."""
+        """When the present wait began, on the monotonic clock; 0 if there is none."""
         self.waited = 0.0
-        """The seconds of the waits that are over, without brief ones."""
+        """The seconds of all finished waits, without brief ones."""
         self.committing = False
         self.slow_since = 0.0
-        """When the request was first seen to have waited for too long; 0: it has not."""
+        """When the request was first seen to be slow, on the monotonic clock; 0 if it is not slow."""
         self.suspect: Health | None = None
-        """The slow database that the request was let in to. It counts as slow itself until that has answered."""
+        """The slow database that the request was let in to. The request counts as slow until the database answers."""
         self.ended: Cause | None = None
-        """Why the wait was ended that was ended last, until the error has been told."""
+        """Why the last wait was ended from outside. It is cleared when the error is reported."""
         self.cut_since = 0.0
-        """The beginning of the wait that was ended last; 0: none was."""
+        """When the last wait that was ended from outside had begun; 0 if there was none."""
 
     def enter(self, awaited: Awaited, *, committing: bool = False) -> None:
         """Report that the thread begins to wait."""
@@ -79,23 +82,23 @@ class Waits:
             self.waited += took
 
     def seconds(self, now: float) -> float:
-        """How long the request has waited up to now, in all."""
+        """Return how long the request has waited up to ``now`` in all, in seconds."""
         since = self.since
         return self.waited + (now - since if since else 0.0)
 
     def is_slow(self, now: float) -> bool:
-        """Whether the request has waited for longer than ``connections.slow``."""
+        """Return whether the request has waited longer than ``connections.slow``."""
         return self.seconds(now) > self.bulkhead.slow
 
     def waits_for(self, health: "Health", now: float) -> bool:
-        """Whether this database keeps the thread waiting right now, after it has waited for too long."""
+        """Return whether the thread waits for this database now and is slow."""
         awaited = self.awaited
         return bool(self.since) and awaited is not None and awaited.health is health and self.is_slow(now)
 
     def end(self, since: float, cause: Cause) -> bool:
-        """End the wait that began then, unless it is over. Whether it was ended.
+        """End the wait that began at ``since``, unless it is over. Return whether it was ended.
 
-        A COMMIT is not noted as ended: the error that follows must not say that nothing was done.
+        A COMMIT is not noted as ended, because the error that follows must not say that nothing was done.
         """
         with self._lock:
             over = not since or self.since != since
@@ -109,17 +112,17 @@ class Waits:
 
 _present: Final[ContextVar[Waits | None]] = ContextVar("tenantapp_waits", default=None)
 present: Final = _present.get
-"""The waits of this thread; None if it does not work for a request."""
+"""Returns the waits of this thread, or None if it does not work for a request."""
 
 
 def was_ended() -> bool:
-    """Whether the wait of this thread that has just failed was ended from outside."""
+    """Return whether the wait of this thread that has just failed was ended from outside."""
     waits = present()
     return waits is not None and waits.ended is not None
 
 
 def take_ended() -> Failure | None:
-    """Why the wait of this thread has failed, if it was ended from outside. Told once."""
+    """Return the failure of this thread's wait if it was ended from outside, once. Return None otherwise."""
     waits = present()
     if waits is None or waits.ended is None:
         return None
@@ -128,7 +131,7 @@ def take_ended() -> Failure | None:
 
 
 def watched(awaited: Awaited, call: Callable[..., Result], *arguments: Any, committing: bool = False) -> Result:
-    """Call the driver, and report the wait if this thread works for a request."""
+    """Call the driver and return its result. Report the wait if this thread works for a request."""
     waits = present()
     if waits is None:
         return call(*arguments)
@@ -140,22 +143,22 @@ def watched(awaited: Awaited, call: Callable[..., Result], *arguments: Any, comm
 
 
 def report(waits: Waits) -> Token[Waits | None]:
-    """Let the waits of this thread be reported here."""
+    """Report the waits of this thread to ``waits``. Return the token for ``report_no_longer``."""
     return _present.set(waits)
 
 
 def report_no_longer(token: Token[Waits | None]) -> Waits | None:
-    """Report them where they were reported before. Those of up to now."""
+    """Report the waits of this thread as before ``report``. Return those that were reported since."""
     waits = present()
     _present.reset(token)
     return waits
 
 
 class Helpers:
-    """The threads that work for a request, which waits for them.
+    """The threads that work for a request while the request waits for them.
 
-    The request counts as one that waits; each helper has ``deadline`` seconds for a single answer. To end the wait of
-    the request is to end those of its helpers.
+    Each helper may wait ``deadline`` seconds for a single answer. If the wait of the request is ended, the waits of its
+    helpers are ended.
     """
 
     health: "Health | None" = None
@@ -166,7 +169,7 @@ class Helpers:
 
     @contextmanager
     def helping(self) -> Iterator[None]:
-        """What the thread waits for in this block, it waits for on behalf of the request."""
+        """Count the waits of this thread until the block ends as waits for the request."""
         if self._parent is None:
             yield
             return
@@ -174,10 +177,10 @@ class Helpers:
             yield
 
     def result(self, future: "Future[Result]") -> Result:
-        """The result of a helper's work, once it is there."""
+        """Wait for the result of a helper's work and return it."""
         return watched(self, future.result)
 
     def cut(self) -> None:
-        """End the waits of the helpers that wait right now; those that come to ask are refused."""
+        """End the present waits of the helpers. Their further requests for connections are refused."""
         if self._parent is not None:
             self._parent.bulkhead.end_helpers(self._parent)

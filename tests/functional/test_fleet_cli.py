@@ -125,7 +125,7 @@ class TestOperations:
         assert "already" in failed("operations", "cancel", operation)
         assert done("operations", "retry", operation, "--detach").out.strip() == operation
         assert states(done) == {"acme": "creating"}
-        assert "only one that failed" in failed("operations", "retry", operation)
+        assert "only a failed or cancelled operation" in failed("operations", "retry", operation)
         done("operations", "cancel", operation)
         assert "is succeeded" in done("operations", "retry", operation).out
         assert states(done) == {"acme": "active"}
