@@ -11,7 +11,7 @@ from typing import Any, Final
 import plaster
 
 from tenantapp.serving.options import check_budget, processes_and_threads
-from tenantapp.settings import Settings, SettingsError, read_settings
+from tenantapp.settings import Settings, SettingsError, given_settings, read_settings
 
 INI_LOADER: Final = "plaster-pastedeploy+file+ini"
 
@@ -30,13 +30,17 @@ class Configuration:
 
 def read_configuration(path: Path) -> Configuration:
     """Read an ini file and the files that it is based on. Raises ``SettingsError``."""
-    if not path.is_file():
-        raise IniFileError(f"{_no_file(path)}; name the configuration with --ini or TENANTAPP_INI")
     with _readable(path):
         loader = _loader(path)
         found = loader.get_wsgi_app_settings()
         section = loader.get_settings("server:main", found.global_conf)
         return Configuration(read_app_settings(section, found), found.global_conf)
+
+
+def read_given_settings(path: Path) -> dict[str, str]:
+    """Return the text of each setting of an ini file and the environment, unchecked. Raises ``SettingsError``."""
+    with _readable(path):
+        return given_settings(_loader(path).get_wsgi_app_settings())
 
 
 def read_app_settings(section: Mapping[str, str], values: Mapping[str, Any]) -> Settings:
@@ -74,6 +78,9 @@ def _no_file(path: Path) -> str:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
+    """Raise ``IniFileError`` for what reading an ini file raises."""
+    if not path.is_file():
+        raise IniFileError(f"{_no_file(path)}; name the configuration with --ini or TENANTAPP_INI")
     try:
         yield
     except OSError as error:

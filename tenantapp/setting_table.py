@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
-
-from sqlalchemy.engine import URL
+from typing import TYPE_CHECKING, Any, Final
 
 from tenantapp.setting_types import (
     choice,
@@ -18,6 +16,9 @@ from tenantapp.setting_types import (
     text,
     user_database_url,
 )
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 BUNDLED_DOMAIN: Final = "tenantapp.workspace"
 ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
@@ -56,10 +57,10 @@ class Settings:
     Times are in seconds, sizes in bytes, unless the help says otherwise.
     """
 
-    servers: Mapping[str, URL]
-    pgbouncers: Mapping[str, URL]
-    user_db_url: URL = setting("user_db.url", user_database_url, None, "URL of the user database; required")
-    user_db_pgbouncer: URL | None = setting(
+    servers: "Mapping[str, URL]"
+    pgbouncers: "Mapping[str, URL]"
+    user_db_url: "URL" = setting("user_db.url", user_database_url, None, "URL of the user database; required")
+    user_db_pgbouncer: "URL | None" = setting(
         "user_db.pgbouncer", pgbouncer_url, None, "URL of a PgBouncer between the application and the user database"
     )
     tenantapp_domain: str = setting(

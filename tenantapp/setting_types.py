@@ -4,10 +4,10 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
 NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -91,11 +91,15 @@ def secret(value: str) -> str:
     return value
 
 
-def database_url(value: str) -> URL:
+def database_url(value: str) -> "URL":
     """Return a database URL. Raises ``ValueError``.
 
     The URL must name the driver: in SQLAlchemy 2.1, a bare ``postgresql://`` means psycopg 3.
     """
+    # Imported only now: shell completion reads settings, and must not wait for SQLAlchemy.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(value)
     except ArgumentError:
@@ -107,7 +111,7 @@ def database_url(value: str) -> URL:
     return url
 
 
-def pgbouncer_url(value: str) -> URL:
+def pgbouncer_url(value: str) -> "URL":
     """Return the URL of a PgBouncer. Raises ``ValueError``.
 
     The URL has no role, password or database: each connection through the PgBouncer brings its own.
@@ -122,7 +126,7 @@ def pgbouncer_url(value: str) -> URL:
     return url
 
 
-def user_database_url(value: str) -> URL:
+def user_database_url(value: str) -> "URL":
     """Return a database URL. Raises ``ValueError``, also if the URL names no database."""
     url = database_url(value)
     if not url.database:

@@ -7,15 +7,16 @@ A value comes from the ini file's ``[app:main]`` section or, with precedence, fr
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, Final
-
-from sqlalchemy.engine import URL
+from typing import TYPE_CHECKING, Any, Final
 
 from tenantapp.setting_table import BUNDLED_DOMAIN as BUNDLED_DOMAIN
 from tenantapp.setting_table import ENVIRONMENT_PREFIX, TABLE
 from tenantapp.setting_table import Setting as Setting
 from tenantapp.setting_table import Settings as Settings
 from tenantapp.setting_types import database_url, pgbouncer_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 # Variables with our prefix that are not settings.
 ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES_URL"})
@@ -39,7 +40,7 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
 
     Raises ``SettingsError`` for the first setting that is unknown, missing or wrong.
     """
-    given = {name: str(value).strip() for name, value in values.items()} | _from_environment(environment)
+    given = given_settings(values, environment)
     own_prefix = f"{given.get('tenantapp.domain', BUNDLED_DOMAIN)}."
     _refuse_unknown(given, own_prefix)
     _refuse_unknown_variables(environment, own_prefix)
@@ -59,13 +60,18 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     return Settings(servers=servers, pgbouncers=pgbouncers, **parsed)
 
 
+def given_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the text of each setting that is given, unchecked. Variables of the environment take precedence."""
+    return {name: str(value).strip() for name, value in values.items()} | _from_environment(environment)
+
+
 def read_setting(setting: Setting, values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Any:
     """Parse a setting of the domain, whose name begins with its package's name. Raises ``SettingsError``."""
     value = environment.get(setting.variable, values.get(setting.name, setting.default))
     return _parse(setting, None if value is None else str(value).strip())
 
 
-def _by_server(given: Mapping[str, str], prefix: str) -> dict[str, URL]:
+def _by_server(given: Mapping[str, str], prefix: str) -> "dict[str, URL]":
     """Return the settings with this prefix, by the name of the server."""
     found = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
     for server in found:
@@ -77,7 +83,7 @@ def _by_server(given: Mapping[str, str], prefix: str) -> dict[str, URL]:
     return {server: _parse(Setting(prefix + server, parse, None, ""), value) for server, value in found.items()}
 
 
-def _check_pgbouncers(parsed: Mapping[str, Any], servers: Mapping[str, URL], pgbouncers: Mapping[str, URL]) -> None:
+def _check_pgbouncers(parsed: Mapping[str, Any], servers: "Mapping[str, URL]", pgbouncers: "Mapping[str, URL]") -> None:
     """Raise ``SettingsError`` if a PgBouncer has no PostgreSQL server behind it."""
     behind = {PGBOUNCER_PREFIX + name: servers.get(name) for name in pgbouncers}
     if parsed["user_db_pgbouncer"] is not None:

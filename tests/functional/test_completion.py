@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from tenantapp.cli import completing, program
+from tenantapp.operations.queue import list_operations
 from tests.functional.conftest import Command
+from tests.installation import Installation
 
 # As bash does it for TAB: the words, and which of them the cursor is at.
 PROGRAM = """
@@ -56,3 +60,27 @@ def test_without_a_database_nothing_is_completed_and_nothing_said(run: Command, 
     assert completed(ini, script, "tenantapp tenants show ''") == []
     ini.write_text("no configuration\n")
     assert completed(ini, script, "tenantapp tenants show a") == []
+
+
+def test_names_are_found_in_the_user_database(shared_installation: Installation, tmp_path: Path) -> None:
+    ini = tmp_path / "tenantapp.ini"
+    lines = (f"{name} = {value.replace('%', '%%')}\n" for name, value in shared_installation.settings.items())
+    ini.write_text(f"[app:main]\nuse = egg:tenantapp\n{''.join(lines)}")
+    context = click.Context(program)
+    context.params["ini"] = ini
+
+    def names(complete: completing.Complete, beginning: str) -> list[str]:
+        return complete(context, click.Argument(["name"]), beginning)
+
+    assert names(completing.slugs, "") == ["acme", "globex"]
+    assert names(completing.slugs, "gl") == ["globex"]
+    assert names(completing.slugs, "%") == []
+    assert names(completing.logins, "ad") == ["ada"]
+    assert names(completing.grantees, "ad") == ["ada"]
+    assert names(completing.roles, "read") == ["reader"]
+    assert names(completing.servers, "") == ["main"]
+    assert names(completing.groups, "nobody") == names(completing.grantees, "@nobody") == []
+    found = names(completing.operation_ids, "")
+    with shared_installation.registry.user_db.begin(read_only=True) as session:
+        assert found == [str(operation.id) for operation in list_operations(session)]
+    assert names(completing.operation_ids, found[0]) == [found[0]]

@@ -31,7 +31,7 @@ show(program, click.Context(program))
 """
 COMPLETION = """
 import os
-os.environ |= {"_TENANTAPP_COMPLETE": "bash_complete", "COMP_WORDS": "tenantapp tenants cr", "COMP_CWORD": "2"}
+os.environ |= {{"_TENANTAPP_COMPLETE": "bash_complete", "COMP_WORDS": {words!r}, "COMP_CWORD": "{last}"}}
 from tenantapp.cli import main
 try:
     main([])
@@ -46,9 +46,25 @@ main(["--ini", {ini!r}, *{arguments!r}])
 
 def loaded_by(program: str) -> set[str]:
     """The modules that a program of its own has loaded at its end."""
+    return loaded_and_printed_by(program)[0]
+
+
+def loaded_and_printed_by(program: str) -> tuple[set[str], list[str]]:
+    """The modules that a program of its own has loaded at its end, and the lines that it printed."""
     run = subprocess.run([sys.executable, "-c", program + LOADED], capture_output=True, text=True, check=True)
     assert run.stderr == ""
-    return set(run.stdout.splitlines()[-1].split())
+    *printed, loaded = run.stdout.splitlines()
+    return set(loaded.split()), printed
+
+
+def written_ini(directory: Path) -> Path:
+    """A configuration on SQLite."""
+    ini = directory / "tenantapp.ini"
+    ini.write_text(
+        "[app:main]\nuse = egg:tenantapp\n"
+        "user_db.url = sqlite+pysqlite:///%(here)s/user.sqlite\nservers.main = sqlite+pysqlite:///%(here)s/tenants/\n"
+    )
+    return ini
 
 
 def of_packages(modules: set[str], packages: tuple[str, ...]) -> set[str]:
@@ -74,15 +90,21 @@ def test_all_the_help_there_is_needs_nothing_that_takes_long_to_import() -> None
 
 
 def test_to_complete_a_command_needs_nothing_that_takes_long_to_import() -> None:
-    assert of_packages(loaded_by(COMPLETION), SLOW) == set()
+    assert of_packages(loaded_by(COMPLETION.format(words="tenantapp tenants cr", last=2)), SLOW) == set()
+
+
+def test_to_complete_a_name_needs_no_sqlalchemy(tmp_path: Path) -> None:
+    ini = written_ini(tmp_path)
+    loaded_by(A_COMMAND.format(ini=str(ini), arguments=["init"]))
+    words = f"tenantapp --ini {ini} grants add x y --role ed"
+    loaded, printed = loaded_and_printed_by(COMPLETION.format(words=words, last=8))
+    assert printed == ["plain,editor"]
+    needed = {"sqlite3", "plaster", "paste.deploy", "importlib.metadata", "email"}
+    assert of_packages(loaded, SLOW) <= needed
 
 
 def test_a_command_makes_no_application(tmp_path: Path) -> None:
-    ini = tmp_path / "tenantapp.ini"
-    ini.write_text(
-        "[app:main]\nuse = egg:tenantapp\n"
-        "user_db.url = sqlite+pysqlite:///%(here)s/user.sqlite\nservers.main = sqlite+pysqlite:///%(here)s/tenants/\n"
-    )
+    ini = written_ini(tmp_path)
     loaded_by(A_COMMAND.format(ini=str(ini), arguments=["init"]))
     # The first tenant of a server has its template built, by the domain's migrations.
     loaded_by(A_COMMAND.format(ini=str(ini), arguments=["tenants", "create", "acme"]))
