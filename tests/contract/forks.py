@@ -4,12 +4,14 @@ Importing takes longer than most of what they do. Run as a program, it reads a l
 temporary files go, a module, and the arguments of its ``main``.
 """
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from functools import cache
@@ -54,10 +56,29 @@ def main() -> None:
     """Fork a program for each line. Nothing but this thread is in the process, and it is connected to nothing."""
     for module in MODULES:
         import_module(module)
+    _warm_up()
+    assert threading.active_count() == 1
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks what became of them
     for line in sys.stdin:
         if os.fork() == 0:
             _run(*json.loads(line))
+
+
+def _warm_up() -> None:
+    """Do once what is done for the first time at some length: configured mappers, imported drivers and migrations."""
+    from tests.contract import copies
+
+    with tempfile.TemporaryDirectory(prefix="tenantapp-forks-") as directory:
+        values = {
+            "user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite",
+            "servers.main": f"sqlite+pysqlite:///{directory}/main/",
+            "servers.other": f"sqlite+pysqlite:///{directory}/other/",
+        }
+        fleet = copies.Fleet(values, None, Path(directory)).initialised()
+        copies.create_on(fleet, "main", "acme")
+        copies.work(fleet, "move", "acme", "other")
+        fleet.close()
 
 
 def _run(temporary: str, module: str, *arguments: str) -> None:

@@ -263,16 +263,21 @@ class TestNoFalseAlarm:
 
 class TestVerification:
     def test_each_revision_is_made_once(self, fleet: Fleet, acme: TenantPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+        copy = fleet.copy_of("tenant")
+        (copy / "unlike_others.py").write_text(f"# {uuid7()}\n")
+        settings = fleet.settings_with("tenant", copy)
         made = []
         real = expected_module.upgrade_to
         monkeypatch.setattr(expected_module, "upgrade_to", lambda *args: made.append(args[-1]) or real(*args))
         found = [acme, *(fleet.create(f"tenant-{number}") for number in range(3))]
         before = fleet.made()
         seen: list[Verdict] = []
-        with verification(fleet) as verifying:
+        with verification(fleet, settings) as verifying:
             verdicts = list(verifying.verify_all(found, jobs=4, progress=seen.append))
         assert [(verdict.place, verdict.state) for verdict in verdicts] == [(place, State.RIGHT) for place in found]
         assert seen == verdicts
+        with verification(fleet, settings) as another:
+            assert another.verify(acme).state == State.RIGHT
         assert made == [head_revision(fleet.settings, "tenant")]
         assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
 

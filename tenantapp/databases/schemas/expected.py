@@ -1,8 +1,10 @@
 """The structure that a revision should have, found by running the history in a scratch database."""
 
-from collections import defaultdict
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from threading import Lock
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from alembic.util import CommandError
 from sqlalchemy.engine import URL
@@ -16,52 +18,63 @@ from tenantapp.databases.schemas.structure import Structure, read_structure
 from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
-from tenantapp.tenancy.servers import Server
+from tenantapp.tenancy.servers import Server, SqliteServer
 
 NAME = "a scratch database"
+
+
+MOST_KEPT: Final = 32
+KEPT_FOR: Final = 600.0  # seconds; an extension that is updated on a server may change how it writes definitions
 
 
 class _Key(NamedTuple):
     """What an expected structure depends on. Another version of a server writes its definitions differently."""
 
-    server: str
+    server: URL | None  # None for SQLite, where each server is a directory
     version: tuple[int, ...]
     revision: str
     history: str
 
 
-class ExpectedStructures:
-    """The structures that the revisions of the tenant history should have. Each is made once and kept.
+class _Known:
+    """The structures that were made. Each is made by one thread, for which the others wait."""
 
-    Threads may share it, for any length of time. If a file of the history changes, the structure is made again.
-    """
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
-        self._known: dict[_Key, Structure] = {}
+    def __init__(self) -> None:
+        self._made: OrderedDict[_Key, tuple[float, Structure]] = OrderedDict()
         self._locks: defaultdict[_Key, Lock] = defaultdict(Lock)
         self._lock = Lock()
 
-    def of(self, server: Server, version: tuple[int, ...], revision: str) -> Structure:
-        """Return the structure of this revision on a server of this version.
-
-        Raises ``UnknownRevision`` if the history does not have the revision, ``HistoryError``, ``MigrationFailed``, and
-        what ``scratch_database`` raises.
-        """
-        key = _Key(server.name, version, revision, history_digest(self._fleet.settings, "tenant").digest)
+    def get(self, key: _Key, make: Callable[[], Structure]) -> Structure:
         with self._lock:
             lock = self._locks[key]
         with lock:
-            if key not in self._known:
-                self._known[key] = self._make(server, revision)
-            return self._known[key]
+            made, structure = self._made.get(key, (0.0, None))
+            if structure is None or time.monotonic() - made > KEPT_FOR:
+                structure = make()
+                with self._lock:
+                    self._made[key] = (time.monotonic(), structure)
+                    if len(self._made) > MOST_KEPT:
+                        self._locks.pop(self._made.popitem(last=False)[0], None)
+            return structure
 
-    def _make(self, server: Server, revision: str) -> Structure:
-        settings = self._fleet.settings
+
+def expected_structure(fleet: Fleet, server: Server, version: tuple[int, ...], revision: str) -> Structure:
+    """Return the structure that a revision of the tenant history should have on a server of this version.
+
+    It is made in a scratch database, and kept in this process for ten minutes. If a file of the history changes, it is
+    made again. Raises ``UnknownRevision`` if the history does not have the revision, ``HistoryError``,
+    ``MigrationFailed``, and what ``scratch_database`` raises.
+    """
+
+    def make() -> Structure:
         check_revision(settings, revision)
-        with scratch_database(self._fleet, "tenant", server=server) as url:
+        with scratch_database(fleet, "tenant", server=server) as url:
             upgrade_to(Target(settings, "tenant", NAME, url), revision)
             return structure_at(url, NAME)
+
+    settings = fleet.settings
+    place = None if isinstance(server, SqliteServer) else server.url
+    return _known.get(_Key(place, version, revision, history_digest(settings, "tenant").digest), make)
 
 
 def structure_at(url: URL, name: str) -> Structure:
@@ -82,3 +95,6 @@ def check_revision(settings: Settings, revision: str) -> None:
     # Alembic also accepts the start of a revision, and words such as "head".
     if script is None or script.revision != revision:
         raise UnknownRevision(revision)
+
+
+_known: Final = _Known()

@@ -7,7 +7,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
-from tenantapp.databases.schemas.expected import ExpectedStructures
+from tenantapp.databases.schemas.expected import expected_structure
 from tenantapp.databases.schemas.structure import Structure, difference, fingerprint, read_structure
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
@@ -86,9 +86,9 @@ def look_at(url: URL, name: str) -> tuple[tuple[str, ...], Structure, tuple[int,
 
 
 def drift_of(fleet: Fleet, server: Server, url: URL, name: str, revision: str) -> tuple[str, ...]:
-    """What of a database's structure is not as this revision makes it. Raises what ``ExpectedStructures.of`` does."""
+    """What of a database's structure is not as this revision makes it. Raises what ``expected_structure`` does."""
     _, found, version = look_at(url, name)
-    return tuple(difference(ExpectedStructures(fleet).of(server, version, revision), found))
+    return tuple(difference(expected_structure(fleet, server, version, revision), found))
 
 
 def _restore_sqlite(path: Path, name: str, chunks: Iterable[bytes]) -> None:

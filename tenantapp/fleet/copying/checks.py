@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.contents.contents import Contents, differences, read_contents
-from tenantapp.databases.schemas.expected import ExpectedStructures
+from tenantapp.databases.schemas.expected import expected_structure
 from tenantapp.databases.schemas.structure import Structure, difference, found_in, read_structure
 from tenantapp.fleet.bundles.comparing import portable_differences
 from tenantapp.fleet.bundles.tables import OURS
@@ -41,8 +41,8 @@ def version_of(server: Server) -> tuple[int, ...]:
 
 
 def expected_on(fleet: Fleet, server: Server, revision: str) -> Structure:
-    """The structure that a revision should have on a server. Raises what ``ExpectedStructures.of`` does."""
-    return ExpectedStructures(fleet).of(server, version_of(server), revision)
+    """The structure that a revision should have on a server. Raises what ``expected_structure`` does."""
+    return expected_structure(fleet, server, version_of(server), revision)
 
 
 def expected_of_copy(fleet: Fleet, original: Connection, server: Server, revision: str) -> Structure:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tenantapp.databases.connections.maintenance_engines import ADVISORY_LOCK
 from tenantapp.databases.errors import UnknownRevision
-from tenantapp.databases.schemas.expected import ExpectedStructures
+from tenantapp.databases.schemas.expected import expected_structure
 from tenantapp.databases.schemas.structure import Structure, difference, read_structure
 from tenantapp.fleet.migrating.orders import MigrationResult, MigrationState
 from tenantapp.fleet.querying.parallel import databases_of_our_own, in_parallel, local_access_to
@@ -62,7 +62,7 @@ class _Reading(NamedTuple):
 
 
 class Verification:
-    """Verifies databases. Every expected structure is made only once.
+    """Verifies databases.
 
     ``looks`` is how often to look at a database that is drifted, because a migration may just be ending. Between two
     looks it waits ``second_look`` seconds.
@@ -72,7 +72,6 @@ class Verification:
         self, fleet: Fleet, databases: TenantDatabases, *, looks: int = 2, second_look: float = SECOND_LOOK
     ) -> None:
         self._fleet, self._databases, self._looks, self._second_look = fleet, databases, looks, second_look
-        self._expected = ExpectedStructures(fleet)
 
     def verify_all(
         self,
@@ -151,7 +150,8 @@ class Verification:
         if len(reading.heads) != 1:
             return ["it was never migrated" if not reading.heads else "it is at several revisions at once"]
         try:
-            expected = self._expected.of(self._fleet.servers[place.server], reading.version, reading.heads[0])
+            server = self._fleet.servers[place.server]
+            expected = expected_structure(self._fleet, server, reading.version, reading.heads[0])
         except UnknownRevision as error:
             return [str(error).rstrip(".")]
         return difference(expected, reading.structure)
