@@ -1,4 +1,4 @@
-"""How much every shop has on its shelves: ``python stocktake.py development.ini``."""
+"""Count the books in stock in each shop: ``python stocktake.py development.ini``."""
 
 import sys
 

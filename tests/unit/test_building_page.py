@@ -1,15 +1,22 @@
-"""The page for builders shows code that is there, commands that exist, and settings that start."""
+"""The page for builders shows code that is there, commands that exist, settings that start, and names to import."""
 
+import ast
 import re
+from importlib import import_module
+from inspect import getdoc, isroutine
 from pathlib import Path
 
 import click
 import pytest
+from pyramid.config import Configurator
 
 from tenantapp.cli import program
+from tenantapp.tenancy.request import TenantRequest
+from tests.installation import Installation
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "docs" / "building.md").read_text(), re.M | re.S)
+PAGE = (ROOT / "docs" / "building.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.M | re.S)
 EXCERPTS = [block for language, block in BLOCKS if language == "python" and block.startswith("# ")]
 COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
 
@@ -40,3 +47,48 @@ def test_the_settings_are_those_of_the_example() -> None:
     ((_, block),) = [(language, block) for language, block in BLOCKS if language == "ini"]
     lines = (ROOT / "examples" / "bookshop" / "development.ini").read_text().splitlines()
     assert set(filter(None, block.splitlines())) <= set(lines)
+
+
+def listed(heading: str) -> dict[str, list[str]]:
+    """The names in the second column of the table that begins with this heading, by the first column."""
+    table = PAGE.partition(f"| {heading} |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    return {first.strip(" `"): re.findall(r"`(\w+)`", names) for first, names in rows}
+
+
+MODULES = listed("module")
+# Domains: the example, and the bundled one, which builders copy.
+DOMAINS = [*(ROOT / "examples").rglob("*.py"), *(ROOT / "tenantapp" / "workspace").glob("*.py")]
+
+
+def names_imported(module: Path) -> set[tuple[str, str]]:
+    """What a module of a domain imports from tenantapp: module and name."""
+    found = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in found if (node.module or "").partition(".")[0] == "tenantapp"]
+    names = {(str(node.module), alias.name) for node in ours for alias in node.names}
+    return {(room, name) for room, name in names if "workspace" not in f"{room}.{name}"}
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in MODULES.items() for name in names])
+def test_what_builders_may_import_is_there_and_documented(module: str, name: str) -> None:
+    value = getattr(import_module(module), name)
+    assert not (isroutine(value) or isinstance(value, type)) or getdoc(value)
+
+
+@pytest.mark.parametrize("module", DOMAINS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_the_example_imports_is_listed(module: Path) -> None:
+    everything = {(room, name) for room, names in MODULES.items() for name in names}
+    modules = {(room.rpartition(".")[0], room.rpartition(".")[2]) for room in MODULES}
+    assert names_imported(module) <= everything | modules
+
+
+def test_what_needs_no_import_is_there(installation: Installation) -> None:
+    config = Configurator(registry=installation.registry)
+    there = {
+        "request": {*dir(TenantRequest), *TenantRequest.__annotations__},
+        "config": {"add_problem"} if callable(config.add_problem) else set(),
+        "registry": set(vars(installation.registry)),
+    }
+    names = listed("object")
+    assert names.keys() == there.keys()
+    assert [name for kind in names for name in names[kind] if name not in there[kind]] == []

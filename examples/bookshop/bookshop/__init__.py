@@ -11,7 +11,7 @@ from bookshop import errors
 
 
 def currency_code(value: str) -> str:
-    """A currency as ISO 4217 has it."""
+    """Return a currency code of ISO 4217. Raises ``ValueError``."""
     if not re.fullmatch(r"[A-Z]{3}", value):
         raise ValueError("must be a currency of three capital letters")
     return value
@@ -21,7 +21,7 @@ CURRENCY: Final = Setting("bookshop.currency", currency_code, "EUR", "the curren
 
 
 def includeme(config: Configurator) -> None:
-    """The setting, what our errors are over HTTP, and the views."""
+    """Read the setting, map our errors to status and code, and add the views."""
     config.registry.currency = read_setting(CURRENCY, config.registry.settings)
     config.add_problem(errors.NotFound, 404, "not_found")
     config.add_problem(errors.NotOwner, 403, "not_owner")

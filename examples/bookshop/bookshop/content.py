@@ -1,4 +1,4 @@
-"""What a client writes of a book and of a sale."""
+"""The fields of a book and of a sale that a client writes."""
 
 from typing import Annotated
 
@@ -7,13 +7,13 @@ from tenantapp.content import Content, Id, one_line
 
 from bookshop.models import TITLE_LENGTH
 
-# A number from JSON is strictly an integer; the bounds keep it within a column of four bytes.
+# Strict types accept only integers from JSON. The bounds keep them within a column of four bytes.
 Cents = Annotated[int, Field(ge=0, le=100_000_000)]
 Copies = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class BookContent(Content):
-    """The part of a book that its owner decides."""
+    """The fields of a book that its owner sets."""
 
     title: Annotated[str, Field(max_length=TITLE_LENGTH), one_line(TITLE_LENGTH)]
     price_cents: Cents
@@ -21,7 +21,7 @@ class BookContent(Content):
 
 
 class NewSale(Content):
-    """``POST /sales``."""
+    """The body of ``POST /sales``."""
 
     book_id: Id
     copies: int = Field(1, ge=1, le=1000)

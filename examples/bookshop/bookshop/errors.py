@@ -1,9 +1,9 @@
-"""What can go wrong in a bookshop.
+"""The errors of a bookshop.
 
 BookshopError
-+-- NotFound        no such book in this shop
-+-- NotOwner        the book is somebody else's, and the person is not an editor
-+-- OutOfStock      fewer copies are left than were to be sold; `stock` says how many
++-- NotFound        this shop has no such book
++-- NotOwner        somebody else owns the book, and the person is not an editor
++-- OutOfStock      too few copies are left; `stock` is their number
 """
 
 
@@ -12,21 +12,21 @@ class BookshopError(Exception):
 
 
 class NotFound(BookshopError):
-    """There is no such book in this shop."""
+    """The shop has no such book."""
 
     def __init__(self) -> None:
         super().__init__("There is no such book.")
 
 
 class NotOwner(BookshopError):
-    """Only its owner and editors may change a book."""
+    """The person may not change this book."""
 
     def __init__(self) -> None:
         super().__init__("Only its owner or an editor may change this book.")
 
 
 class OutOfStock(BookshopError):
-    """Nothing was sold."""
+    """Too few copies are left, so nothing was sold."""
 
     def __init__(self, stock: int) -> None:
         super().__init__(f"Only {stock} are left." if stock else "None are left.")

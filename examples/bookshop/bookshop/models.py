@@ -14,13 +14,13 @@ TITLE_LENGTH: Final = 200
 
 
 class Book(TenantBase):
-    """A title on the shelf, owned by whoever put it there. ``version`` counts its changes: none is overwritten."""
+    """A title on the shelf. Its owner added it. ``version`` counts its changes, so that none is overwritten."""
 
     __tablename__ = "books"
     __table_args__ = (CheckConstraint("price_cents >= 0", name="price"), CheckConstraint("stock >= 0", name="stock"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    # A person of the user database, which no foreign key can reach.
+    # A person of the user database. A foreign key cannot refer to another database.
     owner_id: Mapped[UUID] = mapped_column(index=True)
     title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
     price_cents: Mapped[int]
@@ -30,7 +30,7 @@ class Book(TenantBase):
     __mapper_args__ = {"version_id_col": version}
 
     def copies_sold(self) -> int:
-        """How many copies were sold; asked of the session that this book belongs to."""
+        """Return how many copies were sold. The sales are read in the book's own session."""
         session = object_session(self)
         if session is None:
             raise RuntimeError("the book belongs to no session, so it cannot read its sales")

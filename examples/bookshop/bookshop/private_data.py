@@ -1,4 +1,4 @@
-"""What of a bookshop is about people, and how it is taken out of a copy."""
+"""Remove the data about people from a copy of a bookshop."""
 
 from uuid import UUID
 
@@ -11,6 +11,6 @@ NOBODY = UUID(int=0)
 
 
 def remove_private_data(session: Session) -> None:
-    """Forget who put the books on the shelf, and who sold them."""
+    """Remove the owners of the books and the sellers of the sales."""
     session.execute(update(Book).values(owner_id=NOBODY))
     session.execute(update(Sale).values(seller_id=NOBODY))

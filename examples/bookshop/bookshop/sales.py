@@ -1,4 +1,4 @@
-"""Selling books."""
+"""Sell books."""
 
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from bookshop.books import get_book
 from bookshop.errors import OutOfStock
 from bookshop.models import Sale
 
-# A permission of our own; a role holds it after `tenantapp roles allow ROLE sales.record`.
+# A permission of our own. `tenantapp roles allow ROLE sales.record` gives it to a role.
 SALES_RECORD: Final = "sales.record"
 
 

@@ -21,7 +21,7 @@ from bookshop.models import Book
 
 @api_view("books", "GET", permission=Permission.CONTENT_READ, query=PageQuery)
 def list_books(request: TenantRequest) -> dict[str, Any]:
-    """A page of books, in the order they were added."""
+    """Return a page of books, in the order in which they were added."""
     query: PageQuery = request.checked_query
     shelf = books.list_books(request.tenant_session, after=query.after_id(), limit=query.limit + 1)
     page = page_of(shelf, query.limit, lambda book: str(book.id))
@@ -30,7 +30,7 @@ def list_books(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("books", "POST", permission=Permission.CONTENT_CREATE, body=BookContent, status=201)
 def add_book(request: TenantRequest) -> dict[str, Any]:
-    """Put a book on the shelf."""
+    """Add a book."""
     book = books.add_book(request.tenant_session, request.access, request.checked_body)
     request.response.location = request.route_path("book", id=book.id)
     return book_object(request, book)
@@ -38,7 +38,7 @@ def add_book(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("book", "GET", permission=Permission.CONTENT_READ)
 def read_book(request: TenantRequest) -> dict[str, Any]:
-    """One book, and how well it sells."""
+    """Return one book, and how many copies were sold."""
     book = books.get_book(request.tenant_session, path_id(request))
     return book_object(request, book) | {"sold": book.copies_sold()}
 
@@ -62,7 +62,7 @@ def record_sale(request: TenantRequest) -> dict[str, Any]:
 
 @view_config(route_name="price_list", request_method="GET", permission=Permission.CONTENT_READ)
 def price_list(request: TenantRequest) -> Response:
-    """The shelf for a spreadsheet. A plain Pyramid view is guarded like the others; it only speaks no JSON."""
+    """Return the books as CSV. This is a plain Pyramid view: it is guarded like the others, but writes no JSON."""
     text = io.StringIO()
     rows = csv.writer(text)
     for book in books.list_books(request.tenant_session):
@@ -71,7 +71,7 @@ def price_list(request: TenantRequest) -> Response:
 
 
 def book_object(request: TenantRequest, book: Book) -> dict[str, Any]:
-    """A book as the API shows it."""
+    """Return a book as the API shows it."""
     return {
         "id": book.id,
         "owner_id": book.owner_id,
@@ -83,7 +83,7 @@ def book_object(request: TenantRequest, book: Book) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """The routes."""
+    """Add the routes."""
     config.add_route("books", "/books")
     config.add_route("book", f"/books/{ID}")
     config.add_route("price_list", "/books.csv")
