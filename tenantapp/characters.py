@@ -20,6 +20,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 Ranges = Sequence[tuple[int, int]]  # first and last code point
@@ -75,19 +76,35 @@ def _range(first: int, last: int) -> str:
     return f"\\U{first:08x}-\\U{last:08x}" if first <= last else ""
 
 
-NOT_IN_TEXT: Final = _any_of(_UNASSIGNABLE, _OVERRIDES)
-NOT_IN_A_LINE: Final = _any_of(_UNASSIGNABLE, _FORMATTING, _LINE_ENDS)
-IGNORABLE: Final = _any_of(_IGNORABLE)
+# Compiled when they are first needed: that takes 6 ms each, and many commands need none.
+
+
+@cache
+def not_in_text() -> re.Pattern[str]:
+    """Return the pattern of a character that no text may have."""
+    return _any_of(_UNASSIGNABLE, _OVERRIDES)
+
+
+@cache
+def not_in_a_line() -> re.Pattern[str]:
+    """Return the pattern of a character that a line may not have."""
+    return _any_of(_UNASSIGNABLE, _FORMATTING, _LINE_ENDS)
+
+
+@cache
+def ignorable() -> re.Pattern[str]:
+    """Return the pattern of a character that shows nothing by itself."""
+    return _any_of(_IGNORABLE)
 
 
 def check_text(text: str) -> str:
     """Return the text unchanged. Raises ``ValueError`` if it has a character that no text may have."""
-    return _without(NOT_IN_TEXT, text, "a text")
+    return _without(not_in_text(), text, "a text")
 
 
 def check_line(text: str) -> str:
     """Return the line unchanged. Raises ``ValueError`` if it has a character that no line may have."""
-    return _without(NOT_IN_A_LINE, text, "a line of text")
+    return _without(not_in_a_line(), text, "a line of text")
 
 
 def clean_line(text: str) -> str:
@@ -96,14 +113,16 @@ def clean_line(text: str) -> str:
     Raises ``ValueError`` if it has a character that no line may have, or shows nothing.
     """
     clean = check_line(unicodedata.normalize("NFC", text).strip())
-    if not IGNORABLE.sub("", clean).strip():
+    if not ignorable().sub("", clean).strip():
         raise ValueError("The line shows nothing.")
     return clean
 
 
 def visible(text: str) -> str:
     """Return the text for a table or a terminal. Characters that no line may have become escapes such as ``\\x1b``."""
-    return NOT_IN_A_LINE.sub(lambda found: _escape(found[0]), text)
+    if text.isascii() and text.isprintable():
+        return text
+    return not_in_a_line().sub(lambda found: _escape(found[0]), text)
 
 
 def _without(refused: re.Pattern[str], text: str, what: str) -> str:

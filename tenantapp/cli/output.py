@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, Final
 
 import click
-import orjson
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
@@ -61,6 +60,8 @@ def pairs(values: Mapping[str, Any]) -> str:
 
 
 def _show_json(value: Any) -> None:
+    import orjson
+
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode())
 
 

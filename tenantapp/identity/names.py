@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Final
 
-from tenantapp.characters import IGNORABLE, check_line, clean_line
+from tenantapp.characters import check_line, clean_line, ignorable
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, REASON_LENGTH
 
@@ -33,7 +33,7 @@ def check_login(login: str) -> str:
     with ``local:``, which marks a user of this machine in the audit trail.
     """
     normal = normalize_login(login)
-    seen = not IGNORABLE.search(normal) and not any(map(str.isspace, normal))
+    seen = not ignorable().search(normal) and not any(map(str.isspace, normal))
     if not 1 <= len(normal) <= LOGIN_LENGTH or not seen or normal.startswith(("@", LOCAL)):
         raise InvalidValue(
             "login", f"A login has 1 to {LOGIN_LENGTH} visible characters and does not begin with @ or {LOCAL}"

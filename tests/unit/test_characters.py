@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tenantapp.characters import NOT_IN_A_LINE, NOT_IN_TEXT, check_line, check_text, clean_line, visible
+from tenantapp.characters import check_line, check_text, clean_line, not_in_a_line, not_in_text, visible
 
 # Of Unicode's general categories that ``isprintable`` refuses, what languages and people need.
 NEEDED = (
@@ -62,7 +62,7 @@ def test_a_text_has_lines_and_tabs_but_no_other_control_and_no_override() -> Non
 def test_nothing_else_is_refused() -> None:
     """Counted over all code points, so that a Python that knows more characters refuses the same."""
     controls, noncharacters, surrogates = 65, 66, 2048
-    for table, others in ((NOT_IN_TEXT, 2 - len(WHITE)), (NOT_IN_A_LINE, 2 + 9)):
+    for table, others in ((not_in_text(), 2 - len(WHITE)), (not_in_a_line(), 2 + 9)):
         assert len(table.findall("".join(map(chr, range(0x110000))))) == controls + noncharacters + surrogates + others
 
 
