@@ -110,11 +110,11 @@ def check_line(text: str) -> str:
 def clean_line(text: str) -> str:
     """Return a line in NFC, without white space at its ends.
 
-    Raises ``ValueError`` if it has a character that no line may have, or shows nothing.
+    Raises ``ValueError`` if it has a character that no line may have, or no visible character.
     """
     clean = check_line(unicodedata.normalize("NFC", text).strip())
     if not ignorable().sub("", clean).strip():
-        raise ValueError("The line shows nothing.")
+        raise ValueError("The line has no visible character.")
     return clean
 
 

@@ -89,7 +89,7 @@ def _readable(path: Path) -> Iterator[None]:
     except UnicodeError as error:
         raise IniFileError(f"The file {path} is not in UTF-8") from error
     except RecursionError as error:
-        raise IniFileError(f"The file {path} is built on itself") from error
+        raise IniFileError(f"The file {path} is based on itself") from error
     except (configparser.Error, LookupError, ImportError, AttributeError, plaster.PlasterError) as error:
         # PasteDeploy raises LookupError if a section or an entry point is missing.
         reason = " ".join(str(error).split()).rstrip(".")

@@ -24,7 +24,7 @@ class OperationQuery(PageQuery):
 
 
 class Retry(OptionalBody):
-    """``POST /fleet/operations/{id}/retry``: with ``without_copy`` a removal needs no proved copy."""
+    """The body of ``POST /fleet/operations/{id}/retry``. ``without_copy`` permits removal without a proved copy."""
 
     without_copy: bool = False
 

@@ -43,10 +43,10 @@ def record(
     detail: Mapping[str, Any] = NO_DETAIL,
     by: str | None = None,
 ) -> None:
-    """Write an entry in the session's transaction. ``action`` is a ``what.how``, ``detail`` is JSON without secrets.
+    """Write an entry in the session's transaction.
 
-    The actor is in the session's ``info``. If it has none, the actor is ``by`` or ``local_requester()``. If nobody is
-    signed in, ``by`` replaces the actor's name.
+    ``action`` has the form ``what.how``. ``detail`` is JSON without secrets. The actor is in the session's ``info``. If
+    it has none, the actor is ``by`` or ``local_requester()``. If nobody is signed in, ``by`` replaces the actor's name.
     """
     actor = _actor(session, by)
     entry = AuditEntry(

@@ -28,5 +28,5 @@ def uuid7() -> UUID:
 def parse_id(text: str) -> UUID:
     """Return the id in a text. Raises ``ValueError`` unless the text has the form of RFC 9562."""
     if not _UUID.fullmatch(text):
-        raise ValueError("This is not an id.")
+        raise ValueError("An id is a UUID with dashes.")
     return UUID(text)

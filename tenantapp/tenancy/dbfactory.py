@@ -1,4 +1,4 @@
-"""One database: its engine, its sessions."""
+"""The engine and the sessions of one database."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

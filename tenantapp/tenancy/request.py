@@ -16,7 +16,7 @@ from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import NoAccess
 
 if TYPE_CHECKING:
-    # For a type checker the same; Pyramid's has no types.
+    # The same for a type checker. Pyramid's reify has no types.
     from functools import cached_property as reify
 else:
     from pyramid.decorator import reify

@@ -198,7 +198,7 @@ NO_CONFIGURATIONS = {
     "a module that is not there": ("[app:main]\nuse = call:nowhere:main\n", "is not a configuration"),
     "a function that is not there": ("[app:main]\nuse = call:tenantapp:nothing\n", "is not a configuration"),
     "a base that is not there": ("[app:main]\nuse = config:base.ini\n", "base.ini cannot be read: No such file"),
-    "itself as its base": ("[app:main]\nuse = config:tenantapp.ini\n", "is built on itself"),
+    "itself as its base": ("[app:main]\nuse = config:tenantapp.ini\n", "is based on itself"),
     "a toolbar that is not installed": (
         f"[app:main]{GOOD_LINES}pyramid.includes = pyramid_tm nowhere_at_all.toolbar\n",
         "setting pyramid.includes names a package that is not installed: nowhere_at_all",

@@ -309,7 +309,8 @@ def test_ids_are_read_in_either_case_and_written_in_lower_case(bob: Client) -> N
 def test_ids_have_one_spelling(bob: Client, spelling: str) -> None:
     for odd in (spelling % UNKNOWN_ID, UNKNOWN_ID.replace("-", ""), UNKNOWN_ID.replace("0", "\u0660")):
         assert bob.get(f"/nodes/{quote(odd)}").status_int == 404
-        assert bob.post("/nodes", {"title": "x", "parent_id": odd}).json["errors"][0]["detail"] == "This is not an id."
+        refused = bob.post("/nodes", {"title": "x", "parent_id": odd})
+        assert refused.json["errors"][0]["detail"] == "An id is a UUID with dashes."
         assert bob.get(f"/nodes?parent_id={quote(odd)}").json["code"] == "invalid_query"
 
 
