@@ -187,7 +187,7 @@ def _record(session: Session, action: str, operation: Operation, by: str | None 
 
 
 def _record_source(session: Session, operation: Operation) -> None:
-    """If data go to another tenant, record in the audit trail of their own tenant who took them."""
+    """Record in the audit trail of the source who copies its data to another tenant."""
     given = next((operation.arguments[name] for name in SOURCES if name in operation.arguments), None)
     if given is None or UUID(given) == operation.tenant_id:
         return

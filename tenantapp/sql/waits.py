@@ -27,7 +27,7 @@ class Awaited(Protocol):
 
     @property
     def health(self) -> "Health | None":
-        """The database that the thread waits for, or None if it waits for something else."""
+        """Return the database that the thread waits for, or None if it waits for something else."""
 
     def cut(self) -> None:
         """End the wait, from another thread, and return at once.
