@@ -1,11 +1,10 @@
 """How does an operator work from the command line?
 
-A command reads the settings as ``pserve`` does and calls the services that the views call, each in a transaction of
-its own. It makes no application. What goes wrong is one sentence on stderr and a status other than 0; a traceback is a
-bug.
+A command reads the settings as ``pserve`` does. It calls the same services as the views, each in a transaction of its
+own. It makes no application. An error is one sentence on stderr and an exit status other than 0. A traceback is a bug.
 
-``commands`` declares what there is, and imports nothing but click; a command imports what it works with when it is
-called. So help and completion come at once.
+``commands`` declares the commands and imports nothing but click. A command imports its services when it is called, so
+help and completion are quick.
 """
 
 import gc
@@ -54,21 +53,21 @@ COMMANDS: Final = {
     show_envvar=True,
     default=Path("development.ini"),
     show_default=True,
-    help="The configuration.",
+    help="The configuration file.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show the log on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Write the log to stderr.")
 @click.pass_context
 def program(context: click.Context, ini: Path, verbose: bool) -> None:
     """One login, many databases: people, tenants and permissions.
 
-    Every setting of the configuration can also come from the environment: user_db.url as TENANTAPP_USER_DB_URL.
+    Environment variables override the configuration file: TENANTAPP_USER_DB_URL is the setting user_db.url.
     """
-    # Without a handler Python would print warnings to stderr, among what is meant for people.
+    # Without a handler, Python would print warnings to stderr, where they would mix with messages for people.
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     else:
         logging.basicConfig(handlers=[logging.NullHandler()])
-    if context.invoked_subcommand != "revision":  # a migration is source code, for everybody
+    if context.invoked_subcommand != "revision":  # it writes source code, which others may read
         keep_files_private()
     context.obj = Installation(ini)
     context.call_on_close(context.obj.close)
@@ -88,11 +87,11 @@ def run() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, by default that of the process. Returns its exit status."""
-    # Ended politely, a command undoes what it has begun, as it does when it is interrupted.
+    """Run a command line, by default that of the process, and return the exit status."""
+    # After SIGTERM, a command undoes what it has begun, as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, _stop)
     try:
-        # An int comes from --help and --version; a command that did its work returns nothing.
+        # --help and --version return an int. A command that succeeded returns None.
         return program.main(arguments, prog_name="tenantapp", standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -102,11 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return _fail("Interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has had enough; flushing what is left at exit must not fail once more.
+        # The reader of our output has closed the pipe. Flushing the rest at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        # Imported only now: most of these errors are those of the databases.
+        # Imported only now, because it imports SQLAlchemy, which defines most of these errors.
         from tenantapp.cli.failures import KNOWN_ERRORS, explained
 
         if not isinstance(error, KNOWN_ERRORS):

@@ -22,7 +22,7 @@ from tenantapp.operations.queue import local_requester
 
 
 def back_up(installation: Installation, slugs: Sequence[str], detach: bool, as_json: bool) -> None:
-    """Back up these tenants, or all. Raises ``CommandFailed``."""
+    """Back up these tenants, or all if none is named. Raises ``CommandFailed``."""
     wanted = list(dict.fromkeys(slugs)) or _everybody(installation)
     rows, failures = on_each(
         wanted, lambda slug, report: _back_up(installation, slug, detach, report), lambda slug: f"tenant {slug}"
@@ -35,7 +35,7 @@ def back_up(installation: Installation, slugs: Sequence[str], detach: bool, as_j
 
 
 def list_backups(installation: Installation, slug: str, tenant_id: UUID | None, as_json: bool) -> None:
-    """List a tenant's backups."""
+    """Print a tenant's backups and final copies."""
     store = open_store(installation.settings)
     with installation.user_session(read_only=True) as session:
         of = service.source_of(session, slug, tenant_id)

@@ -16,7 +16,7 @@ from tenantapp.operations.queue import local_requester
 
 
 def export(installation: Installation, slug: str, file: Path) -> None:
-    """Write a tenant's data to a file."""
+    """Export a tenant's data to a file."""
     (place,) = places(installation.fleet.user_db, [slug])
     with counting_bar("rows") as bar:
         manifest = export_bundle(installation.fleet, place, file, bar.advance)
@@ -26,7 +26,7 @@ def export(installation: Installation, slug: str, file: Path) -> None:
 def import_(
     installation: Installation, file: Path, slug: str, name: str | None, server: str | None, detach: bool
 ) -> None:
-    """Make a tenant of a file, and say where it is."""
+    """Make a tenant from a bundle, and print where it is."""
     fleet = installation.fleet
     request = partial(
         request_import,

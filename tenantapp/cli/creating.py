@@ -21,7 +21,7 @@ from tenantapp.operations.queue import local_requester
 def create_all(
     installation: Installation, wanted: Sequence[TenantLine], server: str | None, detach: bool, as_json: bool
 ) -> None:
-    """Make tenants, on their own server or else on this one, and print where they are. Raises ``CommandFailed``."""
+    """Make tenants and print where they are. ``server`` is for those that name none. Raises ``CommandFailed``."""
     with maintenance_kept():
         rows, failures = on_each(
             wanted, lambda line, report: _create(installation, line, server, detach, report), lambda line: line.where
@@ -34,7 +34,7 @@ def create_all(
 
 
 def made(row: dict[str, Any]) -> str:
-    """Say where a new tenant is."""
+    """Return a sentence that says where a new tenant is."""
     return f"The tenant {row['slug']} is there: {row['database']} on {row['server']}."
 
 

@@ -22,7 +22,7 @@ from tenantapp.operations.queue import local_requester
 
 
 def delete_later(installation: Installation, slug: str, as_json: bool) -> None:
-    """Delete a tenant so that it can be brought back for a while."""
+    """Delete a tenant. It can be brought back for ``fleet.delete_grace`` days."""
     grace = timedelta(days=installation.settings.fleet_delete_grace)
     with installation.user_session() as session:
         tenant = service.delete_later(session, slug, grace)
@@ -30,13 +30,14 @@ def delete_later(installation: Installation, slug: str, as_json: bool) -> None:
     if as_json:
         show_one(row, as_json=True)
     else:
-        click.echo(f"The tenant {slug} is deleted; until {row['purge_after']:%Y-%m-%d %H:%M} it can be undeleted.")
+        until = f"{row['purge_after']:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"The tenant {slug} is deleted. Until {until}, `tenants undelete` brings it back.")
 
 
 def delete_now(
     installation: Installation, slug: str, detach: bool, as_json: bool, *, copy: bool, confirmed: bool
 ) -> None:
-    """Remove a tenant with all its data. Somebody at a terminal is asked, unless they have confirmed it."""
+    """Remove a tenant with all its data. On a terminal, ask first unless ``confirmed``. Raises ``CommandFailed``."""
     with installation.user_session(read_only=True) as session:
         name = get_tenant(session, slug).name
     if not confirmed and sys.stdin.isatty():
@@ -56,12 +57,13 @@ def delete_now(
 
 
 def _what_is_left(installation: Installation, slug: str) -> str:
-    """The end of a sentence on a removal that failed."""
+    """Return the end of a message about a failed removal: what is left, and what to do."""
     with installation.user_session(read_only=True) as session:
         tenant = session.scalar(select(Tenant).where(Tenant.slug == slug))
         if tenant is None or tenant.state != TenantState.DELETED:
             return ""
     return (
-        f". {slug} is deleted, and its data is not removed: `tenants undelete` brings it back, unless that has begun, "
-        "and `operations retry` goes on; `tenants delete --now --without-copy` removes it without a copy"
+        f". {slug} is deleted, but its data is not removed: `operations retry` resumes the removal, `tenants undelete` "
+        "brings the tenant back if nothing was removed yet, `tenants delete --now --without-copy` removes it without a "
+        "copy"
     )

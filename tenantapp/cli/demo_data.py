@@ -1,15 +1,15 @@
-"""Who and what the demo is made of."""
+"""The content of the demo."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypedDict
 
-PASSWORD: Final = "demo-password"  # noqa: S105 - documented, and refused unless the setting demo.enabled says so
+PASSWORD: Final = "demo-password"  # noqa: S105 - documented; the setting demo.enabled must allow it
 
 
 @dataclass(frozen=True, slots=True)
 class DemoPerson:
-    """Somebody to sign in as; ``description`` says what they are good for."""
+    """A person to sign in as. ``description`` says what they can do."""
 
     login: str
     name: str
@@ -19,7 +19,7 @@ class DemoPerson:
 
 @dataclass(frozen=True, slots=True)
 class DemoNode:
-    """A node; ``parent`` is the title of the one above it, which comes before it."""
+    """A node. ``parent`` is the title of its parent, which comes earlier in the list."""
 
     owner: str
     title: str
@@ -73,5 +73,5 @@ NODES: Final[Mapping[str, Sequence[DemoNode]]] = {
 
 
 def writers(slug: str) -> set[str]:
-    """Whose nodes a tenant has."""
+    """Return the logins of the people who own nodes of a tenant."""
     return {node.owner for node in NODES[slug]}

@@ -1,4 +1,4 @@
-"""The work of ``demo``: something to look at."""
+"""The work of ``demo``: two tenants, to try tenantapp."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ from tenantapp.tenancy.dbfactory import DBFactory
 
 
 def make(installation: Installation, http_port: str | None) -> None:
-    """Make what is missing of the demo, and say where to go. Raises ``CommandFailed`` where it is refused."""
+    """Make what is missing of the demo, and print how to sign in. Raises ``CommandFailed`` if it is not allowed."""
     if not installation.settings.demo_enabled:
-        raise CommandFailed("The demo is refused, for the setting demo.enabled is not true")
+        raise CommandFailed("The demo is refused: the setting demo.enabled is not true")
     if installation.settings.tenantapp_domain != BUNDLED_DOMAIN:
-        raise CommandFailed("The demo is of the bundled domain, and the setting tenantapp.domain names another one")
+        raise CommandFailed("The demo is refused: it needs the bundled domain, and tenantapp.domain names another one")
     fleet = installation.fleet
     _add_people(fleet.user_db)
     for slug, name in demo_data.TENANTS.items():
@@ -43,7 +43,7 @@ def _add_people(user_db: DBFactory) -> None:
     with user_db.begin(read_only=True) as session:
         present = {user.login for user in users.list_users(session)}
         groups_present = {group.name for group in groups.list_groups(session)}
-    # Hashed before the transaction begins, and only when somebody is missing: it takes long on purpose.
+    # Hashed before the transaction, and only for missing people, because hashing is slow on purpose.
     missing = {
         person.login: (person, hash_password(demo_data.PASSWORD))
         for person in demo_data.PEOPLE
@@ -64,7 +64,7 @@ def _add_tenant(fleet: Fleet, slug: str, name: str) -> None:
         found = {tenant.slug: (tenant.state, place_of(tenant)) for tenant in tenants.list_tenants(session)}
     state, place = found.get(slug, (None, None))
     if place is not None and state == TenantState.CREATING:
-        # A demo that was killed could not undo what it had begun.
+        # An earlier `demo` was killed, and could not undo what it had begun.
         state = finish_or_discard(fleet, KINDS, place)
     if state is None:
         create_tenant(fleet, slug, name=name)
@@ -81,8 +81,8 @@ def _add_grants(user_db: DBFactory) -> None:
 
 
 def _add_nodes(fleet: Fleet, slug: str) -> None:
-    """All in one transaction, so that a tenant has either none of them or all."""
-    # Not at the top: with its models imported, the bundled domain's tables would be in every other domain's revisions.
+    """Add the nodes in one transaction, so that a tenant has all of them or none."""
+    # Imported here: with its models, the tables of the bundled domain would get into the revisions of other domains.
     from tenantapp.workspace.content import NodeContent
     from tenantapp.workspace.node_queries import find_nodes
     from tenantapp.workspace.nodes import create_node

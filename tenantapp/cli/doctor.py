@@ -1,4 +1,4 @@
-"""The work of ``doctor``: look at one thing after the other, and say how it is and what to do."""
+"""The work of ``doctor``: run the checks, and print what they find and what to do."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -12,7 +12,7 @@ from tenantapp.cli.installation import Installation
 from tenantapp.cli.output import show_rows
 from tenantapp.operations.outcomes import first_line
 
-# In this order: a check may need what one before it has found out. The slowest is the last.
+# In this order, because a check may need the results of earlier ones. The slowest is the last.
 CHECKS: Final = (
     Check("ini file", configuration.ini_file),
     Check("settings", configuration.settings),
@@ -35,7 +35,7 @@ STATE_WIDTH: Final = max(map(len, State))
 
 
 def doctor(installation: Installation, as_json: bool) -> None:
-    """Print what every check has found. Raises ``CommandFailed`` if something is wrong."""
+    """Run all checks and print their findings. Raises ``CommandFailed`` if something is wrong."""
     findings = [_printable(finding) for finding in examine(installation)]
     if as_json:
         columns = ("check", "state", "detail", "advice")
@@ -49,7 +49,7 @@ def doctor(installation: Installation, as_json: bool) -> None:
 
 
 def examine(installation: Installation, checks: Sequence[Check] = CHECKS) -> Iterator[Finding]:
-    """Yield what the checks find. One whose needs are wrong is left out, and named at the end."""
+    """Run the checks and yield their findings. A check that needs a failed one is skipped, and named at the end."""
     examination = Examination(installation)
     failed: set[str] = set()
     left_out: list[str] = []
@@ -63,23 +63,23 @@ def examine(installation: Installation, checks: Sequence[Check] = CHECKS) -> Ite
                 failed.add(check.name)
             yield finding
     if left_out:
-        detail = f"{', '.join(left_out)}: left out, since they need something that is wrong"
-        yield warning("not checked", detail, "Mend what is wrong, and run `tenantapp doctor` again")
+        detail = f"{', '.join(left_out)}: skipped, because they need something that is wrong"
+        yield warning("not checked", detail, "Correct what is wrong, and run `tenantapp doctor` again")
 
 
 def _findings(check: Check, examination: Examination) -> Iterator[Finding]:
-    """Yield the findings of a check. What it raises is one more: nothing may keep the others from being done."""
+    """Yield the findings of a check. An exception is a finding too, so that the other checks still run."""
     try:
         yield from check.look(examination)
     except KNOWN_ERRORS as error:
-        yield wrong(check.name, explained(error), "Mend what it names, and run `tenantapp doctor` again")
-    except Exception as error:  # of the domain, of a library, or a fault of ours
-        advice = "Mend it if it is the domain's or a library's fault, and else report it"
+        yield wrong(check.name, explained(error), "Correct it, and run `tenantapp doctor` again")
+    except Exception as error:  # from the domain, from a library, or a bug of ours
+        advice = "Correct it if it comes from the domain or a library, or else report it"
         yield wrong(check.name, f"{type(error).__name__}: {first_line(error)}", advice)
 
 
 def _printable(finding: Finding) -> Finding:
-    """Return it on one line, and in UTF-8 whatever bytes a file name has."""
+    """Return the finding on one line and in UTF-8, whatever bytes a file name has."""
     detail, advice = (
         " ".join(text.split()).rstrip(".").encode(errors="replace").decode()
         for text in (finding.detail, finding.advice)

@@ -1,4 +1,4 @@
-"""What went wrong, as one sentence for the operator."""
+"""Explain an error to the operator in one sentence."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
 
 
 class CommandFailed(Exception):
-    """The command could not do its work. The message is one sentence that says why."""
+    """A command failed. The message is one sentence that says why."""
 
 
 KNOWN_ERRORS: Final = (
@@ -29,29 +29,29 @@ KNOWN_ERRORS: Final = (
     OSError,
     UnicodeError,  # an argument or a password that is not UTF-8
 )
-# How SQLite says that a table or a column is missing; it has no code of its own for that.
+# How SQLite reports a missing table or column: it has no error code for that.
 SQLITE_MISSING: Final = ("no such table", "no such column", "has no column named")
 
 
 def explained(error: Exception) -> str:
-    """Why a command failed, and what to do. Errors for people speak for themselves; those of a driver are explained."""
+    """Return why a command failed and what to do. Our own errors say it themselves; driver errors are explained."""
     if isinstance(error, UserDatabaseUnavailable) and not isinstance(error, OutcomeUnknown):
         return _user_database_down(error)
     if isinstance(error, DBAPIError):
         return _statement_failed(error)
     if isinstance(error, TenantBusy):
-        return f"{error} One whose worker is gone is gone on with by `tenantapp worker --until-idle`"
+        return f"{error} If its worker has died, `tenantapp worker --until-idle` resumes it"
     return str(error)
 
 
 def _user_database_down(error: UserDatabaseUnavailable) -> str:
-    """People are told that the service is not available; the operator can do something about the reason."""
+    """Return the reason as well: unlike the people of a tenant, the operator can do something about it."""
     reason = first_line(error.__cause__)
     if reason == "unable to open database file":
-        return "There is no user database, or it may not be opened; if it was never made, run `tenantapp init`"
+        return "The user database is missing or cannot be opened; if it was never made, run `tenantapp init`"
     if error.failure.cause == Cause.READ_ONLY:
-        return f"The user database, or its directory, may not be written to ({reason})"
-    # psycopg2 gives no code for a connection that failed, and the server says it in its own language.
+        return f"The user database or its directory is not writable ({reason})"
+    # psycopg2 gives no code for a failed connection, and the message is in the language of the server.
     return f"The user database does not answer ({reason}); if it was never made, run `tenantapp init`"
 
 
@@ -59,5 +59,5 @@ def _statement_failed(error: DBAPIError) -> str:
     reason = first_line(error.orig)
     missing = isinstance(error.orig, postgres.UndefinedTable | postgres.UndefinedColumn)
     if missing or any(words in reason for words in SQLITE_MISSING):
-        return f"The database is not at the structure this version needs ({reason}); run `tenantapp init`"
-    return f"The database refused: {reason}"
+        return f"The database lacks a table or column that this version needs ({reason}); run `tenantapp init`"
+    return f"The database refused the statement: {reason}"

@@ -1,4 +1,4 @@
-"""The installation a command works on: what the ini file and the environment say, and the databases they name."""
+"""The installation that a command works on: its settings, its user database and its servers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Installation:
-    """Read when a command first asks for it, so that ``--help`` needs neither an ini file nor a database.
+    """The installation that an ini file and the environment describe.
 
-    No application is made: no command asks a view. The settings are checked as ``pserve`` checks them.
+    Everything is read when a command first needs it, so ``--help`` needs neither an ini file nor a database. No
+    application is made. The settings are checked as ``pserve`` checks them.
     """
 
     ini: Path
 
     @cached_property
     def settings(self) -> "Settings":
-        """The settings. Raises ``SettingsError``."""
+        """The checked settings. Raises ``SettingsError``."""
         settings = self._configuration.settings
         if settings.migrations_oldest is not None:
             from tenantapp.databases.histories.revisions import outdated_revisions
@@ -38,24 +39,24 @@ class Installation:
 
     @property
     def http_port(self) -> str | None:
-        """The variable ``http_port`` of the ini file."""
+        """The variable ``http_port`` of the ini file, or None."""
         return self._configuration.variables.get("http_port")
 
     @cached_property
     def fleet(self) -> "Fleet":
-        """The user database and the servers. Nothing connects yet. Raises ``SettingsError``."""
+        """The user database and the servers. Opens no connection. Raises ``SettingsError``."""
         from tenantapp.operations.fleet import fleet_of
 
         return fleet_of(self.settings)
 
     @contextmanager
     def user_session(self, *, read_only: bool = False) -> Iterator["Session"]:
-        """A session on the user database: commits at the end of the block, rolls back on an exception."""
+        """Yield a session on the user database. Commits when the block ends, and rolls back on an exception."""
         with self.fleet.user_db.begin(read_only=read_only) as session:
             yield session
 
     def close(self) -> None:
-        """Close the connections to the user database, if any were made."""
+        """Close the connections to the user database, if there are any."""
         if "fleet" in self.__dict__:
             self.fleet.user_db.dispose()
 

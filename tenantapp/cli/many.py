@@ -1,4 +1,4 @@
-"""What commands on many tenants have in common."""
+"""Work on several tenants with one command."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -15,16 +15,16 @@ Work = Callable[[Item, Report], Row]
 
 
 class Failure(NamedTuple):
-    """What was not done, and the sentence that says why."""
+    """The name of what failed, and a sentence that says why."""
 
     name: str
     reason: str
 
 
 def on_each(items: Sequence[Item], work: Work[Item], called: Callable[[Item], str]) -> tuple[list[Row], list[Failure]]:
-    """Work on one after the other, under one bar; returns what came of each, and why the others failed.
+    """Work on each item in turn, under one progress bar, and return the rows and the failures.
 
-    One that fails, which ``called`` names, keeps nothing from the others.
+    A failure does not stop the others. ``called`` returns the name of an item for its ``Failure``.
     """
     rows, failures = list[Row](), list[Failure]()
     with progress_bar("tenants") as report:
@@ -37,7 +37,10 @@ def on_each(items: Sequence[Item], work: Work[Item], called: Callable[[Item], st
 
 
 def fail_if_any(failures: Sequence[Failure], count: int, verb: str) -> None:
-    """Name what failed of ``count`` tenants: ``2 of 3 tenants were not VERB``. Raises ``CommandFailed``."""
+    """Print the failures among ``count`` tenants. Raises ``CommandFailed`` if there are any.
+
+    ``verb`` is a past participle, for the message ``2 of 3 tenants were not VERB``.
+    """
     if failures and count == 1:
         raise CommandFailed(failures[0].reason)
     if failures:
@@ -46,5 +49,5 @@ def fail_if_any(failures: Sequence[Failure], count: int, verb: str) -> None:
 
 
 def _part(report: Report, number: int, count: int) -> Report:
-    """One tenant's part in the progress of all."""
+    """Return a function that reports one tenant's progress as a part of the whole."""
     return lambda fraction, text: report((number + fraction) / count, f"{number + 1} of {count}: {text}")

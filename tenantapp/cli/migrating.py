@@ -29,7 +29,7 @@ def migrate(
     as_json: bool,
     **wanted: Any,
 ) -> None:
-    """Migrate the tenants that are wanted, as ``make_plan`` has it. Raises ``CommandFailed`` unless all is well."""
+    """Migrate tenants; ``wanted`` are the options of ``make_plan``. Raises ``CommandFailed`` unless all is well."""
     fleet = installation.fleet
     plan, history = _plan(fleet, wanted)
     audience: Audience = JsonLines() if as_json else People(len(plan.orders))
@@ -41,7 +41,7 @@ def migrate(
 
 
 def show_progress(fleet: Fleet, as_json: bool) -> None:
-    """Print how far the fleet is."""
+    """Print the revisions of the fleet."""
     with fleet.user_db.begin(read_only=True) as session:
         statuses = fleet_status(session)
     show_status(statuses, TenantHistory(fleet.settings).head, as_json=as_json)

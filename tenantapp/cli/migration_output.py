@@ -1,4 +1,4 @@
-"""What ``tenantapp migrate`` says: a bar and names for people, lines of JSON for programs."""
+"""Print what ``tenantapp migrate`` does: a bar and names for people, lines of JSON for programs."""
 
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ SUMMARY: Final = (
 
 
 class Audience(ABC):
-    """Who is told how it goes. A ``with`` block around the work itself."""
+    """The reader of the output. The work itself runs in a ``with`` block of the audience."""
 
     def __enter__(self) -> "Audience":
         return self
@@ -38,19 +38,19 @@ class Audience(ABC):
 
     @abstractmethod
     def told(self, result: MigrationResult) -> None:
-        """A tenant is done with."""
+        """Report that a tenant is finished."""
 
     @abstractmethod
     def planned(self, plan: MigrationPlan) -> None:
-        """What would be done."""
+        """Print what would be done."""
 
     @abstractmethod
     def summary(self, report: MigrationReport) -> None:
-        """What was done."""
+        """Print what was done."""
 
 
 class JsonLines(Audience):
-    """A program: a line on stdout for each tenant as it ends, and one for all."""
+    """For programs: a line on stdout for each tenant when it is finished, and a last line with the summary."""
 
     def told(self, result: MigrationResult) -> None:
         _line(_row(result.order, result.state, result.duration, result.error))
@@ -72,14 +72,14 @@ class JsonLines(Audience):
 
 
 class People(Audience):
-    """A bar on stderr, if that is a terminal, failures by name as they come, and a summary on stdout."""
+    """For people: a bar on stderr if that is a terminal, failures as they happen, and a summary on stdout."""
 
     def __init__(self, total: int) -> None:
         self._total, self._open = total, ExitStack()
         self._bar = Bar()
 
     def __enter__(self) -> "Audience":
-        # The processes that migrate are forked off this one.
+        # This process forks the processes that migrate.
         self._bar = self._open.enter_context(counting_bar("migrating", self._total, forks=True))
         return self
 
@@ -113,7 +113,7 @@ class People(Audience):
 
 
 def show_status(statuses: list[TenantStatus], head: str, *, as_json: bool) -> None:
-    """Print how many tenants are at which revision, and those that are behind or whose last migration went wrong."""
+    """Print how many tenants are at each revision, and the tenants that are behind or whose last migration failed."""
     revisions = [
         {"revision": revision, "tenants": number, "newest": revision == head}
         for revision, number in revisions_in_use(statuses)
@@ -147,7 +147,7 @@ def _row(order: MigrationOrder, state: str, duration: float | None, error: str |
 
 
 def _wrong(report: MigrationReport) -> list[dict[str, Any]]:
-    """The databases that were migrated and are not what they should be; ``error`` says what was found."""
+    """Return a row for each migrated database that is wrong; ``error`` has the findings."""
     orders = {result.order.tenant_id: result.order for result in report.run.results}
     return [
         _row(orders[verdict.place.id], verdict.state, None, "; ".join(verdict.findings)) for verdict in report.wrong

@@ -1,4 +1,4 @@
-"""What ``tenantapp migrate`` has to say in the end."""
+"""The result of ``tenantapp migrate``."""
 
 import time
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ from tenantapp.fleet.verifying.verification import State, Verdict
 
 @dataclass
 class MigrationReport:
-    """What has come of a run; ``verdicts`` are of the databases that were looked at afterwards.
+    """The result of a run. ``verdicts`` are those of the databases that were verified afterwards.
 
-    ``seconds`` is how long the migrations took, ``verify_seconds`` the looking, None where it was left out.
+    ``seconds`` is the time that the migrations took, and ``verify_seconds`` that of the verification, or None if there
+    was none.
     """
 
     run: MigrationRun
@@ -23,12 +24,12 @@ class MigrationReport:
 
     @property
     def wrong(self) -> list[Verdict]:
-        """Those that are not what their revision should be, or could not be read."""
+        """The verdicts on databases that have another structure than their revision, or could not be read."""
         return [verdict for verdict in self.verdicts if verdict.state != State.RIGHT]
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
-        """A block that the time is taken of, however it ends."""
+        """Measure the time of a block, however it ends."""
         started = time.monotonic()
         try:
             yield
@@ -36,11 +37,11 @@ class MigrationReport:
             self.seconds = time.monotonic() - started
 
     def verified(self, verdicts: list[Verdict], seconds: float) -> None:
-        """Add what was found afterwards, and how long it took."""
+        """Add the verdicts, and how many seconds the verification took."""
         self.verdicts, self.verify_seconds = verdicts, seconds
 
     def complaints(self) -> list[str]:
-        """Why not all is well."""
+        """Return what is wrong, a phrase for each problem. Empty if all is well."""
         run, found = self.run, []
         total = len(run.results) + len(run.left)
         if missing := len(run.failed) + len(run.left):

@@ -17,7 +17,7 @@ from tenantapp.sql.times import utcnow
 
 
 def retry(installation: Installation, operation_id: UUID, detach: bool, *, without_copy: bool) -> None:
-    """Do an operation once more, or queue it, and say how it is. Raises ``CommandFailed``."""
+    """Retry an operation, or queue it again, and print its state. Raises ``CommandFailed`` if it failed again."""
     with progress_bar() as report:
         queue_or_run(
             installation,
@@ -34,17 +34,17 @@ def retry(installation: Installation, operation_id: UUID, detach: bool, *, witho
 
 
 def say_state(installation: Installation, operation_id: UUID) -> None:
-    """Say how an operation is. Raises ``CommandFailed`` if it failed."""
+    """Print the state of an operation. Raises ``CommandFailed`` if it failed."""
     with installation.user_session(read_only=True) as session:
         operation = get_operation(session, operation_id)
         stopping = operation.cancel_requested and operation.state == OperationState.RUNNING
         if operation.state == OperationState.FAILED:
             raise CommandFailed(f"The operation failed and was undone: {operation.error}")
-        click.echo(f"The operation {operation_id} is {'to be stopped' if stopping else operation.state}.")
+        click.echo(f"The operation {operation_id} is {'being stopped' if stopping else operation.state}.")
 
 
 def row_of(operation: Operation) -> dict[str, Any]:
-    """All that is to be seen of an operation."""
+    """Return everything that commands show of an operation."""
     return {
         "id": operation.id,
         "kind": operation.kind,
@@ -70,6 +70,6 @@ def row_of(operation: Operation) -> dict[str, Any]:
 
 
 def _is_worker_gone(operation: Operation) -> bool:
-    """By this machine's clock."""
+    """Return whether the lease of an active operation has run out, by this machine's clock."""
     lease = operation.lease_until
     return operation.state in ACTIVE and lease is not None and lease <= utcnow()

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs."""
+"""Print tables for people and JSON for programs."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from rich.text import Text
 from tenantapp.characters import visible
 from tenantapp.cli.failures import CommandFailed
 
-PIPE_WIDTH: Final = 10_000  # a row stays one line for grep
+PIPE_WIDTH: Final = 10_000  # columns; so each row is one line, for grep
 PLAIN_WORD: Final = re.compile(r"[^\s\"=]+")
 
 
 def ask(question: str) -> None:
-    """Ask on the terminal. Raises ``CommandFailed`` unless it is answered with yes."""
+    """Ask a question on the terminal. Raises ``CommandFailed`` unless the answer is yes."""
     if not click.confirm(question, err=True):
         raise CommandFailed("Nothing was done")
 
@@ -29,9 +29,9 @@ def ask(question: str) -> None:
 def show_rows(
     rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, as_named: bool = False
 ) -> None:
-    """Print rows: ``columns`` of them as a table, or all they hold as ``{"items": [...]}``, as the API does.
+    """Print rows: these columns as a table, or with ``as_json`` all values as ``{"items": [...]}``, like the API.
 
-    ``as_named``: the columns have names of somebody else's, which are headings as they are.
+    The headings are the names of the columns, with spaces for underscores unless ``as_named``.
     """
     if as_json:
         _show_json({"items": list(rows)})
@@ -44,7 +44,7 @@ def show_rows(
 
 
 def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print one row: name and value a line, or as a JSON object."""
+    """Print one row: a line for each name and value, or a JSON object."""
     if as_json:
         _show_json(row)
         return
@@ -66,7 +66,7 @@ def _show_json(value: Any) -> None:
 
 
 def _cell(value: Any) -> Text:
-    # Text, not str: rich would read [brackets] in somebody's name as markup.
+    # Text, not str: rich would read [brackets] in a name as markup.
     match value:
         case None:
             return Text("")

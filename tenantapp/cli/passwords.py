@@ -1,4 +1,4 @@
-"""Passwords that are typed, or come from standard input."""
+"""Read new passwords from the terminal or from standard input."""
 
 import sys
 
@@ -9,12 +9,13 @@ from tenantapp.identity.passwords import hash_password
 
 
 def ask_password(password_stdin: bool) -> str:
-    """The hash of a new password: of all of standard input less its last line end, or of what is typed twice.
+    """Return the hash of a new password.
 
-    Raises ``CommandFailed`` when there is no terminal to ask on.
+    The password is standard input without its last line end, or is typed twice on the terminal. Raises
+    ``CommandFailed`` if there is no terminal.
     """
     if password_stdin:
         return hash_password(sys.stdin.read().removesuffix("\n").removesuffix("\r"))
     if not sys.stdin.isatty():
-        raise CommandFailed("There is no terminal to ask for the password; give it with --password-stdin")
+        raise CommandFailed("There is no terminal to ask for the password on; use --password-stdin")
     return hash_password(click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True))

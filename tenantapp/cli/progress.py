@@ -1,6 +1,6 @@
-"""Progress bars, on the terminal of somebody who waits: on stderr, and gone at the end.
+"""Progress bars on stderr, which disappear at the end.
 
-Where stderr is no terminal nothing is drawn, and rich's bars, which take a while to import, are not imported.
+If stderr is not a terminal, nothing is drawn, and rich's bars, which are slow to import, are not imported.
 """
 
 import sys
@@ -18,18 +18,18 @@ DRAW_EVERY: Final = 0.1  # seconds
 
 
 class Bar:
-    """How far a command is. Without a terminal it is not drawn."""
+    """The progress of a command. It is drawn only on a terminal."""
 
     def __init__(self, progress: "Progress | None" = None, label: str = "", total: float | None = None) -> None:
         self._progress, self._drawn = progress, 0.0
         self._task = None if progress is None else progress.add_task("", label=label, total=total, rate="")
 
     def report(self, fraction: float, text: str) -> None:
-        """Say the progress of the whole, from 0 to 1, and what is being done."""
+        """Set the progress of the whole, from 0 to 1, and the text that says what is being done."""
         self._update(completed=fraction, description=text)
 
     def advance(self, amount: int = 1) -> None:
-        """Say that so much more is done."""
+        """Add this many finished items."""
         if self._progress is not None and self._task is not None:
             task = self._progress.tasks[self._task]
             rate = (task.completed + amount) / task.elapsed if task.elapsed else 0.0
@@ -55,16 +55,16 @@ class Bar:
 
 @contextmanager
 def progress_bar(label: str = "") -> Iterator[Report]:
-    """A bar for what an operation reports."""
+    """Yield a function that draws what an operation reports."""
     with _drawn(label, total=1.0, counting=False, forks=False) as bar:
         yield bar.report
 
 
 @contextmanager
 def counting_bar(label: str, total: int | None = None, *, forks: bool = False) -> Iterator[Bar]:
-    """A bar for what is counted, with the rate, and the time that is left if the total is known.
+    """Yield a bar that counts items. It shows the rate, and the remaining time if ``total`` is known.
 
-    ``forks``: this process will be forked. So no thread draws the bar, which is drawn when something is done.
+    With ``forks``, this process will be forked: no thread draws the bar, which is drawn only when it is updated.
     """
     with _drawn(label, total=total, counting=True, forks=forks) as bar:
         yield bar

@@ -14,14 +14,15 @@ from tenantapp.cli.output import show_rows
 from tenantapp.fleet.querying.parallel import databases_of_our_own, places
 from tenantapp.fleet.querying.queries import TENANT, Answer, json_object, query_tenants, text_of
 
-MOST_BYTES: Final = 32 * 2**20  # of the rows of one tenant; twice as many tenants' rows as there are jobs are held
-TABLE_ROWS: Final = 1000  # of one table; then a new one begins, so that not all has to be held
+# Of one tenant's rows. Memory holds the rows of at most twice as many tenants as there are jobs.
+MOST_BYTES: Final = 32 * 2**20
+TABLE_ROWS: Final = 1000  # of one table; then a new table begins, so that memory does not hold all rows
 
 
 def query(
     installation: Installation, statement: str, slugs: Sequence[str], layout: str, limit: int, timeout: float, jobs: int
 ) -> None:
-    """Print what these tenants answer, or all. Raises ``CommandFailed`` if one does not answer."""
+    """Print the answers of these tenants, or of all. Raises ``CommandFailed`` if one does not answer."""
     found = places(installation.fleet.user_db, slugs)
     writer = _writer(layout)
     failed = []
@@ -50,10 +51,10 @@ def _writer(layout: str) -> "_Writer":
 
 class _Writer(Protocol):
     def add(self, answer: Answer) -> str | None:
-        """Write a tenant's rows, or say why they cannot be written among the others."""
+        """Write a tenant's rows. Return None, or why they do not fit among the others."""
 
     def close(self) -> None:
-        """There are no more."""
+        """Write what is left: there are no more rows."""
 
 
 class _Tables:
@@ -83,7 +84,7 @@ class _Csv:
             self._columns = answer.columns
             self._writer.writerow((TENANT, *answer.columns))
         if answer.columns != self._columns:
-            return f"its columns are others: {', '.join(answer.columns)}"
+            return f"its columns differ from the first tenant's: {', '.join(answer.columns)}"
         self._writer.writerows((answer.place.slug, *map(text_of, values)) for values in answer.rows)
         return None
 
@@ -105,7 +106,7 @@ def _row(answer: Answer, values: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """What people wrote must not move the cursor of the operator's terminal, or break a row in two."""
+    """Return a value for a table. Text must not move the cursor of the terminal, or break a row in two."""
     if isinstance(value, bytes | memoryview):
         return text_of(value)
     return visible(value) if isinstance(value, str) else value

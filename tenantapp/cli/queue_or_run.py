@@ -1,4 +1,4 @@
-"""An operation that a command asks for: worked on here, or with ``--detach`` only queued for a worker."""
+"""Work on the operation that a command requests, or with ``--detach`` queue it for a worker."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def queue_or_run(
 ) -> dict[str, Any]:
     """Queue an operation and return its id and state, or work on it and return its id and result.
 
-    ``operation_id`` is that of one which is there already. Raises what ``run_now`` does.
+    ``operation_id`` names an operation that exists already. Raises what ``run_now`` raises.
     """
     if detach:
         with installation.user_session() as session:
@@ -45,7 +45,7 @@ def place_made(installation: Installation, operation_id: UUID) -> dict[str, Any]
 
 
 def show_asked(row: Mapping[str, Any], *, detach: bool, as_json: bool, said: str | None = None) -> None:
-    """Print what ``queue_or_run`` returned: only the id of what was queued; else ``said``, or the row itself."""
+    """Print what ``queue_or_run`` returned: the id of a queued operation, or else ``said``, or the whole row."""
     if as_json or (said is None and not detach):
         show_one(row, as_json=as_json)
     else:

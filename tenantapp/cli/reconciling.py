@@ -15,15 +15,15 @@ from tenantapp.operations.fleet import Fleet
 
 
 def reconcile(installation: Installation, *, fix: bool, confirmed: bool, unmarked: bool, as_json: bool) -> None:
-    """Print what does not agree, mend it with ``fix``. Raises ``CommandFailed`` when something is left.
+    """Print the problems, and mend them with ``fix``. Raises ``CommandFailed`` if a problem is left.
 
-    Somebody at a terminal is asked before anything is mended, unless they have confirmed it.
+    On a terminal, ask before anything is mended, unless ``confirmed``.
     """
     fleet = installation.fleet
     findings, rows = find(fleet, KINDS), []
     to_mend = sum(is_to_be_mended(found, unmarked=unmarked) for found in findings)
     if fix and to_mend and not confirmed and sys.stdin.isatty():
-        ask(f"Mend {to_mend} of the {len(findings)} findings? What is removed is not to be had again.")
+        ask(f"Mend {to_mend} of the {len(findings)} findings? Removed data cannot be brought back.")
     for finding in findings:
         fixed, note = _mend(fleet, finding, unmarked) if fix else (False, finding.note)
         rows.append(_row(finding, fixed, note))
@@ -37,7 +37,7 @@ def reconcile(installation: Installation, *, fix: bool, confirmed: bool, unmarke
 
 
 def _mend(fleet: Fleet, finding: Finding, unmarked: bool) -> tuple[bool, str | None]:
-    """One that cannot be mended does not keep the others from it."""
+    """Mend a problem. Return whether it is mended, and a note. An error does not stop the others."""
     try:
         fixed = mend(fleet, KINDS, finding, unmarked=unmarked)
     except KNOWN_ERRORS as error:

@@ -33,9 +33,9 @@ def restore(
     as_json: bool,
     **options_of_new: Any,
 ) -> None:
-    """Restore a tenant in place, or into a new one; ``options_of_new`` are ``request_restore_as``'s.
+    """Restore a tenant in place, or as a new tenant; ``options_of_new`` are those of ``request_restore_as``.
 
-    Somebody at a terminal is asked before data is replaced, unless they have confirmed it.
+    On a terminal, ask before data is replaced, unless ``confirmed``.
     """
     if new is None and not confirmed and sys.stdin.isatty():
         _confirm(installation, slug, backup)
@@ -62,7 +62,7 @@ def test_restore(
     server: str | None,
     as_json: bool,
 ) -> None:
-    """Restore a backup into a database that is removed again. Raises ``CommandFailed`` if its structure is wrong."""
+    """Restore a backup into a scratch database. Raises ``CommandFailed`` if the structure is wrong."""
     fleet = installation.fleet
     with installation.user_session(read_only=True) as session:
         of = service.source_of(session, slug, tenant_id)
@@ -76,14 +76,14 @@ def test_restore(
         report = rehearse_restore(fleet, place, record, store, bar.advance)
     show_one(_report(report), as_json=as_json)
     if report.drift:
-        raise CommandFailed(f"The structure is not that of revision {report.revision}")
+        raise CommandFailed(f"The restored structure is not that of revision {report.revision}")
 
 
 def _confirm(installation: Installation, slug: str, backup: str | None) -> None:
     with installation.user_session(read_only=True) as session:
         of = service.source_of(session, slug, None)
     taken = find_backup(open_store(installation.settings), of, slug, backup).created_at
-    ask(f"Give {slug} back what it had at {taken:%Y-%m-%d %H:%M} UTC, for all it has now?")
+    ask(f"Replace all data of {slug} by the backup of {taken:%Y-%m-%d %H:%M} UTC?")
 
 
 def _report(report: Rehearsal) -> dict[str, Any]:

@@ -13,19 +13,19 @@ from tenantapp.operations.queue import local_requester
 
 
 def clone(installation: Installation, slug: str, new: str, detach: bool, as_json: bool, **options: Any) -> None:
-    """Make a tenant of another one's data, and print where it is. ``options`` are those of ``request_clone``."""
+    """Make a tenant from another tenant's data, and print where it is. ``options`` are those of ``request_clone``."""
     given: dict[str, Any] = {"fleet": installation.fleet, "requested_by": local_requester(), **options}
     _copy(installation, new, partial(request_clone, slug=slug, new_slug=new, **given), detach, as_json)
 
 
 def move(installation: Installation, slug: str, server: str, detach: bool, as_json: bool) -> None:
-    """Move a tenant, and print where it is."""
+    """Move a tenant to another server, and print where it is."""
     given: dict[str, Any] = {"fleet": installation.fleet, "requested_by": local_requester()}
     _copy(installation, slug, partial(request_move, slug=slug, server=server, **given), detach, as_json)
 
 
 def adopt(installation: Installation, slug: str, database: str, detach: bool, as_json: bool, **options: Any) -> None:
-    """Make a tenant of a database, and print where it is. ``options`` are those of ``request_adopt``."""
+    """Make a tenant from an existing database, and print where it is. ``options`` are those of ``request_adopt``."""
     given: dict[str, Any] = {"fleet": installation.fleet, "requested_by": local_requester(), **options}
     _copy(installation, slug, partial(request_adopt, slug=slug, database=database, **given), detach, as_json)
 

@@ -1,4 +1,4 @@
-"""Files that list tenants to be made."""
+"""Read CSV files that list new tenants."""
 
 import csv
 import io
@@ -10,13 +10,13 @@ from typing import Final
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.private_files import open_regular
 
-MOST_EMPTY: Final = 2  # lines: the one with the columns
+MOST_EMPTY: Final = 2  # lines of a file without tenants: the columns alone
 COLUMNS: Final = ("slug", "name", "server")
 
 
 @dataclass(frozen=True, slots=True)
 class TenantLine:
-    """A tenant to be made; ``where`` is the line of the file. ``error`` says what is wrong with the line, if it is."""
+    """A new tenant. ``where`` names its line of the file; ``error`` says what is wrong with the line, if anything."""
 
     slug: str
     name: str | None = None
@@ -26,9 +26,9 @@ class TenantLine:
 
 
 def read_tenants(path: Path) -> Iterator[TenantLine]:
-    """The lines of a CSV file (RFC 4180) whose first line names its columns: ``slug``, and ``name`` and ``server``.
+    """Yield the lines of a CSV file (RFC 4180). Its first line names the columns: ``slug``, ``name``, ``server``.
 
-    Raises ``CommandFailed`` for a file that has other columns, and ``OSError``.
+    Only ``slug`` is required. Raises ``CommandFailed`` if the file is not like that, and ``OSError``.
     """
     opened = open_regular(path)
     if opened is None:
@@ -38,7 +38,7 @@ def read_tenants(path: Path) -> Iterator[TenantLine]:
         try:
             columns = reader.fieldnames or []
             if "slug" not in columns or not set(columns) <= set(COLUMNS):
-                names = "slug, perhaps name, server, with commas between them"
+                names = "slug and, if you like, name and server, separated by commas"
                 raise CommandFailed(f"The first line of {path} must name its columns: {names}")
             for row in reader:
                 yield _line(row, f"line {reader.line_num}")
@@ -52,6 +52,8 @@ def read_tenants(path: Path) -> Iterator[TenantLine]:
 
 def _line(row: dict[str | None, str | None], where: str) -> TenantLine:
     if None in row or None in row.values():
-        return TenantLine(row.get("slug") or "", where=where, error="It has not as many values as there are columns.")
+        return TenantLine(
+            row.get("slug") or "", where=where, error="The line has more or fewer values than there are columns."
+        )
     values = {column: (row.get(column) or "").strip() or None for column in COLUMNS}
     return TenantLine(values["slug"] or "", values["name"], values["server"], where)

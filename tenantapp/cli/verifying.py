@@ -14,7 +14,7 @@ from tenantapp.fleet.verifying.verification import State, Verdict, Verification
 
 
 def verify(installation: Installation, slugs: Sequence[str], *, jobs: int, suspend: bool, as_json: bool) -> None:
-    """Print what these databases, or all, are found to be. Raises ``CommandFailed`` if one is wrong."""
+    """Verify these databases, or all, and print the verdicts. Raises ``CommandFailed`` if one is wrong."""
     fleet = installation.fleet
     found = places(fleet.user_db, slugs)
     with databases_of_our_own(fleet.servers, jobs) as databases, counting_bar("verified", len(found)) as bar:
@@ -29,7 +29,7 @@ def verify(installation: Installation, slugs: Sequence[str], *, jobs: int, suspe
             click.echo("\n".join(f"{verdict.place.slug}: {finding}" for finding in verdict.findings))
     if wrong:
         raise CommandFailed(
-            f"Of {len(verdicts)} databases {len(wrong)} could not be read or are not what they should be"
+            f"{len(wrong)} of {len(verdicts)} databases could not be read, or are not what their revision should make"
         )
 
 

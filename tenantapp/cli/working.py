@@ -27,9 +27,9 @@ RESTART_AFTER: Final = 5.0  # seconds
 
 
 def work(installation: Installation, jobs: int, until_idle: bool) -> None:
-    """Work on operations, some at once, until told to stop. Raises ``CommandFailed``."""
+    """Work on operations, ``jobs`` at once, until the process is stopped. Raises ``CommandFailed``."""
     gc.set_threshold(COLLECT_AFTER)
-    # To be ended is how it ends.
+    # Unlike other commands, a worker ends by a signal, and with status 0.
     signal.signal(signal.SIGTERM, _stop)
     with suppress(KeyboardInterrupt):
         if jobs == 1:
@@ -53,7 +53,7 @@ def _tell(installation: Installation, operation_id: UUID, outcome: Outcome) -> N
 
 
 def _supervise(ini: Path, jobs: int, until_idle: bool) -> None:
-    """One process for each job: Alembic, for one, can do only one thing at a time in a process."""
+    """Run a process for each job: Alembic keeps its state in globals."""
     running = [_start(ini, until_idle) for _ in range(jobs)]
     try:
         while running:
@@ -79,7 +79,7 @@ def _start(ini: Path, until_idle: bool) -> BaseProcess:
 
 
 def _job(ini: Path, until_idle: bool, supervisor: int) -> None:
-    # Ctrl-C reaches all processes of a terminal; the supervisor ends us.
+    # Ctrl-C reaches all processes of a terminal. The supervisor ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     Thread(target=_end_with, args=(supervisor,), daemon=True).start()
@@ -92,7 +92,7 @@ def _job(ini: Path, until_idle: bool, supervisor: int) -> None:
 
 
 def _end_with(supervisor: int) -> None:
-    """One that was killed cannot end us."""
+    """End this process when its supervisor is gone: a killed supervisor cannot end it."""
     while os.getppid() == supervisor:
         time.sleep(LOOK_EVERY)
     os.kill(os.getpid(), signal.SIGTERM)

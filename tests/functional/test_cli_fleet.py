@@ -44,7 +44,9 @@ class TestVerify:
         told: Result = run("fleet", "verify")
         assert told.status == 1
         assert "globex: table nodes: index ix_nodes_owner_id is missing" in told.out.splitlines()
-        assert told.err == "tenantapp: Of 3 databases 1 could not be read or are not what they should be.\n"
+        assert (
+            told.err == "tenantapp: 1 of 3 databases could not be read, or are not what their revision should make.\n"
+        )
         assert three("tenants", "show", "globex", "--json").json["state"] == "active"
         (item,) = run("fleet", "verify", "globex", "--suspend", "--json").json["items"]
         assert (item["state"], item["suspended"]) == ("drifted", True)
@@ -90,7 +92,7 @@ class TestQuery:
         on_database(three, ini, "globex", "ALTER TABLE tags ADD COLUMN more TEXT")
         told = run("fleet", "query", "SELECT * FROM tags", "--format", "csv")
         assert told.status == 1
-        assert "globex: its columns are others: id, name, more" in told.err.splitlines()
+        assert "globex: its columns differ from the first tenant's: id, name, more" in told.err.splitlines()
         assert three("fleet", "query", "SELECT * FROM tags").status == 0
 
     def test_rows_beyond_the_limit_are_told_of(self, three: Command, run: Command) -> None:

@@ -99,7 +99,7 @@ BROKEN = [
     ("user_db.url", "{missing}", "user database", "wrong", "tenantapp init"),
     ("servers.main", "{down}", "server main", "wrong", "servers.main"),
     ("backups.store", "{dir}/unmounted", "backups", "warning", "mount"),
-    ("backups.store", "nothing://here", "backups", "wrong", "Mend"),
+    ("backups.store", "nothing://here", "backups", "wrong", "Correct"),
     ("pyramid.includes", "tenantapp.nothing", "application", "wrong", "pserve"),
 ]
 
@@ -144,10 +144,10 @@ def test_a_database_that_is_behind_is_named(doctor: Doctor, real_installation: I
     assert tenants["detail"].startswith("1 tenant behind ")
     assert tenants["advice"] == "Run `tenantapp migrate`"
     assert [item["detail"] for item in found(result, "operations")] == [
-        "1 tenant served to nobody while being migrated",
+        "1 tenant not served while being migrated",
         "1 tenant not made yet",
         "1 operation failed",
-        "1 operation whose worker is gone",
+        "1 operation whose worker has died",
     ]
     with real_installation.registry.user_db.begin() as session:
         session.execute(text("UPDATE alembic_version SET version_num = :older"), {"older": older})
@@ -230,7 +230,7 @@ def test_an_ini_file_with_secrets_is_for_few(run: Command, tmp_path: Path) -> No
     ini.chmod(0o666)
     result = run("--ini", str(ini), "doctor", "--json")
     assert {item["detail"] for item in found(result, "ini file") if item["state"] == "warning"} == {
-        f"everybody on this machine may change {ini}"
+        f"everybody on this machine can change {ini}"
     }
 
 

@@ -276,8 +276,8 @@ class TestDelete:
     def test_and_back(self, done: Command, failed: Callable[..., str]) -> None:
         done("tenants", "create", "acme")
         for option in ("--yes", "--detach"):
-            assert "are for --now" in failed("tenants", "delete", "acme", option)
-        assert "it can be undeleted" in done("tenants", "delete", "acme").out
+            assert "need --now" in failed("tenants", "delete", "acme", option)
+        assert "`tenants undelete` brings it back" in done("tenants", "delete", "acme").out
         assert states(done) == {"acme": "deleted"}
         assert "already" in failed("tenants", "create", "acme")
         assert "is deleted" in failed("tenants", "suspend", "acme", "--reason", "x")

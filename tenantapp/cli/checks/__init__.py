@@ -1,1 +1,1 @@
-"""Which things does ``tenantapp doctor`` look at?"""
+"""What does ``tenantapp doctor`` check?"""

@@ -1,4 +1,4 @@
-"""Checks of the ini file, the settings, the domain, and of the application that they make."""
+"""Checks of the ini file, the settings, the domain and the application."""
 
 import os
 import re
@@ -19,15 +19,15 @@ BASE: Final = re.compile(rb"^[ \t]*use[ \t]*=[ \t]*config:([^#\s]+)", re.M)
 
 
 def ini_file(examination: Examination) -> Iterator[Finding]:
-    """Look whether others may read the secrets in the ini files, or change the files."""
+    """Check whether others may read secrets in the ini files, or change the files."""
     for path in _with_bases(examination.installation.ini):
         mode = path.stat().st_mode
         if mode & stat.S_IWOTH:
-            yield warning("ini file", f"everybody on this machine may change {path}", f"Run `chmod o= {path}`")
+            yield warning("ini file", f"everybody on this machine can change {path}", f"Run `chmod o= {path}`")
         elif mode & stat.S_IROTH and _holds_secrets(path):
             yield warning(
                 "ini file",
-                f"{path} holds a password or tenancy.secret, and everybody on this machine may read it",
+                f"{path} holds a password or tenancy.secret, and everybody on this machine can read it",
                 f"Run `chmod o= {path}`, or give the secrets in environment variables",
             )
         else:
@@ -54,26 +54,28 @@ def domain(examination: Examination) -> Iterator[Finding]:
     package = found.tenantapp_domain
     try:
         tables = len(tenant_metadata(found).tables)
-    except Exception as error:  # the domain is somebody else's code
+    except Exception as error:  # the domain is code of the builder
         yield wrong(
-            "domain", f"{package} cannot be imported ({_named(error)})", "Mend the package, or tenantapp.domain"
+            "domain",
+            f"{package} cannot be imported ({_named(error)})",
+            "Correct the package, or the setting tenantapp.domain",
         )
         return
     yield ok("domain", f"{package}: {tables} tables, newest revision {head_revision(found, 'tenant')}")
 
 
 def application(examination: Examination) -> Iterator[Finding]:
-    """Make the application, as ``pserve`` does, and serve nothing."""
+    """Make the application as ``pserve`` does, without serving it."""
     from pyramid.paster import get_app
 
     try:
         made = get_app(str(examination.installation.ini.absolute()))
     except SystemExit as ended:
         if not isinstance(ended.code, str):
-            raise  # somebody has stopped the command
+            raise  # the command was stopped
         yield wrong("application", ended.code.removeprefix("tenantapp: "), "Correct the setting")
     except Exception as error:  # whatever the domain's code raises
-        advice = "Mend what it names; `pserve` shows where it was raised"
+        advice = "Correct what it names; `pserve` shows where it was raised"
         yield wrong("application", f"it does not start ({_named(error)})", advice)
     else:
         _close(made)
@@ -81,7 +83,7 @@ def application(examination: Examination) -> Iterator[Finding]:
 
 
 def _close(application: Any) -> None:
-    registry = getattr(application, "registry", None)  # a filter around it may hide it
+    registry = getattr(application, "registry", None)  # a WSGI filter around it may hide it
     for name in ("user_db", "tenant_dbs"):
         if hasattr(registry, name):
             getattr(registry, name).dispose()
@@ -92,7 +94,7 @@ def _named(error: Exception) -> str:
 
 
 def _with_bases(ini: Path) -> list[Path]:
-    """Return the ini file and those that it is built on, as far as they can be read."""
+    """Return the ini file and the files that it is based on, as far as they can be read."""
     found: list[Path] = []
     left = [ini]
     while left:

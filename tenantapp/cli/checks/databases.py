@@ -27,8 +27,8 @@ from tenantapp.tenancy.user_database import user_database as user_database_at
 CLOCK_WARNING: Final = 2.0  # seconds
 CLOCK_WRONG: Final = 30.0  # seconds, as long as a lease
 CLOCK_ADVICE: Final = (
-    "Synchronise the machines (chrony, systemd-timesyncd): web sessions end and backups go by the application's clock,"
-    " leases and fences by the user database's"
+    "Synchronise the machines (chrony, systemd-timesyncd): web sessions and backups use the application's clock,"
+    " leases and fences use the user database's"
 )
 RIGHTS: Final = (
     "SELECT current_user, rolsuper OR rolcreatedb, rolsuper OR rolcreaterole, pg_is_in_recovery()"
@@ -37,7 +37,7 @@ RIGHTS: Final = (
 
 
 def user_database(examination: Examination) -> Iterator[Finding]:
-    """Connect to the user database, in a transaction that could write."""
+    """Connect to the user database, in a transaction that may write."""
     name, installation = "user database", examination.installation
     try:
         with installation.user_session() as session:
@@ -47,12 +47,12 @@ def user_database(examination: Examination) -> Iterator[Finding]:
             if postgres:
                 examination.clocks[name] = _clock_ahead(connection)
     except (SqlError, TenancyError, DBAPIError) as error:
-        advice = "Look at user_db.url and its server; run `tenantapp init` if the database was never made"
+        advice = "Check user_db.url and its server; run `tenantapp init` if the database was never made"
         yield wrong(name, f"it cannot be used ({cause(error)})", advice)
         return
     if reading:
-        advice = "Let user_db.url lead to the primary server, or switch default_transaction_read_only off"
-        yield wrong(name, "it can only be read", advice)
+        advice = "Let user_db.url name the primary server, or switch default_transaction_read_only off"
+        yield wrong(name, "it is read-only", advice)
     else:
         yield ok(
             name, "PostgreSQL; it answers" if postgres else f"SQLite: {installation.settings.user_db_url.database}"
@@ -60,7 +60,7 @@ def user_database(examination: Examination) -> Iterator[Finding]:
 
 
 def user_revision(examination: Examination) -> Iterator[Finding]:
-    """Compare the user database's revision with the newest of its history."""
+    """Compare the revision of the user database with the newest revision of its history."""
     name, installation = "user revision", examination.installation
     head = head_revision(installation.settings, "user")
     found = current_revision(installation.fleet.user_db)
@@ -76,7 +76,7 @@ def user_revision(examination: Examination) -> Iterator[Finding]:
 
 
 def servers(examination: Examination) -> Iterator[Finding]:
-    """Look whether databases can be made on each server."""
+    """Check whether databases can be made on each server."""
     for server in examination.installation.fleet.servers.values():
         if isinstance(server, PostgresServer):
             yield _postgres(examination, server)
@@ -85,7 +85,7 @@ def servers(examination: Examination) -> Iterator[Finding]:
 
 
 def pgbouncers(examination: Examination) -> Iterator[Finding]:
-    """Ask each database that is reached through a PgBouncer, as a request does."""
+    """Query databases through each PgBouncer, as a request does."""
     found = examination.installation.settings
     if found.user_db_pgbouncer is not None:
         database = user_database_at(found.user_db_url, pgbouncer=found.user_db_pgbouncer)
@@ -103,13 +103,13 @@ def pgbouncers(examination: Examination) -> Iterator[Finding]:
 
 
 def clock(examination: Examination) -> Iterator[Finding]:
-    """Compare this machine's clock with those of the database servers that have answered."""
+    """Compare the clock of this machine with those of the database servers that answered."""
     if not examination.clocks:
         found = examination.installation.settings
         if all(url.get_backend_name() == "sqlite" for url in (found.user_db_url, *found.servers.values())):
             yield ok("clock", "this machine's is the only one")
         else:
-            yield warning("clock", "not compared, since no PostgreSQL server answers", "Let the servers answer first")
+            yield warning("clock", "not compared: no PostgreSQL server answers", "Make the servers answer first")
         return
     name, ahead = max(examination.clocks.items(), key=lambda item: abs(item[1]))
     if abs(ahead) <= CLOCK_WARNING:
@@ -128,9 +128,9 @@ def _postgres(examination: Examination, server: PostgresServer) -> Finding:
             examination.versions[server.name] = version
             examination.clocks[name] = _clock_ahead(connection)
     except FleetError as error:
-        return wrong(name, f"it does not answer ({cause(error)})", f"Look at servers.{server.name} and at the server")
+        return wrong(name, f"it does not answer ({cause(error)})", f"Check servers.{server.name} and the server")
     if standby:
-        return wrong(name, "it is a standby, which can only be read", f"Let servers.{server.name} lead to the primary")
+        return wrong(name, "it is a standby, which is read-only", f"Let servers.{server.name} name the primary")
     missing = [right for right, has in (("CREATEDB", databases), ("CREATEROLE", roles)) if not has]
     if missing:
         detail = f"its role {role} may make no {'databases' if 'CREATEDB' in missing else 'roles'}"
@@ -139,14 +139,14 @@ def _postgres(examination: Examination, server: PostgresServer) -> Finding:
 
 
 def _directory(server: SqliteServer) -> Finding:
-    """Look at the directory, or at the one that it would be made in."""
+    """Check the directory, or the one in which it would be made."""
     name, directory = f"server {server.name}", server.directory.absolute()
     there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
     if not there.is_dir():
-        return wrong(name, f"{there} is no directory", f"Move it away, or correct servers.{server.name}")
+        return wrong(name, f"{there} is not a directory", f"Move it away, or correct servers.{server.name}")
     if not _may_write(there):
         advice = f"Give the directory to the user that runs tenantapp, or correct servers.{server.name}"
-        return wrong(name, f"{there} cannot be written to", advice)
+        return wrong(name, f"{there} is not writable", advice)
     return ok(name, f"SQLite: {directory}" + ("" if there == directory else ", which the first tenant makes"))
 
 
@@ -155,13 +155,13 @@ def _may_write(directory: Path) -> bool:
 
 
 def _pgbouncer(examination: Examination, server: Server) -> Finding:
-    """Ask the first tenant's database: PgBouncer need know no other role."""
+    """Query the database of the first tenant: PgBouncer need not know any other role."""
     name = f"pgbouncer.{server.name}"
     with examination.installation.user_session(read_only=True) as session:
         on_it = select(Tenant.database).where(Tenant.is_served, Tenant.server == server.name)
         database = session.scalar(on_it.order_by(Tenant.slug).limit(1))
     if database is None:
-        return ok(name, "not asked, since the server has no tenant yet")
+        return ok(name, "not asked, because the server has no tenant yet")
     try:
         _ask(server.traffic_url(database))
     except DBAPIError as error:
@@ -176,7 +176,7 @@ def _ask(url: URL) -> None:
 
 
 def _pgbouncer_down(name: str, reason: str) -> Finding:
-    advice = f"Look at the setting {name}, at PgBouncer, and at its auth_file (docs/connections.md)"
+    advice = f"Check the setting {name}, PgBouncer, and its auth_file (docs/connections.md)"
     return wrong(name, f"it does not answer ({reason})", advice)
 
 
@@ -185,7 +185,7 @@ def _apart(ahead: float) -> str:
 
 
 def _clock_ahead(connection: Connection) -> float:
-    """Return how far the server's clock is ahead of ours, in seconds, as far as the round trip allows to say."""
+    """Return how many seconds the server's clock is ahead of ours, less what the round trip may explain."""
     before = time.time()
     there = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())::float8").scalar_one()
     after = time.time()

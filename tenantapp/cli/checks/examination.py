@@ -1,4 +1,4 @@
-"""What every check gets, and what it finds."""
+"""What checks take and return."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ VersionInfo = tuple[int, ...]
 
 
 class State(StrEnum):
-    """How something is."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,7 +20,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it is, and what to do if it is not ok. Sentences are without a full stop."""
+    """One line of output: the check, its result, and what to do if it is not ok. Sentences have no full stop."""
 
     check: str
     state: State
@@ -30,17 +30,17 @@ class Finding:
 
 @dataclass(slots=True)
 class Examination:
-    """The installation, and what earlier checks have learned of it."""
+    """The installation, and what earlier checks have found out about it."""
 
     installation: Installation
-    # By the name that is shown: how far a database server's clock is ahead of ours, in seconds.
+    # By the name that is shown: how many seconds a database server's clock is ahead of ours.
     clocks: dict[str, float] = field(default_factory=dict)
     # By the name of the server: the version of a PostgreSQL server that answered.
     versions: dict[str, VersionInfo] = field(default_factory=dict)
 
 
 class Check(NamedTuple):
-    """A check. It is left out if one that it needs has found something wrong."""
+    """A check. It is skipped if a check that it needs found something wrong."""
 
     name: str
     look: Callable[[Examination], Iterator[Finding]]

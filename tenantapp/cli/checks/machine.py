@@ -1,4 +1,4 @@
-"""Checks of this machine: versions, tools, permissions of files, the store for backups."""
+"""Checks of this machine: versions, tools, permissions of files, and the store for backups."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def versions(examination: Examination) -> Iterator[Finding]:
-    """Say which versions are at work."""
+    """Report the versions of the programs and libraries."""
     libpq = psycopg2.extensions.libpq_version()
     found = (
         f"tenantapp {version('tenantapp')}",
@@ -40,7 +40,7 @@ def versions(examination: Examination) -> Iterator[Finding]:
 
 
 def postgres_tools(examination: Examination) -> Iterator[Finding]:
-    """Look for PostgreSQL's tools, which backups on PostgreSQL need."""
+    """Check the PostgreSQL tools that backups need."""
     settings = examination.installation.settings
     if not any(url.get_backend_name() == "postgresql" for url in settings.servers.values()):
         return
@@ -51,7 +51,7 @@ def postgres_tools(examination: Examination) -> Iterator[Finding]:
             yield ok(tool, f"version {check_tool(settings, tool, newest)}")
         except BackupRefused as error:
             reason = str(error).removeprefix("The backup is refused: ").partition(";")[0]
-            advice = "Install PostgreSQL's client programs, and let backups.postgres_bin name their directory"
+            advice = "Install the PostgreSQL client programs, and let backups.postgres_bin name their directory"
             yield report(tool, reason, advice)
         except (OSError, subprocess.SubprocessError) as error:
             yield report(tool, f"it does not work ({error})", "Let backups.postgres_bin name another directory")
@@ -68,12 +68,12 @@ def files(examination: Examination) -> Iterator[Finding]:
         if isinstance(server, SqliteServer):
             directory = server.directory.absolute()
             found += _loose(directory, [directory, *_inside(directory)])
-    with suppress(BackupRefused):  # the check of the backups says why
+    with suppress(BackupRefused):  # the check of the backups reports it
         store = open_store(settings).directory
         found += _loose(store, [store]) if store is not None else []
     yield from found
     if not found:
-        yield ok("files", "databases and backups are for their owner alone")
+        yield ok("files", "only the owner can read databases and backups")
 
 
 def backups(examination: Examination) -> Iterator[Finding]:
@@ -84,24 +84,24 @@ def backups(examination: Examination) -> Iterator[Finding]:
         return
     store = open_store(settings)
     if store.directory is not None and not store.directory.exists():
-        advice = "Make or mount it, and look whether backups.store is right; otherwise the first backup makes it"
-        yield warning("backups", f"{store.directory} is not there", advice)
+        advice = "Make or mount it, and check backups.store; otherwise the first backup makes it"
+        yield warning("backups", f"{store.directory} does not exist", advice)
         return
     probe = f"doctor-{secrets.token_hex(8)}"
     try:
         store.write(f"{probe}/probe", [b"tenantapp doctor"])
         store.remove_directory(probe)
-    except Exception as error:  # of whatever fsspec goes through
+    except Exception as error:  # from whatever library fsspec uses
         advice = "Let the user that runs tenantapp write there, or correct backups.store"
-        yield wrong("backups", f"the store cannot be written to ({error})", advice)
+        yield wrong("backups", f"the store is not writable ({error})", advice)
         with suppress(Exception):
             store.remove_directory(probe)
     else:
-        yield ok("backups", "the store can be written to")
+        yield ok("backups", "the store is writable")
 
 
 def _loose(place: Path, paths: Iterable[Path]) -> list[Finding]:
-    """Return the finding that some of these are open to others, if they are. Only what is there counts."""
+    """Return a finding if some of these paths are open to others. Missing ones do not count."""
     loose = sum(_is_loose(path) for path in paths)
     if not loose:
         return []

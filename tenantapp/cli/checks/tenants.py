@@ -1,4 +1,4 @@
-"""Checks of the tenants and the operations, as the user database has them. No tenant database is asked."""
+"""Checks of the tenants and the operations in the user database. No tenant database is queried."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from tenantapp.operations.models import ACTIVE, Operation, OperationState
 
 
 def tenants(examination: Examination) -> Iterator[Finding]:
-    """Look at the tenants' revisions and servers."""
+    """Check the revisions and the servers of the tenants."""
     installation, name = examination.installation, "tenants"
     with installation.user_session(read_only=True) as session:
         revisions = _counted(session, Tenant.revision)
@@ -27,7 +27,7 @@ def tenants(examination: Examination) -> Iterator[Finding]:
 
 
 def operations(examination: Examination) -> Iterator[Finding]:
-    """Look for tenants that wait, and for operations that somebody has to look at."""
+    """Look for waiting tenants, and for operations that need attention."""
     name = "operations"
     with examination.installation.user_session(read_only=True) as session:
         fenced = _number(session, Tenant.migrating_until.is_not(None))
@@ -37,10 +37,10 @@ def operations(examination: Examination) -> Iterator[Finding]:
         gone = session.scalar(select(func.count()).select_from(Operation).where(lost)) or 0
     look, resume = "See `tenantapp operations list`", "Run `tenantapp worker`, or `tenantapp worker --until-idle`"
     found = (
-        (fenced, f"{count(fenced, 'tenant')} served to nobody while being migrated", look),
+        (fenced, f"{count(fenced, 'tenant')} not served while being migrated", look),
         (unfinished, f"{count(unfinished, 'tenant')} not made yet", look),
         (failed, f"{count(failed, 'operation')} failed", "See `tenantapp operations list --state failed`"),
-        (gone, f"{count(gone, 'operation')} whose worker is gone", resume),
+        (gone, f"{count(gone, 'operation')} whose worker has died", resume),
     )
     for number, detail, advice in found:
         if number:
@@ -71,12 +71,12 @@ def _not_at_head(examination: Examination, revisions: Mapping[str | None, int]) 
 def _elsewhere(on_servers: Mapping[str | None, int], known: Mapping[str, object]) -> Iterator[Finding]:
     for server, number in on_servers.items():
         if server not in known:
-            detail = f"{count(number, 'tenant')} on the server {server}, which the settings do not have"
+            detail = f"{count(number, 'tenant')} on the server {server}, which the settings do not name"
             yield wrong("tenants", detail, f"Set servers.{server}")
 
 
 def _counted(session: Session, column: InstrumentedAttribute[Any]) -> dict[str | None, int]:
-    """Return how many served tenants there are of each value of a column."""
+    """Return the number of served tenants for each value of a column."""
     statement = select(column, func.count()).where(Tenant.is_served).group_by(column)
     return {row[0]: row[1] for row in session.execute(statement)}
 
@@ -86,7 +86,7 @@ def _number(session: Session, condition: ColumnElement[bool]) -> int:
 
 
 def _failed_for_good() -> ColumnElement[bool]:
-    """Return the condition of an operation that failed, if none of its kind has succeeded for its tenant since."""
+    """Return the condition for failed operations without a later success of the same kind for the same tenant."""
     later = aliased(Operation)
     again = and_(later.kind == Operation.kind, later.slug == Operation.slug, later.id > Operation.id)
     succeeded = exists().where(again, later.state == OperationState.SUCCEEDED)

@@ -1,5 +1,4 @@
-"""Which commands are there, and what does each take?
+"""Which commands are there, and which options and arguments does each take?
 
-Options, arguments and help, and nothing that takes time to import: a command imports what it works with when it is
-called.
+These modules import nothing that takes long to import. A command imports its services when it is called.
 """

@@ -4,14 +4,16 @@ import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 COMPLETIONS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
-COMPLETE_VARIABLE = "_TENANTAPP_COMPLETE"  # what click looks for, by the name of the program
+COMPLETE_VARIABLE = "_TENANTAPP_COMPLETE"  # click derives it from the name of the program
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(list(COMPLETIONS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete commands, options, and the names of tenants, people and the like.
+    """Print a script that completes commands, options and names in a shell.
+
+    Names are those of tenants, people, groups, roles, servers and operations.
 
     \b
     bash:  eval "$(tenantapp completion bash)"      in ~/.bashrc
@@ -20,5 +22,5 @@ def completion(context: click.Context, shell: str) -> None:
     """
     program = context.find_root()
     asked = COMPLETIONS[shell](program.command, {}, str(program.info_name), COMPLETE_VARIABLE)
-    # Not source(), which looks at the version of the bash that is installed here.
+    # Not source(), which checks the version of the bash on this machine.
     click.echo(asked.source_template % asked.source_vars())

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 @click.command()
 @pass_installation
 def init(installation: Installation) -> None:
-    """Make the user database, or upgrade it to this version."""
+    """Make the user database, or migrate it to the newest revision.
+
+    Run it after each upgrade of tenantapp.
+    """
     from tenantapp.databases.histories.upgrading import upgrade_user_database
 
     revision = upgrade_user_database(installation.settings)
@@ -23,12 +26,12 @@ def init(installation: Installation) -> None:
 
 @click.command()
 @click.argument("history", type=click.Choice(["user", "tenant"]))
-@click.option("-m", "--message", required=True, help="What the revision is for.")
+@click.option("-m", "--message", required=True, help="What the revision changes.")
 @pass_installation
 def revision(installation: Installation, history: "History", message: str) -> None:
-    """Write a migration from the difference between the models and the newest revision.
+    """Write a draft of a migration: the difference between the models and the newest revision.
 
-    Read it before it is applied: it is a draft.
+    Read the draft before you apply it.
     """
     from tenantapp.databases.schemas.autogenerate import make_revision
 
@@ -38,9 +41,10 @@ def revision(installation: Installation, history: "History", message: str) -> No
 @click.command()
 @pass_installation
 def sweep(installation: Installation) -> None:
-    """Delete web sessions that have expired, and operations that were finished long ago.
+    """Delete expired web sessions and old operations.
 
-    With the setting audit.keep also the entries of the audit trail that are older.
+    Operations are old fleet.keep_operations days after they finished. If the setting audit.keep is not 0, entries of
+    the audit trail older than that many days are deleted too.
     """
     from tenantapp.fleet.kinds import KINDS
     from tenantapp.identity.web_sessions import lifetimes_of, sweep

@@ -6,12 +6,12 @@ from tenantapp.cli.installation import Installation, pass_installation
 
 
 @click.command()
-@click.option("--http-port", help="The port the server listens on; that of the configuration if left out.")
+@click.option("--http-port", help="The port to show in the URL. Default: http_port of the configuration file.")
 @pass_installation
 def demo(installation: Installation, http_port: str | None) -> None:
-    """Make two tenants, a few people and some nodes.
+    """Make two tenants with a few people and nodes, to try tenantapp.
 
-    What is there already stays as it is, so that it can be run again, also after it was interrupted.
+    It changes nothing that exists already, so you can run it again, for instance after an interruption.
     """
     from tenantapp.cli import demonstration
 

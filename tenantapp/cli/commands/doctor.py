@@ -10,10 +10,11 @@ from tenantapp.cli.installation import Installation, pass_installation
 @json_option
 @pass_installation
 def doctor(installation: Installation, as_json: bool) -> None:
-    """Look whether the installation is in order, and say what to do.
+    """Check the installation, and say what to do about each problem.
 
-    Looks at the settings, the databases and their revisions, the tenants, tools, permissions of files, clocks and the
-    store for backups, and makes the application. The exit status is 1 if something is wrong; warnings alone leave it 0.
+    Checks the settings, the databases and their revisions, the tenants, the tools, the permissions of files, the clocks
+    and the store for backups, and makes the application. The exit status is 1 if something is wrong. Warnings alone
+    leave it 0.
     """
     from tenantapp.cli import doctor as work
 

@@ -1,4 +1,4 @@
-"""Commands for all the tenant databases together."""
+"""Commands for all tenant databases together."""
 
 import click
 
@@ -9,20 +9,22 @@ from tenantapp.cli.installation import Installation, pass_installation
 
 @click.group()
 def fleet() -> None:
-    """All the tenant databases together."""
+    """Check, mend and query all tenant databases together."""
 
 
 @fleet.command()
-@click.option("--fix", is_flag=True, help="Mend what is found.")
-@click.option("--yes", "confirmed", is_flag=True, help="With --fix: do not ask, if there is a terminal.")
-@click.option("--unmarked", is_flag=True, help="With --fix: remove also what does not bear our mark.")
+@click.option("--fix", is_flag=True, help="Mend the problems that can be mended.")
+@click.option("--yes", "confirmed", is_flag=True, help="With --fix: do not ask for confirmation.")
+@click.option(
+    "--unmarked", is_flag=True, help="With --fix: also remove what does not have the mark of this installation."
+)
 @json_option
 @pass_installation
 def reconcile(installation: Installation, fix: bool, confirmed: bool, unmarked: bool, as_json: bool) -> None:
-    """Compare the user database with what is on the servers.
+    """Compare the user database with the servers, and report the differences.
 
     Finds databases and roles without a tenant, tenants without a database, stuck operations and old templates. With
-    --fix it removes them, and goes on with the operations. Its status is 0 when nothing is left to be mended.
+    --fix it removes them and resumes the operations. The exit status is 0 if no problem is left.
     """
     from tenantapp.cli import reconciling
 
@@ -31,18 +33,22 @@ def reconcile(installation: Installation, fix: bool, confirmed: bool, unmarked: 
 
 @fleet.command()
 @click.argument("statement")
-@click.option("--tenants", "slugs", help="Slugs with commas between them; all tenants if left out.")
+@click.option("--tenants", "slugs", help="Slugs, separated by commas. Default: all tenants.")
 @click.option("--format", "layout", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows of each.")
-@click.option("--timeout", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, help="Seconds for each.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="The most rows of each tenant."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(0.1, 3600), default=30.0, show_default=True, help="Seconds for each tenant."
+)
 @jobs_option
 @pass_installation
 def query(
     installation: Installation, statement: str, slugs: str | None, layout: str, limit: int, timeout: float, jobs: int
 ) -> None:
-    """Ask many tenants' databases the same: one statement that only reads.
+    """Run one read-only SQL statement on many tenant databases.
 
-    What the tenants answer goes to standard output; those that did not answer are named on stderr.
+    The answers go to standard output. Tenants that did not answer are named on stderr.
     """
     from tenantapp.cli import querying
 
@@ -57,9 +63,10 @@ def query(
 @json_option
 @pass_installation
 def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, suspend: bool, as_json: bool) -> None:
-    """Compare databases with what their revision should have.
+    """Check that tenant databases have the structure of their revision.
 
-    Of the named tenants or of all: whose data it is, its revision, and every table, column, constraint and index.
+    Checks the named tenants, or all: whose data the database has, its revision, and each table, column, constraint and
+    index. The exit status is 0 only if all databases are right.
     """
     from tenantapp.cli import verifying
 
@@ -67,8 +74,10 @@ def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, suspen
 
 
 @fleet.command()
-@click.option("--tenant", "slug", shell_complete=slug_names, help="Only what was done to this tenant.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
+@click.option("--tenant", "slug", shell_complete=slug_names, help="Only entries about this tenant.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="The most entries to show."
+)
 @json_option
 @pass_installation
 def audit(installation: Installation, slug: str | None, limit: int, as_json: bool) -> None:

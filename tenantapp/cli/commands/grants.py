@@ -22,7 +22,7 @@ def grants() -> None:
 @grants.command()
 @grantee_argument
 @slug_argument
-@click.option("--role", required=True, shell_complete=roles, help="One of `tenantapp roles list`.")
+@click.option("--role", required=True, shell_complete=roles, help="A role; `tenantapp roles list` shows them.")
 @pass_installation
 def add(installation: Installation, grantee: str, slug: str, role: str) -> None:
     """Give a person or a group a role in a tenant."""
@@ -39,7 +39,7 @@ def add(installation: Installation, grantee: str, slug: str, role: str) -> None:
 @slug_argument
 @pass_installation
 def remove(installation: Installation, grantee: str, slug: str) -> None:
-    """Take a person's or a group's role in a tenant away, also that of its last administrator."""
+    """Remove the role of a person or a group in a tenant, even that of the last administrator."""
     from tenantapp.identity import grants as service
     from tenantapp.identity.tenants import get_tenant
 
@@ -64,7 +64,7 @@ def list_(installation: Installation, slug: str, as_json: bool) -> None:
 
 
 def _grantee(text: str) -> dict[str, str]:
-    """A login, or behind an ``@`` a group; no login begins with one."""
+    """Return the keyword of a service: ``group`` if the text begins with ``@``, as no login does, else ``login``."""
     return {"group": text[1:]} if text.startswith("@") else {"login": text}
 
 

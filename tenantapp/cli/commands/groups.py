@@ -11,7 +11,7 @@ group_argument = click.argument("group", shell_complete=group_names)
 
 @click.group()
 def groups() -> None:
-    """Groups: people who are granted roles together."""
+    """Groups: people who get roles together."""
 
 
 @groups.command()
@@ -23,14 +23,14 @@ def add(installation: Installation, name: str) -> None:
 
     with installation.user_session() as session:
         service.create_group(session, name)
-    click.echo(f"The group {name} is there.")
+    click.echo(f"The group {name} is added.")
 
 
 @groups.command("list")
 @json_option
 @pass_installation
 def list_(installation: Installation, as_json: bool) -> None:
-    """List the groups and who is in them."""
+    """List the groups and their members."""
     from tenantapp.cli.output import show_rows
     from tenantapp.identity import groups as service
 
@@ -47,7 +47,7 @@ def list_(installation: Installation, as_json: bool) -> None:
 @group_argument
 @pass_installation
 def join(installation: Installation, login: str, group: str) -> None:
-    """Put a person into a group."""
+    """Add a person to a group."""
     from tenantapp.identity import groups as service
 
     with installation.user_session() as session:
@@ -60,7 +60,7 @@ def join(installation: Installation, login: str, group: str) -> None:
 @group_argument
 @pass_installation
 def leave(installation: Installation, login: str, group: str) -> None:
-    """Take a person out of a group."""
+    """Remove a person from a group."""
     from tenantapp.identity import groups as service
 
     with installation.user_session() as session:

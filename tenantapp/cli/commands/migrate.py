@@ -10,24 +10,33 @@ from tenantapp.cli.installation import Installation, pass_installation
 
 
 @click.command()
-@click.option("--to", "revision", default="head", show_default=True, help="The revision to arrive at.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Tenants at once.")
-@click.option("--canary", type=click.IntRange(0), default=0, help="So many first; if one fails, no others.")
-@click.option("--stop-after", type=click.IntRange(1), help="Begin no more tenants after so many failures.")
+@click.option("--to", "revision", default="head", show_default=True, help="The revision to migrate to.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="How many tenants to migrate at once."
+)
+@click.option(
+    "--canary",
+    type=click.IntRange(0),
+    default=0,
+    help="How many tenants to migrate first. If one of them fails, the others are left alone.",
+)
+@click.option("--stop-after", type=click.IntRange(1), help="Start no more tenants after this many failures.")
 @click.option(
     "--only",
     "slugs",
     multiple=True,
     metavar="SLUG",
     shell_complete=slugs,
-    help="Only this tenant; may be given more than once.",
+    help="Migrate only this tenant. Repeat it for more tenants.",
 )
-@click.option("--retry-failed", is_flag=True, help="Only tenants whose last migration failed.")
-@click.option("--snapshot", is_flag=True, help="Copy each database first; put the copy back if its migration fails.")
+@click.option("--retry-failed", is_flag=True, help="Migrate only tenants whose last migration failed.")
+@click.option(
+    "--snapshot", is_flag=True, help="Copy each database first, and put the copy back if the migration fails."
+)
 @click.option("--no-verify", is_flag=True, help="Do not compare the migrated databases with their revision.")
-@click.option("--downgrade", "down", is_flag=True, help="Move the tenant of --only down to an older revision.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--status", is_flag=True, help="Only say how far the fleet is.")
+@click.option("--downgrade", "down", is_flag=True, help="Migrate the tenant of --only down to an older revision.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--status", is_flag=True, help="Only show the revisions of the fleet.")
 @json_option
 @pass_installation
 def migrate(
@@ -38,17 +47,17 @@ def migrate(
     as_json: bool,
     **wanted: Any,
 ) -> None:
-    """Migrate the tenants' databases, each by itself.
+    """Migrate the tenant databases.
 
-    What is there already is not connected to, and what was interrupted is gone on with when this is started again.
-    Afterwards the structure of those that were migrated is compared with what the revision makes. With --json there is
-    a line for each tenant, and one for all of them. The exit status is 0 only if all of the tenants that were asked for
-    are at the revision, and none has another structure.
+    Tenants already at this revision are skipped. If the command is interrupted, run it again to resume. Afterwards the
+    migrated databases are compared with the structure of their revision. With --json, each tenant is one line, and the
+    last line is a summary. The exit status is 0 only if all wanted tenants are at the revision and none has another
+    structure.
     """
     from tenantapp.cli import migrating
 
     if wanted["down"] and wanted["revision"] == "head":
-        raise click.UsageError("--downgrade needs --to, the older revision to arrive at.")
+        raise click.UsageError("--downgrade needs --to, the older revision.")
     if status:
         migrating.show_progress(installation.fleet, as_json)
     else:

@@ -13,17 +13,19 @@ STATES = ("queued", "running", "undoing", "succeeded", "failed", "cancelled")
 
 @click.group()
 def operations() -> None:
-    """Operations: long pieces of work, and where each of them is."""
+    """Operations: long work on tenants, and how far each is."""
 
 
 @operations.command("list")
-@click.option("--tenant", "slug", shell_complete=slugs, help="Only those of this tenant.")
-@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
+@click.option("--tenant", "slug", shell_complete=slugs, help="Only operations of this tenant.")
+@click.option("--state", type=click.Choice(STATES), help="Only operations in this state.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="The most operations to show."
+)
 @json_option
 @pass_installation
 def list_(installation: Installation, slug: str | None, state: str | None, limit: int, as_json: bool) -> None:
-    """List the newest operations, newest first."""
+    """List operations, newest first."""
     from tenantapp.cli.operations import row_of
     from tenantapp.cli.output import show_rows
     from tenantapp.operations.queue import list_operations
@@ -39,7 +41,7 @@ def list_(installation: Installation, slug: str | None, state: str | None, limit
 @json_option
 @pass_installation
 def show(installation: Installation, operation_id: UUID, as_json: bool) -> None:
-    """Show all about one operation."""
+    """Show everything about one operation."""
     from tenantapp.cli.operations import row_of
     from tenantapp.cli.output import show_one
     from tenantapp.operations.queue import get_operation
@@ -51,13 +53,13 @@ def show(installation: Installation, operation_id: UUID, as_json: bool) -> None:
 
 @operations.command()
 @operation_argument
-@click.option("--without-copy", is_flag=True, help="Of a removal: also without a proved copy of what it removes.")
+@click.option("--without-copy", is_flag=True, help="Let a removal remove data of which no copy is proved.")
 @detach_option
 @pass_installation
 def retry(installation: Installation, operation_id: UUID, without_copy: bool, detach: bool) -> None:
-    """Do an operation that failed, or was cancelled, once more, from the step it failed in.
+    """Retry an operation that failed or was cancelled, from the step that failed.
 
-    One that was undone is begun anew; one whose undoing failed is undone.
+    If it was undone, it starts again from its first step. If undoing it failed, it is undone again.
     """
     from tenantapp.cli.operations import retry
 
@@ -68,9 +70,9 @@ def retry(installation: Installation, operation_id: UUID, without_copy: bool, de
 @operation_argument
 @pass_installation
 def cancel(installation: Installation, operation_id: UUID) -> None:
-    """Stop an operation, and undo what it has done so far.
+    """Cancel an operation, and undo what it has done.
 
-    Its worker stops when it next asks whether it may go on, at the latest after the step it is at.
+    Its worker stops at its next check, at the latest after the current step.
     """
     from tenantapp.cli.operations import say_state
     from tenantapp.fleet.kinds import KINDS

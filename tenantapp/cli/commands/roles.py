@@ -23,7 +23,7 @@ def roles() -> None:
 @json_option
 @pass_installation
 def list_(installation: Installation, as_json: bool) -> None:
-    """List the roles and what they may do, least first."""
+    """List the roles and their permissions, lowest rank first."""
     from tenantapp.cli.output import show_rows
     from tenantapp.identity import roles as service
 
@@ -40,7 +40,7 @@ def list_(installation: Installation, as_json: bool) -> None:
 @click.argument("permission")
 @pass_installation
 def allow(installation: Installation, role: str, permission: str) -> None:
-    """Give a role a permission, in all tenants."""
+    """Add a permission to a role, in all tenants."""
     from tenantapp.identity import roles as service
 
     with installation.user_session() as session:
@@ -53,12 +53,12 @@ def allow(installation: Installation, role: str, permission: str) -> None:
 @click.argument("permission")
 @pass_installation
 def deny(installation: Installation, role: str, permission: str) -> None:
-    """Take a permission from a role, in all tenants."""
+    """Remove a permission from a role, in all tenants."""
     from tenantapp.cli.failures import CommandFailed
     from tenantapp.identity import roles as service
 
     with installation.user_session() as session:
-        # A slip of the pen must not look like a permission taken away.
+        # A misspelled permission must not look as if it had been removed.
         if permission not in _permissions(service.get_role(session, role)):
             raise CommandFailed(f"The role {role} does not hold {permission}")
         service.deny(session, role, permission)

@@ -1,6 +1,6 @@
 """Commands for tenants.
 
-Long: it lists what can be done with a tenant.
+Long, because it lists everything that can be done with a tenant.
 """
 
 from collections.abc import Sequence
@@ -27,18 +27,18 @@ new_slug_argument = click.argument("slug")
 
 @click.group()
 def tenants() -> None:
-    """Tenants: customers, each with a database of its own."""
+    """Tenants: customers, each with its own database."""
 
 
 @tenants.command()
 @click.argument("slugs", metavar="[SLUG]...", nargs=-1)
-@click.option("--name", help="Shown to people; the slug if left out.")
-@server_option("A server of the settings; main if left out.")
+@click.option("--name", help="The name that people see. Default: the slug.")
+@server_option("A server of the settings. Default: main.")
 @click.option(
     "--from",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV file of tenants; its first line names the columns slug, name and server.",
+    help="A CSV file of tenants. Its first line names the columns: slug, name, server.",
 )
 @detach_option
 @json_option
@@ -52,9 +52,9 @@ def create(
     detach: bool,
     as_json: bool,
 ) -> None:
-    """Make tenants, each with a database of its own.
+    """Make tenants, each with its own database.
 
-    What fails is named, and the others are made; the status is 0 only when all were.
+    A failure is reported and does not stop the others. The exit status is 0 only if all tenants were made.
     """
     from tenantapp.cli.creating import create_all
     from tenantapp.cli.tenant_files import TenantLine, read_tenants
@@ -97,10 +97,10 @@ def show(installation: Installation, slug: str, as_json: bool) -> None:
 
 @tenants.command()
 @slug_argument
-@click.option("--reason", required=True, help="Shown to the tenant's people.")
+@click.option("--reason", required=True, help="Why. The tenant's people see it.")
 @pass_installation
 def suspend(installation: Installation, slug: str, reason: str) -> None:
-    """Serve nobody of the tenant from the next request on."""
+    """Suspend a tenant: from the next request on, its people are refused."""
     from tenantapp.identity.tenants import suspend_tenant
 
     with installation.user_session() as session:
@@ -120,46 +120,47 @@ def resume(installation: Installation, slug: str) -> None:
     with installation.user_session() as session:
         tenant = resume_tenant(session, slug)
         if tenant.state != TenantState.ACTIVE:
-            raise CommandFailed(f"The tenant {slug} is not suspended, it is {tenant.state}")
-    click.echo(f"The tenant {slug} is served.")
+            raise CommandFailed(f"The tenant {slug} is not suspended: its state is {tenant.state}")
+    click.echo(f"The tenant {slug} is served again.")
 
 
 @tenants.command()
 @slug_argument
 @click.argument("new")
-@click.option("--name", help="A new name for people; the old one stays if left out.")
+@click.option("--name", help="A new name for people to see. Default: the old one.")
 @pass_installation
 def rename(installation: Installation, slug: str, new: str, name: str | None) -> None:
-    """Give a tenant another slug; its database stays where it is."""
+    """Give a tenant another slug. Its database stays where it is."""
     from tenantapp.identity.tenants import rename_tenant
 
     with installation.user_session() as session:
         rename_tenant(session, slug, new, name=name)
-    click.echo(f"The tenant {slug} is called {new} now.")
+    click.echo(f"The tenant {slug} is now called {new}.")
 
 
 @tenants.command()
 @slug_argument
-@click.option("--now", is_flag=True, help="Remove everything at once; it cannot be brought back.")
-@click.option("--without-copy", is_flag=True, help="With --now: remove it though no copy of it is kept or proved.")
-@click.option("--yes", is_flag=True, help="With --now: do not ask.")
+@click.option("--now", is_flag=True, help="Remove everything at once. You cannot bring it back.")
+@click.option("--without-copy", is_flag=True, help="With --now: remove it even if no copy is kept or proved.")
+@click.option("--yes", is_flag=True, help="With --now: do not ask for confirmation.")
 @detach_option
 @json_option
 @pass_installation
 def delete(
     installation: Installation, slug: str, now: bool, without_copy: bool, yes: bool, detach: bool, as_json: bool
 ) -> None:
-    """Delete a tenant: nobody is served from the next request on.
+    """Delete a tenant: from the next request on, its people are refused.
 
-    For a while it can be brought back with `tenants undelete`; then a worker removes the database and all else. A final
-    copy goes to backups.store first, and is restored and compared. Without one, nothing is removed.
+    For fleet.delete_grace days, `tenants undelete` brings it back. Then a worker removes the database and everything
+    else. Before that it writes a final copy to backups.store, restores it and compares it. Without a proved copy,
+    nothing is removed.
     """
     from tenantapp.cli.deleting import delete_later, delete_now
 
     if now:
         delete_now(installation, slug, detach, as_json, copy=not without_copy, confirmed=yes)
     elif yes or detach or without_copy:
-        raise click.UsageError("--yes, --detach and --without-copy are for --now.")
+        raise click.UsageError("--yes, --detach and --without-copy need --now.")
     else:
         delete_later(installation, slug, as_json)
 
@@ -168,7 +169,7 @@ def delete(
 @slug_argument
 @pass_installation
 def undelete(installation: Installation, slug: str) -> None:
-    """Bring back a deleted tenant, as it was, before it is removed for good."""
+    """Bring a deleted tenant back, unless it was removed already."""
     from tenantapp.fleet.kinds import KINDS
     from tenantapp.fleet.removing.deletion import undelete
 
@@ -184,7 +185,7 @@ def undelete(installation: Installation, slug: str) -> None:
 def export(installation: Installation, slug: str, file: Path) -> None:
     """Write a tenant's data to a file that both SQLite and PostgreSQL can load.
 
-    It is the data of one moment; the tenant may be used meanwhile.
+    The file has the data of one moment. The tenant can be used meanwhile.
     """
     from tenantapp.cli import bundles
 
@@ -194,16 +195,16 @@ def export(installation: Installation, slug: str, file: Path) -> None:
 @tenants.command("import")
 @file_argument
 @new_slug_argument
-@click.option("--name", help="Shown to people; that of the file if left out.")
-@server_option("A server of the settings; main if left out.")
+@click.option("--name", help="The name that people see. Default: the name in the file.")
+@server_option("A server of the settings. Default: main.")
 @detach_option
 @pass_installation
 def import_(
     installation: Installation, file: Path, slug: str, name: str | None, server: str | None, detach: bool
 ) -> None:
-    """Make a tenant of a file that was exported, on this or another engine.
+    """Make a tenant from an exported file, whichever engine it came from.
 
-    The whole file is checked before anything is made. A worker has to find it at the same path.
+    The whole file is checked before anything is made. With --detach, the worker must find the file at the same path.
     """
     from tenantapp.cli import bundles
 
@@ -213,16 +214,16 @@ def import_(
 @tenants.command()
 @slug_argument
 @click.argument("new")
-@click.option("--name", help="Shown to people; the new slug if left out.")
-@server_option("A server of the settings, of whatever engine; the tenant's if left out.")
-@click.option("--without-people", is_flag=True, help="Have the domain remove what is private.")
+@click.option("--name", help="The name that people see. Default: the new slug.")
+@server_option("A server of the settings, of either engine. Default: the tenant's server.")
+@click.option("--without-people", is_flag=True, help="Let the domain remove private data from the copy.")
 @detach_option
 @json_option
 @pass_installation
 def clone(installation: Installation, /, slug: str, new: str, detach: bool, as_json: bool, **options: Any) -> None:
-    """Make a tenant of another one's data, as it is at one moment.
+    """Make a new tenant from a copy of another tenant's data.
 
-    The other may be used meanwhile. Nobody is granted anything in the new one.
+    The copy has the data of one moment, and the original can be used meanwhile. Nobody has a role in the new tenant.
     """
     from tenantapp.cli import tenant_copies
 
@@ -231,15 +232,15 @@ def clone(installation: Installation, /, slug: str, new: str, detach: bool, as_j
 
 @tenants.command()
 @slug_argument
-@server_option("A server of the settings, of whatever engine.", required=True)
+@server_option("A server of the settings, of either engine.", required=True)
 @detach_option
 @json_option
 @pass_installation
 def move(installation: Installation, slug: str, server: str, detach: bool, as_json: bool) -> None:
     """Move a tenant to another server.
 
-    Its people are asked to wait while nobody may write. The database it had is kept for a while, closed, and then
-    removed by a worker.
+    During the switch, the tenant's people get 503 with Retry-After. The old database is closed and kept for
+    fleet.delete_grace days. Then a worker removes it.
     """
     from tenantapp.cli import tenant_copies
 
@@ -248,17 +249,17 @@ def move(installation: Installation, slug: str, server: str, detach: bool, as_js
 
 @tenants.command()
 @new_slug_argument
-@click.option("--database", required=True, help="Its name on a PostgreSQL server, or the path of a SQLite file.")
-@server_option("The server of the settings that it is on, and the tenant is to be on; main if left out.")
-@click.option("--name", help="Shown to people; the slug if left out.")
-@click.option("--revision", help="What it is taken to be at if it does not say so; the newest if left out.")
+@click.option("--database", required=True, help="The name of a PostgreSQL database, or the path of a SQLite file.")
+@server_option("The server of the settings that has the database and gets the tenant. Default: main.")
+@click.option("--name", help="The name that people see. Default: the slug.")
+@click.option("--revision", help="The revision of a database that records none. Default: the newest.")
 @detach_option
 @json_option
 @pass_installation
 def adopt(installation: Installation, /, slug: str, database: str, detach: bool, as_json: bool, **options: Any) -> None:
-    """Make a tenant of a database that is there already and has the structure of a tenant's.
+    """Make a tenant from a copy of an existing database.
 
-    It is copied, and itself left alone. A structure that differs is refused before anything is made.
+    The database is left as it is. It must have the structure of a tenant database; if not, nothing is made.
     """
     from tenantapp.cli import tenant_copies
 
@@ -267,15 +268,15 @@ def adopt(installation: Installation, /, slug: str, database: str, detach: bool,
 
 @tenants.command()
 @slugs_argument
-@click.option("--all", "everybody", is_flag=True, help="All tenants that are made and not deleted.")
+@click.option("--all", "everybody", is_flag=True, help="All tenants that are not deleted.")
 @detach_option
 @json_option
 @pass_installation
 def backup(installation: Installation, slugs: Sequence[str], everybody: bool, detach: bool, as_json: bool) -> None:
-    """Back tenants up, each as it is at one moment, and remove the backups that backups.keep does not keep.
+    """Back tenants up, and remove the backups that backups.keep does not keep.
 
-    The tenants may be used meanwhile. What fails is named, and the others are backed up; the status is 0 only when all
-    were.
+    Each backup has the data of one moment, and the tenants can be used meanwhile. A failure is reported and does not
+    stop the others. The exit status is 0 only if all tenants were backed up.
     """
     from tenantapp.cli.backups import back_up
 
@@ -290,7 +291,7 @@ def backup(installation: Installation, slugs: Sequence[str], everybody: bool, de
 @json_option
 @pass_installation
 def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_json: bool) -> None:
-    """List a tenant's backups, and its final copy if it was removed: the newest first."""
+    """List a tenant's backups, newest first, and its final copy if it was removed."""
     from tenantapp.cli.backups import list_backups
 
     list_backups(installation, slug, tenant_id, as_json)
@@ -300,24 +301,24 @@ def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_js
 @slug_argument
 @backup_option
 @tenant_id_option
-@click.option("--as", "new", metavar="NEW", help="Make a new tenant of this slug, beside the present one.")
-@click.option("--name", help="With --as: shown to people; that of the backup if left out.")
-@server_option("With --as: a server of the settings; the tenant's own if left out.")
-@click.option("--accept-drift", is_flag=True, help="Also if the structure is not as its revision makes it.")
-@click.option("--yes", "confirmed", is_flag=True, help="Do not ask, if there is a terminal.")
+@click.option("--as", "new", metavar="NEW", help="Make a new tenant with this slug, beside the present one.")
+@click.option("--name", help="With --as: the name that people see. Default: the name in the backup.")
+@server_option("With --as: a server of the settings. Default: the tenant's server.")
+@click.option("--accept-drift", is_flag=True, help="Restore even if the structure is not that of its revision.")
+@click.option("--yes", "confirmed", is_flag=True, help="Do not ask for confirmation.")
 @detach_option
 @json_option
 @pass_installation
 def restore(installation: Installation, /, slug: str, new: str | None, **options: Any) -> None:
-    """Give a tenant back what is in a backup, or, with --as, make a new tenant of it.
+    """Restore a tenant from a backup, in place or with --as as a new tenant.
 
-    In place, everything since the backup is lost to the tenant; its present database is kept for fleet.delete_grace
-    days.
+    In place, the tenant loses everything that was written after the backup. Its present database is kept for
+    fleet.delete_grace days.
     """
     from tenantapp.cli import restores
 
     if new is None and (options["tenant_id"] or options["name"] or options["server"]):
-        raise click.UsageError("--tenant-id, --name and --server are for a new tenant, with --as.")
+        raise click.UsageError("--tenant-id, --name and --server need --as.")
     restores.restore(installation, slug, new, **options)
 
 
@@ -325,13 +326,13 @@ def restore(installation: Installation, /, slug: str, new: str | None, **options
 @slug_argument
 @backup_option
 @tenant_id_option
-@server_option("A server of the settings; the tenant's own if left out.")
+@server_option("A server of the settings. Default: the tenant's server.")
 @json_option
 @pass_installation
 def test_restore(installation: Installation, /, **options: Any) -> None:
-    """Restore a backup into a database that is removed again: whether it would work is known only by doing it.
+    """Test a backup: restore it into a scratch database, which is removed afterwards.
 
-    Reports the rows of each table. The status is 0 only when a restore would work.
+    Shows the number of rows of each table. The exit status is 0 only if a restore would work.
     """
     from tenantapp.cli import restores
 

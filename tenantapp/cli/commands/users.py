@@ -17,8 +17,10 @@ def users() -> None:
 
 @users.command()
 @click.argument("login")
-@click.option("--name", help="Shown to others; the login if left out.")
-@click.option("--operator", is_flag=True, help="May work on the whole fleet.")
+@click.option("--name", help="The name that others see. Default: the login.")
+@click.option(
+    "--operator", is_flag=True, help="Let this person work on the whole fleet. Operators gain no rights inside tenants."
+)
 @password_option
 @pass_installation
 def add(installation: Installation, login: str, name: str | None, operator: bool, password_stdin: bool) -> None:
@@ -38,7 +40,7 @@ def add(installation: Installation, login: str, name: str | None, operator: bool
 @json_option
 @pass_installation
 def list_(installation: Installation, as_json: bool) -> None:
-    """List everybody."""
+    """List all people."""
     from tenantapp.cli.output import show_rows
     from tenantapp.identity import users as service
 
@@ -61,7 +63,7 @@ def list_(installation: Installation, as_json: bool) -> None:
 @login_argument
 @pass_installation
 def disable(installation: Installation, login: str) -> None:
-    """Shut a person out; their web sessions end at once."""
+    """Stop a person from signing in. Their web sessions end at once."""
     from tenantapp.identity import users as service
 
     with installation.user_session() as session:
@@ -73,7 +75,7 @@ def disable(installation: Installation, login: str) -> None:
 @login_argument
 @pass_installation
 def enable(installation: Installation, login: str) -> None:
-    """Let a disabled person in again."""
+    """Let a disabled person sign in again."""
     from tenantapp.identity import users as service
 
     with installation.user_session() as session:
@@ -86,7 +88,7 @@ def enable(installation: Installation, login: str) -> None:
 @password_option
 @pass_installation
 def passwd(installation: Installation, login: str, password_stdin: bool) -> None:
-    """Set a person's password; their web sessions end at once."""
+    """Set a person's password. Their web sessions end at once."""
     from tenantapp.cli.passwords import ask_password
     from tenantapp.identity import users as service
 
