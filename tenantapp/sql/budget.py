@@ -106,7 +106,7 @@ class ConnectionBudget:
     def take(self, share: Share) -> ConnectionPoolEntry | None:
         """Return an idle connection of this tenant, or None if the caller has got a place for a new one.
 
-        Raises ``ConnectionsSpent`` if the request has waited for ``timeout`` seconds.
+        Raises ``ConnectionsSpent`` if no place became free in time.
         """
         victim = None
         with self._lock:

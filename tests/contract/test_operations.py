@@ -324,7 +324,7 @@ class TestCancel:
         kind = work.kind(journal, undoes=True)
         operation_id = request(services, kind)
         with (
-            pytest.raises(OperationRefused, match="no operation of the kind work"),
+            pytest.raises(OperationRefused, match="operations of the kind work"),
             services.user_db.begin() as session,
         ):
             cancel_operation(session, operation_id, {})

@@ -25,7 +25,7 @@ SIGN_IN = {"login": "bob", "password": PASSWORD}
 
 def assert_refused(answer: Any, code: str) -> None:
     assert (answer.status_int, answer.json["code"]) == (503, code), answer.text
-    assert "only be read" in answer.json["detail"]
+    assert "read-only" in answer.json["detail"]
     assert int(answer.headers["Retry-After"]) > 0
 
 
