@@ -4,5 +4,5 @@ from typing import Any
 
 
 def includeme(config: Any) -> None:
-    """See ``application``, which is named and not imported: commands that need one module of ours need not load all."""
+    """Include ``application``. It is named, not imported, so that a command can import one module alone."""
     config.include("tenantapp.fleet.application")

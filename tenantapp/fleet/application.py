@@ -1,4 +1,4 @@
-"""The fleet in the application: what it puts on the registry, and what happens at the start."""
+"""The fleet in the application: what it puts on the registry, and what it does at start-up."""
 
 import logging
 from typing import Any
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def includeme(config: Configurator) -> None:
-    """Put ``fleet`` and ``worker_host`` on the registry. When the application starts, let it know the tenants."""
+    """Put ``fleet`` and ``worker_host`` on the registry. When the application is made, add the known tenants."""
     registry = config.registry
     registry.access_reader.outdated = outdated_revisions(registry.app_settings)
     registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)

@@ -1,4 +1,4 @@
-"""What can go wrong in work on the tenant databases.
+"""The errors of work on tenant databases.
 
 FleetError
 +-- QueryFailed             a statement for many tenants failed on one
@@ -8,7 +8,7 @@ FleetError
 |   +-- LoadFailed          the database refused data of a bundle; the load was rolled back
 +-- BackupError             a backup could not be made or restored
 |   +-- BackupRefused       something is missing or does not fit; nothing was changed
-|   +-- BackupFailed        a tool ended in an error
+|   +-- BackupFailed        a tool or the store failed
 |   +-- BackupDamaged       a backup differs from what was written
 |   +-- CopyNotProved       a copy, once restored, differs from the database; nothing was removed
 +-- CopyRequired            a tenant is not removed, because no copy of it can be kept
@@ -20,7 +20,7 @@ from tenantapp.operations.errors import FleetError
 
 
 class QueryFailed(FleetError):
-    """The statement is wrong, takes too long, or does more than read. ``reason`` says so in a few words."""
+    """The statement is wrong, takes too long, or does more than read. ``reason`` is a short phrase."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The statement failed: {reason}.")
@@ -28,7 +28,7 @@ class QueryFailed(FleetError):
 
 
 class BundleError(FleetError):
-    """Base of what can go wrong with bundles."""
+    """Base of the errors of bundles."""
 
 
 class BundleRefused(BundleError):
@@ -60,18 +60,18 @@ class LoadFailed(BundleError):
 
 
 class BackupError(FleetError):
-    """Base of what can go wrong with backups."""
+    """Base of the errors of backups."""
 
 
 class BackupRefused(BackupError):
-    """A setting, a tool, or the right place is missing."""
+    """A setting, a tool, a backup or the right server is missing."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The backup is refused: {reason}.")
 
 
 class BackupFailed(BackupError):
-    """A tool failed. ``reason`` is the first line of what it said."""
+    """A tool or the store failed. ``reason`` is the first line of its message."""
 
     def __init__(self, tool: str, name: str, reason: str) -> None:
         super().__init__(f"{tool} failed on {name}: {reason}.")
@@ -85,19 +85,19 @@ class BackupDamaged(BackupError):
 
 
 class CopyNotProved(BackupError):
-    """Something is missing in it, or was written since."""
+    """The restored copy lacks something, or the database has changed since the copy was made."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"The copy of {name} is not proved: restored, {reason}.")
+        super().__init__(f"The copy of {name} is not proved: after a restore, {reason}.")
 
 
 class CopyRequired(FleetError):
-    """Nobody has said that it may be removed without one."""
+    """The setting ``backups.store`` is missing, and nobody has allowed a removal without a copy."""
 
     def __init__(self, slug: str) -> None:
         super().__init__(
-            f"The tenant {slug} is not removed, for the setting backups.store names no place for its final copy; "
-            f"`tenantapp tenants delete {slug} --now --without-copy` removes it without one."
+            f"The tenant {slug} is not removed: the setting backups.store names no place for its final copy. "
+            f"`tenantapp tenants delete {slug} --now --without-copy` removes it without a copy."
         )
 
 

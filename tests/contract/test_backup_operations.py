@@ -106,7 +106,7 @@ class TestBackup:
         Path(kept.fleet.values["backups.store"]).write_text("not a directory")
         operation = kept.backup()
         error = kept.failed(operation)
-        assert error.startswith("The store of the backups failed on ")
+        assert error.startswith("The store for backups failed on ")
         Path(kept.fleet.values["backups.store"]).unlink()
         kept.within(lambda session: retry_operation(session, operation, KINDS))
         kept.done(operation)
@@ -216,7 +216,7 @@ class TestRestore:
     def test_what_is_refused_before_anything_is_queued(self, kept: Kept) -> None:
         for request in (request_restore, request_restore_as):
             slugs = ("acme",) if request is request_restore else ("acme", "past")
-            with pytest.raises(BackupRefused, match="there is none of the tenant acme"):
+            with pytest.raises(BackupRefused, match="there is no backup of the tenant acme"):
                 kept.ask(request, *slugs)
         kept.done(kept.backup())
         for wrong in ("20200101T000000Z-000000000000", "../../etc/passwd", ""):
@@ -394,12 +394,12 @@ class TestRestoreAs:
         for slug in ("acme", "globex"):
             kept.done(kept.backup(slug))
         tenant_id = kept.place("globex").id
-        refused = pytest.raises(BackupRefused, match=f"the tenant {tenant_id} is called globex, and not acme")
+        refused = pytest.raises(BackupRefused, match=f"the tenant {tenant_id} is called globex, not acme")
         with refused:
             kept.restore_as("acme", "past", tenant_id=tenant_id)
         # One that is there is known by what it is called now, one that is gone by what it was called.
         kept.within(lambda session: rename_tenant(session, "globex", "globex-inc"))
-        with pytest.raises(BackupRefused, match="is called globex-inc, and not globex"):
+        with pytest.raises(BackupRefused, match="is called globex-inc, not globex"):
             kept.restore_as("globex", "past", tenant_id=tenant_id)
         kept.done(kept.restore_as("globex-inc", "past", tenant_id=tenant_id))
         databases_on(kept.fleet.servers["main"]).drop(kept.place("globex-inc").database)

@@ -157,7 +157,7 @@ def test_a_dump_that_is_none(fleet: Fleet, store: Store, acme: TenantPlace) -> N
 
 def test_another_structure_is_noticed(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
     record = backup(fleet, acme, store).model_copy(update={"fingerprint": "0" * 64})
-    with pytest.raises(BackupDamaged, match="another structure"):
+    with pytest.raises(BackupDamaged, match="the restored structure differs"):
         rehearse(fleet, record, store)
 
 
@@ -309,7 +309,7 @@ class TestPostgres:
             (directory / tool).write_text(f"#!/bin/sh\necho '{tool} (PostgreSQL) 9.6.24'\n")
             (directory / tool).chmod(0o755)
         old = replace(fleet.settings, backups_postgres_bin=str(directory))
-        with pytest.raises(BackupRefused, match=r"pg_dump has version 9\.6\.24, and the server [0-9.]+; a newer one"):
+        with pytest.raises(BackupRefused, match=r"pg_dump has version 9\.6\.24, older than the server's [0-9.]+; let"):
             backup_tenant(fleet.under(old), acme, store)
         record = backup(fleet, acme, store)
         with pytest.raises(BackupRefused, match=r"pg_restore has version"):
@@ -358,5 +358,5 @@ class TestPostgres:
 
     def test_it_is_of_one_engine(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
         record = backup(fleet, acme, store).model_copy(update={"engine": "sqlite"})
-        with pytest.raises(BackupRefused, match="it is of sqlite, and server main is not"):
+        with pytest.raises(BackupRefused, match="it comes from sqlite, and the server main is not sqlite"):
             rehearse(fleet, record, store)

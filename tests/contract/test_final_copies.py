@@ -300,7 +300,7 @@ def test_where_it_cannot_be_written_nothing_is_removed(kept: Kept) -> None:
     store, before = Path(kept.fleet.values["backups.store"]), kept.databases()
     store.write_text("not a directory")
     operation = kept.delete()
-    assert kept.failed(operation).startswith("The store of the backups failed on ")
+    assert kept.failed(operation).startswith("The store for backups failed on ")
     assert (kept.slugs(), kept.databases()) == (["acme"], before)
     # Nothing has begun: it can be brought back, and a retry does not remove it then.
     kept.within(lambda session: undelete(session, "acme", KINDS))

@@ -108,14 +108,14 @@ class TestRestore:
         assert [row["kind"] for row in rows] == ["final copy", "backup"]
         for command in (("restore", "globex", "--as", "acme"), ("test-restore", "globex")):
             error = failed("tenants", *command, "--tenant-id", tenant_id)
-            assert f"the tenant {tenant_id} is called acme, and not globex" in error
+            assert f"the tenant {tenant_id} is called acme, not globex" in error
         # The newest is the final copy.
         again = acme("tenants", "restore", "acme", "--tenant-id", tenant_id, "--as", "acme", "--json").json
         assert again["backup"] == removed["final_copy"]["backup"] == rows[0]["id"]
         assert acme("tenants", "show", "acme", "--json").json["id"] != tenant_id
 
     def test_what_is_asked_for_wrongly(self, acme: Command, failed: Callable[..., str], store: Path) -> None:
-        assert "there is none" in failed("tenants", "restore", "acme")
+        assert "there is no backup of the tenant acme" in failed("tenants", "restore", "acme")
         acme("tenants", "backup", "acme")
         assert "no backup nosuch" in failed("tenants", "restore", "acme", "--backup", "nosuch")
         assert "--as" in failed("tenants", "restore", "acme", "--tenant-id", str(uuid7()))

@@ -1,4 +1,4 @@
-"""Backing up one tenant's database."""
+"""Back up one tenant's database."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -31,13 +31,13 @@ from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Server, SqliteServer, sqlite_url
 
-# The dump outlives our part of it, in which nothing is asked.
+# pg_dump works for long, and meanwhile our transaction, which holds the snapshot, sends nothing.
 NO_IDLE_TIMEOUT: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
 @dataclass(frozen=True, slots=True)
 class _Destination:
-    """Where a dump of a tenant goes."""
+    """Where the dump of a tenant is written."""
 
     store: Store
     place: TenantPlace
@@ -65,10 +65,10 @@ def backup_tenant(
     *,
     key: UUID | None = None,
 ) -> BackupRecord:
-    """Back a tenant's database up as it is at one moment; ``progress`` is told of each so many bytes.
+    """Back up a tenant's database as it is at one moment.
 
-    The tenant may be used meanwhile; on PostgreSQL it may not be migrated. The backup exists from when its record is
-    written, which comes last; ``made_for`` finds it by ``key``. Raises what ``write_dump`` does.
+    The tenant can be used meanwhile; on PostgreSQL it cannot be migrated. The backup exists once its record is written,
+    which is done last. ``made_for`` finds it by ``key``. Raises what ``write_dump`` raises.
     """
     record = write_dump(fleet, place, store, progress, key=key)
     store.add(record)
@@ -84,7 +84,7 @@ def write_dump(
     key: UUID | None = None,
     final: bool = False,
 ) -> BackupRecord:
-    """Write the dump of a backup, or of a ``final`` copy, to the store. The record of it is yet to be added.
+    """Write the dump of a backup, or of a ``final`` copy, to the store, and return its record, which is not added yet.
 
     Raises ``BackupRefused``, ``BackupFailed``, ``WrongTenantDatabase`` and what ``reading_connection`` raises.
     """
@@ -95,7 +95,7 @@ def write_dump(
 
 
 def _dump_sqlite(server: SqliteServer, to: _Destination) -> BackupRecord:
-    # Beside the tenants' files, where there is room for such a one, and where it is found if we are killed.
+    # Beside the tenants' files, which have room for it, and where `fleet reconcile` finds it if we are killed.
     with scratch_name(server, to.key) as scratch:
         file = server.path(scratch)
         sqlite_copies.copy(server.path(to.place.database), file, to.name)
@@ -115,9 +115,9 @@ def _dump_postgres(settings: Settings, server: Server, to: _Destination) -> Back
 
 
 def _url_that_sees_every_row(server: Server, to: _Destination) -> URL:
-    """As the tenant's role; where row level security is forced on that as well, as the server's.
+    """Return the URL with the tenant's role, or if row level security hides rows from it, with the server's role.
 
-    Raises ``RowsHidden`` if it is no use to either.
+    Raises ``RowsHidden`` if neither sees every row.
     """
     url = server.tenant_url(to.place.database)
     try:
@@ -131,13 +131,13 @@ def _url_that_sees_every_row(server: Server, to: _Destination) -> URL:
 
 
 def _described(connection: Connection, to: _Destination, tool: str) -> dict[str, object]:
-    """All of the record but what is known only of the finished dump."""
+    """Return the record without what is known only after the dump: file, size and checksum."""
     place = to.place
     if connection.scalars(select(TenantIdentity.tenant_id)).all() != [place.id]:
         raise WrongTenantDatabase(place.slug)
     heads = MigrationContext.configure(connection).get_current_heads()
     if len(heads) != 1:
-        raise BackupRefused(f"the database of {place.slug} is not at one revision")
+        raise BackupRefused(f"the database of {place.slug} is not at exactly one revision")
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -21,14 +21,14 @@ def _dump(context: Context) -> dict[str, Any]:
     records = store.records(place.id)
     record = made_for(records, context.operation_id)
     if record is None:
-        # As long as the last one is the best guess that there is.
+        # The size of the last backup is the best estimate.
         progress = told(context, records[0].size if records else 0)
         record = backup_tenant(fleet, place, store, progress, key=context.operation_id)
     return described(record)
 
 
 def described(record: BackupRecord) -> dict[str, Any]:
-    """What an operation's result says of a backup."""
+    """Return what the result of an operation says about a backup."""
     return record.model_dump(mode="json", include={"file", "size", "sha256", "revision"}) | {"backup": record.id}
 
 
@@ -41,9 +41,9 @@ def _place(context: Context) -> TenantPlace:
     with context.fleet.user_db.begin(read_only=True) as session:
         tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
         if tenant is None:
-            raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+            raise OperationRefused(f"The tenant {context.slug} does not exist any more.")
         return place_of(tenant)
 
 
-# Two steps: a policy that cannot be applied makes no backup undone, and is tried again without another one.
+# Two steps: if the policy cannot be applied, the backup stays, and a retry only applies the policy.
 BACKUP: Final = Kind("backup", (Step("dump", _dump), Step("retention", _prune)))

@@ -1,4 +1,4 @@
-"""The content of files, piece by piece, and being told of it."""
+"""Read files in chunks, and report the progress."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -8,29 +8,29 @@ from tenantapp.operations.kinds import Context
 
 CHUNK: Final = 2**20  # bytes
 Progress = Callable[[int], None]
-"""Is told of each so many bytes."""
+"""Called with the number of bytes of each chunk."""
 
 
 def chunks_of(file: Path) -> Iterator[bytes]:
-    """The content of a file. Raises ``OSError``."""
+    """Yield the content of a file. Raises ``OSError``."""
     with file.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             yield chunk
 
 
 def counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
-    """The same chunks, and ``progress`` is told of each."""
+    """Yield the chunks, and call ``progress`` with the size of each."""
     for chunk in chunks:
         yield chunk
         progress(len(chunk))
 
 
 def nobody(size: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 def told(context: Context, total: int) -> Progress:
-    """Tells of a step's progress; ``total`` is how many bytes are expected, 0 when nobody knows."""
+    """Return a function that reports a step's progress. ``total`` is the expected number of bytes, or 0 if unknown."""
     done = 0
 
     def progress(size: int) -> None:

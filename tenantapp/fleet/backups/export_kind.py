@@ -1,4 +1,4 @@
-"""The kind of operation that writes a tenant's bundle into the store of backups, to be fetched for a while."""
+"""The kind of operation that writes a tenant's bundle into the store, where it can be fetched for a while."""
 
 import secrets
 from collections.abc import Iterator
@@ -25,17 +25,17 @@ from tenantapp.operations.outcomes import counted
 from tenantapp.operations.queue import request_operation
 from tenantapp.tenancy.access import TenantPlace
 
-MOST_KEPT: Final = 3  # exports of a tenant that can be fetched; each takes as much of the store as the tenant
+MOST_KEPT: Final = 3  # exports of a tenant; each takes about as much room as the tenant's data
 
 
 def request_export(session: Session, fleet: Fleet, slug: str, *, requested_by: str, **options: Any) -> Operation:
-    """Queue the writing of a tenant's bundle; one at a time of each tenant, and three that can be fetched.
+    """Queue the export of a tenant. A tenant exports once at a time, and has at most ``MOST_KEPT`` finished exports.
 
     ``options`` are those of ``request_operation``. Raises ``NotFound``, ``TenantDeleted``, ``OperationRefused``, and
-    ``BackupRefused`` where the settings name no store.
+    ``BackupRefused`` if the settings name no store.
     """
     open_store(fleet.settings)
-    # Whoever asks at the same moment waits for us.
+    # Other requests for the tenant wait for this transaction.
     tenant = get_tenant(session, slug, for_update=True)
     refuse_deleted(tenant)
     exports = select(func.count()).where(Operation.tenant_id == tenant.id, Operation.kind == EXPORT.name)
@@ -45,13 +45,13 @@ def request_export(session: Session, fleet: Fleet, slug: str, *, requested_by: s
     kept_since = database_time(session) - timedelta(days=keep_days)
     kept = exports.where(Operation.state == OperationState.SUCCEEDED, Operation.finished_at > kept_since)
     if session.scalars(kept).one() >= MOST_KEPT:
-        raise OperationRefused(f"There are {MOST_KEPT} exports of the tenant {slug} already; fetch the newest of them.")
+        raise OperationRefused(f"The tenant {slug} has {MOST_KEPT} exports already; fetch the newest of them.")
     arguments = {"keep_days": keep_days}
     return request_operation(session, EXPORT, tenant, arguments, requested_by, **options)
 
 
 def finished_export(session: Session, operation_id: UUID, tenant_id: UUID) -> Operation:
-    """The export of this tenant. Raises ``NotFound``, also for another's, and for one that did not succeed."""
+    """Return a successful export of this tenant. Raises ``NotFound`` for every other operation."""
     operation = session.get(Operation, operation_id)
     if (
         operation is None
@@ -63,7 +63,7 @@ def finished_export(session: Session, operation_id: UUID, tenant_id: UUID) -> Op
 
 
 def read_export(fleet: Fleet, operation: Operation) -> Iterator[bytes]:
-    """The bundle that an export has written. Raises ``NotFound`` when it has been removed meanwhile."""
+    """Return the bundle that an export has written, in chunks. Raises ``NotFound`` if it was removed meanwhile."""
     chunks = open_store(fleet.settings).read(operation.result["file"])
     try:
         first = next(chunks, b"")
@@ -78,7 +78,7 @@ def read_export(fleet: Fleet, operation: Operation) -> Iterator[bytes]:
 
 
 def remove_exports(fleet: Fleet, tenant_id: UUID) -> None:
-    """Remove what all exports of a tenant have written. Nothing happens where the settings name no store."""
+    """Remove the bundles of all exports of a tenant. Do nothing if the settings name no store."""
     if fleet.settings.backups_store is None:
         return
     with fleet.user_db.begin(read_only=True) as session:
@@ -95,7 +95,7 @@ def _export(context: Context) -> dict[str, Any]:
         bundle = directory / "bundle"
         manifest = export_bundle(fleet, _place(context), bundle, progress)
         context.progress(0.5, "storing")
-        # Each attempt has a file of its own: one that was only paused must not write into that of another.
+        # Each attempt writes its own file, because an attempt that only stalled may still be writing.
         file = f"{_directory(context.operation_id)}/{secrets.token_hex(4)}.bundle"
         size, sha256 = open_store(fleet.settings).write(file, chunks_of(bundle))
     return {"file": file, "size": size, "sha256": sha256, "rows": manifest.rows, "revision": manifest.revision}
@@ -122,7 +122,7 @@ def _remove(context: Context) -> None:
 
 
 def _remove_later(session: Session, operation: Operation) -> None:
-    """The removal is about no tenant: it is done also when the tenant is gone by then."""
+    """Queue the removal of the bundle. That operation has no tenant, so that it works after the tenant is removed."""
     after = timedelta(days=operation.arguments["keep_days"])
     arguments = {"export": str(operation.id)}
     request_operation(

@@ -1,4 +1,4 @@
-"""What files in the store are called: by the tenant, the time when they were begun, and what they were made for."""
+"""The names of files in the store: the tenant, the time when the file was begun, and a key."""
 
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -12,17 +12,17 @@ KEY_LENGTH: Final = 12
 
 
 def new_file(tenant_id: UUID, created_at: datetime, suffix: str, key: UUID | None = None) -> str:
-    """The path of a new file. It sorts by time, and no two are the same; ``key`` is what ``is_under`` knows."""
+    """Return a unique path for a new file. Paths sort by time. ``is_under`` finds the file by ``key``."""
     return f"{tenant_id.hex}/{created_at.astimezone(UTC):{STAMP}}-{_end(key or uuid7())}.{suffix}"
 
 
 def is_under(key: UUID, file: str) -> bool:
-    """Whether a file, whatever its suffixes, was made under this key."""
+    """Return whether a file, whatever its suffixes, was made under this key."""
     return PurePosixPath(file).name.partition(".")[0].endswith(f"-{_end(key)}")
 
 
 def begun(file: str) -> datetime:
-    """When a file was begun; at the end of all time if its name is none of ours."""
+    """Return when a file was begun, or ``datetime.max`` if the name is not one of ours."""
     stamp = PurePosixPath(file).name.split("-", 1)[0]
     try:
         return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The copy that is kept of a tenant before it is removed: proved, and never removed by a policy."""
+"""The final copy of a tenant, made before the tenant is removed. It is proved, and no policy removes it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,21 +17,21 @@ MIB = 2**20
 
 
 def final_copy(context: Context, place: TenantPlace) -> dict[str, Any]:
-    """Keep a tenant's database for good in the store of the settings, prove the copy, and describe it.
+    """Copy a tenant's database to the store, prove the copy, and return its description.
 
-    May be killed anywhere and called again. Raises ``CopyNotProved``, and what ``open_store``, ``write_dump`` and
-    ``prove_copy`` raise.
+    If the process dies, the function can be called again. Raises ``CopyNotProved``, and what ``open_store``,
+    ``write_dump`` and ``prove_copy`` raise.
     """
     store = open_store(context.fleet.settings)
     record = _proved_before(context, place, store) or _make(context, place, store)
-    # Nobody else would do it: a tenant that is removed is not backed up any more.
+    # Usually the next backup does this, but a removed tenant has no next backup.
     store.remove_abandoned(place.id, utcnow(), context.operation_id)
     described = record.model_dump(mode="json", include={"file", "size", "sha256", "revision", "rows"})
     return described | {"backup": record.id}
 
 
 def _proved_before(context: Context, place: TenantPlace, store: Store) -> FinalCopy | None:
-    """The copy of an attempt that was killed, if it still is one: the tenant may have been brought back meanwhile."""
+    """Return the copy of a killed attempt, if it is still equal: the tenant may have been brought back meanwhile."""
     for record in store.final_copies(place.id):
         if is_under(context.operation_id, record.file):
             try:
@@ -47,7 +47,7 @@ def _make(context: Context, place: TenantPlace, store: Store) -> FinalCopy:
     dumped = write_dump(context.fleet, place, store, copied, key=context.operation_id, final=True)
     rows = _prove(context, place, store, dumped)
     record = FinalCopy.model_validate(dumped.model_dump() | {"format": FINAL_FORMAT, "rows": rows})
-    # One who was paused would record a second one, of a file that whoever took over has removed.
+    # A worker that stalled would record a file that the worker that took over has removed.
     context.check()
     store.add(record)
     return record
@@ -59,7 +59,7 @@ def _prove(context: Context, place: TenantPlace, store: Store, record: BackupRec
 
 
 def _told(context: Context, verb: str, unit: int, name: str) -> Callable[[int], None]:
-    """Tells of a step's progress: so many MiB, or rows, are done."""
+    """Return a function that adds to a number of bytes or rows, and reports the sum as the step's progress."""
     done = 0
 
     def progress(more: int) -> None:

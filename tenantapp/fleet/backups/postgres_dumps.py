@@ -1,4 +1,4 @@
-"""PostgreSQL's own tools, as the tenant's role: pg_dump and pg_restore, in the custom format."""
+"""Run pg_dump and pg_restore, with the custom format."""
 
 import os
 import re
@@ -17,12 +17,12 @@ from tenantapp.operations.outcomes import first_line
 from tenantapp.settings import Settings
 
 LOCK_WAIT: Final = 10_000  # milliseconds
-# The tenant's role owns what it restores, and nobody else was granted anything.
+# The role that restores becomes the owner, and no privileges are granted.
 NOBODY_ELSE: Final = ("--no-owner", "--no-privileges", "--no-password")
 
 
 def dump(settings: Settings, url: URL, name: str, snapshot: str, *more: str) -> Iterator[bytes]:
-    """The dump of a database as it was at this exported snapshot. Raises ``BackupRefused`` and ``BackupFailed``.
+    """Yield the dump of a database at this exported snapshot. Raises ``BackupRefused`` and ``BackupFailed``.
 
     ``more`` are further options of pg_dump.
     """
@@ -34,7 +34,7 @@ def dump(settings: Settings, url: URL, name: str, snapshot: str, *more: str) -> 
 
 
 def restore(settings: Settings, url: URL, name: str, chunks: Iterable[bytes]) -> None:
-    """Restore a dump into an empty database, all of it or nothing. Raises ``BackupRefused`` and ``BackupFailed``."""
+    """Restore a dump into an empty database, all or nothing. Raises ``BackupRefused`` and ``BackupFailed``."""
     options = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE)
     with _running(settings, "pg_restore", options, url, name, stdin=subprocess.PIPE) as process:
         given = cast("IO[bytes]", process.stdin)
@@ -43,24 +43,24 @@ def restore(settings: Settings, url: URL, name: str, chunks: Iterable[bytes]) ->
                 given.write(chunk)
             given.close()
         except BrokenPipeError:
-            # It has ended early; what it says of that comes next.
+            # The tool has ended early. Its message is raised when the block ends.
             pass
 
 
 def tool_version(settings: Settings, tool: str) -> str:
-    """The version of ``pg_dump`` or ``pg_restore``. Raises ``BackupRefused`` when there is no such program."""
+    """Return the version of ``pg_dump`` or ``pg_restore``. Raises ``BackupRefused`` if there is no such program."""
     said = subprocess.run([_path(settings, tool), "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     match = re.search(r"\d+(\.\d+)*", said.stdout)
     return match.group() if match else said.stdout.strip()
 
 
 def check_tool(settings: Settings, tool: str, server: tuple[Any, ...]) -> str:
-    """The version of a tool, if it is not older than the server. Raises ``BackupRefused``."""
+    """Return the version of a tool. Raises ``BackupRefused`` if it is missing or older than the server."""
     version = tool_version(settings, tool)
     if int(version.split(".")[0]) < server[0]:
         raise BackupRefused(
-            f"{tool} has version {version}, and the server {'.'.join(map(str, server))}; "
-            "a newer one can be named by the setting backups.postgres_bin"
+            f"{tool} has version {version}, older than the server's {'.'.join(map(str, server))}; "
+            "let the setting backups.postgres_bin name the directory of a newer one"
         )
     return version
 
@@ -69,7 +69,7 @@ def check_tool(settings: Settings, tool: str, server: tuple[Any, ...]) -> str:
 def _running(
     settings: Settings, tool: str, options: tuple[str, ...], url: URL, name: str, **pipes: int
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a tool; it is ended with the block, and its failure is raised at the end of it."""
+    """Run a tool during the block. Raises ``BackupFailed`` at the end of the block if the tool failed."""
     command = [_path(settings, tool), *options, f"--dbname={_address(url)}"]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, env=_environment(url), stderr=said, **pipes)  # type: ignore[call-overload]  # noqa: S603
@@ -86,7 +86,7 @@ def _running(
 
 
 def _address(url: URL) -> str:
-    """The database as libpq has it, without the password, which everybody on the machine could see."""
+    """Return the URL for libpq, without the password: everybody on the machine can see a command line."""
     address = URL.create(
         "postgresql", url.username, host=url.host, port=url.port, database=url.database, query=url.query
     )
@@ -94,7 +94,7 @@ def _address(url: URL) -> str:
 
 
 def _environment(url: URL) -> dict[str, str]:
-    """Ours, without what would lead to another server, and with the password."""
+    """Return our environment with the password, and without PG variables, which could name another server."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return inherited | ({"PGPASSWORD": url.password} if url.password else {}) | {"LC_MESSAGES": "C"}
 
@@ -103,7 +103,7 @@ def _path(settings: Settings, tool: str) -> str:
     found = shutil.which(tool, path=settings.backups_postgres_bin)
     if found is None:
         where = settings.backups_postgres_bin or "the search path"
-        raise BackupRefused(f"there is no {tool} in {where}; the setting backups.postgres_bin can say where it is")
+        raise BackupRefused(f"there is no {tool} in {where}; let the setting backups.postgres_bin name its directory")
     return found
 
 

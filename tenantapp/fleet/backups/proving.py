@@ -1,4 +1,4 @@
-"""Whether a copy is what the database itself is: it is restored, and both are read in full."""
+"""Prove that a copy equals its database: restore it, read both in full, and compare."""
 
 from uuid import UUID
 
@@ -29,12 +29,12 @@ def prove_copy(
     restored: Progress,
     read: RowsRead,
 ) -> int:
-    """Restore a tenant's backup from the store, compare all it holds with the tenant's database, and count the rows.
+    """Restore a copy from the store, compare it with the tenant's database, and return the number of rows.
 
-    The database is read after the copy was made, by a connection of its own that sees every row of a table or fails:
-    what was written since, and what a dump leaves out, is a difference. ``restored`` is told of bytes, ``read`` of
-    rows. The scratch database is on the tenant's server, which needs room for it; ``key`` is what attempts that were
-    killed are known by. Raises ``CopyNotProved``, and what ``restore_database`` and ``read_contents`` raise.
+    The database is read after the copy was made, on a connection that sees every row or fails. So whatever was written
+    since, or left out by the dump, is a difference. ``restored`` gets numbers of bytes, ``read`` numbers of rows. The
+    scratch database is on the tenant's server, which needs room for it. ``key`` identifies the scratch databases of
+    attempts that were killed. Raises ``CopyNotProved`` and what ``restore_database`` and ``read_contents`` raise.
     """
     server, name = fleet.servers[place.server], f"the database of {place.slug}"
     remove_scratch(server, key)

@@ -1,4 +1,4 @@
-"""What is known of a file in the store. The record is written when the file is there: no backup is without one."""
+"""The records of files in the store. A record is written after its file, and a file without a record is no backup."""
 
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -11,12 +11,12 @@ FORMAT: Final = "tenantapp backup"
 FINAL_FORMAT: Final = "tenantapp final copy"
 VERSION: Final = 1
 RECORD_SUFFIX: Final = ".json"
-FINAL_SUFFIX: Final = "final"  # before the one of the engine
+FINAL_SUFFIX: Final = "final"  # before the suffix of the engine
 BUNDLE_SUFFIX: Final = "bundle"
 
 
 class StoredFile(BaseModel):
-    """The JSON beside a file. ``file`` is its path in the store, ``size`` in bytes, ``sha256`` of all of it."""
+    """The record of a file: JSON beside it. ``file`` is its path in the store, ``size`` its size in bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,19 +34,19 @@ class StoredFile(BaseModel):
 
     @property
     def id(self) -> str:
-        """What it is called among the tenant's: the name of the file, without what it ends in."""
+        """The id among the files of the tenant: the name of the file without its last suffix."""
         return PurePosixPath(self.file).stem
 
     @property
     def path(self) -> str:
-        """The path of the record itself in the store."""
+        """The path of the record in the store."""
         return self.file + RECORD_SUFFIX
 
 
 class BackupRecord(StoredFile):
-    """Of a dump, in the engine's own form. ``fingerprint`` is of the structure that was dumped.
+    """The record of a dump, in the engine's own format. ``fingerprint`` is that of the dumped structure.
 
-    ``server`` and ``tool`` are the versions it was made by, on SQLite both the library's.
+    ``server`` and ``tool`` are the versions that made it. On SQLite, both are the version of the library.
     """
 
     format: Literal["tenantapp backup", "tenantapp final copy"]
@@ -56,14 +56,14 @@ class BackupRecord(StoredFile):
 
 
 class FinalCopy(BackupRecord):
-    """Of the dump that is made, restored and compared before a tenant is removed. ``rows`` are those of all tables."""
+    """The record of a dump that is proved before a tenant is removed. ``rows`` counts the rows of all tables."""
 
     format: Literal["tenantapp final copy"]
     rows: Annotated[int, Field(ge=0)]
 
 
 class FinalBundle(StoredFile):
-    """Of a bundle, as was made before a tenant was removed until there were final copies. ``rows`` as there."""
+    """The record of a final bundle, which earlier versions made in place of a final copy."""
 
     format: Literal["tenantapp final bundle"]
     rows: Annotated[int, Field(ge=0)]

@@ -1,4 +1,4 @@
-"""Restoring a backup only to see whether it would work, which is known only by doing it."""
+"""Test whether a backup can be restored, by restoring it into a scratch database."""
 
 import time
 from collections.abc import Mapping
@@ -24,9 +24,10 @@ NAME = "a scratch database"
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What came of it. ``rows`` are those of each table as they were backed up, ``revision`` is the one reached then.
+    """The result of a test.
 
-    ``drift`` says what of the structure is not as it should be at that revision.
+    ``rows`` is the number of rows of each table in the backup. ``revision`` is the revision after the migration, and
+    ``drift`` says how the structure differs from that of the revision.
     """
 
     record: BackupRecord
@@ -40,9 +41,9 @@ class Rehearsal:
 def rehearse_restore(
     fleet: Fleet, server: Server, record: BackupRecord, store: Store, progress: Progress = nobody
 ) -> Rehearsal:
-    """Restore a backup into a database that is removed right away, and migrate it as a restore would.
+    """Restore a backup into a scratch database, migrate it as a restore does, and remove it.
 
-    Raises what ``restore_database`` and ``upgrade`` do.
+    Raises what ``restore_database`` and ``upgrade`` raise.
     """
     settings = fleet.settings
     check_revision(settings, record.revision)

@@ -1,4 +1,4 @@
-"""Asking for backups and restores: the services that commands and views call."""
+"""The services that request backups and restores. Commands and views call them."""
 
 from typing import Any
 from uuid import UUID
@@ -21,14 +21,14 @@ from tenantapp.tenancy.servers import Server
 
 
 def list_backups(fleet: Fleet, tenant_id: UUID) -> list[BackupRecord]:
-    """A tenant's backups, the newest first. Raises ``BackupRefused``, ``BackupDamaged`` and ``BackupFailed``."""
+    """Return a tenant's backups, newest first. Raises ``BackupRefused``, ``BackupDamaged`` and ``BackupFailed``."""
     return open_store(fleet.settings).records(tenant_id)
 
 
 def source_of(session: Session, slug: str, tenant_id: UUID | None) -> UUID:
-    """The id of the tenant whose backups are meant; one that is given may be of a tenant that is gone.
+    """Return the id of the tenant whose backups are meant: ``tenant_id``, or else that of the tenant ``slug``.
 
-    Raises ``NotFound``.
+    A given ``tenant_id`` may be that of a removed tenant. Raises ``NotFound``.
     """
     return get_tenant(session, slug).id if tenant_id is None else tenant_id
 
@@ -53,9 +53,9 @@ def request_restore(
     requested_by: str,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue that a tenant gets back what is in a backup: the one with this id, or the newest.
+    """Queue the restore of a tenant in place, from the backup with this id or from the newest.
 
-    With ``accept_drift`` its structure need not be that of its revision. Raises ``NotFound``, ``OperationRefused``,
+    With ``accept_drift``, the structure need not be that of the revision. Raises ``NotFound``, ``OperationRefused``,
     ``BackupRefused``, ``BackupDamaged``, ``BackupFailed`` and ``UnknownRevision``.
     """
     tenant = get_tenant(session, slug)
@@ -80,11 +80,11 @@ def request_restore_as(
     requested_by: str,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue the making of a new tenant from a backup of another one, which need not exist any more if its id is given.
+    """Queue the making of a new tenant from a backup of the tenant ``slug``.
 
-    ``server`` is the other's if it is left out, or else the default one; ``name`` is the one in the backup. Raises what
-    ``request_restore`` does, also ``BackupRefused`` for an id that is not that of ``slug``, and ``InvalidValue``,
-    ``AlreadyExists`` and ``ServerError``.
+    If that tenant was removed, ``tenant_id`` is needed. ``server`` defaults to the tenant's server, or to the default
+    one if the tenant was removed; ``name`` defaults to the name in the backup. Raises what ``request_restore`` raises,
+    ``BackupRefused`` if ``tenant_id`` is not that of ``slug``, ``InvalidValue``, ``AlreadyExists`` and ``ServerError``.
     """
     of = source_of(session, slug, tenant_id)
     tenant = session.get(Tenant, of)
@@ -103,7 +103,7 @@ def _restorable(fleet: Fleet, tenant_id: UUID, slug: str, backup: str | None, se
 
 
 def _about(session: Session, record: BackupRecord, *, accept_drift: bool) -> dict[str, Any]:
-    """The arguments that both kinds of restore have."""
+    """Return the arguments that both kinds of restore have."""
     return {
         "backup_of": str(record.tenant_id),
         "backup": record.id,

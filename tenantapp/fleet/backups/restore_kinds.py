@@ -1,4 +1,4 @@
-"""The kinds of operations that restore a backup: in place of a tenant's present database, and as a new tenant."""
+"""The kinds of operation that restore a backup: in place, and as a new tenant."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -25,13 +25,13 @@ from tenantapp.fleet.errors import BackupRefused
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
 
-NAMED: Final = 3  # differences that a sentence names
+NAMED: Final = 3  # differences that the message names
 
 
 def _prepare_in_place(session: Session, operation: Operation) -> None:
-    """Also before another try: no name is used twice, and the tenant may have moved, or been deleted, meanwhile."""
+    """Choose a new name for the database. Before a retry too, because the tenant may have been moved or deleted."""
     prepare_switch(session, operation)
-    # Where the tenant is by now, which is where its new database is made.
+    # The new database is made on the server that the tenant is on now.
     operation.arguments = {**operation.arguments, "server": operation.arguments["from_server"]}
 
 
@@ -67,8 +67,8 @@ def _migrate(context: Context) -> dict[str, Any]:
     drift = drift_of(fleet, server, target.url, target.name, revision)
     if drift and not context.arguments["accept_drift"]:
         raise BackupRefused(
-            f"restored, it has not the structure of revision {revision}: {'; '.join(drift[:NAMED])}; "
-            "--accept-drift takes it as it is"
+            f"after a restore, it does not have the structure of revision {revision}: {'; '.join(drift[:NAMED])}; "
+            "--accept-drift restores it nevertheless"
         )
     identify(server, place)
     return {"revision": revision, "drift": list(drift)}

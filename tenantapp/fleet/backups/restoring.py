@@ -1,4 +1,4 @@
-"""Making a database of a backup."""
+"""Make a database from a backup."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,9 +24,9 @@ from tenantapp.tenancy.servers import Server, SqliteServer
 
 
 def restore_into(fleet: Fleet, record: BackupRecord, store: Store, place: TenantPlace, mark: str) -> None:
-    """Make the database of a place from a backup, and make it that tenant's: see ``restore_database``.
+    """Make the database of a place from a backup, see ``restore_database``, and give it the tenant's identity.
 
-    The identity comes last: until then the database is nobody's to whom it is served.
+    The identity is written last: until then, no tenant is served from the database.
     """
     server, name = fleet.servers[place.server], f"the database of {place.slug}"
     restore_database(fleet.settings, server, place.database, record, store, mark, name)
@@ -34,7 +34,10 @@ def restore_into(fleet: Fleet, record: BackupRecord, store: Store, place: Tenant
 
 
 def identify(server: Server, place: TenantPlace) -> None:
-    """Make a restored database this tenant's. Raises ``BackupFailed`` and what ``migration_connection`` raises."""
+    """Write the tenant's identity into a restored database.
+
+    Raises ``BackupFailed`` and what ``migration_connection`` raises.
+    """
     name = f"the database of {place.slug}"
     write_identity(server.tenant_url(place.database), name, place.id, _identity_not_written)
 
@@ -49,11 +52,11 @@ def restore_database(
     name: str,
     progress: Progress = nobody,
 ) -> None:
-    """Make a database from a backup, at the backup's revision; ``progress`` is told of all its bytes twice.
+    """Make a database from a backup, at the backup's revision.
 
-    The dump is checked before anything is made, then restored, and the structure is checked. Nothing is ever restored
-    over what is there; may be killed anywhere and called again. Raises ``BackupRefused``, ``BackupDamaged``,
-    ``BackupFailed``, and what ``ServerDatabases`` and ``reading_connection`` raise.
+    First the whole dump is checked, then restored, then the structure is compared. So ``progress`` gets the size of the
+    dump twice. Nothing is overwritten. If the process dies, the function can be called again. Raises ``BackupRefused``,
+    ``BackupDamaged``, ``BackupFailed``, and what ``ServerDatabases`` and ``reading_connection`` raise.
     """
     url = server.tenant_url(database)
     check_engine(record, server)
@@ -69,15 +72,18 @@ def restore_database(
 
 
 def check_engine(record: BackupRecord, server: Server) -> None:
-    """Raise ``BackupRefused`` for a backup that is not of this server's engine."""
+    """Raise ``BackupRefused`` if the backup comes from the other engine."""
     if server.url.get_backend_name() != record.engine:
-        raise BackupRefused(f"it is of {record.engine}, and server {server.name} is not; a bundle could be taken there")
+        engine = record.engine
+        raise BackupRefused(
+            f"it comes from {engine}, and the server {server.name} is not {engine}; use a bundle instead"
+        )
 
 
 def look_at(url: URL, name: str) -> tuple[tuple[str, ...], Structure, tuple[int, ...]]:
-    """What a database is: its revisions, its structure, and the version of its server.
+    """Return the revisions of a database, its structure, and the version of its server.
 
-    Raises what ``reading_connection`` does.
+    Raises what ``reading_connection`` raises.
     """
     with reading_connection(url, name) as connection, connection.begin():
         heads = MigrationContext.configure(connection).get_current_heads()
@@ -86,7 +92,7 @@ def look_at(url: URL, name: str) -> tuple[tuple[str, ...], Structure, tuple[int,
 
 
 def drift_of(fleet: Fleet, server: Server, url: URL, name: str, revision: str) -> tuple[str, ...]:
-    """What of a database's structure is not as this revision makes it. Raises what ``expected_structure`` does."""
+    """Return how a structure differs from that of this revision. Raises what ``expected_structure`` raises."""
     _, found, version = look_at(url, name)
     return tuple(difference(expected_structure(fleet, server, version, revision), found))
 
@@ -101,22 +107,22 @@ def _restore_sqlite(path: Path, name: str, chunks: Iterable[bytes]) -> None:
 def _restore_postgres(settings: Settings, url: URL, name: str, chunks: Iterable[bytes]) -> None:
     _, found, version = look_at(url, name)
     if found.parts:
-        return  # an earlier attempt's, and whole: it is one transaction
+        return  # an earlier attempt restored it, completely: a restore is one transaction
     postgres_dumps.check_tool(settings, "pg_restore", version)
     try:
         postgres_dumps.restore(settings, url, name, chunks)
     except BackupFailed:
-        # What it met may be what an attempt that was cut short has committed after all.
+        # An earlier attempt that seemed to fail may have committed after all.
         if not look_at(url, name)[1].parts:
             raise
 
 
 def _check_structure(url: URL, name: str, record: BackupRecord) -> None:
     heads, found, version = look_at(url, name)
-    # Another version of PostgreSQL may write the same definition in other words.
+    # Another version of PostgreSQL may express the same definition differently.
     same_version = ".".join(map(str, version)) == record.server
     if heads != (record.revision,) or (same_version and fingerprint(found) != record.fingerprint):
-        raise BackupDamaged(record.file, "what was restored has another structure than what was backed up")
+        raise BackupDamaged(record.file, "the restored structure differs from the one that was backed up")
 
 
 def _identity_not_written(name: str, reason: str) -> BackupFailed:

@@ -1,4 +1,4 @@
-"""Which backups are kept, and which go."""
+"""Decide which backups to keep, and remove the others."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.store import Store
 
-# What a day, an ISO week, a month and a year are called.
+# The key of the day, the ISO week, the month and the year of a moment.
 PERIODS: Final[Mapping[str, Callable[[datetime], object]]] = {
     "daily": lambda moment: moment.date(),
     "weekly": lambda moment: moment.isocalendar()[:2],
@@ -18,9 +18,10 @@ PERIODS: Final[Mapping[str, Callable[[datetime], object]]] = {
 
 
 def kept(records: Iterable[BackupRecord], policy: Mapping[str, int]) -> set[str]:
-    """The files of the backups to be kept: the newest of each of the last so many days, weeks, months, in UTC.
+    """Return the files of the backups to keep: the newest of each of the last days, weeks, months and years, in UTC.
 
-    Only periods that have a backup count, so that nothing goes because no backups were made. The newest is always kept.
+    ``policy`` says how many of each. Only periods with a backup count, so backups do not disappear because newer ones
+    are missing. The newest backup is always kept.
     """
     newest_first = sorted(records, key=lambda record: (record.created_at, record.file), reverse=True)
     keep = {record.file for record in newest_first[:1]}
@@ -33,7 +34,7 @@ def kept(records: Iterable[BackupRecord], policy: Mapping[str, int]) -> set[str]
 
 
 def prune(store: Store, tenant_id: UUID, policy: Mapping[str, int], now: datetime) -> list[str]:
-    """Remove a tenant's backups that the policy does not keep, and what killed ones have left. Returns their files."""
+    """Remove a tenant's backups that the policy does not keep, and what killed backups have left. Returns the files."""
     records = store.records(tenant_id)
     keep = kept(records, policy)
     gone = [record for record in records if record.file not in keep]

@@ -1,4 +1,4 @@
-"""Which backup is meant, and whether it can be restored."""
+"""Find a backup, and check whether it can be restored."""
 
 from typing import Final
 from uuid import UUID
@@ -17,14 +17,14 @@ LATEST: Final = "latest"
 
 
 def find_backup(store: Store, tenant_id: UUID, slug: str, wanted: str | None) -> BackupRecord:
-    """The backup, or the final copy, of a tenant that has this id, or the newest. ``slug`` is for the message.
+    """Return a tenant's backup or final copy by its id, or the newest. ``slug`` is for the message.
 
-    Raises ``NotFound``, ``BackupRefused`` when there is none at all, ``BackupDamaged`` and ``BackupFailed``.
+    Raises ``NotFound``, ``BackupRefused`` if the tenant has none, ``BackupDamaged`` and ``BackupFailed``.
     """
-    # A final copy is made last.
+    # A final copy is newer than all backups.
     records = [*store.final_copies(tenant_id), *store.records(tenant_id)]
     if not records:
-        raise BackupRefused(f"there is none of the tenant {slug}")
+        raise BackupRefused(f"there is no backup of the tenant {slug}")
     if wanted in (None, LATEST):
         return records[0]
     for record in records:
@@ -34,23 +34,23 @@ def find_backup(store: Store, tenant_id: UUID, slug: str, wanted: str | None) ->
 
 
 def check_whose(record: BackupRecord, present: str | None, slug: str) -> None:
-    """Raise ``BackupRefused`` for a backup of another tenant than the one of this slug.
+    """Raise ``BackupRefused`` if the backup is not that of the tenant with this slug.
 
-    ``present`` is what the tenant whose backup it is is called by now; None if it is gone.
+    ``present`` is the slug that the backup's tenant has now, or None if it was removed.
     """
     named = present or record.slug
     if named != slug:
-        raise BackupRefused(f"the tenant {record.tenant_id} is called {named}, and not {slug}")
+        raise BackupRefused(f"the tenant {record.tenant_id} is called {named}, not {slug}")
 
 
 def check_restorable(settings: Settings, record: BackupRecord, server: Server) -> None:
-    """Raise ``BackupRefused`` or ``UnknownRevision`` for what cannot be restored on a server; the dump is not read."""
+    """Raise ``BackupRefused`` or ``UnknownRevision`` if the server cannot take the backup. The dump is not read."""
     check_engine(record, server)
     check_revision(settings, record.revision)
 
 
 def server_for(servers: Servers, tenant: Tenant | None, named: str | None) -> Server:
-    """Where a backup is restored: on the named server, or where the tenant is, or, if it is gone, on the default one.
+    """Return the server for a restore: the named one, or else the tenant's, or else the default.
 
     Raises ``ServerError``.
     """

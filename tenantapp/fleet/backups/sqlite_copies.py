@@ -1,4 +1,4 @@
-"""Copies of SQLite files, and databases made of them."""
+"""Copy SQLite databases, and make databases from the copies."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from tenantapp.databases.servers.durable_files import publish, remove_unfinished
 from tenantapp.databases.servers.sqlite_pages import copy_pages, finish_copy
 from tenantapp.fleet.errors import BackupFailed
 
-WAIT: Final = 60.0  # seconds for those who write
+WAIT: Final = 60.0  # seconds to wait for writers
 
 
 def copy(source: Path, target: Path, name: str) -> None:
-    """Copy a database to a new file that needs no other file beside it, and check it.
+    """Copy a database to a new file, complete in itself (no WAL), and check it.
 
     Raises ``BackupFailed`` and ``DatabaseBusy``.
     """
@@ -25,9 +25,9 @@ def copy(source: Path, target: Path, name: str) -> None:
 
 
 def restore(path: Path, chunks: Iterable[bytes]) -> None:
-    """Make a database of a copy, unless there is one of this name; it is there whole or not at all. Raises ``OSError``.
+    """Make a database from a copy, completely or not at all, unless it exists already. Raises ``OSError``.
 
-    What an attempt that was cut short has left is removed.
+    Removes what interrupted attempts have left.
     """
     if not path.exists():
         with unfinished(path) as new:

@@ -1,4 +1,4 @@
-"""Where backups are kept: a directory, or whatever else fsspec reaches (``s3://bucket/path``, ``memory://``).
+"""The store of backups: a directory, or another place that fsspec reaches (``s3://bucket/path``, ``memory://``).
 
 https://filesystem-spec.readthedocs.io/
 """
@@ -31,13 +31,15 @@ from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.settings import Settings
 
 OF_A_BUNDLE: Final = f".{BUNDLE_SUFFIX}{RECORD_SUFFIX}"
-ABANDONED: Final = timedelta(days=1)  # no backup takes longer; a file without record is of one that was killed
+ABANDONED: Final = timedelta(
+    days=1
+)  # no backup takes longer: an older file without a record belongs to a killed backup
 
 Record = TypeVar("Record", bound=StoredFile)
 
 
 class Store:
-    """The files of all tenants' backups, in a directory for each tenant."""
+    """The files of all backups, in a directory for each tenant. Paths are relative to the store."""
 
     def __init__(self, filesystem: Any, root: str) -> None:
         self._filesystem = filesystem
@@ -45,11 +47,11 @@ class Store:
 
     @property
     def directory(self) -> Path | None:
-        """The directory on this machine that holds everything; None if the files are elsewhere."""
+        """The directory on this machine that holds the store, or None if the store is elsewhere."""
         return Path(self._root) if isinstance(self._filesystem, LocalFileSystem) else None
 
     def write(self, file: str, chunks: Iterable[bytes]) -> tuple[int, str]:
-        """Write a file; returns its size in bytes and its SHA-256. What fails, or is interrupted, is removed.
+        """Write a file, and return its size in bytes and its SHA-256. If that fails, the file is removed.
 
         Raises ``BackupFailed`` and what ``chunks`` raise.
         """
@@ -62,7 +64,7 @@ class Store:
         return size, digest.hexdigest()
 
     def read(self, file: str) -> Iterator[bytes]:
-        """The content of a file. Raises ``FileNotFoundError`` and ``BackupFailed``."""
+        """Yield the content of a file. Raises ``FileNotFoundError`` and ``BackupFailed``."""
         try:
             with self._filesystem.open(self._path(file), "rb") as stream:
                 while chunk := stream.read(CHUNK):
@@ -73,7 +75,7 @@ class Store:
             raise _failed(file, error) from error
 
     def add(self, record: StoredFile) -> None:
-        """Write a record, all at once: under another name, then renamed. Raises ``BackupFailed``."""
+        """Write a record atomically: under another name, which is then renamed. Raises ``BackupFailed``."""
         part = f"{record.file}.part"
         self.write(part, [record.model_dump_json(indent=2).encode()])
         with _translated(record.path):
@@ -81,7 +83,7 @@ class Store:
             self._sync_names(record.file)
 
     def records(self, tenant_id: UUID) -> list[BackupRecord]:
-        """The backups of a tenant, the newest first.
+        """Return the backups of a tenant, newest first.
 
         Raises ``BackupFailed``, and ``BackupDamaged`` for a record that cannot be read.
         """
@@ -89,7 +91,7 @@ class Store:
         return self._read_records(files, BackupRecord)
 
     def final_copies(self, tenant_id: UUID) -> list[FinalCopy]:
-        """The copies made before the tenant was removed, the newest first. Raises what ``records`` does."""
+        """Return the final copies of a tenant, newest first. Raises what ``records`` raises."""
         return self._read_records([file for file in self._files(tenant_id) if _is_final(file)], FinalCopy)
 
     def final_bundles(self, tenant_id: UUID) -> list[FinalBundle]:
@@ -106,7 +108,7 @@ class Store:
             pass
 
     def checked(self, record: StoredFile) -> Iterator[bytes]:
-        """The content of a file. Raises ``BackupFailed``, and ``BackupDamaged``, at the latest at its end."""
+        """Yield the content of a file. Raises ``BackupFailed``, and at the end ``BackupDamaged`` if it was altered."""
         digest, size = hashlib.sha256(), 0
         try:
             for chunk in self.read(record.file):
@@ -114,17 +116,17 @@ class Store:
                 size += len(chunk)
                 yield chunk
         except FileNotFoundError as error:
-            raise BackupDamaged(record.file, "the file is not there") from error
+            raise BackupDamaged(record.file, "the file is missing") from error
         if (size, digest.hexdigest()) != (record.size, record.sha256):
-            raise BackupDamaged(record.file, "it is not what was written")
+            raise BackupDamaged(record.file, "its size or checksum is not that of its record")
 
     def remove(self, record: BackupRecord) -> None:
-        """Remove a backup. The record goes first: what is left of a removal that was killed is no backup."""
+        """Remove a backup, the record first: if the process dies in between, the rest is no backup."""
         for file in (record.path, record.file):
             self._remove(file)
 
     def remove_directory(self, directory: str) -> None:
-        """Remove a directory that is not a tenant's, and what is in it; nothing happens if it is not there."""
+        """Remove a directory that is not a tenant's, with its content. A missing one is no error."""
         with suppress(FileNotFoundError):
             self._filesystem.rm(self._path(directory), recursive=True)
 
@@ -156,7 +158,7 @@ class Store:
 
     @contextmanager
     def _new(self, file: str) -> Iterator[Any]:
-        """A stream to write a file to, which is on the disk after the block; where that fails, it is removed."""
+        """Yield a stream for a new file. After the block the file is on the disk; if the block fails, it is removed."""
         path = self._path(file)
         self._filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         try:
@@ -181,13 +183,13 @@ class Store:
             record = model.model_validate_json(b"".join(self.read(file)))
         except ValidationError as error:
             raise BackupDamaged(file, "its record cannot be read") from error
-        # Copied to another name, or into another tenant's directory, it would give that one the data of this one.
+        # A record that was copied into another tenant's directory would restore one tenant's data for the other.
         if record.path != file or record.tenant_id.hex != file.partition("/")[0]:
             raise BackupDamaged(file, f"its record is that of {record.file} of the tenant {record.tenant_id}")
         return record
 
     def _sync(self, file: str) -> None:
-        """What is not a file of this machine is in the hands of whoever keeps it."""
+        """Write a file of this machine through to the disk. Elsewhere, the service of the store does that."""
         if isinstance(self._filesystem, LocalFileSystem):
             sync(Path(self._path(file)))
             self._sync_names(file)
@@ -203,7 +205,7 @@ class Store:
 
 
 def made_for(records: Iterable[Record], key: UUID) -> Record | None:
-    """The one that was made under this key, if it was finished."""
+    """Return the record made under this key, or None if there is none."""
     return next((record for record in records if is_under(key, record.file)), None)
 
 
@@ -212,9 +214,9 @@ def _is_final(file: str) -> bool:
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of the settings. Raises ``BackupRefused`` if there is none, or if it cannot be used."""
+    """Return the store of the settings. Raises ``BackupRefused`` if there is none, or if it cannot be used."""
     if settings.backups_store is None:
-        raise BackupRefused("the setting backups.store does not say where backups are kept")
+        raise BackupRefused("the setting backups.store is missing: it says where backups are kept")
     try:
         return Store(*fsspec.core.url_to_fs(settings.backups_store))
     except (ImportError, ValueError) as error:
@@ -230,4 +232,4 @@ def _translated(file: str) -> Iterator[None]:
 
 
 def _failed(file: str, error: OSError) -> BackupFailed:
-    return BackupFailed("The store of the backups", file, error.strerror or str(error))
+    return BackupFailed("The store for backups", file, error.strerror or str(error))

@@ -55,7 +55,7 @@ def prepare_switch(session: Session, operation: Operation) -> None:
     """
     tenant = session.get(Tenant, operation.tenant_id)
     if tenant is None:
-        raise OperationRefused(f"The tenant {operation.slug} is not there any more.")
+        raise OperationRefused(f"The tenant {operation.slug} does not exist any more.")
     _check_served(tenant)
     present = {"from_server": tenant.server, "from_database": tenant.database}
     operation.arguments = {**operation.arguments, **present, "database": database_name(uuid7())}
@@ -69,7 +69,7 @@ def check_present(context: Context) -> None:
     with context.fleet.user_db.begin(read_only=True) as session:
         tenant = session.get(Tenant, _tenant_id(context))
         if tenant is None:
-            raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+            raise OperationRefused(f"The tenant {context.slug} does not exist any more.")
         # A tenant deleted meanwhile will not be served again, so the work would be wasted.
         _check_served(tenant)
         if not _is_from(tenant.server, tenant.database, context.arguments):
@@ -100,7 +100,7 @@ def nobody_writes(context: Context) -> Iterator[None]:
         with user_db.engine.connect() as connection:
             fenced = raise_fence(connection, tenant_id)
         if fenced is None:
-            raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+            raise OperationRefused(f"The tenant {context.slug} does not exist any more.")
         if not _is_from(fenced.place.server, fenced.place.database, given):
             raise OperationRefused(_moved(context))
         # Check the claim: another worker may have taken over meanwhile, and may have let the tenant's people back in.
@@ -203,7 +203,7 @@ def _is_from(server: str, database: str, arguments: Mapping[str, Any]) -> bool:
 
 def _tenant_id(context: Context) -> UUID:
     if context.tenant_id is None:
-        raise OperationRefused(f"The tenant {context.slug} is not there any more.")
+        raise OperationRefused(f"The tenant {context.slug} does not exist any more.")
     return context.tenant_id
 
 

@@ -37,7 +37,7 @@ def _copy(context: Context) -> dict[str, Any]:
     with fleet.user_db.begin(read_only=True) as session:
         source = session.get(Tenant, UUID(context.arguments["source"]))
         if source is None:
-            raise CopyRefused("The tenant that was to be copied is not there any more.")
+            raise CopyRefused("The tenant that was to be copied does not exist any more.")
         source_place = place_of(source)
     original = original_of(fleet.servers, source_place)
     with original.reading() as connection:

@@ -61,7 +61,7 @@ class FencedMove:
         begin = self._with_copy if order.snapshot else self._raise_fence
         fenced = begin(order)
         if fenced is None:
-            raise MigrationRefused("The tenant is not there any more.")
+            raise MigrationRefused("The tenant does not exist any more.")
         there = fenced.revision == order.wanted
         reached: str | None = order.wanted
         try:

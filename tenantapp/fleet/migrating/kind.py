@@ -54,7 +54,7 @@ def _resolve(history: TenantHistory, revision: str | None) -> str:
 
 def _migrate(context: Context) -> None:
     if context.tenant_id is None:
-        raise MigrationRefused("The tenant is not there any more.")
+        raise MigrationRefused("The tenant does not exist any more.")
     settings = context.fleet.settings
     order = MigrationOrder.of_operation(context.tenant_id, str(context.slug), context.arguments)
     user_db = fence_database(settings)

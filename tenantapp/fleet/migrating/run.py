@@ -23,7 +23,7 @@ AHEAD: Final = 4  # orders for each process
 RECORD_AT_ONCE: Final = 40  # results; always as many, so that the statement is compiled once
 RECORD_EVERY: Final = 2.0  # seconds after which fewer are recorded too
 ASK_EVERY: Final = 1.0  # seconds between two checks whether another operation has let a tenant go
-GONE: Final = "The tenant is not there any more."
+GONE: Final = "The tenant does not exist any more."
 BUSY: Final = "Another operation, {}, is at work on the tenant."
 Told = Callable[[MigrationResult], None]
 
