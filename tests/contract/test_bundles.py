@@ -375,7 +375,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("change", "error", "match"),
         [
-            ({"version": 2}, BundleRefused, "version 2 of the format, and this program knows 1"),
+            ({"version": 2}, BundleRefused, "version 2, and this program reads versions up to 1"),
             ({"format": "another"}, BundleRefused, "not a bundle of tenantapp"),
             ({"domain": "bookshop"}, BundleRefused, "of the domain bookshop"),
             ({"revision": "abc"}, UnknownRevision, "no revision abc"),
@@ -393,7 +393,7 @@ class TestRefused:
 
     def test_rows_that_the_manifest_does_not_count(self, fleet: Fleet, bundle: Path) -> None:
         forge(bundle, lambda manifest, files: files.update({"tables/tags.jsonl": b""}))
-        with self.nothing_is_made(fleet, BundleRefused, "the rows of tags are not those"):
+        with self.nothing_is_made(fleet, BundleRefused, "the rows of tags do not match the manifest"):
             bring_in(fleet, bundle, "copy")
 
     @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ class TestRefused:
 
     def test_a_database_in_use_is_not_loaded_into(self, fleet: Fleet, acme: TenantPlace, bundle: Path) -> None:
         before = content(fleet, acme)
-        with pytest.raises(LoadFailed, match="in use"):
+        with pytest.raises(LoadFailed, match="belongs to a tenant already"):
             load_bundle(fleet.services, acme, bundle)
         assert content(fleet, acme) == before
 

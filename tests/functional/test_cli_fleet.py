@@ -111,7 +111,7 @@ class TestBundles:
         on_database(three, ini, "acme", "INSERT INTO people VALUES ('00000000000000000000000000000001', 'Ada')")
         file = ini.parent / "acme.bundle"
         assert three("tenants", "export", "acme", str(file)).out.startswith(f"1 rows of acme are in {file}, at ")
-        assert "there is such a file already" in failed("tenants", "export", "acme", str(file))
+        assert "the file exists already" in failed("tenants", "export", "acme", str(file))
         three("tenants", "import", str(file), "copy", "--name", "A copy")
         shown = three("tenants", "show", "copy", "--json").json
         assert (shown["name"], shown["state"]) == ("A copy", "active")

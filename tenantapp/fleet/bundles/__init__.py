@@ -1,1 +1,1 @@
-"""How does a tenant travel in a file that both engines can load?"""
+"""How is a tenant carried in a file that both engines can load?"""

@@ -1,7 +1,7 @@
 """The file of a bundle: a ZIP archive that ends in its own checksum.
 
-The archive's comment, the last bytes of the file, is ``sha256:`` and the SHA-256 of everything before it. So whatever
-was cut off or altered is noticed before any of it is believed.
+The archive's comment, the last bytes of the file, is ``sha256:`` and the SHA-256 of everything before it. So a
+file that was cut short or altered is refused before any of its content is used.
 """
 
 import hashlib
@@ -26,19 +26,26 @@ SEAL: Final = b"sha256:"
 SEAL_LENGTH: Final = len(SEAL) + 64
 MANIFEST: Final = "manifest.json"
 LONGEST_MANIFEST: Final = 64 * 2**20  # bytes
-LONGEST_ROW: Final = 2**30  # bytes; PostgreSQL has no longer ones either
+LONGEST_ROW: Final = 2**30  # bytes, as in PostgreSQL
 CHUNK: Final = 2**20
-STAMP: Final = (1980, 1, 1, 0, 0, 0)  # the same content makes the same file, but for the manifest's time
+STAMP: Final = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # a fixed time, so that the same content makes the same file except for the manifest
 
 
 class BundleWriter:
-    """Writes the tables, one after the other, then the manifest."""
+    """Writes the tables in turn, then the manifest."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
 
     def write_rows(self, table: str, rows: Iterable[list[Any]]) -> tuple[str, int, str]:
-        """Write a table's rows; returns the name of its file, how many there were, and the file's SHA-256."""
+        """Write a table's rows, and return the name of its file, the number of rows and the file's SHA-256."""
         file = f"tables/{quote(table, safe='')}.jsonl"
         digest, count = hashlib.sha256(), 0
         with self._open(file) as stream:
@@ -61,13 +68,13 @@ class BundleWriter:
 
 @contextmanager
 def new_bundle(file: Path) -> Iterator[BundleWriter]:
-    """Write a bundle. It is there, whole and on the disk, after the block, and not before.
+    """Write a bundle. The file appears after the block, complete and on the disk.
 
-    It is written under another name in the same directory, which an exception removes; a process that was killed
-    leaves a file ``.NAME.….part``, which is to be deleted. Raises ``BundleNotWritten``, also when the file is there.
+    Until then it is called ``.NAME.….part``, in the same directory. An exception removes that file; if the process is
+    killed, delete it by hand. Raises ``BundleNotWritten``, also if ``file`` exists already.
     """
     if file.exists():
-        raise BundleNotWritten(file, "there is such a file already")
+        raise BundleNotWritten(file, "the file exists already")
     part = file.with_name(f".{file.name}.{uuid4().hex}.part")
     try:
         with part.open("xb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -83,7 +90,7 @@ def new_bundle(file: Path) -> Iterator[BundleWriter]:
 
 
 class Bundle:
-    """A bundle whose seal was found whole."""
+    """A bundle whose seal is right."""
 
     def __init__(self, file: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -91,7 +98,7 @@ class Bundle:
         self._archive = archive
 
     def rows(self, table: BundledTable) -> Iterator[list[Any]]:
-        """The rows of a table. Raises ``BundleRefused``, at the latest after the last row."""
+        """Yield the rows of a table. Raises ``BundleRefused``, at the latest after the last row."""
         for line in self.lines(table):
             row = orjson.loads(line)
             if not isinstance(row, list) or len(row) != len(table.columns):
@@ -99,7 +106,7 @@ class Bundle:
             yield row
 
     def lines(self, table: BundledTable) -> Iterator[bytes]:
-        """The same, not looked into."""
+        """Yield the rows of a table as bytes, unparsed. Raises ``BundleRefused`` after the last row."""
         digest, count = hashlib.sha256(), 0
         with self._archive.open(table.file) as stream:
             while line := stream.readline(LONGEST_ROW):
@@ -107,12 +114,12 @@ class Bundle:
                 count += 1
                 yield line
         if (count, digest.hexdigest()) != (table.rows, table.sha256):
-            raise BundleRefused(self._file, f"the rows of {table.name} are not those that the manifest counts")
+            raise BundleRefused(self._file, f"the rows of {table.name} do not match the manifest")
 
 
 @contextmanager
 def open_bundle(file: Path) -> Iterator[Bundle]:
-    """Open a bundle after looking at its seal and its manifest. Raises ``BundleRefused`` and ``OSError``."""
+    """Check the seal and the manifest of a bundle, and open it. Raises ``BundleRefused`` and ``OSError``."""
     opened = open_regular(file)
     if opened is None:
         raise BundleRefused(file, "it is not a regular file")
@@ -144,7 +151,7 @@ def _check_seal(file: Path, stream: IO[bytes]) -> None:
 
 
 def _digest(stream: IO[bytes]) -> str:
-    """SHA-256 of the file without its seal."""
+    """Return the SHA-256 of the file without its seal."""
     left = stream.seek(0, os.SEEK_END) - SEAL_LENGTH
     stream.seek(0)
     digest = hashlib.sha256()
@@ -162,7 +169,7 @@ def _manifest(file: Path, archive: zipfile.ZipFile) -> Manifest:
         raise BundleRefused(file, "it is not a bundle of tenantapp")
     version = raw.get("version")
     if isinstance(version, int) and version > VERSION:
-        raise BundleRefused(file, f"it has version {version} of the format, and this program knows {VERSION} at most")
+        raise BundleRefused(file, f"its format has version {version}, and this program reads versions up to {VERSION}")
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Whether two databases hold the same, as far as a bundle carries it, though they may be of different engines."""
+"""Compare what a bundle carries of two databases, which may be of different engines."""
 
 import hashlib
 import json
@@ -23,10 +23,9 @@ Form = Callable[[Any], Any]
 
 
 def portable_differences(original: Connection, copy: Connection, metadata: MetaData) -> list[str]:
-    """What a copy by way of a bundle lacks, or has otherwise, a part of a sentence each.
+    """Return how a copy made with a bundle differs from the original, a phrase for each difference.
 
-    Rows are compared value by value, in whatever order they are. Raises ``NotPortable`` for what a bundle has no form
-    for.
+    Rows are compared value by value, in any order. Raises ``NotPortable`` for values that a bundle cannot express.
     """
     here, there = (_by_name(portable_tables(connection, metadata)) for connection in (original, copy))
     common = here.keys() & there.keys()
@@ -34,9 +33,9 @@ def portable_differences(original: Connection, copy: Connection, metadata: MetaD
     lines = differences(_contents(original, here, forms), _contents(copy, there, forms))
     for name in sorted(common):
         given, known = counters(original, here[name]), counters(copy, there[name])
-        # The copy may be ahead: of numbers that were in use, and never given out.
+        # The copy may be ahead: a number in a row may be higher than the last one that the original issued.
         behind = [column for column, last in given.items() if known.get(column, 0) < last]
-        lines += [f"the numbers of {name}.{column} would be given twice" for column in behind]
+        lines += [f"the column {name}.{column} would issue some numbers twice" for column in behind]
     return lines
 
 
@@ -66,7 +65,7 @@ def _by_name(tables: Iterable[PortableTable]) -> dict[str, PortableTable]:
 
 
 def _forms(here: PortableTable, there: PortableTable) -> dict[str, Form]:
-    """What makes a value of each column the same for both, where they write it in different ways."""
+    """Return for each column a function that makes values comparable if the databases write them differently."""
     kinds, others, padded = dict(here.kinds()), dict(there.kinds()), here.padded | there.padded
     return {name: _form({kind, others.get(name, kind)}, padded=name in padded) for name, kind in kinds.items()}
 
@@ -100,12 +99,12 @@ def _uuid(value: Any) -> Any:
 
 
 def _parsed(value: Any) -> Any:
-    """A JSON document, however it is written: PostgreSQL writes a ``jsonb`` in its own way."""
+    """Return a parsed JSON document: PostgreSQL formats a ``jsonb`` in its own way."""
     with suppress(ValueError, TypeError, RecursionError):
         return json.loads(value, parse_int=_number, parse_float=_number)
     return value
 
 
 def _number(digits: str) -> list[str]:
-    # In a list, so that it is no string of the same digits. Adding makes 0 of -0.
+    # A list, so that the number 1 does not equal the string "1". Adding 0 turns -0 into 0.
     return ["number", str(Decimal(digits).normalize() + 0)]

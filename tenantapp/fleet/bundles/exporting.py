@@ -1,4 +1,4 @@
-"""Writing a tenant's data to a bundle."""
+"""Write a tenant's data to a bundle."""
 
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -24,16 +24,16 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
 
-BATCH: Final = 100  # rows held at once
+BATCH: Final = 100  # rows in memory at once
 
 Progress = Callable[[int], None]
 
 
 def export_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress = lambda rows: None) -> Manifest:
-    """Write a tenant's data, as it is at one moment, to a new file. ``progress`` is told of each so many rows.
+    """Write a tenant's data as it is at one moment to a new file. ``progress`` gets the number of rows of each batch.
 
-    The tenant may be used meanwhile; it may not be migrated. Raises ``NotPortable``, ``WrongTenantDatabase``,
-    ``BundleNotWritten`` and what ``reading_connection`` raises; then there is no file.
+    The tenant can be used meanwhile, but not migrated. Raises ``NotPortable``, ``WrongTenantDatabase``,
+    ``BundleNotWritten`` and what ``reading_connection`` raises. After an error there is no file.
     """
     url, name = fleet.servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
     with reading_connection(url, name) as connection, connection.begin():
@@ -41,7 +41,7 @@ def export_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progre
             raise WrongTenantDatabase(place.slug)
         heads = MigrationContext.configure(connection).get_current_heads()
         if len(heads) != 1:
-            raise NotPortable(name, "it is not at one revision")
+            raise NotPortable(name, "it is not at exactly one revision")
         return write_bundle(fleet.settings, connection, heads[0], place, file, progress)
 
 
@@ -53,9 +53,10 @@ def write_bundle(
     file: Path,
     progress: Progress = lambda rows: None,
 ) -> Manifest:
-    """Write the rows that a transaction sees, whosever they are, to a new file, as those of this revision and tenant.
+    """Write the rows that a transaction sees to a new file, as those of this revision and tenant.
 
-    Raises ``NotPortable``, also where the database keeps what is in no row of a table, and ``BundleNotWritten``.
+    The identity in the database is not checked. Raises ``BundleNotWritten``, and ``NotPortable``, also if the database
+    holds something that a bundle does not carry.
     """
     if (found := not_carried(connection)) is not None:
         raise NotPortable(*found)
@@ -64,7 +65,7 @@ def write_bundle(
 
 
 def check_bundle(file: Path, progress: Progress = lambda rows: None) -> Manifest:
-    """Check a whole bundle: its seal, its manifest, the number and the checksum of each table's rows.
+    """Check a whole bundle: the seal, the manifest, and the number and checksum of each table's rows.
 
     Raises ``BundleRefused`` and ``OSError``.
     """
@@ -122,7 +123,7 @@ def rows_of(
     columns: list[tuple[str, Kind]],
     progress: Progress = lambda rows: None,
 ) -> Iterator[list[Any]]:
-    """The rows of a table as they are in a bundle, with these columns. Raises ``NotPortable``."""
+    """Yield the rows of a table with these columns, in the form of a bundle. Raises ``NotPortable``."""
     converters = [(FROM_SQLITE if connection.dialect.name == "sqlite" else FROM_POSTGRES)[kind] for _, kind in columns]
     streaming = {"stream_results": True, "max_row_buffer": BATCH}
     with connection.exec_driver_sql(_select(connection, table, columns), execution_options=streaming) as result:
@@ -144,7 +145,7 @@ def _select(connection: Connection, table: PortableTable, columns: list[tuple[st
         return quoted(connection, column) + cast
 
     def order(column: str) -> str:
-        # By the bytes on both engines, so that the same rows make the same file.
+        # By bytes on both engines, so that the same rows make the same file.
         collate = ' COLLATE "C"' if postgres and kinds.get(column) == Kind.TEXT else ""
         return quoted(connection, column) + collate
 

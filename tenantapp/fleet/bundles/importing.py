@@ -1,4 +1,4 @@
-"""Making a tenant of a bundle."""
+"""Make a tenant from a bundle."""
 
 from functools import partial
 from pathlib import Path
@@ -28,13 +28,13 @@ from tenantapp.tenancy.access import TenantPlace
 
 
 def check_importable(settings: Settings, file: Path) -> Manifest:
-    """Check a whole bundle, and that it is of this domain and of a revision that the history has.
+    """Check a whole bundle, its domain and its revision, and return its manifest.
 
     Raises ``BundleRefused``, ``UnknownRevision`` and ``OSError``.
     """
     manifest = check_bundle(file)
     if manifest.domain != settings.tenantapp_domain:
-        raise BundleRefused(file, f"it is of the domain {manifest.domain}, and this is {settings.tenantapp_domain}")
+        raise BundleRefused(file, f"it is of the domain {manifest.domain}, not of {settings.tenantapp_domain}")
     check_revision(settings, manifest.revision)
     return manifest
 
@@ -51,9 +51,9 @@ def request_import(
     server: str | None = None,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Claim the slug and queue the making of a tenant of a bundle that ``check_importable`` has read the manifest of.
+    """Claim the slug, and queue the making of a tenant from a bundle. ``manifest`` comes from ``check_importable``.
 
-    ``name`` is the bundle's if it is left out. Whoever works on it reads the file again, at the same path. Raises
+    ``name`` defaults to the name in the bundle. The worker reads the file again, at the same path. Raises
     ``InvalidValue``, ``AlreadyExists`` and ``ServerError``.
     """
     arguments = {
@@ -77,10 +77,10 @@ def import_tenant(
     server: str | None = None,
     report: Report = no_report,
 ) -> TenantPlace:
-    """Make a tenant of a bundle: a database at the bundle's revision, its rows, then the newest revision.
+    """Make a tenant from a bundle: a database at the bundle's revision, then its rows, then the newest revision.
 
-    An operation, worked on here: all of it or nothing. Raises what ``check_importable``, ``request_import`` and
-    ``load_bundle`` raise.
+    This is an operation that this process works on: all or nothing. Raises what ``check_importable``,
+    ``request_import`` and ``load_bundle`` raise.
     """
     manifest, requested_by = check_importable(fleet.settings, file), local_requester()
     request = partial(
@@ -97,7 +97,7 @@ def import_tenant(
 
 
 def _load(context: Context) -> dict[str, Any]:
-    """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
+    """Make and load the database. This runs once: after an interruption it fails on what is left, and is undone."""
     fleet, given, place = context.fleet, context.arguments, new_tenant(context)
     databases_on(fleet.servers[place.server]).create(place.database, given["mark"])
     target = tenant_target(fleet, place)

@@ -1,4 +1,4 @@
-"""The types that a bundle knows, which both engines have, and which of them a column is."""
+"""The types of columns in a bundle, which both engines have."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -42,7 +42,7 @@ KINDS: Final[Mapping[type[TypeEngine[Any]], Kind]] = {
 
 
 def kind_of(kind: TypeEngine[Any], dialect: Dialect) -> Kind | None:
-    """The kind of what this type stores; None for one that has no portable form."""
+    """Return the kind of a type, or None if its values have no portable form."""
     while isinstance(kind, TypeDecorator):
         kind = kind.load_dialect_impl(dialect)
     if isinstance(kind, sa.DateTime):
@@ -53,10 +53,10 @@ def kind_of(kind: TypeEngine[Any], dialect: Dialect) -> Kind | None:
 
 
 def declared_kind(column: sa.Column[Any] | None, reflected: TypeEngine[Any], dialect: Dialect) -> Kind | None:
-    """The kind of a column of a SQLite file, which says of a UUID only that it is CHAR(32).
+    """Return the kind of a column in a SQLite file, where a UUID is just CHAR(32).
 
-    ``column`` is the model's of that name, if there is one. It is believed as long as it would be declared in the very
-    way that the file has it, so that a model that has moved on does not mislead about an older database.
+    ``column`` is the model's column of that name, or None. The model decides only if it would declare the column
+    exactly as the file has it: a newer model says nothing about an older database.
     """
     if column is not None and _written(column.type, dialect) == _written(reflected, dialect):
         return kind_of(column.type, dialect)

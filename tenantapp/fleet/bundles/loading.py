@@ -1,4 +1,4 @@
-"""Reading a bundle into a database that was made for it."""
+"""Load a bundle into a database that was made for it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +26,11 @@ ENGINES: Final = {"sqlite": sqlite_loading, "postgresql": postgres_loading}
 
 
 def load_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress = lambda rows: None) -> Manifest:
-    """Load a bundle into a database at the bundle's revision that is nobody's yet; all of it in one transaction.
+    """Load a bundle in one transaction into a database at the bundle's revision that has no identity yet.
 
-    What the migrations have put into it is deleted first: the bundle has it, as it was. Rows, checksums, and the rows
-    that are there in the end are counted. Raises ``BundleRefused``, ``LoadFailed``, ``OSError`` and what
-    ``migration_connection`` raises; then the database is as it was.
+    Rows that the migrations have inserted are deleted first, because the bundle has its own. Checksums are compared,
+    and at the end the rows in the database are counted. Raises ``BundleRefused``, ``LoadFailed``, ``OSError`` and what
+    ``migration_connection`` raises. After an error the database is as it was.
     """
     url, name = fleet.servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
     with (
@@ -44,7 +44,7 @@ def load_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress
             with engine.constraints_later(connection, name):
                 _replace_rows(connection, bundle, progress)
         except (ValueError, TypeError, ArithmeticError) as error:
-            raise LoadFailed(name, f"a value is not what its column holds ({error})") from error
+            raise LoadFailed(name, f"a value does not fit its column ({error})") from error
         except psycopg2.Error as error:
             raise LoadFailed(name, first_line(error)) from error
         _check_rows(connection, bundle.manifest, name)
@@ -53,7 +53,7 @@ def load_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress
 
 def _check_target(connection: Connection, metadata: MetaData, manifest: Manifest, file: Path, name: str) -> None:
     if connection.scalar(select(func.count()).select_from(TenantIdentity)):
-        raise LoadFailed(name, "it is in use")
+        raise LoadFailed(name, "it belongs to a tenant already")
     if (found := not_carried(connection)) is not None:
         raise LoadFailed(name, ": ".join(found))
     heads = MigrationContext.configure(connection).get_current_heads()

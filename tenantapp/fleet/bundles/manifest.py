@@ -1,4 +1,4 @@
-"""What a bundle says of itself."""
+"""The manifest of a bundle."""
 
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -23,9 +23,9 @@ class BundledColumn(_Strict):
 
 
 class BundledTable(_Strict):
-    """A table: its columns in the order of the values, its rows, and the SHA-256 of its file when uncompressed.
+    """A table: its columns in the order of the values, its number of rows, and the SHA-256 of its uncompressed file.
 
-    ``counters``: by the name of the column, the last number that was given out, for columns that count by themselves.
+    ``counters`` has the last number that each autoincrement column has issued, by the name of the column.
     """
 
     name: str
@@ -37,14 +37,14 @@ class BundledTable(_Strict):
 
 
 class BundledTenant(_Strict):
-    """What the tenant was called."""
+    """The slug and the name of the tenant."""
 
     slug: str
     name: str
 
 
 class Manifest(_Strict):
-    """The whole of ``manifest.json``."""
+    """The content of ``manifest.json``."""
 
     format: Literal["tenantapp bundle"]
     version: Literal[1]
@@ -58,5 +58,5 @@ class Manifest(_Strict):
 
     @property
     def rows(self) -> int:
-        """How many rows there are in all tables."""
+        """The number of rows in all tables."""
         return sum(table.rows for table in self.tables)

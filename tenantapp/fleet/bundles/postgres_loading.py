@@ -1,4 +1,4 @@
-"""Loading rows into PostgreSQL: by COPY, with foreign keys and triggers put back when all rows are there."""
+"""Load rows into PostgreSQL by COPY, without foreign keys and triggers, which are added again at the end."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from tenantapp.fleet.bundles.manifest import BundledTable
 from tenantapp.fleet.bundles.tables import as_sent, quoted, sequence_of
 from tenantapp.fleet.bundles.values import TO_POSTGRES, convert
 
-CHUNK: Final = 2**18  # bytes sent at once
+CHUNK: Final = 2**18  # bytes to send at once
 # https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"
 ESCAPES: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 NULL: Final = "\\N"
@@ -29,15 +29,16 @@ FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0 AND tgenabled = 'O' OR
 
 @contextmanager
 def constraints_later(connection: Connection, name: str) -> Iterator[None]:
-    """Without foreign keys and triggers in the block; the foreign keys are checked when they are put back.
+    """Drop foreign keys and triggers for the block. Adding the foreign keys again checks them.
 
-    Rows that refer to each other in a circle could be loaded in no order, and a trigger has fired for them already.
+    Rows may refer to each other in a circle, so no order would satisfy the foreign keys. Triggers have fired for these
+    rows already.
     """
     found = [tuple(row) for asked in (TRIGGERS, FOREIGN_KEYS) for row in connection.exec_driver_sql(_escaped(asked))]
     for drop, _ in found:
         connection.exec_driver_sql(_escaped(drop))
     yield
-    # The other way round: a trigger must not fire for what checking does.
+    # In reverse order: a trigger must not fire while a foreign key is added.
     for _, create in reversed(found):
         connection.exec_driver_sql(_escaped(create))
 
@@ -45,7 +46,7 @@ def constraints_later(connection: Connection, name: str) -> Iterator[None]:
 def load_rows(
     connection: Connection, table: BundledTable, rows: Iterable[list[Any]], progress: Callable[[int], None]
 ) -> None:
-    """Load a table's rows. Raises ``ValueError`` and its like for a value that is not of its kind."""
+    """Load a table's rows. Raises what ``convert`` raises for a value that does not fit its column."""
     names = ", ".join(quoted(connection, column.name) for column in table.columns)
     raw: Any = connection.connection.dbapi_connection
     lines = _Lines(_lines(table, rows), progress)
@@ -54,13 +55,13 @@ def load_rows(
             cursor.copy_expert(as_sent(f"COPY {quoted(connection, table.name)} ({names}) FROM STDIN"), lines)
     except psycopg2.Error:
         if lines.error is not None:
-            # psycopg2 ends the COPY, and says of the reason only that there was one.
+            # psycopg2 ends the COPY, and its error does not have the reason.
             raise lines.error from None
         raise
 
 
 def set_counters(connection: Connection, table: BundledTable) -> None:
-    """Let columns that count by themselves go on behind the last number given out, and behind all that are there."""
+    """Restart the autoincrement columns after the last number issued, and after the highest number in the table."""
     for column in table.columns:
         sequence = sequence_of(connection, table.name, column.name) if column.type == Kind.INTEGER else None
         if sequence is not None:
@@ -72,14 +73,14 @@ def set_counters(connection: Connection, table: BundledTable) -> None:
 
 def _lines(table: BundledTable, rows: Iterable[list[Any]]) -> Iterator[bytes]:
     converters = [TO_POSTGRES[column.type] for column in table.columns]
-    # A backslash in a converted value is meant, as that of \x in front of bytes is: COPY takes one away.
+    # Backslashes are doubled, also that of \x before bytes, because COPY removes one.
     for row in rows:
         values = convert(converters, row)
         yield ("\t".join(NULL if v is None else v.translate(ESCAPES) for v in values) + "\n").encode()
 
 
 class _Lines:
-    """What COPY reads from."""
+    """The file that COPY reads from."""
 
     def __init__(self, lines: Iterator[bytes], progress: Callable[[int], None]) -> None:
         self._lines = lines
@@ -96,7 +97,7 @@ class _Lines:
         return b"".join(batch)
 
     def _batch(self) -> Iterator[bytes]:
-        """Some rows, or a single one that is large."""
+        """Yield about ``CHUNK`` bytes of rows, or one larger row."""
         size = 0
         for line in self._lines:
             yield line

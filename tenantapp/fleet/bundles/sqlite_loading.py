@@ -1,4 +1,4 @@
-"""Loading rows into SQLite. A connection for migrations does not enforce foreign keys; they are checked at the end."""
+"""Load rows into SQLite. Connections for migrations do not enforce foreign keys, which are checked at the end."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from tenantapp.fleet.bundles.tables import has_counters, quoted
 from tenantapp.fleet.bundles.values import TO_SQLITE, convert
 from tenantapp.fleet.errors import LoadFailed
 
-BATCH: Final = 100  # rows held at once
+BATCH: Final = 100  # rows in memory at once
 
 
 @contextmanager
 def constraints_later(connection: Connection, name: str) -> Iterator[None]:
-    """Without triggers in the block, which have fired for these rows already; then the foreign keys are checked.
+    """Drop the triggers for the block, because they have fired for these rows already. Then check the foreign keys.
 
-    ``name`` is what the database is called in messages. Raises ``LoadFailed``.
+    ``name`` is the name of the database in messages. Raises ``LoadFailed``.
     """
     asked = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
     triggers = [tuple(row) for row in connection.exec_driver_sql(asked)]
@@ -35,7 +35,7 @@ def constraints_later(connection: Connection, name: str) -> Iterator[None]:
 def load_rows(
     connection: Connection, table: BundledTable, rows: Iterable[list[Any]], progress: Callable[[int], None]
 ) -> None:
-    """Load a table's rows. Raises ``ValueError`` and its like for a value that is not of its kind."""
+    """Load a table's rows. Raises what ``convert`` raises for a value that does not fit its column."""
     converters = [TO_SQLITE[column.type] for column in table.columns]
     names = ", ".join(quoted(connection, column.name) for column in table.columns)
     places = ", ".join("?" * len(table.columns))
@@ -47,7 +47,7 @@ def load_rows(
 
 
 def set_counters(connection: Connection, table: BundledTable) -> None:
-    """Let a column that counts by itself go on behind the last number given out; SQLite minds those that are there."""
+    """Restart the autoincrement after the last number issued. SQLite itself respects the numbers in the table."""
     if not table.counters or not has_counters(connection):
         return
     (last,) = table.counters.values()

@@ -1,4 +1,4 @@
-"""The tables of a database as they can be carried over: names, columns, kinds, order of rows, counters."""
+"""Describe the tables of a database for a bundle: names, columns, kinds, order of rows, counters."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from tenantapp.fleet.bundles.kinds import Kind, declared_kind, kind_of
 from tenantapp.fleet.errors import NotPortable
 from tenantapp.tenancy.models import TenantIdentity
 
-# Each database has its own of these.
+# Every database has its own, so a bundle does not carry them.
 OURS: Final = frozenset({"alembic_version", TenantIdentity.__tablename__})
 POSTGRES_TABLES: Final = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 """
-# What PostgreSQL keeps that is in no bundle: which table, and why. Partitions are read by way of their table.
+# What a bundle does not carry, and why. Partitions are read through their partitioned table.
 NOT_CARRIED: Final = """
 SELECT 'the table ' || relname, 'it has row level security' FROM pg_class WHERE relrowsecurity
 UNION ALL
@@ -34,9 +34,9 @@ SQLITE_TABLES: Final = "SELECT type, name FROM pragma_table_list WHERE schema = 
 
 @dataclass(frozen=True, slots=True)
 class PortableTable:
-    """A table, its columns with their kinds (None: no portable form), and the columns that its rows are ordered by.
+    """A table: its columns with their kinds (None: no portable form), and the columns that order its rows.
 
-    Columns that the database computes are left out. ``padded`` are those that it fills up with spaces.
+    Computed columns are left out. ``padded`` are the columns of type CHAR, which PostgreSQL pads with spaces.
     """
 
     name: str
@@ -45,7 +45,7 @@ class PortableTable:
     padded: frozenset[str] = frozenset()
 
     def kinds(self) -> list[tuple[str, Kind]]:
-        """The columns. Raises ``NotPortable`` for the first one without a portable form."""
+        """Return the columns and their kinds. Raises ``NotPortable`` for the first column without a portable form."""
         for column, kind in self.columns:
             if kind is None:
                 raise NotPortable(f"the column {self.name}.{column}", "its type has no portable form")
@@ -53,7 +53,7 @@ class PortableTable:
 
 
 def not_carried(connection: Connection) -> tuple[str, str] | None:
-    """Something in a database that a bundle does not carry, and why, as parts of a sentence; None if it carries all."""
+    """Return something that a bundle does not carry and why, two parts of a sentence, or None if it carries all."""
     if connection.dialect.name == "sqlite":
         return None
     found = connection.exec_driver_sql(NOT_CARRIED).first()
@@ -61,7 +61,7 @@ def not_carried(connection: Connection) -> tuple[str, str] | None:
 
 
 def portable_tables(connection: Connection, metadata: sa.MetaData) -> list[PortableTable]:
-    """The tables that hold a tenant's data, by name. Raises ``NotPortable`` for one that no bundle could hold."""
+    """Return the tables with a tenant's data, by name. Raises ``NotPortable`` for a table that a bundle cannot hold."""
     inspector = sa.inspect(connection)
     found = []
     for name in sorted(_names(connection)):
@@ -73,21 +73,21 @@ def portable_tables(connection: Connection, metadata: sa.MetaData) -> list[Porta
 
 
 def counters(connection: Connection, table: PortableTable) -> dict[str, int]:
-    """The last number given out of each column that counts by itself and remembers how far it is."""
+    """Return the last number issued, by the name of the column, for autoincrement columns that keep it."""
     if connection.dialect.name == "sqlite":
         return _sqlite_counters(connection, table)
     found: dict[str, int] = {}
     for column, kind in table.columns:
         sequence = sequence_of(connection, table.name, column) if kind == Kind.INTEGER else None
         if sequence is not None:
-            asked = f"SELECT last_value, is_called FROM {sequence}"  # noqa: S608 - as the server has written it
+            asked = f"SELECT last_value, is_called FROM {sequence}"  # noqa: S608 - the server quoted it
             last, called = connection.exec_driver_sql(asked).one()
             found |= {column: last} if called else {}
     return found
 
 
 def sequence_of(connection: Connection, table: str, column: str) -> str | None:
-    """The sequence that a column of a PostgreSQL table takes its numbers from, as it is written in a statement."""
+    """Return the name of a PostgreSQL column's sequence, quoted for a statement, or None if it has none."""
     name: str | None = connection.scalar(
         sa.select(sa.func.pg_get_serial_sequence(as_sent(quoted(connection, table)), column))
     )
@@ -95,17 +95,17 @@ def sequence_of(connection: Connection, table: str, column: str) -> str | None:
 
 
 def has_counters(connection: Connection) -> bool:
-    """Whether this SQLite file has columns that count by themselves and never give a number twice."""
+    """Return whether this SQLite file has AUTOINCREMENT columns."""
     return bool(connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").scalar())
 
 
 def quoted(connection: Connection, identifier: str) -> str:
-    """An identifier as it is written in a statement that goes through SQLAlchemy, for which psycopg2 doubles ``%``."""
+    """Return an identifier quoted for a statement that SQLAlchemy sends. On psycopg2 this doubles ``%``."""
     return connection.dialect.identifier_preparer.quote_identifier(identifier)
 
 
 def as_sent(quoted_identifier: str) -> str:
-    """The same as the server gets it."""
+    """Return a quoted identifier as the server gets it, with ``%`` not doubled."""
     return quoted_identifier.replace("%%", "%")
 
 
@@ -118,7 +118,7 @@ def _names(connection: Connection) -> Iterator[str]:
         if name in OURS or name.startswith("sqlite_"):
             continue
         if not plain:
-            raise NotPortable(f"the table {name}", "it is a virtual one, or in a schema of its own")
+            raise NotPortable(f"the table {name}", "it is virtual, or in a schema other than public")
         yield name
 
 

@@ -1,6 +1,6 @@
-"""Values on their way between an engine and a bundle. In a bundle each is a JSON string, number, boolean or null.
+"""Convert values between an engine and a bundle. In a bundle, each is a JSON string, number, boolean or null.
 
-What SQLite stores is what SQLAlchemy's types would store there, so that the models read it.
+In SQLite, values get the form that SQLAlchemy's types store, so that the models can read them.
 """
 
 import base64
@@ -38,14 +38,14 @@ def _float(value: Any) -> float | str:
 def _decimal(value: Any) -> str:
     number = Decimal(repr(value) if isinstance(value, float) else value)
     if not number.is_finite():
-        raise ValueError("a decimal that is no number has no portable form")
-    # 1.50 and 1.5 are one number; in plain notation, without the sign of a negative zero.
+        raise ValueError("a decimal NaN or infinity has no portable form")
+    # 1.50 and 1.5 are the same number. Plain notation, and no negative zero.
     return format(number.normalize() + 0, "f") if number else "0"
 
 
 def _timestamp(value: datetime) -> str:
     if value.tzinfo is not None:
-        raise ValueError("a zone where none was expected")
+        raise ValueError("a time zone where none was expected")
     return value.isoformat(timespec="microseconds")
 
 
@@ -64,11 +64,11 @@ def _base64(value: Any) -> str:
     return base64.b64encode(value).decode()
 
 
-# Of what the engines write as text in the same way.
+# For types that both engines write as text in the same form.
 FROM_TEXT: Final[Mapping[Kind, Converter]] = {
     Kind.TEXT: _is(str),
     Kind.UUID: lambda value: str(UUID(value)),
-    # Infinity and years before Christ are no times in this sense, and raise.
+    # Infinity and years before 1 raise.
     Kind.TIMESTAMP: lambda value: _timestamp(datetime.fromisoformat(value)),
     Kind.TIMESTAMPTZ: lambda value: _timestamptz(datetime.fromisoformat(value)),
     Kind.DATE: lambda value: date.fromisoformat(value).isoformat(),
@@ -106,7 +106,7 @@ def _stored_decimal(value: str) -> float:
 
 def _float_of(value: Any) -> float:
     if isinstance(value, str) and value not in SPECIAL_FLOATS:
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     return float(value)
 
 
@@ -124,7 +124,7 @@ TO_SQLITE: Final[Mapping[Kind, Converter]] = {
     Kind.TIME: lambda value: time.fromisoformat(value).isoformat(timespec="microseconds"),
     Kind.JSON: _is(str),
 }
-# As text, for COPY; PostgreSQL reads it by the type of its column.
+# Text for COPY. PostgreSQL parses it by the type of the column.
 TO_POSTGRES: Final[Mapping[Kind, Converter]] = {
     Kind.TEXT: _is(str),
     Kind.INTEGER: lambda value: str(_is(int)(value)),
@@ -142,8 +142,8 @@ TO_POSTGRES: Final[Mapping[Kind, Converter]] = {
 
 
 def convert(converters: list[Converter], values: Any) -> list[Any]:
-    """A row, each value by its converter; null stays null.
+    """Return a row with each value converted. Null stays null.
 
-    Raises ``ValueError``, ``TypeError`` or ``ArithmeticError`` for a value that is not of its column's kind.
+    Raises ``ValueError``, ``TypeError`` or ``ArithmeticError`` for a value that does not fit its column.
     """
     return [None if value is None else converter(value) for converter, value in zip(converters, values, strict=True)]
