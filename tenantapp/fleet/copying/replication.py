@@ -105,7 +105,9 @@ class Replication:
             emitted = "SELECT pg_logical_emit_message(true, 'tenantapp', '')"
             reached = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
             last = str(connection.exec_driver_sql(emitted).scalar_one())
-            while not connection.exec_driver_sql(reached, (last, self._new)).scalar():
+            while (found := connection.exec_driver_sql(reached, (last, self._new)).scalars().all()) != [True]:
+                if not found:
+                    raise CopyFailed(self._database, "its replication slot is gone, and so is what was not copied yet")
                 if time.monotonic() - began > patience:
                     raise CopyFailed(self._database, "the new server does not keep up with what is written")
                 time.sleep(LOOK_EVERY)
