@@ -35,7 +35,7 @@ def create_all(
 
 def made(row: dict[str, Any]) -> str:
     """Return a sentence that says where a new tenant is."""
-    return f"The tenant {row['slug']} is there: {row['database']} on {row['server']}."
+    return f"The tenant {row['slug']} is ready: {row['database']} on {row['server']}."
 
 
 def _create(

@@ -36,5 +36,5 @@ def _copy(installation: Installation, label: str, request: Request, detach: bool
     said = None
     if not detach:
         row = place_made(installation, row["operation"]) | row
-        said = f"The tenant {row['slug']} is there: {row['database']} on {row['server']} ({row['method']})."
+        said = f"The tenant {row['slug']} is ready: {row['database']} on {row['server']} ({row['method']})."
     show_asked(row, detach=detach, as_json=as_json, said=said)

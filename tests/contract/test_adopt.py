@@ -165,7 +165,7 @@ def test_another_structure_is_refused(fleet: Fleet, foreign: Foreign) -> None:
     with nothing_is_made(
         fleet,
         CopyRefused,
-        "has not the structure of revision .*: table node_tags is missing; table nodes: column more should not be "
+        "lacks the structure of revision .*: table node_tags is missing; table nodes: column more should not be "
         "there; table zebras should not be there",
     ):
         adopt(fleet, foreign)
@@ -173,7 +173,7 @@ def test_another_structure_is_refused(fleet: Fleet, foreign: Foreign) -> None:
 
 
 def test_what_it_says_of_its_revision_counts(fleet: Fleet, foreign: Foreign) -> None:
-    with nothing_is_made(fleet, CopyRefused, r"says that it is at revision 8b2e64d1c05f, and not at feedc0de0001"):
+    with nothing_is_made(fleet, CopyRefused, r"records revision 8b2e64d1c05f, not feedc0de0001"):
         adopt(fleet, foreign, revision="feedc0de0001")
     foreign.do("UPDATE alembic_version SET version_num = 'feedc0de0009'")
     with nothing_is_made(fleet, UnknownRevision, "no revision feedc0de0009"):
@@ -208,7 +208,7 @@ def test_names_that_are_none(fleet: Fleet, foreign: Foreign) -> None:
         with nothing_is_made(fleet, InvalidValue, "A slug is 1 to 63"):
             adopt(fleet, foreign, slug)
     for database in ("", "a\nb", "a\0b"):
-        with nothing_is_made(fleet, CopyRefused, "has to be named|cannot have that name"):
+        with nothing_is_made(fleet, CopyRefused, "Name the database|cannot have that name"):
             work(fleet, "adopt", "acme", database, server=foreign.server)
     with nothing_is_made(fleet, ServerError, "There is no server nowhere"):
         adopt(fleet, foreign, server="nowhere")

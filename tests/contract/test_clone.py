@@ -158,7 +158,7 @@ def test_one_that_is_not_what_it_says_is_not_cloned(fleet: Fleet, server: str) -
     with connected(fleet, acme) as connection:
         connection.exec_driver_sql("ALTER TABLE tags ADD COLUMN more INTEGER")
     with pytest.raises(
-        CopyFailed, match=r"the structure is another than it should be: table tags: column more should not"
+        CopyFailed, match=r"the structure differs from the expected one: table tags: column more should not"
     ):
         work(fleet, "clone", "acme", "copy")
     with connected(fleet, acme) as connection:

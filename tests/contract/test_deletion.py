@@ -253,7 +253,7 @@ def test_a_copy_that_may_be_all_there_is_keeps_a_tenant(fleet: Fleet) -> None:
     assert (state(fleet), copy.exists()) == ("deleted", True)
     with fleet.user_db.begin() as session:
         failed = session.scalars(select(Operation).where(Operation.kind == "delete")).one()
-        assert "for the copy that its last migration has left would go too" in str(failed.error)
+        assert "the copy that its last migration has left would be removed too" in str(failed.error)
         retry_operation(session, failed.id, KINDS, without_copy=True)
     work(fleet)
     assert (state(fleet), copy.exists()) == (None, False)

@@ -75,13 +75,13 @@ def test_sequences_seeds_and_types(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("CREATE TABLE unfit (id int)", "without a primary key, or not replicated: unfit"),
-        ("CREATE UNLOGGED TABLE unfit (id int PRIMARY KEY)", "without a primary key, or not replicated: unfit"),
-        ("CREATE MATERIALIZED VIEW unfit AS SELECT id FROM nodes", "without a primary key, or not replicated: unfit"),
+        ("CREATE TABLE unfit (id int)", "no primary key, or not replicated: unfit"),
+        ("CREATE UNLOGGED TABLE unfit (id int PRIMARY KEY)", "no primary key, or not replicated: unfit"),
+        ("CREATE MATERIALIZED VIEW unfit AS SELECT id FROM nodes", "no primary key, or not replicated: unfit"),
         ("SELECT lo_create(0)", "large objects are not replicated"),
         (
             "ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-            "rows are not applied to a table with row level security: tags",
+            "tables with row level security cannot be replicated: tags",
         ),
         ("CREATE TABLE unexpected (id int PRIMARY KEY)", "its structure is not that of its revision"),
     ],
@@ -99,7 +99,7 @@ def test_what_cannot_be_replicated_is_dumped(fleet: Fleet, statement: str, reaso
 def test_a_server_that_does_not_write_it_down(fleet: Fleet) -> None:
     acme_on(fleet, "server")
     result = work(fleet, "move", "acme", "other")
-    assert (result["method"], result["not_replicated"]) == ("dump", "wal_level of server server is replica")
+    assert (result["method"], result["not_replicated"]) == ("dump", "the server server has wal_level replica")
 
 
 def test_a_new_server_that_does_not_reach_the_old_one(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_a_new_server_that_does_not_reach_the_old_one(fleet: Fleet, monkeypatch:
             "",
             "IN ROLE pg_create_subscription",
             "dump",
-            "the role of server other is no superuser and lacks REPLICATION",
+            "the role of the server other is not a superuser and lacks REPLICATION",
         ),
         ("REPLICATION", "", "dump", "permission denied to create subscription"),
     ],
@@ -198,7 +198,7 @@ def test_what_takes_long_to_compare_is_not_and_so_nothing_is_removed(fleet: Flee
     assert (finding.problem, finding.id) == (Problem.OPERATION, discard_id)
     assert not mend(fleet.services, KINDS, finding)
     assert old.exists(acme.database)
-    with pytest.raises(OperationRefused, match=f"its earlier database {acme.database} would go too"):
+    with pytest.raises(OperationRefused, match=f"its earlier database {acme.database} would be removed too"):
         remove(fleet)
     assert old.exists(acme.database)
     with fleet.user_db.begin() as session:

@@ -25,7 +25,7 @@ def tenants(done: Command) -> dict[str, tuple[str, str, str]]:
 
 def test_clone(done: Command, failed: Callable[..., str]) -> None:
     out = done("tenants", "clone", "acme", "copy", "--name", "A copy", "--without-people").out
-    assert out.startswith("The tenant copy is there: tenant_")
+    assert out.startswith("The tenant copy is ready: tenant_")
     row = done("tenants", "clone", "acme", "third", "--server", "shelf", "--json").json
     assert (row["slug"], row["server"], row["method"]) == ("third", "shelf", "copy")
     assert tenants(done)["copy"] == ("A copy", "main", "active")
@@ -40,7 +40,7 @@ def test_move(done: Command, failed: Callable[..., str]) -> None:
     assert failed("tenants", "move", "acme", "--server", "main") == "The tenant acme is on the server main already"
     assert "no server moon" in failed("tenants", "move", "acme", "--server", "moon")
     out = done("tenants", "move", "acme", "--server", "shelf").out
-    assert out.startswith("The tenant acme is there: tenant_")
+    assert out.startswith("The tenant acme is ready: tenant_")
     assert out.endswith(" on shelf (copy).\n")
     assert tenants(done)["acme"] == ("acme", "shelf", "active")
     assert done("fleet", "verify").status == 0

@@ -11,9 +11,9 @@ COMPLETE_VARIABLE = "_TENANTAPP_COMPLETE"  # click derives it from the name of t
 @click.argument("shell", type=click.Choice(list(COMPLETIONS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print a script that completes commands, options and names in a shell.
+    """Print a script for shell completion.
 
-    Names are those of tenants, people, groups, roles, servers and operations.
+    It completes commands, options, and the names of tenants, people, groups, roles, servers and operations.
 
     \b
     bash:  eval "$(tenantapp completion bash)"      in ~/.bashrc

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.command()
 @pass_installation
 def init(installation: Installation) -> None:
-    """Make the user database, or migrate it to the newest revision.
+    """Make or upgrade the user database.
 
     Run it after each upgrade of tenantapp.
     """
@@ -29,9 +29,9 @@ def init(installation: Installation) -> None:
 @click.option("-m", "--message", required=True, help="What the revision changes.")
 @pass_installation
 def revision(installation: Installation, history: "History", message: str) -> None:
-    """Write a draft of a migration: the difference between the models and the newest revision.
+    """Write a draft of a migration.
 
-    Read the draft before you apply it.
+    It has the differences between the models and the newest revision. Read the draft before you apply it.
     """
     from tenantapp.databases.schemas.autogenerate import make_revision
 

@@ -9,9 +9,10 @@ from tenantapp.cli.installation import Installation, pass_installation
 @click.option("--http-port", help="The port to show in the URL. Default: http_port of the configuration file.")
 @pass_installation
 def demo(installation: Installation, http_port: str | None) -> None:
-    """Make two tenants with a few people and nodes, to try tenantapp.
+    """Make two tenants to try tenantapp.
 
-    It changes nothing that exists already, so you can run it again, for instance after an interruption.
+    They have a few people and nodes. The command changes nothing that exists already, so you can run it again, for
+    instance after an interruption.
     """
     from tenantapp.cli import demonstration
 

@@ -10,11 +10,11 @@ from tenantapp.cli.installation import Installation, pass_installation
 @json_option
 @pass_installation
 def doctor(installation: Installation, as_json: bool) -> None:
-    """Check the installation, and say what to do about each problem.
+    """Check the installation.
 
-    Checks the settings, the databases and their revisions, the tenants, the tools, the permissions of files, the clocks
-    and the store for backups, and makes the application. The exit status is 1 if something is wrong. Warnings alone
-    leave it 0.
+    Says what to do about each problem. Checks the settings, the databases and their revisions, the tenants, the tools,
+    the permissions of files, the clocks and the store for backups, and makes the application. The exit status is 1 if
+    something is wrong. Warnings alone leave it 0.
     """
     from tenantapp.cli import doctor as work
 

@@ -21,7 +21,7 @@ def fleet() -> None:
 @json_option
 @pass_installation
 def reconcile(installation: Installation, fix: bool, confirmed: bool, unmarked: bool, as_json: bool) -> None:
-    """Compare the user database with the servers, and report the differences.
+    """Compare the user database with the servers.
 
     Finds databases and roles without a tenant, tenants without a database, stuck operations and old templates. With
     --fix it removes them and resumes the operations. The exit status is 0 if no problem is left.
@@ -46,9 +46,10 @@ def reconcile(installation: Installation, fix: bool, confirmed: bool, unmarked: 
 def query(
     installation: Installation, statement: str, slugs: str | None, layout: str, limit: int, timeout: float, jobs: int
 ) -> None:
-    """Run one read-only SQL statement on many tenant databases.
+    """Query many tenant databases.
 
-    The answers go to standard output. Tenants that did not answer are named on stderr.
+    The statement is SQL and can only read. The answers go to standard output. Tenants that did not answer are named on
+    stderr.
     """
     from tenantapp.cli import querying
 
@@ -63,7 +64,7 @@ def query(
 @json_option
 @pass_installation
 def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, suspend: bool, as_json: bool) -> None:
-    """Check that tenant databases have the structure of their revision.
+    """Check the structure of tenant databases.
 
     Checks the named tenants, or all: whose data the database has, its revision, and each table, column, constraint and
     index. The exit status is 0 only if all databases are right.
@@ -81,9 +82,10 @@ def verify(installation: Installation, slugs: tuple[str, ...], jobs: int, suspen
 @json_option
 @pass_installation
 def audit(installation: Installation, slug: str | None, limit: int, as_json: bool) -> None:
-    """Show who did what to which tenant, newest first.
+    """Show the audit trail, newest first.
 
-    Each line has the time in UTC, the actor, the action, the tenant and the details.
+    It says who did what to which tenant. Each line has the time in UTC, the actor, the action, the tenant and the
+    details.
     """
     from tenantapp.cli import audit_trail
 

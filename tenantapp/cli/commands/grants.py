@@ -39,7 +39,10 @@ def add(installation: Installation, grantee: str, slug: str, role: str) -> None:
 @slug_argument
 @pass_installation
 def remove(installation: Installation, grantee: str, slug: str) -> None:
-    """Remove the role of a person or a group in a tenant, even that of the last administrator."""
+    """Remove the role of a person or a group in a tenant.
+
+    It does so even for the last administrator.
+    """
     from tenantapp.identity import grants as service
     from tenantapp.identity.tenants import get_tenant
 

@@ -57,9 +57,10 @@ def show(installation: Installation, operation_id: UUID, as_json: bool) -> None:
 @detach_option
 @pass_installation
 def retry(installation: Installation, operation_id: UUID, without_copy: bool, detach: bool) -> None:
-    """Retry an operation that failed or was cancelled, from the step that failed.
+    """Retry a failed or cancelled operation.
 
-    If it was undone, it starts again from its first step. If undoing it failed, it is undone again.
+    It continues with the step that failed. If it was undone, it starts again from its first step. If undoing it failed,
+    it is undone again.
     """
     from tenantapp.cli.operations import retry
 

@@ -1,6 +1,6 @@
 """Commands for tenants.
 
-Long, because it lists everything that can be done with a tenant.
+Long: it lists everything that can be done with a tenant.
 """
 
 from collections.abc import Sequence
@@ -100,7 +100,10 @@ def show(installation: Installation, slug: str, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Why. The tenant's people see it.")
 @pass_installation
 def suspend(installation: Installation, slug: str, reason: str) -> None:
-    """Suspend a tenant: from the next request on, its people are refused."""
+    """Suspend a tenant.
+
+    From the next request on, its people are refused.
+    """
     from tenantapp.identity.tenants import suspend_tenant
 
     with installation.user_session() as session:
@@ -149,11 +152,11 @@ def rename(installation: Installation, slug: str, new: str, name: str | None) ->
 def delete(
     installation: Installation, slug: str, now: bool, without_copy: bool, yes: bool, detach: bool, as_json: bool
 ) -> None:
-    """Delete a tenant: from the next request on, its people are refused.
+    """Delete a tenant.
 
-    For fleet.delete_grace days, `tenants undelete` brings it back. Then a worker removes the database and everything
-    else. Before that it writes a final copy to backups.store, restores it and compares it. Without a proved copy,
-    nothing is removed.
+    From the next request on, its people are refused. For fleet.delete_grace days, `tenants undelete` brings it back.
+    Then a worker removes the database and everything else. Before that it writes a final copy to backups.store,
+    restores it and compares it. Without a proved copy, nothing is removed.
     """
     from tenantapp.cli.deleting import delete_later, delete_now
 
@@ -169,7 +172,10 @@ def delete(
 @slug_argument
 @pass_installation
 def undelete(installation: Installation, slug: str) -> None:
-    """Bring a deleted tenant back, unless it was removed already."""
+    """Bring a deleted tenant back.
+
+    This works until its removal has begun.
+    """
     from tenantapp.fleet.kinds import KINDS
     from tenantapp.fleet.removing.deletion import undelete
 
@@ -183,9 +189,9 @@ def undelete(installation: Installation, slug: str) -> None:
 @file_argument
 @pass_installation
 def export(installation: Installation, slug: str, file: Path) -> None:
-    """Write a tenant's data to a file that both SQLite and PostgreSQL can load.
+    """Export a tenant's data to a file.
 
-    The file has the data of one moment. The tenant can be used meanwhile.
+    Both SQLite and PostgreSQL can load it. The file has the data of one moment. The tenant can be used meanwhile.
     """
     from tenantapp.cli import bundles
 
@@ -202,9 +208,10 @@ def export(installation: Installation, slug: str, file: Path) -> None:
 def import_(
     installation: Installation, file: Path, slug: str, name: str | None, server: str | None, detach: bool
 ) -> None:
-    """Make a tenant from an exported file, whichever engine it came from.
+    """Make a tenant from an exported file.
 
-    The whole file is checked before anything is made. With --detach, the worker must find the file at the same path.
+    The file may come from either engine. The whole file is checked before anything is made. With --detach, the worker
+    must find the file at the same path.
     """
     from tenantapp.cli import bundles
 
@@ -221,7 +228,7 @@ def import_(
 @json_option
 @pass_installation
 def clone(installation: Installation, /, slug: str, new: str, detach: bool, as_json: bool, **options: Any) -> None:
-    """Make a new tenant from a copy of another tenant's data.
+    """Make a copy of a tenant.
 
     The copy has the data of one moment, and the original can be used meanwhile. Nobody has a role in the new tenant.
     """
@@ -257,9 +264,9 @@ def move(installation: Installation, slug: str, server: str, detach: bool, as_js
 @json_option
 @pass_installation
 def adopt(installation: Installation, /, slug: str, database: str, detach: bool, as_json: bool, **options: Any) -> None:
-    """Make a tenant from a copy of an existing database.
+    """Make a tenant from an existing database.
 
-    The database is left as it is. It must have the structure of a tenant database; if not, nothing is made.
+    The database is copied, and left as it is. It must have the structure of a tenant database; if not, nothing is made.
     """
     from tenantapp.cli import tenant_copies
 
@@ -273,10 +280,11 @@ def adopt(installation: Installation, /, slug: str, database: str, detach: bool,
 @json_option
 @pass_installation
 def backup(installation: Installation, slugs: Sequence[str], everybody: bool, detach: bool, as_json: bool) -> None:
-    """Back tenants up, and remove the backups that backups.keep does not keep.
+    """Back up tenants.
 
-    Each backup has the data of one moment, and the tenants can be used meanwhile. A failure is reported and does not
-    stop the others. The exit status is 0 only if all tenants were backed up.
+    Removes the backups that backups.keep does not keep. Each backup has the data of one moment, and the tenants can be
+    used meanwhile. A failure is reported and does not stop the others. The exit status is 0 only if all tenants were
+    backed up.
     """
     from tenantapp.cli.backups import back_up
 
@@ -291,7 +299,10 @@ def backup(installation: Installation, slugs: Sequence[str], everybody: bool, de
 @json_option
 @pass_installation
 def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_json: bool) -> None:
-    """List a tenant's backups, newest first, and its final copy if it was removed."""
+    """List a tenant's backups, newest first.
+
+    The list includes the final copy if the tenant was removed.
+    """
     from tenantapp.cli.backups import list_backups
 
     list_backups(installation, slug, tenant_id, as_json)
@@ -310,10 +321,10 @@ def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_js
 @json_option
 @pass_installation
 def restore(installation: Installation, /, slug: str, new: str | None, **options: Any) -> None:
-    """Restore a tenant from a backup, in place or with --as as a new tenant.
+    """Restore a tenant from a backup.
 
-    In place, the tenant loses everything that was written after the backup. Its present database is kept for
-    fleet.delete_grace days.
+    With --as, this makes a new tenant. In place, the tenant loses everything that was written after the backup. Its
+    present database is kept for fleet.delete_grace days.
     """
     from tenantapp.cli import restores
 
@@ -330,9 +341,10 @@ def restore(installation: Installation, /, slug: str, new: str | None, **options
 @json_option
 @pass_installation
 def test_restore(installation: Installation, /, **options: Any) -> None:
-    """Test a backup: restore it into a scratch database, which is removed afterwards.
+    """Test whether a backup can be restored.
 
-    Shows the number of rows of each table. The exit status is 0 only if a restore would work.
+    Restores it into a scratch database, which is removed afterwards. Shows the number of rows of each table. The exit
+    status is 0 only if a restore would work.
     """
     from tenantapp.cli import restores
 

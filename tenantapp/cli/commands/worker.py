@@ -16,10 +16,10 @@ from tenantapp.cli.installation import Installation, pass_installation
 @click.option("--until-idle", is_flag=True, help="End when no operation is waiting.")
 @pass_installation
 def worker(installation: Installation, jobs: int, until_idle: bool) -> None:
-    """Work on queued operations, and on operations whose worker died.
+    """Work on operations.
 
-    End it with Ctrl-C or SIGTERM: the exit status is 0, and another worker resumes its operation. You can run many
-    workers, on many machines.
+    Works on queued operations, and on those whose worker has died. End it with Ctrl-C or SIGTERM: the exit status is 0,
+    and another worker resumes its operation. You can run many workers, on many machines.
     """
     from tenantapp.cli import working
 

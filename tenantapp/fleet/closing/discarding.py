@@ -60,7 +60,7 @@ def replaced_databases(session: Session, tenant_id: UUID) -> list[Operation]:
 
 
 def is_kept(operation: Operation) -> bool:
-    """Whether a removal waits for somebody to say that the database may go."""
+    """Return whether a removal waits until an operator allows it, because no copy of the database is proved."""
     return _is_kept(operation.arguments)
 
 

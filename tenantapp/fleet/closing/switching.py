@@ -134,7 +134,7 @@ def switch(session: Session, operation: Operation) -> None:
     given = operation.arguments
     tenant = session.get_one(Tenant, operation.tenant_id, with_for_update=True)
     if not tenant.is_served or not _is_from(tenant.server, tenant.database, given):
-        raise OperationRefused(f"The tenant {tenant.slug} was deleted, or has got another database meanwhile.")
+        raise OperationRefused(f"The tenant {tenant.slug} was deleted or got another database meanwhile.")
     if tenant.migrating_until is None or tenant.migrating_until <= database_time(session):
         raise OperationRefused(f"People of the tenant {tenant.slug} were let in before its new database was ready.")
     tenant.server, tenant.database = given["server"], given["database"]
@@ -194,7 +194,7 @@ def _reopen(context: Context) -> None:
 
 
 def _moved(context: Context) -> str:
-    return f"The tenant {context.slug} has got another database meanwhile."
+    return f"The tenant {context.slug} got another database meanwhile."
 
 
 def _is_from(server: str, database: str, arguments: Mapping[str, Any]) -> bool:

@@ -1,1 +1,1 @@
-"""How does a tenant, or a database from elsewhere, get into another place?"""
+"""How is a tenant, or a foreign database, copied to another place?"""

@@ -1,4 +1,4 @@
-"""The kind of operation that makes a tenant of a database that is there already. The database itself is left alone."""
+"""The kind of operation that makes a tenant from a copy of an existing database, which is left as it is."""
 
 from typing import Any, Final, cast
 
@@ -26,7 +26,7 @@ def _original(context: Context) -> Original:
 
 
 def _check(context: Context) -> dict[str, Any]:
-    """Before anything is made."""
+    """Check the database before anything is made."""
     fleet, given = context.fleet, context.arguments
     server = fleet.servers[given["server"]]
     at = check_adoptable(fleet, server, _original(context), given["original"], given["revision"])
@@ -34,7 +34,7 @@ def _check(context: Context) -> dict[str, Any]:
 
 
 def _copy(context: Context) -> dict[str, Any]:
-    """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
+    """Fill the database. This runs once: after an interruption it fails on what is left, and is undone."""
     fleet, place, mark = context.fleet, new_tenant(context), context.arguments["mark"]
     at = context.result["adopted_at"]
     copied = copy_database(fleet, _original(context), place, mark, context.progress, revision=at)
@@ -42,7 +42,7 @@ def _copy(context: Context) -> dict[str, Any]:
 
 
 def _finish(context: Context) -> dict[str, Any]:
-    """May be done again."""
+    """Complete and migrate the copy, and give it the tenant's identity. If the process dies, this runs again."""
     settings, place = context.fleet.settings, new_tenant(context)
     target = tenant_target(context.fleet, place)
     _complete_tables(settings, target, context.result["adopted_at"])
@@ -52,7 +52,7 @@ def _finish(context: Context) -> dict[str, Any]:
 
 
 def _complete_tables(settings: Settings, target: Target, revision: str) -> None:
-    """Add what a tenant's database has besides the domain's tables, where it is missing."""
+    """Add the tables that a tenant database has besides those of the domain, if they are missing."""
     with migration_connection(target.url, target.name, failure=CopyFailed) as connection, connection.begin():
         cast(Table, TenantIdentity.__table__).create(connection, checkfirst=True)
         if not heads_of(connection):

@@ -1,4 +1,4 @@
-"""Whether a database that is no tenant's has the structure to become one."""
+"""Check whether a foreign database can become that of a tenant."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,12 +18,12 @@ from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.tenancy.servers import Server, SqliteServer
 
-# Those that it may lack, as they are called in a structure.
+# The tables that it may lack, by their names in a structure.
 MAY_LACK: Final = frozenset(f"table {name}" for name in OURS)
 
 
 class _Found(NamedTuple):
-    """What a database says of itself."""
+    """What a database contains and records about itself."""
 
     structure: Structure
     heads: tuple[str, ...]
@@ -31,10 +31,10 @@ class _Found(NamedTuple):
 
 
 def check_adoptable(fleet: Fleet, server: Server, original: Original, database: str, revision: str | None) -> str:
-    """The revision that a database is at, or, if it does not say so, the one that was named, or else the newest.
+    """Return the revision that a database records, or else ``revision``, or else the newest.
 
-    Raises ``CopyRefused`` if it is a tenant's, says another revision than the one that was named, or has not the
-    structure of its revision; ``UnknownRevision``; and what reading it raises.
+    Raises ``CopyRefused`` if the database belongs to a tenant, records another revision than ``revision``, or does not
+    have the structure of its revision. Also raises ``UnknownRevision`` and what reading it raises.
     """
     with original.reading() as connection:
         found = _read(connection)
@@ -44,7 +44,7 @@ def check_adoptable(fleet: Fleet, server: Server, original: Original, database: 
     check_revision(fleet.settings, at)
     findings = difference(_without_lacking(expected_on(fleet, server, at), found.structure), found.structure)
     if findings:
-        raise CopyRefused(f"{_capital(original.name)} has not the structure of revision {at}: {found_in(findings)}.")
+        raise CopyRefused(f"{_capital(original.name)} lacks the structure of revision {at}: {found_in(findings)}.")
     return at
 
 
@@ -54,12 +54,12 @@ def _read(connection: Connection) -> _Found:
 
 
 def _check_nobodys(session: Session, server: Server, database: str, identities: list[str]) -> None:
-    """Raise ``CopyRefused`` if it is the database of a tenant that we know, or holds such a one's data."""
+    """Raise ``CopyRefused`` if it is the database of one of our tenants, or has the data of one."""
     for tenant in session.scalars(select(Tenant)):
         is_its_place = tenant.server == server.name and _is_same(server, tenant.database, database)
-        # One that it had before bears its identity as that of a closed database.
+        # A former database of a tenant keeps the identity, with the mark of a closed database before it.
         if is_its_place or any(identity.endswith(tenant.id.hex) for identity in identities):
-            raise CopyRefused(f"The database {database} is that of the tenant {tenant.slug}; it can be cloned.")
+            raise CopyRefused(f"The database {database} is that of the tenant {tenant.slug}; use `tenants clone`.")
 
 
 def _is_same(server: Server, known: str, database: str) -> bool:
@@ -72,12 +72,12 @@ def _revision(heads: tuple[str, ...], name: str, given: str | None) -> str | Non
     if len(heads) > 1:
         raise CopyRefused(f"{_capital(name)} is at several revisions at once.")
     if heads and given is not None and heads[0] != given:
-        raise CopyRefused(f"{_capital(name)} says that it is at revision {heads[0]}, and not at {given}.")
+        raise CopyRefused(f"{_capital(name)} records revision {heads[0]}, not {given}.")
     return heads[0] if heads else given
 
 
 def _without_lacking(expected: Structure, found: Structure) -> Structure:
-    """What is expected of a database that lacks those of our tables that this one lacks."""
+    """Return the expected structure without those of our tables that the found structure lacks."""
     lacking = MAY_LACK - {part.thing for part in found.parts}
     return Structure(tuple(part for part in expected.parts if part.thing not in lacking))
 

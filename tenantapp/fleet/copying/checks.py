@@ -1,4 +1,4 @@
-"""Whether a copy is what it was to be: its structure, and all that it holds."""
+"""Compare a copy with its original: the structure and all content."""
 
 import sqlite3
 import time
@@ -23,7 +23,7 @@ from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Server, SqliteServer
 
-# Of the original, or nobody's.
+# The identity is that of the original, or missing.
 NOT_COPIED: Final = frozenset({TenantIdentity.__tablename__})
 POSTGRES_TABLES: Final = """
 SELECT format('%%I.%%I', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -33,7 +33,7 @@ WHERE relkind IN ('r', 'p') AND NOT relispartition AND nspname !~ '^pg_' AND nsp
 
 
 def version_of(server: Server) -> tuple[int, ...]:
-    """The version of a server. Raises what ``maintenance_connection`` does."""
+    """Return the version of a server. Raises what ``maintenance_connection`` raises."""
     if isinstance(server, SqliteServer):
         return sqlite3.sqlite_version_info
     with maintenance_connection(server.url, f"server {server.name}") as connection:
@@ -41,13 +41,15 @@ def version_of(server: Server) -> tuple[int, ...]:
 
 
 def expected_on(fleet: Fleet, server: Server, revision: str) -> Structure:
-    """The structure that a revision should have on a server. Raises what ``expected_structure`` does."""
+    """Return the structure that a revision should have on a server. Raises what ``expected_structure`` raises."""
     return expected_structure(fleet, server, version_of(server), revision)
 
 
 def expected_of_copy(fleet: Fleet, original: Connection, server: Server, revision: str) -> Structure:
-    """The structure that a copy on this server should have: its original's, or, where that is said otherwise, that of
-    its revision.
+    """Return the structure that a copy on this server should have.
+
+    It is that of the original. Another engine or version may express that differently, so there it is that of the
+    revision.
     """
     same_engine = original.dialect.name == server.url.get_backend_name()
     if same_engine and server_version(original) == version_of(server):
@@ -56,41 +58,41 @@ def expected_of_copy(fleet: Fleet, original: Connection, server: Server, revisio
 
 
 def check_structure(found: Structure, expected: Structure, name: str) -> None:
-    """Raise ``CopyFailed`` if a copy is made otherwise; the sentence names the first differences."""
+    """Raise ``CopyFailed`` if the structures differ. The message names the first differences."""
     findings = difference(expected, found)
     if findings:
-        raise CopyFailed(name, f"the structure is another than it should be: {found_in(findings)}")
+        raise CopyFailed(name, f"the structure differs from the expected one: {found_in(findings)}")
 
 
 def check_contents(name: str, original: Connection, copy: Connection, patience: float | None = None) -> bool:
-    """Raise ``CopyFailed`` if a copy by the same engine does not hold the same as its original, all of it.
+    """Compare all content of a copy with its original on the same engine. Raise ``CopyFailed`` if it differs.
 
-    Says whether that was found out: with ``patience``, on PostgreSQL, not if it takes more than so many seconds. Both
-    have to see every row. Raises what ``read_contents`` does.
+    Returns whether the comparison was completed: with ``patience``, on PostgreSQL, it is given up after that many
+    seconds. Both connections must see every row. Raises what ``read_contents`` raises.
     """
     until = None if patience is None else time.monotonic() + patience
     here, there = _at_once(lambda connection: _contents(connection, name, patience, until), original, copy)
     if here is None or there is None:
         return False
     if wrong := differences(here, there):
-        raise CopyFailed(name, f"the copy is not the same: {found_in(wrong)}")
+        raise CopyFailed(name, f"the copy differs from the original: {found_in(wrong)}")
     return True
 
 
 def check_portable_contents(name: str, original: Connection, copy: Connection, metadata: MetaData) -> None:
-    """Raise ``CopyFailed`` if what a bundle has carried is not the same there. Raises ``NotPortable``."""
+    """Compare what a bundle has carried. Raises ``CopyFailed`` if it differs, and ``NotPortable``."""
     if wrong := portable_differences(original, copy, metadata):
-        raise CopyFailed(name, f"the copy is not the same: {found_in(wrong)}")
+        raise CopyFailed(name, f"the copy differs from the original: {found_in(wrong)}")
 
 
 def tables_to_replicate(connection: Connection) -> list[str]:
-    """The tables of a PostgreSQL database that hold a tenant's data, each as it is written in a statement."""
+    """Return the names of the tables with a tenant's data on PostgreSQL, quoted for a statement."""
     found = connection.exec_driver_sql(POSTGRES_TABLES, (list(OURS),)).scalars()
     return [words.replace("%", "%%") for words in found]
 
 
 class _TooLong(Exception):
-    """The patience is at an end."""
+    """The comparison takes too long."""
 
 
 def _contents(connection: Connection, name: str, patience: float | None, until: float | None) -> Contents | None:
@@ -111,7 +113,7 @@ def _contents(connection: Connection, name: str, patience: float | None, until: 
 
 
 def _at_once(read: Callable[[Connection], Contents | None], *connections: Connection) -> list[Contents | None]:
-    """Read two databases, on PostgreSQL at the same time: somebody may be waiting for both."""
+    """Read both databases, on PostgreSQL at the same time, because people may be waiting."""
     if connections[0].dialect.name == "sqlite":
         return [read(connection) for connection in connections]
     with ThreadPoolExecutor(len(connections)) as threads:

@@ -1,4 +1,4 @@
-"""The kind of operation that makes a tenant of another one's data."""
+"""The kind of operation that makes a new tenant from a copy of another tenant's data."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +19,9 @@ from tenantapp.tenancy.access import TenantPlace
 
 
 def finish_copy(context: Context, place: TenantPlace, revision: str) -> None:
-    """Compare a copy's structure with that of its revision, and make it the tenant's. May be done again.
+    """Compare a copy's structure with that of its revision, and write the tenant's identity into it.
+
+    If the process dies, the function can be called again.
 
     Raises ``CopyFailed``, and what ``expected_on`` and ``write_identity`` raise.
     """
@@ -32,12 +34,12 @@ def finish_copy(context: Context, place: TenantPlace, revision: str) -> None:
 
 
 def _copy(context: Context) -> dict[str, Any]:
-    """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
+    """Fill the database. This runs once: after an interruption it fails on what is left, and is undone."""
     fleet, place = context.fleet, new_tenant(context)
     with fleet.user_db.begin(read_only=True) as session:
         source = session.get(Tenant, UUID(context.arguments["source"]))
         if source is None:
-            raise CopyRefused("The tenant that was to be copied does not exist any more.")
+            raise CopyRefused("The tenant to be copied does not exist any more.")
         source_place = place_of(source)
     original = original_of(fleet.servers, source_place)
     with original.reading() as connection:

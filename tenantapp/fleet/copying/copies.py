@@ -1,4 +1,4 @@
-"""Copying a database into an empty one, from engine to engine."""
+"""Copy a database into an empty one, also to the other engine."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -31,9 +31,9 @@ from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import SqliteServer
 
 MIB: Final = 2**20
-WAIT: Final = 60.0  # seconds for those who hold a lock on a SQLite file
+WAIT: Final = 60.0  # seconds to wait for locks on a SQLite file
 IDENTITY: Final = TenantIdentity.__tablename__
-# Piped from one tool to the other; who receives and who sends the data is the server's affair.
+# pg_dump is piped into pg_restore. Publications and subscriptions belong to the server, not to the tenant.
 PIPED: Final = (
     "--compress=0",
     "--no-publications",
@@ -44,7 +44,7 @@ PIPED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """How a database was copied, ``dump``, ``copy`` (of a file) or ``bundle``, and the revision it was at."""
+    """How a database was copied, ``dump``, ``copy`` (of a file) or ``bundle``, and its revision."""
 
     method: str
     revision: str
@@ -60,18 +60,18 @@ def copy_database(
     revision: str | None = None,
     made: bool = False,
 ) -> Copied:
-    """Make the database of a place, with our mark, of another one as it is at one moment. It is nobody's for now.
+    """Make the database of a place, with our mark, as a copy of another one at one moment. It gets no identity yet.
 
-    The original may be used meanwhile; on PostgreSQL it may not be migrated. ``revision`` is what it is at, if it does
-    not say so itself. ``progress`` is told how much is done, from 0 to 1, and what that is; what it raises ends the
-    copying. A database that is there is refused, for somebody else may be filling it, unless it was ``made`` empty for
-    this; then there is only one way to fill it, in one transaction. Raises ``CopyRefused``,
-    ``CopyFailed``, ``BackupFailed``, a ``BundleError``, ``HistoryError`` and what connections raise.
+    The original can be used meanwhile, but on PostgreSQL not migrated. ``revision`` is that of an original that records
+    none. ``progress`` gets a fraction from 0 to 1 and a text; an exception from it ends the copying. A database that
+    exists already is refused, because another worker may be filling it. If this operation has ``made`` it empty, it is
+    filled in one transaction. Raises ``CopyRefused``, ``CopyFailed``, ``BackupFailed``, a ``BundleError``,
+    ``HistoryError`` and what connections raise.
     """
     server = fleet.servers[place.server]
     target = tenant_target(fleet, place)
     if not made and databases_on(server).exists(place.database):
-        raise CopyFailed(original.name, "an earlier attempt was cut short")
+        raise CopyFailed(original.name, "an earlier attempt was interrupted")
     if original.path is not None and isinstance(server, SqliteServer):
         with SqliteDatabases(server).filled(place.database, mark) as file:
             _copy_file(original.path, file, original.name, progress)
@@ -86,7 +86,7 @@ def copy_database(
 
 
 def _copy_file(source: Path, copy: Path, name: str, progress: Progress) -> None:
-    """A copy that is nobody's."""
+    """Copy a SQLite file, without the identity."""
     try:
         copy_pages(source, copy, name, WAIT, progress)
         with closing(sqlite3.connect(copy)) as connection:
@@ -104,7 +104,7 @@ def _revision_of(target: Target, name: str) -> str:
 
 
 def _tools_fit(settings: Settings, connection: Connection, target: Target) -> bool:
-    """Whether pg_dump and pg_restore are there, and take what the one server has to the other."""
+    """Return whether pg_dump and pg_restore can copy from the one server to the other."""
     if {connection.dialect.name, target.url.get_backend_name()} != {"postgresql"}:
         return False
     with reading_connection(target.url, target.name) as other:
@@ -114,7 +114,7 @@ def _tools_fit(settings: Settings, connection: Connection, target: Target) -> bo
         postgres_dumps.check_tool(settings, "pg_restore", new)
     except BackupRefused:
         return False
-    # An older server may not understand what is dumped from a newer one.
+    # An older server may not understand the dump of a newer one.
     return int(source[0]) <= int(new[0])
 
 
@@ -129,7 +129,7 @@ def _dump(
 
 
 def _counted(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator[bytes]:
-    """With the indexes, which are not dumped, a database is larger than its dump."""
+    """Yield the chunks, and report the progress. A database is larger than its dump, which has no indexes."""
     done = 0
     for chunk in chunks:
         yield chunk

@@ -50,7 +50,7 @@ def _prepare(session: Session, operation: Operation) -> None:
 
 
 def _plan(context: Context) -> dict[str, Any]:
-    """Before anything is made: what the copy is to be like, and whether it can be replicated."""
+    """Before anything is made, find out what the copy should be like, and whether it can be replicated."""
     check_present(context)
     fleet, place = context.fleet, present_place(context)
     original, server = original_of(fleet.servers, place), _server(context)
@@ -65,18 +65,18 @@ def _plan(context: Context) -> dict[str, Any]:
 
 
 def _replicate(context: Context) -> dict[str, Any]:
-    """Copy nearly all of it while people go on writing, if that can be done. Done once only, like the next step."""
+    """Replicate nearly all data while people go on writing, if possible. This runs once, like the next step."""
     if context.result["not_replicated"] is not None:
         return {}
     target = _target(context)
     if databases_on(_server(context)).exists(context.arguments["database"]):
-        raise CopyFailed(target.name, "an earlier attempt was cut short")
+        raise CopyFailed(target.name, "an earlier attempt was interrupted")
     databases_on(_server(context)).create(context.arguments["database"], context.arguments["mark"])
     replication = _replication(context)
     try:
         replication.begin()
     except (ProvisioningFailed, DatabaseUnreachable) as error:
-        # The empty database serves for the other way.
+        # The next step fills the empty database by a copy.
         replication.remove()
         return {"not_replicated": str(error), "database_made": True}
     fill_by_replication(context, replication, _original(context), target)
@@ -84,7 +84,7 @@ def _replicate(context: Context) -> dict[str, Any]:
 
 
 def _switch(context: Context) -> dict[str, Any]:
-    """Done once only: what an attempt that was cut short has left is refused here, and so it is undone."""
+    """Switch to the new database. This runs once: after an interruption it fails on what is left, and is undone."""
     began = time.monotonic()
     original, target = _original(context), _target(context)
     with nobody_writes(context):
@@ -100,25 +100,26 @@ def _switch(context: Context) -> dict[str, Any]:
 
 
 def _copy(context: Context, original: Original) -> str:
-    """Copy all of it while nobody writes; returns how."""
+    """Copy all data while nobody writes, and return the method."""
     mark, made = context.arguments["mark"], context.result.get("database_made", False)
     return copy_database(context.fleet, original, new_place(context), mark, context.progress, made=made).method
 
 
 def _check(context: Context, original: Original, method: str) -> bool:
-    """Compare revision, structure and all that is in it with the original; says whether the last was done.
+    """Compare revision, structure and content with the original, and return whether all content was compared.
 
-    After a replication it is done only as far as the setting says, for people wait. Raises ``CopyFailed``.
+    After a replication, people wait, so the comparison takes ``fleet.compare_timeout`` seconds at most. Raises
+    ``CopyFailed``.
     """
     revision, settings = context.result["revision"], context.fleet.settings
     with original.reading() as connection, _new(context).reading() as copy:
         if heads_of(connection) != (revision,) or heads_of(copy) != (revision,):
-            raise CopyFailed(original.name, "it was migrated meanwhile")
+            raise CopyFailed(original.name, "it was migrated during the move")
         found = read_structure(copy)
         if fingerprint(found) != context.result["fingerprint"]:
             expected = expected_of_copy(context.fleet, connection, _server(context), revision)
             check_structure(found, expected, original.name)
-            raise CopyFailed(original.name, "its structure was changed meanwhile")
+            raise CopyFailed(original.name, "its structure was changed during the move")
         if method == "bundle":
             check_portable_contents(original.name, connection, copy, _target(context).metadata)
             return True
@@ -127,7 +128,7 @@ def _check(context: Context, original: Original, method: str) -> bool:
 
 
 def _new(context: Context) -> Original:
-    """The new database, as it is read."""
+    """Return the new database, for reading."""
     return original_of(context.fleet.servers, new_place(context))
 
 
@@ -157,6 +158,6 @@ def _remove(context: Context) -> None:
     databases_on(server).drop(given["database"])
 
 
-# People are let in again first of all: that the new server does not answer must not keep them out.
+# Undoing lets people in first: a new server that does not answer must not keep them out.
 STEPS: Final = (Step("plan", _plan), Step("database", _replicate, _remove), Step("switch", _switch, let_back_in))
 MOVE: Final = Kind("move", STEPS, undoes=True, prepare=_prepare, complete=switch)

@@ -1,4 +1,4 @@
-"""The databases that copies are made of."""
+"""The databases that are copied."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +18,16 @@ from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer, sqlite_url
 
-# The copying outlives our part of it, in which nothing is asked.
+# While the data is copied, the transaction that holds the snapshot sends nothing.
 NO_IDLE_TIMEOUT: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
 IDENTITIES: Final = text(f"SELECT tenant_id FROM {TenantIdentity.__tablename__}")  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A database to be copied: how to connect to it, its file on SQLite, and what it is called in messages.
+    """A database to copy: its URL, on SQLite its file, and its name in messages.
 
-    On PostgreSQL it is read by the server's own role: the tenant's is kept out while the tenant is moved.
+    On PostgreSQL the server's own role reads it, because the tenant's role cannot log in during a move.
     """
 
     url: URL
@@ -36,7 +36,7 @@ class Original:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one moment, however long that takes. Raises what ``reading_connection`` does."""
+        """Yield a connection in a transaction that sees one moment. Raises what ``reading_connection`` raises."""
         with reading_connection(self.url, self.name) as connection, connection.begin():
             if self.path is None:
                 connection.exec_driver_sql(NO_IDLE_TIMEOUT)
@@ -44,7 +44,7 @@ class Original:
 
 
 def original_of(servers: Servers, place: TenantPlace) -> Original:
-    """The database of a tenant. Raises ``ServerError``."""
+    """Return the database of a tenant. Raises ``ServerError``."""
     server, name = servers[place.server], f"the database of {place.slug}"
     if isinstance(server, SqliteServer):
         return Original(server.tenant_url(place.database), server.path(place.database), name)
@@ -52,40 +52,40 @@ def original_of(servers: Servers, place: TenantPlace) -> Original:
 
 
 def foreign_original(server: Server, database: str) -> Original:
-    """A database that is no tenant's: its name on a PostgreSQL server, or the path of a SQLite file.
+    """Return a database that belongs to no tenant, by its name on a PostgreSQL server or the path of a SQLite file.
 
-    Raises ``CopyRefused`` for a FIFO and whatever else is no file.
+    Raises ``CopyRefused`` if the path is not a regular file.
     """
     name = f"the database {database}"
     if isinstance(server, SqliteServer):
         if Path(database).exists() and not is_regular(Path(database)):
             raise CopyRefused(f"{database} is not a regular file.")
-        # Read-only: not even the write-ahead log that somebody has left is brought in.
+        # Read-only: not even a left write-ahead log is checkpointed into the file.
         return Original(sqlite_url(Path(database)).update_query_dict({"mode": "ro"}), Path(database), name)
     return Original(server.own_url(database), None, name)
 
 
 def heads_of(connection: Connection) -> tuple[str, ...]:
-    """The revisions that a database says it is at; none if it was never migrated."""
+    """Return the revisions that a database records. Empty if it was never migrated."""
     return tuple(MigrationContext.configure(connection).get_current_heads())
 
 
 def single_revision(connection: Connection, name: str) -> str:
-    """The revision of a database. Raises ``CopyRefused`` if it is not at one."""
+    """Return the revision of a database. Raises ``CopyRefused`` if it is not at exactly one."""
     heads = heads_of(connection)
     if len(heads) != 1:
-        raise CopyRefused(f"{name[0].upper()}{name[1:]} is not at one revision, and so it cannot be copied.")
+        raise CopyRefused(f"{name[0].upper()}{name[1:]} is not at exactly one revision, so it cannot be copied.")
     return heads[0]
 
 
 def identities_of(connection: Connection) -> list[str]:
-    """The ids of the tenants whose data a database says it holds, in hexadecimal; none if it is nobody's yet."""
+    """Return the tenant ids that a database records, in hexadecimal. Empty if it belongs to no tenant yet."""
     if not inspect(connection).has_table(TenantIdentity.__tablename__):
         return []
     return [str(row.tenant_id).replace("-", "") for row in connection.execute(IDENTITIES)]
 
 
 def check_identity(connection: Connection, place: TenantPlace) -> None:
-    """Raise ``WrongTenantDatabase`` if it is not this tenant's."""
+    """Raise ``WrongTenantDatabase`` if the database is not this tenant's."""
     if identities_of(connection) != [place.id.hex]:
         raise WrongTenantDatabase(place.slug)

@@ -1,4 +1,4 @@
-"""Copies without people: the domain says what is private, and takes it away."""
+"""Remove private data from copies. The domain knows what is private."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -18,7 +18,7 @@ FUNCTION: Final = "remove_private_data"
 
 
 def private_data_remover(settings: Settings) -> Callable[[Session], None]:
-    """What the domain removes private data with: ``remove_private_data`` of its module ``private_data``.
+    """Return the domain's function ``remove_private_data``, from its module ``private_data``.
 
     Raises ``CopyRefused`` if the domain has none.
     """
@@ -26,18 +26,18 @@ def private_data_remover(settings: Settings) -> Callable[[Session], None]:
     remover = getattr(import_module(name), FUNCTION, None) if find_spec(name) else None
     if remover is None:
         raise CopyRefused(
-            f"The domain {settings.tenantapp_domain} does not say what is private: there is no {FUNCTION} in {name}."
+            f"The domain {settings.tenantapp_domain} cannot remove private data: there is no {FUNCTION} in {name}."
         )
     found: Callable[[Session], None] = remover
     return found
 
 
 def remove_private_data(settings: Settings, target: Target) -> None:
-    """Have the domain remove what is private from a database, in one transaction.
+    """Let the domain remove private data from a database, in one transaction.
 
-    SQLite would keep it in pages that are free now; they are removed as well. Nothing happens to one that is a tenant's
-    already: another attempt has come to the end of this. Raises ``CopyFailed``, what connections raise, and what the
-    domain's function does.
+    On SQLite the free pages, which still hold the data, are removed as well. If the database has an identity already,
+    an earlier attempt finished this, and nothing is done. Raises ``CopyFailed``, what connections raise, and what the
+    domain's function raises.
     """
     remover = private_data_remover(settings)
     with migration_connection(target.url, target.name, failure=CopyFailed) as connection:
@@ -48,7 +48,7 @@ def remove_private_data(settings: Settings, target: Target) -> None:
             session.flush()
             check_foreign_keys(connection, target.name, CopyFailed)
         if connection.dialect.name == "sqlite":
-            # Not in a transaction, which is what SQLAlchemy would begin.
+            # Outside a transaction: SQLAlchemy would begin one.
             driver: Any = connection.connection.driver_connection
             driver.execute("VACUUM")
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,4 +1,4 @@
-"""Moving a tenant by logical replication: whether it can be done, and the parts of it that are about the data."""
+"""Move a tenant by logical replication: check whether that works, and copy the data."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context
 from tenantapp.tenancy.servers import PostgresServer, Server
 
-# What a subscriber cannot follow: rows that nothing tells apart, and what is not replicated at all.
+# What replication cannot handle: tables without a key, and objects that are not replicated.
 # https://www.postgresql.org/docs/current/logical-replication-restrictions.html
 CAPABLE: Final = """
 SELECT current_setting('wal_level') AS wal_level,
@@ -32,50 +32,50 @@ SEQUENCES: Final = """
 SELECT format('%%I.%%I', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE relkind = 'S' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 """
-# Before anybody is kept out the new server has to be so close behind, if it ever is.
+# The new server must be this close behind before the tenant is fenced, or is fenced anyway after ``TRIES``.
 CLOSE_BEHIND: Final = 0.5  # seconds
 TRIES: Final = 60
 PATIENCE: Final = 60.0  # seconds
-LAST_PATIENCE: Final = 15.0  # seconds; a tenant's people wait meanwhile
+LAST_PATIENCE: Final = 15.0  # seconds, during which the tenant's people wait
 
 
 def why_not_replicated(fleet: Fleet, original: Connection, source: Server, target: Server, revision: str) -> str | None:
-    """Why a database cannot be replicated, as far as it can be known before it is tried; None if it can.
+    """Return why a database cannot be replicated, or None if nothing known beforehand prevents it.
 
-    Raises what ``expected_on`` does.
+    Raises what ``expected_on`` raises.
     """
     if not isinstance(source, PostgresServer) or not isinstance(target, PostgresServer):
         return "only PostgreSQL replicates to PostgreSQL"
     found = original.exec_driver_sql(CAPABLE).one()
     if found.wal_level != "logical":
-        return f"wal_level of server {source.name} is {found.wal_level}"
+        return f"the server {source.name} has wal_level {found.wal_level}"
     if not found.may_replicate:
-        return f"the role of server {source.name} is no superuser and lacks REPLICATION"
+        return f"the role of the server {source.name} is not a superuser and lacks REPLICATION"
     if found.large_objects:
         return "large objects are not replicated"
     if found.secured:
-        return f"rows are not applied to a table with row level security: {found.secured}"
+        return f"tables with row level security cannot be replicated: {found.secured}"
     if found.unfit:
-        return f"without a primary key, or not replicated: {found.unfit}"
+        return f"no primary key, or not replicated: {found.unfit}"
     if read_structure(original) != expected_on(fleet, source, revision):
         return "its structure is not that of its revision"
     return None
 
 
 def replication_between(source: Server, database: str, target: Server, new: str, stalled: float) -> Replication:
-    """The replication of a database, made or not. Raises ``CopyFailed`` unless both servers are PostgreSQL."""
+    """Return the replication of a database, begun or not. Raises ``CopyFailed`` unless both servers are PostgreSQL."""
     if not isinstance(source, PostgresServer) or not isinstance(target, PostgresServer):
         raise CopyFailed(database, "only PostgreSQL replicates to PostgreSQL")
     return Replication(source, database, target, new, stalled=stalled)
 
 
 def fill_by_replication(context: Context, replication: Replication, original: Original, target: Target) -> None:
-    """Make the tables, and copy their rows until the new server is close behind. Raises what ``Replication`` does."""
+    """Make the tables, and copy rows until the new server is close behind. Raises what ``Replication`` raises."""
     upgrade_to(target, context.result["revision"])
     with migration_connection(target.url, target.name, failure=CopyFailed) as connection, connection.begin():
         tables = tables_to_replicate(connection)
         if tables:
-            # What migrations have put in is in the original as well, as it is now.
+            # The original has the rows that migrations insert, in their present state.
             connection.exec_driver_sql(f"TRUNCATE {', '.join(tables)}")
     replication.add(tables)
     replication.wait_until_copied(context.progress)
@@ -86,12 +86,12 @@ def fill_by_replication(context: Context, replication: Replication, original: Or
 
 
 def follow_to_the_end(replication: Replication, original: Original, target: Target) -> None:
-    """Bring over the last that was written, now that nobody writes, and end the replication. Raises ``CopyFailed``."""
+    """Copy the last changes, now that nobody writes, and end the replication. Raises ``CopyFailed``."""
     replication.catch_up(LAST_PATIENCE)
     with original.reading() as connection:
         values = _sequence_values(connection)
     with migration_connection(target.url, target.name, failure=CopyFailed) as connection, connection.begin():
-        # Not when another attempt has finished it, and the tenant is served from it.
+        # With an identity, another attempt has finished this, and the tenant may be served from it.
         if not identities_of(connection):
             for sequence, (last, called) in values.items():
                 connection.exec_driver_sql("SELECT setval(%s, %s, %s)", (sequence, last, called))
@@ -99,7 +99,7 @@ def follow_to_the_end(replication: Replication, original: Original, target: Targ
 
 
 def _sequence_values(connection: Connection) -> dict[str, Any]:
-    """Replication leaves them out. By name: the last number, and whether it was given out."""
+    """Return for each sequence its last number and whether it was issued. Replication does not copy sequences."""
     sequences = connection.exec_driver_sql(SEQUENCES).scalars().all()
     return {
         name: connection.exec_driver_sql(f"SELECT last_value, is_called FROM {name.replace('%', '%%')}").one()  # noqa: S608

@@ -1,4 +1,4 @@
-"""Requesting copies: the services that commands and views call."""
+"""The services that request clones, moves and adoptions. Commands and views call them."""
 
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,10 @@ def request_clone(
     without_people: bool = False,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue the making of a tenant of another one's data; its slug is taken at once.
+    """Claim the new slug, and queue the making of a tenant from a copy of another tenant's data.
 
-    ``without_people`` has the domain remove what is private. On the source's server if none is named. Raises
-    ``NotFound``, ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``CopyRefused``.
+    With ``without_people``, the domain removes private data from the copy. ``server`` defaults to that of the source.
+    Raises ``NotFound``, ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``CopyRefused``.
     """
     source = _served_tenant(session, slug)
     if without_people:
@@ -57,10 +57,10 @@ def request_move(
     requested_by: str,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue the move of a tenant to another server, of whatever engine.
+    """Queue the move of a tenant to another server, of either engine.
 
-    Raises ``NotFound``, ``ServerError``, and ``CopyRefused`` for the server that it is on; ``OperationRefused`` for a
-    tenant that is being made or is deleted.
+    Raises ``NotFound``, ``ServerError``, ``CopyRefused`` if the tenant is on this server already, and
+    ``OperationRefused`` if the tenant is being made or is deleted.
     """
     tenant = get_tenant(session, slug)
     given = switch_arguments(fleet, tenant, fleet.servers[server]) | {"mark": installation_mark(session)}
@@ -79,28 +79,28 @@ def request_adopt(
     revision: str | None = None,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue the making of a tenant of a database that is there; it is copied, and itself left alone.
+    """Claim the slug, and queue the making of a tenant from a copy of an existing database, which is left as it is.
 
-    ``database`` is its name on a PostgreSQL server, or the path of a SQLite file; ``revision`` is what it is taken to
-    be at if it does not say so, by default the newest. Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and
-    ``CopyRefused``; whether it is what it would have to be, the operation finds out before it makes anything.
+    ``database`` is a name on a PostgreSQL server, or the path of a SQLite file. ``revision`` is that of a database that
+    records none, by default the newest. The operation checks the database before it makes anything. Raises
+    ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``CopyRefused``.
     """
     place = fleet.servers.chosen(server)
     _check_named(database)
-    # Whoever works on it may be somewhere else.
+    # The worker may run in another directory.
     original = str(Path(database).absolute()) if isinstance(place, SqliteServer) else database
     given = {**_new_tenant(session, slug, name, place), "original": original, "revision": revision}
     return request_operation(session, ADOPT, None, given, requested_by, operation_id=operation_id)
 
 
 def _check_named(database: str) -> None:
-    """The name goes into messages and tables, so it is a line."""
+    """Raise ``CopyRefused`` if the name is empty or no line of text: messages and tables show it."""
     if not database:
-        raise CopyRefused("The database to be adopted has to be named.")
+        raise CopyRefused("Name the database to adopt.")
     try:
         check_line(database)
     except ValueError as error:
-        raise CopyRefused(f"The database to be adopted cannot have that name. {error}") from None
+        raise CopyRefused(f"The database to adopt cannot have that name. {error}") from None
 
 
 def _served_tenant(session: Session, slug: str) -> Tenant:
@@ -111,7 +111,7 @@ def _served_tenant(session: Session, slug: str) -> Tenant:
 
 
 def _check_people_removable(fleet: Fleet, tenant: Tenant) -> None:
-    """The domain's function works on its models, and so on the newest revision."""
+    """Raise ``CopyRefused`` unless the tenant is at the newest revision, which the domain's models need."""
     private_data_remover(fleet.settings)
     newest = head_revision(fleet.settings, "tenant")
     if tenant.revision != newest:

@@ -1,1 +1,1 @@
-"""How does a tenant go?"""
+"""How is a tenant deleted and removed?"""

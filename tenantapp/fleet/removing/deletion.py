@@ -1,4 +1,4 @@
-"""Deleting tenants: at first nobody is served any more, later nothing is left."""
+"""Delete tenants: from then on nobody is served, and after a grace period everything is removed."""
 
 import time
 from collections.abc import Mapping
@@ -27,22 +27,22 @@ from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationSt
 from tenantapp.operations.queue import cancel_operation, local_requester, request_operation
 from tenantapp.tenancy.access import TenantPlace
 
-COPY: Final = "copy"  # the step before anything is removed, and the argument that says whether there is to be one
-FORMERLY: Final = "bundle"  # what both were called as long as the copy was a bundle
+COPY: Final = "copy"  # the step that makes the final copy, and the argument that says whether there must be one
+FORMERLY: Final = "bundle"  # the name of both in earlier versions, whose copy was a bundle
 KEEPING: Final = (COPY, FORMERLY)
 
 
 def delete_later(session: Session, slug: str, grace: timedelta) -> Tenant:
-    """Serve nobody from the next request on, and have a worker purge the tenant after ``grace``.
+    """Refuse the tenant's people from the next request on, and let a worker purge the tenant after ``grace``.
 
-    Until then ``undelete`` brings it back; its slug stays taken. One that is deleted is purged when it was to be.
-    Raises ``NotFound`` and ``TenantUnfinished``.
+    Until then ``undelete`` brings the tenant back, and its slug stays taken. The time of a tenant that is deleted
+    already does not change. Raises ``NotFound`` and ``TenantUnfinished``.
     """
     return delete_tenant(session, slug, database_time(session) + grace)
 
 
 def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
-    """Bring back a deleted tenant whose removal nobody has begun.
+    """Bring back a deleted tenant whose removal has not begun.
 
     Raises ``NotFound``, ``OperationRefused`` and ``TenantNotDeleted``.
     """
@@ -53,7 +53,7 @@ def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
             raise OperationRefused(f"The removal of the tenant {slug} has begun.")
         if operation.state == OperationState.QUEUED:
             cancel_operation(session, operation.id, kinds)
-        # One that could not even begin keeps no later removal from being requested.
+        # A removal that failed before it began must not prevent a later one.
         operation.step = None
     return tenant
 
@@ -61,10 +61,10 @@ def undelete(session: Session, slug: str, kinds: Kinds) -> Tenant:
 def request_purge(
     session: Session, fleet: Fleet, slug: str, *, requested_by: str, copy: bool = True, **options: Any
 ) -> Operation:
-    """Queue the removal of a deleted tenant and of all that is left of it. It cannot be brought back.
+    """Queue the removal of a deleted tenant with everything that belongs to it.
 
-    A final copy goes to the store of the settings first, and is proved, unless ``copy`` is false. Where the same
-    removal is queued or at work already, that one is returned. ``options`` are those of ``request_operation``. Raises
+    Unless ``copy`` is false, a final copy is written to the store and proved before anything is removed. If the same
+    removal is queued or running already, it is returned. ``options`` are those of ``request_operation``. Raises
     ``NotFound``, ``TenantNotDeleted``, and ``CopyRequired`` if there is no store for the copy.
     """
     tenant = _deleted_tenant(session, slug)
@@ -74,7 +74,7 @@ def request_purge(
 
 
 def _deleted_tenant(session: Session, slug: str) -> Tenant:
-    # Whoever asks at the same moment waits for us.
+    # Other requests for the tenant wait for this transaction.
     tenant = get_tenant(session, slug, for_update=True)
     if tenant.state != TenantState.DELETED:
         raise TenantNotDeleted(slug, tenant.state)
@@ -97,21 +97,21 @@ def _wants_copy(arguments: Mapping[str, Any]) -> bool:
 
 
 def purge_deleted(fleet: Fleet) -> None:
-    """Request the removal of the tenants whose grace period is over, each with a final copy.
+    """Request the removal of tenants whose grace period is over, each with a final copy.
 
-    Where there can be none, the removal fails before it has begun, and waits for somebody to see to it.
+    If the copy cannot be made, the removal fails before anything is removed, and waits for an operator.
     """
     with fleet.user_db.begin(read_only=True) as session:
         due = session.scalars(_due(session)).all()
     for slug in due:
         with fleet.user_db.begin() as session:
-            # Another worker may be at it.
+            # Another worker may have requested it meanwhile.
             if session.scalar(_due(session).where(Tenant.slug == slug).with_for_update()) is not None:
                 _request(session, _deleted_tenant(session, slug), local_requester(), copy=True)
 
 
 def _due(session: Session) -> Select[str]:
-    """The slugs of those to be purged now, less those that an operation is about already or could not purge."""
+    """Return a SELECT of the slugs to purge now, without tenants that an operation works on or failed to purge."""
     begun = (Operation.kind == DELETE.name) & Operation.step.is_not(None)
     stopped_in_time = (Operation.state == OperationState.CANCELLED) & Operation.step.in_(KEEPING)
     known = select(Operation.tenant_id).where(
@@ -122,7 +122,7 @@ def _due(session: Session) -> Select[str]:
 
 
 def _keep(context: Context) -> dict[str, Any]:
-    """The first step: nothing has been removed before, and nothing is until the copy of it is proved."""
+    """Make and prove the final copy. This is the first step: nothing is removed before it."""
     fleet = context.fleet
     with fleet.user_db.begin(read_only=True) as session:
         tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
@@ -137,16 +137,16 @@ def _keep(context: Context) -> dict[str, Any]:
     if fleet.settings.backups_store is None:
         raise CopyRequired(place.slug)
     _check_copied(fleet, place, uncopied)
-    # What was let in just before the tenant was deleted may still be writing.
+    # Requests that were let in just before the tenant was deleted may still be writing.
     wait = timedelta(seconds=time_of_requests(fleet.settings))
     time.sleep(max(timedelta(0), wait - max(timedelta(0), since)).total_seconds())
     return {"final_copy": final_copy(context, place)}
 
 
 def _uncopied(session: Session, tenant: Tenant) -> dict[str, str]:
-    """What a copy of its database does not have, though it would be removed too: in words, by a database's name.
+    """Return what would be removed too but is in no copy: a phrase for each, by the name of a database.
 
-    Of its own database that is what a migration has copied that did not succeed, if that is there.
+    For the tenant's present database, that is the copy that an unsuccessful migration may have left.
     """
     migrations = select(Operation.state).where(Operation.tenant_id == tenant.id, Operation.kind == "migrate")
     last = session.scalar(migrations.order_by(Operation.id.desc()).limit(1))
@@ -156,27 +156,27 @@ def _uncopied(session: Session, tenant: Tenant) -> dict[str, str]:
 
 
 def _check_copied(fleet: Fleet, place: TenantPlace, uncopied: dict[str, str]) -> None:
-    """Raise ``OperationRefused`` if there is anything of a tenant that its final copy would not have."""
+    """Raise ``OperationRefused`` if the tenant has data that its final copy would not have."""
     snapshot = snapshot_of(fleet.servers[place.server], place.database, f"the database of {place.slug}")
     there = [words for name, words in uncopied.items() if words and (name != place.database or snapshot.exists())]
     if there:
         raise OperationRefused(
-            f"The tenant {place.slug} is not removed, for {' and '.join(there)} would go too, and is in no copy: "
-            "bring it back and mend that, or remove it without a copy."
+            f"The tenant {place.slug} is not removed: {' and '.join(there)} would be removed too, and there is no copy "
+            "of that. Bring the tenant back and mend that, or remove it without a copy."
         )
 
 
 def _earlier_results(session: Session, tenant_id: UUID) -> list[dict[str, Any]]:
-    """What removals that got further and were given up have returned; since then nobody was let in."""
+    """Return the results of removals that got past the copy and were given up. Since then nobody could write."""
     further = select(Operation).where(Operation.tenant_id == tenant_id, Operation.kind == DELETE.name)
     further = further.where(Operation.step.in_([name for name in DELETE.names if name != COPY]))
     return [operation.result for operation in session.scalars(further.order_by(Operation.id))]
 
 
 def _earlier_copy(fleet: Fleet, place: TenantPlace, results: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """What was kept then: there may be no database any more to keep a copy of.
+    """Return the copy that an earlier removal made: the database may be removed already.
 
-    A bundle, which an earlier version has kept, was not proved: it counts only where there is nothing else.
+    A bundle of an earlier version was not proved, so it counts only if the database does not exist any more.
     """
     for name in ("final_copy", "final_bundle"):
         for result in results:
@@ -201,12 +201,12 @@ def _check(context: Context) -> dict[str, Any]:
         place = context.fleet.servers[server]
         left = [found.name for found in databases_on(place).found() if found.name == database]
         if left or snapshot_of(place, database, f"the database of {context.slug}").exists():
-            raise ProvisioningFailed(f"server {server}", f"{database} or a copy of it is still there")
+            raise ProvisioningFailed(f"server {server}", f"{database} or a copy of it still exists")
     return {"database": "removed", "role": "removed"}
 
 
 def _databases(context: Context) -> set[tuple[str, str]]:
-    """Server and name of the tenant's database, and of those it had before that are still kept."""
+    """Return the server and the name of the tenant's database, and of its former databases that are still kept."""
     given = context.arguments
     places = {(given["server"], given["database"])}
     with context.fleet.user_db.begin(read_only=True) as session:
@@ -214,13 +214,13 @@ def _databases(context: Context) -> set[tuple[str, str]]:
         if tenant is not None:
             before = replaced_databases(session, tenant.id)
             places |= {(operation.arguments["server"], operation.arguments["database"]) for operation in before}
-            # It may have got another one since this was requested.
+            # The tenant may have another database than when this was requested.
             places.add((tenant.server, tenant.database))
     return places
 
 
 def _remove_rows(session: Session, operation: Operation) -> None:
-    """What refers to the tenant goes with it; the report says how much that was."""
+    """Remove the tenant's row and what refers to it, and count that in the result."""
     tenant_id = operation.tenant_id
     counts = {
         "grants": session.scalar(select(func.count()).select_from(Grant).where(Grant.tenant_id == tenant_id)),
@@ -237,9 +237,9 @@ def _remove_rows(session: Session, operation: Operation) -> None:
 
 
 def _settle_others(session: Session, operation: Operation) -> int:
-    """Operations on the tenant, and removals of databases it had before, which are removed with it.
+    """Settle the other operations on the tenant, and the removals of its former databases, which are gone now.
 
-    Returns how many were cancelled.
+    Returns the number of operations that were cancelled.
     """
     before = (
         [] if operation.tenant_id is None else [kept.id for kept in replaced_databases(session, operation.tenant_id)]
