@@ -54,7 +54,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 class TestCreate:
     def test_several(self, done: Command) -> None:
         out = done("tenants", "create", "acme", "globex").out.splitlines()
-        assert [line.split(":")[0] for line in out] == ["The tenant acme is there", "The tenant globex is there"]
+        assert [line.split(":")[0] for line in out] == ["The tenant acme is ready", "The tenant globex is ready"]
         rows = done("tenants", "create", "initech", "umbrella", "--json").json["items"]
         assert [row["slug"] for row in rows] == ["initech", "umbrella"]
         assert set(states(done).values()) == {"active"}
