@@ -163,7 +163,7 @@ def test_a_table_that_cannot_be_copied(fleet: Fleet, monkeypatch: pytest.MonkeyP
         real(replication, tables)
 
     monkeypatch.setattr(Replication, "add", spoiling)
-    with pytest.raises(CopyFailed, match="it cannot be replicated; the log of the new server says why"):
+    with pytest.raises(CopyFailed, match="it cannot be replicated; see the log of the new server"):
         work(fleet, "move", "acme", "server")
     assert made(fleet) == before
     assert place(fleet, "acme") == acme

@@ -1,8 +1,9 @@
-"""Logical replication of one database to another server, where nearly all is copied while people go on writing.
+"""Replicate a database to another server by logical replication. People go on writing meanwhile.
 
 https://www.postgresql.org/docs/current/logical-replication.html
-Publication and slot are on the source, the subscription on the target. All are called like the new database, which is
-one of this attempt alone. They belong to the servers' own roles: the tenant's may be kept out.
+The publication and the slot are on the source, the subscription is on the target. All have the name of the new
+database, which is unique to this attempt. They belong to the servers' own roles, because the tenant's role cannot log
+in during a move.
 """
 
 import time
@@ -21,12 +22,12 @@ from tenantapp.fleet.errors import CopyFailed
 from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.servers import PostgresServer
 
-CONNECT_TIMEOUT: Final = 5  # seconds, in which the target reaches the source or does not
-# Making a slot waits for the transactions that are open on the whole server.
+CONNECT_TIMEOUT: Final = 5  # seconds for the target to reach the source
+# To make a slot, PostgreSQL waits for the open transactions of the whole server.
 SLOT_PATIENCE: Final = 60  # seconds
 LOOK_EVERY: Final = 0.02  # seconds
 STOP_PATIENCE: Final = 30.0  # seconds
-# A table that fails to be copied is begun anew, again and again.
+# PostgreSQL starts a failed copy of a table again, without end.
 MOST_ERRORS: Final = 3
 STATES: Final = """
 SELECT count(*) FILTER (WHERE srsubstate = 'r') AS ready, count(*) AS tables,
@@ -40,9 +41,9 @@ ERRORS_COUNTED: Final = (15,)
 class Replication:
     """The replication of ``database`` on ``source`` into ``new`` on ``target``.
 
-    It is given up when nothing was copied for ``stalled`` seconds.
+    It is given up if nothing was copied for ``stalled`` seconds.
 
-    Its methods raise ``DatabaseUnreachable``, ``DatabaseBusy``, ``ProvisioningFailed`` and ``CopyFailed``.
+    The methods raise ``DatabaseUnreachable``, ``DatabaseBusy``, ``ProvisioningFailed`` and ``CopyFailed``.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class Replication:
         self._stalled = stalled
 
     def begin(self) -> None:
-        """Make all three, without any table, in a database that is there. The target has to reach the source.
+        """Make the publication, the slot and the subscription, without tables. Both databases must exist.
 
-        The slot is made by itself: on one and the same server CREATE SUBSCRIPTION would wait for its own transaction.
+        The target must be able to connect to the source. The slot is made separately: if source and target are on the
+        same server, CREATE SUBSCRIPTION would wait for its own transaction.
         """
         with self._on_source() as connection:
             connection.exec_driver_sql(f"CREATE PUBLICATION {self._quoted(connection)}")
-            # The tenant's databases end statements after a while, and so would end the copying of a large table.
+            # Tenant databases have a statement timeout, which would end the copying of a large table.
             connection.exec_driver_sql(self._own_setting(connection, "SET statement_timeout = 0"))
             connection.exec_driver_sql(f"SET statement_timeout = '{SLOT_PATIENCE}s'")
             made = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
@@ -72,7 +74,7 @@ class Replication:
             )
 
     def add(self, tables: Sequence[str]) -> None:
-        """Begin to copy these tables, which are as quoted, and empty on the target."""
+        """Begin to copy these tables. Their names are quoted, and they are empty on the target."""
         with self._on_source() as connection:
             if tables:
                 added = f"ALTER PUBLICATION {self._quoted(connection)} ADD TABLE {', '.join(tables)}"
@@ -83,7 +85,7 @@ class Replication:
             connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} REFRESH PUBLICATION")
 
     def wait_until_copied(self, progress: Callable[[float, str], None]) -> None:
-        """Wait until each table is copied, and what was written meanwhile follows. What ``progress`` raises ends it."""
+        """Wait until each table is copied and follows new changes. An exception from ``progress`` ends the waiting."""
         seen, since = None, time.monotonic()
         with self._on_target() as connection:
             while True:
@@ -93,15 +95,15 @@ class Replication:
                 if (ready, rows) != seen:
                     seen, since = (ready, rows), time.monotonic()
                 if self._errors(connection) >= MOST_ERRORS or time.monotonic() - since > self._stalled:
-                    raise CopyFailed(self._database, "it cannot be replicated; the log of the new server says why")
+                    raise CopyFailed(self._database, "it cannot be replicated; see the log of the new server")
                 progress(ready / tables, f"{ready} of {tables} tables")
                 time.sleep(LOOK_EVERY * 5)
 
     def catch_up(self, patience: float) -> float:
-        """Wait until all that was committed before is on the target, and on its disk; returns the seconds it took."""
+        """Wait until everything committed so far is on the disk of the target, and return how many seconds it took."""
         began = time.monotonic()
         with self._on_source() as connection:
-            # As a transaction of its own, so that everything before it is flushed with it.
+            # A transaction of its own, so that everything before it is flushed with it.
             emitted = "SELECT pg_logical_emit_message(true, 'tenantapp', '')"
             reached = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
             last = str(connection.exec_driver_sql(emitted).scalar_one())
@@ -109,14 +111,15 @@ class Replication:
                 if not found:
                     raise CopyFailed(self._database, "its replication slot is gone, and so is what was not copied yet")
                 if time.monotonic() - began > patience:
-                    raise CopyFailed(self._database, "the new server does not keep up with what is written")
+                    raise CopyFailed(self._database, "the new server does not keep up with the changes")
                 time.sleep(LOOK_EVERY)
         return time.monotonic() - began
 
     def remove(self) -> None:
-        """Remove whatever there is of it, on both servers; what was copied stays where it is.
+        """Remove what exists of the replication on both servers. The copied data stays.
 
-        The slot goes also while the target does not answer: it keeps the source's write-ahead log, of all tenants.
+        The slot is removed even if the target does not answer, because it keeps the write-ahead log of the source, that
+        of all its tenants.
         """
         try:
             if self._exists(self._target, self._new):
@@ -137,7 +140,7 @@ class Replication:
                 self._drop_slots(connection, self._new)
 
     def _end_subscription(self, connection: Connection) -> None:
-        """The slots first: that of a subscription that is gone could not be told from others."""
+        """Remove the subscription, its slots first: without the subscription, nobody could find them."""
         found = connection.exec_driver_sql("SELECT oid FROM pg_subscription WHERE subname = %s", (self._new,)).scalar()
         if found is None:
             return
@@ -146,13 +149,13 @@ class Replication:
         here = connection.exec_driver_sql("SELECT system_identifier FROM pg_control_system()").scalar_one()
         if self._exists(self._source, self._database):
             with self._on_source() as source:
-                # Those that copy a table: https://www.postgresql.org/docs/current/logical-replication-subscription.html
+                # The slots for copying tables: https://www.postgresql.org/docs/current/logical-replication-subscription.html
                 self._drop_slots(source, self._new, f"pg_{found}_sync_[0-9]+_{here}")
         connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")
         connection.exec_driver_sql(f"DROP SUBSCRIPTION {name}")
 
     def _drop_slots(self, connection: Connection, *patterns: str) -> None:
-        """Drop the slots whose names are so, as soon as nobody uses them; their users were told to end."""
+        """Drop the slots whose names match. End the processes that use them first."""
         slots = "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s AND slot_name ~ ANY (%s)"
         until = time.monotonic() + STOP_PATIENCE
         wanted = [f"^{pattern}$" for pattern in patterns]
@@ -178,7 +181,7 @@ class Replication:
         return postgres.quoted(connection, self._new)
 
     def _address(self) -> str:
-        """The source, as the target connects to it; it copies a table with all its rows, or fails.
+        """Return the connection string of the source for the target. A copy has all rows of a table, or fails.
 
         https://www.postgresql.org/docs/current/logical-replication-security.html
         """
