@@ -1,20 +1,22 @@
-"""Print tables for people and JSON for programs."""
+"""Print tables for people and JSON for programs.
+
+rich and orjson are imported when they print: many commands print a sentence.
+"""
 
 import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 from tenantapp.characters import visible
 from tenantapp.cli.failures import CommandFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PIPE_WIDTH: Final = 10_000  # columns; so each row is one line, for grep
 PLAIN_WORD: Final = re.compile(r"[^\s\"=]+")
@@ -36,10 +38,14 @@ def show_rows(
     if as_json:
         _show_json({"items": list(rows)})
         return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+    from rich.text import Text
+
     headings = columns if as_named else [column.replace("_", " ") for column in columns]
     table = Table(*(Column(Text(heading)) for heading in headings), box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        table.add_row(*(Text(_cell(row[column])) for column in columns))
     _console().print(table)
 
 
@@ -48,9 +54,12 @@ def show_one(row: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         _show_json(row)
         return
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in row.items():
-        table.add_row(name.replace("_", " "), _cell(value))
+        table.add_row(name.replace("_", " "), Text(_cell(value)))
     _console().print(table)
 
 
@@ -65,20 +74,20 @@ def _show_json(value: Any) -> None:
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode())
 
 
-def _cell(value: Any) -> Text:
-    # Text, not str: rich would read [brackets] in a name as markup.
+def _cell(value: Any) -> str:
+    """Return what a table shows. It goes into a ``Text``: in a str, rich would read [brackets] as markup."""
     match value:
         case None:
-            return Text("")
+            return ""
         case bool():
-            return Text("yes" if value else "no")
+            return "yes" if value else "no"
         case datetime():
-            return Text(f"{value:%Y-%m-%d %H:%M}")
+            return f"{value:%Y-%m-%d %H:%M}"
         case dict():
-            return Text(pairs(value))
+            return pairs(value)
         case list():
-            return Text(", ".join(map(_plain, value)))
-    return Text(_plain(value))
+            return ", ".join(map(_plain, value))
+    return _plain(value)
 
 
 def _word(value: Any) -> str:
@@ -95,5 +104,7 @@ def _compact_json(value: Any) -> str:
     return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
 
 
-def _console() -> Console:
+def _console() -> "Console":
+    from rich.console import Console
+
     return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tenantapp.cli import COMMANDS, program
+from tenantapp.cli import COLLECT_AFTER, COMMANDS, program
 from tenantapp.cli.commands.operations import STATES
 from tenantapp.operations.models import OperationState
 
@@ -114,9 +114,22 @@ def test_a_command_makes_no_application(tmp_path: Path) -> None:
     application = ("pyramid", "pyramid_tm", "zope", "webob", "transaction", "pkg_resources", "tenantapp.application")
     assert of_packages(listing | making, application) == set()
     assert of_packages(listing | making, ("pydantic", "fsspec", "argon2", "cryptography", "rich.progress")) == set()
+    assert of_packages(making, ("rich", "orjson")) == set()
     assert of_packages(listing, ("alembic", "orjson", "tenantapp.databases", "tenantapp.fleet")) == set()
     assert of_packages(listing, ("sqlalchemy.dialects.postgresql",)) == set()
     assert of_packages(making, ("tenantapp.fleet.kinds", "tenantapp.fleet.backups", "tenantapp.fleet.copying")) == set()
+
+
+def test_python_does_not_look_for_garbage_among_what_is_imported() -> None:
+    program = """
+import atexit, gc, sys
+from tenantapp.cli import run
+atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 10_000))
+sys.argv = ["tenantapp", "--version"]
+sys.exit(run())
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[1:] == [f"{COLLECT_AFTER} True"]
 
 
 def test_the_states_of_operations_to_choose_from_are_those_there_are() -> None:
