@@ -22,8 +22,8 @@ from sqlalchemy.pool import NullPool
 ENVIRONMENT = "TENANTAPP_TEST_POSTGRES_URL"
 # It is the programs that are killed, and never the machine: nobody need wait for the disk.
 UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB", "autovacuum": "off", "io_method": "sync"}
-# Databases and connections come and go by the thousand. Passwords are random here: nobody need make guessing slow.
-CHEAP = {"scram_iterations": "1"}
+# Databases come and go by the thousand.
+CHEAP = {"file_copy_method": "clone"}
 # A copy of a table that fails is begun again sooner than after five seconds, and what is applied is written sooner.
 HASTY = {"wal_retrieve_retry_interval": "100ms", "wal_writer_delay": "10ms"}
 

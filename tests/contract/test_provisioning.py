@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp import main
 from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.errors import DatabaseUnreachable, HistoryError, ProvisioningFailed
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
@@ -234,6 +235,14 @@ class TestPostgres:
         place = fleet.initialised().create("acme")
         ((verifier,),) = fleet.ask(f"SELECT rolpassword FROM pg_authid WHERE rolname = '{place.database}'")
         assert verifier.startswith("SCRAM-SHA-256$1:")
+
+    def test_files_are_copied_one_by_one_only_where_the_server_clones_them(self, fleet: Fleet) -> None:
+        with maintenance_connection(fleet.servers["main"].url, "it") as connection:
+            for method, clause in (("copy", ""), ("clone", " STRATEGY FILE_COPY")):
+                connection.exec_driver_sql(f"SET file_copy_method = {method}")
+                assert postgres.strategy(connection) == clause
+                postgres.create_database(connection, f"made_by_{method}")
+                assert postgres.database_exists(connection, f"made_by_{method}")
 
     def test_the_database_sets_limits(self, fleet: Fleet) -> None:
         place = fleet.initialised().create("acme")

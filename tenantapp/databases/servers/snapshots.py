@@ -66,7 +66,8 @@ class PostgresSnapshot(Snapshot):
         with self._connection(SnapshotFailed) as connection:
             self._drop(connection)
             copy, original = postgres.quoted(connection, self._copy), postgres.quoted(connection, self._database)
-            self._alone(connection, f"CREATE DATABASE {copy} OWNER {original} TEMPLATE {original}")
+            made = f"CREATE DATABASE {copy} OWNER {original} TEMPLATE {original}{postgres.strategy(connection)}"
+            self._alone(connection, made)
             # CREATE DATABASE copies neither privileges nor settings.
             postgres.close_to_public(connection, self._copy)
             postgres.limit_database(connection, self._copy)
