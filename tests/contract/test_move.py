@@ -372,7 +372,7 @@ def test_of_two_that_were_queued_the_second_is_refused(
     fleet.settle()
     with fleet.user_db.begin(read_only=True) as session:
         outcomes = {found.state: found.error for found in list_operations(session) if found.kind == "move"}
-    assert outcomes == {"succeeded": None, "failed": "The tenant acme has got another database meanwhile."}
+    assert outcomes == {"succeeded": None, "failed": "The tenant acme got another database meanwhile."}
     assert len(copied) == 1
     assert place(fleet, "acme").server in (target, "twin")
     look(fleet, place(fleet, "acme"))
