@@ -20,7 +20,7 @@ from tenantapp.databases.histories.histories import History, head_revision, scri
 from tenantapp.databases.servers.sqlite_databases import MARK
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.creating.create import create_tenant
-from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.models import ACTIVE, Operation
 from tenantapp.operations.worker import Worker
@@ -33,6 +33,9 @@ from tests.golden import PREFIX as GOLDEN
 from tests.golden import golden_on, lend_templates, make_user_database
 from tests.installation import SECRET
 from tests.postgres import own_postgres
+
+# Before anything imports them: what these modules assert is explained as in a test.
+pytest.register_assert_rewrite("tests.contract.health", "tests.contract.kept")
 
 REVISION = """
 import time
@@ -156,6 +159,11 @@ class Fleet:
         if history == "user":
             return replace(self.settings, migrations_user=str(location))
         return replace(self.settings, migrations_tenant=str(location))
+
+
+def work(services: Services) -> None:
+    """Be a worker until nothing is waiting, with the chores."""
+    Worker(services, KINDS, CHORES).run(Event(), until_idle=True)
 
 
 @lru_cache(8)

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.contents.contents import Contents, read_contents
@@ -124,14 +122,6 @@ def contents(fleet: Fleet, where: TenantPlace) -> Contents:
     url = fleet.servers[where.server].own_url(where.database)
     with reading_connection(url, "it") as connection, connection.begin():
         return read_contents(connection, "it").without(frozenset({"tenant_identity"}))
-
-
-@contextmanager
-def connected(fleet: Fleet, where: TenantPlace) -> Iterator[Any]:
-    """A transaction on a tenant's database, as its own role."""
-    engine = create_engine(fleet.servers[where.server].tenant_url(where.database), poolclass=NullPool)
-    with engine.begin() as connection:
-        yield connection
 
 
 @contextmanager

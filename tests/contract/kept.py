@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -15,20 +14,19 @@ from tenantapp.databases.servers.base import TENANT_PREFIX
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.requests import request_backup, request_restore, request_restore_as
 from tenantapp.fleet.backups.store import Store, open_store
-from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.fleet.removing.deletion import delete_later, request_purge
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import get_operation
-from tenantapp.operations.worker import Worker
 from tenantapp.tenancy.access import TenantPlace
-from tests.contract.conftest import Fleet
+from tests.contract.conftest import Fleet, work
 from tests.contract.forks import Hanging
-from tests.contract.test_backups import add_tag, found
+from tests.contract.rows import add_tag, found
 from tests.postgres import postgres_bin
 
 BY = "local:tests"
+WEEK = timedelta(days=7)
 
 
 def with_store(fleet: Fleet) -> Fleet:
@@ -87,7 +85,7 @@ class Kept:
         return self.ask(request_restore_as, slug, new, **options)
 
     def work(self) -> None:
-        Worker(self.fleet.services, KINDS, CHORES).run(Event(), until_idle=True)
+        work(self.fleet.services)
 
     def done(self, operation_id: UUID) -> Operation:
         """The operation, after a worker was there; it must have succeeded."""

@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import create_engine, select
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.histories.histories import bundled, head_revision
 from tenantapp.databases.histories.revisions import TenantHistory
@@ -179,3 +181,8 @@ def kill_group(process: "subprocess.Popen[str]") -> None:
 def lines_of(text: str) -> Sequence[dict[str, Any]]:
     """The JSON lines that a command printed."""
     return [json.loads(line) for line in text.splitlines()]
+
+
+def connect(url: URL) -> Connection:
+    """A connection that closes with its block."""
+    return create_engine(url, poolclass=NullPool).connect()

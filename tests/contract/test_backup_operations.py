@@ -32,19 +32,14 @@ from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.foreground import run_now
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.queue import list_operations, retry_operation
-from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import Access, Person, TenantPlace
-from tenantapp.tenancy.databases import TenantDatabases
-from tenantapp.tenancy.errors import TenantDatabaseUnavailable
 from tenantapp.tenancy.models import TenantBase
-from tenantapp.tenancy.server_engines import engines_of
+from tests.contract.calls import counted
 from tests.contract.conftest import Fleet
+from tests.contract.health import is_closed, ours, works
 from tests.contract.kept import BY, Kept
-from tests.contract.test_backups import add_tag
-from tests.contract.test_bundles import connected, fill
-from tests.contract.test_killed_creation import ours, works
-from tests.contract.test_templates import MORE
+from tests.contract.rows import add_tag, connected, fill
+from tests.contract.templates import MORE
 from tests.postgres import own_postgres
 
 MIB = 2**20
@@ -472,29 +467,6 @@ class TestPostgres:
         kept.add_tag("second")
         kept.done(kept.restore())
         assert "second" not in kept.tags()
-
-
-def counted(patch: pytest.MonkeyPatch, module: Any, name: str) -> list[Any]:
-    """The arguments of each call of a function."""
-    calls: list[Any] = []
-    real = getattr(module, name)
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        calls.append(arguments)
-        return real(*arguments, **options)
-
-    patch.setattr(module, name, noted)
-    return calls
-
-
-def is_closed(fleet: Fleet, place: TenantPlace) -> None:
-    """Nobody gets in who comes as the application does."""
-    databases = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings))
-    with (
-        pytest.raises(TenantDatabaseUnavailable),
-        databases.begin(Access(Person(uuid7(), "ada", "Ada"), place), read_only=True) as session,
-    ):
-        session.execute(select(TenantBase.metadata.tables["tags"]))
 
 
 def fleet_on(admin: URL, directory: Path) -> Fleet:

@@ -13,7 +13,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.schemas.expected import structure_at
@@ -31,8 +31,8 @@ from tenantapp.settings import Settings
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
-from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tests.contract.conftest import Fleet
+from tests.contract.rows import add_tag, found
 from tests.postgres import postgres_bin
 
 ROOT = Path(__file__).parents[2]
@@ -53,21 +53,6 @@ def acme(fleet: Fleet) -> TenantPlace:
     place = fleet.initialised().create("acme")
     add_tag(fleet, place, "first")
     return place
-
-
-def add_tag(fleet: Fleet, place: TenantPlace, name: str) -> None:
-    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.execute(TenantBase.metadata.tables["tags"].insert(), {"id": uuid7(), "name": name})
-
-
-def found(fleet: Fleet, place: TenantPlace) -> tuple[list[str], list[Any]]:
-    """The tags of a database, and whose it is."""
-    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
-    with engine.connect() as connection:
-        tags = TenantBase.metadata.tables["tags"].c.name
-        names = connection.scalars(select(tags).order_by(tags)).all()
-        return list(names), list(connection.scalars(select(TenantIdentity.tenant_id)))
 
 
 def backup(fleet: Fleet, place: TenantPlace, store: Store, **options: Any) -> BackupRecord:

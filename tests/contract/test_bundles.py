@@ -11,16 +11,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import select, text
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.errors import DatabaseBusy, UnknownRevision
 from tenantapp.databases.histories.histories import head_revision
@@ -32,70 +30,22 @@ from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.errors import BundleError, BundleNotWritten, BundleRefused, LoadFailed, NotPortable
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.fleet.reconciling.reconcile import find
-from tenantapp.fleet.verifying.verification import Verification
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.operations.errors import FleetError
 from tenantapp.settings import Settings
 from tenantapp.sql.ids import uuid7
-from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantBase
 from tests.contract.conftest import Fleet, everything_on, remove_all_but
+from tests.contract.rows import connected, content, fill, findings
+from tests.contract.samples import SAMPLES, samples
 from tests.installation import SECRET
 
 ROOT = Path(__file__).parents[2]
 PAIRS = [("files", "server"), ("server", "files"), ("files", "files"), ("server", "server")]
-SAMPLES = """op.create_table(
-        "samples",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("words", sa.Text),
-        sa.Column("n", sa.BigInteger),
-        sa.Column("f", sa.Float),
-        sa.Column("d", sa.Numeric(12, 4)),
-        sa.Column("b", sa.Boolean),
-        sa.Column("u", sa.Uuid),
-        sa.Column("raw", sa.LargeBinary),
-        sa.Column("at", sa.DateTime),
-        sa.Column("at_utc", sa.DateTime(timezone=True)),
-        sa.Column("day", sa.Date),
-        sa.Column("clock", sa.Time),
-        sa.Column("doc", sa.JSON(none_as_null=True)),
-        sa.Column("odd name %", sa.String(9), server_default="x", nullable=False),
-        sa.Column("other_id", sa.Integer, sa.ForeignKey("samples.id", name="fk_samples_other")),
-        sa.Column("twice", sa.BigInteger, sa.Computed("n * 2", persisted=True)),
-        sqlite_autoincrement=True,
-    )
-    op.execute("INSERT INTO samples (words) VALUES ('put there by the migration')")
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''fired''; END'")
-        op.execute("CREATE TRIGGER refusing BEFORE INSERT ON tags FOR EACH ROW EXECUTE FUNCTION refuse()")
-        op.execute("ALTER TABLE tags DISABLE TRIGGER refusing; ALTER TABLE tags ENABLE TRIGGER refusing")
-    else:
-        op.execute("CREATE TRIGGER refusing BEFORE INSERT ON tags BEGIN SELECT RAISE(ABORT, 'fired'); END")"""
-samples = sa.Table(
-    "samples",
-    sa.MetaData(),
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("words", sa.Text),
-    sa.Column("n", sa.BigInteger),
-    sa.Column("f", sa.Float),
-    sa.Column("d", sa.Numeric(12, 4)),
-    sa.Column("b", sa.Boolean),
-    sa.Column("u", sa.Uuid),
-    sa.Column("raw", sa.LargeBinary),
-    sa.Column("at", sa.DateTime),
-    sa.Column("at_utc", UtcDateTime),
-    sa.Column("day", sa.Date),
-    sa.Column("clock", sa.Time),
-    sa.Column("doc", sa.JSON(none_as_null=True)),
-    sa.Column("odd name %", sa.String(9)),
-    sa.Column("other_id", sa.Integer),
-    sa.Column("twice", sa.BigInteger, sa.Computed("n * 2")),
-)
 VALUES: list[dict[str, Any]] = [
     {
         "id": 1,
@@ -142,40 +92,6 @@ def both(postgres_server: URL, tmp_path: Path) -> Iterator[Fleet]:
     remove_all_but(before, postgres_server)
 
 
-@contextmanager
-def connected(fleet: Fleet, place: TenantPlace) -> Iterator[sa.Connection]:
-    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
-    with engine.begin() as connection:
-        yield connection
-
-
-def fill(fleet: Fleet, place: TenantPlace, *, nodes: int = 3) -> None:
-    """Some of everything; the first node is below the last one."""
-    tables = TenantBase.metadata.tables
-    person, tag, ids = uuid7(), uuid7(), [uuid7() for _ in range(nodes)]
-    moment = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
-    with connected(fleet, place) as connection:
-        connection.execute(tables["people"].insert(), {"id": person, "name": "Ada"})
-        connection.execute(tables["tags"].insert(), {"id": tag, "name": "tag"})
-        common = {"owner_id": person, "status": "draft", "version": 1, "updated_at": moment}
-        for number, node in enumerate(ids):
-            times = {"created_at": moment + timedelta(days=number)}
-            row = {"id": node, "title": f"Node {number}", "body": "line\n" * number}
-            connection.execute(tables["nodes"].insert(), row | common | times)
-        connection.execute(tables["nodes"].update().where(tables["nodes"].c.id == ids[0]).values(parent_id=ids[-1]))
-        connection.execute(tables["node_tags"].insert(), [{"node_id": node, "tag_id": tag} for node in ids])
-
-
-def content(fleet: Fleet, place: TenantPlace, *more: sa.Table) -> dict[str, Any]:
-    """All rows, as the models read them."""
-    tables = [table for name, table in TenantBase.metadata.tables.items() if name != "tenant_identity"]
-    with connected(fleet, place) as connection:
-        return {
-            table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
-            for table in (*tables, *more)
-        }
-
-
 def export(fleet: Fleet, place: TenantPlace, file: Path, settings: Settings | None = None, **options: Any) -> Manifest:
     return export_bundle(fleet.under(settings or fleet.settings), place, file, **options)
 
@@ -188,11 +104,6 @@ def tenants(fleet: Fleet) -> list[tuple[Any, ...]]:
     with fleet.user_db.begin(read_only=True) as session:
         rows = session.execute(select(Tenant.slug, Tenant.state, Tenant.revision).order_by(Tenant.slug))
         return [tuple(row) for row in rows]
-
-
-def findings(fleet: Fleet, place: TenantPlace, settings: Settings) -> tuple[str, ...]:
-    with databases_of_our_own(fleet.servers, 1) as databases:
-        return Verification(fleet.under(settings), databases).verify(place).findings
 
 
 def tables_of(manifest: Manifest) -> dict[str, tuple[int, str]]:

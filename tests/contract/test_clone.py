@@ -25,9 +25,9 @@ from tenantapp.tenancy.errors import ServerError, WrongTenantDatabase
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tenantapp.workspace.models import Author, Node
 from tests.contract.conftest import Fleet
-from tests.contract.copies import IDS, PAIRS, connected, create_on, four_servers, made, place, state, work
-from tests.contract.test_bundles import content, fill, findings
-from tests.contract.test_deletion import WEEK
+from tests.contract.copies import IDS, PAIRS, create_on, four_servers, made, place, state, work
+from tests.contract.kept import WEEK
+from tests.contract.rows import connected, content, fill, findings
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.fleet.creating.create import request_create
-from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import delete_later, purge_deleted, request_purge, undelete
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import AlreadyExists, InvalidValue, TenantDeleted, TenantUnfinished
@@ -25,12 +24,9 @@ from tenantapp.operations.foreground import run_now
 from tenantapp.operations.leases import claim_next, give_back
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import list_operations, retry_operation
-from tenantapp.operations.worker import Worker
-from tests.contract.conftest import Fleet
-from tests.contract.kept import with_store
-from tests.contract.test_killed_creation import ours, works
-
-WEEK = timedelta(days=7)
+from tests.contract.conftest import Fleet, work
+from tests.contract.health import ours, works
+from tests.contract.kept import WEEK, with_store
 
 
 @pytest.fixture
@@ -51,13 +47,9 @@ def delete(fleet: Fleet, grace: timedelta = WEEK) -> None:
         delete_later(session, "acme", grace)
 
 
-def work(fleet: Fleet) -> None:
-    Worker(fleet.services, KINDS, CHORES).run(Event(), until_idle=True)
-
-
 def test_it_can_be_brought_back(fleet: Fleet) -> None:
     delete(fleet)
-    work(fleet)
+    work(fleet.services)
     assert state(fleet) == "deleted"
     for refused in (
         lambda session: suspend_tenant(session, "acme", "unpaid"),
@@ -96,7 +88,7 @@ def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
     with fleet.user_db.begin() as session:
         waiting = request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False).id
         request_purge(session, fleet.services, "acme", requested_by="local:tests")
-    work(fleet)
+    work(fleet.services)
     assert state(fleet) is None
     assert not [thing for thing in fleet.everything() if database in thing]
     with fleet.user_db.begin(read_only=True) as session:
@@ -128,7 +120,7 @@ def test_a_worker_sees_to_it(fleet: Fleet) -> None:
     purge_deleted(fleet.services)
     with fleet.user_db.begin(read_only=True) as session:
         assert len(list_operations(session, state="queued")) == 1
-    work(fleet)
+    work(fleet.services)
     assert state(fleet) is None
 
 
@@ -181,7 +173,7 @@ def test_a_removal_that_has_begun_cannot_be_taken_back(fleet: Fleet) -> None:
     with fleet.user_db.begin() as session:
         undelete(session, "acme", KINDS)  # nobody has begun
     assert state(fleet) == "active"
-    work(fleet)
+    work(fleet.services)
     works(fleet, "acme")
     delete(fleet, timedelta(0))
     with fleet.user_db.begin() as session:
@@ -200,8 +192,8 @@ def test_a_removal_that_fails_can_be_retried(fleet: Fleet, monkeypatch: pytest.M
     delete(fleet, timedelta(0))
     with monkeypatch.context() as patch:
         patch.setattr("tenantapp.fleet.removing.deletion.remove_database", broken)
-        work(fleet)
-        work(fleet)
+        work(fleet.services)
+        work(fleet.services)
     with fleet.user_db.begin(read_only=True) as session:
         failed = session.scalars(select(Operation).where(Operation.kind == "delete")).one()
         assert (failed.state, failed.step) == ("failed", "database")
@@ -209,7 +201,7 @@ def test_a_removal_that_fails_can_be_retried(fleet: Fleet, monkeypatch: pytest.M
     assert state(fleet) == "deleted"
     with fleet.user_db.begin() as session:
         retry_operation(session, failed_id, KINDS)
-    work(fleet)
+    work(fleet.services)
     assert state(fleet) is None
 
 
@@ -234,7 +226,7 @@ def test_a_copy_that_a_migration_has_left_goes_too(fleet: Fleet) -> None:
     assert fleet.made() > before
     with fleet.user_db.begin() as session:
         request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False)
-    work(fleet)
+    work(fleet.services)
     assert state(fleet) is None
     assert not copy.exists()
     assert not any(database in thing for thing in fleet.made())
@@ -249,11 +241,11 @@ def test_a_copy_that_may_be_all_there_is_keeps_a_tenant(fleet: Fleet) -> None:
         copy = snapshot_of(fleet.servers["main"], acme.database, "the database of acme")
     copy.take()
     delete(fleet, timedelta(0))
-    work(fleet)
+    work(fleet.services)
     assert (state(fleet), copy.exists()) == ("deleted", True)
     with fleet.user_db.begin() as session:
         failed = session.scalars(select(Operation).where(Operation.kind == "delete")).one()
         assert "the copy that its last migration has left would be removed too" in str(failed.error)
         retry_operation(session, failed.id, KINDS, without_copy=True)
-    work(fleet)
+    work(fleet.services)
     assert (state(fleet), copy.exists()) == (None, False)

@@ -34,8 +34,8 @@ from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
 from tests.contract.copies import contents
 from tests.contract.everything import FORCED, POSTGRES, add_everything
+from tests.contract.health import ours, works
 from tests.contract.kept import Kept
-from tests.contract.test_killed_creation import ours, works
 from tests.postgres import provisioner
 
 

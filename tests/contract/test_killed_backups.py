@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import Fleet
+from tests.contract.health import nothing_is_left_over, works
 from tests.contract.kept import Kept
-from tests.contract.test_killed_creation import POSTGRES, RUNNER, SQLITE, ours, works
+from tests.contract.killed import BEGINNING, END, POSTGRES, RUNNER, SQLITE, each
 
 STORE = "tenantapp.fleet.backups.store"
 KINDS = "tenantapp.fleet.backups.restore_kinds"
 SWITCHING = "tenantapp.fleet.closing.switching"
-BEGINNING = f"{RUNNER}:_Run.forward:before"
-END = (f"{RUNNER}:_Run._complete:before", f"{RUNNER}:finish:after")
 BETWEEN = (f"{RUNNER}:_Run._begin:before", f"{RUNNER}:_Run._begin:after")
 STORING = (f"{STORE}:Store.write:after", f"{STORE}:Store.add:before", f"{STORE}:Store.add:after")
 RESTORING = (
@@ -39,20 +38,9 @@ SWITCH = (
 )
 
 
-def each(*points: str, sqlite: tuple[str, ...] = (), postgresql: tuple[str, ...] = ()) -> pytest.MarkDecorator:
-    cases = [("sqlite", point) for point in (*points, *sqlite)]
-    cases += [("postgresql", point) for point in (*points, *postgresql)]
-    return pytest.mark.parametrize(("engine_name", "point"), cases, indirect=["engine_name"])
-
-
 @pytest.fixture
 def kept(fleet: Fleet) -> Kept:
     return Kept(fleet)
-
-
-def nothing_is_left_over(kept: Kept) -> None:
-    assert ours(kept.fleet) == []
-    assert not [thing for thing in kept.fleet.made() if "new" in thing.rpartition("/")[2]]
 
 
 @each(

@@ -8,16 +8,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
-from tenantapp.fleet.kinds import KINDS
-from tenantapp.fleet.reconciling.reconcile import find
-from tenantapp.identity.models import Tenant
 from tenantapp.operations.models import Operation
-from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
 from tests.contract.copies import create_on, four_servers, hanging, made, place, work
-from tests.contract.test_adopt import Foreign
-from tests.contract.test_bundles import content, fill, findings
-from tests.contract.test_move import look
+from tests.contract.foreign import Foreign
+from tests.contract.health import is_served, nothing_is_wrong
+from tests.contract.rows import content, fill
 
 RUNNER = "tenantapp.operations.runner"
 COPYING = "tenantapp.fleet.copying"
@@ -125,24 +121,6 @@ def ended(fleet: Fleet, kind: str) -> str:
         if operation.state == "failed":
             assert operation.step is None
         return FINISHED if operation.state == "succeeded" else UNDONE
-
-
-def nothing_is_wrong(fleet: Fleet) -> None:
-    assert [found for found in find(fleet.services, KINDS) if found.note is None] == []
-    for server in ("server", "other"):
-        url = fleet.servers[server].url.set(database="postgres")
-        assert fleet.ask("SELECT slot_name FROM pg_replication_slots", url) == []
-        assert fleet.ask("SELECT subname FROM pg_subscription", url) == []
-    with fleet.user_db.begin(read_only=True) as session:
-        for tenant in session.scalars(select(Tenant)):
-            assert tenant.state == "active"
-            assert tenant.migrating_until is None
-
-
-def is_served(fleet: Fleet, where: TenantPlace, rows: dict[str, Any]) -> None:
-    look(fleet, where)
-    assert content(fleet, where) == rows
-    assert findings(fleet, where, fleet.settings) == ()
 
 
 @cases(CLONE)

@@ -4,26 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.reconciling.mending import mend
-from tenantapp.fleet.reconciling.reconcile import Finding, Problem, find
-from tenantapp.identity.tenants import list_tenants, place_of
-from tenantapp.sql.ids import uuid7
-from tenantapp.tenancy.access import Access, Person
-from tenantapp.tenancy.databases import TenantDatabases
-from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.server_engines import engines_of
+from tenantapp.fleet.reconciling.reconcile import Problem
+from tenantapp.identity.tenants import list_tenants
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging
+from tests.contract.health import ours, works
+from tests.contract.killed import POSTGRES, RUNNER, SQLITE
 
 ROOT = Path(__file__).parents[2]
-RUNNER = "tenantapp.operations.runner"
-POSTGRES = "tenantapp.databases.connections.postgres"
 POSTGRES_DATABASES = "tenantapp.databases.servers.postgres_databases"
 POSTGRES_TEMPLATES = "tenantapp.databases.servers.postgres_templates"
-SQLITE = "tenantapp.databases.servers.sqlite_databases"
 EVERYWHERE = (
     f"{RUNNER}:_Run.forward:before",
     "tenantapp.databases.servers.templates:Template.build:before",
@@ -59,24 +52,6 @@ CASES = [(engine, point, how) for engine, points in POINTS.items() for point in 
 
 def kill_at(fleet: Fleet, point: str) -> None:
     Hanging("tests.contract.hanging", json.dumps(fleet.values), "acme", point).kill()
-
-
-def ours(fleet: Fleet) -> list[Finding]:
-    """What is to be mended. Other tests may have left something on the server that is not marked as ours."""
-    return [finding for finding in find(fleet.services, KINDS) if finding.note is None]
-
-
-def works(fleet: Fleet, slug: str) -> None:
-    """The tenant is served from a database that carries its id, and its own role may change the tables."""
-    with fleet.user_db.begin(read_only=True) as session:
-        places = {tenant.slug: (place_of(tenant), tenant.state) for tenant in list_tenants(session)}
-    place, state = places[slug]
-    assert state == "active"
-    databases = TenantDatabases(fleet.servers, engines_of(fleet.servers, fleet.settings))
-    with databases.begin(Access(Person(uuid7(), "ada", "Ada"), place)) as session:
-        assert session.scalars(select(TenantIdentity.tenant_id)).all() == [place.id]
-        session.connection().exec_driver_sql("ALTER TABLE nodes ADD COLUMN more INTEGER")
-    databases.dispose()
 
 
 @pytest.mark.parametrize(("engine_name", "point", "how"), CASES, indirect=["engine_name"])

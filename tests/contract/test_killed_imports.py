@@ -8,9 +8,9 @@ import pytest
 from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import check_importable, request_import
 from tests.contract.conftest import Fleet
+from tests.contract.health import nothing_is_left_over, works
 from tests.contract.kept import BY, Kept
-from tests.contract.test_killed_backups import BEGINNING, END, each, nothing_is_left_over
-from tests.contract.test_killed_creation import POSTGRES, works
+from tests.contract.killed import BEGINNING, END, POSTGRES, each
 
 IMPORTING = "tenantapp.fleet.bundles.importing"
 

@@ -14,8 +14,8 @@ from tenantapp.identity.models import Tenant
 from tenantapp.operations.models import ACTIVE, Operation
 from tenantapp.sql.times import utcnow
 from tests.contract.conftest import Fleet
+from tests.contract.forks import ROOT
 from tests.contract.migrations_at_work import FIRST, SECOND, Yard, kill_group
-from tests.contract.test_killed_creation import ROOT
 
 MIGRATING = "tenantapp.fleet.migrating"
 WORKER, TENANT = f"{MIGRATING}.fenced_move", f"{MIGRATING}.migrator"

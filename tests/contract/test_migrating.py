@@ -39,8 +39,7 @@ from tenantapp.operations.worker import Worker
 from tenantapp.settings import SettingsError
 from tenantapp.sql.times import utcnow
 from tests.contract.conftest import Fleet
-from tests.contract.migrations_at_work import ADD, FIRST, SECOND, Yard, kill_group, lines_of
-from tests.contract.test_migrations import connect
+from tests.contract.migrations_at_work import ADD, FIRST, SECOND, Yard, connect, kill_group, lines_of
 
 SLOW = "time.sleep(0.3); " + 'op.add_column("nodes", sa.Column("more", sa.Integer))'
 LAPSED = utcnow() - timedelta(hours=1)

@@ -13,9 +13,8 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Integer, Table, create_engine, inspect, select, text
-from sqlalchemy.engine import URL, Connection
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Column, Integer, Table, inspect, select, text
+from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.errors import (
@@ -46,15 +45,11 @@ from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantBase
 from tests.contract.conftest import Fleet
+from tests.contract.migrations_at_work import connect
 
 ROOT = Path(__file__).parents[2]
 HISTORIES: tuple[History, ...] = ("user", "tenant")
 MORE = 'op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))'
-
-
-def connect(url: URL) -> Connection:
-    """A connection that closes with its block."""
-    return create_engine(url, poolclass=NullPool).connect()
 
 
 def structure(url: URL) -> dict[str, Any]:

@@ -38,12 +38,13 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import ServerError, TenantDatabaseUnavailable, WrongTenantDatabase
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tenantapp.tenancy.server_engines import engines_of
+from tests.contract.calls import counted
 from tests.contract.conftest import Fleet
-from tests.contract.copies import IDS, PAIRS, connected, contents, create_on, four_servers, made, place, state, work
+from tests.contract.copies import IDS, PAIRS, contents, create_on, four_servers, made, place, state, work
 from tests.contract.everything import FORCED, POSTGRES, SQLITE
-from tests.contract.test_backup_operations import counted, is_closed
-from tests.contract.test_bundles import content, fill, findings
-from tests.contract.test_deletion import WEEK
+from tests.contract.health import is_closed
+from tests.contract.kept import WEEK
+from tests.contract.rows import connected, content, fill, findings, look
 from tests.installation import PASSWORD_HASH, Client
 from tests.postgres import role_on
 
@@ -194,14 +195,6 @@ def test_there_and_back(fleet: Fleet, source: str, target: str) -> None:
 def place_after(fleet: Fleet, server: str) -> TenantPlace:
     work(fleet, "move", "acme", server)
     return place(fleet, "acme")
-
-
-def look(fleet: Fleet, where: TenantPlace) -> None:
-    """Connect as the application would."""
-    with connected(fleet, where) as connection:
-        (identity,) = connection.exec_driver_sql("SELECT tenant_id FROM tenant_identity").scalars()
-        if str(identity).replace("-", "") != where.id.hex:
-            raise WrongTenantDatabase(where.slug)
 
 
 def test_one_that_is_suspended_stays_so(fleet: Fleet) -> None:

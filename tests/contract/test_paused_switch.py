@@ -20,9 +20,8 @@ from tenantapp.operations.queue import cancel_operation, get_operation, request_
 from tenantapp.operations.worker import Worker
 from tests.contract.conftest import Fleet
 from tests.contract.copies import create_on, four_servers, place
-from tests.contract.test_backup_operations import is_closed
-from tests.contract.test_bundles import content, fill
-from tests.contract.test_move import look
+from tests.contract.health import is_closed
+from tests.contract.rows import content, fill, look
 
 PLACES = pytest.mark.parametrize(("source", "target"), [("files", "shelf"), ("server", "other")])
 

@@ -40,10 +40,9 @@ from tenantapp.operations.worker import Worker
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
+from tests.contract.health import problems, works
 from tests.contract.kept import BY, Kept
-from tests.contract.test_killed_creation import works
-from tests.contract.test_reconcile import problems
-from tests.contract.test_templates import warmed
+from tests.contract.templates import warmed
 
 
 def work(fleet: Fleet) -> None:

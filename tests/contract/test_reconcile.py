@@ -23,11 +23,10 @@ from tenantapp.operations.queue import list_operations
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.servers import SqliteServer
-from tests.contract.conftest import Fleet
+from tests.contract.conftest import Fleet, work
+from tests.contract.health import problems, works
 from tests.contract.kept import with_store
-from tests.contract.test_deletion import work
-from tests.contract.test_killed_creation import works
-from tests.contract.test_templates import MORE, current, pool, template_names, warmed
+from tests.contract.templates import MORE, current, pool, template_names, warmed
 from tests.installation import SECRET
 
 
@@ -36,11 +35,6 @@ def fleet(fleet: Fleet) -> Fleet:
     """With one tenant with whom all is well."""
     fleet.initialised().create("globex")
     return fleet
-
-
-def problems(fleet: Fleet) -> list[tuple[str, str, bool]]:
-    """What is found, and whether it is to be mended."""
-    return [(found.problem, found.name, found.note is None) for found in find(fleet.services, KINDS)]
 
 
 def mend_all(fleet: Fleet, **options: Any) -> list[bool]:
@@ -249,7 +243,7 @@ def test_a_removal_that_stopped_half_way(fleet: Fleet, monkeypatch: pytest.Monke
         request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False)
     with monkeypatch.context() as patch:
         patch.setattr(type(databases_on(fleet.servers.default)), "drop", _broken)
-        work(fleet)
+        work(fleet.services)
         with fleet.user_db.begin() as session:
             (operation,) = [found for found in list_operations(session) if found.kind == "delete"]
             assert (operation.state, operation.step) == ("failed", "database")
@@ -279,7 +273,7 @@ def test_a_removal_that_was_stopped_before_anything_was_removed(fleet: Fleet, st
     with fleet.user_db.begin() as session:
         get_tenant(session, "acme").purge_after = utcnow() - timedelta(seconds=1)
     purge_deleted(fleet.services)
-    work(fleet)
+    work(fleet.services)
     assert slugs(fleet) == ["globex"]
 
 

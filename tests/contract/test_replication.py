@@ -32,10 +32,10 @@ from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import retry_operation
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet
-from tests.contract.copies import connected, contents, create_on, four_servers, made, place, work
-from tests.contract.test_bundles import SAMPLES, content, fill, findings, samples
-from tests.contract.test_killed_copies import is_served, nothing_is_wrong
-from tests.contract.test_move import look
+from tests.contract.copies import contents, create_on, four_servers, made, place, work
+from tests.contract.health import is_served, nothing_is_wrong
+from tests.contract.rows import connected, content, fill, findings, look
+from tests.contract.samples import SAMPLES, samples
 from tests.postgres import own_postgres, role_on
 
 

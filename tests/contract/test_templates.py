@@ -12,59 +12,21 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
-from tenantapp.databases.models import WarmDatabase
 from tenantapp.databases.servers import templates
 from tenantapp.databases.servers.server_databases import databases_on
-from tenantapp.databases.servers.templates import current_template, installation_mark
+from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.creating.create import create_tenant
-from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.identity.models import Tenant
-from tenantapp.operations.fleet import Fleet as Services
-from tenantapp.operations.worker import Worker
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
-from tests.contract.conftest import Fleet
-from tests.contract.test_killed_creation import works
-
-MORE = 'op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))'
-
-
-def template_names(fleet: Fleet) -> set[str]:
-    """The templates that are there, roles apart."""
-    things = [thing.removeprefix("database ").rpartition("/")[2] for thing in fleet.everything()]
-    return {thing.removesuffix(".sqlite") for thing in things if thing.startswith("template_")}
-
-
-def current(fleet: Fleet, services: Services | None = None) -> str:
-    services = services or fleet.services
-    with fleet.user_db.begin(read_only=True) as session:
-        mark = installation_mark(session)
-    return current_template(services, mark).name
+from tests.contract.conftest import Fleet, work
+from tests.contract.health import works
+from tests.contract.templates import MORE, current, pool, template_names, warmed
 
 
 def tables(url: URL) -> set[str]:
     with create_engine(url, poolclass=NullPool).connect() as connection:
         return set(inspect(connection).get_table_names())
-
-
-def warmed(fleet: Fleet, count: int) -> Services:
-    """Services under which so many databases are kept ready, and they are."""
-    settings = replace(fleet.settings, fleet_warm_databases=count)
-    services = fleet.under(settings)
-    work(services)
-    return services
-
-
-def work(services: Services) -> None:
-    from threading import Event
-
-    Worker(services, KINDS, CHORES).run(Event(), until_idle=True)
-
-
-def pool(fleet: Fleet) -> list[Any]:
-    with fleet.user_db.begin(read_only=True) as session:
-        rows = session.execute(select(WarmDatabase.tenant_id, WarmDatabase.database, WarmDatabase.template))
-        return [tuple(row) for row in rows.all()]
 
 
 def test_the_template_is_made_once(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

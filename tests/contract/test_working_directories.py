@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.servers.working_directories import working_directory
+from tenantapp.fleet.backups.export_kind import request_export
 from tests.contract.conftest import Fleet
 from tests.contract.copies import create_on, four_servers, hanging, work
 from tests.contract.kept import Kept
-from tests.contract.test_bundles import fill
-from tests.contract.test_exports import request
+from tests.contract.rows import fill
 
 DAY = 86400
 
@@ -54,12 +54,12 @@ def is_left_and_then_removed(temporary: Path, again: Callable[[], object]) -> No
 
 
 def test_of_an_export(kept: Kept, temporary: Path) -> None:
-    request(kept.fleet)
+    kept.ask(request_export, "acme")
     kept.worker_killed_at("tenantapp.fleet.backups.export_kind:export_bundle:after")
 
     def again() -> None:
         kept.fleet.settle()
-        request(kept.fleet)
+        kept.ask(request_export, "acme")
         kept.work()
 
     is_left_and_then_removed(temporary, again)

@@ -10,7 +10,7 @@ import pytest
 
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.operations.worker import Worker
-from tests.functional.test_fleet_views import add_operator, code, trail
+from tests.functional.operators import add_operator, code, trail
 from tests.installation import Client, Installation
 from tests.postgres import postgres_bin
 

@@ -22,9 +22,9 @@ from tenantapp.databases.histories.histories import script_directory
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.sql.times import utcnow
-from tests.contract.test_backups import postgres_bin
 from tests.functional.conftest import Command, Result
 from tests.installation import Installation
+from tests.postgres import postgres_bin
 from tests.unprivileged import bound_by_permissions
 
 PASSWORD = "opensesame"

@@ -22,32 +22,16 @@ from tenantapp.identity.models import Tenant, User
 from tenantapp.identity.tenants import get_tenant, suspend_tenant
 from tenantapp.operations.models import Operation
 from tenantapp.operations.worker import Worker
-from tests.installation import PASSWORD_HASH, Client, Installation
+from tests.functional.operators import add_operator, code, trail
+from tests.installation import Client, Installation
 from tests.postgres import postgres_bin
 
 ABSENT = "00000000-0000-0000-0000-000000000000"
 
 
-def add_operator(installation: Installation) -> Client:
-    """An operator without a role in any tenant, signed in."""
-    with installation.registry.user_db.begin() as session:
-        session.add(User(login="otto", name="Otto", password_hash=PASSWORD_HASH, operator=True))
-    return Client(installation.app).sign_in("otto")
-
-
 @pytest.fixture
 def otto(installation: Installation) -> Client:
     return add_operator(installation)
-
-
-def trail(installation: Installation, actor: str = "otto") -> list[tuple[str, str | None]]:
-    """Actions and slugs of somebody, oldest first."""
-    with installation.registry.user_db.begin(read_only=True) as session:
-        return [(each.action, each.slug) for each in reversed(list_entries(session, actor=actor))]
-
-
-def code(answer: Any) -> tuple[int, str]:
-    return answer.status_int, answer.json["code"]
 
 
 class TestOperators:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from tenantapp.sql.prepared import LoneSelect
 from tests.installation import Client, Installation, postgres_installation
 from tests.postgres import crash, own_postgres, start_again, stop_at_once, wait_for
-from tests.transactions.test_requests import access_to, app_with
+from tests.transactions.applications import access_to, app_with
 
 
 class Crashing(NamedTuple):

@@ -12,7 +12,7 @@ from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable
 from tests.file_limits import files_no_larger_than
 from tests.installation import Client, Installation, sqlite_installation
-from tests.transactions.test_requests import access_to
+from tests.transactions.applications import access_to
 from tests.unprivileged import bound_by_permissions
 
 

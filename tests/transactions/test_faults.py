@@ -21,7 +21,7 @@ from tenantapp.tenancy.errors import NoAccess, TenantDatabaseUnavailable, Tenant
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
 from tests.installation import Client, Installation, postgres_installation, sqlite_installation
 from tests.postgres import own_postgres
-from tests.transactions.test_requests import app_with
+from tests.transactions.applications import app_with
 
 TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 

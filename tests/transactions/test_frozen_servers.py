@@ -17,7 +17,7 @@ from tenantapp.sql.engines import make_engine
 from tenantapp.sql.failures import Cause, Failure
 from tests.installation import Client, Installation, postgres_installation
 from tests.slow_databases import MuteServer, Sent, at_last, backends, database_of, locked, stopped
-from tests.transactions.test_requests import app_with
+from tests.transactions.applications import app_with
 
 SLOW, DEADLINE, PROBE = 0.3, 1.0, 0.3  # seconds
 SETTINGS = {

@@ -14,7 +14,7 @@ from tenantapp.tenancy.errors import TenantOutcomeUnknown
 from tests.file_limits import files_no_larger_than
 from tests.installation import PASSWORD, Client, Installation, postgres_installation, sqlite_installation
 from tests.postgres_proxy import PostgresProxy, proxied
-from tests.transactions.test_requests import access_to
+from tests.transactions.applications import access_to
 
 SIGN_IN = {"login": "bob", "password": PASSWORD}
 TRIGGER = """

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
 from tests.installation import Installation, postgres_installation, sqlite_installation
+from tests.transactions.applications import node_titles
 from tests.transactions.production import (
     COOKIE,
     PSERVE,
@@ -28,7 +29,6 @@ from tests.transactions.production import (
     wait_for,
 )
 from tests.transactions.server import exchange, send
-from tests.transactions.test_requests import node_titles
 
 CLIENTS = 6
 RELOADS = 3

@@ -17,7 +17,7 @@ from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.servers import SqliteServer
 from tests.installation import PASSWORD, Client, Installation, postgres_installation
 from tests.postgres import own_postgres, promote, standby_of
-from tests.transactions.test_requests import access_to, app_with
+from tests.transactions.applications import access_to, app_with
 from tests.unprivileged import bound_by_permissions
 
 SIGN_IN = {"login": "bob", "password": PASSWORD}

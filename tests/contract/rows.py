@@ -1,0 +1,82 @@
+"""Rows of tenants' databases: what is put there, and what is there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import create_engine, select
+from sqlalchemy.pool import NullPool
+
+from tenantapp.fleet.querying.parallel import databases_of_our_own
+from tenantapp.fleet.verifying.verification import Verification
+from tenantapp.settings import Settings
+from tenantapp.sql.ids import uuid7
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.errors import WrongTenantDatabase
+from tenantapp.tenancy.models import TenantBase, TenantIdentity
+from tests.contract.conftest import Fleet
+
+
+@contextmanager
+def connected(fleet: Fleet, place: TenantPlace) -> Iterator[sa.Connection]:
+    """A transaction on a tenant's database, as its own role."""
+    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
+    with engine.begin() as connection:
+        yield connection
+
+
+def fill(fleet: Fleet, place: TenantPlace, *, nodes: int = 3) -> None:
+    """Some of everything; the first node is below the last one."""
+    tables = TenantBase.metadata.tables
+    person, tag, ids = uuid7(), uuid7(), [uuid7() for _ in range(nodes)]
+    moment = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+    with connected(fleet, place) as connection:
+        connection.execute(tables["people"].insert(), {"id": person, "name": "Ada"})
+        connection.execute(tables["tags"].insert(), {"id": tag, "name": "tag"})
+        common = {"owner_id": person, "status": "draft", "version": 1, "updated_at": moment}
+        for number, node in enumerate(ids):
+            times = {"created_at": moment + timedelta(days=number)}
+            row = {"id": node, "title": f"Node {number}", "body": "line\n" * number}
+            connection.execute(tables["nodes"].insert(), row | common | times)
+        connection.execute(tables["nodes"].update().where(tables["nodes"].c.id == ids[0]).values(parent_id=ids[-1]))
+        connection.execute(tables["node_tags"].insert(), [{"node_id": node, "tag_id": tag} for node in ids])
+
+
+def content(fleet: Fleet, place: TenantPlace, *more: sa.Table) -> dict[str, Any]:
+    """All rows, as the models read them."""
+    tables = [table for name, table in TenantBase.metadata.tables.items() if name != "tenant_identity"]
+    with connected(fleet, place) as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
+            for table in (*tables, *more)
+        }
+
+
+def findings(fleet: Fleet, place: TenantPlace, settings: Settings) -> tuple[str, ...]:
+    with databases_of_our_own(fleet.servers, 1) as databases:
+        return Verification(fleet.under(settings), databases).verify(place).findings
+
+
+def add_tag(fleet: Fleet, place: TenantPlace, name: str) -> None:
+    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(TenantBase.metadata.tables["tags"].insert(), {"id": uuid7(), "name": name})
+
+
+def found(fleet: Fleet, place: TenantPlace) -> tuple[list[str], list[Any]]:
+    """The tags of a database, and whose it is."""
+    engine = create_engine(fleet.servers[place.server].tenant_url(place.database), poolclass=NullPool)
+    with engine.connect() as connection:
+        tags = TenantBase.metadata.tables["tags"].c.name
+        names = connection.scalars(select(tags).order_by(tags)).all()
+        return list(names), list(connection.scalars(select(TenantIdentity.tenant_id)))
+
+
+def look(fleet: Fleet, where: TenantPlace) -> None:
+    """Connect as the application would."""
+    with connected(fleet, where) as connection:
+        (identity,) = connection.exec_driver_sql("SELECT tenant_id FROM tenant_identity").scalars()
+        if str(identity).replace("-", "") != where.id.hex:
+            raise WrongTenantDatabase(where.slug)
