@@ -67,6 +67,7 @@ def main() -> None:
 
 def _warm_up() -> None:
     """Do once what is done for the first time at some length: configured mappers, imported drivers and migrations."""
+    from tenantapp.databases.histories.upgrading import upgrade_user_database
     from tests.contract import copies
 
     with tempfile.TemporaryDirectory(prefix="tenantapp-forks-") as directory:
@@ -75,7 +76,8 @@ def _warm_up() -> None:
             "servers.main": f"sqlite+pysqlite:///{directory}/main/",
             "servers.other": f"sqlite+pysqlite:///{directory}/other/",
         }
-        fleet = copies.Fleet(values, None, Path(directory)).initialised()
+        fleet = copies.Fleet(values, None, Path(directory))
+        upgrade_user_database(fleet.settings)  # nothing golden, which would stay in the directory of some test
         copies.create_on(fleet, "main", "acme")
         copies.work(fleet, "move", "acme", "other")
         fleet.close()
