@@ -16,6 +16,9 @@ ROUNDS ?= 3
 BIN = .venv/bin
 STAMP = .venv/.installed
 
+# The tests start the program many times: it need not be compiled each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup run test test-quick lint format lock build bench clean
 
 setup: $(STAMP)

@@ -68,7 +68,10 @@ def acme_on(fleet: Fleet, server: str) -> TenantPlace:
 
 
 class Writer(Thread):
-    """Somebody at work: makes nodes and changes them, and notes what was acknowledged."""
+    """Somebody at work: makes nodes and changes them, and notes what was acknowledged.
+
+    Between two requests they leave the processor to the move.
+    """
 
     def __init__(self, app: Any, stop: Event) -> None:
         super().__init__()
@@ -79,7 +82,7 @@ class Writer(Thread):
 
     def run(self) -> None:
         number = 0
-        while not self._stop_now.is_set():
+        while not self._stop_now.wait(0.01):
             number += 1
             node = self._send(lambda number=number: self._client.post("/nodes", {"title": f"new {number}"}), 201)
             if node is not None:
@@ -147,11 +150,13 @@ def nothing_is_lost(fleet: Fleet, source: str, target: str, method: str) -> None
     with people_at_work(fleet) as writers:
         while min(len(writer.acknowledged) for writer in writers) < 3:
             assert not any(writer.unexpected for writer in writers)
+            sleep(0.01)
         result = work(fleet, "move", "acme", target)
         assert result["method"] == method
         before = [len(writer.acknowledged) for writer in writers]
         while any(len(writer.acknowledged) < count + 3 for writer, count in zip(writers, before, strict=True)):
             assert not any(writer.unexpected for writer in writers)
+            sleep(0.01)
     assert place(fleet, "acme").server == target
     found = titles(fleet)
     for writer in writers:

@@ -92,7 +92,7 @@ class Production:
             tenantapp_domain="told",
             migrations_tenant=str(CHECKOUT / "alembic" / "tenant"),
             server_workers=str(workers),
-        ) | {"PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
+        ) | {"PYTHONPATH": str(directory)}
 
     def start(self) -> None:
         """Start, and wait until every worker has answered."""
@@ -129,8 +129,8 @@ class Production:
 
     def workers(self) -> set[int]:
         """The process ids of the workers."""
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
-        return {int(line) for line in found.stdout.split()}
+        master = self.process.pid
+        return {int(child) for child in Path(f"/proc/{master}/task/{master}/children").read_text().split()}
 
     def reload(self) -> None:
         """Have it reload, and wait until all of its workers are new ones."""

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from tests.transactions.production import (
 from tests.transactions.server import exchange, send
 
 CLIENTS = 6
-RELOADS = 3
+RELOADS = 2  # the second replaces workers that a reload has started
 
 
 @pytest.fixture
@@ -42,8 +43,20 @@ def files(tmp_path: Path) -> Any:
         yield installation
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    """One worker on SQLite, for all the tests that change nothing about it."""
+    directory = tmp_path_factory.mktemp("served")
+    (directory / "databases").mkdir()
+    with sqlite_installation(directory / "databases") as files, production(directory, files, workers=1) as server:
+        yield server
+
+
 class Visitor(threading.Thread):
-    """Writes and reads until told to stop, and keeps count of what was acknowledged."""
+    """Writes and reads until told to stop, and keeps count of what was acknowledged.
+
+    Between two requests it leaves the processor to the workers that start.
+    """
 
     def __init__(self, page: Page, number: int, stop: threading.Event) -> None:
         super().__init__()
@@ -53,7 +66,7 @@ class Visitor(threading.Thread):
         self.unexpected: list[Any] = []
 
     def run(self) -> None:
-        while not self.stop.is_set():
+        while not self.stop.wait(0.02):
             title = f"{self.number}-{len(self.written) + len(self.unexpected)}"
             try:
                 answer = self.page.send("POST", "/api/v1/nodes", {"title": title})
@@ -275,33 +288,32 @@ def test_a_wrong_setting_ends_it_with_one_sentence(
     assert (done.returncode, done.stderr, done.stdout) == (1, sentence + "\n", "")
 
 
-def test_what_the_proxy_says_is_believed(files: Installation, tmp_path: Path) -> None:
-    with production(tmp_path, files, workers=1) as server:
-        told = server.about(
-            X_Forwarded_Proto="https",
-            X_Forwarded_For="192.0.2.7, 203.0.113.9",
-            X_Forwarded_Host="tenants.example",
-            X_Forwarded_Port="443",
-        )
-        # One proxy in front: the last address is the one it saw, the rest is what the client made up.
-        assert (told["url"], told["client"]) == ("https://tenants.example", "203.0.113.9")
-        told = server.about(Host="elsewhere.example")
-        assert (told["url"], told["client"]) == ("http://elsewhere.example", "127.0.0.1")
-        told = server.about(
-            X_Forwarded_Ssl="on",
-            X_Forwarded_Protocol="ssl",
-            Forwarded="for=192.0.2.7;proto=https",
-            X_Real_Ip="192.0.2.7",
-        )
-        assert (told["url"], told["client"]) == (f"http://127.0.0.1:{server.port}", "127.0.0.1")
-        assert "Forwarded" not in told["headers"]
-        assert server.get("/x/about", {"X-Forwarded-Proto": "gopher"}).status == 400
-        page = Page(server, "bob")
-        assert page.headers["Cookie"].startswith(f"{COOKIE}=")
-        page.headers["Origin"] = f"http://127.0.0.1:{server.port}"
-        assert page.send("POST", "/api/v1/nodes", {"title": "x"})[0] == 403, "another scheme is another origin"
-        page.headers["Origin"] = f"https://127.0.0.1:{server.port}"
-        assert page.send("POST", "/api/v1/nodes", {"title": "x"})[0] == 201
+def test_what_the_proxy_says_is_believed(served: Production) -> None:
+    told = served.about(
+        X_Forwarded_Proto="https",
+        X_Forwarded_For="192.0.2.7, 203.0.113.9",
+        X_Forwarded_Host="tenants.example",
+        X_Forwarded_Port="443",
+    )
+    # One proxy in front: the last address is the one it saw, the rest is what the client made up.
+    assert (told["url"], told["client"]) == ("https://tenants.example", "203.0.113.9")
+    told = served.about(Host="elsewhere.example")
+    assert (told["url"], told["client"]) == ("http://elsewhere.example", "127.0.0.1")
+    told = served.about(
+        X_Forwarded_Ssl="on",
+        X_Forwarded_Protocol="ssl",
+        Forwarded="for=192.0.2.7;proto=https",
+        X_Real_Ip="192.0.2.7",
+    )
+    assert (told["url"], told["client"]) == (f"http://127.0.0.1:{served.port}", "127.0.0.1")
+    assert "Forwarded" not in told["headers"]
+    assert served.get("/x/about", {"X-Forwarded-Proto": "gopher"}).status == 400
+    page = Page(served, "bob")
+    assert page.headers["Cookie"].startswith(f"{COOKIE}=")
+    page.headers["Origin"] = f"http://127.0.0.1:{served.port}"
+    assert page.send("POST", "/api/v1/nodes", {"title": "x"})[0] == 403, "another scheme is another origin"
+    page.headers["Origin"] = f"https://127.0.0.1:{served.port}"
+    assert page.send("POST", "/api/v1/nodes", {"title": "x"})[0] == 201
 
 
 def test_what_others_say_of_themselves_is_thrown_away(files: Installation, tmp_path: Path) -> None:
@@ -327,60 +339,56 @@ def test_what_others_say_of_themselves_is_thrown_away(files: Installation, tmp_p
         assert server.stop() == 0
 
 
-def test_a_header_with_underscores_is_no_other_header(files: Installation, tmp_path: Path) -> None:
+def test_a_header_with_underscores_is_no_other_header(served: Production) -> None:
     """Not even from the proxy, which may hand on what a client sent."""
-    with production(tmp_path, files, workers=1) as server:
-        told = json.loads(server.get("/x/about", {"X_Forwarded_Proto": "https", "SCRIPT_NAME": "/x"}).text)  # type: ignore[attr-defined]
-        assert told["url"] == f"http://127.0.0.1:{server.port}"
-        assert "X-Forwarded-Proto" not in told["headers"]
+    told = json.loads(served.get("/x/about", {"X_Forwarded_Proto": "https", "SCRIPT_NAME": "/x"}).text)  # type: ignore[attr-defined]
+    assert told["url"] == f"http://127.0.0.1:{served.port}"
+    assert "X-Forwarded-Proto" not in told["headers"]
 
 
-def test_bodies_and_headers_of_all_sizes(files: Installation, tmp_path: Path) -> None:
-    with production(tmp_path, files, workers=1) as server:
-        page = Page(server, "bob")
-        address = ("127.0.0.1", server.port)
-        head = "Host: localhost\r\n" + "".join(f"{name}: {value}\r\n" for name, value in page.headers.items())
+def test_bodies_and_headers_of_all_sizes(served: Production) -> None:
+    page = Page(served, "bob")
+    address = ("127.0.0.1", served.port)
+    head = "Host: localhost\r\n" + "".join(f"{name}: {value}\r\n" for name, value in page.headers.items())
 
-        def post(headers: str, body: bytes) -> bytes:
-            return exchange(address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}{headers}\r\n".encode() + body)
+    def post(headers: str, body: bytes) -> bytes:
+        return exchange(address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}{headers}\r\n".encode() + body)
 
-        def chunked(size: int) -> bytes:
-            document = b'{"title": "' + b"x" * size + b'"}'
-            return post("Transfer-Encoding: chunked\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (len(document), document))
+    def chunked(size: int) -> bytes:
+        document = b'{"title": "' + b"x" * size + b'"}'
+        return post("Transfer-Encoding: chunked\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (len(document), document))
 
-        assert chunked(5).startswith(b"HTTP/1.1 201")
-        for answer in (chunked(3_000_000), post("Content-Length: 3000000\r\n", b" " * 3_000_000)):
-            assert answer.startswith(b"HTTP/1.1 413")
-            assert b"application/problem+json" in answer
-        assert post("Content-Length: 100000000\r\n", b"").startswith(b"HTTP/1.1 413")
-        assert post("Transfer-Encoding: chunked\r\n", b"no number\r\n").startswith(b"HTTP/1.1 400")
-        assert exchange(address, b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n").startswith(
-            b"HTTP/1.1 431"
-        )
-        assert exchange(address, b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 414")
-        expecting = post("Expect: 100-continue\r\nContent-Length: 14\r\n", b'{"title": "e"}')
-        assert expecting.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201")
-        answer = exchange(address, b"HEAD /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200 OK")
-        assert answer.endswith(b"\r\n\r\n")
-        requests = len([line for line in server.log() if "method" in line])
-        # One that leaves in mid-body never becomes a request.
-        send(address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}Content-Length: 100\r\n\r\n{{".encode()).close()
-        server.get("/__lbheartbeat__")
-        assert len([line for line in server.log() if "method" in line]) == requests + 1
+    assert chunked(5).startswith(b"HTTP/1.1 201")
+    for answer in (chunked(3_000_000), post("Content-Length: 3000000\r\n", b" " * 3_000_000)):
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"application/problem+json" in answer
+    assert post("Content-Length: 100000000\r\n", b"").startswith(b"HTTP/1.1 413")
+    assert post("Transfer-Encoding: chunked\r\n", b"no number\r\n").startswith(b"HTTP/1.1 400")
+    assert exchange(address, b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n").startswith(
+        b"HTTP/1.1 431"
+    )
+    assert exchange(address, b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 414")
+    expecting = post("Expect: 100-continue\r\nContent-Length: 14\r\n", b'{"title": "e"}')
+    assert expecting.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201")
+    answer = exchange(address, b"HEAD /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(b"\r\n\r\n")
+    requests = len([line for line in served.log() if "method" in line])
+    # One that leaves in mid-body never becomes a request.
+    send(address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}Content-Length: 100\r\n\r\n{{".encode()).close()
+    served.get("/__lbheartbeat__")
+    assert len([line for line in served.log() if "method" in line]) == requests + 1
 
 
-def test_every_answer_says_that_its_connection_ends(files: Installation, tmp_path: Path) -> None:
+def test_every_answer_says_that_its_connection_ends(served: Production) -> None:
     """So nobody sends a request on a connection that is about to be closed."""
-    with production(tmp_path, files, workers=1) as server:
-        for path in ("/__lbheartbeat__", "/nowhere", "/x/about"):
-            assert server.get(path, {"Connection": "keep-alive"}).headers["Connection"] == "close"
+    for path in ("/__lbheartbeat__", "/nowhere", "/x/about"):
+        assert served.get(path, {"Connection": "keep-alive"}).headers["Connection"] == "close"
 
 
-def test_clients_that_send_nothing_do_not_stop_it(files: Installation, tmp_path: Path) -> None:
+def test_clients_that_send_nothing_do_not_stop_it(served: Production) -> None:
     """They hold threads for five seconds at most; the next in line is answered then."""
-    with production(tmp_path, files, workers=1) as server:
-        silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(6)]
-        assert server.get("/__lbheartbeat__").status == 200
-        for connection in silent:
-            connection.close()
+    silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(6)]
+    assert served.get("/__lbheartbeat__").status == 200
+    for connection in silent:
+        connection.close()
