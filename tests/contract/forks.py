@@ -1,7 +1,6 @@
 """Programs that are killed in the middle, each forked from a process that has imported everything once.
 
-Importing takes longer than most of what they do. Run as a program, it reads a line of JSON for each: where its
-temporary files go, a module, and the arguments of its ``main``.
+Importing takes longer than most of what they do. Run as a program, it reads a line of JSON for each, see ``_run``.
 """
 
 import gc
@@ -14,32 +13,100 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
-MODULES: Final = ("tests.contract.copies", "tests.contract.hanging", "tests.contract.hanging_worker")
+MODULES: Final = (
+    "tests.contract.copies",
+    "tests.contract.hanging",
+    "tests.contract.hanging_worker",
+    "tests.contract.hanging_migration",
+)
 
 
 class Hanging:
     """A program that has come to the point where it hangs."""
 
     def __init__(self, module: str, *arguments: str) -> None:
-        server = _server()
-        assert server.stdin is not None
-        assert server.stdout is not None
-        server.stdin.write(json.dumps([tempfile.gettempdir(), module, *arguments]) + "\n")
-        server.stdin.flush()
-        self._pid = int(server.stdout.readline())
-        assert server.stdout.readline() == "here\n"
+        self._pid = _fork(module, arguments)
+        assert _said() == "here\n"
 
     def kill(self) -> None:
         """End it as nothing can be guarded against (SIGKILL), and wait until it is gone."""
         os.kill(self._pid, signal.SIGKILL)
         while Path(f"/proc/{self._pid}").exists():
             time.sleep(0.001)
+
+
+class Program:
+    """A program whose output goes to files, in a process group of its own."""
+
+    def __init__(self, module: str, *arguments: str, **environment: str) -> None:
+        self._output = Path(tempfile.mkdtemp())
+        self.pid = _fork(module, arguments, output=str(self._output), environment=environment)
+
+    def first_line(self, timeout: float = 60) -> str:
+        """Wait for a line on standard error, and return it."""
+        deadline = time.monotonic() + timeout
+        while True:
+            line, ended, _ = self._read("stderr").partition("\n")
+            if ended:
+                return line
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        """Kill the program (SIGKILL), and nothing that it has started."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def kill_group(self) -> None:
+        """Kill it and all it has started, as a machine does that loses its power."""
+        os.killpg(self.pid, signal.SIGKILL)
+        self.end()
+
+    def end(self, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+        """Wait until it and all it has started have ended; a program that was killed has the status -9."""
+        deadline = time.monotonic() + timeout
+        while _is_there(self.pid):
+            if time.monotonic() > deadline:
+                os.killpg(self.pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(self._output.name, timeout)
+            time.sleep(0.005)
+        status = self._output / "status"
+        code = int(status.read_text()) if status.exists() else -signal.SIGKILL
+        return subprocess.CompletedProcess(self._output.name, code, self._read("stdout"), self._read("stderr"))
+
+    def _read(self, name: str) -> str:
+        path = self._output / name
+        return path.read_text() if path.exists() else ""
+
+
+def _is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _fork(module: str, arguments: Sequence[str], **more: Any) -> int:
+    """Start a program; returns its process id."""
+    server = _server()
+    assert server.stdin is not None
+    request = {"module": module, "arguments": arguments, "temporary": tempfile.gettempdir(), **more}
+    server.stdin.write(json.dumps(request) + "\n")
+    server.stdin.flush()
+    return int(_said())
+
+
+def _said() -> str:
+    server = _server()
+    assert server.stdout is not None
+    return server.stdout.readline()
 
 
 @cache
@@ -62,7 +129,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks what became of them
     for line in sys.stdin:
         if os.fork() == 0:
-            _run(*json.loads(line))
+            _run(**json.loads(line))
 
 
 def _warm_up() -> None:
@@ -83,16 +150,41 @@ def _warm_up() -> None:
         fleet.close()
 
 
-def _run(temporary: str, module: str, *arguments: str) -> None:
+def _run(
+    module: str,
+    arguments: Sequence[str],
+    temporary: str,
+    output: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Call the ``main`` of a module.
+
+    Temporary files go to ``temporary``. With ``output``, a directory, a program in a process group of its own has its
+    standard output and error, and at its end its status, in files there.
+    """
     tempfile.tempdir = temporary
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Where the tests themselves are run in the background, an interrupt is ignored, which is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(environment or {})
+    if output is not None:
+        os.setsid()
     print(os.getpid(), flush=True)
+    if output is not None:
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(f"{output}/{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    status = 1
     try:
-        import_module(module).main(*arguments)
+        status = import_module(module).main(*arguments)
     except BaseException:
         traceback.print_exc()
-    print("did not hang", flush=True)
+    if output is None:
+        print("did not hang", flush=True)
+    else:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        Path(output, "status").write_text(str(status))
     os._exit(1)
 
 

@@ -1,11 +1,8 @@
 """A fleet of many tenants, and histories to migrate them along."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +27,7 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tests.contract.clones import clone_database
 from tests.contract.conftest import Fleet
+from tests.contract.forks import Program
 
 FIRST, SECOND = "feedc0de0001", "feedc0de0002"
 REVISION = """
@@ -152,30 +150,13 @@ class Yard:
         path.write_text("\n".join(["[app:main]", "use = egg:tenantapp", *lines]))
         return path
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start ``tenantapp migrate`` as the leader of a group of processes."""
-        command = [sys.executable, "-c", "import sys; from tenantapp.cli import main; sys.exit(main())"]
-        return subprocess.Popen(
-            [*command, "--ini", str(self.ini()), "migrate", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            # Where the tests themselves are run in the background, an interrupt is ignored, which is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+    def start(self, *arguments: str) -> Program:
+        """Start ``tenantapp migrate``."""
+        return Program("tests.contract.command", "--ini", str(self.ini()), "migrate", *arguments)
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run it to its end."""
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def kill_group(process: "subprocess.Popen[str]") -> None:
-    """Kill it and all it has started, as a machine does that loses its power."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+        return self.start(*arguments).end()
 
 
 def lines_of(text: str) -> Sequence[dict[str, Any]]:

@@ -39,7 +39,7 @@ from tenantapp.operations.worker import Worker
 from tenantapp.settings import SettingsError
 from tenantapp.sql.times import utcnow
 from tests.contract.conftest import Fleet
-from tests.contract.migrations_at_work import ADD, FIRST, SECOND, Yard, connect, kill_group, lines_of
+from tests.contract.migrations_at_work import ADD, FIRST, SECOND, Yard, connect, lines_of
 
 SLOW = "time.sleep(0.3); " + 'op.add_column("nodes", sa.Column("more", sa.Integer))'
 LAPSED = utcnow() - timedelta(hours=1)
@@ -142,10 +142,10 @@ def test_killed_in_the_middle_and_started_again(fleet: Fleet, whom: str) -> None
     while Counter(yard.revisions().values())[FIRST] < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     if whom == "all":
-        kill_group(process)
+        process.kill_group()
     else:
         process.kill()
-        process.communicate(timeout=60)  # those that are orphaned finish the tenant they have
+        process.end()  # those that are orphaned finish the tenant they have
     done = Counter(yard.revisions().values())[FIRST]
     assert 2 <= done < 8
     for number, place in enumerate(yard.places):
@@ -169,11 +169,11 @@ def test_interrupted_it_finishes_what_is_under_way(fleet: Fleet) -> None:
         time.sleep(0.05)
     before = Counter(yard.revisions().values())[FIRST]
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err.strip()) == (130, "tenantapp: Interrupted.")
+    ended = process.end()
+    assert (ended.returncode, ended.stderr.strip()) == (130, "tenantapp: Interrupted.")
     done = Counter(yard.revisions().values())[FIRST]
     assert before <= done <= before + 2, "and not those that were handed out in advance"
-    *lines, summary = lines_of(out)
+    *lines, summary = lines_of(ended.stdout)
     assert Counter(line["state"] for line in lines) == {"migrated": done, "left": 16 - done}
     assert (summary["summary"]["migrated"], summary["summary"]["left"]) == (done, 16 - done)
     assert yard.fences() == []
@@ -211,9 +211,10 @@ def test_two_operators_at_once(fleet: Fleet) -> None:
     yard = Yard(fleet, 10)
     yard.add_revision('op.add_column("nodes", sa.Column("more", sa.Integer)); time.sleep(0.05)', imports="import time")
     both = [yard.start("--jobs", "2", "--json") for _ in range(2)]
-    ended = [(process.communicate(timeout=120), process.returncode) for process in both]
-    assert [status for _, status in ended] == [0, 0], ended
-    migrated = [line["tenant"] for (out, _), _ in ended for line in lines_of(out)[:-1] if line["state"] == "migrated"]
+    ended = [process.end() for process in both]
+    assert [each.returncode for each in ended] == [0, 0], ended
+    lines = [line for each in ended for line in lines_of(each.stdout)[:-1]]
+    migrated = [line["tenant"] for line in lines if line["state"] == "migrated"]
     assert sorted(migrated) == [place.slug for place in yard.places]
     assert all(yard.has_column(number) for number in range(10))
 
