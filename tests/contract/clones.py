@@ -1,29 +1,12 @@
-"""Copies of a tenant's database, which take less time than migrating each."""
+"""Copies of a tenant's database that tenantapp has not made."""
 
 import shutil
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import create_engine, text
 
 from tenantapp.databases.servers.server_databases import databases_on
-from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.servers import Server, SqliteServer
-from tests.installation import Installation
-
-
-def add_clones(installation: Installation, source: str, slugs: Sequence[str]) -> None:
-    """Make tenants with copies of the database ``source``, which nobody is connected to."""
-    places = {slug: uuid7() for slug in slugs}
-    # Not within a transaction, which the server ends when nothing is asked in it for a minute.
-    for tenant_id in places.values():
-        clone_database(installation.registry.servers["main"], source, f"tenant_{tenant_id.hex}", tenant_id)
-    with installation.registry.user_db.begin() as session:
-        for slug, tenant_id in places.items():
-            tenant = Tenant(id=tenant_id, slug=slug, name="Clone", server="main", state=TenantState.ACTIVE)
-            tenant.database = f"tenant_{tenant_id.hex}"
-            session.add(tenant)
 
 
 def clone_database(server: Server, source: str, target: str, tenant_id: UUID) -> None:

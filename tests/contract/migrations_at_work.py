@@ -19,13 +19,10 @@ from tenantapp.fleet.migrating.ledger import settle
 from tenantapp.fleet.migrating.orders import MigrationResult
 from tenantapp.fleet.migrating.plan import make_plan
 from tenantapp.fleet.migrating.run import MigrationRun
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.models import Operation
 from tenantapp.settings import Settings
-from tenantapp.sql.ids import uuid7
-from tenantapp.tenancy.access import TenantPlace
-from tests.contract.clones import clone_database
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Program
 
@@ -55,8 +52,8 @@ class Yard:
 
     def __init__(self, fleet: Fleet, count: int) -> None:
         self.fleet = fleet
-        first = fleet.initialised().create("t00")
-        self.places = [first, *(self._copy(first, number) for number in range(1, count))]
+        fleet.initialised()
+        self.places = [fleet.create(f"t{number:02}") for number in range(count)]
         self.head = head_revision(fleet.settings, "tenant")
         self.history = fleet.directory / "history"
         shutil.copytree(bundled("tenant"), self.history, ignore=shutil.ignore_patterns("__pycache__"))
@@ -65,16 +62,6 @@ class Yard:
             migrations_tenant=str(self.history),
             migrations_lock_timeout=0.3,
         )
-
-    def _copy(self, first: TenantPlace, number: int) -> TenantPlace:
-        tenant_id = uuid7()
-        place = TenantPlace(tenant_id, f"t{number:02}", "T", first.server, f"tenant_{tenant_id.hex}")
-        clone_database(self.fleet.servers[first.server], first.database, place.database, tenant_id)
-        with self.fleet.user_db.begin() as session:
-            revision = session.scalars(select(Tenant.revision).where(Tenant.id == first.id)).one()
-            row = {"server": place.server, "database": place.database, "state": TenantState.ACTIVE}
-            session.add(Tenant(id=tenant_id, slug=place.slug, name="T", revision=revision, **row))
-        return place
 
     def add_revision(
         self,

@@ -16,7 +16,6 @@ from tenantapp.sql.errors import ConnectionsSpent
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.server_engines import ServerEngines
-from tests.contract.clones import add_clones
 from tests.installation import Client, Installation
 
 BUDGET = 10
@@ -26,9 +25,8 @@ BUDGET = 10
 def fleet(make_installation: Any) -> Iterator[tuple[Installation, list[Access]]]:
     """A hundred tenants and a budget of ten connections."""
     with make_installation(**{"connections.budget": str(BUDGET)}) as installation:
-        with installation.registry.user_db.begin() as session:
-            source = session.scalars(select(Tenant.database).where(Tenant.slug == "globex")).one()
-        add_clones(installation, source, [f"tenant-{number}" for number in range(98)])
+        for number in range(98):
+            installation.create_tenant(f"tenant-{number}")
         with installation.registry.user_db.begin(read_only=True) as session:
             slugs = session.scalars(select(Tenant.slug)).all()
             accesses = [local_access(session, slug) for slug in slugs]

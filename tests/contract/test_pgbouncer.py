@@ -26,7 +26,6 @@ from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.workspace.models import Node
-from tests.contract.clones import add_clones
 from tests.installation import Client, Installation, postgres_installation
 from tests.pgbouncer import PgBouncer, running_pgbouncer
 from tests.postgres import own_postgres, provisioner
@@ -216,7 +215,8 @@ def test_the_budget_bounds_the_clients(behind: Behind) -> None:
     """Twelve tenants, sixteen threads: never more than four clients on tenants' databases."""
     installation = behind.installation
     many = [f"many-{number}" for number in range(MANY)]
-    add_clones(installation, unused_database(behind, "globex"), many)
+    for slug in many:
+        installation.create_tenant(slug)
     behind.pgbouncer.refresh_users()
     accesses = [behind.access(slug) for slug in ("acme", "globex", *many)] * 6
     tenant_dbs = installation.registry.tenant_dbs
