@@ -456,7 +456,7 @@ class TestPostgres:
             kept.fleet.close()
 
     def test_the_disk_is_full(self, kept: Kept) -> None:
-        noise(kept, 2 * self.LIMIT)
+        noise(kept, self.LIMIT * 5 // 4)
         kept.done(kept.backup())
         before = tenant(kept)
         limit_files(kept.fleet, str(self.LIMIT))
