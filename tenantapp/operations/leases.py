@@ -23,6 +23,7 @@ from sqlalchemy import Select, and_, exists, func, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, aliased
 
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import LeaseLost, TenantBusy
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.models import ACTIVE, Operation, OperationState
@@ -129,6 +130,7 @@ def release(session: Session, operation: Operation, *, wait: timedelta = timedel
     operation.lease_owner, operation.lease_until = None, database_time(session) + wait
 
 
+@checkpoint("operation.finish")
 def finish(session: Session, operation: Operation, state: OperationState, error: str | None = None) -> None:
     """Record how the operation ended."""
     operation.state, operation.error = state, error

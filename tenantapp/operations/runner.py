@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import LeaseLost, OperationCancelled, OperationStopped, WorkerStopped
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Kinds, Step
@@ -102,6 +103,7 @@ class _Run:
             self._context = self._context_of(operation)
             self._refusal = self._why_not(operation)
 
+    @checkpoint("operation.run")
     def forward(self) -> Outcome:
         """Do the steps that are left. If one fails, undo all steps, if the kind undoes."""
         try:
@@ -146,6 +148,7 @@ class _Run:
             finish(session, operation, state, operation.error)
         return Outcome(state, error)
 
+    @checkpoint("operation.begin_step")
     def _begin(self, step: Step) -> None:
         with self._fleet.user_db.begin() as session:
             operation = hold(session, self._claim)
@@ -154,6 +157,7 @@ class _Run:
             operation.result = dict(self._context.result)
             self._show(operation, step, 0, step.name)
 
+    @checkpoint("operation.complete")
     def _complete(self) -> Outcome:
         with self._fleet.user_db.begin() as session:
             operation = hold(session, self._claim)
@@ -214,6 +218,7 @@ class _Run:
             check=self._check,
         )
 
+    @checkpoint("operation.progress")
     def _progress(self, fraction: float, text: str) -> None:
         if self._lost.is_set():
             raise LeaseLost

@@ -2,11 +2,8 @@
 
 import pytest
 
-RUNNER = "tenantapp.operations.runner"
-POSTGRES = "tenantapp.databases.connections.postgres"
-SQLITE = "tenantapp.databases.servers.sqlite_databases"
-BEGINNING = f"{RUNNER}:_Run.forward:before"
-END = (f"{RUNNER}:_Run._complete:before", f"{RUNNER}:finish:after")
+BEGINNING = "operation.run:before"
+END = ("operation.complete:before", "operation.finish:after")
 
 
 def each(*points: str, sqlite: tuple[str, ...] = (), postgresql: tuple[str, ...] = ()) -> pytest.MarkDecorator:

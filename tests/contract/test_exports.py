@@ -27,13 +27,12 @@ from tenantapp.settings import read_settings
 from tests.contract.conftest import Fleet
 
 ROOT = Path(__file__).parents[2]
-KIND = "tenantapp.fleet.backups.export_kind"
 POINTS = (
-    f"{KIND}:_place:after",
-    f"{KIND}:export_bundle:after",
-    "tenantapp.fleet.backups.store:Store.write:after",
-    "tenantapp.operations.runner:_Run._complete:before",
-    "tenantapp.operations.runner:finish:after",
+    "export.find_tenant:after",
+    "bundle.export:after",
+    "store.write:after",
+    "operation.complete:before",
+    "operation.finish:after",
 )
 
 

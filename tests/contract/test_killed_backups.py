@@ -7,35 +7,31 @@ import pytest
 from tests.contract.conftest import Fleet
 from tests.contract.health import nothing_is_left_over, works
 from tests.contract.kept import Kept
-from tests.contract.killed import BEGINNING, END, POSTGRES, RUNNER, SQLITE, each
+from tests.contract.killed import BEGINNING, END, each
 
-STORE = "tenantapp.fleet.backups.store"
-KINDS = "tenantapp.fleet.backups.restore_kinds"
-SWITCHING = "tenantapp.fleet.closing.switching"
-BETWEEN = (f"{RUNNER}:_Run._begin:before", f"{RUNNER}:_Run._begin:after")
-STORING = (f"{STORE}:Store.write:after", f"{STORE}:Store.add:before", f"{STORE}:Store.add:after")
+BETWEEN = ("operation.begin_step:before", "operation.begin_step:after")
+STORING = ("store.write:after", "store.add:before", "store.add:after")
 RESTORING = (
     BEGINNING,
-    f"{KINDS}:restore_database:after",
+    "backup.restore:after",
     *BETWEEN,
-    f"{KINDS}:upgrade:after",
-    f"{KINDS}:identify:before",
-    f"{KINDS}:identify:after",
+    "database.upgrade:after",
+    "backup.identify:before",
+    "backup.identify:after",
     *END,
 )
 # The second time that progress is told, what is restored has been handed over, and is not finished.
-HANDED_OVER = f"{RUNNER}:_Run._progress:before:2"
+HANDED_OVER = "operation.progress:before:2"
 ON_POSTGRES = (
-    *(f"{POSTGRES}:{name}:after" for name in ("create_role", "create_database", "close_to_public", "limit_database")),
+    "role.create:after",
+    "database.create:after",
+    "database.close_to_public:after",
+    "database.limit:after",
     HANDED_OVER,
-    "tenantapp.fleet.backups.postgres_dumps:restore:after",
+    "dump.restore:after",
 )
-ON_SQLITE = (HANDED_OVER, "os:link:before", "os:link:after")
-SWITCH = (
-    f"{SWITCHING}:raise_fence:after",
-    f"{SWITCHING}:request_discard:after",
-    f"{RUNNER}:_Run._begin:after:2",
-)
+ON_SQLITE = (HANDED_OVER, "file.publish:before", "file.publish:after")
+SWITCH = ("fence.raise:after", "discard.request:after", "operation.begin_step:after:2")
 
 
 @pytest.fixture
@@ -47,8 +43,8 @@ def kept(fleet: Fleet) -> Kept:
     BEGINNING,
     *STORING,
     *BETWEEN,
-    "tenantapp.fleet.backups.backup_kind:prune:before",
-    "tenantapp.fleet.backups.backup_kind:prune:after",
+    "backup.prune:before",
+    "backup.prune:after",
     *END,
 )
 def test_a_backup(kept: Kept, point: str) -> None:
@@ -67,8 +63,8 @@ def test_a_backup(kept: Kept, point: str) -> None:
 @each(
     *RESTORING,
     *SWITCH,
-    sqlite=(*ON_SQLITE, f"{SQLITE}:SqliteDatabases.close:after"),
-    postgresql=(*ON_POSTGRES, f"{POSTGRES}:allow_login:after", f"{POSTGRES}:end_connections:after"),
+    sqlite=(*ON_SQLITE, "file.close:after"),
+    postgresql=(*ON_POSTGRES, "role.allow_login:after", "database.end_connections:after"),
 )
 def test_a_restore_in_place(kept: Kept, point: str) -> None:
     kept.done(kept.backup())
@@ -103,16 +99,16 @@ def test_a_restore_as_a_new_tenant(kept: Kept, point: str) -> None:
 @each(
     BEGINNING,
     *STORING,
-    "tenantapp.fleet.backups.final_copies:prove_copy:before",
-    "tenantapp.fleet.backups.proving:restore_database:after",
-    "tenantapp.fleet.backups.proving:read_contents:after:2",
-    "tenantapp.fleet.backups.final_copies:prove_copy:after",
-    f"{STORE}:Store.write:after:2",
+    "final_copy.prove:before",
+    "backup.restore:after",
+    "contents.read:after:2",
+    "final_copy.prove:after",
+    "store.write:after:2",
     *BETWEEN,
-    "tenantapp.fleet.removing.deletion:remove_database:before",
-    "tenantapp.fleet.removing.deletion:remove_database:after",
+    "database.remove:before",
+    "database.remove:after",
     *END,
-    postgresql=(f"{POSTGRES}:drop_database:after", f"{POSTGRES}:drop_role:after"),
+    postgresql=("database.drop:after", "role.drop:after"),
 )
 def test_a_final_copy(kept: Kept, point: str) -> None:
     tenant_id = kept.place().id

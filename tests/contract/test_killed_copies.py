@@ -15,74 +15,71 @@ from tests.contract.foreign import Foreign
 from tests.contract.health import is_served, nothing_is_wrong
 from tests.contract.rows import content, fill
 
-RUNNER = "tenantapp.operations.runner"
-COPYING = "tenantapp.fleet.copying"
 FINISHED, UNDONE = "finished", "undone"
 # Between two steps, or before anything was made, it is gone on with; within one that is done only once, it is undone.
 CLONE = {
-    f"{RUNNER}:_Run.forward:before": FINISHED,
-    f"{COPYING}.clone:copy_database:before": FINISHED,
-    f"{COPYING}.clone:copy_database:after": UNDONE,
-    f"{RUNNER}:_Run._begin:after": FINISHED,
-    f"{COPYING}.clone:remove_private_data:after": FINISHED,
-    f"{COPYING}.clone:write_identity:before": FINISHED,
-    f"{COPYING}.clone:write_identity:after": FINISHED,
-    f"{RUNNER}:_Run._complete:before": FINISHED,
-    f"{RUNNER}:finish:after": FINISHED,
+    "operation.run:before": FINISHED,
+    "copy.fill:before": FINISHED,
+    "copy.fill:after": UNDONE,
+    "operation.begin_step:after": FINISHED,
+    "copy.remove_private_data:after": FINISHED,
+    "identity.write:before": FINISHED,
+    "identity.write:after": FINISHED,
+    "operation.complete:before": FINISHED,
+    "operation.finish:after": FINISHED,
 }
 ADOPT = {
-    f"{RUNNER}:_Run.forward:before": FINISHED,
-    f"{COPYING}.adopt:check_adoptable:after": FINISHED,
-    f"{RUNNER}:_Run._begin:after": FINISHED,
-    f"{COPYING}.adopt:copy_database:after": UNDONE,
-    f"{COPYING}.adopt:_complete_tables:after": FINISHED,
-    f"{COPYING}.adopt:upgrade:after": FINISHED,
-    f"{COPYING}.clone:write_identity:after": FINISHED,
-    f"{RUNNER}:_Run._complete:before": FINISHED,
-    f"{RUNNER}:finish:after": FINISHED,
+    "operation.run:before": FINISHED,
+    "adoption.check:after": FINISHED,
+    "operation.begin_step:after": FINISHED,
+    "copy.fill:after": UNDONE,
+    "adoption.complete_tables:after": FINISHED,
+    "database.upgrade:after": FINISHED,
+    "identity.write:after": FINISHED,
+    "operation.complete:before": FINISHED,
+    "operation.finish:after": FINISHED,
 }
 MOVE = {
-    f"{RUNNER}:_Run.forward:before": FINISHED,
-    f"{RUNNER}:_Run._begin:after": FINISHED,
-    "tenantapp.fleet.closing.switching:raise_fence:after": FINISHED,
-    f"{COPYING}.move:copy_database:before": FINISHED,
-    f"{COPYING}.move:copy_database:after": UNDONE,
-    f"{COPYING}.move:_check:after": UNDONE,
-    f"{COPYING}.move:write_identity:after": UNDONE,
-    f"{RUNNER}:_Run._complete:before": UNDONE,
-    f"{RUNNER}:finish:after": UNDONE,
+    "operation.run:before": FINISHED,
+    "operation.begin_step:after": FINISHED,
+    "fence.raise:after": FINISHED,
+    "copy.fill:before": FINISHED,
+    "copy.fill:after": UNDONE,
+    "move.compare:after": UNDONE,
+    "identity.write:after": UNDONE,
+    "operation.complete:before": UNDONE,
+    "operation.finish:after": UNDONE,
 }
-REPLICATION = f"{COPYING}.replication:Replication"
 REPLICATED = {
-    f"{RUNNER}:_Run._begin:after": FINISHED,
-    f"{REPLICATION}.begin:before": UNDONE,
-    f"{REPLICATION}.begin:after": UNDONE,
-    f"{REPLICATION}.add:before": UNDONE,
-    f"{REPLICATION}.add:after": UNDONE,
-    f"{REPLICATION}.wait_until_copied:after": UNDONE,
-    f"{COPYING}.move:nobody_writes:before": FINISHED,
-    "tenantapp.databases.servers.postgres_databases:PostgresDatabases.close:after": FINISHED,
-    f"{COPYING}.replicable:_sequence_values:after": FINISHED,
-    f"{REPLICATION}.remove:before": FINISHED,
-    f"{REPLICATION}.remove:after": UNDONE,
-    f"{COPYING}.move:write_identity:after": UNDONE,
-    f"{RUNNER}:_Run._complete:before": UNDONE,
+    "operation.begin_step:after": FINISHED,
+    "replication.begin:before": UNDONE,
+    "replication.begin:after": UNDONE,
+    "replication.add:before": UNDONE,
+    "replication.add:after": UNDONE,
+    "replication.wait:after": UNDONE,
+    "switch.begin:before": FINISHED,
+    "database.close:after": FINISHED,
+    "replication.read_sequences:after": FINISHED,
+    "replication.remove:before": FINISHED,
+    "replication.remove:after": UNDONE,
+    "identity.write:after": UNDONE,
+    "operation.complete:before": UNDONE,
 }
 OF_FILES = {
-    f"{COPYING}.copies:copy_pages:before": FINISHED,
-    f"{COPYING}.copies:copy_pages:after": FINISHED,
-    "os:link:before": FINISHED,
-    "os:link:after": UNDONE,
+    "file.copy_pages:before": FINISHED,
+    "file.copy_pages:after": FINISHED,
+    "file.publish:before": FINISHED,
+    "file.publish:after": UNDONE,
 }
 CLOSED = {
-    "files": {"tenantapp.databases.servers.sqlite_databases:SqliteDatabases.close:after": FINISHED},
-    "server": {"tenantapp.databases.servers.postgres_databases:PostgresDatabases.close:after": FINISHED},
+    "files": {"file.close:after": FINISHED},
+    "server": {"database.close:after": FINISHED},
 }
-OF_DUMPS = {"tenantapp.fleet.backups.postgres_dumps:restore:before": UNDONE}
+OF_DUMPS = {"dump.restore:before": UNDONE}
 OF_BUNDLES = {
-    f"{COPYING}.copies:write_bundle:after": UNDONE,
-    f"{COPYING}.copies:upgrade_to:after": UNDONE,
-    f"{COPYING}.copies:load_bundle:after": UNDONE,
+    "bundle.write:after": UNDONE,
+    "bundle.make_tables:after": UNDONE,
+    "bundle.load:after": UNDONE,
 }
 PAIRS: list[tuple[str, str, dict[str, str]]] = [
     ("files", "shelf", OF_FILES),

@@ -12,38 +12,38 @@ from tenantapp.identity.tenants import list_tenants
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging
 from tests.contract.health import ours, works
-from tests.contract.killed import POSTGRES, RUNNER, SQLITE
 
 ROOT = Path(__file__).parents[2]
-POSTGRES_DATABASES = "tenantapp.databases.servers.postgres_databases"
-POSTGRES_TEMPLATES = "tenantapp.databases.servers.postgres_templates"
 EVERYWHERE = (
-    f"{RUNNER}:_Run.forward:before",
-    "tenantapp.databases.servers.templates:Template.build:before",
-    "tenantapp.databases.servers.templates:Template.build:after",
-    f"{RUNNER}:_Run._begin:before",
-    f"{RUNNER}:_Run._begin:after",
-    f"{RUNNER}:_Run._complete:before",
-    f"{RUNNER}:finish:after",
+    "operation.run:before",
+    "template.build:before",
+    "template.build:after",
+    "operation.begin_step:before",
+    "operation.begin_step:after",
+    "operation.complete:before",
+    "operation.finish:after",
 )
 POINTS = {
     "postgresql": (
         *EVERYWHERE,
-        f"{POSTGRES_TEMPLATES}:begin:after",
-        f"{POSTGRES_TEMPLATES}:finish:after",
-        *(f"{POSTGRES}:{name}:after" for name in ("create_role", "create_database", "close_to_public", "present")),
-        f"{POSTGRES_DATABASES}:PostgresDatabases._copy:before",
-        f"{POSTGRES_DATABASES}:PostgresDatabases._copy:after",
-        f"{POSTGRES_TEMPLATES}:hand_over:before",
-        f"{POSTGRES_TEMPLATES}:hand_over:after",
+        "template.begin:after",
+        "template.finish:after",
+        "role.create:after",
+        "database.create:after",
+        "database.close_to_public:after",
+        "database.look_up:after",
+        "template.copy:before",
+        "template.copy:after",
+        "template.hand_over:before",
+        "template.hand_over:after",
     ),
     "sqlite": (
         *EVERYWHERE,
-        f"{SQLITE}:_write_mark:after",
-        "shutil:copyfile:after",
-        f"{SQLITE}:_identify:after",
-        "os:link:before",
-        "os:link:after",
+        "file.mark_directory:after",
+        "file.copy:after",
+        "file.identify:after",
+        "file.publish:before",
+        "file.publish:after",
     ),
 }
 # What is made before the row is committed, or after all is recorded, would be none of these points' business.

@@ -10,9 +10,7 @@ from tenantapp.fleet.bundles.importing import check_importable, request_import
 from tests.contract.conftest import Fleet
 from tests.contract.health import nothing_is_left_over, works
 from tests.contract.kept import BY, Kept
-from tests.contract.killed import BEGINNING, END, POSTGRES, each
-
-IMPORTING = "tenantapp.fleet.bundles.importing"
+from tests.contract.killed import BEGINNING, END, each
 
 
 @pytest.fixture
@@ -31,13 +29,13 @@ def request(kept: Kept, file: Path) -> Any:
 
 @each(
     BEGINNING,
-    f"{IMPORTING}:upgrade_to:before",
-    f"{IMPORTING}:upgrade_to:after",
-    "tenantapp.fleet.bundles.loading:_replace_rows:after",
-    f"{IMPORTING}:load_bundle:after",
-    f"{IMPORTING}:write_identity:after",
+    "bundle.make_tables:before",
+    "bundle.make_tables:after",
+    "bundle.replace_rows:after",
+    "bundle.load:after",
+    "identity.write:after",
     *END,
-    postgresql=(f"{POSTGRES}:create_role:after", f"{POSTGRES}:create_database:after"),
+    postgresql=("role.create:after", "database.create:after"),
 )
 def test_never_half(kept: Kept, tmp_path: Path, point: str) -> None:
     file = tmp_path / "acme.bundle"

@@ -17,24 +17,25 @@ from tests.contract.conftest import Fleet
 from tests.contract.forks import ROOT
 from tests.contract.migrations_at_work import FIRST, SECOND, Yard, kill_group
 
-MIGRATING = "tenantapp.fleet.migrating"
-WORKER, TENANT = f"{MIGRATING}.fenced_move", f"{MIGRATING}.migrator"
-SNAPSHOTS = "tenantapp.databases.servers.snapshots"
-COPIES = {"postgresql": f"{SNAPSHOTS}:PostgresSnapshot", "sqlite": f"{SNAPSHOTS}:SqliteSnapshot"}
-# On PostgreSQL a copy is made, and put back, by a statement; on SQLite by writing pages.
-COPYING = {"postgresql": f"{COPIES['postgresql']}._alone", "sqlite": f"{SNAPSHOTS}:copy_pages"}
 POINTS = (
-    f"{WORKER}:raise_fence:before:1",
-    f"{WORKER}:raise_fence:after:1",
-    "tenantapp.databases.histories.environment:check_foreign_keys:before:1",  # all is done, and not committed
-    f"{TENANT}:Migrator.migrate:after:1",  # committed, and not recorded
-    f"{WORKER}:FencedMove._record:after:1",
+    "fence.raise:before",
+    "fence.raise:after",
+    "migration.check:before",  # all is done, and not committed
+    "migration.run:after",  # committed, and not recorded
+    "migration.record:after",
 )
-IN_THE_PARENT = (
-    f"{MIGRATING}.ledger:claim:after:1",
-    f"{MIGRATING}.ledger:finish:before:1",
-    f"{MIGRATING}.ledger:finish:after:1",
-)
+IN_THE_PARENT = ("ledger.claim:after", "ledger.finish:before", "ledger.finish:after")
+# On PostgreSQL a copy is made, and put back, by a statement; on SQLite by writing pages.
+WITH_COPIES = {
+    "while copying": {"postgresql": "snapshot.execute:after", "sqlite": "file.copy_pages:after"},
+    "after copying": {"postgresql": "snapshot.take:after", "sqlite": "file.take_snapshot:after"},
+    # Before copying, an old one is looked for.
+    "after migrating": {"postgresql": "snapshot.drop:before:2", "sqlite": "file.drop_snapshot:before:2"},
+}
+PUTTING_BACK = {
+    "before": {"postgresql": "snapshot.execute:before:2", "sqlite": "file.copy_pages:before:2"},
+    "after": {"postgresql": "snapshot.execute:after:2", "sqlite": "file.copy_pages:after:2"},
+}
 HALF = (
     "with op.get_context().autocommit_block():\n"
     "        op.execute('CREATE TABLE half (id INTEGER)')\n"
@@ -118,15 +119,10 @@ def test_one_of_its_processes(yard: Yard, point: str) -> None:
 
 
 @pytest.mark.parametrize("whom", ["all", "one"])
-@pytest.mark.parametrize("moment", ["while copying", "after copying", "after migrating"])
+@pytest.mark.parametrize("moment", WITH_COPIES)
 def test_with_copies(yard: Yard, engine_name: str, moment: str, whom: str) -> None:
     made = yard.fleet.made()
-    point = {
-        "while copying": f"{COPYING[engine_name]}:after:1",
-        "after copying": f"{COPIES[engine_name]}.take:after:1",
-        "after migrating": f"{COPIES[engine_name]}.drop:before:2",  # before copying, an old one is looked for
-    }[moment]
-    kill_at(yard, point, "--snapshot", "--jobs", "1", whom=whom)
+    kill_at(yard, WITH_COPIES[moment][engine_name], "--snapshot", "--jobs", "1", whom=whom)
     if whom == "all":
         assert "t00" in yard.fences(), "nobody writes what the copy does not have"
         lapse_leases(yard)
@@ -135,12 +131,12 @@ def test_with_copies(yard: Yard, engine_name: str, moment: str, whom: str) -> No
     all_are_there(yard, made)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", PUTTING_BACK)
 def test_while_a_copy_is_put_back(yard: Yard, engine_name: str, moment: str) -> None:
     """Before: half of the migration is there. After: the copy is the database, and what is left of it is in the way."""
     yard.add_revision(HALF, revision=SECOND, before=FIRST)
     made = yard.fleet.made()
-    kill_at(yard, f"{COPYING[engine_name]}:{moment}:2", "--snapshot", "--only", "t01", whom="all")
+    kill_at(yard, PUTTING_BACK[moment][engine_name], "--snapshot", "--only", "t01", whom="all")
     lapse_leases(yard)
     again = yard.run("--snapshot", "--only", "t01")
     assert again.returncode == 1

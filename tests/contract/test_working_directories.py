@@ -55,7 +55,7 @@ def is_left_and_then_removed(temporary: Path, again: Callable[[], object]) -> No
 
 def test_of_an_export(kept: Kept, temporary: Path) -> None:
     kept.ask(request_export, "acme")
-    kept.worker_killed_at("tenantapp.fleet.backups.export_kind:export_bundle:after")
+    kept.worker_killed_at("bundle.export:after")
 
     def again() -> None:
         kept.fleet.settle()
@@ -68,7 +68,7 @@ def test_of_an_export(kept: Kept, temporary: Path) -> None:
 def test_of_a_copy(postgres_server: URL, logical_server: URL, tmp_path: Path, temporary: Path) -> None:
     with four_servers(postgres_server, logical_server, tmp_path) as fleet:
         fill(fleet, create_on(fleet, "files", "acme"))
-        point = "tenantapp.fleet.copying.copies:write_bundle:after"
+        point = "bundle.write:after"
         with hanging(fleet, "clone", "acme", "copy", server="server", point=point):
             pass
         fleet.settle()

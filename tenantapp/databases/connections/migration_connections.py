@@ -22,6 +22,7 @@ from tenantapp.databases.connections.maintenance_engines import (
     translated,
 )
 from tenantapp.databases.errors import MigrationFailed
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import FleetError
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 
@@ -71,6 +72,7 @@ def migration_engine(url: URL) -> Engine:
     return _server_engine(url.host, url.port, tuple(url.query.items()))
 
 
+@checkpoint("migration.check")
 def check_foreign_keys(
     connection: Connection, name: str, failure: Callable[[str, str], FleetError] = MigrationFailed
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 from psycopg2.extensions import encrypt_password
 from sqlalchemy.engine import Connection
 
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.sql.engines import server_version
 
 # These timeouts bound what one request can do to others. No web server ends a thread that hangs.
@@ -17,6 +18,7 @@ SCRAM_ITERATIONS_SETTABLE: Final = (16, 0)
 COPY_METHOD: Final = "SELECT current_setting('file_copy_method', true)"  # a setting since PostgreSQL 18
 
 
+@checkpoint("database.create")
 def create_database(
     connection: Connection, database: str, *, owner: str | None = None, template: str = "template0"
 ) -> None:
@@ -41,6 +43,7 @@ def strategy(connection: Connection) -> str:
     return " STRATEGY FILE_COPY" if connection.exec_driver_sql(COPY_METHOD).scalar() == "clone" else ""
 
 
+@checkpoint("database.close_to_public")
 def close_to_public(connection: Connection, database: str) -> None:
     """Let only the owner, and roles that it grants this, connect to a database. By default everybody may."""
     connection.exec_driver_sql(closing(connection, database))
@@ -51,6 +54,7 @@ def closing(connection: Connection, database: str) -> str:
     return f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted(connection, database)} FROM PUBLIC"
 
 
+@checkpoint("database.limit")
 def limit_database(connection: Connection, database: str) -> None:
     """Set the default timeouts for all connections to the database."""
     # Sent together, because each statement by itself would be a commit of its own.
@@ -63,11 +67,13 @@ def limiting(connection: Connection, database: str) -> str:
     return "; ".join(f"{altered} {name} = '{value}'" for name, value in DATABASE_SETTINGS.items())
 
 
+@checkpoint("database.drop")
 def drop_database(connection: Connection, database: str) -> None:
     """Drop a database, if it exists, and end the connections to it."""
     connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted(connection, database)} WITH (FORCE)")
 
 
+@checkpoint("database.end_connections")
 def end_connections(connection: Connection, database: str, *, role: str | None = None) -> None:
     """End all connections to a database except this one, or only those of ``role``.
 
@@ -91,11 +97,13 @@ def is_connected(connection: Connection, role: str) -> bool:
     return connection.exec_driver_sql(connected, (role,)).first() is not None
 
 
+@checkpoint("role.allow_login")
 def allow_login(connection: Connection, role: str, *, allowed: bool) -> None:
     """Allow or forbid new connections of a role. Existing connections stay open."""
     connection.exec_driver_sql(f"ALTER ROLE {quoted(connection, role)} {'LOGIN' if allowed else 'NOLOGIN'}")
 
 
+@checkpoint("role.create")
 def create_role(connection: Connection, role: str, password: str, *, comment: str = "") -> None:
     """Make a role that may log in with this password. The server gets only a SCRAM verifier (RFC 5803) of it.
 
@@ -114,6 +122,7 @@ def create_role(connection: Connection, role: str, password: str, *, comment: st
     )
 
 
+@checkpoint("role.drop")
 def drop_role(connection: Connection, role: str) -> None:
     """Drop a role, if it exists."""
     # A user without the right to drop roles gets an error even from DROP ROLE IF EXISTS of a missing role.
@@ -138,6 +147,7 @@ class Present(NamedTuple):
     database: bool
 
 
+@checkpoint("database.look_up")
 def present(connection: Connection, name: str) -> Present:
     """Return whether the server has this database and its role, in one round trip."""
     roles, databases = "SELECT FROM pg_roles WHERE rolname = %s", "SELECT FROM pg_database WHERE datname = %s"

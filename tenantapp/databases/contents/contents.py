@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from tenantapp.databases.contents.postgres_contents import read_postgres
 from tenantapp.databases.contents.rows import Rows
 from tenantapp.databases.contents.sqlite_contents import read_sqlite
+from tenantapp.operations.checkpoints import checkpoint
 
 NOTHING: Final = Rows(0, "0")
 Progress = Callable[[int], None]
@@ -43,6 +44,7 @@ class Contents:
         return Contents(kept, self.sequences, self.large_objects)
 
 
+@checkpoint("contents.read")
 def read_contents(connection: Connection, name: str, progress: Progress = nobody) -> Contents:
     """Read all that a database holds, within the transaction of a ``reading_connection``.
 

@@ -9,6 +9,7 @@ from tenantapp.databases.histories.environment import run_command
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.targets import Target, tenant_target, user_target
 from tenantapp.databases.histories.user_database import make_user_database
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.tenancy.access import TenantPlace
@@ -33,6 +34,7 @@ def upgrade_tenant_database(fleet: Fleet, place: TenantPlace) -> str:
     return upgrade(tenant_target(fleet, place, record=True))
 
 
+@checkpoint("database.upgrade")
 def upgrade(target: Target) -> str:
     """Migrate any database to the newest revision of its history, and return the revision."""
     head = head_revision(target.settings, target.history)

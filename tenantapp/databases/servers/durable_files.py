@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from tenantapp.operations.checkpoints import checkpoint
+
 UNFINISHED: Final = ".new"
 
 
@@ -36,8 +38,13 @@ def publish(new: Path, path: Path) -> None:
     sync(new)
     # Unlike a rename, a link never replaces a file that another attempt has finished meanwhile.
     with suppress(FileExistsError):
-        os.link(new, path)
+        _link(new, path)
     sync(path.parent)
+
+
+@checkpoint("file.publish")
+def _link(new: Path, path: Path) -> None:
+    os.link(new, path)
 
 
 def remove_unfinished(path: Path) -> None:

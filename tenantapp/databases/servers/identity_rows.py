@@ -7,10 +7,12 @@ from sqlalchemy import delete, insert
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import FleetError
 from tenantapp.tenancy.models import TenantIdentity
 
 
+@checkpoint("identity.write")
 def write_identity(url: URL, name: str, tenant_id: UUID, failure: Callable[[str, str], FleetError]) -> None:
     """Make a database this tenant's, whichever identity it had. A database without an identity is served to nobody.
 

@@ -18,6 +18,7 @@ from tenantapp.databases.servers import postgres_templates
 from tenantapp.databases.servers.base import SCRATCH_PREFIX, TENANT_PREFIX, FoundDatabase, ServerDatabases
 from tenantapp.databases.servers.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.databases.servers.templates import Template
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.tenancy.servers import PostgresServer
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class PostgresDatabases(ServerDatabases):
         with self._connection(database) as connection:
             postgres_templates.hand_over(connection, template, database, tenant_id)
 
+    @checkpoint("database.close")
     def close(self, database: str, patience: float) -> None:
         until = time.monotonic() + patience
         with self._connection() as connection:
@@ -136,6 +138,7 @@ class PostgresDatabases(ServerDatabases):
     def _key(self, template: str) -> tuple[str, str]:
         return self._server.url.render_as_string(), template
 
+    @checkpoint("template.copy")
     def _copy(self, connection: Connection, template: str, database: str) -> None:
         try:
             postgres.create_database(connection, database, owner=database, template=template)

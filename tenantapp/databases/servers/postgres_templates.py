@@ -8,11 +8,13 @@ from sqlalchemy.engine import Connection
 from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.postgres import quoted
 from tenantapp.databases.servers.templates import Template
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.tenancy.models import TenantIdentity
 
 UNFINISHED: Final = "_new"
 
 
+@checkpoint("template.begin")
 def begin(connection: Connection, template: Template, password: str) -> str:
     """Make an empty database to build a template in, and return its name.
 
@@ -26,6 +28,7 @@ def begin(connection: Connection, template: Template, password: str) -> str:
     return new
 
 
+@checkpoint("template.finish")
 def finish(connection: Connection, template: Template, new: str) -> None:
     """Give a built template its name, and let nobody connect to it any more.
 
@@ -56,6 +59,7 @@ def drop(connection: Connection, name: str) -> None:
     postgres.drop_role(connection, name)
 
 
+@checkpoint("template.hand_over")
 def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID) -> None:
     """In a copy: let only its owner connect, give it what the template's role owns, and write the tenant's identity.
 

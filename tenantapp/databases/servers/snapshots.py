@@ -18,6 +18,7 @@ from tenantapp.databases.connections.maintenance_engines import maintenance_conn
 from tenantapp.databases.errors import DatabaseBusy, PuttingBackFailed, SnapshotFailed
 from tenantapp.databases.servers.durable_files import sync
 from tenantapp.databases.servers.sqlite_pages import copy_pages
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import FleetError
 from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 
@@ -62,6 +63,7 @@ class PostgresSnapshot(Snapshot):
         with self._connection(SnapshotFailed) as connection:
             return postgres.database_exists(connection, self._copy)
 
+    @checkpoint("snapshot.take")
     def take(self) -> None:
         with self._connection(SnapshotFailed) as connection:
             self._drop(connection)
@@ -82,6 +84,7 @@ class PostgresSnapshot(Snapshot):
             self._alone(connection, renamed)
             postgres.drop_database(connection, self._failed)
 
+    @checkpoint("snapshot.drop")
     def drop(self) -> None:
         with self._connection(SnapshotFailed) as connection:
             self._drop(connection)
@@ -90,6 +93,7 @@ class PostgresSnapshot(Snapshot):
         postgres.drop_database(connection, self._copy)
         postgres.drop_database(connection, self._failed)
 
+    @checkpoint("snapshot.execute")
     def _alone(self, connection: Connection, statement: str) -> None:
         """Execute a statement that PostgreSQL refuses while others are connected to the database."""
         for attempt in range(ATTEMPTS):
@@ -121,6 +125,7 @@ class SqliteSnapshot(Snapshot):
     def exists(self) -> bool:
         return self._copy.exists()
 
+    @checkpoint("file.take_snapshot")
     def take(self) -> None:
         with self._translated(SnapshotFailed):
             self._unfinished.unlink(missing_ok=True)
@@ -138,6 +143,7 @@ class SqliteSnapshot(Snapshot):
             copy_pages(self._copy, self._path, self._name, WAIT)
             self._copy.unlink(missing_ok=True)
 
+    @checkpoint("file.drop_snapshot")
     def drop(self) -> None:
         with self._translated(SnapshotFailed):
             self._unfinished.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from tenantapp.databases.servers.base import SCRATCH_PREFIX, TENANT_PREFIX, Foun
 from tenantapp.databases.servers.durable_files import UNFINISHED, publish, remove_unfinished, sync, unfinished
 from tenantapp.databases.servers.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.databases.servers.templates import Template
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
 
@@ -89,7 +90,7 @@ class SqliteDatabases(ServerDatabases):
             if not source.exists():
                 raise TemplateMissing(f"server {self._server.name}", template)
             with unfinished(path) as new:
-                shutil.copyfile(source, new)
+                _copy_file(source, new)
                 _identify(new, tenant_id)
                 publish(new, path)
             remove_unfinished(path)
@@ -108,6 +109,7 @@ class SqliteDatabases(ServerDatabases):
                 publish(new, path)
             remove_unfinished(path)
 
+    @checkpoint("file.close")
     def close(self, database: str, patience: float) -> None:
         time.sleep(patience)
         path = self._server.path(database)
@@ -157,6 +159,12 @@ class SqliteDatabases(ServerDatabases):
             raise ProvisioningFailed(f"server {self._server.name}", str(error)) from error
 
 
+@checkpoint("file.copy")
+def _copy_file(source: Path, new: Path) -> None:
+    shutil.copyfile(source, new)
+
+
+@checkpoint("file.identify")
 def _identify(path: Path, tenant_id: UUID) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         # Nobody else uses the file yet, and it is synced as a whole later.
@@ -185,6 +193,7 @@ def _read_mark(file: Path) -> str | None:
     return file.read_text() if file.exists() else None
 
 
+@checkpoint("file.mark_directory")
 def _write_mark(file: Path, mark: str) -> None:
     with suppress(FileExistsError), file.open("x") as new:
         new.write(mark)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tenantapp.databases.errors import DatabaseBusy
+from tenantapp.operations.checkpoints import checkpoint
 
 LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 PAGES: Final = 2000  # pages copied between two calls of progress
@@ -19,6 +20,7 @@ def nobody(done: float, what: str) -> None:
     """Report nothing."""
 
 
+@checkpoint("file.copy_pages")
 def copy_pages(
     source: Path, target: Path, name: str, wait: float, progress: Progress = nobody, *, pages: int = PAGES
 ) -> None:

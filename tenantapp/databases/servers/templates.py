@@ -18,6 +18,7 @@ from tenantapp.databases.histories.histories import head_revision, history_diges
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.models import Installation
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.tenancy.models import TenantIdentity
@@ -40,6 +41,7 @@ class Template:
         """Return whether the template of this name is one of ours that this one replaces."""
         return name != self.name and name.startswith(self.known)
 
+    @checkpoint("template.build")
     def build(self, url: URL) -> None:
         """Fill an empty database. Raises ``HistoryError`` and what a migration raises.
 

@@ -16,6 +16,7 @@ from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant, place_of, refuse_deleted
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Step
@@ -101,6 +102,7 @@ def _export(context: Context) -> dict[str, Any]:
     return {"file": file, "size": size, "sha256": sha256, "rows": manifest.rows, "revision": manifest.revision}
 
 
+@checkpoint("export.find_tenant")
 def _place(context: Context) -> TenantPlace:
     with context.fleet.user_db.begin(read_only=True) as session:
         tenant = session.get(Tenant, context.tenant_id) if context.tenant_id else None

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 
 from tenantapp.fleet.backups.chunks import CHUNK
 from tenantapp.fleet.errors import BackupFailed, BackupRefused
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.outcomes import first_line
 from tenantapp.settings import Settings
 
@@ -33,6 +34,7 @@ def dump(settings: Settings, url: URL, name: str, snapshot: str, *more: str) -> 
             yield chunk
 
 
+@checkpoint("dump.restore")
 def restore(settings: Settings, url: URL, name: str, chunks: Iterable[bytes]) -> None:
     """Restore a dump into an empty database, all or nothing. Raises ``BackupRefused`` and ``BackupFailed``."""
     options = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE)

@@ -14,12 +14,14 @@ from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restoring import restore_database
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import CopyNotProved
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.tenancy.access import TenantPlace
 
 NAME = "a scratch database"
 
 
+@checkpoint("final_copy.prove")
 def prove_copy(
     fleet: Fleet,
     place: TenantPlace,

@@ -16,6 +16,7 @@ from tenantapp.fleet.backups.chunks import Progress, counted, nobody
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.sql.engines import server_version
@@ -33,6 +34,7 @@ def restore_into(fleet: Fleet, record: BackupRecord, store: Store, place: Tenant
     identify(server, place)
 
 
+@checkpoint("backup.identify")
 def identify(server: Server, place: TenantPlace) -> None:
     """Write the tenant's identity into a restored database.
 
@@ -42,6 +44,7 @@ def identify(server: Server, place: TenantPlace) -> None:
     write_identity(server.tenant_url(place.database), name, place.id, _identity_not_written)
 
 
+@checkpoint("backup.restore")
 def restore_database(
     settings: Settings,
     server: Server,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.store import Store
+from tenantapp.operations.checkpoints import checkpoint
 
 # The key of the day, the ISO week, the month and the year of a moment.
 PERIODS: Final[Mapping[str, Callable[[datetime], object]]] = {
@@ -33,6 +34,7 @@ def kept(records: Iterable[BackupRecord], policy: Mapping[str, int]) -> set[str]
     return keep
 
 
+@checkpoint("backup.prune")
 def prune(store: Store, tenant_id: UUID, policy: Mapping[str, int], now: datetime) -> list[str]:
     """Remove a tenant's backups that the policy does not keep, and what killed backups have left. Returns the files."""
     records = store.records(tenant_id)

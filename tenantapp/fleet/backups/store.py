@@ -28,6 +28,7 @@ from tenantapp.fleet.backups.records import (
     StoredFile,
 )
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.settings import Settings
 
 OF_A_BUNDLE: Final = f".{BUNDLE_SUFFIX}{RECORD_SUFFIX}"
@@ -50,6 +51,7 @@ class Store:
         """The directory on this machine that holds the store, or None if the store is elsewhere."""
         return Path(self._root) if isinstance(self._filesystem, LocalFileSystem) else None
 
+    @checkpoint("store.write")
     def write(self, file: str, chunks: Iterable[bytes]) -> tuple[int, str]:
         """Write a file, and return its size in bytes and its SHA-256. If that fails, the file is removed.
 
@@ -74,6 +76,7 @@ class Store:
         except OSError as error:
             raise _failed(file, error) from error
 
+    @checkpoint("store.add")
     def add(self, record: StoredFile) -> None:
         """Write a record atomically: under another name, which is then renamed. Raises ``BackupFailed``."""
         part = f"{record.file}.part"

@@ -17,6 +17,7 @@ from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledColumn, Bun
 from tenantapp.fleet.bundles.tables import PortableTable, counters, not_carried, portable_tables, quoted
 from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert
 from tenantapp.fleet.errors import NotPortable
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
@@ -29,6 +30,7 @@ BATCH: Final = 100  # rows in memory at once
 Progress = Callable[[int], None]
 
 
+@checkpoint("bundle.export")
 def export_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress = lambda rows: None) -> Manifest:
     """Write a tenant's data as it is at one moment to a new file. ``progress`` gets the number of rows of each batch.
 
@@ -45,6 +47,7 @@ def export_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progre
         return write_bundle(fleet.settings, connection, heads[0], place, file, progress)
 
 
+@checkpoint("bundle.write")
 def write_bundle(
     settings: Settings,
     connection: Connection,

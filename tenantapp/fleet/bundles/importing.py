@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.histories.targets import tenant_target
-from tenantapp.databases.histories.upgrading import upgrade, upgrade_to
+from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.schemas.expected import check_revision
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.bundles.exporting import check_bundle
-from tenantapp.fleet.bundles.loading import load_bundle
+from tenantapp.fleet.bundles.loading import load_bundle, make_tables
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, new_tenant, tenant_kind
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
@@ -101,7 +101,7 @@ def _load(context: Context) -> dict[str, Any]:
     fleet, given, place = context.fleet, context.arguments, new_tenant(context)
     databases_on(fleet.servers[place.server]).create(place.database, given["mark"])
     target = tenant_target(fleet, place)
-    upgrade_to(target, given["revision"])
+    make_tables(target, given["revision"])
     progress = counted(context.progress, f"{{}} of {given['rows']} rows", total=given["rows"])
     load_bundle(fleet, place, Path(given["file"]), progress)
     revision = upgrade(target)

@@ -11,11 +11,14 @@ from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.histories.histories import metadata_of
+from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.fleet.bundles import postgres_loading, sqlite_loading
 from tenantapp.fleet.bundles.archive import Bundle, open_bundle
 from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
 from tenantapp.fleet.bundles.tables import not_carried, portable_tables, quoted
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import first_line
 from tenantapp.tenancy.access import TenantPlace
@@ -25,6 +28,13 @@ Progress = Callable[[int], None]
 ENGINES: Final = {"sqlite": sqlite_loading, "postgresql": postgres_loading}
 
 
+@checkpoint("bundle.make_tables")
+def make_tables(target: Target, revision: str) -> None:
+    """Make the tables of a bundle's revision in an empty database. Raises what ``upgrade_to`` raises."""
+    upgrade_to(target, revision)
+
+
+@checkpoint("bundle.load")
 def load_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress = lambda rows: None) -> Manifest:
     """Load a bundle in one transaction into a database at the bundle's revision that has no identity yet.
 
@@ -66,6 +76,7 @@ def _check_target(connection: Connection, metadata: MetaData, manifest: Manifest
             raise BundleRefused(file, f"its table {wrong} is not that of revision {manifest.revision}")
 
 
+@checkpoint("bundle.replace_rows")
 def _replace_rows(connection: Connection, bundle: Bundle, progress: Progress) -> None:
     engine = ENGINES[connection.dialect.name]
     for bundled in bundle.manifest.tables:

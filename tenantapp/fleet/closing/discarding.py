@@ -12,6 +12,7 @@ from tenantapp.databases.models import WarmDatabase
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation, OperationState
@@ -22,6 +23,7 @@ COMPARED: Final = "compared"
 NO_TIME: Final = timedelta(0)
 
 
+@checkpoint("database.remove")
 def remove_database(server: Server, database: str, name: str) -> None:
     """Remove a database, its copy, and its role. Raises what ``Snapshot.drop`` and ``ServerDatabases.drop`` raise."""
     # The copy goes first: dropping the database also drops the role, which owns both.
@@ -29,6 +31,7 @@ def remove_database(server: Server, database: str, name: str) -> None:
     databases_on(server).drop(database)
 
 
+@checkpoint("discard.request")
 def request_discard(
     session: Session,
     server: str,

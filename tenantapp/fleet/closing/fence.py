@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Interval, case, false, func, literal, sele
 from sqlalchemy.engine import Connection
 
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.leases import LEASE, repeated
 from tenantapp.settings import Settings
 from tenantapp.sql.times import UtcDateTime, utcnow
@@ -37,6 +38,7 @@ PLACE: Final = (Tenant.id, Tenant.slug, Tenant.name, Tenant.server, Tenant.datab
 FALLEN: Final[dict[str, Any]] = {"migrating_until": None, "migrating_copied": False}
 
 
+@checkpoint("fence.raise")
 def raise_fence(connection: Connection, tenant_id: UUID, *, snapshot: bool = False) -> Fenced | None:
     """Let no new request begin. Return None if there is no such tenant, or if it is still being made or is deleted.
 

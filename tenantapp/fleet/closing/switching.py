@@ -20,6 +20,7 @@ from tenantapp.fleet.closing.discarding import request_discard
 from tenantapp.fleet.closing.fence import fence_database, fence_kept, lower_fence, raise_fence
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import database_name, place_of
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet, time_of_requests
 from tenantapp.operations.kinds import Context
@@ -86,6 +87,7 @@ def new_place(context: Context) -> TenantPlace:
     return _place(context, context.arguments["server"], context.arguments["database"])
 
 
+@checkpoint("switch.begin")
 @contextmanager
 def nobody_writes(context: Context) -> Iterator[None]:
     """Keep the tenant's people out, and end the requests that were let in before.

@@ -15,6 +15,7 @@ from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import Original, foreign_original, heads_of
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.kinds import Context, Step
 from tenantapp.settings import Settings
 from tenantapp.tenancy.models import TenantIdentity
@@ -51,6 +52,7 @@ def _finish(context: Context) -> dict[str, Any]:
     return {"revision": revision}
 
 
+@checkpoint("adoption.complete_tables")
 def _complete_tables(settings: Settings, target: Target, revision: str) -> None:
     """Add the tables that a tenant database has besides those of the domain, if they are missing."""
     with migration_connection(target.url, target.name, failure=CopyFailed) as connection, connection.begin():

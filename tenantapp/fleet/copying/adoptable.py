@@ -15,6 +15,7 @@ from tenantapp.fleet.copying.checks import expected_on
 from tenantapp.fleet.copying.originals import Original, heads_of, identities_of
 from tenantapp.fleet.errors import CopyRefused
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.tenancy.servers import Server, SqliteServer
 
@@ -30,6 +31,7 @@ class _Found(NamedTuple):
     identities: list[str]
 
 
+@checkpoint("adoption.check")
 def check_adoptable(fleet: Fleet, server: Server, original: Original, database: str, revision: str | None) -> str:
     """Return the revision that a database records, or else ``revision``, or else the newest.
 

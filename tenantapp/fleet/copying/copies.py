@@ -12,16 +12,16 @@ from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.targets import Target, tenant_target
-from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.sqlite_databases import SqliteDatabases
 from tenantapp.databases.servers.sqlite_pages import Progress, copy_pages, finish_copy
 from tenantapp.databases.servers.working_directories import working_directory
 from tenantapp.fleet.backups import postgres_dumps
 from tenantapp.fleet.bundles.exporting import write_bundle
-from tenantapp.fleet.bundles.loading import load_bundle
+from tenantapp.fleet.bundles.loading import load_bundle, make_tables
 from tenantapp.fleet.copying.originals import Original, single_revision
 from tenantapp.fleet.errors import BackupRefused, CopyFailed
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import counted
 from tenantapp.settings import Settings
@@ -50,6 +50,7 @@ class Copied:
     revision: str
 
 
+@checkpoint("copy.fill")
 def copy_database(
     fleet: Fleet,
     original: Original,
@@ -143,6 +144,6 @@ def _bundle(
     with working_directory("copy") as directory:
         file = directory / "bundle"
         manifest = write_bundle(fleet.settings, connection, revision, place, file, counted(progress, "{} rows read"))
-        upgrade_to(target, revision)
+        make_tables(target, revision)
         load_bundle(fleet, place, file, counted(progress, "{} rows loaded", total=manifest.rows, since=0.5))
     return Copied("bundle", revision)

@@ -37,6 +37,7 @@ from tenantapp.fleet.copying.replicable import (
 from tenantapp.fleet.copying.replication import Replication
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
 from tenantapp.tenancy.servers import PostgresServer, Server
@@ -105,6 +106,7 @@ def _copy(context: Context, original: Original) -> str:
     return copy_database(context.fleet, original, new_place(context), mark, context.progress, made=made).method
 
 
+@checkpoint("move.compare")
 def _check(context: Context, original: Original, method: str) -> bool:
     """Compare revision, structure and content with the original, and return whether all content was compared.
 

@@ -11,6 +11,7 @@ from tenantapp.databases.connections.migration_connections import check_foreign_
 from tenantapp.databases.histories.targets import Target
 from tenantapp.fleet.copying.originals import identities_of
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.settings import Settings
 
 MODULE: Final = "private_data"
@@ -32,6 +33,7 @@ def private_data_remover(settings: Settings) -> Callable[[Session], None]:
     return found
 
 
+@checkpoint("copy.remove_private_data")
 def remove_private_data(settings: Settings, target: Target) -> None:
     """Let the domain remove private data from a database, in one transaction.
 

@@ -12,6 +12,7 @@ from tenantapp.fleet.copying.checks import expected_on, tables_to_replicate
 from tenantapp.fleet.copying.originals import Original, identities_of
 from tenantapp.fleet.copying.replication import Replication
 from tenantapp.fleet.errors import CopyFailed
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context
 from tenantapp.tenancy.servers import PostgresServer, Server
@@ -98,6 +99,7 @@ def follow_to_the_end(replication: Replication, original: Original, target: Targ
     replication.remove()
 
 
+@checkpoint("replication.read_sequences")
 def _sequence_values(connection: Connection) -> dict[str, Any]:
     """Return for each sequence its last number and whether it was issued. Replication does not copy sequences."""
     sequences = connection.exec_driver_sql(SEQUENCES).scalars().all()

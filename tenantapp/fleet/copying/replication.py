@@ -19,6 +19,7 @@ from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.errors import DatabaseUnreachable
 from tenantapp.fleet.errors import CopyFailed
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.servers import PostgresServer
 
@@ -52,6 +53,7 @@ class Replication:
         self._source, self._database, self._target, self._new = source, database, target, new
         self._stalled = stalled
 
+    @checkpoint("replication.begin")
     def begin(self) -> None:
         """Make the publication, the slot and the subscription, without tables. Both databases must exist.
 
@@ -73,6 +75,7 @@ class Replication:
                 (self._address(),),
             )
 
+    @checkpoint("replication.add")
     def add(self, tables: Sequence[str]) -> None:
         """Begin to copy these tables. Their names are quoted, and they are empty on the target."""
         with self._on_source() as connection:
@@ -84,6 +87,7 @@ class Replication:
             connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} ENABLE")
             connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} REFRESH PUBLICATION")
 
+    @checkpoint("replication.wait")
     def wait_until_copied(self, progress: Callable[[float, str], None]) -> None:
         """Wait until each table is copied and follows new changes. An exception from ``progress`` ends the waiting."""
         seen, since = None, time.monotonic()
@@ -115,6 +119,7 @@ class Replication:
                 time.sleep(LOOK_EVERY)
         return time.monotonic() - began
 
+    @checkpoint("replication.remove")
     def remove(self) -> None:
         """Remove what exists of the replication on both servers. The copied data stays.
 

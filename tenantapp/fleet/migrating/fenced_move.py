@@ -20,6 +20,7 @@ from tenantapp.fleet.closing.fence import (
 )
 from tenantapp.fleet.migrating.migrator import Migrator
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.outcomes import is_expected, sentence
 from tenantapp.sql.errors import SqlError
 from tenantapp.sql.times import utcnow
@@ -111,6 +112,7 @@ class FencedMove:
         except (SqlError, TenancyError, DBAPIError):
             return False
 
+    @checkpoint("migration.record")
     def _record(self, order: MigrationOrder, reached: str | None) -> None:
         for attempt in range(ATTEMPTS):
             try:

@@ -19,6 +19,7 @@ from tenantapp.fleet.closing.fence import hold_fences
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.identity.models import Tenant
 from tenantapp.operations import leases
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.leases import LEASE, database_time, repeated
 from tenantapp.operations.models import ACTIVE, Operation, OperationState
 from tenantapp.sql.ids import uuid7
@@ -46,6 +47,7 @@ class Claimed:
     """The orders whose tenant another operation works on, with the kind of that operation."""
 
 
+@checkpoint("ledger.claim")
 def claim(session: Session, owner: str, orders: Sequence[MigrationOrder], requested_by: str) -> Claimed:
     """Claim these tenants for ``owner``, as their rows are now. Claims whose lease has run out are taken over."""
     _need_not_wait_for_disk(session)
@@ -75,6 +77,7 @@ def is_claimed(session: Session, owner: str, tenant_id: UUID) -> bool:
     return session.scalar(claim.where(Operation.state.in_(ACTIVE))) is not None
 
 
+@checkpoint("ledger.finish")
 def finish(session: Session, owner: str, results: Sequence[MigrationResult]) -> None:
     """Record the results of tenants that the owner had claimed."""
     _need_not_wait_for_disk(session)

@@ -11,6 +11,7 @@ from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.servers.snapshots import Snapshot, snapshot_of
 from tenantapp.fleet.migrating.orders import MigrationOrder
+from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet, time_of_requests
 from tenantapp.tenancy.access import TenantPlace
 
@@ -27,6 +28,7 @@ class Migrator:
         )
         self._requests_end = time_of_requests(settings)
 
+    @checkpoint("migration.run")
     def migrate(
         self, order: MigrationOrder, place: TenantPlace, found: str | None, may_put_back: Callable[[], bool]
     ) -> str | None:
