@@ -20,6 +20,7 @@ def hang_once(marker: Path) -> None:
     time.sleep(600)
 
 
-if __name__ == "__main__":
-    hang_at(sys.argv[1], partial(hang_once, Path(sys.argv[2])))
-    sys.exit(tenantapp(sys.argv[3:]))
+def main(point: str, marker: str, *arguments: str) -> int:
+    """Run the command, up to the point; the first process that comes there makes the marker, a file."""
+    hang_at(point, partial(hang_once, Path(marker)))
+    return tenantapp(arguments)

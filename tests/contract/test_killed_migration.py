@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -14,8 +13,8 @@ from tenantapp.identity.models import Tenant
 from tenantapp.operations.models import ACTIVE, Operation
 from tenantapp.sql.times import utcnow
 from tests.contract.conftest import Fleet
-from tests.contract.forks import ROOT
-from tests.contract.migrations_at_work import FIRST, SECOND, Yard, kill_group
+from tests.contract.forks import Program
+from tests.contract.migrations_at_work import FIRST, SECOND, Yard
 
 POINTS = (
     "fence.raise:before",
@@ -52,30 +51,18 @@ def yard(fleet: Fleet) -> Yard:
 
 def kill_at(yard: Yard, point: str, *arguments: str, whom: str) -> "subprocess.CompletedProcess[str] | None":
     """Start it and kill whom it is about. What it came to, if it went on without one of its processes."""
-    marker = yard.fleet.directory / "hung"
-    program = [sys.executable, "-m", "tests.contract.hanging_migration", point, str(marker)]
-    process = subprocess.Popen(
-        [*program, "--ini", str(yard.ini()), "migrate", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TENANTAPP_CONNECTIONS_TIMEOUT": "0.1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    hangs = int(process.stderr.readline())
+    marker = str(yard.fleet.directory / "hung")
+    command = ("--ini", str(yard.ini()), "migrate", *arguments)
+    program = Program("tests.contract.hanging_migration", point, marker, *command, TENANTAPP_CONNECTIONS_TIMEOUT="0.1")
+    hangs = int(program.first_line())
     if whom == "all":
-        kill_group(process)
+        program.kill_group()
         return None
-    assert hangs != process.pid
+    assert hangs != program.pid
     os.kill(hangs, signal.SIGKILL)
-    try:
-        out, err = process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        kill_group(process)
-        raise
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    ended = program.end(timeout=60)
+    ended.stderr = ended.stderr.partition("\n")[2]
+    return ended
 
 
 def lapse_leases(yard: Yard, *, fences: bool = False) -> None:
