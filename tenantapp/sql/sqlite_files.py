@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
 
 Result = TypeVar("Result")
+LOOKS: Final = 3  # at a new connection's file that is being written to
 USED: Final = "tenantapp_used"  # in a connection's info: it has been checked out before
 FLEETING: Final = "tenantapp_fleeting"  # in a connection's info: it is closed when it is returned
 READ_ONLY: Final = "tenantapp_read_only"
@@ -58,6 +59,14 @@ class FileConnection(sqlite3.Connection):
     health: "Health | None" = None
     cut_off = False
     """Whether a wait was ended from outside. The connection is not used again."""
+    verify: Callable[[Any], None] | None = None
+    """Raises if the file does not hold what this connection is for."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Nothing was read from the file yet.
+        self.path: str = super().execute("PRAGMA database_list").fetchone()[2]
+        self.state = _state(self.path)
 
     def cursor(self, factory: Any = _Cursor) -> Any:
         """Return a cursor that reports waits."""
@@ -136,7 +145,7 @@ def let_go(cursor: Any) -> None:
             cursor.close()
 
 
-def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
+def _on_connect(connection: FileConnection, record: Any) -> None:
     # With None the driver begins no transactions itself, so ``_begin`` decides when and how they begin.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
@@ -145,24 +154,42 @@ def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     # A quarter of the default: a process may keep a thousand connections, and the operating system caches the file too.
     connection.execute("PRAGMA cache_size = -512")
-    path = connection.execute("PRAGMA database_list").fetchone()[2]
-    record.info["file"] = path, _state(path)
-    record.info[FLEETING] = not _may_be_written(path)
+    if connection.state is None:
+        connection.state = _state(connection.path)  # the file was made just now
+    record.info[FLEETING] = not _may_be_written(connection.path)
 
 
-def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> None:
+def _on_checkout(connection: FileConnection, record: Any, proxy: Any) -> None:
     """Drop a connection whose file was removed, replaced or written to since the connection was made.
 
     A connection to a removed file still works, but its commits are lost. A connection to a file that was overwritten
     reads some pages from the new file, and others from its cache. SQLite itself writes to the file only at a
     checkpoint, about every thousand pages. A checkpoint therefore also causes a new connection.
     """
-    path, state = record.info["file"]
-    if _state(path) != state:
+    if _state(connection.path) != connection.state:
         if record.info.get(USED):
             raise InvalidatePoolError("the database file was removed, replaced or written to")
-        raise sqlite3.OperationalError("the database file is being replaced")
+        _look_again(connection)
     record.info[USED] = True
+
+
+def _look_again(connection: FileConnection) -> None:
+    """Let a new connection forget what it has read of a file that was written to meanwhile, and verify it again.
+
+    Most often this was a checkpoint of another process. Raises ``sqlite3.OperationalError`` if it is another file now,
+    or one that does not come to rest, and what ``verify`` raises.
+    """
+    for _ in range(LOOKS):
+        state = _state(connection.path)
+        if state is None or connection.state is None or state[:2] != connection.state[:2]:
+            break
+        connection.execute("PRAGMA shrink_memory")  # all pages that it has cached
+        if connection.verify is not None:
+            connection.verify(connection)
+        connection.state = state
+        if _state(connection.path) == state:
+            return
+    raise sqlite3.OperationalError("the database file is being replaced")
 
 
 def _on_checkin(connection: sqlite3.Connection | None, record: Any) -> None:

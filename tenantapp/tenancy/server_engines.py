@@ -109,6 +109,8 @@ class ServerEngines:
                     self._set_limit(postgres_connections.usable_connections(connection))
                 if postgres:
                     connection.autocommit = False
+                else:
+                    connection.verify = verify
             except BaseException:
                 connection.close()
                 raise

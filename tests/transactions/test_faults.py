@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import create_engine, event, select, text, update
 
 from tenantapp import main
 from tenantapp.identity.local_access import local_access
@@ -296,6 +296,39 @@ def test_another_tenants_file_copied_over_this_ones(tmp_path: Path) -> None:
         assert "Globex" not in answer.text
         assert_unavailable(bob.post("/nodes", {"title": "x"}))
         assert [node["title"] for node in gina.get("/nodes").json["items"]] == ["Globex's own"]
+
+
+@pytest.mark.parametrize("meanwhile", ["a checkpoint", "another tenant's file"])
+def test_a_file_that_is_written_to_while_it_is_connected_to(tmp_path: Path, meanwhile: str) -> None:
+    """Another process's checkpoint is nobody's trouble; another tenant's file, written over this one's, is not read."""
+    with sqlite_installation(tmp_path) as installation:
+        bob, gina = (Client(installation.app).sign_in(login) for login in ("bob", "gina"))
+        bob.post("/nodes", {"title": "Acme's own"})
+        gina.post("/nodes", {"title": "Globex's own"})
+        installation.close()
+        server = installation.registry.servers["main"]
+        acme, globex = (server.path(tenant_of(installation, slug).database) for slug in ("acme", "globex"))
+        with closing(sqlite3.connect(globex)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        def write(*_: Any) -> None:
+            if meanwhile == "a checkpoint":
+                with closing(sqlite3.connect(acme)) as connection, connection:
+                    connection.execute("UPDATE nodes SET title = 'Changed meanwhile'")
+                    connection.commit()
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            else:
+                acme.write_bytes(globex.read_bytes())
+
+        with installation.registry.user_db.begin(read_only=True) as session:
+            engine = installation.registry.tenant_dbs.for_access(local_access(session, "acme")).engine
+        event.listen(engine.pool, "connect", write)
+        answer = bob.get("/nodes")
+        if meanwhile == "a checkpoint":
+            assert [node["title"] for node in answer.json["items"]] == ["Changed meanwhile"]
+        else:
+            assert_unavailable(answer)
+            assert "Globex" not in answer.text
 
 
 def test_commits_survive_a_power_cut_and_foreign_keys_hold(tmp_path: Path) -> None:

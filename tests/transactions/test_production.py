@@ -92,7 +92,7 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
         stop.set()
         for visitor in visitors:
             visitor.join()
-        told = [line for line in server.log() if "method" not in line and line.get("level") != "INFO"]
+        told = [line for line in server.log() if "method" not in line and line["levelname"] != "INFO"]
         assert [visitor.unexpected for visitor in visitors if visitor.unexpected] == [], told
         assert server.stop() == 0
     written = [title for visitor in visitors for title in visitor.written]
