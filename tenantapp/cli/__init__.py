@@ -58,7 +58,7 @@ COMMANDS: Final = {
 @click.option("-v", "--verbose", is_flag=True, help="Write the log to stderr.")
 @click.pass_context
 def program(context: click.Context, ini: Path, verbose: bool) -> None:
-    """One login, many databases: people, tenants and permissions.
+    """Manage people, tenants and permissions: one login, many databases.
 
     Environment variables override the configuration file: TENANTAPP_USER_DB_URL is the setting user_db.url.
     """

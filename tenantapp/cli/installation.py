@@ -29,7 +29,7 @@ class Installation:
 
     @cached_property
     def settings(self) -> "Settings":
-        """The checked settings. Raises ``SettingsError``."""
+        """Return the checked settings. Raises ``SettingsError``."""
         settings = self._configuration.settings
         if settings.migrations_oldest is not None:
             from tenantapp.databases.histories.revisions import outdated_revisions
@@ -39,12 +39,12 @@ class Installation:
 
     @property
     def http_port(self) -> str | None:
-        """The variable ``http_port`` of the ini file, or None."""
+        """Return the variable ``http_port`` of the ini file, or None."""
         return self._configuration.variables.get("http_port")
 
     @cached_property
     def fleet(self) -> "Fleet":
-        """The user database and the servers. Opens no connection. Raises ``SettingsError``."""
+        """Return the user database and the servers. Opens no connection. Raises ``SettingsError``."""
         from tenantapp.operations.fleet import fleet_of
 
         return fleet_of(self.settings)

@@ -24,7 +24,7 @@ class MigrationReport:
 
     @property
     def wrong(self) -> list[Verdict]:
-        """The verdicts on databases that have another structure than their revision, or could not be read."""
+        """Return the verdicts on databases that differ from their revision, or could not be read."""
         return [verdict for verdict in self.verdicts if verdict.state != State.RIGHT]
 
     @contextmanager

@@ -35,11 +35,11 @@ class Contents:
 
     @property
     def rows(self) -> int:
-        """How many rows there are in all tables."""
+        """Return the number of rows in all tables."""
         return sum(rows.count for rows in self.tables.values())
 
     def without(self, tables: frozenset[str]) -> "Contents":
-        """The same, less some tables."""
+        """Return the contents without some tables."""
         kept = {name: rows for name, rows in self.tables.items() if name not in tables}
         return Contents(kept, self.sequences, self.large_objects)
 
@@ -57,7 +57,7 @@ def read_contents(connection: Connection, name: str, progress: Progress = nobody
 
 
 def differences(original: Contents, copy: Contents) -> list[str]:
-    """What a copy lacks, or has otherwise, a part of a sentence each; nothing if it holds the same."""
+    """Return what a copy lacks or has otherwise, a part of a sentence each; nothing if it holds the same."""
     lines = []
     for name in sorted(original.tables.keys() | copy.tables.keys()):
         lines += _between(f"the table {name}", original.tables.get(name), copy.tables.get(name))

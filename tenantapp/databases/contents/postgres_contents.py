@@ -85,7 +85,7 @@ def _tables(connection: Connection, progress: Callable[[int], None]) -> dict[str
 
 
 def _sequences(connection: Connection) -> dict[str, str]:
-    """How far each is, in words."""
+    """Return how far each sequence is, in words."""
     found = {}
     for name, words in connection.exec_driver_sql(_sent(SEQUENCES)).all():
         asked = f"SELECT last_value, is_called FROM {words}"  # noqa: S608 - as the server has written it
@@ -100,5 +100,5 @@ def _sum(connection: Connection, statement: str) -> tuple[int, str]:
 
 
 def _sent(statement: str) -> str:
-    """As the driver takes it."""
+    """Return the statement as the driver takes it."""
     return statement.replace("%", "%%")

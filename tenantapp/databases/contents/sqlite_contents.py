@@ -44,7 +44,7 @@ def _rows(driver: sqlite3.Connection, table: str, progress: Callable[[int], None
 
 
 def _columns(driver: sqlite3.Connection, table: str) -> list[str]:
-    """With the number of the row, where there is one: the tables behind a virtual one refer to each other by it."""
+    """Return the columns, with the number of the row where there is one. Tables behind a virtual one refer to it."""
     names = [name for (name,) in driver.execute(COLUMNS, (table,))]
     taken = {name.lower() for name in names}
     row_id = next((word for word in ROW_IDS if word not in taken and _has(driver, table, word)), None)

@@ -78,7 +78,7 @@ def difference(expected: Structure, found: Structure) -> list[str]:
 
 
 def found_in(findings: list[str]) -> str:
-    """What differs, as a part of a sentence."""
+    """Return what differs, as a part of a sentence."""
     more = len(findings) - NAMED
     return "; ".join(findings[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 

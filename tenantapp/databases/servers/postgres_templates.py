@@ -61,7 +61,7 @@ def drop(connection: Connection, name: str) -> None:
 
 @checkpoint("template.hand_over")
 def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID) -> None:
-    """In a copy: let only its owner connect, give it what the template's role owns, and write the tenant's identity.
+    """Let only the owner connect to a copy, give it what the template's role owns, and write the tenant's identity.
 
     All of this is one transaction.
     """

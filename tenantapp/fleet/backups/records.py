@@ -34,12 +34,12 @@ class StoredFile(BaseModel):
 
     @property
     def id(self) -> str:
-        """The id among the files of the tenant: the name of the file without its last suffix."""
+        """Return the id among the files of the tenant: the name of the file without its last suffix."""
         return PurePosixPath(self.file).stem
 
     @property
     def path(self) -> str:
-        """The path of the record in the store."""
+        """Return the path of the record in the store."""
         return self.file + RECORD_SUFFIX
 
 

@@ -48,7 +48,7 @@ class Store:
 
     @property
     def directory(self) -> Path | None:
-        """The directory on this machine that holds the store, or None if the store is elsewhere."""
+        """Return the directory on this machine that holds the store, or None if the store is elsewhere."""
         return Path(self._root) if isinstance(self._filesystem, LocalFileSystem) else None
 
     @checkpoint("store.write")

@@ -58,5 +58,5 @@ class Manifest(_Strict):
 
     @property
     def rows(self) -> int:
-        """The number of rows in all tables."""
+        """Return the number of rows in all tables."""
         return sum(table.rows for table in self.tables)
