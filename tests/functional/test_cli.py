@@ -18,6 +18,7 @@ from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant, TenantState, WebSession
 from tenantapp.identity.passwords import verify_password
+from tenantapp.identity.permissions import OF_NO_ROLE
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.identity.web_sessions import lifetimes_of, new_token, start
@@ -170,6 +171,17 @@ def test_sweep(done: Command, ini: Path) -> None:
 )
 def test_what_is_not_there(done: Command, failed: Callable[..., str], arguments: str) -> None:
     failed(*arguments.split(" "))
+
+
+@pytest.mark.parametrize("permission", sorted(OF_NO_ROLE))
+def test_no_role_makes_an_operator(done: Command, failed: Callable[..., str], permission: str) -> None:
+    assert f"The permission {permission} cannot be given to a role" in failed("roles", "allow", "admin", permission)
+
+
+def test_a_grant_that_nobody_has_is_not_removed(done: Command, failed: Callable[..., str]) -> None:
+    done("users", "add", "ada", "--password-stdin", given=PASSWORD)
+    done("tenants", "create", "acme")
+    assert "grant for ada" in failed("grants", "remove", "ada", "acme")
 
 
 def test_without_a_user_database(ini: Path, failed: Callable[..., str], tmp_path: Path) -> None:
