@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from tenantapp.databases.contents.contents import differences
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying import move
+from tenantapp.fleet.copying.replicable import replication_between
 from tenantapp.fleet.copying.replication import Replication
 from tenantapp.fleet.errors import CopyFailed
 from tenantapp.fleet.kinds import KINDS
@@ -50,6 +52,16 @@ def acme_on(fleet: Fleet, server: str) -> TenantPlace:
     acme = create_on(fleet, server, "acme")
     fill(fleet, acme)
     return acme
+
+
+def test_a_slot_that_is_gone_is_not_waited_for(fleet: Fleet) -> None:
+    """Nobody is served meanwhile: another attempt has removed it, or the server has given it up."""
+    acme = acme_on(fleet, "other")
+    replication = replication_between(fleet.servers["other"], acme.database, fleet.servers["server"], "tenant_new", 60)
+    began = monotonic()
+    with pytest.raises(CopyFailed, match="its replication slot is gone"):
+        replication.catch_up(60)
+    assert monotonic() - began < 30
 
 
 def test_sequences_seeds_and_types(fleet: Fleet) -> None:

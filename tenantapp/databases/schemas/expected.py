@@ -27,7 +27,7 @@ MOST_KEPT: Final = 32
 KEPT_FOR: Final = 600.0  # seconds; an extension that is updated on a server may change how it writes definitions
 
 
-class _Key(NamedTuple):
+class Key(NamedTuple):
     """What an expected structure depends on. Another version of a server writes its definitions differently."""
 
     server: URL | None  # None for SQLite, where each server is a directory
@@ -36,24 +36,30 @@ class _Key(NamedTuple):
     history: str
 
 
-class _Known:
-    """The structures that were made. Each is made by one thread, for which the others wait."""
+class KnownStructures:
+    """The structures that were made: at most ``most`` of them, each for ``kept_for`` seconds.
 
-    def __init__(self) -> None:
-        self._made: OrderedDict[_Key, tuple[float, Structure]] = OrderedDict()
-        self._locks: defaultdict[_Key, Lock] = defaultdict(Lock)
+    Threads may share it. Each structure is made by one thread, for which the others wait.
+    """
+
+    def __init__(self, *, most: int = MOST_KEPT, kept_for: float = KEPT_FOR) -> None:
+        self._most, self._kept_for = most, kept_for
+        self._made: OrderedDict[Key, tuple[float, Structure]] = OrderedDict()
+        self._locks: defaultdict[Key, Lock] = defaultdict(Lock)
         self._lock = Lock()
 
-    def get(self, key: _Key, make: Callable[[], Structure]) -> Structure:
+    def get(self, key: Key, make: Callable[[], Structure]) -> Structure:
+        """Return the structure of this key. ``make`` makes it if it is not known; raises what ``make`` raises."""
         with self._lock:
             lock = self._locks[key]
         with lock:
             made, structure = self._made.get(key, (0.0, None))
-            if structure is None or time.monotonic() - made > KEPT_FOR:
+            if structure is None or time.monotonic() - made > self._kept_for:
                 structure = make()
                 with self._lock:
+                    self._made.pop(key, None)  # so that it is the newest again
                     self._made[key] = (time.monotonic(), structure)
-                    if len(self._made) > MOST_KEPT:
+                    if len(self._made) > self._most:
                         self._locks.pop(self._made.popitem(last=False)[0], None)
             return structure
 
@@ -74,7 +80,7 @@ def expected_structure(fleet: Fleet, server: Server, version: tuple[int, ...], r
 
     settings = fleet.settings
     place = None if isinstance(server, SqliteServer) else server.url
-    return _known.get(_Key(place, version, revision, history_digest(settings, "tenant").digest), make)
+    return _known.get(Key(place, version, revision, history_digest(settings, "tenant").digest), make)
 
 
 def structure_at(url: URL, name: str) -> Structure:
@@ -97,4 +103,4 @@ def check_revision(settings: Settings, revision: str) -> None:
         raise UnknownRevision(revision)
 
 
-_known: Final = _Known()
+_known: Final = KnownStructures()
