@@ -3,6 +3,7 @@
 import resource
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +21,10 @@ from tenantapp.databases.errors import UnknownRevision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups import restore_kinds
+from tenantapp.fleet.backups.backing_up import write_dump
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
 from tenantapp.fleet.creating.create import request_create
-from tenantapp.fleet.errors import BackupDamaged, BackupRefused
+from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.errors import AlreadyExists, NotFound, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
@@ -114,6 +116,13 @@ class TestBackup:
         assert "File too large" in error or "disk I/O error" in error
         assert list(Path(kept.fleet.values["backups.store"]).rglob("*.*")) == []
         works(kept.fleet, "acme")
+
+    def test_no_lock_is_left_while_the_error_is_held(self, kept: Kept) -> None:
+        noise(kept, 2 * MIB)
+        with files_of_at_most(MIB), pytest.raises((BackupFailed, sqlite3.Error)) as error:
+            write_dump(kept.fleet.services, kept.place(), kept.store)
+        works(kept.fleet, "acme")
+        assert error.traceback
 
 
 class TestRestore:

@@ -111,7 +111,8 @@ def _dump_postgres(settings: Settings, server: Server, to: _Destination) -> Back
         connection.exec_driver_sql(NO_IDLE_TIMEOUT)
         described = _described(connection, to, tool)
         snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
-        return to.write("dump", postgres_dumps.dump(settings, url, to.name, snapshot), described)
+        with postgres_dumps.dump(settings, url, to.name, snapshot) as chunks:
+            return to.write("dump", chunks, described)
 
 
 def _url_that_sees_every_row(server: Server, to: _Destination) -> URL:

@@ -5,8 +5,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import IO, Any, Final, cast
 
 from sqlalchemy.engine import URL
@@ -22,11 +22,20 @@ LOCK_WAIT: Final = 10_000  # milliseconds
 NOBODY_ELSE: Final = ("--no-owner", "--no-privileges", "--no-password")
 
 
-def dump(settings: Settings, url: URL, name: str, snapshot: str, *more: str) -> Iterator[bytes]:
-    """Yield the dump of a database at this exported snapshot. Raises ``BackupRefused`` and ``BackupFailed``.
+@contextmanager
+def dump(settings: Settings, url: URL, name: str, snapshot: str, *more: str) -> Iterator[Iterator[bytes]]:
+    """Yield the chunks of a database's dump at this exported snapshot. Raises ``BackupRefused`` and ``BackupFailed``.
 
-    ``more`` are further options of pg_dump.
+    ``more`` are further options of pg_dump. It is ended when the block ends, whoever still holds the chunks: while it
+    runs it locks the tables.
     """
+    with closing(_chunks(settings, url, name, snapshot, more)) as chunks:
+        yield chunks
+
+
+def _chunks(
+    settings: Settings, url: URL, name: str, snapshot: str, more: tuple[str, ...]
+) -> Generator[bytes, None, None]:
     options = ("--format=custom", f"--lock-wait-timeout={LOCK_WAIT}", f"--snapshot={snapshot}", *NOBODY_ELSE, *more)
     with _running(settings, "pg_dump", options, url, name, stdout=subprocess.PIPE) as process:
         output = cast("IO[bytes]", process.stdout)

@@ -124,8 +124,8 @@ def _dump(
 ) -> Copied:
     snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
     size: int = connection.scalar(select(func.pg_database_size(func.current_database()))) or 1
-    chunks = postgres_dumps.dump(settings, original.url, original.name, snapshot, *PIPED)
-    postgres_dumps.restore(settings, target.url, target.name, _counted(chunks, size, progress))
+    with postgres_dumps.dump(settings, original.url, original.name, snapshot, *PIPED) as chunks:
+        postgres_dumps.restore(settings, target.url, target.name, _counted(chunks, size, progress))
     return Copied("dump", revision)
 
 
