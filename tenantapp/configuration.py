@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import plaster
 
+from tenantapp.ini_files import ini_loader
 from tenantapp.serving.options import check_budget, processes_and_threads
 from tenantapp.settings import Settings, SettingsError, given_settings, read_settings
-
-INI_LOADER: Final = "plaster-pastedeploy+file+ini"
 
 
 class IniFileError(SettingsError):
@@ -31,7 +30,7 @@ class Configuration:
 def read_configuration(path: Path) -> Configuration:
     """Read an ini file and the files that it is based on. Raises ``SettingsError``."""
     with _readable(path):
-        loader = _loader(path)
+        loader = ini_loader(path)
         found = loader.get_wsgi_app_settings()
         section = loader.get_settings("server:main", found.global_conf)
         return Configuration(read_app_settings(section, found), found.global_conf)
@@ -40,7 +39,7 @@ def read_configuration(path: Path) -> Configuration:
 def read_given_settings(path: Path) -> dict[str, str]:
     """Return the text of each setting of an ini file and the environment, unchecked. Raises ``SettingsError``."""
     with _readable(path):
-        return given_settings(_loader(path).get_wsgi_app_settings())
+        return given_settings(ini_loader(path).get_wsgi_app_settings())
 
 
 def read_app_settings(section: Mapping[str, str], values: Mapping[str, Any]) -> Settings:
@@ -62,12 +61,6 @@ def _check_includes(values: Mapping[str, Any]) -> None:
         # A name that begins with a dot is relative to a package that Pyramid finds itself.
         if package and find_spec(package) is None:
             raise SettingsError(f"setting pyramid.includes names a package that is not installed: {package}")
-
-
-def _loader(path: Path) -> Any:
-    """Return plaster's loader of the file. Naming it saves plaster a search through all installed packages."""
-    uri = plaster.PlasterURL(INI_LOADER, str(path.absolute())) if path.suffix == ".ini" else str(path)
-    return plaster.get_loader(uri, protocols=["wsgi"])
 
 
 def _no_file(path: Path) -> str:

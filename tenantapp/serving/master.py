@@ -1,5 +1,6 @@
 """Set up gunicorn: its master process and its workers."""
 
+import gc
 import logging
 import signal
 import time
@@ -9,9 +10,9 @@ from typing import Any, Final
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from plaster import get_loader
 from waitress.proxy_headers import proxy_headers_middleware
 
+from tenantapp.ini_files import ini_loader
 from tenantapp.serving.options import Options, read_options
 from tenantapp.serving.request_body import read_whole_body
 
@@ -31,7 +32,7 @@ class Application(BaseApplication):
     """The application of an ini file, with the options of its server section."""
 
     def __init__(self, path: str, variables: Mapping[str, str]) -> None:
-        self._loader = get_loader(path, protocols=["wsgi"])
+        self._loader = ini_loader(path)
         self._path, self._variables = path, dict(variables)
         super().__init__()
 
@@ -45,6 +46,15 @@ class Application(BaseApplication):
 
     def load(self) -> Any:
         """Return the WSGI application. Each worker loads it itself. If it does not start, only that worker ends."""
+        # What is loaded stays: a search for garbage, for which a request has to wait, need never look through it.
+        gc.disable()
+        try:
+            return self._load()
+        finally:
+            gc.freeze()
+            gc.enable()
+
+    def _load(self) -> Any:
         try:
             options = self._read()
             app = self._loader.get_wsgi_app("main", self._variables)

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from plaster import get_settings
-
+from tenantapp.ini_files import ini_loader
 from tenantapp.serving.cores import usable_cores
 from tenantapp.setting_types import number, text
 from tenantapp.settings import (
@@ -93,7 +92,7 @@ def read_section(global_config: Mapping[str, str] | None) -> dict[str, str]:
     """Return the ini file's server section, or an empty dictionary if there is no file."""
     path = (global_config or {}).get("__file__")
     # The section may use variables that the command line sets.
-    return dict(get_settings(path, "server:main", dict(global_config or {}))) if path else {}
+    return dict(ini_loader(path).get_settings("server:main", dict(global_config or {}))) if path else {}
 
 
 def read_options(section: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> Options:

@@ -66,7 +66,7 @@ class Visitor(threading.Thread):
         self.unexpected: list[Any] = []
 
     def run(self) -> None:
-        while not self.stop.wait(0.02):
+        while not self.stop.wait(0.25):
             title = f"{self.number}-{len(self.written) + len(self.unexpected)}"
             try:
                 answer = self.page.send("POST", "/api/v1/nodes", {"title": title})

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import plaster
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
@@ -16,6 +15,7 @@ from tenantapp.databases.histories.targets import Target, tenant_target, user_ta
 from tenantapp.databases.histories.user_database import make_user_database
 from tenantapp.identity.errors import IdentityError
 from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.ini_files import ini_loader
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.fleet import Fleet, opened_fleet
 from tenantapp.settings import Settings, SettingsError
@@ -42,7 +42,7 @@ def _read_settings(config: Config) -> Settings:
     path = config.config_file_name
     if path is None:
         raise CommandError("Name the ini file of the application: alembic -c FILE.")
-    plaster.setup_logging(str(path))
+    ini_loader(path).setup_logging()
     return read_configuration(Path(path)).settings
 
 
