@@ -1,5 +1,6 @@
 """The databases of the tests. What is asked of one engine is asked of the other."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from tests.postgres import running_postgres
 ENGINES = ("sqlite", "postgresql")
 RAM = Path("/dev/shm")
 ROOM = 6 * 2**30  # bytes
+COLLECT_AFTER = 20_000  # new objects
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longest_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Never look for garbage among what stays: modules and tests. The programs forked here share it as well."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 @pytest.fixture(scope="session")
