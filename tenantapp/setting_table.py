@@ -79,6 +79,12 @@ class Settings:
         "closed",
         "whether people may register themselves: open or closed",
     )
+    passwords_memory: int = setting(
+        "passwords.memory",
+        number(int, 8, 4194304, "KiB"),
+        "19456",
+        "memory for hashing a password, in KiB; less than 19456 is for tests",
+    )
     session_idle_timeout: int = setting(
         "session.idle_timeout",
         number(int, 120, 86400 * 30, "seconds"),

@@ -26,11 +26,12 @@ from tenantapp.tenancy.dbfactory import DBFactory
 from tests.golden import lend_templates, make_user_database
 
 PASSWORD = "correct horse battery"
-PASSWORD_HASH = hash_password(PASSWORD)
+MEMORY = 8  # KiB; signing in is not what most tests are about
+PASSWORD_HASH = hash_password(PASSWORD, MEMORY)
 SECRET = "a secret for the tests, long enough for all of it"
 TENANTS = ("acme", "globex")
 # How long a test waits for a database is a matter of what else the machine does. Tests of slowness set these.
-PATIENT = {"connections.slow": "30", "connections.deadline": "60"}
+PATIENT = {"connections.slow": "30", "connections.deadline": "60", "passwords.memory": str(MEMORY)}
 
 
 class Installation:

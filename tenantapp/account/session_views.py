@@ -41,7 +41,9 @@ class Selection(Body):
 def create_session(request: TenantRequest) -> dict[str, Any]:
     """Sign in, and end the session that the browser had before."""
     body: SignIn = request.checked_body
-    authenticated = sign_in.authenticate(request.registry.user_db, body.login, body.password)
+    authenticated = sign_in.authenticate(
+        request.registry.user_db, body.login, body.password, request.registry.app_settings.passwords_memory
+    )
     if old_token := cookie_token(request):
         web_sessions.end(request.user_session, old_token)
     token = sign_in.sign_in(

@@ -11,6 +11,7 @@ from tenantapp.api.views import api_view
 from tenantapp.identity.errors import RegistrationClosed
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.users import create_user
+from tenantapp.settings import Settings
 from tenantapp.tenancy.request import TenantRequest
 
 
@@ -25,10 +26,11 @@ class Registration(Body):
 @api_view("users", "POST", permission=NO_PERMISSION_REQUIRED, body=Registration, writes="user", status=201)
 def create(request: TenantRequest) -> dict[str, Any]:
     """Register a person, who has no tenant yet. Raises ``RegistrationClosed`` unless the settings allow it."""
-    if request.registry.app_settings.identity_registration != "open":
+    settings: Settings = request.registry.app_settings
+    if settings.identity_registration != "open":
         raise RegistrationClosed
     body: Registration = request.checked_body
-    password_hash = hash_password(body.password)
+    password_hash = hash_password(body.password, settings.passwords_memory)
     user = create_user(request.user_session, body.login, name=body.name, password_hash=password_hash)
     return {"id": user.id, "login": user.login, "name": user.name}
 

@@ -30,7 +30,7 @@ def make(installation: Installation, http_port: str | None) -> None:
     if installation.settings.tenantapp_domain != BUNDLED_DOMAIN:
         raise CommandFailed("The demo is refused: it needs the bundled domain, and tenantapp.domain names another one")
     fleet = installation.fleet
-    _add_people(fleet.user_db)
+    _add_people(fleet.user_db, installation.settings.passwords_memory)
     for slug, name in demo_data.TENANTS.items():
         _add_tenant(fleet, slug, name)
     _add_grants(fleet.user_db)
@@ -39,13 +39,13 @@ def make(installation: Installation, http_port: str | None) -> None:
     _say_where_to_go(f"http://localhost:{http_port or installation.http_port or 6543}/")
 
 
-def _add_people(user_db: DBFactory) -> None:
+def _add_people(user_db: DBFactory, memory: int) -> None:
     with user_db.begin(read_only=True) as session:
         present = {user.login for user in users.list_users(session)}
         groups_present = {group.name for group in groups.list_groups(session)}
     # Hashed before the transaction, and only for missing people, because hashing is slow on purpose.
     missing = {
-        person.login: (person, hash_password(demo_data.PASSWORD))
+        person.login: (person, hash_password(demo_data.PASSWORD, memory))
         for person in demo_data.PEOPLE
         if person.login not in present
     }

@@ -8,14 +8,15 @@ from tenantapp.cli.failures import CommandFailed
 from tenantapp.identity.passwords import hash_password
 
 
-def ask_password(password_stdin: bool) -> str:
-    """Return the hash of a new password.
+def ask_password(password_stdin: bool, memory: int) -> str:
+    """Return the hash of a new password, for which ``memory`` KiB are used.
 
     The password is standard input without its last line end, or is typed twice on the terminal. Raises
     ``CommandFailed`` if there is no terminal.
     """
     if password_stdin:
-        return hash_password(sys.stdin.read().removesuffix("\n").removesuffix("\r"))
+        return hash_password(sys.stdin.read().removesuffix("\n").removesuffix("\r"), memory)
     if not sys.stdin.isatty():
         raise CommandFailed("There is no terminal to ask for the password on; use --password-stdin")
-    return hash_password(click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True))
+    typed = click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True)
+    return hash_password(typed, memory)

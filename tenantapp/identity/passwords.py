@@ -5,6 +5,7 @@ import unicodedata
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import BoundedSemaphore
 from typing import Final
 
@@ -15,55 +16,62 @@ from argon2.low_level import ARGON2_VERSION
 from tenantapp.identity.errors import InvalidValue, TooManySignIns
 
 # OWASP Password Storage Cheat Sheet: m=19456 (19 MiB), t=2, p=1 is the recommended minimum.
-HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+MEMORY: Final = 19456  # KiB
+PASSES: Final = 2
 MIN_LENGTH: Final = 8  # OWASP ASVS 5.0, 6.2.1
 MAX_LENGTH: Final = 1024  # OWASP ASVS 5.0, 6.2.9 asks for at least 64; the limit keeps hashing cheap
 QUEUE_TIMEOUT: Final = 5.0  # seconds
 
-# More hashes at once than cores would not be faster, and would take 19 MiB each.
+# More hashes at once than cores would not be faster, and each takes its memory.
 _cores = BoundedSemaphore(os.cpu_count() or 1)
 
 
-def _hash_of_nothing() -> str:
-    """Return a hash that nobody knows a password of. It is put together, because to hash delays a start by 50 ms."""
-    salt, tag = (b64encode(os.urandom(size)).decode().rstrip("=") for size in (HASHER.salt_len, HASHER.hash_len))
-    cost = f"m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}"
-    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${tag}"
-
-
-# Verified for unknown logins, so that they take as long as known ones.
-DECOY: Final = _hash_of_nothing()
-
-
-def hash_password(password: str) -> str:
+def hash_password(password: str, memory: int = MEMORY) -> str:
     """Return the Argon2id hash of a new password. Raises ``InvalidValue`` if it is too short or too long.
 
-    Raises ``TooManySignIns`` if no core is free within ``QUEUE_TIMEOUT`` seconds.
+    ``memory`` is the setting ``passwords.memory``, in KiB. Raises ``TooManySignIns`` if no core is free within
+    ``QUEUE_TIMEOUT`` seconds.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise InvalidValue("password", f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
-    return rehash(password)
+    return rehash(password, memory)
 
 
-def rehash(password: str) -> str:
+def rehash(password: str, memory: int = MEMORY) -> str:
     """Return the Argon2id hash of an existing password of any length. Raises ``TooManySignIns``."""
     with _turn():
-        return HASHER.hash(_prepared(password))
+        return _hasher(memory).hash(_prepared(password))
 
 
-def verify_password(password_hash: str | None, password: str) -> bool:
+def verify_password(password_hash: str | None, password: str, memory: int = MEMORY) -> bool:
     """Return whether the password is right. Without a hash it takes as long as with one. Raises ``TooManySignIns``."""
     with _turn():
         try:
-            HASHER.verify(password_hash or DECOY, _prepared(password[: MAX_LENGTH + 1]))
+            _hasher(memory).verify(password_hash or hash_of_nothing(memory), _prepared(password[: MAX_LENGTH + 1]))
         except (VerifyMismatchError, InvalidHashError):
             return False
     return password_hash is not None
 
 
-def needs_rehash(password_hash: str) -> bool:
+def needs_rehash(password_hash: str, memory: int = MEMORY) -> bool:
     """Return whether the hash was made with other parameters than the present ones."""
-    return HASHER.check_needs_rehash(password_hash)
+    return _hasher(memory).check_needs_rehash(password_hash)
+
+
+@cache
+def hash_of_nothing(memory: int = MEMORY) -> str:
+    """Return a hash that nobody knows a password of. It is put together, because to hash takes 50 ms.
+
+    It is verified for unknown logins, so that they take as long as known ones.
+    """
+    hasher = _hasher(memory)
+    salt, tag = (b64encode(os.urandom(size)).decode().rstrip("=") for size in (hasher.salt_len, hasher.hash_len))
+    return f"$argon2id$v={ARGON2_VERSION}$m={memory},t={hasher.time_cost},p={hasher.parallelism}${salt}${tag}"
+
+
+@cache
+def _hasher(memory: int) -> PasswordHasher:
+    return PasswordHasher(time_cost=PASSES, memory_cost=memory, parallelism=1)
 
 
 def _prepared(password: str) -> bytes:

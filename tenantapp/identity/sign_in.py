@@ -29,17 +29,18 @@ class Authenticated:
     new_hash: str | None
 
 
-def authenticate(user_db: DBFactory, login: str, password: str) -> Authenticated:
-    """Check a login and a password.
+def authenticate(user_db: DBFactory, login: str, password: str, memory: int = passwords.MEMORY) -> Authenticated:
+    """Check a login and a password. ``memory`` is that for new hashes, in KiB.
 
     Raises ``InvalidCredentials`` for an unknown login, a wrong password and a disabled person, always after the same
     time. Raises ``TooManySignIns``.
     """
     user = _find(user_db, login)
-    right = passwords.verify_password(user.password_hash if user else None, password)
+    right = passwords.verify_password(user.password_hash if user else None, password, memory)
     if user is None or user.password_hash is None or not (right and user.enabled):
         raise InvalidCredentials
-    new_hash = passwords.rehash(password) if passwords.needs_rehash(user.password_hash) else None
+    outdated = passwords.needs_rehash(user.password_hash, memory)
+    new_hash = passwords.rehash(password, memory) if outdated else None
     return Authenticated(user.id, user.password_hash, new_hash)
 
 

@@ -31,7 +31,7 @@ from tenantapp.tenancy.servers import Servers, SqliteServer
 from tenantapp.tenancy.user_database import user_database
 from tests.golden import PREFIX as GOLDEN
 from tests.golden import golden_on, lend_templates, make_user_database
-from tests.installation import SECRET
+from tests.installation import MEMORY, SECRET
 from tests.postgres import own_postgres
 
 # Before anything imports them: what these modules assert is explained as in a test.
@@ -68,7 +68,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         # Nobody is at work on a tenant's database, but in the tests that say so.
-        self.values = {"fleet.patience": "0", **self.values}
+        self.values = {"fleet.patience": "0", "passwords.memory": str(MEMORY), **self.values}
         self.settings: Settings = read_settings(self.values, {})
         self.servers = Servers(self.settings.servers, self.settings.tenancy_secret)
         self.user_db = user_database(self.settings.user_db_url)

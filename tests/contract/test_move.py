@@ -82,7 +82,7 @@ class Writer(Thread):
 
     def run(self) -> None:
         number = 0
-        while not self._stop_now.wait(0.01):
+        while not self._stop_now.wait(0.05):
             number += 1
             node = self._send(lambda number=number: self._client.post("/nodes", {"title": f"new {number}"}), 201)
             if node is not None:

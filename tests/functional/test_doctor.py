@@ -43,7 +43,11 @@ def doctor(run: Command, tmp_path: Path) -> Doctor:
         settings: Mapping[str, str], changed: Mapping[str, str] = MappingProxyType({}), *, options: str = "--json"
     ) -> Result:
         ini = tmp_path / "tenantapp.ini"
-        values = {name: value for name, value in (kept | dict(settings) | dict(changed)).items() if value}
+        values = {
+            name: value
+            for name, value in (kept | dict(settings) | {"passwords.memory": ""} | dict(changed)).items()
+            if value
+        }
         lines = [f"{name} = {value.replace('%', '%%')}" for name, value in values.items()]
         ini.write_text("\n".join(["[app:main]", "use = egg:tenantapp", *lines]))
         ini.chmod(0o600)

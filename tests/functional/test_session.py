@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from tenantapp.identity import effective, grants, tenants, users, web_sessions
 from tenantapp.identity.errors import TenantUnfinished
 from tenantapp.identity.models import TenantState, User, WebSession
-from tenantapp.identity.passwords import HASHER, needs_rehash
+from tenantapp.identity.passwords import hash_password, needs_rehash
 from tenantapp.sql.times import utcnow
-from tests.installation import PASSWORD, Client, Installation
+from tests.installation import MEMORY, PASSWORD, Client, Installation
 
 
 def web_session_rows(installation: Installation) -> list[WebSession]:
@@ -216,14 +216,14 @@ def test_last_seen_is_written_at_most_once_a_minute(installation: Installation, 
 
 
 def test_the_hash_is_renewed_when_the_parameters_have_moved(installation: Installation, client: Client) -> None:
-    weaker = type(HASHER)(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    other = hash_password(PASSWORD, 2 * MEMORY)
     with installation.registry.user_db.begin() as session:
-        users.get_user(session, "ada").password_hash = weaker
+        users.get_user(session, "ada").password_hash = other
     client.sign_in("ada")
     with installation.registry.user_db.begin(read_only=True) as session:
         stored = session.scalar(select(User.password_hash).where(User.login == "ada"))
-    assert stored != weaker
-    assert not needs_rehash(stored)
+    assert stored != other
+    assert not needs_rehash(stored, MEMORY)
     assert client.post("/session", {"login": "ada", "password": PASSWORD}).status_int == 201
 
 
@@ -237,7 +237,7 @@ def test_disabling_ends_sessions_and_a_new_password_too(installation: Installati
     assert client.get("/session").status_int == 401
     client.sign_in("ada")
     with installation.registry.user_db.begin() as session:
-        users.set_password(session, "ada", HASHER.hash("another password"))
+        users.set_password(session, "ada", hash_password("another password", MEMORY))
     assert client.get("/session").status_int == 401
 
 

@@ -71,9 +71,10 @@ class Person(threading.Thread):
 
 def change_grants(installation: Installation, rng: random.Random, unexpected: list[Any]) -> None:
     """Grant and revoke at random; a revoked grant must hold from the very next request."""
+    witnesses = {login: Client(installation.app).sign_in(login) for login in PEOPLE}
     for _ in range(STEPS):
         login, slug = rng.choice(PEOPLE), rng.choice(SLUGS)
-        witness = Client(installation.app).sign_in(login)
+        witness = witnesses[login]
         switched = witness.switch(slug).status_int == 200
         with installation.registry.user_db.begin() as session:
             tenant = get_tenant(session, slug)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from tenantapp.cli.checks.examination import Examination, Finding, ok, warning, wrong
 from tenantapp.cli.failures import explained
+from tenantapp.identity.passwords import MEMORY
 from tenantapp.operations.outcomes import first_line
 from tenantapp.private_files import open_regular
 from tenantapp.settings import SettingsError
@@ -44,6 +45,9 @@ def settings(examination: Examination) -> Iterator[Finding]:
         return
     servers = ", ".join(found.servers)
     yield ok("settings", f"read; servers: {servers}")
+    if found.passwords_memory < MEMORY:
+        detail = f"passwords are hashed with {found.passwords_memory} KiB, less than the recommended minimum"
+        yield warning("settings", detail, f"Let passwords.memory be at least {MEMORY}")
 
 
 def domain(examination: Examination) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def add(installation: Installation, login: str, name: str | None, operator: bool
     from tenantapp.identity.names import check_login
 
     normal = check_login(login)  # refused before a password is asked for
-    password_hash = ask_password(password_stdin)
+    password_hash = ask_password(password_stdin, installation.settings.passwords_memory)
     with installation.user_session() as session:
         service.create_user(session, login, name=name, password_hash=password_hash, operator=operator)
     click.echo(f"{normal} may sign in.")
@@ -94,7 +94,7 @@ def passwd(installation: Installation, login: str, password_stdin: bool) -> None
 
     with installation.user_session(read_only=True) as session:
         service.get_user(session, login)  # refused before a password is asked for
-    password_hash = ask_password(password_stdin)
+    password_hash = ask_password(password_stdin, installation.settings.passwords_memory)
     with installation.user_session() as session:
         service.set_password(session, login, password_hash)
     click.echo(f"{login} has a new password.")
