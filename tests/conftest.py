@@ -25,7 +25,7 @@ from tests.postgres import running_postgres
 ENGINES = ("sqlite", "postgresql")
 RAM = Path("/dev/shm")
 ROOM = 6 * 2**30  # bytes
-COLLECT_AFTER = 20_000  # new objects
+COLLECT_AFTER = (50_000, 10, 50)  # new objects, and how many searches among these for one among older ones
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,7 +43,7 @@ def pytest_collection_finish() -> None:
     """Never look for garbage among what stays: modules and tests. The programs forked here share it as well."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 @pytest.fixture(scope="session")

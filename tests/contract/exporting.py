@@ -1,7 +1,6 @@
 """A program that exports a tenant and hangs at a point that it is told, see ``hanging``, to be killed there."""
 
 import json
-import sys
 from functools import partial
 
 from tenantapp.fleet.backups.export_kind import request_export
@@ -25,7 +24,3 @@ def main(values: str, slug: str, point: str) -> None:
         KINDS,
         partial(request_export, fleet=fleet, slug=slug, requested_by="ada"),
     )
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

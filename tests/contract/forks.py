@@ -25,14 +25,16 @@ MODULES: Final = (
     "tests.contract.hanging",
     "tests.contract.hanging_worker",
     "tests.contract.hanging_migration",
+    "tests.contract.exporting",
+    "tests.contract.alembic_command",
 )
 
 
 class Hanging:
-    """A program that has come to the point where it hangs."""
+    """A program that has come to the point where it hangs. Its temporary files are where ours are, by default."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._pid = _fork(module, arguments)
+    def __init__(self, module: str, *arguments: str, temporary: Path | None = None) -> None:
+        self._pid = _fork(module, arguments, temporary=str(temporary or tempfile.gettempdir()))
         assert _said() == "here\n"
 
     def kill(self) -> None:
@@ -47,7 +49,9 @@ class Program:
 
     def __init__(self, module: str, *arguments: str, **environment: str) -> None:
         self._output = Path(tempfile.mkdtemp())
-        self.pid = _fork(module, arguments, output=str(self._output), environment=environment)
+        self.pid = _fork(
+            module, arguments, temporary=tempfile.gettempdir(), output=str(self._output), environment=environment
+        )
 
     def first_line(self, timeout: float = 60) -> str:
         """Wait for a line on standard error, and return it."""
@@ -97,7 +101,7 @@ def _fork(module: str, arguments: Sequence[str], **more: Any) -> int:
     """Start a program; returns its process id."""
     server = _server()
     assert server.stdin is not None
-    request = {"module": module, "arguments": arguments, "temporary": tempfile.gettempdir(), **more}
+    request = {"module": module, "arguments": arguments, **more}
     server.stdin.write(json.dumps(request) + "\n")
     server.stdin.flush()
     return int(_said())

@@ -1,9 +1,6 @@
 """An export that is killed, fails or is cancelled: it is done by another, or nothing is left of it."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -25,6 +22,7 @@ from tenantapp.operations.queue import cancel_operation, retry_operation
 from tenantapp.operations.worker import Worker
 from tenantapp.settings import read_settings
 from tests.contract.conftest import Fleet
+from tests.contract.forks import Hanging
 
 ROOT = Path(__file__).parents[2]
 POINTS = (
@@ -87,13 +85,9 @@ def remove(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_killed(exporting: Fleet, tmp_path: Path, point: str) -> None:
-    command = [sys.executable, "-m", "tests.contract.exporting", json.dumps(exporting.values), "acme", point]
-    (tmp_path / "temporary").mkdir()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "here\n"
-        process.kill()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    Hanging("tests.contract.exporting", json.dumps(exporting.values), "acme", point, temporary=temporary).kill()
     assert export_of(exporting).state == OperationState.RUNNING
     exporting.settle()
     assert export_of(exporting).state == OperationState.SUCCEEDED

@@ -45,6 +45,7 @@ from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantBase
 from tests.contract.conftest import Fleet
+from tests.contract.forks import Program
 from tests.contract.migrations_at_work import connect
 
 ROOT = Path(__file__).parents[2]
@@ -246,10 +247,8 @@ class TestAlembicCommandLine:
         ini = fleet.directory / "tenantapp.ini"
         ini.write_text("\n".join(lines))
 
-        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", "alembic", "-c", str(ini), "-n", *arguments]
-            environment = os.environ | {"PYTHONPATH": str(ROOT)}
-            return subprocess.run(command, env=environment, cwd=fleet.directory, capture_output=True, text=True)
+        def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+            return Program("tests.contract.alembic_command", "-c", str(ini), "-n", *arguments, **environment).end()
 
         return run
 
@@ -276,12 +275,10 @@ class TestAlembicCommandLine:
         assert "FAILED: There is no tenant nix." in alembic("tenant", "-x", "tenant=nix", "current").stdout
         assert head_revision(fleet.settings, "tenant") in alembic("tenant", "heads").stdout
 
-    def test_another_history_than_ours_is_refused(
-        self, fleet: Fleet, alembic: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_another_history_than_ours_is_refused(self, fleet: Fleet, alembic: Any) -> None:
         fleet.initialised().create("acme")
-        monkeypatch.setenv("TENANTAPP_MIGRATIONS_TENANT", str(fleet.copy_of("tenant")))
-        refused = alembic("tenant", "-x", "tenant=acme", "upgrade", "head")
+        ours = {"TENANTAPP_MIGRATIONS_TENANT": str(fleet.copy_of("tenant"))}
+        refused = alembic("tenant", "-x", "tenant=acme", "upgrade", "head", **ours)
         assert "FAILED: The section [tenant] is about another history than the setting" in refused.stdout
 
 

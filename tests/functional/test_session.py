@@ -297,7 +297,7 @@ def test_every_refused_sign_in_hashes_once(
         verified.clear()
         assert client.post("/session", {"login": login, "password": password}).status_int == 401
         assert len(verified) == 1, login
-        assert verified[0].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+        assert verified[0].startswith(f"$argon2id$v=19$m={MEMORY},t=2,p=1$")
 
 
 def test_a_tenant_that_is_being_made_is_neither_served_nor_suspended(installation: Installation) -> None:
