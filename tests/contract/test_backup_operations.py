@@ -491,7 +491,7 @@ def limit_files(fleet: Fleet, size: str) -> None:
     """Let a server's connections from now on write no file beyond that. Only its own user may do this."""
     ((directory,),) = fleet.ask("SHOW data_directory")
     server = (Path(directory) / "postmaster.pid").read_text().splitlines()[0]
-    fleet.ask(f"COPY (SELECT 1) TO PROGRAM 'prlimit --pid {server} --fsize={size}:unlimited'")
+    fleet.ask(f"COPY (SELECT 1) TO PROGRAM 'cat; prlimit --pid {server} --fsize={size}:unlimited'")
 
 
 def noise(kept: Kept, size: int) -> None:

@@ -80,7 +80,7 @@ def test_a_wait_ends_at_the_deadline(make_installation: Any) -> None:
             overdue = installation.registry.bulkhead.numbers().overdue
             sent = Sent(post, bob)
             assert sent.outcome() == (503, "tenant_unavailable")
-            assert sent.seconds < 3
+            assert sent.seconds < 5, "as long as a lock is waited for"
             assert installation.registry.tenant_dbs.numbers()["main"].open == 0
             assert installation.registry.bulkhead.numbers().overdue == overdue + 1
         at_last(lambda: post(bob).status_int == 201)
@@ -110,7 +110,7 @@ def test_the_user_database_is_waited_for_until_the_deadline(make_installation: A
         with locked_user_database(installation):
             sent = Sent(sign_out, bob)
             assert sent.outcome() == (503, "service_unavailable")
-            assert sent.seconds < 3
+            assert sent.seconds < 5, "as long as a lock is waited for"
         at_last(lambda: bob.get("/session").status_int == 200)
         assert installation.checkedout() == 0
 
