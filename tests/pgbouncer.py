@@ -1,15 +1,13 @@
-"""A real PgBouncer for the tests: the one that is installed, or Debian's package, unpacked into a cache."""
+"""A real PgBouncer for the tests."""
 
-import fcntl
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -20,62 +18,17 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from tests.programs import ProgramMissing, needed
+from tests.debian import debian_program, with_libraries
+from tests.programs import needed
 
-CACHE = Path(__file__).parents[1] / ".pytest_cache" / "pgbouncer"
 PAGE = Path(__file__).parents[1] / "docs" / "connections.md"
 CONSOLE = "console"  # who may look into it
 PASSWORD = "for the console of PgBouncer"
-MISSING = (
-    "PgBouncer is missing, and could not be had from apt-get: install the package pgbouncer, of version 1.18 or newer"
-)
-INSTALLED = (*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", "/usr/local/sbin")
 
 
 def pgbouncer_program() -> Path:
     """The program. Raises ``ProgramMissing`` if there is none and none can be fetched."""
-    if found := shutil.which("pgbouncer", path=os.pathsep.join(INSTALLED)):
-        return Path(found)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    unpacked = CACHE / "unpacked"
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        if not unpacked.exists():
-            _unpack(unpacked)
-    return unpacked / "usr" / "sbin" / "pgbouncer"
-
-
-def _unpack(directory: Path) -> None:
-    """Unpack the package and the libraries of it that are missing. Nothing is installed, and no service starts."""
-    try:
-        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-            try:
-                _download(Path(scratch))
-            except subprocess.CalledProcessError:
-                # Lists of our own: those of the machine are old or not there, and only root may renew them.
-                lists = Path(scratch) / "lists"
-                (lists / "partial").mkdir(parents=True)
-                own = ("-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={scratch}/cache")
-                _run(scratch, "apt-get", *own, "update")
-                _download(Path(scratch), own)
-            for package in Path(scratch).glob("*.deb"):
-                _run(scratch, "dpkg", "--extract", str(package), f"{scratch}/root")
-            Path(scratch, "root").rename(directory)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ProgramMissing(MISSING) from error
-
-
-def _download(directory: Path, options: Sequence[str] = ()) -> None:
-    install = ("install", "--simulate", "--no-install-recommends", "pgbouncer")
-    wanted = re.findall(r"^Inst (\S+)", _run(directory, "apt-get", *options, *install), re.MULTILINE)
-    _run(directory, "apt-get", *options, "download", *wanted)
-
-
-def _run(directory: str | Path, *command: str) -> str:
-    environment = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(
-        command, cwd=directory, env=environment, check=True, capture_output=True, text=True, timeout=300
-    ).stdout
+    return debian_program("pgbouncer", "PgBouncer", "of version 1.18 or newer")
 
 
 class PgBouncer:
@@ -209,13 +162,7 @@ def _block(language: str, beginning: str) -> str:
 
 def _copy_program(directory: Path) -> Path:
     """The program and its libraries, where another user than ours can read them."""
-    program = needed(pgbouncer_program)
-    if program.is_relative_to(CACHE):
-        for library in (CACHE / "unpacked").rglob("*.so*"):
-            shutil.copy(library, directory / library.name)
-        shutil.copy(program, directory / program.name)
-        return directory / program.name
-    return program
+    return with_libraries(needed(pgbouncer_program), directory)
 
 
 def _free_port() -> int:

@@ -15,6 +15,7 @@ from waitress.proxy_headers import proxy_headers_middleware
 from tenantapp.ini_files import ini_loader
 from tenantapp.serving.options import Options, read_options
 from tenantapp.serving.request_body import read_whole_body
+from tenantapp.serving.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -139,13 +140,11 @@ def _gunicorn_settings(options: Options) -> dict[str, Any]:
         "bind": f"[{options.host}]:{options.port}" if ":" in options.host else f"{options.host}:{options.port}",
         "proc_name": "tenantapp",
         "workers": options.workers,
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "threads": options.threads,
-        # A worker accepts only as many connections as it has threads. The others wait where any worker can accept them.
-        "worker_connections": options.threads,
         "graceful_timeout": options.graceful_timeout,
-        # A kept connection could be closed at the moment when the next request arrives on it.
-        "keepalive": 0,
+        # A worker that stops still answers, for two seconds, what comes on kept connections (STOP_KEEPALIVE_LINGER).
+        "keepalive": options.keepalive,
         "limit_request_line": HEADER_LIMIT,
         "limit_request_field_size": HEADER_LIMIT,
         # The middleware above decides alone which proxies to trust.

@@ -55,6 +55,12 @@ TABLE: Final = (
         "time that requests get to finish when a process stops, in seconds",
     ),
     Setting(
+        "server.keepalive",
+        number(int, 0, 3600, "seconds"),
+        "0",
+        "time that a connection without a request is kept, in seconds; 0: each answer closes its connection",
+    ),
+    Setting(
         "server.max_request_body_size",
         number(int, 1024, 2**30, "bytes"),
         "16777216",
@@ -82,6 +88,7 @@ class Options:
     workers: int
     threads: int
     graceful_timeout: int
+    keepalive: int
     max_request_body_size: int
     trusted_proxy: str | None
     trusted_proxy_count: int

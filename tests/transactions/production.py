@@ -80,7 +80,7 @@ def includeme(config):
 class Production:
     """A running ``pserve``. ``directory`` has its ini file, its domain and its output."""
 
-    def __init__(self, directory: Path, installation: Installation, workers: int) -> None:
+    def __init__(self, directory: Path, installation: Installation, workers: int, keepalive: int = 0) -> None:
         self.directory = directory
         self.ini = directory / "production.ini"
         self.ini.write_text((CHECKOUT / "production.ini").read_text())
@@ -92,6 +92,7 @@ class Production:
             tenantapp_domain="told",
             migrations_tenant=str(CHECKOUT / "alembic" / "tenant"),
             server_workers=str(workers),
+            server_keepalive=str(keepalive),
         ) | {"PYTHONPATH": str(directory)}
 
     def start(self) -> None:
@@ -103,19 +104,20 @@ class Production:
         seen: set[int] = set()
         wait_for(lambda: seen.add(self.about()["process"]) or seen == self.workers())  # type: ignore[func-returns-value]
 
-    def answers(self) -> bool:
+    def answers(self, port: int | None = None) -> bool:
+        """Whether it answers, or the proxy at this port does for it."""
         assert self.process.poll() is None, (self.directory / "stderr").read_text()
         try:
-            return self.get("/__lbheartbeat__").status == 200
+            return self.get("/__lbheartbeat__", port=port).status == 200
         except OSError:
             return False
 
     def connection(self) -> HTTPConnection:
-        return HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return connection_to(self.port)
 
-    def get(self, path: str, headers: dict[str, str] | None = None) -> HTTPResponse:
+    def get(self, path: str, headers: dict[str, str] | None = None, *, port: int | None = None) -> HTTPResponse:
         """The answer to a request of its own connection; its body is in ``answer.text``."""
-        connection = self.connection()
+        connection = connection_to(port or self.port)
         connection.request("GET", path, headers=headers or {})
         answer = connection.getresponse()
         answer.text = answer.read().decode()  # type: ignore[attr-defined]
@@ -152,11 +154,14 @@ class Production:
 
 
 class Page:
-    """A browser's page behind the proxy, signed in. ``kept``: it would use a connection again, if the server let it."""
+    """A browser's page behind the proxy, signed in. ``kept``: it would use a connection again, if the server let it.
 
-    def __init__(self, production: Production, login: str, *, kept: bool = False) -> None:
-        self.production, self.kept = production, kept
-        self.connection = production.connection()
+    ``port`` is that of a real proxy; without one, the page itself says what a proxy would.
+    """
+
+    def __init__(self, production: Production, login: str, *, kept: bool = False, port: int | None = None) -> None:
+        self.port, self.kept = port or production.port, kept
+        self.connection = connection_to(self.port)
         self.headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https"}
         signed_in = self.send("POST", "/api/v1/session", {"login": login, "password": PASSWORD, "tenant": "acme"})
         assert signed_in[0] == 201, signed_in
@@ -165,7 +170,7 @@ class Page:
     def send(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
         """Status and document of the answer. Never sends a request twice."""
         if not self.kept:
-            self.connection = self.production.connection()
+            self.connection = connection_to(self.port)
         self.connection.request(method, path, None if document is None else json.dumps(document), self.headers)
         answer = self.connection.getresponse()
         text = answer.read()
@@ -175,15 +180,22 @@ class Page:
 
 
 @contextmanager
-def production(directory: Path, installation: Installation, workers: int = 2) -> Iterator[Production]:
+def production(
+    directory: Path, installation: Installation, workers: int = 2, keepalive: int = 0
+) -> Iterator[Production]:
     """``pserve production.ini`` on the databases of this installation, stopped at the end."""
-    server = Production(directory, installation, workers)
+    server = Production(directory, installation, workers, keepalive)
     server.start()
     try:
         yield server
     finally:
         if server.process.poll() is None:
             server.stop()
+
+
+def connection_to(port: int) -> HTTPConnection:
+    """A connection to this machine."""
+    return HTTPConnection("127.0.0.1", port, timeout=60)
 
 
 def environment(settings: dict[str, str], **more: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
 from tests.installation import Installation, postgres_installation, sqlite_installation
+from tests.nginx import nginx_before
 from tests.transactions.applications import node_titles
 from tests.transactions.production import (
     COOKIE,
@@ -80,26 +81,64 @@ class Visitor(threading.Thread):
                 self.unexpected.append(error)
 
 
+def visit_during_reloads(server: Production, pages: list[Page]) -> list[str]:
+    """Let people write and read on these pages while all workers change, twice; returns what was acknowledged."""
+    stop = threading.Event()
+    visitors = [Visitor(page, number, stop) for number, page in enumerate(pages)]
+    for visitor in visitors:
+        visitor.start()
+    for _ in range(RELOADS):
+        server.reload()
+    stop.set()
+    for visitor in visitors:
+        visitor.join()
+    told = [line for line in server.log() if "method" not in line and line["levelname"] != "INFO"]
+    assert [visitor.unexpected for visitor in visitors if visitor.unexpected] == [], told
+    assert all(visitor.written and visitor.read for visitor in visitors)
+    return [title for visitor in visitors for title in visitor.written]
+
+
 def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path) -> None:
     """Every request is answered, every acknowledged write is there, none is done twice: while all workers change."""
     with production(tmp_path, real_installation) as server:
-        stop = threading.Event()
-        visitors = [Visitor(Page(server, "bob", kept=number % 2 == 0), number, stop) for number in range(CLIENTS)]
-        for visitor in visitors:
-            visitor.start()
-        for _ in range(RELOADS):
-            server.reload()
-        stop.set()
-        for visitor in visitors:
-            visitor.join()
-        told = [line for line in server.log() if "method" not in line and line["levelname"] != "INFO"]
-        assert [visitor.unexpected for visitor in visitors if visitor.unexpected] == [], told
+        written = visit_during_reloads(server, [Page(server, "bob", kept=number % 2 == 0) for number in range(CLIENTS)])
         assert server.stop() == 0
-    written = [title for visitor in visitors for title in visitor.written]
     assert Counter(node_titles(real_installation)) == Counter(written)
-    assert all(visitor.written and visitor.read for visitor in visitors)
     assert len([line for line in server.log() if line.get("method") == "POST"]) == len(written) + CLIENTS
     assert (tmp_path / "stderr").read_text() == f"Starting server in PID {server.process.pid}.\n"
+
+
+def test_reloads_lose_no_request_on_connections_that_a_proxy_keeps(files: Installation, tmp_path: Path) -> None:
+    port = free_port()
+    with production(tmp_path, files, keepalive=5) as server, nginx_before(server.port, port, tmp_path):
+        connection = server.connection()
+        for _ in range(2):
+            connection.request("GET", "/__lbheartbeat__")
+            answer = connection.getresponse()
+            answer.read()
+            assert (answer.status, answer.will_close) == (200, False)
+        wait_for(lambda: server.answers(port))
+        written = visit_during_reloads(server, [Page(server, "bob", kept=True, port=port) for _ in range(CLIENTS)])
+        # More than there are threads, each as soon as it has its answer: a new connection waits for none of them.
+        stop = threading.Event()
+        busy = [threading.Thread(target=hurry, args=(server, stop)) for _ in range(12)]
+        for thread in busy:
+            thread.start()
+        for _ in range(20):
+            assert server.get("/__lbheartbeat__").status == 200
+        stop.set()
+        for thread in busy:
+            thread.join()
+        assert server.stop() == 0
+    assert Counter(node_titles(files)) == Counter(written)
+
+
+def hurry(server: Production, stop: threading.Event) -> None:
+    """Ask again and again on one connection, as long as the server keeps it, and then on the next."""
+    connection = server.connection()
+    while not stop.is_set():
+        connection.request("GET", "/__lbheartbeat__")
+        connection.getresponse().read()
 
 
 def test_a_reload_brings_new_code_and_settings(files: Installation, tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""A real nginx in front of a server, configured as ``docs/deployment.md`` says."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.debian import debian_program, with_libraries
+from tests.programs import needed
+
+PAGE = Path(__file__).parents[1] / "docs" / "deployment.md"
+AROUND = """
+{user}
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.log;
+events {{}}
+http {{
+    access_log off;
+    {paths}
+    {site}
+}}
+"""
+KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+@contextmanager
+def nginx_before(server: int, port: int, directory: Path) -> Iterator[None]:
+    """It listens on ``port``, and passes on to the port ``server`` what it says came by HTTPS, until the block ends."""
+    program = with_libraries(needed(lambda: debian_program("nginx", "nginx")), directory)
+    (block,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    for old, new in (
+        ("127.0.0.1:6543", f"127.0.0.1:{server}"),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{port};"),
+        ("X-Forwarded-Proto $scheme", "X-Forwarded-Proto https"),
+        ("X-Forwarded-Port $server_port", "X-Forwarded-Port 443"),
+    ):
+        assert old in block
+        block = block.replace(old, new)
+    paths = "\n    ".join(f"{kind}_temp_path {directory}/{kind};" for kind in KINDS)
+    user = "user root;" if os.geteuid() == 0 else ""  # or root's processes would look for www-data
+    configuration = directory / "nginx.conf"
+    configuration.write_text(AROUND.format(user=user, directory=directory, paths=paths, site=block))
+    command = [program, "-c", str(configuration), "-e", str(directory / "nginx.log")]
+    process = subprocess.Popen(command, env=os.environ | {"LD_LIBRARY_PATH": str(directory)})
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
