@@ -92,6 +92,7 @@ def visit_during_reloads(server: Production, pages: list[Page]) -> list[str]:
     stop.set()
     for visitor in visitors:
         visitor.join()
+        visitor.page.connection.close()
     told = [line for line in server.log() if "method" not in line and line["levelname"] != "INFO"]
     assert [visitor.unexpected for visitor in visitors if visitor.unexpected] == [], told
     assert all(visitor.written and visitor.read for visitor in visitors)
@@ -117,6 +118,7 @@ def test_reloads_lose_no_request_on_connections_that_a_proxy_keeps(files: Instal
             answer = connection.getresponse()
             answer.read()
             assert (answer.status, answer.will_close) == (200, False)
+        connection.close()
         wait_for(lambda: server.answers(port))
         written = visit_during_reloads(server, [Page(server, "bob", kept=True, port=port) for _ in range(CLIENTS)])
         # More than there are threads, each as soon as it has its answer: a new connection waits for none of them.
@@ -139,6 +141,7 @@ def hurry(server: Production, stop: threading.Event) -> None:
     while not stop.is_set():
         connection.request("GET", "/__lbheartbeat__")
         connection.getresponse().read()
+    connection.close()
 
 
 def test_a_reload_brings_new_code_and_settings(files: Installation, tmp_path: Path) -> None:
