@@ -147,6 +147,24 @@ def test_one_that_cannot_be_undone_goes_on_from_its_step(services: Services, jou
     assert seen(services, operation_id).result == {"first": 0, "second": 1, "third": 2}
 
 
+def test_a_kind_undoes_only_if_it_says_so() -> None:
+    assert not Kind("work", ()).undoes
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_only_a_bug_is_logged_with_its_traceback(
+    services: Services, journal: Journal, caplog: pytest.LogCaptureFixture, expected: bool
+) -> None:
+    """Of any other failure the recorded sentence says everything."""
+    error = OperationRefused("it is Sunday") if expected else RuntimeError("broken")
+    kind = work.kind(journal, undoes=False, during=raising("second", error))
+    operation_id = request(services, kind)
+    work_off(services, kind)
+    logged = [record for record in caplog.records if record.exc_info and str(operation_id) in record.getMessage()]
+    assert len(logged) == (0 if expected else 1)
+    assert seen(services, operation_id).state == "failed"
+
+
 def test_an_undoing_that_fails_is_tried_again(services: Services, journal: Journal) -> None:
     broken = work.kind(
         journal,
