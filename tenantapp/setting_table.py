@@ -81,7 +81,7 @@ class Settings:
     )
     passwords_memory: int = setting(
         "passwords.memory",
-        number(int, 8, 4194304, "KiB"),
+        number(int, 8, 1048576, "KiB"),
         "19456",
         "memory for hashing a password, in KiB; less than 19456 is for tests",
     )

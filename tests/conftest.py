@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Never look for garbage among what stays: modules and tests. The programs forked here share it as well."""
+    """Keep the collector away from what stays, the modules and the tests, and let it run less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)

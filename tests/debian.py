@@ -16,9 +16,9 @@ INSTALLED = (*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", "/usr/l
 
 
 def debian_program(package: str, name: str, more: str = "") -> Path:
-    """The program of the package of the same name. Raises ``ProgramMissing`` if there is none and none can be fetched.
+    """The program that has the name of its package. Raises ``ProgramMissing`` if it is not there and cannot be fetched.
 
-    ``name`` is for people, and ``more`` what else is needed of it.
+    The message calls it ``name``, and says ``more`` about the version that is needed.
     """
     if found := shutil.which(package, path=os.pathsep.join(INSTALLED)):
         return Path(found)

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 # What takes long goes first: begun last, it would keep one process busy while the others have nothing left to do.
-# Its migrations fork in a process that has had no threads, and import everything anew in one that has any.
+# test_migrating.py is the first of all: a migration forks its jobs, which is quick, only while there are no threads.
 LONGEST_FIRST: Final = (
     "test_migrating.py",
     "test_killed_copies.py",

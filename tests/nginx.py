@@ -29,7 +29,7 @@ KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 @contextmanager
 def nginx_before(server: int, port: int, directory: Path) -> Iterator[None]:
-    """It listens on ``port``, and passes on to the port ``server`` what it says came by HTTPS, until the block ends."""
+    """Run nginx during the block. It forwards from ``port`` to the port ``server``, as if it had ended TLS."""
     program = with_libraries(needed(lambda: debian_program("nginx", "nginx")), directory)
     (block,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     for old, new in (

@@ -46,7 +46,8 @@ class PgBouncer:
         self._user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()} if os.geteuid() == 0 else {}
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._program = _copy_program(directory)
+        # Where another user than ours can read it.
+        self._program = with_libraries(needed(pgbouncer_program), directory)
         directory.chmod(0o755)
 
     @property
@@ -158,11 +159,6 @@ def _block(language: str, beginning: str) -> str:
     found = re.search(rf"```{language}\n({re.escape(beginning)}.*?)```", PAGE.read_text(), re.DOTALL)
     assert found is not None
     return found[1]
-
-
-def _copy_program(directory: Path) -> Path:
-    """The program and its libraries, where another user than ours can read them."""
-    return with_libraries(needed(pgbouncer_program), directory)
 
 
 def _free_port() -> int:

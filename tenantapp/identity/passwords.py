@@ -37,30 +37,33 @@ def hash_password(password: str, memory: int = MEMORY) -> str:
     return rehash(password, memory)
 
 
-def rehash(password: str, memory: int = MEMORY) -> str:
+def rehash(password: str, memory: int) -> str:
     """Return the Argon2id hash of an existing password of any length. Raises ``TooManySignIns``."""
     with _turn():
         return _hasher(memory).hash(_prepared(password))
 
 
-def verify_password(password_hash: str | None, password: str, memory: int = MEMORY) -> bool:
-    """Return whether the password is right. Without a hash it takes as long as with one. Raises ``TooManySignIns``."""
+def verify_password(password_hash: str | None, password: str, memory: int) -> bool:
+    """Return whether the password is right. Without a hash it takes as long as with one made with this ``memory``.
+
+    Raises ``TooManySignIns``.
+    """
     with _turn():
         try:
-            _hasher(memory).verify(password_hash or hash_of_nothing(memory), _prepared(password[: MAX_LENGTH + 1]))
+            _hasher(memory).verify(password_hash or decoy_hash(memory), _prepared(password[: MAX_LENGTH + 1]))
         except (VerifyMismatchError, InvalidHashError):
             return False
     return password_hash is not None
 
 
-def needs_rehash(password_hash: str, memory: int = MEMORY) -> bool:
+def needs_rehash(password_hash: str, memory: int) -> bool:
     """Return whether the hash was made with other parameters than the present ones."""
     return _hasher(memory).check_needs_rehash(password_hash)
 
 
 @cache
-def hash_of_nothing(memory: int = MEMORY) -> str:
-    """Return a hash that nobody knows a password of. It is put together, because to hash takes 50 ms.
+def decoy_hash(memory: int) -> str:
+    """Return a hash without a known password. It is assembled from random bytes, because hashing takes 50 ms.
 
     It is verified for unknown logins, so that they take as long as known ones.
     """

@@ -29,11 +29,11 @@ class Authenticated:
     new_hash: str | None
 
 
-def authenticate(user_db: DBFactory, login: str, password: str, memory: int = passwords.MEMORY) -> Authenticated:
+def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> Authenticated:
     """Check a login and a password. ``memory`` is that for new hashes, in KiB.
 
-    Raises ``InvalidCredentials`` for an unknown login, a wrong password and a disabled person, always after the same
-    time. Raises ``TooManySignIns``.
+    Raises ``InvalidCredentials`` for an unknown login, a wrong password and a disabled person, after the same time if
+    the person's hash was made with this ``memory``. Raises ``TooManySignIns``.
     """
     user = _find(user_db, login)
     right = passwords.verify_password(user.password_hash if user else None, password, memory)

@@ -21,6 +21,7 @@ from tenantapp.settings import (
 
 OURS: Final = ("egg:tenantapp", "egg:tenantapp#main")
 PREFIX: Final = "server."
+LINGER: Final = 2  # seconds, gunicorn's STOP_KEEPALIVE_LINGER
 DEFAULT_THREADS: Final = 4
 PROXY_HEADERS: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "forwarded")
 
@@ -33,6 +34,16 @@ def workers(value: str) -> int:
         return int(number(int, 1, 1024, "processes")(value))
     except ValueError as error:
         raise ValueError(f"{error}, or auto") from None
+
+
+def keepalive(value: str) -> int:
+    """Return seconds. A proxy that closes its connections after one second has to be first. Raises ``ValueError``."""
+    if value == "0":
+        return 0
+    try:
+        return int(number(int, 2, 75, "seconds")(value))
+    except ValueError as error:
+        raise ValueError(f"{error}, or 0") from None
 
 
 def proxy_headers(value: str) -> frozenset[str]:
@@ -56,7 +67,7 @@ TABLE: Final = (
     ),
     Setting(
         "server.keepalive",
-        number(int, 0, 3600, "seconds"),
+        keepalive,
         "0",
         "time that a connection without a request is kept, in seconds; 0: each answer closes its connection",
     ),
@@ -110,7 +121,13 @@ def read_options(section: Mapping[str, str], environment: Mapping[str, str] = os
         if name not in known:
             raise SettingsError(f"setting {name.removeprefix(PREFIX)} of [server:main] is unknown")
     refuse_unknown_variables(environment)
-    return Options(**{name.removeprefix(PREFIX): read_setting(known[name], given, environment) for name in known})
+    options = Options(**{name.removeprefix(PREFIX): read_setting(known[name], given, environment) for name in known})
+    if options.keepalive and options.graceful_timeout <= LINGER:
+        raise SettingsError(
+            f"setting server.keepalive needs a server.graceful_timeout of more than {LINGER} seconds, "
+            "for which a worker that stops keeps its connections"
+        )
+    return options
 
 
 def refuse_unknown_variables(environment: Mapping[str, str]) -> None:

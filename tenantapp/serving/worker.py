@@ -4,15 +4,16 @@ from typing import Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker
 
-MOST_KEPT: Final = 1000  # connections
+MOST_KEPT: Final = 100  # connections; each is an open file, and nginx keeps 16 as we recommend
 
 
 class Worker(ThreadWorker):
     """A worker that accepts a connection only for a free thread. The others wait where any worker can accept them.
 
-    Connections that are kept for their next request, or that have sent nothing yet, need no thread. While there are
-    more requests than threads, each answer closes its connection. Otherwise the requests on kept connections could take
-    turns for ever, and what waits to be accepted would not be served.
+    Connections that are kept for their next request, or that have sent nothing yet, need no thread. A request on a kept
+    connection is this worker's, even if it has no thread for it. While there are more requests than threads, each
+    answer closes its connection. Otherwise the requests on kept connections could take turns for ever, and what waits
+    to be accepted would not be served.
 
     gunicorn reads the two attributes below before it accepts, and before it keeps, a connection.
     """

@@ -24,7 +24,6 @@ from tenantapp.settings import read_settings
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging
 
-ROOT = Path(__file__).parents[2]
 POINTS = (
     "export.find_tenant:after",
     "bundle.export:after",

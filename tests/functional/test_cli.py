@@ -17,7 +17,7 @@ from tenantapp.cli.installation import Installation
 from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant, TenantState, WebSession
-from tenantapp.identity.passwords import verify_password
+from tenantapp.identity.passwords import MEMORY, verify_password
 from tenantapp.identity.permissions import OF_NO_ROLE
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
@@ -65,10 +65,11 @@ def test_people(done: Command, ini: Path) -> None:
     assert (ada["login"], ada["enabled"], ada["operator"], olga["operator"]) == ("ada", True, False, True)
     assert not any("password" in member for member in ada)
     assert "Ada [red]Lovelace" in done("users", "list").out
-    assert verify_password(on_user_database(ini, lambda session: get_user(session, "ada").password_hash), PASSWORD)
+    stored = on_user_database(ini, lambda session: get_user(session, "ada").password_hash)
+    assert verify_password(stored, PASSWORD, MEMORY)
     done("users", "passwd", "ada", "--password-stdin", given="another password\r\n")
     stored = on_user_database(ini, lambda session: get_user(session, "ada").password_hash)
-    assert verify_password(stored, "another password")
+    assert verify_password(stored, "another password", MEMORY)
     done("users", "disable", "ada")
     assert not done("users", "list", "--json").json["items"][0]["enabled"]
     done("users", "enable", "ada")

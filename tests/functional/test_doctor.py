@@ -100,6 +100,7 @@ def test_for_people_there_is_one_aligned_line_for_each(doctor: Doctor, healthy: 
 
 BROKEN = [
     ("session.idle_timeout", "soon", "settings", "wrong", "Correct it"),
+    ("passwords.memory", "8", "passwords", "warning", "19456"),
     ("user_db.url", "{missing}", "user database", "wrong", "tenantapp init"),
     ("servers.main", "{down}", "server main", "wrong", "servers.main"),
     ("backups.store", "{dir}/unmounted", "backups", "warning", "mount"),

@@ -34,6 +34,7 @@ VERSION = "one"
 def about(request):
     return {
         "process": os.getpid(),
+        "port": request.environ["REMOTE_PORT"],
         "version": VERSION,
         "budget": request.registry.tenant_dbs.numbers()["main"].limit,
         "url": request.host_url,
@@ -55,10 +56,16 @@ def backends(request):
 
 
 def slow(request):
-    """Write, and wait until there is a file, for half a minute at most."""
-    here = Path(__file__).parent
+    """Write, and wait until it may go on."""
     request.tenant_session.execute(text("UPDATE nodes SET title = 'slow'"))
-    (here / "started").write_text(str(os.getpid()))
+    (Path(__file__).parent / "started").write_text(str(os.getpid()))
+    return held(request)
+
+
+def held(request):
+    """Wait until there is a file, for half a minute at most."""
+    here = Path(__file__).parent
+    (here / f"held-{request.environ['REMOTE_PORT']}").touch()
     deadline = time.monotonic() + 30
     while not (here / "go_on").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -71,6 +78,7 @@ def includeme(config):
         ("about", about, NO_PERMISSION_REQUIRED),
         ("backends", backends, "content.read"),
         ("slow", slow, "content.create"),
+        ("held", held, NO_PERMISSION_REQUIRED),
     ):
         config.add_route(name, f"/x/{name}")
         config.add_view(view, route_name=name, renderer="json", permission=permission)
@@ -124,10 +132,13 @@ class Production:
         connection.close()
         return answer
 
-    def about(self, **headers: str) -> dict[str, Any]:
-        """What the process that answers says of itself and of the request. ``X_Y="..."`` is the header ``X-Y``."""
+    def about(self, port: int | None = None, **headers: str) -> dict[str, Any]:
+        """What the process that answers says of itself and of the request. ``X_Y="..."`` is the header ``X-Y``.
+
+        ``port`` is that of a proxy.
+        """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return dict(json.loads(self.get("/x/about", sent).text))  # type: ignore[attr-defined]
+        return dict(json.loads(self.get("/x/about", sent, port=port).text))  # type: ignore[attr-defined]
 
     def workers(self) -> set[int]:
         """The process ids of the workers."""

@@ -9,6 +9,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,7 @@ class Visitor(threading.Thread):
         self.unexpected: list[Any] = []
 
     def run(self) -> None:
-        while not self.stop.wait(0.25):
+        while not self.stop.wait(0.1):
             title = f"{self.number}-{len(self.written) + len(self.unexpected)}"
             try:
                 answer = self.page.send("POST", "/api/v1/nodes", {"title": title})
@@ -87,12 +89,14 @@ def visit_during_reloads(server: Production, pages: list[Page]) -> list[str]:
     visitors = [Visitor(page, number, stop) for number, page in enumerate(pages)]
     for visitor in visitors:
         visitor.start()
-    for _ in range(RELOADS):
-        server.reload()
-    stop.set()
-    for visitor in visitors:
-        visitor.join()
-        visitor.page.connection.close()
+    try:
+        for _ in range(RELOADS):
+            server.reload()
+    finally:
+        stop.set()
+        for visitor in visitors:
+            visitor.join()
+            visitor.page.connection.close()
     told = [line for line in server.log() if "method" not in line and line["levelname"] != "INFO"]
     assert [visitor.unexpected for visitor in visitors if visitor.unexpected] == [], told
     assert all(visitor.written and visitor.read for visitor in visitors)
@@ -111,37 +115,43 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
 
 def test_reloads_lose_no_request_on_connections_that_a_proxy_keeps(files: Installation, tmp_path: Path) -> None:
     port = free_port()
-    with production(tmp_path, files, keepalive=5) as server, nginx_before(server.port, port, tmp_path):
-        connection = server.connection()
-        for _ in range(2):
-            connection.request("GET", "/__lbheartbeat__")
-            answer = connection.getresponse()
-            answer.read()
-            assert (answer.status, answer.will_close) == (200, False)
-        connection.close()
+    with production(tmp_path, files, workers=1, keepalive=5) as server, nginx_before(server.port, port, tmp_path):
         wait_for(lambda: server.answers(port))
+        assert len({server.about(port)["port"] for _ in range(5)}) == 1, "nginx opens a connection for each request"
         written = visit_during_reloads(server, [Page(server, "bob", kept=True, port=port) for _ in range(CLIENTS)])
-        # More than there are threads, each as soon as it has its answer: a new connection waits for none of them.
-        stop = threading.Event()
-        busy = [threading.Thread(target=hurry, args=(server, stop)) for _ in range(12)]
-        for thread in busy:
-            thread.start()
-        for _ in range(20):
-            assert server.get("/__lbheartbeat__").status == 200
-        stop.set()
-        for thread in busy:
-            thread.join()
         assert server.stop() == 0
     assert Counter(node_titles(files)) == Counter(written)
 
 
-def hurry(server: Production, stop: threading.Event) -> None:
-    """Ask again and again on one connection, as long as the server keeps it, and then on the next."""
-    connection = server.connection()
-    while not stop.is_set():
-        connection.request("GET", "/__lbheartbeat__")
-        connection.getresponse().read()
-    connection.close()
+def test_connections_are_kept_while_there_are_no_more_requests_than_threads(
+    files: Installation, tmp_path: Path
+) -> None:
+    with production(tmp_path, files, workers=1, keepalive=75) as server, ExitStack() as stack:
+        kept = [stack.enter_context(closing(server.connection())) for _ in range(9)]
+        assert not any(closes(connection) for connection in kept)
+        for connection in kept:
+            connection.request("GET", "/x/held")
+        wait_for(lambda: len(list(tmp_path.glob("held-*"))) == 4)
+        (tmp_path / "go_on").touch()
+        assert {answer.will_close for answer in answers_of(kept)} == {True, False}
+        with closing(server.connection()) as another:
+            assert not closes(another)
+
+
+def closes(connection: HTTPConnection) -> bool:
+    """Whether the answer to a small request closes its connection."""
+    connection.request("GET", "/__lbheartbeat__")
+    (answer,) = answers_of([connection])
+    return answer.will_close
+
+
+def answers_of(connections: list[HTTPConnection]) -> list[HTTPResponse]:
+    """The answers that come on these connections, each read."""
+    answers = [connection.getresponse() for connection in connections]
+    for answer in answers:
+        answer.read()
+        assert answer.status == 200
+    return answers
 
 
 def test_a_reload_brings_new_code_and_settings(files: Installation, tmp_path: Path) -> None:

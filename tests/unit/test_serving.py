@@ -33,6 +33,7 @@ def test_production_serves_on_all_cores_of_this_machine() -> None:
     assert (options.workers, options.threads, options.port) == (cores.usable_cores(), 4, 6600)
     assert (options.host, options.trusted_proxy, options.trusted_proxy_count) == ("127.0.0.1", "127.0.0.1", 1)
     assert read_options(section, {"TENANTAPP_SERVER_WORKERS": "3"}).workers == 3
+    assert (options.keepalive, read_options(section | {"keepalive": "5"}).keepalive) == (0, 5)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,8 @@ def test_production_serves_on_all_cores_of_this_machine() -> None:
         ({"workers": "0"}, {}, "setting server.workers must be a number of processes from 1 to 1024, or auto"),
         ({"workers": "all"}, {}, "setting server.workers must"),
         ({"threads": "0"}, {}, "setting server.threads must"),
+        ({"keepalive": "1"}, {}, "setting server.keepalive must be a number of seconds from 2 to 75, or 0"),
+        ({"keepalive": "5", "graceful_timeout": "2"}, {}, "setting server.keepalive needs a server.graceful_timeout"),
         ({"port": "http"}, {}, "setting server.port must"),
         ({"worker": "2"}, {}, r"setting worker of \[server:main\] is unknown"),
         ({"trusted_proxy_headers": "x-real-ip"}, {}, "setting server.trusted_proxy_headers may name"),

@@ -94,12 +94,13 @@ def test_good_slugs_and_names() -> None:
 def test_passwords_are_argon2id_with_owasp_parameters() -> None:
     stored = passwords.hash_password("correct horse")
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    assert passwords.verify_password(stored, "correct horse")
-    assert not passwords.verify_password(stored, "Correct horse")
-    assert not passwords.verify_password(None, "correct horse")
-    assert extract_parameters(passwords.hash_of_nothing()) == extract_parameters(stored), "it takes as long"
-    assert not passwords.verify_password("damaged", "correct horse")
-    assert passwords.verify_password(passwords.hash_password("na\u0131\u0308ve é"), "na\u0131\u0308ve e\u0301")
+    assert passwords.verify_password(stored, "correct horse", passwords.MEMORY)
+    assert not passwords.verify_password(stored, "Correct horse", passwords.MEMORY)
+    assert not passwords.verify_password(None, "correct horse", passwords.MEMORY)
+    assert extract_parameters(passwords.decoy_hash(passwords.MEMORY)) == extract_parameters(stored), "it takes as long"
+    assert not passwords.verify_password("damaged", "correct horse", passwords.MEMORY)
+    composed = passwords.hash_password("na\u0131\u0308ve é")
+    assert passwords.verify_password(composed, "na\u0131\u0308ve e\u0301", passwords.MEMORY)
     for bad in ("short", "x" * 1025):
         with pytest.raises(InvalidValue):
             passwords.hash_password(bad)

@@ -46,8 +46,8 @@ def settings(examination: Examination) -> Iterator[Finding]:
     servers = ", ".join(found.servers)
     yield ok("settings", f"read; servers: {servers}")
     if found.passwords_memory < MEMORY:
-        detail = f"passwords are hashed with {found.passwords_memory} KiB, less than the recommended minimum"
-        yield warning("settings", detail, f"Let passwords.memory be at least {MEMORY}")
+        detail = f"hashed with {found.passwords_memory} KiB of memory, less than the recommended minimum"
+        yield warning("passwords", detail, f"Let passwords.memory be at least {MEMORY}")
 
 
 def domain(examination: Examination) -> Iterator[Finding]:

@@ -26,8 +26,8 @@ NOBODY_ELSE: Final = ("--no-owner", "--no-privileges", "--no-password")
 def dump(settings: Settings, url: URL, name: str, snapshot: str, *more: str) -> Iterator[Iterator[bytes]]:
     """Yield the chunks of a database's dump at this exported snapshot. Raises ``BackupRefused`` and ``BackupFailed``.
 
-    ``more`` are further options of pg_dump. It is ended when the block ends, whoever still holds the chunks: while it
-    runs it locks the tables.
+    ``more`` are further options of pg_dump. pg_dump ends with the block, even if something still holds the chunks,
+    because it locks the tables while it runs.
     """
     with closing(_chunks(settings, url, name, snapshot, more)) as chunks:
         yield chunks
