@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 from multiprocessing.synchronize import Event
 from typing import Any, Final
 
+from tenantapp.databases.histories.histories import tenant_metadata
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.closing.fence import fence_database
 from tenantapp.fleet.migrating import ledger
@@ -28,10 +29,14 @@ LOOK_EVERY: Final = 1.0  # seconds between two checks whether the parent process
 
 
 class Crew:
-    """As many processes as there are jobs. A process that died is replaced."""
+    """As many processes as there are jobs. A process that died is replaced.
+
+    Raises ``HistoryError`` if the domain has no models.
+    """
 
     def __init__(self, settings: Settings, history: TenantHistory, owner: str, jobs: int) -> None:
         self._settings, self._history, self._owner = settings, history, owner
+        tenant_metadata(settings)  # imports the domain's models once, not in each process that is forked
         self._members = [_Process(settings, history, owner) for _ in range(jobs)]
 
     @property
