@@ -147,8 +147,10 @@ def test_one_that_cannot_be_undone_goes_on_from_its_step(services: Services, jou
     assert seen(services, operation_id).result == {"first": 0, "second": 1, "third": 2}
 
 
-def test_a_kind_undoes_only_if_it_says_so() -> None:
-    assert not Kind("work", ()).undoes
+def test_a_kind_undoes_and_keeps_only_if_it_says_so() -> None:
+    kind = Kind("work", ())
+    assert not kind.undoes
+    assert not kind.keeps
 
 
 @pytest.mark.parametrize("expected", [True, False])

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,18 @@ from tenantapp.workspace.nodes import create_node
 from tests.installation import PASSWORD, Client, Installation, postgres_installation
 from tests.transactions.applications import access_to, app_with, node_titles
 from tests.transactions.server import exchange, send, serving
+
+
+def test_a_session_that_reads_cannot_write(real_installation: Installation) -> None:
+    registry, access = real_installation.registry, access_to(real_installation, "acme")
+    for begin, statement in (
+        (registry.user_db.begin, "UPDATE users SET name = 'x'"),
+        (partial(registry.tenant_dbs.begin, access), "UPDATE nodes SET title = 'x'"),
+    ):
+        with pytest.raises(DBAPIError), begin(read_only=True) as session:
+            session.execute(text(statement))
+        with begin() as session:
+            session.execute(text(statement))
 
 
 def add_node(session: Session, access: Access, title: str) -> None:
