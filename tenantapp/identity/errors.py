@@ -13,7 +13,7 @@ IdentityError
 +-- InvalidCredentials      wrong login or password, or a disabled person: always the same error
 +-- SessionEnded            another request has ended or replaced the web session
 +-- RegistrationClosed      people may not register themselves
-+-- TooManySignIns          every core is busy hashing passwords
++-- TooManySignIns          every core is busy hashing passwords, or there is no memory
 +-- CrossSiteRequest        an unsafe request that did not come from our own page
 """
 
@@ -110,7 +110,7 @@ class RegistrationClosed(IdentityError):
 
 
 class TooManySignIns(IdentityError):
-    """The queue for hashing passwords is too long. Waiting longer would only make it longer."""
+    """The queue for hashing passwords is too long, so that waiting would only make it longer; or there is no memory."""
 
     def __init__(self) -> None:
         super().__init__("Too many people are signing in. Try again in a moment.")

@@ -1,5 +1,6 @@
 """Hash and verify passwords by Argon2id, at most as many at once as there are cores."""
 
+import logging
 import os
 import unicodedata
 from base64 import b64encode
@@ -10,10 +11,12 @@ from threading import BoundedSemaphore
 from typing import Final
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.low_level import ARGON2_VERSION
 
 from tenantapp.identity.errors import InvalidValue, TooManySignIns
+
+log = logging.getLogger(__name__)
 
 # OWASP Password Storage Cheat Sheet: m=19456 (19 MiB), t=2, p=1 is the recommended minimum.
 MEMORY: Final = 19456  # KiB
@@ -30,7 +33,7 @@ def hash_password(password: str, memory: int = MEMORY) -> str:
     """Return the Argon2id hash of a new password. Raises ``InvalidValue`` if it is too short or too long.
 
     ``memory`` is the setting ``passwords.memory``, in KiB. Raises ``TooManySignIns`` if no core is free within
-    ``QUEUE_TIMEOUT`` seconds.
+    ``QUEUE_TIMEOUT`` seconds, or if there is no memory.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise InvalidValue("password", f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
@@ -88,5 +91,9 @@ def _turn() -> Iterator[None]:
         raise TooManySignIns
     try:
         yield
+    except (HashingError, VerificationError) as error:
+        # A password that is wrong never comes here. Mostly there is no memory.
+        log.warning("A password could not be hashed: %s", error)
+        raise TooManySignIns from error
     finally:
         _cores.release()

@@ -1,5 +1,6 @@
 """Ids, times, names, tokens, JSON: the small things everything stands on."""
 
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -19,7 +20,7 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.query import decode_cursor, encode_cursor
 from tenantapp.identity import passwords, web_sessions
 from tenantapp.identity.effective import Granted, read_granted
-from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.errors import InvalidValue, TooManySignIns
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_login, check_slug, clean_name, normalize_login
 from tenantapp.operations.outcomes import counted
@@ -104,6 +105,22 @@ def test_passwords_are_argon2id_with_owasp_parameters() -> None:
     for bad in ("short", "x" * 1025):
         with pytest.raises(InvalidValue):
             passwords.hash_password(bad)
+
+
+def test_a_password_for_which_there_is_no_memory(caplog: pytest.LogCaptureFixture) -> None:
+    stored = passwords.hash_password("correct horse", 1048576 // 4)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, before[1]))
+    try:
+        with pytest.raises(TooManySignIns):
+            passwords.hash_password("correct horse", 1048576 // 4)
+        with pytest.raises(TooManySignIns):
+            passwords.verify_password(stored, "correct horse", passwords.MEMORY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert caplog.text.count("A password could not be hashed: Memory allocation error") == 2
+    assert passwords.verify_password(stored, "correct horse", passwords.MEMORY), "the turn was given back"
 
 
 def test_tokens_hold_256_bits_and_the_csrf_token_does_not_give_them_away() -> None:
