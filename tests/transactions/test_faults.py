@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -81,13 +82,30 @@ def test_a_database_with_another_tenants_id_is_never_used(real_installation: Ins
     with real_installation.registry.user_db.begin(read_only=True) as users:
         access = local_access(users, "acme")
     tenant_dbs = real_installation.registry.tenant_dbs
-    with tenant_dbs.for_access(access).get_session() as session, pytest.raises(WrongTenantDatabase):
+    before = connections_to(real_installation, globex.database)
+    with tenant_dbs.for_access(access).get_session() as session, pytest.raises(WrongTenantDatabase) as error:
         session.execute(select(1))
+    deadline = time.monotonic() + 5
+    while connections_to(real_installation, globex.database) > before:
+        assert time.monotonic() < deadline, "the connection is left, for as long as somebody holds the error"
+        time.sleep(0.01)
+    assert error.traceback
     with real_installation.registry.user_db.begin() as session:
         session.execute(text("UPDATE tenants SET database = :name WHERE slug = 'acme'"), {"name": acme.database})
         session.execute(text("UPDATE tenants SET database = :name WHERE slug = 'globex'"), {"name": globex.database})
     assert bob.get("/nodes").json["items"] == []
     assert [node["title"] for node in gina.get("/nodes").json["items"]] == ["Globex's own"]
+
+
+def connections_to(installation: Installation, database: str) -> int:
+    """How many connections there are to a tenant's database, pooled or forgotten."""
+    server = installation.registry.servers["main"]
+    if isinstance(server, SqliteServer):
+        path = server.path(database).resolve()
+        return sum(opened.resolve() == path for opened in Path("/proc/self/fd").iterdir())
+    with installation.registry.user_db.begin(read_only=True) as session:
+        counted = text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name")
+        return int(session.scalar(counted, {"name": database}) or 0)
 
 
 def test_without_an_access_there_is_no_tenant_database(real_installation: Installation) -> None:
