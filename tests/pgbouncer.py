@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tests.debian import debian_program, with_libraries
+from tests.ports import free_port
 from tests.programs import needed
 
 PAGE = Path(__file__).parents[1] / "docs" / "connections.md"
@@ -44,7 +45,7 @@ class PgBouncer:
         # It refuses to run as root, as PostgreSQL does, whose user can do what is needed here.
         owner = next(Path(str(server.query["host"])).glob(".s.PGSQL.*")).stat()
         self._user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()} if os.geteuid() == 0 else {}
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         # Where another user than ours can read it.
         self._program = with_libraries(needed(pgbouncer_program), directory)
@@ -159,9 +160,3 @@ def _block(language: str, beginning: str) -> str:
     found = re.search(rf"```{language}\n({re.escape(beginning)}.*?)```", PAGE.read_text(), re.DOTALL)
     assert found is not None
     return found[1]
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])

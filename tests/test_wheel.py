@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +17,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+
+from tests.ports import free_port
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 SOURCES: Final = ("pyproject.toml", "setup.cfg", "README.md", "tenantapp", "alembic")
@@ -98,9 +99,7 @@ def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 @contextmanager
 def serving(directory: Path) -> Iterator[str]:
     """Run ``pserve`` of the environment in ``directory``; gives the base URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # pserve itself is installed among the dependencies; as a module it is run by the new environment's Python.
     serve = [directory / "venv" / "bin" / "python", "-m", "pyramid.scripts.pserve"]
     server = subprocess.Popen([*serve, "development.ini", f"http_port={port}"], cwd=directory, env=environment())

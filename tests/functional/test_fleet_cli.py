@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from tenantapp.operations.models import Operation
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tests.functional.conftest import Command
+from tests.ports import free_port
 
 TIMEOUT = 60.0  # seconds, of what takes one
 SERVER = """
@@ -239,9 +239,7 @@ def is_worker(pid: int) -> bool:
 @pytest.mark.parametrize("server", ["tenantapp", "waitress"])
 def test_the_server_hosts_a_worker(done: Command, ini: Path, server: str) -> None:
     """At once under our server; under another one from the first request on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     ini.write_text(ini.read_text() + SERVER.format(server=server, port=port))
     done("tenants", "create", "acme", "--detach")
     assert states(done) == {"acme": "creating"}, "a command hosts none"

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 
 from tests.installation import Installation, postgres_installation, sqlite_installation
 from tests.nginx import nginx_before
+from tests.ports import free_port
 from tests.transactions.applications import node_titles
 from tests.transactions.production import (
     COOKIE,
@@ -28,7 +29,6 @@ from tests.transactions.production import (
     Page,
     Production,
     environment,
-    free_port,
     production,
     wait_for,
 )
