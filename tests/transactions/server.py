@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from waitress import wasyncore
 from waitress.server import create_server
 
 
@@ -18,7 +19,9 @@ def serving(app: Any, threads: int = 4) -> Iterator[tuple[str, int]]:
     try:
         yield "127.0.0.1", int(server.effective_port)
     finally:
-        server.close()
+        server.task_dispatcher.shutdown()
+        # In the loop's own thread: sockets closed by another are still in the list that it passes to select().
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
         thread.join(timeout=10)
 
 
