@@ -10,11 +10,12 @@ A body has at most ``api.max_body`` bytes, also in a plain Pyramid view, unless 
 ``@view_config(..., max_body=10_000_000)``.
 """
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Required, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import BaseModel
+from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.view import view_config
 
@@ -34,44 +35,64 @@ def path_id(request: TenantRequest) -> UUID:
     return UUID(request.matchdict["id"])
 
 
+class ViewOptions(TypedDict, total=False):
+    """What ``api_view`` takes. Only ``permission`` is required, so no view is open by mistake.
+
+    ``body`` is the model of the request's body; without it, the view takes none. ``query`` is the model of the query
+    string. ``writes`` names the only database that the view may write to. ``status`` is the status of a successful
+    answer, ``answer`` its model, and ``problems`` are the codes of the errors that the view itself can end in. With
+    ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is in bytes and defaults
+    to the setting ``api.max_body``.
+    """
+
+    permission: Required[str]
+    body: type[BaseModel] | None
+    query: type[NoQuery]
+    writes: DatabaseKind
+    status: int
+    answer: Any
+    problems: Sequence[str]
+    reads_tenants: bool
+    max_body: int | None
+
+
 class MergePatch(BaseModel):
     """Marks a view whose body is a merge patch (RFC 7396). The body is a JSON object; ``apply_patch`` checks it."""
 
 
 def api_view(
-    route_name: str,
-    request_method: str,
-    *,
-    permission: str,
-    body: type[BaseModel] | None = None,
-    query: type[NoQuery] = NoQuery,
-    writes: DatabaseKind = "tenant",
-    status: int = 200,
-    reads_tenants: bool = False,
-    max_body: int | None = None,
+    route_name: str, request_method: str, **options: Unpack[ViewOptions]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare a JSON view. ``permission`` has no default, so no view is open by mistake.
+    """Declare a JSON view, for Pyramid's scan to find. The arguments are those of ``ViewOptions``."""
+    return view_config(**_view_arguments(route_name, request_method, options))  # type: ignore[no-any-return]
 
-    ``body`` is the model of the request's body; without it, the view takes none. ``query`` is the model of the query
-    string. ``writes`` names the only database that the view may write to. ``status`` is the status of a successful
-    answer. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is in bytes
-    and defaults to the setting ``api.max_body``.
-    """
-    return view_config(  # type: ignore[no-any-return]
-        route_name=route_name,
-        request_method=request_method,
-        permission=permission,
-        renderer="json",
-        api_body=body,
-        api_query=query,
-        api_writes=writes,
-        api_status=status,
-        reads_tenants=reads_tenants,
-        max_body=max_body,
+
+def add_api_view(
+    config: Configurator, view: View, route_name: str, request_method: str, **options: Unpack[ViewOptions]
+) -> None:
+    """Add a JSON view without a scan. The arguments are those of ``ViewOptions``."""
+    config.add_view(view, **_view_arguments(route_name, request_method, options))
+
+
+def _view_arguments(route_name: str, request_method: str, options: ViewOptions) -> dict[str, Any]:
+    """Return what Pyramid's ``add_view`` takes for a JSON view."""
+    return {
+        "route_name": route_name,
+        "request_method": request_method,
+        "permission": options["permission"],
+        "renderer": "json",
+        "api_body": options.get("body"),
+        "api_query": options.get("query", NoQuery),
+        "api_writes": options.get("writes", "tenant"),
+        "api_status": options.get("status", 200),
+        "api_answer": options.get("answer"),
+        "api_problems": tuple(options.get("problems", ())),
+        "reads_tenants": options.get("reads_tenants", False),
+        "max_body": options.get("max_body"),
         # Pyramid tries the views of a route with more predicates first. A view that does not match costs as much as
         # making a response, so the most frequent method goes first.
         **({"tried_first": True} if request_method == "GET" else {}),
-    )
+    }
 
 
 class TriedFirst:
@@ -153,7 +174,14 @@ def checked_request_view(view: View, info: Any) -> View:
     return checked
 
 
-checked_request_view.options = ("api_body", "api_query", "api_writes", "api_status")  # type: ignore[attr-defined]
+checked_request_view.options = (  # type: ignore[attr-defined]
+    "api_body",
+    "api_query",
+    "api_writes",
+    "api_status",
+    "api_answer",
+    "api_problems",
+)
 
 
 def _read_body(request: TenantRequest, model: type[BaseModel] | None) -> Any:
