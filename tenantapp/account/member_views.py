@@ -1,4 +1,4 @@
-"""Members over HTTP: administrators manage who has which role in the selected tenant."""
+"""Members over HTTP: administrators manage who has which roles in the tenant."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.identity import members
-from tenantapp.identity.grants import add_grant, list_grants
-from tenantapp.identity.models import Grant
+from tenantapp.identity.grants import add_grant
+from tenantapp.identity.members import Member
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.request import TenantRequest
 
@@ -39,44 +39,47 @@ class MemberRole(Body):
 
 @api_view("members", "GET", permission=Permission.MEMBERS_MANAGE, query=PageQuery)
 def list_members(request: TenantRequest) -> dict[str, Any]:
-    """Return a page of the tenant's grants, oldest first."""
+    """Return a page of the people and groups with roles in the tenant, the oldest first."""
     query: PageQuery = request.checked_query
     tenant = request.access.require_tenant()
-    grants = list_grants(request.user_session, tenant.id, after=query.after_id(), limit=query.limit + 1)
-    page = page_of(grants, query.limit, lambda grant: str(grant.id))
-    return {"items": [member(grant) for grant in page["items"]], "next": page["next"]}
+    found = members.list_members(request.user_session, tenant.id, after=query.after_id(), limit=query.limit + 1)
+    page = page_of(found, query.limit, lambda member: str(member.first_id))
+    return {"items": [member(each) for each in page["items"]], "next": page["next"]}
 
 
 @api_view("members", "POST", permission=Permission.MEMBERS_MANAGE, body=NewMember, writes="user", status=201)
 def create_member(request: TenantRequest) -> dict[str, Any]:
-    """Grant a role to an existing person or group."""
+    """Grant a role to an existing person or group, beside the roles that they have. Return the member."""
     body: NewMember = request.checked_body
-    tenant = request.access.require_tenant()
-    return member(add_grant(request.user_session, tenant.id, body.role, login=body.login, group=body.group))
+    session, tenant = request.user_session, request.access.require_tenant()
+    grant = add_grant(session, tenant.id, body.role, login=body.login, group=body.group)
+    return member(members.member_with(session, grant))
 
 
 @api_view("member", "PATCH", permission=Permission.MEMBERS_MANAGE, body=MemberRole, writes="user")
 def change_member(request: TenantRequest) -> dict[str, Any]:
-    """Give a member another role."""
-    tenant, grant_id = request.access.require_tenant(), path_id(request)
-    return member(members.change_role(request.user_session, tenant.id, grant_id, request.checked_body.role))
+    """Put another role in place of that of a grant. Return the member."""
+    session, tenant = request.user_session, request.access.require_tenant()
+    grant = members.change_role(session, tenant.id, path_id(request), request.checked_body.role)
+    return member(members.member_with(session, grant))
 
 
 @api_view("member", "DELETE", permission=Permission.MEMBERS_MANAGE, writes="user")
 def delete_member(request: TenantRequest) -> Response:
     """Revoke a grant, from the next request on."""
     tenant, grant_id = request.access.require_tenant(), path_id(request)
-    members.remove_member(request.user_session, tenant.id, grant_id)
+    members.revoke(request.user_session, tenant.id, grant_id)
     return Response(status=204)
 
 
-def member(grant: Grant) -> dict[str, Any]:
-    """Return a grant as the API shows it."""
+def member(found: Member) -> dict[str, Any]:
+    """Return a member as the API shows it: the names of the roles, and the grants that can be changed."""
+    user, group = found.user, found.group
     return {
-        "id": grant.id,
-        "role": grant.role,
-        "user": grant.user and {"id": grant.user.id, "login": grant.user.login, "name": grant.user.name},
-        "group": grant.group and {"id": grant.group.id, "name": grant.group.name},
+        "user": user and {"id": user.id, "login": user.login, "name": user.name},
+        "group": group and {"id": group.id, "name": group.name},
+        "roles": [grant.role for grant in found.grants],
+        "grants": [{"id": grant.id, "role": grant.role} for grant in found.grants],
     }
 
 

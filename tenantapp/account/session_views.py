@@ -109,10 +109,10 @@ def session_object(request: TenantRequest, access: Access, token: str) -> dict[s
     return {
         "user": {"id": access.person.id, "login": access.person.login, "name": access.person.name},
         "tenant": access.selected and named(access.selected),
-        "role": access.role,
+        "roles": access.roles,
         "permissions": sorted(access.permissions),
         "operator": access.operator,
-        "tenants": [{**named(tenant), "role": tenant.role} for tenant in tenants],
+        "tenants": [{**named(tenant), "roles": tenant.roles} for tenant in tenants],
         "csrf_token": web_sessions.csrf_token(token),
         "expires_at": access.expires_at,
     }

@@ -75,7 +75,7 @@ def _add_grants(user_db: DBFactory) -> None:
         for slug, role, grantee in demo_data.GRANTS:
             tenant_id = tenants.get_tenant(session, slug).id
             try:
-                grants.find_grant(session, tenant_id, **grantee)
+                grants.find_grants(session, tenant_id, **grantee)
             except NotFound:
                 grants.add_grant(session, tenant_id, role, **grantee)
 

@@ -141,9 +141,9 @@ def _access(row: Any, now: datetime, outdated: frozenset[str | None]) -> Access:
     return Access(
         person=Person(row.user_id, row.login, row.user_name),
         tenant=None if early else TenantPlace(row.tenant_id, row.slug, row.tenant_name, row.server, row.database),
-        selected=None if refusal else GrantedTenant(row.tenant_id, row.slug, row.tenant_name, granted.role or ""),
+        selected=None if refusal else GrantedTenant(row.tenant_id, row.slug, row.tenant_name, granted.roles),
         refusal=early or TenantRequired(),
-        role=None if refusal else granted.role,
+        roles=() if refusal else granted.roles,
         permissions=frozenset() if refusal else granted.permissions,
         operator=row.operator,
         web_session_id=row.web_session_id,

@@ -1,6 +1,8 @@
-"""Find out who may do what in which tenant, from people's own grants and those of their groups."""
+"""Find out who may do what in which tenant, from people's own roles and those of their groups."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -31,9 +33,12 @@ from tenantapp.tenancy.access import GrantedTenant, TenantPlace
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A person's highest role in a tenant, and the union of the permissions of their own grant and their groups'."""
+    """A person's roles in a tenant, the highest rank first, and the union of their permissions.
 
-    role: str | None
+    The roles are the person's own and those of their groups. Without a role, the person may not enter the tenant.
+    """
+
+    roles: tuple[str, ...]
     permissions: frozenset[str]
 
 
@@ -62,14 +67,17 @@ def granted_text(
 def read_granted(text: str | None) -> Granted:
     """Read the result of ``granted_text``."""
     words = [word.split(":", 2) for word in (text or "").split()]
-    if not words:
-        return Granted(None, frozenset())
-    role = max((int(rank), role) for rank, role, _ in words)[1]
-    return Granted(role, frozenset(permission for _, _, permission in words if permission))
+    roles = by_rank((int(rank), role) for rank, role, _ in words)
+    return Granted(roles, frozenset(permission for _, _, permission in words if permission))
+
+
+def by_rank(roles: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+    """Return the names of roles that are given with their ranks: each role once, the highest rank first."""
+    return tuple(name for _, name in sorted(set(roles), reverse=True))
 
 
 def effective_permissions(session: Session, user_id: UUID, tenant_id: UUID) -> Granted:
-    """Return what the person may do in the tenant, by their own grant and by those of their groups."""
+    """Return what the person may do in the tenant, by their own roles and by those of their groups."""
     return read_granted(session.scalar(select(granted_text(literal(user_id), literal(tenant_id)))))
 
 
@@ -91,11 +99,18 @@ def granted_tenants(user_id: SQLColumnExpression[UUID]) -> ScalarSelect[str | No
 
 
 def read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
-    """Read the result of ``granted_tenants``. Return the tenants by slug, each with the person's highest role."""
-    grants = sorted(loads(text or "[]"), key=itemgetter("slug", "rank"))
-    # The highest role of a tenant comes last and replaces the others.
-    highest = {grant["id"]: grant for grant in grants}.values()
-    return tuple(GrantedTenant(UUID(each["id"]), each["slug"], each["name"], each["role"]) for each in highest)
+    """Read the result of ``granted_tenants``. Return the tenants by slug, each with the person's roles."""
+    slug = itemgetter("slug")
+    each_tenant = (list(grants) for _, grants in groupby(sorted(loads(text or "[]"), key=slug), slug))
+    return tuple(
+        GrantedTenant(
+            UUID(grants[0]["id"]),
+            grants[0]["slug"],
+            grants[0]["name"],
+            by_rank((grant["rank"], grant["role"]) for grant in grants),
+        )
+        for grants in each_tenant
+    )
 
 
 def tenants_of(session: Session, user_id: UUID) -> tuple[GrantedTenant, ...]:

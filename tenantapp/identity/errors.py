@@ -9,7 +9,7 @@ IdentityError
 +-- TenantDeleted           the tenant is deleted, and will be removed
 +-- LastAdmin               the tenant would be left without an administrator
 +-- OperatorRequired        the person is not an operator of the installation
-+-- PermissionMissing       the person's role in the tenant does not have the view's permission
++-- PermissionMissing       no role of the person in the tenant has the view's permission
 +-- InvalidCredentials      wrong login or password, or a disabled person: always the same error
 +-- SessionEnded            another request has ended or replaced the web session
 +-- RegistrationClosed      people may not register themselves
@@ -82,7 +82,7 @@ class OperatorRequired(IdentityError):
 
 
 class PermissionMissing(IdentityError):
-    """The person's role does not have the permission."""
+    """No role of the person has the permission."""
 
     def __init__(self, permission: str) -> None:
         super().__init__(f"You need the permission {permission}.")

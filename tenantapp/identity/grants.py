@@ -1,4 +1,4 @@
-"""Grants: who has which role in which tenant."""
+"""Grants: who has which roles in which tenant. A person or a group has one grant for each role."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from tenantapp.identity.users import get_user
 def add_grant(
     session: Session, tenant_id: UUID, role: str, *, login: str | None = None, group: str | None = None
 ) -> Grant:
-    """Grant a role to a person or to a group. Raises ``NotFound`` and ``AlreadyExists``."""
+    """Give a person or a group a role beside those that they have. Raises ``NotFound`` and ``AlreadyExists``."""
     get_role(session, role)
     grant = Grant(tenant_id=tenant_id, role=role)
     if group is not None:
@@ -24,20 +24,32 @@ def add_grant(
     else:
         grant.user = get_user(session, login or "")
     session.add(grant)
-    flush_unique(session, "grant for", f"@{group}" if group is not None else login)
+    flush_unique(session, f"grant of {role} for", f"@{group}" if group is not None else login)
     return grant
 
 
-def find_grant(session: Session, tenant_id: UUID, *, login: str | None = None, group: str | None = None) -> Grant:
-    """Return the grant of a person or of a group in a tenant. Raises ``NotFound``."""
+def find_grants(
+    session: Session, tenant_id: UUID, *, login: str | None = None, group: str | None = None
+) -> list[Grant]:
+    """Return the grants of a person or of a group in a tenant, oldest first. Raises ``NotFound`` if there are none."""
     if group is not None:
         condition = Grant.group_id == get_group(session, group).id
     else:
         condition = Grant.user_id == get_user(session, login or "").id
-    grant = session.scalar(select(Grant).where(Grant.tenant_id == tenant_id, condition))
-    if grant is None:
+    found = session.scalars(select(Grant).where(Grant.tenant_id == tenant_id, condition).order_by(Grant.id)).all()
+    if not found:
         raise NotFound("grant for", f"@{group}" if group is not None else login)
-    return grant
+    return list(found)
+
+
+def find_grant(
+    session: Session, tenant_id: UUID, role: str, *, login: str | None = None, group: str | None = None
+) -> Grant:
+    """Return the grant of a role to a person or to a group in a tenant. Raises ``NotFound``."""
+    for grant in find_grants(session, tenant_id, login=login, group=group):
+        if grant.role == role:
+            return grant
+    raise NotFound(f"grant of {role} for", f"@{group}" if group is not None else login)
 
 
 def get_grant(session: Session, tenant_id: UUID, grant_id: UUID) -> Grant:
@@ -48,14 +60,7 @@ def get_grant(session: Session, tenant_id: UUID, grant_id: UUID) -> Grant:
     return grant
 
 
-def list_grants(
-    session: Session, tenant_id: UUID, *, after: UUID | None = None, limit: int | None = None
-) -> list[Grant]:
-    """Return the grants in a tenant with their people and groups, in the order in which they were made.
-
-    ``after`` is the id of the last grant of the page before.
-    """
-    statement = select(Grant).where(Grant.tenant_id == tenant_id).order_by(Grant.id).limit(limit)
-    if after is not None:
-        statement = statement.where(Grant.id > after)
+def list_grants(session: Session, tenant_id: UUID) -> list[Grant]:
+    """Return the grants in a tenant with their people and groups, in the order in which they were made."""
+    statement = select(Grant).where(Grant.tenant_id == tenant_id).order_by(Grant.id)
     return list(session.scalars(statement.options(joinedload(Grant.user), joinedload(Grant.group))))

@@ -24,9 +24,9 @@ def local_access(user_session: Session, slug: str, *, login: str | None = None) 
     """
     place = place_of(get_tenant(user_session, slug))
     if login is None:
-        return Access(LOCAL_PERSON, place, role="admin", permissions=known_permissions(user_session), operator=True)
+        return Access(LOCAL_PERSON, place, roles=("admin",), permissions=known_permissions(user_session), operator=True)
     user = get_user(user_session, login)
     granted = effective_permissions(user_session, user.id, place.id)
-    if granted.role is None or not user.enabled:
+    if not granted.roles or not user.enabled:
         raise TenantForbidden
-    return Access(Person(user.id, user.login, user.name), place, role=granted.role, permissions=granted.permissions)
+    return Access(Person(user.id, user.login, user.name), place, roles=granted.roles, permissions=granted.permissions)

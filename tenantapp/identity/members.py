@@ -1,29 +1,90 @@
-"""Change the members of a tenant, as its own administrators do."""
+"""List the members of a tenant, and change them, as the tenant's own administrators do."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, or_, select
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from tenantapp.identity.effective import has_admin
 from tenantapp.identity.errors import LastAdmin
 from tenantapp.identity.grants import get_grant
-from tenantapp.identity.models import Grant, Tenant
+from tenantapp.identity.models import Grant, Group, Role, Tenant, User
 from tenantapp.identity.roles import get_role
+from tenantapp.identity.uniqueness import flush_unique
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person or a group with all their grants in a tenant, the role of the highest rank first."""
+
+    user: User | None
+    group: Group | None
+    grants: tuple[Grant, ...]
+
+    @property
+    def first_id(self) -> UUID:
+        """Return the id of the oldest grant. It is the member's place in the list."""
+        return min(grant.id for grant in self.grants)
+
+
+def list_members(
+    session: Session, tenant_id: UUID, *, after: UUID | None = None, limit: int | None = None
+) -> list[Member]:
+    """Return members in the order in which they got their first role. Executes two statements.
+
+    ``after`` is the ``first_id`` of the last member of the page before.
+    """
+    earlier = aliased(Grant)
+    of_same = or_(earlier.user_id == Grant.user_id, earlier.group_id == Grant.group_id)
+    has_earlier = exists(select(earlier.id).where(earlier.tenant_id == tenant_id, of_same, earlier.id < Grant.id))
+    first = select(Grant).where(Grant.tenant_id == tenant_id, ~has_earlier).order_by(Grant.id).limit(limit)
+    if after is not None:
+        first = first.where(Grant.id > after)
+    found = session.scalars(first.options(joinedload(Grant.user), joinedload(Grant.group))).all()
+    held = _grants_of(session, tenant_id, found)
+    return [Member(grant.user, grant.group, tuple(held[_grantee(grant)])) for grant in found]
+
+
+def member_with(session: Session, grant: Grant) -> Member:
+    """Return the member that has this grant."""
+    return Member(grant.user, grant.group, tuple(_grants_of(session, grant.tenant_id, [grant])[_grantee(grant)]))
+
+
+def _grants_of(session: Session, tenant_id: UUID, some: Iterable[Grant]) -> dict[UUID | None, list[Grant]]:
+    """Return all grants of the grantees of ``some``, by grantee, the highest rank first."""
+    users = [grant.user_id for grant in some if grant.user_id is not None]
+    groups = [grant.group_id for grant in some if grant.group_id is not None]
+    statement = (
+        select(Grant)
+        .join(Role, Role.name == Grant.role)
+        .where(Grant.tenant_id == tenant_id, or_(Grant.user_id.in_(users), Grant.group_id.in_(groups)))
+        .order_by(Role.rank.desc())
+    )
+    held = defaultdict(list)
+    for grant in session.scalars(statement):
+        held[_grantee(grant)].append(grant)
+    return held
+
+
+def _grantee(grant: Grant) -> UUID | None:
+    return grant.user_id or grant.group_id
 
 
 def change_role(session: Session, tenant_id: UUID, grant_id: UUID, role: str) -> Grant:
-    """Give a member another role. Raises ``NotFound`` and ``LastAdmin``."""
+    """Put another role in place of that of a grant. Raises ``NotFound``, ``AlreadyExists`` and ``LastAdmin``."""
     with _keeping_an_admin(session, tenant_id):
         grant = get_grant(session, tenant_id, grant_id)
         grant.role = get_role(session, role).name
+        flush_unique(session, "grant of", role)
     return grant
 
 
-def remove_member(session: Session, tenant_id: UUID, grant_id: UUID) -> None:
-    """Remove a member, from the next request on. Raises ``NotFound`` and ``LastAdmin``."""
+def revoke(session: Session, tenant_id: UUID, grant_id: UUID) -> None:
+    """Take a role from a member, from the next request on. Raises ``NotFound`` and ``LastAdmin``."""
     with _keeping_an_admin(session, tenant_id):
         session.delete(get_grant(session, tenant_id, grant_id))
 

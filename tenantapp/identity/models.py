@@ -70,7 +70,7 @@ class GroupMember(UserBase):
 
 
 class Role(UserBase):
-    """A named set of permissions. If a person has several roles, the one with the highest rank is shown."""
+    """A named set of permissions. If a person has several roles, the one with the highest rank is shown first."""
 
     __tablename__ = "roles"
 
@@ -138,13 +138,13 @@ class Tenant(UserBase):
 
 
 class Grant(UserBase):
-    """A person or a group has a role in a tenant: one grant each."""
+    """A person or a group has a role in a tenant. There is a grant for each of their roles."""
 
     __tablename__ = "grants"
     __table_args__ = (
         CheckConstraint("(user_id IS NULL) <> (group_id IS NULL)", name="one_grantee"),
-        UniqueConstraint("tenant_id", "user_id"),
-        UniqueConstraint("tenant_id", "group_id"),
+        UniqueConstraint("tenant_id", "user_id", "role"),
+        UniqueConstraint("tenant_id", "group_id", "role"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

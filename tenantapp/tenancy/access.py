@@ -46,12 +46,12 @@ class TenantPlace:
 
 @dataclass(frozen=True, slots=True)
 class GrantedTenant:
-    """A tenant that a person may choose, with the person's highest role in it."""
+    """A tenant that a person may choose, with the person's roles in it, the highest rank first."""
 
     id: UUID
     slug: str
     name: str
-    role: str
+    roles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class Access:
     """Who makes a request, for which tenant, and what they may do. It is read for one request and not kept longer.
 
     ``tenant`` is set only if its database may be used now; otherwise ``refusal`` says why not. ``selected`` is also set
-    while the reason is temporary, such as a migration. ``tenants`` are the tenants that the person may choose; it is
+    while the reason is temporary, such as a migration. ``roles`` are the person's roles in it, the highest rank first,
+    and ``permissions`` what these permit. ``tenants`` are the tenants that the person may choose; it is
     None if they were not read.
     """
 
@@ -67,7 +68,7 @@ class Access:
     tenant: TenantPlace | None = None
     selected: GrantedTenant | None = None
     refusal: TenancyError = field(default_factory=TenantRequired, compare=False)
-    role: str | None = None
+    roles: tuple[str, ...] = ()
     permissions: frozenset[str] = frozenset()
     operator: bool = False
     web_session_id: UUID | None = None

@@ -37,8 +37,11 @@ from tenantapp.databases.histories.upgrading import (
 from tenantapp.databases.schemas import autogenerate as revisions
 from tenantapp.databases.schemas.autogenerate import make_revision
 from tenantapp.databases.servers.scratch import scratch_database
+from tenantapp.identity.grants import add_grant, find_grant, list_grants
 from tenantapp.identity.models import Role, Tenant
 from tenantapp.identity.permissions import ROLES
+from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.users import create_user
 from tenantapp.settings import Settings, read_settings
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime
@@ -112,6 +115,26 @@ def test_downgrading_removes_everything(fleet: Fleet, history: History) -> None:
         upgrade(target)
         run_command(target, lambda config: command.downgrade(config, "base"))
         assert tables(url) == {"alembic_version"}
+
+
+def test_a_downgrade_keeps_every_role_or_is_refused(fleet: Fleet) -> None:
+    """Before, a member had one role in a tenant."""
+    target = Target(fleet.settings, "user", "the user database", fleet.migrated().user_db.engine.url)
+    with fleet.user_db.begin() as session:
+        tenant = Tenant(slug="acme", name="Acme", server="main", database="tenant_1")
+        session.add(tenant)
+        create_user(session, "ada")
+        session.flush()
+        for role in ("admin", "reader"):
+            add_grant(session, tenant.id, role, login="ada")
+    with pytest.raises(MigrationFailed, match="1 members have several roles in a tenant"):
+        run_command(target, lambda config: command.downgrade(config, "b6e4d1072f9a"))
+    with fleet.user_db.begin() as session:
+        session.delete(find_grant(session, get_tenant(session, "acme").id, "reader", login="ada"))
+    run_command(target, lambda config: command.downgrade(config, "b6e4d1072f9a"))
+    run_command(target, lambda config: command.upgrade(config, "head"))
+    with fleet.user_db.begin() as session:
+        assert [grant.role for grant in list_grants(session, get_tenant(session, "acme").id)] == ["admin"]
 
 
 def test_the_user_database_starts_with_the_roles(fleet: Fleet) -> None:

@@ -128,7 +128,13 @@ def test_grants(done: Command, failed: Callable[..., str]) -> None:
     done("grants", "add", "@editors", "acme", "--role", "editor")
     items = done("grants", "list", "acme", "--json").json["items"]
     assert [(item["grantee"], item["role"]) for item in items] == [("ada", "admin"), ("@editors", "editor")]
-    assert "already" in failed("grants", "add", "ada", "acme", "--role", "reader")
+    assert "already" in failed("grants", "add", "ada", "acme", "--role", "admin")
+    for role in ("reader", "author"):
+        done("grants", "add", "ada", "acme", "--role", role)
+    done("grants", "remove", "ada", "acme", "--role", "reader")
+    assert "reader" in failed("grants", "remove", "ada", "acme", "--role", "reader")
+    items = done("grants", "list", "acme", "--json").json["items"]
+    assert [item["role"] for item in items if item["grantee"] == "ada"] == ["admin", "author"]
     # The operator may, where an administrator of the tenant may not.
     done("grants", "remove", "ada", "acme")
     done("grants", "remove", "@editors", "acme")

@@ -1,9 +1,12 @@
 """The members of a tenant."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tenantapp.identity import groups
+from tenantapp.identity.roles import allow
 from tests.installation import Client, Installation
 
 
@@ -12,16 +15,21 @@ def ada(client: Client) -> Client:
     return client.sign_in("ada")
 
 
-def member_id(client: Client, name: str) -> str:
+def member_of(client: Client, name: str) -> Any:
     for item in client.get("/members").json["items"]:
         if name in ((item["user"] or {}).get("login"), (item["group"] or {}).get("name")):
-            return str(item["id"])
+            return item
     raise AssertionError(name)
+
+
+def grant_id(client: Client, name: str, role: str | None = None) -> str:
+    """The id of this grant, or of that of the highest role."""
+    return next(str(grant["id"]) for grant in member_of(client, name)["grants"] if role in (None, grant["role"]))
 
 
 def test_members_are_people_and_groups(ada: Client) -> None:
     items = ada.get("/members").json["items"]
-    shown = [(item["role"], (item["user"] or item["group"])["name"]) for item in items]
+    shown = [(*item["roles"], (item["user"] or item["group"])["name"]) for item in items]
     assert shown == [
         ("editor", "editors"), ("admin", "Ada"), ("author", "Bob"), ("reader", "Rita"), ("author", "Gone"),
         ("author", "Both"),
@@ -37,8 +45,14 @@ def test_a_new_member_is_in_from_the_next_request_and_out_again(ada: Client, ins
     assert answer.status_int == 201
     assert nobody.switch("acme").status_int == 200
     assert nobody.post("/nodes", {"title": "x"}).status_int == 201
-    path = f"/members/{answer.json['id']}"
-    assert ada.patch(path, {"role": "reader"}).json["role"] == "reader"
+    [grant] = answer.json["grants"]
+    path = f"/members/{grant['id']}"
+    assert ada.patch(path, {"role": "reader"}).json == {
+        "user": answer.json["user"],
+        "group": None,
+        "roles": ["reader"],
+        "grants": [{"id": grant["id"], "role": "reader"}],
+    }
     assert nobody.post("/nodes", {"title": "x"}).json["code"] == "permission_denied"
     assert ada.delete(path).status_int == 204
     assert nobody.get("/nodes").json["code"] == "tenant_forbidden"
@@ -49,7 +63,58 @@ def test_a_group_becomes_a_member(installation: Installation) -> None:
     ed = Client(installation.app).sign_in("ed")
     assert ed.switch("globex").status_int == 403
     assert gina.post("/members", {"group": "editors", "role": "reader"}).status_int == 201
-    assert ed.switch("globex").json["role"] == "reader"
+    assert ed.switch("globex").json["roles"] == ["reader"]
+
+
+def test_a_member_has_several_roles_by_themselves_and_by_groups(ada: Client, installation: Installation) -> None:
+    bob = Client(installation.app).sign_in("bob")
+    node = ada.post("/nodes", {"title": "Ada's"}).json
+    assert bob.patch(f"/nodes/{node['id']}", {"title": "Bob's"}).json["code"] == "not_owner"
+    answer = ada.post("/members", {"login": "bob", "role": "editor"})
+    assert (answer.status_int, answer.json["roles"]) == (201, ["editor", "author"])
+    assert answer.json == member_of(ada, "bob")
+    assert bob.patch(f"/nodes/{node['id']}", {"title": "Bob's"}).status_int == 200
+    with installation.registry.user_db.begin() as session:
+        groups.join_group(session, "bob", "editors")
+    assert ada.post("/members", {"group": "editors", "role": "reader"}).json["roles"] == ["editor", "reader"]
+    shown = bob.get("/session").json
+    assert shown["roles"] == ["editor", "author", "reader"]
+    assert shown["tenants"] == [{"slug": "acme", "name": "Acme", "roles": ["editor", "author", "reader"]}]
+    assert ada.post("/members", {"login": "bob", "role": "editor"}).json["code"] == "already_exists"
+    path = f"/members/{grant_id(ada, 'bob', 'author')}"
+    assert ada.patch(path, {"role": "editor"}).json["code"] == "already_exists"
+    assert ada.patch(path, {"role": "author"}).json["roles"] == ["editor", "author"], "as it was"
+    assert ada.delete(path).status_int == 204
+    assert member_of(ada, "bob")["roles"] == ["editor"]
+    ada.delete(f"/members/{grant_id(ada, 'bob')}")
+    ada.delete(f"/members/{grant_id(ada, 'editors', 'editor')}")
+    assert bob.get("/session").json["roles"] == ["reader"]
+
+
+def test_permissions_are_the_union_whatever_the_rank(ada: Client, installation: Installation) -> None:
+    """A role of low rank may permit what none above it does."""
+    with installation.registry.user_db.begin() as session:
+        allow(session, "reader", "shop.open")
+    bob = Client(installation.app).sign_in("bob")
+    assert "shop.open" not in bob.get("/session").json["permissions"]
+    ada.post("/members", {"login": "bob", "role": "reader"})
+    assert {"shop.open", "content.create"} < set(bob.get("/session").json["permissions"])
+
+
+def test_pages_have_each_member_once(ada: Client) -> None:
+    for login in ("bob", "rita", "both"):
+        for role in ("editor", "admin"):
+            assert ada.post("/members", {"login": login, "role": role}).status_int == 201
+    whole, pages, cursor = ada.get("/members").json["items"], [], ""
+    while cursor is not None:
+        page = ada.get(f"/members?limit=2{cursor and '&cursor='}{cursor}").json
+        pages += page["items"]
+        cursor = page["next"]
+    assert pages == whole
+    assert [(item["user"] or item["group"])["name"] for item in whole] == [
+        "editors", "Ada", "Bob", "Rita", "Gone", "Both",
+    ]  # fmt: skip
+    assert whole[2]["roles"] == ["admin", "editor", "author"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +123,7 @@ def test_a_group_becomes_a_member(installation: Installation) -> None:
         ({"login": "unknown", "role": "reader"}, 404),
         ({"group": "unknown", "role": "reader"}, 404),
         ({"login": "nobody", "role": "operator"}, 404),
-        ({"login": "bob", "role": "reader"}, 409),
+        ({"login": "bob", "role": "author"}, 409),
         ({"role": "reader"}, 422),
         ({"login": "bob", "group": "editors", "role": "reader"}, 422),
         ({"login": "bob"}, 422),
@@ -71,13 +136,16 @@ def test_bad_members(ada: Client, body: dict[str, str], status: int) -> None:
 
 
 def test_the_last_administrator_stays(ada: Client, installation: Installation) -> None:
-    path = f"/members/{member_id(ada, 'ada')}"
+    path = f"/members/{grant_id(ada, 'ada')}"
     assert ada.delete(path).json["code"] == "last_admin"
     assert ada.patch(path, {"role": "reader"}).json["code"] == "last_admin"
     assert ada.get("/members").status_int == 200
-    ada.patch(f"/members/{member_id(ada, 'gone')}", {"role": "admin"})
+    assert ada.post("/members", {"login": "ada", "role": "author"}).status_int == 201
+    assert ada.delete(path).json["code"] == "last_admin", "another role does not help"
+    assert ada.delete(f"/members/{grant_id(ada, 'ada', 'author')}").status_int == 204
+    ada.patch(f"/members/{grant_id(ada, 'gone')}", {"role": "admin"})
     assert ada.delete(path).json["code"] == "last_admin", "a disabled person is no administrator"
-    ada.patch(f"/members/{member_id(ada, 'editors')}", {"role": "admin"})
+    ada.patch(f"/members/{grant_id(ada, 'editors')}", {"role": "admin"})
     assert ada.delete(path).status_int == 204
     assert ada.get("/members").json["code"] == "tenant_forbidden"
 
@@ -88,7 +156,7 @@ def test_members_are_for_administrators_of_this_tenant(ada: Client, installation
         assert other.get("/members").json["code"] == "permission_denied"
         assert other.post("/members", {"login": "nobody", "role": "admin"}).json["code"] == "permission_denied"
     gina = Client(installation.app).sign_in("gina")
-    path = f"/members/{member_id(ada, 'bob')}"
+    path = f"/members/{grant_id(ada, 'bob')}"
     assert gina.patch(path, {"role": "admin"}).status_int == 404
     assert gina.delete(path).status_int == 404
     assert ada.patch(f"/members/{uuid4()}", {"role": "reader"}).status_int == 404

@@ -138,7 +138,7 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
     rows = {
         "node": node["id"],
         "tag": ada.get("/tags").json["items"][0]["id"],
-        "member": ada.get("/members").json["items"][0]["id"],
+        "member": ada.get("/members").json["items"][0]["grants"][0]["id"],
         "session_of_id": ada.get("/sessions").json["items"][0]["id"],
         "tenant_operation": an_operation_on(installation, "acme"),
         "tenant_export_of_id": an_operation_on(installation, "acme"),
@@ -191,7 +191,7 @@ def test_no_request_leaves_a_statement_open(installation: Installation) -> None:
     rows = {
         "node": node["id"],
         "tag": ada.get("/tags").json["items"][0]["id"],
-        "member": ada.get("/members").json["items"][-1]["id"],
+        "member": ada.get("/members").json["items"][-1]["grants"][0]["id"],
     }
     [entry] = registry.tenant_dbs._entries.values()
     answered: dict[int, int] = {}

@@ -31,7 +31,7 @@ def test_sign_in_with_one_tenant_selects_it(client: Client) -> None:
     assert answer.status_int == 201
     assert answer.json["user"]["login"] == "ada"
     assert answer.json["tenant"] == {"slug": "acme", "name": "Acme"}
-    assert answer.json["role"] == "admin"
+    assert answer.json["roles"] == ["admin"]
     assert answer.json["permissions"] == [
         "content.create",
         "content.edit_any",
@@ -39,7 +39,7 @@ def test_sign_in_with_one_tenant_selects_it(client: Client) -> None:
         "members.manage",
         "tenant.export",
     ]
-    assert answer.json["tenants"] == [{"slug": "acme", "name": "Acme", "role": "admin"}]
+    assert answer.json["tenants"] == [{"slug": "acme", "name": "Acme", "roles": ["admin"]}]
     assert answer.json["expires_at"].endswith("Z")
     header = answer.headers["Set-Cookie"]
     assert header.startswith("tenantapp=")
@@ -61,7 +61,7 @@ def test_over_https_the_cookie_is_host_bound_and_secure(installation: Installati
 def test_sign_in_with_several_tenants_selects_none_or_the_one_asked_for(client: Client) -> None:
     answer = client.post("/session", {"login": "both", "password": PASSWORD})
     assert answer.json["tenant"] is None
-    assert answer.json["role"] is None
+    assert answer.json["roles"] == []
     assert answer.json["permissions"] == []
     assert [tenant["slug"] for tenant in answer.json["tenants"]] == ["acme", "globex"]
     answer = client.post("/session", {"login": "both", "password": PASSWORD, "tenant": "globex"})
@@ -70,7 +70,7 @@ def test_sign_in_with_several_tenants_selects_none_or_the_one_asked_for(client: 
 
 def test_a_group_grants_a_role(client: Client) -> None:
     answer = client.post("/session", {"login": "ed", "password": PASSWORD})
-    assert (answer.json["tenant"]["slug"], answer.json["role"]) == ("acme", "editor")
+    assert (answer.json["tenant"]["slug"], answer.json["roles"]) == ("acme", ["editor"])
 
 
 def test_own_and_group_grants_add_up(installation: Installation) -> None:
@@ -78,10 +78,10 @@ def test_own_and_group_grants_add_up(installation: Installation) -> None:
         acme = tenants.get_tenant(session, "acme")
         grants.add_grant(session, acme.id, "reader", login="ed")
         granted = effective.effective_permissions(session, users.get_user(session, "ed").id, acme.id)
-        assert granted.role == "editor"
+        assert granted.roles == ("editor", "reader")
         assert "content.edit_any" in granted.permissions
         nothing = effective.effective_permissions(session, users.get_user(session, "nobody").id, acme.id)
-        assert nothing == effective.Granted(None, frozenset())
+        assert nothing == effective.Granted((), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_what_changes_in_the_user_database_holds_from_the_next_request(
     assert client.get("/session").json["tenant"]["slug"] == "acme-inc"
     with installation.registry.user_db.begin() as session:
         acme = tenants.get_tenant(session, "acme-inc")
-        session.delete(grants.find_grant(session, acme.id, login="bob"))
+        session.delete(grants.find_grant(session, acme.id, "author", login="bob"))
     answer = client.get("/nodes")
     assert (answer.status_int, answer.json["code"]) == (403, "tenant_forbidden")
     assert client.get("/session").json["tenant"] is None

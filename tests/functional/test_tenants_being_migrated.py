@@ -67,7 +67,7 @@ def test_it_can_be_chosen_and_is_there_afterwards(
     both.csrf_token = signed_in.json["csrf_token"]
     for session in (signed_in, both.get("/session")):
         assert session.json["tenant"] == {"slug": "acme", "name": "Acme"}
-        assert (session.json["role"], "content.create" in session.json["permissions"]) == ("author", True)
+        assert (session.json["roles"], "content.create" in session.json["permissions"]) == (["author"], True)
     assert_migrating(both.get("/nodes"))
     assert both.switch("globex").status_int == 200
     assert both.get("/nodes").status_int == 200

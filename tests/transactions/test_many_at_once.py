@@ -79,7 +79,8 @@ def change_grants(installation: Installation, rng: random.Random, unexpected: li
         with installation.registry.user_db.begin() as session:
             tenant = get_tenant(session, slug)
             try:
-                session.delete(grants.find_grant(session, tenant.id, login=login))
+                for grant in grants.find_grants(session, tenant.id, login=login):
+                    session.delete(grant)
                 granted = False
             except NotFound:
                 grants.add_grant(session, tenant.id, rng.choice(["reader", "author", "editor"]), login=login)

@@ -133,9 +133,11 @@ def test_tokens_hold_256_bits_and_the_csrf_token_does_not_give_them_away() -> No
 
 
 def test_granted_words() -> None:
-    assert read_granted(None) == Granted(None, frozenset())
-    assert read_granted("10:reader:content.read 9:low:x") == Granted("reader", frozenset({"content.read", "x"}))
-    assert read_granted("10:reader:") == Granted("reader", frozenset())
+    assert read_granted(None) == Granted((), frozenset())
+    assert read_granted("9:low:x 10:reader:content.read 9:low:y") == Granted(
+        ("reader", "low"), frozenset({"content.read", "x", "y"})
+    )
+    assert read_granted("10:reader:") == Granted(("reader",), frozenset())
 
 
 @pytest.mark.parametrize("directory", ["plain", "a b", "a?mode=memory", "a#b", "a%20b", "ünï", "a'b\"c"])

@@ -16,7 +16,7 @@ grantee_argument = click.argument("grantee", metavar="LOGIN|@GROUP", shell_compl
 
 @click.group()
 def grants() -> None:
-    """Grants: who has which role in which tenant."""
+    """Grants: who has which roles in which tenant."""
 
 
 @grants.command()
@@ -25,7 +25,7 @@ def grants() -> None:
 @click.option("--role", required=True, shell_complete=roles, help="A role; `tenantapp roles list` shows them.")
 @pass_installation
 def add(installation: Installation, grantee: str, slug: str, role: str) -> None:
-    """Give a person or a group a role in a tenant."""
+    """Give a person or a group a role in a tenant, beside the roles that they have."""
     from tenantapp.identity import grants as service
     from tenantapp.identity.tenants import get_tenant
 
@@ -37,9 +37,10 @@ def add(installation: Installation, grantee: str, slug: str, role: str) -> None:
 @grants.command()
 @grantee_argument
 @slug_argument
+@click.option("--role", shell_complete=roles, help="Remove this role and keep the others. Default: remove all.")
 @pass_installation
-def remove(installation: Installation, grantee: str, slug: str) -> None:
-    """Remove the role of a person or a group in a tenant.
+def remove(installation: Installation, grantee: str, slug: str, role: str | None) -> None:
+    """Remove the roles of a person or a group in a tenant.
 
     It does so even for the last administrator.
     """
@@ -47,8 +48,12 @@ def remove(installation: Installation, grantee: str, slug: str) -> None:
     from tenantapp.identity.tenants import get_tenant
 
     with installation.user_session() as session:
-        session.delete(service.find_grant(session, get_tenant(session, slug).id, **_grantee(grantee)))
-    click.echo(f"{grantee} has no role in {slug} any more.")
+        tenant_id, who = get_tenant(session, slug).id, _grantee(grantee)
+        found = service.find_grants(session, tenant_id, **who)
+        for grant in [service.find_grant(session, tenant_id, role, **who)] if role else found:
+            session.delete(grant)
+    lost = f"does not have the role {role}" if role else "has no role"
+    click.echo(f"{grantee} {lost} in {slug} any more.")
 
 
 @grants.command("list")
@@ -56,7 +61,7 @@ def remove(installation: Installation, grantee: str, slug: str) -> None:
 @json_option
 @pass_installation
 def list_(installation: Installation, slug: str, as_json: bool) -> None:
-    """List who has which role in a tenant."""
+    """List who has which roles in a tenant."""
     from tenantapp.cli.output import show_rows
     from tenantapp.identity import grants as service
     from tenantapp.identity.tenants import get_tenant
