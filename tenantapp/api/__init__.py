@@ -18,8 +18,8 @@ from tenantapp.identity import errors as identity
 from tenantapp.identity.policy import TenantMismatch
 from tenantapp.sql import errors as sql
 from tenantapp.tenancy import errors as tenancy
+from tenantapp.tenancy.named_tenants import PREFIX as PREFIX
 
-PREFIX = "/api/v1"
 TOOLBAR = "pyramid_debugtoolbar.toolbar_tween_factory"
 
 
@@ -52,7 +52,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(sql.OutcomeUnknown, 503, "outcome_unknown")
     config.add_problem(tenancy.UserDatabaseUnavailable, 503, "service_unavailable")
     config.add_problem(tenancy.TenantDatabaseUnavailable, 503, "tenant_unavailable")
-    config.add_problem(TenantMismatch, 409, "tenant_mismatch")
+    config.add_problem(TenantMismatch, 400, "tenant_mismatch")
     config.add_problem(identity.InvalidValue, 422, "invalid", pointer="field")
     config.add_problem(identity.NotFound, 404, "not_found")
     config.add_problem(identity.AlreadyExists, 409, "already_exists")

@@ -7,13 +7,25 @@ in autocommit mode, outside the request's transaction, so it costs one round tri
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, bindparam, false, select, update
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Select,
+    SQLColumnExpression,
+    Text,
+    bindparam,
+    false,
+    select,
+    update,
+)
 from sqlalchemy.exc import TimeoutError
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.effective import granted_tenants, granted_text, read_granted, read_tenants
 from tenantapp.identity.models import Role, Tenant, TenantState, User, WebSession
+from tenantapp.identity.names import SLUG
 from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.sql.failures import Cause, Failure
 from tenantapp.sql.prepared import PreparedSelect
@@ -34,17 +46,21 @@ log = logging.getLogger(__name__)
 # ``last_seen_at`` is written at most once a minute, so that most requests only read.
 SEEN_INTERVAL: Final = timedelta(seconds=60)
 PARAMETER_TYPES: Final = {"token_hash": "bytea", "now": "timestamptz", "idle_since": "timestamptz"}
+NAMED_TYPES: Final = {**PARAMETER_TYPES, "slug": "text"}
 _TOKEN_HASH: Final = bindparam("token_hash", type_=LargeBinary)
 _NOW: Final = bindparam("now", type_=UtcDateTime)
 _IDLE_SINCE: Final = bindparam("idle_since", type_=UtcDateTime)
+_SLUG: Final = bindparam("slug", type_=Text)
 
 
-def access_statement(*further: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+def access_statement(*further: ColumnElement[Any], named: bool = False) -> Select[*tuple[Any, ...]]:
     """Return the SELECT of all that a request needs, by the hash of its web session's token.
 
-    ``further`` are additional columns. The SELECT has no row if there is no such session, if it has expired, or if the
+    ``further`` are additional columns. The tenant is the one that the web session has selected, or with ``named`` the
+    one that has the parameter ``slug``. The SELECT has no row if there is no such session, if it has expired, or if the
     person is disabled.
     """
+    tenant_id: SQLColumnExpression[UUID | None] = Tenant.id if named else WebSession.tenant_id
     return (
         select(
             User.id.label("user_id"),
@@ -63,12 +79,12 @@ def access_statement(*further: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
             Tenant.migrating_until.label("migrating_until"),
             Tenant.server.label("server"),
             Tenant.database.label("database"),
-            granted_text(WebSession.user_id, WebSession.tenant_id).label("granted"),
+            granted_text(WebSession.user_id, tenant_id).label("granted"),
             *further,
         )
         .select_from(WebSession)
         .join(User, User.id == WebSession.user_id)
-        .outerjoin(Tenant, Tenant.id == WebSession.tenant_id)
+        .outerjoin(Tenant, Tenant.slug == _SLUG if named else Tenant.id == WebSession.tenant_id)
         .where(WebSession.token_hash == _TOKEN_HASH, WebSession.expires_at > _NOW)
         .where(WebSession.last_seen_at > _IDLE_SINCE, User.enabled)
     )
@@ -83,25 +99,29 @@ class AccessReader:
         """The revisions of tenant databases that are too old for this version of the program."""
         self._idle_timeout = idle_timeout
         self._write_from = datetime.min.replace(tzinfo=UTC)
-        self._alone: PreparedSelect[Any] = PreparedSelect("tenantapp_access", access_statement(), PARAMETER_TYPES)
-        tenants = granted_tenants(WebSession.user_id).label("tenants")
-        self._with_tenants: PreparedSelect[Any] = PreparedSelect(
-            "tenantapp_access_with_tenants", access_statement(tenants), PARAMETER_TYPES
-        )
+        self._statements = {
+            (named, tenants): _prepared(named, tenants) for named in (False, True) for tenants in (False, True)
+        }
 
-    def read(self, token_hash: bytes, now: datetime, *, tenants: bool = False) -> Access | None:
+    def read(
+        self, token_hash: bytes, now: datetime, *, slug: str | None = None, tenants: bool = False
+    ) -> Access | None:
         """Return the access of a web session, or None if the session has ended or expired.
 
-        With ``tenants``, the access has the tenants that the person may choose. Raises ``UserDatabaseUnavailable``.
+        ``slug`` names the tenant; without it, the session's choice counts. Text that is no slug names no tenant. With
+        ``tenants``, the access has the tenants that the person may choose. Raises ``UserDatabaseUnavailable``.
         """
-        values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
-        rows = self.database.fetch(self._with_tenants if tenants else self._alone, values)
+        values: dict[str, Any] = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
+        if slug is not None:
+            # The database is not asked for text that it might not accept.
+            values["slug"] = slug if SLUG.fullmatch(slug) else ""
+        rows = self.database.fetch(self._statements[slug is not None, tenants], values)
         if not rows:
             return None
         row = rows[0]
         if now - row.last_seen_at >= SEEN_INTERVAL and now >= self._write_from:
             self._write_last_seen(token_hash, now)
-        return _access(row, now, self.outdated)
+        return _access(row, now, self.outdated, named=slug is not None)
 
     def check(self) -> None:
         """Raise ``UserDatabaseUnavailable`` unless the user database answers and can be written to."""
@@ -114,7 +134,7 @@ class AccessReader:
     def read_within(self, session: Session, token_hash: bytes, now: datetime) -> Access | None:
         """Return the access with its tenants, read in a transaction that has just written the web session."""
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
-        row = session.execute(self._with_tenants.statement, values).one_or_none()
+        row = session.execute(self._statements[False, True].statement, values).one_or_none()
         return None if row is None else _access(row, now, self.outdated)
 
     def _write_last_seen(self, token_hash: bytes, now: datetime) -> None:
@@ -134,9 +154,15 @@ class AccessReader:
             log.warning("The time when a web session was last seen could not be written: %s", reason)
 
 
-def _access(row: Any, now: datetime, outdated: frozenset[str | None]) -> Access:
+def _prepared(named: bool, tenants: bool) -> PreparedSelect[Any]:
+    further = [granted_tenants(WebSession.user_id).label("tenants")] if tenants else []
+    name = f"tenantapp_access{'_by_slug' if named else ''}{'_with_tenants' if tenants else ''}"
+    return PreparedSelect(name, access_statement(*further, named=named), NAMED_TYPES if named else PARAMETER_TYPES)
+
+
+def _access(row: Any, now: datetime, outdated: frozenset[str | None], *, named: bool = False) -> Access:
     granted = read_granted(row.granted)
-    refusal = _refusal(row)
+    refusal = _refusal(row, named)
     early = refusal or _too_early(row, now, outdated)
     return Access(
         person=Person(row.user_id, row.login, row.user_name),
@@ -152,10 +178,10 @@ def _access(row: Any, now: datetime, outdated: frozenset[str | None]) -> Access:
     )
 
 
-def _refusal(row: Any) -> TenancyError | None:
-    """Return why the selected tenant's database may not be used, or None if it may."""
+def _refusal(row: Any, named: bool) -> TenancyError | None:
+    """Return why the tenant's database may not be used, or None if it may."""
     if row.tenant_id is None:
-        return TenantRequired()
+        return TenantForbidden() if named else TenantRequired()
     if row.granted is None or row.state == TenantState.DELETED:
         return TenantForbidden()
     if row.state == TenantState.SUSPENDED:

@@ -28,10 +28,10 @@ COOKIE_VALUE: Final = r"[A-Za-z0-9_-]{43}"
 
 
 class TenantMismatch(TenancyError):
-    """The header X-Tenant names another tenant than the selected one."""
+    """The header X-Tenant and the path of the request name different tenants."""
 
     def __init__(self) -> None:
-        super().__init__("X-Tenant names another tenant than the selected one.")
+        super().__init__("X-Tenant and the path name different tenants.")
 
 
 class DeniedBecause(Denied):
@@ -63,7 +63,7 @@ class SecurityPolicy:
         reader: AccessReader = request.registry.access_reader
         if token is None:
             return None
-        access = reader.read(hash_token(token), utcnow(), tenants=request.reads_tenants)
+        access = reader.read(hash_token(token), utcnow(), slug=request.named_tenant, tenants=request.reads_tenants)
         if access is not None:
             request.identified(access.person)
         return access
@@ -74,18 +74,18 @@ class SecurityPolicy:
         return None if access is None else str(access.person.id)
 
     def permits(self, request: TenantRequest, context: Any, permission: str) -> Allowed | DeniedBecause:
-        """Return whether the person has the view's permission in the selected tenant, or why not."""
+        """Return whether the person has the view's permission in the request's tenant, or why not."""
         access = self.identity(request)
         if access is None:
             return DeniedBecause(NoAccess())
+        if request.names_two_tenants:
+            return DeniedBecause(TenantMismatch())
         if permission == Permission.SIGNED_IN:
             return Allowed("Signed in.")
         if permission == Permission.FLEET_OPERATE:
             return _permits_operator(request, access)
         if access.tenant is None:
             return DeniedBecause(access.refusal)
-        if request.headers.get("X-Tenant", access.tenant.slug) != access.tenant.slug:
-            return DeniedBecause(TenantMismatch())
         if not access.may(permission):
             return DeniedBecause(PermissionMissing(permission))
         return Allowed("The permission is held.")

@@ -82,5 +82,5 @@ class Access:
         return self.tenant
 
     def may(self, permission: str) -> bool:
-        """Return whether the person has this permission in the selected tenant."""
+        """Return whether the person has this permission in the tenant."""
         return permission in self.permissions

@@ -3,13 +3,14 @@
 from typing import Any, Final
 
 from pyramid.config import Configurator
-from pyramid.interfaces import IExecutionPolicy, IRequestExtensions, IRequestFactory
+from pyramid.interfaces import IExecutionPolicy, IRequestExtensions, IRequestFactory, IRoutesMapper
 from pyramid_retry import mark_error_retryable
 
 from tenantapp.settings import Settings
 from tenantapp.sql.bulkhead import Bulkhead
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.named_tenants import NamedTenantRoutes
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.servers import Servers
@@ -19,7 +20,7 @@ AFTER_ALL: Final = 100  # the order of a configuration action that runs after al
 
 
 def includeme(config: Configurator) -> None:
-    """Put the databases and the ``bulkhead`` on the registry, and make ``TenantRequest`` the request factory."""
+    """Put the databases and the ``bulkhead`` on the registry. Set the request factory and the matching of routes."""
     settings: Settings = config.registry.app_settings
     config.registry.bulkhead = Bulkhead(
         threads=settings.threads, slow=settings.connections_slow, deadline=settings.connections_deadline
@@ -34,6 +35,7 @@ def includeme(config: Configurator) -> None:
     )
     config.registry.tenant_dbs = TenantDatabases(servers, engines_of(servers, settings))
     config.set_request_factory(TenantRequest)
+    config.registry.registerUtility(NamedTenantRoutes(config.get_routes_mapper()), IRoutesMapper)
     # One transaction per request. The manager is explicit: a session that is used outside the transaction raises an
     # error instead of beginning another one. The veto aborts also if an error is returned instead of raised. Without
     # annotation, the user database is not queried before the route is known. A safe method has no transaction: its

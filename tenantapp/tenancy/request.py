@@ -4,16 +4,19 @@ import logging
 import re
 from random import getrandbits
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import quote
 
 import zope.sqlalchemy
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.url import parse_url_overrides
 from sqlalchemy.orm import Session
 from transaction import TransactionManager
 
 from tenantapp.tenancy.access import ACTOR, NOBODY, Access, Actor, Person
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import NoAccess
+from tenantapp.tenancy.named_tenants import tenant_in, with_tenant
 
 if TYPE_CHECKING:
     # The same for a type checker. Pyramid's reify has no types.
@@ -64,6 +67,40 @@ class TenantRequest(Request):
         return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
     @reify
+    def path_tenant(self) -> str | None:
+        """Return the slug in a path such as ``/api/v1/t/{slug}/nodes``, as it is written, or None."""
+        named = tenant_in(self.environ.get("PATH_INFO", ""))
+        return named and named["slug"]
+
+    @property
+    def names_two_tenants(self) -> bool:
+        """Return whether the path and ``X-Tenant`` name different tenants."""
+        return None not in (self._header_tenant, self.path_tenant) and self._header_tenant != self.path_tenant
+
+    @property
+    def named_tenant(self) -> str | None:
+        """Return what the request names as its tenant, which may be no slug, or None if it names none.
+
+        A request that names two has a name that no tenant has.
+        """
+        if self.names_two_tenants:
+            return ""
+        return self.path_tenant if self._header_tenant is None else self._header_tenant
+
+    @property
+    def _header_tenant(self) -> str | None:
+        return self.environ.get("HTTP_X_TENANT")
+
+    def route_url(self, route_name: str, *elements: Any, **kw: Any) -> str:
+        """Return the URL of a route. If the path of this request names the tenant, so does the URL.
+
+        Pyramid's ``route_path`` and ``current_route_url`` use this method.
+        """
+        before = len(parse_url_overrides(self, dict(kw))[0])
+        url: str = super().route_url(route_name, *elements, **kw)
+        return url if self.path_tenant is None else url[:before] + with_tenant(url[before:], quote(self.path_tenant))
+
+    @reify
     def access(self) -> Access:
         """Return who makes the request, for which tenant, and what they may do. Raises ``NoAccess``."""
         access = self.identity
@@ -99,7 +136,7 @@ class TenantRequest(Request):
 
     @reify
     def tenant_session(self) -> Session:
-        """Return the session on the selected tenant's database. Raises ``NoAccess`` or a ``TenantRefused``."""
+        """Return the session on the tenant's database. Raises ``NoAccess`` or a ``TenantRefused``."""
         return self._open("tenant", self.registry.tenant_dbs.for_access(self.access))
 
     def _open(self, kind: DatabaseKind, factory: DBFactory) -> Session:

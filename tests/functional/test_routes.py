@@ -69,12 +69,12 @@ def views(installation: Installation) -> list[tuple[str, str, str, str]]:
     return found
 
 
-def call(client: Client, route: str, method: str, pattern: str, row_id: str) -> Any:
-    """Call a route with an id and a body that would be good."""
+def call(client: Client, route: str, method: str, pattern: str, row_id: str, start: str = "", **headers: str) -> Any:
+    """Call a route with an id and a body that would be good, at an address that begins with ``start``."""
     path = "/" + re.sub(r"{slug:.*}", "acme", re.sub(r"{id:.*}", row_id, pattern)).lstrip("/")
     takes_one = method in ("POST", "PUT", "PATCH") and route not in WITHOUT_BODY
     body = BODIES[route] if takes_one else None
-    return client.request(method, path.removeprefix("/api/v1"), body)
+    return client.request(method, start + path.removeprefix("/api/v1"), body, **headers)
 
 
 def test_the_public_views_are_these(installation: Installation) -> None:
@@ -97,6 +97,19 @@ def test_without_a_tenant_or_a_role(installation: Installation) -> None:
             answer = call(nobody, route, method, pattern, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
             refused = (403, "operator_required") if permission == OPERATE else (409, "tenant_required")
             assert (answer.status_int, answer.json["code"]) == refused, (route, method)
+
+
+def test_in_a_tenant_that_is_named_and_not_granted(installation: Installation) -> None:
+    ada = Client(installation.app).sign_in("ada")
+    tried = 0
+    for route, method, pattern, permission in views(installation):
+        if permission in {NO_PERMISSION_REQUIRED, "session.use", OPERATE}:
+            continue
+        for start, headers in (("", {"X_Tenant": "globex"}), ("/t/globex", {}), ("/t/initech", {})):
+            answer = call(ada, route, method, pattern, "0" * 8 + "-0000" * 3 + "-" + "0" * 12, start, **headers)
+            assert (answer.status_int, answer.json["code"]) == (403, "tenant_forbidden"), (route, method, start)
+            tried += 1
+    assert tried > 30
 
 
 def test_without_the_permission(installation: Installation) -> None:

@@ -334,14 +334,6 @@ def test_open_registration(installation: Installation, client: Client, monkeypat
     assert client.get("/nodes").json["code"] == "tenant_required"
 
 
-def test_a_tenant_call_for_another_tenant_than_the_selected_one(client: Client) -> None:
-    client.sign_in("both", "acme")
-    assert client.get("/nodes", X_Tenant="acme").status_int == 200
-    answer = client.post("/nodes", {"title": "for globex"}, X_Tenant="globex")
-    assert (answer.status_int, answer.json["code"]) == (409, "tenant_mismatch")
-    assert client.get("/nodes").json["items"] == []
-
-
 @pytest.mark.parametrize("token", ["", "wrong"])
 def test_an_unsafe_request_needs_the_csrf_token(client: Client, token: str) -> None:
     client.sign_in("bob")

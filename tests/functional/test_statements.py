@@ -32,6 +32,8 @@ def test_statements_per_view(installation: Installation, recorder: StatementReco
         "access alone": count(recorder, lambda: bob.get("/sessions")) - 1,
         "GET /session": count(recorder, lambda: bob.get("/session")),
         "GET /nodes": count(recorder, lambda: bob.get("/nodes?limit=500")),
+        "GET /t/acme/nodes": count(recorder, lambda: bob.get("/t/acme/nodes")),
+        "GET /session of a named tenant": count(recorder, lambda: bob.get("/session", X_Tenant="acme")),
         "GET /nodes/{id}": count(recorder, lambda: bob.get(path)),
         "GET /tags": count(recorder, lambda: bob.get("/tags")),
         "PATCH /nodes/{id}": count(recorder, lambda: bob.patch(path, {"title": "y"})),
@@ -41,6 +43,8 @@ def test_statements_per_view(installation: Installation, recorder: StatementReco
         "access alone": 1,
         "GET /session": 1,
         "GET /nodes": 2,
+        "GET /t/acme/nodes": 2,
+        "GET /session of a named tenant": 1,
         "GET /nodes/{id}": 2,
         "GET /tags": 2,
         # access; the node, its tags; the author's name; the tags by name; the update; the node as it is now

@@ -15,52 +15,57 @@ from tenantapp.identity.tenants import get_tenant
 from tenantapp.workspace.models import Node
 from tests.installation import PASSWORD_HASH, Client, Installation
 
-SLUGS = ("acme", "globex", "initech", "umbrella")
+SLUGS = ("acme", "globex", "initech", "umbrella", "hooli")
 PEOPLE = tuple(f"person{number}" for number in range(8))
-STEPS = 60
+STEPS = 40
 REFUSED = {403, 409}
 
 
-class Person(threading.Thread):
-    """Signs in, switches, writes and reads as chance has it, and keeps count of what was acknowledged."""
+class Tab(threading.Thread):
+    """Writes and reads as chance has it, naming a tenant with each request, and counts what was acknowledged.
 
-    def __init__(self, installation: Installation, login: str, seed: int) -> None:
+    The tabs of a person share a session.
+    """
+
+    def __init__(self, client: Client, login: str, seed: int) -> None:
         super().__init__()
-        self.installation, self.login, self.random = installation, login, random.Random(seed)
+        self.client, self.login, self.random = client, login, random.Random(seed)
+        self.selected: str | None = None
         self.written: Counter[str] = Counter()
+        self.named: Counter[str] = Counter()
         self.read = 0
         self.unexpected: list[Any] = []
 
     def run(self) -> None:
         try:
-            client, selected = Client(self.installation.app).sign_in(self.login), None
             for step in range(STEPS):
-                if self.random.random() < 0.05:
-                    client, selected = Client(self.installation.app).sign_in(self.login), None
-                if selected is None or self.random.random() < 0.3:
-                    slug = self.random.choice(SLUGS)
-                    switched = client.switch(slug).status_int
-                    if switched == 200:
-                        selected = slug
-                    elif switched != 403:
-                        self.unexpected.append((slug, switched))
-                if selected is not None:
-                    self.work(client, selected, step)
+                self.before_work()
+                self.work(step)
         except Exception as error:
             self.unexpected.append(error)
 
-    def work(self, client: Client, slug: str, step: int) -> None:
+    def before_work(self) -> None:
+        """Do what may change the session."""
+
+    def work(self, step: int) -> None:
+        how = self.random.choice(("header", "path", "both", "clash", *(["session"] * 3 if self.selected else [])))
+        slug = self.selected if how == "session" and self.selected else self.random.choice(SLUGS)
+        path = f"/t/{slug}/nodes" if how in ("path", "both", "clash") else "/nodes"
+        other = SLUGS[SLUGS.index(slug) - 1]
+        headers = {"header": {"X_Tenant": slug}, "both": {"X_Tenant": slug}, "clash": {"X_Tenant": other}}.get(how, {})
         if self.random.random() < 0.5:
-            answer = client.post("/nodes", {"title": f"{slug} {self.login} {step}", "tags": [slug]}, X_Tenant=slug)
+            answer = self.client.post(path, {"title": f"{slug} {self.login} {step}", "tags": [slug]}, **headers)
             if answer.status_int == 201:
                 self.written[slug] += 1
                 assert answer.json["title"].startswith(f"{slug} ")
         else:
-            answer = client.get("/nodes?limit=500", X_Tenant=slug)
+            answer = self.client.get(f"{path}?limit=500", **headers)
             if answer.status_int == 200:
                 self.check(slug, answer.json["items"])
-        if answer.status_int not in REFUSED | {200, 201}:
-            self.unexpected.append(answer.text)
+        expected = {400} if how == "clash" else REFUSED | {200, 201}
+        if answer.status_int not in expected:
+            self.unexpected.append((how, slug, answer.text))
+        self.named[how] += answer.status_int in (200, 201)
 
     def check(self, slug: str, items: list[dict[str, Any]]) -> None:
         self.read += len(items)
@@ -69,13 +74,27 @@ class Person(threading.Thread):
                 self.unexpected.append((slug, node))
 
 
+class Person(Tab):
+    """Signs in and switches as well, in a session of its own."""
+
+    def before_work(self) -> None:
+        if self.random.random() < 0.05:
+            self.client, self.selected = Client(self.client.http.app).sign_in(self.login), None
+        if self.random.random() < 0.3:
+            slug = self.random.choice(SLUGS)
+            switched = self.client.switch(slug).status_int
+            if switched == 200:
+                self.selected = slug
+            elif switched != 403:
+                self.unexpected.append((slug, switched))
+
+
 def change_grants(installation: Installation, rng: random.Random, unexpected: list[Any]) -> None:
     """Grant and revoke at random; a revoked grant must hold from the very next request."""
     witnesses = {login: Client(installation.app).sign_in(login) for login in PEOPLE}
     for _ in range(STEPS):
         login, slug = rng.choice(PEOPLE), rng.choice(SLUGS)
         witness = witnesses[login]
-        switched = witness.switch(slug).status_int == 200
         with installation.registry.user_db.begin() as session:
             tenant = get_tenant(session, slug)
             try:
@@ -86,7 +105,7 @@ def change_grants(installation: Installation, rng: random.Random, unexpected: li
                 grants.add_grant(session, tenant.id, rng.choice(["reader", "author", "editor"]), login=login)
                 granted = True
         status = witness.get("/nodes", X_Tenant=slug).status_int
-        if switched and status != (200 if granted else 403):
+        if status != (200 if granted else 403):
             unexpected.append((login, slug, granted, status))
 
 
@@ -102,7 +121,11 @@ def test_nobody_ever_sees_another_tenants_row(real_installation: Installation, s
             for slug in rng.sample(SLUGS, 3):
                 grants.add_grant(session, get_tenant(session, slug).id, "author", login=login)
 
-    people = [Person(real_installation, login, seed * 100 + number) for number, login in enumerate(PEOPLE)]
+    people: list[Tab] = []
+    for number, login in enumerate(PEOPLE):
+        client = Client(real_installation.app).sign_in(login)
+        kinds = [Person] if number % 2 else [Tab, Tab]
+        people += [kind(client.copy(), login, seed * 100 + number + len(people)) for kind in kinds]
     unexpected: list[Any] = []
     for person in people:
         person.start()
@@ -113,6 +136,8 @@ def test_nobody_ever_sees_another_tenants_row(real_installation: Installation, s
 
     assert unexpected == []
     assert sum(person.read for person in people) > 100
+    answered = sum((person.named for person in people), Counter[str]())
+    assert all(answered[how] > 5 for how in ("header", "path", "both", "session")), answered
     for slug in SLUGS:
         with registry.user_db.begin(read_only=True) as session:
             access = local_access(session, slug)
