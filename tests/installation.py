@@ -23,6 +23,7 @@ from tenantapp.sql.prepared import PreparedSelect
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
+from tests.documented import Documented
 from tests.golden import lend_templates, make_user_database
 
 PASSWORD = "correct horse battery"
@@ -219,8 +220,16 @@ def rolled_back(installation: Installation) -> Iterator[Installation]:
         registry.user_db, registry.tenant_dbs, registry.access_reader.database = user_db, tenant_dbs, reading
 
 
+def documented(app: Any) -> Documented:
+    """The answers that the application's document has."""
+    if not hasattr(app.registry, "documented"):
+        app.registry.documented = Documented(app.registry)
+    found: Documented = app.registry.documented
+    return found
+
+
 class Client:
-    """A browser page: keeps its cookie, sends the CSRF token."""
+    """A browser page: keeps its cookie, sends the CSRF token. Each answer has to be one that the document has."""
 
     def __init__(self, app: Any) -> None:
         self.http = TestApp(app)
@@ -232,7 +241,9 @@ class Client:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         call = getattr(self.http, f"{method.lower()}_json" if json is not None else method.lower())
         arguments = {} if json is None else {"params": json}
-        return call(f"/api/v1{path}", headers=sent, expect_errors=True, **arguments)
+        answer = call(f"/api/v1{path}", headers=sent, expect_errors=True, **arguments)
+        documented(self.http.app).check(method, f"/api/v1{path}", answer)
+        return answer
 
     def get(self, path: str, **headers: str) -> Any:
         return self.request("GET", path, **headers)

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 from pyramid.config import Configurator
 from pyramid.response import Response
 
+from tenantapp.account import answers
+from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
@@ -37,7 +39,7 @@ class MemberRole(Body):
     role: str = Field(max_length=50)
 
 
-@api_view("members", "GET", permission=Permission.MEMBERS_MANAGE, query=PageQuery)
+@api_view("members", "GET", permission=Permission.MEMBERS_MANAGE, query=PageQuery, answer=Page[answers.Member])
 def list_members(request: TenantRequest) -> dict[str, Any]:
     """Return a page of the people and groups with roles in the tenant, the oldest first."""
     query: PageQuery = request.checked_query
@@ -47,7 +49,16 @@ def list_members(request: TenantRequest) -> dict[str, Any]:
     return {"items": [member(each) for each in page["items"]], "next": page["next"]}
 
 
-@api_view("members", "POST", permission=Permission.MEMBERS_MANAGE, body=NewMember, writes="user", status=201)
+@api_view(
+    "members",
+    "POST",
+    permission=Permission.MEMBERS_MANAGE,
+    body=NewMember,
+    writes="user",
+    status=201,
+    answer=answers.Member,
+    problems=("already_exists", "not_found"),
+)
 def create_member(request: TenantRequest) -> dict[str, Any]:
     """Grant a role to an existing person or group, beside the roles that they have. Return the member."""
     body: NewMember = request.checked_body
@@ -56,7 +67,15 @@ def create_member(request: TenantRequest) -> dict[str, Any]:
     return member(members.member_with(session, grant))
 
 
-@api_view("member", "PATCH", permission=Permission.MEMBERS_MANAGE, body=MemberRole, writes="user")
+@api_view(
+    "member",
+    "PATCH",
+    permission=Permission.MEMBERS_MANAGE,
+    body=MemberRole,
+    writes="user",
+    answer=answers.Member,
+    problems=("already_exists", "last_admin"),
+)
 def change_member(request: TenantRequest) -> dict[str, Any]:
     """Put another role in place of that of a grant. Return the member."""
     session, tenant = request.user_session, request.access.require_tenant()
@@ -64,7 +83,9 @@ def change_member(request: TenantRequest) -> dict[str, Any]:
     return member(members.member_with(session, grant))
 
 
-@api_view("member", "DELETE", permission=Permission.MEMBERS_MANAGE, writes="user")
+@api_view(
+    "member", "DELETE", permission=Permission.MEMBERS_MANAGE, writes="user", answer=None, problems=("last_admin",)
+)
 def delete_member(request: TenantRequest) -> Response:
     """Revoke a grant, from the next request on."""
     tenant, grant_id = request.access.require_tenant(), path_id(request)

@@ -8,6 +8,8 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from tenantapp.account.answers import Device, Session
+from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.identity import sign_in, web_sessions
@@ -37,7 +39,17 @@ class Selection(Body):
     tenant: str = Field(max_length=1000)
 
 
-@api_view("session", "POST", permission=PUBLIC, body=SignIn, writes="user", status=201)
+@api_view(
+    "session",
+    "POST",
+    permission=PUBLIC,
+    body=SignIn,
+    writes="user",
+    status=201,
+    answer=Session,
+    headers=("Set-Cookie",),
+    problems=("invalid_credentials", "not_signed_in", "tenant_forbidden", "csrf_failed"),
+)
 def create_session(request: TenantRequest) -> dict[str, Any]:
     """Sign in, and end the session that the browser had before."""
     body: SignIn = request.checked_body
@@ -53,13 +65,22 @@ def create_session(request: TenantRequest) -> dict[str, Any]:
     return session_object(request, read_back(request, token), token)
 
 
-@api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True)
+@api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True, answer=Session)
 def read_session(request: TenantRequest) -> dict[str, Any]:
     """Return who is signed in, the selected tenant, and the tenants that the person may choose."""
     return session_object(request, request.access, cookie_token(request) or "")
 
 
-@api_view("session", "PATCH", permission=Permission.SIGNED_IN, body=Selection, writes="user")
+@api_view(
+    "session",
+    "PATCH",
+    permission=Permission.SIGNED_IN,
+    body=Selection,
+    writes="user",
+    answer=Session,
+    headers=("Set-Cookie",),
+    problems=("tenant_forbidden",),
+)
 def change_session(request: TenantRequest) -> dict[str, Any]:
     """Select a tenant. The session gets a new token, and the old one no longer works."""
     token = sign_in.switch_tenant(
@@ -69,7 +90,7 @@ def change_session(request: TenantRequest) -> dict[str, Any]:
     return session_object(request, read_back(request, token), token)
 
 
-@api_view("session", "DELETE", permission=Permission.SIGNED_IN, writes="user")
+@api_view("session", "DELETE", permission=Permission.SIGNED_IN, writes="user", answer=None, headers=("Set-Cookie",))
 def delete_session(request: TenantRequest) -> Response:
     """Sign out: delete the row and clear the cookie."""
     # Ended by row id: a switch at the same moment gives the session another token.
@@ -77,7 +98,7 @@ def delete_session(request: TenantRequest) -> Response:
     return Response(status=204, headerlist=request.registry.security_policy.forget(request))
 
 
-@api_view("sessions", "GET", permission=Permission.SIGNED_IN)
+@api_view("sessions", "GET", permission=Permission.SIGNED_IN, answer=Page[Device])
 def list_sessions(request: TenantRequest) -> dict[str, Any]:
     """Return the person's signed-in devices, newest first."""
     access: Access = request.access
@@ -85,7 +106,7 @@ def list_sessions(request: TenantRequest) -> dict[str, Any]:
     return {"items": [device(each, access.web_session_id) for each in live], "next": None}
 
 
-@api_view("session_of_id", "DELETE", permission=Permission.SIGNED_IN, writes="user")
+@api_view("session_of_id", "DELETE", permission=Permission.SIGNED_IN, writes="user", answer=None)
 def delete_one_session(request: TenantRequest) -> Response:
     """End one of the person's own sessions."""
     web_sessions.end_one(request.user_session, request.access.person.id, path_id(request))

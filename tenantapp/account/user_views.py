@@ -6,6 +6,7 @@ from pydantic import Field
 from pyramid.config import Configurator
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from tenantapp.account.answers import User
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
 from tenantapp.identity.errors import RegistrationClosed
@@ -23,7 +24,16 @@ class Registration(Body):
     name: str | None = Field(None, max_length=1000)
 
 
-@api_view("users", "POST", permission=NO_PERMISSION_REQUIRED, body=Registration, writes="user", status=201)
+@api_view(
+    "users",
+    "POST",
+    permission=NO_PERMISSION_REQUIRED,
+    body=Registration,
+    writes="user",
+    status=201,
+    answer=User,
+    problems=("already_exists", "registration_closed"),
+)
 def create(request: TenantRequest) -> dict[str, Any]:
     """Register a person, who has no tenant yet. Raises ``RegistrationClosed`` unless the settings allow it."""
     settings: Settings = request.registry.app_settings

@@ -34,6 +34,7 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(bounded_body_view, under="exact_path", over="secured_view", name="bounded_body")
     config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
     _add_problems(config)
+    config.include("tenantapp.api.openapi")
     config.scan("tenantapp.api.error_views")
     # Outside the debug toolbar, if it is included: that fails on a path that is not UTF-8, and serves every host.
     config.add_tween("tenantapp.api.address.address_tween", under=tweens.INGRESS, over=(TOOLBAR, tweens.EXCVIEW))

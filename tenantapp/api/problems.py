@@ -69,6 +69,14 @@ class Problems:
         """Return the problem of an exception, or None if the table has none."""
         return next((self._table[base] for base in type(error).__mro__ if base in self._table), None)
 
+    def statuses(self) -> dict[str, int]:
+        """Return the status of each code."""
+        return {problem.code: problem.status for problem in self._table.values()}
+
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of the further members of the answers with each code that has some."""
+        return {problem.code: problem.members for problem in self._table.values() if problem.members}
+
 
 def add_problem(config: Configurator, error: type[BaseException], status: int, code: str, **options: Any) -> None:
     """Map a class of exceptions to a status and a code: ``config.add_problem(NodeNotFound, 404, "not_found")``.

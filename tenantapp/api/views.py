@@ -1,6 +1,6 @@
 """Declare JSON views.
 
-    @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201)
+    @api_view("nodes", "POST", permission=Permission.CONTENT_CREATE, body=NodeContent, status=201, answer=Node)
     def create_node(request): ...
 
 The body and the query string are checked before the view runs. The view reads them as ``request.checked_body`` and
@@ -11,7 +11,7 @@ A body has at most ``api.max_body`` bytes, also in a plain Pyramid view, unless 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Required, TypedDict, Unpack
+from typing import Any, Final, Generic, Required, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -22,12 +22,14 @@ from pyramid.view import view_config
 from tenantapp.api.json import OptionalBody, read_object, validate
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
+from tenantapp.content import Content
 from tenantapp.sql.ids import UUID_TEXT
 from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind, TenantRequest
 
 # A UUID in a route's pattern. Anything else is answered 404 before a view runs.
 ID: Final = f"{{id:{UUID_TEXT}}}"
 View = Callable[[Any, Any], Any]
+Patched = TypeVar("Patched", bound=Content)
 
 
 def path_id(request: TenantRequest) -> UUID:
@@ -36,28 +38,40 @@ def path_id(request: TenantRequest) -> UUID:
 
 
 class ViewOptions(TypedDict, total=False):
-    """What ``api_view`` takes. Only ``permission`` is required, so no view is open by mistake.
+    """What ``api_view`` takes. ``permission`` and ``answer`` are required: no view is open or undocumented by mistake.
 
     ``body`` is the model of the request's body; without it, the view takes none. ``query`` is the model of the query
-    string. ``writes`` names the only database that the view may write to. ``status`` is the status of a successful
-    answer, ``answer`` its model, and ``problems`` are the codes of the errors that the view itself can end in. With
+    string. ``writes`` names the only database that the view may write to. ``answer`` is the model of a successful
+    answer: None without content (204), ``bytes`` for a file. ``status`` is its status, and ``headers`` are the headers
+    that it always has, of those in ``tenantapp.api.openapi.headers``. ``problems`` are the codes of the errors that the
+    view itself can end in. ``tag`` groups the view in the document, by default with those of its package. With
     ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is in bytes and defaults
     to the setting ``api.max_body``.
     """
 
     permission: Required[str]
+    answer: Required[Any]
     body: type[BaseModel] | None
     query: type[NoQuery]
     writes: DatabaseKind
     status: int
-    answer: Any
     problems: Sequence[str]
+    headers: Sequence[str]
+    tag: str
     reads_tenants: bool
     max_body: int | None
 
 
-class MergePatch(BaseModel):
-    """Marks a view whose body is a merge patch (RFC 7396). The body is a JSON object; ``apply_patch`` checks it."""
+class MergePatch(BaseModel, Generic[Patched]):
+    """Marks a view whose body is a merge patch (RFC 7396) of a model: ``body=MergePatch[NodeContent]``.
+
+    The view reads a JSON object, which ``apply_patch`` checks. The document shows the model's fields.
+    """
+
+    @classmethod
+    def content(cls) -> type[Content] | None:
+        """Return the model that the patch changes, or None for plain ``MergePatch``."""
+        return next(iter(cls.__pydantic_generic_metadata__["args"]), None)
 
 
 def api_view(
@@ -75,7 +89,10 @@ def add_api_view(
 
 
 def _view_arguments(route_name: str, request_method: str, options: ViewOptions) -> dict[str, Any]:
-    """Return what Pyramid's ``add_view`` takes for a JSON view."""
+    """Return what Pyramid's ``add_view`` takes for a JSON view. Raises ``TypeError`` if one is missing."""
+    for name in ("permission", "answer"):
+        if name not in options:
+            raise TypeError(f"the JSON view {request_method} {route_name} has no {name}: give it one")
     return {
         "route_name": route_name,
         "request_method": request_method,
@@ -84,9 +101,11 @@ def _view_arguments(route_name: str, request_method: str, options: ViewOptions) 
         "api_body": options.get("body"),
         "api_query": options.get("query", NoQuery),
         "api_writes": options.get("writes", "tenant"),
-        "api_status": options.get("status", 200),
-        "api_answer": options.get("answer"),
+        "api_status": options.get("status", 204 if options["answer"] is None else 200),
+        "api_answer": options["answer"],
         "api_problems": tuple(options.get("problems", ())),
+        "api_headers": tuple(options.get("headers", ())),
+        "api_tag": options.get("tag"),
         "reads_tenants": options.get("reads_tenants", False),
         "max_body": options.get("max_body"),
         # Pyramid tries the views of a route with more predicates first. A view that does not match costs as much as
@@ -181,6 +200,8 @@ checked_request_view.options = (  # type: ignore[attr-defined]
     "api_status",
     "api_answer",
     "api_problems",
+    "api_headers",
+    "api_tag",
 )
 
 
@@ -192,4 +213,4 @@ def _read_body(request: TenantRequest, model: type[BaseModel] | None) -> Any:
     if issubclass(model, OptionalBody) and not request.body:
         return model()
     document = read_object(request)
-    return document if model is MergePatch else validate(model, document)
+    return document if issubclass(model, MergePatch) else validate(model, document)

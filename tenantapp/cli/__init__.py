@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "groups": "tenantapp.cli.commands.groups:groups",
     "init": "tenantapp.cli.commands.databases:init",
     "migrate": "tenantapp.cli.commands.migrate:migrate",
+    "openapi": "tenantapp.cli.commands.openapi:openapi",
     "operations": "tenantapp.cli.commands.operations:operations",
     "revision": "tenantapp.cli.commands.databases:revision",
     "roles": "tenantapp.cli.commands.roles:roles",

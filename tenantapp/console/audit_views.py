@@ -4,10 +4,11 @@ from typing import Any
 
 from pyramid.config import Configurator
 
+from tenantapp.answers import Page
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.api.views import api_view
+from tenantapp.console.answers import AuditEntry
+from tenantapp.console.declarations import fleet_view
 from tenantapp.identity.audit import describe_entry, list_entries
-from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.request import TenantRequest
 
 
@@ -19,7 +20,7 @@ class AuditQuery(PageQuery):
     action: str | None = None
 
 
-@api_view("fleet_audit", "GET", permission=Permission.FLEET_OPERATE, query=AuditQuery)
+@fleet_view("fleet_audit", "GET", query=AuditQuery, answer=Page[AuditEntry])
 def list_audit(request: TenantRequest) -> dict[str, Any]:
     """Return a page of entries, newest first."""
     query: AuditQuery = request.checked_query

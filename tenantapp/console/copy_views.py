@@ -1,13 +1,16 @@
 """Backups and copies of tenants over HTTP, for operators. Administrators of a tenant can list its backups."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic import Field
 from pyramid.config import Configurator
 
+from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
+from tenantapp.console.answers import Backup
+from tenantapp.console.declarations import fleet_request, fleet_view
 from tenantapp.console.resources import SLUG, accepted, backup_object, check_revision, check_server
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
 from tenantapp.fleet.copying.requests import request_adopt, request_clone, request_move
@@ -16,6 +19,10 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.servers import SqliteServer
+
+READING_BACKUPS: Final = ("backup_refused", "backup_damaged")
+RESTORING: Final = (*READING_BACKUPS, "already_exists", "operation_refused", "unknown_revision")
+COPYING: Final = ("already_exists", "copy_refused")
 
 
 class Restore(Body):
@@ -55,20 +62,20 @@ class Adoption(Body):
     revision: str | None = Field(None, max_length=100)
 
 
-@api_view("fleet_tenant_backups", "GET", permission=Permission.FLEET_OPERATE)
+@fleet_view("fleet_tenant_backups", "GET", answer=Page[Backup], problems=READING_BACKUPS)
 def list_tenant_backups(request: TenantRequest) -> dict[str, Any]:
     """Return a tenant's backups, the newest first, in one page."""
     tenant = get_tenant(request.user_session, request.matchdict["slug"])
     return _backups(request, tenant.id)
 
 
-@api_view("fleet_tenant_backups", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
+@fleet_request("fleet_tenant_backups", problems=("backup_refused", "tenant_unfinished"))
 def create_backup(request: TenantRequest) -> dict[str, Any]:
     """Request a backup of a tenant."""
     return accepted(request, request_backup(*_subject(request), requested_by=request.access.person.login))
 
 
-@api_view("fleet_tenant_restore", "POST", permission=Permission.FLEET_OPERATE, body=Restore, writes="user", status=202)
+@fleet_request("fleet_tenant_restore", body=Restore, problems=RESTORING)
 def restore_tenant(request: TenantRequest) -> dict[str, Any]:
     """Request the restore of a tenant from a backup, in place or as a new tenant."""
     body: Restore = request.checked_body
@@ -84,7 +91,7 @@ def restore_tenant(request: TenantRequest) -> dict[str, Any]:
     return accepted(request, operation)
 
 
-@api_view("fleet_tenant_clone", "POST", permission=Permission.FLEET_OPERATE, body=Clone, writes="user", status=202)
+@fleet_request("fleet_tenant_clone", body=Clone, problems=COPYING)
 def clone_tenant(request: TenantRequest) -> dict[str, Any]:
     """Request a new tenant with a copy of another tenant's data."""
     body: Clone = request.checked_body
@@ -100,7 +107,7 @@ def clone_tenant(request: TenantRequest) -> dict[str, Any]:
     return accepted(request, operation)
 
 
-@api_view("fleet_tenant_move", "POST", permission=Permission.FLEET_OPERATE, body=Move, writes="user", status=202)
+@fleet_request("fleet_tenant_move", body=Move, problems=("copy_refused", "operation_refused"))
 def move_tenant(request: TenantRequest) -> dict[str, Any]:
     """Request the move of a tenant to another server."""
     server = request.checked_body.server
@@ -108,7 +115,7 @@ def move_tenant(request: TenantRequest) -> dict[str, Any]:
     return accepted(request, request_move(*_subject(request), server, requested_by=request.access.person.login))
 
 
-@api_view("fleet_adoptions", "POST", permission=Permission.FLEET_OPERATE, body=Adoption, writes="user", status=202)
+@fleet_request("fleet_adoptions", body=Adoption, problems=(*COPYING, "unknown_revision"))
 def adopt_database(request: TenantRequest) -> dict[str, Any]:
     """Request a new tenant with a copy of an existing database. The original does not change."""
     body: Adoption = request.checked_body
@@ -127,7 +134,7 @@ def adopt_database(request: TenantRequest) -> dict[str, Any]:
     return accepted(request, operation)
 
 
-@api_view("tenant_backups", "GET", permission=Permission.TENANT_EXPORT)
+@api_view("tenant_backups", "GET", permission=Permission.TENANT_EXPORT, answer=Page[Backup], problems=READING_BACKUPS)
 def list_own_backups(request: TenantRequest) -> dict[str, Any]:
     """Return the backups of the selected tenant, the newest first, in one page."""
     return _backups(request, request.access.require_tenant().id)

@@ -6,20 +6,22 @@ from typing import Any, Final
 from pyramid.config import Configurator
 from sqlalchemy import func, select
 
-from tenantapp.api.views import api_view
+from tenantapp.answers import Page
+from tenantapp.console import answers
+from tenantapp.console.answers import FleetServer, Migrations
+from tenantapp.console.declarations import fleet_view
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.status import TenantStatus, fleet_status, revisions_in_use
 from tenantapp.fleet.reconciling.reconcile import Finding, find
 from tenantapp.identity.models import Tenant
-from tenantapp.identity.permissions import Permission
 from tenantapp.operations.models import OperationState
 from tenantapp.tenancy.request import TenantRequest
 
 MOST_FAILURES: Final = 500  # named in one answer
 
 
-@api_view("fleet_servers", "GET", permission=Permission.FLEET_OPERATE)
+@fleet_view("fleet_servers", "GET", answer=Page[FleetServer])
 def list_servers(request: TenantRequest) -> dict[str, Any]:
     """Return the servers of the settings, and the number of tenants on each, in any state."""
     counts = dict(request.user_session.execute(select(Tenant.server, func.count()).group_by(Tenant.server)).all())
@@ -36,13 +38,13 @@ def list_servers(request: TenantRequest) -> dict[str, Any]:
     return {"items": items, "next": None}
 
 
-@api_view("fleet_findings", "GET", permission=Permission.FLEET_OPERATE)
+@fleet_view("fleet_findings", "GET", answer=Page[answers.Finding], problems=("server_unavailable",))
 def list_findings(request: TenantRequest) -> dict[str, Any]:
     """Return where the user database and the servers disagree. Every server is queried."""
     return {"items": [_finding(found) for found in find(request.registry.fleet, KINDS)], "next": None}
 
 
-@api_view("fleet_migrations", "GET", permission=Permission.FLEET_OPERATE)
+@fleet_view("fleet_migrations", "GET", answer=Migrations)
 def read_migrations(request: TenantRequest) -> dict[str, Any]:
     """Return the number of tenants at each revision, the states of their last migrations, and the failures."""
     statuses = fleet_status(request.user_session)

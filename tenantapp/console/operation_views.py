@@ -1,18 +1,22 @@
 """Operations over HTTP, for operators."""
 
-from typing import Any
+from typing import Any, Final
 
 from pyramid.config import Configurator
 
+from tenantapp.answers import Page
 from tenantapp.api.json import OptionalBody
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.api.views import ID, api_view, path_id
+from tenantapp.api.views import ID, path_id
+from tenantapp.console.answers import FleetOperation
+from tenantapp.console.declarations import fleet_request, fleet_view
 from tenantapp.console.resources import accepted, operation_object
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.identity.permissions import Permission
 from tenantapp.operations import queue
 from tenantapp.operations.models import OperationState
 from tenantapp.tenancy.request import TenantRequest
+
+CHANGING: Final = ("operation_refused", "tenant_busy")
 
 
 class OperationQuery(PageQuery):
@@ -29,7 +33,7 @@ class Retry(OptionalBody):
     without_copy: bool = False
 
 
-@api_view("fleet_operations", "GET", permission=Permission.FLEET_OPERATE, query=OperationQuery)
+@fleet_view("fleet_operations", "GET", query=OperationQuery, answer=Page[FleetOperation])
 def list_operations(request: TenantRequest) -> dict[str, Any]:
     """Return a page of operations, newest first."""
     query: OperationQuery = request.checked_query
@@ -45,13 +49,13 @@ def list_operations(request: TenantRequest) -> dict[str, Any]:
     return {"items": [operation_object(operation) for operation in page["items"]], "next": page["next"]}
 
 
-@api_view("fleet_operation", "GET", permission=Permission.FLEET_OPERATE)
+@fleet_view("fleet_operation", "GET", answer=FleetOperation)
 def read_operation(request: TenantRequest) -> dict[str, Any]:
     """Return one operation, with its progress or its outcome."""
     return operation_object(queue.get_operation(request.user_session, path_id(request)))
 
 
-@api_view("fleet_operation_retry", "POST", permission=Permission.FLEET_OPERATE, body=Retry, writes="user", status=202)
+@fleet_request("fleet_operation_retry", body=Retry, problems=CHANGING)
 def retry_operation(request: TenantRequest) -> dict[str, Any]:
     """Queue a failed or cancelled operation again."""
     operation = queue.retry_operation(
@@ -60,7 +64,7 @@ def retry_operation(request: TenantRequest) -> dict[str, Any]:
     return accepted(request, operation)
 
 
-@api_view("fleet_operation_cancel", "POST", permission=Permission.FLEET_OPERATE, writes="user", status=202)
+@fleet_request("fleet_operation_cancel", problems=CHANGING)
 def cancel_operation(request: TenantRequest) -> dict[str, Any]:
     """Cancel an operation. A running operation stops at its next check."""
     return accepted(request, queue.cancel_operation(request.user_session, path_id(request), KINDS))

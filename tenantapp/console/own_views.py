@@ -6,6 +6,7 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from tenantapp.api.views import ID, api_view, path_id
+from tenantapp.console import answers
 from tenantapp.console.resources import own_operation_object
 from tenantapp.fleet.backups.export_kind import finished_export, read_export, request_export
 from tenantapp.identity.audit import record, recording
@@ -16,7 +17,16 @@ from tenantapp.operations.queue import get_operation
 from tenantapp.tenancy.request import TenantRequest
 
 
-@api_view("tenant_export", "POST", permission=Permission.TENANT_EXPORT, writes="user", status=202)
+@api_view(
+    "tenant_export",
+    "POST",
+    permission=Permission.TENANT_EXPORT,
+    writes="user",
+    status=202,
+    answer=answers.Operation,
+    headers=("Location",),
+    problems=("backup_refused", "operation_refused", "tenant_deleted"),
+)
 def create_export(request: TenantRequest) -> dict[str, Any]:
     """Request an export of the selected tenant's data to a bundle."""
     operation = request_export(
@@ -29,13 +39,20 @@ def create_export(request: TenantRequest) -> dict[str, Any]:
     return own_operation_object(operation)
 
 
-@api_view("tenant_operation", "GET", permission=Permission.TENANT_EXPORT)
+@api_view("tenant_operation", "GET", permission=Permission.TENANT_EXPORT, answer=answers.Operation)
 def read_operation(request: TenantRequest) -> dict[str, Any]:
     """Return an operation on the selected tenant, with its progress or its outcome."""
     return own_operation_object(_own_operation(request))
 
 
-@api_view("tenant_export_of_id", "GET", permission=Permission.TENANT_EXPORT)
+@api_view(
+    "tenant_export_of_id",
+    "GET",
+    permission=Permission.TENANT_EXPORT,
+    answer=bytes,
+    headers=("Content-Disposition",),
+    problems=("backup_refused",),
+)
 def download_export(request: TenantRequest) -> Response:
     """Return the bundle that an export has written."""
     tenant = request.access.require_tenant()

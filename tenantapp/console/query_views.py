@@ -12,14 +12,15 @@ from orjson import Fragment
 from pydantic import Field
 from pyramid.config import Configurator
 
+from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import PageQuery, encode_cursor
-from tenantapp.api.views import api_view
+from tenantapp.console.answers import TenantRows
+from tenantapp.console.declarations import fleet_change
 from tenantapp.fleet.querying.parallel import places
 from tenantapp.fleet.querying.queries import Answer, json_rows, query_tenants
 from tenantapp.identity.audit import record, recording
-from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.request import TenantRequest
 
@@ -49,7 +50,7 @@ class Question(Body):
     timeout: float = Field(10.0, ge=0.1, le=MOST_SECONDS)
 
 
-@api_view("fleet_query", "POST", permission=Permission.FLEET_OPERATE, body=Question, query=PageQuery, writes="user")
+@fleet_change("fleet_query", "POST", body=Question, query=PageQuery, answer=Page[TenantRows], problems=("not_found",))
 def query_fleet(request: TenantRequest) -> dict[str, Any]:
     """Run a query on a page of tenants, by slug. For a tenant that does not answer, ``failure`` has the reason.
 

@@ -1,14 +1,16 @@
 """Tenants over HTTP, for operators."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field, model_validator
 from pyramid.config import Configurator
 
+from tenantapp.answers import Page
 from tenantapp.api.json import Body, OptionalBody
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.api.views import api_view
+from tenantapp.console.answers import FleetTenant
+from tenantapp.console.declarations import fleet_change, fleet_request, fleet_view
 from tenantapp.console.resources import SLUG, accepted, check_revision, check_server
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
@@ -16,8 +18,9 @@ from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
 from tenantapp.identity.models import TenantState
-from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.request import TenantRequest
+
+NOT_SERVED: Final = ("tenant_unfinished", "tenant_deleted")
 
 
 class TenantQuery(PageQuery):
@@ -64,7 +67,7 @@ class Purge(OptionalBody):
     without_copy: bool = False
 
 
-@api_view("fleet_tenants", "GET", permission=Permission.FLEET_OPERATE, query=TenantQuery)
+@fleet_view("fleet_tenants", "GET", query=TenantQuery, answer=Page[FleetTenant])
 def list_tenants(request: TenantRequest) -> dict[str, Any]:
     """Return a page of tenants, by slug."""
     query: TenantQuery = request.checked_query
@@ -75,7 +78,7 @@ def list_tenants(request: TenantRequest) -> dict[str, Any]:
     return {"items": [tenants.describe_tenant(tenant) for tenant in page["items"]], "next": page["next"]}
 
 
-@api_view("fleet_tenants", "POST", permission=Permission.FLEET_OPERATE, body=NewTenant, writes="user", status=202)
+@fleet_request("fleet_tenants", body=NewTenant, problems=("already_exists",))
 def create_tenant(request: TenantRequest) -> dict[str, Any]:
     """Make a tenant: at once if a warm database is ready, otherwise by a worker."""
     body: NewTenant = request.checked_body
@@ -91,13 +94,13 @@ def create_tenant(request: TenantRequest) -> dict[str, Any]:
     return accepted(request, operation)
 
 
-@api_view("fleet_tenant", "GET", permission=Permission.FLEET_OPERATE)
+@fleet_view("fleet_tenant", "GET", answer=FleetTenant)
 def read_tenant(request: TenantRequest) -> dict[str, Any]:
     """Return one tenant."""
     return tenants.describe_tenant(tenants.get_tenant(request.user_session, request.matchdict["slug"]))
 
 
-@api_view("fleet_tenant", "PATCH", permission=Permission.FLEET_OPERATE, body=TenantChange, writes="user")
+@fleet_change("fleet_tenant", "PATCH", body=TenantChange, answer=FleetTenant, problems=(*NOT_SERVED, "already_exists"))
 def change_tenant(request: TenantRequest) -> dict[str, Any]:
     """Rename, suspend or resume a tenant: make all changes of the request, or none."""
     session, slug = request.user_session, request.matchdict["slug"]
@@ -115,20 +118,20 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
     return tenants.describe_tenant(tenant)
 
 
-@api_view("fleet_tenant", "DELETE", permission=Permission.FLEET_OPERATE, writes="user")
+@fleet_change("fleet_tenant", "DELETE", answer=FleetTenant, problems=("tenant_unfinished",))
 def delete_tenant(request: TenantRequest) -> dict[str, Any]:
     """Delete a tenant, from the next request on. Until ``purge_after`` it can be undeleted."""
     grace = timedelta(days=request.registry.app_settings.fleet_delete_grace)
     return tenants.describe_tenant(deletion.delete_later(request.user_session, request.matchdict["slug"], grace))
 
 
-@api_view("fleet_tenant_undelete", "POST", permission=Permission.FLEET_OPERATE, writes="user")
+@fleet_change("fleet_tenant_undelete", "POST", answer=FleetTenant, problems=("tenant_not_deleted", "operation_refused"))
 def undelete_tenant(request: TenantRequest) -> dict[str, Any]:
     """Undelete a tenant. It gets back the state that it had before."""
     return tenants.describe_tenant(deletion.undelete(request.user_session, request.matchdict["slug"], KINDS))
 
 
-@api_view("fleet_tenant_purge", "POST", permission=Permission.FLEET_OPERATE, body=Purge, writes="user", status=202)
+@fleet_request("fleet_tenant_purge", body=Purge, problems=("tenant_not_deleted", "copy_required"))
 def purge_tenant(request: TenantRequest) -> dict[str, Any]:
     """Request the removal of a deleted tenant and its data before ``purge_after``."""
     operation = deletion.request_purge(
@@ -139,9 +142,7 @@ def purge_tenant(request: TenantRequest) -> dict[str, Any]:
     return accepted(request, operation)
 
 
-@api_view(
-    "fleet_tenant_migrate", "POST", permission=Permission.FLEET_OPERATE, body=Migration, writes="user", status=202
-)
+@fleet_request("fleet_tenant_migrate", body=Migration, problems=(*NOT_SERVED, "migration_refused", "unknown_revision"))
 def migrate_tenant(request: TenantRequest) -> dict[str, Any]:
     """Request the migration of a tenant's database up to a revision."""
     check_revision(request, request.checked_body.to)

@@ -38,7 +38,7 @@ WITHOUT_BODY = {
 OPERATE = "fleet.operate"
 PUBLIC = {
     ("session", "POST"), ("users", "POST"), ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
-    ("version", "GET"),
+    ("version", "GET"), ("openapi", "GET"),
 }  # fmt: skip
 FOR_ANY_SIGNED_IN = {
     ("session", "GET"), ("session", "PATCH"), ("session", "DELETE"), ("sessions", "GET"),

@@ -51,4 +51,9 @@ def test_a_default_permission_counts(config: Any) -> None:
 
 def test_the_decorator_has_no_default() -> None:
     with pytest.raises(TypeError, match="permission"):
-        api_view("mine", "GET")  # type: ignore[call-arg]
+        api_view("mine", "GET", answer=None)  # type: ignore[call-arg]
+
+
+def test_a_view_says_what_it_answers() -> None:
+    with pytest.raises(TypeError, match="GET mine has no answer"):
+        api_view("mine", "GET", permission="content.read")  # type: ignore[call-arg]

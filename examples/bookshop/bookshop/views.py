@@ -8,6 +8,7 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.view import view_config
+from tenantapp.answers import Page
 from tenantapp.api.json import apply_patch
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, MergePatch, api_view, path_id
@@ -15,11 +16,12 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.request import TenantRequest
 
 from bookshop import books, sales
+from bookshop.answers import BookAnswer, BookWithSales, SaleAnswer
 from bookshop.content import BookContent, NewSale
 from bookshop.models import Book
 
 
-@api_view("books", "GET", permission=Permission.CONTENT_READ, query=PageQuery)
+@api_view("books", "GET", permission=Permission.CONTENT_READ, query=PageQuery, answer=Page[BookAnswer])
 def list_books(request: TenantRequest) -> dict[str, Any]:
     """Return a page of books, in the order in which they were added."""
     query: PageQuery = request.checked_query
@@ -28,7 +30,15 @@ def list_books(request: TenantRequest) -> dict[str, Any]:
     return {"items": [book_object(request, book) for book in page["items"]], "next": page["next"]}
 
 
-@api_view("books", "POST", permission=Permission.CONTENT_CREATE, body=BookContent, status=201)
+@api_view(
+    "books",
+    "POST",
+    permission=Permission.CONTENT_CREATE,
+    body=BookContent,
+    status=201,
+    answer=BookAnswer,
+    headers=("Location",),
+)
 def add_book(request: TenantRequest) -> dict[str, Any]:
     """Add a book."""
     book = books.add_book(request.tenant_session, request.access, request.checked_body)
@@ -36,14 +46,21 @@ def add_book(request: TenantRequest) -> dict[str, Any]:
     return book_object(request, book)
 
 
-@api_view("book", "GET", permission=Permission.CONTENT_READ)
+@api_view("book", "GET", permission=Permission.CONTENT_READ, answer=BookWithSales)
 def read_book(request: TenantRequest) -> dict[str, Any]:
     """Return one book, and how many copies were sold."""
     book = books.get_book(request.tenant_session, path_id(request))
     return book_object(request, book) | {"sold": book.copies_sold()}
 
 
-@api_view("book", "PATCH", permission=Permission.CONTENT_CREATE, body=MergePatch)
+@api_view(
+    "book",
+    "PATCH",
+    permission=Permission.CONTENT_CREATE,
+    body=MergePatch[BookContent],
+    answer=BookAnswer,
+    problems=("not_owner",),
+)
 def change_book(request: TenantRequest) -> dict[str, Any]:
     """Change a part of a book, by a merge patch."""
     change = partial(apply_patch, request.checked_body)
@@ -51,7 +68,15 @@ def change_book(request: TenantRequest) -> dict[str, Any]:
     return book_object(request, book)
 
 
-@api_view("sales", "POST", permission=sales.SALES_RECORD, body=NewSale, status=201)
+@api_view(
+    "sales",
+    "POST",
+    permission=sales.SALES_RECORD,
+    body=NewSale,
+    status=201,
+    answer=SaleAnswer,
+    problems=("not_found", "out_of_stock"),
+)
 def record_sale(request: TenantRequest) -> dict[str, Any]:
     """Sell a book."""
     body: NewSale = request.checked_body

@@ -1,0 +1,78 @@
+"""Sessions, people and members as the API shows them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from tenantapp.answers import Answer
+
+
+class User(Answer):
+    """A person."""
+
+    id: UUID
+    login: str
+    name: str
+
+
+class NamedTenant(Answer):
+    """A tenant as its people see it."""
+
+    slug: str
+    name: str
+
+
+class ChoosableTenant(NamedTenant):
+    """A tenant that the person may choose, and the person's roles in it, the highest rank first."""
+
+    roles: list[str]
+
+
+class Session(Answer):
+    """Who is signed in, the tenant of the request, and what the person may do there.
+
+    ``csrf_token`` goes into the header ``X-CSRF-Token`` of every change.
+    """
+
+    user: User
+    tenant: NamedTenant | None
+    roles: list[str]
+    permissions: list[str]
+    operator: bool
+    tenants: list[ChoosableTenant]
+    csrf_token: str
+    expires_at: datetime
+
+
+class Device(Answer):
+    """A signed-in device. ``current`` marks the one that asks."""
+
+    id: UUID
+    current: bool
+    tenant: NamedTenant | None
+    user_agent: str | None
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+
+
+class NamedGroup(Answer):
+    """A group of people."""
+
+    id: UUID
+    name: str
+
+
+class MemberGrant(Answer):
+    """A grant of a role. Its id names it in changes."""
+
+    id: UUID
+    role: str
+
+
+class Member(Answer):
+    """A person or a group with roles in the tenant, the highest rank first."""
+
+    user: User | None
+    group: NamedGroup | None
+    roles: list[str]
+    grants: list[MemberGrant]

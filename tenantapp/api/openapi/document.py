@@ -1,0 +1,178 @@
+"""Make the OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1.html)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from hashlib import sha256
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, Final
+
+import orjson
+
+from tenantapp.api.openapi import headers
+from tenantapp.api.openapi.operations import Operation, describe_tag, read_operations
+from tenantapp.api.openapi.problem_codes import problems_of, takes_no_body
+from tenantapp.api.openapi.schemas import Schema, Schemas, markdown, reachable
+from tenantapp.api.views import MergePatch
+from tenantapp.identity.policy import PLAIN_COOKIE, SECURE_COOKIE
+from tenantapp.sql.ids import UUID_TEXT
+
+OPENAPI: Final = "3.1.1"
+DESCRIPTION: Final = (
+    "Every answer is JSON, and every error is `application/problem+json` (RFC 9457) with a stable `code`. Sign in with "
+    "`POST /api/v1/session`: the answer sets the cookie, and has the `csrf_token` that changes need in `X-CSRF-Token`. "
+    "Every path has a second form that names the tenant of the request, such as `/api/v1/t/acme/nodes`."
+)
+SECURITY: Final = {
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SECURE_COOKIE,
+        "description": f"The session. Over plain http the cookie is called `{PLAIN_COOKIE}`.",
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": "The `csrf_token` of the session object, with every change.",
+    },
+}
+PROBLEM_TYPE: Final = "application/problem+json"
+
+
+class Document:
+    """The document of an application. It is made at its first use, because the application must be complete."""
+
+    def __init__(self, registry: Any) -> None:
+        self._registry = registry
+
+    @cached_property
+    def operations(self) -> list[Operation]:
+        """Return the operations of the API."""
+        return read_operations(self._registry)
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """Return the document. Raises ``UnknownProblem`` if a view declares a problem that no error has."""
+        return _Builder(self._registry, self.operations).build()
+
+    @cached_property
+    def json(self) -> bytes:
+        """Return the document as JSON, which is the same whenever nothing has changed."""
+        return orjson.dumps(self.content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    @cached_property
+    def tag(self) -> str:
+        """Return what identifies the document's present text, for an entity tag."""
+        return sha256(self.json).hexdigest()[:32]
+
+
+class _Builder:
+    """Makes one document."""
+
+    def __init__(self, registry: Any, operations: Sequence[Operation]) -> None:
+        self._registry, self._operations = registry, operations
+        self._schemas = Schemas(operations)
+        self._members: Mapping[str, tuple[str, ...]] = registry.problems.members()
+        self._responses: dict[str, Any] = {}
+
+    def build(self) -> dict[str, Any]:
+        paths: dict[str, dict[str, Any]] = {}
+        for operation in self._operations:
+            paths.setdefault(operation.path, {})[operation.method.lower()] = self._operation(operation)
+        responses = dict(sorted(self._responses.items()))
+        tags = sorted({operation.tag for operation in self._operations})
+        return {
+            "openapi": OPENAPI,
+            "info": {"title": "tenantapp", "version": version("tenantapp"), "description": DESCRIPTION},
+            "servers": [{"url": "/"}],
+            "tags": [{"name": tag, "description": describe_tag(tag)} for tag in tags],
+            "paths": paths,
+            "components": {
+                "schemas": reachable([paths, responses], self._schemas.components),
+                "responses": responses,
+                "parameters": headers.sent_headers(),
+                "headers": headers.answered_headers(),
+                "securitySchemes": SECURITY,
+            },
+        }
+
+    def _operation(self, operation: Operation) -> dict[str, Any]:
+        summary, description = operation.documentation
+        made: dict[str, Any] = {"operationId": operation.id, "tags": [operation.tag], "summary": markdown(summary)}
+        if description:
+            made["description"] = markdown(description)
+        made["security"] = _security(operation)
+        if parameters := [*_path_parameters(operation), *self._query_parameters(operation), *_sent(operation)]:
+            made["parameters"] = parameters
+        if operation.body is not None:
+            made["requestBody"] = self._body(operation)
+        made["responses"] = dict(self._answers(operation))
+        return made
+
+    def _query_parameters(self, operation: Operation) -> Iterator[dict[str, Any]]:
+        for name, schema in self._schemas.query(operation).items():
+            required = operation.query.model_fields[name].is_required()
+            yield {"name": name, "in": "query", **({"required": True} if required else {}), "schema": schema}
+
+    def _body(self, operation: Operation) -> dict[str, Any]:
+        media = {"schema": self._schemas.body(operation)}
+        is_patch = operation.body is not None and issubclass(operation.body, MergePatch)
+        types = ("application/merge-patch+json", "application/json") if is_patch else ("application/json",)
+        return {"required": not takes_no_body(operation), "content": dict.fromkeys(types, media)}
+
+    def _answers(self, operation: Operation) -> Iterator[tuple[str, Any]]:
+        yield str(operation.status), self._success(operation)
+        if operation.method == "GET" and "ETag" in operation.headers:
+            yield "304", {"description": HTTPStatus.NOT_MODIFIED.phrase, "headers": _answered(["ETag"])}
+        for status, codes in problems_of(operation, self._registry).items():
+            yield str(status), self._problem(status, codes)
+
+    def _success(self, operation: Operation) -> dict[str, Any]:
+        made: dict[str, Any] = {
+            "description": HTTPStatus(operation.status).phrase,
+            "headers": _answered(operation.headers),
+        }
+        if operation.answer is bytes:
+            made["content"] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        elif operation.answer is not None:
+            made["content"] = {"application/json": {"schema": self._schemas.answer(operation)}}
+        return made
+
+    def _problem(self, status: int, codes: Sequence[str]) -> dict[str, Any]:
+        """Return the reference to the answer of these problems. Operations with the same problems share one."""
+        name = "-".join([str(status), *codes])
+        members = sorted({member for code in codes for member in self._members.get(code, ())})
+        narrowed: Schema = {"status": {"const": status}, "code": {"enum": list(codes)}}
+        narrowed |= {member: {} for member in members}
+        schema = {"allOf": [self._schemas.problem, {"type": "object", "properties": narrowed}]}
+        self._responses[name] = {
+            "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
+            "headers": _answered([headers.RETRY_AFTER] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
+            "content": {PROBLEM_TYPE: {"schema": schema}},
+        }
+        return {"$ref": f"#/components/responses/{name}"}
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    if operation.is_public:
+        return []
+    return [{"cookie": [], "csrf": []} if operation.changes else {"cookie": []}]
+
+
+def _path_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
+    for name, expression in operation.parts.items():
+        is_id = expression == UUID_TEXT
+        schema = {"type": "string", **({"format": "uuid"} if is_id else {"pattern": f"^{expression}$"})}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _sent(operation: Operation) -> Iterator[dict[str, Any]]:
+    names = ["XTenant"] if operation.heeds_tenant else []
+    names += ["IfMatch", "IfNoneMatch"] if operation.is_versioned else []
+    for name in names:
+        yield {"$ref": f"#/components/parameters/{name}"}
+
+
+def _answered(names: Sequence[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*names, headers.ALWAYS})}

@@ -1,0 +1,40 @@
+"""The headers of requests and answers in the document."""
+
+from typing import Any, Final
+
+# Those that a view declares with ``headers`` if its successful answers always have them, and those of every answer.
+ANSWERED: Final[dict[str, str]] = {
+    "Content-Disposition": "The name of the file.",
+    "ETag": "The version. Send it in `If-Match` with a change, or in `If-None-Match` when you read again.",
+    "Location": "The address of what was made or requested.",
+    "Retry-After": "Wait this many seconds before you try again.",
+    "Set-Cookie": "The cookie of the session.",
+    "X-Request-ID": "The id of the request in the server's log.",
+}
+ALWAYS: Final = "X-Request-ID"
+RETRY_AFTER: Final = "Retry-After"
+SENT: Final[dict[str, tuple[str, str]]] = {
+    "XTenant": (
+        "X-Tenant",
+        "The slug of the tenant that the call is for, in place of the one that the session has selected.",
+    ),
+    "IfMatch": ("If-Match", "Entity tags: answer only if the present version is one of them, otherwise 412."),
+    "IfNoneMatch": ("If-None-Match", "Entity tags: answer only if the present version is none of them."),
+}
+
+
+def answered_headers() -> dict[str, Any]:
+    """Return the components of the answers' headers."""
+    types = {RETRY_AFTER: "integer"}
+    return {
+        name: {"description": text, "required": True, "schema": {"type": types.get(name, "string")}}
+        for name, text in ANSWERED.items()
+    }
+
+
+def sent_headers() -> dict[str, Any]:
+    """Return the components of the requests' headers."""
+    return {
+        key: {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        for key, (name, text) in SENT.items()
+    }

@@ -1,0 +1,132 @@
+"""Read the operations of the API: the JSON views that Pyramid knows, with what they declare."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from inspect import getdoc
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from tenantapp.api.query import NoQuery
+from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.request import SAFE_METHODS
+
+PART: Final = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})*))?}")  # of a route's pattern: {name} or {name:expression}
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A JSON view at a path.
+
+    ``path`` is a template such as ``/api/v1/nodes/{id}``. ``parts`` has the regular expression of each of its
+    variables. ``problems`` are the codes that the view declares; ``problem_codes`` adds those of its nature.
+    """
+
+    route: str
+    method: str
+    path: str
+    parts: Mapping[str, str]
+    view: Callable[..., Any]
+    permission: str
+    body: type[BaseModel] | None
+    query: type[NoQuery]
+    status: int
+    answer: Any
+    problems: tuple[str, ...]
+    headers: tuple[str, ...]
+    reads_tenants: bool
+    tag: str
+
+    @property
+    def id(self) -> str:
+        """Return the operation's id. It is stable: it changes only with the name of the route."""
+        return f"{self.method.lower()}_{self.route}"
+
+    @property
+    def summary(self) -> str:
+        """Return the first sentence of the view's docstring."""
+        return self.documentation[0]
+
+    @property
+    def documentation(self) -> tuple[str, str]:
+        """Return the summary of the view's docstring, and its other paragraphs."""
+        summary, _, rest = (getdoc(self.view) or "").partition("\n\n")
+        return " ".join(summary.split()), rest.strip()
+
+    @property
+    def is_public(self) -> bool:
+        """Return whether nobody needs to be signed in."""
+        return bool(self.permission == NO_PERMISSION_REQUIRED)
+
+    @property
+    def is_for_tenant(self) -> bool:
+        """Return whether the request is about a tenant: its permission is a tenant's."""
+        return not self.is_public and self.permission not in (Permission.SIGNED_IN, Permission.FLEET_OPERATE)
+
+    @property
+    def heeds_tenant(self) -> bool:
+        """Return whether it matters which tenant the request names."""
+        return self.is_for_tenant or self.reads_tenants
+
+    @property
+    def changes(self) -> bool:
+        """Return whether the method may change something."""
+        return self.method not in SAFE_METHODS
+
+    @property
+    def is_versioned(self) -> bool:
+        """Return whether the answer has a version, which ``If-Match`` and ``If-None-Match`` can name."""
+        return "ETag" in self.headers or "version_mismatch" in self.problems
+
+
+def read_operations(registry: Any) -> list[Operation]:
+    """Return the operations by path, and for each path in the order of ``METHODS``."""
+    introspector = registry.introspector
+    routes = introspector.get_category("routes") or ()
+    patterns = {each["introspectable"]["name"]: each["introspectable"]["pattern"] for each in routes}
+    views = introspector.get_category("views") or ()
+    found = [_operation(each, patterns) for each in views if each["introspectable"].get("api_query") is not None]
+    return sorted(found, key=lambda operation: (operation.path, METHODS.index(operation.method)))
+
+
+def _operation(entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Operation:
+    view = entry["introspectable"]
+    pattern = "/" + patterns[view["route_name"]].lstrip("/")
+    permissions = [other["value"] for other in entry["related"] if other.category_name == "permissions"]
+    return Operation(
+        route=view["route_name"],
+        method=view["request_methods"],
+        path=PART.sub(r"{\1}", pattern),
+        parts={name: expression or "[^/]+" for name, expression in PART.findall(pattern)},
+        view=view["callable"],
+        permission=permissions[0] if permissions else NO_PERMISSION_REQUIRED,
+        body=view["api_body"],
+        query=view["api_query"],
+        status=view["api_status"],
+        answer=view["api_answer"],
+        problems=view["api_problems"],
+        headers=view["api_headers"],
+        reads_tenants=view["reads_tenants"],
+        tag=view["api_tag"] or room_of(view["callable"]),
+    )
+
+
+def room_of(view: Callable[..., Any]) -> str:
+    """Return the name of the package that a view is in: ``account``, ``workspace``, or a domain's own."""
+    names = view.__module__.split(".")
+    return names[1] if names[0] == "tenantapp" and len(names) > 1 else names[0]
+
+
+def describe_tag(tag: str) -> str:
+    """Return the summary of the docstring of the package that a tag is named after, or nothing."""
+    for name in (f"tenantapp.{tag}", tag):
+        try:
+            package = import_module(name)
+        except ImportError:
+            continue
+        return (getdoc(package) or "").partition("\n")[0]
+    return ""

@@ -1,0 +1,73 @@
+"""Which problems can an operation answer? Those that its view declares, and those of its nature.
+
+The nature of an operation is its method, its permission, its body and its path. What the code around every view
+answers belongs here, so that no view has to declare it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pyramid.exceptions import ConfigurationError
+
+from tenantapp.api.json import OptionalBody
+from tenantapp.api.openapi.operations import Operation
+from tenantapp.identity.permissions import Permission
+
+# The codes of ``ApiError`` and of ``problem_response``, which the table of problems does not have.
+API_CODES: Final[Mapping[str, int]] = {
+    "bad_request": 400,
+    "invalid_json": 400,
+    "invalid_query": 400,
+    "unexpected_body": 400,
+    "unknown_host": 400,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "internal_error": 500,
+}
+
+
+class UnknownProblem(ConfigurationError):
+    """A view declares a problem that no error has."""
+
+
+def problems_of(operation: Operation, registry: Any) -> dict[int, list[str]]:
+    """Return the codes of an operation's problems by status. Raises ``UnknownProblem``."""
+    statuses = {**registry.problems.statuses(), **API_CODES}
+    found: dict[int, set[str]] = {}
+    for code in (*_natural(operation), *operation.problems):
+        if code not in statuses:
+            raise UnknownProblem(
+                f"The view of {operation.method} {operation.path} declares the problem {code}, which no error has"
+            )
+        found.setdefault(statuses[code], set()).add(code)
+    return {status: sorted(found[status]) for status in sorted(found)}
+
+
+def _natural(operation: Operation) -> Iterator[str]:
+    """Yield the codes of the code around the view."""
+    yield from ("unknown_host", "invalid_query", "body_too_large", "internal_error")
+    yield from ("busy", "service_unavailable")
+    if operation.parts:
+        yield from ("bad_request", "not_found")
+    yield from _of_body(operation)
+    if operation.changes:
+        yield from ("csrf_failed", "conflict", "outcome_unknown")
+    if not operation.is_public:
+        yield from ("not_signed_in", "tenant_mismatch")
+    if operation.permission == Permission.FLEET_OPERATE:
+        yield "operator_required"
+    if operation.is_for_tenant:
+        yield from ("permission_denied", "tenant_forbidden", "tenant_suspended", "tenant_required")
+        yield from ("tenant_unavailable", "tenant_migrating")
+
+
+def _of_body(operation: Operation) -> Iterator[str]:
+    if operation.body is None:
+        yield "unexpected_body"
+        return
+    yield from ("invalid_json", "unsupported_media_type", "invalid")
+
+
+def takes_no_body(operation: Operation) -> bool:
+    """Return whether the body may be left out."""
+    return operation.body is None or issubclass(operation.body, OptionalBody)

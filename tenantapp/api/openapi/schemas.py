@@ -1,0 +1,169 @@
+"""Make the JSON schemas of the models of bodies, queries and answers."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+
+from tenantapp.answers import Answer
+from tenantapp.api.openapi.operations import Operation
+from tenantapp.api.views import MergePatch
+
+REFERENCE: Final = "#/components/schemas/{model}"
+GENERIC: Final = re.compile(r"(\w+)\[(\w+)\]")
+Schema = dict[str, Any]
+ANY_OBJECT: Final[Schema] = {"type": "object"}
+NULL: Final[Schema] = {"type": "null"}
+
+
+class ProblemPlace(Answer):
+    """A place in the body that is wrong. ``pointer`` is a JSON pointer (RFC 6901)."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Answer):
+    """An error (RFC 9457). Decide by ``code``, which is stable. ``detail`` is for people.
+
+    ``request_id`` is also in the server's log. Some codes have further members.
+    """
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[ProblemPlace]
+    request_id: str
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """Leaves out the titles, which repeat names, and writes docstrings in Markdown."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def normalize_name(self, name: str) -> str:
+        """Return the name of a component: ``NodePage`` for ``Page[Node]``."""
+        return super().normalize_name(GENERIC.sub(r"\2\1", name))
+
+    def generate_inner(self, schema: Any) -> Any:
+        made = super().generate_inner(schema)
+        if "description" in made:
+            made["description"] = markdown(made["description"])
+        return made
+
+
+class Schemas:
+    """The schemas of the models of all operations. ``components`` has all that have a name."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        inputs: list[tuple[tuple[str, str], JsonSchemaMode, TypeAdapter[Any]]] = [
+            (("", "answer"), "serialization", TypeAdapter(Problem))
+        ]
+        for operation in operations:
+            for use, mode, model in _models(operation):
+                inputs.append(((operation.id, use), mode, TypeAdapter(model)))
+        made, rest = TypeAdapter.json_schemas(inputs, ref_template=REFERENCE, schema_generator=_WithoutTitles)
+        self._made = {key: schema for (key, _), schema in made.items()}
+        self.components: dict[str, Schema] = dict(rest.get("$defs", {}))
+
+    @property
+    def problem(self) -> Schema:
+        """Return the schema of every error."""
+        return self._made["", "answer"]
+
+    def body(self, operation: Operation) -> Schema:
+        """Return the schema of an operation's body."""
+        made = self._made.get((operation.id, "body"), ANY_OBJECT)
+        is_patch = operation.body is not None and issubclass(operation.body, MergePatch)
+        return self._patch(made) if is_patch and "$ref" in made else made
+
+    def answer(self, operation: Operation) -> Schema:
+        """Return the schema of an operation's JSON answer."""
+        return self._made[operation.id, "answer"]
+
+    def query(self, operation: Operation) -> dict[str, Schema]:
+        """Return the schemas of an operation's query parameters by name. A parameter is left out, never null."""
+        schema = self._resolved(self._made[operation.id, "query"])
+        return {name: _without_null(part) for name, part in schema.get("properties", {}).items()}
+
+    def _resolved(self, schema: Schema) -> Schema:
+        return self.components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+    def _patch(self, schema: Schema) -> Schema:
+        """Return the reference to the merge patch of an object: no field is required, and null gives a default."""
+        name = schema["$ref"].rpartition("/")[2]
+        patch = f"{name}Patch"
+        if patch not in self.components:
+            content = self.components[name]
+            required = content.get("required", ())
+            fields = content["properties"].items()
+            self.components[patch] = {
+                "title": patch,
+                "description": f"A merge patch (RFC 7396) of {name}. Null gives a field its default.",
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {field: self._patched(part, field not in required) for field, part in fields},
+            }
+        return {"$ref": REFERENCE.format(model=patch)}
+
+    def _patched(self, part: Schema, has_default: bool) -> Schema:
+        part = {word: value for word, value in part.items() if word != "default"}
+        if "$ref" in part and "properties" in self._resolved(part):
+            part = self._patch(part)
+        if not has_default or NULL in part.get("anyOf", ()):
+            return part
+        return {"anyOf": [part, NULL]}
+
+
+def _models(operation: Operation) -> Iterator[tuple[str, JsonSchemaMode, Any]]:
+    """Yield the use, the mode and the type of each model of an operation."""
+    yield "query", "validation", operation.query
+    if operation.answer not in (None, bytes):
+        yield "answer", "serialization", operation.answer
+    body = operation.body
+    content = body.content() if body is not None and issubclass(body, MergePatch) else body
+    if content is not None:
+        yield "body", "validation", content
+
+
+def _without_null(part: Schema) -> Schema:
+    """Return the schema without null, and without the default null."""
+    part = {word: value for word, value in part.items() if (word, value) != ("default", None)}
+    if "anyOf" not in part:
+        return part
+    choices = [choice for choice in part.pop("anyOf") if choice != NULL]
+    return {**choices[0], **part} if len(choices) == 1 else {"anyOf": choices, **part}
+
+
+def markdown(docstring: str) -> str:
+    """Return a docstring as Markdown: reStructuredText has two backticks around code."""
+    return docstring.replace("``", "`")
+
+
+def reachable(document: Any, components: dict[str, Schema]) -> dict[str, Schema]:
+    """Return the components that a part of the document refers to, directly or not, by name."""
+    found: dict[str, Schema] = {}
+    pending = [document]
+    while pending:
+        for name in _references(pending.pop()):
+            if name not in found:
+                found[name] = components[name]
+                pending.append(found[name])
+    return dict(sorted(found.items()))
+
+
+def _references(part: Any) -> Iterator[str]:
+    match part:
+        case {"$ref": str(reference)} if reference.startswith(REFERENCE.format(model="")):
+            yield reference.rpartition("/")[2]
+        case dict():
+            for value in part.values():
+                yield from _references(value)
+        case list():
+            for value in part:
+                yield from _references(value)

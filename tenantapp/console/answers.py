@@ -1,0 +1,141 @@
+"""Tenants, operations and backups as the API shows them."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from tenantapp.answers import Answer
+from tenantapp.identity.models import TenantState
+from tenantapp.operations.models import OperationState
+
+
+class FleetTenant(Answer):
+    """A tenant as operators see it. A deleted tenant can be brought back until ``purge_after``."""
+
+    id: UUID
+    slug: str
+    name: str
+    state: TenantState
+    state_reason: str | None
+    server: str
+    database: str
+    revision: str | None
+    created_at: datetime
+    purge_after: datetime | None
+
+
+class Operation(Answer):
+    """A long piece of work on a tenant, as the tenant's people see it. ``progress`` is from 0 to 1."""
+
+    id: UUID
+    kind: str
+    state: OperationState
+    progress: float = Field(ge=0, le=1)
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class FleetOperation(Operation):
+    """A long piece of work, as operators see it. ``arguments`` and ``result`` depend on the kind."""
+
+    tenant_id: UUID | None
+    slug: str | None
+    step: str | None
+    progress_text: str | None
+    arguments: dict[str, Any]
+    result: dict[str, Any]
+    error: str | None
+    requested_by: str
+    attempts: int
+    cancel_requested: bool
+
+
+class Backup(Answer):
+    """A backup of a tenant. ``size`` is in bytes."""
+
+    id: str
+    created_at: datetime
+    engine: Literal["sqlite", "postgresql"]
+    revision: str
+    size: int
+    sha256: str
+
+
+class FleetServer(Answer):
+    """A server of the settings. ``tenants`` is the number of tenants on it, in any state."""
+
+    name: str
+    engine: Literal["sqlite", "postgresql"]
+    default: bool
+    tenants: int
+
+
+class Finding(Answer):
+    """Something that the user database and the servers disagree about."""
+
+    problem: str
+    server: str
+    name: str
+    id: UUID | None
+    note: str | None
+
+
+class RevisionCount(Answer):
+    """The number of tenants at a revision."""
+
+    revision: str | None
+    tenants: int
+
+
+class StateCount(Answer):
+    """The number of tenants whose last migration is in a state. The state is null if they had none."""
+
+    state: OperationState | None
+    tenants: int
+
+
+class FailedMigration(Answer):
+    """The last migration of a tenant, which failed."""
+
+    slug: str
+    found: str | None = Field(alias="from")
+    wanted: str | None = Field(alias="to")
+    error: str | None
+    started_at: datetime | None
+
+
+class Migrations(Answer):
+    """The state of the fleet's migration. ``head`` is the newest revision."""
+
+    head: str
+    revisions: list[RevisionCount]
+    states: list[StateCount]
+    failures: list[FailedMigration]
+
+
+class TenantRows(Answer):
+    """What one tenant answered to a query. If it did not answer, ``failure`` has the reason."""
+
+    tenant: str
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool
+    failure: str | None
+
+
+class AuditEntry(Answer):
+    """An entry of the audit trail. ``detail`` depends on the action."""
+
+    id: UUID
+    at: datetime
+    actor: str
+    actor_id: UUID | None
+    action: str
+    tenant_id: UUID | None
+    slug: str | None
+    detail: dict[str, Any]
+    request_id: str | None
+    address: str | None

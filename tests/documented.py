@@ -1,0 +1,72 @@
+"""Compare answers with the OpenAPI document: status, code, headers and JSON."""
+
+import re
+from functools import cache
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import TypeAdapter
+
+from tenantapp.api.openapi.headers import ALWAYS, ANSWERED, RETRY_AFTER
+from tenantapp.api.openapi.operations import Operation
+from tenantapp.api.openapi.problem_codes import problems_of
+from tenantapp.tenancy.named_tenants import PREFIX, tenant_in
+
+adapter = cache(TypeAdapter)
+
+
+class Documented:
+    """The operations of an application, and the answers that each may give."""
+
+    def __init__(self, registry: Any) -> None:
+        self._registry = registry
+        self._operations = [(_expression(each), each) for each in registry.openapi.operations]
+        self._problems = cache(lambda operation_id: problems_of(self._by_id[operation_id], registry))
+        self._by_id = {each.id: each for each in registry.openapi.operations}
+
+    def find(self, method: str, path: str) -> Operation | None:
+        """Return the operation that a request is answered by, or None if it is none of the document's."""
+        path = unquote(path.partition("?")[0])
+        if named := tenant_in(path):
+            path = PREFIX + path[named.end() :]
+        return next(
+            (each for expression, each in self._operations if each.method == method and expression.fullmatch(path)),
+            None,
+        )
+
+    def check(self, method: str, path: str, answer: Any) -> None:
+        """Fail if the document does not have this answer of this request."""
+        operation = self.find(method, path)
+        if operation is None:
+            return
+        assert ALWAYS in answer.headers
+        if answer.status_int >= 400:
+            self._check_problem(operation, answer)
+        elif answer.status_int == 304:
+            assert "ETag" in operation.headers, operation.id
+        else:
+            _check_success(operation, answer)
+
+    def _check_problem(self, operation: Operation, answer: Any) -> None:
+        documented = self._problems(operation.id)
+        assert answer.json["code"] in documented.get(answer.status_int, ()), (operation.id, answer.text)
+        assert (RETRY_AFTER in answer.headers) == (answer.status_int == 503)
+
+
+def _expression(operation: Operation) -> re.Pattern[str]:
+    ends = [re.escape(part) for part in re.split(r"{\w+}", operation.path)]
+    parts = [f"({expression})" for expression in operation.parts.values()]
+    return re.compile("".join(end + part for end, part in zip(ends, [*parts, ""], strict=True)))
+
+
+def _check_success(operation: Operation, answer: Any) -> None:
+    assert answer.status_int == operation.status, operation.id
+    sent = {name for name in ANSWERED if name in answer.headers} - {ALWAYS}
+    assert sent == set(operation.headers), operation.id
+    if operation.answer is None:
+        assert answer.body == b"", operation.id
+    elif operation.answer is bytes:
+        assert answer.content_type == "application/octet-stream", operation.id
+    else:
+        assert answer.content_type == "application/json", operation.id
+        adapter(operation.answer).validate_json(answer.body, strict=True, extra="forbid")

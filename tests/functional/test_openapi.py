@@ -1,0 +1,106 @@
+"""The OpenAPI document, and how it is served."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pyramid.exceptions import ConfigurationError
+
+from tenantapp.api.openapi import check_problems
+from tenantapp.api.openapi.problem_codes import API_CODES
+from tests.functional.conftest import Command
+from tests.installation import Client, Installation
+
+
+@pytest.fixture
+def document(shared_on_sqlite: Installation) -> Any:
+    """The document of the bundled application."""
+    return json.loads(shared_on_sqlite.registry.openapi.json)
+
+
+def operations(document: Any) -> list[tuple[str, str, Any]]:
+    """Path, method and operation."""
+    return [(path, method, each) for path, item in document["paths"].items() for method, each in item.items()]
+
+
+def test_it_is_a_good_document(document: Any) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_ids_of_operations_are_unique(document: Any) -> None:
+    ids = [each["operationId"] for _, _, each in operations(document)]
+    assert len(ids) == len(set(ids)) >= 49
+    assert {"get_nodes", "patch_node", "post_session", "post_fleet_tenant_clone"} <= set(ids)
+
+
+def test_every_operation_has_a_summary_and_a_described_tag(document: Any) -> None:
+    described = {tag["name"]: tag["description"] for tag in document["tags"]}
+    for path, method, each in operations(document):
+        assert each["summary"].endswith("."), (path, method)
+        assert all(described[tag] for tag in each["tags"]), (path, method)
+
+
+def test_models_have_names_of_their_own(document: Any) -> None:
+    """Two models of one name would get their modules into their names, one for in and out a suffix."""
+    for name in document["components"]["schemas"]:
+        assert "__" not in name
+        assert not name.endswith(("-Input", "-Output"))
+
+
+def test_what_can_be_asked_of_a_node(document: Any) -> None:
+    patch = document["paths"]["/api/v1/nodes/{id}"]["patch"]
+    assert patch["security"] == [{"cookie": [], "csrf": []}]
+    assert "application/merge-patch+json" in patch["requestBody"]["content"]
+    assert {each.get("name") or each["$ref"].rpartition("/")[2] for each in patch["parameters"]} == {
+        "id", "XTenant", "IfMatch", "IfNoneMatch",
+    }  # fmt: skip
+    assert set(patch["responses"]) == {
+        "200", "400", "401", "403", "404", "409", "412", "413", "415", "422", "500", "503",
+    }  # fmt: skip
+    fields = document["components"]["schemas"]["NodeContentPatch"]["properties"]
+    assert fields["title"] == {"maxLength": 200, "type": "string"}
+    assert {"type": "null"} in fields["status"]["anyOf"]
+    names = {each.get("name") for each in document["paths"]["/api/v1/nodes"]["get"]["parameters"]}
+    assert {"limit", "cursor", "status", "owner_id", "parent_id", "tag"} <= names
+    assert "304" in document["paths"]["/api/v1/nodes/{id}"]["get"]["responses"]
+
+
+def test_a_part_of_a_problem_has_the_codes_of_its_status(document: Any) -> None:
+    for response in document["components"]["responses"].values():
+        problem, narrowed = response["content"]["application/problem+json"]["schema"]["allOf"]
+        assert problem == {"$ref": "#/components/schemas/Problem"}
+        assert narrowed["properties"]["code"]["enum"]
+        assert ("Retry-After" in response["headers"]) == (narrowed["properties"]["status"]["const"] == 503)
+
+
+def test_codes_are_of_one_status(shared_on_sqlite: Installation) -> None:
+    problems = shared_on_sqlite.registry.problems
+    pairs = {(problem.code, problem.status) for problem in problems._table.values()} | set(API_CODES.items())
+    assert len(pairs) == len({code for code, _ in pairs})
+
+
+def test_a_problem_that_no_error_has_does_not_start(shared_on_sqlite: Installation) -> None:
+    registry = shared_on_sqlite.registry
+    document = SimpleNamespace(operations=[replace(registry.openapi.operations[0], problems=("mislaid",))])
+    app = SimpleNamespace(registry=SimpleNamespace(problems=registry.problems, openapi=document))
+    with pytest.raises(ConfigurationError, match=r"declares the problem mislaid, which no error has"):
+        check_problems(SimpleNamespace(app=app))
+
+
+def test_everybody_can_read_it(client: Client, document: Any) -> None:
+    answer = client.get("/openapi.json")
+    assert (answer.status_int, answer.content_type, answer.json) == (200, "application/json", document)
+    assert answer.cache_control.max_age == 300
+    assert client.get("/openapi.json", If_None_Match=answer.headers["ETag"]).status_int == 304
+
+
+def test_the_command_prints_it_without_a_database(ini: Any, run: Command, document: Any) -> None:
+    result = run("openapi")
+    assert (result.status, result.err) == (0, "")
+    assert result.json == document
+    assert run("openapi", "--output", str(ini.parent / "api.json")).out == ""
+    assert (ini.parent / "api.json").read_text() == result.out
+    assert [path.name for path in ini.parent.iterdir() if path.suffix == ".sqlite"] == []
