@@ -97,6 +97,9 @@ class Settings:
         "28800",
         "seconds after which a session ends in any case",
     )
+    tokens_most_days: int = setting(
+        "tokens.most_days", number(int, 1, 3660, "days"), "366", "most days that an API token works"
+    )
     connections_budget: int | None = setting(
         "connections.budget",
         number(int, 1, 100_000, "connections"),

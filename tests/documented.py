@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from pydantic import TypeAdapter
 
-from tenantapp.api.openapi.headers import ALWAYS, ANSWERED, RETRY_AFTER
+from tenantapp.api.openapi.headers import ALWAYS, ANSWERED, OF_PROBLEMS
 from tenantapp.api.openapi.operations import Operation
 from tenantapp.api.openapi.problem_codes import problems_of
 from tenantapp.tenancy.named_tenants import PREFIX, tenant_in
@@ -50,7 +50,8 @@ class Documented:
     def _check_problem(self, operation: Operation, answer: Any) -> None:
         documented = self._problems(operation.id)
         assert answer.json["code"] in documented.get(answer.status_int, ()), (operation.id, answer.text)
-        assert (RETRY_AFTER in answer.headers) == (answer.status_int == 503)
+        for status, names in OF_PROBLEMS.items():
+            assert all((name in answer.headers) == (answer.status_int == status) for name in names), operation.id
 
 
 def _expression(operation: Operation) -> re.Pattern[str]:

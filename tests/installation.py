@@ -234,10 +234,13 @@ class Client:
     def __init__(self, app: Any) -> None:
         self.http = TestApp(app)
         self.csrf_token = ""
+        self.api_token: str | None = None
 
     def request(self, method: str, path: str, json: Any = None, **headers: str) -> Any:
         """Send a request; any status is an answer. ``If_Match="..."`` becomes the header ``If-Match``."""
         sent = {"X-CSRF-Token": self.csrf_token} if self.csrf_token else {}
+        if self.api_token is not None:
+            sent["Authorization"] = f"Bearer {self.api_token}"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         call = getattr(self.http, f"{method.lower()}_json" if json is not None else method.lower())
         arguments = {} if json is None else {"params": json}
@@ -265,6 +268,11 @@ class Client:
         answer = self.post("/session", {"login": login, "password": PASSWORD} | ({"tenant": tenant} if tenant else {}))
         assert answer.status_int == 201, answer.text
         self.csrf_token = answer.json["csrf_token"]
+        return self
+
+    def with_token(self, api_token: str) -> "Client":
+        """Make every request with this API token."""
+        self.api_token = api_token
         return self
 
     def copy(self) -> "Client":

@@ -1,4 +1,4 @@
-"""How does a person manage their sessions, and an administrator the members of a tenant, over HTTP?"""
+"""How does a person manage sessions and API tokens, and an administrator the members of a tenant, over HTTP?"""
 
 from pyramid.config import Configurator
 
@@ -6,7 +6,7 @@ from tenantapp.api import PREFIX
 
 
 def includeme(config: Configurator) -> None:
-    """Add the views of sessions, registration and members under ``/api/v1``."""
-    for module in ("session_views", "user_views", "member_views"):
+    """Add the views of sessions, registration, members, tokens and service accounts under ``/api/v1``."""
+    for module in ("session_views", "user_views", "member_views", "token_views", "service_account_views"):
         config.include(f"tenantapp.account.{module}", route_prefix=PREFIX)
         config.scan(f"tenantapp.account.{module}")

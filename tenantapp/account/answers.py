@@ -1,4 +1,4 @@
-"""Sessions, people and members as the API shows them."""
+"""Sessions, people, members and API tokens as the API shows them."""
 
 from datetime import datetime
 from uuid import UUID
@@ -76,3 +76,31 @@ class Member(Answer):
     group: NamedGroup | None
     roles: list[str]
     grants: list[MemberGrant]
+
+
+class Token(Answer):
+    """An API token of a person or a service account. It permits those of ``permissions`` that its owner has."""
+
+    id: UUID
+    name: str
+    user: User
+    permissions: list[str]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+
+class MadeToken(Token):
+    """A new API token. Its text, ``token``, is shown this once."""
+
+    token: str
+
+
+class ServiceAccount(Answer):
+    """A program's account in the tenant."""
+
+    id: UUID
+    login: str
+    name: str
+    enabled: bool
+    created_at: datetime

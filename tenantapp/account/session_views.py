@@ -16,7 +16,7 @@ from tenantapp.identity import sign_in, web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.models import Tenant, WebSession
 from tenantapp.identity.permissions import Permission
-from tenantapp.identity.policy import cookie_token
+from tenantapp.identity.policy import cookie_token, refuse_tokens
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access, GrantedTenant
 from tenantapp.tenancy.errors import NoAccess
@@ -48,10 +48,11 @@ class Selection(Body):
     status=201,
     answer=Session,
     headers=("Set-Cookie",),
-    problems=("invalid_credentials", "not_signed_in", "tenant_forbidden", "csrf_failed"),
+    problems=("invalid_credentials", "not_signed_in", "tenant_forbidden", "token_not_allowed", "csrf_failed"),
 )
 def create_session(request: TenantRequest) -> dict[str, Any]:
     """Sign in, and end the session that the browser had before."""
+    refuse_tokens(request)
     body: SignIn = request.checked_body
     authenticated = sign_in.authenticate(
         request.registry.user_db, body.login, body.password, request.registry.app_settings.passwords_memory

@@ -11,6 +11,7 @@ from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
 from tenantapp.identity.errors import RegistrationClosed
 from tenantapp.identity.passwords import hash_password
+from tenantapp.identity.policy import refuse_tokens
 from tenantapp.identity.users import create_user
 from tenantapp.settings import Settings
 from tenantapp.tenancy.request import TenantRequest
@@ -32,10 +33,11 @@ class Registration(Body):
     writes="user",
     status=201,
     answer=User,
-    problems=("already_exists", "registration_closed"),
+    problems=("already_exists", "registration_closed", "token_not_allowed"),
 )
 def create(request: TenantRequest) -> dict[str, Any]:
     """Register a person, who has no tenant yet. Raises ``RegistrationClosed`` unless the settings allow it."""
+    refuse_tokens(request)
     settings: Settings = request.registry.app_settings
     if settings.identity_registration != "open":
         raise RegistrationClosed

@@ -107,9 +107,16 @@ def problem_response(
     }
     response = Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), status=status, content_type=CONTENT_TYPE)
     response.cache_control = "no-store"
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = challenge(code)
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         response.headers["Retry-After"] = RETRY_AFTER
     return response
+
+
+def challenge(code: str) -> str:
+    """Return the ``WWW-Authenticate`` of a 401 (RFC 9110, section 11.6.1; RFC 6750, section 3)."""
+    return 'Bearer realm="tenantapp"' + (', error="invalid_token"' if code == "invalid_token" else "")
 
 
 def exception_response(error: BaseException, request: TenantRequest) -> Response:

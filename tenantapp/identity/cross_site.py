@@ -13,7 +13,7 @@ from pyramid.interfaces import IDefaultPermission
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.identity.errors import CrossSiteRequest
-from tenantapp.identity.policy import cookie_token
+from tenantapp.identity.policy import bearer_token, cookie_token
 from tenantapp.identity.web_sessions import csrf_token
 from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
 
@@ -23,14 +23,15 @@ View = Callable[[Any, Any], Any]
 def cross_site_view(view: View, info: Any) -> View:
     """Wrap a view, so that it refuses unsafe requests from pages of other sites (a view deriver).
 
-    If the view has a permission, unsafe requests also need the CSRF token. The wrapper raises ``CrossSiteRequest``.
+    If the view has a permission, unsafe requests also need the CSRF token. The wrapper raises ``CrossSiteRequest``. A
+    request with an API token is not checked: no other site can make a browser send one, and the cookie does not count.
     """
     if info.exception_only:
         return view
     public = info.options.get("permission") in (None, NO_PERMISSION_REQUIRED)
 
     def checked(context: Any, request: TenantRequest) -> Any:
-        if request.method not in SAFE_METHODS:
+        if request.method not in SAFE_METHODS and bearer_token(request) is None:
             check_origin(request)
             if not public:
                 check_csrf_token(request)

@@ -131,13 +131,14 @@ def places_with(session: Session, user_id: UUID, permission: str) -> list[Tenant
 
 
 def has_admin(session: Session, tenant_id: UUID) -> bool:
-    """Return whether an enabled person may manage the tenant's members."""
+    """Return whether an enabled person, who can sign in, may manage the tenant's members."""
     admin = (
         select(User.id)
         .select_from(User)
         .join(Grant, reaches(User.id))
         .join(RolePermission, RolePermission.role == Grant.role)
-        .where(Grant.tenant_id == tenant_id, User.enabled, RolePermission.permission == Permission.MEMBERS_MANAGE)
+        .where(Grant.tenant_id == tenant_id, RolePermission.permission == Permission.MEMBERS_MANAGE)
+        .where(User.enabled, User.service_tenant_id.is_(None))
     )
     return bool(session.scalar(select(exists(admin))))
 

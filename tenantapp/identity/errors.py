@@ -10,12 +10,18 @@ IdentityError
 +-- LastAdmin               the tenant would be left without an administrator
 +-- OperatorRequired        the person is not an operator of the installation
 +-- PermissionMissing       no role of the person in the tenant has the view's permission
++-- BeyondRights            a token was to have permissions that its person does not have
++-- InvalidToken            the API token of a request is unknown, malformed, expired or revoked
 +-- InvalidCredentials      wrong login or password, or a disabled person: always the same error
 +-- SessionEnded            another request has ended or replaced the web session
 +-- RegistrationClosed      people may not register themselves
 +-- TooManySignIns          every core is busy hashing passwords, or there is no memory
 +-- CrossSiteRequest        an unsafe request that did not come from our own page
 """
+
+from collections.abc import Sequence
+
+from tenantapp.characters import visible
 
 
 class IdentityError(Exception):
@@ -86,6 +92,21 @@ class PermissionMissing(IdentityError):
 
     def __init__(self, permission: str) -> None:
         super().__init__(f"You need the permission {permission}.")
+
+
+class BeyondRights(IdentityError):
+    """A token was to have permissions that its person does not have."""
+
+    def __init__(self, permissions: Sequence[str]) -> None:
+        listed = ", ".join(map(visible, permissions))
+        super().__init__(f"A token cannot have permissions that its owner does not have: {listed}.")
+
+
+class InvalidToken(IdentityError):
+    """The API token of a request is unknown, malformed, expired or revoked, or its person is disabled."""
+
+    def __init__(self) -> None:
+        super().__init__("The API token is not valid, or no longer.")
 
 
 class InvalidCredentials(IdentityError):

@@ -22,7 +22,10 @@ def add_grant(
     if group is not None:
         grant.group = get_group(session, group)
     else:
-        grant.user = get_user(session, login or "")
+        user = get_user(session, login or "")
+        if user.service_tenant_id not in (None, tenant_id):
+            raise NotFound("user", login)
+        grant.user = user
     session.add(grant)
     flush_unique(session, f"grant of {role} for", f"@{group}" if group is not None else login)
     return grant

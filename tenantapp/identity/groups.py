@@ -3,7 +3,7 @@
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, selectinload
 
-from tenantapp.identity.errors import NotFound
+from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import Group, GroupMember
 from tenantapp.identity.names import clean_group_name
 from tenantapp.identity.uniqueness import flush_unique
@@ -33,8 +33,14 @@ def list_groups(session: Session) -> list[Group]:
 
 
 def join_group(session: Session, login: str, name: str) -> None:
-    """Add a person to a group, unless they are in it already. Raises ``NotFound``."""
+    """Add a person to a group, unless they are in it already.
+
+    Raises ``NotFound``, and ``InvalidValue`` for a service account.
+    """
     user, group = get_user(session, login), get_group(session, name)
+    if user.service_tenant_id is not None:
+        # A group may have roles in several tenants.
+        raise InvalidValue("login", f"{user.login} is a service account, which belongs to one tenant and to no group.")
     insert_ignoring_conflicts(session, GroupMember, [{"group_id": group.id, "user_id": user.id}])
 
 

@@ -1,4 +1,4 @@
-"""The models of the user database: people, groups, roles, tenants, grants, web sessions and the audit trail."""
+"""The models of the user database: people, groups, roles, tenants, grants, web sessions, API tokens, audit trail."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Text,
     UniqueConstraint,
     false,
 )
@@ -37,9 +38,19 @@ class UserBase(DeclarativeBase):
 
 
 class User(UserBase):
-    """A person. ``login`` is normalized, see ``names.normalize_login``."""
+    """A person. ``login`` is normalized, see ``names.normalize_login``.
+
+    With ``service_tenant_id`` it is a service account of this tenant: a program, which has API tokens and does not sign
+    in.
+    """
 
     __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint(
+            "service_tenant_id IS NULL OR (password_hash IS NULL AND NOT operator)",
+            name="service_accounts_do_not_sign_in",
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     login: Mapped[str] = mapped_column(String(LOGIN_LENGTH), unique=True)
@@ -48,6 +59,7 @@ class User(UserBase):
     enabled: Mapped[bool] = mapped_column(default=True)
     operator: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    service_tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
 
 
 class Group(UserBase):
@@ -171,6 +183,26 @@ class WebSession(UserBase):
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     tenant: Mapped[Tenant | None] = relationship()
+
+
+class ApiToken(UserBase):
+    """A program acts for a person in one tenant. Only the SHA-256 of the token is stored.
+
+    ``permissions`` are names separated by spaces. The token permits those of them that the person has at present.
+    """
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    permissions: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    user: Mapped[User] = relationship()
 
 
 class AuditEntry(UserBase):

@@ -11,8 +11,10 @@ from typing import Final
 class Permission(StrEnum):
     """The permissions of the bundled views."""
 
-    # No role has these two. The first needs only a signed-in person, the second an operator of the installation.
+    # No role has these three, and no API token. The first needs a signed-in person, the second one who may enter the
+    # tenant of the request, the third an operator of the installation.
     SIGNED_IN = "session.use"
+    IN_TENANT = "session.in_tenant"
     FLEET_OPERATE = "fleet.operate"
     CONTENT_READ = "content.read"
     CONTENT_CREATE = "content.create"
@@ -26,7 +28,7 @@ _AUTHOR: Final = (*_READER, Permission.CONTENT_CREATE)
 _EDITOR: Final = (*_AUTHOR, Permission.CONTENT_EDIT_ANY)
 _ADMIN: Final = (*_EDITOR, Permission.MEMBERS_MANAGE, Permission.TENANT_EXPORT)
 
-OF_NO_ROLE: Final = frozenset({Permission.SIGNED_IN, Permission.FLEET_OPERATE})
+OF_NO_ROLE: Final = frozenset({Permission.SIGNED_IN, Permission.IN_TENANT, Permission.FLEET_OPERATE})
 
 # The roles in tenants by rank, the lowest first.
 ROLES: Final[dict[str, tuple[Permission, ...]]] = {

@@ -11,12 +11,13 @@ from pyramid.security import Allowed, Denied
 from zope.interface import implementer
 
 from tenantapp.identity.access_reader import AccessReader
-from tenantapp.identity.errors import OperatorRequired, PermissionMissing
-from tenantapp.identity.permissions import Permission
+from tenantapp.identity.errors import InvalidToken, OperatorRequired, PermissionMissing
+from tenantapp.identity.permissions import OF_NO_ROLE, Permission
+from tenantapp.identity.token_text import is_token
 from tenantapp.identity.web_sessions import hash_token
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access
-from tenantapp.tenancy.errors import NoAccess, TenancyError
+from tenantapp.tenancy.errors import NoAccess, TenancyError, TokenNotAllowed
 from tenantapp.tenancy.request import TenantRequest
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,11 @@ class DeniedBecause(Denied):
 
 @implementer(ISecurityPolicy)
 class SecurityPolicy:
-    """Finds the access of a request by its cookie, through ``registry.access_reader``. The access decides alone."""
+    """Finds the access of a request, through ``registry.access_reader``. The access decides alone.
+
+    It is found by the API token in ``Authorization: Bearer``, or else by the cookie. With a token the cookie does not
+    count, not even if the token is wrong.
+    """
 
     def __init__(self) -> None:
         self._accesses = RequestLocalCache(self._read)
@@ -59,14 +64,22 @@ class SecurityPolicy:
         return access
 
     def _read(self, request: TenantRequest) -> Access | None:
-        token = cookie_token(request)
-        reader: AccessReader = request.registry.access_reader
-        if token is None:
-            return None
-        access = reader.read(hash_token(token), utcnow(), slug=request.named_tenant, tenants=request.reads_tenants)
+        access = self._find(request)
         if access is not None:
             request.identified(access.person)
         return access
+
+    def _find(self, request: TenantRequest) -> Access | None:
+        reader: AccessReader = request.registry.access_reader
+        bearer = bearer_token(request)
+        if bearer is not None:
+            if not is_token(bearer):
+                return None
+            return reader.read_token(hash_token(bearer), utcnow(), slug=request.named_tenant)
+        token = cookie_token(request)
+        if token is None:
+            return None
+        return reader.read(hash_token(token), utcnow(), slug=request.named_tenant, tenants=request.reads_tenants)
 
     def authenticated_userid(self, request: TenantRequest) -> str | None:
         """Return the person's id, or None if nobody is signed in."""
@@ -77,15 +90,19 @@ class SecurityPolicy:
         """Return whether the person has the view's permission in the request's tenant, or why not."""
         access = self.identity(request)
         if access is None:
-            return DeniedBecause(NoAccess())
+            return DeniedBecause(NoAccess() if bearer_token(request) is None else InvalidToken())
         if request.names_two_tenants:
             return DeniedBecause(TenantMismatch())
+        if access.api_token_id is not None and permission in OF_NO_ROLE:
+            return DeniedBecause(TokenNotAllowed())
         if permission == Permission.SIGNED_IN:
             return Allowed("Signed in.")
         if permission == Permission.FLEET_OPERATE:
             return _permits_operator(request, access)
         if access.tenant is None:
             return DeniedBecause(access.refusal)
+        if permission == Permission.IN_TENANT:
+            return Allowed("In a tenant.")
         if not access.may(permission):
             return DeniedBecause(PermissionMissing(permission))
         return Allowed("The permission is held.")
@@ -133,6 +150,18 @@ def cookie_token(request: TenantRequest) -> str | None:
     pattern = rf"(?:^|;)\s*{cookie_name(request)}=({COOKIE_VALUE})\s*(?:;|$)"
     found = re.search(pattern, request.environ.get("HTTP_COOKIE", ""))
     return found[1] if found else None
+
+
+def bearer_token(request: TenantRequest) -> str | None:
+    """Return what ``Authorization`` has after ``Bearer`` (RFC 6750), or None. Other schemes may be those of a proxy."""
+    scheme, _, credentials = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
+
+
+def refuse_tokens(request: TenantRequest) -> None:
+    """Raise ``TokenNotAllowed`` if the request has an API token. For views that need no permission."""
+    if bearer_token(request) is not None:
+        raise TokenNotAllowed
 
 
 def _cookie(request: TenantRequest, token: str | None) -> list[tuple[str, str]]:

@@ -55,8 +55,13 @@ def set_enabled(session: Session, login: str, enabled: bool) -> User:
 
 
 def set_password(session: Session, login: str, password_hash: str) -> User:
-    """Set a person's password and end their web sessions. Raises ``NotFound``."""
+    """Set a person's password and end their web sessions.
+
+    Raises ``NotFound``, and ``InvalidValue`` for a service account.
+    """
     user = get_user(session, login)
+    if user.service_tenant_id is not None:
+        raise InvalidValue("login", f"{user.login} is a service account, which has no password.")
     user.password_hash = password_hash
     end_sessions(session, user.id)
     session.flush()

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from tenantapp.tenancy.errors import TenancyError, TenantRequired
+from tenantapp.tenancy.errors import TenancyError, TenantRequired, TokenNotAllowed
 
 ACTOR: Final = "actor"  # the key in a session's ``info`` of the ``Actor`` who writes in it
 NOBODY: Final = "not signed in"  # the name of an actor; no login has spaces, so no person has it
@@ -59,9 +59,9 @@ class Access:
     """Who makes a request, for which tenant, and what they may do. It is read for one request and not kept longer.
 
     ``tenant`` is set only if its database may be used now; otherwise ``refusal`` says why not. ``selected`` is also set
-    while the reason is temporary, such as a migration. ``roles`` are the person's roles in it, the highest rank first,
-    and ``permissions`` what these permit. ``tenants`` are the tenants that the person may choose; it is
-    None if they were not read.
+    while the reason is temporary, such as a migration. ``roles`` are the person's roles in it, the highest rank first.
+    ``permissions`` is what these permit, or with ``api_token_id`` the part of it that the API token has. ``tenants``
+    are the tenants that the person may choose; it is None if they were not read.
     """
 
     person: Person
@@ -72,6 +72,7 @@ class Access:
     permissions: frozenset[str] = frozenset()
     operator: bool = False
     web_session_id: UUID | None = None
+    api_token_id: UUID | None = None
     expires_at: datetime | None = None
     tenants: tuple[GrantedTenant, ...] | None = None
 
@@ -80,6 +81,11 @@ class Access:
         if self.tenant is None:
             raise self.refusal
         return self.tenant
+
+    def refuse_tokens(self) -> None:
+        """Raise ``TokenNotAllowed`` if the request was made with an API token."""
+        if self.api_token_id is not None:
+            raise TokenNotAllowed
 
     def may(self, permission: str) -> bool:
         """Return whether the person has this permission in the tenant."""

@@ -4,6 +4,7 @@ TenancyError
 +-- ServerError                     a server is unknown, or its setting is wrong
 +-- NoAccess                        nobody is signed in
 +-- TenantRefused                   somebody is signed in, but may not use a tenant database
+|   +-- TokenNotAllowed             an API token cannot make this call
 |   +-- TenantRequired              no tenant is selected
 |   +-- TenantForbidden             the person has no role in the selected tenant, or no longer
 |   +-- TenantSuspended             the selected tenant is suspended
@@ -42,6 +43,13 @@ class NoAccess(TenancyError):
 
 class TenantRefused(TenancyError):
     """The person is signed in, but this request may not use a tenant database."""
+
+
+class TokenNotAllowed(TenantRefused):
+    """An API token works in its tenant. It does not manage sessions, tokens, service accounts or the fleet."""
+
+    def __init__(self) -> None:
+        super().__init__("An API token cannot make this call. Sign in.")
 
 
 class TenantRequired(TenantRefused):

@@ -52,7 +52,7 @@ def test_models_have_names_of_their_own(document: Any) -> None:
 
 def test_what_can_be_asked_of_a_node(document: Any) -> None:
     patch = document["paths"]["/api/v1/nodes/{id}"]["patch"]
-    assert patch["security"] == [{"cookie": [], "csrf": []}]
+    assert patch["security"] == [{"cookie": [], "csrf": []}, {"token": []}]
     assert "application/merge-patch+json" in patch["requestBody"]["content"]
     assert {each.get("name") or each["$ref"].rpartition("/")[2] for each in patch["parameters"]} == {
         "id", "XTenant", "IfMatch", "IfNoneMatch",

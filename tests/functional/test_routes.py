@@ -10,9 +10,10 @@ import pytest
 from pyramid.security import NO_PERMISSION_REQUIRED
 from sqlalchemy import event
 
+from tenantapp.identity.permissions import OF_NO_ROLE
 from tenantapp.identity.users import get_user
 from tenantapp.operations.queue import list_operations
-from tests.installation import Client, Installation
+from tests.installation import PASSWORD, Client, Installation
 
 BODIES: dict[str, Any] = {
     "session": {"tenant": "acme"},
@@ -22,6 +23,8 @@ BODIES: dict[str, Any] = {
     "tag": {"name": "x"},
     "members": {"login": "nobody", "role": "admin"},
     "member": {"role": "admin"},
+    "tokens": {"name": "x", "permissions": ["content.read"]},
+    "service_accounts": {"login": "x", "roles": ["reader"]},
     "fleet_tenants": {"slug": "initech"},
     "fleet_tenant": {"name": "x"},
     "fleet_tenant_migrate": {},
@@ -116,11 +119,52 @@ def test_without_the_permission(installation: Installation) -> None:
     held = set(Client(installation.app).sign_in("rita").get("/session").json["permissions"])
     rita = Client(installation.app).sign_in("rita")
     for route, method, pattern, permission in views(installation):
-        if permission in {NO_PERMISSION_REQUIRED, "session.use"} | held:
+        if permission in {NO_PERMISSION_REQUIRED, "session.use", "session.in_tenant"} | held:
             continue
         answer = call(rita, route, method, pattern, "0" * 8 + "-0000" * 3 + "-" + "0" * 12)
         refused = "operator_required" if permission == OPERATE else "permission_denied"
         assert (answer.status_int, answer.json["code"]) == (403, refused), (route, method)
+
+
+def test_with_an_api_token(installation: Installation) -> None:
+    """It may do in its tenant what it permits, and nothing that is about sessions, tokens, accounts or the fleet."""
+    with installation.registry.user_db.begin() as session:
+        get_user(session, "ada").operator = True
+    ada = Client(installation.app).sign_in("ada")
+    made = [
+        ada.post("/tokens", {"name": "x", "permissions": permissions})
+        for permissions in (ada.get("/session").json["permissions"], ["content.create"])
+    ]
+    whole, narrow = (Client(installation.app).with_token(answer.json["token"]) for answer in made)
+    cookie = ada.copy().with_token(made[0].json["token"].lower())
+    row_id = "0" * 8 + "-0000" * 3 + "-" + "0" * 12
+    tried: set[tuple[str, str]] = set()
+    for route, method, pattern, permission in views(installation):
+        if permission == NO_PERMISSION_REQUIRED:
+            continue
+        of_people = permission in OF_NO_ROLE or route.startswith("service_account")
+        cases = {
+            "wrong token, good cookie": (cookie, {}, (401, "invalid_token")),
+            "another tenant": (
+                whole,
+                {"X_Tenant": "globex"},
+                (403, "token_not_allowed" if permission in OF_NO_ROLE else "tenant_forbidden"),
+            ),
+        }
+        if of_people:
+            cases["of people"] = (whole, {}, (403, "token_not_allowed"))
+        elif permission != "content.create":
+            cases["narrow"] = (narrow, {}, (403, "permission_denied"))
+        for case, (client, headers, refused) in cases.items():
+            answer = call(client, route, method, pattern, row_id, **headers)
+            assert (answer.status_int, answer.json["code"]) == refused, (route, method, case)
+            tried.add((case, refused[1]))
+    assert len(tried) == 5
+    for path, body in (
+        ("/session", {"login": "ada", "password": PASSWORD}),
+        ("/users", {"login": "x", "password": "y"}),
+    ):
+        assert whole.post(path, body).json["code"] == "token_not_allowed"
 
 
 def test_a_newline_at_the_end_is_no_part_of_it(installation: Installation) -> None:
@@ -153,6 +197,8 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
         "tag": ada.get("/tags").json["items"][0]["id"],
         "member": ada.get("/members").json["items"][0]["grants"][0]["id"],
         "session_of_id": ada.get("/sessions").json["items"][0]["id"],
+        "token_of_id": ada.post("/tokens", {"name": "x", "permissions": ["content.read"]}).json["id"],
+        "service_account": ada.post("/service-accounts", {"login": "robot", "roles": ["reader"]}).json["id"],
         "tenant_operation": an_operation_on(installation, "acme"),
         "tenant_export_of_id": an_operation_on(installation, "acme"),
     }

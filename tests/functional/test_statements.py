@@ -28,12 +28,16 @@ def test_statements_per_view(installation: Installation, recorder: StatementReco
     for number in range(5):
         bob.post("/nodes", {"title": f"{number}", "tags": ["a", "b"]})
     path = f"/nodes/{node['id']}"
+    token = bob.post("/tokens", {"name": "x", "permissions": ["content.read"]}).json["token"]
+    program = Client(installation.app).with_token(token)
     counts = {
         "access alone": count(recorder, lambda: bob.get("/sessions")) - 1,
         "GET /session": count(recorder, lambda: bob.get("/session")),
         "GET /nodes": count(recorder, lambda: bob.get("/nodes?limit=500")),
         "GET /t/acme/nodes": count(recorder, lambda: bob.get("/t/acme/nodes")),
         "GET /session of a named tenant": count(recorder, lambda: bob.get("/session", X_Tenant="acme")),
+        "first GET /nodes with a token": count(recorder, lambda: program.get("/nodes")),
+        "GET /nodes with a token": count(recorder, lambda: program.get("/nodes")),
         "GET /nodes/{id}": count(recorder, lambda: bob.get(path)),
         "GET /tags": count(recorder, lambda: bob.get("/tags")),
         "PATCH /nodes/{id}": count(recorder, lambda: bob.patch(path, {"title": "y"})),
@@ -45,6 +49,8 @@ def test_statements_per_view(installation: Installation, recorder: StatementReco
         "GET /nodes": 2,
         "GET /t/acme/nodes": 2,
         "GET /session of a named tenant": 1,
+        "first GET /nodes with a token": 3,  # the time of its use is written, at most once a minute
+        "GET /nodes with a token": 2,
         "GET /nodes/{id}": 2,
         "GET /tags": 2,
         # access; the node, its tags; the author's name; the tags by name; the update; the node as it is now

@@ -431,7 +431,17 @@ def test_logs_hold_no_secrets(real_installation: Installation, caplog: pytest.Lo
     assert "/api/v1/session" in caplog.text
     token = client.http.cookies["tenantapp"]
     token_hash = web_sessions.hash_token(token)
-    secrets = ("a wrong password", PASSWORD, token, client.csrf_token, token_hash.hex(), repr(token_hash), "$argon2id")
+    api_token = client.post("/tokens", {"name": "x", "permissions": ["content.read"]}).json["token"]
+    program = Client(real_installation.app).with_token(api_token)
+    assert program.get("/nodes").status_int == 200
+    assert program.get("/t/globex/nodes").status_int == 403
+    assert program.with_token(api_token + "x").get("/nodes").status_int == 401
+    assert "INSERT INTO api_tokens" in caplog.text
+    api_hash = web_sessions.hash_token(api_token)
+    secrets = (
+        *(api_token, api_token.removeprefix("tapp_"), api_hash.hex(), repr(api_hash)),
+        *("a wrong password", PASSWORD, token, client.csrf_token, token_hash.hex(), repr(token_hash), "$argon2id"),
+    )
     assert [secret for secret in secrets if secret in caplog.text] == []
 
 

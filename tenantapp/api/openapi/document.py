@@ -15,6 +15,7 @@ from tenantapp.api.openapi.problem_codes import problems_of, takes_no_body
 from tenantapp.api.openapi.schemas import Schema, Schemas, markdown, reachable
 from tenantapp.api.views import MergePatch
 from tenantapp.identity.policy import PLAIN_COOKIE, SECURE_COOKIE
+from tenantapp.identity.token_text import TOKEN
 from tenantapp.sql.ids import UUID_TEXT
 
 OPENAPI: Final = "3.1.1"
@@ -29,6 +30,12 @@ SECURITY: Final = {
         "in": "cookie",
         "name": SECURE_COOKIE,
         "description": f"The session. Over plain http the cookie is called `{PLAIN_COOKIE}`.",
+    },
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": TOKEN.pattern,
+        "description": "An API token, in place of the cookie. Changes need no `X-CSRF-Token` then.",
     },
     "csrf": {
         "type": "apiKey",
@@ -148,7 +155,7 @@ class _Builder:
         schema = {"allOf": [self._schemas.problem, {"type": "object", "properties": narrowed}]}
         self._responses[name] = {
             "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
-            "headers": _answered([headers.RETRY_AFTER] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
+            "headers": _answered(headers.OF_PROBLEMS.get(status, ())),
             "content": {PROBLEM_TYPE: {"schema": schema}},
         }
         return {"$ref": f"#/components/responses/{name}"}
@@ -157,7 +164,8 @@ class _Builder:
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
     if operation.is_public:
         return []
-    return [{"cookie": [], "csrf": []} if operation.changes else {"cookie": []}]
+    by_cookie: dict[str, list[str]] = {"cookie": [], "csrf": []} if operation.changes else {"cookie": []}
+    return [by_cookie, {"token": []}] if operation.takes_tokens else [by_cookie]
 
 
 def _path_parameters(operation: Operation) -> Iterator[dict[str, Any]]:

@@ -9,10 +9,12 @@ ANSWERED: Final[dict[str, str]] = {
     "Location": "The address of what was made or requested.",
     "Retry-After": "Wait this many seconds before you try again.",
     "Set-Cookie": "The cookie of the session.",
+    "WWW-Authenticate": "The scheme of API tokens; `error` says that the token was wrong (RFC 6750).",
     "X-Request-ID": "The id of the request in the server's log.",
 }
 ALWAYS: Final = "X-Request-ID"
 RETRY_AFTER: Final = "Retry-After"
+OF_PROBLEMS: Final[dict[int, tuple[str, ...]]] = {401: ("WWW-Authenticate",), 503: (RETRY_AFTER,)}
 SENT: Final[dict[str, tuple[str, str]]] = {
     "XTenant": (
         "X-Tenant",

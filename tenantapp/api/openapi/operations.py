@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.api.query import NoQuery
-from tenantapp.identity.permissions import Permission
+from tenantapp.identity.permissions import OF_NO_ROLE, Permission
 from tenantapp.tenancy.request import SAFE_METHODS
 
 PART: Final = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})*))?}")  # of a route's pattern: {name} or {name:expression}
@@ -66,6 +66,11 @@ class Operation:
     def is_for_tenant(self) -> bool:
         """Return whether the request is about a tenant: its permission is a tenant's."""
         return not self.is_public and self.permission not in (Permission.SIGNED_IN, Permission.FLEET_OPERATE)
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Return whether a request may be made with an API token."""
+        return self.is_for_tenant and self.permission not in OF_NO_ROLE and "token_not_allowed" not in self.problems
 
     @property
     def heeds_tenant(self) -> bool:

@@ -11,7 +11,7 @@ from pyramid.exceptions import ConfigurationError
 
 from tenantapp.api.json import OptionalBody
 from tenantapp.api.openapi.operations import Operation
-from tenantapp.identity.permissions import Permission
+from tenantapp.identity.permissions import OF_NO_ROLE, Permission
 
 # The codes of ``ApiError`` and of ``problem_response``, which the table of problems does not have.
 API_CODES: Final[Mapping[str, int]] = {
@@ -53,7 +53,9 @@ def _natural(operation: Operation) -> Iterator[str]:
     if operation.changes:
         yield from ("csrf_failed", "conflict", "outcome_unknown")
     if not operation.is_public:
-        yield from ("not_signed_in", "tenant_mismatch")
+        yield from ("not_signed_in", "invalid_token", "tenant_mismatch")
+    if operation.permission in OF_NO_ROLE:
+        yield "token_not_allowed"
     if operation.permission == Permission.FLEET_OPERATE:
         yield "operator_required"
     if operation.is_for_tenant:

@@ -1,0 +1,93 @@
+"""The statements that read who makes a request and what they may do: by a web session, or by an API token."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, LargeBinary, Select, SQLColumnExpression, Text, bindparam, select
+
+from tenantapp.identity.effective import granted_tenants, granted_text
+from tenantapp.identity.models import ApiToken, Tenant, User, WebSession
+from tenantapp.sql.prepared import PreparedSelect
+from tenantapp.sql.times import UtcDateTime
+
+TOKEN_TYPES: Final = {"token_hash": "bytea", "now": "timestamptz"}
+SESSION_TYPES: Final = {**TOKEN_TYPES, "idle_since": "timestamptz"}
+NAMED_TYPES: Final = {**SESSION_TYPES, "slug": "text"}
+_TOKEN_HASH: Final = bindparam("token_hash", type_=LargeBinary)
+_NOW: Final = bindparam("now", type_=UtcDateTime)
+_IDLE_SINCE: Final = bindparam("idle_since", type_=UtcDateTime)
+_SLUG: Final = bindparam("slug", type_=Text)
+
+_PERSON: Final = (User.id.label("user_id"), User.login.label("login"), User.name.label("user_name"))
+_TENANT: Final = (
+    Tenant.id.label("tenant_id"),
+    Tenant.slug.label("slug"),
+    Tenant.name.label("tenant_name"),
+    Tenant.state.label("state"),
+    Tenant.state_reason.label("state_reason"),
+    Tenant.revision.label("revision"),
+    Tenant.migrating_until.label("migrating_until"),
+    Tenant.server.label("server"),
+    Tenant.database.label("database"),
+)
+
+
+def session_statement(*further: ColumnElement[Any], named: bool = False) -> Select[*tuple[Any, ...]]:
+    """Return the SELECT of all that a request needs, by the hash of its web session's token.
+
+    ``further`` are additional columns. The tenant is the one that the web session has selected, or with ``named`` the
+    one that has the parameter ``slug``. The SELECT has no row if there is no such session, if it has expired, or if the
+    person is disabled.
+    """
+    tenant_id: SQLColumnExpression[UUID | None] = Tenant.id if named else WebSession.tenant_id
+    return (
+        select(
+            *_PERSON,
+            User.operator.label("operator"),
+            WebSession.id.label("web_session_id"),
+            WebSession.last_seen_at.label("last_seen_at"),
+            WebSession.expires_at.label("expires_at"),
+            *_TENANT,
+            granted_text(WebSession.user_id, tenant_id).label("granted"),
+            *further,
+        )
+        .select_from(WebSession)
+        .join(User, User.id == WebSession.user_id)
+        .outerjoin(Tenant, Tenant.slug == _SLUG if named else Tenant.id == WebSession.tenant_id)
+        .where(WebSession.token_hash == _TOKEN_HASH, WebSession.expires_at > _NOW)
+        .where(WebSession.last_seen_at > _IDLE_SINCE, User.enabled)
+    )
+
+
+def token_statement() -> Select[*tuple[Any, ...]]:
+    """Return the SELECT of all that a request needs, by the hash of its API token.
+
+    It has no row if there is no such token, if it has expired, or if the person is disabled.
+    """
+    return (
+        select(
+            *_PERSON,
+            ApiToken.id.label("api_token_id"),
+            ApiToken.permissions.label("permissions"),
+            ApiToken.last_used_at.label("last_used_at"),
+            ApiToken.expires_at.label("expires_at"),
+            *_TENANT,
+            granted_text(ApiToken.user_id, ApiToken.tenant_id).label("granted"),
+        )
+        .select_from(ApiToken)
+        .join(User, User.id == ApiToken.user_id)
+        .join(Tenant, Tenant.id == ApiToken.tenant_id)
+        .where(ApiToken.token_hash == _TOKEN_HASH, ApiToken.expires_at > _NOW, User.enabled)
+    )
+
+
+def prepared_session_statement(*, named: bool, tenants: bool) -> PreparedSelect[Any]:
+    """Return ``session_statement``, prepared. With ``tenants`` it has the tenants that the person may choose."""
+    further = [granted_tenants(WebSession.user_id).label("tenants")] if tenants else []
+    name = f"tenantapp_access{'_by_slug' if named else ''}{'_with_tenants' if tenants else ''}"
+    return PreparedSelect(name, session_statement(*further, named=named), NAMED_TYPES if named else SESSION_TYPES)
+
+
+def prepared_token_statement() -> PreparedSelect[Any]:
+    """Return ``token_statement``, prepared."""
+    return PreparedSelect("tenantapp_access_by_token", token_statement(), TOKEN_TYPES)
