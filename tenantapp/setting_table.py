@@ -139,6 +139,24 @@ class Settings:
     api_max_body: int = setting(
         "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"
     )
+    changes_keep: int = setting(
+        "changes.keep",
+        number(int, 1, 3650, "days"),
+        "30",
+        "days for which the changes of a tenant's rows are kept for clients that follow them",
+    )
+    idempotency_keep: int = setting(
+        "idempotency.keep",
+        number(int, 1, 720, "hours"),
+        "24",
+        "hours for which the answer to a request with an Idempotency-Key is kept",
+    )
+    idempotency_max_answer: int = setting(
+        "idempotency.max_answer",
+        number(int, 0, 2**30, "bytes"),
+        "1048576",
+        "largest answer that is kept for an Idempotency-Key, in bytes",
+    )
     migrations_user: str | None = setting(
         "migrations.user", text, None, "script location of the user history; by default the bundled one"
     )

@@ -1,5 +1,6 @@
 """Add tenancy to the application: the databases on the registry, and the request that opens sessions on them."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 from pyramid.config import Configurator
@@ -33,7 +34,9 @@ def includeme(config: Configurator) -> None:
         pool_timeout=settings.connections_timeout,
         probe_pause=settings.connections_probe,
     )
-    config.registry.tenant_dbs = TenantDatabases(servers, engines_of(servers, settings))
+    config.registry.tenant_dbs = TenantDatabases(
+        servers, engines_of(servers, settings), changes_kept=timedelta(days=settings.changes_keep)
+    )
     config.set_request_factory(TenantRequest)
     config.registry.registerUtility(NamedTenantRoutes(config.get_routes_mapper()), IRoutesMapper)
     # One transaction per request. The manager is explicit: a session that is used outside the transaction raises an

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from threading import Lock
 from time import monotonic
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.sql.budget import BudgetNumbers
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.tenancy.access import Access, TenantPlace
+from tenantapp.tenancy.access import ACTOR, Access, Actor, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase, tenant_database_failed
 from tenantapp.tenancy.server_engines import ServerEngines
@@ -21,6 +22,7 @@ from tenantapp.tenancy.servers import Servers
 
 UNUSED_ENGINE: Final = 300.0  # seconds without use after which an engine is forgotten
 SWEEP_EVERY: Final = 64  # engines that are made between two searches for unused ones
+CHANGES_KEPT: Final = timedelta(days=30)
 UNKNOWN_SERVER: Final = Failure(Cause.UNREACHABLE, "its server is not in the settings")
 
 
@@ -37,9 +39,15 @@ class TenantDatabases:
     """
 
     def __init__(
-        self, servers: Servers, engines: Mapping[str, ServerEngines], *, unused_engine: float = UNUSED_ENGINE
+        self,
+        servers: Servers,
+        engines: Mapping[str, ServerEngines],
+        *,
+        unused_engine: float = UNUSED_ENGINE,
+        changes_kept: timedelta = CHANGES_KEPT,
     ) -> None:
         self._servers = servers
+        self._changes_kept = changes_kept
         self.unused_engine = unused_engine
         self.engines = engines
         self._entries: dict[UUID, _Entry] = {}
@@ -62,6 +70,7 @@ class TenantDatabases:
     def begin(self, access: Access, *, read_only: bool = False) -> Iterator[Session]:
         """Yield a tenant session outside a request. Commit at the end of the block; roll back on an exception."""
         with self.for_access(access).begin(read_only=read_only) as session:
+            session.info[ACTOR] = Actor(access.person.login, access.person.id)
             yield session
 
     def numbers(self) -> dict[str, BudgetNumbers]:
@@ -101,7 +110,7 @@ class TenantDatabases:
         return entry
 
     def _make(self, place: TenantPlace) -> DBFactory:
-        return DBFactory(partial(self._make_engine, place))
+        return DBFactory(partial(self._make_engine, place), changes_kept=self._changes_kept)
 
     def _make_engine(self, place: TenantPlace) -> Engine:
         self._made += 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Lock
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tenantapp.sql.prepared import DATABASE, LoneSelect, Row
 from tenantapp.sql.sqlite_files import READ_ONLY
+from tenantapp.tenancy.recording import listen_on_sessions
 
 
 class _Session(Session):
@@ -21,9 +23,16 @@ class _Session(Session):
         super().close()
 
 
+class _RecordingSession(_Session):
+    """A session on a tenant database. ``recording`` listens to it."""
+
+
+listen_on_sessions(_RecordingSession)
 # One for all databases: SQLAlchemy makes a class of 20 KiB for each sessionmaker, and only the engines differ.
 # A closed session stays closed: later use raises an error, instead of taking a connection that nobody returns.
 _SESSIONS: Final = sessionmaker(class_=_Session, autoflush=False, close_resets_only=False)
+# Those of tenant databases record the changes of tracked models.
+_RECORDING: Final = sessionmaker(class_=_RecordingSession, autoflush=False, close_resets_only=False)
 
 
 class _Made(NamedTuple):
@@ -37,13 +46,17 @@ class DBFactory:
     """Owns the engine of one database, and opens sessions on it.
 
     All threads share one factory. It calls ``make_engine`` at its first use. The engine connects when a session first
-    executes a statement. An unused factory costs almost nothing.
+    executes a statement. An unused factory costs almost nothing. With ``changes_kept``, its sessions record the changes
+    of tracked models, which are kept for this time.
     """
 
-    __slots__ = ("_lock", "_made", "_make_engine", "last_used")
+    __slots__ = ("_lock", "_made", "_make_engine", "changes_kept", "known_tables", "last_used")
 
-    def __init__(self, make_engine: Callable[[], Engine]) -> None:
+    def __init__(self, make_engine: Callable[[], Engine], *, changes_kept: timedelta | None = None) -> None:
         self._make_engine = make_engine
+        self.changes_kept = changes_kept
+        self.known_tables: set[str] = set()
+        """The tables that the database is known to have, of those that an older database lacks."""
         self._made: _Made | None = None
         self._lock = Lock()
         self.last_used = 0.0
@@ -58,7 +71,8 @@ class DBFactory:
         """Return a new session, which the caller closes. In a read-only session, the database refuses writes."""
         made = self._ready()
         self.last_used = monotonic()
-        return _SESSIONS(bind=made.reading if read_only else made.engine, info={DATABASE: self})
+        sessions = _SESSIONS if self.changes_kept is None else _RECORDING
+        return sessions(bind=made.reading if read_only else made.engine, info={DATABASE: self})
 
     def fetch(self, statement: LoneSelect[Row], values: Mapping[str, Any]) -> Sequence[Row]:
         """Return the rows of a SELECT that is sent alone, on a connection to this database."""

@@ -9,6 +9,7 @@ TenancyError
 |   +-- TenantForbidden             the person has no role in the selected tenant, or no longer
 |   +-- TenantSuspended             the selected tenant is suspended
 |   +-- TenantMigrating             the selected tenant's database is being migrated, or is too old
++-- ChangesGone                     the changes that a reader asks for are no longer kept
 +-- UserDatabaseUnavailable         also ``sql.errors.DatabaseUnavailable``
 |   +-- UserDatabaseSlow            also ``sql.errors.DatabaseSlow``
 |   +-- UserOutcomeUnknown          also ``sql.errors.OutcomeUnknown``
@@ -78,6 +79,13 @@ class TenantMigrating(TenantRefused):
 
     def __init__(self) -> None:
         super().__init__("This tenant is being brought up to date. Try again in a moment.")
+
+
+class ChangesGone(TenancyError):
+    """The changes after this position are no longer kept, or the position is one of another database."""
+
+    def __init__(self) -> None:
+        super().__init__("These changes are no longer kept. Read everything again, and follow the changes from there.")
 
 
 class UserDatabaseUnavailable(TenancyError, DatabaseUnavailable):

@@ -1,10 +1,18 @@
-"""The models that every tenant database has, whatever the domain."""
+"""The models that every tenant database has, whatever the domain.
 
+Their tables are the core tables. A domain's own history makes them too: ``tenantapp revision tenant`` writes a missing
+one into the next revision. So a database may lack a table that was added later, until it is migrated. Code that uses
+one asks ``tenancy.known_tables`` first.
+"""
+
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import MetaData
+from sqlalchemy import BigInteger, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from tenantapp.sql.times import UtcDateTime, utcnow
 
 # Constraints get names by this convention, so that a migration can drop a constraint by its name on both engines.
 # https://alembic.sqlalchemy.org/en/latest/naming.html
@@ -23,9 +31,71 @@ class TenantBase(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
+class Tracked:
+    """Mixin of a model whose changes clients can follow: ``class Book(Tracked, TenantBase)``.
+
+    The model has one primary key, a UUID. What the ORM creates, changes and deletes is recorded as ``Change``. Bulk
+    statements are not seen: call ``tenancy.recording.record_change`` for their rows.
+    """
+
+
 class TenantIdentity(TenantBase):
     """The single row with the id of the tenant whose data this database holds. Each new connection reads it."""
 
     __tablename__ = "tenant_identity"
 
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class Change(TenantBase):
+    """A row of a ``Tracked`` model was created, changed or deleted. ``position`` counts in the order of the commits."""
+
+    __tablename__ = "tenant_changes"
+
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    table_name: Mapped[str] = mapped_column(String(63))
+    row_id: Mapped[UUID]
+    kind: Mapped[str] = mapped_column(String(7))
+    version: Mapped[int | None]
+    person_id: Mapped[UUID | None]
+    login: Mapped[str | None] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ChangeCounter(TenantBase):
+    """The single row with the last ``position`` that was given. Changes up to ``removed`` are no longer kept."""
+
+    __tablename__ = "tenant_change_counter"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger)
+    removed: Mapped[int] = mapped_column(BigInteger)
+
+
+class IdempotencyKey(TenantBase):
+    """A request that was carried out under an ``Idempotency-Key``, and its answer.
+
+    The tenant is part of the key, because a clone has the rows of its original, but has not done the work.
+    """
+
+    __tablename__ = "tenant_idempotency_keys"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    person_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    """The SHA-256 of method, address and body, in hexadecimal."""
+    status: Mapped[int]
+    headers: Mapped[str] = mapped_column(Text)
+    """A JSON object."""
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """None if the answer was too large to keep."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, index=True)
+
+
+CORE_TABLES: Final = (
+    TenantIdentity.__tablename__,
+    Change.__tablename__,
+    ChangeCounter.__tablename__,
+    IdempotencyKey.__tablename__,
+)

@@ -137,7 +137,9 @@ class TenantRequest(Request):
     @reify
     def tenant_session(self) -> Session:
         """Return the session on the tenant's database. Raises ``NoAccess`` or a ``TenantRefused``."""
-        return self._open("tenant", self.registry.tenant_dbs.for_access(self.access))
+        session = self._open("tenant", self.registry.tenant_dbs.for_access(self.access))
+        session.info[ACTOR] = self.actor
+        return session
 
     def _open(self, kind: DatabaseKind, factory: DBFactory) -> Session:
         read_only = self.writes != kind or self.method in SAFE_METHODS

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, object_session, relat
 
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
-from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.models import TenantBase, Tracked
 
 Status = Literal["draft", "published", "archived"]
 TITLE_LENGTH: Final = 200
@@ -36,7 +36,7 @@ node_tags = Table(
 )
 
 
-class Tag(TenantBase):
+class Tag(Tracked, TenantBase):
     """A label of nodes."""
 
     __tablename__ = "tags"
@@ -45,7 +45,7 @@ class Tag(TenantBase):
     name: Mapped[str] = mapped_column(String(TAG_LENGTH), unique=True)
 
 
-class Node(TenantBase):
+class Node(Tracked, TenantBase):
     """A text in the tree. ``version`` counts its changes. SQLAlchemy checks it in every UPDATE and DELETE."""
 
     __tablename__ = "nodes"

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.sql.upsert import insert_ignoring_conflicts
+from tenantapp.tenancy.recording import record_change
 from tenantapp.workspace.errors import NotFound, TagExists
 from tenantapp.workspace.models import Node, Tag, node_tags
 
@@ -89,7 +90,9 @@ def _count_as_change(session: Session, tag_id: UUID) -> None:
     """Count a new version of each node with this tag: the nodes look different now, and their version is their ETag."""
     carrying = select(node_tags.c.node_id).where(node_tags.c.tag_id == tag_id)
     changed = {"version": Node.version + 1, "updated_at": utcnow()}
-    session.execute(update(Node).where(Node.id.in_(carrying)).values(changed))
+    statement = update(Node).where(Node.id.in_(carrying)).values(changed).returning(Node.id, Node.version)
+    for node_id, version in session.execute(statement):
+        record_change(session, Node, node_id, version=version)
 
 
 def _flush(session: Session, name: str) -> None:

@@ -42,6 +42,14 @@ def fill(fleet: Fleet, place: TenantPlace, *, nodes: int = 3) -> None:
             connection.execute(tables["nodes"].insert(), row | common | times)
         connection.execute(tables["nodes"].update().where(tables["nodes"].c.id == ids[0]).values(parent_id=ids[-1]))
         connection.execute(tables["node_tags"].insert(), [{"node_id": node, "tag_id": tag} for node in ids])
+        by = {"kind": "created", "version": 1, "person_id": person, "login": "ada", "at": moment}
+        changes = [{"position": n, "table_name": "nodes", "row_id": node} | by for n, node in enumerate(ids, 3)]
+        connection.execute(tables["tenant_changes"].insert(), changes)
+        counter = {"id": 1, "position": 2 + len(ids), "removed": 2}
+        connection.execute(tables["tenant_change_counter"].insert(), counter)
+        key = {"tenant_id": place.id, "person_id": person, "key": "once", "fingerprint": "f" * 64, "headers": "{}"}
+        answer = {"status": 201, "body": b'{"a": "\xc3\xa4"}', "created_at": moment}
+        connection.execute(tables["tenant_idempotency_keys"].insert(), key | answer)
 
 
 def content(fleet: Fleet, place: TenantPlace, *more: sa.Table) -> dict[str, Any]:

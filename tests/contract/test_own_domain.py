@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tenantapp.tenancy.models import CORE_TABLES
 from tests.contract.conftest import Fleet
 
 ROOT = Path(__file__).parents[2]
 BOOKSHOP = ROOT / "examples" / "bookshop"
-TABLES = {"books", "sales", "tenant_identity"}
+TABLES = {"books", "sales", *CORE_TABLES}
 MORE_MODELS = """
 from uuid import UUID
 

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from tenantapp.cli.checks import databases
 from tenantapp.cli.checks.examination import Check, Examination, Finding, State
 from tenantapp.cli.doctor import examine
 from tenantapp.cli.installation import Installation as CommandsInstallation
-from tenantapp.databases.histories.histories import script_directory
+from tenantapp.databases.histories.histories import bundled, script_directory
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.sql.times import utcnow
@@ -96,6 +97,17 @@ def test_for_people_there_is_one_aligned_line_for_each(doctor: Doctor, healthy: 
     assert len({row.start(2) for row in rows if row}) == len({row.start(3) for row in rows if row}) == 1
     (backups,) = (row for row in rows if row and row[1] == "backups")
     assert backups.group(2, 3) == ("warning", "backups.store is not set, so there are no backups. Set backups.store.")
+
+
+def test_a_history_without_the_tables_of_tenantapp_is_named(
+    doctor: Doctor, healthy: Mapping[str, str], tmp_path: Path
+) -> None:
+    history = shutil.copytree(bundled("tenant"), tmp_path / "history", ignore=shutil.ignore_patterns("__pycache__"))
+    for revision in (history / "versions").glob("*_changes_*.py"):
+        revision.unlink()
+    (domain,) = found(doctor(healthy, {"migrations.tenant": str(history)}), "domain")
+    assert (domain["state"], "tenantapp revision" in domain["advice"]) == ("warning", True)
+    assert "tenant_changes, tenant_change_counter, tenant_idempotency_keys" in domain["detail"]
 
 
 BROKEN = [

@@ -8,12 +8,12 @@ from sqlalchemy import CheckConstraint, ForeignKey, String, func, select
 from sqlalchemy.orm import Mapped, mapped_column, object_session
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
-from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.models import TenantBase, Tracked
 
 TITLE_LENGTH: Final = 200
 
 
-class Book(TenantBase):
+class Book(Tracked, TenantBase):
     """A title on the shelf. Its owner added it. ``version`` counts its changes, so that none is overwritten."""
 
     __tablename__ = "books"
@@ -37,7 +37,7 @@ class Book(TenantBase):
         return session.scalar(select(func.coalesce(func.sum(Sale.copies), 0)).where(Sale.book_id == self.id)) or 0
 
 
-class Sale(TenantBase):
+class Sale(Tracked, TenantBase):
     """Some copies of one book, at the price of that day."""
 
     __tablename__ = "sales"

@@ -52,7 +52,7 @@ def settings(examination: Examination) -> Iterator[Finding]:
 
 def domain(examination: Examination) -> Iterator[Finding]:
     """Import the domain's package and its models, and read its migrations."""
-    from tenantapp.databases.histories.histories import head_revision, tenant_metadata
+    from tenantapp.databases.histories.histories import head_revision, history_digest, tenant_metadata
 
     found = examination.installation.settings
     package = found.tenantapp_domain
@@ -65,7 +65,12 @@ def domain(examination: Examination) -> Iterator[Finding]:
             "Correct the package, or the setting tenantapp.domain",
         )
         return
-    yield ok("domain", f"{package}: {tables} tables, newest revision {head_revision(found, 'tenant')}")
+    head = head_revision(found, "tenant")
+    if missing := history_digest(found, "tenant").unnamed_tables:
+        detail = f"no revision of the tenant history makes {', '.join(missing)}, tables of tenantapp"
+        yield warning("domain", detail, "Run `tenantapp revision tenant -m TEXT`, and then `tenantapp migrate`")
+    else:
+        yield ok("domain", f"{package}: {tables} tables, newest revision {head}")
 
 
 def application(examination: Examination) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ import tenantapp.operations.models
 from tenantapp.databases.errors import HistoryError
 from tenantapp.identity.models import UserBase
 from tenantapp.settings import Settings
-from tenantapp.tenancy.models import TenantBase
+from tenantapp.tenancy.models import CORE_TABLES, TenantBase
 
 History = Literal["user", "tenant"]
 
@@ -87,10 +87,14 @@ def holds_models(module: str) -> bool:
 
 
 class HistoryDigest(NamedTuple):
-    """The newest revisions, of which there should be one, all revisions, and a digest of the files."""
+    """The newest revisions, of which there should be one, all revisions, the core tables that no file names, a digest.
+
+    A revision that makes a table names it. That is found without running the history, which takes seconds.
+    """
 
     heads: tuple[str, ...]
     revisions: frozenset[str]
+    unnamed_tables: tuple[str, ...]
     digest: str
 
 
@@ -115,7 +119,9 @@ def history_digest(settings: Settings, history: History) -> HistoryDigest:
 
 def _read(script: ScriptDirectory, files: Iterable[Path]) -> HistoryDigest:
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    contents = {file: file.read_bytes() for file in files}
+    for file, content in contents.items():
+        digest.update(f"{file.name}\0".encode() + hashlib.sha256(content).digest())
     revisions = frozenset(found.revision for found in script.walk_revisions())
-    return HistoryDigest(tuple(script.get_heads()), revisions, digest.hexdigest())
+    unnamed = tuple(name for name in CORE_TABLES if not any(name.encode() in content for content in contents.values()))
+    return HistoryDigest(tuple(script.get_heads()), revisions, unnamed, digest.hexdigest())

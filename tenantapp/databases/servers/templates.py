@@ -64,11 +64,11 @@ def installation_mark(session: Session) -> str:
 def current_template(fleet: Fleet, mark: str) -> Template:
     """Return the template for tenants that are made now. Raises ``HistoryError``."""
     head = head_revision(fleet.settings, "tenant")
-    _, revisions, digest = history_digest(fleet.settings, "tenant")
+    history = history_digest(fleet.settings, "tenant")
     ours = f"{PREFIX}{mark[-12:]}_"
     # Templates of a newer version are not ours to remove: it may run beside this version for a while.
-    known = tuple(f"{ours}{_word(revision)}_" for revision in revisions)
-    return Template(fleet.settings, f"{ours}{_word(head)}_{digest[:12]}", head, mark, known)
+    known = tuple(f"{ours}{_word(revision)}_" for revision in history.revisions)
+    return Template(fleet.settings, f"{ours}{_word(head)}_{history.digest[:12]}", head, mark, known)
 
 
 def _word(revision: str) -> str:

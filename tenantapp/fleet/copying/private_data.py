@@ -1,10 +1,11 @@
-"""Remove private data from copies. The domain knows what is private."""
+"""Remove private data from copies. The domain knows what is private in its own tables."""
 
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.connections.migration_connections import check_foreign_keys, migration_connection
@@ -13,6 +14,8 @@ from tenantapp.fleet.copying.originals import identities_of
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.settings import Settings
+from tenantapp.tenancy.known_tables import has_table
+from tenantapp.tenancy.models import Change, ChangeCounter, IdempotencyKey
 
 MODULE: Final = "private_data"
 FUNCTION: Final = "remove_private_data"
@@ -48,9 +51,19 @@ def remove_private_data(settings: Settings, target: Target) -> None:
                 return
             remover(session)
             session.flush()
+            _remove_people(session)
             check_foreign_keys(connection, target.name, CopyFailed)
         if connection.dialect.name == "sqlite":
             # Outside a transaction: SQLAlchemy would begin one.
             driver: Any = connection.connection.driver_connection
             driver.execute("VACUUM")
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _remove_people(session: Session) -> None:
+    """Remove what the core tables say about people: who changed what, and the answers that people were given."""
+    if has_table(session, Change.__tablename__):
+        session.execute(delete(Change))
+        session.execute(update(ChangeCounter).values(removed=ChangeCounter.position))
+    if has_table(session, IdempotencyKey.__tablename__):
+        session.execute(delete(IdempotencyKey))

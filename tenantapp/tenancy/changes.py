@@ -1,0 +1,85 @@
+"""Read what was recorded: the changes of a tenant's rows, in the order in which they were committed."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select, true
+from sqlalchemy.orm import Session
+
+from tenantapp.tenancy.errors import ChangesGone, TenantMigrating
+from tenantapp.tenancy.known_tables import has_table
+from tenantapp.tenancy.models import Change, ChangeCounter
+from tenantapp.tenancy.recording import Kind
+
+MOST_LOOKED_AT: Final = 5_000  # changes, when most are of tables that the reader may not see
+
+
+@dataclass(frozen=True, slots=True)
+class SeenChange:
+    """The newest change of a row in a part of the log. ``login`` and ``person_id`` say who made it."""
+
+    position: int
+    table_name: str
+    row_id: UUID
+    kind: Kind
+    version: int | None
+    person_id: UUID | None
+    login: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A part of the log. ``position`` is where the next part begins. ``more`` says that it has changes by now."""
+
+    changes: tuple[SeenChange, ...]
+    position: int
+    more: bool
+
+
+def present_position(session: Session) -> int:
+    """Return the position of the last change. Raises ``TenantMigrating`` if the database has no log yet."""
+    _check_log(session)
+    return session.scalar(select(ChangeCounter.position)) or 0
+
+
+def read_changes(session: Session, after: int, limit: int, tables: Collection[str]) -> Changes:
+    """Return the changes of rows in these tables after a position, at most ``limit``, the oldest first.
+
+    Of several changes of one row only the newest is returned, and a row that was created and changed counts as changed:
+    a reader treats both alike. Raises ``ChangesGone`` if changes after this position are no longer kept, or if the
+    position was never given; ``TenantMigrating`` if the database has no log yet.
+    """
+    _check_log(session)
+    # One statement, so the counter and the changes are those of one moment. Positions have no gaps.
+    until = after + MOST_LOOKED_AT
+    some = (
+        select(Change.__table__)
+        .where(Change.position > after, Change.position <= until, Change.table_name.in_(sorted(tables)))
+        .order_by(Change.position)
+        .limit(limit + 1)
+        .subquery()
+    )
+    statement = (
+        select(ChangeCounter.position.label("last"), ChangeCounter.removed, *some.c)
+        .select_from(ChangeCounter)
+        .outerjoin(some, true())
+        .order_by(some.c.position)
+    )
+    rows = session.execute(statement).all()
+    last, removed = (rows[0].last, rows[0].removed) if rows else (0, 0)
+    if not removed <= after <= last:
+        raise ChangesGone
+    found = [SeenChange(*row[2:]) for row in rows if row.position is not None]
+    position = found[limit - 1].position if len(found) > limit else min(last, until)
+    newest = {(change.table_name, change.row_id): change for change in found[:limit]}
+    shown = tuple(sorted(newest.values(), key=lambda change: change.position))
+    return Changes(shown, position, position < last)
+
+
+def _check_log(session: Session) -> None:
+    if not has_table(session, Change.__tablename__):
+        raise TenantMigrating
