@@ -1,7 +1,7 @@
 """Answer errors with problem details (RFC 9457). This is the only place where exceptions become answers."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -42,7 +42,8 @@ class Problem:
     """How a class of exceptions is answered.
 
     ``pointer`` is the attribute of the exception that names the wrong field of the body. ``members`` are attributes
-    that become further members of the answer. ``detail`` replaces the exception's own text.
+    that become further members of the answer. ``detail`` replaces the exception's own text. ``headers`` takes the
+    request and the exception, and returns further headers.
     """
 
     status: int
@@ -50,6 +51,7 @@ class Problem:
     pointer: str | None = None
     members: tuple[str, ...] = ()
     detail: str | None = field(default=None)
+    headers: Callable[[TenantRequest, Any], Mapping[str, str]] | None = None
 
 
 INTERNAL: Final = Problem(500, "internal_error", detail="The server failed. Its log has the cause, by request_id.")
@@ -81,7 +83,8 @@ class Problems:
 def add_problem(config: Configurator, error: type[BaseException], status: int, code: str, **options: Any) -> None:
     """Map a class of exceptions to a status and a code: ``config.add_problem(NodeNotFound, 404, "not_found")``.
 
-    This is a configuration directive. ``options`` are ``pointer``, ``members`` and ``detail`` of ``Problem``.
+    This is a configuration directive. ``options`` are ``pointer``, ``members``, ``detail`` and ``headers`` of
+    ``Problem``.
     """
     config.registry.problems.add(error, Problem(status, code, **options))
 
@@ -149,4 +152,7 @@ def _mapped_response(error: BaseException, request: TenantRequest) -> Response:
     detail = problem.detail or str(error)
     errors = [{"pointer": f"/{getattr(error, problem.pointer)}", "detail": detail}] if problem.pointer else []
     members = {name: getattr(error, name) for name in problem.members}
-    return problem_response(request, problem.status, problem.code, detail, errors, members)
+    response = problem_response(request, problem.status, problem.code, detail, errors, members)
+    if problem.headers is not None:
+        response.headers.update(problem.headers(request, error))
+    return response

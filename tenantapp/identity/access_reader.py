@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.access_statements import prepared_session_statement, prepared_token_statement
 from tenantapp.identity.effective import Granted, read_granted, read_tenants
+from tenantapp.identity.epochs import epoch_of
 from tenantapp.identity.models import ApiToken, Role, TenantState, WebSession
 from tenantapp.identity.names import SLUG
 from tenantapp.sql.errors import DatabaseUnavailable, SqlError
@@ -122,7 +123,7 @@ class AccessReader:
         early = refusal or _too_early(row, now, self.outdated)
         return Access(
             person=Person(row.user_id, row.login, row.user_name),
-            tenant=None if early else TenantPlace(row.tenant_id, row.slug, row.tenant_name, row.server, row.database),
+            tenant=None if early else _place(row),
             selected=None if refusal else GrantedTenant(row.tenant_id, row.slug, row.tenant_name, granted.roles),
             refusal=early or TenantRequired(),
             roles=() if refusal else granted.roles,
@@ -158,6 +159,11 @@ def _refusal(row: Any, named: bool) -> TenancyError | None:
         failure = Failure(Cause.NOT_SERVED, f"its state is {row.state}")
         return TenantDatabaseUnavailable(row.slug, row.server, failure)
     return None
+
+
+def _place(row: Any) -> TenantPlace:
+    epoch = epoch_of(row.epoch, row.tenant_id)
+    return TenantPlace(row.tenant_id, row.slug, row.tenant_name, row.server, row.database, epoch)
 
 
 def _too_early(row: Any, now: datetime, outdated: frozenset[str | None]) -> TenantMigrating | None:

@@ -29,6 +29,7 @@ _TENANT: Final = (
     Tenant.migrating_until.label("migrating_until"),
     Tenant.server.label("server"),
     Tenant.database.label("database"),
+    Tenant.epoch.label("epoch"),
 )
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from tenantapp.identity.epochs import EPOCH_LENGTH, new_epoch
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.models import NAMING_CONVENTION
@@ -116,7 +117,8 @@ class Tenant(UserBase):
 
     A deleted tenant keeps its slug and can be undeleted, until it is removed after ``purge_after``. The tenant is not
     served until ``migrating_until``, because its database is being migrated; the migration postpones this time while it
-    works. With ``migrating_copied``, the migration has made a copy of the database, which may be put back.
+    works. With ``migrating_copied``, the migration has made a copy of the database, which may be put back. ``epoch``
+    changes whenever the content of the database may go back, see ``epochs``. Older versions of the program write none.
     """
 
     __tablename__ = "tenants"
@@ -137,6 +139,7 @@ class Tenant(UserBase):
     purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
     migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     migrating_copied: Mapped[bool] = mapped_column(default=False, server_default=false())
+    epoch: Mapped[str | None] = mapped_column(String(EPOCH_LENGTH), default=new_epoch)
 
     @hybrid_property
     def is_served(self) -> bool:

@@ -3,6 +3,7 @@
 The package ``fleet`` makes and removes the tenant databases.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
+from tenantapp.identity.epochs import epoch_of, new_epoch
 from tenantapp.identity.errors import NotFound, TenantDeleted, TenantNotDeleted, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_slug, clean_name, clean_reason
@@ -164,13 +166,34 @@ def undelete_tenant(session: Session, slug: str) -> Tenant:
     return tenant
 
 
+def renew_epochs(session: Session, slugs: Collection[str] = (), *, server: str | None = None) -> list[Tenant]:
+    """Give a new epoch to these tenants, to those on a server, or to all, in any state.
+
+    This is for an operator who has restored databases without this program. Raises ``NotFound``.
+    """
+    statement = select(Tenant).order_by(Tenant.slug).with_for_update(key_share=True)
+    if slugs:
+        statement = statement.where(Tenant.slug.in_(slugs))
+    if server is not None:
+        statement = statement.where(Tenant.server == server)
+    found = list(session.scalars(statement))
+    for slug in sorted(set(slugs) - {tenant.slug for tenant in found}):
+        raise NotFound("tenant", slug)
+    for tenant in found:
+        tenant.epoch = new_epoch()
+        _record(session, "tenant.new_epoch", tenant)
+    session.flush()
+    return found
+
+
 def _record(session: Session, action: str, tenant: Tenant, **detail: Any) -> None:
     record(session, action, tenant_id=tenant.id, slug=tenant.slug, detail=detail)
 
 
 def place_of(tenant: Tenant) -> TenantPlace:
     """Return the tenant and the place of its database, as plain values."""
-    return TenantPlace(tenant.id, tenant.slug, tenant.name, tenant.server, tenant.database)
+    epoch = epoch_of(tenant.epoch, tenant.id)
+    return TenantPlace(tenant.id, tenant.slug, tenant.name, tenant.server, tenant.database, epoch)
 
 
 def describe_tenant(tenant: Tenant) -> dict[str, Any]:

@@ -35,13 +35,17 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class TenantPlace:
-    """A tenant and the place of its database: the name of a server in the settings, and of a database on it."""
+    """A tenant and the place of its database: the name of a server in the settings, and of a database on it.
+
+    ``epoch`` is the incarnation of its content, see ``identity.epochs``. It is empty where it was not read.
+    """
 
     id: UUID
     slug: str
     name: str
     server: str
     database: str
+    epoch: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

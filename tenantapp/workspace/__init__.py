@@ -6,6 +6,7 @@ The bundled domain: replace it with your own through the setting ``tenantapp.dom
 from pyramid.config import Configurator
 
 from tenantapp.api import PREFIX
+from tenantapp.api.conditions import mismatch_headers
 from tenantapp.workspace import errors
 
 
@@ -13,7 +14,7 @@ def includeme(config: Configurator) -> None:
     """Add the views under ``/api/v1``, and map this package's errors to status and code."""
     config.add_problem(errors.NotFound, 404, "not_found")
     config.add_problem(errors.NotOwner, 403, "not_owner")
-    config.add_problem(errors.VersionMismatch, 412, "version_mismatch", members=("current",))
+    config.add_problem(errors.VersionMismatch, 412, "version_mismatch", members=("current",), headers=mismatch_headers)
     config.add_problem(errors.EditConflict, 409, "conflict")
     config.add_problem(errors.NodeHasChildren, 409, "node_has_children")
     config.add_problem(errors.InvalidNode, 422, "invalid", pointer="field")

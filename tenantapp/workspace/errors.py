@@ -36,6 +36,7 @@ class VersionMismatch(WorkspaceError):
 
     def __init__(self, version: int, current: orjson.Fragment) -> None:
         super().__init__(f"The node is at version {version} now.")
+        self.version = version
         self.current = current
 
 

@@ -114,8 +114,9 @@ def converse(behind: Behind) -> None:
     """Sign in, list, make, change, switch, sign out."""
     client = behind.client("both", "acme")
     assert client.get("/nodes").json["items"] == []
-    node = client.post("/nodes", {"title": "Anvils", "tags": ["heavy"]}).json
-    changed = client.patch(f"/nodes/{node['id']}", {"status": "published"}, If_Match='"1"')
+    made = client.post("/nodes", {"title": "Anvils", "tags": ["heavy"]})
+    node = made.json
+    changed = client.patch(f"/nodes/{node['id']}", {"status": "published"}, If_Match=made.headers["ETag"])
     assert (changed.status_int, changed.json["version"]) == (200, 2)
     assert client.get(f"/nodes/{node['id']}").json["status"] == "published"
     assert [each["title"] for each in client.get("/nodes").json["items"]] == ["Anvils"]

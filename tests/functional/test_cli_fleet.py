@@ -124,3 +124,27 @@ class TestBundles:
         failed("tenants", "import", str(ini.parent / "nowhere"), "copy")
         failed("tenants", "export", "nowhere", str(ini.parent / "other"))
         assert not (ini.parent / "other").exists()
+
+
+class TestNewEpoch:
+    def epochs(self, result: Result) -> dict[str, str]:
+        return {item["tenant"]: item["epoch"] for item in result.json["items"]}
+
+    def test_named_tenants_those_of_a_server_or_all(self, three: Command) -> None:
+        every = self.epochs(three("fleet", "new-epoch", "--all", "--json"))
+        assert sorted(every) == list(TENANTS)
+        one = self.epochs(three("fleet", "new-epoch", "globex", "--json"))
+        assert list(one) == ["globex"]
+        assert one["globex"] != every["globex"]
+        lines = three("fleet", "new-epoch", "--server", "main").out.splitlines()
+        assert [line.split()[0] for line in lines[2:]] == list(TENANTS)
+        entries = three("fleet", "audit", "--tenant", "globex", "--json").json["items"]
+        assert [entry["action"] for entry in entries[:3]] == ["tenant.new_epoch"] * 3
+
+    def test_what_cannot_be_asked_for(self, three: Command, run: Command) -> None:
+        for arguments in ((), ("acme", "--all"), ("--all", "--server", "main")):
+            assert run("fleet", "new-epoch", *arguments).status == 2
+        assert "no tenant nix" in run("fleet", "new-epoch", "acme", "nix").err
+        assert run("fleet", "new-epoch", "--server", "moon").status == 1
+        acme = [entry["action"] for entry in three("fleet", "audit", "--tenant", "acme", "--json").json["items"]]
+        assert "tenant.new_epoch" not in acme

@@ -2,7 +2,7 @@
 
 import click
 
-from tenantapp.cli.arguments import jobs_option, json_option, slugs_argument
+from tenantapp.cli.arguments import jobs_option, json_option, server_option, slugs_argument
 from tenantapp.cli.completing import slugs as slug_names
 from tenantapp.cli.installation import Installation, pass_installation
 
@@ -90,3 +90,25 @@ def audit(installation: Installation, slug: str | None, limit: int, as_json: boo
     from tenantapp.cli import audit_trail
 
     audit_trail.show_entries(installation, slug, limit, as_json)
+
+
+@fleet.command()
+@slugs_argument
+@click.option("--all", "everybody", is_flag=True, help="All tenants.")
+@server_option("All tenants on this server.")
+@json_option
+@pass_installation
+def new_epoch(
+    installation: Installation, slugs: tuple[str, ...], everybody: bool, server: str | None, as_json: bool
+) -> None:
+    """Declare that tenants' content may have gone back.
+
+    Use it after you restored a disk, a database server or the user database by other means, and after a failover to a
+    standby that may lack the last commits. All ETags that clients hold become invalid: they read everything again, and
+    a change of what they have read before is refused.
+    """
+    from tenantapp.cli import epochs
+
+    if sum((bool(slugs), everybody, server is not None)) != 1:
+        raise click.UsageError("Name tenants, or a server with --server, or all tenants with --all.")
+    epochs.renew(installation, slugs, server, as_json)

@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.migration_connections import USUAL_LIMITS, Limits
 from tenantapp.databases.histories.histories import History, metadata_of
+from tenantapp.identity.epochs import new_epoch
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
@@ -62,4 +63,4 @@ def _limits(settings: Settings) -> Limits:
 def _record_revision(fleet: Fleet, tenant_id: UUID, revision: str | None) -> None:
     stale = update(Tenant).where(Tenant.id == tenant_id, Tenant.revision.is_distinct_from(revision))
     with fleet.user_db.begin() as session:
-        session.execute(stale.values(revision=revision))
+        session.execute(stale.values(revision=revision, epoch=new_epoch()))

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Interval, case, false, func, literal, select, true, update
 from sqlalchemy.engine import Connection
 
+from tenantapp.identity.epochs import new_epoch
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.leases import LEASE, repeated
@@ -39,16 +40,21 @@ FALLEN: Final[dict[str, Any]] = {"migrating_until": None, "migrating_copied": Fa
 
 
 @checkpoint("fence.raise")
-def raise_fence(connection: Connection, tenant_id: UUID, *, snapshot: bool = False) -> Fenced | None:
+def raise_fence(
+    connection: Connection, tenant_id: UUID, *, snapshot: bool = False, changes: bool = False
+) -> Fenced | None:
     """Let no new request begin. Return None if there is no such tenant, or if it is still being made or is deleted.
 
     ``snapshot`` says that the caller has removed older copies, so a copy that exists from now on was made behind this
-    fence.
+    fence. ``changes`` says that the content of the database will change behind the fence: the tenant gets a new epoch
+    now, because the fence of a killed process falls by itself.
     """
     # If a fence is up already, its mark about the copy stays. A new fence begins without a copy.
     copied = true() if snapshot else case((_is_up(connection), Tenant.migrating_copied), else_=false())
     raised = update(Tenant).where(Tenant.id == tenant_id, Tenant.is_served)
     raised = raised.values(migrating_until=_until(connection, snapshot), migrating_copied=copied)
+    if changes:
+        raised = raised.values(epoch=new_epoch())
     return _fenced(connection, raised.returning(*PLACE))
 
 
@@ -69,14 +75,16 @@ def place_to_fence(connection: Connection, tenant_id: UUID) -> TenantPlace | Non
     return None if found is None else found.place
 
 
-def lower_fence(connection: Connection, tenant_id: UUID) -> None:
-    """Serve the tenant again."""
-    connection.execute(update(Tenant).where(Tenant.id == tenant_id).values(FALLEN))
+def lower_fence(connection: Connection, tenant_id: UUID, *, changed: bool = False) -> None:
+    """Serve the tenant again. If the content may have ``changed`` behind the fence, the tenant gets a new epoch."""
+    values = FALLEN | ({"epoch": new_epoch()} if changed else {})
+    connection.execute(update(Tenant).where(Tenant.id == tenant_id).values(values))
 
 
 def record_revision(connection: Connection, tenant_id: UUID, revision: str | None) -> None:
-    """Record the tenant's new revision, and serve the tenant again."""
-    connection.execute(update(Tenant).where(Tenant.id == tenant_id).values(FALLEN | {"revision": revision}))
+    """Record the tenant's new revision, give it a new epoch, and serve the tenant again."""
+    values = FALLEN | {"revision": revision, "epoch": new_epoch()}
+    connection.execute(update(Tenant).where(Tenant.id == tenant_id).values(values))
 
 
 def hold_fences(connection: Connection, tenant_ids: Collection[UUID], *, snapshot: bool = False) -> None:

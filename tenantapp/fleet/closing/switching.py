@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.closing.discarding import request_discard
 from tenantapp.fleet.closing.fence import fence_database, fence_kept, lower_fence, raise_fence
+from tenantapp.identity.epochs import new_epoch
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import database_name, place_of
 from tenantapp.operations.checkpoints import checkpoint
@@ -130,6 +131,8 @@ def let_back_in(context: Context) -> None:
 def switch(session: Session, operation: Operation) -> None:
     """Serve the tenant from the new database, and queue the removal of the present one.
 
+    The tenant gets a new epoch, unless all content was compared and is the same.
+
     Raises ``OperationRefused`` if people were served meanwhile, because their changes would be lost. Also raises it if
     the tenant has changed since the operation was requested.
     """
@@ -144,6 +147,8 @@ def switch(session: Session, operation: Operation) -> None:
     kept = timedelta(seconds=given["keep"])
     # What is restored is another state on purpose; what is moved has to be the same.
     compared = operation.result.get("compared", True)
+    if not operation.result.get("compared", False):
+        tenant.epoch = new_epoch()
     request_discard(
         session, given["from_server"], given["from_database"], replaced_of=tenant, compared=compared, after=kept
     )

@@ -80,7 +80,7 @@ class FencedMove:
 
     def _raise_fence(self, order: MigrationOrder) -> Fenced | None:
         with self._user_db.engine.connect() as connection:
-            return raise_fence(connection, order.tenant_id, snapshot=order.snapshot)
+            return raise_fence(connection, order.tenant_id, snapshot=order.snapshot, changes=True)
 
     def _with_copy(self, order: MigrationOrder) -> Fenced | None:
         """Raise the fence, so that nobody writes after a copy that exists behind it was made.
@@ -118,7 +118,8 @@ class FencedMove:
             try:
                 with self._user_db.engine.connect() as connection:
                     if reached is None:
-                        lower_fence(connection, order.tenant_id)
+                        # A copy was put back, or the first of several revisions stayed.
+                        lower_fence(connection, order.tenant_id, changed=True)
                     else:
                         record_revision(connection, order.tenant_id, reached)
                 return
