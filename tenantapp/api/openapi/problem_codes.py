@@ -20,6 +20,7 @@ API_CODES: Final[Mapping[str, int]] = {
     "invalid_query": 400,
     "unexpected_body": 400,
     "unknown_host": 400,
+    "version_mismatch": 412,
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "internal_error": 500,
@@ -50,6 +51,8 @@ def _natural(operation: Operation) -> Iterator[str]:
     if operation.parts:
         yield from ("bad_request", "not_found")
     yield from _of_body(operation)
+    if "ETag" in operation.headers and not operation.changes:
+        yield "version_mismatch"
     if operation.changes:
         yield from ("csrf_failed", "conflict", "outcome_unknown")
     if not operation.is_public:
