@@ -5,7 +5,7 @@ from typing import Any, Final
 # Those that a view declares with ``headers`` if its successful answers always have them, and those of every answer.
 ANSWERED: Final[dict[str, str]] = {
     "Content-Disposition": "The name of the file.",
-    "ETag": "An opaque tag of the version. Send it in `If-Match` with a change, or in `If-None-Match` when you read again.",
+    "ETag": "An opaque tag of the version. Send it in `If-Match` with a change, or in `If-None-Match` with a read.",
     "Location": "The address of what was made or requested.",
     "Retry-After": "Wait this many seconds before you try again.",
     "Set-Cookie": "The cookie of the session.",
