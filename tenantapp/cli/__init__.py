@@ -38,8 +38,10 @@ COMMANDS: Final = {
     "operations": "tenantapp.cli.commands.operations:operations",
     "revision": "tenantapp.cli.commands.databases:revision",
     "roles": "tenantapp.cli.commands.roles:roles",
+    "service-accounts": "tenantapp.cli.commands.service_accounts:service_accounts",
     "sweep": "tenantapp.cli.commands.databases:sweep",
     "tenants": "tenantapp.cli.commands.tenants:tenants",
+    "tokens": "tenantapp.cli.commands.tokens:tokens",
     "users": "tenantapp.cli.commands.users:users",
     "worker": "tenantapp.cli.commands.worker:worker",
 }

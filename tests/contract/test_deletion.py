@@ -101,6 +101,8 @@ def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
             "role": "removed",
             "grants": 1,
             "web_sessions": 0,
+            "api_tokens": 0,
+            "service_accounts": 0,
             "operations_cancelled": 1,
         }
     assert ours(fleet) == []

@@ -40,8 +40,9 @@ from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.identity.grants import add_grant, find_grant, list_grants
 from tenantapp.identity.models import Role, Tenant
 from tenantapp.identity.permissions import ROLES
-from tenantapp.identity.tenants import get_tenant
-from tenantapp.identity.users import create_user
+from tenantapp.identity.service_accounts import create_service_account
+from tenantapp.identity.tenants import get_tenant, place_of
+from tenantapp.identity.users import create_user, list_users
 from tenantapp.settings import Settings, read_settings
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime
@@ -135,6 +136,22 @@ def test_a_downgrade_keeps_every_role_or_is_refused(fleet: Fleet) -> None:
     run_command(target, lambda config: command.upgrade(config, "head"))
     with fleet.user_db.begin() as session:
         assert [grant.role for grant in list_grants(session, get_tenant(session, "acme").id)] == ["admin"]
+
+
+def test_a_downgrade_makes_no_people_of_service_accounts(fleet: Fleet) -> None:
+    target = Target(fleet.settings, "user", "the user database", fleet.migrated().user_db.engine.url)
+    with fleet.user_db.begin() as session:
+        tenant = Tenant(slug="acme", name="Acme", server="main", database="tenant_1")
+        session.add(tenant)
+        create_user(session, "ada")
+        session.flush()
+        create_service_account(session, place_of(tenant), "robot", ["admin"])
+        add_grant(session, tenant.id, "reader", login="ada")
+    run_command(target, lambda config: command.downgrade(config, "0d4b7e92a1c6"))
+    run_command(target, lambda config: command.upgrade(config, "head"))
+    with fleet.user_db.begin() as session:
+        assert [user.login for user in list_users(session)] == ["ada"]
+        assert [grant.role for grant in list_grants(session, get_tenant(session, "acme").id)] == ["reader"]
 
 
 def test_the_user_database_starts_with_the_roles(fleet: Fleet) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from sqlalchemy.orm import Session
 from tenantapp.cli.installation import Installation
 from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.identity.local_access import local_access
-from tenantapp.identity.models import Tenant, TenantState, WebSession
+from tenantapp.identity.models import ApiToken, Tenant, TenantState, WebSession
 from tenantapp.identity.passwords import MEMORY, verify_password
 from tenantapp.identity.permissions import OF_NO_ROLE
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.token_text import is_token
 from tenantapp.identity.users import get_user
 from tenantapp.identity.web_sessions import lifetimes_of, new_token, start
 from tenantapp.sql.ids import uuid7
@@ -139,6 +141,47 @@ def test_grants(done: Command, failed: Callable[..., str]) -> None:
     done("grants", "remove", "ada", "acme")
     done("grants", "remove", "@editors", "acme")
     assert done("grants", "list", "acme", "--json").json == {"items": []}
+
+
+def test_tokens(done: Command, failed: Callable[..., str], ini: Path) -> None:
+    done("tenants", "create", "acme")
+    done("users", "add", "ada", "--password-stdin", given=PASSWORD)
+    assert "does not have" in failed("tokens", "add", "ada", "acme", "--name", "x", "--permission", "content.read")
+    assert "at least one" in failed("tokens", "add", "ada", "acme", "--name", "x")
+    done("grants", "add", "ada", "acme", "--role", "reader")
+    assert "1 to 366 days" in failed("tokens", "add", "ada", "acme", "--name", "x", "--days", "400")
+    whole = done("tokens", "add", "ada", "acme", "--name", "deploy").out
+    assert is_token(whole.strip())
+    done("tokens", "add", "ada", "acme", "--name", "read", "--permission", "content.read", "--days", "1")
+    deploy, reading = done("tokens", "list", "acme", "--json").json["items"]
+    assert (deploy["login"], deploy["name"], deploy["permissions"]) == ("ada", "deploy", ["content.read"])
+    assert reading["expires_at"] < deploy["expires_at"]
+    assert whole.strip()[5:] not in done("tokens", "list", "acme").out + done("fleet", "audit", "--json").out
+    done("tokens", "revoke", deploy["id"])
+    assert deploy["id"] in failed("tokens", "revoke", deploy["id"])
+    on_user_database(
+        ini, lambda session: session.execute(update(ApiToken).values(expires_at=utcnow() - timedelta(days=31)))
+    )
+    assert "1 expired API token deleted" in done("sweep").out
+    assert done("tokens", "list", "acme", "--json").json == {"items": []}
+
+
+def test_service_accounts(done: Command, failed: Callable[..., str]) -> None:
+    done("tenants", "create", "acme", "globex")
+    done("users", "add", "ada", "--password-stdin", given=PASSWORD)
+    done("service-accounts", "add", "Robot", "acme", "--role", "author", "--role", "reader", "--name", "Deployer")
+    [robot] = done("service-accounts", "list", "acme", "--json").json["items"]
+    assert (robot["login"], robot["name"], robot["enabled"]) == ("robot", "Deployer", True)
+    assert [user["service_account"] for user in done("users", "list", "--json").json["items"]] == [False, True]
+    assert [item["role"] for item in done("grants", "list", "acme", "--json").json["items"]] == ["author", "reader"]
+    assert "is a service account" in failed("users", "passwd", "robot", "--password-stdin", given=PASSWORD)
+    assert "no user robot" in failed("grants", "add", "robot", "globex", "--role", "reader")
+    for login, slug in (("robot", "globex"), ("ada", "acme"), ("zed", "acme")):
+        assert f"no service account {login}" in failed("service-accounts", "remove", login, slug)
+    assert done("tokens", "add", "robot", "acme", "--name", "x").out.startswith("tapp_")
+    done("service-accounts", "remove", "robot", "acme")
+    assert done("tokens", "list", "acme", "--json").json == {"items": []}
+    assert [user["login"] for user in done("users", "list", "--json").json["items"]] == ["ada"]
 
 
 def test_sweep(done: Command, ini: Path) -> None:

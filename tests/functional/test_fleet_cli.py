@@ -296,6 +296,9 @@ class TestDelete:
         done("tenants", "create", "acme", "globex")
         done("users", "add", "ada", "--password-stdin", given="correct horse battery")
         done("grants", "add", "ada", "acme", "--role", "admin")
+        done("service-accounts", "add", "robot", "acme", "--role", "author")
+        for login in ("ada", "robot"):
+            done("tokens", "add", login, "acme", "--name", "x")
         # Without a store nothing can be kept of it, and so somebody has to say that this is meant.
         assert "--without-copy" in failed("tenants", "delete", "acme", "--now")
         assert states(done) == {"acme": "active", "globex": "active"}
@@ -306,11 +309,14 @@ class TestDelete:
             "final_copy": None,
             "database": "removed",
             "role": "removed",
-            "grants": 1,
+            "grants": 2,
             "web_sessions": 0,
+            "api_tokens": 2,
+            "service_accounts": 1,
             "operations_cancelled": 0,
         }
         assert states(done) == {"globex": "active"}
+        assert [user["login"] for user in done("users", "list", "--json").json["items"]] == ["ada"]
         assert len(list((tmp_path / "tenants").glob("tenant_*"))) == 1
         assert "no tenant acme" in failed("tenants", "delete", "acme", "--now", "--without-copy")
         later = done("tenants", "delete", "globex", "--json").json

@@ -40,7 +40,7 @@ def add(installation: Installation, login: str, name: str | None, operator: bool
 @json_option
 @pass_installation
 def list_(installation: Installation, as_json: bool) -> None:
-    """List all people."""
+    """List all people and service accounts."""
     from tenantapp.cli.output import show_rows
     from tenantapp.identity import users as service
 
@@ -52,11 +52,12 @@ def list_(installation: Installation, as_json: bool) -> None:
                 "name": user.name,
                 "enabled": user.enabled,
                 "operator": user.operator,
+                "service_account": user.service_tenant_id is not None,
                 "created_at": user.created_at,
             }
             for user in service.list_users(session)
         ]
-    show_rows(rows, ("login", "name", "enabled", "operator", "created_at"), as_json=as_json)
+    show_rows(rows, ("login", "name", "enabled", "operator", "service_account", "created_at"), as_json=as_json)
 
 
 @users.command()

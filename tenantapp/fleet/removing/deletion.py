@@ -17,7 +17,7 @@ from tenantapp.fleet.backups.final_copies import final_copy
 from tenantapp.fleet.closing.discarding import is_kept, remove_database, replaced_databases
 from tenantapp.fleet.errors import CopyRequired
 from tenantapp.identity.errors import TenantNotDeleted
-from tenantapp.identity.models import Grant, Tenant, TenantState, WebSession
+from tenantapp.identity.models import ApiToken, Grant, Tenant, TenantState, User, WebSession
 from tenantapp.identity.tenants import delete_tenant, get_tenant, place_of, undelete_tenant
 from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet, time_of_requests
@@ -226,6 +226,10 @@ def _remove_rows(session: Session, operation: Operation) -> None:
         "grants": session.scalar(select(func.count()).select_from(Grant).where(Grant.tenant_id == tenant_id)),
         "web_sessions": session.scalar(
             select(func.count()).select_from(WebSession).where(WebSession.tenant_id == tenant_id)
+        ),
+        "api_tokens": session.scalar(select(func.count()).select_from(ApiToken).where(ApiToken.tenant_id == tenant_id)),
+        "service_accounts": session.scalar(
+            select(func.count()).select_from(User).where(User.service_tenant_id == tenant_id)
         ),
         "operations_cancelled": _settle_others(session, operation),
     }
