@@ -1,14 +1,16 @@
-# make setup | run | test | test-quick | lint | format | lock | build | bench | clean
+# make setup | run | test | test-quick | fuzz | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
 #   make setup PYTHON=python3.13      another Python
+#   make fuzz EXAMPLES=50             fewer requests of each kind to each operation
 #   make bench SECONDS=3 ROUNDS=1     a quick look; CASES="contest session" for some of the cases
 
 SHELL = /bin/bash
 PYTHON ?= python3
 HTTP_PORT ?= 6543
 PYTEST_ARGS ?=
+EXAMPLES ?= 300
 PROCESSES ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? 2 * cores : cores)))
 CASES ?=
 SECONDS ?= 8
@@ -19,7 +21,7 @@ STAMP = .venv/.installed
 # The tests start the program many times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test test-quick lint format lock build bench clean
+.PHONY: setup run test test-quick fuzz lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -50,6 +52,10 @@ test: setup
 # What a change breaks first, in less than a minute.
 test-quick: setup
 	$(BIN)/pytest -n $(PROCESSES) --dist worksteal -k "not postgresql" tests/unit tests/functional $(PYTEST_ARGS)
+
+# Other requests each time, and many: every operation must answer as the OpenAPI document says.
+fuzz: setup
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n 2 -rP tests/functional/test_fuzzing.py $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

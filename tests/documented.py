@@ -47,9 +47,13 @@ class Documented:
         else:
             _check_success(operation, answer)
 
+    def codes(self, operation_id: str) -> dict[int, list[str]]:
+        """Return the codes of an operation's problems by status."""
+        found: dict[int, list[str]] = self._problems(operation_id)
+        return found
+
     def _check_problem(self, operation: Operation, answer: Any) -> None:
-        documented = self._problems(operation.id)
-        assert answer.json["code"] in documented.get(answer.status_int, ()), (operation.id, answer.text)
+        assert answer.json["code"] in self.codes(operation.id).get(answer.status_int, ()), (operation.id, answer.text)
         for status, names in OF_PROBLEMS.items():
             assert all((name in answer.headers) == (answer.status_int == status) for name in names), operation.id
 

@@ -68,12 +68,19 @@ def test_what_can_be_asked_of_a_node(document: Any) -> None:
     assert "304" in document["paths"]["/api/v1/nodes/{id}"]["get"]["responses"]
 
 
-def test_a_part_of_a_problem_has_the_codes_of_its_status(document: Any) -> None:
-    for response in document["components"]["responses"].values():
-        problem, narrowed = response["content"]["application/problem+json"]["schema"]["allOf"]
+def test_every_problem_has_its_codes(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    for name, response in document["components"]["responses"].items():
+        status, *codes = name.split("-")
+        assert response["content"]["application/problem+json"]["schema"] == {
+            "$ref": f"#/components/schemas/Problem{status}"
+        }
+        assert response["x-problem-codes"] == codes
+        problem, narrowed = schemas[f"Problem{status}"]["allOf"]
         assert problem == {"$ref": "#/components/schemas/Problem"}
-        assert narrowed["properties"]["code"]["enum"]
-        assert ("Retry-After" in response["headers"]) == (narrowed["properties"]["status"]["const"] == 503)
+        assert set(codes) <= set(narrowed["properties"]["code"]["enum"])
+        assert ("Retry-After" in response["headers"]) == (status == "503")
+    assert "current" in schemas["Problem412"]["allOf"][1]["properties"]
 
 
 def test_codes_are_of_one_status(shared_on_sqlite: Installation) -> None:

@@ -12,7 +12,7 @@ import orjson
 from tenantapp.api.openapi import headers
 from tenantapp.api.openapi.operations import Operation, describe_tag, read_operations
 from tenantapp.api.openapi.problem_codes import problems_of, takes_no_body
-from tenantapp.api.openapi.schemas import Schema, Schemas, markdown, reachable
+from tenantapp.api.openapi.schemas import REFERENCE, Schema, Schemas, markdown, reachable
 from tenantapp.api.views import MergePatch
 from tenantapp.identity.policy import PLAIN_COOKIE, SECURE_COOKIE
 from tenantapp.identity.token_text import TOKEN
@@ -45,6 +45,7 @@ SECURITY: Final = {
     },
 }
 PROBLEM_TYPE: Final = "application/problem+json"
+CODES: Final = "x-problem-codes"  # those of the operation; the schema of a problem has all of its status
 
 
 class Document:
@@ -88,6 +89,7 @@ class _Builder:
         for operation in self._operations:
             paths.setdefault(operation.path, {})[operation.method.lower()] = self._operation(operation)
         responses = dict(sorted(self._responses.items()))
+        components = self._schemas.components | self._problems()
         tags = sorted({operation.tag for operation in self._operations})
         return {
             "openapi": OPENAPI,
@@ -96,7 +98,7 @@ class _Builder:
             "tags": [{"name": tag, "description": describe_tag(tag)} for tag in tags],
             "paths": paths,
             "components": {
-                "schemas": reachable([paths, responses], self._schemas.components),
+                "schemas": reachable([paths, responses], components),
                 "responses": responses,
                 "parameters": headers.sent_headers(),
                 "headers": headers.answered_headers(),
@@ -130,7 +132,7 @@ class _Builder:
 
     def _answers(self, operation: Operation) -> Iterator[tuple[str, Any]]:
         yield str(operation.status), self._success(operation)
-        if operation.method == "GET" and "ETag" in operation.headers:
+        if operation.is_read_by_version:
             yield "304", {"description": HTTPStatus.NOT_MODIFIED.phrase, "headers": _answered(["ETag"])}
         for status, codes in problems_of(operation, self._registry).items():
             yield str(status), self._problem(status, codes)
@@ -149,16 +151,28 @@ class _Builder:
     def _problem(self, status: int, codes: Sequence[str]) -> dict[str, Any]:
         """Return the reference to the answer of these problems. Operations with the same problems share one."""
         name = "-".join([str(status), *codes])
-        members = sorted({member for code in codes for member in self._members.get(code, ())})
-        narrowed: Schema = {"status": {"const": status}, "code": {"enum": list(codes)}}
-        narrowed |= {member: {} for member in members}
-        schema = {"allOf": [self._schemas.problem, {"type": "object", "properties": narrowed}]}
         self._responses[name] = {
             "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
             "headers": _answered(headers.OF_PROBLEMS.get(status, ())),
-            "content": {PROBLEM_TYPE: {"schema": schema}},
+            "content": {PROBLEM_TYPE: {"schema": {"$ref": REFERENCE.format(model=f"Problem{status}")}}},
+            CODES: list(codes),
         }
         return {"$ref": f"#/components/responses/{name}"}
+
+    def _problems(self) -> dict[str, Schema]:
+        """Return the schema of the problems of each status, by name. Clients keep its name when a code is added."""
+        codes: dict[int, set[str]] = {}
+        for operation in self._operations:
+            for status, found in problems_of(operation, self._registry).items():
+                codes.setdefault(status, set()).update(found)
+        return {f"Problem{status}": self._problem_schema(status, sorted(codes[status])) for status in codes}
+
+    def _problem_schema(self, status: int, codes: Sequence[str]) -> Schema:
+        members = sorted({member for code in codes for member in self._members.get(code, ())})
+        # Without the status, which a generator of Python clients could not merge with that of every problem.
+        fields: Schema = {"code": {"type": "string", "enum": list(codes)}, **{member: {} for member in members}}
+        narrowed = {"type": "object", "properties": fields, "required": ["code"]}
+        return {"title": f"Problem{status}", "allOf": [self._schemas.problem, narrowed]}
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:

@@ -84,8 +84,13 @@ class Operation:
 
     @property
     def is_versioned(self) -> bool:
-        """Return whether the answer has a version, which ``If-Match`` and ``If-None-Match`` can name."""
-        return "ETag" in self.headers or "version_mismatch" in self.problems
+        """Return whether ``If-Match`` and ``If-None-Match`` can name the version of what is read or changed."""
+        return self.is_read_by_version or "version_mismatch" in self.problems
+
+    @property
+    def is_read_by_version(self) -> bool:
+        """Return whether the answer is 304 for a client that has the present version."""
+        return self.method == "GET" and "ETag" in self.headers
 
 
 def read_operations(registry: Any) -> list[Operation]:

@@ -69,7 +69,9 @@ class Schemas:
                 inputs.append(((operation.id, use), mode, TypeAdapter(model)))
         made, rest = TypeAdapter.json_schemas(inputs, ref_template=REFERENCE, schema_generator=_WithoutTitles)
         self._made = {key: schema for (key, _), schema in made.items()}
-        self.components: dict[str, Schema] = dict(rest.get("$defs", {}))
+        found = rest.get("$defs", {}).items()
+        # Of a generic model, pydantic's title is not its name.
+        self.components = {name: schema | ({"title": name} if "title" in schema else {}) for name, schema in found}
 
     @property
     def problem(self) -> Schema:

@@ -1,0 +1,45 @@
+// What docs/clients.md shows, against an application at the address that is given. Prints JSON for the test.
+import { client } from "./client/client.gen.js";
+import { patchNode, postNodes } from "./client/index.js";
+import { allNodes, publish, signIn } from "./page.js";
+
+declare const process: { argv: string[] };
+
+let cookie = "";
+let beforeChange = async (): Promise<void> => {};
+
+// As a browser does it: keeps the cookie.
+client.setConfig({
+  baseUrl: process.argv[2],
+  fetch: async (input: RequestInfo | URL, options?: RequestInit): Promise<Response> => {
+    const request = new Request(input, options);
+    if (request.method === "PATCH") await beforeChange();
+    if (cookie) request.headers.set("Cookie", cookie);
+    const response = await fetch(request);
+    const [sent] = response.headers.getSetCookie();
+    if (sent) cookie = sent.split(";")[0] ?? "";
+    return response;
+  },
+});
+
+await signIn("ada", "correct horse battery", "acme");
+const ids: string[] = [];
+for (let number = 0; number < 120; number++) {
+  const { data, error } = await postNodes({ body: { title: `Node ${number}` } });
+  if (error) throw new Error(error.detail);
+  ids.push(data.id);
+}
+const titles: string[] = [];
+for await (const node of allNodes()) titles.push(node.title);
+
+// Somebody else changes the node between reading and changing, once.
+const [first] = ids;
+if (!first) throw new Error("there is no node");
+let conflicts = 0;
+beforeChange = async () => {
+  beforeChange = async () => {};
+  conflicts++;
+  await patchNode({ path: { id: first }, body: { title: "Changed meanwhile" } });
+};
+const node = await publish(first);
+console.log(JSON.stringify({ titles, conflicts, title: node.title, status: node.status }));

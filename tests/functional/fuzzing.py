@@ -1,0 +1,176 @@
+"""Ask every operation of the document for anything, with schemathesis, and compare the answers with the document."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from tenantapp.identity import web_sessions
+from tenantapp.identity.grants import add_grant
+from tenantapp.identity.models import Tenant, TenantState, User
+from tenantapp.identity.tenants import get_tenant
+from tenantapp.sql.ids import uuid7
+from tests.installation import PASSWORD_HASH, Client, Installation, documented
+
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+FLEET_SLUG = "globex"  # the calls of the fleet change it
+ROUTES_OF_ROWS = ("node", "tag", "member", "session_of_id", "service_account", "fleet_operation")
+
+
+class World:
+    """An installation with an operator, who also administers acme, and with rows that the operations are about."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.registry = installation.registry
+        self.app = installation.app
+        with self.registry.user_db.begin() as session:
+            person = User(login="otto", name="Otto", password_hash=PASSWORD_HASH, operator=True)
+            session.add(person)
+            session.flush()
+            acme = get_tenant(session, "acme")
+            add_grant(session, acme.id, "admin", login="otto")
+            self._person, self._acme, self._fleet_tenant = person.id, acme.id, get_tenant(session, FLEET_SLUG).id
+
+    def token(self) -> str:
+        """An API token with all that the person may do in acme."""
+        client = Client(self.app).sign_in("otto", "acme")
+        body = {"name": "fuzzing", "permissions": client.get("/session").json["permissions"]}
+        return str(client.post("/tokens", body).json["token"])
+
+    def rows(self) -> dict[str, str]:
+        """The ids of rows that are there now, by the route of one."""
+        client = Client(self.app).sign_in("otto", "acme")
+        client.post("/tags", {"name": "a"})
+        return {
+            "node": client.post("/nodes", {"title": "x"}).json["id"],
+            "tag": client.get("/tags").json["items"][0]["id"],
+            "member": client.get("/members").json["items"][0]["grants"][0]["id"],
+            "service_account": client.post("/service-accounts", {"login": uuid7().hex, "roles": ["reader"]}).json["id"],
+            "session_of_id": client.get("/sessions").json["items"][0]["id"],
+            "fleet_operation": client.get("/fleet/operations").json["items"][0]["id"],
+        }
+
+    def sign_in(self, in_state: TenantState) -> dict[str, Any]:
+        """The cookie and the token of a new session; the tenant that the fleet's calls change is as it was before.
+
+        Every request has a session of its own, because some end it.
+        """
+        token = web_sessions.new_token()
+        with self.registry.user_db.begin() as session:
+            tenant = session.get_one(Tenant, self._fleet_tenant)
+            tenant.slug, tenant.name, tenant.state = FLEET_SLUG, "Globex", in_state
+            tenant.state_reason = tenant.purge_after = None
+            web_sessions.start(session, token, self._person, self._acme, self.registry.lifetimes, None)
+        return {"cookies": {"tenantapp": token}, "headers": {"X-CSRF-Token": web_sessions.csrf_token(token)}}
+
+
+class Fuzzer:
+    """Sends requests to an installation. ``answers`` counts them by status, ``faults`` says what was wrong."""
+
+    def __init__(self, installation: Installation, examples: int, *, derandomize: bool) -> None:
+        self._world = World(installation)
+        self._documented = documented(installation.app)
+        self._settings = settings(
+            max_examples=examples,
+            database=None,
+            deadline=None,
+            derandomize=derandomize,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        document = json.loads(self._world.registry.openapi.json)
+        operations = [operation for item in document["paths"].values() for operation in item.values()]
+        # Not left to schemathesis, which does not know the cookie's name over plain http.
+        accepted = {operation["operationId"]: operation.pop("security") for operation in operations}
+        self._closed = {name for name, schemes in accepted.items() if schemes}
+        self._by_token = {name for name, schemes in accepted.items() if {"token": []} in schemes}
+        self._token = self._world.token()
+        self._schema = schemathesis.openapi.from_dict(document)
+        self._schema.app = installation.app
+        self.answers: Counter[int] = Counter()
+        self.faults: list[str] = []
+
+    def run(self) -> None:
+        """Ask every operation: as it wants to be asked, in wrong ways, and not signed in."""
+        for result in self._schema.get_all_operations():
+            operation = result.ok()
+            raw = operation.definition.raw
+            names = {each.get("name") or each["$ref"].rpartition("/")[2] for each in raw.get("parameters", ())}
+            fixed = {"headers": {"X-Tenant": "acme"}} if "XTenant" in names else {}
+            real = {"path_parameters": self._path_of(raw, names)} if names & {"id", "slug"} else {}
+            self._ask(operation, self._signed_in, **fixed, **real)
+            if "requestBody" in raw or any(each.get("in") == "query" for each in raw.get("parameters", ())):
+                self._ask(operation, self._signed_in_and_wrong, GenerationMode.NEGATIVE, **real)
+            if raw["operationId"] in self._by_token:
+                self._ask(operation, self._by_token_alone, **real)
+            if raw["operationId"] in self._closed:
+                self._ask(operation, self._not_signed_in, examples=1)
+
+    def _path_of(self, raw: Any, names: set[str]) -> dict[str, str]:
+        rows = self._world.rows()
+        route = raw["operationId"].partition("_")[2]
+        row = next((rows[of] for of in ROUTES_OF_ROWS if route.startswith(of)), rows["fleet_operation"])
+        return {name: value for name, value in (("id", row), ("slug", FLEET_SLUG)) if name in names}
+
+    def _ask(
+        self,
+        operation: Any,
+        check: Callable[[Any], Any],
+        mode: GenerationMode = GenerationMode.POSITIVE,
+        examples: int | None = None,
+        **fixed: Any,
+    ) -> None:
+        @settings(self._settings, max_examples=examples or self._settings.max_examples)
+        @given(case=operation.as_strategy(generation_mode=mode, **fixed))
+        def ask(case: Any) -> None:
+            answer = check(case)
+            self.answers[answer.status_code] += 1
+
+        ask()
+
+    def _signed_in(self, case: Any) -> Any:
+        path = case.operation.path
+        state = TenantState.DELETED if path.endswith(("/undelete", "/purge")) else TenantState.ACTIVE
+        return self._checked(case, case.call(**self._world.sign_in(state)))
+
+    def _by_token_alone(self, case: Any) -> Any:
+        return self._checked(case, case.call(headers={"Authorization": f"Bearer {self._token}"}))
+
+    def _checked(self, case: Any, answer: Any) -> Any:
+        try:
+            case.validate_response(answer, checks=CHECKS)
+            self._check_code(case, answer)
+        except (BaseExceptionGroup, AssertionError) as error:
+            self.faults.append(str(error))
+        return answer
+
+    def _signed_in_and_wrong(self, case: Any) -> Any:
+        answer = self._signed_in(case)
+        if answer.status_code < 400:
+            self.faults.append(f"{answer.status_code} although it is wrong: {case.as_curl_command()}")
+        return answer
+
+    def _not_signed_in(self, case: Any) -> Any:
+        answer = case.call()
+        if answer.status_code != 401:
+            self.faults.append(f"{answer.status_code} to somebody who is not signed in: {case.as_curl_command()}")
+        return answer
+
+    def _check_code(self, case: Any, answer: Any) -> None:
+        if answer.status_code >= 400:
+            operation_id = case.operation.definition.raw["operationId"]
+            assert answer.json()["code"] in self._documented.codes(operation_id).get(answer.status_code, ()), (
+                f"{operation_id}: {answer.text}"
+            )

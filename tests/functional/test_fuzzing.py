@@ -1,0 +1,25 @@
+"""Every operation answers as the document says, whatever it is asked. ``make fuzz`` asks more."""
+
+import os
+from typing import Any
+
+import pytest
+
+from tests.functional.fuzzing import Fuzzer
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))  # requests of each kind to each operation
+BOUNDED = "FUZZ_EXAMPLES" not in os.environ
+
+
+# Of werkzeug's client, in which schemathesis calls the application.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_operation_answers_as_documented(make_installation: Any) -> None:
+    with make_installation(**{"identity.registration": "open"}) as installation:
+        fuzzer = Fuzzer(installation, EXAMPLES, derandomize=BOUNDED)
+        fuzzer.run()
+        assert fuzzer.faults == []
+        assert installation.checkedout() == 0
+    answered = fuzzer.answers
+    print(sum(answered.values()), "requests:", dict(sorted(answered.items())))  # shown by ``make fuzz``
+    assert sum(answered.values()) > 50 * EXAMPLES
+    assert {200, 202, 204, 400, 401, 404, 409, 422} <= set(answered)
