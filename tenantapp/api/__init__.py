@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError, TimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from tenantapp.api.failure_log import FailureLog
+from tenantapp.api.idempotency import idempotent_view
 from tenantapp.api.json import json_renderer
 from tenantapp.api.problems import Problems, add_problem
 from tenantapp.api.views import TriedFirst, bounded_body_view, checked_request_view, exact_path_view
@@ -33,6 +34,7 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(exact_path_view, under=INGRESS, name="exact_path")
     config.add_view_deriver(bounded_body_view, under="exact_path", over="secured_view", name="bounded_body")
     config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
+    config.add_view_deriver(idempotent_view, under="checked_request", name="idempotent")
     _add_problems(config)
     config.include("tenantapp.api.openapi")
     config.scan("tenantapp.api.error_views")
@@ -48,6 +50,8 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended")
     config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
     config.add_problem(tenancy.TokenNotAllowed, 403, "token_not_allowed")
+    config.add_problem(tenancy.KeyInUse, 409, "idempotency_running")
+    config.add_problem(tenancy.KeyReused, 422, "idempotency_mismatch")
     config.add_problem(sql.TransactionConflict, 409, "conflict")
     config.add_problem(sql.ConnectionsSpent, 503, "busy")
     config.add_problem(sql.DatabaseSlow, 503, "busy")

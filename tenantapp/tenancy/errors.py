@@ -10,6 +10,8 @@ TenancyError
 |   +-- TenantSuspended             the selected tenant is suspended
 |   +-- TenantMigrating             the selected tenant's database is being migrated, or is too old
 +-- ChangesGone                     the changes that a reader asks for are no longer kept
++-- KeyInUse                        another request with the same idempotency key is running
++-- KeyReused                       the idempotency key was used for another request
 +-- UserDatabaseUnavailable         also ``sql.errors.DatabaseUnavailable``
 |   +-- UserDatabaseSlow            also ``sql.errors.DatabaseSlow``
 |   +-- UserOutcomeUnknown          also ``sql.errors.OutcomeUnknown``
@@ -86,6 +88,20 @@ class ChangesGone(TenancyError):
 
     def __init__(self) -> None:
         super().__init__("These changes are no longer kept. Read everything again, and follow the changes from there.")
+
+
+class KeyInUse(TenancyError):
+    """Another request with the same idempotency key is running."""
+
+    def __init__(self) -> None:
+        super().__init__("A request with this idempotency key is running. Wait, and send it again.")
+
+
+class KeyReused(TenancyError):
+    """The idempotency key was used for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("This idempotency key was used for another request. Use a new key for each request.")
 
 
 class UserDatabaseUnavailable(TenancyError, DatabaseUnavailable):

@@ -55,7 +55,7 @@ def test_what_can_be_asked_of_a_node(document: Any) -> None:
     assert patch["security"] == [{"cookie": [], "csrf": []}, {"token": []}]
     assert "application/merge-patch+json" in patch["requestBody"]["content"]
     assert {each.get("name") or each["$ref"].rpartition("/")[2] for each in patch["parameters"]} == {
-        "id", "XTenant", "IfMatch", "IfNoneMatch",
+        "id", "XTenant", "IdempotencyKey", "IfMatch", "IfNoneMatch",
     }  # fmt: skip
     assert set(patch["responses"]) == {
         "200", "400", "401", "403", "404", "409", "412", "413", "415", "422", "500", "503",

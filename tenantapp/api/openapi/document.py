@@ -191,6 +191,7 @@ def _path_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
 
 def _sent(operation: Operation) -> Iterator[dict[str, Any]]:
     names = ["XTenant"] if operation.heeds_tenant else []
+    names += ["IdempotencyKey"] if operation.takes_idempotency_key else []
     names += ["IfMatch", "IfNoneMatch"] if operation.is_versioned else []
     for name in names:
         yield {"$ref": f"#/components/parameters/{name}"}

@@ -20,6 +20,10 @@ SENT: Final[dict[str, tuple[str, str]]] = {
         "X-Tenant",
         "The slug of the tenant that the call is for, in place of the one that the session has selected.",
     ),
+    "IdempotencyKey": (
+        "Idempotency-Key",
+        "A value of your own for this change, such as a UUID. Sent again with the same one, it is made once.",
+    ),
     "IfMatch": ("If-Match", "Entity tags: answer only if the present version is one of them, otherwise 412."),
     "IfNoneMatch": ("If-None-Match", "Entity tags: answer only if the present version is none of them."),
 }

@@ -12,7 +12,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.api.query import NoQuery
 from tenantapp.identity.permissions import OF_NO_ROLE, Permission
-from tenantapp.tenancy.request import SAFE_METHODS
+from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind
 
 PART: Final = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})*))?}")  # of a route's pattern: {name} or {name:expression}
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -39,6 +39,7 @@ class Operation:
     problems: tuple[str, ...]
     headers: tuple[str, ...]
     reads_tenants: bool
+    writes: DatabaseKind
     tag: str
 
     @property
@@ -83,6 +84,11 @@ class Operation:
         return self.method not in SAFE_METHODS
 
     @property
+    def takes_idempotency_key(self) -> bool:
+        """Return whether the request may carry an ``Idempotency-Key``: it changes the data of a tenant."""
+        return self.changes and self.writes == "tenant" and self.is_for_tenant
+
+    @property
     def is_versioned(self) -> bool:
         """Return whether ``If-Match`` and ``If-None-Match`` can name the version of what is read or changed."""
         return self.is_read_by_version or "version_mismatch" in self.problems
@@ -121,6 +127,7 @@ def _operation(entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Operati
         problems=view["api_problems"],
         headers=view["api_headers"],
         reads_tenants=view["reads_tenants"],
+        writes=view["api_writes"],
         tag=view["api_tag"] or room_of(view["callable"]),
     )
 

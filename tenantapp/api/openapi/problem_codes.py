@@ -16,10 +16,13 @@ from tenantapp.identity.permissions import OF_NO_ROLE, Permission
 # The codes of ``ApiError`` and of ``problem_response``, which the table of problems does not have.
 API_CODES: Final[Mapping[str, int]] = {
     "bad_request": 400,
+    "idempotency_unsupported": 400,
+    "invalid_idempotency_key": 400,
     "invalid_json": 400,
     "invalid_query": 400,
     "unexpected_body": 400,
     "unknown_host": 400,
+    "answer_not_kept": 409,
     "version_mismatch": 412,
     "body_too_large": 413,
     "unsupported_media_type": 415,
@@ -54,7 +57,11 @@ def _natural(operation: Operation) -> Iterator[str]:
     if "ETag" in operation.headers and not operation.changes:
         yield "version_mismatch"
     if operation.changes:
-        yield from ("csrf_failed", "conflict", "outcome_unknown")
+        yield from ("csrf_failed", "conflict", "outcome_unknown", "invalid_idempotency_key")
+        if operation.takes_idempotency_key:
+            yield from ("answer_not_kept", "idempotency_running", "idempotency_mismatch")
+        else:
+            yield "idempotency_unsupported"
     if not operation.is_public:
         yield from ("not_signed_in", "invalid_token", "tenant_mismatch")
     if operation.permission in OF_NO_ROLE:
