@@ -69,10 +69,16 @@ class MemberGrant(Answer):
     role: str
 
 
+class MemberUser(User):
+    """A person, or with ``service_account`` a program."""
+
+    service_account: bool
+
+
 class Member(Answer):
     """A person or a group with roles in the tenant, the highest rank first."""
 
-    user: User | None
+    user: MemberUser | None
     group: NamedGroup | None
     roles: list[str]
     grants: list[MemberGrant]

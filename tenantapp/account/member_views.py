@@ -97,7 +97,13 @@ def member(found: Member) -> dict[str, Any]:
     """Return a member as the API shows it: the names of the roles, and the grants that can be changed."""
     user, group = found.user, found.group
     return {
-        "user": user and {"id": user.id, "login": user.login, "name": user.name},
+        "user": user
+        and {
+            "id": user.id,
+            "login": user.login,
+            "name": user.name,
+            "service_account": user.service_tenant_id is not None,
+        },
         "group": group and {"id": group.id, "name": group.name},
         "roles": [grant.role for grant in found.grants],
         "grants": [{"id": grant.id, "role": grant.role} for grant in found.grants],

@@ -47,15 +47,17 @@ def record(
 
     ``action`` has the form ``what.how``. ``detail`` is JSON without secrets. The actor is in the session's ``info``. If
     it has none, the actor is ``by`` or ``local_requester()``. If nobody is signed in, ``by`` replaces the actor's name.
+    If an API token was used, its id is added to the detail as ``api_token``.
     """
     actor = _actor(session, by)
+    by_token = {} if actor.api_token_id is None else {"api_token": str(actor.api_token_id)}
     entry = AuditEntry(
         actor_id=actor.id,
         actor=actor.name,
         action=action,
         tenant_id=tenant_id,
         slug=slug,
-        detail=dict(detail),
+        detail={**detail, **by_token},
         request_id=actor.request_id,
         address=actor.address and actor.address[:ADDRESS_LENGTH],
     )

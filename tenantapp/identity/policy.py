@@ -66,7 +66,7 @@ class SecurityPolicy:
     def _read(self, request: TenantRequest) -> Access | None:
         access = self._find(request)
         if access is not None:
-            request.identified(access.person)
+            request.identified(access)
         return access
 
     def _find(self, request: TenantRequest) -> Access | None:

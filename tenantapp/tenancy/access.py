@@ -24,13 +24,15 @@ class Person:
 class Actor:
     """Who makes a change. ``name`` is a login, or ``local:NAME`` for a user of this machine who has not signed in.
 
-    ``address`` is the client's address, as the server and the proxies that it trusts report it.
+    ``address`` is the client's address, as the server and the proxies that it trusts report it. ``api_token_id`` is set
+    if the person acts by an API token.
     """
 
     name: str
     id: UUID | None = None
     request_id: str | None = None
     address: str | None = None
+    api_token_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

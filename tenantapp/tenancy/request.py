@@ -13,7 +13,7 @@ from pyramid.url import parse_url_overrides
 from sqlalchemy.orm import Session
 from transaction import TransactionManager
 
-from tenantapp.tenancy.access import ACTOR, NOBODY, Access, Actor, Person
+from tenantapp.tenancy.access import ACTOR, NOBODY, Access, Actor
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import NoAccess
 from tenantapp.tenancy.named_tenants import tenant_in, with_tenant
@@ -113,18 +113,19 @@ class TenantRequest(Request):
         """Return who makes the changes of this request. Until the access is read, the actor is not signed in."""
         return self._actor(None)
 
-    def identified(self, person: Person) -> None:
-        """Make this person the actor, also in an open session. It is called when the access is read."""
-        self.actor = self._actor(person)
+    def identified(self, access: Access) -> None:
+        """Make the person of this access the actor, also in an open session. It is called when the access is read."""
+        self.actor = self._actor(access)
         if "user_session" in self.__dict__:
             self.user_session.info[ACTOR] = self.actor
 
-    def _actor(self, person: Person | None) -> Actor:
+    def _actor(self, access: Access | None) -> Actor:
         # X-Forwarded-For is not read here, because clients can forge it. The server evaluates it for trusted proxies.
         address = self.remote_addr or None
-        if person is None:
+        if access is None:
             return Actor(NOBODY, request_id=self.request_id, address=address)
-        return Actor(person.login, person.id, self.request_id, address)
+        person = access.person
+        return Actor(person.login, person.id, self.request_id, address, access.api_token_id)
 
     @reify
     def user_session(self) -> Session:

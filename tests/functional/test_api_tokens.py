@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tenantapp.identity import api_tokens, grants, groups, tenants, users
-from tenantapp.identity.audit import list_entries
+from tenantapp.identity.audit import list_entries, record
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import ApiToken, AuditEntry, Tenant, User, WebSession
 from tenantapp.identity.roles import deny
@@ -22,6 +22,7 @@ from tenantapp.identity.token_text import ALPHABET, checksum, is_token, new_toke
 from tenantapp.identity.web_sessions import hash_token
 from tenantapp.sql.times import utcnow
 from tests.installation import PASSWORD, PASSWORD_HASH, Client, Installation
+from tests.transactions.applications import app_with
 
 READ, CREATE = "content.read", "content.create"
 
@@ -275,6 +276,23 @@ def test_administrators_see_and_revoke_those_of_their_tenant(
         assert (entry.actor, entry.detail["user"], entry.detail["name"]) == ("ada", "bob", "token 0")
 
 
+def test_the_audit_trail_says_which_token_was_used(bob: Client, installation: Installation) -> None:
+    def view(request: Any) -> dict[str, str]:
+        request.writes = "user"
+        record(request.user_session, "test.done", detail={"more": 1})
+        return {}
+
+    app = app_with(installation, view=view)
+    token = made(bob, CREATE)
+    bob.http.app = app
+    for client in (bob, Client(app).with_token(token["token"])):
+        assert client.post("/x/view").status_int == 200
+    with installation.registry.user_db.begin(read_only=True) as session:
+        by_token, by_session = list_entries(session, action="test.done")
+        assert (by_token.actor, by_token.detail) == ("bob", {"more": 1, "api_token": token["id"]})
+        assert by_session.detail == {"more": 1}
+
+
 class TestServiceAccounts:
     """Programs with an account of their own in one tenant."""
 
@@ -288,7 +306,7 @@ class TestServiceAccounts:
         assert (robot["login"], robot["name"], robot["enabled"]) == ("robot", "Deployer", True)
         assert ada.get("/service-accounts").json["items"] == [robot]
         [member] = [each for each in ada.get("/members").json["items"] if (each["user"] or {}).get("login") == "robot"]
-        assert member["roles"] == ["author", "reader"]
+        assert (member["roles"], member["user"]["service_account"]) == (["author", "reader"], True)
         token = made(ada, CREATE, service_account="robot")
         assert token["user"]["login"] == "robot"
         answer = program(installation, token["token"]).post("/nodes", {"title": "x"})

@@ -142,14 +142,12 @@ def test_with_an_api_token(installation: Installation) -> None:
     for route, method, pattern, permission in views(installation):
         if permission == NO_PERMISSION_REQUIRED:
             continue
+        elsewhere = "token_not_allowed" if permission in OF_NO_ROLE else "tenant_forbidden"
         of_people = permission in OF_NO_ROLE or route.startswith("service_account")
         cases = {
             "wrong token, good cookie": (cookie, {}, (401, "invalid_token")),
-            "another tenant": (
-                whole,
-                {"X_Tenant": "globex"},
-                (403, "token_not_allowed" if permission in OF_NO_ROLE else "tenant_forbidden"),
-            ),
+            "another tenant": (whole, {"X_Tenant": "globex"}, (403, elsewhere)),
+            "another tenant's path": (whole, {"start": "/t/globex"}, (403, elsewhere)),
         }
         if of_people:
             cases["of people"] = (whole, {}, (403, "token_not_allowed"))
@@ -159,7 +157,7 @@ def test_with_an_api_token(installation: Installation) -> None:
             answer = call(client, route, method, pattern, row_id, **headers)
             assert (answer.status_int, answer.json["code"]) == refused, (route, method, case)
             tried.add((case, refused[1]))
-    assert len(tried) == 5
+    assert len(tried) == 7
     for path, body in (
         ("/session", {"login": "ada", "password": PASSWORD}),
         ("/users", {"login": "x", "password": "y"}),

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tenantapp import main
-from tenantapp.identity.models import WebSession
+from tenantapp.identity.models import ApiToken, WebSession
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.servers import SqliteServer
 from tests.installation import PASSWORD, Client, Installation, postgres_installation
@@ -34,9 +34,10 @@ def status_of_heartbeat(client: Client) -> int:
 
 
 def grow_old(installation: Installation) -> None:
-    """Let every web session be a minute old, so that a request writes when it was last seen."""
+    """Let every web session and API token be a minute old, so that a request writes when it was last used."""
     with installation.registry.user_db.begin() as session:
         session.query(WebSession).update({"last_seen_at": utcnow() - timedelta(minutes=2)})
+        session.query(ApiToken).update({"last_used_at": utcnow() - timedelta(minutes=2)})
 
 
 @contextmanager
@@ -103,8 +104,10 @@ def test_a_tenants_database_that_may_only_be_read(real_installation: Installatio
 def test_a_user_database_that_may_only_be_read(real_installation: Installation) -> None:
     """Who is signed in goes on reading, and writing in tenants; nobody signs in or out."""
     bob = Client(real_installation.app).sign_in("bob")
+    token = bob.post("/tokens", {"name": "x", "permissions": ["content.read"]}).json["token"]
     grow_old(real_installation)
     with read_only(real_installation, None):
+        assert Client(real_installation.app).with_token(token).get("/nodes").status_int == 200
         for _ in range(3):
             assert bob.get("/nodes").status_int == 200
             assert bob.get("/session").status_int == 200
