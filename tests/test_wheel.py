@@ -126,9 +126,9 @@ def get_json(url: str) -> Any:
 def test_what_the_wheel_holds(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    expected = {
-        f"tenantapp/{path.relative_to(CHECKOUT / 'tenantapp')}" for path in (CHECKOUT / "tenantapp").rglob("*.py")
-    }
+    ours = [path for path in (CHECKOUT / "tenantapp").rglob("*") if path.suffix in (".py", ".css", ".js")]
+    expected = {f"tenantapp/{path.relative_to(CHECKOUT / 'tenantapp')}" for path in ours}
+    assert "tenantapp/api/openapi/docs.css" in expected
     for path in (CHECKOUT / "alembic").rglob("*"):
         if path.suffix in (".py", ".mako"):
             expected.add(f"tenantapp/migrations/{path.relative_to(CHECKOUT / 'alembic')}")

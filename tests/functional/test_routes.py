@@ -42,6 +42,7 @@ OPERATE = "fleet.operate"
 PUBLIC = {
     ("session", "POST"), ("users", "POST"), ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
     ("version", "GET"), ("openapi", "GET"),
+    ("api_docs", "GET"), ("api_docs_style", "GET"), ("api_docs_script", "GET"),
 }  # fmt: skip
 FOR_ANY_SIGNED_IN = {
     ("session", "GET"), ("session", "PATCH"), ("session", "DELETE"), ("sessions", "GET"),

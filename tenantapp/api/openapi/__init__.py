@@ -10,6 +10,7 @@ from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated
 
 from tenantapp.api.openapi.document import Document
+from tenantapp.api.openapi.page import SCRIPT, STYLE
 from tenantapp.api.openapi.problem_codes import problems_of
 
 
@@ -18,6 +19,9 @@ def includeme(config: Configurator) -> None:
     config.registry.openapi = Document(config.registry)
     config.add_subscriber(check_problems, ApplicationCreated)
     config.add_route("openapi", "/api/v1/openapi.json")
+    config.add_route("api_docs", "/api/docs")
+    config.add_route("api_docs_style", STYLE)
+    config.add_route("api_docs_script", SCRIPT)
     config.scan("tenantapp.api.openapi.document_views")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from hashlib import sha256
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
@@ -11,6 +10,7 @@ import orjson
 
 from tenantapp.api.openapi import headers
 from tenantapp.api.openapi.operations import Operation, describe_tag, read_operations
+from tenantapp.api.openapi.page import render
 from tenantapp.api.openapi.problem_codes import problems_of, takes_no_body
 from tenantapp.api.openapi.schemas import REFERENCE, Schema, Schemas, markdown, reachable
 from tenantapp.api.views import MergePatch
@@ -70,9 +70,9 @@ class Document:
         return orjson.dumps(self.content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
     @cached_property
-    def tag(self) -> str:
-        """Return what identifies the document's present text, for an entity tag."""
-        return sha256(self.json).hexdigest()[:32]
+    def page(self) -> bytes:
+        """Return the page that shows the document to people."""
+        return render(self.content).encode()
 
 
 class _Builder:
