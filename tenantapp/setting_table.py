@@ -9,6 +9,7 @@ from tenantapp.setting_types import (
     flag,
     hosts,
     number,
+    origins,
     package,
     pgbouncer_url,
     retention,
@@ -135,6 +136,9 @@ class Settings:
     )
     http_allowed_hosts: frozenset[str] | None = setting(
         "http.allowed_hosts", hosts, None, "hosts that requests may name, separated by spaces; by default all hosts"
+    )
+    http_allowed_origins: frozenset[str] = setting(
+        "http.allowed_origins", origins, "", "origins whose pages may use the API, separated by spaces; by default none"
     )
     api_max_body: int = setting(
         "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
+ORIGIN: Final = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+DEFAULT_PORT: Final = re.compile(r"http:.*:80|https:.*:443")  # browsers leave it out
 NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -61,6 +63,17 @@ def hosts(value: str) -> frozenset[str]:
     found = frozenset(word.lower().strip("[]").removesuffix(".") for word in value.split())
     if not found or any(not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host) for host in found):
         raise ValueError("must be names or addresses of hosts, without ports")
+    return found
+
+
+def origins(value: str) -> frozenset[str]:
+    """Return origins of pages, separated by spaces, as browsers write them (RFC 6454). Raises ``ValueError``."""
+    found = frozenset(value.split())
+    if any(not ORIGIN.fullmatch(origin) or DEFAULT_PORT.fullmatch(origin) for origin in found):
+        raise ValueError(
+            "must be origins like https://app.example or http://localhost:5173: in lower case, without path, without "
+            "the scheme's own port, and without *"
+        )
     return found
 
 

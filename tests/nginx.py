@@ -21,14 +21,16 @@ events {{}}
 http {{
     access_log off;
     {paths}
+    {compression}
     {site}
 }}
 """
+COMPRESSION = "gzip on; gzip_types application/json; gzip_proxied any; gzip_min_length 0;"
 KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @contextmanager
-def nginx_before(server: int, port: int, directory: Path) -> Iterator[None]:
+def nginx_before(server: int, port: int, directory: Path, *, compresses: bool = False) -> Iterator[None]:
     """Run nginx during the block. It forwards from ``port`` to the port ``server``, as if it had ended TLS."""
     program = with_libraries(needed(lambda: debian_program("nginx", "nginx")), directory)
     (block,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), re.M | re.S)
@@ -43,7 +45,9 @@ def nginx_before(server: int, port: int, directory: Path) -> Iterator[None]:
     paths = "\n    ".join(f"{kind}_temp_path {directory}/{kind};" for kind in KINDS)
     user = "user root;" if os.geteuid() == 0 else ""  # or root's processes would look for www-data
     configuration = directory / "nginx.conf"
-    configuration.write_text(AROUND.format(user=user, directory=directory, paths=paths, site=block))
+    compression = COMPRESSION if compresses else ""
+    around = AROUND.format(user=user, directory=directory, paths=paths, compression=compression, site=block)
+    configuration.write_text(around)
     command = [program, "-c", str(configuration), "-e", str(directory / "nginx.log")]
     process = subprocess.Popen(command, env=os.environ | {"LD_LIBRARY_PATH": str(directory)})
     try:

@@ -21,6 +21,7 @@ from tenantapp.sql import errors as sql
 from tenantapp.tenancy import errors as tenancy
 from tenantapp.tenancy.named_tenants import PREFIX as PREFIX
 
+ORIGINS = "tenantapp.api.origins.origins_tween"
 TOOLBAR = "pyramid_debugtoolbar.toolbar_tween_factory"
 
 
@@ -38,6 +39,8 @@ def includeme(config: Configurator) -> None:
     _add_problems(config)
     config.include("tenantapp.api.openapi")
     config.scan("tenantapp.api.error_views")
+    # Outside all that may answer, errors of the address included.
+    config.add_tween(ORIGINS, under=tweens.INGRESS, over=("tenantapp.api.address.address_tween", tweens.EXCVIEW))
     # Outside the debug toolbar, if it is included: that fails on a path that is not UTF-8, and serves every host.
     config.add_tween("tenantapp.api.address.address_tween", under=tweens.INGRESS, over=(TOOLBAR, tweens.EXCVIEW))
 

@@ -20,6 +20,7 @@ from pyramid.httpexceptions import HTTPNotFound
 from pyramid.view import view_config
 
 from tenantapp.api.json import OptionalBody, read_object, validate
+from tenantapp.api.negotiation import check_acceptable, check_content_encoding
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
 from tenantapp.content import Content
@@ -182,6 +183,7 @@ def checked_request_view(view: View, info: Any) -> View:
         return view
 
     def checked(context: Any, request: TenantRequest) -> Any:
+        check_acceptable(request, info.options["api_answer"])
         request.writes = info.options["api_writes"]
         request.checked_query = read_query(request, query)
         request.checked_body = _read_body(request, body)
@@ -210,6 +212,7 @@ def _read_body(request: TenantRequest, model: type[BaseModel] | None) -> Any:
         if request.content_length:
             raise ApiError(400, "unexpected_body", "This request takes no body.")
         return None
+    check_content_encoding(request)
     if issubclass(model, OptionalBody) and not request.body:
         return model()
     document = read_object(request)

@@ -43,11 +43,14 @@ def cross_site_view(view: View, info: Any) -> View:
 def check_origin(request: TenantRequest) -> None:
     """Raise ``CrossSiteRequest`` if the browser says that the request comes from another site.
 
-    The headers are Fetch Metadata, and Origin for older browsers (OWASP Cross-Site Request Forgery Prevention Cheat
-    Sheet). Other programs send neither header, and are let through.
+    The pages of origins that ``http.allowed_origins`` names are let through. The headers are Fetch Metadata, and Origin
+    for older browsers (OWASP Cross-Site Request Forgery Prevention Cheat Sheet). Other programs send neither header,
+    and are let through.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
+    if origin in request.registry.app_settings.http_allowed_origins:
+        return
     if site not in (None, "same-origin", "none") or origin not in (None, request.host_url):
         raise CrossSiteRequest("The request comes from another site.")
 

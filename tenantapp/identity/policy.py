@@ -64,6 +64,7 @@ class SecurityPolicy:
         return access
 
     def _read(self, request: TenantRequest) -> Access | None:
+        request.depends_on_caller = True
         access = self._find(request)
         if access is not None:
             request.identified(access)

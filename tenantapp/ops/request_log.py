@@ -46,5 +46,5 @@ def includeme(config: Configurator) -> None:
     config.add_tween(
         "tenantapp.ops.request_log.request_log_tween",
         under=tweens.INGRESS,
-        over=("tenantapp.api.address.address_tween", tweens.EXCVIEW),
+        over=("tenantapp.api.origins.origins_tween", "tenantapp.api.address.address_tween", tweens.EXCVIEW),
     )

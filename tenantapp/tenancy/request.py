@@ -56,6 +56,8 @@ class TenantRequest(Request):
     writes: DatabaseKind = "tenant"
     reads_tenants = False
     """Whether the access includes the tenants that the person may choose."""
+    depends_on_caller = False
+    """Whether somebody has asked who makes the request. The answer has to say so to caches (``Vary``)."""
     # Before a request that may be retried, WebOb copies the body: in memory, if it has at most this many bytes.
     request_body_tempfile_limit = 2 * 1024 * 1024
 

@@ -1,5 +1,6 @@
 """production.ini as it is deployed: several processes, reloaded and stopped under load, and what a proxy says."""
 
+import gzip
 import json
 import os
 import signal
@@ -121,6 +122,32 @@ def test_reloads_lose_no_request_on_connections_that_a_proxy_keeps(files: Instal
         written = visit_during_reloads(server, [Page(server, "bob", kept=True, port=port) for _ in range(CLIENTS)])
         assert server.stop() == 0
     assert Counter(node_titles(files)) == Counter(written)
+
+
+def test_a_change_succeeds_with_the_tag_of_an_answer_that_nginx_has_compressed(
+    served: Production, tmp_path: Path
+) -> None:
+    port = free_port()
+    with nginx_before(served.port, port, tmp_path, compresses=True):
+        wait_for(lambda: served.answers(port))
+        page = Page(served, "bob", kept=True, port=port)
+        path = f"/api/v1/nodes/{page.send('POST', '/api/v1/nodes', {'title': '1'})[1]['id']}"
+
+        def read(**headers: str) -> tuple[HTTPResponse, bytes]:
+            page.connection.request("GET", path, headers=page.headers | {"Accept-Encoding": "gzip"} | headers)
+            answer = page.connection.getresponse()
+            return answer, answer.read()
+
+        received, body = read()
+        assert json.loads(gzip.decompress(body))["title"] == "1"
+        tag = received.headers["ETag"]
+        assert tag.startswith('W/"')
+        assert received.headers["Cache-Control"] == "private, no-cache, no-transform"
+        assert read(**{"If-None-Match": tag})[0].status == 304
+        page.headers["If-Match"] = tag
+        assert page.send("PATCH", path, {"title": "2"})[0] == 200
+        assert page.send("PATCH", path, {"title": "3"})[0] == 412
+        page.connection.close()
 
 
 def test_connections_are_kept_while_there_are_no_more_requests_than_threads(
@@ -424,6 +451,10 @@ def test_bodies_and_headers_of_all_sizes(served: Production) -> None:
         assert answer.startswith(b"HTTP/1.1 413")
         assert b"application/problem+json" in answer
     assert post("Content-Length: 100000000\r\n", b"").startswith(b"HTTP/1.1 413")
+    squeezed = gzip.compress(b'{"title": "x"}')
+    refused = post(f"Content-Encoding: gzip\r\nContent-Length: {len(squeezed)}\r\n", squeezed)
+    assert refused.startswith(b"HTTP/1.1 415")
+    assert b"\r\nAccept-Encoding: identity\r\n" in refused
     assert post("Transfer-Encoding: chunked\r\n", b"no number\r\n").startswith(b"HTTP/1.1 400")
     assert exchange(address, b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n").startswith(
         b"HTTP/1.1 431"

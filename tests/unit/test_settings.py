@@ -24,6 +24,13 @@ def test_defaults() -> None:
     assert settings.demo_enabled is False
     assert settings.backups_keep == {"daily": 7, "weekly": 4, "monthly": 12}
     assert list(settings.servers) == ["main"]
+    assert settings.http_allowed_origins == frozenset()
+
+
+def test_origins_are_exact() -> None:
+    origins = "https://app.example.org http://localhost:5173 https://[::1]:8443 https://example.org:80"
+    settings = read_settings(GOOD | {"http.allowed_origins": origins}, {})
+    assert settings.http_allowed_origins == frozenset(origins.split())
 
 
 @pytest.mark.parametrize(
@@ -42,6 +49,14 @@ def test_defaults() -> None:
         ({"identity.registration": "maybe"}, "identity.registration"),
         ({"demo.enabled": "perhaps"}, "demo.enabled"),
         ({"api.max_body": "-1"}, "api.max_body"),
+        *(
+            ({"http.allowed_origins": origin}, "http.allowed_origins must be origins like")
+            for origin in (
+                *("*", "null", "example.org", "https://*.example.org", "https://example.org/", "HTTPS://example.org"),
+                *("https://Example.org", "https://example.org:443", "http://example.org:80", "ftp://example.org"),
+                *("https://a.example, https://b.example", "https://user@example.org", "https://example.org:0"),
+            )
+        ),
         ({"backups.keep": "daily"}, "backups.keep must be like: daily 7"),
         ({"backups.keep": "hourly 3"}, "backups.keep"),
         ({"backups.keep": "daily 7,"}, "backups.keep"),

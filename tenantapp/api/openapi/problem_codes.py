@@ -22,9 +22,11 @@ API_CODES: Final[Mapping[str, int]] = {
     "invalid_query": 400,
     "unexpected_body": 400,
     "unknown_host": 400,
+    "not_acceptable": 406,
     "answer_not_kept": 409,
     "version_mismatch": 412,
     "body_too_large": 413,
+    "unsupported_encoding": 415,
     "unsupported_media_type": 415,
     "internal_error": 500,
 }
@@ -53,6 +55,8 @@ def _natural(operation: Operation) -> Iterator[str]:
     yield from ("busy", "service_unavailable")
     if operation.parts:
         yield from ("bad_request", "not_found")
+    if operation.answer not in (None, bytes):
+        yield "not_acceptable"
     yield from _of_body(operation)
     if "ETag" in operation.headers and not operation.changes:
         yield "version_mismatch"
@@ -77,7 +81,7 @@ def _of_body(operation: Operation) -> Iterator[str]:
     if operation.body is None:
         yield "unexpected_body"
         return
-    yield from ("invalid_json", "unsupported_media_type", "invalid")
+    yield from ("invalid_json", "unsupported_media_type", "unsupported_encoding", "invalid")
 
 
 def takes_no_body(operation: Operation) -> bool:
