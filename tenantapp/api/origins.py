@@ -20,7 +20,7 @@ SENT: Final = (
     *("X-CSRF-Token", "X-Request-ID", "X-Tenant"),
 )
 EXPOSED: Final = (
-    *("Content-Disposition", "ETag", "Link", "Location", "Retry-After"),
+    *("Content-Disposition", "ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After"),
     *("WWW-Authenticate", "X-Request-ID"),
 )
 MAX_AGE: Final = "600"  # seconds for which a browser keeps the answer of a preflight
