@@ -33,9 +33,12 @@ def create_token(
 ) -> tuple[ApiToken, str]:
     """Make a token that works for ``days`` days. Return it and its text, which is not stored.
 
-    ``held`` are the permissions of the person in the tenant. Raises ``InvalidValue``, and ``BeyondRights`` if the
-    person does not have all of ``permissions``.
+    ``held`` are the permissions of the person in the tenant. Raises ``InvalidValue``, ``BeyondRights`` if the person
+    does not have all of ``permissions``, and ``NotFound`` for a service account of another tenant.
     """
+    if user.service_tenant_id not in (None, tenant.id):
+        # An older version of the program lets such an account get roles elsewhere.
+        raise NotFound("user", user.login)
     wanted = sorted(set(permissions))
     if beyond := [each for each in wanted if each not in held]:
         raise BeyondRights(beyond)

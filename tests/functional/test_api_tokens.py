@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from tenantapp.identity import api_tokens, grants, groups, tenants, users
 from tenantapp.identity.audit import list_entries, record
 from tenantapp.identity.errors import InvalidValue, NotFound
-from tenantapp.identity.models import ApiToken, AuditEntry, Tenant, User, WebSession
+from tenantapp.identity.models import ApiToken, AuditEntry, Grant, Tenant, User, WebSession
 from tenantapp.identity.roles import deny
 from tenantapp.identity.token_text import ALPHABET, checksum, is_token, new_token
 from tenantapp.identity.web_sessions import hash_token
@@ -338,8 +338,17 @@ class TestServiceAccounts:
         answer = gina.post("/tokens", {"name": "x", "permissions": [READ], "service_account": "robot"})
         assert code(answer) == (404, "not_found")
         assert gina.delete(f"/service-accounts/{robot['id']}").status_int == 404
-        with installation.registry.user_db.begin() as session, pytest.raises(NotFound):
-            grants.add_grant(session, tenants.get_tenant(session, "globex").id, "reader", login="robot")
+        with installation.registry.user_db.begin() as session:
+            globex, account = tenants.get_tenant(session, "globex"), users.get_user(session, "robot")
+            with pytest.raises(NotFound):
+                grants.add_grant(session, globex.id, "reader", login="robot")
+            # As an older version of the program does.
+            session.add(Grant(tenant_id=globex.id, user=account, role="reader"))
+            place = tenants.place_of(globex)
+            with pytest.raises(NotFound):
+                api_tokens.create_token(
+                    session, place, account, {READ}, name="x", permissions=[READ], days=1, most_days=1
+                )
 
     def test_people_are_no_service_accounts(self, ada: Client) -> None:
         for login in ("ada", "bob", "unknown"):

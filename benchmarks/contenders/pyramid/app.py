@@ -10,9 +10,9 @@ from pyramid.config import Configurator
 ANSWER = {
     "user": {"id": "01993c1e-0000-7000-8000-000000000000", "login": "member@example.org", "name": "Member"},
     "tenant": {"slug": "acme", "name": "Acme"},
-    "role": "editor",
+    "roles": ["editor"],
     "permissions": ["content.create", "content.edit_any", "content.read"],
-    "tenants": [{"slug": "acme", "name": "Acme", "role": "editor"}],
+    "tenants": [{"slug": "acme", "name": "Acme", "roles": ["editor"]}],
     "csrf_token": "0" * 43,
     "expires_at": "2026-01-01T00:00:00+00:00",
 }

@@ -51,7 +51,7 @@ def session(request: Any) -> dict[str, Any]:
     return {
         "user": {"id": user_id, "login": login, "name": name},
         "tenant": {"slug": slug, "name": tenant_name},
-        "role": pairs[0][0] if pairs else None,
+        "roles": sorted({role for role, _ in pairs}),
         "permissions": sorted(permission for _, permission in pairs),
         "expires_at": expires_at,
     }
