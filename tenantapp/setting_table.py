@@ -101,6 +101,9 @@ class Settings:
     tokens_most_days: int = setting(
         "tokens.most_days", number(int, 1, 3660, "days"), "366", "most days that an API token works"
     )
+    tokens_most: int = setting(
+        "tokens.most", number(int, 1, 100_000, "tokens"), "100", "most API tokens of a person in a tenant"
+    )
     connections_budget: int | None = setting(
         "connections.budget",
         number(int, 1, 100_000, "connections"),

@@ -65,7 +65,7 @@ def list_tokens(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.MadeToken,
-    problems=("beyond_your_rights", "not_found"),
+    problems=("beyond_your_rights", "not_found", "too_many_tokens"),
 )
 def create_token(request: TenantRequest) -> dict[str, Any]:
     """Make a token for the tenant. Its text is in this answer and nowhere else."""
@@ -85,7 +85,7 @@ def create_token(request: TenantRequest) -> dict[str, Any]:
         name=body.name,
         permissions=body.permissions,
         days=body.days,
-        most_days=request.registry.app_settings.tokens_most_days,
+        limits=api_tokens.limits_of(request.registry.app_settings),
     )
     return {**shown(token), "token": text}
 

@@ -1,23 +1,38 @@
 """Make, list and revoke API tokens. A token acts for one person in one tenant, with some of their permissions."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from tenantapp.identity.audit import record
-from tenantapp.identity.errors import BeyondRights, InvalidValue, NotFound
+from tenantapp.identity.errors import BeyondRights, InvalidValue, NotFound, TooManyTokens
 from tenantapp.identity.models import ApiToken, Tenant, User
 from tenantapp.identity.names import clean_name
 from tenantapp.identity.token_text import new_token
 from tenantapp.identity.web_sessions import hash_token
+from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 
 EXPIRED_KEPT: Final = timedelta(days=30)  # an expired token stays in the lists for so long, to be recognised
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """How many days a token works, and how many tokens a person has in a tenant, with the expired ones: at most."""
+
+    days: int
+    number: int
+
+
+def limits_of(settings: Settings) -> TokenLimits:
+    """Return the limits in the settings."""
+    return TokenLimits(settings.tokens_most_days, settings.tokens_most)
 
 
 def create_token(
@@ -29,12 +44,12 @@ def create_token(
     name: str,
     permissions: Sequence[str],
     days: int,
-    most_days: int,
+    limits: TokenLimits,
 ) -> tuple[ApiToken, str]:
     """Make a token that works for ``days`` days. Return it and its text, which is not stored.
 
     ``held`` are the permissions of the person in the tenant. Raises ``InvalidValue``, ``BeyondRights`` if the person
-    does not have all of ``permissions``, and ``NotFound`` for a service account of another tenant.
+    does not have all of ``permissions``, ``TooManyTokens``, and ``NotFound`` for a service account of another tenant.
     """
     if user.service_tenant_id not in (None, tenant.id):
         # An older version of the program lets such an account get roles elsewhere.
@@ -44,8 +59,11 @@ def create_token(
         raise BeyondRights(beyond)
     if not wanted:
         raise InvalidValue("permissions", "A token needs at least one permission.")
-    if not 1 <= days <= most_days:
-        raise InvalidValue("days", f"A token works for 1 to {most_days} days.")
+    if not 1 <= days <= limits.days:
+        raise InvalidValue("days", f"A token works for 1 to {limits.days} days.")
+    own = select(func.count()).where(ApiToken.user_id == user.id, ApiToken.tenant_id == tenant.id)
+    if (session.scalar(own) or 0) >= limits.number:
+        raise TooManyTokens(limits.number)
     text, now = new_token(), utcnow()
     token = ApiToken(
         token_hash=hash_token(text),

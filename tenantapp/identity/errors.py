@@ -11,6 +11,7 @@ IdentityError
 +-- OperatorRequired        the person is not an operator of the installation
 +-- PermissionMissing       no role of the person in the tenant has the view's permission
 +-- BeyondRights            a token was to have permissions that its person does not have
++-- TooManyTokens           the person has as many tokens in the tenant as the settings allow
 +-- InvalidToken            the API token of a request is unknown, malformed, expired or revoked
 +-- InvalidCredentials      wrong login or password, or a disabled person: always the same error
 +-- SessionEnded            another request has ended or replaced the web session
@@ -100,6 +101,13 @@ class BeyondRights(IdentityError):
     def __init__(self, permissions: Sequence[str]) -> None:
         listed = ", ".join(map(visible, permissions))
         super().__init__(f"A token cannot have permissions that its owner does not have: {listed}.")
+
+
+class TooManyTokens(IdentityError):
+    """The person has as many tokens in the tenant as the setting ``tokens.most`` allows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"Nobody has more than {most} tokens in a tenant. Revoke one first.")
 
 
 class InvalidToken(IdentityError):

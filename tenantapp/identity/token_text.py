@@ -15,6 +15,8 @@ PREFIX: Final = "tapp_"
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH: Final = 43  # characters; 62 ** 43 > 2 ** 256
 TOKEN: Final = re.compile(rf"{PREFIX}(?P<random>[0-9A-Za-z]{{{RANDOM_LENGTH}}})(?P<checksum>[0-9A-Za-z]{{6}})")
+FORM: Final = rf"{PREFIX}[0-9A-Za-z]{{{RANDOM_LENGTH + 6}}}"
+"""The same as a regular expression for others."""
 
 
 def new_token() -> str:

@@ -3,6 +3,7 @@
 import re
 import string
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tenantapp.identity import api_tokens, grants, groups, tenants, users
+from tenantapp.identity.api_tokens import TokenLimits
 from tenantapp.identity.audit import list_entries, record
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import ApiToken, AuditEntry, Grant, Tenant, User, WebSession
@@ -122,6 +124,19 @@ def test_bad_tokens(bob: Client, installation: Installation, fields: dict[str, A
     assert code(answer) == (422, "invalid")
     assert answer.json["errors"][0]["pointer"] == pointer
     assert rows(installation) == []
+
+
+def test_a_person_has_so_many_tokens_in_a_tenant(
+    bob: Client, ada: Client, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = installation.registry
+    monkeypatch.setattr(registry, "app_settings", replace(registry.app_settings, tokens_most=2))
+    first = made(bob, READ)
+    made(bob, READ)
+    made(ada, READ)
+    assert code(bob.post("/tokens", {"name": "x", "permissions": [READ]})) == (409, "too_many_tokens")
+    bob.delete(f"/tokens/{first['id']}")
+    made(bob, READ)
 
 
 def test_the_text_is_shown_once_and_stored_as_a_hash(bob: Client, installation: Installation) -> None:
@@ -347,7 +362,7 @@ class TestServiceAccounts:
             place = tenants.place_of(globex)
             with pytest.raises(NotFound):
                 api_tokens.create_token(
-                    session, place, account, {READ}, name="x", permissions=[READ], days=1, most_days=1
+                    session, place, account, {READ}, name="x", permissions=[READ], days=1, limits=TokenLimits(1, 1)
                 )
 
     def test_people_are_no_service_accounts(self, ada: Client) -> None:

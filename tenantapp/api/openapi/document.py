@@ -15,7 +15,7 @@ from tenantapp.api.openapi.problem_codes import problems_of, takes_no_body
 from tenantapp.api.openapi.schemas import REFERENCE, Schema, Schemas, markdown, reachable
 from tenantapp.api.views import MergePatch
 from tenantapp.identity.policy import PLAIN_COOKIE, SECURE_COOKIE
-from tenantapp.identity.token_text import TOKEN
+from tenantapp.identity.token_text import FORM
 from tenantapp.sql.ids import UUID_TEXT
 
 OPENAPI: Final = "3.1.1"
@@ -34,7 +34,7 @@ SECURITY: Final = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "bearerFormat": TOKEN.pattern,
+        "bearerFormat": FORM,
         "description": "An API token, in place of the cookie. Changes need no `X-CSRF-Token` then.",
     },
     "csrf": {

@@ -33,7 +33,7 @@ def add(installation: Installation, login: str, slug: str, name: str, permission
     from tenantapp.identity.tenants import get_tenant, place_of
     from tenantapp.identity.users import get_user
 
-    most_days = installation.settings.tokens_most_days
+    limits = service.limits_of(installation.settings)
     with installation.user_session() as session:
         tenant, user = place_of(get_tenant(session, slug)), get_user(session, login)
         held = effective_permissions(session, user.id, tenant.id).permissions
@@ -45,7 +45,7 @@ def add(installation: Installation, login: str, slug: str, name: str, permission
             name=name,
             permissions=permissions or sorted(held),
             days=days,
-            most_days=most_days,
+            limits=limits,
         )
     click.echo(text)
 
