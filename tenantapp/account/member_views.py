@@ -11,6 +11,7 @@ from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
+from tenantapp.content import example
 from tenantapp.identity import members
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.members import Member
@@ -18,7 +19,7 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.request import TenantRequest
 
 
-class NewMember(Body):
+class NewMember(Body, json_schema_extra=example({"login": "bob", "role": "editor"})):
     """The body of ``POST /members``: a person by login, or a group by name."""
 
     login: str | None = Field(None, max_length=1000)
@@ -33,7 +34,7 @@ class NewMember(Body):
         return self
 
 
-class MemberRole(Body):
+class MemberRole(Body, json_schema_extra=example({"role": "author"})):
     """The body of ``PATCH /members/{id}``."""
 
     role: str = Field(max_length=50)

@@ -11,6 +11,7 @@ from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
+from tenantapp.content import example
 from tenantapp.identity import service_accounts
 from tenantapp.identity.models import User
 from tenantapp.identity.permissions import Permission
@@ -19,7 +20,9 @@ from tenantapp.tenancy.request import TenantRequest
 RoleName = Annotated[str, Field(max_length=50)]
 
 
-class NewServiceAccount(Body):
+class NewServiceAccount(
+    Body, json_schema_extra=example({"login": "reporting", "name": "Reports", "roles": ["reader"]})
+):
     """The body of ``POST /service-accounts``. The login is unique in the installation."""
 
     login: str = Field(max_length=1000)

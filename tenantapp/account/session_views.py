@@ -12,6 +12,7 @@ from tenantapp.account.answers import Device, Session
 from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
+from tenantapp.content import example
 from tenantapp.identity import sign_in, web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.models import Tenant, WebSession
@@ -25,7 +26,7 @@ from tenantapp.tenancy.request import TenantRequest
 PUBLIC = NO_PERMISSION_REQUIRED
 
 
-class SignIn(Body):
+class SignIn(Body, json_schema_extra=example({"login": "ada", "password": "correct horse battery", "tenant": "acme"})):
     """The body of ``POST /session``."""
 
     login: str = Field(max_length=1000)
@@ -33,7 +34,7 @@ class SignIn(Body):
     tenant: str | None = Field(None, max_length=1000)
 
 
-class Selection(Body):
+class Selection(Body, json_schema_extra=example({"tenant": "globex"})):
     """The body of ``PATCH /session``."""
 
     tenant: str = Field(max_length=1000)

@@ -11,6 +11,7 @@ from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
+from tenantapp.content import example
 from tenantapp.identity import api_tokens
 from tenantapp.identity.effective import effective_permissions
 from tenantapp.identity.errors import PermissionMissing
@@ -23,7 +24,9 @@ from tenantapp.tenancy.request import TenantRequest
 PermissionName = Annotated[str, Field(max_length=100)]
 
 
-class NewToken(Body):
+class NewToken(
+    Body, json_schema_extra=example({"name": "nightly report", "permissions": ["content.read"], "days": 30})
+):
     """The body of ``POST /tokens``. ``service_account`` is a login; without it, the token is the person's own."""
 
     name: str = Field(max_length=1000)

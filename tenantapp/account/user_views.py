@@ -9,6 +9,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from tenantapp.account.answers import User
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
+from tenantapp.content import example
 from tenantapp.identity.errors import RegistrationClosed
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.policy import refuse_tokens
@@ -17,7 +18,9 @@ from tenantapp.settings import Settings
 from tenantapp.tenancy.request import TenantRequest
 
 
-class Registration(Body):
+class Registration(
+    Body, json_schema_extra=example({"login": "grace", "password": "a long passphrase", "name": "Grace Hopper"})
+):
     """The body of ``POST /users``."""
 
     login: str = Field(max_length=1000)

@@ -12,6 +12,7 @@ from tenantapp.api.views import api_view
 from tenantapp.console.answers import Backup
 from tenantapp.console.declarations import fleet_request, fleet_view
 from tenantapp.console.resources import SLUG, accepted, backup_object, check_revision, check_server
+from tenantapp.content import example
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
 from tenantapp.fleet.copying.requests import request_adopt, request_clone, request_move
 from tenantapp.identity.errors import InvalidValue
@@ -25,7 +26,7 @@ RESTORING: Final = (*READING_BACKUPS, "already_exists", "operation_refused", "un
 COPYING: Final = ("already_exists", "copy_refused")
 
 
-class Restore(Body):
+class Restore(Body, json_schema_extra=example({"as": "acme-of-may", "name": "Acme as it was"})):
     """The body of ``POST /fleet/tenants/{slug}/restore``.
 
     With ``as``, the backup becomes a new tenant. Without it, the tenant is restored in place. Without ``backup``, the
@@ -37,7 +38,7 @@ class Restore(Body):
     name: str | None = Field(None, max_length=1000)
 
 
-class Clone(Body):
+class Clone(Body, json_schema_extra=example({"slug": "acme-trial", "name": "Acme, a trial"})):
     """The body of ``POST /fleet/tenants/{slug}/clone``."""
 
     slug: str = Field(max_length=1000)
@@ -46,13 +47,13 @@ class Clone(Body):
     without_people: bool = False
 
 
-class Move(Body):
+class Move(Body, json_schema_extra=example({"server": "main"})):
     """The body of ``POST /fleet/tenants/{slug}/move``."""
 
     server: str = Field(max_length=1000)
 
 
-class Adoption(Body):
+class Adoption(Body, json_schema_extra=example({"slug": "hooli", "database": "hooli.sqlite", "name": "Hooli"})):
     """The body of ``POST /fleet/adoptions``, which makes a tenant from an existing database."""
 
     slug: str = Field(max_length=1000)

@@ -11,6 +11,7 @@ from tenantapp.api.views import ID, path_id
 from tenantapp.console.answers import FleetOperation
 from tenantapp.console.declarations import fleet_request, fleet_view
 from tenantapp.console.resources import accepted, operation_object
+from tenantapp.content import example
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.operations import queue
 from tenantapp.operations.models import OperationState
@@ -27,7 +28,7 @@ class OperationQuery(PageQuery):
     kind: str | None = None
 
 
-class Retry(OptionalBody):
+class Retry(OptionalBody, json_schema_extra=example({"without_copy": False})):
     """The body of ``POST /fleet/operations/{id}/retry``. ``without_copy`` permits removal without a proved copy."""
 
     without_copy: bool = False

@@ -18,6 +18,7 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.query import PageQuery, encode_cursor
 from tenantapp.console.answers import TenantRows
 from tenantapp.console.declarations import fleet_change
+from tenantapp.content import example
 from tenantapp.fleet.querying.parallel import places
 from tenantapp.fleet.querying.queries import Answer, json_rows, query_tenants
 from tenantapp.identity.audit import record, recording
@@ -41,7 +42,9 @@ class PageLimits:
     jobs: int = 4
 
 
-class Question(Body):
+class Question(
+    Body, json_schema_extra=example({"statement": "SELECT count(*) AS nodes FROM nodes", "tenants": ["acme"]})
+):
     """The body of ``POST /fleet/query``. ``rows`` and ``timeout`` (in seconds) are limits for each tenant."""
 
     statement: str = Field(min_length=1, max_length=20_000)

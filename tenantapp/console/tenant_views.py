@@ -12,6 +12,7 @@ from tenantapp.api.query import PageQuery, page_of
 from tenantapp.console.answers import FleetTenant
 from tenantapp.console.declarations import fleet_change, fleet_request, fleet_view
 from tenantapp.console.resources import SLUG, accepted, check_revision, check_server
+from tenantapp.content import example
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.kind import request_migration
@@ -30,7 +31,7 @@ class TenantQuery(PageQuery):
     server: str | None = None
 
 
-class NewTenant(Body):
+class NewTenant(Body, json_schema_extra=example({"slug": "initech", "name": "Initech"})):
     """The body of ``POST /fleet/tenants``."""
 
     slug: str = Field(max_length=1000)
@@ -38,7 +39,7 @@ class NewTenant(Body):
     server: str | None = Field(None, max_length=1000)
 
 
-class TenantChange(Body):
+class TenantChange(Body, json_schema_extra=example({"name": "Globex Corporation"})):
     """The body of ``PATCH /fleet/tenants/{slug}``. A field that is left out does not change."""
 
     # No field may be null, so a default means that the field was left out.
@@ -55,13 +56,13 @@ class TenantChange(Body):
         return self
 
 
-class Migration(Body):
+class Migration(Body, json_schema_extra=example({"to": None})):
     """The body of ``POST /fleet/tenants/{slug}/migrate``: the revision, or null for the newest."""
 
     to: str | None = Field(None, max_length=100)
 
 
-class Purge(OptionalBody):
+class Purge(OptionalBody, json_schema_extra=example({"without_copy": True})):
     """The body of ``POST /fleet/tenants/{slug}/purge``. ``without_copy`` permits removal without a proved copy."""
 
     without_copy: bool = False

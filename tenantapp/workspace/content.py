@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from tenantapp.characters import clean_line
-from tenantapp.content import Content, Id, Text, one_line
+from tenantapp.content import Content, Id, Text, example, one_line
 from tenantapp.workspace.models import TAG_LENGTH, TITLE_LENGTH, Status
 
 BODY_LENGTH: Final = 100_000
@@ -27,7 +27,10 @@ Title = Annotated[str, Field(max_length=TITLE_LENGTH), one_line(TITLE_LENGTH)]
 TagName = Annotated[str, Field(max_length=TAG_LENGTH), one_line(TAG_LENGTH, clean_tag)]
 
 
-class NodeContent(Content):
+class NodeContent(
+    Content,
+    json_schema_extra=example({"title": "Anvils", "body": "They are heavy.", "status": "draft", "tags": ["product"]}),
+):
     """The fields of a node that its writers set. A field that is left out has its default."""
 
     title: Title
@@ -37,7 +40,7 @@ class NodeContent(Content):
     tags: Annotated[list[TagName], Field(max_length=TAGS_PER_NODE), AfterValidator(distinct)] = []
 
 
-class TagContent(Content):
+class TagContent(Content, json_schema_extra=example({"name": "heavy"})):
     """The fields of a tag that its writers set."""
 
     name: TagName

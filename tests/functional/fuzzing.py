@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import schemathesis
@@ -32,7 +32,7 @@ ROUTES_OF_ROWS = ("node", "tag", "member", "session_of_id", "service_account", "
 class World:
     """An installation with an operator, who also administers acme, and with rows that the operations are about."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, also_in: Sequence[str] = ()) -> None:
         self.registry = installation.registry
         self.app = installation.app
         with self.registry.user_db.begin() as session:
@@ -40,7 +40,8 @@ class World:
             session.add(person)
             session.flush()
             acme = get_tenant(session, "acme")
-            add_grant(session, acme.id, "admin", login="otto")
+            for tenant in (acme, *(get_tenant(session, slug) for slug in also_in)):
+                add_grant(session, tenant.id, "admin", login="otto")
             self._person, self._acme, self._fleet_tenant = person.id, acme.id, get_tenant(session, FLEET_SLUG).id
 
     def token(self) -> str:
@@ -53,25 +54,42 @@ class World:
         """The ids of rows that are there now, by the route of one."""
         client = Client(self.app).sign_in("otto", "acme")
         client.post("/tags", {"name": "a"})
+        tags = {tag["name"]: tag["id"] for tag in client.get("/tags").json["items"]}
         return {
             "node": client.post("/nodes", {"title": "x"}).json["id"],
-            "tag": client.get("/tags").json["items"][0]["id"],
+            "tag": tags.get("heavy", tags["a"]),  # the first is that of the example
             "member": client.get("/members").json["items"][0]["grants"][0]["id"],
             "service_account": client.post("/service-accounts", {"login": uuid7().hex, "roles": ["reader"]}).json["id"],
             "session_of_id": client.get("/sessions").json["items"][0]["id"],
             "fleet_operation": client.get("/fleet/operations").json["items"][0]["id"],
         }
 
-    def sign_in(self, in_state: TenantState) -> dict[str, Any]:
-        """The cookie and the token of a new session; the tenant that the fleet's calls change is as it was before.
+    def path_of(self, operation_id: str) -> dict[str, str]:
+        """The values of an operation's variables in the path: a row that is there now, and a tenant."""
+        rows = self.rows()
+        route = operation_id.partition("_")[2]
+        row = next((rows[of] for of in ROUTES_OF_ROWS if route.startswith(of)), rows["fleet_operation"])
+        return {"id": row, "slug": FLEET_SLUG}
 
-        Every request has a session of its own, because some end it.
-        """
-        token = web_sessions.new_token()
+    def address(self, operation_id: str, path: str) -> str:
+        """The path with these values in it, below that of the API."""
+        values = self.path_of(operation_id) if "{" in path else {}
+        return path.removeprefix("/api/v1").format(**values)
+
+    def put_back(self, operation_id: str) -> None:
+        """Let the tenant that the fleet's calls change be as it was, or deleted for those that want it so."""
+        deleted = operation_id.endswith(("_undelete", "_purge"))
         with self.registry.user_db.begin() as session:
             tenant = session.get_one(Tenant, self._fleet_tenant)
-            tenant.slug, tenant.name, tenant.state = FLEET_SLUG, "Globex", in_state
+            tenant.slug, tenant.name = FLEET_SLUG, "Globex"
+            tenant.state = TenantState.DELETED if deleted else TenantState.ACTIVE
             tenant.state_reason = tenant.purge_after = None
+
+    def sign_in(self, operation_id: str) -> dict[str, Any]:
+        """The cookie and the token of a new session, for one request: some end theirs."""
+        self.put_back(operation_id)
+        token = web_sessions.new_token()
+        with self.registry.user_db.begin() as session:
             web_sessions.start(session, token, self._person, self._acme, self.registry.lifetimes, None)
         return {"cookies": {"tenantapp": token}, "headers": {"X-CSRF-Token": web_sessions.csrf_token(token)}}
 
@@ -109,7 +127,8 @@ class Fuzzer:
             raw = operation.definition.raw
             names = {each.get("name") or each["$ref"].rpartition("/")[2] for each in raw.get("parameters", ())}
             fixed = {"headers": {"X-Tenant": "acme"}} if "XTenant" in names else {}
-            real = {"path_parameters": self._path_of(raw, names)} if names & {"id", "slug"} else {}
+            values = self._world.path_of(raw["operationId"]) if names & {"id", "slug"} else {}
+            real = {"path_parameters": {name: values[name] for name in values if name in names}} if values else {}
             self._ask(operation, self._signed_in, **fixed, **real)
             if "requestBody" in raw or any(each.get("in") == "query" for each in raw.get("parameters", ())):
                 self._ask(operation, self._signed_in_and_wrong, GenerationMode.NEGATIVE, **real)
@@ -117,12 +136,6 @@ class Fuzzer:
                 self._ask(operation, self._by_token_alone, **real)
             if raw["operationId"] in self._closed:
                 self._ask(operation, self._not_signed_in, examples=1)
-
-    def _path_of(self, raw: Any, names: set[str]) -> dict[str, str]:
-        rows = self._world.rows()
-        route = raw["operationId"].partition("_")[2]
-        row = next((rows[of] for of in ROUTES_OF_ROWS if route.startswith(of)), rows["fleet_operation"])
-        return {name: value for name, value in (("id", row), ("slug", FLEET_SLUG)) if name in names}
 
     def _ask(
         self,
@@ -141,9 +154,8 @@ class Fuzzer:
         ask()
 
     def _signed_in(self, case: Any) -> Any:
-        path = case.operation.path
-        state = TenantState.DELETED if path.endswith(("/undelete", "/purge")) else TenantState.ACTIVE
-        return self._checked(case, case.call(**self._world.sign_in(state)))
+        operation_id = case.operation.definition.raw["operationId"]
+        return self._checked(case, case.call(**self._world.sign_in(operation_id)))
 
     def _by_token_alone(self, case: Any) -> Any:
         return self._checked(case, case.call(headers={"Authorization": f"Bearer {self._token}"}))

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from pydantic import Field
-from tenantapp.content import Content, Id, one_line
+from tenantapp.content import Content, Id, example, one_line
 
 from bookshop.models import TITLE_LENGTH
 
@@ -12,7 +12,7 @@ Cents = Annotated[int, Field(ge=0, le=100_000_000)]
 Copies = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
-class BookContent(Content):
+class BookContent(Content, json_schema_extra=example({"title": "Emma", "price_cents": 1250, "stock": 3})):
     """The fields of a book that its owner sets."""
 
     title: Annotated[str, Field(max_length=TITLE_LENGTH), one_line(TITLE_LENGTH)]

@@ -32,17 +32,11 @@ def prose(text: str) -> Html:
 
 
 def table(caption: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Html:
-    """Return a table. The first cell of each row is its heading. The caption is for screen readers."""
+    """Return a table. The first cell of each row is its heading."""
     head = element("tr", *(element("th", heading, scope="col") for heading in headings))
     body = [
         element("tr", element("th", name, scope="row"), *(element("td", cell) for cell in cells))
         for name, *cells in rows
     ]
-    return element(
-        "div",
-        element("table", element("caption", caption), element("thead", head), element("tbody", *body)),
-        class_="scroll",
-        tabindex="0",
-        role="region",
-        aria_label=caption,
-    )
+    whole = element("table", element("caption", caption), element("thead", head), element("tbody", *body))
+    return element("div", whole, class_="scroll")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import orjson
+
 from tenantapp.api.openapi.markup import Html, element, prose, table, together
 
 SCHEMA_WORDS: Final = {
@@ -134,6 +136,9 @@ class _Page:
             yield table(f"Fields of {name}", ("field", "type", "needed", "limits"), rows)
         else:
             yield element("p", _type(schema))
+        for example in schema.get("examples", ()):
+            written = orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
+            yield element("div", "Example:", element("pre", element("code", written)), class_="scroll")
 
     def _resolved(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
         if "$ref" not in part:

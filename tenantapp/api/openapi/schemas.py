@@ -110,6 +110,7 @@ class Schemas:
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {field: self._patched(part, field not in required) for field, part in fields},
+                **_patch_examples(content),
             }
         return {"$ref": REFERENCE.format(model=patch)}
 
@@ -131,6 +132,12 @@ def _models(operation: Operation) -> Iterator[tuple[str, JsonSchemaMode, Any]]:
     content = body.content() if body is not None and issubclass(body, MergePatch) else body
     if content is not None:
         yield "body", "validation", content
+
+
+def _patch_examples(content: Schema) -> Schema:
+    """Return the examples of a merge patch: the last field of each example of the content."""
+    given = [dict(list(each.items())[-1:]) for each in content.get("examples", ())]
+    return {"examples": given} if given else {}
 
 
 def _without_null(part: Schema) -> Schema:

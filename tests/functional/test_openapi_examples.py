@@ -1,0 +1,50 @@
+"""The examples of the document are bodies that the application takes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.functional.fuzzing import FLEET_SLUG, World
+from tests.installation import Client
+
+# What the installation of the tests cannot do: it has one server, no store for backups, and no failed operation.
+REFUSED = {
+    "post_fleet_tenant_restore": "backup_refused",
+    "post_fleet_tenant_move": "copy_refused",
+    "post_fleet_operation_retry": "operation_refused",
+}
+
+
+@pytest.fixture
+def world(make_installation: Any) -> Iterator[World]:
+    """Where people may register, and where the operator may also enter globex."""
+    with make_installation(**{"identity.registration": "open"}) as installation:
+        yield World(installation, also_in=(FLEET_SLUG,))
+
+
+def bodies(document: Any) -> list[tuple[str, str, Any, Any]]:
+    """Path, method, operation and schema of every call with a body."""
+    found = []
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            for media in operation.get("requestBody", {}).get("content", {}).values():
+                name = media["schema"]["$ref"].rpartition("/")[2]
+                found.append((path, method, operation, document["components"]["schemas"][name]))
+    return found
+
+
+def test_every_body_has_an_example_and_it_works(world: World) -> None:
+    client = Client(world.app)
+    document = client.get("/openapi.json").json
+    tried = 0
+    for path, method, operation, schema in bodies(document):
+        client.sign_in("otto", "acme")
+        world.put_back(operation["operationId"])
+        for example in schema["examples"]:
+            answer = client.request(method.upper(), world.address(operation["operationId"], path), example)
+            refused = REFUSED.get(operation["operationId"])
+            expected = (409, refused) if refused else (int(min(operation["responses"])), None)
+            assert (answer.status_int, answer.json.get("code")) == expected, (path, answer.text)
+            tried += 1
+    assert tried > 20
