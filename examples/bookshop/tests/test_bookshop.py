@@ -39,6 +39,18 @@ def test_a_book_is_added_sold_and_changed(client: Any) -> None:
     assert (refused["code"], refused["stock"]) == ("out_of_stock", 1)
 
 
+def test_the_document_has_our_calls(client: Any) -> None:
+    document = client().send("GET", "/openapi.json", status=200).json
+    sale = document["paths"]["/api/v1/sales"]["post"]
+    assert sale["summary"] == "Sell a book."
+    assert "out_of_stock" in sale["responses"]["409"]["$ref"]
+    assert document["components"]["schemas"]["BookContentPatch"]["properties"]["title"] == {
+        "type": "string",
+        "maxLength": 200,
+    }
+    assert client().http.get("/api/docs").status_int == 200
+
+
 def test_books_come_in_pages(client: Any) -> None:
     ann = client("ann")
     ids = [ann.send("POST", "/books", EMMA, status=201).json["id"] for _ in range(2)]
