@@ -3,30 +3,38 @@
 Views and scripts make these models, and services take them. Nothing here knows about HTTP.
 """
 
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetCoreSchemaHandler,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
 )
+from pydantic_core import CoreSchema
 
 from tenantapp.characters import check_text, clean_line
+from tenantapp.json_types import reading_json
 from tenantapp.sql.ids import parse_id
+
+# Stands for a value that is kept. It is a secret of this process, so no client can send it.
+KEPT: Final = secrets.token_hex(16)
 
 
 @dataclass(frozen=True, slots=True)
-class Unchanged:
-    """The context of a validation that does not check these fields."""
+class Kept:
+    """The context of a validation that takes these values as they are, by the names of their fields."""
 
-    fields: frozenset[str]
+    values: Mapping[str, Any]
 
 
 def example(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,25 +46,43 @@ def example(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Content(BaseModel):
-    """Base of the models: strict types, declared fields only, frozen."""
+    """Base of the models: strict types, declared fields only, frozen.
+
+    From JSON the models also read the types that JSON does not have, such as dates and decimals (``json_types``).
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema: CoreSchema = reading_json(handler(source), handler)
+        return schema
 
     @field_validator("*", mode="wrap")
     @classmethod
     def _check_what_changes(cls, value: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        unchanged = isinstance(info.context, Unchanged) and info.field_name in info.context.fields
-        return value if unchanged else check(value)
+        if isinstance(info.context, Kept) and isinstance(value, str) and value == KEPT:
+            return info.context.values[str(info.field_name)]
+        return check(value)
 
     def changed(self, changes: Mapping[str, Any], reset: Collection[str] = ()) -> Self:
         """Return the content with these changes. The fields in ``reset`` get their defaults.
 
         Only the changed fields are checked, and then the whole by the model's own validators. So a value that was
-        stored under other rules does not prevent a change of another field. Raises pydantic's ``ValidationError``.
+        stored under other rules does not prevent a change of another field. A model validator of the mode ``before``
+        sees a placeholder for what is kept. Raises pydantic's ``ValidationError``.
         """
-        kept = frozenset(type(self).model_fields) - set(changes) - set(reset)
-        values = {name: getattr(self, name) for name in kept} | dict(changes)
-        return self.model_validate(values, context=Unchanged(kept), by_name=True)
+        kept = self._kept({*changes, *reset})
+        return self.model_validate(dict.fromkeys(kept, KEPT) | dict(changes), context=Kept(kept), by_name=True)
+
+    def changed_by_json(self, changes: Mapping[str, Any], reset: Collection[str] = ()) -> Self:
+        """Return the content with these changes, whose values are as JSON has them. See ``changed``."""
+        kept = self._kept({*changes, *reset})
+        document = orjson.dumps(dict.fromkeys(kept, KEPT) | dict(changes))
+        return self.model_validate_json(document, context=Kept(kept), by_name=True)
+
+    def _kept(self, changed: Collection[str]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in changed}
 
 
 def _read_id(value: Any) -> Any:

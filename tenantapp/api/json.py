@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tenantapp.api.problems import ApiError
 from tenantapp.characters import visible
 from tenantapp.content import Content
+from tenantapp.json_types import dumps, written
 from tenantapp.tenancy.request import TenantRequest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -31,13 +32,16 @@ class OptionalBody(Body):
 
 
 def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
-    """Return the JSON renderer. It writes UUIDs as strings, and times as strings in UTC with a Z (RFC 3339)."""
+    """Return the JSON renderer. It writes UUIDs as strings, and times as strings in UTC with a Z (RFC 3339).
+
+    Decimals are strings as well, and pydantic models are objects, see ``json_types.written``.
+    """
 
     def render(value: Any, system: Mapping[str, Any]) -> bytes:
         request = system.get("request")
         if request is not None:
             request.response.content_type = "application/json"
-        return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+        return orjson.dumps(value, written, orjson.OPT_UTC_Z)
 
     return render
 
@@ -89,9 +93,9 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
 def validate(model: type[Model], document: Mapping[str, Any]) -> Model:
     """Return the document as a model. Raises ``ApiError`` 422 with a pointer to each field that is wrong."""
     try:
-        return model.model_validate(document)
+        return model.model_validate_json(orjson.dumps(document))
     except ValidationError as error:
-        raise _as_problem(error) from None
+        raise _as_problem(error, document) from None
 
 
 def apply_patch(patch: Mapping[str, Any], before: Changed) -> Changed:
@@ -104,16 +108,23 @@ def apply_patch(patch: Mapping[str, Any], before: Changed) -> Changed:
     if unknown := [name for name in patch if name not in names]:
         raise invalid([(f"/{_escape(name)}", "There is no such member.") for name in unknown[:MAX_ERRORS]])
     given = {names[name]: value for name, value in patch.items()}
-    changes = {name: _merged(getattr(before, name), value) for name, value in given.items() if value is not None}
+    changes = {name: _patched(getattr(before, name), value) for name, value in given.items() if value is not None}
     try:
-        return before.changed(changes, reset=given.keys() - changes.keys())
+        return before.changed_by_json(changes, reset=given.keys() - changes.keys())
     except ValidationError as error:
-        raise _as_problem(error) from None
+        raise _as_problem(error, changes) from None
 
 
-def _as_problem(error: ValidationError) -> ApiError:
+def _patched(current: Any, value: Any) -> Any:
+    """Return the new value of a member, as JSON has it."""
+    if not isinstance(value, dict):
+        return value
+    return _merged(orjson.loads(dumps(current)), value)
+
+
+def _as_problem(error: ValidationError, document: Mapping[str, Any]) -> ApiError:
     found = error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
-    return invalid([(_pointer(each["loc"]), _sentence(each)) for each in found])
+    return invalid([(_pointer(each, document), _sentence(each)) for each in found])
 
 
 def invalid(errors: list[tuple[str, str]]) -> ApiError:
@@ -132,8 +143,6 @@ def _merged(current: Any, value: Any) -> Any:
     """Return the new value of a member: objects are merged, other values are replaced."""
     if not isinstance(value, dict):
         return value
-    if isinstance(current, BaseModel):
-        current = current.model_dump(by_alias=True)
     return merge_patch(current if isinstance(current, dict) else {}, value)
 
 
@@ -181,8 +190,19 @@ def _may_fail(value: Any) -> bool:
     return isinstance(value, list | dict) or (isinstance(value, str) and "\0" in value)
 
 
-def _pointer(location: tuple[int | str, ...]) -> str:
-    return "".join(f"/{_escape(str(part))}" for part in location)
+def _pointer(error: Any, document: Any) -> str:
+    """Return the JSON pointer of an error. A location also has names that pydantic gives to the choices of a union."""
+    pointer, place, location = "", document, error["loc"]
+    for part in location:
+        if isinstance(place, dict | list) and _has(place, part):
+            pointer, place = f"{pointer}/{_escape(str(part))}", place[part]
+        elif error["type"] == "missing" and part == location[-1]:
+            pointer += f"/{_escape(str(part))}"
+    return pointer
+
+
+def _has(place: dict[str, Any] | list[Any], part: int | str) -> bool:
+    return part in place if isinstance(place, dict) else isinstance(part, int) and part < len(place)
 
 
 def _escape(name: str) -> str:

@@ -12,6 +12,7 @@ from pyramid.httpexceptions import HTTPException, HTTPForbidden
 from pyramid.response import Response
 
 from tenantapp.identity.policy import DeniedBecause
+from tenantapp.json_types import written
 from tenantapp.tenancy.request import TenantRequest
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def problem_response(
         "request_id": request.request_id,
         **(members or {}),
     }
-    response = Response(orjson.dumps(body, option=orjson.OPT_UTC_Z), status=status, content_type=CONTENT_TYPE)
+    response = Response(orjson.dumps(body, written, orjson.OPT_UTC_Z), status=status, content_type=CONTENT_TYPE)
     response.cache_control = "no-store"
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = challenge(code)

@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from tenantapp.answers import Answer
 from tenantapp.api.openapi.operations import Operation
 from tenantapp.api.views import MergePatch
+from tenantapp.json_types import DECIMAL, TIME
 
 REFERENCE: Final = "#/components/schemas/{model}"
 GENERIC: Final = re.compile(r"(\w+)\[(\w+)\]")
@@ -49,6 +50,15 @@ class _WithoutTitles(GenerateJsonSchema):
     def normalize_name(self, name: str) -> str:
         """Return the name of a component: ``NodePage`` for ``Page[Node]``."""
         return super().normalize_name(GENERIC.sub(r"\2\1", name))
+
+    def decimal_schema(self, schema: Any) -> Any:
+        """Describe a decimal as it is read and written: as text, and in a body as an integer too."""
+        text: Schema = {"type": "string", "format": "decimal", "pattern": f"^{DECIMAL.pattern}$"}
+        return text if self.mode == "serialization" else {"anyOf": [text, {"type": "integer"}]}
+
+    def time_schema(self, schema: Any) -> Any:
+        """Describe a time of day, which has no time zone."""
+        return {"type": "string", "pattern": f"^{TIME.pattern}$"}
 
     def generate_inner(self, schema: Any) -> Any:
         made = super().generate_inner(schema)
