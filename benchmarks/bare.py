@@ -18,7 +18,8 @@ from typing import Any, Final
 import psycopg2
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from tenantapp.workspace.node_queries import USUAL_PAGE, usual_page
+from tenantapp.resources.queries import USUAL_PAGE, Shape, default_sort, statement
+from tenantapp.workspace.nodes import nodes
 
 from benchmarks.processes import resident_bytes_of_self
 
@@ -26,7 +27,9 @@ THREADS: Final = 4
 JOBS: Final = 2  # processes that migrate
 IDENTITY: Final = "SELECT tenant_id FROM tenant_identity"
 # The statement that tenantapp sends, as text.
-FIRST_PAGE: Final = usual_page(frozenset(), USUAL_PAGE + 1)  # and one more, which tells whether there are others
+FIRST_PAGE: Final = statement(
+    nodes, Shape(sort=default_sort(nodes), limit=USUAL_PAGE + 1)
+)  # and one more, which tells whether there are others
 POSTGRES_PAGE: Final = str(FIRST_PAGE.statement.compile(dialect=PGDialect_psycopg2()))
 SQLITE_PAGE: Final = str(FIRST_PAGE.statement.compile(dialect=SQLiteDialect_pysqlite()))
 NO_OFFSET: Final = (0,)

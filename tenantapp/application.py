@@ -20,6 +20,7 @@ def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
         config.include("tenantapp.identity")
         config.include("tenantapp.fleet")
         config.include("tenantapp.api")
+        config.include("tenantapp.resources")
         config.include("tenantapp.account")
         config.include("tenantapp.console")
         config.include("tenantapp.ops")

@@ -151,7 +151,8 @@ def _mapped_response(error: BaseException, request: TenantRequest) -> Response:
     elif problem.status >= 500:
         request.registry.failure_log.write(request.request_id, error)
     detail = problem.detail or str(error)
-    errors = [{"pointer": f"/{getattr(error, problem.pointer)}", "detail": detail}] if problem.pointer else []
+    field = getattr(error, problem.pointer) if problem.pointer else None
+    errors = [{"pointer": f"/{field}", "detail": detail}] if field is not None else []
     members = {name: getattr(error, name) for name in problem.members}
     response = problem_response(request, problem.status, problem.code, detail, errors, members)
     if problem.headers is not None:

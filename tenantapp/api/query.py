@@ -3,6 +3,8 @@
 import re
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -16,6 +18,7 @@ Item = TypeVar("Item")
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
+DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)  # RFC 3339
 JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # RFC 8259, section 6
 
 
@@ -54,16 +57,25 @@ class PageQuery(NoQuery):
 
 
 def _is_written(text: str, value: Any) -> bool:
-    """Return whether the text is the JSON spelling of a number or boolean, or RFC 9562's of a UUID."""
+    """Return whether the text is the JSON spelling of a number or boolean, RFC 9562's of a UUID, RFC 3339's of a time.
+
+    A tuple is a list with commas.
+    """
     match value:
         case bool():
             return text == str(value).lower()
         case int():
             return text == str(value)
-        case float():
+        case float() | Decimal():
             return JSON_NUMBER.fullmatch(text) is not None
         case UUID():
             return text.lower() == str(value)
+        case datetime():
+            return DATE_TIME.fullmatch(text) is not None
+        case date():
+            return text == value.isoformat()
+        case tuple():
+            return all(_is_written(*pair) for pair in zip(text.split(","), value, strict=True))
     return True
 
 
@@ -78,10 +90,11 @@ def read_query(request: TenantRequest, model: type[NoQuery]) -> NoQuery:
     for name, value in pairs:
         if "\0" in name + value:
             raise bad_query(name.replace("\0", ""), "The NUL character is not allowed.")
-    return _validate(model, values)
+    return validate_query(model, values)
 
 
-def _validate(model: type[NoQuery], values: dict[str, str]) -> NoQuery:
+def validate_query(model: type[NoQuery], values: dict[str, str]) -> NoQuery:
+    """Return these parameters as a model. Raises ``ApiError`` 400 that names the parameter which is wrong."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -92,7 +105,7 @@ def _validate(model: type[NoQuery], values: dict[str, str]) -> NoQuery:
 @cache
 def _nothing_given(model: type[NoQuery]) -> NoQuery:
     """Return the model without parameters. It is frozen, so all requests share one."""
-    return _validate(model, {})
+    return validate_query(model, {})
 
 
 def bad_query(name: str, message: str) -> ApiError:

@@ -83,7 +83,7 @@ def api_view(
 
 
 def add_api_view(
-    config: Configurator, view: View, route_name: str, request_method: str, **options: Unpack[ViewOptions]
+    config: Configurator, view: Callable[..., Any], route_name: str, request_method: str, **options: Unpack[ViewOptions]
 ) -> None:
     """Add a JSON view without a scan. The arguments are those of ``ViewOptions``."""
     config.add_view(view, **_view_arguments(route_name, request_method, options))

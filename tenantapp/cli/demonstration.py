@@ -83,22 +83,22 @@ def _add_grants(user_db: DBFactory) -> None:
 def _add_nodes(fleet: Fleet, slug: str) -> None:
     """Add the nodes in one transaction, so that a tenant has all of them or none."""
     # Imported here: with its models, the tables of the bundled domain would get into the revisions of other domains.
+    from tenantapp.resources import create_row, find_rows
     from tenantapp.workspace.content import NodeContent
-    from tenantapp.workspace.node_queries import find_nodes
-    from tenantapp.workspace.nodes import create_node
+    from tenantapp.workspace.nodes import nodes
 
     with fleet.user_db.begin(read_only=True) as session:
         accesses = {login: local_access(session, slug, login=login) for login in demo_data.writers(slug)}
         anybody = local_access(session, slug)
     with databases_of_our_own(fleet.servers, 1) as databases, databases.begin(anybody) as session:
-        if find_nodes(session):
+        if find_rows(nodes, session, {}):
             return
         ids: dict[str | None, Any] = {None: None}
         for node in demo_data.NODES[slug]:
             content = NodeContent(
                 title=node.title, body=node.body, status=node.status, parent_id=ids[node.parent], tags=list(node.tags)
             )
-            ids[node.title] = create_node(session, accesses[node.owner], content).id
+            ids[node.title] = create_row(nodes, session, accesses[node.owner], content).id
 
 
 def _say_where_to_go(url: str) -> None:

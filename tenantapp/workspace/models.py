@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, Literal, get_args
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, String, Table, Text, select
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, String, Table, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, object_session, relationship
 
 from tenantapp.sql.ids import uuid7
@@ -51,6 +51,9 @@ class Node(Tracked, TenantBase):
     __tablename__ = "nodes"
     __table_args__ = (
         CheckConstraint(f"status IN ({', '.join(repr(word) for word in get_args(Status))})", name="status"),
+        # Lists are sorted by these.
+        Index(None, "title", "id"),
+        Index(None, "updated_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -58,10 +61,10 @@ class Node(Tracked, TenantBase):
     owner_id: Mapped[UUID] = mapped_column(ForeignKey(Author.id), index=True)
     title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
     body: Mapped[str] = mapped_column(Text)
-    status: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(20), index=True)
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, onupdate=utcnow)
     owner: Mapped[Author] = relationship()
     tags: Mapped[list[Tag]] = relationship(secondary=node_tags, order_by=Tag.name)
 

@@ -1,79 +1,79 @@
-"""Write nodes: check permissions and versions, so that no change overwrites another."""
+"""The nodes of a tenant: who may change them, and the rules of the tree."""
 
-from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session, selectinload
-from sqlalchemy.orm.exc import StaleDataError
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from tenantapp.identity.permissions import Permission
-from tenantapp.sql.times import utcnow
+from tenantapp.resources import Match, Owned, Related, Resource, Value, Write
 from tenantapp.sql.upsert import insert_for
-from tenantapp.tenancy.access import Access, Person
-from tenantapp.workspace.content import NodeContent
-from tenantapp.workspace.errors import EditConflict, NodeHasChildren, NotFound, NotOwner, VersionMismatch
+from tenantapp.tenancy.access import Person
+from tenantapp.workspace.content import NodeContent, TagName
+from tenantapp.workspace.errors import NodeHasChildren
 from tenantapp.workspace.models import Author, Node
-from tenantapp.workspace.node_queries import ShownNode, read_node
+from tenantapp.workspace.node_queries import carries, has_children, owner_and_tags
 from tenantapp.workspace.tags import tags_named
-from tenantapp.workspace.tree import check_parent, lock_node
-
-Precondition = Callable[[int], bool]
-"""Takes a node's version and returns whether the change is meant for it."""
+from tenantapp.workspace.tree import check_parent
 
 
-def any_version(version: int) -> bool:
-    """Accept every version. This is the precondition of an unconditional change."""
-    return True
+class Owner(BaseModel):
+    """The person who owns a node."""
+
+    id: UUID
+    name: str
 
 
-def create_node(session: Session, access: Access, content: NodeContent) -> ShownNode:
-    """Add a node that the access's person owns. Raises ``InvalidNode`` if the parent is missing or too deep."""
-    remember_author(session, access.person)
-    check_parent(session, content.parent_id)
-    now = utcnow()
-    node = Node(owner_id=access.person.id, created_at=now, updated_at=now)
-    _apply(session, node, content)
-    session.add(node)
-    session.flush()
-    return read_node(session, node.id)
+def tag_names(node: Node) -> list[str]:
+    """Return the names of a node's tags, sorted."""
+    return sorted(tag.name for tag in node.tags)
 
 
-def change_node(
-    session: Session,
-    access: Access,
-    node_id: UUID,
-    change: Callable[[NodeContent], NodeContent],
-    precondition: Precondition = any_version,
-) -> ShownNode:
-    """Change a node's content by ``change``, which takes the present content. An unchanged content is not written.
-
-    Raises ``NotFound``, ``NotOwner``, ``VersionMismatch``, ``InvalidNode`` and ``EditConflict``.
-    """
-    node = _changeable(session, access, node_id, precondition)
-    before = _content_of(node)
-    after = change(before)
-    if after != before:
-        remember_author(session, access.person)
-        if after.parent_id != before.parent_id:
-            lock_node(session, node)
-            check_parent(session, after.parent_id, moving=node)
-        _apply(session, node, after)
-        node.updated_at = utcnow()
-        _flush(session)
-    return read_node(session, node_id)
+def set_tags(session: Session, node: Node, names: list[str]) -> None:
+    """Give a node the tags with these names."""
+    node.tags = tags_named(session, names)
 
 
-def delete_node(session: Session, access: Access, node_id: UUID, precondition: Precondition = any_version) -> None:
-    """Delete a node without children.
+nodes: Final = Resource(
+    "nodes",
+    Node,
+    body=NodeContent,
+    values={"tags": Value(tag_names, set_tags)},
+    shows=("owner", "version", "created_at", "updated_at"),
+    more=owner_and_tags,
+    types={"owner": Owner},
+    read=Permission.CONTENT_READ,
+    write=Permission.CONTENT_CREATE,
+    owner=Owned(Node.owner_id, over=Permission.CONTENT_EDIT_ANY),
+    filters={
+        "status": Match(Node.status, value=NodeContent.model_fields["status"].annotation),
+        "owner_id": Node.owner_id,
+        "parent_id": Match(Node.parent_id, words={"root": Node.parent_id.is_(None)}),
+        "updated_at": Node.updated_at,
+        "tag": Related(TagName, carries),
+    },
+    problems=("node_has_children",),
+    sorts={"id": Node.id, "title": Node.title, "updated_at": Node.updated_at},
+)
 
-    Raises ``NotFound``, ``NotOwner``, ``VersionMismatch``, ``NodeHasChildren`` and ``EditConflict``.
-    """
-    node = _changeable(session, access, node_id, precondition)
-    if session.scalar(select(exists().where(Node.parent_id == node_id))):
+
+@nodes.on("create", "change")
+def keep_a_tree(write: Write[Node]) -> None:
+    """Remember who writes, and check the parent. Raises ``InvalidField``."""
+    remember_author(write.session, write.access.person)
+    if write.before is None:
+        check_parent(write.session, write.after.parent_id)
+    elif write.changes("parent_id"):
+        check_parent(write.session, write.after.parent_id, moving=write.row)
+
+
+@nodes.on("delete")
+def keep_children(write: Write[Node]) -> None:
+    """Raise ``NodeHasChildren`` if there are nodes below this one."""
+    if write.session.scalar(select(has_children(write.row))):
         raise NodeHasChildren
-    session.delete(node)
-    _flush(session)
 
 
 def remember_author(session: Session, person: Person) -> None:
@@ -83,39 +83,3 @@ def remember_author(session: Session, person: Person) -> None:
         return
     insert = insert_for(session, Author).values(id=person.id, name=person.name)
     session.execute(insert.on_conflict_do_update(index_elements=[Author.id], set_={"name": insert.excluded.name}))
-
-
-def _changeable(session: Session, access: Access, node_id: UUID, precondition: Precondition) -> Node:
-    node = session.get(Node, node_id, options=[selectinload(Node.tags)])
-    if node is None:
-        raise NotFound("node")
-    if node.owner_id != access.person.id and not access.may(Permission.CONTENT_EDIT_ANY):
-        raise NotOwner
-    if not precondition(node.version):
-        current = read_node(session, node_id)
-        raise VersionMismatch(current.version, current.json)
-    return node
-
-
-def _content_of(node: Node) -> NodeContent:
-    return NodeContent.model_construct(
-        title=node.title,
-        body=node.body,
-        status=node.status,
-        parent_id=node.parent_id,
-        tags=sorted(tag.name for tag in node.tags),
-    )
-
-
-def _apply(session: Session, node: Node, content: NodeContent) -> None:
-    node.title, node.body, node.status = content.title, content.body, content.status
-    node.parent_id = content.parent_id
-    node.tags = tags_named(session, content.tags)
-
-
-def _flush(session: Session) -> None:
-    try:
-        session.flush()
-    except StaleDataError:
-        # The request must not be retried: the change was meant for a version that no longer exists.
-        raise EditConflict from None

@@ -6,38 +6,27 @@ from uuid import UUID
 from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
-from tenantapp.workspace.errors import EditConflict, InvalidNode
+from tenantapp.resources.errors import InvalidField
 from tenantapp.workspace.models import Node
 
 MAX_DEPTH: Final = 100
 
 
-def lock_node(session: Session, node: Node) -> None:
-    """Lock a node until the end of the transaction. Without the lock, two moves at once could make a cycle.
-
-    Raises ``EditConflict`` if somebody else changed the node first.
-    """
-    version = node.version
-    session.refresh(node, ["version"], with_for_update=True)
-    if node.version != version:
-        raise EditConflict
-
-
 def check_parent(session: Session, parent_id: UUID | None, moving: Node | None = None) -> None:
-    """Raise ``InvalidNode`` if this parent is missing, is below the moving node, or would make the tree too deep.
+    """Raise ``InvalidField`` if this parent is missing, is below the moving node, or would make the tree too deep.
 
     The function walks from the parent to the root.
     """
     room = MAX_DEPTH - (1 if moving is None or parent_id is None else _height(session, moving.id))
     while parent_id is not None:
         if moving is not None and parent_id == moving.id:
-            raise InvalidNode("parent_id", "A node cannot be below itself.")
+            raise InvalidField("parent_id", "A node cannot be below itself.")
         above = select(Node.parent_id).where(Node.id == parent_id)
         row = session.execute(above if moving is None else above.with_for_update()).one_or_none()
         if row is None:
-            raise InvalidNode("parent_id", "There is no such node.")
+            raise InvalidField("parent_id", "There is no such node.")
         if room <= 0:
-            raise InvalidNode("parent_id", f"The tree is at most {MAX_DEPTH} nodes deep.")
+            raise InvalidField("parent_id", f"The tree is at most {MAX_DEPTH} nodes deep.")
         room -= 1
         parent_id = row.parent_id
 

@@ -24,9 +24,10 @@ from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.token_text import is_token
 from tenantapp.identity.users import get_user
 from tenantapp.identity.web_sessions import lifetimes_of, new_token, start
+from tenantapp.resources import find_rows
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
-from tenantapp.workspace.node_queries import find_nodes
+from tenantapp.workspace.nodes import nodes as notes
 from tests.functional.conftest import INI, Command
 
 ROOT = Path(__file__).parents[2]
@@ -355,7 +356,7 @@ def demo_nodes(ini: Path) -> dict[str, list[tuple[str, str, int]]]:
             with installation.user_session(read_only=True) as session:
                 access = local_access(session, slug)
             with databases_of_our_own(installation.fleet.servers, 1) as databases, databases.begin(access) as session:
-                found = [json.loads(node.text) for node in find_nodes(session)]
+                found = [json.loads(node.text) for node in find_rows(notes, session, {})]
             nodes[slug] = [(node["title"], node["owner"]["name"], node["version"]) for node in found]
     return nodes
 

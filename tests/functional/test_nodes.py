@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from tenantapp.api.query import encode_cursor
 from tenantapp.identity import users
 from tenantapp.identity.local_access import local_access
 from tenantapp.sql.ids import uuid7
@@ -280,7 +279,6 @@ def test_ids_are_read_in_either_case_and_written_in_lower_case(bob: Client) -> N
     assert bob.get(f"/nodes/{upper}").json == parent
     assert bob.patch(f"/nodes/{child['id'].upper()}", {"parent_id": upper}).json == child
     assert bob.get(f"/nodes?parent_id={upper}&owner_id={owner}").json["items"] == [child]
-    assert bob.get(f"/nodes?cursor={encode_cursor(upper)}").json["items"] == [child]
     assert bob.delete(f"/nodes/{child['id'].upper()}").status_int == 204
 
 

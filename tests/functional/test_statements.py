@@ -53,8 +53,8 @@ def test_statements_per_view(installation: Installation, recorder: StatementReco
         "GET /nodes with a token": 2,
         "GET /nodes/{id}": 2,
         "GET /tags": 2,
-        # access; the node, its tags; the author's name; the tags by name; the update; the node as it is now
-        "PATCH /nodes/{id}": 7,
+        # access; the node, its tags; the author's name; the update; the node as it is now
+        "PATCH /nodes/{id}": 6,
         # the hash; end the old session; the person is still the same; the tenants; the insert; the access
         "sign in": 6,
     }

@@ -19,10 +19,11 @@ from tenantapp.identity import web_sessions
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import User, WebSession
 from tenantapp.identity.users import get_user
+from tenantapp.resources import create_row
 from tenantapp.tenancy.access import Access
 from tenantapp.workspace.content import NodeContent
 from tenantapp.workspace.models import Node
-from tenantapp.workspace.nodes import create_node
+from tenantapp.workspace.nodes import nodes
 from tests.installation import PASSWORD, Client, Installation, postgres_installation
 from tests.transactions.applications import access_to, app_with, node_titles
 from tests.transactions.server import exchange, send, serving
@@ -86,7 +87,7 @@ def test_one_persons_writes_do_not_wait_for_each_other(real_installation: Instal
     with registry.user_db.begin(read_only=True) as session:
         access = local_access(session, "acme", login="bob")
     with registry.tenant_dbs.begin(access) as session:
-        create_node(session, access, NodeContent(title="not committed yet"))
+        create_row(nodes, session, access, NodeContent(title="not committed yet"))
         assert bob.post("/nodes", {"title": "meanwhile"}).status_int == 201
     with registry.user_db.begin() as session:
         get_user(session, "bob").name = "Robert"

@@ -19,12 +19,13 @@ MAY_IMPORT = {
     "databases": {"sql", "tenancy", "identity", "operations"},
     "fleet": FLEET,
     "api": {"sql", "tenancy", "identity"},
+    "resources": {"sql", "tenancy", "identity", "api"},
     "account": {"sql", "tenancy", "identity", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
-    "workspace": {"sql", "tenancy", "identity", "api"},
+    "workspace": {"sql", "tenancy", "identity", "api", "resources"},
     "serving": set(),
-    "cli": {*FLEET, "workspace"},
+    "cli": {*FLEET, "resources", "workspace"},
 }
 # The rooms within two of them, lowest first: each imports only what stands before it. What stands at the root of such
 # a room belongs to all of them, but for the modules that put them together.

@@ -8,6 +8,7 @@ from tenantapp.api import PREFIX
 from tenantapp.settings import Setting, read_setting
 
 from bookshop import errors
+from bookshop.books import books
 
 
 def currency_code(value: str) -> str:
@@ -21,10 +22,9 @@ CURRENCY: Final = Setting("bookshop.currency", currency_code, "EUR", "the curren
 
 
 def includeme(config: Configurator) -> None:
-    """Read the setting, map our errors to status and code, and add the views."""
+    """Read the setting, map our error to status and code, and add the resource and the views."""
     config.registry.currency = read_setting(CURRENCY, config.registry.settings)
-    config.add_problem(errors.NotFound, 404, "not_found")
-    config.add_problem(errors.NotOwner, 403, "not_owner")
     config.add_problem(errors.OutOfStock, 409, "out_of_stock", members=("stock",))
+    config.add_resource(books)
     config.include("bookshop.views", route_prefix=PREFIX)
     config.scan("bookshop.views")

@@ -1,31 +1,9 @@
-"""The errors of a bookshop.
+"""The errors of a bookshop, beside those of every resource (``tenantapp.resources.errors``)."""
 
-BookshopError
-+-- NotFound        this shop has no such book
-+-- NotOwner        somebody else owns the book, and the person is not an editor
-+-- OutOfStock      too few copies are left; `stock` is their number
-"""
+from tenantapp.resources.errors import ResourceError
 
 
-class BookshopError(Exception):
-    """Base of the errors. ``str(error)`` is a sentence that may be shown to the person."""
-
-
-class NotFound(BookshopError):
-    """The shop has no such book."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no such book.")
-
-
-class NotOwner(BookshopError):
-    """The person may not change this book."""
-
-    def __init__(self) -> None:
-        super().__init__("Only its owner or an editor may change this book.")
-
-
-class OutOfStock(BookshopError):
+class OutOfStock(ResourceError):
     """Too few copies are left, so nothing was sold."""
 
     def __init__(self, stock: int) -> None:

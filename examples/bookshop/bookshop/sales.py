@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from tenantapp.tenancy.access import Access
 
-from bookshop.books import get_book
+from bookshop.books import locked_book
 from bookshop.errors import OutOfStock
 from bookshop.models import Sale
 
@@ -16,7 +16,7 @@ SALES_RECORD: Final = "sales.record"
 
 def record_sale(session: Session, access: Access, book_id: UUID, copies: int = 1) -> Sale:
     """Sell copies of a book at its price. Raises ``NotFound`` and ``OutOfStock``."""
-    book = get_book(session, book_id, lock=True)
+    book = locked_book(session, book_id)
     if book.stock < copies:
         raise OutOfStock(book.stock)
     book.stock -= copies

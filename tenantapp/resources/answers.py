@@ -1,0 +1,64 @@
+"""The models of what a resource answers. They document the API; the tests validate answers against them."""
+
+import re
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, create_model
+
+from tenantapp.answers import Answer, Page
+from tenantapp.resources.declaration import Resource
+from tenantapp.resources.filters import value_type
+
+
+class Count(Answer):
+    """How many rows a list has in all. The number is exact, or the database's estimate."""
+
+    rows: int
+    exact: bool
+
+
+class Changed(Answer):
+    """How many rows the filters selected, and how many of them were changed."""
+
+    matched: int
+    changed: int
+
+
+class Deleted(Answer):
+    """How many rows were deleted."""
+
+    deleted: int
+
+
+class Answers(NamedTuple):
+    """The models of the answers of one resource."""
+
+    row: type[BaseModel]
+    page: type[BaseModel]
+    changed: type[BaseModel] = Changed
+    deleted: type[BaseModel] = Deleted
+
+
+def answer_models(resource: Resource[Any]) -> Answers:
+    """Return the models of a row and of a page of rows. Raises ``DeclarationError`` if a member has no type."""
+    name = "".join(word.title() for word in re.split(r"\W|_", resource.noun))
+    fields: dict[str, Any] = {member: (member_type(resource, member), ...) for member in resource.members}
+    row = create_model(name, __base__=Answer, __doc__=resource.describe(), **fields)
+    page = create_model(
+        f"{name}Page",
+        __base__=Page[row],  # type: ignore[valid-type]
+        __doc__=f"A page of {resource.name}. There is a count if `_count` asks for it.",
+        count=(Count | None, None),
+    )
+    return Answers(row, page)
+
+
+def member_type(resource: Resource[Any], member: str) -> Any:
+    """Return the type of a member: that of the body's field without its bounds, or that of the column."""
+    if member in resource.member_types:
+        return resource.member_types[member]
+    if member in resource.fields:
+        return resource.body.model_fields[resource.fields[member]].annotation
+    column = resource.column(member)
+    type_ = value_type(column.type)
+    return type_ | None if column.nullable else type_

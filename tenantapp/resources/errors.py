@@ -1,0 +1,88 @@
+"""The errors of resources. A domain raises them too, and may derive its own from them.
+
+ResourceError
++-- NotFound            this tenant has no such row
++-- NotOwner            somebody else owns the row, and the person may not change every row
++-- VersionMismatch     the client named another version of the row; `current` is the present row
++-- EditConflict        somebody else changed the row at the same moment
++-- AlreadyExists       another row has this value, and only one may have it; `field` names it
++-- InUse               other rows refer to this row, so it cannot be deleted
++-- InvalidField        a value is well-formed, but cannot be stored; `field` names it
+|   +-- InvalidReference    the row that a value refers to does not exist
++-- TooManyRows         a change by filter would change more rows than `most`
+"""
+
+import orjson
+
+
+class ResourceError(Exception):
+    """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
+
+
+class NotFound(ResourceError):
+    """The tenant has no such row."""
+
+    def __init__(self, noun: str) -> None:
+        super().__init__(f"There is no such {noun}.")
+
+
+class NotOwner(ResourceError):
+    """The person neither owns this row nor may change every row."""
+
+    def __init__(self, noun: str) -> None:
+        super().__init__(f"This {noun} belongs to somebody else, and you may not change it.")
+
+
+class VersionMismatch(ResourceError):
+    """The row has changed since the client read it, or it exists and the client said that it should not."""
+
+    def __init__(self, noun: str, version: int | None, current: orjson.Fragment) -> None:
+        what = f"This {noun} exists" if version is None else f"The {noun} is at version {version} now"
+        super().__init__(f"{what}.")
+        self.current = current
+
+
+class EditConflict(ResourceError):
+    """Somebody else changed the row first. Nothing was overwritten."""
+
+    def __init__(self, noun: str) -> None:
+        super().__init__(f"Somebody else changed this {noun} at the same moment. Read it again.")
+
+
+class AlreadyExists(ResourceError):
+    """Another row has this value. ``field`` is None if no field of the body can mend it."""
+
+    def __init__(self, noun: str, field: str | None) -> None:
+        super().__init__(f"There is another {noun} with this {field}." if field else f"There is such a {noun} already.")
+        self.field = field
+
+
+class InUse(ResourceError):
+    """Other rows refer to the row. ``by`` is the name of their table."""
+
+    def __init__(self, noun: str, by: str) -> None:
+        super().__init__(f"This {noun} is in use: {by} refer to it.")
+        self.by = by
+
+
+class InvalidField(ResourceError):
+    """A value is well-formed, but cannot be stored."""
+
+    def __init__(self, field: str | None, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidReference(InvalidField):
+    """A field refers to a row that does not exist."""
+
+    def __init__(self, field: str | None) -> None:
+        super().__init__(field, "There is no such row to refer to.")
+
+
+class TooManyRows(ResourceError):
+    """The filter selects more rows than may be changed at once. None was changed."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The filter selects more than {most} rows, the most that one call may change.")
+        self.most = most

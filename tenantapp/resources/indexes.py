@@ -1,0 +1,62 @@
+"""Find the filters and sorts of a resource that stand on no index of its table."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Column, Index, Table, UniqueConstraint
+from sqlalchemy.engine import Dialect
+
+from tenantapp.resources.declaration import Resource
+
+
+def missing_indexes(resource: Resource[Any], dialect: Dialect) -> list[str]:
+    """Return a sentence for each filter and sort that has no index on this engine.
+
+    A filter's column has to be the first of an index, of a unique constraint, or of the primary key. A condition needs
+    a partial index with the same condition, or an index on it. A sort needs its column and then the key, so that the
+    next page begins in the index.
+    """
+    table: Table = resource.mapper.local_table  # type: ignore[assignment]
+    lists = list(_column_lists(table, dialect))
+    conditions = {_text(each, dialect) for index in table.indexes for each in _conditions(index, dialect)}
+    found = []
+    for name, each in resource.filters.items():
+        needed = each.indexed()
+        if needed is None:
+            continue
+        column = getattr(needed, "expression", needed)
+        indexed = any(columns[0] is column for columns in lists) if isinstance(column, Column) else False
+        if not indexed and _text(needed, dialect) not in conditions:
+            found.append(f"The filter {name} of the resource {resource.name} has no index.")
+    key = resource.mapper.primary_key[0]
+    for name, column in resource.sorts.items():
+        wanted = [column] if column.unique or column is key else [column, key]
+        if not any(columns[: len(wanted)] == wanted for columns in lists):
+            listed = " and ".join(each.name for each in wanted)
+            found.append(f"The sort {name} of the resource {resource.name} has no index on {listed}.")
+    return found
+
+
+def _column_lists(table: Table, dialect: Dialect) -> Iterator[list[Any]]:
+    yield list(table.primary_key.columns)
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield list(constraint.columns)
+    for index in table.indexes:
+        if index.dialect_options[dialect.name].get("where") is None:
+            yield list(index.expressions)
+
+
+def _conditions(index: Index, dialect: Dialect) -> Iterator[Any]:
+    where = index.dialect_options[dialect.name].get("where")
+    if where is not None:
+        yield where
+    yield index.expressions[0]
+
+
+def _text(expression: Any, dialect: Dialect) -> str:
+    """Return the SQL of an expression, without the table's name, as it stands in an index."""
+    if isinstance(expression, str):
+        return expression
+    compiled = expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True, "include_table": False})
+    return str(compiled)

@@ -1,0 +1,227 @@
+"""The views of declared resources. They are ordinary API views that call the functions of the resource."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from orjson import Fragment
+from pyramid.config import Configurator
+from pyramid.response import Response
+
+from tenantapp.api import PREFIX
+from tenantapp.api.conditions import precondition, send_version
+from tenantapp.api.json import apply_patch
+from tenantapp.api.problems import ApiError
+from tenantapp.api.views import ID, MergePatch, add_api_view, path_id
+from tenantapp.resources import counting, queries, writing
+from tenantapp.resources.answers import Deleted, answer_models
+from tenantapp.resources.declaration import Resource
+from tenantapp.resources.errors import NotFound, VersionMismatch
+from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
+from tenantapp.tenancy.request import TenantRequest
+
+View = Callable[[TenantRequest], Any]
+
+
+def add_resource(config: Configurator, resource: Resource[Any]) -> None:
+    """Add the routes and views of a resource: ``config.add_resource(products)``. This is a configuration directive.
+
+    A view that the same or an outer ``includeme`` adds for one of these routes and methods replaces ours.
+    """
+
+    def included(inner: Configurator) -> None:
+        _add_views(inner, resource)
+
+    # Pyramid includes a function once by its name.
+    included.__name__ = f"resource_{resource.name}"
+    config.registry.resources[resource.name] = resource
+    # Under /api/v1, whether or not the domain has said so.
+    config.include(included, route_prefix=None if (config.route_prefix or "").strip("/") == PREFIX[1:] else PREFIX)
+
+
+def item_route(resource: Resource[Any]) -> str:
+    """Return the name of the route of one row."""
+    return resource.noun.replace(" ", "_")
+
+
+def _add_views(config: Configurator, resource: Resource[Any]) -> None:
+    many, one = resource.name, item_route(resource)
+    config.add_route(many, f"/{many}")
+    config.add_route(one, f"/{many}/{ID}")
+    answers = answer_models(resource)
+    reads: dict[str, Any] = {"permission": resource.read_permission}
+    writes: dict[str, Any] = {"permission": resource.write_permission}
+    row: dict[str, Any] = {"answer": answers.row, "headers": ("ETag",) if resource.version is not None else ()}
+    refused = ("not_owner",) if resource.owner is not None else ()
+    versioned = ("version_mismatch",) if resource.version is not None else ()
+    stored = ("already_exists", "invalid_reference", *resource.problems)
+    by_filter: dict[str, Any] = {**writes, "query": filter_query(resource)}
+
+    def add(route: str, method: str, view: View, *problems: str, **options: Any) -> None:
+        add_api_view(config, view, route, method, tag=resource.name, problems=dict.fromkeys(problems), **options)
+
+    add(many, "GET", list_view(resource), **reads, query=list_query(resource), answer=answers.page)
+    add(one, "GET", read_view(resource), **reads, **row)
+    created = {**row, "headers": (*row["headers"], "Location"), "permission": resource.create_permission}
+    add(many, "POST", create_view(resource), *stored, body=resource.body, status=201, **created)
+    changing = (*refused, *versioned, *stored)
+    add(one, "PUT", replace_view(resource), *changing, body=resource.body, **writes, **row)
+    add(one, "PATCH", patch_view(resource), *changing, body=MergePatch[resource.body], **writes, **row)  # type: ignore[name-defined]
+    deleting = (*refused, *versioned, "in_use", *resource.problems)
+    add(one, "DELETE", delete_view(resource), *deleting, **writes, answer=None)
+    if resource.filters:
+        change_many, patch = change_many_view(resource), MergePatch[resource.body]  # type: ignore[name-defined]
+        all_or_none = (*refused, "too_many_rows")
+        add(many, "PATCH", change_many, *all_or_none, *stored, body=patch, answer=answers.changed, **by_filter)
+        delete_many = delete_many_view(resource)
+        add(many, "DELETE", delete_many, *all_or_none, "in_use", *resource.problems, answer=Deleted, **by_filter)
+
+
+def list_view(resource: Resource[Any]) -> View:
+    """Return the view of the list."""
+
+    def list_rows(request: TenantRequest) -> dict[str, Any]:
+        asked = read_list(resource, request.checked_query, request.access)
+        session = request.tenant_session
+        rows = queries.find_rows(
+            resource,
+            session,
+            asked.where,
+            either=asked.either,
+            sort=asked.sort,
+            fields=asked.fields,
+            after=asked.after,
+            limit=asked.limit + 1,
+            search=asked.search,
+        )
+        shown = rows[: asked.limit]
+        following = asked.cursor_of(shown[-1]) if len(rows) > asked.limit else None
+        page: dict[str, Any] = {"items": [Fragment(row[2]) for row in shown], "next": following}
+        if following is not None:
+            add_link(request, following)
+        if asked.count is not None:
+            page["count"] = counting.count(resource, session, asked.where, asked.either, asked.search, asked.count)
+        return page
+
+    return _named(list_rows, f"Return a page of {resource.name}.")
+
+
+def add_link(request: TenantRequest, cursor: str) -> None:
+    """Name the next page in a ``Link`` header too (RFC 8288)."""
+    query = urlencode([(name, value) for name, value in request.GET.items() if name != "cursor"] + [("cursor", cursor)])
+    request.response.headers["Link"] = f'<{request.path_url}?{query}>; rel="next"'
+
+
+def read_view(resource: Resource[Any]) -> View:
+    """Return the view of one row."""
+
+    def read_row(request: TenantRequest) -> Fragment:
+        return _answer(request, queries.read_row(resource, request.tenant_session, path_id(request)))
+
+    return _named(read_row, f"Return one {resource.noun}.")
+
+
+def create_view(resource: Resource[Any]) -> View:
+    """Return the view that adds a row."""
+
+    def create_row(request: TenantRequest) -> Fragment:
+        row: Any = writing.create_row(resource, request.tenant_session, request.access, request.checked_body)
+        return _created(request, resource, row)
+
+    return _named(create_row, f"Add a {resource.noun}.")
+
+
+def replace_view(resource: Resource[Any]) -> View:
+    """Return the view that replaces a row, or with ``If-None-Match: *`` adds it under the id in the path."""
+
+    def replace_row(request: TenantRequest) -> Fragment:
+        session, access, content = request.tenant_session, request.access, request.checked_body
+        row_id, if_missing = path_id(request), request.headers.get("If-None-Match", "").strip() == "*"
+        if if_missing:
+            row: Any = _missing(resource, request) and writing.create_row(resource, session, access, content, row_id)
+            request.response.status_int = 201
+            return _created(request, resource, row)
+        writing.change_row(resource, session, access, row_id, lambda before: content, precondition(request))
+        return _answer(request, queries.read_row(resource, session, row_id))
+
+    return _named(replace_row, f"Replace the content of a {resource.noun}. A field that is left out gets its default.")
+
+
+def _missing(resource: Resource[Any], request: TenantRequest) -> bool:
+    """Return True. Raises ``VersionMismatch`` if there is a row with the id in the path."""
+    try:
+        present = queries.read_row(resource, request.tenant_session, path_id(request))
+    except NotFound:
+        return True
+    raise VersionMismatch(resource.noun, None, present.json)
+
+
+def patch_view(resource: Resource[Any]) -> View:
+    """Return the view that changes a part of a row."""
+
+    def patch_row(request: TenantRequest) -> Fragment:
+        session, row_id = request.tenant_session, path_id(request)
+        change = partial(apply_patch, request.checked_body)
+        writing.change_row(resource, session, request.access, row_id, change, precondition(request))
+        return _answer(request, queries.read_row(resource, session, row_id))
+
+    return _named(patch_row, f"Change a part of a {resource.noun}, by a merge patch (RFC 7396).")
+
+
+def delete_view(resource: Resource[Any]) -> View:
+    """Return the view that deletes a row."""
+
+    def delete_row(request: TenantRequest) -> Response:
+        session, row_id = request.tenant_session, path_id(request)
+        writing.delete_row(resource, session, request.access, row_id, precondition(request))
+        return Response(status=204)
+
+    return _named(delete_row, f"Delete a {resource.noun}.")
+
+
+def change_many_view(resource: Resource[Any]) -> View:
+    """Return the view that changes all rows that a filter selects."""
+
+    def change_rows(request: TenantRequest) -> dict[str, int]:
+        change, where = partial(apply_patch, request.checked_body), _filters(request, resource)
+        matched, changed = writing.change_rows(resource, request.tenant_session, request.access, where, change)
+        return {"matched": matched, "changed": changed}
+
+    return _named(
+        change_rows, f"Change a part of all {resource.name} that the filters select, at most {resource.most}."
+    )
+
+
+def delete_many_view(resource: Resource[Any]) -> View:
+    """Return the view that deletes all rows that a filter selects."""
+
+    def delete_rows(request: TenantRequest) -> dict[str, int]:
+        where = _filters(request, resource)
+        return {"deleted": writing.delete_rows(resource, request.tenant_session, request.access, where)}
+
+    return _named(delete_rows, f"Delete all {resource.name} that the filters select, at most {resource.most}.")
+
+
+def _filters(request: TenantRequest, resource: Resource[Any]) -> dict[str, Any]:
+    where = filters_of(resource, request.checked_query)
+    if not where:
+        raise ApiError(400, "invalid_query", "Name at least one filter: without it, every row would be changed.")
+    return where
+
+
+def _created(request: TenantRequest, resource: Resource[Any], row: Any) -> Fragment:
+    request.response.location = request.route_path(item_route(resource), id=row.id)
+    return _answer(request, queries.read_row(resource, request.tenant_session, row.id))
+
+
+def _answer(request: TenantRequest, row: queries.ShownRow) -> Fragment:
+    if row.version is not None:
+        send_version(request, row.version)
+    return row.json
+
+
+def _named(view: View, summary: str) -> View:
+    """Return the view with its summary: a sentence in the document of the API."""
+    view.__doc__ = summary
+    return view
