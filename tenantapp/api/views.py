@@ -46,8 +46,9 @@ class ViewOptions(TypedDict, total=False):
     answer: None without content (204), ``bytes`` for a file. ``status`` is its status, and ``headers`` are the headers
     that it always has, of those in ``tenantapp.api.openapi.headers``. ``problems`` are the codes of the errors that the
     view itself can end in. ``tag`` groups the view in the document, by default with those of its package. With
-    ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is in bytes and defaults
-    to the setting ``api.max_body``.
+    ``may_create``, the answer is 201 with ``Location`` if the request has made something. With ``reads_tenants``, the
+    access includes the tenants that the person may choose. ``max_body`` is in bytes and defaults to the setting
+    ``api.max_body``.
     """
 
     permission: Required[str]
@@ -59,6 +60,7 @@ class ViewOptions(TypedDict, total=False):
     problems: Sequence[str]
     headers: Sequence[str]
     tag: str
+    may_create: bool
     reads_tenants: bool
     max_body: int | None
 
@@ -107,6 +109,7 @@ def _view_arguments(route_name: str, request_method: str, options: ViewOptions) 
         "api_problems": tuple(options.get("problems", ())),
         "api_headers": tuple(options.get("headers", ())),
         "api_tag": options.get("tag"),
+        "api_may_create": options.get("may_create", False),
         "reads_tenants": options.get("reads_tenants", False),
         "max_body": options.get("max_body"),
         # Pyramid tries the views of a route with more predicates first. A view that does not match costs as much as
@@ -204,6 +207,7 @@ checked_request_view.options = (  # type: ignore[attr-defined]
     "api_problems",
     "api_headers",
     "api_tag",
+    "api_may_create",
 )
 
 

@@ -37,13 +37,14 @@ __all__ = [
 
 def includeme(config: "Configurator") -> None:
     """Add the directive ``add_resource``, and map the errors of resources to status and code."""
+    from tenantapp.api.conditions import mismatch_headers
     from tenantapp.resources.views import add_resource
 
     config.registry.resources = {}
     config.add_directive("add_resource", add_resource)
     config.add_problem(errors.NotFound, 404, "not_found")
     config.add_problem(errors.NotOwner, 403, "not_owner")
-    config.add_problem(errors.VersionMismatch, 412, "version_mismatch", members=("current",))
+    config.add_problem(errors.VersionMismatch, 412, "version_mismatch", members=("current",), headers=mismatch_headers)
     config.add_problem(errors.EditConflict, 409, "conflict")
     config.add_problem(errors.AlreadyExists, 409, "already_exists", pointer="field")
     config.add_problem(errors.InUse, 409, "in_use")

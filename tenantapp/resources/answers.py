@@ -1,7 +1,10 @@
 """The models of what a resource answers. They document the API; the tests validate answers against them."""
 
 import re
-from typing import Any, NamedTuple
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, create_model
 
@@ -58,7 +61,19 @@ def member_type(resource: Resource[Any], member: str) -> Any:
     if member in resource.member_types:
         return resource.member_types[member]
     if member in resource.fields:
-        return resource.body.model_fields[resource.fields[member]].annotation
+        return plain(resource.body.model_fields[resource.fields[member]].annotation)
     column = resource.column(member)
     type_ = value_type(column.type)
-    return type_ | None if column.nullable else type_
+    return plain(type_ | None if column.nullable else type_)
+
+
+def plain(annotation: Any) -> Any:
+    """Return a type without the rules of its values: what was stored under other rules is shown too."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return plain(arguments[0])
+    if origin is None or origin is Literal:
+        return annotation
+    if origin in (Union, UnionType):
+        return reduce(or_, (plain(each) for each in arguments))
+    return origin[tuple(plain(each) for each in arguments)]

@@ -36,9 +36,9 @@ class NotOwner(ResourceError):
 class VersionMismatch(ResourceError):
     """The row has changed since the client read it, or it exists and the client said that it should not."""
 
-    def __init__(self, noun: str, version: int | None, current: orjson.Fragment) -> None:
-        what = f"This {noun} exists" if version is None else f"The {noun} is at version {version} now"
-        super().__init__(f"{what}.")
+    def __init__(self, noun: str, version: int, current: orjson.Fragment) -> None:
+        super().__init__(f"There is a {noun} at version {version} now, and the change was meant for another state.")
+        self.version = version
         self.current = current
 
 

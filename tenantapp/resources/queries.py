@@ -22,7 +22,6 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from tenantapp.resources.declaration import Resource
@@ -185,7 +184,7 @@ def statement(resource: Resource[Any], shape: Shape) -> LoneSelect[ShownRow]:
     )
     if shape.fields is not None:
         return LoneSelect(found, ShownRow)
-    return PreparedSelect(f"list_{name}", found, _types({f"after_{n}": c for n, (c, _) in enumerate(order)}), ShownRow)
+    return PreparedSelect(f"list_{name}", found, {}, ShownRow)
 
 
 @lru_cache(MOST_STATEMENTS)
@@ -193,7 +192,7 @@ def one(resource: Resource[Any]) -> PreparedSelect[ShownRow]:
     """Return the statement of one row."""
     where = [resource.mapper.primary_key[0] == bindparam("row_id", type_=Uuid())]
     found = shown(resource, where, [], None, None)
-    return PreparedSelect(f"one_{resource.name}", found, {"row_id": "uuid"}, ShownRow)
+    return PreparedSelect(f"one_{resource.name}", found, {}, ShownRow)
 
 
 @lru_cache(MOST_STATEMENTS)
@@ -270,9 +269,3 @@ def _after(order: Sequence[tuple[Any, bool]]) -> ColumnElement[bool]:
 
 def _beyond(left: Any, right: Any, descending: bool) -> ColumnElement[bool]:
     return left < right if descending else left > right  # type: ignore[no-any-return]
-
-
-def _types(columns: Mapping[str, Any]) -> dict[str, str]:
-    """Return the PostgreSQL types of parameters that are compared with these columns."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return {name: column.type.compile(dialect=dialect) for name, column in columns.items()}

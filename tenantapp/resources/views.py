@@ -10,7 +10,7 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from tenantapp.api import PREFIX
-from tenantapp.api.conditions import precondition, send_version
+from tenantapp.api.conditions import conditions_of, precondition, send_version
 from tenantapp.api.json import apply_patch
 from tenantapp.api.problems import ApiError
 from tenantapp.api.views import ID, MergePatch, add_api_view, path_id
@@ -36,6 +36,7 @@ def add_resource(config: Configurator, resource: Resource[Any]) -> None:
     # Pyramid includes a function once by its name.
     included.__name__ = f"resource_{resource.name}"
     config.registry.resources[resource.name] = resource
+    config.registry.tags[resource.name] = resource.describe()
     # Under /api/v1, whether or not the domain has said so.
     config.include(included, route_prefix=None if (config.route_prefix or "").strip("/") == PREFIX[1:] else PREFIX)
 
@@ -59,14 +60,14 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
     by_filter: dict[str, Any] = {**writes, "query": filter_query(resource)}
 
     def add(route: str, method: str, view: View, *problems: str, **options: Any) -> None:
-        add_api_view(config, view, route, method, tag=resource.name, problems=dict.fromkeys(problems), **options)
+        add_api_view(config, view, route, method, tag=resource.name, problems=tuple(dict.fromkeys(problems)), **options)
 
     add(many, "GET", list_view(resource), **reads, query=list_query(resource), answer=answers.page)
     add(one, "GET", read_view(resource), **reads, **row)
     created = {**row, "headers": (*row["headers"], "Location"), "permission": resource.create_permission}
     add(many, "POST", create_view(resource), *stored, body=resource.body, status=201, **created)
     changing = (*refused, *versioned, *stored)
-    add(one, "PUT", replace_view(resource), *changing, body=resource.body, **writes, **row)
+    add(one, "PUT", replace_view(resource), *changing, body=resource.body, may_create=True, **writes, **row)
     add(one, "PATCH", patch_view(resource), *changing, body=MergePatch[resource.body], **writes, **row)  # type: ignore[name-defined]
     deleting = (*refused, *versioned, "in_use", *resource.problems)
     add(one, "DELETE", delete_view(resource), *deleting, **writes, answer=None)
@@ -137,7 +138,7 @@ def replace_view(resource: Resource[Any]) -> View:
 
     def replace_row(request: TenantRequest) -> Fragment:
         session, access, content = request.tenant_session, request.access, request.checked_body
-        row_id, if_missing = path_id(request), request.headers.get("If-None-Match", "").strip() == "*"
+        row_id, if_missing = path_id(request), conditions_of(request).only_new
         if if_missing:
             row: Any = _missing(resource, request) and writing.create_row(resource, session, access, content, row_id)
             request.response.status_int = 201
@@ -154,7 +155,7 @@ def _missing(resource: Resource[Any], request: TenantRequest) -> bool:
         present = queries.read_row(resource, request.tenant_session, path_id(request))
     except NotFound:
         return True
-    raise VersionMismatch(resource.noun, None, present.json)
+    raise VersionMismatch(resource.noun, present.version or 0, present.json)
 
 
 def patch_view(resource: Resource[Any]) -> View:

@@ -1,8 +1,8 @@
 """Say which field of the body violates a constraint of the database, by the constraint's name."""
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Table, UniqueConstraint, exists, select
@@ -20,24 +20,26 @@ _SQLITE_NULL: Final = re.compile(r"NOT NULL constraint failed: \w+\.(\w+)")
 
 
 @contextmanager
-def explained(resource: Resource[Any], session: Session, operation: Operation, row: Any) -> Iterator[None]:
-    """Turn a violated constraint of a block into an error that names the field.
+def explained(
+    resource: Resource[Any], session: Session, operation: Operation, row: Any
+) -> Iterator[Callable[[], None]]:
+    """Turn a violated constraint of a block into an error that names the field. Yield the function that flushes.
 
-    Everything that is written has to be flushed at the end of the block. PostgreSQL names the constraint. SQLite does
-    not name a foreign key, so there the block is a savepoint: after it is undone, the rows that are referred to are
-    looked for.
+    PostgreSQL names the constraint. SQLite does not name a foreign key, so there the block is a savepoint: after it is
+    undone, the rows that are referred to are looked for.
     """
     looked_for = session.get_bind().dialect.name == "sqlite"
+    values: dict[str, Any] = {}
+
+    def flush() -> None:
+        # After a flush that fails, the row has its values no more.
+        values.update({key: row.__dict__.get(attribute) for key, attribute in _attributes(resource).items()})
+        session.flush()
+
     try:
-        if looked_for:
-            with session.begin_nested():
-                values = _values(resource, row)
-                yield
-                values |= _values(resource, row)
-                session.flush()
-        else:
-            yield
-            session.flush()
+        with session.begin_nested() if looked_for else nullcontext():
+            yield flush
+            flush()
     except StaleDataError:
         # The request is not retried: the change was meant for a version that no longer exists.
         raise EditConflict(resource.noun) from None
@@ -50,10 +52,6 @@ def explained(resource: Resource[Any], session: Session, operation: Operation, r
         if found is None:
             raise
         raise found from error
-
-
-def _values(resource: Resource[Any], row: Any) -> dict[str, Any]:
-    return {key: row.__dict__.get(attribute) for key, attribute in _attributes(resource).items()}
 
 
 def _attributes(resource: Resource[Any]) -> dict[str, str]:

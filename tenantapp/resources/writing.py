@@ -41,10 +41,10 @@ def create_row(
         setattr(row, resource.owner.column.key, access.person.id)
     write = Write("create", session, access, row, None, content)
     check_fits(resource, content)
-    with explained(resource, session, "create", row), hooked(resource, write):
+    with explained(resource, session, "create", row) as flush, hooked(resource, write):
         apply(resource, write)
         session.add(row)
-        session.flush()
+        flush()
         touch_parents(session, parents_of(resource, row))
     return row
 
@@ -126,7 +126,7 @@ def changeable_row(
     check_owner(resource, access, row)
     version = 0 if resource.version is None else row_version(resource, row)
     if not precondition(version):
-        raise VersionMismatch(resource.noun, version or None, read_row(resource, session, row_id).json)
+        raise VersionMismatch(resource.noun, version, read_row(resource, session, row_id).json)
     return row
 
 
@@ -226,21 +226,21 @@ def _change(resource: Resource[Any], session: Session, access: Access, row: Any,
         return False
     check_fits(resource, after, before)
     write = Write("change", session, access, row, before, after)
-    with explained(resource, session, "change", row), hooked(resource, write):
+    with explained(resource, session, "change", row) as flush, hooked(resource, write):
         parents = parents_of(resource, row)
         apply(resource, write)
         touch(row)
-        session.flush()
+        flush()
         touch_parents(session, parents | parents_of(resource, row))
     return True
 
 
 def _delete(resource: Resource[Any], session: Session, access: Access, row: Any) -> None:
     write = Write("delete", session, access, row, content_of(resource, row), None)
-    with explained(resource, session, "delete", row), hooked(resource, write):
+    with explained(resource, session, "delete", row) as flush, hooked(resource, write):
         parents = parents_of(resource, row)
         session.delete(row)
-        session.flush()
+        flush()
         touch_parents(session, parents)
 
 

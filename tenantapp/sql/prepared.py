@@ -100,7 +100,8 @@ class LoneSelect(Generic[Row]):
 class PreparedSelect(LoneSelect[Row]):
     """A ``LoneSelect`` that PostgreSQL plans once per connection. It is prepared at its second use on the connection.
 
-    ``name`` is the name of the prepared statement. ``types`` maps each parameter to its PostgreSQL type.
+    ``name`` is the name of the prepared statement. ``types`` maps parameters to their PostgreSQL types, where these are
+    not those of SQLAlchemy.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class PreparedSelect(LoneSelect[Row]):
         super().__init__(statement, row)
         self._prepared = _Text(statement, _dialect("postgresql+psycopg2", paramstyle="numeric_dollar"))
         self._name = name
-        declared = _list(types[each] for each in self._prepared.parameters)
+        declared = _list(types.get(each) or self._prepared.types[each] for each in self._prepared.parameters)
         self._prepare_sql = f"PREPARE {name}{declared} AS {self._prepared.sql}"
         self._execute_sql = f"EXECUTE {name}{_list('%s' for _ in self._prepared.parameters)}"
 
@@ -145,6 +146,7 @@ class _Text:
         self.sql = str(compiled)
         self.parameters: list[str] = list(compiled.positiontup or ())
         types = {name: compiled.binds[name].type.dialect_impl(dialect) for name in self.parameters}
+        self.types = {name: type_.compile(dialect) for name, type_ in types.items()}
         # A constant that the compiler adds, such as SQLite's OFFSET, is a parameter with a value.
         self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         self._in = [(name, types[name].bind_processor(dialect)) for name in self.parameters]

@@ -1,7 +1,7 @@
 """Indexes for the lists of nodes.
 
 Revision ID: c7a1f0e5d942
-Revises: 8b2e64d1c05f
+Revises: 2e9603164c51
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "c7a1f0e5d942"
-down_revision: str | Sequence[str] | None = "8b2e64d1c05f"
+down_revision: str | Sequence[str] | None = "2e9603164c51"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -95,7 +95,7 @@ class _Builder:
             "openapi": OPENAPI,
             "info": {"title": "tenantapp", "version": version("tenantapp"), "description": DESCRIPTION},
             "servers": [{"url": "/"}],
-            "tags": [{"name": tag, "description": describe_tag(tag)} for tag in tags],
+            "tags": [{"name": tag, "description": self._registry.tags.get(tag) or describe_tag(tag)} for tag in tags],
             "paths": paths,
             "components": {
                 "schemas": reachable([paths, responses], components),
@@ -120,8 +120,9 @@ class _Builder:
         return made
 
     def _query_parameters(self, operation: Operation) -> Iterator[dict[str, Any]]:
+        fields = {field.alias or name: field for name, field in operation.query.model_fields.items()}
         for name, schema in self._schemas.query(operation).items():
-            required = operation.query.model_fields[name].is_required()
+            required = fields[name].is_required()
             yield {"name": name, "in": "query", **({"required": True} if required else {}), "schema": schema}
 
     def _body(self, operation: Operation) -> dict[str, Any]:
@@ -131,17 +132,16 @@ class _Builder:
         return {"required": not takes_no_body(operation), "content": dict.fromkeys(types, media)}
 
     def _answers(self, operation: Operation) -> Iterator[tuple[str, Any]]:
-        yield str(operation.status), self._success(operation)
+        yield str(operation.status), self._success(operation, operation.status, operation.headers)
+        if operation.may_create:
+            yield "201", self._success(operation, 201, (*operation.headers, "Location"))
         if operation.is_read_by_version:
             yield "304", {"description": HTTPStatus.NOT_MODIFIED.phrase, "headers": _answered(["ETag"])}
         for status, codes in problems_of(operation, self._registry).items():
             yield str(status), self._problem(status, codes)
 
-    def _success(self, operation: Operation) -> dict[str, Any]:
-        made: dict[str, Any] = {
-            "description": HTTPStatus(operation.status).phrase,
-            "headers": _answered(operation.headers),
-        }
+    def _success(self, operation: Operation, status: int, names: Sequence[str]) -> dict[str, Any]:
+        made: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": _answered(names)}
         if operation.answer is bytes:
             made["content"] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         elif operation.answer is not None:

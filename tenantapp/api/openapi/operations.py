@@ -40,6 +40,7 @@ class Operation:
     headers: tuple[str, ...]
     reads_tenants: bool
     writes: DatabaseKind
+    may_create: bool
     tag: str
 
     @property
@@ -128,6 +129,7 @@ def _operation(entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Operati
         headers=view["api_headers"],
         reads_tenants=view["reads_tenants"],
         writes=view["api_writes"],
+        may_create=view["api_may_create"],
         tag=view["api_tag"] or room_of(view["callable"]),
     )
 

@@ -1,0 +1,363 @@
+"""Declared resources: lists with filters and order, and changes with their rules, on both engines."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from tenantapp.identity.local_access import local_access
+from tenantapp.resources import create_row, delete_rows, find_rows, patch_row, read_row
+from tenantapp.resources.errors import AlreadyExists, NotOwner, TooManyRows
+from tenantapp.resources.indexes import missing_indexes
+from tenantapp.sql.ids import uuid7
+from tenantapp.tenancy.access import Access
+from tests.installation import Client, Installation
+from tests.shop import AFTER, MOST, Base, ProductIn, products, shop_app, suppliers
+
+DIALECTS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="module")
+def shop_of() -> dict[int, Any]:
+    """The applications with the shop: one for each installation."""
+    return {}
+
+
+@pytest.fixture
+def shop(installation: Installation, shop_of: dict[int, Any]) -> Iterator[Installation]:
+    """An installation whose tenants have the tables of the shop, rolled back after the test."""
+    if id(installation) not in shop_of:
+        shop_of[id(installation)] = shop_app(installation)
+    app = shop_of[id(installation)]
+    for name in ("user_db", "tenant_dbs", "access_reader"):
+        setattr(app.registry, name, getattr(installation.registry, name))
+    for slug in ("acme", "globex"):
+        with installation.registry.tenant_dbs.begin(access_of(installation, slug)) as session:
+            Base.metadata.create_all(session.connection())
+    original, installation.app = installation.app, app
+    yield installation
+    installation.app = original
+
+
+def access_of(installation: Installation, slug: str = "acme", login: str | None = None) -> Access:
+    with installation.registry.user_db.begin(read_only=True) as session:
+        return local_access(session, slug, login=login)
+
+
+@pytest.fixture
+def bob(shop: Installation) -> Client:
+    return Client(shop.app).sign_in("bob")
+
+
+@pytest.fixture
+def ada(shop: Installation) -> Client:
+    return Client(shop.app).sign_in("ada")
+
+
+def make(client: Client, sku: str, **content: Any) -> dict[str, Any]:
+    body = {"sku": sku, "name": f"Product {sku}", "price_cents": 100} | content
+    answer = client.post("/products", body)
+    assert answer.status_int == 201, answer.text
+    row: dict[str, Any] = answer.json
+    return row
+
+
+def skus(client: Client, query: str) -> list[str]:
+    answer = client.get(f"/products?{query}")
+    assert answer.status_int == 200, answer.text
+    return [row["sku"] for row in answer.json["items"]]
+
+
+def test_a_row_is_made_read_replaced_patched_and_deleted(bob: Client) -> None:
+    made = bob.post("/products", {"sku": "a", "name": "Anvil", "price_cents": 5})
+    row = made.json
+    path = f"/products/{row['id']}"
+    assert made.headers["Location"].endswith(path)
+    assert set(row) == {
+        "id", "sku", "name", "price_cents", "supplier_id", "kind", "active", "reorder_level", "stock", "available_on",
+        "created_at", "owner_id", "version",
+    }  # fmt: skip
+    assert (row["stock"], row["version"], row["active"]) == (0, 1, True)
+    assert bob.get(path).json == row
+    assert bob.get("/products").json == {"items": [row], "next": None}
+    assert bob.patch(path, {"price_cents": 7}).json == row | {"price_cents": 7, "version": 2}
+    assert bob.patch(path, {"price_cents": 7}).json["version"] == 2
+    replaced = bob.put(path, {"sku": "b", "name": "B", "price_cents": 1}).json
+    assert (replaced["sku"], replaced["version"]) == ("b", 3)
+    assert bob.delete(path).status_int == 204
+    assert bob.get(path).json["detail"] == "There is no such product."
+
+
+def test_what_clients_see_and_cannot_write_is_refused(bob: Client) -> None:
+    path = f"/products/{make(bob, 'a')['id']}"
+    for member, value in (("stock", 9), ("owner_id", str(uuid7())), ("version", 9), ("id", str(uuid7()))):
+        for refused in (
+            bob.patch(path, {member: value}),
+            bob.post("/products", {"sku": "x", "name": "x", "price_cents": 1, member: value}),
+        ):
+            assert (refused.status_int, refused.json["errors"][0]["pointer"]) == (422, f"/{member}")
+
+
+def test_a_put_can_make_a_row_under_an_id_of_the_clients_own(bob: Client, ada: Client) -> None:
+    path, body = f"/products/{uuid7()}", {"sku": "own", "name": "Own", "price_cents": 1}
+    assert bob.put(path, body).status_int == 404
+    made = bob.put(path, body, If_None_Match="*")
+    assert made.status_int == 201
+    assert made.headers["Location"].endswith(path)
+    assert bob.get(path).json == made.json
+    again = ada.put(path, body | {"name": "Other"}, If_None_Match="*")
+    assert (again.status_int, again.json["code"], again.json["current"]) == (412, "version_mismatch", made.json)
+    assert bob.get(path).json["name"] == "Own"
+
+
+def test_filters(bob: Client, ada: Client) -> None:
+    acme = bob.post("/suppliers", {"name": "Acme"}).json
+    make(bob, "a", price_cents=5, supplier_id=acme["id"], name="Roller skates")
+    make(ada, "b", price_cents=10, kind="service", name="50% off_[x]*", reorder_level=-1)
+    make(bob, "c", price_cents=15, active=False, name="roller")
+    owner = ada.get("/products?_sort=price&min_price=10&max_price=10").json["items"][0]["owner_id"]
+    for query, expected in {
+        "price=5": "a",
+        "min_price=10": "bc",
+        "max_price=10": "ab",
+        "gt_price=10": "c",
+        "lt_price=10": "a",
+        "in_price=5,15,99": "ac",
+        "not_price=5": "bc",
+        "active=false": "c",
+        "not_active=false": "ab",
+        "kind=service": "b",
+        "in_kind=service,thing": "abc",
+        f"owner_id={owner}": "b",
+        f"supplier_id={acme['id']}": "a",
+        f"not_supplier_id={acme['id']}": "bc",
+        "has_supplier_id=true": "a",
+        "has_supplier_id=false": "bc",
+        "has_available_on=false": "abc",
+        "min_available_on=2026-01-01": "",
+        "min_created_at=2020-01-01T00:00:00Z": "abc",
+        "max_created_at=2020-01-01T00:00:00%2B02:00": "",
+        "low_stock=true": "ac",
+        "low_stock=false": "b",
+        "supplier=Acme": "a",
+        "like_name=Roller*": "a",
+        "like_name=oller": "ac",
+        "like_name=*e*s": "a",
+        "like_name=50%25": "b",
+        "like_name=_[x]\\*": "",
+        "like_name=f_": "b",
+        "like_name=[x]": "b",
+        "like_name=?": "",
+        "_or=price=5,price=15": None,
+        "_or=price=5,active=false": "ac",
+        "_or=low_stock=true,kind=service&max_price=10": "ab",
+        "min_price=5&max_price=10&active=true&in_kind=thing": "a",
+    }.items():  # fmt: skip
+        if expected is None:
+            assert bob.get(f"/products?{query}").status_int == 400, query
+        else:
+            assert "".join(skus(bob, query)) == expected, query
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["colour=red", "min_active=true", "price=5.0", "price=x", "min_price=", "price=99999999999", "in_price=",
+     "in_price=1,x", "has_supplier_id=yes",
+     "in_price=" + ",".join("1" * 51), "kind=other", "in_kind=thing,other", "active=1", "has_price=true", "like_kind=x",
+     "created_at=5", "created_at=2026-01-01", "created_at=2026-01-01T00:00:00", "available_on=20260101",
+     "_sort=colour", "_sort=", "_sort=name,name", "_sort=name,-name", "_sort=--name", "_fields=colour", "_fields=id,",
+     "_count=yes", "_or=", "_or=price", "_or=limit=5", "_or=colour=5", "_or=price=x", "_or=_sort=name",
+     "_or=price=1,min_price=2,max_price=3,gt_price=4,lt_price=5,not_price=6", "cursor=abc", "sort=name", "q=x",
+     "supplier_id=1", "like_name=" + "x" * 1001, "price=1&price=2", "name=%00"],
+)  # fmt: skip
+def test_a_query_that_makes_no_sense_is_refused(bob: Client, query: str) -> None:
+    answer = bob.get(f"/products?{query}")
+    assert (answer.status_int, answer.json["code"]) == (400, "invalid_query"), answer.text
+
+
+def test_order_and_pages(bob: Client) -> None:
+    for number, (name, price) in enumerate([("b", 1), ("a", 2), ("b", 3), ("a", 1), ("c", 2)]):
+        make(bob, str(number), name=name, price_cents=price)
+    for sort, expected in {
+        "created": "01234",
+        "-created": "43210",
+        "name": "13024",
+        "-name": "42031",
+        "price,-name": "03412",
+        "-price,name": "21430",
+        "name,-price,-created": "13204",
+    }.items():
+        if sort == "name,-price,-created":
+            expected = "13204"
+        seen, query = [], f"_sort={sort}&limit=2"
+        while True:
+            answer = bob.get(f"/products?{query}")
+            assert answer.status_int == 200, answer.text
+            seen += [row["sku"] for row in answer.json["items"]]
+            if answer.json["next"] is None:
+                assert "Link" not in answer.headers
+                break
+            target, _, relation = answer.headers["Link"].partition(">; ")
+            assert relation == 'rel="next"'
+            query = target.partition("?")[2]
+            assert answer.json["next"] in query
+        assert "".join(seen) == expected, sort
+
+
+def test_a_cursor_belongs_to_its_list(bob: Client, shop: Installation) -> None:
+    for sku in "abc":
+        make(bob, sku)
+        bob.post("/suppliers", {"name": sku})
+    cursor = bob.get("/products?limit=1&min_price=1").json["next"]
+    assert skus(bob, f"limit=1&min_price=1&cursor={cursor}") == ["b"]
+    assert skus(bob, f"limit=2&min_price=1&cursor={cursor}") == ["b", "c"], "another limit is the same list"
+    both = Client(shop.app).sign_in("both", "globex")
+    first = cursor[0]
+    refused = [
+        bob.get(f"/products?limit=1&cursor={cursor}"),
+        bob.get(f"/products?limit=1&min_price=2&cursor={cursor}"),
+        bob.get(f"/products?limit=1&min_price=1&_sort=name&cursor={cursor}"),
+        bob.get(f"/products?limit=1&min_price=1&_sort=-created&cursor={cursor}"),
+        bob.get(f"/suppliers?limit=1&cursor={cursor}"),
+        both.get(f"/products?limit=1&min_price=1&cursor={cursor}"),
+        bob.get(f"/products?limit=1&min_price=1&cursor={'B' if first == 'A' else 'A'}{cursor[1:]}"),
+        bob.get(f"/products?limit=1&min_price=1&cursor={cursor[:-4]}"),
+        bob.get(f"/products?limit=1&min_price=1&cursor={cursor}="),
+    ]
+    assert {(answer.status_int, answer.json["code"]) for answer in refused} == {(400, "invalid_query")}
+
+
+def test_fields_and_counts(bob: Client) -> None:
+    for sku in "abc":
+        make(bob, sku)
+    assert bob.get("/products?_fields=sku,id&limit=1").json["items"][0].keys() == {"sku", "id"}
+    assert bob.get("/products?_count=exact&limit=1").json["count"] == {"rows": 3, "exact": True}
+    assert bob.get("/products?_count=exact&sku=a").status_int == 400
+    assert bob.get("/products?_count=estimated&gt_price=100").json["count"] == {"rows": 0, "exact": True}
+    assert "count" not in bob.get("/products").json
+
+
+def test_rows_belong_to_people(bob: Client, ada: Client, shop: Installation) -> None:
+    path = f"/products/{make(ada, 'a')['id']}"
+    for refused in (
+        bob.patch(path, {"name": "x"}),
+        bob.put(path, {"sku": "x", "name": "x", "price_cents": 1}),
+        bob.delete(path),
+    ):
+        assert (refused.status_int, refused.json["code"]) == (403, "not_owner")
+    editor = Client(shop.app).sign_in("ed")
+    assert editor.patch(path, {"name": "Edited"}).json["owner_id"] == ada.get(path).json["owner_id"]
+    rita = Client(shop.app).sign_in("rita")
+    assert rita.get(path).json["name"] == "Edited"
+    assert rita.patch(path, {"name": "x"}).json["code"] == "permission_denied"
+
+
+def test_violated_constraints_are_answered_with_a_pointer(bob: Client) -> None:
+    supplier = bob.post("/suppliers", {"name": "Acme"}).json
+    row = make(bob, "a", supplier_id=supplier["id"])
+    other = make(bob, "b")
+    path, unknown = f"/products/{other['id']}", str(uuid7())
+    body = {"sku": "c", "name": "c", "price_cents": 1}
+    for answer, status, code, pointer in (
+        (bob.post("/products", body | {"sku": "a"}), 409, "already_exists", "/sku"),
+        (bob.patch(path, {"sku": "a"}), 409, "already_exists", "/sku"),
+        (bob.put(path, body | {"sku": "a"}), 409, "already_exists", "/sku"),
+        (bob.post("/products", body | {"supplier_id": unknown}), 422, "invalid_reference", "/supplier_id"),
+        (bob.patch(path, {"supplier_id": unknown}), 422, "invalid_reference", "/supplier_id"),
+        (bob.post("/suppliers", {"name": "Acme"}), 409, "already_exists", "/name"),
+        (bob.post("/products", body | {"sku": "x" * 21}), 422, "invalid", "/sku"),
+        (bob.post("/products", body | {"price_cents": 2**31}), 422, "invalid", "/price_cents"),
+        (bob.patch(path, {"price_cents": 2**63}), 422, "invalid", "/price_cents"),
+        (bob.patch(path, {"kind": "service", "price_cents": 0}), 422, "invalid", "/price_cents"),
+    ):
+        assert (answer.status_int, answer.json["code"]) == (status, code), answer.text
+        assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+    in_use = bob.delete(f"/suppliers/{supplier['id']}")
+    assert (in_use.status_int, in_use.json["code"]) == (409, "in_use")
+    assert "products" in in_use.json["detail"]
+    assert bob.get("/products").json["items"] == [row, other]
+
+
+def test_a_child_moves_the_version_of_its_parent(bob: Client) -> None:
+    one, two = (f"/products/{make(bob, sku)['id']}" for sku in "ab")
+    line = bob.post("/lines", {"product_id": one.rpartition("/")[2], "text": "x"}).json
+    assert [bob.get(path).json["version"] for path in (one, two)] == [2, 1]
+    line_path = f"/lines/{line['id']}"
+    assert "ETag" not in bob.patch(line_path, {"text": "y"}).headers
+    assert [bob.get(path).json["version"] for path in (one, two)] == [3, 1]
+    bob.patch(line_path, {"product_id": two.rpartition("/")[2]})
+    assert [bob.get(path).json["version"] for path in (one, two)] == [4, 2]
+    assert bob.delete(line_path).status_int == 204
+    assert [bob.get(path).json["version"] for path in (one, two)] == [4, 3]
+    assert bob.patch(line_path, {"text": "z"}).status_int == 404
+
+
+def test_many_rows_are_changed_by_a_filter_or_none(bob: Client, ada: Client) -> None:
+    for sku in "abcd":
+        make(bob, sku, price_cents=ord(sku))
+    assert bob.patch("/products?max_price=98", {"active": False}).json == {"matched": 2, "changed": 2}
+    assert bob.patch("/products?max_price=99", {"active": False}).json == {"matched": 3, "changed": 1}
+    assert skus(bob, "active=false") == ["a", "b", "c"]
+    assert bob.patch("/products", {"active": False}).json["code"] == "invalid_query"
+    assert bob.delete("/products").json["code"] == "invalid_query"
+    refused = bob.patch("/products?min_price=1", {"price_cents": 0, "kind": "service"})
+    assert refused.json["errors"][0]["pointer"] == "/price_cents"
+    hers = make(ada, "e")
+    refused = bob.patch("/products?min_price=1", {"name": "Mine"})
+    assert (refused.status_int, refused.json["code"]) == (403, "not_owner")
+    make(bob, "f")
+    refused = ada.delete("/products?min_price=1")
+    assert (refused.status_int, refused.json["code"], refused.json["most"]) == (413, "too_many_rows", MOST)
+    assert "Mine" not in [row["name"] for row in bob.get("/products").json["items"]]
+    assert ada.delete("/products?max_price=99").json == {"deleted": 3}
+    assert ada.delete(f"/products?owner_id={hers['owner_id']}").json == {"deleted": 1}
+    assert skus(bob, "") == ["d", "f"]
+
+
+def test_a_filter_of_many_rows_stops_at_a_taken_value(bob: Client) -> None:
+    for sku in "ab":
+        make(bob, sku)
+    refused = bob.patch("/products?price=100", {"sku": "same"})
+    assert (refused.status_int, refused.json["code"]) == (409, "already_exists")
+    assert skus(bob, "") == ["a", "b"]
+
+
+def test_hooks_run_before_and_after(bob: Client) -> None:
+    AFTER.clear()
+    path = f"/products/{make(bob, 'a')['id']}"
+    bob.patch(path, {"name": "New"})
+    bob.patch(path, {"name": "New"})
+    bob.patch(path, {"kind": "service", "price_cents": 0})
+    assert AFTER == ["create a 1", "change a 2"]
+
+
+def test_a_script_calls_the_same_functions(shop: Installation) -> None:
+    bob, ada = access_of(shop, login="bob"), access_of(shop, login="ada")
+    with shop.registry.tenant_dbs.begin(bob) as session:
+        row = create_row(products, session, bob, ProductIn(sku="a", name="A", price_cents=1))
+        assert row.owner_id == bob.person.id
+        for number in range(MOST):
+            create_row(products, session, ada, ProductIn(sku=f"{number}", name="N", price_cents=number))
+        assert patch_row(products, session, bob, row.id, {"price_cents": 9}).price_cents == 9
+        assert read_row(products, session, row.id).version == 2
+        found = find_rows(products, session, {"min_price": 4, "in_kind": ["thing"]}, sort=(("price", True),))
+        assert [UUID(each.key) == row.id for each in found] == [True, False]
+        with pytest.raises(TooManyRows):
+            delete_rows(products, session, ada, {"min_price": 0})
+        with pytest.raises(NotOwner):
+            delete_rows(products, session, bob, {"price": 0})
+        with pytest.raises(AlreadyExists):
+            patch_row(products, session, bob, row.id, {"sku": "0"})
+        session.rollback()
+
+
+def test_filters_and_sorts_without_an_index_are_named() -> None:
+    for dialect in DIALECTS:
+        found = missing_indexes(products, make_url(f"{dialect}://").get_dialect()())
+        assert found == [
+            f"The filter {name} of the resource products has no index."
+            for name in ("active", "kind", "created_at", "low_stock")
+        ]
+        assert missing_indexes(suppliers, make_url(f"{dialect}://").get_dialect()()) == []

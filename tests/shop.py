@@ -1,0 +1,188 @@
+"""A small shop, to try declared resources on: suppliers, products with values of every type, and lines of orders."""
+
+import enum
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from pydantic import Field
+from pyramid.config import Configurator
+from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, Numeric, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from tenantapp import main
+from tenantapp.content import Content, Id, one_line
+from tenantapp.identity.permissions import Permission
+from tenantapp.resources import Flag, Match, Owned, Related, Resource, Write
+from tenantapp.resources.errors import InvalidField
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.tenancy.models import NAMING_CONVENTION
+from tests.installation import Installation
+
+MOST: Final = 5
+
+
+class Base(DeclarativeBase):
+    """Apart from the models of the application, so that its migrations do not see these."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Supplier(Base):
+    """Who delivers products."""
+
+    __tablename__ = "suppliers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str] = mapped_column(String(50), unique=True)
+    version: Mapped[int] = mapped_column()
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class Size(enum.StrEnum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Product(Base):
+    """What the shop sells."""
+
+    __tablename__ = "products"
+    __table_args__ = (
+        CheckConstraint("stock >= 0", name="stock"),
+        Index(None, "name", "id"),
+        Index(None, "price_cents", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    owner_id: Mapped[UUID] = mapped_column(index=True)
+    supplier_id: Mapped[UUID | None] = mapped_column(ForeignKey(Supplier.id), index=True)
+    sku: Mapped[str] = mapped_column(String(20), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    price_cents: Mapped[int]
+    stock: Mapped[int] = mapped_column(default=0)
+    reorder_level: Mapped[int] = mapped_column(default=0)
+    active: Mapped[bool] = mapped_column(default=True)
+    kind: Mapped[str] = mapped_column(String(10), default="thing")
+    available_on: Mapped[date | None] = mapped_column(index=True)
+    weight: Mapped[Decimal | None] = mapped_column(Numeric(10, 3))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, onupdate=utcnow)
+    version: Mapped[int] = mapped_column()
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class Line(Base):
+    """A part of a product, which counts as its change."""
+
+    __tablename__ = "lines"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    product_id: Mapped[UUID] = mapped_column(ForeignKey(Product.id), index=True)
+    text: Mapped[str] = mapped_column(String(50))
+
+
+class SupplierIn(Content):
+    name: Annotated[str, one_line(50)]
+
+
+class ProductIn(Content):
+    sku: str = Field(max_length=30)
+    name: Annotated[str, one_line(100)]
+    price_cents: int = Field(ge=0)
+    supplier_id: Id | None = None
+    kind: Literal["thing", "service"] = "thing"
+    active: bool = True
+    reorder_level: int = 0
+
+
+class LineIn(Content):
+    product_id: Id
+    text: str
+
+
+suppliers: Final = Resource(
+    "suppliers",
+    Supplier,
+    body=SupplierIn,
+    read=Permission.CONTENT_READ,
+    write=Permission.CONTENT_CREATE,
+    sorts={"name": Supplier.name},
+)
+
+
+def of_supplier(name: Any) -> Any:
+    """Return the condition that a product has a supplier with this name."""
+    return Product.supplier_id.in_(
+        Supplier.__table__.select().with_only_columns(Supplier.id).where(Supplier.name == name)
+    )
+
+
+products: Final = Resource(
+    "products",
+    Product,
+    body=ProductIn,
+    shows=("stock", "available_on", "created_at"),
+    read=Permission.CONTENT_READ,
+    write=Permission.CONTENT_CREATE,
+    owner=Owned(Product.owner_id, over=Permission.CONTENT_EDIT_ANY),
+    filters={
+        "supplier_id": Product.supplier_id,
+        "owner_id": Product.owner_id,
+        "name": Match(Product.name, like=True),
+        "price": Product.price_cents,
+        "active": Product.active,
+        "kind": Match(Product.kind, value=Literal["thing", "service"]),
+        "available_on": Product.available_on,
+        "created_at": Product.created_at,
+        "low_stock": Flag(Product.stock <= Product.reorder_level),
+        "supplier": Related(str, of_supplier),
+    },
+    sorts={"created": Product.id, "name": Product.name, "price": Product.price_cents},
+    most=MOST,
+    problems=("invalid",),
+)
+
+lines: Final = Resource(
+    "lines",
+    Line,
+    body=LineIn,
+    read=Permission.CONTENT_READ,
+    write=Permission.CONTENT_CREATE,
+    filters={"product_id": Line.product_id},
+    touches=(Line.product_id,),
+)
+
+AFTER: Final[list[str]] = []
+
+
+@products.on("create", "change")
+def refuse_free_services(write: Write[Product]) -> Iterator[None]:
+    """Raise ``InvalidField`` for a service that costs nothing, and note what was written."""
+    if write.after.kind == "service" and write.after.price_cents == 0:
+        raise InvalidField("price_cents", "A service has a price.")
+    yield
+    AFTER.append(f"{write.operation} {write.row.sku} {write.row.version}")
+
+
+def shop_app(installation: Installation) -> Any:
+    """The application with the shop, on the databases of this installation."""
+    original = Configurator.make_wsgi_app
+
+    def make(config: Any) -> Any:
+        for resource in (suppliers, products, lines):
+            config.add_resource(resource)
+        return original(config)
+
+    Configurator.make_wsgi_app = make
+    try:
+        app = main({}, **installation.settings)
+    finally:
+        Configurator.make_wsgi_app = original
+    app.registry.user_db.dispose()
+    return app
