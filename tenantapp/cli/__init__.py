@@ -26,6 +26,7 @@ FAILED: Final = 1
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 COLLECT_AFTER: Final = 100_000  # new objects; a command is over before it has made enough garbage to matter
 COMMANDS: Final = {
+    "check": "tenantapp.cli.commands.check:check",
     "completion": "tenantapp.cli.commands.completion:completion",
     "demo": "tenantapp.cli.commands.demo:demo",
     "doctor": "tenantapp.cli.commands.doctor:doctor",

@@ -1,5 +1,9 @@
 """Describe the application: make it as ``pserve`` does, without serving it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from pyramid.paster import get_app
 
 from tenantapp.cli.failures import CommandFailed
@@ -7,8 +11,9 @@ from tenantapp.cli.installation import Installation
 from tenantapp.configuration import read_configuration
 
 
-def openapi_document(installation: Installation) -> bytes:
-    """Return the OpenAPI document in JSON. Raises ``CommandFailed`` if the application does not start."""
+@contextmanager
+def made_application(installation: Installation) -> Iterator[Any]:
+    """Yield the registry of the application. Raises ``CommandFailed`` if the application does not start."""
     path = installation.ini.absolute()
     read_configuration(path)  # its errors are sentences
     try:
@@ -19,8 +24,25 @@ def openapi_document(installation: Installation) -> bytes:
         raise CommandFailed(ended.code.removeprefix("tenantapp: ")) from None
     registry = application.registry
     try:
-        document: bytes = registry.openapi.json
+        yield registry
     finally:
         registry.user_db.dispose()
         registry.tenant_dbs.dispose()
+
+
+def openapi_document(installation: Installation) -> bytes:
+    """Return the OpenAPI document in JSON. Raises ``CommandFailed`` if the application does not start."""
+    with made_application(installation) as registry:
+        document: bytes = registry.openapi.json
     return document
+
+
+def check_domain(installation: Installation) -> list[str]:
+    """Return a sentence for each thing that the domain's developers should mend. Raises ``CommandFailed``."""
+    from tenantapp.databases.histories.histories import history_digest
+    from tenantapp.resources.indexes import missing_on_both
+
+    missing = history_digest(installation.settings, "tenant").unnamed_tables
+    with made_application(installation) as registry:
+        found = missing_on_both(registry.resources.values())
+    return [f"No revision of the tenant history makes the table {table} of tenantapp." for table in missing] + found

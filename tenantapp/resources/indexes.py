@@ -1,12 +1,28 @@
 """Find the filters and sorts of a resource that stand on no index of its table."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from sqlalchemy import Column, Index, Table, UniqueConstraint
-from sqlalchemy.engine import Dialect
+from sqlalchemy.engine import Dialect, make_url
 
 from tenantapp.resources.declaration import Resource
+
+ENGINES: Final = {"PostgreSQL": "postgresql+psycopg2", "SQLite": "sqlite+pysqlite"}
+
+
+def missing_on_both(resources: Iterable[Resource[Any]]) -> list[str]:
+    """Return a sentence for each filter and sort that has no index on one of the engines."""
+    found: dict[str, list[str]] = {}
+    for engine, name in ENGINES.items():
+        dialect = make_url(f"{name}://").get_dialect()()
+        for resource in resources:
+            for sentence in missing_indexes(resource, dialect):
+                found.setdefault(sentence, []).append(engine)
+    return [
+        sentence if len(engines) == len(ENGINES) else f"{sentence.rstrip('.')} on {engines[0]}."
+        for sentence, engines in found.items()
+    ]
 
 
 def missing_indexes(resource: Resource[Any], dialect: Dialect) -> list[str]:

@@ -8,7 +8,7 @@ an answer as an ``orjson.Fragment``: it is not parsed.
 
 from typing import Any, Final
 
-from sqlalchemy import JSON, Boolean, ColumnElement, LargeBinary, Text, Uuid, literal_column
+from sqlalchemy import JSON, Boolean, ColumnElement, LargeBinary, Numeric, Text, Time, Uuid, literal_column
 from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -37,7 +37,8 @@ class JsonArray(FunctionElement[Any]):
 def json_object(**members: ColumnElement[Any] | Any) -> JsonObject:
     """Return an SQL expression for a JSON object with these members.
 
-    A member may be a UUID, ``UtcDateTime``, JSON, a boolean, a number or a text. Bytes raise ``CompileError``.
+    A member may be a UUID, ``UtcDateTime``, date, time, JSON, a boolean, a number or a text. Decimals become text.
+    Bytes raise ``CompileError``.
     """
     clauses: list[Any] = []
     for name, value in members.items():
@@ -85,6 +86,8 @@ def _on_postgres(clause: ColumnElement[Any], sql: str) -> str:
     _refuse_bytes(clause)
     if isinstance(clause.type, UtcDateTime):
         return f"to_char({sql} AT TIME ZONE 'UTC', '{_POSTGRES_TIME}')"
+    if _is_decimal(clause):
+        return f"CAST({sql} AS TEXT)"
     return sql
 
 
@@ -94,11 +97,23 @@ def _on_sqlite(clause: ColumnElement[Any], sql: str) -> str:
         return " || '-' || ".join(f"substr({sql}, {start}, {length})" for start, length in _UUID_PARTS)
     if isinstance(clause.type, UtcDateTime):
         return f"replace({sql}, ' ', 'T') || 'Z'"
+    if isinstance(clause.type, Time):
+        return f"replace({sql}, '.000000', '')"
+    if _is_decimal(clause):
+        # SQLite keeps decimals as floats, and SQLAlchemy rounds them to the scale.
+        scale = getattr(clause.type, "scale", None)
+        digits = f"CAST({sql} AS TEXT)" if scale is None else f"printf('%.{scale}f', {sql})"
+        return f"CASE WHEN {sql} IS NOT NULL THEN {digits} END"
     if isinstance(clause.type, Boolean):
         return f"json(CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"
     if isinstance(clause.type, JSON) and not isinstance(clause, JsonObject | JsonArray):
         return f"json({sql})"
     return sql
+
+
+def _is_decimal(clause: ColumnElement[Any]) -> bool:
+    """Return whether values are decimals, which JSON has as text: a number would lose digits."""
+    return isinstance(clause.type, Numeric) and bool(clause.type.asdecimal)
 
 
 def _refuse_bytes(clause: ColumnElement[Any]) -> None:

@@ -1,13 +1,13 @@
 """JSON written by the database is what the renderer would have written."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 import pytest
-from sqlalchemy import JSON, LargeBinary, String, Text, cast, null, select
+from sqlalchemy import JSON, LargeBinary, Numeric, String, Text, cast, literal, null, select
 from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -124,3 +124,18 @@ def test_an_array_is_in_the_order_of_code_points(database: DBFactory) -> None:
 def test_bytes_are_refused(database: DBFactory) -> None:
     with database.begin() as session, pytest.raises(CompileError, match="JSON has no bytes"):
         session.scalars(select(cast(json_object(data=Thing.data), Text))).all()
+
+
+def test_decimals_are_text_and_times_are_short(database: DBFactory) -> None:
+    price = cast("1.50", Numeric(10, 3))
+    members = {
+        "price": price,
+        "none": cast(null(), Numeric(10, 3)),
+        "free": cast(null(), Numeric),
+        "due": literal(date(2026, 11, 29)),
+        "opens": literal(time(8, 30)),
+    }
+    with database.get_session() as session:
+        written = session.scalar(select(cast(json_object(**members), Text)))
+    expected = {"price": "1.500", "none": None, "free": None, "due": "2026-11-29", "opens": "08:30:00"}
+    assert orjson.loads(str(written)) == expected
