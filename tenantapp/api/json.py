@@ -115,6 +115,17 @@ def apply_patch(patch: Mapping[str, Any], before: Changed) -> Changed:
         raise _as_problem(error, changes) from None
 
 
+def check_patch(patch: Mapping[str, Any], model: type[Content]) -> None:
+    """Check a merge patch of content that there may be none of. Raises ``ApiError`` 422, as ``apply_patch`` does.
+
+    The values are checked too, unless the model has validators of the whole, which need all of it.
+    """
+    blank = model.model_construct(**dict.fromkeys(model.model_fields))
+    if model.__pydantic_decorators__.model_validators:
+        patch = dict.fromkeys(patch.keys() - {field.alias or name for name, field in model.model_fields.items()})
+    apply_patch(patch, blank)
+
+
 def _patched(current: Any, value: Any) -> Any:
     """Return the new value of a member, as JSON has it."""
     if not isinstance(value, dict):

@@ -11,7 +11,7 @@ from pyramid.response import Response
 
 from tenantapp.api import PREFIX
 from tenantapp.api.conditions import conditions_of, precondition, send_version
-from tenantapp.api.json import apply_patch
+from tenantapp.api.json import apply_patch, check_patch
 from tenantapp.api.problems import ApiError
 from tenantapp.api.views import ID, MergePatch, add_api_view, path_id
 from tenantapp.resources import counting, queries, writing
@@ -186,6 +186,7 @@ def change_many_view(resource: Resource[Any]) -> View:
 
     def change_rows(request: TenantRequest) -> dict[str, int]:
         change, where = partial(apply_patch, request.checked_body), _filters(request, resource)
+        check_patch(request.checked_body, resource.body)  # also if the filters select nothing
         matched, changed = writing.change_rows(resource, request.tenant_session, request.access, where, change)
         return {"matched": matched, "changed": changed}
 

@@ -27,7 +27,7 @@ import page
 from page import Client, NodeContentPatch, all_nodes, get_node, patch_node, publish, sign_in
 from tenantapp_client import AuthenticatedClient
 from tenantapp_client.api.account import post_tokens
-from tenantapp_client.api.workspace import post_nodes
+from tenantapp_client.api.nodes import post_nodes
 from tenantapp_client.models import NewToken, NodeContent
 
 client = Client(base_url=sys.argv[1])

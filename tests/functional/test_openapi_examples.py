@@ -15,6 +15,9 @@ REFUSED = {
     "post_fleet_operation_retry": "operation_refused",
 }
 
+# A change of many rows needs a filter.
+QUERIES = {"patch_nodes": "?status=draft"}
+
 
 @pytest.fixture
 def world(make_installation: Any) -> Iterator[World]:
@@ -42,7 +45,8 @@ def test_every_body_has_an_example_and_it_works(world: World) -> None:
         client.sign_in("otto", "acme")
         world.put_back(operation["operationId"])
         for example in schema["examples"]:
-            answer = client.request(method.upper(), world.address(operation["operationId"], path), example)
+            address = world.address(operation["operationId"], path) + QUERIES.get(operation["operationId"], "")
+            answer = client.request(method.upper(), address, example)
             refused = REFUSED.get(operation["operationId"])
             expected = (409, refused) if refused else (int(min(operation["responses"])), None)
             assert (answer.status_int, answer.json.get("code")) == expected, (path, answer.text)

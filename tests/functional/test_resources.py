@@ -316,6 +316,17 @@ def test_many_rows_are_changed_by_a_filter_or_none(bob: Client, ada: Client) -> 
     assert skus(bob, "") == ["d", "f"]
 
 
+def test_a_wrong_change_of_many_rows_is_refused_even_if_there_are_none(bob: Client) -> None:
+    for wrong, pointer in (
+        ({"mislaid": 1}, "/mislaid"),
+        ({"price_cents": "x"}, "/price_cents"),
+        ({"name": None}, "/name"),
+    ):
+        refused = bob.patch("/products?max_price=0", wrong)
+        assert (refused.status_int, refused.json["errors"][0]["pointer"]) == (422, pointer)
+    assert bob.patch("/products?max_price=0", {"active": False}).json == {"matched": 0, "changed": 0}
+
+
 def test_a_filter_of_many_rows_stops_at_a_taken_value(bob: Client) -> None:
     for sku in "ab":
         make(bob, sku)

@@ -95,7 +95,10 @@ class _Builder:
             "openapi": OPENAPI,
             "info": {"title": "tenantapp", "version": version("tenantapp"), "description": DESCRIPTION},
             "servers": [{"url": "/"}],
-            "tags": [{"name": tag, "description": self._registry.tags.get(tag) or describe_tag(tag)} for tag in tags],
+            "tags": [
+                {"name": tag, "description": markdown(self._registry.tags.get(tag) or describe_tag(tag))}
+                for tag in tags
+            ],
             "paths": paths,
             "components": {
                 "schemas": reachable([paths, responses], components),
@@ -122,8 +125,12 @@ class _Builder:
     def _query_parameters(self, operation: Operation) -> Iterator[dict[str, Any]]:
         fields = {field.alias or name: field for name, field in operation.query.model_fields.items()}
         for name, schema in self._schemas.query(operation).items():
-            required = fields[name].is_required()
-            yield {"name": name, "in": "query", **({"required": True} if required else {}), "schema": schema}
+            made: dict[str, Any] = {"name": name, "in": "query", "schema": schema}
+            if fields[name].is_required():
+                made["required"] = True
+            if schema.get("type") == "array":
+                made |= {"style": "form", "explode": False}  # separated by commas
+            yield made
 
     def _body(self, operation: Operation) -> dict[str, Any]:
         media = {"schema": self._schemas.body(operation)}

@@ -101,7 +101,7 @@ class Schemas:
     def query(self, operation: Operation) -> dict[str, Schema]:
         """Return the schemas of an operation's query parameters by name. A parameter is left out, never null."""
         schema = self._resolved(self._made[operation.id, "query"])
-        return {name: _without_null(part) for name, part in schema.get("properties", {}).items()}
+        return {name: _listed(_without_null(part)) for name, part in schema.get("properties", {}).items()}
 
     def _resolved(self, schema: Schema) -> Schema:
         return self.components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
@@ -157,6 +157,13 @@ def _without_null(part: Schema) -> Schema:
         return part
     choices = [choice for choice in part.pop("anyOf") if choice != NULL]
     return {**choices[0], **part} if len(choices) == 1 else {"anyOf": choices, **part}
+
+
+def _listed(part: Schema) -> Schema:
+    """Return the schema of a list with its bounds as those of a list. Pydantic gives those of a text."""
+    if part.get("type") != "array":
+        return part
+    return {word.replace("Length", "Items"): value for word, value in part.items()}
 
 
 def markdown(docstring: str) -> str:
