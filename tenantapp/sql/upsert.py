@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Table
 from sqlalchemy.orm import DeclarativeBase, Session
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
 
-def insert_for(session: Session, model: type[DeclarativeBase]) -> "postgresql.Insert | sqlite.Insert":
-    """Return an ``INSERT`` into the model's table that has ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
+def insert_for(session: Session, model: type[DeclarativeBase] | Table) -> "postgresql.Insert | sqlite.Insert":
+    """Return an ``INSERT`` into a table that has ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
     # Imported here, because importing a dialect that is not used takes longer than most commands.
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tenantapp.sql.prepared import DATABASE, LoneSelect, Row
 from tenantapp.sql.sqlite_files import READ_ONLY
-from tenantapp.tenancy.recording import listen_on_sessions
+from tenantapp.tenancy import recording, searching
 
 
 class _Session(Session):
@@ -24,10 +24,11 @@ class _Session(Session):
 
 
 class _RecordingSession(_Session):
-    """A session on a tenant database. ``recording`` listens to it."""
+    """A session on a tenant database. ``recording`` and ``searching`` listen to it."""
 
 
-listen_on_sessions(_RecordingSession)
+searching.listen_on_sessions(_RecordingSession)
+recording.listen_on_sessions(_RecordingSession)
 # One for all databases: SQLAlchemy makes a class of 20 KiB for each sessionmaker, and only the engines differ.
 # A closed session stays closed: later use raises an error, instead of taking a connection that nobody returns.
 _SESSIONS: Final = sessionmaker(class_=_Session, autoflush=False, close_resets_only=False)

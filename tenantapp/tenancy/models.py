@@ -6,13 +6,14 @@ one asks ``tenancy.known_tables`` first.
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.tenancy.searching import Searched, make_words_table
 
 # Constraints get names by this convention, so that a migration can drop a constraint by its name on both engines.
 # https://alembic.sqlalchemy.org/en/latest/naming.html
@@ -29,6 +30,11 @@ class TenantBase(DeclarativeBase):
     """Base class of every model of a tenant database. A domain derives its models from it."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if issubclass(cls, Searched) and "__search__" in vars(cls):
+            make_words_table(cls)
 
 
 class Tracked:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, object_session, relat
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.models import TenantBase, Tracked
+from tenantapp.tenancy.searching import Searched
 
 Status = Literal["draft", "published", "archived"]
 TITLE_LENGTH: Final = 200
@@ -45,7 +46,7 @@ class Tag(Tracked, TenantBase):
     name: Mapped[str] = mapped_column(String(TAG_LENGTH), unique=True)
 
 
-class Node(Tracked, TenantBase):
+class Node(Tracked, Searched, TenantBase):
     """A text in the tree. ``version`` counts its changes. SQLAlchemy checks it in every UPDATE and DELETE."""
 
     __tablename__ = "nodes"
@@ -69,6 +70,7 @@ class Node(Tracked, TenantBase):
     tags: Mapped[list[Tag]] = relationship(secondary=node_tags, order_by=Tag.name)
 
     __mapper_args__ = {"version_id_col": version}
+    __search__ = ("title", "body")
 
     def ancestors(self) -> list["Node"]:
         """Return the nodes above this one, the nearest first. They are read in this node's own session."""

@@ -68,6 +68,6 @@ class Foreign:
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
         with self.connected() as connection:
             structure = read_structure(connection)
-            tables = {part.thing.removeprefix("table ") for part in structure.parts if not part.part}
+            tables = {part.thing.rpartition(" ")[2] for part in structure.parts if not part.part}
             rows = {table: connection.exec_driver_sql(ROWS.format(table)).all() for table in sorted(tables)}
         return structure, rows

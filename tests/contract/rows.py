@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.fleet.verifying.verification import Verification
 from tenantapp.settings import Settings
+from tenantapp.sql.full_text import stored_words
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
@@ -42,6 +43,10 @@ def fill(fleet: Fleet, place: TenantPlace, *, nodes: int = 3) -> None:
             connection.execute(tables["nodes"].insert(), row | common | times)
         connection.execute(tables["nodes"].update().where(tables["nodes"].c.id == ids[0]).values(parent_id=ids[-1]))
         connection.execute(tables["node_tags"].insert(), [{"node_id": node, "tag_id": tag} for node in ids])
+        connection.execute(
+            tables["nodes_words"].insert(),
+            [{"row_id": node, "words": stored_words([f"Node {n}", "line" * (n > 0)])} for n, node in enumerate(ids)],
+        )
         by = {"kind": "created", "version": 1, "person_id": person, "login": "ada", "at": moment}
         changes = [{"position": n, "table_name": "nodes", "row_id": node} | by for n, node in enumerate(ids, 3)]
         connection.execute(tables["tenant_changes"].insert(), changes)

@@ -26,6 +26,7 @@ from tenantapp.databases.errors import (
     RevisionRefused,
 )
 from tenantapp.databases.histories.environment import run_command
+from tenantapp.databases.histories.full_text import include_object
 from tenantapp.databases.histories.histories import History, head_revision, metadata_of
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import (
@@ -105,7 +106,12 @@ def test_models_and_migrations_agree(fleet: Fleet, history: History) -> None:
         with connect(made) as connection, connection.begin():
             metadata.create_all(connection)
         with connect(migrated) as connection:
-            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            assert (
+                compare_metadata(
+                    MigrationContext.configure(connection, opts={"include_object": include_object}), metadata
+                )
+                == []
+            )
         assert structure(migrated) == structure(made)
 
 

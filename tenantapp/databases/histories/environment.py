@@ -18,6 +18,7 @@ from alembic.util import CommandError
 from tenantapp.databases.connections.migration_connections import check_foreign_keys, migration_connection
 from tenantapp.databases.errors import HistoryError, MigrationFailed
 from tenantapp.databases.histories.command_line import command_line_target
+from tenantapp.databases.histories.full_text import include_object
 from tenantapp.databases.histories.histories import History, history_config
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.version_tables import keep_version_tables
@@ -147,6 +148,7 @@ def _configure(target: Target, **options: Any) -> None:
         # Both engines can roll DDL back. Alembic assumes that SQLite cannot.
         transactional_ddl=True,
         render_item=_render_item,
+        include_object=include_object,
         **options,
     )
 

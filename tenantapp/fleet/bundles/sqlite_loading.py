@@ -12,6 +12,7 @@ from tenantapp.fleet.bundles.manifest import BundledTable
 from tenantapp.fleet.bundles.tables import has_counters, quoted
 from tenantapp.fleet.bundles.values import TO_SQLITE, convert
 from tenantapp.fleet.errors import LoadFailed
+from tenantapp.sql.full_text import fts_name, is_fts_index, rebuild_statement
 
 BATCH: Final = 100  # rows in memory at once
 
@@ -29,6 +30,9 @@ def constraints_later(connection: Connection, name: str) -> Iterator[None]:
     yield
     for _, statement in triggers:
         connection.exec_driver_sql(statement)
+    for name, statement in connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all():
+        if is_fts_index(name, statement):
+            connection.exec_driver_sql(rebuild_statement(name.removesuffix(fts_name(""))))
     check_foreign_keys(connection, name, LoadFailed)
 
 

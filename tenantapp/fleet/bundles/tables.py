@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from tenantapp.fleet.bundles.kinds import Kind, declared_kind, kind_of
 from tenantapp.fleet.errors import NotPortable
+from tenantapp.sql.full_text import is_fts_index
 from tenantapp.tenancy.models import TenantIdentity
 
 # Every database has its own, so a bundle does not carry them.
@@ -29,7 +30,10 @@ UNION ALL
 SELECT 'the large object ' || min(oid), 'it is no part of a table' FROM pg_largeobject_metadata HAVING count(*) > 0
 ORDER BY 1
 """
-SQLITE_TABLES: Final = "SELECT type, name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')"
+SQLITE_TABLES: Final = """
+SELECT l.type, l.name, m.sql FROM pragma_table_list l LEFT JOIN sqlite_master m ON m.name = l.name
+WHERE l.schema = 'main' AND l.type IN ('table', 'virtual')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,9 @@ def as_sent(quoted_identifier: str) -> str:
 
 def _names(connection: Connection) -> Iterator[str]:
     if connection.dialect.name == "sqlite":
-        rows = [(kind == "table", name) for kind, name in connection.exec_driver_sql(SQLITE_TABLES)]
+        found = connection.exec_driver_sql(SQLITE_TABLES).all()
+        # An index of words is made again from the words.
+        rows = [(kind == "table", name) for kind, name, sql in found if not is_fts_index(name, sql)]
     else:
         rows = [(schema == "public", name) for schema, name in connection.exec_driver_sql(POSTGRES_TABLES)]
     for plain, name in rows:

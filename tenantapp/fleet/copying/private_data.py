@@ -16,6 +16,7 @@ from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.settings import Settings
 from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import Change, ChangeCounter, IdempotencyKey
+from tenantapp.tenancy.searching import fill_words, words_name, words_tables
 
 MODULE: Final = "private_data"
 FUNCTION: Final = "remove_private_data"
@@ -52,6 +53,7 @@ def remove_private_data(settings: Settings, target: Target) -> None:
             remover(session)
             session.flush()
             _remove_people(session)
+            _write_words_again(session, target)
             check_foreign_keys(connection, target.name, CopyFailed)
         if connection.dialect.name == "sqlite":
             # Outside a transaction: SQLAlchemy would begin one.
@@ -67,3 +69,10 @@ def _remove_people(session: Session) -> None:
         session.execute(update(ChangeCounter).values(removed=ChangeCounter.position))
     if has_table(session, IdempotencyKey.__tablename__):
         session.execute(delete(IdempotencyKey))
+
+
+def _write_words_again(session: Session, target: Target) -> None:
+    """Write the words of all searched rows again: those of texts that were removed must not stay in the index."""
+    for name, columns in words_tables(target.metadata).items():
+        if has_table(session, words_name(name)):
+            fill_words(session.connection(), name, columns)

@@ -1,0 +1,221 @@
+"""Search texts by words, with the same result on both engines.
+
+PostgreSQL's parser and SQLite's tokenizers split and fold text differently, and not every server has ``unaccent``. So
+our own code does both, for the stored text and for the query: case, accents and compatibility forms are folded, the
+text is split into words, and each word is written in a form that both engines take as one: ``[a-z0-9]`` only. The words
+of a row are one text, separated by spaces. Its index is a GIN index on PostgreSQL, and an FTS5 table on SQLite that
+triggers keep in step with the table of the words.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from sqlalchemy import Boolean, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+MOST_CHARACTERS: Final = 500_000  # of a text that are looked at
+MOST_STORED: Final = 1_000_000  # characters of a row's words, were all encoded; a tsvector has at most 2 ** 20
+ENCODED_LENGTH: Final = 5  # characters of an encoded letter, at most
+LONGEST_WORD: Final = 40  # characters that count
+MOST_WORDS: Final = 16  # of a query
+NO_MATCH: Final = {"postgresql": "", "sqlite": '""'}
+# Letters of Latin that are no letter with a mark to Unicode, and what they are written as without their stroke or as
+# two letters. From the transform Latin-ASCII of CLDR, after case folding: https://cldr.unicode.org/, common/transforms.
+LETTERS: Final = str.maketrans(
+    {
+        "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ĸ": "q", "ł": "l", "ŋ": "n",  # noqa: RUF001
+        "þ": "th", "ŧ": "t", "ƀ": "b", "ƃ": "b", "ƈ": "c", "ɗ": "d", "ƌ": "d", "ƒ": "f", "ǥ": "g", "ɠ": "g",
+        "ɨ": "i", "ƙ": "k", "ƚ": "l", "ɲ": "n", "ƞ": "n", "ɵ": "o", "ƥ": "p", "ɍ": "r", "ƫ": "t", "ƭ": "t",
+        "ʈ": "t", "ʉ": "u", "ʋ": "v", "ƴ": "y", "ɏ": "y", "ƶ": "z", "ȥ": "z", "ȼ": "c", "ɇ": "e", "ɉ": "j",  # noqa: RUF001
+        "ς": "σ",  # noqa: RUF001
+    }
+)  # fmt: skip
+# Scripts that put no spaces between words, of which each character is a word here: Han, Hiragana, Katakana. Thai, Lao,
+# Khmer and Burmese have none either, but a character of theirs says too little.
+ALONE: Final = re.compile(
+    "[\u3005-\u3007\u3041-\u3096\u309d-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+PLAIN: Final = re.compile("[a-y0-9]+")
+DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class NoWords(ValueError):
+    """A query has no word, or too many."""
+
+
+def fold(text: str) -> str:
+    """Return a text without case, accents and compatibility forms: ``Ærø`` and ``AEROE`` differ only in their ``e``.
+
+    Marks of combining class 0 to 9 stay: they are vowels and consonants of Indian scripts, and the voicing of kana.
+    """
+    if text.isascii():
+        return text.lower()
+    folded = _without_marks(_without_marks(text).casefold()).translate(LETTERS)
+    return unicodedata.normalize("NFC", folded)
+
+
+def words_of(text: str) -> Iterator[str]:
+    """Yield the words of a text, folded: runs of letters, digits and marks, of at most ``LONGEST_WORD`` characters."""
+    for run in "".join(map(_letter_or_space, fold(text[:MOST_CHARACTERS]))).split():
+        for word in ALONE.sub(r" \g<0> ", run).split():
+            yield word[:LONGEST_WORD]
+
+
+def stored_words(texts: Iterable[str | None]) -> str:
+    """Return the words of a row's texts as they are stored: each once, in no order that means anything."""
+    found: set[str] = set()
+    length = 0
+    for word in (word for text in texts for word in words_of(text or "")):
+        if word not in found:
+            found.add(word)
+            length += len(word) * ENCODED_LENGTH
+            if length > MOST_STORED:
+                break
+    return " ".join(sorted(map(encoded, found)))
+
+
+def searched_words(query: str) -> list[str]:
+    """Return the encoded words of a query. Raises ``NoWords`` if there is none, or more than ``MOST_WORDS``.
+
+    No character of a query is an operator, so no query is malformed.
+    """
+    words = list(dict.fromkeys(map(encoded, words_of(query))))
+    if not words:
+        raise NoWords("There is no word to search for.")
+    if len(words) > MOST_WORDS:
+        raise NoWords(f"A search has at most {MOST_WORDS} words.")
+    return words
+
+
+def encoded(word: str) -> str:
+    """Return a word in ``[a-z0-9]``. The beginning of a word is encoded as the beginning of the whole word is.
+
+    A ``z`` is ``zz``. Another letter is a ``z`` and four digits to the base of 36, of which the first is no ``z``.
+    """
+    return word if PLAIN.fullmatch(word) else "".join(map(_encoded_letter, word))
+
+
+class SearchText(TypeDecorator[str]):
+    """The type of a query in a statement. The engine gets its words: rows have all of them, the last as a beginning."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str:
+        try:
+            *words, last = searched_words(value or "")
+        except NoWords:
+            return NO_MATCH[dialect.name]
+        if dialect.name == "postgresql":
+            return " & ".join([*words, f"{last}:*"])
+        return " ".join([*(f'"{word}"' for word in words), f'"{last}" *'])
+
+
+class words_match(FunctionElement[bool]):
+    """The condition that a row of a table of words has those of a query: ``words_match(id, words, query)``."""
+
+    name = "words_match"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(words_match, "postgresql")
+def _match_on_postgres(element: Any, compiler: Any, **options: Any) -> str:
+    _, words, query = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({_vector(words)} @@ CAST({query} AS tsquery))"
+
+
+@compiles(words_match, "sqlite")
+def _match_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    key, _, query = element.clauses
+    index = compiler.preparer.quote(fts_name(key.table.name))
+    asked = f"SELECT rowid FROM {index} WHERE {index} MATCH {compiler.process(query, **options)}"  # noqa: S608
+    return f"({compiler.process(key, **options)} IN ({asked}))"
+
+
+def fts_name(table: str) -> str:
+    """Return the name of the FTS5 table of a table of words."""
+    return f"{table}_fts"
+
+
+def index_name(table: str) -> str:
+    """Return the name of the GIN index of a table of words."""
+    return f"ix_{table}_words"
+
+
+def fts_statement(table: str) -> str:
+    """Return the statement of the FTS5 table. It keeps no text of its own, and no places: only which row has a word."""
+    options = "content_rowid='id', tokenize='ascii', detail='none'"
+    return f"CREATE VIRTUAL TABLE {fts_name(table)} USING fts5 (words, content='{table}', {options})"
+
+
+def is_fts_index(name: str, statement: str | None) -> bool:
+    """Return whether a table of a SQLite file is one of our indexes, by its statement."""
+    return statement == fts_statement(name.removesuffix(fts_name("")))
+
+
+def create_statements(table: str, engine: str) -> list[str]:
+    """Return the statements that make the index of a table of words, which has the columns ``id`` and ``words``.
+
+    The name of the table is one of the program's.
+    """
+    if engine == "postgresql":
+        return [f"CREATE INDEX {index_name(table)} ON {table} USING gin ({_vector('words')})"]
+    index = fts_name(table)
+    # https://www.sqlite.org/fts5.html#external_content_tables
+    remove = f"INSERT INTO {index} ({index}, rowid, words) VALUES ('delete', old.id, old.words)"  # noqa: S608
+    add = f"INSERT INTO {index} (rowid, words) VALUES (new.id, new.words)"  # noqa: S608
+    return [
+        fts_statement(table),
+        f"CREATE TRIGGER {index}_insert AFTER INSERT ON {table} BEGIN {add}; END",
+        f"CREATE TRIGGER {index}_delete AFTER DELETE ON {table} BEGIN {remove}; END",
+        f"CREATE TRIGGER {index}_update AFTER UPDATE ON {table} BEGIN {remove}; {add}; END",
+        rebuild_statement(table),
+    ]
+
+
+def drop_statements(table: str, engine: str) -> list[str]:
+    """Return the statements that remove the index of a table of words."""
+    if engine == "postgresql":
+        return [f"DROP INDEX IF EXISTS {index_name(table)}"]
+    index = fts_name(table)
+    triggers = [f"DROP TRIGGER IF EXISTS {index}_{event}" for event in ("insert", "delete", "update")]
+    return [*triggers, f"DROP TABLE IF EXISTS {index}"]
+
+
+def rebuild_statement(table: str) -> str:
+    """Return the statement that makes the index of SQLite again, without any trace of former words."""
+    return f"INSERT INTO {fts_name(table)} ({fts_name(table)}) VALUES ('rebuild')"  # noqa: S608
+
+
+def _vector(words: str) -> str:
+    # No parser is involved, which would take some words apart.
+    return f"array_to_tsvector(string_to_array({words}, ' '))"
+
+
+def _without_marks(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if unicodedata.combining(c) < 10)
+
+
+def _letter_or_space(letter: str) -> str:
+    category = unicodedata.category(letter)
+    if category == "Cf":
+        return ""  # soft hyphens and joiners are inside of words
+    return letter if category[0] in "LNM" else " "
+
+
+def _encoded_letter(letter: str) -> str:
+    if letter == "z":
+        return "zz"
+    if PLAIN.fullmatch(letter):
+        return letter
+    number, digits = ord(letter), ""
+    for _ in range(4):
+        number, digit = divmod(number, 36)
+        digits = DIGITS[digit] + digits
+    return f"z{digits}"
