@@ -54,6 +54,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended")
     config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
     config.add_problem(tenancy.TokenNotAllowed, 403, "token_not_allowed")
+    config.add_problem(tenancy.ChangesGone, 410, "changes_gone")
     config.add_problem(tenancy.KeyInUse, 409, "idempotency_running")
     config.add_problem(tenancy.KeyReused, 422, "idempotency_mismatch")
     config.add_problem(sql.TransactionConflict, 409, "conflict")

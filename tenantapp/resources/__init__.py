@@ -43,12 +43,15 @@ def includeme(config: "Configurator") -> None:
     """Add the directive ``add_resource``, and map the errors of resources to status and code."""
     from pyramid.events import ApplicationCreated
 
+    from tenantapp.api import PREFIX
     from tenantapp.api.conditions import mismatch_headers
     from tenantapp.resources.views import add_resource
 
     config.registry.resources = {}
     config.add_directive("add_resource", add_resource)
     config.add_subscriber(_name_missing_indexes, ApplicationCreated)
+    config.registry.tags["changes"] = "What has changed in the tenant, for clients that keep a copy."
+    config.include("tenantapp.resources.change_views", route_prefix=PREFIX)
     config.add_problem(errors.NotFound, 404, "not_found")
     config.add_problem(errors.NotOwner, 403, "not_owner")
     config.add_problem(errors.VersionMismatch, 412, "version_mismatch", members=("current",), headers=mismatch_headers)

@@ -91,6 +91,7 @@ class Resource(Generic[Model]):
     - ``read`` and ``write`` are the permissions, and ``create`` is that for new rows, if it is another.
       ``owner`` says whose a row is.
     - ``filters`` and ``sorts`` are by the names that clients use. Each stands on an index; ``indexes.py`` looks.
+    - ``search`` lets clients search by words, with ``q``; the model is ``Searched``.
     - ``touches`` are foreign keys of the model: a change of a row counts as a change of the row that it refers to.
     - ``more`` returns members that are not columns, for the page of rows that it is given. ``types`` are their types.
     - ``problems`` are the codes of the errors that hooks raise.
@@ -112,7 +113,7 @@ class Resource(Generic[Model]):
         values: Mapping[str, Value] | None = None,
         filters: Mapping[str, Any] | None = None,
         sorts: Mapping[str, InstrumentedAttribute[Any]] | None = None,
-        search: Any = None,
+        search: bool = False,
         touches: Sequence[InstrumentedAttribute[Any]] = (),
         more: Callable[[Any], More] | None = None,
         types: Mapping[str, Any] | None = None,

@@ -13,6 +13,7 @@ from tenantapp.resources.cursors import NotACursor, decode_cursor, encode_cursor
 from tenantapp.resources.declaration import DeclarationError, Resource
 from tenantapp.resources.filters import value_type
 from tenantapp.resources.queries import ShownRow, Sort, default_sort, order_of
+from tenantapp.sql.full_text import searched_words
 from tenantapp.tenancy.access import Access
 
 MOST_ALTERNATIVES: Final = 5
@@ -54,8 +55,10 @@ def list_query(resource: Resource[Any]) -> type[PageQuery]:
     if names:
         one_of = Annotated[str | None, Field(alias="_or", max_length=5000, description="one of these: a=1,min_b=2")]
         fields[OWN["_or"]] = (one_of, None)
-    if resource.search is not None:
-        fields[OWN["q"]] = (Annotated[str | None, Field(alias="q", max_length=MOST_SEARCH)], None)
+    if resource.search:
+        words = Annotated[str, AfterValidator(_words)] | None
+        description = "words that a row has, the last perhaps only its beginning"
+        fields[OWN["q"]] = (Annotated[words, Field(alias="q", max_length=MOST_SEARCH, description=description)], None)
     return create_model(_class_name(resource, "Query"), __base__=PageQuery, **fields)
 
 
@@ -115,6 +118,11 @@ def _text(check: Callable[[str], str], alias: str, description: str) -> Any:
     return Annotated[
         Annotated[str, AfterValidator(check)] | None, Field(alias=alias, max_length=1000, description=description)
     ]
+
+
+def _words(text: str) -> str:
+    searched_words(text)
+    return text
 
 
 def _parameters(resource: Resource[Any]) -> dict[str, Any]:

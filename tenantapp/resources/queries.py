@@ -28,6 +28,7 @@ from tenantapp.resources.declaration import Resource
 from tenantapp.resources.errors import NotFound
 from tenantapp.sql.json_columns import json_object
 from tenantapp.sql.prepared import LoneSelect, PreparedSelect
+from tenantapp.tenancy.searching import check_searchable, matches
 
 USUAL_PAGE: Final = 50  # rows; most requests for a list ask for this many
 MOST_STATEMENTS: Final = 500  # kept; building one takes longer than executing it
@@ -95,8 +96,10 @@ def find_rows(
     """Return the rows that meet every condition of ``where``, and one of ``either`` if there are any, in order.
 
     The conditions are by the names of the query parameters: ``{"min_price": 5}``. ``after`` is the ``place`` of the
-    last row of the page before. ``search`` is the text of a search by words.
+    last row of the page before. ``search`` is the text of a search by words, see ``tenancy.searching.matches``.
     """
+    if search is not None:
+        check_searchable(session, resource.model)
     shape, values = shape_of(resource, where, either or {}, search)
     usual = limit if not values and limit - USUAL_PAGE in (0, 1) else None
     shape = shape._replace(sort=sort or default_sort(resource), fields=fields, after=after is not None, limit=usual)
@@ -113,6 +116,8 @@ def count_rows(
     search: str | None = None,
 ) -> int:
     """Return how many rows meet the conditions; see ``find_rows``."""
+    if search is not None:
+        check_searchable(session, resource.model)
     shape, values = shape_of(resource, where, either or {}, search)
     return int(counting(resource, shape).rows(session, values)[0][0])
 
@@ -122,6 +127,8 @@ def conditions(resource: Resource[Any], shape: Shape) -> list[ColumnElement[bool
     found = [_condition(resource, "where", *each) for each in shape.where]
     if shape.either:
         found.append(or_(*(_condition(resource, "either", *each) for each in shape.either)))
+    if shape.search:
+        found.append(matches(resource.model, bindparam("search", type_=Text())))
     return found
 
 
@@ -134,6 +141,8 @@ def shape_of(
         tuple(_part(resource, kind, name, given, values) for name, given in sorted(wanted.items()))
         for kind, wanted in (("where", where), ("either", either))
     ]
+    if search is not None:
+        values["search"] = search
     return Shape(parts[0], parts[1], search=search is not None), values
 
 

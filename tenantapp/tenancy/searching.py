@@ -36,6 +36,7 @@ from sqlalchemy.sql import ColumnElement
 
 from tenantapp.sql.full_text import SearchText, create_statements, rebuild_statement, stored_words, words_match
 from tenantapp.sql.upsert import insert_for
+from tenantapp.tenancy.errors import TenantMigrating
 from tenantapp.tenancy.known_tables import has_table
 
 SEARCH: Final = "tenantapp_search"  # in the info of the metadata: the searched columns, by the name of their table
@@ -83,7 +84,7 @@ def words_tables(metadata: MetaData) -> dict[str, Sequence[str]]:
     return found
 
 
-def matches(model: type[DeclarativeBase], query: "str | BindParameter[str]") -> ColumnElement[bool]:
+def matches(model: type[Any], query: "str | BindParameter[str]") -> ColumnElement[bool]:
     """Return the condition that a row has all words of a query; the last may be the beginning of one.
 
     ``query`` is what a person has typed, or a parameter of the statement. A query without words matches nothing; see
@@ -95,7 +96,14 @@ def matches(model: type[DeclarativeBase], query: "str | BindParameter[str]") -> 
     else:
         given = bindparam(query.key, type_=SearchText())
     found = select(words.c.row_id).where(words_match(words.c.id, words.c.words, given))
-    return model.__table__.c.id.in_(found)
+    condition: ColumnElement[bool] = model.__table__.c.id.in_(found)
+    return condition
+
+
+def check_searchable(session: Session, model: type[Any]) -> None:
+    """Raise ``TenantMigrating`` if the database has no words of this searched model yet."""
+    if not has_table(session, words_name(model.__tablename__)):
+        raise TenantMigrating
 
 
 def listen_on_sessions(sessions: type[Session]) -> None:

@@ -47,6 +47,7 @@ nodes: Final = Resource(
     read=Permission.CONTENT_READ,
     write=Permission.CONTENT_CREATE,
     owner=Owned(Node.owner_id, over=Permission.CONTENT_EDIT_ANY),
+    search=True,
     filters={
         "status": Match(Node.status, value=NodeContent.model_fields["status"].annotation),
         "owner_id": Node.owner_id,

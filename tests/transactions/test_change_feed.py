@@ -1,0 +1,96 @@
+"""``GET /changes``: a client keeps a copy of what it may read."""
+
+import random
+import threading
+from typing import Any
+
+from sqlalchemy import update
+
+from tenantapp.identity.epochs import new_epoch
+from tenantapp.identity.models import Tenant
+from tests.installation import Client, Installation
+
+
+class Copy:
+    """A client that keeps a copy of the nodes."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.begin()
+
+    def begin(self) -> None:
+        self.cursor = self.client.get("/changes").json["cursor"]
+        self.nodes = {node["id"]: node for node in self.client.get("/nodes?limit=500").json["items"]}
+
+    def follow(self) -> list[Any]:
+        """Take over the next page of changes, and return it."""
+        page = self.client.get(f"/changes?limit=3&since={self.cursor}").json
+        for item in page["items"]:
+            if item["resource"] == "nodes":
+                self.take(item)
+        self.cursor = page["cursor"]
+        return [*page["items"], *(self.follow() if page["more"] else [])]
+
+    def take(self, item: Any) -> None:
+        answer = self.client.get(f"/nodes/{item['id']}")
+        if answer.status_int == 200:
+            self.nodes[item["id"]] = answer.json
+        else:
+            self.nodes.pop(item["id"], None)
+
+    def is_exact(self) -> bool:
+        return self.nodes == {node["id"]: node for node in self.client.get("/nodes?limit=500").json["items"]}
+
+
+def work(client: Client, seed: int) -> None:
+    chance, mine = random.Random(seed), []
+    for step in range(12):
+        if not mine or chance.random() < 0.5:
+            answer = client.post("/nodes", {"title": f"{seed} {step}", "tags": [chance.choice("abc")]})
+            mine += [answer.json["id"]] if answer.status_int == 201 else []
+        elif chance.random() < 0.6:
+            client.patch(f"/nodes/{chance.choice(mine)}", {"title": f"{seed} {step} changed"})
+        else:
+            client.delete(f"/nodes/{mine.pop()}")
+
+
+def test_a_copy_converges(real_installation: Installation) -> None:
+    app = real_installation.app
+    writers = [Client(app).sign_in(login, "acme") for login in ("bob", "ada", "both")]
+    copy = Copy(Client(app).sign_in("rita", "acme"))
+    threads = [threading.Thread(target=work, args=(client, seed)) for seed, client in enumerate(writers)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        copy.follow()
+    copy.follow()
+    assert copy.is_exact()
+    assert copy.follow() == []
+
+    tag = writers[1].get("/tags").json["items"][0]["id"]
+    assert writers[1].put(f"/tags/{tag}", {"name": "renamed"}).status_int == 200
+    found = copy.follow()
+    assert {item["resource"] for item in found} == {"nodes", "tags"}
+    assert {item["by"]["login"] for item in found} == {"ada"}
+    assert copy.is_exact()
+
+
+def test_what_cannot_be_followed(real_installation: Installation) -> None:
+    app = real_installation.app
+    bob, gina = Client(app).sign_in("bob", "acme"), Client(app).sign_in("gina", "globex")
+    cursor = bob.get("/changes").json["cursor"]
+    bob.post("/nodes", {"title": "a"})
+    assert [item["kind"] for item in bob.get(f"/changes?since={cursor}").json["items"]] == ["created"]
+    resources = app.registry.resources
+    app.registry.resources = {}
+    assert bob.get(f"/changes?since={cursor}").json["items"] == []  # as for who may read none of them
+    app.registry.resources = resources
+    for wrong in ("x", cursor[:-2], cursor.swapcase(), ""):
+        answer = bob.get(f"/changes?since={wrong}")
+        assert (answer.status_int, answer.json["code"]) == (400, "invalid_query")
+    gone = gina.get(f"/changes?since={cursor}")
+    assert (gone.status_int, gone.json["code"]) == (410, "changes_gone")
+    with real_installation.registry.user_db.begin() as session:
+        session.execute(update(Tenant).where(Tenant.slug == "acme").values(epoch=new_epoch()))
+    assert bob.get(f"/changes?since={cursor}").status_int == 410
+    assert bob.get(f"/changes?since={bob.get('/changes').json['cursor']}").json["items"] == []
