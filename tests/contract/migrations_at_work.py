@@ -114,6 +114,11 @@ class Yard:
         with self.fleet.user_db.begin(read_only=True) as session:
             return dict(session.execute(select(Tenant.slug, Tenant.revision)).all())
 
+    def epochs(self) -> list[str | None]:
+        """Of the tenants, in their order."""
+        with self.fleet.user_db.begin(read_only=True) as session:
+            return list(session.scalars(select(Tenant.epoch).order_by(Tenant.slug)))
+
     def fences(self) -> list[str]:
         """The tenants nobody is served of."""
         with self.fleet.user_db.begin(read_only=True) as session:

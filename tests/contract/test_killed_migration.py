@@ -83,9 +83,11 @@ def all_are_there(yard: Yard, things: Sequence[str] | set[str]) -> None:
 
 @pytest.mark.parametrize("point", [*POINTS, *IN_THE_PARENT])
 def test_all_of_it(yard: Yard, point: str) -> None:
-    made = yard.fleet.made()
+    made, epochs = yard.fleet.made(), yard.epochs()
     kill_at(yard, point, "--jobs", "2", whom="all")
     for number, place in enumerate(yard.places):
+        # The fence falls by itself, and people read what is there.
+        assert not yard.has_column(number) or yard.epochs()[number] != epochs[number]
         # Noted is only what is there; what is there may be noted later.
         assert yard.has_column(number) or yard.revisions()[place.slug] == yard.head
     lapse_leases(yard, fences=True)
@@ -122,12 +124,14 @@ def test_with_copies(yard: Yard, engine_name: str, moment: str, whom: str) -> No
 def test_while_a_copy_is_put_back(yard: Yard, engine_name: str, moment: str) -> None:
     """Before: half of the migration is there. After: the copy is the database, and what is left of it is in the way."""
     yard.add_revision(HALF, revision=SECOND, before=FIRST)
-    made = yard.fleet.made()
+    made, epochs = yard.fleet.made(), [yard.epochs()[1]]
     kill_at(yard, PUTTING_BACK[moment][engine_name], "--snapshot", "--only", "t01", whom="all")
+    epochs.append(yard.epochs()[1])
     lapse_leases(yard)
     again = yard.run("--snapshot", "--only", "t01")
     assert again.returncode == 1
     assert yard.revisions()["t01"] == yard.head
+    assert len({*epochs, yard.epochs()[1]}) == 3
     assert not yard.has_column(1)
     named = "sqlite_master WHERE name" if engine_name == "sqlite" else "pg_class WHERE relname"
     assert yard.ask(1, f"SELECT 1 FROM {named} = 'half'") == []
