@@ -35,7 +35,10 @@ DURATION: Final = re.compile(
 DECIMAL: Final = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
 LONGEST: Final = 1000  # characters of a value
 MARK: Final = "tenantapp_reads_json"
-NOT_PARTS: Final = frozenset({"metadata", "serialization", "config", "cls", "ref", "type", "members", "expected"})
+# What a schema has besides schemas.
+VALUES: Final = frozenset(
+    {"metadata", "serialization", "config", "cls", "ref", "type", "members", "expected", "default", "function"}
+)
 
 
 def _parsed(form: re.Pattern[str], expected: type, sentence: str, parse: Callable[[re.Match[str]], Any]) -> Read:
@@ -159,13 +162,18 @@ def reading_json(schema: Any, handler: GetCoreSchemaHandler) -> Any:
 def _extended(part: Any, handler: GetCoreSchemaHandler, seen: set[str]) -> Any:
     if isinstance(part, list | tuple):
         return type(part)(_extended(each, handler, seen) for each in part)
-    if not isinstance(part, dict) or part.get("metadata", {}).get(MARK):
+    if not isinstance(part, dict):
         return part
-    if part.get("type") == "definition-ref":
+    if not isinstance(part.get("type"), str):
+        # Schemas by the names of fields or choices, which are any names.
+        return {name: _extended(each, handler, seen) for name, each in part.items()}
+    if part.get("metadata", {}).get(MARK):
+        return part
+    if part["type"] == "definition-ref":
         _extend_definition(part, handler, seen)
         return part
-    made = {name: each if name in NOT_PARTS else _extended(each, handler, seen) for name, each in part.items()}
-    read = _reader(made) if isinstance(made.get("type"), str) else None
+    made = {name: each if name in VALUES else _extended(each, handler, seen) for name, each in part.items()}
+    read = _reader(made)
     return made if read is None else _of_both(made, read)
 
 

@@ -1,14 +1,14 @@
 """Values that JSON does not have: read from bodies as clients write them, stored, patched, and answered the same."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from tenantapp.content import Content
 from tenantapp.identity.local_access import local_access
@@ -178,6 +178,49 @@ def test_a_kept_value_is_no_value_of_a_part_of_the_same_name() -> None:
 def test_a_value_that_was_stored_under_other_rules_is_kept() -> None:
     part = Part.model_construct(due="long ago", price=Decimal("0.30"), color=Color.RED, parts=[])
     assert part.changed_by_json({"price": "0.40"}).due == "long ago"  # type: ignore[comparison-overlap]
+
+
+class Meeting(BaseModel):
+    """A choice of a tagged union."""
+
+    kind: Literal["meeting"]
+    default: date
+
+
+class Call(BaseModel):
+    """The other one."""
+
+    kind: Literal["call"] = "call"
+    type: time
+
+
+class Reserved(Content):
+    """Fields whose names are words of pydantic's schemas, and a default that looks like one."""
+
+    type: date
+    metadata: date
+    ref: Decimal
+    config: time
+    members: list[date]
+    function: date | None = None
+    expected: dict[str, Any] = {"type": "date"}
+    event: Annotated[Meeting | Call, Field(discriminator="kind")] | None = None
+
+
+def test_a_field_may_have_any_name() -> None:
+    sent = {
+        "type": "2026-01-31",
+        "metadata": "2026-01-31",
+        "ref": "1.5",
+        "config": "09:30:00",
+        "members": ["2026-01-31"],
+    }
+    for event in ({"kind": "meeting", "default": "2026-01-31"}, {"kind": "call", "type": "09:30:00"}):
+        read = Reserved.model_validate_json(orjson.dumps(sent | {"function": "2026-01-31", "event": event}))
+        day, expected = "2026-01-31", {"type": "date"}
+        assert orjson.loads(dumps(read)) == sent | {"function": day, "expected": expected, "event": event}
+    with pytest.raises(ValidationError, match="Write the date"):
+        Reserved.model_validate_json(orjson.dumps(sent | {"metadata": 5}))
 
 
 class Shown(BaseModel):
