@@ -9,10 +9,10 @@ from urllib.parse import unquote_plus
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create_model
 
 from tenantapp.api.query import NoQuery, PageQuery, bad_query, validate_query
-from tenantapp.resources.cursors import NotACursor, decode_cursor, encode_cursor
+from tenantapp.resources.cursors import NotACursor, decode_cursor
 from tenantapp.resources.declaration import DeclarationError, Resource
 from tenantapp.resources.filters import value_type
-from tenantapp.resources.queries import ShownRow, Sort, default_sort, order_of
+from tenantapp.resources.queries import Sort, default_sort, order_of
 from tenantapp.sql.full_text import searched_words
 from tenantapp.tenancy.access import Access
 
@@ -38,10 +38,6 @@ class ListRequest:
     limit: int
     context: str
     """Names the list for its cursors: its tenant, name, order and filters."""
-
-    def cursor_of(self, row: ShownRow) -> str:
-        """Return the cursor of the page that begins after this row."""
-        return encode_cursor(self.context, row.place)
 
 
 def list_query(resource: Resource[Any]) -> type[PageQuery]:

@@ -53,11 +53,6 @@ class ShownRow(tuple[Any, ...]):
         """Return the row as JSON."""
         return orjson.Fragment(self.text)
 
-    @property
-    def place(self) -> tuple[Any, ...]:
-        """Return the values by which the list is sorted: where the next page begins."""
-        return self[3:]
-
 
 class Shape(NamedTuple):
     """All that decides the text of a statement, without the values of its parameters."""
@@ -95,8 +90,8 @@ def find_rows(
 ) -> Sequence[ShownRow]:
     """Return the rows that meet every condition of ``where``, and one of ``either`` if there are any, in order.
 
-    The conditions are by the names of the query parameters: ``{"min_price": 5}``. ``after`` is the ``place`` of the
-    last row of the page before. ``search`` is the text of a search by words, see ``tenancy.searching.matches``.
+    The conditions are by the names of the query parameters: ``{"min_price": 5}``. ``after`` is ``place_of`` the last
+    row of the page before. ``search`` is the text of a search by words, see ``tenancy.searching.matches``.
     """
     if search is not None:
         check_searchable(session, resource.model)
@@ -161,6 +156,12 @@ def _condition(resource: Resource[Any], kind: str, name: str, given: Any) -> Col
     operator = resource.parameters[name]
     constant = operator.constant(given[1]) if isinstance(given, tuple) else None
     return constant if constant is not None else operator.build(operator.parameters(f"{kind}_{name}", given))
+
+
+def place_of(resource: Resource[Any], sort: Sort, row: ShownRow) -> list[Any]:
+    """Return the values by which a list is sorted: where the page after this row begins."""
+    others = iter(row[3:])
+    return [row.id if column.primary_key else next(others) for column, _ in order_of(resource, sort)]
 
 
 def default_sort(resource: Resource[Any]) -> Sort:
@@ -240,7 +241,9 @@ def _columns(
     members = {name: _member(resource, source, name, more) for name in fields or resource.members}
     no_version: Any = literal_column("NULL")
     version = no_version if resource.version is None else source.c[resource.version.key]
-    places = [source.c[column.key].label(f"place_{number}") for number, (column, _) in enumerate(order)]
+    # Not the key: it is there as text, and an object for each row would cost more than the rest of the list.
+    others = [column for column, _ in order if not column.primary_key]
+    places = [source.c[column.key].label(f"place_{number}") for number, column in enumerate(others)]
     text = cast(json_object(**members), Text).label("text")
     return select(cast(source.c.id, Text).label("key"), version.label("version"), text, *places)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, Final
+from urllib.parse import quote
 
 from orjson import Fragment
 from pyramid.config import Configurator
@@ -16,12 +16,14 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.views import ID, MergePatch, add_api_view, path_id
 from tenantapp.resources import counting, queries, writing
 from tenantapp.resources.answers import Deleted, answer_models
+from tenantapp.resources.cursors import encode_cursor
 from tenantapp.resources.declaration import Resource
 from tenantapp.resources.errors import NotFound, VersionMismatch
 from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
 from tenantapp.tenancy.request import TenantRequest
 
 View = Callable[[TenantRequest], Any]
+ADDRESS: Final = "%:/?#[]@!$&'()*+,;=-._~"  # RFC 3986, section 2
 
 
 def add_resource(config: Configurator, resource: Resource[Any]) -> None:
@@ -97,10 +99,10 @@ def list_view(resource: Resource[Any]) -> View:
             search=asked.search,
         )
         shown = rows[: asked.limit]
-        following = asked.cursor_of(shown[-1]) if len(rows) > asked.limit else None
-        page: dict[str, Any] = {"items": [Fragment(row[2]) for row in shown], "next": following}
-        if following is not None:
-            add_link(request, following)
+        page: dict[str, Any] = {"items": [Fragment(row[2]) for row in shown], "next": None}
+        if len(rows) > asked.limit:
+            page["next"] = encode_cursor(asked.context, queries.place_of(resource, asked.sort, shown[-1]))
+            add_link(request, page["next"])
         if asked.count is not None:
             page["count"] = counting.count(resource, session, asked.where, asked.either, asked.search, asked.count)
         return page
@@ -110,8 +112,10 @@ def list_view(resource: Resource[Any]) -> View:
 
 def add_link(request: TenantRequest, cursor: str) -> None:
     """Name the next page in a ``Link`` header too (RFC 8288)."""
-    query = urlencode([(name, value) for name, value in request.GET.items() if name != "cursor"] + [("cursor", cursor)])
-    request.response.headers["Link"] = f'<{request.path_url}?{query}>; rel="next"'
+    kept = [part for part in request.environ["QUERY_STRING"].split("&") if part and not part.startswith("cursor=")]
+    target = f"{request.path_url}?{'&'.join([*kept, f'cursor={cursor}'])}"
+    # A query may hold characters that would end the address, as WSGI passes it on as it came.
+    request.response.headers["Link"] = f'<{quote(target, safe=ADDRESS)}>; rel="next"'
 
 
 def read_view(resource: Resource[Any]) -> View:

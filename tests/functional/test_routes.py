@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from pyramid.interfaces import IRoutesMapper
+from pyramid.request import Request
 from pyramid.security import NO_PERMISSION_REQUIRED
+from pyramid.urldispatch import RoutesMapper
 from sqlalchemy import event
 
 from tenantapp.identity.permissions import OF_NO_ROLE
@@ -274,3 +277,17 @@ def test_no_request_leaves_a_statement_open(installation: Installation) -> None:
 @pytest.mark.parametrize("path", ["/", "/__lbheartbeat__", "/__heartbeat__", "/__version__"])
 def test_outside_the_api(client: Client, path: str) -> None:
     assert client.http.get(path).content_type == "application/json"
+
+
+def test_grouped_routes_match_what_all_routes_match(shared_on_sqlite: Installation) -> None:
+    mapper = shared_on_sqlite.registry.queryUtility(IRoutesMapper)
+    every = RoutesMapper()
+    every.routelist = mapper.routelist
+    some_id = "01900000-0000-7000-8000-00000000000a"
+    written = [re.sub(r"{[^{}]*(?:{[^{}]*}[^{}]*)*}", some_id, route.pattern) for route in mapper.routelist]
+    paths = [f"/{path.lstrip('/')}" for path in written]
+    paths += [f"{path}/" for path in paths] + [f"{path}/more" for path in paths] + [path[:-1] for path in paths]
+    for path in [*paths, "", "//", "/api", "/api/", "/api/v1", "/api/v1/", "/api/v1//", "/é"]:
+        environ = {"PATH_INFO": path.encode().decode("latin-1"), "REQUEST_METHOD": "GET"}
+        found, expected = mapper(Request(dict(environ))), every(Request(dict(environ)))
+        assert (found["route"], found["match"]) == (expected["route"], expected["match"]), path
