@@ -1,5 +1,6 @@
 """What is committed, what is not, and that nothing stays open: with real commits and no injected sessions."""
 
+import gzip
 import logging
 import threading
 import time
@@ -474,7 +475,7 @@ def test_a_client_that_goes_away(real_installation: Installation) -> None:
     assert node_titles(real_installation) == ["slow"]
 
 
-def test_huge_and_chunked_bodies_through_waitress(real_installation: Installation) -> None:
+def test_huge_chunked_and_compressed_bodies_through_waitress(real_installation: Installation) -> None:
     bob = Client(real_installation.app).sign_in("bob")
     head = (
         f"Host: localhost\r\nCookie: tenantapp={bob.http.cookies['tenantapp']}\r\nX-CSRF-Token: {bob.csrf_token}\r\n"
@@ -496,6 +497,11 @@ def test_huge_and_chunked_bodies_through_waitress(real_installation: Installatio
             + b"\r\n0\r\n\r\n",
         )
         assert answer.startswith(b"HTTP/1.1 201")
+        squeezed = gzip.compress(b'{"title": "compressed"}')
+        more = f"Content-Encoding: gzip\r\nContent-Length: {len(squeezed)}\r\n"
+        answer = exchange(address, f"POST /api/v1/nodes HTTP/1.1\r\n{head}{more}\r\n".encode() + squeezed)
+        assert answer.startswith(b"HTTP/1.1 415")
+        assert b"\r\nAccept-Encoding: identity\r\n" in answer
         answer = exchange(address, f"GET /api/v1/nodes/%FF HTTP/1.1\r\n{head}\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 400")
         assert b"application/problem+json" in answer
