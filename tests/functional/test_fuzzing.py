@@ -8,13 +8,13 @@ import pytest
 from tests.functional.fuzzing import Fuzzer
 
 BOUNDED = "FUZZ_EXAMPLES" not in os.environ
-EXAMPLES = {"sqlite": 4, "postgresql": 2}  # requests of each kind to each operation
+EXAMPLES = 2  # requests of each kind to each operation
 
 
 # Of werkzeug's client, in which schemathesis calls the application.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_every_operation_answers_as_documented(make_installation: Any, engine_name: str) -> None:
-    examples = int(os.environ.get("FUZZ_EXAMPLES", EXAMPLES[engine_name]))
+def test_every_operation_answers_as_documented(make_installation: Any) -> None:
+    examples = int(os.environ.get("FUZZ_EXAMPLES", EXAMPLES))
     with make_installation(**{"identity.registration": "open"}) as installation:
         fuzzer = Fuzzer(installation, examples, derandomize=BOUNDED)
         fuzzer.run()
@@ -22,5 +22,5 @@ def test_every_operation_answers_as_documented(make_installation: Any, engine_na
         assert installation.checkedout() == 0
     answered = fuzzer.answers
     print(sum(answered.values()), "requests:", dict(sorted(answered.items())))  # shown by ``make fuzz``
-    assert sum(answered.values()) > 50 * examples
-    assert {200, 202, 204, 400, 401, 403, 404, 409, 422} <= set(answered)
+    assert sum(answered.values()) > 80 * examples
+    assert {200, 202, 204, 400, 401, 409, 422} <= set(answered)
