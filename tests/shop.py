@@ -1,15 +1,14 @@
 """A small shop, to try declared resources on: suppliers, products with values of every type, and lines of orders."""
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from pydantic import Field
 from pyramid.config import Configurator
-from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, Numeric, String
+from sqlalchemy import CheckConstraint, Enum, ForeignKey, Index, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantapp import main
@@ -43,7 +42,7 @@ class Supplier(Base):
     __mapper_args__ = {"version_id_col": version}
 
 
-class Size(enum.StrEnum):
+class Size(enum.Enum):
     SMALL = "small"
     LARGE = "large"
 
@@ -69,7 +68,7 @@ class Product(Base):
     active: Mapped[bool] = mapped_column(default=True)
     kind: Mapped[str] = mapped_column(String(10), default="thing")
     available_on: Mapped[date | None] = mapped_column(index=True)
-    weight: Mapped[Decimal | None] = mapped_column(Numeric(10, 3))
+    size: Mapped[Size | None] = mapped_column(Enum(Size, values_callable=lambda sizes: [each.value for each in sizes]))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, onupdate=utcnow)
     version: Mapped[int] = mapped_column()
@@ -99,6 +98,7 @@ class ProductIn(Content):
     kind: Literal["thing", "service"] = "thing"
     active: bool = True
     reorder_level: int = 0
+    size: Size | None = None
 
 
 class LineIn(Content):
@@ -137,6 +137,7 @@ products: Final = Resource(
         "name": Match(Product.name, like=True),
         "price": Product.price_cents,
         "active": Product.active,
+        "size": Product.size,
         "kind": Match(Product.kind, value=Literal["thing", "service"]),
         "available_on": Product.available_on,
         "created_at": Product.created_at,
@@ -172,11 +173,20 @@ def refuse_free_services(write: Write[Product]) -> Iterator[None]:
 
 def shop_app(installation: Installation) -> Any:
     """The application with the shop, on the databases of this installation."""
+
+    def includeme(config: Any) -> None:
+        for resource in (suppliers, products, lines):
+            config.add_resource(resource)
+
+    return app_including(installation, includeme)
+
+
+def app_including(installation: Installation, includeme: Callable[[Any], None]) -> Any:
+    """The application with what this function adds."""
     original = Configurator.make_wsgi_app
 
     def make(config: Any) -> Any:
-        for resource in (suppliers, products, lines):
-            config.add_resource(resource)
+        config.include(includeme)
         return original(config)
 
     Configurator.make_wsgi_app = make

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, inspect
+from sqlalchemy import ColumnElement, Enum, Select, inspect
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session
 
 from tenantapp.content import Content
@@ -185,7 +185,13 @@ class Resource(Generic[Model]):
         attribute = self.fields.get(member, member)
         if attribute not in self.mapper.columns:
             raise DeclarationError(f"The resource {self.name} shows {member}, and its model has no such column")
-        return self.mapper.columns[attribute]
+        column = self.mapper.columns[attribute]
+        if isinstance(column.type, Enum) and not _stores_values(column.type):
+            raise DeclarationError(
+                f"The column {column.name} of the resource {self.name} stores the names of an enumeration, and clients "
+                "see its values: give the column's Enum a values_callable"
+            )
+        return column
 
     @cached_property
     def fields(self) -> dict[str, str]:
@@ -214,6 +220,11 @@ class Resource(Generic[Model]):
     def may_change_all(self, access: Access) -> bool:
         """Return whether the person may change rows of others."""
         return self.owner is None or access.may(self.owner.over)
+
+
+def _stores_values(type_: Enum) -> bool:
+    members = type_.enum_class
+    return members is None or type_.enums == [str(each.value) for each in members]
 
 
 def _as_filter(declared: Any) -> Filter:

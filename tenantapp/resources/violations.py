@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Table, UniqueConstraint, exists, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -43,6 +43,9 @@ def explained(
     except StaleDataError:
         # The request is not retried: the change was meant for a version that no longer exists.
         raise EditConflict(resource.noun) from None
+    except DataError as error:
+        # PostgreSQL: a number out of range, a text that is no value of an enumeration, and the like.
+        raise InvalidField(None, "A value cannot be stored in its column.") from error
     except IntegrityError as error:
         found = (
             _from_sqlite(resource, session, operation, str(error.orig), values)

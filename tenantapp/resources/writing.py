@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from inspect import isgeneratorfunction
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import String, select
+from sqlalchemy import Numeric, String, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -177,6 +178,18 @@ def check_fits(resource: Resource[Any], content: Content, before: Content | None
                 raise InvalidField(alias, f"The number must be between {least} and {most}.")
         elif isinstance(value, str) and isinstance(type_, String) and type_.length and len(value) > type_.length:
             raise InvalidField(alias, f"This text may have at most {type_.length} characters.")
+        elif isinstance(value, Decimal) and isinstance(type_, Numeric):
+            _check_decimal(alias, value, type_)
+
+
+def _check_decimal(field: str, value: Decimal, type_: Numeric[Any]) -> None:
+    if not value.is_finite():
+        raise InvalidField(field, "This must be a number.")
+    exponent, scale = value.as_tuple().exponent, type_.scale or 0
+    if type_.scale is not None and isinstance(exponent, int) and -exponent > scale and value != round(value, scale):
+        raise InvalidField(field, f"This number may have at most {scale} digits after the point.")
+    if type_.precision is not None and value and value.adjusted() >= type_.precision - scale:
+        raise InvalidField(field, f"This number may have at most {type_.precision - scale} digits before the point.")
 
 
 @contextmanager

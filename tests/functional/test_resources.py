@@ -1,20 +1,39 @@
 """Declared resources: lists with filters and order, and changes with their rules, on both engines."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Numeric
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Mapped, mapped_column
 
+from tenantapp.answers import Page
+from tenantapp.api.views import add_api_view
+from tenantapp.content import Content
 from tenantapp.identity.local_access import local_access
-from tenantapp.resources import create_row, delete_rows, find_rows, patch_row, read_row
-from tenantapp.resources.errors import AlreadyExists, NotOwner, TooManyRows
+from tenantapp.resources import Resource, create_row, delete_rows, find_rows, patch_row, read_row
+from tenantapp.resources.declaration import DeclarationError
+from tenantapp.resources.errors import AlreadyExists, InvalidField, NotOwner, TooManyRows
 from tenantapp.resources.indexes import missing_indexes
+from tenantapp.resources.writing import check_fits
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import Access
 from tests.installation import Client, Installation
-from tests.shop import AFTER, MOST, Base, ProductIn, products, shop_app, suppliers
+from tests.shop import (
+    AFTER,
+    MOST,
+    Base,
+    ProductIn,
+    Size,
+    SupplierIn,
+    app_including,
+    products,
+    shop_app,
+    suppliers,
+)
 
 DIALECTS = ("sqlite", "postgresql")
 
@@ -76,8 +95,8 @@ def test_a_row_is_made_read_replaced_patched_and_deleted(bob: Client) -> None:
     path = f"/products/{row['id']}"
     assert made.headers["Location"].endswith(path)
     assert set(row) == {
-        "id", "sku", "name", "price_cents", "supplier_id", "kind", "active", "reorder_level", "stock", "available_on",
-        "created_at", "owner_id", "version",
+        "id", "sku", "name", "price_cents", "supplier_id", "kind", "active", "reorder_level", "size", "stock",
+        "available_on", "created_at", "owner_id", "version",
     }  # fmt: skip
     assert (row["stock"], row["version"], row["active"]) == (0, 1, True)
     assert bob.get(path).json == row
@@ -116,7 +135,7 @@ def test_filters(bob: Client, ada: Client) -> None:
     acme = bob.post("/suppliers", {"name": "Acme"}).json
     make(bob, "a", price_cents=5, supplier_id=acme["id"], name="Roller skates")
     make(ada, "b", price_cents=10, kind="service", name="50% off_[x]*", reorder_level=-1)
-    make(bob, "c", price_cents=15, active=False, name="roller")
+    make(bob, "c", price_cents=15, active=False, name="roller", size="large")
     owner = ada.get("/products?_sort=price&min_price=10&max_price=10").json["items"][0]["owner_id"]
     for query, expected in {
         "price=5": "a",
@@ -129,6 +148,9 @@ def test_filters(bob: Client, ada: Client) -> None:
         "active=false": "c",
         "not_active=false": "ab",
         "kind=service": "b",
+        "size=large": "c",
+        "in_size=large,small": "c",
+        "has_size=false": "ab",
         "in_kind=service,thing": "abc",
         f"owner_id={owner}": "b",
         f"supplier_id={acme['id']}": "a",
@@ -166,6 +188,7 @@ def test_filters(bob: Client, ada: Client) -> None:
     ["colour=red", "min_active=true", "price=5.0", "price=x", "min_price=", "price=99999999999", "in_price=",
      "in_price=1,x", "has_supplier_id=yes",
      "in_price=" + ",".join("1" * 51), "kind=other", "in_kind=thing,other", "active=1", "has_price=true", "like_kind=x",
+     "size=LARGE",
      "created_at=5", "created_at=2026-01-01", "created_at=2026-01-01T00:00:00", "available_on=20260101",
      "_sort=colour", "_sort=", "_sort=name,name", "_sort=name,-name", "_sort=--name", "_fields=colour", "_fields=id,",
      "_count=yes", "_or=", "_or=price", "_or=limit=5", "_or=colour=5", "_or=price=x", "_or=_sort=name",
@@ -369,6 +392,59 @@ def test_filters_and_sorts_without_an_index_are_named() -> None:
         found = missing_indexes(products, make_url(f"{dialect}://").get_dialect()())
         assert found == [
             f"The filter {name} of the resource products has no index."
-            for name in ("active", "kind", "created_at", "low_stock")
+            for name in ("active", "size", "kind", "created_at", "low_stock")
         ]
         assert missing_indexes(suppliers, make_url(f"{dialect}://").get_dialect()()) == []
+
+
+def test_an_enumeration_that_stores_names_is_refused() -> None:
+    class Odd(Base):
+        """Stores ``SMALL``, and clients would see it."""
+
+        __tablename__ = "odd"
+        id: Mapped[UUID] = mapped_column(primary_key=True)
+        size: Mapped[Size]
+
+    Base.metadata.remove(Odd.__table__)
+    odd = Resource("odd", Odd, body=SupplierIn, shows=("size",), read="content.read", write="content.create")
+    with pytest.raises(DeclarationError, match="values_callable"):
+        odd.column("size")
+
+
+def test_decimals_fit_their_column() -> None:
+    class Priced(Base):
+        """Has a price."""
+
+        __tablename__ = "priced"
+        id: Mapped[UUID] = mapped_column(primary_key=True)
+        price: Mapped[Decimal] = mapped_column(Numeric(6, 2))
+
+    class PriceIn(Content):
+        price: Decimal
+
+    Base.metadata.remove(Priced.__table__)
+    priced = Resource("priced", Priced, body=PriceIn, read="content.read", write="content.create")
+    for fitting in ("0", "9999.99", "-9999.99", "1.10", "1.100", "1E+3", "0.00"):
+        check_fits(priced, PriceIn(price=Decimal(fitting)))
+    for wrong in ("10000", "0.001", "-10000.00", "1E+4"):
+        with pytest.raises(InvalidField):
+            check_fits(priced, PriceIn(price=Decimal(wrong)))
+
+
+def test_a_view_of_ones_own_replaces_one_of_the_resource(installation: Installation) -> None:
+    def own(request: Any) -> dict[str, Any]:
+        """Return nothing."""
+        return {"items": [], "next": None}
+
+    def includeme(config: Any) -> None:
+        config.add_resource(suppliers)
+        add_api_view(config, own, "suppliers", "GET", permission="content.read", answer=Page[int])
+
+    app = app_including(installation, includeme)
+    views = [
+        each["introspectable"]["callable"]
+        for each in app.registry.introspector.get_category("views")
+        if each["introspectable"]["route_name"] == "suppliers"
+    ]
+    assert own in views
+    assert sorted(view.__name__ for view in views) == ["create_row", "own"]
