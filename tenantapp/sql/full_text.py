@@ -40,6 +40,7 @@ LETTERS: Final = str.maketrans(
 ALONE: Final = re.compile(
     "[\u3005-\u3007\u3041-\u3096\u309d-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+ASCII_WORD: Final = re.compile("[a-z0-9]+")
 PLAIN: Final = re.compile("[a-y0-9]+")
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -60,10 +61,13 @@ def fold(text: str) -> str:
 
 
 def words_of(text: str) -> Iterator[str]:
-    """Yield the words of a text, folded: runs of letters, digits and marks, of at most ``LONGEST_WORD`` characters."""
-    for run in "".join(map(_letter_or_space, fold(text[:MOST_CHARACTERS]))).split():
-        for word in ALONE.sub(r" \g<0> ", run).split():
-            yield word[:LONGEST_WORD]
+    """Return the words of a text, folded: runs of letters, digits and marks, of at most ``LONGEST_WORD`` characters."""
+    folded = fold(text[:MOST_CHARACTERS])
+    if folded.isascii():
+        words = ASCII_WORD.findall(folded)
+    else:
+        words = ALONE.sub(r" \g<0> ", folded.translate(_LETTERS_AND_SPACES)).split()
+    return (word[:LONGEST_WORD] for word in words)
 
 
 def stored_words(texts: Iterable[str | None]) -> str:
@@ -198,15 +202,31 @@ def _vector(words: str) -> str:
     return f"array_to_tsvector(string_to_array({words}, ' '))"
 
 
+class _Unmarked(dict[int, int | None]):
+    """What is left of a character without marks: itself, or nothing. Each is looked up once."""
+
+    def __missing__(self, number: int) -> int | None:
+        self[number] = number if unicodedata.combining(chr(number)) < 10 else None
+        return self[number]
+
+
+class _LettersAndSpaces(dict[int, str]):
+    """What stands for a character where words are split. Each is looked up once."""
+
+    def __missing__(self, number: int) -> str:
+        letter = chr(number)
+        category = unicodedata.category(letter)
+        # Soft hyphens and joiners are inside of words.
+        self[number] = "" if category == "Cf" else letter if category[0] in "LNM" else " "
+        return self[number]
+
+
+_UNMARKED: Final = _Unmarked()
+_LETTERS_AND_SPACES: Final = _LettersAndSpaces()
+
+
 def _without_marks(text: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if unicodedata.combining(c) < 10)
-
-
-def _letter_or_space(letter: str) -> str:
-    category = unicodedata.category(letter)
-    if category == "Cf":
-        return ""  # soft hyphens and joiners are inside of words
-    return letter if category[0] in "LNM" else " "
+    return unicodedata.normalize("NFKD", text).translate(_UNMARKED)
 
 
 def _encoded_letter(letter: str) -> str:
