@@ -1,7 +1,7 @@
 // What docs/clients.md shows, against an application at the address that is given. Prints JSON for the test.
 import { client } from "./client/client.gen.js";
-import { patchNode, postNodes, postTokens } from "./client/index.js";
-import { allNodes, publish, signIn, useToken } from "./page.js";
+import { deleteNode, patchNode, postNodes, postTokens, type Node } from "./client/index.js";
+import { allNodes, follow, publish, signIn, useToken } from "./page.js";
 
 declare const process: { argv: string[] };
 
@@ -43,6 +43,17 @@ beforeChange = async () => {
 };
 const node = await publish(first);
 
+// A copy that follows the changes is what the list is.
+const copy = new Map<string, Node>();
+const cursor = await follow(copy);
+for await (const each of allNodes()) copy.set(each.id, each);
+await patchNode({ path: { id: ids[1]! }, body: { title: "Seen" } });
+await deleteNode({ path: { id: ids[2]! } });
+await follow(copy, cursor);
+const now: Node[] = [];
+for await (const each of allNodes()) now.push(each);
+const followed = JSON.stringify([...copy.values()]) === JSON.stringify(now);
+
 // As a program: with a token, without cookie and CSRF token.
 const made = await postTokens({ body: { name: "program", permissions: ["content.read", "content.create"] } });
 if (made.error) throw new Error(made.error.detail);
@@ -53,5 +64,5 @@ const added = await postNodes({ body: { title: "By a program" } });
 let last = "";
 for await (const each of allNodes()) last = each.title;
 console.log(
-  JSON.stringify({ titles, conflicts, title: node.title, status: node.status, added: added.response?.status, last }),
+  JSON.stringify({ titles, conflicts, title: node.title, status: node.status, added: added.response?.status, last, followed }),
 );

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import Installation, rolled_back
+from tests.installation import Installation, sqlite_installation
 from tests.node import CLIENTS, node_packages, program, run_node
 from tests.programs import needed
 from tests.transactions.server import serving
@@ -27,7 +27,7 @@ import page
 from page import Client, NodeContentPatch, all_nodes, get_node, patch_node, publish, sign_in
 from tenantapp_client import AuthenticatedClient
 from tenantapp_client.api.account import post_tokens
-from tenantapp_client.api.nodes import post_nodes
+from tenantapp_client.api.nodes import delete_node, post_nodes
 from tenantapp_client.models import NewToken, NodeContent
 
 client = Client(base_url=sys.argv[1])
@@ -49,6 +49,13 @@ node = publish(client, ids[0])
 token = post_tokens.sync(client=client, body=NewToken(name="program", permissions=["content.read"])).token
 with_token = AuthenticatedClient(base_url=sys.argv[1], token=token)
 assert len(list(all_nodes(with_token))) == len(titles)
+copy = {}
+cursor = page.follow(client, copy)
+copy |= {node.id: node for node in all_nodes(client)}
+patch_node.sync(ids[1], client=client, body=NodeContentPatch(title="Seen"))
+delete_node.sync_detailed(ids[2], client=client)
+page.follow(client, copy, cursor)
+assert copy == {node.id: node for node in all_nodes(client)}
 print(json.dumps({"titles": titles, "title": node.title, "status": node.status}))
 """
 TSC = ("--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom,dom.iterable")
@@ -63,9 +70,9 @@ def document(shared_on_sqlite: Installation, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def address(shared_on_sqlite: Installation) -> Iterator[str]:
-    """Where the application is served. On one engine: it is the clients that are tested."""
-    with rolled_back(shared_on_sqlite) as installation, serving(installation.app) as (host, port):
+def address(tmp_path: Path) -> Iterator[str]:
+    """Where the application is served. On one engine: it is the clients that are tested. Changes are committed."""
+    with sqlite_installation(tmp_path) as installation, serving(installation.app) as (host, port):
         yield f"http://{host}:{port}"
 
 
@@ -78,9 +85,9 @@ def test_redocly_finds_nothing_in_it(document: Path) -> None:
 
 
 def code_on_the_page(language: str) -> str:
-    """The first block of a language on the page for client developers."""
-    blocks: list[str] = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    return blocks[0]
+    """The functions in a language on the page for client developers."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    return "\n\n".join(block for block in blocks if "function " in block or "def " in block)
 
 
 def test_a_typescript_client_works_as_the_page_shows(document: Path, address: str) -> None:
@@ -96,6 +103,7 @@ def test_a_typescript_client_works_as_the_page_shows(document: Path, address: st
     assert printed["titles"] == [f"Node {number}" for number in range(120)]
     assert printed["conflicts"] == 1
     assert (printed["added"], printed["last"]) == (201, "By a program")
+    assert printed["followed"] is True
     assert (printed["title"], printed["status"]) == ("Changed meanwhile", "published")
 
 

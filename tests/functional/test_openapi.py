@@ -48,6 +48,7 @@ def test_models_have_names_of_their_own(document: Any) -> None:
     for name in document["components"]["schemas"]:
         assert "__" not in name
         assert not name.endswith(("-Input", "-Output"))
+    assert "``" not in json.dumps(document)
 
 
 def test_what_can_be_asked_of_a_node(document: Any) -> None:

@@ -42,7 +42,7 @@ class Problem(Answer):
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """Leaves out the titles, which repeat names, and writes docstrings in Markdown."""
+    """Leaves out the titles of fields, which repeat their names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -60,12 +60,6 @@ class _WithoutTitles(GenerateJsonSchema):
         """Describe a time of day, which has no time zone."""
         return {"type": "string", "pattern": f"^{TIME.pattern}$"}
 
-    def generate_inner(self, schema: Any) -> Any:
-        made = super().generate_inner(schema)
-        if "description" in made:
-            made["description"] = markdown(made["description"])
-        return made
-
 
 class Schemas:
     """The schemas of the models of all operations. ``components`` has all that have a name."""
@@ -81,7 +75,7 @@ class Schemas:
         self._made = {key: schema for (key, _), schema in made.items()}
         found = rest.get("$defs", {}).items()
         # Of a generic model, pydantic's title is not its name.
-        self.components = {name: schema | ({"title": name} if "title" in schema else {}) for name, schema in found}
+        self.components = {name: _written(schema, name) for name, schema in found}
 
     @property
     def problem(self) -> Schema:
@@ -131,6 +125,13 @@ class Schemas:
         if not has_default or NULL in part.get("anyOf", ()):
             return part
         return {"anyOf": [part, NULL]}
+
+
+def _written(schema: Schema, name: str) -> Schema:
+    """Return a component with its own name as title, and with its description in Markdown."""
+    title = {"title": name} if "title" in schema else {}
+    description = {"description": markdown(schema["description"])} if "description" in schema else {}
+    return schema | title | description
 
 
 def _models(operation: Operation) -> Iterator[tuple[str, JsonSchemaMode, Any]]:
