@@ -143,8 +143,8 @@ def test_a_path_that_is_not_utf8(installation: Installation, method: str) -> Non
     [
         ("PUT", "/api/v1/session", "DELETE, GET, HEAD, PATCH, POST"),
         ("POST", "/api/v1/sessions", "GET, HEAD"),
-        ("OPTIONS", "/api/v1/nodes", "GET, HEAD, POST"),
-        ("TRACE", "/api/v1/nodes", "GET, HEAD, POST"),
+        ("OPTIONS", "/api/v1/nodes", "DELETE, GET, HEAD, PATCH, POST"),
+        ("TRACE", "/api/v1/nodes", "DELETE, GET, HEAD, PATCH, POST"),
         ("POST", "/", "GET, HEAD"),
         ("GET", "/api/v1/users", "POST"),
     ],
