@@ -146,6 +146,13 @@ class Settings:
     api_max_body: int = setting(
         "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"
     )
+    api_batch: int = setting("api.batch", number(int, 1, 10_000, "parts"), "100", "most parts of a batch")
+    api_batch_answer: int = setting(
+        "api.batch_answer",
+        number(int, 1024, 2**30, "bytes"),
+        "5242880",
+        "most bytes of all answers in a batch together",
+    )
     changes_keep: int = setting(
         "changes.keep",
         number(int, 1, 3650, "days"),

@@ -14,7 +14,7 @@ from tenantapp.api.failure_log import FailureLog
 from tenantapp.api.idempotency import idempotent_view
 from tenantapp.api.json import json_renderer
 from tenantapp.api.problems import Problems, add_problem
-from tenantapp.api.views import TriedFirst, bounded_body_view, checked_request_view, exact_path_view
+from tenantapp.api.views import TriedFirst, bounded_body_view, checked_request_view, exact_path_view, part_view
 from tenantapp.identity import errors as identity
 from tenantapp.identity.policy import TenantMismatch
 from tenantapp.sql import errors as sql
@@ -22,6 +22,7 @@ from tenantapp.tenancy import errors as tenancy
 from tenantapp.tenancy.named_tenants import PREFIX as PREFIX
 
 ORIGINS = "tenantapp.api.origins.origins_tween"
+BATCH = "batch"
 TOOLBAR = "pyramid_debugtoolbar.toolbar_tween_factory"
 
 
@@ -34,11 +35,15 @@ def includeme(config: Configurator) -> None:
     config.add_renderer("json", json_renderer)
     config.add_view_predicate("tried_first", TriedFirst)
     config.add_view_deriver(exact_path_view, under=INGRESS, name="exact_path")
+    config.add_view_deriver(part_view, under="exact_path", over="bounded_body", name="part")
     config.add_view_deriver(bounded_body_view, under="exact_path", over="secured_view", name="bounded_body")
     config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
     config.add_view_deriver(idempotent_view, under="checked_request", name="idempotent")
     _add_problems(config)
     config.include("tenantapp.api.openapi")
+    config.registry.tags[BATCH] = "Several requests at once: all of them are carried out, or none."
+    config.add_route(BATCH, f"{PREFIX}/batch")
+    config.scan("tenantapp.api.batch")
     config.scan("tenantapp.api.error_views")
     # Outside all that may answer, errors of the address included.
     config.add_tween(ORIGINS, under=tweens.INGRESS, over=("tenantapp.api.address.address_tween", tweens.EXCVIEW))

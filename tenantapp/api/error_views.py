@@ -15,13 +15,14 @@ from tenantapp.tenancy.request import TenantRequest
 @exception_view_config(Exception)
 @forbidden_view_config()
 def any_error(error: BaseException, request: TenantRequest) -> Response:
-    """Answer an exception of a view, of a service, or of Pyramid."""
-    return exception_response(error, request)
+    """Answer an exception of a view, of a service, or of Pyramid. An error of a part names the part."""
+    return exception_response(error, request.running_part or request)
 
 
 @notfound_view_config()
 def not_found(error: Any, request: TenantRequest) -> Response:
     """Answer 404, or 405 if the path has views for other methods."""
+    request = request.running_part or request
     route = getattr(request, "matched_route", None)
     methods = route and allowed_methods(request.registry, route.name)
     if not methods or not isinstance(error, PredicateMismatch):

@@ -98,7 +98,7 @@ def problem_response(
     errors: Sequence[Mapping[str, str]] = (),
     members: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return a response with a problem document. Caches do not store it."""
+    """Return a response with a problem document. Caches do not store it. That of a part of a batch names the part."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -107,6 +107,7 @@ def problem_response(
         "detail": detail,
         "errors": list(errors),
         "request_id": request.request_id,
+        **({} if request.part_index is None else {"part": request.part_index}),
         **(members or {}),
     }
     response = Response(orjson.dumps(body, written, orjson.OPT_UTC_Z), status=status, content_type=CONTENT_TYPE)

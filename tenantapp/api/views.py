@@ -10,13 +10,14 @@ A body has at most ``api.max_body`` bytes, also in a plain Pyramid view, unless 
 ``@view_config(..., max_body=10_000_000)``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, Required, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 from pydantic import BaseModel
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
+from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from tenantapp.api.json import OptionalBody, read_object, validate
@@ -24,6 +25,7 @@ from tenantapp.api.negotiation import check_acceptable, check_content_encoding
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
 from tenantapp.content import Content
+from tenantapp.identity.permissions import Permission
 from tenantapp.sql.ids import UUID_TEXT
 from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind, TenantRequest
 
@@ -31,6 +33,8 @@ from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind, TenantRequest
 ID: Final = f"{{id:{UUID_TEXT}}}"
 View = Callable[[Any, Any], Any]
 Patched = TypeVar("Patched", bound=Content)
+# The permissions of calls that are not about the tenant of the request.
+OF_NO_TENANT: Final = (None, NO_PERMISSION_REQUIRED, Permission.SIGNED_IN, Permission.FLEET_OPERATE)
 
 
 def path_id(request: TenantRequest) -> UUID:
@@ -48,7 +52,7 @@ class ViewOptions(TypedDict, total=False):
     view itself can end in. ``tag`` groups the view in the document, by default with those of its package. With
     ``may_create``, the answer is 201 with ``Location`` if the request has made something. With ``reads_tenants``, the
     access includes the tenants that the person may choose. ``max_body`` is in bytes and defaults to the setting
-    ``api.max_body``.
+    ``api.max_body``. With ``in_batch=False``, a batch cannot have this request as a part.
     """
 
     permission: Required[str]
@@ -63,6 +67,7 @@ class ViewOptions(TypedDict, total=False):
     may_create: bool
     reads_tenants: bool
     max_body: int | None
+    in_batch: bool
 
 
 class MergePatch(BaseModel, Generic[Patched]):
@@ -110,6 +115,7 @@ def _view_arguments(route_name: str, request_method: str, options: ViewOptions) 
         "api_headers": tuple(options.get("headers", ())),
         "api_tag": options.get("tag"),
         "api_may_create": options.get("may_create", False),
+        "api_in_batch": options.get("in_batch", True),
         "reads_tenants": options.get("reads_tenants", False),
         "max_body": options.get("max_body"),
         # Pyramid tries the views of a route with more predicates first. A view that does not match costs as much as
@@ -208,7 +214,40 @@ checked_request_view.options = (  # type: ignore[attr-defined]
     "api_headers",
     "api_tag",
     "api_may_create",
+    "api_in_batch",
 )
+
+
+class NotInBatch(Exception):
+    """A batch cannot have this request as a part."""
+
+
+def part_view(view: View, info: Any) -> View:
+    """Refuse to be a part of a batch, if the view cannot be one (a view deriver). It raises ``NotInBatch``."""
+    if info.exception_only or may_be_part(info.options):
+        return view
+
+    def refusing(context: Any, request: TenantRequest) -> Any:
+        if request.part_of is not None:
+            raise NotInBatch("This call cannot be a part of a batch.")
+        return view(context, request)
+
+    return refusing
+
+
+def may_be_part(options: Mapping[str, Any]) -> bool:
+    """Return whether a view with these options can be a part of a batch.
+
+    It must be an API view about the tenant of the request, answer JSON, and write to no other database.
+    """
+    return (
+        options.get("api_query") is not None
+        and options["api_in_batch"]
+        and options["api_writes"] == "tenant"
+        and options["api_answer"] is not bytes
+        and not options.get("reads_tenants")
+        and options.get("permission") not in OF_NO_TENANT
+    )
 
 
 def _read_body(request: TenantRequest, model: type[BaseModel] | None) -> Any:

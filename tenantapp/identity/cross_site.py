@@ -25,13 +25,14 @@ def cross_site_view(view: View, info: Any) -> View:
 
     If the view has a permission, unsafe requests also need the CSRF token. The wrapper raises ``CrossSiteRequest``. A
     request with an API token is not checked: no other site can make a browser send one, and the cookie does not count.
+    A part of a batch is not checked, because the batch was.
     """
     if info.exception_only:
         return view
     public = info.options.get("permission") in (None, NO_PERMISSION_REQUIRED)
 
     def checked(context: Any, request: TenantRequest) -> Any:
-        if request.method not in SAFE_METHODS and bearer_token(request) is None:
+        if request.method not in SAFE_METHODS and request.part_of is None and bearer_token(request) is None:
             check_origin(request)
             if not public:
                 check_csrf_token(request)

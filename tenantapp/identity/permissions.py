@@ -11,11 +11,13 @@ from typing import Final
 class Permission(StrEnum):
     """The permissions of the bundled views."""
 
-    # No role has these three, and no API token. The first needs a signed-in person, the second one who may enter the
-    # tenant of the request, the third an operator of the installation.
+    # No role has these four. The first needs a signed-in person, the second one who may enter the tenant of the
+    # request, the third an operator of the installation. No API token will do for them. The fourth is the second for
+    # people and API tokens: the view itself has to check what they may do.
     SIGNED_IN = "session.use"
     IN_TENANT = "session.in_tenant"
     FLEET_OPERATE = "fleet.operate"
+    TENANT_ENTER = "tenant.enter"
     CONTENT_READ = "content.read"
     CONTENT_CREATE = "content.create"
     CONTENT_EDIT_ANY = "content.edit_any"
@@ -28,7 +30,8 @@ _AUTHOR: Final = (*_READER, Permission.CONTENT_CREATE)
 _EDITOR: Final = (*_AUTHOR, Permission.CONTENT_EDIT_ANY)
 _ADMIN: Final = (*_EDITOR, Permission.MEMBERS_MANAGE, Permission.TENANT_EXPORT)
 
-OF_NO_ROLE: Final = frozenset({Permission.SIGNED_IN, Permission.IN_TENANT, Permission.FLEET_OPERATE})
+NOT_FOR_TOKENS: Final = frozenset({Permission.SIGNED_IN, Permission.IN_TENANT, Permission.FLEET_OPERATE})
+OF_NO_ROLE: Final = NOT_FOR_TOKENS | {Permission.TENANT_ENTER}
 
 # The roles in tenants by rank, the lowest first.
 ROLES: Final[dict[str, tuple[Permission, ...]]] = {

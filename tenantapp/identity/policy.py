@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from tenantapp.identity.access_reader import AccessReader
 from tenantapp.identity.errors import InvalidToken, OperatorRequired, PermissionMissing
-from tenantapp.identity.permissions import OF_NO_ROLE, Permission
+from tenantapp.identity.permissions import NOT_FOR_TOKENS, Permission
 from tenantapp.identity.token_text import is_token
 from tenantapp.identity.web_sessions import hash_token
 from tenantapp.sql.times import utcnow
@@ -65,7 +65,7 @@ class SecurityPolicy:
 
     def _read(self, request: TenantRequest) -> Access | None:
         request.depends_on_caller = True
-        access = self._find(request)
+        access = self._find(request) if request.part_of is None else self.identity(request.part_of)
         if access is not None:
             request.identified(access)
         return access
@@ -94,7 +94,7 @@ class SecurityPolicy:
             return DeniedBecause(NoAccess() if bearer_token(request) is None else InvalidToken())
         if request.names_two_tenants:
             return DeniedBecause(TenantMismatch())
-        if access.api_token_id is not None and permission in OF_NO_ROLE:
+        if access.api_token_id is not None and permission in NOT_FOR_TOKENS:
             return DeniedBecause(TokenNotAllowed())
         if permission == Permission.SIGNED_IN:
             return Allowed("Signed in.")
@@ -102,7 +102,7 @@ class SecurityPolicy:
             return _permits_operator(request, access)
         if access.tenant is None:
             return DeniedBecause(access.refusal)
-        if permission == Permission.IN_TENANT:
+        if permission in (Permission.IN_TENANT, Permission.TENANT_ENTER):
             return Allowed("In a tenant.")
         if not access.may(permission):
             return DeniedBecause(PermissionMissing(permission))

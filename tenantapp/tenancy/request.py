@@ -58,12 +58,20 @@ class TenantRequest(Request):
     """Whether the access includes the tenants that the person may choose."""
     depends_on_caller = False
     """Whether somebody has asked who makes the request. The answer has to say so to caches (``Vary``)."""
+    part_of: "TenantRequest | None" = None
+    """The batch that this request is a part of, or None. They share the access, the tenant session and ``tm``."""
+    part_index: int | None = None
+    """The place of this part in its batch, from 0, or None."""
+    running_part: "TenantRequest | None" = None
+    """The part that a batch is running, or None. An error of the batch is that part's error."""
     # Before a request that may be retried, WebOb copies the body: in memory, if it has at most this many bytes.
     request_body_tempfile_limit = 2 * 1024 * 1024
 
     @reify
     def request_id(self) -> str:
         """Return the id of the request in logs and answers: ``X-Request-ID`` if it is well-formed, or a new id."""
+        if self.part_of is not None:
+            return self.part_of.request_id
         given = self.headers.get("X-Request-ID", "")
         # The id is not a secret, so a fast generator is enough: the operating system's would let other threads run.
         return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
@@ -139,10 +147,21 @@ class TenantRequest(Request):
 
     @reify
     def tenant_session(self) -> Session:
-        """Return the session on the tenant's database. Raises ``NoAccess`` or a ``TenantRefused``."""
+        """Return the session on the tenant's database. Raises ``NoAccess`` or a ``TenantRefused``.
+
+        The parts of a batch share the session of the batch, which also closes it.
+        """
+        if self.part_of is not None:
+            return self.part_of.tenant_session
         session = self._open("tenant", self.registry.tenant_dbs.for_access(self.access))
         session.info[ACTOR] = self.actor
         return session
+
+    def part(self, index: int, environ: dict[str, Any]) -> "TenantRequest":
+        """Return a request of this environment that is a part of this one."""
+        part: TenantRequest = type(self)(environ)
+        part.part_of, part.part_index, part.tm = self, index, self.tm
+        return part
 
     def _open(self, kind: DatabaseKind, factory: DBFactory) -> Session:
         read_only = self.writes != kind or self.method in SAFE_METHODS

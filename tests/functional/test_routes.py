@@ -13,13 +13,20 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.urldispatch import RoutesMapper
 from sqlalchemy import event
 
-from tenantapp.identity.permissions import OF_NO_ROLE
+from tenantapp.identity.permissions import NOT_FOR_TOKENS
 from tenantapp.identity.users import get_user
 from tenantapp.operations.queue import list_operations
 from tests.installation import PASSWORD, Client, Installation
 
 BODIES: dict[str, Any] = {
     "session": {"tenant": "acme"},
+    # The first needs one permission, the second another.
+    "batch": {
+        "requests": [
+            {"method": "GET", "path": "/nodes"},
+            {"method": "POST", "path": "/nodes", "body": {"title": "x"}},
+        ]
+    },
     "nodes": {"title": "x"},
     "node": {"title": "x"},
     "tags": {"name": "x"},
@@ -146,8 +153,8 @@ def test_with_an_api_token(installation: Installation) -> None:
     for route, method, pattern, permission in views(installation):
         if permission == NO_PERMISSION_REQUIRED:
             continue
-        elsewhere = "token_not_allowed" if permission in OF_NO_ROLE else "tenant_forbidden"
-        of_people = permission in OF_NO_ROLE or route.startswith("service_account")
+        elsewhere = "token_not_allowed" if permission in NOT_FOR_TOKENS else "tenant_forbidden"
+        of_people = permission in NOT_FOR_TOKENS or route.startswith("service_account")
         cases = {
             "wrong token, good cookie": (cookie, {}, (401, "invalid_token")),
             "another tenant": (whole, {"X_Tenant": "globex"}, (403, elsewhere)),

@@ -11,10 +11,12 @@ from pydantic import BaseModel
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.api.query import NoQuery
-from tenantapp.identity.permissions import OF_NO_ROLE, Permission
+from tenantapp.api.views import OF_NO_TENANT, may_be_part
+from tenantapp.identity.permissions import NOT_FOR_TOKENS
 from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind
 
 PART: Final = re.compile(r"{(\w+)(?::((?:[^{}]|{[^{}]*})*))?}")  # of a route's pattern: {name} or {name:expression}
+BATCH: Final = "batch"  # the name of the route
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -41,6 +43,7 @@ class Operation:
     reads_tenants: bool
     writes: DatabaseKind
     may_create: bool
+    may_be_part: bool
     tag: str
 
     @property
@@ -67,12 +70,17 @@ class Operation:
     @property
     def is_for_tenant(self) -> bool:
         """Return whether the request is about a tenant: its permission is a tenant's."""
-        return not self.is_public and self.permission not in (Permission.SIGNED_IN, Permission.FLEET_OPERATE)
+        return self.permission not in OF_NO_TENANT
+
+    @property
+    def has_parts(self) -> bool:
+        """Return whether the request is the batch, which answers the problems of its parts."""
+        return self.route == BATCH
 
     @property
     def takes_tokens(self) -> bool:
         """Return whether a request may be made with an API token."""
-        return self.is_for_tenant and self.permission not in OF_NO_ROLE and "token_not_allowed" not in self.problems
+        return self.is_for_tenant and self.permission not in NOT_FOR_TOKENS and "token_not_allowed" not in self.problems
 
     @property
     def heeds_tenant(self) -> bool:
@@ -114,13 +122,14 @@ def _operation(entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Operati
     view = entry["introspectable"]
     pattern = "/" + patterns[view["route_name"]].lstrip("/")
     permissions = [other["value"] for other in entry["related"] if other.category_name == "permissions"]
+    permission = permissions[0] if permissions else NO_PERMISSION_REQUIRED
     return Operation(
         route=view["route_name"],
         method=view["request_methods"],
         path=PART.sub(r"{\1}", pattern),
         parts={name: expression or "[^/]+" for name, expression in PART.findall(pattern)},
         view=view["callable"],
-        permission=permissions[0] if permissions else NO_PERMISSION_REQUIRED,
+        permission=permission,
         body=view["api_body"],
         query=view["api_query"],
         status=view["api_status"],
@@ -130,6 +139,7 @@ def _operation(entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Operati
         reads_tenants=view["reads_tenants"],
         writes=view["api_writes"],
         may_create=view["api_may_create"],
+        may_be_part=may_be_part({**view, "permission": permission}),
         tag=view["api_tag"] or room_of(view["callable"]),
     )
 

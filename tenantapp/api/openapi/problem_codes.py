@@ -11,7 +11,7 @@ from pyramid.exceptions import ConfigurationError
 
 from tenantapp.api.json import OptionalBody
 from tenantapp.api.openapi.operations import Operation
-from tenantapp.identity.permissions import OF_NO_ROLE, Permission
+from tenantapp.identity.permissions import NOT_FOR_TOKENS, Permission
 
 # The codes of ``ApiError`` and of ``problem_response``, which the table of problems does not have.
 API_CODES: Final[Mapping[str, int]] = {
@@ -22,9 +22,11 @@ API_CODES: Final[Mapping[str, int]] = {
     "invalid_query": 400,
     "unexpected_body": 400,
     "unknown_host": 400,
+    "method_not_allowed": 405,
     "not_acceptable": 406,
     "answer_not_kept": 409,
     "version_mismatch": 412,
+    "batch_too_large": 413,
     "body_too_large": 413,
     "unsupported_encoding": 415,
     "unsupported_media_type": 415,
@@ -40,13 +42,23 @@ def problems_of(operation: Operation, registry: Any) -> dict[int, list[str]]:
     """Return the codes of an operation's problems by status. Raises ``UnknownProblem``."""
     statuses = {**registry.problems.statuses(), **API_CODES}
     found: dict[int, set[str]] = {}
-    for code in (*_natural(operation), *operation.problems):
+    for code in (*_natural(operation), *operation.problems, *_of_parts(operation, registry)):
         if code not in statuses:
             raise UnknownProblem(
                 f"The view of {operation.method} {operation.path} declares the problem {code}, which no error has"
             )
         found.setdefault(statuses[code], set()).add(code)
     return {status: sorted(found[status]) for status in sorted(found)}
+
+
+def _of_parts(operation: Operation, registry: Any) -> Iterator[str]:
+    """Yield the codes of the problems that the parts of a batch may have."""
+    if not operation.has_parts:
+        return
+    yield from ("bad_request", "not_found", "method_not_allowed")
+    for part in registry.openapi.operations:
+        if part.may_be_part:
+            yield from (*_natural(part), *part.problems)
 
 
 def _natural(operation: Operation) -> Iterator[str]:
@@ -68,7 +80,7 @@ def _natural(operation: Operation) -> Iterator[str]:
             yield "idempotency_unsupported"
     if not operation.is_public:
         yield from ("not_signed_in", "invalid_token", "tenant_mismatch")
-    if operation.permission in OF_NO_ROLE:
+    if operation.permission in NOT_FOR_TOKENS:
         yield "token_not_allowed"
     if operation.permission == Permission.FLEET_OPERATE:
         yield "operator_required"
