@@ -8,8 +8,11 @@ from pyramid.response import Response
 from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
+from tenantapp.resources.writing import create_row
 from tenantapp.tenancy.models import Change
+from tenantapp.workspace.content import NodeContent
 from tenantapp.workspace.models import Node
+from tenantapp.workspace.nodes import nodes
 from tests.installation import Client, Installation
 from tests.transactions.applications import access_to, app_with, app_with_api_views, node_titles
 
@@ -21,7 +24,7 @@ def send(client: Client, *parts: Any) -> Any:
 
 
 def add_node(request: Any, title: str) -> None:
-    request.tenant_session.add(Node(title=title, owner_id=request.access.person.id))
+    create_row(nodes, request.tenant_session, request.access, NodeContent(title=title))
 
 
 def written(request: Any) -> dict[str, Any]:
