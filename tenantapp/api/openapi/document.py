@@ -45,6 +45,7 @@ SECURITY: Final = {
     },
 }
 PROBLEM_TYPE: Final = "application/problem+json"
+PART: Final = {"type": "integer", "description": "Of a batch: the index of the part that failed, from 0."}
 CODES: Final = "x-problem-codes"  # those of the operation; the schema of a problem has all of its status
 
 
@@ -177,7 +178,11 @@ class _Builder:
     def _problem_schema(self, status: int, codes: Sequence[str]) -> Schema:
         members = sorted({member for code in codes for member in self._members.get(code, ())})
         # Without the status, which a generator of Python clients could not merge with that of every problem.
-        fields: Schema = {"code": {"type": "string", "enum": list(codes)}, **{member: {} for member in members}}
+        fields: Schema = {
+            "code": {"type": "string", "enum": list(codes)},
+            "part": PART,
+            **{member: {} for member in members},
+        }
         narrowed = {"type": "object", "properties": fields, "required": ["code"]}
         return {"title": f"Problem{status}", "allOf": [self._schemas.problem, narrowed]}
 
