@@ -53,7 +53,8 @@ class TenantRequest(Request):
     checked_query: Any
     """The query string of an API view, as its model."""
 
-    writes: DatabaseKind = "tenant"
+    writes: DatabaseKind | None = "tenant"
+    """The database that the request may write to. None: it only reads, also with an unsafe method."""
     reads_tenants = False
     """Whether the access includes the tenants that the person may choose."""
     depends_on_caller = False

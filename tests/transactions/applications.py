@@ -58,12 +58,13 @@ def app_with(installation: Installation, **views: View) -> Any:
 def app_with_api_views(installation: Installation, **views: View) -> Any:
     """The application with further views of the API: ``name=view`` answers ``POST /api/v1/x/name``."""
 
-    def includeme(config: Any) -> None:
+    # Pyramid includes a function once by its name.
+    def include_api_views(config: Any) -> None:
         for name, view in views.items():
             config.add_route(f"x_{name}", f"/api/v1/x/{name}")
             add_api_view(config, view, f"x_{name}", "POST", permission="content.create", answer=dict[str, Any])
 
-    with extra(includeme):
+    with extra(include_api_views):
         return _app(installation)
 
 

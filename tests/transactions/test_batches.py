@@ -5,16 +5,16 @@ import threading
 from typing import Any
 
 from pyramid.response import Response
-from sqlalchemy import event, select
+from sqlalchemy import event, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from tenantapp.resources.writing import create_row
 from tenantapp.tenancy.models import Change
 from tenantapp.workspace.content import NodeContent
-from tenantapp.workspace.models import Node
+from tenantapp.workspace.models import Node, Tag
 from tenantapp.workspace.nodes import nodes
 from tests.installation import Client, Installation
-from tests.transactions.applications import access_to, app_with, app_with_api_views, node_titles
+from tests.transactions.applications import access_to, app_with_api_views, extra_views, node_titles
 
 GOOD = {"method": "POST", "path": "/nodes", "body": {"title": "First"}}
 
@@ -67,12 +67,14 @@ def failing_later(request: Any) -> dict[str, Any]:
 def test_a_batch_with_views_of_a_builder_is_kept_or_not(real_installation: Installation) -> None:
     """Whatever a view does to fail, nothing of the batch remains, and no connection stays out."""
     views = [written, raising, returning, conflicting, vetoed, doomed, failing_later]
-    app = app_with_api_views(real_installation, **{view.__name__: view for view in views})
+    with extra_views(plain=written):  # of Pyramid, not of the API
+        app = app_with_api_views(real_installation, **{view.__name__: view for view in views})
     bob = Client(app).sign_in("bob", "acme")
-    own = {view.__name__: {"method": "POST", "path": f"/x/{view.__name__}"} for view in views}
+    names = ("plain", *(view.__name__ for view in views))
+    own = {name: {"method": "POST", "path": f"/x/{name}"} for name in names}
     for name, status, part in (
         ("raising", 500, 1), ("returning", 409, 1), ("conflicting", 409, 1), ("failing_later", 409, 1),
-        ("vetoed", 422, None), ("doomed", 422, None),
+        ("vetoed", 422, None), ("doomed", 422, None), ("plain", 422, None),
     ):  # fmt: skip
         request = {"requests": [GOOD, own[name], GOOD]}
         headers = {"X-CSRF-Token": bob.csrf_token}
@@ -88,13 +90,6 @@ def test_a_batch_with_views_of_a_builder_is_kept_or_not(real_installation: Insta
         assert len({change.at for change in changes}) == 1
 
 
-def test_a_plain_view_of_pyramid_is_no_part(real_installation: Installation) -> None:
-    bob = Client(app_with(real_installation, plain=written)).sign_in("bob", "acme")
-    answer = send(bob, GOOD, {"method": "POST", "path": "/x/plain"})
-    assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/requests/1/path")
-    assert node_titles(real_installation) == []
-
-
 def test_a_batch_is_bounded(make_installation: Any) -> None:
     with make_installation(**{"api.batch": "2", "api.batch_answer": "1024"}) as installation:
         bob = Client(installation.app).sign_in("bob", "acme")
@@ -106,6 +101,16 @@ def test_a_batch_is_bounded(make_installation: Any) -> None:
         assert (answer.status_int, answer.json["code"], answer.json["part"]) == (413, "batch_too_large", 1)
         assert len(node_titles(installation)) == 2
         assert installation.checkedout() == 0
+
+
+def test_a_batch_that_only_reads_waits_for_no_writer(real_installation: Installation) -> None:
+    bob = Client(real_installation.app).sign_in("bob", "acme")
+    access = access_to(real_installation, "acme")
+    read = {"method": "GET", "path": "/nodes"}
+    with real_installation.registry.tenant_dbs.begin(access) as session:
+        session.execute(insert(Tag).values(name="not committed yet"))
+        assert send(bob, read, read).status_int == 200
+    assert real_installation.checkedout() == 0
 
 
 def test_two_batches_in_opposite_order(real_installation: Installation) -> None:
