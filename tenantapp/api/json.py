@@ -18,6 +18,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Changed = TypeVar("Changed", bound=Content)
 
 MAX_DEPTH: Final = 32  # of values within values
+MAX_CONTAINERS: Final = 50_000  # objects and arrays; to look through more of them takes too long
 MAX_ERRORS: Final = 20  # named in one answer
 MOST_OF_A_NAME: Final = 100  # characters of a member's name in a sentence
 MEDIA_TYPES: Final = ("application/json", "application/merge-patch+json")
@@ -178,10 +179,11 @@ class _Place:
 def find_fault(document: Any) -> tuple[str, str] | None:
     """Return the JSON pointer of a value that no view accepts, and a sentence. Return None if there is none.
 
-    No view accepts the NUL character or values nested too deeply. PostgreSQL cannot store NUL
-    (https://www.postgresql.org/docs/current/datatype-character.html).
+    No view accepts the NUL character, values nested too deeply, or too many objects and arrays. PostgreSQL cannot store
+    NUL (https://www.postgresql.org/docs/current/datatype-character.html).
     """
     pending: list[tuple[_Place, Any]] = [(_Place(None, "", 0), document)]
+    seen = 0
     while pending:
         place, value = pending.pop()
         if isinstance(value, str) and "\0" in value:
@@ -193,7 +195,11 @@ def find_fault(document: Any) -> tuple[str, str] | None:
         if isinstance(value, dict) and any("\0" in name for name in value):
             return place.pointer(), "The NUL character is not allowed in names."
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        pending += [(_Place(place, str(name), place.depth + 1), item) for name, item in items if _may_fail(item)]
+        within = [(name, item) for name, item in items if _may_fail(item)]
+        seen += len(within)
+        if seen > MAX_CONTAINERS:
+            return place.pointer(), f"There may be at most {MAX_CONTAINERS} objects and arrays."
+        pending += [(_Place(place, str(name), place.depth + 1), item) for name, item in within]
     return None
 
 

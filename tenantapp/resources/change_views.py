@@ -108,7 +108,7 @@ def includeme(config: Configurator) -> None:
         changes,
         "changes",
         "GET",
-        permission=Permission.CONTENT_READ,
+        permission=Permission.TENANT_ENTER,
         query=ChangesQuery,
         answer=ChangesPage,
         problems=("changes_gone",),

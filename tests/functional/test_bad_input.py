@@ -206,3 +206,12 @@ def test_an_unexpected_error_is_logged_and_says_nothing(
     assert "secret" not in answer.text
     assert "secret detail" in caplog.text
     assert answer.json["request_id"] in caplog.text
+
+
+def test_a_body_of_very_many_objects_is_refused_soon(client: Client) -> None:
+    client.sign_in("ada")
+    body = b'{"title": "x", "tags": [' + b"{}," * 300_000 + b"{}]}"
+    headers = {"X-CSRF-Token": client.csrf_token, "Content-Type": "application/json"}
+    answer = client.http.post("/api/v1/nodes", body, headers=headers, expect_errors=True)
+    assert_problem(answer, 422, "invalid")
+    assert "objects and arrays" in answer.json["errors"][0]["detail"]
