@@ -268,7 +268,7 @@ def _after(order: Sequence[tuple[Any, bool]]) -> ColumnElement[bool]:
     if len({descending for _, descending in order}) == 1:
         # Both engines find the beginning of a row comparison in an index.
         return _beyond(tuple_(*columns), tuple_(*places), order[0][1])
-    return or_(
+    beyond = or_(
         *(
             and_(
                 *(columns[before] == places[before] for before in range(number)),
@@ -277,6 +277,9 @@ def _after(order: Sequence[tuple[Any, bool]]) -> ColumnElement[bool]:
             for number, (column, down) in enumerate(order)
         )
     )
+    # It follows from the rest, but PostgreSQL does not find the beginning of alternatives in an index.
+    begins = columns[0] <= places[0] if order[0][1] else columns[0] >= places[0]
+    return and_(begins, beyond)
 
 
 def _beyond(left: Any, right: Any, descending: bool) -> ColumnElement[bool]:

@@ -127,6 +127,10 @@ class words_match(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        """Return this condition. SQLAlchemy would write ``= 1`` after it, and SQLite would then look at every row."""
+        return self
+
 
 @compiles(words_match, "postgresql")
 def _match_on_postgres(element: Any, compiler: Any, **options: Any) -> str:

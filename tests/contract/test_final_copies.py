@@ -96,7 +96,7 @@ def is_all_there(kept: Kept, place: TenantPlace) -> None:
     [
         ("DELETE FROM tags", "the table tags has 0 rows and not 1"),
         ("UPDATE tags SET name = 'First'", "the rows of the table tags are not the same"),
-        ("DROP INDEX ix_nodes_parent_id", "index ix_nodes_parent_id is missing"),
+        ("DROP INDEX ix_nodes_parent_id_id", "index ix_nodes_parent_id_id is missing"),
     ],
 )
 def test_where_the_copy_lacks_something_nothing_is_removed(

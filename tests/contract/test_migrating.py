@@ -109,7 +109,7 @@ def test_one_in_sixty_fails_and_is_mended(fleet: Fleet) -> None:
 
 def test_a_database_that_is_not_what_its_revision_makes_is_named(yard: Yard) -> None:
     """Whoever drops an index by hand hears of it with the next migration, which itself goes well."""
-    yard.ask(2, "DROP INDEX ix_nodes_owner_id")
+    yard.ask(2, "DROP INDEX ix_nodes_owner_id_id")
     found = yard.run("--json", "--only", "t01", "--only", "t02")
     assert found.returncode == 1
     words = "1 of 2 migrated databases is not what the revision should make, or could not be read"
@@ -117,7 +117,7 @@ def test_a_database_that_is_not_what_its_revision_makes_is_named(yard: Yard) -> 
     *migrated, drifted, summary = lines_of(found.stdout)
     assert sorted((line["tenant"], line["state"]) for line in migrated) == [("t01", "migrated"), ("t02", "migrated")]
     assert (drifted["tenant"], drifted["state"]) == ("t02", "drifted")
-    assert drifted["error"] == "table nodes: index ix_nodes_owner_id is missing"
+    assert drifted["error"] == "table nodes: index ix_nodes_owner_id_id is missing"
     assert (summary["summary"]["verified"], summary["summary"]["wrong"]) == (1, 1)
     assert yard.revisions()["t02"] == FIRST
     again = yard.run()
@@ -127,7 +127,7 @@ def test_a_database_that_is_not_what_its_revision_makes_is_named(yard: Yard) -> 
 
 
 def test_verifying_can_be_left_out(yard: Yard) -> None:
-    yard.ask(2, "DROP INDEX ix_nodes_owner_id")
+    yard.ask(2, "DROP INDEX ix_nodes_owner_id_id")
     done = yard.run("--no-verify")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Verified" not in done.stdout

@@ -101,8 +101,8 @@ DRIFTS: dict[str, tuple[Callable[[Operations], None], str]] = {
         "table nodes: constraint ck_nodes_status is missing",
     ),
     "missing index": (
-        lambda op: op.drop_index("ix_nodes_owner_id", "nodes"),
-        "table nodes: index ix_nodes_owner_id is missing",
+        lambda op: op.drop_index("ix_nodes_owner_id_id", "nodes"),
+        "table nodes: index ix_nodes_owner_id_id is missing",
     ),
     "extra index": (
         lambda op: op.create_index("ix_more", "nodes", [sa.text("lower(title)")]),
@@ -187,12 +187,12 @@ def test_a_drift_is_found_and_nothing_else(fleet: Fleet, acme: TenantPlace, drif
 @pytest.mark.parametrize("options", CHANGED_INDEXES.values(), ids=CHANGED_INDEXES)
 def test_an_index_of_the_same_name_is_not_the_same(fleet: Fleet, acme: TenantPlace, options: dict[str, Any]) -> None:
     def replace(op: Operations) -> None:
-        op.drop_index("ix_nodes_owner_id", "nodes")
-        op.create_index("ix_nodes_owner_id", "nodes", ["owner_id"], **options)
+        op.drop_index("ix_nodes_owner_id_id", "nodes")
+        op.create_index("ix_nodes_owner_id_id", "nodes", ["owner_id", "id"], **options)
 
     change(fleet, acme, replace)
     (found,) = verify(fleet, acme).findings
-    assert found.startswith("table nodes: index ix_nodes_owner_id differs: it should be (")
+    assert found.startswith("table nodes: index ix_nodes_owner_id_id differs: it should be (")
 
 
 def test_the_action_of_a_foreign_key_counts(fleet: Fleet, acme: TenantPlace) -> None:

@@ -40,10 +40,10 @@ class TestVerify:
         assert [(item["tenant"], item["state"], item["findings"]) for item in items] == [("globex", "right", [])]
 
     def test_one_is_not(self, three: Command, run: Command, ini: Path) -> None:
-        on_database(three, ini, "globex", "DROP INDEX ix_nodes_owner_id")
+        on_database(three, ini, "globex", "DROP INDEX ix_nodes_owner_id_id")
         told: Result = run("fleet", "verify")
         assert told.status == 1
-        assert "globex: table nodes: index ix_nodes_owner_id is missing" in told.out.splitlines()
+        assert "globex: table nodes: index ix_nodes_owner_id_id is missing" in told.out.splitlines()
         assert (
             told.err == "tenantapp: 1 of 3 databases could not be read, or are not what their revision should make.\n"
         )
