@@ -1,18 +1,20 @@
 """Say which field of the body violates a constraint of the database, by the constraint's name."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Table, UniqueConstraint, exists, select
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Table, UniqueConstraint, exists, inspect, select
 from sqlalchemy.exc import DataError, IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import RelationshipDirection, Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from tenantapp.resources.declaration import Operation, Resource
 from tenantapp.resources.errors import AlreadyExists, EditConflict, InUse, InvalidField, InvalidReference, ResourceError
 
+RESTRICTING: Final = "NO ACTION"
+RESTRICTED: Final = ("NO ACTION", "RESTRICT")
 # What SQLite says of a constraint (https://www.sqlite.org/rescode.html#constraint).
 _SQLITE_UNIQUE: Final = re.compile(r"UNIQUE constraint failed: (.+)")
 _SQLITE_CHECK: Final = re.compile(r"CHECK constraint failed: (\w+)")
@@ -25,21 +27,21 @@ def explained(
 ) -> Iterator[Callable[[], None]]:
     """Turn a violated constraint of a block into an error that names the field. Yield the function that flushes.
 
-    PostgreSQL names the constraint. SQLite does not name a foreign key, so there the block is a savepoint: after it is
-    undone, the rows that are referred to are looked for.
+    PostgreSQL names the constraint. SQLite does not name a foreign key. So there the references are looked for before
+    the flush: the transaction has the only write lock, so nobody can change what was found.
     """
     looked_for = session.get_bind().dialect.name == "sqlite"
-    values: dict[str, Any] = {}
 
     def flush() -> None:
-        # After a flush that fails, the row has its values no more.
-        values.update({key: row.__dict__.get(attribute) for key, attribute in _attributes(resource).items()})
+        if looked_for and operation == "delete":
+            _check_unused(resource, session, row)
+        elif looked_for:
+            _check_references(resource, session, row)
         session.flush()
 
     try:
-        with session.begin_nested() if looked_for else nullcontext():
-            yield flush
-            flush()
+        yield flush
+        session.flush()
     except StaleDataError:
         # The request is not retried: the change was meant for a version that no longer exists.
         raise EditConflict(resource.noun) from None
@@ -48,9 +50,7 @@ def explained(
         raise InvalidField(None, "A value cannot be stored in its column.") from error
     except IntegrityError as error:
         found = (
-            _from_sqlite(resource, session, operation, str(error.orig), values)
-            if looked_for
-            else _from_postgres(resource, operation, error.orig)
+            _from_sqlite(resource, str(error.orig)) if looked_for else _from_postgres(resource, operation, error.orig)
         )
         if found is None:
             raise
@@ -80,9 +80,7 @@ def _from_postgres(resource: Resource[Any], operation: Operation, error: Any) ->
     return None
 
 
-def _from_sqlite(
-    resource: Resource[Any], session: Session, operation: Operation, message: str, values: dict[str, Any]
-) -> ResourceError | None:
+def _from_sqlite(resource: Resource[Any], message: str) -> ResourceError | None:
     own: Table = resource.mapper.local_table  # type: ignore[assignment]
     if found := _SQLITE_UNIQUE.search(message):
         columns = [each.rpartition(".") for each in found[1].split(", ")]
@@ -94,33 +92,53 @@ def _from_sqlite(
         return _failed_check(resource, own, found[1])
     if found := _SQLITE_NULL.search(message):
         return InvalidField(_field(resource, [found[1]]), "A value is required.")
-    if "FOREIGN KEY" not in message:
-        return None
-    if operation == "delete":
-        return InUse(resource.noun, _referring_table(session, own, values))
-    return InvalidReference(_field(resource, _broken_reference(session, own, values)))
+    return None
 
 
-def _broken_reference(session: Session, own: Table, values: dict[str, Any]) -> list[str]:
-    """Return the columns of the foreign key whose row is missing."""
+def _check_references(resource: Resource[Any], session: Session, row: Any) -> None:
+    """Raise ``InvalidReference`` if a changed foreign key refers to a row that is missing."""
+    own: Table = resource.mapper.local_table  # type: ignore[assignment]
+    attributes = _attributes(resource)
+    history = inspect(row).attrs
     for key in own.foreign_key_constraints:
-        wanted = [element.column == values.get(element.parent.key) for element in key.elements]
-        given = all(values.get(element.parent.key) is not None for element in key.elements)
-        if given and not session.scalar(select(exists().where(*wanted))):
-            return [element.parent.key for element in key.elements]
-    return []
+        columns = [element.parent.key for element in key.elements]
+        values = [getattr(row, attributes[column]) for column in columns]
+        changed = any(history[attributes[column]].history.has_changes() for column in columns)
+        if not changed or None in values:
+            continue
+        pairs = [(element.column, value) for element, value in zip(key.elements, values, strict=True)]
+        if not _is_there(session, key.referred_table, pairs):
+            raise InvalidReference(_field(resource, columns))
 
 
-def _referring_table(session: Session, own: Table, values: dict[str, Any]) -> str:
-    """Return the name of a table with rows that refer to the row."""
+def _is_there(session: Session, table: Table, pairs: Sequence[tuple[Column[Any], Any]]) -> bool:
+    """Return whether a table has a row with these values, or the session is about to add it."""
+    for added in session.new:
+        mapper = inspect(added).mapper
+        if mapper.local_table is table and all(
+            getattr(added, mapper.get_property_by_column(column).key) == value for column, value in pairs
+        ):
+            return True
+    return bool(session.scalar(select(exists().where(*(column == value for column, value in pairs)))))
+
+
+def _check_unused(resource: Resource[Any], session: Session, row: Any) -> None:
+    """Raise ``InUse`` if rows refer to a row that is being deleted, unless the model takes care of them."""
+    own: Table = resource.mapper.local_table  # type: ignore[assignment]
+    cared_for = {
+        relation.mapper.local_table
+        for relation in resource.mapper.relationships
+        if relation.direction is RelationshipDirection.ONETOMANY and not relation.viewonly
+    }
+    attributes = _attributes(resource)
     for table in own.metadata.sorted_tables:
         for key in table.foreign_key_constraints:
-            if key.referred_table is not own or key.ondelete is not None:
+            if key.referred_table is not own or table in cared_for or (key.ondelete or RESTRICTING) not in RESTRICTED:
                 continue
-            wanted = [element.parent == values.get(element.column.key) for element in key.elements]
-            if session.scalar(select(exists().where(*wanted))):
-                return table.name
-    return "other rows"
+            wanted = [element.parent == getattr(row, attributes[element.column.key]) for element in key.elements]
+            others = [] if table is not own else [own.c.id != row.id]
+            if session.scalar(select(exists().where(*wanted, *others))):
+                raise InUse(resource.noun, table.name)
 
 
 def _columns_of_unique(table: Table, name: str) -> list[str]:

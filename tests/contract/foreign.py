@@ -68,6 +68,10 @@ class Foreign:
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
         with self.connected() as connection:
             structure = read_structure(connection)
-            tables = {part.thing.rpartition(" ")[2] for part in structure.parts if not part.part}
+            tables = {
+                part.thing.rpartition(" ")[2]
+                for part in structure.parts
+                if not part.part and not part.thing.startswith("sequence")
+            }
             rows = {table: connection.exec_driver_sql(ROWS.format(table)).all() for table in sorted(tables)}
         return structure, rows
