@@ -26,7 +26,7 @@ def nodes_of(tenant: str) -> list[dict[str, Any]]:
 def _node(tenant: str, number: int, chance: random.Random) -> dict[str, Any]:
     made = _FIRST + timedelta(seconds=number)
     return {
-        "id": str(_key(made, chance)),
+        "id": str(key_at(made, chance)),
         "title": title_of(tenant, number),
         "body": " ".join(chance.choices(_WORDS, k=7)),
         "status": chance.choice(("draft", "published", "archived")),
@@ -36,7 +36,7 @@ def _node(tenant: str, number: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _key(made: datetime, chance: random.Random) -> UUID:
+def key_at(made: datetime, chance: random.Random) -> UUID:
     """A UUID version 7 (RFC 9562, section 5.7): keys sort by the time they were made."""
     value = int(made.timestamp() * 1000) << 80 | chance.getrandbits(80)
     return UUID(int=value & ~(0xF << 76) & ~(0b11 << 62) | 0x7 << 76 | 0b10 << 62)
