@@ -79,6 +79,10 @@ def _let_read(response: Response, origin: str) -> None:
 
 
 def _vary(response: Response, names: Iterable[str]) -> None:
-    present = [name.strip() for name in response.headers.get("Vary", "").split(",") if name.strip()]
+    header = response.headers.get("Vary")
+    if header is None:
+        response.headers["Vary"] = ", ".join(names)
+        return
+    present = [name.strip() for name in header.split(",") if name.strip()]
     known = {name.lower() for name in present}
     response.headers["Vary"] = ", ".join([*present, *(name for name in names if name.lower() not in known)])
