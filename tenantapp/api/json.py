@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -35,11 +36,15 @@ class OptionalBody(Body):
 def json_renderer(info: Any) -> Callable[[Any, Mapping[str, Any]], bytes]:
     """Return the JSON renderer. It writes UUIDs as strings, and times as strings in UTC with a Z (RFC 3339).
 
-    Decimals are strings as well, and pydantic models are objects, see ``json_types.written``.
+    Decimals are strings as well, and pydantic models are objects, see ``json_types.written``. None is an empty body if
+    the view has declared no answer.
     """
 
     def render(value: Any, system: Mapping[str, Any]) -> bytes:
         request = system.get("request")
+        if value is None and request is not None and request.response.status_int == HTTPStatus.NO_CONTENT:
+            request.response.content_type = None
+            return b""
         if request is not None:
             request.response.content_type = "application/json"
         return orjson.dumps(value, written, orjson.OPT_UTC_Z)
@@ -105,9 +110,7 @@ def apply_patch(patch: Mapping[str, Any], before: Changed) -> Changed:
     Only the members that the patch names are checked. Raises ``ApiError`` 422 with a pointer to each member that is
     wrong, and to each that the content does not have, even if it is null.
     """
-    names = {field.alias or name: name for name, field in type(before).model_fields.items()}
-    if unknown := [name for name in patch if name not in names]:
-        raise invalid([(f"/{_escape(name)}", "There is no such member.") for name in unknown[:MAX_ERRORS]])
+    names = _refuse_unknown(patch, type(before))
     given = {names[name]: value for name, value in patch.items()}
     changes = {name: _patched(getattr(before, name), value) for name, value in given.items() if value is not None}
     try:
@@ -121,10 +124,18 @@ def check_patch(patch: Mapping[str, Any], model: type[Content]) -> None:
 
     The values are checked too, unless the model has validators of the whole, which need all of it.
     """
-    blank = model.model_construct(**dict.fromkeys(model.model_fields))
     if model.__pydantic_decorators__.model_validators:
-        patch = dict.fromkeys(patch.keys() - {field.alias or name for name, field in model.model_fields.items()})
-    apply_patch(patch, blank)
+        _refuse_unknown(patch, model)
+    else:
+        apply_patch(patch, model.model_construct(**dict.fromkeys(model.model_fields)))
+
+
+def _refuse_unknown(patch: Mapping[str, Any], model: type[Content]) -> dict[str, str]:
+    """Return the names of the model's fields, by those that they have in JSON. Raises ``ApiError`` 422 for others."""
+    names = {field.alias or name: name for name, field in model.model_fields.items()}
+    if unknown := [name for name in patch if name not in names]:
+        raise invalid([(f"/{_escape(name)}", "There is no such member.") for name in unknown[:MAX_ERRORS]])
+    return names
 
 
 def _patched(current: Any, value: Any) -> Any:

@@ -99,6 +99,10 @@ def validate_query(model: type[NoQuery], values: dict[str, str]) -> NoQuery:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(field.alias or name for name, field in model.model_fields.items())
+            there = f"There is no such parameter; there is {known}" if known else "This call has no parameters"
+            raise bad_query(str(first["loc"][0])[:100], there) from None
         raise bad_query(str(first["loc"][0]), str(first["msg"]).removeprefix("Value error, ")) from None
 
 

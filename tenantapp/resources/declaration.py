@@ -12,6 +12,7 @@ The functions of a resource take a session, the access and plain arguments, and 
 tests call the same ones.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,17 +24,19 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session
 
 from tenantapp.content import Content
 from tenantapp.resources.filters import Filter, Match, Operator
+from tenantapp.settings import SettingsError
 from tenantapp.tenancy.access import Access
 
 Model = TypeVar("Model")
 Operation = Literal["create", "change", "delete"]
 Precondition = Callable[[int], bool]
 """Takes a row's version and returns whether the change is meant for it. A row without versions has version 0."""
+NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 MOST_CHANGED: Final = 1000  # rows that one change by filter may change
 
 
-class DeclarationError(Exception):
-    """A resource is declared wrongly. The application does not start."""
+class DeclarationError(SettingsError):
+    """A resource is declared wrongly. The application does not start, and says this sentence."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class Resource(Generic[Model]):
         self.read_permission, self.write_permission, self.create_permission = read, write, create or write
         self.shows, self.owner, self.more = tuple(shows), owner, more
         self.values: Mapping[str, Value] = values or {}
+        if not isinstance(filters or {}, Mapping) or not isinstance(sorts or {}, Mapping):
+            raise DeclarationError(f"The filters and sorts of the resource {name} have to be dictionaries")
         self.filters: dict[str, Filter] = {name: _as_filter(each) for name, each in (filters or {}).items()}
         self.search, self.touches, self.most = search, tuple(touches), most
         self.member_types: Mapping[str, Any] = types or {}
@@ -144,6 +149,8 @@ class Resource(Generic[Model]):
 
         def decorate(hook: Hook) -> Hook:
             for operation in operations:
+                if operation not in self._hooks:
+                    raise DeclarationError(f"The hook is on {operation!r}, and not on create, change or delete")
                 self._hooks[operation].append(hook)
             return hook
 
@@ -167,10 +174,21 @@ class Resource(Generic[Model]):
         return self.mapper.version_id_col
 
     @cached_property
+    def version_attribute(self) -> str | None:
+        """Return the name of the attribute of the version, which is also its name in JSON, or None."""
+        return None if self.version is None else self.mapper.get_property_by_column(self.version).key
+
+    @cached_property
     def sorts(self) -> dict[str, Any]:
         """Return the columns that a list can be sorted by. The first is the order of a list without ``_sort``."""
         key = self.mapper.primary_key[0]
-        sorts = {name: each.property.columns[0] for name, each in self._sorts.items()} if self._sorts else {"id": key}
+        sorts: dict[str, Any] = {}
+        for name, each in (self._sorts or {}).items():
+            columns = getattr(getattr(each, "property", None), "columns", None)
+            if not columns:
+                raise DeclarationError(f"The sort {name} of the resource {self.name} is no column")
+            sorts[name] = columns[0]
+        sorts = sorts or {"id": key}
         for name, column in sorts.items():
             if column.nullable:
                 raise DeclarationError(f"The sort {name} of the resource {self.name} is by a column that may be null")
@@ -184,7 +202,10 @@ class Resource(Generic[Model]):
         """Return the column of a member. Raises ``DeclarationError`` if the model has none."""
         attribute = self.fields.get(member, member)
         if attribute not in self.mapper.columns:
-            raise DeclarationError(f"The resource {self.name} shows {member}, and its model has no such column")
+            raise DeclarationError(
+                f"The resource {self.name} has the member {member}, and its model has no such column. Members of "
+                "`more` are named in `types`, and fields that are no columns in `values`"
+            )
         column = self.mapper.columns[attribute]
         if isinstance(column.type, Enum) and not _stores_values(column.type):
             raise DeclarationError(
@@ -202,7 +223,7 @@ class Resource(Generic[Model]):
     def members(self) -> tuple[str, ...]:
         """Return the members of a row as clients see it, in their order."""
         owner = (self.owner.column.key,) if self.owner else ()
-        version = (self.version.key,) if self.version is not None else ()
+        version = () if self.version_attribute is None else (self.version_attribute,)
         shown = ("id", *self.fields, *self.shows)
         more = set(self.shows)
         hidden_owner = owner if not more & {"owner", *owner} else ()

@@ -40,8 +40,8 @@ def missing_indexes(resource: Resource[Any], dialect: Dialect) -> list[str]:
         needed = each.indexed()
         if needed is None:
             continue
-        column = getattr(needed, "expression", needed)
-        indexed = any(columns[0] is column for columns in lists) if isinstance(column, Column) else False
+        columns_of = getattr(getattr(needed, "property", None), "columns", [needed])
+        indexed = any(columns[0] is columns_of[0] for columns in lists)
         if not indexed and _text(needed, dialect) not in conditions:
             found.append(f"The filter {name} of the resource {resource.name} has no index.")
     key = resource.mapper.primary_key[0]
@@ -67,7 +67,8 @@ def _conditions(index: Index, dialect: Dialect) -> Iterator[Any]:
     where = index.dialect_options[dialect.name].get("where")
     if where is not None:
         yield where
-    yield index.expressions[0]
+    elif not isinstance(index.expressions[0], Column):
+        yield index.expressions[0]
 
 
 def _text(expression: Any, dialect: Dialect) -> str:

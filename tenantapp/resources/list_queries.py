@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeEngine
 
 from tenantapp.api.query import NoQuery, PageQuery, bad_query, validate_query
 from tenantapp.resources.cursors import NotACursor, decode_cursor
-from tenantapp.resources.declaration import DeclarationError, Resource
+from tenantapp.resources.declaration import NAME, DeclarationError, Resource
 from tenantapp.resources.filters import value_type
 from tenantapp.resources.queries import Sort, default_sort, order_of
 from tenantapp.sql.full_text import searched_words
@@ -21,7 +21,6 @@ from tenantapp.tenancy.access import Access
 MOST_ALTERNATIVES: Final = 5
 MOST_SORTS: Final = 3
 MOST_SEARCH: Final = 500  # characters
-NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 # The parameters of every list, and the names of their fields: those of pydantic cannot begin with an underscore.
 OWN: Final = {"_sort": "sort_by", "_fields": "only_fields", "_count": "count_rows", "_or": "one_of", "q": "search_text"}
 

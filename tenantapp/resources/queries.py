@@ -1,5 +1,6 @@
 """Read the rows of a resource: one statement for any number of rows. The database writes their JSON."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -22,6 +23,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from tenantapp.resources.declaration import Resource
@@ -32,6 +34,7 @@ from tenantapp.tenancy.searching import check_searchable, matches
 
 USUAL_PAGE: Final = 50  # rows; most requests for a list ask for this many
 MOST_STATEMENTS: Final = 500  # kept; building one takes longer than executing it
+_POSTGRES: Final = make_url("postgresql+psycopg2://").get_dialect()()
 Sort = tuple[tuple[str, bool], ...]
 """The names of sorts, each with whether it is descending."""
 
@@ -186,15 +189,15 @@ def statement(resource: Resource[Any], shape: Shape) -> LoneSelect[ShownRow]:
         where.append(_after(order))
     limit: Any = bindparam("limit", type_=Integer()) if shape.limit is None else literal_column(str(shape.limit))
     found = shown(resource, where, order, limit, shape.fields)
-    if shape.limit is None or shape.search:
+    if shape.limit is None or shape.where or shape.either or shape.search or shape.fields is not None:
         return LoneSelect(found, ShownRow)
-    name = "_".join(
-        [resource.name, *(f"{name}{'_desc' * down}" for name, down in shape.sort), str(shape.limit)]
-        + ["after"] * shape.after
-    )
-    if shape.fields is not None:
-        return LoneSelect(found, ShownRow)
-    return PreparedSelect(f"list_{name}", found, {}, ShownRow)
+    return PreparedSelect(prepared_name(found), found, {}, ShownRow)
+
+
+def prepared_name(statement: Select[*tuple[Any, ...]]) -> str:
+    """Return a name for a prepared statement. Two statements never share one: PostgreSQL cuts a name at 63 bytes."""
+    text = str(statement.compile(dialect=_POSTGRES))
+    return f"resource_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 @lru_cache(MOST_STATEMENTS)
@@ -202,7 +205,7 @@ def one(resource: Resource[Any]) -> PreparedSelect[ShownRow]:
     """Return the statement of one row."""
     where = [resource.mapper.primary_key[0] == bindparam("row_id", type_=Uuid())]
     found = shown(resource, where, [], None, None)
-    return PreparedSelect(f"one_{resource.name}", found, {}, ShownRow)
+    return PreparedSelect(prepared_name(found), found, {}, ShownRow)
 
 
 @lru_cache(MOST_STATEMENTS)

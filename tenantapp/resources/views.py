@@ -14,10 +14,12 @@ from tenantapp.api.conditions import conditions_of, precondition, send_version
 from tenantapp.api.json import apply_patch, check_patch
 from tenantapp.api.problems import ApiError
 from tenantapp.api.views import ID, MergePatch, add_api_view, path_id
+from tenantapp.identity.errors import PermissionMissing
 from tenantapp.resources import counting, queries, writing
 from tenantapp.resources.answers import Deleted, answer_models
+from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.cursors import encode_cursor
-from tenantapp.resources.declaration import Resource
+from tenantapp.resources.declaration import DeclarationError, Resource
 from tenantapp.resources.errors import NotFound, VersionMismatch
 from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
 from tenantapp.tenancy.request import TenantRequest
@@ -35,6 +37,9 @@ def add_resource(config: Configurator, resource: Resource[Any]) -> None:
     def included(inner: Configurator) -> None:
         _add_views(inner, resource)
 
+    check_declaration(resource)
+    if resource.name in config.registry.resources:
+        raise DeclarationError(f"There are two resources called {resource.name}")
     # Pyramid includes a function once by its name.
     included.__name__ = f"resource_{resource.name}"
     config.registry.resources[resource.name] = resource
@@ -141,9 +146,11 @@ def replace_view(resource: Resource[Any]) -> View:
     """Return the view that replaces a row, or with ``If-None-Match: *`` adds it under the id in the path."""
 
     def replace_row(request: TenantRequest) -> Fragment:
+        _require(request, resource.read_permission)
         session, access, content = request.tenant_session, request.access, request.checked_body
         row_id, if_missing = path_id(request), conditions_of(request).only_new
         if if_missing:
+            _require(request, resource.create_permission)
             row: Any = _missing(resource, request) and writing.create_row(resource, session, access, content, row_id)
             request.response.status_int = 201
             return _created(request, resource, row)
@@ -151,6 +158,12 @@ def replace_view(resource: Resource[Any]) -> View:
         return _answer(request, queries.read_row(resource, session, row_id))
 
     return _named(replace_row, f"Replace the content of a {resource.noun}. A field that is left out gets its default.")
+
+
+def _require(request: TenantRequest, permission: str) -> None:
+    """Raise ``PermissionMissing`` unless the person has this permission beside that of the view."""
+    if not request.access.may(permission):
+        raise PermissionMissing(permission)
 
 
 def _missing(resource: Resource[Any], request: TenantRequest) -> bool:
@@ -166,6 +179,7 @@ def patch_view(resource: Resource[Any]) -> View:
     """Return the view that changes a part of a row."""
 
     def patch_row(request: TenantRequest) -> Fragment:
+        _require(request, resource.read_permission)
         session, row_id = request.tenant_session, path_id(request)
         change = partial(apply_patch, request.checked_body)
         writing.change_row(resource, session, request.access, row_id, change, precondition(request))
@@ -178,6 +192,7 @@ def delete_view(resource: Resource[Any]) -> View:
     """Return the view that deletes a row."""
 
     def delete_row(request: TenantRequest) -> Response:
+        _require(request, resource.read_permission)
         session, row_id = request.tenant_session, path_id(request)
         writing.delete_row(resource, session, request.access, row_id, precondition(request))
         return Response(status=204)
@@ -189,6 +204,7 @@ def change_many_view(resource: Resource[Any]) -> View:
     """Return the view that changes all rows that a filter selects."""
 
     def change_rows(request: TenantRequest) -> dict[str, int]:
+        _require(request, resource.read_permission)
         change, where = partial(apply_patch, request.checked_body), _filters(request, resource)
         check_patch(request.checked_body, resource.body)  # also if the filters select nothing
         matched, changed = writing.change_rows(resource, request.tenant_session, request.access, where, change)
@@ -203,6 +219,7 @@ def delete_many_view(resource: Resource[Any]) -> View:
     """Return the view that deletes all rows that a filter selects."""
 
     def delete_rows(request: TenantRequest) -> dict[str, int]:
+        _require(request, resource.read_permission)
         where = _filters(request, resource)
         return {"deleted": writing.delete_rows(resource, request.tenant_session, request.access, where)}
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from inspect import isgeneratorfunction
+from time import time
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Numeric, String, select
+from sqlalchemy import Numeric, String, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -18,6 +19,8 @@ from tenantapp.resources.filters import integer_range
 from tenantapp.resources.queries import conditions, read_row, shape_of
 from tenantapp.resources.violations import explained
 from tenantapp.tenancy.access import Access
+from tenantapp.tenancy.models import Tracked
+from tenantapp.tenancy.recording import record_change
 
 Model = TypeVar("Model")
 Change = Callable[[Any], Any]
@@ -42,12 +45,33 @@ def create_row(
         setattr(row, resource.owner.column.key, access.person.id)
     write = Write("create", session, access, row, None, content)
     check_fits(resource, content)
+    apply(resource, write)
     with explained(resource, session, "create", row) as flush, hooked(resource, write):
-        apply(resource, write)
         session.add(row)
         flush()
         touch_parents(session, parents_of(resource, row))
+    if row_id is not None:
+        _begin_versions_late(resource, session, row)
     return row
+
+
+def _begin_versions_late(resource: Resource[Any], session: Session, row: Any) -> None:
+    """Let the versions of a row with a chosen id begin at the present second, and not at 1.
+
+    A row that was deleted may have had the id before. Its entity tags must not count for the new row.
+    """
+    if resource.version_attribute is None:
+        return
+    model, begun = resource.model, int(time())
+    session.execute(
+        update(model)
+        .where(resource.mapper.primary_key[0] == row.id)
+        .values({resource.version_attribute: begun})
+        .execution_options(synchronize_session=False)
+    )
+    session.expire(row, [resource.version_attribute])
+    if issubclass(model, Tracked):
+        record_change(session, resource.mapper.class_, row.id, "created", version=begun)
 
 
 def change_row(

@@ -14,9 +14,10 @@ from typing import Any, Final, Generic, TypeVar
 
 import psycopg2
 import psycopg2.errors
-from sqlalchemy import Select
+from sqlalchemy import Float, Numeric, Select
 from sqlalchemy.engine import Dialect, Engine, make_url
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from tenantapp.sql.engines import UNPREPARED, raise_translated
 from tenantapp.sql.failures import Cause, failure_of
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 DATABASE: Final = "tenantapp_database"  # the key of the ``DBFactory`` in a session's ``info``
 DRIVER_ERRORS: Final = (sqlite3.Error, psycopg2.Error)
+FLOAT8: Final = 701  # oid in pg_type
+NUMERIC: Final = 1700
 Processor = Callable[[Any], Any]
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
@@ -151,7 +154,7 @@ class _Text:
         self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         self._in = [(name, types[name].bind_processor(dialect)) for name in self.parameters]
         columns = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
-        processors = [column.result_processor(dialect, None) for column in columns]
+        processors = [column.result_processor(dialect, _code(column)) for column in columns]
         self._out: list[tuple[int, Processor]] = [
             (index, process) for index, process in enumerate(processors) if process is not None
         ]
@@ -172,6 +175,11 @@ class _Text:
                 values[index] = process(values[index])
             found.append(make(values))
         return found
+
+
+def _code(type_: TypeEngine[Any]) -> int | None:
+    """Return PostgreSQL's number of a type, which psycopg2's numbers are read by, or None for other types."""
+    return FLOAT8 if isinstance(type_, Float) else NUMERIC if isinstance(type_, Numeric) else None
 
 
 def _connection(engine: Engine, *, unchecked: bool) -> Any:

@@ -56,6 +56,7 @@ nodes: Final = Resource(
         "tag": Related(TagName, carries),
     },
     problems=("node_has_children",),
+    most=200,  # each may be moved in the tree, where the way to the root is looked at
     sorts={"id": Node.id, "title": Node.title, "updated_at": Node.updated_at},
 )
 

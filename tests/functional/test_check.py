@@ -10,7 +10,7 @@ from tenantapp.databases.histories.histories import bundled
 from tests.functional.conftest import INI, Command
 
 UNINDEXED = """
-from tenantapp.resources import Flag, Resource
+from tenantapp.resources import Flag, Owned, Resource
 
 def includeme(config):
     from unindexed.models import Node
@@ -18,10 +18,12 @@ def includeme(config):
 
     class Leaf(Content):
         title: str
+        body: str
+        status: str
 
     leaves = Resource(
-        "leaves", Node, body=Leaf, read="content.read", write="content.create", shows=("body",),
-        noun="leaf",
+        "leaves", Node, body=Leaf, read="content.read", write="content.create", noun="leaf",
+        owner=Owned(Node.owner_id, over="content.edit_any"),
         filters={"body": Node.body, "title": Node.title, "top": Flag(Node.parent_id.is_(None))},
         sorts={"id": Node.id, "made": Node.created_at},
     )

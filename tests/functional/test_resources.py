@@ -6,28 +6,36 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Numeric
+from pydantic import create_model, model_validator
+from sqlalchemy import Float, Numeric, literal, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenantapp.answers import Page
+from tenantapp.api.json import check_patch
+from tenantapp.api.problems import ApiError
 from tenantapp.api.views import add_api_view
 from tenantapp.content import Content
+from tenantapp.identity import roles
 from tenantapp.identity.local_access import local_access
 from tenantapp.resources import Resource, create_row, delete_rows, find_rows, patch_row, read_row
+from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.declaration import DeclarationError
 from tenantapp.resources.errors import AlreadyExists, InvalidField, NotOwner, TooManyRows
 from tenantapp.resources.indexes import missing_indexes
 from tenantapp.resources.writing import check_fits
 from tenantapp.sql.ids import uuid7
+from tenantapp.sql.prepared import LoneSelect
 from tenantapp.tenancy.access import Access
 from tests.installation import Client, Installation
 from tests.shop import (
     AFTER,
     MOST,
     Base,
+    Product,
     ProductIn,
     Size,
+    Supplier,
     SupplierIn,
     app_including,
     products,
@@ -448,3 +456,105 @@ def test_a_view_of_ones_own_replaces_one_of_the_resource(installation: Installat
     ]
     assert own in views
     assert sorted(view.__name__ for view in views) == ["create_row", "own"]
+
+
+def test_changes_need_the_permission_to_read_and_new_rows_that_to_create(bob: Client, shop: Installation) -> None:
+    path, body = f"/products/{make(bob, 'a')['id']}", {"sku": "x", "name": "x", "price_cents": 1}
+    with shop.registry.user_db.begin() as session:
+        roles.deny(session, "author", "content.read")
+    for refused in (
+        bob.put(path, body, If_None_Match="*"),
+        bob.put(path, body),
+        bob.patch(path, {"name": "x"}),
+        bob.delete(path),
+        bob.patch("/products?price=1", {"name": "x"}),
+        bob.delete("/products?price=1"),
+    ):
+        assert (refused.status_int, refused.json["code"]) == (403, "permission_denied")
+        assert "current" not in refused.json
+    with shop.registry.user_db.begin() as session:
+        roles.allow(session, "author", "content.read")
+
+
+class Whole(Content):
+    """Has a rule about two of its fields."""
+
+    low: int = 0
+    high: int = 9
+
+    @model_validator(mode="after")
+    def in_order(self) -> "Whole":
+        """Raise ``ValueError`` if they are the wrong way round."""
+        if self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
+def test_a_patch_of_no_rows_is_checked_as_far_as_it_can_be() -> None:
+    check_patch({"low": 1}, Whole)
+    with pytest.raises(ApiError):
+        check_patch({"lowest": 1}, Whole)
+    with pytest.raises(ApiError):
+        check_patch({"name": 1}, SupplierIn)
+
+
+SLIPS: dict[str, dict[str, Any]] = {
+    "letters, digits": {"name": "two-words"},
+    "give it a noun": {"name": "staff"},
+    "the id of its model": {"model": "numbered"},
+    "search needs": {"search": True},
+    "no such column": {"body": {"nmae": (str, ...)}},
+    "not for clients to write": {"body": {"name": (str, ...), "version": (int, 1)}},
+    "id of its body": {"body": {"name": (str, ...), "id": (UUID, ...)}},
+    "another type than": {"body": {"name": (int, ...)}},
+    "nothing gives the column name": {"body": {}},
+    "is no column": {"filters": {"name": "name"}},
+    "of another table": {"filters": {"name": Product.name}},
+    "both answer to": {"filters": {"id": Supplier.id, "not_id": Supplier.id}},
+    "cannot be called": {"sorts": {"-name": Supplier.name}},
+    "is a column of another": {"sorts": {"name": Product.name}},
+    "The sort name": {"sorts": {"name": "name"}},
+    "have to be dictionaries": {"filters": [Supplier.name]},
+    "foreign keys": {"touches": (Supplier.name,)},
+    "most has": {"most": 0},
+    "owner has to be": {"owner": Supplier.id},
+    "shows": {"shows": ("colour",)},
+}
+
+
+class Numbered(Base):
+    """Has a number for a key."""
+
+    __tablename__ = "numbered"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+@pytest.mark.parametrize("sentence", SLIPS)
+def test_a_slip_in_a_declaration_is_one_sentence(sentence: str) -> None:
+    options = {"name": "suppliers", "model": Supplier, "body": {"name": (str, ...)}, **SLIPS[sentence]}
+    options["body"] = create_model("SlipIn", __base__=Content, **options["body"])
+    options["model"] = Numbered if options["model"] == "numbered" else options["model"]
+    with pytest.raises(DeclarationError) as raised:
+        check_declaration(Resource(**options, read="content.read", write="content.create"))
+    if sentence != "shows":
+        assert sentence in str(raised.value)
+    with pytest.raises(DeclarationError, match="create, change or delete"):
+        suppliers.on("update")(print)  # type: ignore[arg-type]
+
+
+def test_one_name_is_of_one_resource(installation: Installation) -> None:
+    def includeme(config: Any) -> None:
+        config.add_resource(suppliers)
+        config.add_resource(suppliers)
+
+    with pytest.raises(SystemExit, match="two resources called suppliers"):
+        app_including(installation, includeme)
+
+
+def test_numbers_are_read_by_a_lone_select_as_by_the_orm(shop: Installation) -> None:
+    price, share = literal(Decimal("1.50"), Numeric(6, 2)), literal(0.5, Float())
+    statement: Any = select(price.label("price"), share.label("share"))
+    with shop.registry.tenant_dbs.for_access(access_of(shop)).get_session(read_only=True) as session:
+        [row] = LoneSelect(statement).rows(session, {})
+    assert (round(row.price, 2), row.share) == (Decimal("1.50"), 0.5)

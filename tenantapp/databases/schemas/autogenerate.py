@@ -63,5 +63,5 @@ def _leave_out_empty(context: Any, revision: Any, directives: list[Any]) -> None
 
 
 def _format(path: Path) -> None:
-    for arguments in (("check", "--fix", "--exit-zero"), ("format",)):
+    for arguments in (("check", "--fix-only", "--exit-zero"), ("format",)):
         subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", str(path)], check=True)  # noqa: S603
