@@ -167,17 +167,19 @@ def place_of(resource: Resource[Any], sort: Sort, row: ShownRow) -> list[Any]:
     return [row.id if column.primary_key else next(others) for column, _ in order_of(resource, sort)]
 
 
+@lru_cache(MOST_STATEMENTS)
 def default_sort(resource: Resource[Any]) -> Sort:
     """Return the order of a list that names none."""
     return ((next(iter(resource.sorts)), False),)
 
 
-def order_of(resource: Resource[Any], sort: Sort) -> list[tuple[Any, bool]]:
+@lru_cache(MOST_STATEMENTS)
+def order_of(resource: Resource[Any], sort: Sort) -> tuple[tuple[Any, bool], ...]:
     """Return the columns of an order, each with whether it is descending. The id comes last, unless it is there."""
     order = [(resource.sorts[name], descending) for name, descending in sort]
     if not order[-1][0].unique and all(not column.primary_key for column, _ in order):
         order.append((resource.mapper.primary_key[0], order[-1][1]))
-    return order
+    return tuple(order)
 
 
 @lru_cache(MOST_STATEMENTS)
