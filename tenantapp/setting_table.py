@@ -153,6 +153,12 @@ class Settings:
         "5242880",
         "most bytes of all answers in a batch together",
     )
+    api_batch_seconds: float = setting(
+        "api.batch_seconds",
+        number(float, 0.001, 3600, "seconds"),
+        "10",
+        "seconds after which a batch begins no further part, and fails",
+    )
     changes_keep: int = setting(
         "changes.keep",
         number(int, 1, 3650, "days"),

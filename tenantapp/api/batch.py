@@ -8,6 +8,7 @@ A part that fails ends the batch with its error. The error is raised here, so it
 is tried again, as if the part had been sent alone.
 """
 
+import time
 from http import HTTPStatus
 from io import BytesIO
 from typing import Annotated, Any, Final, Literal
@@ -20,6 +21,7 @@ from pyramid.httpexceptions import HTTPException
 from pyramid.response import Response
 
 from tenantapp.answers import Answer
+from tenantapp.api.address import is_utf8
 from tenantapp.api.json import Body, invalid, is_json
 from tenantapp.api.problems import CONTENT_TYPE, ApiError, problem_response
 from tenantapp.api.views import NotInBatch, api_view
@@ -60,6 +62,8 @@ class BatchPart(Body):
             decoded = unquote_to_bytes(path.partition("?")[0]).decode()
         except UnicodeDecodeError:
             raise ValueError("The path is not UTF-8.") from None
+        if not is_utf8(path.partition("?")[2], quoted=True):
+            raise ValueError("The query string is not UTF-8.")
         if RESERVED.match(PREFIX + decoded):
             raise ValueError("A part cannot name a tenant. Name it in the batch.")
         first, *between = decoded.split("/")[1:]
@@ -78,6 +82,11 @@ class Batch(
 
     # FailFast: a million wrong parts are not worth a million errors.
     requests: Annotated[list[BatchPart], FailFast()] = Field(min_length=1)
+
+    @property
+    def only_reads(self) -> bool:
+        """Return whether no part may change anything."""
+        return all(part.method == "GET" for part in self.requests)
 
 
 class PartAnswer(Answer):
@@ -114,11 +123,15 @@ def run_batch(request: TenantRequest) -> Any:
     parts = request.checked_body.requests
     if len(parts) > settings.api_batch:
         raise ApiError(413, "batch_too_large", f"A batch may have at most {settings.api_batch} parts.")
-    if all(part.method == "GET" for part in parts) and "tenant_session" not in request.__dict__:
+    if request.checked_body.only_reads and "tenant_session" not in request.__dict__:
         request.writes = None  # so that it waits for no writer, and none for it
     answers: list[dict[str, Any]] = []
-    size = 0
+    size, end = 0, time.monotonic() + settings.api_batch_seconds
     for index, content in enumerate(parts):
+        if index and time.monotonic() > end:
+            # A batch holds its thread and its locks for as long as all of its parts take.
+            detail = f"The batch has taken more than {settings.api_batch_seconds:g} seconds. Send fewer parts at once."
+            raise ApiError(413, "batch_too_large", detail)
         request.running_part = part = _part(request, index, content)
         response = _run(request, part)
         if response.status_int >= 400:

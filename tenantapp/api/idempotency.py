@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from pyramid.response import Response
 
+from tenantapp.api.batch import Batch
 from tenantapp.api.problems import ApiError
 from tenantapp.api.views import View
-from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.kept_answers import KeptAnswer, KeyOfPerson, find_answer, keep_answer
 from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
 
@@ -31,13 +31,11 @@ def idempotent_view(view: View, info: Any) -> View:
     """
     if info.options.get("api_query") is None:
         return view
-    # This permission says little about what the answer may show.
-    of_all_rights = info.options.get("permission") == Permission.TENANT_ENTER
 
     def idempotent(context: Any, request: TenantRequest) -> Any:
-        if HEADER not in request.headers or request.method in SAFE_METHODS:
+        if HEADER not in request.headers or _only_reads(request):
             return view(context, request)
-        key = _key_of(request, of_all_rights)
+        key = _key_of(request)
         kept_for = timedelta(hours=request.registry.app_settings.idempotency_keep)
         session = request.tenant_session
         answer = find_answer(session, key, kept_for)
@@ -51,8 +49,13 @@ def idempotent_view(view: View, info: Any) -> View:
     return idempotent
 
 
-def _key_of(request: TenantRequest, of_all_rights: bool) -> KeyOfPerson:
-    """Return the key of the request. With ``of_all_rights`` it counts only for the same permissions."""
+def _only_reads(request: TenantRequest) -> bool:
+    body = request.checked_body
+    return request.method in SAFE_METHODS or (isinstance(body, Batch) and body.only_reads)
+
+
+def _key_of(request: TenantRequest) -> KeyOfPerson:
+    """Return the key of the request. It counts only for the same permissions: others may see less of the answer."""
     match = KEY.fullmatch(request.headers[HEADER])
     if match is None:
         detail = f"{HEADER} has 1 to 255 printable ASCII characters, such as those of a UUID."
@@ -64,8 +67,7 @@ def _key_of(request: TenantRequest, of_all_rights: bool) -> KeyOfPerson:
     address = f"{request.method} {request.environ['PATH_INFO']}?{request.environ.get('QUERY_STRING', '')}\n"
     digest = hashlib.sha256(address.encode("latin-1") + request.body)
     access = request.access
-    if of_all_rights:
-        digest.update(" ".join(sorted(access.permissions)).encode())
+    digest.update(" ".join(sorted(access.permissions)).encode())
     key = match["quoted"] or match["bare"]
     return KeyOfPerson(access.require_tenant().id, access.person.id, key, digest.hexdigest())
 

@@ -81,8 +81,8 @@ class InvalidReference(InvalidField):
 
 
 class TooManyRows(ResourceError):
-    """The filter selects more rows than may be changed at once. None was changed."""
+    """The filter selects more rows than one request may change by filter. None was changed."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"The filter selects more than {most} rows, the most that one call may change.")
+        super().__init__(f"The filters select more than {most} rows, the most that one request may change.")
         self.most = most

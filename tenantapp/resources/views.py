@@ -167,11 +167,13 @@ def _require(request: TenantRequest, permission: str) -> None:
 
 
 def _missing(resource: Resource[Any], request: TenantRequest) -> bool:
-    """Return True. Raises ``VersionMismatch`` if there is a row with the id in the path."""
+    """Return True. Raises ``VersionMismatch`` if there is a row with the id in the path, and 412 for ``If-Match``."""
     try:
         present = queries.read_row(resource, request.tenant_session, path_id(request))
-    except NotFound:
-        return True
+    except NotFound as missing:
+        if conditions_of(request).matched(None):
+            return True
+        raise ApiError(412, "version_mismatch", f"If-Match was sent. {missing}") from None
     raise VersionMismatch(resource.noun, present.version or 0, present.json)
 
 

@@ -1,11 +1,12 @@
 """Write the rows of a resource: check owner and version on the locked row, call the hooks, and explain violations."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from inspect import isgeneratorfunction
 from time import time
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Numeric, String, select, update
@@ -23,6 +24,8 @@ from tenantapp.tenancy.models import Tracked
 from tenantapp.tenancy.recording import record_change
 
 Model = TypeVar("Model")
+SELECTED: Final = "tenantapp.rows_selected"
+"""The key in a session's ``info`` of how many rows of each resource its changes by filter have selected."""
 Change = Callable[[Any], Any]
 """Takes the present content of a row, and returns the new one."""
 
@@ -123,6 +126,7 @@ def change_rows(
 ) -> tuple[int, int]:
     """Change all rows that a filter selects. Return how many it selects, and how many of them changed.
 
+    All changes by filter in a session together may select ``most`` rows of the resource, also in the parts of a batch.
     Raises ``TooManyRows``, and what ``change_row`` raises. Then the caller has to roll back.
     """
     rows = _selected(resource, session, access, where)
@@ -282,12 +286,15 @@ def _delete(resource: Resource[Any], session: Session, access: Access, row: Any)
 
 
 def _selected(resource: Resource[Any], session: Session, access: Access, where: Mapping[str, Any]) -> list[Any]:
+    selected = session.info.setdefault(SELECTED, Counter())
+    left = resource.most - selected[resource.name]
     shape, values = shape_of(resource, where, {}, None)
     wanted = select(resource.model).where(*conditions(resource, shape)).order_by(resource.mapper.primary_key[0])
-    wanted = wanted.limit(resource.most + 1).with_for_update(key_share=True)
+    wanted = wanted.limit(left + 1).with_for_update(key_share=True)
     rows = list(session.scalars(wanted.execution_options(populate_existing=True), values))
-    if len(rows) > resource.most:
+    if len(rows) > left:
         raise TooManyRows(resource.most)
+    selected[resource.name] += len(rows)
     for row in rows:
         check_owner(resource, access, row)
     return rows

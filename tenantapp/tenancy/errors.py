@@ -98,10 +98,11 @@ class KeyInUse(TenancyError):
 
 
 class KeyReused(TenancyError):
-    """The idempotency key was used for another request."""
+    """The idempotency key was used for another request, or with other permissions."""
 
     def __init__(self) -> None:
-        super().__init__("This idempotency key was used for another request. Use a new key for each request.")
+        used = "This idempotency key was used for another request, or with other permissions."
+        super().__init__(f"{used} Use a new key for each request.")
 
 
 class UserDatabaseUnavailable(TenancyError, DatabaseUnavailable):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tenantapp.identity.local_access import local_access
+from tenantapp.identity.roles import allow, deny
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.models import IdempotencyKey
 from tenantapp.workspace.models import Node
@@ -98,6 +99,22 @@ def test_who_may_no_longer_write_gets_no_answer(installation: Installation, bob:
     assert rita.post("/nodes", NODE, Idempotency_Key="k").status_int == 403
     bob.csrf_token = "wrong"
     assert bob.post("/nodes", NODE, Idempotency_Key="k").json["code"] == "csrf_failed"
+
+
+def test_an_answer_is_repeated_only_for_the_same_permissions(installation: Installation, bob: Client) -> None:
+    """Those who may do less may also see less of the answer."""
+    first = bob.post("/nodes", NODE, Idempotency_Key="k")
+    token = bob.post("/tokens", {"name": "x", "permissions": ["content.create"]}).json["token"]
+    answer = Client(installation.app).with_token(token).post("/nodes", NODE, Idempotency_Key="k")
+    assert (answer.status_int, answer.json["code"]) == (422, "idempotency_mismatch")
+    with installation.registry.user_db.begin() as session:
+        deny(session, "author", "content.read")
+    answer = bob.post("/nodes", NODE, Idempotency_Key="k")
+    assert (answer.status_int, answer.json["code"]) == (422, "idempotency_mismatch")
+    with installation.registry.user_db.begin() as session:
+        allow(session, "author", "content.read")
+    assert bob.post("/nodes", NODE, Idempotency_Key="k").json == first.json
+    assert nodes(installation) == 1
 
 
 @pytest.mark.parametrize("key", ["", '""', "k" * 256, '"unclosed', "caf\xe9", "a\tb", '"a"b'])

@@ -130,6 +130,8 @@ def test_what_clients_see_and_cannot_write_is_refused(bob: Client) -> None:
 def test_a_put_can_make_a_row_under_an_id_of_the_clients_own(bob: Client, ada: Client) -> None:
     path, body = f"/products/{uuid7()}", {"sku": "own", "name": "Own", "price_cents": 1}
     assert bob.put(path, body).status_int == 404
+    both = bob.put(path, body, If_None_Match="*", If_Match='"x"')
+    assert (both.status_int, both.json["code"]) == (412, "version_mismatch")
     made = bob.put(path, body, If_None_Match="*")
     assert made.status_int == 201
     assert made.headers["Location"].endswith(path)
@@ -345,6 +347,18 @@ def test_many_rows_are_changed_by_a_filter_or_none(bob: Client, ada: Client) -> 
     assert ada.delete("/products?max_price=99").json == {"deleted": 3}
     assert ada.delete(f"/products?owner_id={hers['owner_id']}").json == {"deleted": 1}
     assert skus(bob, "") == ["d", "f"]
+
+
+def test_a_batch_changes_no_more_rows_by_filter_than_one_call(bob: Client) -> None:
+    for sku in "abc":
+        make(bob, sku)
+    change = {"method": "PATCH", "path": "/products?min_price=0", "body": {"active": False}}
+    least, more = MOST // 3, MOST // 3 + 1
+    assert bob.post("/batch", {"requests": [change] * least}).status_int == 200
+    refused = bob.post("/batch", {"requests": [change | {"body": {"name": "Lost"}}] * more})
+    assert (refused.status_int, refused.json["code"]) == (413, "too_many_rows")
+    assert (refused.json["most"], refused.json["part"]) == (MOST, least)
+    assert "Lost" not in [row["name"] for row in bob.get("/products").json["items"]]
 
 
 def test_a_wrong_change_of_many_rows_is_refused_even_if_there_are_none(bob: Client) -> None:

@@ -103,6 +103,15 @@ def test_a_batch_is_bounded(make_installation: Any) -> None:
         assert installation.checkedout() == 0
 
 
+def test_a_batch_that_takes_too_long_begins_no_further_part(make_installation: Any) -> None:
+    with make_installation(**{"api.batch_seconds": "0.001"}) as installation:
+        bob = Client(installation.app).sign_in("bob", "acme")
+        answer = send(bob, *[GOOD] * 50)
+        assert (answer.status_int, answer.json["code"], answer.json.get("part")) == (413, "batch_too_large", None)
+        assert send(bob, GOOD).status_int == 200
+        assert node_titles(installation) == ["First"]
+
+
 def test_a_batch_that_only_reads_waits_for_no_writer(real_installation: Installation) -> None:
     bob = Client(real_installation.app).sign_in("bob", "acme")
     access = access_to(real_installation, "acme")
