@@ -1,13 +1,18 @@
-"""Grants: who has which roles in which tenant. A person or a group has one grant for each role."""
+"""Grants: who has which roles in which tenant. A person or a group has one grant for each role.
 
+Each change of a grant is in the audit trail.
+"""
+
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
+from tenantapp.identity.audit import record
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.groups import get_group
-from tenantapp.identity.models import Grant
+from tenantapp.identity.models import Grant, Tenant
 from tenantapp.identity.roles import get_role
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.users import get_user
@@ -28,7 +33,21 @@ def add_grant(
         grant.user = user
     session.add(grant)
     flush_unique(session, f"grant of {role} for", f"@{group}" if group is not None else login)
+    record_grant(session, "member.grant", grant)
     return grant
+
+
+def remove_grant(session: Session, grant: Grant) -> None:
+    """Take a role from a person or a group, from the next request on. It does so even for the last administrator."""
+    record_grant(session, "member.revoke", grant)
+    session.delete(grant)
+
+
+def record_grant(session: Session, action: str, grant: Grant, **more: Any) -> None:
+    """Write what happens to a grant to the audit trail."""
+    slug = session.scalar(select(Tenant.slug).where(Tenant.id == grant.tenant_id))
+    who = {"login": grant.user.login} if grant.user is not None else {"group": grant.group and grant.group.name}
+    record(session, action, tenant_id=grant.tenant_id, slug=slug, detail={**who, "role": grant.role, **more})
 
 
 def find_grants(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 
 from tenantapp.identity.effective import has_admin
 from tenantapp.identity.errors import LastAdmin
-from tenantapp.identity.grants import get_grant
+from tenantapp.identity.grants import get_grant, record_grant, remove_grant
 from tenantapp.identity.models import Grant, Group, Role, Tenant, User
 from tenantapp.identity.roles import get_role
 from tenantapp.identity.uniqueness import flush_unique
@@ -78,15 +78,17 @@ def change_role(session: Session, tenant_id: UUID, grant_id: UUID, role: str) ->
     """Put another role in place of that of a grant. Raises ``NotFound``, ``AlreadyExists`` and ``LastAdmin``."""
     with _keeping_an_admin(session, tenant_id):
         grant = get_grant(session, tenant_id, grant_id)
-        grant.role = get_role(session, role).name
+        before, grant.role = grant.role, get_role(session, role).name
         flush_unique(session, "grant of", role)
+        if grant.role != before:
+            record_grant(session, "member.change", grant, before=before)
     return grant
 
 
 def revoke(session: Session, tenant_id: UUID, grant_id: UUID) -> None:
     """Take a role from a member, from the next request on. Raises ``NotFound`` and ``LastAdmin``."""
     with _keeping_an_admin(session, tenant_id):
-        session.delete(get_grant(session, tenant_id, grant_id))
+        remove_grant(session, get_grant(session, tenant_id, grant_id))
 
 
 @contextmanager

@@ -24,10 +24,10 @@ def create_service_account(
     session.add(account)
     flush_unique(session, "user", normal)
     given = sorted(set(roles))
-    for role in given:
-        add_grant(session, tenant.id, role, login=normal)
     detail = {"login": normal, "roles": given}
     record(session, "service_account.create", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
+    for role in given:
+        add_grant(session, tenant.id, role, login=normal)
     return account
 
 

@@ -142,6 +142,12 @@ def test_grants(done: Command, failed: Callable[..., str]) -> None:
     done("grants", "remove", "ada", "acme")
     done("grants", "remove", "@editors", "acme")
     assert done("grants", "list", "acme", "--json").json == {"items": []}
+    entries = reversed(done("fleet", "audit", "--tenant", "acme", "--json").json["items"])
+    told = [(each["action"], each["detail"]) for each in entries if each["action"].startswith("member.")]
+    roles = ("admin", "editor", "reader", "author")
+    assert [detail["role"] for action, detail in told if action == "member.grant"] == list(roles)
+    assert [detail["role"] for action, detail in told[4:]] == ["reader", "admin", "author", "editor"]
+    assert told[-1] == ("member.revoke", {"group": "editors", "role": "editor"})
 
 
 def test_tokens(done: Command, failed: Callable[..., str], ini: Path) -> None:

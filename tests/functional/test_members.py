@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tenantapp.identity import groups
+from tenantapp.identity.audit import list_entries
 from tenantapp.identity.roles import allow
 from tests.installation import Client, Installation
 
@@ -25,6 +26,30 @@ def member_of(client: Client, name: str) -> Any:
 def grant_id(client: Client, name: str, role: str | None = None) -> str:
     """The id of this grant, or of that of the highest role."""
     return next(str(grant["id"]) for grant in member_of(client, name)["grants"] if role in (None, grant["role"]))
+
+
+def told(installation: Installation) -> list[tuple[str, str, str | None, dict[str, Any]]]:
+    """What the members of acme were given and lost after the making of the installation, the oldest first."""
+    with installation.registry.user_db.begin(read_only=True) as session:
+        entries = [each for each in reversed(list_entries(session, slug="acme")) if each.action.startswith("member.")]
+        return [(each.actor, each.action, each.slug, each.detail) for each in entries[6:]]
+
+
+def test_every_change_of_a_grant_is_in_the_audit_trail(ada: Client, installation: Installation) -> None:
+    token = ada.post("/tokens", {"name": "x", "permissions": ["members.manage"]}).json
+    program = Client(installation.app).with_token(token["token"])
+    [grant] = program.post("/members", {"login": "nobody", "role": "author"}).json["grants"]
+    for role in ("reader", "reader"):  # the second changes nothing
+        assert ada.patch(f"/members/{grant['id']}", {"role": role}).status_int == 200
+    assert ada.delete(f"/members/{grant_id(ada, 'editors')}").status_int == 204
+    last = f"/members/{grant_id(ada, 'ada')}"
+    assert [ada.delete(last).status_int, ada.patch(last, {"role": "reader"}).status_int] == [409, 409]
+    assert ada.post("/members", {"login": "nobody", "role": "reader"}).status_int == 409
+    assert told(installation) == [
+        ("ada", "member.grant", "acme", {"login": "nobody", "role": "author", "api_token": token["id"]}),
+        ("ada", "member.change", "acme", {"login": "nobody", "role": "reader", "before": "author"}),
+        ("ada", "member.revoke", "acme", {"group": "editors", "role": "editor"}),
+    ]
 
 
 def test_members_are_people_and_groups(ada: Client) -> None:

@@ -51,7 +51,7 @@ def remove(installation: Installation, grantee: str, slug: str, role: str | None
         tenant_id, who = get_tenant(session, slug).id, _grantee(grantee)
         found = service.find_grants(session, tenant_id, **who)
         for grant in [service.find_grant(session, tenant_id, role, **who)] if role else found:
-            session.delete(grant)
+            service.remove_grant(session, grant)
     lost = f"does not have the role {role}" if role else "has no role"
     click.echo(f"{grantee} {lost} in {slug} any more.")
 
