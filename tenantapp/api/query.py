@@ -87,14 +87,14 @@ def read_query(request: TenantRequest, model: type[NoQuery]) -> NoQuery:
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ApiError(400, "invalid_query", "A query parameter is given twice.")
-    for name, value in pairs:
-        if "\0" in name + value:
-            raise bad_query(name.replace("\0", ""), "The NUL character is not allowed.")
     return validate_query(model, values)
 
 
 def validate_query(model: type[NoQuery], values: dict[str, str]) -> NoQuery:
     """Return these parameters as a model. Raises ``ApiError`` 400 that names the parameter which is wrong."""
+    for name, value in values.items():
+        if "\0" in name + value:
+            raise bad_query(name.replace("\0", ""), "The NUL character is not allowed.")
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -17,6 +17,7 @@ from tenantapp.tenancy.errors import ChangesGone
 from tenantapp.tenancy.request import TenantRequest
 
 CONTEXT: Final = "changes"
+LAST_POSITION: Final = 2**62  # so that positions after it are still integers of the database
 
 
 class ChangesQuery(NoQuery):
@@ -77,11 +78,13 @@ def readable_tables(request: TenantRequest) -> dict[str, str]:
 def _position(request: TenantRequest, cursor: str) -> int:
     try:
         epoch, position = decode_cursor(CONTEXT, cursor)
-    except NotACursor:
+        if type(position) is not int or not 0 <= position <= LAST_POSITION:
+            raise NotACursor
+    except ValueError:
         raise bad_query("since", "This is not a cursor of the changes.") from None
     if epoch != request.access.require_tenant().epoch:
         raise ChangesGone  # another database, or an older content of this one
-    return int(position)
+    return position
 
 
 def _page(request: TenantRequest, items: Any, position: int, *, more: bool) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The cursors of lists: where a page begins, as opaque text.
 
-A cursor is bound to its list, tenant, order and filters. A changed cursor, or that of another list, is refused.
+A cursor is bound to its list, tenant, order and filters. A changed cursor, or that of another list, is refused. The
+check finds mistakes, and is no secret: it has no key, because an installation on SQLite has none that all processes
+know. So the values of a cursor are checked like those of a query. A forged one shows what a filter would show.
 """
 
 import hashlib
@@ -24,7 +26,7 @@ def encode_cursor(context: str, values: Sequence[Any]) -> str:
 
 
 def decode_cursor(context: str, cursor: str) -> list[Any]:
-    """Return the values in a cursor, as JSON has them. Raises ``NotACursor``."""
+    """Return the values in a cursor, as JSON has them, without NUL. Raises ``NotACursor``."""
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
     except ValueError:
@@ -32,7 +34,12 @@ def decode_cursor(context: str, cursor: str) -> list[Any]:
     check, body = raw[:_CHECK], raw[_CHECK:]
     if check != _check(context, body) or encode_again(raw) != cursor:
         raise NotACursor
-    values: list[Any] = orjson.loads(body)
+    try:
+        values = orjson.loads(body)
+    except ValueError:
+        raise NotACursor from None
+    if not isinstance(values, list) or any(isinstance(value, str) and "\0" in value for value in values):
+        raise NotACursor
     return values
 
 

@@ -6,6 +6,7 @@ ResourceError
 +-- VersionMismatch     the client named another version of the row; `current` is the present row
 +-- EditConflict        somebody else changed the row at the same moment
 +-- AlreadyExists       another row has this value, and only one may have it; `field` names it
+|   +-- IdTaken         another row has this id
 +-- InUse               other rows refer to this row, so it cannot be deleted
 +-- InvalidField        a value is well-formed, but cannot be stored; `field` names it
 |   +-- InvalidReference    the row that a value refers to does not exist
@@ -55,6 +56,10 @@ class AlreadyExists(ResourceError):
     def __init__(self, noun: str, field: str | None) -> None:
         super().__init__(f"There is another {noun} with this {field}." if field else f"There is such a {noun} already.")
         self.field = field
+
+
+class IdTaken(AlreadyExists):
+    """Another row has the id that a new row was given."""
 
 
 class InUse(ResourceError):

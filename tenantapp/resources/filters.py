@@ -7,13 +7,13 @@ A resource declares filters by name. Each has operators, which clients write bef
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from sqlalchemy import (
     BigInteger,
     BindParameter,
@@ -184,7 +184,7 @@ def value_type(type_: TypeEngine[Any]) -> Any:
         least, most = integer_range(type_)
         return Annotated[int, Field(ge=least, le=most)]
     if issubclass(python, datetime):
-        return AwareDatetime
+        return Annotated[AwareDatetime, AfterValidator(in_utc)]
     if issubclass(python, Decimal):
         return Annotated[Decimal, Field(allow_inf_nan=False, max_digits=40)]
     if issubclass(python, float):
@@ -194,6 +194,14 @@ def value_type(type_: TypeEngine[Any]) -> Any:
     if issubclass(python, str):
         return Annotated[str, Field(max_length=MOST_CHARACTERS)]
     raise TypeError(f"a column of type {type_!r} cannot be a filter or a sort")
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a time in UTC, as columns have it. Raises ``ValueError`` if it would be in the year 0 or 10000."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("In UTC this time is not between the years 1 and 9999.") from None
 
 
 def integer_range(type_: TypeEngine[Any]) -> tuple[int, int]:

@@ -53,9 +53,8 @@ def list_query(resource: Resource[Any]) -> type[PageQuery]:
         one_of = Annotated[str | None, Field(alias="_or", max_length=5000, description="one of these: a=1,min_b=2")]
         fields[OWN["_or"]] = (one_of, None)
     if resource.search:
-        words = Annotated[str, AfterValidator(_words)] | None
         description = "words that a row has, the last perhaps only its beginning"
-        fields[OWN["q"]] = (Annotated[words, Field(alias="q", max_length=MOST_SEARCH, description=description)], None)
+        fields[OWN["q"]] = (_text(_words, "q", description, MOST_SEARCH), None)
     return create_model(_class_name(resource, "Query"), __base__=PageQuery, **fields)
 
 
@@ -71,11 +70,17 @@ def read_list(resource: Resource[Any], query: PageQuery, access: Access) -> List
     given: dict[str, Any] = {name: getattr(query, field, None) for name, field in OWN.items()}
     either = _alternatives(type(query), resource, given["_or"]) if given["_or"] is not None else {}
     sort = parse_sort(resource, given["_sort"]) if given["_sort"] else default_sort(resource)
-    fields = tuple(dict.fromkeys(given["_fields"].split(","))) if given["_fields"] else None
+    fields = _fields_of(resource, given["_fields"]) if given["_fields"] else None
     tenant = access.require_tenant()
     context = repr((str(tenant.id), resource.name, sort, sorted(where.items()), sorted(either.items()), given["q"]))
     after = None if query.cursor is None else _place(resource, sort, context, query.cursor)
     return ListRequest(where, either, sort, fields, given["_count"], given["q"], after, query.limit, context)
+
+
+def _fields_of(resource: Resource[Any], text: str) -> tuple[str, ...]:
+    """Return the named members in the resource's own order, so that each choice of members is one statement."""
+    named = text.split(",")
+    return tuple(name for name in resource.members if name in named)
 
 
 def filters_of(resource: Resource[Any], query: NoQuery) -> dict[str, Any]:
@@ -111,10 +116,10 @@ def _names(resource: Resource[Any]) -> Callable[[str], str]:
     return check
 
 
-def _text(check: Callable[[str], str], alias: str, description: str) -> Any:
-    return Annotated[
-        Annotated[str, AfterValidator(check)] | None, Field(alias=alias, max_length=1000, description=description)
-    ]
+def _text(check: Callable[[str], str], alias: str, description: str, most: int = 1000) -> Any:
+    # The length is measured first: a check of a long text takes long.
+    measured = Annotated[str, Field(max_length=most), AfterValidator(check)]
+    return Annotated[measured | None, Field(alias=alias, description=description)]
 
 
 def _words(text: str) -> str:
@@ -152,7 +157,7 @@ def _place(resource: Resource[Any], sort: Sort, context: str, cursor: str) -> li
     try:
         values = decode_cursor(context, cursor)
         return [_adapter(column.type).validate_python(value) for (column, _), value in zip(order, values, strict=True)]
-    except (NotACursor, ValidationError, ValueError):
+    except (NotACursor, ValidationError, ValueError, TypeError, OverflowError):
         raise bad_query("cursor", "This is not a cursor of this list.") from None
 
 

@@ -20,8 +20,9 @@ from tenantapp.resources.answers import Deleted, answer_models
 from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.cursors import encode_cursor
 from tenantapp.resources.declaration import DeclarationError, Resource
-from tenantapp.resources.errors import NotFound, VersionMismatch
+from tenantapp.resources.errors import IdTaken, NotFound, VersionMismatch
 from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
+from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
 
 View = Callable[[TenantRequest], Any]
@@ -151,7 +152,12 @@ def replace_view(resource: Resource[Any]) -> View:
         row_id, if_missing = path_id(request), conditions_of(request).only_new
         if if_missing:
             _require(request, resource.create_permission)
-            row: Any = _missing(resource, request) and writing.create_row(resource, session, access, content, row_id)
+            try:
+                row: Any = _missing(resource, request) and writing.create_row(
+                    resource, session, access, content, row_id
+                )
+            except IdTaken as error:
+                raise TransactionConflict from error  # somebody else was first; tried again, this request sees the row
             request.response.status_int = 201
             return _created(request, resource, row)
         writing.change_row(resource, session, access, row_id, lambda before: content, precondition(request))

@@ -11,7 +11,15 @@ from sqlalchemy.orm import RelationshipDirection, Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from tenantapp.resources.declaration import Operation, Resource
-from tenantapp.resources.errors import AlreadyExists, EditConflict, InUse, InvalidField, InvalidReference, ResourceError
+from tenantapp.resources.errors import (
+    AlreadyExists,
+    EditConflict,
+    IdTaken,
+    InUse,
+    InvalidField,
+    InvalidReference,
+    ResourceError,
+)
 
 RESTRICTING: Final = "NO ACTION"
 RESTRICTED: Final = ("NO ACTION", "RESTRICT")
@@ -69,6 +77,8 @@ def _from_postgres(resource: Resource[Any], operation: Operation, error: Any) ->
         return InUse(resource.noun, str(table))
     if table != own.name:
         return None
+    if code == "23505" and name in (own.primary_key.name, f"{own.name}_pkey"):  # PostgreSQL's own name for it
+        return IdTaken(resource.noun, None)
     if code == "23505":
         return AlreadyExists(resource.noun, _field(resource, _columns_of_unique(own, name)))
     if code == "23503":

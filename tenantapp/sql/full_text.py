@@ -10,6 +10,7 @@ triggers keep in step with the table of the words.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Boolean, Text
@@ -23,6 +24,7 @@ MOST_STORED: Final = 1_000_000  # characters of a row's words, were all encoded;
 ENCODED_LENGTH: Final = 5  # characters of an encoded letter, at most
 LONGEST_WORD: Final = 40  # characters that count
 MOST_WORDS: Final = 16  # of a query
+MOST_MARKS: Final = 16  # combining marks in a row that count
 NO_MATCH: Final = {"postgresql": "", "sqlite": '""'}
 # Letters of Latin that are no letter with a mark to Unicode, and what they are written as without their stroke or as
 # two letters. From the transform Latin-ASCII of CLDR, after case folding: https://cldr.unicode.org/, common/transforms.
@@ -56,8 +58,22 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    folded = _without_marks(_without_marks(text).casefold()).translate(LETTERS)
+    folded = _without_marks(_without_marks(few_marks(text)).casefold()).translate(LETTERS)
     return unicodedata.normalize("NFC", folded)
+
+
+def few_marks(text: str) -> str:
+    """Return a text with at most ``MOST_MARKS`` combining marks in a row.
+
+    ``unicodedata.normalize`` sorts each run of marks in quadratic time, and no other thread runs meanwhile.
+    """
+    perhaps, many = _runs_of_marks()
+    return perhaps.sub(lambda found: many.sub(lambda run: run[0][:MOST_MARKS], found[0]), text)
+
+
+def is_mark(character: str) -> bool:
+    """Return whether a character begins with a mark that is sorted among others, perhaps only when it is decomposed."""
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
 
 
 def words_of(text: str) -> Iterator[str]:
@@ -227,6 +243,20 @@ class _LettersAndSpaces(dict[int, str]):
 
 _UNMARKED: Final = _Unmarked()
 _LETTERS_AND_SPACES: Final = _LettersAndSpaces()
+
+
+@cache
+def _runs_of_marks() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the patterns of what may be too long a run of marks, and of what is one.
+
+    The second alone takes 20 times longer: ``re`` has a table for characters of the first plane only. The marks of
+    the second plane are few, so the first pattern takes all between them for marks. Other planes have none.
+    """
+    first = "".join(filter(is_mark, map(chr, range(0x300, 0x10000))))
+    second = list(filter(is_mark, map(chr, range(0x10000, 0x20000))))
+    at_least = f"{{{MOST_MARKS + 1},}}"
+    perhaps, exact = f"[{first}{second[0]}-{second[-1]}]", f"[{first}{''.join(second)}]"
+    return re.compile(perhaps + at_least), re.compile(exact + at_least)
 
 
 def _without_marks(text: str) -> str:

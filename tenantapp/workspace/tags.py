@@ -11,7 +11,7 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.resources import More, Resource, Write
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
-from tenantapp.sql.upsert import insert_ignoring_conflicts
+from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.recording import record_change
 from tenantapp.workspace.content import TagContent
 from tenantapp.workspace.models import Node, Tag, node_tags
@@ -61,7 +61,9 @@ def tags_named(session: Session, names: Sequence[str]) -> list[Tag]:
     found = list(session.scalars(_named(names)))
     missing = sorted(set(names) - {tag.name for tag in found})
     if missing:
-        insert_ignoring_conflicts(session, Tag, [{"id": uuid7(), "name": name} for name in missing])
+        insert = insert_for(session, Tag).on_conflict_do_nothing().returning(Tag.id)
+        for tag_id in session.scalars(insert, [{"id": uuid7(), "name": name} for name in missing]):
+            record_change(session, Tag, tag_id, "created")
         found = list(session.scalars(_named(names)))
     return found
 

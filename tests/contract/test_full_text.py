@@ -3,6 +3,8 @@
 # ruff: noqa: RUF001 - letters that look like others are what this is about
 
 import random
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,19 @@ class TestWords:
     def test_case_and_accents_do_not_count(self, one: str, other: str) -> None:
         assert list(words_of(one)) == list(words_of(other))
         assert fold(fold(one)) == fold(one)
+
+    @pytest.mark.parametrize("marks", ["\u0301\u0323", "\u0f73", "\u093c\u094d", "\uff9e\u094d", "\U0001d165\u0301"])
+    def test_very_many_marks_are_cheap(self, marks: str) -> None:
+        started = time.process_time()
+        assert list(words_of("a" + marks * (100_000 // len(marks)) + " b"))[1:] == ["b"]
+        assert time.process_time() - started < 1
+
+    def test_every_mark_of_unicode_counts_as_one(self) -> None:
+        others = (chr(number) for number in range(0x20000, sys.maxunicode + 1))
+        assert not any(map(full_text.is_mark, others))
+        for mark in filter(full_text.is_mark, map(chr, range(0x20000))):
+            assert full_text.few_marks(mark * 17) == mark * 16
+        assert full_text.few_marks("\U0001d400" * 17 + "日本語" * 6) == "\U0001d400" * 17 + "日本語" * 6
 
     def test_texts_are_split_where_no_engine_would_agree(self) -> None:
         text = "don't e-mail a@b.c x_y https://x/?q=1,5"

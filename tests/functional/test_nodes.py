@@ -389,3 +389,7 @@ def test_a_model_asks_the_session_it_belongs_to(bob: Client, installation: Insta
         session.expunge(node)
         with pytest.raises(RuntimeError):
             node.all_tags()
+
+
+def test_a_search_is_measured_before_its_words_are_counted(bob: Client) -> None:
+    assert "at most 500 characters" in bob.get("/nodes?q=" + "x%20y%20" * 600).json["detail"]

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from pydantic import create_model, model_validator
 from sqlalchemy import Float, Numeric, literal, select
@@ -27,6 +28,7 @@ from tenantapp.resources.writing import check_fits
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.prepared import LoneSelect
 from tenantapp.tenancy.access import Access
+from tests.forgery import forged_cursor
 from tests.installation import Client, Installation
 from tests.shop import (
     AFTER,
@@ -203,7 +205,9 @@ def test_filters(bob: Client, ada: Client) -> None:
      "_sort=colour", "_sort=", "_sort=name,name", "_sort=name,-name", "_sort=--name", "_fields=colour", "_fields=id,",
      "_count=yes", "_or=", "_or=price", "_or=limit=5", "_or=colour=5", "_or=price=x", "_or=_sort=name",
      "_or=price=1,min_price=2,max_price=3,gt_price=4,lt_price=5,not_price=6", "cursor=abc", "sort=name", "q=x",
-     "supplier_id=1", "like_name=" + "x" * 1001, "price=1&price=2", "name=%00"],
+     "supplier_id=1", "like_name=" + "x" * 1001, "created_at=9999-12-31T23:59:59-23:00",
+     "min_created_at=0001-01-01T00:00:00%2B23:00", "_or=sku=%2500", "_or=price=1,like_name=a%2500",
+     "price=1&price=2", "name=%00"],
 )  # fmt: skip
 def test_a_query_that_makes_no_sense_is_refused(bob: Client, query: str) -> None:
     answer = bob.get(f"/products?{query}")
@@ -262,10 +266,29 @@ def test_a_cursor_belongs_to_its_list(bob: Client, shop: Installation) -> None:
     assert {(answer.status_int, answer.json["code"]) for answer in refused} == {(400, "invalid_query")}
 
 
+def test_a_forged_cursor_of_a_list_is_refused(bob: Client, shop: Installation) -> None:
+    tenant = str(access_of(shop).require_tenant().id)
+    for sort, values in {
+        "created": (None, 5, {}, [], [None], ["9999-12-31T23:59:59-23:00"], ["0001-01-01T00:00:00+23:00"],
+                    [[]], [2**63]),
+        "name": ([None], ["a\0"], ["a"], ["a", None], ["a", "x"], [1, str(uuid7())], ["a", str(uuid7()), 1]),
+        "price": ([2**62, str(uuid7())], [1e300, str(uuid7())], [{}, str(uuid7())]),
+    }.items():  # fmt: skip
+        context = repr((tenant, "products", ((sort, False),), [], [], None))
+        for value in values:
+            answer = bob.get(f"/products?_sort={sort}&cursor={forged_cursor(context, orjson.dumps(value))}")
+            assert (answer.status_int, answer.json["code"]) == (400, "invalid_query"), (sort, value)
+    right = orjson.dumps(["a", str(uuid7())])
+    context = repr((tenant, "products", (("name", False),), [], [], None))
+    assert bob.get(f"/products?_sort=name&cursor={forged_cursor(context, right)}").status_int == 200
+
+
 def test_fields_and_counts(bob: Client) -> None:
     for sku in "abc":
         make(bob, sku)
     assert bob.get("/products?_fields=sku,id&limit=1").json["items"][0].keys() == {"sku", "id"}
+    asked = [bob.get(f"/products?_fields={names}").body for names in ("id,sku", "sku,id", "sku,id,sku")]
+    assert len(set(asked)) == 1
     assert bob.get("/products?_count=exact&limit=1").json["count"] == {"rows": 3, "exact": True}
     assert bob.get("/products?_count=exact&sku=a").status_int == 400
     assert bob.get("/products?_count=estimated&gt_price=100").json["count"] == {"rows": 0, "exact": True}

@@ -2,12 +2,15 @@
 
 import random
 import threading
+from base64 import urlsafe_b64decode
 from typing import Any
 
+import orjson
 from sqlalchemy import update
 
 from tenantapp.identity.epochs import new_epoch
 from tenantapp.identity.models import Tenant
+from tests.forgery import forged_cursor
 from tests.installation import Client, Installation
 
 
@@ -79,8 +82,12 @@ def test_what_cannot_be_followed(real_installation: Installation) -> None:
     app = real_installation.app
     bob, gina = Client(app).sign_in("bob", "acme"), Client(app).sign_in("gina", "globex")
     cursor = bob.get("/changes").json["cursor"]
-    bob.post("/nodes", {"title": "a"})
-    assert [item["kind"] for item in bob.get(f"/changes?since={cursor}").json["items"]] == ["created"]
+    bob.post("/nodes", {"title": "a", "tags": ["new"]})
+    made = bob.get(f"/changes?since={cursor}").json["items"]
+    assert sorted((item["resource"], item["kind"]) for item in made) == [("nodes", "created"), ("tags", "created")]
+    before = bob.get("/changes").json["cursor"]
+    bob.post("/nodes", {"title": "b", "tags": ["new"]})  # a tag that is there is not created
+    assert [item["resource"] for item in bob.get(f"/changes?since={before}").json["items"]] == ["nodes"]
     resources = app.registry.resources
     app.registry.resources = {}
     assert bob.get(f"/changes?since={cursor}").json["items"] == []  # as for who may read none of them
@@ -88,6 +95,18 @@ def test_what_cannot_be_followed(real_installation: Installation) -> None:
     for wrong in ("x", cursor[:-2], cursor.swapcase(), ""):
         answer = bob.get(f"/changes?since={wrong}")
         assert (answer.status_int, answer.json["code"]) == (400, "invalid_query")
+    epoch = orjson.loads(urlsafe_b64decode(cursor + "==")[9:])[0]
+    odd = (
+        [],
+        None,
+        5,
+        [epoch],
+        *([epoch, position] for position in ("x", [], -1, 2**62 + 1, 2**63 - 1, 1e300, 1.0, True)),
+    )
+    for body in (b"[", b"", b"\xff", *map(orjson.dumps, odd)):
+        answer = bob.get(f"/changes?since={forged_cursor('changes', body)}")
+        assert (answer.status_int, answer.json["code"]) == (400, "invalid_query"), body
+    assert bob.get(f"/changes?since={forged_cursor('changes', orjson.dumps([epoch, 2**62]))}").status_int == 410
     gone = gina.get(f"/changes?since={cursor}")
     assert (gone.status_int, gone.json["code"]) == (410, "changes_gone")
     with real_installation.registry.user_db.begin() as session:

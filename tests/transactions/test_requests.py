@@ -21,6 +21,7 @@ from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import User, WebSession
 from tenantapp.identity.users import get_user
 from tenantapp.resources import create_row
+from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import Access
 from tenantapp.workspace.content import NodeContent
 from tenantapp.workspace.models import Node
@@ -367,6 +368,27 @@ def test_the_same_new_tag_by_many_at_once(real_installation: Installation) -> No
     assert statuses == [201] * 6
     tags = Client(real_installation.app).sign_in("bob").get("/tags").json["items"]
     assert [(tag["name"], tag["nodes"]) for tag in tags] == [("new", 6), ("shiny", 6)]
+
+
+def test_the_same_put_of_a_new_row_by_many_at_once(real_installation: Installation) -> None:
+    clients = [Client(real_installation.app).sign_in("bob") for _ in range(6)]
+    barrier, answers = threading.Barrier(len(clients)), []
+    paths = [f"/nodes/{uuid7()}" for _ in range(4)]
+
+    def write(client: Client) -> None:
+        for path in paths:
+            barrier.wait()
+            answers.append(client.put(path, {"title": "x"}, If_None_Match="*"))
+
+    threads = [threading.Thread(target=write, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    late = [answer for answer in answers if answer.status_int != 201]
+    assert len(answers) - len(late) == len(paths)
+    assert {(answer.status_int, answer.json["code"]) for answer in late} == {(412, "version_mismatch")}
+    assert all(answer.json["current"]["title"] == "x" for answer in late)
 
 
 def test_signing_out_wins_over_a_switch_at_the_same_moment(real_installation: Installation) -> None:
