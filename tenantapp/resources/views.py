@@ -75,7 +75,17 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
     created = {**row, "headers": (*row["headers"], "Location"), "permission": resource.create_permission}
     add(many, "POST", create_view(resource), *stored, body=resource.body, status=201, **created)
     changing = (*refused, *versioned, *stored)
-    add(one, "PUT", replace_view(resource), *changing, body=resource.body, may_create=True, **writes, **row)
+    add(
+        one,
+        "PUT",
+        replace_view(resource),
+        "version_mismatch",
+        *changing,
+        body=resource.body,
+        may_create=True,
+        **writes,
+        **row,
+    )
     add(one, "PATCH", patch_view(resource), *changing, body=MergePatch[resource.body], **writes, **row)  # type: ignore[name-defined]
     deleting = (*refused, *versioned, "in_use", *resource.problems)
     add(one, "DELETE", delete_view(resource), *deleting, **writes, answer=None)
