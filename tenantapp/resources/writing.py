@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from inspect import isgeneratorfunction
-from time import time
+from secrets import randbelow
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -54,18 +54,21 @@ def create_row(
         flush()
         touch_parents(session, parents_of(resource, row))
     if row_id is not None:
-        _begin_versions_late(resource, session, row)
+        _begin_versions_anywhere(resource, session, row)
     return row
 
 
-def _begin_versions_late(resource: Resource[Any], session: Session, row: Any) -> None:
-    """Let the versions of a row with a chosen id begin at the present second, and not at 1.
+def _begin_versions_anywhere(resource: Resource[Any], session: Session, row: Any) -> None:
+    """Let the versions of a row with a chosen id begin at a random number, and not at 1.
 
-    A row that was deleted may have had the id before. Its entity tags must not count for the new row.
+    A row that was deleted may have had the id before. Its entity tags must not count for the new row. A time would not
+    do: both rows may be made within one tick of the clock.
     """
     if resource.version_attribute is None:
         return
-    model, begun = resource.model, int(time())
+    _, most = integer_range(resource.version.type)
+    # Half of the numbers are left for the changes to come.
+    model, begun = resource.model, 1 + randbelow(most // 2)
     session.execute(
         update(model)
         .where(resource.mapper.primary_key[0] == row.id)

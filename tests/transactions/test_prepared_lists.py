@@ -34,7 +34,5 @@ def test_a_deleted_row_does_not_come_back_with_its_tags(real_installation: Insta
     assert ada.delete(path).status_int == 204
     second = ada.put(path, {"title": "second"}, If_None_Match="*")
     assert second.status_int == 201
-    if second.json["version"] == first.json["version"]:  # both were made within one second, with no change between
-        return
     assert ada.get(path, If_None_Match=first.headers["ETag"]).status_int == 200
     assert ada.put(path, {"title": "lost"}, If_Match=first.headers["ETag"]).status_int == 412
