@@ -24,5 +24,6 @@ def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
         config.include("tenantapp.account")
         config.include("tenantapp.console")
         config.include("tenantapp.ops")
+        config.include("tenantapp.web")
         config.include(app_settings.tenantapp_domain)
     return config.make_wsgi_app()

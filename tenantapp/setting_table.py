@@ -143,6 +143,9 @@ class Settings:
     http_allowed_origins: frozenset[str] = setting(
         "http.allowed_origins", origins, "", "origins whose pages may use the API, separated by spaces; by default none"
     )
+    web_directory: str | None = setting(
+        "web.directory", text, None, "directory of the built page; by default that of the package; none: no page"
+    )
     api_max_body: int = setting(
         "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"
     )

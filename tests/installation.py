@@ -32,7 +32,13 @@ PASSWORD_HASH = hash_password(PASSWORD, MEMORY)
 SECRET = "a secret for the tests, long enough for all of it"
 TENANTS = ("acme", "globex")
 # How long a test waits for a database is a matter of what else the machine does. Tests of slowness set these.
-PATIENT = {"connections.slow": "30", "connections.deadline": "60", "passwords.memory": str(MEMORY)}
+# The page has tests of its own.
+PATIENT = {
+    "connections.slow": "30",
+    "connections.deadline": "60",
+    "passwords.memory": str(MEMORY),
+    "web.directory": "none",
+}
 
 
 class Installation:

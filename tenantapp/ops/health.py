@@ -30,15 +30,8 @@ def version_of(request: TenantRequest) -> dict[str, str]:
     return {"name": "tenantapp", "version": version("tenantapp")}
 
 
-@view_config(route_name="home", request_method="GET", permission=PUBLIC, renderer="json")
-def home(request: TenantRequest) -> dict[str, str]:
-    """Return the version, the address of the API, and the call that signs in."""
-    return {**version_of(request), "api": request.host_url + "/api/v1", "sign_in": "POST /api/v1/session"}
-
-
 def includeme(config: Configurator) -> None:
     """Add the routes, which are outside the API."""
-    config.add_route("home", "/")
     config.add_route("lbheartbeat", "/__lbheartbeat__")
     config.add_route("heartbeat", "/__heartbeat__")
     config.add_route("version", "/__version__")

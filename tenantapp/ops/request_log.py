@@ -21,7 +21,6 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
         started = perf_counter()
         response = handler(request)
         response.headers["X-Request-ID"] = request.request_id
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
         fields = {
             "request_id": request.request_id,
             "method": request.method,

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "account": {"sql", "tenancy", "identity", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
+    "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "resources"},
     "serving": set(),
     "cli": {*FLEET, "resources", "workspace"},

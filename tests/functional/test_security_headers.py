@@ -1,0 +1,64 @@
+"""Every answer has the security headers, whoever answers."""
+
+from typing import Any
+
+import pytest
+from webob.request import BaseRequest
+
+from tests.installation import PASSWORD, Client, Installation
+
+ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+YEAR = "max-age=31536000"
+REQUESTS: dict[str, dict[str, str]] = {
+    "home": {"PATH_INFO": "/"},
+    "health": {"PATH_INFO": "/__lbheartbeat__"},
+    "nobody is signed in": {"PATH_INFO": "/api/v1/nodes"},
+    "no such path": {"PATH_INFO": "/nowhere"},
+    "another method": {"PATH_INFO": "/", "REQUEST_METHOD": "DELETE"},
+    "a path that is not text": {"PATH_INFO": "/\xff"},
+    "a query that is not text": {"PATH_INFO": "/", "QUERY_STRING": "a=%ff"},
+    "the document": {"PATH_INFO": "/api/v1/openapi.json"},
+    "no page": {"PATH_INFO": "/w/acme"},
+}
+
+
+def answered(installation: Installation, **environ: str) -> Any:
+    return BaseRequest.blank("/", {"REQUEST_METHOD": "GET", **environ}).get_response(installation.app)
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_every_answer_has_them(shared_on_sqlite: Installation, request_name: str, scheme: str) -> None:
+    answer = answered(shared_on_sqlite, **REQUESTS[request_name], **{"wsgi.url_scheme": scheme})
+    assert ALWAYS.items() <= dict(answer.headers).items()
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+    assert answer.headers.getall("Content-Security-Policy") == [
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types vue dompurify"
+    ]
+    assert answer.headers.get("Strict-Transport-Security") == (YEAR if scheme == "https" else None)
+
+
+def test_a_change_and_a_refused_one_have_them_once(client: Client) -> None:
+    client.sign_in("ada", "acme")
+    for answer in (
+        client.post("/nodes", {"title": "Anvils"}),
+        client.post("/nodes", {"title": ""}),
+        client.post("/session", {"login": "ada", "password": PASSWORD}),
+        client.delete("/session"),
+    ):
+        names = [name.lower() for name, _ in answer.headerlist]
+        assert len(set(names)) == len(names)
+        assert ALWAYS.items() <= dict(answer.headers).items()
+
+
+def test_a_page_with_a_stricter_policy_keeps_it(shared_on_sqlite: Installation) -> None:
+    answer = answered(shared_on_sqlite, PATH_INFO="/api/docs")
+    (policy,) = answer.headers.getall("Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; ")
+    assert answer.headers.getall("Referrer-Policy") == ["no-referrer"]
+    assert ALWAYS.items() <= dict(answer.headers).items()
