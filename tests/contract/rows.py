@@ -17,6 +17,8 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
+from tenantapp.tenancy.searching import matches
+from tenantapp.workspace.models import Node
 from tests.contract.conftest import Fleet
 
 
@@ -39,13 +41,13 @@ def fill(fleet: Fleet, place: TenantPlace, *, nodes: int = 3) -> None:
         common = {"owner_id": person, "status": "draft", "version": 1, "updated_at": moment}
         for number, node in enumerate(ids):
             times = {"created_at": moment + timedelta(days=number)}
-            row = {"id": node, "title": f"Node {number}", "body": "line\n" * number}
+            row = {"id": node, "title": f"Node {number}", "body": "Łódź\n" * number}
             connection.execute(tables["nodes"].insert(), row | common | times)
         connection.execute(tables["nodes"].update().where(tables["nodes"].c.id == ids[0]).values(parent_id=ids[-1]))
         connection.execute(tables["node_tags"].insert(), [{"node_id": node, "tag_id": tag} for node in ids])
         connection.execute(
             tables["nodes_words"].insert(),
-            [{"row_id": node, "words": stored_words([f"Node {n}", "line" * (n > 0)])} for n, node in enumerate(ids)],
+            [{"row_id": node, "words": stored_words([f"Node {n}", "Łódź" * (n > 0)])} for n, node in enumerate(ids)],
         )
         by = {"kind": "created", "version": 1, "person_id": person, "login": "ada", "at": moment}
         changes = [{"position": n, "table_name": "nodes", "row_id": node} | by for n, node in enumerate(ids, 3)]
@@ -65,6 +67,12 @@ def content(fleet: Fleet, place: TenantPlace, *more: sa.Table) -> dict[str, Any]
             table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
             for table in (*tables, *more)
         }
+
+
+def found_by_words(fleet: Fleet, place: TenantPlace, query: str) -> list[str]:
+    """The titles of the nodes that a search finds."""
+    with connected(fleet, place) as connection:
+        return list(connection.scalars(select(Node.title).where(matches(Node, query)).order_by(Node.id)))
 
 
 def findings(fleet: Fleet, place: TenantPlace, settings: Settings) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import CORE_TABLES, TenantBase
 from tests.contract.conftest import Fleet, everything_on, remove_all_but
-from tests.contract.rows import connected, content, fill, findings
+from tests.contract.rows import connected, content, fill, findings, found_by_words
 from tests.contract.samples import SAMPLES, samples
 from tests.installation import SECRET
 
@@ -129,6 +129,9 @@ def test_from_engine_to_engine(both: Fleet, tmp_path: Path, source: str, target:
     assert (copy.server, copy.name) == (target, "acme")
     assert content(both, copy, samples) == content(both, place, samples)
     assert findings(both, copy, settings) == ()
+    for query, numbers in (("NOD", (0, 1, 2)), ("lodz", (1, 2)), ("łódź 1", (1,)), ("odz", ())):
+        titles = [f"Node {number}" for number in numbers]
+        assert [found_by_words(both, each, query) for each in (place, copy)] == [titles, titles], query
     second = export(both, copy, tmp_path / "second.bundle", settings)
     assert tables_of(second) == tables_of(manifest)
     back = bring_in(both, tmp_path / "second.bundle", "back", settings, server=source)

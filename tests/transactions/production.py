@@ -22,13 +22,16 @@ COOKIE: Final = "__Host-tenantapp"
 # A domain: the bundled one, and views that tell about the process they run in.
 DOMAIN: Final = '''
 import os
+import signal
 import time
 from pathlib import Path
 
 from pyramid.security import NO_PERMISSION_REQUIRED
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session
 
 VERSION = "one"
+HERE = Path(__file__).parent
 
 
 def about(request):
@@ -58,22 +61,34 @@ def backends(request):
 def slow(request):
     """Write, and wait until it may go on."""
     request.tenant_session.execute(text("UPDATE nodes SET title = 'slow'"))
-    (Path(__file__).parent / "started").write_text(str(os.getpid()))
+    (HERE / "started").write_text(str(os.getpid()))
     return held(request)
 
 
 def held(request):
     """Wait until there is a file, for half a minute at most."""
-    here = Path(__file__).parent
-    (here / f"held-{request.environ['REMOTE_PORT']}").touch()
+    (HERE / f"held-{request.environ['REMOTE_PORT']}").touch()
     deadline = time.monotonic() + 30
-    while not (here / "go_on").exists() and time.monotonic() < deadline:
+    while not (HERE / "go_on").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     return {"process": os.getpid()}
 
 
+def dies_at(moment):
+    """End the process at this moment of a commit as kill -9 does, once, if there is a file of this name."""
+
+    def die(session):
+        if (HERE / moment).exists():
+            (HERE / moment).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Session, moment, die)
+
+
 def includeme(config):
     config.include("tenantapp.workspace")
+    dies_at("before_commit")
+    dies_at("after_commit")
     for name, view, permission in (
         ("about", about, NO_PERMISSION_REQUIRED),
         ("backends", backends, "content.read"),
@@ -178,11 +193,14 @@ class Page:
         assert signed_in[0] == 201, signed_in
         self.headers["X-CSRF-Token"] = signed_in[1]["csrf_token"]
 
-    def send(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
+    def send(
+        self, method: str, path: str, document: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
         """Status and document of the answer. Never sends a request twice."""
         if not self.kept:
             self.connection = connection_to(self.port)
-        self.connection.request(method, path, None if document is None else json.dumps(document), self.headers)
+        body = None if document is None else json.dumps(document)
+        self.connection.request(method, path, body, self.headers | (headers or {}))
         answer = self.connection.getresponse()
         text = answer.read()
         if cookie := answer.headers.get("Set-Cookie"):

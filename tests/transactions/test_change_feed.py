@@ -3,46 +3,14 @@
 import random
 import threading
 from base64 import urlsafe_b64decode
-from typing import Any
-
 import orjson
 from sqlalchemy import update
 
 from tenantapp.identity.epochs import new_epoch
 from tenantapp.identity.models import Tenant
+from tests.follower import Follower
 from tests.forgery import forged_cursor
 from tests.installation import Client, Installation
-
-
-class Copy:
-    """A client that keeps a copy of the nodes."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.begin()
-
-    def begin(self) -> None:
-        self.cursor = self.client.get("/changes").json["cursor"]
-        self.nodes = {node["id"]: node for node in self.client.get("/nodes?limit=500").json["items"]}
-
-    def follow(self) -> list[Any]:
-        """Take over the next page of changes, and return it."""
-        page = self.client.get(f"/changes?limit=3&since={self.cursor}").json
-        for item in page["items"]:
-            if item["resource"] == "nodes":
-                self.take(item)
-        self.cursor = page["cursor"]
-        return [*page["items"], *(self.follow() if page["more"] else [])]
-
-    def take(self, item: Any) -> None:
-        answer = self.client.get(f"/nodes/{item['id']}")
-        if answer.status_int == 200:
-            self.nodes[item["id"]] = answer.json
-        else:
-            self.nodes.pop(item["id"], None)
-
-    def is_exact(self) -> bool:
-        return self.nodes == {node["id"]: node for node in self.client.get("/nodes?limit=500").json["items"]}
 
 
 def work(client: Client, seed: int) -> None:
@@ -60,7 +28,7 @@ def work(client: Client, seed: int) -> None:
 def test_a_copy_converges(real_installation: Installation) -> None:
     app = real_installation.app
     writers = [Client(app).sign_in(login, "acme") for login in ("bob", "ada", "both")]
-    copy = Copy(Client(app).sign_in("rita", "acme"))
+    copy = Follower(Client(app).sign_in("rita", "acme"))
     threads = [threading.Thread(target=work, args=(client, seed)) for seed, client in enumerate(writers)]
     for thread in threads:
         thread.start()

@@ -296,6 +296,28 @@ def test_a_worker_that_dies_is_replaced(real_installation: Installation, tmp_pat
     assert node_titles(real_installation) == ["quick", "next"]
 
 
+def test_a_request_with_a_key_is_carried_out_once_though_its_process_dies(
+    real_installation: Installation, tmp_path: Path
+) -> None:
+    """Killed before the commit, nothing was done; killed after it, the answer is kept. The client cannot tell which."""
+    with production(tmp_path, real_installation, workers=1) as server:
+        page, title = Page(server, "bob"), {"title": "once"}
+        batch = {"requests": [{"method": "POST", "path": "/nodes", "body": title}]}
+        deaths = (("before_commit", "batch", batch), ("after_commit", "nodes", title))
+        for rows, (moment, path, document) in enumerate(deaths, 1):
+            key = {"Idempotency-Key": f"{moment} {path}"}
+            (tmp_path / moment).touch()
+            with pytest.raises(OSError):
+                page.send("POST", f"/api/v1/{path}", document, key)
+            assert not (tmp_path / moment).exists()
+            assert len(node_titles(real_installation)) == rows - (moment == "before_commit")
+            first, second = (page.send("POST", f"/api/v1/{path}", document, key) for _ in range(2))
+            assert first == second
+            assert first[0] == (200 if path == "batch" else 201)
+            assert len(node_titles(real_installation)) == rows
+        assert server.stop() == 0
+
+
 def test_no_connection_is_shared_between_processes(postgres_server: URL, tmp_path: Path) -> None:
     with postgres_installation(postgres_server) as installation:
         installation.close()
