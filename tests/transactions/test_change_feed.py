@@ -3,6 +3,7 @@
 import random
 import threading
 from base64 import urlsafe_b64decode
+
 import orjson
 from sqlalchemy import update
 

@@ -307,7 +307,7 @@ def test_a_request_with_a_key_is_carried_out_once_though_its_process_dies(
         for rows, (moment, path, document) in enumerate(deaths, 1):
             key = {"Idempotency-Key": f"{moment} {path}"}
             (tmp_path / moment).touch()
-            with pytest.raises(OSError):
+            with pytest.raises(ConnectionError):
                 page.send("POST", f"/api/v1/{path}", document, key)
             assert not (tmp_path / moment).exists()
             assert len(node_titles(real_installation)) == rows - (moment == "before_commit")
