@@ -1,4 +1,4 @@
-"""Read roles, and change their permissions."""
+"""Read roles, and change their permissions. Each change is in the audit trail."""
 
 import re
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
+from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import Role, RolePermission
 from tenantapp.identity.permissions import OF_NO_ROLE, Permission
@@ -40,6 +41,7 @@ def allow(session: Session, role_name: str, permission: str) -> Role:
         raise InvalidValue("permission", f"The permission {permission} cannot be given to a role.")
     if session.get(RolePermission, (role.name, permission)) is None:
         role.permissions.append(RolePermission(permission=permission))
+        record(session, "role.allow", detail={"role": role.name, "permission": permission})
         session.flush()
     return role
 
@@ -47,6 +49,9 @@ def allow(session: Session, role_name: str, permission: str) -> Role:
 def deny(session: Session, role_name: str, permission: str) -> Role:
     """Take a permission from a role, in all tenants. Raises ``NotFound``."""
     role = get_role(session, role_name)
-    role.permissions = [held for held in role.permissions if held.permission != permission]
-    session.flush()
+    kept = [held for held in role.permissions if held.permission != permission]
+    if len(kept) < len(role.permissions):
+        role.permissions = kept
+        record(session, "role.deny", detail={"role": role.name, "permission": permission})
+        session.flush()
     return role

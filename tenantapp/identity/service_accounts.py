@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.grants import add_grant
-from tenantapp.identity.models import NAME_LENGTH, User
+from tenantapp.identity.models import NAME_LENGTH, ApiToken, Grant, User
 from tenantapp.identity.names import check_login, clean_name
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.tenancy.access import TenantPlace
@@ -54,7 +54,10 @@ def remove_service_account(session: Session, tenant: TenantPlace, account_id: UU
     account = session.get(User, account_id)
     if account is None or account.service_tenant_id != tenant.id:
         raise NotFound("service account", account_id)
+    # They go with the account, so nothing else tells of them.
+    roles = session.scalars(select(Grant.role).where(Grant.user_id == account.id).order_by(Grant.role)).all()
+    tokens = session.scalar(select(func.count()).select_from(ApiToken).where(ApiToken.user_id == account.id))
     session.delete(account)
     session.flush()
-    detail = {"login": account.login}
+    detail = {"login": account.login, "roles": list(roles), "tokens": tokens}
     record(session, "service_account.remove", tenant_id=tenant.id, slug=tenant.slug, detail=detail)

@@ -1,10 +1,11 @@
-"""Make, find, disable and enable people, and set their passwords."""
+"""Make, find, disable and enable people, and set their passwords. Each change is in the audit trail."""
 
 from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import NAME_LENGTH, User, WebSession
 from tenantapp.identity.names import check_login, clean_name, normalize_login
@@ -25,6 +26,7 @@ def create_user(
     )
     session.add(user)
     flush_unique(session, "user", normal)
+    record(session, "user.create", detail={"login": normal, "operator": operator})
     return user
 
 
@@ -47,7 +49,9 @@ def list_users(session: Session) -> list[User]:
 def set_enabled(session: Session, login: str, enabled: bool) -> User:
     """Enable or disable a person. Disabling ends their web sessions. Raises ``NotFound``."""
     user = get_user(session, login)
-    user.enabled = enabled
+    if user.enabled != enabled:
+        user.enabled = enabled
+        record(session, "user.enable" if enabled else "user.disable", detail={"login": user.login})
     if not enabled:
         end_sessions(session, user.id)
     session.flush()
@@ -63,6 +67,7 @@ def set_password(session: Session, login: str, password_hash: str) -> User:
     if user.service_tenant_id is not None:
         raise InvalidValue("login", f"{user.login} is a service account, which has no password.")
     user.password_hash = password_hash
+    record(session, "user.password", detail={"login": user.login})
     end_sessions(session, user.id)
     session.flush()
     return user

@@ -1,8 +1,12 @@
 """The audit trail: who did what, and nothing that was not done."""
 
+import inspect
+import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,26 +15,29 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from tenantapp import identity
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
+from tenantapp.identity import api_tokens, grants, groups, members, roles, service_accounts, tenants, users
 from tenantapp.identity.audit import list_entries, local_requester, record, sweep_entries
 from tenantapp.identity.errors import AlreadyExists, TenantDeleted
-from tenantapp.identity.models import AuditEntry
+from tenantapp.identity.models import ApiToken, AuditEntry, Grant, User
 from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
 from tenantapp.operations.queue import cancel_operation, retry_operation
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import ACTOR, NOBODY, Actor
+from tenantapp.tenancy.access import ACTOR, NOBODY, Actor, TenantPlace
 from tests.functional.conftest import Command
 from tests.installation import Installation
+
+LEFT = {"create.request", "member.grant", "user.create", "user.disable", "group.create", "group.join"}
 
 
 def told(installation: Installation, **wanted: Any) -> list[tuple[str, str, str | None]]:
     """The entries, oldest first, less what the making of the installation has left."""
     with installation.registry.user_db.begin(read_only=True) as session:
         entries = reversed(list_entries(session, **wanted))
-        left = ("create.request", "member.grant")
-        return [(each.actor, each.action, each.slug) for each in entries if each.action not in left]
+        return [(each.actor, each.action, each.slug) for each in entries if each.action not in LEFT]
 
 
 def act(installation: Installation, *deeds: Callable[[Session], Any]) -> None:
@@ -85,6 +92,110 @@ def test_services_write_entries(installation: Installation) -> None:
         assert (resumed.detail, undeleted.detail) == ({}, {})
         assert {each.tenant_id for each in (undeleted, deleted, resumed, renamed, suspended)} == {apex}
         assert (suspended.actor_id, suspended.request_id, suspended.address) == (None, None, None)
+
+
+# What changes somebody's rights, in this order, and the entries that it writes. The second time changes nothing.
+RIGHTS: tuple[tuple[Any, Callable[[Session], Any], list[str]], ...] = (
+    (users.create_user, lambda s: users.create_user(s, "olga", operator=True), ["user.create"]),
+    (users.set_password, lambda s: users.set_password(s, "olga", "hash"), ["user.password"]),
+    (groups.create_group, lambda s: groups.create_group(s, "tellers"), ["group.create"]),
+    (grants.add_grant, lambda s: grants.add_grant(s, acme(s), "reader", group="tellers"), ["member.grant"]),
+    (grants.remove_grant, lambda s: grants.remove_grant(s, tellers(s)), ["member.revoke"]),
+    (grants.add_grant, lambda s: grants.add_grant(s, acme(s), "author", group="tellers"), ["member.grant"]),
+    (members.change_role, lambda s: members.change_role(s, acme(s), tellers(s).id, "editor"), ["member.change"]),
+    (members.change_role, lambda s: members.change_role(s, acme(s), tellers(s).id, "editor"), []),
+    (members.revoke, lambda s: members.revoke(s, acme(s), tellers(s).id), ["member.revoke"]),
+    (groups.join_group, lambda s: groups.join_group(s, "olga", "tellers"), ["group.join"]),
+    (groups.join_group, lambda s: groups.join_group(s, "olga", "tellers"), []),
+    (groups.leave_group, lambda s: groups.leave_group(s, "olga", "tellers"), ["group.leave"]),
+    (groups.leave_group, lambda s: groups.leave_group(s, "olga", "tellers"), []),
+    (roles.allow, lambda s: roles.allow(s, "reader", "content.create"), ["role.allow"]),
+    (roles.allow, lambda s: roles.allow(s, "reader", "content.create"), []),
+    (roles.deny, lambda s: roles.deny(s, "reader", "content.create"), ["role.deny"]),
+    (roles.deny, lambda s: roles.deny(s, "reader", "content.create"), []),
+    (users.set_enabled, lambda s: users.set_enabled(s, "olga", False), ["user.disable"]),
+    (users.set_enabled, lambda s: users.set_enabled(s, "olga", False), []),
+    (users.set_enabled, lambda s: users.set_enabled(s, "olga", True), ["user.enable"]),
+    (
+        service_accounts.create_service_account,
+        lambda s: service_accounts.create_service_account(s, place(s), "robot", ["reader"]),
+        ["service_account.create", "member.grant"],
+    ),
+    (api_tokens.create_token, lambda s: make_token(s), ["token.create"]),
+    (api_tokens.revoke_token, lambda s: api_tokens.revoke_token(s, make_token(s).id), ["token.create", "token.revoke"]),
+    (
+        service_accounts.remove_service_account,
+        lambda s: service_accounts.remove_service_account(s, place(s), robot(s).id),
+        ["service_account.remove"],
+    ),
+    (tenants.suspend_tenant, lambda s: tenants.suspend_tenant(s, "acme", "unpaid"), ["tenant.suspend"]),
+    (tenants.resume_tenant, lambda s: tenants.resume_tenant(s, "acme"), ["tenant.resume"]),
+    (tenants.delete_tenant, lambda s: tenants.delete_tenant(s, "acme", utcnow()), ["tenant.delete"]),
+    (tenants.undelete_tenant, lambda s: tenants.undelete_tenant(s, "acme"), ["tenant.undelete"]),
+)
+# What writes, and leaves everybody's rights as they are.
+OTHERS = {
+    *("audit.record", "audit.sweep_entries", "grants.record_grant", "uniqueness.flush_unique"),
+    *("api_tokens.sweep_tokens", "tenants.register_tenant", "tenants.rename_tenant", "tenants.renew_epochs"),
+    # Who signs in or out has the same rights.
+    *("sign_in.sign_in", "sign_in.switch_tenant", "users.end_sessions", "web_sessions.end", "web_sessions.end_by_id"),
+    *("web_sessions.end_one", "web_sessions.start", "web_sessions.sweep", "web_sessions.switch"),
+}
+READING = re.compile(r"(list|get|find|has|known|served|effective|local)_|tenants_of|places_with|member_with")
+
+
+def acme(session: Session) -> UUID:
+    return get_tenant(session, "acme").id
+
+
+def place(session: Session) -> TenantPlace:
+    return tenants.place_of(get_tenant(session, "acme"))
+
+
+def tellers(session: Session) -> Grant:
+    (grant,) = grants.find_grants(session, acme(session), group="tellers")
+    return grant
+
+
+def robot(session: Session) -> User:
+    return service_accounts.list_service_accounts(session, acme(session))[0]
+
+
+def make_token(session: Session) -> ApiToken:
+    limits = api_tokens.TokenLimits(days=1, number=9)
+    given: Any = {"name": "x", "permissions": ["content.read"], "days": 1, "limits": limits}
+    return api_tokens.create_token(session, place(session), robot(session), ["content.read"], **given)[0]
+
+
+def test_every_change_of_rights_is_in_the_audit_trail(installation: Installation) -> None:
+    for service, deed, expected in RIGHTS:
+        with installation.registry.user_db.begin() as session:
+            known = {entry.id for entry in list_entries(session)}
+            deed(session)
+            session.flush()
+            made = [entry for entry in list_entries(session) if entry.id not in known]
+            assert [entry.action for entry in reversed(made)] == expected, service
+            if expected == ["service_account.remove"]:
+                assert made[0].detail == {"login": "robot", "roles": ["reader"], "tokens": 1}
+
+
+def test_no_service_that_changes_rights_is_forgotten() -> None:
+    """A new one is to be added to the list above."""
+    listed = {f"{service.__module__.rpartition('.')[2]}.{service.__name__}" for service, _, _ in RIGHTS}
+    assert {name for name in services() if not READING.match(name.partition(".")[2])} == listed | OTHERS
+
+
+def services() -> set[str]:
+    """The public functions of the room that take a session."""
+    found = set()
+    for module in pkgutil.iter_modules(identity.__path__):
+        for name, function in vars(import_module(f"{identity.__name__}.{module.name}")).items():
+            own = getattr(function, "__module__", "").endswith(f"identity.{module.name}")
+            if own and inspect.isfunction(function) and not name.startswith("_"):
+                first = next(iter(inspect.signature(function).parameters.values()), None)
+                if first is not None and first.annotation in (Session, "Session"):
+                    found.add(f"{module.name}.{name}")
+    return found
 
 
 def test_an_entry_is_found_by_either_slug(installation: Installation) -> None:
@@ -155,7 +266,7 @@ def test_old_entries_are_swept_if_asked(installation: Installation) -> None:
         session.execute(old.values(at=utcnow() - timedelta(days=31)))
         assert sweep_entries(session, timedelta(days=32)) == 0
         assert sweep_entries(session, timedelta(days=30)) == 2
-        assert set(session.scalars(select(AuditEntry.action))) == {"tenant.suspend", "member.grant"}
+        assert set(session.scalars(select(AuditEntry.action))) == LEFT - {"create.request"} | {"tenant.suspend"}
 
 
 def test_commands(done: Command, ini: Path) -> None:

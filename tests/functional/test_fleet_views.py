@@ -340,7 +340,7 @@ class TestForReal:
         assert otto.get(f"/fleet/operations/{purge['id']}").json["state"] == "succeeded"
         assert code(otto.get("/fleet/tenants/initech")) == (404, "not_found")
         actions = [item["action"] for item in otto.get("/fleet/audit?slug=initech").json["items"]]
-        assert actions == ["delete.request", "tenant.delete", "migrate.request", "create.request"]
+        assert actions == ["tenant.remove", "delete.request", "tenant.delete", "migrate.request", "create.request"]
 
     def test_findings(self, real: Installation) -> None:
         otto = add_operator(real)

@@ -16,6 +16,7 @@ from tenantapp.fleet.backups.export_kind import remove_exports
 from tenantapp.fleet.backups.final_copies import final_copy
 from tenantapp.fleet.closing.discarding import is_kept, remove_database, replaced_databases
 from tenantapp.fleet.errors import CopyRequired
+from tenantapp.identity.audit import record
 from tenantapp.identity.errors import TenantNotDeleted
 from tenantapp.identity.models import ApiToken, Grant, Tenant, TenantState, User, WebSession
 from tenantapp.identity.tenants import delete_tenant, get_tenant, place_of, undelete_tenant
@@ -236,6 +237,8 @@ def _remove_rows(session: Session, operation: Operation) -> None:
     operation.result = {**operation.result, **counts}
     tenant = None if tenant_id is None else session.get(Tenant, tenant_id)
     if tenant is not None:
+        # The rights in it go with it, so nothing else tells of them.
+        record(session, "tenant.remove", tenant_id=tenant.id, slug=tenant.slug, detail=counts)
         session.delete(tenant)
     session.flush()
 
