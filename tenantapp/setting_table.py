@@ -104,6 +104,9 @@ class Settings:
     tokens_most: int = setting(
         "tokens.most", number(int, 1, 100_000, "tokens"), "100", "most API tokens of a person in a tenant"
     )
+    service_accounts_most: int = setting(
+        "service_accounts.most", number(int, 1, 100_000, "accounts"), "100", "most service accounts of a tenant"
+    )
     connections_budget: int | None = setting(
         "connections.budget",
         number(int, 1, 100_000, "connections"),

@@ -23,7 +23,7 @@ RoleName = Annotated[str, Field(max_length=50)]
 class NewServiceAccount(
     Body, json_schema_extra=example({"login": "reporting", "name": "Reports", "roles": ["reader"]})
 ):
-    """The body of ``POST /service-accounts``. The login is unique in the installation."""
+    """The body of ``POST /service-accounts``. The login is unique in the tenant."""
 
     login: str = Field(max_length=1000)
     name: str | None = Field(None, max_length=1000)
@@ -58,15 +58,17 @@ def list_service_accounts(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.ServiceAccount,
-    problems=("already_exists", "not_found", "token_not_allowed"),
+    problems=("already_exists", "not_found", "token_not_allowed", "too_many_service_accounts"),
 )
 def create_service_account(request: TenantRequest) -> dict[str, Any]:
     """Make a service account with roles in the tenant. It is a member; it cannot sign in."""
     request.access.refuse_tokens()
     body: NewServiceAccount = request.checked_body
-    tenant = request.access.require_tenant()
+    tenant, most = request.access.require_tenant(), request.registry.app_settings.service_accounts_most
     return shown(
-        service_accounts.create_service_account(request.user_session, tenant, body.login, body.roles, name=body.name)
+        service_accounts.create_service_account(
+            request.user_session, tenant, body.login, body.roles, name=body.name, most=most
+        )
     )
 
 

@@ -75,6 +75,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(identity.LastAdmin, 409, "last_admin")
     config.add_problem(identity.BeyondRights, 403, "beyond_your_rights")
     config.add_problem(identity.TooManyTokens, 409, "too_many_tokens")
+    config.add_problem(identity.TooManyServiceAccounts, 409, "too_many_service_accounts")
     config.add_problem(identity.InvalidToken, 401, "invalid_token")
     config.add_problem(identity.InvalidCredentials, 401, "invalid_credentials")
     config.add_problem(identity.SessionEnded, 401, "not_signed_in")

@@ -61,6 +61,8 @@ def create_token(
         raise InvalidValue("permissions", "A token needs at least one permission.")
     if not 1 <= days <= limits.days:
         raise InvalidValue("days", f"A token works for 1 to {limits.days} days.")
+    # Of two requests at once, the second counts what the first has made. FOR NO KEY UPDATE: tokens refer to the person.
+    session.scalar(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
     own = select(func.count()).where(ApiToken.user_id == user.id, ApiToken.tenant_id == tenant.id)
     if (session.scalar(own) or 0) >= limits.number:
         raise TooManyTokens(limits.number)

@@ -12,6 +12,7 @@ IdentityError
 +-- PermissionMissing       no role of the person in the tenant has the view's permission
 +-- BeyondRights            a token was to have permissions that its person does not have
 +-- TooManyTokens           the person has as many tokens in the tenant as the settings allow
++-- TooManyServiceAccounts  the tenant has as many service accounts as the settings allow
 +-- InvalidToken            the API token of a request is unknown, malformed, expired or revoked
 +-- InvalidCredentials      wrong login or password, or a disabled person: always the same error
 +-- SessionEnded            another request has ended or replaced the web session
@@ -108,6 +109,13 @@ class TooManyTokens(IdentityError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"Nobody has more than {most} tokens in a tenant. Revoke one first.")
+
+
+class TooManyServiceAccounts(IdentityError):
+    """The tenant has as many service accounts as the setting ``service_accounts.most`` allows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"No tenant has more than {most} service accounts. Remove one first.")
 
 
 class InvalidToken(IdentityError):

@@ -7,22 +7,32 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
-from tenantapp.identity.errors import NotFound
+from tenantapp.identity.errors import InvalidValue, NotFound, TooManyServiceAccounts
 from tenantapp.identity.grants import add_grant
-from tenantapp.identity.models import NAME_LENGTH, ApiToken, Grant, User
-from tenantapp.identity.names import check_login, clean_name
+from tenantapp.identity.models import NAME_LENGTH, ApiToken, Grant, Tenant, User
+from tenantapp.identity.names import check_login, clean_name, normalize_login
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.tenancy.access import TenantPlace
 
 
 def create_service_account(
-    session: Session, tenant: TenantPlace, login: str, roles: Iterable[str], *, name: str | None = None
+    session: Session, tenant: TenantPlace, login: str, roles: Iterable[str], *, most: int, name: str | None = None
 ) -> User:
-    """Make a service account with these roles. Raises ``InvalidValue``, ``NotFound`` and ``AlreadyExists``."""
-    normal = check_login(login)
+    """Make a service account with these roles. Its login is ``login``, ``@`` and a mark of the tenant.
+
+    So an administrator of one tenant does not learn which logins there are outside of it. ``most`` is how many service
+    accounts a tenant has at most. Raises ``InvalidValue``, ``NotFound``, ``AlreadyExists`` and
+    ``TooManyServiceAccounts``.
+    """
+    normal = check_login(_within(tenant.id, login))
+    # Of two requests at once, the second counts what the first has made. FOR NO KEY UPDATE: see ``members``.
+    session.scalar(select(Tenant.id).where(Tenant.id == tenant.id).with_for_update(key_share=True))
+    there = select(func.count()).select_from(User).where(User.service_tenant_id == tenant.id)
+    if (session.scalar(there) or 0) >= most:
+        raise TooManyServiceAccounts(most)
     account = User(login=normal, name=clean_name(name or login[:NAME_LENGTH]), service_tenant_id=tenant.id)
     session.add(account)
-    flush_unique(session, "user", normal)
+    flush_unique(session, "service account", login)
     given = sorted(set(roles))
     detail = {"login": normal, "roles": given}
     record(session, "service_account.create", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
@@ -42,11 +52,25 @@ def list_service_accounts(
 
 
 def find_service_account(session: Session, tenant_id: UUID, login: str) -> User:
-    """Return the service account of a tenant with this login. Raises ``NotFound``, also if it is of another tenant."""
-    found = session.scalar(select(User).where(User.service_tenant_id == tenant_id, User.login == login))
+    """Return the service account of a tenant with this login, which may lack the mark of the tenant.
+
+    Raises ``NotFound``, also if it is of another tenant.
+    """
+    try:
+        normal = normalize_login(login)
+    except InvalidValue:
+        raise NotFound("service account", login) from None
+    # Older versions of the program gave logins without a mark.
+    wanted = User.login.in_((normal, _within(tenant_id, normal)))
+    found = session.scalar(select(User).where(User.service_tenant_id == tenant_id, wanted).order_by(User.id))
     if found is None:
         raise NotFound("service account", login)
     return found
+
+
+def _within(tenant_id: UUID, login: str) -> str:
+    # The end of an id is random. A slug would not do: it can change, and then be given to another tenant.
+    return f"{login}@{tenant_id.hex[-12:]}"
 
 
 def remove_service_account(session: Session, tenant: TenantPlace, account_id: UUID) -> None:

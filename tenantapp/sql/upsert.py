@@ -1,6 +1,7 @@
 """INSERT ... ON CONFLICT. Both engines have it, but SQLAlchemy has one construct per engine."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -19,3 +20,10 @@ def insert_for(session: Session, model: type[DeclarativeBase] | Table) -> "postg
     from sqlalchemy.dialects import sqlite
 
     return sqlite.insert(model)
+
+
+def insert_ignoring_conflicts(
+    session: Session, model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert the rows. Rows that conflict with existing rows are ignored."""
+    session.execute(insert_for(session, model).on_conflict_do_nothing(), rows)

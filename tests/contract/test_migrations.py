@@ -151,7 +151,7 @@ def test_a_downgrade_makes_no_people_of_service_accounts(fleet: Fleet) -> None:
         session.add(tenant)
         create_user(session, "ada")
         session.flush()
-        create_service_account(session, place_of(tenant), "robot", ["admin"])
+        create_service_account(session, place_of(tenant), "robot", ["admin"], most=1)
         add_grant(session, tenant.id, "reader", login="ada")
     run_command(target, lambda config: command.downgrade(config, "0d4b7e92a1c6"))
     run_command(target, lambda config: command.upgrade(config, "head"))

@@ -3,6 +3,7 @@
 import re
 import string
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -54,6 +55,12 @@ def program(installation: Installation, token: str) -> Client:
 
 def code(answer: Any) -> tuple[int, str]:
     return answer.status_int, answer.json["code"]
+
+
+def at_once(client: Client, request: Callable[[int], tuple[str, Any]]) -> list[int]:
+    """The statuses of six requests that are sent at once, in order of size."""
+    with ThreadPoolExecutor(6) as threads:
+        return sorted(threads.map(lambda number: client.copy().post(*request(number)).status_int, range(6)))
 
 
 def rows(installation: Installation) -> list[ApiToken]:
@@ -318,12 +325,15 @@ class TestServiceAccounts:
         return answer.json
 
     def test_it_works_with_tokens_and_is_a_member(self, ada: Client, robot: Any, installation: Installation) -> None:
-        assert (robot["login"], robot["name"], robot["enabled"]) == ("robot", "Deployer", True)
+        assert re.fullmatch("robot@[0-9a-f]{12}", robot["login"])
+        assert (robot["name"], robot["enabled"]) == ("Deployer", True)
         assert ada.get("/service-accounts").json["items"] == [robot]
-        [member] = [each for each in ada.get("/members").json["items"] if (each["user"] or {}).get("login") == "robot"]
+        login = robot["login"]
+        [member] = [each for each in ada.get("/members").json["items"] if (each["user"] or {}).get("login") == login]
         assert (member["roles"], member["user"]["service_account"]) == (["author", "reader"], True)
+        assert made(ada, READ, service_account="ROBOT")["user"] == made(ada, READ, service_account=login)["user"]
         token = made(ada, CREATE, service_account="robot")
-        assert token["user"]["login"] == "robot"
+        assert token["user"]["login"] == login
         answer = program(installation, token["token"]).post("/nodes", {"title": "x"})
         assert answer.json["owner"]["name"] == "Deployer"
 
@@ -334,29 +344,30 @@ class TestServiceAccounts:
 
     def test_it_cannot_sign_in_and_gets_no_password(self, ada: Client, robot: Any, installation: Installation) -> None:
         client = Client(installation.app)
-        assert code(client.post("/session", {"login": "robot", "password": PASSWORD})) == (401, "invalid_credentials")
+        signing_in = client.post("/session", {"login": robot["login"], "password": PASSWORD})
+        assert code(signing_in) == (401, "invalid_credentials")
         with installation.registry.user_db.begin() as session:
             for refused in (
-                lambda: users.set_password(session, "robot", PASSWORD_HASH),
-                lambda: groups.join_group(session, "robot", "editors"),
+                lambda: users.set_password(session, robot["login"], PASSWORD_HASH),
+                lambda: groups.join_group(session, robot["login"], "editors"),
             ):
-                with pytest.raises(InvalidValue, match="robot is a service account"):
+                with pytest.raises(InvalidValue, match=r"robot@.* is a service account"):
                     refused()
         for change in ("password_hash = 'x'", "operator = (1 = 1)"):
             with pytest.raises(IntegrityError), installation.registry.user_db.begin() as session:
-                session.execute(text(f"UPDATE users SET {change} WHERE login = 'robot'"))
+                session.execute(text(f"UPDATE users SET {change} WHERE login LIKE 'robot@%'"))
 
     def test_it_belongs_to_its_tenant(self, ada: Client, robot: Any, installation: Installation) -> None:
         gina = Client(installation.app).sign_in("gina")
         assert gina.get("/service-accounts").json["items"] == []
-        assert gina.post("/members", {"login": "robot", "role": "reader"}).status_int == 404
+        assert gina.post("/members", {"login": robot["login"], "role": "reader"}).status_int == 404
         answer = gina.post("/tokens", {"name": "x", "permissions": [READ], "service_account": "robot"})
         assert code(answer) == (404, "not_found")
         assert gina.delete(f"/service-accounts/{robot['id']}").status_int == 404
         with installation.registry.user_db.begin() as session:
-            globex, account = tenants.get_tenant(session, "globex"), users.get_user(session, "robot")
+            globex, account = tenants.get_tenant(session, "globex"), users.get_user(session, robot["login"])
             with pytest.raises(NotFound):
-                grants.add_grant(session, globex.id, "reader", login="robot")
+                grants.add_grant(session, globex.id, "reader", login=robot["login"])
             # As an older version of the program does.
             session.add(Grant(tenant_id=globex.id, user=account, role="reader"))
             place = tenants.place_of(globex)
@@ -400,7 +411,7 @@ class TestServiceAccounts:
     @pytest.mark.parametrize(
         ("body", "status"),
         [
-            ({"login": "bob", "roles": ["reader"]}, 409),
+            ({"login": "x" * 242, "roles": ["reader"]}, 422),
             ({"login": "robot", "roles": ["operator"]}, 404),
             ({"login": "robot", "roles": []}, 422),
             ({"login": "robot"}, 422),
@@ -411,6 +422,30 @@ class TestServiceAccounts:
     def test_bad_accounts(self, ada: Client, body: dict[str, Any], status: int) -> None:
         assert ada.post("/service-accounts", body).status_int == status
         assert ada.get("/service-accounts").json["items"] == []
+
+    def test_no_tenant_learns_which_logins_others_have(
+        self, ada: Client, robot: Any, installation: Installation
+    ) -> None:
+        gina, told = Client(installation.app).sign_in("gina"), []
+        for login in ("bob", "nobody", "unknown", "robot", robot["login"]):
+            answer = gina.post("/service-accounts", {"login": login, "roles": ["reader"]})
+            told.append((answer.status_int, set(answer.json)))
+        assert len({status for status, _ in told}) == 1
+        again = ada.post("/service-accounts", {"login": "ROBOT", "roles": ["reader"]})
+        assert code(again) == (409, "already_exists"), "in the own tenant there is one"
+
+    def test_there_are_so_many_in_a_tenant(self, make_installation: Any) -> None:
+        with make_installation(**{"service_accounts.most": "2", "tokens.most": "1"}) as installation:
+            ada = Client(installation.app).sign_in("ada")
+            made = at_once(ada, lambda n: ("/service-accounts", {"login": f"robot{n}", "roles": ["reader"]}))
+            assert made == [201] * 2 + [409] * 4
+            assert code(ada.post("/service-accounts", {"login": "x", "roles": ["reader"]}))[1] == (
+                "too_many_service_accounts"
+            )
+            assert len(ada.get("/service-accounts").json["items"]) == 2
+            # The same holds for the tokens of a person.
+            made = at_once(ada, lambda n: ("/tokens", {"name": f"{n}", "permissions": [READ]}))
+            assert made == [201] + [409] * 5
 
     def test_they_are_made_by_administrators(self, bob: Client, installation: Installation) -> None:
         assert code(bob.post("/service-accounts", {"login": "robot", "roles": ["reader"]})) == (

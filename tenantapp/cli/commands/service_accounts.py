@@ -33,7 +33,8 @@ def add(installation: Installation, login: str, slug: str, given: tuple[str, ...
 
     with installation.user_session() as session:
         place = place_of(get_tenant(session, slug))
-        account = service.create_service_account(session, place, login, given, name=name)
+        most = installation.settings.service_accounts_most
+        account = service.create_service_account(session, place, login, given, name=name, most=most)
         normal = account.login
     click.echo(f"{normal} is a service account of {slug}.")
 

@@ -30,12 +30,18 @@ def add(installation: Installation, login: str, slug: str, name: str, permission
     """Make a token, and print its text, which is shown this once."""
     from tenantapp.identity import api_tokens as service
     from tenantapp.identity.effective import effective_permissions
+    from tenantapp.identity.errors import NotFound
+    from tenantapp.identity.service_accounts import find_service_account
     from tenantapp.identity.tenants import get_tenant, place_of
     from tenantapp.identity.users import get_user
 
     limits = service.limits_of(installation.settings)
     with installation.user_session() as session:
-        tenant, user = place_of(get_tenant(session, slug)), get_user(session, login)
+        tenant = place_of(get_tenant(session, slug))
+        try:
+            user = get_user(session, login)
+        except NotFound:
+            user = find_service_account(session, tenant.id, login)
         held = effective_permissions(session, user.id, tenant.id).permissions
         _, text = service.create_token(
             session,
