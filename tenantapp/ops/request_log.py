@@ -8,14 +8,20 @@ from typing import Any, Final
 from pyramid import tweens
 from pyramid.config import Configurator
 
+from tenantapp.identity.names import SLUG
 from tenantapp.tenancy.request import TenantRequest
 
+DENIALS: Final = (401, 403)
 PATH_LENGTH: Final = 500  # characters of a path that are logged
 log = logging.getLogger("tenantapp.requests")
 
 
 def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """Log method, path, status and duration, but no query string, header or body: these may contain secrets."""
+    """Log method, path, status and duration, but no query string, header or body: these may contain secrets.
+
+    If a person who is signed in is denied something, the line has the person's id and the slug of the tenant, if there
+    is one.
+    """
 
     def tween(request: TenantRequest) -> Any:
         started = perf_counter()
@@ -29,10 +35,22 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
             "milliseconds": round((perf_counter() - started) * 1000, 1),
         }
         message = "%(method)s %(path)r %(status)s in %(milliseconds)s ms"
+        if response.status_int in DENIALS and request.actor.id is not None:
+            fields |= _denied(request)
+            message += ": person %(person)s, tenant %(tenant)s"
         log.info(message, fields, extra=fields)
         return response
 
     return tween
+
+
+def _denied(request: TenantRequest) -> dict[str, str | None]:
+    """Return who was denied the request, and for which tenant: that of the access, or what the request names."""
+    # It was read for the request, so this reads nothing.
+    access = request.access
+    tenant, named = access.tenant or access.selected, request.named_tenant
+    slug = named if tenant is None and named and SLUG.fullmatch(named) else tenant and tenant.slug
+    return {"person": str(access.person.id), "tenant": slug}
 
 
 def _path(raw: str) -> str:
