@@ -49,8 +49,8 @@ def _denied(request: TenantRequest) -> dict[str, str | None]:
     # It was read for the request, so this reads nothing.
     access = request.access
     tenant, named = access.tenant or access.selected, request.named_tenant
-    slug = named if tenant is None and named and SLUG.fullmatch(named) else tenant and tenant.slug
-    return {"person": str(access.person.id), "tenant": slug}
+    slug = named if named and SLUG.fullmatch(named) else None
+    return {"person": str(access.person.id), "tenant": slug if tenant is None else tenant.slug}
 
 
 def _path(raw: str) -> str:

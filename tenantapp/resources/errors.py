@@ -37,10 +37,11 @@ class NotOwner(ResourceError):
 class VersionMismatch(ResourceError):
     """The row has changed since the client read it, or it exists and the client said that it should not."""
 
-    def __init__(self, noun: str, version: int, current: orjson.Fragment) -> None:
+    def __init__(self, noun: str, version: int, current: orjson.Fragment, shown: str | None = None) -> None:
         super().__init__(f"There is a {noun} at version {version} now, and the change was meant for another state.")
         self.version = version
         self.current = current
+        self.shown = shown
 
 
 class EditConflict(ResourceError):

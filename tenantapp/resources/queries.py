@@ -79,6 +79,11 @@ def read_row(resource: Resource[Any], session: Session, row_id: UUID) -> ShownRo
     return rows[0]
 
 
+def text_of_others(resource: Resource[Any], row: ShownRow) -> str | None:
+    """Return the text of a row if it shows what changes without the row's version, such as the name of its owner."""
+    return None if resource.more is None else row.text
+
+
 def find_rows(
     resource: Resource[Any],
     session: Session,

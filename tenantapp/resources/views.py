@@ -138,7 +138,7 @@ def read_view(resource: Resource[Any]) -> View:
     """Return the view of one row."""
 
     def read_row(request: TenantRequest) -> Fragment:
-        return _answer(request, queries.read_row(resource, request.tenant_session, path_id(request)))
+        return _answer(request, resource, queries.read_row(resource, request.tenant_session, path_id(request)))
 
     return _named(read_row, f"Return one {resource.noun}.")
 
@@ -171,7 +171,7 @@ def replace_view(resource: Resource[Any]) -> View:
             request.response.status_int = 201
             return _created(request, resource, row)
         writing.change_row(resource, session, access, row_id, lambda before: content, precondition(request))
-        return _answer(request, queries.read_row(resource, session, row_id))
+        return _answer(request, resource, queries.read_row(resource, session, row_id))
 
     return _named(replace_row, f"Replace the content of a {resource.noun}. A field that is left out gets its default.")
 
@@ -190,7 +190,8 @@ def _missing(resource: Resource[Any], request: TenantRequest) -> bool:
         if conditions_of(request).matched(None):
             return True
         raise ApiError(412, "version_mismatch", f"If-Match was sent. {missing}") from None
-    raise VersionMismatch(resource.noun, present.version or 0, present.json)
+    shown = queries.text_of_others(resource, present)
+    raise VersionMismatch(resource.noun, present.version or 0, present.json, shown)
 
 
 def patch_view(resource: Resource[Any]) -> View:
@@ -201,7 +202,7 @@ def patch_view(resource: Resource[Any]) -> View:
         session, row_id = request.tenant_session, path_id(request)
         change = partial(apply_patch, request.checked_body)
         writing.change_row(resource, session, request.access, row_id, change, precondition(request))
-        return _answer(request, queries.read_row(resource, session, row_id))
+        return _answer(request, resource, queries.read_row(resource, session, row_id))
 
     return _named(patch_row, f"Change a part of a {resource.noun}, by a merge patch (RFC 7396).")
 
@@ -253,12 +254,12 @@ def _filters(request: TenantRequest, resource: Resource[Any]) -> dict[str, Any]:
 
 def _created(request: TenantRequest, resource: Resource[Any], row: Any) -> Fragment:
     request.response.location = request.route_path(item_route(resource), id=row.id)
-    return _answer(request, queries.read_row(resource, request.tenant_session, row.id))
+    return _answer(request, resource, queries.read_row(resource, request.tenant_session, row.id))
 
 
-def _answer(request: TenantRequest, row: queries.ShownRow) -> Fragment:
+def _answer(request: TenantRequest, resource: Resource[Any], row: queries.ShownRow) -> Fragment:
     if row.version is not None:
-        send_version(request, row.version)
+        send_version(request, row.version, queries.text_of_others(resource, row))
     return row.json
 
 

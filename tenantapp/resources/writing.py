@@ -17,7 +17,7 @@ from tenantapp.content import Content
 from tenantapp.resources.declaration import Precondition, Resource, Write
 from tenantapp.resources.errors import InvalidField, NotFound, NotOwner, TooManyRows, VersionMismatch
 from tenantapp.resources.filters import integer_range
-from tenantapp.resources.queries import conditions, read_row, shape_of
+from tenantapp.resources.queries import conditions, read_row, shape_of, text_of_others
 from tenantapp.resources.violations import explained
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.models import Tracked
@@ -158,7 +158,8 @@ def changeable_row(
     check_owner(resource, access, row)
     version = 0 if resource.version is None else row_version(resource, row)
     if not precondition(version):
-        raise VersionMismatch(resource.noun, version, read_row(resource, session, row_id).json)
+        current = read_row(resource, session, row_id)
+        raise VersionMismatch(resource.noun, version, current.json, text_of_others(resource, current))
     return row
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from tenantapp.api.conditions import Conditions
 from tenantapp.identity.epochs import new_epoch
-from tenantapp.identity.models import Tenant
+from tenantapp.identity.models import Tenant, User
 from tests.installation import Client, Installation
 
 
@@ -171,3 +171,42 @@ def test_a_long_header_takes_no_longer_than_its_length() -> None:
         began = time.perf_counter()
         assert not Conditions("e", header, None).permit(1)
         assert time.perf_counter() - began < 1
+
+
+class TestWhatOthersChange:
+    """The name of the owner is shown with a node, and changes without it."""
+
+    @pytest.fixture
+    def renamed(self, edited: Edited, installation: Installation) -> Edited:
+        """The node, whose owner has got another name since its tags were sent."""
+        with installation.registry.user_db.begin() as session:
+            session.execute(update(User).where(User.login == "bob").values(name="Robert"))
+        edited.client.post("/nodes", {"title": "the first under the new name"})
+        return edited
+
+    def test_the_tag_is_another_one(self, renamed: Edited) -> None:
+        answer = renamed.get(If_None_Match=renamed.second)
+        assert (answer.status_int, answer.json["owner"]["name"], answer.json["version"]) == (200, "Robert", 2)
+        tag = answer.headers["ETag"]
+        assert tag != renamed.second
+        assert renamed.get(If_None_Match=tag).status_int == renamed.get(If_None_Match=weak(tag)).status_int == 304
+        assert renamed.get(If_Match=tag).status_int == 200
+        refused = renamed.get(If_Match=renamed.second)
+        assert (refused.status_int, refused.headers["ETag"]) == (412, tag)
+
+    def test_changes_are_of_the_same_version(self, renamed: Edited) -> None:
+        tag = renamed.get().headers["ETag"]
+        refused = renamed.client.patch(renamed.path, {"title": "3"}, If_Match=renamed.first)
+        assert (refused.status_int, refused.headers["ETag"]) == (412, tag)
+        assert renamed.client.patch(renamed.path, {"title": "3"}, If_Match=renamed.second).status_int == 200
+        answer = renamed.client.patch(renamed.path, {"title": "4"}, If_Match=tag)
+        assert answer.status_int == 412
+        again = renamed.client.patch(renamed.path, {"title": "4"}, If_Match=answer.headers["ETag"])
+        assert again.status_int == 200
+        assert renamed.get().headers["ETag"] == again.headers["ETag"]
+
+    def test_no_other_checksum_has_the_form_of_one(self, edited: Edited) -> None:
+        for suffix in (".0", ".xyz", ".012345678", "-01234567"):
+            tag = f"{edited.second.partition('.')[0]}{suffix}\""
+            assert edited.put(If_Match=tag) == 412
+            assert edited.get(If_None_Match=tag).status_int == 200
