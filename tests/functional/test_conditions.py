@@ -207,6 +207,6 @@ class TestWhatOthersChange:
 
     def test_no_other_checksum_has_the_form_of_one(self, edited: Edited) -> None:
         for suffix in (".0", ".xyz", ".012345678", "-01234567"):
-            tag = f"{edited.second.partition('.')[0]}{suffix}\""
+            tag = f'{edited.second.partition(".")[0]}{suffix}"'
             assert edited.put(If_Match=tag) == 412
             assert edited.get(If_None_Match=tag).status_int == 200

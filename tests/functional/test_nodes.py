@@ -43,7 +43,7 @@ def test_create_with_defaults(bob: Client) -> None:
     assert answer.status_int == 201
     node = answer.json
     assert answer.headers["Location"].endswith(f"/api/v1/nodes/{node['id']}")
-    assert answer.headers["ETag"].endswith('-1"')
+    assert "-1." in answer.headers["ETag"]
     assert node["title"] == "First"
     assert (node["body"], node["status"], node["parent_id"], node["tags"]) == ("", "draft", None, [])
     assert node["version"] == 1
@@ -145,7 +145,7 @@ def test_put_replaces(bob: Client) -> None:
     changed = answer.json
     assert (changed["title"], changed["body"], changed["status"], changed["tags"]) == ("New", "", "draft", [])
     assert changed["version"] == 2
-    assert answer.headers["ETag"].endswith('-2"')
+    assert answer.headers["ETag"].partition(".")[0].endswith("-2")
     assert changed["updated_at"] > node["updated_at"]
     assert changed["created_at"] == node["created_at"]
 
