@@ -33,7 +33,7 @@ def idempotent_view(view: View, info: Any) -> View:
         return view
 
     def idempotent(context: Any, request: TenantRequest) -> Any:
-        if HEADER not in request.headers or _only_reads(request):
+        if "HTTP_IDEMPOTENCY_KEY" not in request.environ or _only_reads(request):
             return view(context, request)
         key = _key_of(request)
         kept_for = timedelta(hours=request.registry.app_settings.idempotency_keep)

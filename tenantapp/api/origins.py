@@ -81,7 +81,7 @@ def _let_read(response: Response, origin: str) -> None:
 def _vary(response: Response, names: Iterable[str]) -> None:
     header = response.headers.get("Vary")
     if header is None:
-        response.headers["Vary"] = ", ".join(names)
+        response.headerlist.append(("Vary", ", ".join(names)))
         return
     present = [name.strip() for name in header.split(",") if name.strip()]
     known = {name.lower() for name in present}

@@ -5,8 +5,9 @@ from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl, quote
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
@@ -18,12 +19,18 @@ Item = TypeVar("Item")
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
+QUERY: Final = "&=+%"  # what has a meaning in a query string
+MOST_REMEMBERED: Final = 300  # characters of a query string whose model is kept
 DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)  # RFC 3339
 JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # RFC 8259, section 6
 
 
 class NoQuery(BaseModel):
-    """Base of the models of query strings. It has no parameter."""
+    """Base of the models of query strings. It has no parameter.
+
+    Requests with the same query string share one model, so a validator must depend on the text alone: not on the time,
+    and not on who asks.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -83,11 +90,23 @@ def read_query(request: TenantRequest, model: type[NoQuery]) -> NoQuery:
     """Return the query string as a model. Raises ``ApiError`` 400 if a parameter is unknown, repeated or wrong."""
     if not request.environ.get("QUERY_STRING"):
         return _nothing_given(model)
-    pairs = list(request.GET.items())
+    text = request.environ["QUERY_STRING"]
+    return _read_text(model, text) if len(text) <= MOST_REMEMBERED else read_text(model, text)
+
+
+def read_text(model: type[NoQuery], text: str) -> NoQuery:
+    """Return a query string, as WSGI passes it, as a model. Raises ``ApiError`` 400."""
+    # Bytes that the client has sent unquoted are quoted, because ``parse_qsl`` would take them for characters.
+    quoted = text if text.isascii() else quote(text.encode("latin-1"), safe=QUERY)
+    pairs = parse_qsl(quoted, keep_blank_values=True)
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ApiError(400, "invalid_query", "A query parameter is given twice.")
     return validate_query(model, values)
+
+
+# Clients send few different ones, except for cursors.
+_read_text = lru_cache(512)(read_text)
 
 
 def validate_query(model: type[NoQuery], values: dict[str, str]) -> NoQuery:

@@ -27,7 +27,7 @@ from tenantapp.api.query import NoQuery, read_query
 from tenantapp.content import Content
 from tenantapp.identity.permissions import Permission
 from tenantapp.sql.ids import UUID_TEXT
-from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind, TenantRequest
+from tenantapp.tenancy.request import DatabaseKind, TenantRequest
 
 # A UUID in a route's pattern. Anything else is answered 404 before a view runs.
 ID: Final = f"{{id:{UUID_TEXT}}}"
@@ -197,8 +197,7 @@ def checked_request_view(view: View, info: Any) -> View:
         request.checked_query = read_query(request, query)
         request.checked_body = _read_body(request, body)
         request.response.status_int = info.options["api_status"]
-        if request.method not in SAFE_METHODS or "ETag" not in request.response.headers:
-            request.response.headers["Cache-Control"] = "no-store"
+        request.response.headers["Cache-Control"] = "no-store"
         return view(context, request)
 
     return checked

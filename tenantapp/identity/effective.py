@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -64,8 +65,9 @@ def granted_text(
     )
 
 
+@lru_cache(1024)
 def read_granted(text: str | None) -> Granted:
-    """Read the result of ``granted_text``."""
+    """Read the result of ``granted_text``. Most people of a tenant have one of a few texts, so results are kept."""
     words = [word.split(":", 2) for word in (text or "").split()]
     roles = by_rank((int(rank), role) for rank, role, _ in words)
     return Granted(roles, frozenset(permission for _, _, permission in words if permission))

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create_model
@@ -21,19 +20,19 @@ from tenantapp.tenancy.access import Access
 MOST_ALTERNATIVES: Final = 5
 MOST_SORTS: Final = 3
 MOST_SEARCH: Final = 500  # characters
+MOST_LISTS: Final = 500  # remembered; clients ask for few different ones, except for their pages
 # The parameters of every list, and the names of their fields: those of pydantic cannot begin with an underscore.
 OWN: Final = {"_sort": "sort_by", "_fields": "only_fields", "_count": "count_rows", "_or": "one_of", "q": "search_text"}
 
 
-@dataclass(frozen=True)
-class ListRequest:
+class ListRequest(NamedTuple):
     """What a client asks a list for."""
 
     where: Mapping[str, Any]
     either: Mapping[str, Any]
     sort: Sort
     fields: tuple[str, ...] | None
-    count: Literal["exact", "estimated"] | None
+    count_rows: Literal["exact", "estimated"] | None
     search: str | None
     after: list[Any] | None
     limit: int
@@ -66,15 +65,24 @@ def filter_query(resource: Resource[Any]) -> type[NoQuery]:
 
 def read_list(resource: Resource[Any], query: PageQuery, access: Access) -> ListRequest:
     """Return what a checked query string asks for. Raises ``ApiError`` 400 for a cursor of another list."""
+    asked = _asked(resource, query) if query.cursor is None else _read_asked(resource, query)
+    context = f"{access.require_tenant().id} {asked.context}"
+    after = None if query.cursor is None else _place(resource, asked.sort, context, query.cursor)
+    return asked._replace(after=after, context=context)
+
+
+def _read_asked(resource: Resource[Any], query: PageQuery) -> ListRequest:
+    """Return what a query string asks for in any tenant, without the place where the page begins."""
     where = filters_of(resource, query)
     given: dict[str, Any] = {name: getattr(query, field, None) for name, field in OWN.items()}
     either = _alternatives(type(query), resource, given["_or"]) if given["_or"] is not None else {}
     sort = parse_sort(resource, given["_sort"]) if given["_sort"] else default_sort(resource)
     fields = _fields_of(resource, given["_fields"]) if given["_fields"] else None
-    tenant = access.require_tenant()
-    context = repr((str(tenant.id), resource.name, sort, sorted(where.items()), sorted(either.items()), given["q"]))
-    after = None if query.cursor is None else _place(resource, sort, context, query.cursor)
-    return ListRequest(where, either, sort, fields, given["_count"], given["q"], after, query.limit, context)
+    context = repr((resource.name, sort, sorted(where.items()), sorted(either.items()), given["q"]))
+    return ListRequest(where, either, sort, fields, given["_count"], given["q"], None, query.limit, context)
+
+
+_asked = lru_cache(MOST_LISTS)(_read_asked)
 
 
 def _fields_of(resource: Resource[Any], text: str) -> tuple[str, ...]:

@@ -119,8 +119,8 @@ def list_view(resource: Resource[Any]) -> View:
         if len(rows) > asked.limit:
             page["next"] = encode_cursor(asked.context, queries.place_of(resource, asked.sort, shown[-1]))
             add_link(request, page["next"])
-        if asked.count is not None:
-            page["count"] = counting.count(resource, session, asked.where, asked.either, asked.search, asked.count)
+        if asked.count_rows is not None:
+            page["count"] = counting.count(resource, session, asked.where, asked.either, asked.search, asked.count_rows)
         return page
 
     return _named(list_rows, f"Return a page of {resource.name}.")
@@ -131,7 +131,7 @@ def add_link(request: TenantRequest, cursor: str) -> None:
     kept = [part for part in request.environ["QUERY_STRING"].split("&") if part and not part.startswith("cursor=")]
     target = f"{request.path_url}?{'&'.join([*kept, f'cursor={cursor}'])}"
     # A query may hold characters that would end the address, as WSGI passes it on as it came.
-    request.response.headers["Link"] = f'<{quote(target, safe=ADDRESS)}>; rel="next"'
+    request.response.headerlist.append(("Link", f'<{quote(target, safe=ADDRESS)}>; rel="next"'))
 
 
 def read_view(resource: Resource[Any]) -> View:

@@ -86,7 +86,7 @@ class TenantRequest(Request):
     @property
     def names_two_tenants(self) -> bool:
         """Return whether the path and ``X-Tenant`` name different tenants."""
-        return None not in (self._header_tenant, self.path_tenant) and self._header_tenant != self.path_tenant
+        return self.path_tenant is not None and self.environ.get("HTTP_X_TENANT", self.path_tenant) != self.path_tenant
 
     @property
     def named_tenant(self) -> str | None:
@@ -94,13 +94,7 @@ class TenantRequest(Request):
 
         A request that names two has a name that no tenant has.
         """
-        if self.names_two_tenants:
-            return ""
-        return self.path_tenant if self._header_tenant is None else self._header_tenant
-
-    @property
-    def _header_tenant(self) -> str | None:
-        return self.environ.get("HTTP_X_TENANT")
+        return "" if self.names_two_tenants else self.environ.get("HTTP_X_TENANT", self.path_tenant)
 
     def route_url(self, route_name: str, *elements: Any, **kw: Any) -> str:
         """Return the URL of a route. If the path of this request names the tenant, so does the URL.
