@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urljoin
 
 import orjson
 from orjson import Fragment
-from pydantic import FailFast, Field, field_validator
+from pydantic import FailFast, Field, field_validator, model_validator
 from pyramid.httpexceptions import HTTPException
 from pyramid.response import Response
 
@@ -45,6 +45,18 @@ class PartHeaders(Body):
 
     if_match: str | None = Field(None, alias="If-Match", pattern=HEADER)
     if_none_match: str | None = Field(None, alias="If-None-Match", pattern=HEADER)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_case(cls, given: Any) -> Any:
+        """Accept the names in any case (RFC 9110, section 5.1)."""
+        if not isinstance(given, dict):
+            return given
+        names = {"if-match": "If-Match", "if-none-match": "If-None-Match"}
+        found = {names.get(name.lower(), name): value for name, value in given.items()}
+        if len(found) < len(given):
+            raise ValueError("A header is given twice.")
+        return found
 
 
 class BatchPart(Body):

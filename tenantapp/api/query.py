@@ -2,9 +2,10 @@
 
 import re
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote
@@ -120,9 +121,17 @@ def validate_query(model: type[NoQuery], values: dict[str, str]) -> NoQuery:
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
             known = ", ".join(field.alias or name for name, field in model.model_fields.items())
-            there = f"There is no such parameter; there is {known}" if known else "This call has no parameters"
-            raise bad_query(str(first["loc"][0])[:100], there) from None
+            name = str(first["loc"][0])[:100]
+            meant = nearest(name, known.split(", "))
+            there = f"There is no such parameter. {meant}There is {known}" if known else "This call has no parameters"
+            raise bad_query(name, there) from None
         raise bad_query(str(first["loc"][0]), str(first["msg"]).removeprefix("Value error, ")) from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``Did you mean ...? `` with the known name that is most like this one, or nothing if none is."""
+    found = get_close_matches(name[:50], list(known), 1)
+    return f"Did you mean {found[0]}? " if found else ""
 
 
 @cache
@@ -133,7 +142,8 @@ def _nothing_given(model: type[NoQuery]) -> NoQuery:
 
 def bad_query(name: str, message: str) -> ApiError:
     """Return a 400 that names the query parameter."""
-    return ApiError(400, "invalid_query", f"Query parameter {name}: {message.rstrip('.')}.")
+    ended = message if message.endswith("?") else f"{message.rstrip('.')}."
+    return ApiError(400, "invalid_query", f"Query parameter {name}: {ended}")
 
 
 def encode_cursor(key: str) -> str:

@@ -6,7 +6,7 @@ from operator import or_
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from tenantapp.answers import Answer, Page
 from tenantapp.resources.declaration import Resource
@@ -33,27 +33,47 @@ class Deleted(Answer):
     deleted: int
 
 
+def _requires_nothing(schema: dict[str, Any]) -> None:
+    schema.pop("required", None)
+
+
+class SomeFields(Answer):
+    """Base of the models of rows of which a client wants some members. Those that are there are as in the whole row."""
+
+    model_config = ConfigDict(json_schema_extra=_requires_nothing)
+
+
 class Answers(NamedTuple):
-    """The models of the answers of one resource."""
+    """The models of the answers of one resource. ``part`` is a page with some members of each row, by ``_fields``."""
 
     row: type[BaseModel]
     page: type[BaseModel]
+    part: type[BaseModel]
     changed: type[BaseModel] = Changed
     deleted: type[BaseModel] = Deleted
 
 
 def answer_models(resource: Resource[Any]) -> Answers:
-    """Return the models of a row and of a page of rows. Raises ``DeclarationError`` if a member has no type."""
+    """Return the models of a row and of pages of rows. Raises ``DeclarationError`` if a member has no type."""
     name = "".join(word.title() for word in re.split(r"\W|_", resource.noun))
     fields: dict[str, Any] = {member: (member_type(resource, member), ...) for member in resource.members}
     row = create_model(name, __base__=Answer, __doc__=resource.describe(), **fields)
-    page = create_model(
-        f"{name}Page",
-        __base__=Page[row],  # type: ignore[valid-type]
-        __doc__=f"A page of {resource.name}. There is a count if `_count` asks for it.",
+    some = create_model(
+        f"{name}Fields",
+        __base__=SomeFields,
+        __doc__=f"Those members of a {resource.noun} that `_fields` names.",
+        **fields,
+    )
+    return Answers(row, _page(resource, row, ""), _page(resource, some, " with the members that `_fields` names"))
+
+
+def _page(resource: Resource[Any], item: type[BaseModel], what: str) -> type[BaseModel]:
+    return create_model(
+        f"{item.__name__}Page",
+        __base__=Page[item],  # type: ignore[valid-type]
+        __doc__=f"A page of {resource.name}{what}. There is a count if `_count` asks for it.",
         count=(Count | None, None),
     )
-    return Answers(row, page)
 
 
 def member_type(resource: Resource[Any], member: str) -> Any:

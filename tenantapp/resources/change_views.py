@@ -28,10 +28,10 @@ class ChangesQuery(NoQuery):
 
 
 class ChangedBy(Answer):
-    """The person who made a change."""
+    """The person who made a change, under the name that they had then."""
 
     id: UUID
-    login: str
+    name: str
 
 
 class ChangeItem(Answer):
@@ -98,7 +98,7 @@ def _item(names: dict[str, str], change: SeenChange) -> dict[str, Any]:
         "id": change.row_id,
         "kind": change.kind,
         "version": change.version,
-        "by": None if change.person_id is None else {"id": change.person_id, "login": change.login},
+        "by": None if change.person_id is None else {"id": change.person_id, "name": change.person_name or ""},
         "at": change.at,
     }
 

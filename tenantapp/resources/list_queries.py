@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create_model
 from sqlalchemy.types import TypeEngine
 
-from tenantapp.api.query import NoQuery, PageQuery, bad_query, validate_query
+from tenantapp.api.query import NoQuery, PageQuery, bad_query, nearest, validate_query
 from tenantapp.resources.cursors import NotACursor, decode_cursor
 from tenantapp.resources.declaration import NAME, DeclarationError, Resource
 from tenantapp.resources.filters import value_type
@@ -101,7 +101,8 @@ def parse_sort(resource: Resource[Any], text: str) -> Sort:
     """Read ``name,-price``. Raises ``ValueError``."""
     sort = tuple((part.removeprefix("-"), part.startswith("-")) for part in text.split(","))
     if unknown := [name for name, _ in sort if name not in resource.sorts]:
-        raise ValueError(f"There is no order by {unknown[0][:50]}; there is {', '.join(resource.sorts)}.")
+        meant = nearest(unknown[0], resource.sorts)
+        raise ValueError(f"There is no order by {unknown[0][:50]}. {meant}There is {', '.join(resource.sorts)}.")
     if len({name for name, _ in sort}) != len(sort) or len(sort) > MOST_SORTS:
         raise ValueError(f"Name each order once, and at most {MOST_SORTS}.")
     return sort
@@ -118,7 +119,7 @@ def _sorts(resource: Resource[Any]) -> Callable[[str], str]:
 def _names(resource: Resource[Any]) -> Callable[[str], str]:
     def check(text: str) -> str:
         if unknown := [name for name in text.split(",") if name not in resource.members]:
-            raise ValueError(f"There is no field {unknown[0][:50]}.")
+            raise ValueError(f"There is no field {unknown[0][:50]}. {nearest(unknown[0], resource.members)}".rstrip())
         return text
 
     return check
@@ -155,7 +156,10 @@ def _alternatives(model: type[NoQuery], resource: Resource[Any], text: str) -> d
     for part in parts:
         name, _, value = part.partition("=")
         if name not in resource.parameters or name in found:
-            raise bad_query("_or", f"Each alternative is another filter with its value, not {part[:50]}")
+            meant = "" if name in found else nearest(name, resource.parameters)
+            raise bad_query(
+                "_or", f"Each alternative is another filter with its value, not {part[:50]}. {meant}".rstrip()
+            )
         found |= filters_of(resource, validate_query(model, {name: unquote_plus(value)}))
     return found
 

@@ -70,7 +70,7 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
     def add(route: str, method: str, view: View, *problems: str, **options: Any) -> None:
         add_api_view(config, view, route, method, tag=resource.name, problems=tuple(dict.fromkeys(problems)), **options)
 
-    add(many, "GET", list_view(resource), **reads, query=list_query(resource), answer=answers.page)
+    add(many, "GET", list_view(resource), **reads, query=list_query(resource), answer=answers.page | answers.part)
     add(one, "GET", read_view(resource), **reads, **row)
     created = {**row, "headers": (*row["headers"], "Location"), "permission": resource.create_permission}
     add(many, "POST", create_view(resource), *stored, body=resource.body, status=201, **created)

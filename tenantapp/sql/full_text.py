@@ -20,6 +20,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 MOST_CHARACTERS: Final = 500_000  # of a text that are looked at
+MOST_FOLDED: Final = 350_000  # characters of what it is folded to; some fold to eighteen
+PART: Final = 20_000  # characters that are folded at once: no other thread runs meanwhile
 MOST_STORED: Final = 1_000_000  # characters of a row's words, were all encoded; a tsvector has at most 2 ** 20
 ENCODED_LENGTH: Final = 5  # characters of an encoded letter, at most
 LONGEST_WORD: Final = 40  # characters that count
@@ -42,6 +44,8 @@ LETTERS: Final = str.maketrans(
 ALONE: Final = re.compile(
     "[\u3005-\u3007\u3041-\u3096\u309d-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+# Before these, a text can be taken apart: each ends a word, or is one alone, and combines with nothing before it.
+BETWEEN: Final = re.compile(rf"[\x00-/:-@\[-`{{-\x7f\s{ALONE.pattern[1:]}")
 ASCII_WORD: Final = re.compile("[a-z0-9]+")
 PLAIN: Final = re.compile("[a-y0-9]+")
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -78,12 +82,30 @@ def is_mark(character: str) -> bool:
 
 def words_of(text: str) -> Iterator[str]:
     """Return the words of a text, folded: runs of letters, digits and marks, of at most ``LONGEST_WORD`` characters."""
-    folded = fold(text[:MOST_CHARACTERS])
-    if folded.isascii():
-        words = ASCII_WORD.findall(folded)
-    else:
-        words = ALONE.sub(r" \g<0> ", folded.translate(_LETTERS_AND_SPACES)).split()
-    return (word[:LONGEST_WORD] for word in words)
+    left = MOST_FOLDED
+    for part in parts_of(text[:MOST_CHARACTERS], PART):
+        folded = fold(part)
+        if folded.isascii():
+            words = ASCII_WORD.findall(folded)
+        else:
+            words = ALONE.sub(r" \g<0> ", folded.translate(_LETTERS_AND_SPACES)).split()
+            left -= len(folded)
+        yield from (word[:LONGEST_WORD] for word in words)
+        if left <= 0:
+            break
+
+
+def parts_of(text: str, length: int) -> Iterator[str]:
+    """Return the parts of a text, which have no word in common, each of about ``length`` characters.
+
+    Of so long a word as no language has, the rest is left out.
+    """
+    start = 0
+    while start < len(text):
+        between = BETWEEN.search(text, start + length)
+        end = between.start() if between else len(text)
+        yield text[start : min(end, start + 2 * length)]
+        start = end
 
 
 def stored_words(texts: Iterable[str | None]) -> str:

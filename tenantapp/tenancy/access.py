@@ -23,6 +23,7 @@ class Person:
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who makes a change. ``name`` is a login, or ``local:NAME`` for a user of this machine who has not signed in.
+    ``shown`` is the person's name, for others in the tenant: a login may be an address that is nobody's business.
 
     ``address`` is the client's address, as the server and the proxies that it trusts report it. ``api_token_id`` is set
     if the person acts by an API token.
@@ -33,6 +34,7 @@ class Actor:
     request_id: str | None = None
     address: str | None = None
     api_token_id: UUID | None = None
+    shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ MOST_LOOKED_AT: Final = 5_000  # changes, when most are of tables that the reade
 
 @dataclass(frozen=True, slots=True)
 class SeenChange:
-    """The newest change of a row in a part of the log. ``login`` and ``person_id`` say who made it."""
+    """The newest change of a row in a part of the log. ``person_id`` and ``person_name`` say who made it."""
 
     position: int
     table_name: str
@@ -27,7 +27,7 @@ class SeenChange:
     kind: Kind
     version: int | None
     person_id: UUID | None
-    login: str | None
+    person_name: str | None
     at: datetime
 
 

@@ -70,7 +70,7 @@ class TenantDatabases:
     def begin(self, access: Access, *, read_only: bool = False) -> Iterator[Session]:
         """Yield a tenant session outside a request. Commit at the end of the block; roll back on an exception."""
         with self.for_access(access).begin(read_only=read_only) as session:
-            session.info[ACTOR] = Actor(access.person.login, access.person.id)
+            session.info[ACTOR] = Actor(access.person.login, access.person.id, shown=access.person.name)
             yield session
 
     def numbers(self) -> dict[str, BudgetNumbers]:

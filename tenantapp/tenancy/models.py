@@ -64,7 +64,7 @@ class Change(TenantBase):
     kind: Mapped[str] = mapped_column(String(7))
     version: Mapped[int | None]
     person_id: Mapped[UUID | None]
-    login: Mapped[str | None] = mapped_column(String(200))
+    person_name: Mapped[str | None] = mapped_column("login", String(200))  # the name of the column is an old one
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

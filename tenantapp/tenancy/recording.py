@@ -185,7 +185,7 @@ def _write(session: Session, changes: Sequence[RecordedChange]) -> None:
         return
     actor: Actor | None = session.info.get(ACTOR)
     at = utcnow()
-    by = {"person_id": None, "login": None} if actor is None else {"person_id": actor.id, "login": actor.name}
+    by = {"person_id": None, "login": None} if actor is None else {"person_id": actor.id, "login": actor.shown}
     try:
         position = _insert(session, changes, {**by, "at": at})
     except DBAPIError as error:

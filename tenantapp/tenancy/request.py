@@ -130,7 +130,7 @@ class TenantRequest(Request):
         if access is None:
             return Actor(NOBODY, request_id=self.request_id, address=address)
         person = access.person
-        return Actor(person.login, person.id, self.request_id, address, access.api_token_id)
+        return Actor(person.login, person.id, self.request_id, address, access.api_token_id, person.name)
 
     @reify
     def user_session(self) -> Session:

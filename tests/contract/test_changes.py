@@ -102,10 +102,10 @@ class TestWhatIsRecorded:
             (1, "created", 1),
             (2, "changed", 2),
         ]
-        assert (first.row_id, first.table_name, first.login, first.person_id) == (
+        assert (first.row_id, first.table_name, first.person_name, first.person_id) == (
             node_id,
             "nodes",
-            "local",
+            "Local script",
             UUID(int=0),
         )
         with log.begin() as session:
@@ -172,7 +172,7 @@ class TestWhatIsRecorded:
         with log.databases.for_access(log.access).begin() as session:
             session.add(Tag(name="a"))
         (change,) = log.read().changes
-        assert (change.person_id, change.login) == (None, None)
+        assert (change.person_id, change.person_name) == (None, None)
 
 
 class TestReading:

@@ -20,7 +20,7 @@ from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.identity.local_access import local_access
 from tenantapp.sql import full_text
-from tenantapp.sql.full_text import NoWords, encoded, fold, searched_words, stored_words, words_of
+from tenantapp.sql.full_text import BETWEEN, NoWords, encoded, fold, parts_of, searched_words, stored_words, words_of
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.prepared import LoneSelect
 from tenantapp.tenancy.access import Access
@@ -99,6 +99,23 @@ class TestWords:
         started = time.process_time()
         assert list(words_of("a" + marks * (100_000 // len(marks)) + " b"))[1:] == ["b"]
         assert time.process_time() - started < 1
+
+    @pytest.mark.parametrize("letter", ["\ufdfa", "\ufdfa ", "\u3300", "\u0344"])
+    def test_letters_that_stand_for_many_are_cheap(self, letter: str) -> None:
+        started = time.process_time()
+        words = stored_words(["first " + letter * 300_000])
+        assert time.process_time() - started < 1
+        assert "first" in words
+        assert len(words) < 2_000
+
+    def test_a_long_text_has_the_words_of_its_parts(self) -> None:
+        chance = random.Random(5)
+        for _ in range(300):
+            text = "".join(chance.choices(LETTERS, k=chance.randint(1, 60)))
+            parts = list(parts_of(text, chance.randint(40, 60)))
+            assert "".join(parts) == text or not BETWEEN.search(text)
+            assert [word for part in parts for word in words_of(part)] == list(words_of(text))
+        assert list(parts_of("a b" + "c" * 9 + " d", 3)) == ["a bccc", " d"]
 
     def test_every_mark_of_unicode_counts_as_one(self) -> None:
         others = (chr(number) for number in range(0x20000, sys.maxunicode + 1))

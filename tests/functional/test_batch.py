@@ -130,6 +130,23 @@ def test_a_part_that_fails_undoes_all_and_is_named(bob: Client) -> None:
         assert titles(bob) == []
 
 
+def test_the_names_of_a_parts_headers_have_no_case(bob: Client) -> None:
+    made = bob.post("/nodes", FIRST)
+    path, tag = f"/nodes/{made.json['id']}", made.headers["ETag"]
+
+    def sent(**headers: str) -> Any:
+        return send(
+            bob, {"method": "GET", "path": path, "headers": {a.replace("_", "-"): b for a, b in headers.items()}}
+        )
+
+    for name in ("If_Match", "if_match", "IF_MATCH"):
+        assert problem(sent(**{name: '"x"'})) == (412, "version_mismatch", 0)
+    assert sent(if_none_match=tag).json["responses"][0]["status"] == 304
+    for headers, pointer in (({"If_Match": tag, "if_match": tag}, ""), ({"if_Range": tag}, "/if-Range")):
+        refused = sent(**headers)
+        assert (refused.status_int, refused.json["errors"][0]["pointer"]) == (422, f"/requests/0/headers{pointer}")
+
+
 def test_a_path_that_a_part_cannot_have(bob: Client) -> None:
     """Nobody is signed out either, and no tokens are made."""
     for failing in BEYOND:

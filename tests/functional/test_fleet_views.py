@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -20,8 +21,10 @@ from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.models import Tenant, User
 from tenantapp.identity.tenants import get_tenant, suspend_tenant
+from tenantapp.operations.errors import FleetError
 from tenantapp.operations.models import Operation
 from tenantapp.operations.worker import Worker
+from tenantapp.tenancy.errors import ServerError
 from tests.functional.operators import add_operator, code, trail
 from tests.installation import Client, Installation
 from tests.postgres import postgres_bin
@@ -318,6 +321,36 @@ def real(make_installation: Any, tmp_path: Path) -> Iterator[Installation]:
 
 def work(installation: Installation) -> None:
     Worker(installation.registry.fleet, KINDS).run(Event(), until_idle=True)
+
+
+class TestWhatFails:
+    """What is wrong with the installation is told by a code, and is no fault of the program."""
+
+    def test_every_error_has_one(self, installation: Installation) -> None:
+        problems = installation.registry.problems
+        errors, pending = [], [FleetError, ServerError]
+        while pending:
+            errors.append(pending.pop())
+            pending += errors[-1].__subclasses__()
+        assert len(errors) > 20
+        assert [error for error in errors if problems.of(error.__new__(error)) is None] == []
+
+    def test_the_migrations_are_gone(
+        self, otto: Client, installation: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fleet = installation.registry.fleet
+        broken = replace(fleet, settings=replace(fleet.settings, migrations_tenant="/nowhere"))
+        monkeypatch.setattr(installation.registry, "fleet", broken)
+        monkeypatch.setattr(installation.registry, "app_settings", broken.settings)
+        assert code(otto.post("/fleet/tenants/acme/migrate", {})) == (500, "history_unusable")
+        assert code(otto.get("/fleet/migrations")) == (500, "history_unusable")
+
+    def test_a_server_is_in_the_settings_no_longer(self, otto: Client, installation: Installation) -> None:
+        with installation.registry.user_db.begin() as session:
+            session.execute(update(Tenant).where(Tenant.slug == "acme").values(server="gone"))
+        answer = otto.post("/fleet/tenants/acme/clone", {"slug": "copy"})
+        assert code(answer) == (503, "server_unavailable")
+        assert answer.json["detail"] == "There is no server gone in the settings."
 
 
 class TestForReal:

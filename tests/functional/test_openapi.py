@@ -69,6 +69,15 @@ def test_what_can_be_asked_of_a_node(document: Any) -> None:
     assert "304" in document["paths"]["/api/v1/nodes/{id}"]["get"]["responses"]
 
 
+def test_a_list_may_have_some_members_of_its_rows(document: Any) -> None:
+    answer = document["paths"]["/api/v1/nodes"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert [each["$ref"].rpartition("/")[2] for each in answer["anyOf"]] == ["NodePage", "NodeFieldsPage"]
+    schemas = document["components"]["schemas"]
+    assert schemas["NodeFields"]["properties"] == schemas["Node"]["properties"]
+    assert set(schemas["Node"]["required"]) == set(schemas["Node"]["properties"])
+    assert "required" not in schemas["NodeFields"]
+
+
 def test_every_problem_has_its_codes(document: Any) -> None:
     schemas = document["components"]["schemas"]
     for name, response in document["components"]["responses"].items():

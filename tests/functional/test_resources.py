@@ -214,6 +214,22 @@ def test_a_query_that_makes_no_sense_is_refused(bob: Client, query: str) -> None
     assert (answer.status_int, answer.json["code"]) == (400, "invalid_query"), answer.text
 
 
+def test_who_mistypes_a_name_is_told_what_it_may_be(bob: Client) -> None:
+    for query, meant in {
+        "min_prise=1": "min_price",
+        "price__gte=1": "price",
+        "price[gte]=1": "price",
+        "_sort=-pric": "price",
+        "_fields=id,nme": "name",
+        "_or=prize=1": "price",
+        "limits=1": "limit",
+    }.items():
+        answer = bob.get(f"/products?{query}")
+        assert (answer.status_int, answer.json["code"]) == (400, "invalid_query")
+        assert f"Did you mean {meant}?" in answer.json["detail"], answer.json["detail"]
+    assert "Did you mean" not in bob.get("/products?xyzzy=1").json["detail"]
+
+
 def test_order_and_pages(bob: Client) -> None:
     for number, (name, price) in enumerate([("b", 1), ("a", 2), ("b", 3), ("a", 1), ("c", 2)]):
         make(bob, str(number), name=name, price_cents=price)

@@ -43,7 +43,7 @@ def test_a_copy_converges(real_installation: Installation) -> None:
     assert writers[1].put(f"/tags/{tag}", {"name": "renamed"}).status_int == 200
     found = copy.follow()
     assert {item["resource"] for item in found} == {"nodes", "tags"}
-    assert {item["by"]["login"] for item in found} == {"ada"}
+    assert {item["by"]["name"] for item in found} == {"Ada"}
     assert copy.is_exact()
 
 

@@ -83,7 +83,7 @@ def _natural(operation: Operation) -> Iterator[str]:
     if operation.permission in NOT_FOR_TOKENS:
         yield "token_not_allowed"
     if operation.permission == Permission.FLEET_OPERATE:
-        yield "operator_required"
+        yield from ("operator_required", "fleet_failed", "history_unusable", "server_unavailable", "store_unavailable")
     if operation.is_for_tenant:
         yield from ("permission_denied", "tenant_forbidden", "tenant_suspended", "tenant_required")
         yield from ("tenant_unavailable", "tenant_migrating")
