@@ -23,7 +23,7 @@ from tenantapp.sql.prepared import PreparedSelect
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
-from tests.documented import Documented
+from tenantapp.testing import Documented
 from tests.golden import lend_templates, make_user_database
 
 PASSWORD = "correct horse battery"
@@ -229,7 +229,7 @@ def rolled_back(installation: Installation) -> Iterator[Installation]:
 def documented(app: Any) -> Documented:
     """The answers that the application's document has."""
     if not hasattr(app.registry, "documented"):
-        app.registry.documented = Documented(app.registry)
+        app.registry.documented = Documented(app)
     found: Documented = app.registry.documented
     return found
 

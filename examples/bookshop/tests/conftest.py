@@ -15,6 +15,7 @@ from tenantapp.identity import grants, roles, users
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import list_tenants
 from tenantapp.settings import read_settings
+from tenantapp.testing import Documented
 from webtest import TestApp
 
 PASSWORD = "correct horse battery"
@@ -42,7 +43,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     upgrade_user_database(settings)
     app = main({}, **values)
     registry = app.registry
-    registry.app = app
+    registry.app, registry.documented = app, Documented(app)
     add_missing(registry)
     yield registry
     assert registry.user_db.checkedout() == registry.tenant_dbs.checkedout() == 0
@@ -67,7 +68,7 @@ def add_missing(registry: Any) -> None:
 
 
 class Client:
-    """A browser page: keeps its cookie, sends the CSRF token."""
+    """A browser page: keeps its cookie, sends the CSRF token. Each answer has to be one that the document has."""
 
     def __init__(self, app: Any, login: str | None = None) -> None:
         self.http = TestApp(app)
@@ -80,7 +81,9 @@ class Client:
         """Send a request and expect this status."""
         body = {} if json is None else {"params": json}
         call = getattr(self.http, method.lower() + ("" if json is None else "_json"))
-        return call(f"/api/v1{path}", headers={"X-CSRF-Token": self.csrf_token}, status=status, **body)
+        answer = call(f"/api/v1{path}", headers={"X-CSRF-Token": self.csrf_token}, status=status, **body)
+        self.http.app.registry.documented.check(method, f"/api/v1{path}", answer)
+        return answer
 
 
 @pytest.fixture
