@@ -21,6 +21,7 @@ from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.cursors import encode_cursor
 from tenantapp.resources.declaration import DeclarationError, Resource
 from tenantapp.resources.errors import IdTaken, NotFound, VersionMismatch
+from tenantapp.resources.filters import Pattern
 from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
@@ -91,7 +92,7 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
     add(one, "DELETE", delete_view(resource), *deleting, **writes, answer=None)
     if resource.filters:
         change_many, patch = change_many_view(resource), MergePatch[resource.body]  # type: ignore[name-defined]
-        all_or_none = (*refused, "too_many_rows")
+        all_or_none = (*refused, "too_many_rows", "version_mismatch")
         add(many, "PATCH", change_many, *all_or_none, *stored, body=patch, answer=answers.changed, **by_filter)
         delete_many = delete_many_view(resource)
         add(many, "DELETE", delete_many, *all_or_none, "in_use", *resource.problems, answer=Deleted, **by_filter)
@@ -247,9 +248,17 @@ def delete_many_view(resource: Resource[Any]) -> View:
 
 def _filters(request: TenantRequest, resource: Resource[Any]) -> dict[str, Any]:
     where = filters_of(resource, request.checked_query)
-    if not where:
+    if not any(_narrows(resource.parameters[name].value, given) for name, given in where.items()):
         raise ApiError(400, "invalid_query", "Name at least one filter: without it, every row would be changed.")
+    if_match = conditions_of(request).if_match
+    if if_match is not None and if_match.strip(" \t") != "*":
+        raise ApiError(412, "version_mismatch", "If-Match names a tag, and a list has none.")
     return where
+
+
+def _narrows(type_: Any, given: Any) -> bool:
+    """Return whether a filter is none that every row meets, as is a pattern of an empty field in somebody's page."""
+    return type_ is not Pattern or given.strip("*") != ""
 
 
 def _created(request: TenantRequest, resource: Resource[Any], row: Any) -> Fragment:

@@ -388,6 +388,24 @@ def test_many_rows_are_changed_by_a_filter_or_none(bob: Client, ada: Client) -> 
     assert skus(bob, "") == ["d", "f"]
 
 
+def test_an_empty_pattern_or_a_tag_changes_no_list(bob: Client) -> None:
+    """An empty field of a page is no reason to delete everything, nor is the tag of something else."""
+    made = [make(bob, sku, name=sku) for sku in "ab"]
+    for query in ("", "?like_name=", "?like_name=*", "?like_name=**"):
+        for answer in (bob.delete(f"/products{query}"), bob.patch(f"/products{query}", {"name": "x"})):
+            assert (answer.status_int, answer.json["code"]) == (400, "invalid_query"), query
+    assert len(bob.get("/products?like_name=").json["items"]) == 2
+    tag = bob.get(f"/products/{made[0]['id']}").headers["ETag"]
+    for answer in (
+        bob.delete("/products?min_price=0", If_Match=tag),
+        bob.patch("/products?min_price=0", {"name": "x"}, If_Match=tag),
+    ):
+        assert (answer.status_int, answer.json["code"]) == (412, "version_mismatch")
+    assert [row["name"] for row in bob.get("/products").json["items"]] == ["a", "b"]
+    assert bob.delete("/products?like_name=a", If_Match="*").json == {"deleted": 1}
+    assert bob.delete("/products?like_name=&min_price=0").json == {"deleted": 1}
+
+
 def test_a_batch_changes_no_more_rows_by_filter_than_one_call(bob: Client) -> None:
     for sku in "abc":
         make(bob, sku)
