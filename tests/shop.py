@@ -13,11 +13,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantapp import main
 from tenantapp.content import Content, Id, one_line
+from tenantapp.identity.local_access import local_access
 from tenantapp.identity.permissions import Permission
 from tenantapp.resources import Flag, Match, Owned, Related, Resource, Write
 from tenantapp.resources.errors import InvalidField
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.models import NAMING_CONVENTION
 from tests.installation import Installation
 
@@ -169,6 +171,12 @@ def refuse_free_services(write: Write[Product]) -> Iterator[None]:
         raise InvalidField("price_cents", "A service has a price.")
     yield
     AFTER.append(f"{write.operation} {write.row.sku} {write.row.version}")
+
+
+def access_of(installation: Installation, slug: str = "acme", login: str | None = None) -> Access:
+    """What a script asks the user database for."""
+    with installation.registry.user_db.begin(read_only=True) as session:
+        return local_access(session, slug, login=login)
 
 
 def shop_app(installation: Installation) -> Any:

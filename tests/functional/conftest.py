@@ -1,10 +1,10 @@
-"""The command line on a configuration of its own, on SQLite."""
+"""The command line on a configuration of its own, on SQLite, and an application with the shop, on both engines."""
 
 import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from tenantapp.cli import main
+from tests.installation import Installation
+from tests.shop import Base, access_of, shop_app
 
 INI = """
 [DEFAULT]
@@ -101,3 +103,25 @@ def failed(run: Command) -> Callable[..., str]:
         return result.err.removeprefix("tenantapp: ").removesuffix(".\n")
 
     return failed
+
+
+@pytest.fixture(scope="session")
+def shop_of() -> dict[int, Any]:
+    """The applications with the shop: one for each installation."""
+    return {}
+
+
+@pytest.fixture
+def shop(installation: Installation, shop_of: dict[int, Any]) -> Iterator[Installation]:
+    """An installation whose tenants have the tables of the shop, rolled back after the test."""
+    if id(installation) not in shop_of:
+        shop_of[id(installation)] = shop_app(installation)
+    app = shop_of[id(installation)]
+    for name in ("user_db", "tenant_dbs", "access_reader"):
+        setattr(app.registry, name, getattr(installation.registry, name))
+    for slug in ("acme", "globex"):
+        with installation.registry.tenant_dbs.begin(access_of(installation, slug)) as session:
+            Base.metadata.create_all(session.connection())
+    original, installation.app = installation.app, app
+    yield installation
+    installation.app = original

@@ -1,6 +1,5 @@
 """Declared resources: lists with filters and order, and changes with their rules, on both engines."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,6 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.views import add_api_view
 from tenantapp.content import Content
 from tenantapp.identity import roles
-from tenantapp.identity.local_access import local_access
 from tenantapp.resources import Resource, create_row, delete_rows, find_rows, patch_row, read_row
 from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.declaration import DeclarationError
@@ -27,7 +25,6 @@ from tenantapp.resources.indexes import missing_indexes
 from tenantapp.resources.writing import check_fits
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.prepared import LoneSelect
-from tenantapp.tenancy.access import Access
 from tests.forgery import forged_cursor
 from tests.installation import Client, Installation
 from tests.shop import (
@@ -39,40 +36,13 @@ from tests.shop import (
     Size,
     Supplier,
     SupplierIn,
+    access_of,
     app_including,
     products,
-    shop_app,
     suppliers,
 )
 
 DIALECTS = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="module")
-def shop_of() -> dict[int, Any]:
-    """The applications with the shop: one for each installation."""
-    return {}
-
-
-@pytest.fixture
-def shop(installation: Installation, shop_of: dict[int, Any]) -> Iterator[Installation]:
-    """An installation whose tenants have the tables of the shop, rolled back after the test."""
-    if id(installation) not in shop_of:
-        shop_of[id(installation)] = shop_app(installation)
-    app = shop_of[id(installation)]
-    for name in ("user_db", "tenant_dbs", "access_reader"):
-        setattr(app.registry, name, getattr(installation.registry, name))
-    for slug in ("acme", "globex"):
-        with installation.registry.tenant_dbs.begin(access_of(installation, slug)) as session:
-            Base.metadata.create_all(session.connection())
-    original, installation.app = installation.app, app
-    yield installation
-    installation.app = original
-
-
-def access_of(installation: Installation, slug: str = "acme", login: str | None = None) -> Access:
-    with installation.registry.user_db.begin(read_only=True) as session:
-        return local_access(session, slug, login=login)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "resources"},
+    "testing": {"tenancy", "api", "resources"},
     "serving": set(),
     "cli": {*FLEET, "resources", "workspace"},
 }

@@ -15,7 +15,7 @@ from tenantapp.identity import grants, roles, users
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import list_tenants
 from tenantapp.settings import read_settings
-from tenantapp.testing import Documented
+from tenantapp.testing import Cast, Documented
 from webtest import TestApp
 
 PASSWORD = "correct horse battery"
@@ -79,9 +79,16 @@ class Client:
 
     def send(self, method: str, path: str, json: Any = None, *, status: int) -> Any:
         """Send a request and expect this status."""
+        answer = self.request(method, path, json)
+        assert answer.status_int == status, answer.text
+        return answer
+
+    def request(self, method: str, path: str, json: Any = None, headers: Any = None) -> Any:
+        """Send a request. Any status that the document has is an answer."""
         body = {} if json is None else {"params": json}
         call = getattr(self.http, method.lower() + ("" if json is None else "_json"))
-        answer = call(f"/api/v1{path}", headers={"X-CSRF-Token": self.csrf_token}, status=status, **body)
+        sent = {"X-CSRF-Token": self.csrf_token, **(headers or {})}
+        answer = call(f"/api/v1{path}", headers=sent, expect_errors=True, **body)
         self.http.app.registry.documented.check(method, f"/api/v1{path}", answer)
         return answer
 
@@ -90,3 +97,16 @@ class Client:
 def client(registry: Any) -> Any:
     """Makes clients: ``client("ann")`` is signed in, ``client()`` is not."""
     return lambda login=None: Client(registry.app, login)
+
+
+@pytest.fixture
+def cast(client: Any) -> Cast:
+    """Who takes part in the checks of a declared resource."""
+    return Cast(
+        writer=client("ann").request,
+        colleague=client("ben").request,
+        reader=client("rita").request,
+        elsewhere=client("sam").request,
+        nobody=client().request,
+        body=lambda number: {"title": f"Emma, volume {number}", "price_cents": number, "stock": 3},
+    )

@@ -10,6 +10,7 @@ from tenantapp.identity.local_access import local_access
 from tenantapp.resources import create_row
 from tenantapp.settings import SettingsError, read_setting
 from tenantapp.tenancy.access import Access
+from tenantapp.testing import Cast, Check, resource_checks
 
 from bookshop import CURRENCY, sales
 from bookshop.books import books
@@ -24,6 +25,11 @@ def access_to(registry: Any, shop: str, login: str | None = None) -> Access:
     """What a script asks the user database for."""
     with registry.user_db.begin(read_only=True) as session:
         return local_access(session, shop, login=login)
+
+
+@pytest.mark.parametrize("check", resource_checks(books), ids=lambda check: check.__name__)
+def test_books_are_as_declared(cast: Cast, check: Check) -> None:
+    check(books, cast)
 
 
 def test_a_book_is_added_sold_and_changed(client: Any) -> None:
