@@ -10,7 +10,7 @@ from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
 from tenantapp.console.answers import Backup
-from tenantapp.console.declarations import fleet_request, fleet_view
+from tenantapp.console.declarations import FAILING, fleet_request, fleet_view
 from tenantapp.console.resources import SLUG, accepted, backup_object, check_revision, check_server
 from tenantapp.content import example
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
@@ -135,7 +135,13 @@ def adopt_database(request: TenantRequest) -> dict[str, Any]:
     return accepted(request, operation)
 
 
-@api_view("tenant_backups", "GET", permission=Permission.TENANT_EXPORT, answer=Page[Backup], problems=READING_BACKUPS)
+@api_view(
+    "tenant_backups",
+    "GET",
+    permission=Permission.TENANT_EXPORT,
+    answer=Page[Backup],
+    problems=(*READING_BACKUPS, *FAILING),
+)
 def list_own_backups(request: TenantRequest) -> dict[str, Any]:
     """Return the backups of the selected tenant, the newest first, in one page."""
     return _backups(request, request.access.require_tenant().id)

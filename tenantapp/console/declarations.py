@@ -7,6 +7,8 @@ from tenantapp.api.views import api_view
 from tenantapp.console.answers import FleetOperation
 from tenantapp.identity.permissions import Permission
 
+# What may fail in the views of a tenant's administrators that use the store. The document has it for operators anyway.
+FAILING: Final = ("fleet_failed", "store_unavailable")
 # A view for operators; one that changes the user database; one that requests an operation.
 fleet_view: Final[Any] = partial(api_view, permission=Permission.FLEET_OPERATE)
 fleet_change: Final[Any] = partial(fleet_view, writes="user")

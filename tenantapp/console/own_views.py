@@ -7,6 +7,7 @@ from pyramid.response import Response
 
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.console import answers
+from tenantapp.console.declarations import FAILING
 from tenantapp.console.resources import own_operation_object
 from tenantapp.fleet.backups.export_kind import finished_export, read_export, request_export
 from tenantapp.identity.audit import record, recording
@@ -25,7 +26,7 @@ from tenantapp.tenancy.request import TenantRequest
     status=202,
     answer=answers.Operation,
     headers=("Location",),
-    problems=("backup_refused", "operation_refused", "tenant_deleted"),
+    problems=("backup_refused", "operation_refused", "tenant_deleted", *FAILING),
 )
 def create_export(request: TenantRequest) -> dict[str, Any]:
     """Request an export of the selected tenant's data to a bundle."""
@@ -51,7 +52,7 @@ def read_operation(request: TenantRequest) -> dict[str, Any]:
     permission=Permission.TENANT_EXPORT,
     answer=bytes,
     headers=("Content-Disposition",),
-    problems=("backup_refused",),
+    problems=("backup_refused", *FAILING),
 )
 def download_export(request: TenantRequest) -> Response:
     """Return the bundle that an export has written."""
