@@ -1,7 +1,7 @@
 """The views of declared resources. They are ordinary API views that call the functions of the resource."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -28,6 +28,7 @@ from tenantapp.tenancy.request import TenantRequest
 
 View = Callable[[TenantRequest], Any]
 ADDRESS: Final = "%:/?#[]@!$&'()*+,;=-._~"  # RFC 3986, section 2
+PATH: Final = "/~!$&'()*+,;=:@"  # section 3.3
 
 
 def add_resource(config: Configurator, resource: Resource[Any]) -> None:
@@ -129,10 +130,22 @@ def list_view(resource: Resource[Any]) -> View:
 
 def add_link(request: TenantRequest, cursor: str) -> None:
     """Name the next page in a ``Link`` header too (RFC 8288)."""
-    kept = [part for part in request.environ["QUERY_STRING"].split("&") if part and not part.startswith("cursor=")]
-    target = f"{request.path_url}?{'&'.join([*kept, f'cursor={cursor}'])}"
-    # A query may hold characters that would end the address, as WSGI passes it on as it came.
-    request.response.headerlist.append(("Link", f'<{quote(target, safe=ADDRESS)}>; rel="next"'))
+    environ = request.environ
+    path, query = environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"], environ["QUERY_STRING"]
+    target = f"{_address(request.host_url, path, without_cursor(query))}cursor={cursor}"
+    request.response.headerlist.append(("Link", f'<{target}>; rel="next"'))
+
+
+def without_cursor(query: str) -> str:
+    """Return a query string without its cursor. One that is not empty ends in ``&``."""
+    return "".join(f"{part}&" for part in query.split("&") if part and not part.startswith("cursor="))
+
+
+@lru_cache(512)
+def _address(host: str, path: str, query: str) -> str:
+    """Return the address of a list up to its cursor: quoted, as WSGI passes paths as bytes and queries as they came."""
+    quoted_path, quoted_query = quote(path.encode("latin-1"), PATH), quote(query.encode("latin-1"), ADDRESS)
+    return f"{quote(host, ADDRESS)}{quoted_path}?{quoted_query}"
 
 
 def read_view(resource: Resource[Any]) -> View:

@@ -229,6 +229,19 @@ def test_order_and_pages(bob: Client) -> None:
         assert "".join(seen) == expected, sort
 
 
+def test_link_has_the_query_as_it_was_meant(bob: Client) -> None:
+    for sku in "abc":
+        make(bob, sku, name="Café é")
+    for query in ("name=Caf%C3%A9+%C3%A9", "name=Café+é", "name=Caf%C3%A9%20é&&"):
+        request = bob.http.RequestClass.blank("/api/v1/products")
+        request.environ["QUERY_STRING"] = f"{query}&limit=2".encode().decode("latin-1")
+        answer = bob.http.do_request(request)
+        assert len(answer.json["items"]) == 2
+        target = answer.headers["Link"].partition(">; ")[0].removeprefix("<http://localhost/api/v1")
+        assert target.isascii()
+        assert [row["sku"] for row in bob.get(target).json["items"]] == ["c"], query
+
+
 def test_a_cursor_belongs_to_its_list(bob: Client, shop: Installation) -> None:
     for sku in "abc":
         make(bob, sku)
