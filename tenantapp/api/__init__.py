@@ -29,7 +29,7 @@ TOOLBAR = "pyramid_debugtoolbar.toolbar_tween_factory"
 def includeme(config: Configurator) -> None:
     """Add the renderer, the view derivers, the error views, the table of problems, and the log of failed requests."""
     config.registry.problems = Problems()
-    config.registry.tags = {}
+    config.registry.tags, config.registry.tag_extensions = {}, {}
     config.registry.failure_log = FailureLog()
     config.add_directive("add_problem", add_problem)
     config.add_renderer("json", json_renderer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenantapp.resources import errors
 from tenantapp.resources.declaration import More, Owned, Resource, Value, Write
+from tenantapp.resources.display import Display
 from tenantapp.resources.filters import Flag, Match, Related
 from tenantapp.resources.indexes import missing_on_both
 from tenantapp.resources.queries import find_rows, read_row
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 __all__ = [
+    "Display",
     "Flag",
     "Match",
     "More",

@@ -14,6 +14,7 @@ from sqlalchemy.types import TypeDecorator
 
 from tenantapp.resources.answers import plain
 from tenantapp.resources.declaration import NAME, DeclarationError, Owned, Resource
+from tenantapp.resources.describing import slips_in_display
 from tenantapp.resources.filters import Match, python_type
 from tenantapp.tenancy.searching import Searched
 
@@ -44,6 +45,7 @@ def _slips(resource: Resource[Any]) -> Iterator[str]:
     yield from _of_body(resource)
     yield from _of_filters(resource)
     yield from _of_sorts(resource)
+    yield from slips_in_display(resource)
     for attribute in resource.touches:
         column = _column_of(attribute)
         if column is None or column.table is not resource.mapper.local_table or len(column.foreign_keys) != 1:

@@ -23,6 +23,7 @@ from sqlalchemy import ColumnElement, Enum, Select, inspect
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session
 
 from tenantapp.content import Content
+from tenantapp.resources.display import Display
 from tenantapp.resources.filters import Filter, Match, Operator
 from tenantapp.settings import SettingsError
 from tenantapp.tenancy.access import Access
@@ -99,6 +100,7 @@ class Resource(Generic[Model]):
     - ``more`` returns members that are not columns, for the page of rows that it is given. ``types`` are their types.
     - ``problems`` are the codes of the errors that hooks raise.
     - ``most`` is how many rows one change by filter may change.
+    - ``display`` says how the page shows it.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Resource(Generic[Model]):
         types: Mapping[str, Any] | None = None,
         problems: Sequence[str] = (),
         most: int = MOST_CHANGED,
+        display: Display | None = None,
     ) -> None:
         self.name, self.noun = name, noun or name.removesuffix("s").replace("_", " ")
         self.model, self.body = model, body
@@ -134,6 +137,7 @@ class Resource(Generic[Model]):
         self.search, self.touches, self.most = search, tuple(touches), most
         self.member_types: Mapping[str, Any] = types or {}
         self.problems = tuple(problems)
+        self.display = display or Display()
         self._sorts = sorts
         self._hooks: dict[Operation, list[Hook]] = {"create": [], "change": [], "delete": []}
 

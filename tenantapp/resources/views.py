@@ -20,6 +20,7 @@ from tenantapp.resources.answers import Deleted, answer_models
 from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.cursors import encode_cursor
 from tenantapp.resources.declaration import DeclarationError, Resource
+from tenantapp.resources.describing import EXTENSION, describe_resource
 from tenantapp.resources.errors import IdTaken, NotFound, VersionMismatch
 from tenantapp.resources.filters import Pattern
 from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
@@ -47,6 +48,9 @@ def add_resource(config: Configurator, resource: Resource[Any]) -> None:
     included.__name__ = f"resource_{resource.name}"
     config.registry.resources[resource.name] = resource
     config.registry.tags[resource.name] = resource.describe()
+    config.registry.tag_extensions[resource.name] = lambda: {
+        EXTENSION: describe_resource(resource, config.registry.resources)
+    }
     # Under /api/v1, whether or not the domain has said so.
     config.include(included, route_prefix=None if (config.route_prefix or "").strip("/") == PREFIX[1:] else PREFIX)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources import Match, Owned, Related, Resource, Value, Write
+from tenantapp.resources import Display, Match, Owned, Related, Resource, Value, Write
 from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.access import Person
 from tenantapp.workspace.content import NodeContent, TagName
@@ -58,6 +58,14 @@ nodes: Final = Resource(
     problems=("node_has_children",),
     most=200,  # each may be moved in the tree, where the way to the root is looked at
     sorts={"id": Node.id, "title": Node.title, "updated_at": Node.updated_at},
+    display=Display(
+        icon="file",
+        order=1,
+        columns=("title", "status", "tags", "owner", "updated_at"),
+        labels={"parent_id": "Parent", "owner_id": "Owner", "id": "Created", "updated_at": "Updated"},
+        hints={"body": "markdown"},
+        suggests={"tags": "tags"},
+    ),
 )
 
 

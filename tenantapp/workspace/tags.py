@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources import More, Resource, Write
+from tenantapp.resources import Display, More, Resource, Write
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.sql.upsert import insert_for
@@ -34,6 +34,7 @@ tags: Final = Resource(
     create=Permission.CONTENT_CREATE,
     write=Permission.CONTENT_EDIT_ANY,
     sorts={"name": Tag.name, "id": Tag.id},
+    display=Display(icon="tag", order=2, labels={"id": "Created"}),
 )
 
 

@@ -17,7 +17,7 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.views import add_api_view
 from tenantapp.content import Content
 from tenantapp.identity import roles
-from tenantapp.resources import Resource, create_row, delete_rows, find_rows, patch_row, read_row
+from tenantapp.resources import Display, Resource, create_row, delete_rows, find_rows, patch_row, read_row
 from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.declaration import DeclarationError
 from tenantapp.resources.errors import AlreadyExists, InvalidField, NotOwner, TooManyRows
@@ -573,6 +573,12 @@ SLIPS: dict[str, dict[str, Any]] = {
     "most has": {"most": 0},
     "owner has to be": {"owner": Supplier.id},
     "shows": {"shows": ("colour",)},
+    "icon has to be": {"display": Display(icon="skull")},
+    "no member colour": {"display": Display(columns=("name", "colour"))},
+    "no member title": {"display": Display(title="title")},
+    "could have a label": {"display": Display(labels={"colour": "Color"})},
+    "no field version": {"display": Display(hints={"version": "markdown"})},
+    "html is no hint": {"display": Display(hints={"name": "html"})},
 }
 
 
@@ -612,3 +618,37 @@ def test_numbers_are_read_by_a_lone_select_as_by_the_orm(shop: Installation) -> 
     with shop.registry.tenant_dbs.for_access(access_of(shop)).get_session(read_only=True) as session:
         [row] = LoneSelect(statement).rows(session, {})
     assert (round(row.price, 2), row.share) == (Decimal("1.50"), 0.5)
+
+
+def test_the_document_has_what_a_page_of_a_resource_needs(shop: Installation) -> None:
+    described = {tag["name"]: tag.get("x-resource") for tag in shop.app.registry.openapi.content["tags"]}
+    assert described["account"] is None
+    assert described["products"] == {
+        "path": "/api/v1/products",
+        "noun": "product",
+        "label": "Products",
+        "icon": "list",
+        "order": 100,
+        "columns": ["sku", "name", "price_cents", "supplier_id", "kind", "active"],
+        "title": "sku",
+        "labels": {},
+        "hints": {},
+        "suggests": {},
+        "references": {"supplier_id": "suppliers"},
+        "filters": {name: list(each.operators()) for name, each in products.filters.items()},
+        "sorts": ["created", "name", "price"],
+        "search": False,
+        "owner": "owner_id",
+        "version": "version",
+        "permissions": {
+            "read": "content.read",
+            "create": "content.create",
+            "write": "content.create",
+            "over": "content.edit_any",
+        },
+    }
+    assert described["nodes"]["references"] == {"parent_id": "nodes"}
+    assert described["nodes"]["owner"] == "owner"
+    assert described["nodes"]["hints"] == {"body": "markdown"}
+    assert described["lines"]["references"] == {"product_id": "products"}
+    assert described["lines"]["version"] is None

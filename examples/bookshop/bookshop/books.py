@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources import More, Owned, Resource
+from tenantapp.resources import Display, More, Owned, Resource
 from tenantapp.resources.errors import NotFound
 
 from bookshop.content import BookContent
@@ -30,6 +30,7 @@ books: Final = Resource(
     write=Permission.CONTENT_CREATE,
     owner=Owned(Book.owner_id, over=Permission.CONTENT_EDIT_ANY),
     filters={"owner_id": Book.owner_id},
+    display=Display(icon="book", columns=("title", "price_cents", "stock", "sold"), labels={"owner_id": "Owner"}),
 )
 
 

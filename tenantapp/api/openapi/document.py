@@ -96,10 +96,7 @@ class _Builder:
             "openapi": OPENAPI,
             "info": {"title": "tenantapp", "version": version("tenantapp"), "description": DESCRIPTION},
             "servers": [{"url": "/"}],
-            "tags": [
-                {"name": tag, "description": markdown(self._registry.tags.get(tag) or describe_tag(tag))}
-                for tag in tags
-            ],
+            "tags": [self._tag(tag) for tag in tags],
             "paths": paths,
             "components": {
                 "schemas": reachable([paths, responses], components),
@@ -109,6 +106,12 @@ class _Builder:
                 "securitySchemes": SECURITY,
             },
         }
+
+    def _tag(self, tag: str) -> dict[str, Any]:
+        """Return a group of operations, with the members that the room of the views adds to it."""
+        description = markdown(self._registry.tags.get(tag) or describe_tag(tag))
+        extend = self._registry.tag_extensions.get(tag, dict)
+        return {"name": tag, "description": description, **extend()}
 
     def _operation(self, operation: Operation) -> dict[str, Any]:
         summary, description = operation.documentation

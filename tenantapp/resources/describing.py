@@ -1,0 +1,114 @@
+"""Describe a resource in the document of the API, so that its page can be drawn from the document alone."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Text
+
+from tenantapp.api import PREFIX
+from tenantapp.resources.answers import plain
+from tenantapp.resources.declaration import Resource
+from tenantapp.resources.display import HINTS, ICONS
+from tenantapp.resources.filters import Match
+
+EXTENSION: Final = "x-resource"  # in the tag of the resource
+MOST_COLUMNS: Final = 6  # of a table for which nothing is declared
+
+
+def describe_resource(resource: Resource[Any], resources: Mapping[str, Resource[Any]]) -> dict[str, Any]:
+    """Return the description of a resource, which is one of ``resources``."""
+    display = resource.display
+    return {
+        "path": f"{PREFIX}/{resource.name}",
+        "noun": resource.noun,
+        "label": display.label or resource.name.replace("_", " ").capitalize(),
+        "icon": display.icon,
+        "order": display.order,
+        "columns": list(display.columns) or _columns(resource),
+        "title": _title(resource),
+        "labels": dict(display.labels),
+        "hints": _hints(resource),
+        "suggests": dict(display.suggests),
+        "references": dict(_references(resource, resources)),
+        "filters": {name: list(each.operators()) for name, each in resource.filters.items()},
+        "sorts": list(resource.sorts),
+        "search": resource.search,
+        "owner": _owner(resource),
+        "version": resource.version_attribute,
+        "permissions": {
+            "read": resource.read_permission,
+            "create": resource.create_permission,
+            "write": resource.write_permission,
+            "over": resource.owner.over if resource.owner is not None else None,
+        },
+    }
+
+
+def slips_in_display(resource: Resource[Any]) -> Iterator[str]:
+    """Yield what is wrong in what a resource says about its page."""
+    display = resource.display
+    if display.icon not in ICONS:
+        yield f"its icon has to be one of {', '.join(ICONS)}"
+    known = {*resource.members, *resource.filters, *resource.sorts}
+    for name in (*display.columns, *([display.title] if display.title is not None else ())):
+        if name not in resource.members:
+            yield f"it has no member {name} that the page could show"
+    for name in display.labels:
+        if name not in known:
+            yield f"it has no member, filter or sort {name} that could have a label"
+    for name in (*display.hints, *display.suggests):
+        if name not in resource.fields:
+            yield f"its body has no field {name} that the page could help with"
+    if wrong := [hint for hint in display.hints.values() if hint not in HINTS]:
+        yield f"{wrong[0]} is no hint: there are {', '.join(HINTS)}"
+
+
+def _title(resource: Resource[Any]) -> str:
+    """Return the member that names a row: the first text of the body, unless another is declared."""
+    texts = (alias for alias, name in resource.fields.items() if _is_text(resource, name))
+    return resource.display.title or next(texts, "id")
+
+
+def _is_text(resource: Resource[Any], name: str) -> bool:
+    return plain(resource.body.model_fields[name].annotation) is str
+
+
+def _columns(resource: Resource[Any]) -> list[str]:
+    """Return the title and the next members, without ids, versions and long texts."""
+    title, long = _title(resource), _hints(resource)
+    left_out = {title, "id", resource.version_attribute, resource.owner.column.key if resource.owner else None, *long}
+    return [title, *(member for member in resource.members if member not in left_out)][:MOST_COLUMNS]
+
+
+def _hints(resource: Resource[Any]) -> dict[str, str]:
+    """Return the hints, to which those of columns for long texts are added."""
+    texts = {
+        alias: "multiline"
+        for alias, name in resource.fields.items()
+        if name not in resource.values and isinstance(resource.column(alias).type, Text)
+    }
+    return texts | dict(resource.display.hints)
+
+
+def _owner(resource: Resource[Any]) -> str | None:
+    """Return the member that says whose a row is: a person's id, or an object that has it as ``id``."""
+    if resource.owner is None:
+        return None
+    key = resource.owner.column.key
+    return key if key in resource.members else next((name for name in ("owner",) if name in resource.members), None)
+
+
+def _references(resource: Resource[Any], resources: Mapping[str, Resource[Any]]) -> Iterator[tuple[str, str]]:
+    """Yield the members and filters that are ids of rows of a resource, each with that resource."""
+    by_table = {each.mapper.local_table: each.name for each in resources.values()}
+    columns = {
+        member: resource.mapper.columns.get(resource.fields.get(member, member))
+        for member in resource.members
+        if member != "id"
+    }
+    columns |= {name: each.column for name, each in resource.filters.items() if isinstance(each, Match)}
+    for name, column in columns.items():
+        keys = getattr(column, "foreign_keys", None) or ()
+        for key in keys:
+            if key.column.table in by_table and key.column.name == "id":
+                yield name, by_table[key.column.table]

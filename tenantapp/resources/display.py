@@ -1,0 +1,32 @@
+"""What a builder says about the page of a resource."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+ICONS: Final = (
+    *("book", "box", "calendar", "cart", "chart", "file", "folder", "gear", "globe", "heart", "list"),
+    *("mail", "money", "person", "star", "tag", "truck"),
+)
+HINTS: Final = ("markdown", "multiline")
+
+
+@dataclass(frozen=True)
+class Display:
+    """How the page shows a resource. What is left out is found out from the declaration.
+
+    - ``label`` is the heading, ``icon`` one of ``ICONS``. Resources are in the menu by ``order``, then by label.
+    - ``columns`` are the members that the table shows at first, and ``title`` is the one that names a row.
+    - ``labels`` are those of members and filters whose name would be no good label.
+    - ``hints`` say how a field is written: one of ``HINTS``.
+    - ``suggests`` are fields whose values are titles of another resource's rows, such as the names of tags.
+    """
+
+    label: str | None = None
+    icon: str = "list"
+    order: int = 100
+    columns: Sequence[str] = ()
+    title: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
+    suggests: Mapping[str, str] = field(default_factory=dict)
