@@ -1,4 +1,4 @@
-# make setup | run | test | test-quick | fuzz | lint | format | lock | build | bench | clean
+# make setup | run | page | test | test-quick | fuzz | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
@@ -21,7 +21,7 @@ STAMP = .venv/.installed
 # The tests start the program many times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test test-quick fuzz lint format lock build bench clean
+.PHONY: setup run page test test-quick fuzz lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -41,12 +41,18 @@ $(STAMP): requirements.lock setup.cfg
 	@touch $@
 
 run: setup
+	$(BIN)/python frontend/build.py --optional
 	$(BIN)/tenantapp --ini development.ini init
 	$(BIN)/tenantapp --ini development.ini demo --http-port $(HTTP_PORT)
 	$(BIN)/pserve --reload development.ini http_port=$(HTTP_PORT)
 
+# Into tenantapp/web/dist, if the sources have changed. Node comes from a wheel; its packages from the npm registry.
+page: setup
+	$(BIN)/python frontend/build.py
+
 # More processes than cores, for tests also wait.
 test: setup
+	$(BIN)/python frontend/build.py --optional
 	$(BIN)/pytest -n $(PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 # What a change breaks first, in less than a minute.
@@ -61,6 +67,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python frontend/build.py --check --optional
 
 format: setup
 	$(BIN)/ruff check --fix .
@@ -73,7 +80,7 @@ lock: setup
 		--extra dev --extra test --output-file requirements.lock setup.cfg
 
 # From a clean build directory: what an earlier build left in it would be packed again.
-build: setup
+build: page
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation
 
@@ -81,5 +88,6 @@ bench: setup
 	$(BIN)/python -m benchmarks --seconds $(SECONDS) --rounds $(ROUNDS) $(CASES)
 
 clean:
+	rm -rf frontend/node_modules frontend/generated tenantapp/web/dist
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache benchmarks/.envs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

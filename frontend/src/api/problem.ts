@@ -1,0 +1,49 @@
+// What can go wrong with a call. `code` is stable, and the page decides by it.
+
+import type { Json } from "./json";
+
+export interface Pointed {
+  pointer: string;
+  detail: string;
+}
+
+export class Problem extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly errors: readonly Pointed[];
+  readonly current: Record<string, Json> | undefined;
+  readonly etag: string | null;
+  readonly retryAfter: number | null;
+  readonly requestId: string | null;
+
+  constructor(status: number, body: Partial<ProblemBody>, headers: Headers) {
+    super(body.detail ?? "");
+    this.status = status;
+    this.code = body.code ?? "unknown";
+    this.errors = body.errors ?? [];
+    this.current = body.current;
+    this.etag = headers.get("ETag");
+    const seconds = Number(headers.get("Retry-After"));
+    this.retryAfter = seconds > 0 ? seconds : null;
+    this.requestId = body.request_id ?? headers.get("X-Request-ID");
+  }
+}
+
+interface ProblemBody {
+  detail: string;
+  code: string;
+  errors: Pointed[];
+  current: Record<string, Json>;
+  request_id: string;
+}
+
+/** The server was not reached, or its answer got lost. */
+export class Offline extends Error {
+  readonly code = "offline";
+}
+
+export type Failure = Problem | Offline;
+
+export function isFailure(error: unknown): error is Failure {
+  return error instanceof Problem || error instanceof Offline;
+}

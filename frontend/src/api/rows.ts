@@ -1,0 +1,131 @@
+// The calls about the rows of a resource in a tenant.
+
+import { type ListState, apiQuery } from "../model/address";
+import type { Resource } from "../model/resource";
+import { call, PREFIX } from "./http";
+import type { Json, Row } from "./json";
+
+export const PAGE = 50;
+const MOST = 500;
+const MOST_PARTS = 100;
+
+export interface Versioned {
+  row: Row;
+  etag: string | null;
+}
+
+export interface RowPage {
+  items: Row[];
+  next: string | null;
+}
+
+interface Counted {
+  count: { rows: number; exact: boolean } | null;
+}
+
+export interface At {
+  tenant: string;
+  resource: Resource;
+}
+
+export async function readPage(at: At, state: ListState, signal: AbortSignal): Promise<RowPage> {
+  const query = apiQuery(at.resource, state, { limit: String(PAGE) });
+  return (await call<RowPage>("GET", `${at.resource.path}?${query}`, { tenant: at.tenant, signal })).data;
+}
+
+/** How many rows the list has. Asked apart, because counting may take longer than a page. */
+export async function countRows(at: At, state: ListState, signal: AbortSignal): Promise<Counted["count"]> {
+  const query = apiQuery(at.resource, { ...state, cursor: "" }, { limit: "1", _fields: "id", _count: "estimated" });
+  return (await call<Counted>("GET", `${at.resource.path}?${query}`, { tenant: at.tenant, signal })).data.count;
+}
+
+/** Yield the pages of the whole list, with these members. */
+export async function* readAll(at: At, state: ListState, members: string[]): AsyncGenerator<Row[]> {
+  let cursor = "";
+  do {
+    const more = { limit: String(MOST), _fields: [...new Set(["id", ...members])].join(",") };
+    const query = apiQuery(at.resource, { ...state, cursor }, more);
+    const { data } = await call<RowPage>("GET", `${at.resource.path}?${query}`, { tenant: at.tenant });
+    yield data.items;
+    cursor = data.next ?? "";
+  } while (cursor);
+}
+
+export async function readRow(at: At, id: string): Promise<Versioned> {
+  const read = await call<Row>("GET", `${at.resource.path}/${id}`, { tenant: at.tenant });
+  return { row: read.data, etag: read.etag };
+}
+
+/** Add a row. The same key sends the same change again, and it is made once. */
+export async function createRow(at: At, body: Record<string, Json>, key: string): Promise<Versioned> {
+  const made = await call<Row>("POST", at.resource.path, {
+    tenant: at.tenant,
+    body,
+    headers: { "Idempotency-Key": key },
+  });
+  return { row: made.data, etag: made.etag };
+}
+
+export async function changeRow(
+  at: At,
+  id: string,
+  body: Record<string, Json>,
+  etag: string | null,
+  key: string,
+): Promise<Versioned> {
+  const headers = { "Idempotency-Key": key, ...ifMatch(etag) };
+  const made = await call<Row>("PATCH", `${at.resource.path}/${id}`, { tenant: at.tenant, body, headers });
+  return { row: made.data, etag: made.etag };
+}
+
+export async function deleteRow(at: At, id: string, etag: string | null, key: string): Promise<void> {
+  const headers = { "Idempotency-Key": key, ...ifMatch(etag) };
+  await call("DELETE", `${at.resource.path}/${id}`, { tenant: at.tenant, headers });
+}
+
+/** Put a deleted row back, under the id that it had. */
+export async function restoreRow(at: At, id: string, body: Record<string, Json>, key: string): Promise<void> {
+  const headers = { "If-None-Match": "*", "Idempotency-Key": key };
+  await call("PUT", `${at.resource.path}/${id}`, { tenant: at.tenant, body, headers });
+}
+
+/** Read several rows by their ids. Those that are gone are left out. */
+export async function readRows(at: At, ids: string[]): Promise<Row[]> {
+  const found: Row[] = [];
+  for (let start = 0; start < ids.length; start += MOST_PARTS) {
+    found.push(...(await readSome(at, ids.slice(start, start + MOST_PARTS))));
+  }
+  return found;
+}
+
+async function readSome(at: At, ids: string[]): Promise<Row[]> {
+  const path = at.resource.path.replace(PREFIX, "");
+  const requests = ids.map((id) => ({ method: "GET", path: `${path}/${id}` }));
+  try {
+    const read = await call<{ responses: { body: Row }[] }>("POST", `${PREFIX}/batch`, {
+      tenant: at.tenant,
+      body: { requests },
+    });
+    return read.data.responses.map((each) => each.body);
+  } catch {
+    // One that is gone fails the whole batch.
+    const each = await Promise.allSettled(ids.map((id) => readRow(at, id)));
+    return each.flatMap((done) => (done.status === "fulfilled" ? [done.value.row] : []));
+  }
+}
+
+/** Rows for a completion: those that have the words, or the first ones. */
+export async function suggestRows(at: At, words: string, signal: AbortSignal): Promise<Row[]> {
+  const { resource } = at;
+  const query = new URLSearchParams({ limit: resource.search ? "20" : String(MOST), _fields: `id,${resource.title}` });
+  if (resource.title === "id") query.set("_fields", "id");
+  if (resource.search && words.trim() !== "") query.set("q", words);
+  const { data } = await call<RowPage>("GET", `${resource.path}?${query}`, { tenant: at.tenant, signal });
+  if (resource.search) return data.items;
+  const wanted = words.trim().toLocaleLowerCase();
+  return data.items.filter((row) => String(row[resource.title]).toLocaleLowerCase().includes(wanted)).slice(0, 20);
+}
+
+function ifMatch(etag: string | null): Record<string, string> {
+  return etag === null ? {} : { "If-Match": etag };
+}

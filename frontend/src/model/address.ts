@@ -1,0 +1,89 @@
+// What a list shows is in its address, so that Back works and an address can be shared. Filters have the names that the
+// API gives them.
+
+import type { LocationQuery, LocationQueryRaw } from "vue-router";
+
+import { OPERATORS, type Operator, type Resource } from "./resource";
+
+export interface Condition {
+  filter: string;
+  operator: Operator;
+  value: string;
+}
+
+export interface ListState {
+  conditions: Condition[];
+  search: string;
+  sort: string;
+  cursor: string;
+  /** The chosen columns; none are those that the resource declares. */
+  columns: string[];
+}
+
+const OWN = { search: "q", sort: "_sort", cursor: "cursor", columns: "columns" } as const;
+
+export function readState(resource: Resource, query: LocationQuery): ListState {
+  const text = (name: string): string => {
+    const value = query[name];
+    return (Array.isArray(value) ? value[0] : value) ?? "";
+  };
+  const conditions = resource.filterList.flatMap((filter) =>
+    filter.operators.flatMap((operator) => {
+      const value = text(operator + filter.name);
+      return value === "" ? [] : [{ filter: filter.name, operator, value }];
+    }),
+  );
+  const sort = text(OWN.sort);
+  return {
+    conditions,
+    search: resource.search ? text(OWN.search) : "",
+    sort: resource.sorts.includes(sort.replace(/^-/, "")) ? sort : "",
+    cursor: text(OWN.cursor),
+    columns: text(OWN.columns).split(",").filter((name) => resource.members.has(name)),
+  };
+}
+
+export function writeState(state: ListState): LocationQueryRaw {
+  const query: LocationQueryRaw = {};
+  for (const each of state.conditions) query[each.operator + each.filter] = each.value;
+  for (const name of ["search", "sort", "cursor"] as const) if (state[name]) query[OWN[name]] = state[name];
+  if (state.columns.length > 0) query[OWN.columns] = state.columns.join(",");
+  return query;
+}
+
+/** The query string of the list's call. */
+export function apiQuery(resource: Resource, state: ListState, more: Record<string, string>): string {
+  const query = new URLSearchParams(more);
+  for (const each of state.conditions) query.set(each.operator + each.filter, each.value);
+  if (state.search.trim() !== "") query.set("q", state.search);
+  if (state.sort) query.set("_sort", state.sort);
+  if (state.cursor) query.set("cursor", state.cursor);
+  if (!query.has("_fields")) query.set("_fields", fieldsOf(resource, shownColumns(resource, state)).join(","));
+  return query.toString();
+}
+
+export function shownColumns(resource: Resource, state: ListState): string[] {
+  return state.columns.length > 0 ? state.columns : resource.columns;
+}
+
+/** The members that a list needs: those of its columns, and what names a row and says whose it is. */
+function fieldsOf(resource: Resource, columns: string[]): string[] {
+  const needed = ["id", resource.title, ...columns, ...(resource.owner === null ? [] : [resource.owner])];
+  return [...new Set(needed)];
+}
+
+/** Put a condition in the place of the one with the same filter and operator. */
+export function withCondition(conditions: Condition[], added: Condition): Condition[] {
+  const others = conditions.filter((each) => each.filter !== added.filter || each.operator !== added.operator);
+  return [...others, added];
+}
+
+/** The order after a click on a column's head: ascending, descending, none. */
+export function nextSort(present: string, name: string): string {
+  if (present === name) return `-${name}`;
+  return present === `-${name}` ? "" : name;
+}
+
+export function isOperator(text: string): text is Operator {
+  return (OPERATORS as readonly string[]).includes(text);
+}

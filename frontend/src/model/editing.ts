@@ -1,0 +1,67 @@
+// What a form sends, and what it shows of an answer.
+
+import type { Json, Row } from "../api/json";
+import type { Pointed } from "../api/problem";
+import type { Field } from "./field";
+import { type Draft, draftOf, parse, sameDraft } from "./value";
+
+export type Drafts = Record<string, Draft>;
+
+export interface Checked {
+  body: Record<string, Json>;
+  errors: Record<string, string>;
+}
+
+export function draftsOf(fields: readonly Field[], row: Row | undefined): Drafts {
+  return Object.fromEntries(fields.map((each) => [each.name, draftOf(each, row ? row[each.name] : each.initial)]));
+}
+
+export function isChanged(fields: readonly Field[], drafts: Drafts, before: Drafts): boolean {
+  return fields.some((each) => !sameDraft(drafts[each.name], before[each.name]));
+}
+
+/** Read the fields that were changed; all of them for a new row. */
+export function check(fields: readonly Field[], drafts: Drafts, before: Drafts | null): Checked {
+  const body: Record<string, Json> = {};
+  const errors: Record<string, string> = {};
+  for (const field of fields) {
+    const draft = drafts[field.name] ?? "";
+    if (before !== null && sameDraft(draft, before[field.name])) continue;
+    const parsed = parse(field, draft);
+    if (parsed.ok) body[field.name] = parsed.value;
+    else errors[field.name] = parsed.message;
+  }
+  return { body, errors };
+}
+
+/** The sentences of a 422 by the field that their pointer leads into, and those that belong to none. */
+export function errorsOf(fields: readonly Field[], pointed: readonly Pointed[]): [Record<string, string>, string[]] {
+  const known = new Set(fields.map((each) => each.name));
+  const errors: Record<string, string> = {};
+  const others: string[] = [];
+  for (const { pointer, detail } of pointed) {
+    const name = (pointer.split("/")[1] ?? "").replaceAll("~1", "/").replaceAll("~0", "~");
+    if (known.has(name)) errors[name] ??= detail;
+    else others.push(detail);
+  }
+  return [errors, others];
+}
+
+/** The fields that a person changed, and that are different now in the row of somebody else. */
+export function differences(
+  fields: readonly Field[],
+  body: Record<string, Json>,
+  current: Record<string, Json>,
+): { field: Field; yours: Json; theirs: Json }[] {
+  return fields.flatMap((field) => {
+    const yours = body[field.name];
+    const theirs = current[field.name] ?? null;
+    if (yours === undefined || JSON.stringify(yours) === JSON.stringify(theirs)) return [];
+    return [{ field, yours, theirs }];
+  });
+}
+
+/** What a client may write of a row: with it, a deleted row is put back. */
+export function contentOf(fields: readonly Field[], row: Row): Record<string, Json> {
+  return Object.fromEntries(fields.flatMap((each) => (each.name in row ? [[each.name, row[each.name] ?? null]] : [])));
+}

@@ -1,0 +1,24 @@
+// Failures in words that people understand.
+
+import { type Failure, isFailure, Problem } from "../api/problem";
+import { t } from "../strings";
+
+export function sentenceOf(error: Failure): string {
+  return t.problems[error.code] ?? (error.message || t.trouble.title);
+}
+
+/** Throw what is no failure of a call: a fault in the page must not look like one. */
+export function asFailure(error: unknown): Failure {
+  if (isFailure(error)) return error;
+  throw error;
+}
+
+/** Seconds after which it is worth trying again without being asked, or null. */
+export function pauseOf(error: Failure): number | null {
+  if (!(error instanceof Problem)) return 5;
+  return error.status === 503 ? Math.max(error.retryAfter ?? 5, 2) : null;
+}
+
+export function isAborted(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}

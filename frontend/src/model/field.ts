@@ -1,0 +1,165 @@
+// Fields and members of a resource, by their JSON schema.
+
+import type { Json } from "../api/json";
+
+export type Kind =
+  | "text"
+  | "multiline"
+  | "markdown"
+  | "integer"
+  | "number"
+  | "boolean"
+  | "date"
+  | "time"
+  | "datetime"
+  | "choice"
+  | "reference"
+  | "texts"
+  | "json";
+
+export interface Schema {
+  $ref?: string;
+  type?: string;
+  format?: string;
+  enum?: Json[];
+  const?: Json;
+  anyOf?: Schema[];
+  oneOf?: Schema[];
+  allOf?: Schema[];
+  items?: Schema;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  default?: Json;
+  minLength?: number;
+  maxLength?: number;
+  pattern?: string;
+  minimum?: number;
+  maximum?: number;
+  minItems?: number;
+  maxItems?: number;
+  description?: string;
+}
+
+export interface Field {
+  name: string;
+  label: string;
+  kind: Kind;
+  required: boolean;
+  nullable: boolean;
+  /** The value of a new row. */
+  initial: Json;
+  choices: string[];
+  /** The resource whose row this is the id of. */
+  reference: string | undefined;
+  /** The resource whose titles are suggested. */
+  suggests: string | undefined;
+  schema: Schema;
+  help: string | undefined;
+}
+
+export interface FieldHints {
+  labels: Record<string, string>;
+  hints: Record<string, string>;
+  references: Record<string, string>;
+  suggests: Record<string, string>;
+}
+
+export type Resolve = (schema: Schema) => Schema;
+
+export function fieldOf(name: string, given: Schema, required: boolean, hints: FieldHints, resolve: Resolve): Field {
+  const { schema, nullable } = withoutNull(given, resolve);
+  const reference = hints.references[name];
+  const choices = choicesOf(schema);
+  return {
+    name,
+    label: hints.labels[name] ?? labelOf(name),
+    kind: kindOf(schema, reference, hints.hints[name], choices, resolve),
+    required,
+    nullable,
+    initial: given.default ?? (nullable || required ? null : emptyOf(schema)),
+    choices,
+    reference,
+    suggests: hints.suggests[name],
+    schema,
+    help: given.description ?? schema.description,
+  };
+}
+
+/** `price_cents` is labelled `Price cents`, and `parent_id` `Parent`. */
+export function labelOf(name: string): string {
+  const words = name.replace(/_(id|at|on)$/, "").replaceAll("_", " ").trim() || name;
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function withoutNull(given: Schema, resolve: Resolve): { schema: Schema; nullable: boolean } {
+  const outer = resolve(given);
+  const choices = (outer.anyOf ?? outer.oneOf)?.map(resolve);
+  if (!choices) return { schema: outer, nullable: outer.type === "null" };
+  const others = choices.filter((each) => each.type !== "null");
+  const nullable = others.length < choices.length;
+  if (others.length === 1) return { schema: { ...outer, anyOf: [], ...others[0] }, nullable };
+  return { schema: narrowest(others), nullable };
+}
+
+/** Of several types, such as a decimal's number and text, the text: every value can be written in it. */
+function narrowest(choices: Schema[]): Schema {
+  return choices.find((each) => each.type === "string") ?? choices[0] ?? {};
+}
+
+function choicesOf(schema: Schema): string[] {
+  if (schema.const !== undefined) return [String(schema.const)];
+  return (schema.enum ?? []).map(String);
+}
+
+function kindOf(
+  schema: Schema,
+  reference: string | undefined,
+  hint: string | undefined,
+  choices: string[],
+  resolve: Resolve,
+): Kind {
+  if (reference !== undefined) return "reference";
+  if (choices.length > 0 && schema.type === "string") return "choice";
+  switch (schema.type) {
+    case "integer":
+    case "number":
+    case "boolean":
+      return schema.type;
+    case "array":
+      return schema.items && isPlainText(resolve(schema.items)) ? "texts" : "json";
+    case "string":
+      return ofText(schema, hint);
+    default:
+      return "json";
+  }
+}
+
+function isPlainText(schema: Schema): boolean {
+  return schema.type === "string";
+}
+
+function ofText(schema: Schema, hint: string | undefined): Kind {
+  if (hint === "markdown" || hint === "multiline") return hint;
+  switch (schema.format) {
+    case "date":
+    case "time":
+      return schema.format;
+    case "date-time":
+      return "datetime";
+    default:
+      return "text";
+  }
+}
+
+function emptyOf(schema: Schema): Json {
+  switch (schema.type) {
+    case "boolean":
+      return false;
+    case "array":
+      return [];
+    case "string":
+      return schema.enum ? null : "";
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,34 @@
+// Times and dates in the words and the zone of the person.
+
+import { language } from "../strings";
+
+const DAY = 86_400_000; // milliseconds
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ["day", DAY],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+];
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** `5 minutes ago` within a week, and a date before. */
+export function ago(text: string, now: number = Date.now()): string {
+  const time = Date.parse(text);
+  if (Number.isNaN(time)) return text;
+  const passed = time - now;
+  if (Math.abs(passed) > 7 * DAY) return dates.format(time);
+  const [unit, length] = STEPS.find(([, each]) => Math.abs(passed) >= each) ?? ["second", 1000];
+  return unit === "second" ? relative.format(0, "second") : relative.format(Math.trunc(passed / length), unit);
+}
+
+export function exact(text: string): string {
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? text : full.format(time);
+}
+
+/** A date without a time, which has no zone. */
+export function day(text: string): string {
+  const time = Date.parse(`${text}T12:00:00`);
+  return Number.isNaN(time) ? text : dates.format(time);
+}

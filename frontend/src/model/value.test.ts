@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+
+import { type Field, fieldOf, type Schema } from "./field";
+import { draftOf, parse, toLocal } from "./value";
+
+function field(schema: Schema, required = false): Field {
+  const hints = { labels: {}, hints: {}, references: {}, suggests: {} };
+  return fieldOf("it", schema, required, hints, (each) => each);
+}
+
+const nullable = (schema: Schema): Schema => ({ anyOf: [schema, { type: "null" }], default: null });
+const value = (of: Field, draft: string | boolean | string[]) => {
+  const parsed = parse(of, draft);
+  return parsed.ok ? parsed.value : `! ${parsed.message}`;
+};
+
+describe("what is written into a field", () => {
+  it("is text as it is, and counted in characters", () => {
+    const short = field({ type: "string", maxLength: 2 });
+    expect(value(short, " a")).toBe(" a");
+    expect(value(short, "😀😀")).toBe("😀😀");
+    expect(value(short, "abc")).toMatch(/^! This may have 2 characters, and has 3/);
+  });
+
+  it("is null when it is empty, if there is null", () => {
+    expect(value(field(nullable({ type: "integer" })), " ")).toBe(null);
+    expect(value(field({ type: "string", default: "" }), "")).toBe("");
+    expect(value(field({ type: "string" }, true), " ")).toMatch(/^! This field is needed/);
+    expect(value(field({ type: "integer", default: 7 }), "")).toBe(7);
+  });
+
+  it("is a number within its bounds", () => {
+    const count = field({ type: "integer", minimum: 0, maximum: 10 });
+    expect(value(count, " 10 ")).toBe(10);
+    for (const wrong of ["1.5", "-1", "11", "ten", "1e400"]) expect(value(count, wrong)).toMatch(/^!/);
+    expect(value(field({ type: "number" }), "1.5")).toBe(1.5);
+  });
+
+  it("is a time in UTC, whatever the zone", () => {
+    const at = field({ type: "string", format: "date-time" });
+    const draft = draftOf(at, "2026-01-31T09:30:00Z");
+    expect(value(at, draft)).toBe("2026-01-31T09:30:00.000Z");
+    expect(toLocal("nonsense")).toBe("");
+    expect(value(at, "soon")).toMatch(/^!/);
+  });
+
+  it("may be JSON, a list of texts, or yes and no", () => {
+    expect(value(field({ type: "object" }), '{"a": 1}')).toEqual({ a: 1 });
+    expect(value(field({ type: "object" }), "{")).toMatch(/^!/);
+    const words = field({ type: "array", items: { type: "string" }, maxItems: 1 });
+    expect(value(words, ["a"])).toEqual(["a"]);
+    expect(value(words, ["a", "b"])).toMatch(/^!/);
+    expect(value(field(nullable({ type: "boolean" })), "true")).toBe(true);
+    expect(draftOf(field(nullable({ type: "boolean" })), null)).toBe("");
+    expect(draftOf(field({ type: "boolean" }), null)).toBe(false);
+  });
+});

@@ -1,0 +1,84 @@
+// The workspace of this tab: the tenant in its address, and the resources that the person may read there.
+
+import { computed, inject, type InjectionKey, type Ref } from "vue";
+
+import { PREFIX } from "../api/http";
+import { Offline } from "../api/problem";
+import { session } from "../api/session";
+import { recall, remember } from "./kept";
+import { type Document, type Resource, resourcesOf } from "./resource";
+
+const DOCUMENT = `${PREFIX}/openapi.json`;
+const MOST_RECENT = 5;
+
+export interface Workspace {
+  slug: string;
+  name: string;
+  permissions: readonly string[];
+  person: string;
+  resources: Resource[];
+  all: Resource[];
+}
+
+export const WORKSPACE: InjectionKey<Ref<Workspace>> = Symbol("workspace");
+
+export function useWorkspace(): Ref<Workspace> {
+  const workspace = inject(WORKSPACE);
+  if (!workspace) throw new Error("outside a workspace");
+  return workspace;
+}
+
+let described: Promise<Resource[]> | undefined;
+
+/** Read the document once. It is the same for all tenants and people. */
+export function readResources(): Promise<Resource[]> {
+  described ??= fetchDocument().catch((error: unknown) => {
+    described = undefined;
+    throw error;
+  });
+  return described;
+}
+
+async function fetchDocument(): Promise<Resource[]> {
+  // The browser may keep it, and asks with its ETag whether it still holds.
+  const answer = await fetch(DOCUMENT, { cache: "no-cache" }).catch(() => undefined);
+  if (!answer?.ok) throw new Offline();
+  return resourcesOf((await answer.json()) as Document);
+}
+
+function recentName(): string {
+  return `recent.${session.value?.user.id ?? ""}`;
+}
+
+/** The slugs of the workspaces that the person entered last, the last one first. */
+export function recent(): string[] {
+  return recall<string[]>(recentName(), []);
+}
+
+export function enter(slug: string): void {
+  remember(recentName(), [slug, ...recent().filter((each) => each !== slug)].slice(0, MOST_RECENT));
+}
+
+export interface Choice {
+  slug: string;
+  name: string;
+  roles: string[];
+}
+
+/** The person's workspaces: the recent ones first, then by name. */
+export const choices = computed<Choice[]>(() => {
+  const order = recent();
+  const place = (each: Choice): number => (order.includes(each.slug) ? order.indexOf(each.slug) : order.length);
+  return [...(session.value?.tenants ?? [])].sort(
+    (one, other) => place(one) - place(other) || one.name.localeCompare(other.name),
+  );
+});
+
+/** Those whose name or slug has all the words. */
+export function choicesWith(all: readonly Choice[], words: string): Choice[] {
+  const wanted = words.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+  return all.filter((each) => {
+    const text = `${each.name} ${each.slug}`.toLocaleLowerCase();
+    return wanted.every((word) => text.includes(word));
+  });
+}

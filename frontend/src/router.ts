@@ -1,0 +1,28 @@
+import { createRouter, createWebHistory } from "vue-router";
+
+import Account from "./pages/Account.vue";
+import NotFound from "./pages/NotFound.vue";
+import ResourceList from "./pages/ResourceList.vue";
+import WorkspaceFrame from "./pages/WorkspaceFrame.vue";
+import WorkspaceStart from "./pages/WorkspaceStart.vue";
+import Workspaces from "./pages/Workspaces.vue";
+
+export const NEW = "new";
+
+export const router = createRouter({
+  history: createWebHistory(),
+  routes: [
+    { path: "/", name: "home", component: Workspaces },
+    { path: "/account", name: "account", component: Account },
+    {
+      path: "/w/:slug",
+      component: WorkspaceFrame,
+      props: true,
+      children: [
+        { path: "", name: "workspace", component: WorkspaceStart },
+        { path: ":resource/:id?", name: "rows", component: ResourceList, props: true },
+      ],
+    },
+    { path: "/:rest(.*)", component: NotFound },
+  ],
+});

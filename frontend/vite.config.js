@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+import vue from "@vitejs/plugin-vue";
+import { defineConfig } from "vite";
+
+const OUTPUT = "../tenantapp/web/dist";
+const SMALLEST = 512; // bytes that are worth compressing
+
+// Put a compressed copy beside each file, so that the server has nothing to compress.
+function compressed() {
+  return {
+    name: "compressed",
+    apply: "build",
+    closeBundle() {
+      for (const entry of readdirSync(OUTPUT, { recursive: true, withFileTypes: true })) {
+        if (!entry.isFile()) continue;
+        const path = join(entry.parentPath, entry.name);
+        const content = readFileSync(path);
+        if (content.length < SMALLEST) continue;
+        const size = { [constants.BROTLI_PARAM_SIZE_HINT]: content.length };
+        writeFileSync(`${path}.br`, brotliCompressSync(content, { params: size }));
+        writeFileSync(`${path}.gz`, gzipSync(content, { level: 9 }));
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  plugins: [vue(), compressed()],
+  define: { __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false" },
+  build: {
+    outDir: OUTPUT,
+    emptyOutDir: true,
+    target: "es2023",
+    // The content security policy permits no data: addresses.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+  server: { proxy: { "/api": "http://localhost:6543" } },
+  test: { include: ["src/**/*.test.ts"] },
+});

@@ -1,0 +1,67 @@
+"""A browser, and a site to visit."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.site import Site, served, site_in
+from tests.browser.visitor import Visitor
+from tests.built_page import built_page
+from tests.chromium import chromium
+from tests.programs import needed
+
+PATIENCE = 15_000  # milliseconds that a step may take on a busy machine
+BOOKSHOP = Path(__file__).parents[2] / "examples" / "bookshop"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    program = needed(chromium)
+    needed(built_page)
+    with sync_playwright() as playwright:
+        # As root there is no sandbox, and in containers little shared memory.
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"], timeout=60_000
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The bundled application with the people and tenants of the demo. Each test makes rows of its own."""
+    with site_in(tmp_path_factory.mktemp("site")) as prepared:
+        prepared.command("demo")
+        with served(prepared) as serving:
+            yield serving
+
+
+@pytest.fixture(scope="session")
+def bookshop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The example of a domain, with one shop and one person."""
+    settings = "tenantapp.domain = bookshop\nmigrations.tenant = bookshop:migrations"
+    with site_in(tmp_path_factory.mktemp("bookshop"), settings, PYTHONPATH=str(BOOKSHOP)) as prepared:
+        prepared.command("tenants", "create", "north")
+        prepared.command("users", "add", "ann", "--password-stdin", given="correct horse battery\n")
+        prepared.command("grants", "add", "ann", "north", "--role", "author")
+        with served(prepared) as serving:
+            yield serving
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Makes a visitor with a browser profile of their own; keywords are those of Playwright's contexts."""
+    contexts = []
+
+    def make(site: Site, **options: object) -> Visitor:
+        context = browser.new_context(**{"locale": "en-GB", "timezone_id": "Europe/Berlin", **options})  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        return Visitor(context, site.url)
+
+    yield make
+    for context in contexts:
+        context.close()

@@ -1,0 +1,267 @@
+"""What people do at the page, in a real browser against a real server."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.site import Site
+from tests.browser.visitor import CONTRAST, RULES, Visitor
+from tests.built_page import run_build
+from tests.programs import ProgramMissing
+
+Visit = Callable[..., Visitor]
+LIST = "/w/acme/nodes"
+THEMES = ("light", "dark")
+
+
+def test_the_pieces_with_logic_pass_their_own_tests() -> None:
+    try:
+        run_build("--test")
+    except ProgramMissing as missing:
+        pytest.skip(str(missing))
+
+
+def test_a_person_signs_in_makes_a_node_finds_it_and_deletes_it(site: Site, visit: Visit) -> None:
+    ada = visit(site).sign_in("ada")
+    ada.link("Acme acme admin").click()
+    page = ada.page
+    page.get_by_role("table").wait_for()
+    page.keyboard.press("n")
+    ada.field("Title").fill("Giant magnet")
+    ada.field("Status").select_option("published")
+    ada.field("Tags").fill("iron")
+    ada.field("Tags").press("Enter")
+    ada.button("Create").click()
+    ada.said("“Giant magnet” is created.")
+    expect(ada.link("Giant magnet")).to_be_visible()
+
+    page.keyboard.press("/")
+    page.keyboard.type("giant mag")
+    expect(page).to_have_url(re.compile(r"\?q=giant"))
+    expect(page.locator("tbody tr")).to_have_count(1)
+
+    ada.link("Giant magnet").click()
+    expect(ada.field("Status")).to_have_value("published")
+    ada.button("Delete").click()
+    ada.said("“Giant magnet” is deleted.")
+    expect(page.get_by_text("Nothing fits")).to_be_visible()
+    ada.button("Undo").click()
+    ada.said("“Giant magnet” is back.")
+    expect(ada.link("Giant magnet")).to_be_visible()
+    assert ada.unexpected() == []
+
+
+def test_a_filter_is_a_chip_and_in_the_address(site: Site, visit: Visit) -> None:
+    ada = visit(site).sign_in("ada", LIST)
+    page = ada.page
+    ada.button("Add a filter").click()
+    page.get_by_label("Value").select_option("draft")
+    ada.button("Apply").click()
+    expect(page).to_have_url(re.compile(r"\?status=draft$"))
+    expect(page.get_by_text("Status is draft")).to_be_visible()
+    expect(page.locator("tbody .badge", has_text="published")).to_have_count(0)
+    ada.button("Columns").click()
+    page.get_by_role("checkbox", name="Tags").uncheck()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("columnheader", name="Tags")).to_have_count(0)
+    other = ada.tab().open(page.url.removeprefix(site.url))
+    expect(other.page.get_by_text("Status is draft")).to_be_visible()
+    expect(other.page.get_by_role("columnheader", name="Tags")).to_have_count(0)
+    page.go_back()
+    page.go_back()
+    expect(page.locator("tbody .badge", has_text="published").first).to_be_visible()
+    assert ada.unexpected() + other.unexpected() == []
+
+
+def test_two_tabs_show_two_workspaces(site: Site, visit: Visit) -> None:
+    one = visit(site).sign_in("carol", LIST)
+    two = one.tab().open(LIST)
+    two.page.get_by_role("table").wait_for()
+    two.page.keyboard.press("Control+k")
+    two.page.get_by_label("Search workspaces").fill("glob")
+    two.page.keyboard.press("Enter")
+    expect(two.page).to_have_url(f"{site.url}/w/globex/nodes")
+    for visitor, title in ((two, "Only in globex"), (one, "Only in acme")):
+        visitor.page.get_by_role("link", name="New node").click()
+        visitor.field("Title").fill(title)
+        visitor.button("Create").click()
+        visitor.said(f"“{title}” is created.")
+    for visitor, seen, unseen in ((one, "Only in acme", "Only in globex"), (two, "Only in globex", "Only in acme")):
+        visitor.page.reload()
+        expect(visitor.link(seen)).to_be_visible()
+        expect(visitor.link(unseen)).to_have_count(0)
+    assert one.unexpected() + two.unexpected() == []
+
+
+def test_a_lost_race_shows_both_versions_and_the_person_chooses(site: Site, visit: Visit) -> None:
+    ada = visit(site).sign_in("ada", LIST)
+    node = ada.api("POST", "/nodes", {"title": "Contested", "body": "first"}, **{"X-Tenant": "acme"})
+    ada.open(f"{LIST}/{node['id']}")
+    page = ada.page
+    ada.field("Title").fill("Mine")
+    ada.field("Status").select_option("archived")
+    theirs = {"title": "Theirs", "body": "second"}
+    ada.api("PATCH", f"/nodes/{node['id']}", theirs, **{"X-Tenant": "acme"})
+    ada.button("Save").click()
+    expect(page.get_by_role("heading", name="Somebody else changed this first")).to_be_visible()
+    title = page.get_by_role("group", name="Title")
+    expect(title).to_contain_text("Mine")
+    title.get_by_role("radio", name="Theirs").check()
+    ada.button("Save the choice").click()
+    ada.said("Saved.")
+    saved = ada.api("GET", f"/nodes/{node['id']}", **{"X-Tenant": "acme"})
+    assert (saved["title"], saved["body"], saved["status"]) == ("Theirs", "second", "archived")
+    assert ada.unexpected([412]) == []
+
+
+def test_what_the_server_refuses_is_shown_at_its_field(site: Site, visit: Visit) -> None:
+    ada = visit(site).sign_in("ada", f"{LIST}/new")
+    page = ada.page
+    ada.button("Create").click()
+    expect(page.locator("#field-title-error")).to_have_text("This field is needed.")
+    expect(ada.field("Title")).to_be_focused()
+    ada.field("Title").fill("Right\u202eleft")
+    ada.button("Create").click()
+    expect(page.locator("#field-title-error")).to_contain_text("U+202E")
+    expect(page.get_by_role("alert")).to_have_text("One field needs a look.")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="You have changes that are not saved.")).to_be_visible()
+    ada.button("Discard the changes").click()
+    expect(page).to_have_url(site.url + LIST)
+    assert ada.unexpected([422]) == []
+
+
+def test_an_expired_session_asks_for_the_password_and_loses_no_word(site: Site, visit: Visit) -> None:
+    bob = visit(site).sign_in("bob", f"{LIST}/new")
+    bob.field("Title").fill("Written before")
+    bob.context.clear_cookies()
+    bob.button("Create").click()
+    dialog = bob.page.get_by_role("dialog", name="Your session has expired")
+    expect(dialog.get_by_label("Login")).to_have_value("bob")
+    dialog.get_by_label("Password").fill("demo-password")
+    dialog.get_by_role("button", name="Sign in").click()
+    bob.said("“Written before” is created.")
+    assert bob.unexpected([401]) == []
+
+
+def test_nothing_private_comes_back_after_signing_out(site: Site, visit: Visit) -> None:
+    ada = visit(site).sign_in("ada", LIST)
+    ada.page.get_by_role("table").wait_for()
+    ada.page.get_by_role("button", name="Your menu").click()
+    ada.button("Sign out").click()
+    expect(ada.page.get_by_role("heading", name="Sign in")).to_be_visible()
+    ada.page.go_back()
+    ada.open(LIST)
+    expect(ada.page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(ada.page.get_by_role("table")).to_have_count(0)
+    assert ada.unexpected([401]) == []
+
+
+def test_hostile_markdown_is_harmless(site: Site, visit: Visit) -> None:
+    ada = visit(site).sign_in("ada", LIST)
+    body = (
+        "# Title\n\n<script>window.hit = 1</script><img src=x onerror='window.hit = 2'>\n\n"
+        "[bad](javascript:window.hit=3) [good](https://example.org) ![far](https://example.org/x.png)\n\n"
+        '<a href="data:text/html,x" onclick="window.hit = 4">odd</a><style>* { display: none }</style>'
+    )
+    node = ada.api("POST", "/nodes", {"title": "Hostile", "body": body}, **{"X-Tenant": "acme"})
+    page = ada.open(f"{LIST}/{node['id']}").page
+    ada.button("Preview").click()
+    shown = page.locator(".prose")
+    expect(shown.get_by_role("heading", name="Title")).to_be_visible()
+    links = shown.locator("a").evaluate_all("all => all.map(each => [each.textContent, each.getAttribute('href')])")
+    assert ["good", "https://example.org"] in links
+    assert ["far", "https://example.org/x.png"] in links
+    assert {text for text, href in links if href is None} == {"bad"}
+    expect(shown).to_contain_text("<script>window.hit = 1</script>")
+    assert shown.locator("img, script, style").count() == 0
+    assert page.evaluate("() => window.hit") is None
+    assert ada.unexpected() == []
+
+
+def test_a_reader_can_read_and_is_offered_nothing_else(site: Site, visit: Visit) -> None:
+    ada = visit(site).sign_in("ada", "/w/globex/nodes")  # a reader there
+    ada.page.locator("tbody tr").first.wait_for()
+    expect(ada.page.get_by_role("link", name="New node")).to_have_count(0)
+    ada.page.locator("tbody a").first.click()
+    expect(ada.page.get_by_text("so you can read it, and not change it")).to_be_visible()
+    expect(ada.button("Save")).to_have_count(0)
+    expect(ada.button("Delete")).to_have_count(0)
+    ada.open("/w/initech/nodes")
+    expect(ada.page.get_by_role("heading", name="You cannot enter this workspace")).to_be_visible()
+    assert ada.unexpected([403]) == []
+
+
+def test_a_list_is_exported_as_csv(site: Site, visit: Visit) -> None:
+    ada = visit(site).sign_in("ada", f"{LIST}?columns=title,status&status=published")
+    ada.page.get_by_role("table").wait_for()
+    with ada.page.expect_download() as download:
+        ada.button("Export CSV").click()
+    assert download.value.suggested_filename == "acme-nodes.csv"
+    lines = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert lines[0] == "Title,Status"
+    assert "Rocket skates,published" in lines
+    assert not [line for line in lines if line.endswith(",draft")]
+    assert ada.unexpected() == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_on_any_page(site: Site, visit: Visit, theme: str) -> None:
+    rules = RULES if theme == "light" else CONTRAST  # only colors differ
+    ada = visit(site, color_scheme=theme, reduced_motion="reduce")
+    page = ada.open("/").page
+    page.get_by_label("Login").wait_for()
+    found = {"sign in": ada.violations(rules)}
+    ada.sign_in("ada")
+    page.get_by_role("heading", name="Your workspaces").wait_for()
+    found["workspaces"] = ada.violations(rules)
+    ada.open("/account").page.get_by_text("This device").wait_for()
+    found["account"] = ada.violations(rules)
+    ada.open(f"{LIST}?status=published").page.get_by_role("table").wait_for()
+    found["list"] = ada.violations(rules)
+    ada.button("Add a filter").click()
+    found["filter"] = ada.violations(rules)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.get_by_role("listbox").wait_for()
+    found["switcher"] = ada.violations(rules)
+    page.keyboard.press("Escape")
+    ada.link("Rocket skates").click()
+    page.get_by_role("button", name="Preview").wait_for()
+    page.get_by_text("Details").click()
+    found["row"] = ada.violations(rules)
+    ada.open("/w/acme/nowhere").page.get_by_role("heading", name="There is no such page").wait_for()
+    found["no page"] = ada.violations(rules)
+    assert {name: each for name, each in found.items() if each} == {}
+    assert ada.unexpected() == []
+
+
+@pytest.mark.parametrize("width", [360, 768, 1600])
+def test_no_page_is_wider_than_the_window(site: Site, visit: Visit, width: int) -> None:
+    ada = visit(site, viewport={"width": width, "height": 800}).sign_in("ada", LIST)
+    ada.page.get_by_role("table").wait_for()
+    wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert ada.page.evaluate(wide) == 0
+    ada.link("Rocket skates").click()
+    ada.button("Save").wait_for()
+    assert ada.page.evaluate(wide) == 0
+
+
+def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Site, visit: Visit) -> None:
+    ann = visit(bookshop).sign_in("ann", password="correct horse battery")
+    page = ann.page
+    expect(page).to_have_url(f"{bookshop.url}/w/north/books")  # the only workspace, the only resource
+    page.get_by_role("link", name="New book").click()
+    ann.field("Title").fill("Emma")
+    ann.field("Price cents").fill("12.5")
+    ann.button("Create").click()
+    expect(page.locator("#field-price_cents-error")).to_have_text("Write a whole number.")
+    ann.field("Price cents").fill("1250")
+    ann.field("Stock").fill("3")
+    ann.button("Create").click()
+    ann.said("“Emma” is created.")
+    expect(page.get_by_role("columnheader")).to_have_text(["Title", "Price cents", "Stock", "Sold"])
+    expect(page.locator("tbody td")).to_have_text(["Emma", "1,250", "3", "0"])
+    assert ann.unexpected() == []

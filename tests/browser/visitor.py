@@ -1,0 +1,96 @@
+"""A person at a page, and what the browser complains of."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Locator, Page
+
+from tests.built_page import FRONTEND
+
+DEMO_PASSWORD = "demo-password"
+FAILED = re.compile(r"the server responded with a status of (\d+)")
+RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+CONTRAST = {"type": "rule", "values": ["color-contrast"]}
+
+
+class Visitor:
+    """A tab of a browser, which notes all errors on its console."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context, self.url = context, url
+        self.page: Page = context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _note(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.text} ({message.location['url']})")
+
+    def unexpected(self, statuses: Sequence[int] = ()) -> list[str]:
+        """What the browser complained of, but for answers with these statuses, which it calls errors too."""
+        allowed = {str(status) for status in statuses}
+        return [text for text in self.complaints if not ((found := FAILED.search(text)) and found[1] in allowed)]
+
+    def open(self, path: str) -> "Visitor":
+        self.page.goto(self.url + path)
+        return self
+
+    def sign_in(self, login: str, path: str = "/", password: str = DEMO_PASSWORD) -> "Visitor":
+        """Open an address, and sign in where it asks for that."""
+        self.open(path)
+        self.page.get_by_label("Login").fill(login)
+        self.page.get_by_label("Password").fill(password)
+        self.button("Sign in").click()
+        self.page.get_by_role("heading", name="Sign in").wait_for(state="detached")
+        return self
+
+    def tab(self) -> "Visitor":
+        """Another tab of the same browser."""
+        return Visitor(self.context, self.url)
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def link(self, name: str) -> Locator:
+        return self.page.get_by_role("link", name=name, exact=True)
+
+    def sheet(self) -> Locator:
+        """The dialog in front."""
+        return self.page.locator("dialog[open]").last
+
+    def field(self, label: str) -> Locator:
+        """The control of a field in the dialog in front."""
+        return self.sheet().get_by_label(label)
+
+    def titles(self) -> list[str]:
+        """The first column of the list."""
+        return self.page.locator("tbody tr td:first-child").all_inner_texts()
+
+    def said(self, text: str) -> None:
+        """Wait for a short message."""
+        self.page.locator(".toast", has_text=text).wait_for()
+
+    def api(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Call the API as this browser does, apart from the page."""
+        session = self.context.request.get(f"{self.url}/api/v1/session").json()
+        sent = {"X-CSRF-Token": session["csrf_token"], "Content-Type": "application/json", **headers}
+        data = None if body is None else json.dumps(body)
+        return self.context.request.fetch(f"{self.url}/api/v1{path}", method=method, headers=sent, data=data).json()
+
+    def violations(self, rules: Mapping[str, Any]) -> list[str]:
+        """What axe finds wrong on the page, of these rules (https://github.com/dequelabs/axe-core)."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.evaluate(_axe())
+        found = self.page.evaluate("rules => axe.run({ runOnly: rules, resultTypes: ['violations'] })", dict(rules))[
+            "violations"
+        ]
+        return [f"{each['id']}: {[node['html'][:200] for node in each['nodes'][:3]]}" for each in found]
+
+
+def _axe() -> str:
+    path: Path = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
+    return path.read_text()
