@@ -24,16 +24,20 @@ class Follower:
 
     def follow(self) -> list[Any]:
         """Take over all changes since the last time, and return them. Begin again if they are gone."""
-        page = self.get(f"/changes?limit=3&since={self.cursor}")
-        if page.status_int == 410:
-            assert page.json["code"] == "changes_gone"
-            self.begin()
-            return []
-        for item in page.json["items"]:
-            if item["resource"] == "nodes":
-                self.take(item)
-        self.cursor = page.json["cursor"]
-        return [*page.json["items"], *(self.follow() if page.json["more"] else [])]
+        found: list[Any] = []
+        while True:
+            page = self.get(f"/changes?limit=3&since={self.cursor}")
+            if page.status_int == 410:
+                assert page.json["code"] == "changes_gone"
+                self.begin()
+                return []
+            for item in page.json["items"]:
+                if item["resource"] == "nodes":
+                    self.take(item)
+            found += page.json["items"]
+            self.cursor = page.json["cursor"]
+            if not page.json["more"]:
+                return found
 
     def take(self, item: Any) -> None:
         """Read the node that has changed."""

@@ -45,6 +45,7 @@ from tests.contract.everything import FORCED, POSTGRES, SQLITE
 from tests.contract.health import is_closed
 from tests.contract.kept import WEEK
 from tests.contract.rows import connected, content, fill, findings, look
+from tests.follower import Follower
 from tests.installation import PASSWORD_HASH, Client
 from tests.postgres import role_on
 
@@ -102,13 +103,17 @@ class Writer(Thread):
 
 @contextmanager
 def people_at_work(fleet: Fleet) -> Iterator[list[Writer]]:
-    """The application, and people who use it until the block has ended."""
+    """The application, and people who use it until the block has ended.
+
+    Somebody has a copy of what was there before, and follows the changes afterwards: then the copy is exact.
+    """
     with fleet.user_db.begin() as session:
         users.create_user(session, "ann", name="Ann", password_hash=PASSWORD_HASH)
         grants.add_grant(session, get_tenant(session, "acme").id, "author", login="ann")
     app = main({}, **fleet.values)
     stop = Event()
     writers = [Writer(app, stop) for _ in range(WRITERS)]
+    follower = Follower(Client(app).sign_in("ann", "acme"))
     for writer in writers:
         writer.start()
     try:
@@ -117,6 +122,8 @@ def people_at_work(fleet: Fleet) -> Iterator[list[Writer]]:
         stop.set()
         for writer in writers:
             writer.join()
+        follower.follow()
+        assert follower.is_exact()
         assert app.registry.tenant_dbs.checkedout() == 0
         for factory in (app.registry.tenant_dbs, app.registry.user_db, app.registry.access_reader.database):
             factory.dispose()
