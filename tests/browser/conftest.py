@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # As root there is no sandbox, and in containers little shared memory.
         browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"], timeout=60_000
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"], timeout=60_000
         )
         yield browser
         browser.close()
@@ -57,7 +57,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     contexts = []
 
     def make(site: Site, **options: object) -> Visitor:
-        context = browser.new_context(**{"locale": "en-GB", "timezone_id": "Europe/Berlin", **options})  # type: ignore[arg-type]
+        context = browser.new_context(**{"locale": "en-GB", "reduced_motion": "reduce", **options})  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         return Visitor(context, site.url)

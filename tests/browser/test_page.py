@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -9,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.site import Site
 from tests.browser.visitor import CONTRAST, RULES, Visitor
 from tests.built_page import run_build
-from tests.programs import ProgramMissing
+from tests.programs import needed
 
 Visit = Callable[..., Visitor]
 LIST = "/w/acme/nodes"
@@ -17,10 +18,7 @@ THEMES = ("light", "dark")
 
 
 def test_the_pieces_with_logic_pass_their_own_tests() -> None:
-    try:
-        run_build("--test")
-    except ProgramMissing as missing:
-        pytest.skip(str(missing))
+    needed(lambda: Path(run_build("--test")))
 
 
 def test_a_person_signs_in_makes_a_node_finds_it_and_deletes_it(site: Site, visit: Visit) -> None:
@@ -54,7 +52,7 @@ def test_a_person_signs_in_makes_a_node_finds_it_and_deletes_it(site: Site, visi
 
 
 def test_a_filter_is_a_chip_and_in_the_address(site: Site, visit: Visit) -> None:
-    ada = visit(site).sign_in("ada", LIST)
+    ada = visit(site).signed_in("ada", LIST)
     page = ada.page
     ada.button("Add a filter").click()
     page.get_by_label("Value").select_option("draft")
@@ -76,7 +74,7 @@ def test_a_filter_is_a_chip_and_in_the_address(site: Site, visit: Visit) -> None
 
 
 def test_two_tabs_show_two_workspaces(site: Site, visit: Visit) -> None:
-    one = visit(site).sign_in("carol", LIST)
+    one = visit(site).signed_in("carol", LIST)
     two = one.tab().open(LIST)
     two.page.get_by_role("table").wait_for()
     two.page.keyboard.press("Control+k")
@@ -96,7 +94,7 @@ def test_two_tabs_show_two_workspaces(site: Site, visit: Visit) -> None:
 
 
 def test_a_lost_race_shows_both_versions_and_the_person_chooses(site: Site, visit: Visit) -> None:
-    ada = visit(site).sign_in("ada", LIST)
+    ada = visit(site).signed_in("ada", LIST)
     node = ada.api("POST", "/nodes", {"title": "Contested", "body": "first"}, **{"X-Tenant": "acme"})
     ada.open(f"{LIST}/{node['id']}")
     page = ada.page
@@ -117,7 +115,7 @@ def test_a_lost_race_shows_both_versions_and_the_person_chooses(site: Site, visi
 
 
 def test_what_the_server_refuses_is_shown_at_its_field(site: Site, visit: Visit) -> None:
-    ada = visit(site).sign_in("ada", f"{LIST}/new")
+    ada = visit(site).signed_in("ada", f"{LIST}/new")
     page = ada.page
     ada.button("Create").click()
     expect(page.locator("#field-title-error")).to_have_text("This field is needed.")
@@ -134,7 +132,7 @@ def test_what_the_server_refuses_is_shown_at_its_field(site: Site, visit: Visit)
 
 
 def test_an_expired_session_asks_for_the_password_and_loses_no_word(site: Site, visit: Visit) -> None:
-    bob = visit(site).sign_in("bob", f"{LIST}/new")
+    bob = visit(site).signed_in("bob", f"{LIST}/new")
     bob.field("Title").fill("Written before")
     bob.context.clear_cookies()
     bob.button("Create").click()
@@ -160,7 +158,7 @@ def test_nothing_private_comes_back_after_signing_out(site: Site, visit: Visit) 
 
 
 def test_hostile_markdown_is_harmless(site: Site, visit: Visit) -> None:
-    ada = visit(site).sign_in("ada", LIST)
+    ada = visit(site).signed_in("ada", LIST)
     body = (
         "# Title\n\n<script>window.hit = 1</script><img src=x onerror='window.hit = 2'>\n\n"
         "[bad](javascript:window.hit=3) [good](https://example.org) ![far](https://example.org/x.png)\n\n"
@@ -182,7 +180,7 @@ def test_hostile_markdown_is_harmless(site: Site, visit: Visit) -> None:
 
 
 def test_a_reader_can_read_and_is_offered_nothing_else(site: Site, visit: Visit) -> None:
-    ada = visit(site).sign_in("ada", "/w/globex/nodes")  # a reader there
+    ada = visit(site).signed_in("ada", "/w/globex/nodes")  # a reader there
     ada.page.locator("tbody tr").first.wait_for()
     expect(ada.page.get_by_role("link", name="New node")).to_have_count(0)
     ada.page.locator("tbody a").first.click()
@@ -195,7 +193,7 @@ def test_a_reader_can_read_and_is_offered_nothing_else(site: Site, visit: Visit)
 
 
 def test_a_list_is_exported_as_csv(site: Site, visit: Visit) -> None:
-    ada = visit(site).sign_in("ada", f"{LIST}?columns=title,status&status=published")
+    ada = visit(site).signed_in("ada", f"{LIST}?columns=title,status&status=published")
     ada.page.get_by_role("table").wait_for()
     with ada.page.expect_download() as download:
         ada.button("Export CSV").click()
@@ -210,7 +208,7 @@ def test_a_list_is_exported_as_csv(site: Site, visit: Visit) -> None:
 @pytest.mark.parametrize("theme", THEMES)
 def test_axe_finds_nothing_on_any_page(site: Site, visit: Visit, theme: str) -> None:
     rules = RULES if theme == "light" else CONTRAST  # only colors differ
-    ada = visit(site, color_scheme=theme, reduced_motion="reduce")
+    ada = visit(site, color_scheme=theme)
     page = ada.open("/").page
     page.get_by_label("Login").wait_for()
     found = {"sign in": ada.violations(rules)}
@@ -240,7 +238,7 @@ def test_axe_finds_nothing_on_any_page(site: Site, visit: Visit, theme: str) -> 
 
 @pytest.mark.parametrize("width", [360, 768, 1600])
 def test_no_page_is_wider_than_the_window(site: Site, visit: Visit, width: int) -> None:
-    ada = visit(site, viewport={"width": width, "height": 800}).sign_in("ada", LIST)
+    ada = visit(site, viewport={"width": width, "height": 800}).signed_in("ada", LIST)
     ada.page.get_by_role("table").wait_for()
     wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert ada.page.evaluate(wide) == 0

@@ -48,6 +48,15 @@ class Visitor:
         self.page.get_by_role("heading", name="Sign in").wait_for(state="detached")
         return self
 
+    def signed_in(self, login: str, path: str) -> "Visitor":
+        """Open an address as somebody who has signed in before, which takes less time than to do it."""
+        body = json.dumps({"login": login, "password": DEMO_PASSWORD})
+        headers = {"Content-Type": "application/json"}
+        made = self.context.request.post(f"{self.url}/api/v1/session", data=body, headers=headers)
+        assert made.status == 201, made.text()
+        self.context.add_init_script("localStorage.setItem('tenantapp.signed-in', 'true')")
+        return self.open(path)
+
     def tab(self) -> "Visitor":
         """Another tab of the same browser."""
         return Visitor(self.context, self.url)

@@ -1,11 +1,13 @@
 """The page that shows the API: whole, safe and reachable by everybody."""
 
+import gzip
 import re
 from collections import Counter
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from webob.request import BaseRequest
 
 from tenantapp.api.openapi.markup import element, prose
 from tests.installation import Client
@@ -92,6 +94,22 @@ def test_caches_may_keep_it(client: Client, path: str, content_type: str) -> Non
     assert (answer.content_type, answer.charset) == (content_type, "utf-8")
     assert answer.cache_control.max_age == 300
     assert client.http.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_int == 304
+
+
+@pytest.mark.parametrize("path", ["/api/v1/openapi.json", "/api/docs"])
+def test_it_is_compressed_for_those_who_accept_that(client: Client, path: str) -> None:
+    def ask(**headers: str) -> Any:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return BaseRequest.blank(path, headers=sent).get_response(client.http.app)
+
+    plain, zipped = ask(), ask(Accept_Encoding="gzip, br")
+    assert gzip.decompress(zipped.body) == plain.body
+    assert len(zipped.body) < len(plain.body) / 8
+    assert (zipped.headers["Content-Encoding"], zipped.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert zipped.etag != plain.etag
+    assert ask(Accept_Encoding="gzip", If_None_Match=f'"{zipped.etag}"').status_int == 304
+    for refusing in ("gzip;q=0", "identity", "not, (a list"):
+        assert ask(Accept_Encoding=refusing).body == plain.body
 
 
 def test_text_is_escaped() -> None:
