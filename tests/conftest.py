@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
+from tests.compiled import share_compiled_statements
 from tests.durations import Durations, longest_first
 from tests.golden import golden_on
 from tests.installation import (
@@ -31,6 +32,7 @@ COLLECT_AFTER = (50_000, 10, 50)  # new objects, and how many searches among the
 def pytest_configure(config: pytest.Config) -> None:
     """Keep temporary files in memory if there is room: a database is synced often, and there are thousands."""
     config.pluginmanager.register(Durations())
+    share_compiled_statements()
     if "TMPDIR" not in os.environ and os.access(RAM, os.W_OK) and shutil.disk_usage(RAM).free > ROOM:
         os.environ["TMPDIR"] = tempfile.tempdir = str(RAM)
 

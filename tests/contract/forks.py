@@ -19,6 +19,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from tests.compiled import share_compiled_statements
+
 ROOT: Final = Path(__file__).parents[2]
 MODULES: Final = (
     "tests.contract.copies",
@@ -125,6 +127,7 @@ def _server() -> "subprocess.Popen[str]":
 
 def main() -> None:
     """Fork a program for each line. Nothing but this thread is in the process, and it is connected to nothing."""
+    share_compiled_statements()
     for module in MODULES:
         import_module(module)
     _warm_up()
