@@ -4,6 +4,7 @@ import { ref, shallowRef, watch } from "vue";
 
 import type { Device, GetSessionData, GetSessionsData, PostSessionData, Session } from "../../generated/api/types.gen";
 import { recall, remember } from "../model/kept";
+import { forgetAllUnsaved } from "../model/unsaved";
 import { type Answer, call, guardCalls } from "./http";
 import { Problem } from "./problem";
 
@@ -66,6 +67,7 @@ export async function signOut(): Promise<void> {
     if (!(error instanceof Problem && error.status === 401)) throw error;
   }
   remember(SIGNED_IN, false);
+  forgetAllUnsaved();
   // A new document: nothing that was private is left in memory.
   window.location.replace("/");
 }

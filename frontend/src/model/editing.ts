@@ -65,3 +65,9 @@ export function differences(
 export function contentOf(fields: readonly Field[], row: Row): Record<string, Json> {
   return Object.fromEntries(fields.flatMap((each) => (each.name in row ? [[each.name, row[each.name] ?? null]] : [])));
 }
+
+/** Check one field that was left. Undefined if there is nothing to say. */
+export function complaint(field: Field, draft: Draft): string | undefined {
+  const parsed = parse(field, draft);
+  return parsed.ok ? undefined : parsed.message;
+}

@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest";
+
+import { choose } from "../strings";
+import { deviceOf } from "./device";
+import { ago } from "./times";
+
+describe("a device", () => {
+  it("is called by its browser and its system", () => {
+    expect(deviceOf("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/150.0 Safari/537.36")).toBe("Chrome, Linux");
+    expect(deviceOf("Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Mobile Safari/604.1")).toBe(
+      "Safari, iOS",
+    );
+    expect(deviceOf("curl/8.5")).toBe("curl/8.5");
+  });
+});
+
+describe("a time", () => {
+  it("is told from now, and after a week as a date", () => {
+    const now = Date.parse("2026-11-29T12:00:00Z");
+    expect(ago("2026-11-29T11:59:50Z", now)).toBe("now");
+    expect(ago("2026-11-29T11:55:00Z", now)).toBe("5 minutes ago");
+    expect(ago("2026-11-27T11:00:00Z", now)).toBe("2 days ago");
+    expect(ago("2026-10-01T11:00:00Z", now)).toMatch(/2026/);
+    expect(ago("soon", now)).toBe("soon");
+  });
+});
+
+describe("the language", () => {
+  it("is the first known one of the person", () => {
+    expect(choose(["fr-CA", "en-GB"])).toBe("en");
+    expect(choose([])).toBe("en");
+  });
+});
