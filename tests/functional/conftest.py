@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from tenantapp.cli import main
+from tenantapp.cli.installation import Installation as CommandsInstallation
+from tests.golden import lend_templates, make_user_database
 from tests.installation import Installation
 from tests.shop import Base, access_of, shop_app
 
@@ -78,15 +81,27 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def done(ini: Path, run: Command) -> Command:
-    """Runs commands on a new user database, and expects them to work."""
+    """Runs commands on a new user database, which ``init`` would make in the same way, and expects them to work."""
 
     def done(*arguments: str, given: str = "") -> Result:
         result = run(*arguments, given=given)
         assert (result.status, result.err) == (0, ""), arguments
         return result
 
-    done("init")
+    _initialise(ini)
     return done
+
+
+def _initialise(ini: Path) -> None:
+    """Make what ``init`` makes, and the template that the first tenant would make, as private as commands do."""
+    before = os.umask(0o077)
+    with closing(CommandsInstallation(ini)) as installation, ExitStack() as until:
+        make_user_database(installation.fleet)
+        lend_templates(installation.fleet, installation.fleet.servers.values(), until)
+    os.umask(before)
+    for path in ini.parent.rglob("*"):
+        if path.is_file() and path != ini:
+            path.chmod(0o600)
 
 
 @pytest.fixture

@@ -255,8 +255,8 @@ def test_an_ini_file_with_secrets_is_for_few(run: Command, tmp_path: Path) -> No
 def test_a_directory_that_may_not_be_written_to_is_named(
     done: Command, run: Command, ini: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "backups").mkdir()
-    (tmp_path / "tenants").mkdir()
+    (tmp_path / "backups").mkdir(exist_ok=True)
+    (tmp_path / "tenants").mkdir(exist_ok=True)
     ini.write_text(f"{ini.read_text()}backups.store = {tmp_path}/backups\n")
     for path in (tmp_path / "backups", tmp_path / "tenants"):
         path.chmod(0o500)

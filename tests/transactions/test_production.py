@@ -52,7 +52,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     """One worker on SQLite, for all the tests that change nothing about it."""
     directory = tmp_path_factory.mktemp("served")
     (directory / "databases").mkdir()
-    with sqlite_installation(directory / "databases") as files, production(directory, files, workers=1) as server:
+    with (
+        sqlite_installation(directory / "databases") as files,
+        production(directory, files, workers=1, checked=True) as server,
+    ):
         yield server
 
 
@@ -106,7 +109,7 @@ def visit_during_reloads(server: Production, pages: list[Page]) -> list[str]:
 
 def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path) -> None:
     """Every request is answered, every acknowledged write is there, none is done twice: while all workers change."""
-    with production(tmp_path, real_installation) as server:
+    with production(tmp_path, real_installation, checked=True) as server:
         written = visit_during_reloads(server, [Page(server, "bob", kept=number % 2 == 0) for number in range(CLIENTS)])
         assert server.stop() == 0
     assert Counter(node_titles(real_installation)) == Counter(written)
@@ -321,7 +324,7 @@ def test_a_request_with_a_key_is_carried_out_once_though_its_process_dies(
 def test_no_connection_is_shared_between_processes(postgres_server: URL, tmp_path: Path) -> None:
     with postgres_installation(postgres_server) as installation:
         installation.close()
-        with production(tmp_path, installation) as server:
+        with production(tmp_path, installation, checked=True) as server:
             page = Page(server, "bob")
             seen: dict[int, set[int]] = {}
 
