@@ -4,6 +4,7 @@ import { createApp } from "vue";
 
 import App from "./App.vue";
 import { beginSession } from "./api/session";
+import { readResources } from "./model/workspace";
 import { language } from "./strings";
 import { router } from "./router";
 
@@ -13,8 +14,9 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();
 });
 
-// The session is read while the rest is being started. The frame of the workspace tells what goes wrong.
-const slug = /^\/w\/([^/]+)/.exec(window.location.pathname)?.[1];
-beginSession(slug === undefined ? undefined : decodeURIComponent(slug)).catch(() => undefined);
+// Session and document are read while the rest is being started. The frame of the workspace tells what goes wrong.
+const { slug } = router.resolve(window.location.pathname).params;
+beginSession(typeof slug === "string" ? slug : undefined).catch(() => undefined);
+readResources().catch(() => undefined);
 
 createApp(App).use(router).mount("#app");

@@ -83,7 +83,8 @@ async function reach(method: string, path: string, asked: Asked): Promise<Respon
 
 function headersOf(method: string, asked: Asked): Record<string, string> {
   const headers: Record<string, string> = { Accept: "application/json", ...asked.headers };
-  if (asked.tenant !== undefined) headers["X-Tenant"] = asked.tenant;
+  // What is no slug is refused by the server; not every text can be a header.
+  if (asked.tenant !== undefined) headers["X-Tenant"] = encodeURIComponent(asked.tenant);
   if (asked.body !== undefined) headers["Content-Type"] = "application/json";
   const token = method === "GET" ? undefined : guard.csrfToken();
   if (token !== undefined) headers["X-CSRF-Token"] = token;

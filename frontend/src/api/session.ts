@@ -55,6 +55,7 @@ export async function signInInPlace(login: string, password: string, tenant: str
 
 /** Do not sign in again: the calls that wait fail, and the page begins anew. */
 export function giveUp(): void {
+  forgetAllUnsaved();
   session.value = null;
   settle(false);
 }
