@@ -39,10 +39,14 @@ class Operation(Answer):
 
 
 class FleetOperation(Operation):
-    """A long piece of work, as operators see it. ``arguments`` and ``result`` depend on the kind."""
+    """A long piece of work, as operators see it. ``arguments`` and ``result`` depend on the kind.
+
+    ``steps`` are those of the kind, in their order. ``step`` is the one that is being done or comes next.
+    """
 
     tenant_id: UUID | None
     slug: str | None
+    steps: list[str]
     step: str | None
     progress_text: str | None
     arguments: dict[str, Any]
@@ -62,6 +66,25 @@ class Backup(Answer):
     revision: str
     size: int
     sha256: str
+
+
+class NewerRows(Answer):
+    """The number of rows of a table that were created, changed or deleted."""
+
+    table: str
+    rows: int
+
+
+class NewerThanBackup(Answer):
+    """What a restore in place would lose. ``last_at`` is the time of the last change, null if there is none.
+
+    Only tables whose changes can be followed are counted. ``complete`` is false if there may be more changes.
+    """
+
+    backup: Backup
+    tables: list[NewerRows]
+    last_at: datetime | None
+    complete: bool
 
 
 class FleetServer(Answer):

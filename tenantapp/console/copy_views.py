@@ -8,21 +8,26 @@ from pyramid.config import Configurator
 
 from tenantapp.answers import Page
 from tenantapp.api.json import Body
+from tenantapp.api.query import NoQuery
 from tenantapp.api.views import api_view
-from tenantapp.console.answers import Backup
+from tenantapp.console.answers import Backup, NewerThanBackup
 from tenantapp.console.declarations import FAILING, fleet_request, fleet_view
 from tenantapp.console.resources import SLUG, accepted, backup_object, check_revision, check_server
 from tenantapp.content import example
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
+from tenantapp.fleet.backups.selection import find_backup
+from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.copying.requests import request_adopt, request_clone, request_move
+from tenantapp.fleet.querying.newer_changes import newer_changes
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.permissions import Permission
-from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.tenants import get_tenant, place_of, refuse_unfinished
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.servers import SqliteServer
 
 READING_BACKUPS: Final = ("backup_refused", "backup_damaged")
 RESTORING: Final = (*READING_BACKUPS, "already_exists", "operation_refused", "unknown_revision")
+COMPARING: Final = (*READING_BACKUPS, "tenant_unfinished", "tenant_unavailable", "tenant_migrating")
 COPYING: Final = ("already_exists", "copy_refused")
 
 
@@ -68,6 +73,28 @@ def list_tenant_backups(request: TenantRequest) -> dict[str, Any]:
     """Return a tenant's backups, the newest first, in one page."""
     tenant = get_tenant(request.user_session, request.matchdict["slug"])
     return _backups(request, tenant.id)
+
+
+class NewerQuery(NoQuery):
+    """The backup to compare with. Without it, the newest."""
+
+    backup: str | None = Field(None, max_length=200)
+
+
+@fleet_view("fleet_tenant_newer", "GET", query=NewerQuery, answer=NewerThanBackup, problems=COMPARING)
+def compare_with_backup(request: TenantRequest) -> dict[str, Any]:
+    """Return what a tenant has that is newer than one of its backups. A restore in place would lose it."""
+    tenant = get_tenant(request.user_session, request.matchdict["slug"])
+    refuse_unfinished(tenant)
+    store = open_store(request.registry.fleet.settings)
+    backup = find_backup(store, tenant.id, tenant.slug, request.checked_query.backup)
+    newer = newer_changes(request.registry.tenant_dbs, place_of(tenant), backup.created_at)
+    return {
+        "backup": backup_object(backup),
+        "tables": [{"table": table, "rows": rows} for table, rows in newer.tables.items()],
+        "last_at": newer.last_at,
+        "complete": newer.complete,
+    }
 
 
 @fleet_request("fleet_tenant_backups", problems=("backup_refused", "tenant_unfinished"))
@@ -169,7 +196,7 @@ def _original(request: TenantRequest, body: Adoption) -> str:
 
 def includeme(config: Configurator) -> None:
     """Add the routes."""
-    for what in ("backups", "restore", "clone", "move"):
+    for what in ("backups", "newer", "restore", "clone", "move"):
         config.add_route(f"fleet_tenant_{what}", f"/fleet/tenants/{SLUG}/{what}")
     config.add_route("fleet_adoptions", "/fleet/adoptions")
     config.add_route("tenant_backups", "/tenant/backups")

@@ -5,6 +5,7 @@ from typing import Any, Final
 from tenantapp.databases.errors import UnknownRevision
 from tenantapp.databases.histories.histories import script_directory
 from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.operations.models import Operation
 from tenantapp.tenancy.request import TenantRequest
@@ -19,6 +20,7 @@ def operation_object(operation: Operation) -> dict[str, Any]:
         **own_operation_object(operation),
         "tenant_id": operation.tenant_id,
         "slug": operation.slug,
+        "steps": _steps(operation),
         "step": operation.step,
         "progress_text": operation.progress_text,
         "arguments": operation.arguments,
@@ -28,6 +30,11 @@ def operation_object(operation: Operation) -> dict[str, Any]:
         "attempts": operation.attempts,
         "cancel_requested": operation.cancel_requested,
     }
+
+
+def _steps(operation: Operation) -> tuple[str, ...]:
+    kind = KINDS.get(operation.kind)
+    return () if kind is None else kind.names
 
 
 def own_operation_object(operation: Operation) -> dict[str, Any]:

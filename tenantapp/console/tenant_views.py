@@ -29,6 +29,8 @@ class TenantQuery(PageQuery):
 
     state: TenantState | None = None
     server: str | None = None
+    revision: str | None = None
+    q: str = Field("", max_length=200)
 
 
 class NewTenant(Body, json_schema_extra=example({"slug": "initech", "name": "Initech"})):
@@ -73,7 +75,13 @@ def list_tenants(request: TenantRequest) -> dict[str, Any]:
     """Return a page of tenants, by slug."""
     query: TenantQuery = request.checked_query
     found = tenants.list_tenants(
-        request.user_session, state=query.state, server=query.server, after=query.after(), limit=query.limit + 1
+        request.user_session,
+        state=query.state,
+        server=query.server,
+        revision=query.revision,
+        words=query.q,
+        after=query.after(),
+        limit=query.limit + 1,
     )
     page = page_of(found, query.limit, lambda tenant: tenant.slug)
     return {"items": [tenants.describe_tenant(tenant) for tenant in page["items"]], "next": page["next"]}

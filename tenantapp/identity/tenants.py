@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
@@ -84,15 +84,26 @@ def list_tenants(
     *,
     state: str | None = None,
     server: str | None = None,
+    revision: str | None = None,
+    words: str = "",
     after: str | None = None,
     limit: int | None = None,
 ) -> list[Tenant]:
-    """Return tenants by slug: all, or those in a state or on a server. ``after`` is the last slug of the last page."""
+    """Return tenants by slug: all, or those in a state, on a server or at a revision.
+
+    Each of the ``words`` must be a part of the slug or the name; ASCII letters match in either case. ``after`` is the
+    last slug of the last page.
+    """
     statement = select(Tenant).order_by(Tenant.slug).limit(limit)
     if state is not None:
         statement = statement.where(Tenant.state == state)
     if server is not None:
         statement = statement.where(Tenant.server == server)
+    if revision is not None:
+        statement = statement.where(Tenant.revision == revision)
+    for word in words.split():
+        found = (column.icontains(word, autoescape=True) for column in (Tenant.slug, Tenant.name))
+        statement = statement.where(or_(*found))
     if after is not None:
         statement = statement.where(Tenant.slug > after)
     return list(session.scalars(statement))

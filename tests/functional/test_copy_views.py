@@ -2,14 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, update
 
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.querying.newer_changes import newer_changes
+from tenantapp.fleet.querying.parallel import local_access_to
+from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.operations.worker import Worker
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.models import Change, ChangeCounter
 from tests.functional.operators import add_operator, code, trail
 from tests.installation import Client, Installation
 from tests.postgres import postgres_bin
@@ -62,6 +69,49 @@ def test_backup_and_restore(kept: Installation) -> None:
         ("tenant.copied", "acme"),
         ("restore.request", "acme"),
     ]
+
+
+def test_a_restore_says_before_what_it_would_lose(kept: Installation) -> None:
+    otto, ada = add_operator(kept), Client(kept.app).sign_in("ada")
+    path = "/fleet/tenants/acme/newer"
+    assert code(otto.get(path)) == (409, "backup_refused")  # no backup yet
+    old = ada.post("/nodes", {"title": "old"}).json
+    done(kept, otto, otto.post("/fleet/tenants/acme/backups"))
+    (backup,) = otto.get("/fleet/tenants/acme/backups").json["items"]
+    assert otto.get(path).json == {"backup": backup, "tables": [], "last_at": None, "complete": True}
+    ada.patch(f"/nodes/{old['id']}", {"title": "changed"})
+    ada.patch(f"/nodes/{old['id']}", {"title": "changed again"})
+    ada.post("/nodes", {"title": "new"})
+    newer = otto.get(f"{path}?backup={backup['id']}").json
+    assert (newer["backup"], newer["complete"]) == (backup, True)
+    assert {each["table"]: each["rows"] for each in newer["tables"]} == {"nodes": 2}
+    assert newer["last_at"] > backup["created_at"]
+    otto.patch("/fleet/tenants/acme", {"suspended": True, "reason": "unpaid"})
+    assert otto.get(path).json == newer
+    assert code(otto.get(f"{path}?backup=nowhere")) == (404, "not_found")
+    assert code(ada.get(path)) == (403, "operator_required")
+
+
+def test_what_is_newer_may_be_more_than_the_log_can_tell(kept: Installation) -> None:
+    ada = Client(kept.app).sign_in("ada")
+    begin = utcnow()
+    for title in ("one", "two", "three"):
+        ada.post("/nodes", {"title": title})
+    with kept.registry.user_db.begin(read_only=True) as session:
+        place = place_of(get_tenant(session, "acme"))
+
+    def newer(since: datetime, most: int) -> tuple[dict[str, int], bool]:
+        found = newer_changes(kept.registry.tenant_dbs, place, since, most)
+        return found.tables, found.complete
+
+    assert newer(begin, 10) == ({"nodes": 3}, True)
+    assert newer(begin, 3) == ({"nodes": 3}, True)
+    assert newer(begin, 2) == ({"nodes": 2}, False)
+    assert newer(utcnow(), 2) == ({}, True)
+    with kept.registry.tenant_dbs.for_access(local_access_to(place)).begin() as session:
+        session.execute(delete(Change))
+        session.execute(update(ChangeCounter).values(removed=ChangeCounter.position))
+    assert newer(begin, 10) == ({}, False)
 
 
 def test_clone(kept: Installation) -> None:

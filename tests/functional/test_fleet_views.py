@@ -91,6 +91,22 @@ class TestTenants:
             assert [item["slug"] for item in otto.get(f"/fleet/tenants?{query}").json["items"]] == slugs
         assert code(otto.get("/fleet/tenants?state=closed")) == (400, "invalid_query")
 
+    def test_list_by_words_and_by_revision(self, otto: Client) -> None:
+        otto.patch("/fleet/tenants/globex", {"name": "Globex 100%_sure"})
+        revision = otto.get("/fleet/tenants/acme").json["revision"]
+        for query, slugs in (
+            ("q=ACM", ["acme"]),
+            ("q=glo+SURE", ["globex"]),
+            ("q=glo+acme", []),
+            ("q=%25_", ["globex"]),
+            ("q=_", ["globex"]),
+            ("q=+", ["acme", "globex"]),
+            (f"revision={revision}&q=e", ["acme", "globex"]),
+            ("revision=nowhere", []),
+        ):
+            assert [item["slug"] for item in otto.get(f"/fleet/tenants?{query}").json["items"]] == slugs, query
+        assert code(otto.get(f"/fleet/tenants?q={'a' * 201}")) == (400, "invalid_query")
+
     def test_one(self, otto: Client) -> None:
         assert otto.get("/fleet/tenants/acme").json["name"] == "Acme"
         for slug in ("nowhere", "UPPER", "a%00b", "a'b", "acme%0A"):
@@ -218,6 +234,7 @@ class TestOperations:
         for query, expected in (("slug=initech", 1), ("state=succeeded&kind=create", 2), ("kind=import", 0)):
             assert len(otto.get(f"/fleet/operations?{query}").json["items"]) == expected
         assert otto.get("/fleet/operations?state=queued").json["items"] == [made]
+        assert (made["steps"], made["step"]) == (list(KINDS["create"].names), None)
         assert code(otto.get("/fleet/operations?cursor=eA")) == (400, "invalid_query")
 
     def test_cancel_and_retry(self, otto: Client, installation: Installation) -> None:
