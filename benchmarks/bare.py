@@ -18,7 +18,8 @@ from typing import Any, Final
 import psycopg2
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from tenantapp.resources.queries import USUAL_PAGE, Shape, default_sort, statement
+from tenantapp.resources.queries import USUAL_PAGE, statement
+from tenantapp.resources.shapes import Shape, default_sort
 from tenantapp.workspace.nodes import nodes
 
 from benchmarks.processes import resident_bytes_of_self

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tenantapp.resources.declaration import Resource
-from tenantapp.resources.queries import conditions, count_rows, shape_of
+from tenantapp.resources.queries import count_rows
+from tenantapp.resources.shapes import conditions, shape_of
 
 COUNTED: Final = 10_000  # rows; below it an estimate is a count
 

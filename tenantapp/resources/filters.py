@@ -39,6 +39,7 @@ class Operator:
 
     ``build`` takes the bound parameters: one, or as many as the list has values. ``type_`` is their SQL type.
     ``constant`` returns the condition for a value that becomes part of the statement, or None if it is a parameter.
+    ``indexed`` says whether an index of the column finds the rows.
     """
 
     value: Any
@@ -46,6 +47,7 @@ class Operator:
     type_: TypeEngine[Any] | None = None
     many: bool = False
     constant: Callable[[Any], ColumnElement[bool] | None] = lambda value: None
+    indexed: bool = True
 
     def parameters(self, name: str, values: int) -> list[BindParameter[Any]]:
         """Return the parameters of the statement: ``name_0``, ``name_1`` and so on."""
@@ -83,7 +85,7 @@ class Match(Filter):
         value = self.value or value_type(type_)
         found = {
             "": Operator(value, lambda given: column == given[0], type_),
-            "not_": Operator(value, lambda given: column.is_distinct_from(given[0]), type_),
+            "not_": Operator(value, lambda given: column.is_distinct_from(given[0]), type_, indexed=False),
             "in_": Operator(listed(value), lambda given: column.in_(given), type_, many=True),
         }
         if self.words:
@@ -97,7 +99,7 @@ class Match(Filter):
                 "lt_": Operator(value, lambda given: column < given[0], type_),
             }
         if self.like:
-            found["like_"] = Operator(Pattern, lambda given: fits_pattern(column, given[0]), type_)
+            found["like_"] = Operator(Pattern, lambda given: fits_pattern(column, given[0]), type_, indexed=False)
         if _nullable(column):
             found["has_"] = Operator(bool, never_built, constant=lambda has: has_value(column, has))
         return found

@@ -13,7 +13,7 @@ from tenantapp.api.query import NoQuery, PageQuery, bad_query, nearest, validate
 from tenantapp.resources.cursors import NotACursor, decode_cursor
 from tenantapp.resources.declaration import NAME, DeclarationError, Resource
 from tenantapp.resources.filters import value_type
-from tenantapp.resources.queries import Sort, default_sort, order_of
+from tenantapp.resources.shapes import Sort, default_sort, order_of
 from tenantapp.sql.full_text import searched_words
 from tenantapp.tenancy.access import Access
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -14,29 +14,36 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
-    and_,
     bindparam,
     cast,
     func,
     literal_column,
-    or_,
     select,
-    tuple_,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from tenantapp.resources.declaration import Resource
 from tenantapp.resources.errors import NotFound
+from tenantapp.resources.listings import conditions_on_the_way
+from tenantapp.resources.shapes import (
+    MOST_SHAPES,
+    Shape,
+    Sort,
+    after_place,
+    conditions,
+    default_sort,
+    listing_of,
+    order_of,
+    shape_of,
+)
+from tenantapp.resources.ways import way_of
 from tenantapp.sql.json_columns import json_object
 from tenantapp.sql.prepared import LoneSelect, PreparedSelect
-from tenantapp.tenancy.searching import check_searchable, matches
+from tenantapp.tenancy.searching import check_searchable
 
 USUAL_PAGE: Final = 50  # rows; most requests for a list ask for this many
-MOST_STATEMENTS: Final = 500  # kept; building one takes longer than executing it
 _POSTGRES: Final = make_url("postgresql+psycopg2://").get_dialect()()
-Sort = tuple[tuple[str, bool], ...]
-"""The names of sorts, each with whether it is descending."""
 
 
 class ShownRow(tuple[Any, ...]):
@@ -55,20 +62,6 @@ class ShownRow(tuple[Any, ...]):
     def json(self) -> orjson.Fragment:
         """Return the row as JSON."""
         return orjson.Fragment(self.text)
-
-
-class Shape(NamedTuple):
-    """All that decides the text of a statement, without the values of its parameters."""
-
-    where: tuple[tuple[str, Any], ...] = ()
-    """The query parameters. Each has the number of its values, or the constant that is part of the statement."""
-    either: tuple[tuple[str, Any], ...] = ()
-    sort: Sort = ()
-    fields: tuple[str, ...] | None = None
-    after: bool = False
-    search: bool = False
-    limit: int | None = None
-    """The limit of a usual page, as a literal: for a parameter, PostgreSQL plans for a tenth of the table."""
 
 
 def read_row(resource: Resource[Any], session: Session, row_id: UUID) -> ShownRow:
@@ -107,6 +100,7 @@ def find_rows(
     usual = limit if not values and limit - USUAL_PAGE in (0, 1) else None
     shape = shape._replace(sort=sort or default_sort(resource), fields=fields, after=after is not None, limit=usual)
     values |= {f"after_{number}": value for number, value in enumerate(after or ())}
+    shape = shape._replace(way=way_of(resource, session, shape, values, limit))
     return statement(resource, shape).rows(session, values if usual else values | {"limit": limit})
 
 
@@ -125,76 +119,23 @@ def count_rows(
     return int(counting(resource, shape).rows(session, values)[0][0])
 
 
-def conditions(resource: Resource[Any], shape: Shape) -> list[ColumnElement[bool]]:
-    """Return the conditions of a shape. Their parameters are named ``PARAMETER_NUMBER``."""
-    found = [_condition(resource, "where", *each) for each in shape.where]
-    if shape.either:
-        found.append(or_(*(_condition(resource, "either", *each) for each in shape.either)))
-    if shape.search:
-        found.append(matches(resource.model, bindparam("search", type_=Text())))
-    return found
-
-
-def shape_of(
-    resource: Resource[Any], where: Mapping[str, Any], either: Mapping[str, Any], search: str | None
-) -> tuple[Shape, dict[str, Any]]:
-    """Return the shape of these conditions, and the values of their parameters."""
-    values: dict[str, Any] = {}
-    parts = [
-        tuple(_part(resource, kind, name, given, values) for name, given in sorted(wanted.items()))
-        for kind, wanted in (("where", where), ("either", either))
-    ]
-    if search is not None:
-        values["search"] = search
-    return Shape(parts[0], parts[1], search=search is not None), values
-
-
-def _part(resource: Resource[Any], kind: str, name: str, given: Any, values: dict[str, Any]) -> tuple[str, Any]:
-    operator = resource.parameters[name]
-    if operator.constant(given) is not None:
-        return name, ("constant", given)
-    listed = list(given) if operator.many else [given]
-    # A list is filled up to a power of two, so that there are few statements.
-    listed += [listed[-1]] * ((1 << (len(listed) - 1).bit_length()) - len(listed))
-    values |= {f"{kind}_{name}_{number}": value for number, value in enumerate(listed)}
-    return name, len(listed)
-
-
-def _condition(resource: Resource[Any], kind: str, name: str, given: Any) -> ColumnElement[bool]:
-    operator = resource.parameters[name]
-    constant = operator.constant(given[1]) if isinstance(given, tuple) else None
-    return constant if constant is not None else operator.build(operator.parameters(f"{kind}_{name}", given))
-
-
 def place_of(resource: Resource[Any], sort: Sort, row: ShownRow) -> list[Any]:
     """Return the values by which a list is sorted: where the page after this row begins."""
     others = iter(row[3:])
     return [row.id if column.primary_key else next(others) for column, _ in order_of(resource, sort)]
 
 
-@lru_cache(MOST_STATEMENTS)
-def default_sort(resource: Resource[Any]) -> Sort:
-    """Return the order of a list that names none."""
-    return ((next(iter(resource.sorts)), False),)
-
-
-@lru_cache(MOST_STATEMENTS)
-def order_of(resource: Resource[Any], sort: Sort) -> tuple[tuple[Any, bool], ...]:
-    """Return the columns of an order, each with whether it is descending. The id comes last, unless it is there."""
-    order = [(resource.sorts[name], descending) for name, descending in sort]
-    if not order[-1][0].unique and all(not column.primary_key for column, _ in order):
-        order.append((resource.mapper.primary_key[0], order[-1][1]))
-    return tuple(order)
-
-
-@lru_cache(MOST_STATEMENTS)
+@lru_cache(MOST_SHAPES)
 def statement(resource: Resource[Any], shape: Shape) -> LoneSelect[ShownRow]:
     """Return the statement of a list. That of the usual page is planned once per connection."""
     order = order_of(resource, shape.sort)
-    where = conditions(resource, shape)
-    if shape.after:
-        where.append(_after(order))
     limit: Any = bindparam("limit", type_=Integer()) if shape.limit is None else literal_column(str(shape.limit))
+    if shape.way is not None:
+        where = conditions_on_the_way(listing_of(resource, shape), shape.way, limit)
+    else:
+        where = conditions(resource, shape)
+        if shape.after:
+            where.append(after_place(order))
     found = shown(resource, where, order, limit, shape.fields)
     if shape.limit is None or shape.where or shape.either or shape.search or shape.fields is not None:
         return LoneSelect(found, ShownRow)
@@ -207,7 +148,7 @@ def prepared_name(statement: Select[*tuple[Any, ...]]) -> str:
     return f"resource_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-@lru_cache(MOST_STATEMENTS)
+@lru_cache(MOST_SHAPES)
 def one(resource: Resource[Any]) -> PreparedSelect[ShownRow]:
     """Return the statement of one row."""
     where = [resource.mapper.primary_key[0] == bindparam("row_id", type_=Uuid())]
@@ -215,7 +156,7 @@ def one(resource: Resource[Any]) -> PreparedSelect[ShownRow]:
     return PreparedSelect(prepared_name(found), found, {}, ShownRow)
 
 
-@lru_cache(MOST_STATEMENTS)
+@lru_cache(MOST_SHAPES)
 def counting(resource: Resource[Any], shape: Shape) -> LoneSelect[Any]:
     """Return the statement that counts the rows of a shape."""
     return LoneSelect(
@@ -267,30 +208,3 @@ def _limited(
 ) -> Select[*tuple[Any, ...]]:
     columns = [(source.c[column.key], descending) for column, descending in order]
     return found.order_by(*(column.desc() if down else column.asc() for column, down in columns)).limit(limit)
-
-
-def _after(order: Sequence[tuple[Any, bool]]) -> ColumnElement[bool]:
-    """Return the condition that a row comes after the place in the parameters ``after_0``, ``after_1`` ..."""
-    places = [bindparam(f"after_{number}", type_=column.type) for number, (column, _) in enumerate(order)]
-    columns = [column for column, _ in order]
-    if len(order) == 1:
-        return _beyond(columns[0], places[0], order[0][1])
-    if len({descending for _, descending in order}) == 1:
-        # Both engines find the beginning of a row comparison in an index.
-        return _beyond(tuple_(*columns), tuple_(*places), order[0][1])
-    beyond = or_(
-        *(
-            and_(
-                *(columns[before] == places[before] for before in range(number)),
-                _beyond(column, places[number], down),
-            )
-            for number, (column, down) in enumerate(order)
-        )
-    )
-    # It follows from the rest, but PostgreSQL does not find the beginning of alternatives in an index.
-    begins = columns[0] <= places[0] if order[0][1] else columns[0] >= places[0]
-    return and_(begins, beyond)
-
-
-def _beyond(left: Any, right: Any, descending: bool) -> ColumnElement[bool]:
-    return left < right if descending else left > right  # type: ignore[no-any-return]

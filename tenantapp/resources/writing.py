@@ -17,7 +17,8 @@ from tenantapp.content import Content
 from tenantapp.resources.declaration import Precondition, Resource, Write
 from tenantapp.resources.errors import InvalidField, NotFound, NotOwner, TooManyRows, VersionMismatch
 from tenantapp.resources.filters import integer_range
-from tenantapp.resources.queries import conditions, read_row, shape_of, text_of_others
+from tenantapp.resources.queries import read_row, text_of_others
+from tenantapp.resources.shapes import conditions, shape_of
 from tenantapp.resources.violations import explained
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.models import Tracked

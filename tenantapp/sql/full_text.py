@@ -11,13 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, Final
-
-from sqlalchemy import Boolean, Text
-from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator
+from typing import Final
 
 MOST_CHARACTERS: Final = 500_000  # of a text that are looked at
 MOST_FOLDED: Final = 350_000  # characters of what it is folded to; some fold to eighteen
@@ -142,48 +136,6 @@ def encoded(word: str) -> str:
     return word if PLAIN.fullmatch(word) else "".join(map(_encoded_letter, word))
 
 
-class SearchText(TypeDecorator[str]):
-    """The type of a query in a statement. The engine gets its words: rows have all of them, the last as a beginning."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str:
-        try:
-            *words, last = searched_words(value or "")
-        except NoWords:
-            return NO_MATCH[dialect.name]
-        if dialect.name == "postgresql":
-            return " & ".join([*words, f"{last}:*"])
-        return " ".join([*(f'"{word}"' for word in words), f'"{last}" *'])
-
-
-class words_match(FunctionElement[bool]):
-    """The condition that a row of a table of words has those of a query: ``words_match(id, words, query)``."""
-
-    name = "words_match"
-    type = Boolean()
-    inherit_cache = True
-
-    def self_group(self, against: Any = None) -> Any:
-        """Return this condition. SQLAlchemy would write ``= 1`` after it, and SQLite would then look at every row."""
-        return self
-
-
-@compiles(words_match, "postgresql")
-def _match_on_postgres(element: Any, compiler: Any, **options: Any) -> str:
-    _, words, query = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({_vector(words)} @@ CAST({query} AS tsquery))"
-
-
-@compiles(words_match, "sqlite")
-def _match_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
-    key, _, query = element.clauses
-    index = compiler.preparer.quote(fts_name(key.table.name))
-    asked = f"SELECT rowid FROM {index} WHERE {index} MATCH {compiler.process(query, **options)}"  # noqa: S608
-    return f"({compiler.process(key, **options)} IN ({asked}))"
-
-
 def fts_name(table: str) -> str:
     """Return the name of the FTS5 table of a table of words."""
     return f"{table}_fts"
@@ -211,7 +163,7 @@ def create_statements(table: str, engine: str) -> list[str]:
     The name of the table is one of the program's.
     """
     if engine == "postgresql":
-        return [f"CREATE INDEX {index_name(table)} ON {table} USING gin ({_vector('words')})"]
+        return [f"CREATE INDEX {index_name(table)} ON {table} USING gin ({vector('words')})"]
     index = fts_name(table)
     # https://www.sqlite.org/fts5.html#external_content_tables
     remove = f"INSERT INTO {index} ({index}, rowid, words) VALUES ('delete', old.id, old.words)"  # noqa: S608
@@ -239,7 +191,8 @@ def rebuild_statement(table: str) -> str:
     return f"INSERT INTO {fts_name(table)} ({fts_name(table)}) VALUES ('rebuild')"  # noqa: S608
 
 
-def _vector(words: str) -> str:
+def vector(words: str) -> str:
+    """Return the SQL of the words as PostgreSQL indexes them."""
     # No parser is involved, which would take some words apart.
     return f"array_to_tsvector(string_to_array({words}, ' '))"
 

@@ -51,13 +51,15 @@ class DBFactory:
     of tracked models, which are kept for this time.
     """
 
-    __slots__ = ("_lock", "_made", "_make_engine", "changes_kept", "known_tables", "last_used")
+    __slots__ = ("_lock", "_made", "_make_engine", "changes_kept", "known_sizes", "known_tables", "last_used")
 
     def __init__(self, make_engine: Callable[[], Engine], *, changes_kept: timedelta | None = None) -> None:
         self._make_engine = make_engine
         self.changes_kept = changes_kept
         self.known_tables: set[str] = set()
         """The tables that the database is known to have, of those that an older database lacks."""
+        self.known_sizes: dict[str, tuple[float, int]] = {}
+        """About how many rows a table has, and when it was asked, on the monotonic clock, in seconds."""
         self._made: _Made | None = None
         self._lock = Lock()
         self.last_used = 0.0

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
+    Select,
     Table,
     Text,
     Uuid,
@@ -34,8 +35,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql import ColumnElement
 
-from tenantapp.sql.full_text import SearchText, create_statements, rebuild_statement, stored_words, words_match
+from tenantapp.sql.full_text import create_statements, rebuild_statement, stored_words
 from tenantapp.sql.upsert import insert_for
+from tenantapp.sql.word_conditions import SearchText, words_match
 from tenantapp.tenancy.errors import TenantMigrating
 from tenantapp.tenancy.known_tables import has_table
 
@@ -84,20 +86,30 @@ def words_tables(metadata: MetaData) -> dict[str, Sequence[str]]:
     return found
 
 
+def words_of_model(model: type[Any]) -> Table:
+    """Return the table of words of a searched model."""
+    words: Table = model.metadata.tables[words_name(model.__tablename__)]
+    return words
+
+
 def matches(model: type[Any], query: "str | BindParameter[str]") -> ColumnElement[bool]:
     """Return the condition that a row has all words of a query; the last may be the beginning of one.
 
     ``query`` is what a person has typed, or a parameter of the statement. A query without words matches nothing; see
     ``sql.full_text.searched_words``.
     """
-    words = model.metadata.tables[words_name(model.__tablename__)]
+    condition: ColumnElement[bool] = model.__table__.c.id.in_(matching_rows(model, query))
+    return condition
+
+
+def matching_rows(model: type[Any], query: "str | BindParameter[str]") -> Select[Any]:
+    """Return the SELECT of the ids of the rows that match a query, found by the index; see ``matches``."""
+    words = words_of_model(model)
     if isinstance(query, str):
         given: BindParameter[Any] = bindparam(None, query, type_=SearchText())
     else:
         given = bindparam(query.key, type_=SearchText())
-    found = select(words.c.row_id).where(words_match(words.c.id, words.c.words, given))
-    condition: ColumnElement[bool] = model.__table__.c.id.in_(found)
-    return condition
+    return select(words.c.row_id).where(words_match(words.c.id, words.c.words, given))
 
 
 def check_searchable(session: Session, model: type[Any]) -> None:

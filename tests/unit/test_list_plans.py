@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.dialects import sqlite
 
-from tenantapp.resources.queries import Shape, statement
+from tenantapp.resources.queries import statement
+from tenantapp.resources.shapes import Shape
 from tenantapp.tenancy.models import TenantBase
 from tenantapp.workspace.nodes import nodes
 
