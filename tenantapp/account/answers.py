@@ -84,6 +84,13 @@ class Member(Answer):
     grants: list[MemberGrant]
 
 
+class Role(Answer):
+    """A role that a member may have, and what it permits in every tenant."""
+
+    name: str
+    permissions: list[str]
+
+
 class Token(Answer):
     """An API token of a person or a service account. It permits those of ``permissions`` that its owner has."""
 
@@ -103,10 +110,11 @@ class MadeToken(Token):
 
 
 class ServiceAccount(Answer):
-    """A program's account in the tenant."""
+    """A program's account in the tenant, and its roles, the highest rank first."""
 
     id: UUID
     login: str
     name: str
+    roles: list[str]
     enabled: bool
     created_at: datetime

@@ -16,6 +16,7 @@ from tenantapp.identity import members
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.members import Member
 from tenantapp.identity.permissions import Permission
+from tenantapp.identity.roles import list_roles
 from tenantapp.tenancy.request import TenantRequest
 
 
@@ -94,6 +95,14 @@ def delete_member(request: TenantRequest) -> Response:
     return Response(status=204)
 
 
+@api_view("roles", "GET", permission=Permission.MEMBERS_MANAGE, answer=Page[answers.Role])
+def list_roles_of_members(request: TenantRequest) -> dict[str, Any]:
+    """Return the roles that members may have, the highest rank first, in one page."""
+    found = reversed(list_roles(request.user_session))
+    items = [{"name": role.name, "permissions": sorted(held.permission for held in role.permissions)} for role in found]
+    return {"items": items, "next": None}
+
+
 def member(found: Member) -> dict[str, Any]:
     """Return a member as the API shows it: the names of the roles, and the grants that can be changed."""
     user, group = found.user, found.group
@@ -115,3 +124,4 @@ def includeme(config: Configurator) -> None:
     """Add the routes."""
     config.add_route("members", "/members")
     config.add_route("member", f"/members/{ID}")
+    config.add_route("roles", "/roles")

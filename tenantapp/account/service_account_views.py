@@ -13,6 +13,7 @@ from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.identity import service_accounts
+from tenantapp.identity.members import roles_of
 from tenantapp.identity.models import User
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.request import TenantRequest
@@ -47,7 +48,8 @@ def list_service_accounts(request: TenantRequest) -> dict[str, Any]:
         request.user_session, tenant.id, after=query.after_id(), limit=query.limit + 1
     )
     page = page_of(found, query.limit, lambda account: str(account.id))
-    return {"items": [shown(account) for account in page["items"]], "next": page["next"]}
+    held = roles_of(request.user_session, tenant.id, [account.id for account in page["items"]])
+    return {"items": [shown(account, held[account.id]) for account in page["items"]], "next": page["next"]}
 
 
 @api_view(
@@ -65,11 +67,10 @@ def create_service_account(request: TenantRequest) -> dict[str, Any]:
     request.access.refuse_tokens()
     body: NewServiceAccount = request.checked_body
     tenant, most = request.access.require_tenant(), request.registry.app_settings.service_accounts_most
-    return shown(
-        service_accounts.create_service_account(
-            request.user_session, tenant, body.login, body.roles, name=body.name, most=most
-        )
+    account = service_accounts.create_service_account(
+        request.user_session, tenant, body.login, body.roles, name=body.name, most=most
     )
+    return shown(account, roles_of(request.user_session, tenant.id, [account.id])[account.id])
 
 
 @api_view(
@@ -88,12 +89,13 @@ def delete_service_account(request: TenantRequest) -> Response:
     return Response(status=204)
 
 
-def shown(account: User) -> dict[str, Any]:
-    """Return a service account as the API shows it. Its roles are shown with the members."""
+def shown(account: User, roles: list[str]) -> dict[str, Any]:
+    """Return a service account as the API shows it. Its roles are changed with the members."""
     return {
         "id": account.id,
         "login": account.login,
         "name": account.name,
+        "roles": roles,
         "enabled": account.enabled,
         "created_at": account.created_at,
     }

@@ -38,6 +38,13 @@ class Operation(Answer):
     finished_at: datetime | None
 
 
+class Export(Operation):
+    """An export. ``size`` is in bytes; if it succeeded, its bundle can be fetched until ``kept_until``."""
+
+    size: int | None
+    kept_until: datetime | None
+
+
 class FleetOperation(Operation):
     """A long piece of work, as operators see it. ``arguments`` and ``result`` depend on the kind.
 
@@ -147,6 +154,16 @@ class TenantRows(Answer):
     rows: list[list[Any]]
     truncated: bool
     failure: str | None
+
+
+class OwnAuditEntry(Answer):
+    """An entry of the audit trail, as the administrators of the tenant see it. ``actor`` is null for operators."""
+
+    id: UUID
+    at: datetime
+    actor: str | None
+    action: str
+    detail: dict[str, Any]
 
 
 class AuditEntry(Answer):

@@ -5,11 +5,13 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.response import Response
 
+from tenantapp.answers import Page
+from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.console import answers
 from tenantapp.console.declarations import FAILING
-from tenantapp.console.resources import own_operation_object
-from tenantapp.fleet.backups.export_kind import finished_export, read_export, request_export
+from tenantapp.console.resources import export_object, own_operation_object
+from tenantapp.fleet.backups.export_kind import finished_export, list_exports, read_export, request_export
 from tenantapp.identity.audit import record, recording
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.permissions import Permission
@@ -38,6 +40,16 @@ def create_export(request: TenantRequest) -> dict[str, Any]:
     )
     request.response.location = request.route_path("tenant_operation", id=operation.id)
     return own_operation_object(operation)
+
+
+@api_view("tenant_exports", "GET", permission=Permission.TENANT_EXPORT, query=PageQuery, answer=Page[answers.Export])
+def list_own_exports(request: TenantRequest) -> dict[str, Any]:
+    """Return a page of the selected tenant's exports, newest first."""
+    query: PageQuery = request.checked_query
+    tenant = request.access.require_tenant()
+    found = list_exports(request.user_session, tenant.id, before=query.after_id(), limit=query.limit + 1)
+    page = page_of(found, query.limit, lambda operation: str(operation.id))
+    return {"items": [export_object(operation) for operation in page["items"]], "next": page["next"]}
 
 
 @api_view("tenant_operation", "GET", permission=Permission.TENANT_EXPORT, answer=answers.Operation)
@@ -80,5 +92,6 @@ def _own_operation(request: TenantRequest) -> Operation:
 def includeme(config: Configurator) -> None:
     """Add the routes."""
     config.add_route("tenant_export", "/tenant/export")
+    config.add_route("tenant_exports", "/tenant/exports")
     config.add_route("tenant_export_of_id", f"/tenant/exports/{ID}")
     config.add_route("tenant_operation", f"/tenant/operations/{ID}")

@@ -1,5 +1,6 @@
 """Show operations and backups over HTTP, and check what requests about the fleet have in common."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 from tenantapp.databases.errors import UnknownRevision
@@ -7,7 +8,7 @@ from tenantapp.databases.histories.histories import script_directory
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.errors import InvalidValue
-from tenantapp.operations.models import Operation
+from tenantapp.operations.models import Operation, OperationState
 from tenantapp.tenancy.request import TenantRequest
 
 # A slug in a route's pattern. Anything else is answered 404 before a view runs.
@@ -47,6 +48,17 @@ def own_operation_object(operation: Operation) -> dict[str, Any]:
         "created_at": operation.created_at,
         "started_at": operation.started_at,
         "finished_at": operation.finished_at,
+    }
+
+
+def export_object(operation: Operation) -> dict[str, Any]:
+    """Return an export as its tenant's people see it, with what they need to fetch its bundle."""
+    written = operation.state == OperationState.SUCCEEDED and operation.finished_at is not None
+    kept = timedelta(days=operation.arguments["keep_days"])
+    return {
+        **own_operation_object(operation),
+        "size": operation.result.get("size") if written else None,
+        "kept_until": operation.finished_at + kept if written and operation.finished_at else None,
     }
 
 

@@ -23,6 +23,11 @@ from tenantapp.tenancy.access import ACTOR, Actor
 from tenantapp.tenancy.dbfactory import DBFactory
 
 NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
+# What the people of a tenant do themselves, and of the work of operators, what has nothing of the machines in it.
+BY_PEOPLE: Final = ("member.", "service_account.", "token.", "export.")
+ABOUT_TENANT: Final = frozenset(
+    {"tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete"}
+)
 
 
 def local_requester() -> str:
@@ -101,6 +106,48 @@ def list_entries(
     if before is not None:
         statement = statement.where(AuditEntry.id < before)
     return list(session.scalars(statement))
+
+
+def list_own_entries(
+    session: Session,
+    tenant_id: UUID,
+    *,
+    actor: str | None = None,
+    action: str | None = None,
+    before: UUID | None = None,
+    limit: int = 100,
+) -> list[AuditEntry]:
+    """Return the entries of a tenant for its administrators, the newest first. ``before`` is as in ``list_entries``.
+
+    They are found by the id of the tenant, because another tenant may have had its slug. ``actor`` selects only entries
+    in which the actor is shown: a filter must not tell who the others were.
+    """
+    statement = select(AuditEntry).where(AuditEntry.tenant_id == tenant_id).order_by(AuditEntry.id.desc()).limit(limit)
+    if actor is not None:
+        of_people = or_(*(AuditEntry.action.startswith(family, autoescape=True) for family in BY_PEOPLE))
+        statement = statement.where(
+            AuditEntry.actor == actor, of_people, ~AuditEntry.actor.startswith(LOCAL, autoescape=True)
+        )
+    if action is not None:
+        statement = statement.where(AuditEntry.action == action)
+    if before is not None:
+        statement = statement.where(AuditEntry.id < before)
+    return list(session.scalars(statement))
+
+
+def describe_own_entry(entry: AuditEntry) -> dict[str, Any]:
+    """Return an entry as the administrators of the tenant see it: without operators, addresses, servers and databases.
+
+    Of what operators did, ``actor`` is null, and ``detail`` is empty unless it is about the tenant alone.
+    """
+    by_people = entry.action.startswith(BY_PEOPLE)
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "actor": entry.actor if by_people and not entry.actor.startswith(LOCAL) else None,
+        "action": entry.action,
+        "detail": entry.detail if by_people or entry.action in ABOUT_TENANT else {},
+    }
 
 
 def describe_entry(entry: AuditEntry) -> dict[str, Any]:

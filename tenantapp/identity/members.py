@@ -1,7 +1,7 @@
 """List the members of a tenant, and change them, as the tenant's own administrators do."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -52,6 +52,20 @@ def list_members(
 def member_with(session: Session, grant: Grant) -> Member:
     """Return the member that has this grant."""
     return Member(grant.user, grant.group, tuple(_grants_of(session, grant.tenant_id, [grant])[_grantee(grant)]))
+
+
+def roles_of(session: Session, tenant_id: UUID, user_ids: Sequence[UUID]) -> defaultdict[UUID | None, list[str]]:
+    """Return the names of the roles that were given to each of these people themselves, the highest rank first."""
+    statement = (
+        select(Grant.user_id, Grant.role)
+        .join(Role, Role.name == Grant.role)
+        .where(Grant.tenant_id == tenant_id, Grant.user_id.in_(user_ids))
+        .order_by(Role.rank.desc())
+    )
+    held: defaultdict[UUID | None, list[str]] = defaultdict(list)
+    for user_id, role in session.execute(statement):
+        held[user_id].append(role)
+    return held
 
 
 def _grants_of(session: Session, tenant_id: UUID, some: Iterable[Grant]) -> dict[UUID | None, list[Grant]]:

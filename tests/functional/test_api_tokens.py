@@ -326,7 +326,7 @@ class TestServiceAccounts:
 
     def test_it_works_with_tokens_and_is_a_member(self, ada: Client, robot: Any, installation: Installation) -> None:
         assert re.fullmatch("robot@[0-9a-f]{12}", robot["login"])
-        assert (robot["name"], robot["enabled"]) == ("Deployer", True)
+        assert (robot["name"], robot["enabled"], robot["roles"]) == ("Deployer", True, ["author", "reader"])
         assert ada.get("/service-accounts").json["items"] == [robot]
         login = robot["login"]
         [member] = [each for each in ada.get("/members").json["items"] if (each["user"] or {}).get("login") == login]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from threading import Event
@@ -531,12 +531,17 @@ class TestExport:
         download = f"/tenant/exports/{answer.json['id']}"
         assert code(ada.get(download)) == (404, "not_found")
         assert code(ada.post("/tenant/export")) == (409, "operation_refused")
+        assert ada.get("/tenant/exports").json["items"] == [{**answer.json, "size": None, "kept_until": None}]
         work(real)
         assert ada.get(path).json["state"] == "succeeded"
         bundle = ada.get(download)
         assert (bundle.status_int, bundle.content_type) == (200, "application/octet-stream")
         assert bundle.headers["Content-Disposition"].startswith('attachment; filename="acme-')
         assert int(bundle.headers["Content-Length"]) == len(bundle.body)
+        (listed,) = ada.get("/tenant/exports").json["items"]
+        assert (listed["id"], listed["size"]) == (answer.json["id"], len(bundle.body))
+        kept = datetime.fromisoformat(listed["kept_until"]) - datetime.fromisoformat(listed["finished_at"])
+        assert kept == timedelta(days=3)
         assert bundle.headers["Cache-Control"] == "no-store"
         file = tmp_path / "fetched.bundle"
         file.write_bytes(BytesIO(bundle.body).read())
@@ -556,6 +561,7 @@ class TestExport:
             assert code(gina.get(path)) == (404, "not_found")
             assert ada.get(path).status_int == 200
             assert code(Client(real.app).sign_in("bob").get(path)) == (403, "permission_denied")
+        assert gina.get("/tenant/exports").json == {"items": [], "next": None}
         assert (trail(real, "gina"), trail(real, "bob")) == ([], [])
 
     def test_only_so_many_are_kept(self, real: Installation) -> None:

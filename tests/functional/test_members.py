@@ -6,8 +6,11 @@ from uuid import uuid4
 import pytest
 
 from tenantapp.identity import groups
-from tenantapp.identity.audit import list_entries
+from tenantapp.identity.audit import list_entries, local_requester, record
+from tenantapp.identity.grants import add_grant
 from tenantapp.identity.roles import allow
+from tenantapp.identity.tenants import get_tenant, resume_tenant, suspend_tenant
+from tenantapp.tenancy.access import ACTOR, Actor
 from tests.installation import Client, Installation
 
 
@@ -185,3 +188,61 @@ def test_members_are_for_administrators_of_this_tenant(ada: Client, installation
     assert gina.patch(path, {"role": "admin"}).status_int == 404
     assert gina.delete(path).status_int == 404
     assert ada.patch(f"/members/{uuid4()}", {"role": "reader"}).status_int == 404
+
+
+def test_the_roles_are_told_to_those_who_give_them(ada: Client, installation: Installation) -> None:
+    answer = ada.get("/roles").json
+    assert [item["name"] for item in answer["items"]] == ["admin", "editor", "author", "reader"]
+    assert answer["items"][-1]["permissions"] == ["content.read"]
+    assert "members.manage" in answer["items"][0]["permissions"]
+    assert answer["next"] is None
+    refused = Client(installation.app).sign_in("bob").get("/roles")
+    assert (refused.status_int, refused.json["code"]) == (403, "permission_denied")
+
+
+class TestAudit:
+    """What the administrators of a tenant see of the audit trail."""
+
+    def test_the_changes_of_ones_own_tenant_newest_first(self, ada: Client, installation: Installation) -> None:
+        gina = Client(installation.app).sign_in("gina")
+        token = ada.post("/tokens", {"name": "x", "permissions": ["members.manage"]}).json
+        ada.post("/members", {"login": "nobody", "role": "author"})
+        gina.post("/members", {"login": "nobody", "role": "reader"})
+        items = ada.get("/tenant/audit?actor=ada").json["items"]
+        assert [(each["action"], each["detail"].get("login")) for each in items] == [
+            ("member.grant", "nobody"),
+            ("token.create", None),
+        ]
+        assert set(items[0]) == {"id", "at", "actor", "action", "detail"}
+        page = ada.get("/tenant/audit?actor=ada&limit=1").json
+        assert page["items"] == items[:1]
+        assert ada.get(f"/tenant/audit?actor=ada&limit=1&cursor={page['next']}").json["items"] == items[1:]
+        assert ada.get("/tenant/audit?action=token.create").json["items"] == items[1:]
+        assert gina.get("/tenant/audit").json["items"][0]["actor"] == "gina"
+        assert ada.get("/tenant/audit?actor=gina").json["items"] == []
+        program = Client(installation.app).with_token(token["token"])
+        assert program.get("/tenant/audit?actor=ada").json["items"] == items
+
+    def test_operators_are_not_named_and_machines_not_told_of(self, ada: Client, installation: Installation) -> None:
+        with installation.registry.user_db.begin() as session:
+            acme = get_tenant(session, "acme").id
+            session.info[ACTOR] = Actor("otto", uuid4(), "request", "192.0.2.1")
+            suspend_tenant(session, "acme", "unpaid")
+            resume_tenant(session, "acme")
+            record(session, "move.request", tenant_id=acme, slug="acme", detail={"server": "db7"})
+        with installation.registry.user_db.begin() as session:
+            add_grant(session, acme, "reader", login="nobody")  # from the command line: local:NAME
+            record(session, "fleet.query", slug="acme", detail={})  # of another tenant, which once had this slug
+        items = ada.get("/tenant/audit?limit=4").json["items"]
+        assert [(each["actor"], each["action"], each["detail"]) for each in items] == [
+            (None, "member.grant", {"login": "nobody", "role": "reader"}),
+            (None, "move.request", {}),
+            (None, "tenant.resume", {}),
+            (None, "tenant.suspend", {"reason": "unpaid"}),
+        ]
+        for actor in ("otto", local_requester()):
+            assert ada.get(f"/tenant/audit?actor={actor}").json["items"] == []
+
+    def test_needs_the_right_to_manage_members(self, installation: Installation) -> None:
+        refused = Client(installation.app).sign_in("bob").get("/tenant/audit")
+        assert (refused.status_int, refused.json["code"]) == (403, "permission_denied")

@@ -51,6 +51,14 @@ def request_export(session: Session, fleet: Fleet, slug: str, *, requested_by: s
     return request_operation(session, EXPORT, tenant, arguments, requested_by, **options)
 
 
+def list_exports(session: Session, tenant_id: UUID, *, before: UUID | None = None, limit: int) -> list[Operation]:
+    """Return the exports of a tenant, the newest first. ``before`` continues a list: only smaller ids are returned."""
+    statement = select(Operation).where(Operation.tenant_id == tenant_id, Operation.kind == EXPORT.name)
+    if before is not None:
+        statement = statement.where(Operation.id < before)
+    return list(session.scalars(statement.order_by(Operation.id.desc()).limit(limit)))
+
+
 def finished_export(session: Session, operation_id: UUID, tenant_id: UUID) -> Operation:
     """Return a successful export of this tenant. Raises ``NotFound`` for every other operation."""
     operation = session.get(Operation, operation_id)
