@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin
 from uuid import UUID
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Interval, LargeBinary
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator
 
@@ -18,6 +18,7 @@ from tenantapp.resources.describing import slips_in_display
 from tenantapp.resources.filters import Match, python_type
 from tenantapp.tenancy.searching import Searched
 
+NOT_IN_JSON: Final = (Interval, LargeBinary)
 SIMPLE: Final = (bool, int, str, UUID, float, Decimal, datetime, date, time)
 # What a column of the first type also takes.
 ALSO: Final[dict[type, tuple[type, ...]]] = {float: (int, Decimal), Decimal: (int, float), int: (bool,)}
@@ -63,7 +64,12 @@ def _of_body(resource: Resource[Any]) -> Iterator[str]:
                 yield f"the field {alias} of its body has another type than the column {column.name}"
     for member in resource.members:
         if member not in resource.member_types and resource.fields.get(member) not in resource.values:
-            resource.column(member)
+            column = resource.column(member)
+            if isinstance(column.type, NOT_IN_JSON):
+                yield (
+                    f"the database cannot write the column {column.name} as JSON, as it is of {column.type!r}: store a "
+                    "number or a text, or show it with `more`"
+                )
     written = {resource.column(alias) for alias, name in resource.fields.items() if name not in resource.values}
     written |= {resource.mapper.columns[resource.owner.column.key]} if resource.owner is not None else set()
     if not resource.hooks("create"):

@@ -8,7 +8,7 @@ an answer as an ``orjson.Fragment``: it is not parsed.
 
 from typing import Any, Final
 
-from sqlalchemy import JSON, Boolean, ColumnElement, LargeBinary, Numeric, Text, Time, Uuid, literal_column
+from sqlalchemy import JSON, Boolean, ColumnElement, DateTime, LargeBinary, Numeric, Text, Time, Uuid, literal_column
 from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -37,7 +37,8 @@ class JsonArray(FunctionElement[Any]):
 def json_object(**members: ColumnElement[Any] | Any) -> JsonObject:
     """Return an SQL expression for a JSON object with these members.
 
-    A member may be a UUID, ``UtcDateTime``, date, time, JSON, a boolean, a number or a text. Decimals become text.
+    A member may be a UUID, ``UtcDateTime``, a ``DateTime`` without a zone, date, time, JSON, a boolean, a number or a
+    text. Decimals become text.
     Bytes raise ``CompileError``.
     """
     clauses: list[Any] = []
@@ -97,6 +98,8 @@ def _on_sqlite(clause: ColumnElement[Any], sql: str) -> str:
         return " || '-' || ".join(f"substr({sql}, {start}, {length})" for start, length in _UUID_PARTS)
     if isinstance(clause.type, UtcDateTime):
         return f"replace({sql}, ' ', 'T') || 'Z'"
+    if isinstance(clause.type, DateTime):
+        return f"replace(replace({sql}, ' ', 'T'), '.000000', '')"  # without a zone, as PostgreSQL writes it
     if isinstance(clause.type, Time):
         return f"replace({sql}, '.000000', '')"
     if _is_decimal(clause):

@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tenantapp.identity.local_access import local_access
+from tests.browser.everything import Base, includeme
 from tests.browser.site import Site, served, site_in
 from tests.browser.visitor import Visitor
-from tests.built_page import built_page
+from tests.built_page import DIST, built_page
 from tests.chromium import chromium
+from tests.installation import sqlite_installation
 from tests.programs import needed
+from tests.shop import app_including
+from tests.transactions.server import serving
 
 PATIENCE = 15_000  # milliseconds that a step may take on a busy machine
 BOOKSHOP = Path(__file__).parents[2] / "examples" / "bookshop"
@@ -49,6 +54,19 @@ def bookshop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
         prepared.command("grants", "add", "ann", "north", "--role", "author")
         with served(prepared) as serving:
             yield serving
+
+
+@pytest.fixture(scope="session")
+def everything(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Resources with every type of field, and the people of the other tests."""
+    directory = tmp_path_factory.mktemp("everything")
+    with sqlite_installation(directory, **{"web.directory": str(DIST)}) as installation:
+        with installation.registry.user_db.begin(read_only=True) as session:
+            access = local_access(session, "acme")
+        with installation.registry.tenant_dbs.begin(access) as session:
+            Base.metadata.create_all(session.connection())
+        with serving(app_including(installation, includeme)) as (_, port):
+            yield Site(directory, port, {})
 
 
 @pytest.fixture

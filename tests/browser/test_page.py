@@ -10,11 +10,24 @@ from playwright.sync_api import expect
 from tests.browser.site import Site
 from tests.browser.visitor import CONTRAST, RULES, Visitor
 from tests.built_page import run_build
+from tests.installation import PASSWORD
 from tests.programs import needed
 
 Visit = Callable[..., Visitor]
 LIST = "/w/acme/nodes"
 THEMES = ("light", "dark")
+# By label, as the controls have it; and as it is stored, in UTC where there is a zone.
+WRITTEN = {
+    "Name": "Lamp", "Notes": "Two\nlines", "Amount": "13", "Share": "0.5", "Price": "9.90", "Due": "2026-02-28",
+    "Opens": "09:30:15", "At": "2026-01-31T10:30:05", "Local": "2026-01-31T09:30:05",
+    "Rates": '{"a": 1}',
+}  # fmt: skip
+STORED = {
+    "name": "Lamp", "notes": "Two\nlines", "amount": 42, "share": 0.5, "price": "9.90", "due": "2026-02-28",
+    "opens": "09:30:15", "at": "2026-01-31T09:30:05.000000Z", "local": "2026-01-31T09:30:05",
+    "rates": {"a": 1}, "active": False, "agreed": True, "kind": "service", "color": "blue", "size": 2,
+    "labels": ["new", "fragile"],
+}  # fmt: skip
 
 
 def test_the_pieces_with_logic_pass_their_own_tests() -> None:
@@ -273,3 +286,74 @@ def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Sit
     expect(page.get_by_text("Owner is me")).to_be_visible()
     expect(page.locator("tbody td").first).to_have_text("Emma")
     assert ann.unexpected() == []
+
+
+def test_a_resource_with_every_type_of_field_needs_no_front_end_code(everything: Site, visit: Visit) -> None:
+    bob = visit(everything, timezone_id="Europe/Berlin").sign_in("bob", "/w/acme/shelves/new", PASSWORD)
+    page = bob.page
+    bob.field("Name").fill("Top shelf")
+    bob.button("Create").click()
+    bob.said("“Top shelf” is created.")
+    bob.link("All types").click()
+    page.get_by_role("link", name="New thing").click()
+    expect(bob.sheet().get_by_text("As it stands on the label.")).to_be_visible()
+    for label, text in WRITTEN.items():
+        bob.field(label).fill(text)
+    bob.field("Active").uncheck()
+    for label, choice in (("Agreed", "Yes"), ("Kind", "service"), ("Color", "blue"), ("Size", "2")):
+        bob.field(label).select_option(choice)
+    bob.field("Shelf").fill("top")
+    page.get_by_role("option", name="Top shelf").click()
+    for word in ("new", "fragile"):
+        bob.field("Labels").fill(word)
+        bob.field("Labels").press("Enter")
+    bob.button("Create").click()
+    expect(page.locator("#field-amount-error")).to_have_text("Thirteen brings bad luck.")
+    bob.field("Amount").fill("42")
+    bob.button("Create").click()
+    bob.said("“Lamp” is created.")
+
+    [row] = bob.api("GET", "/everything", **{"X-Tenant": "acme"})["items"]
+    shelf = bob.api("GET", "/shelves", **{"X-Tenant": "acme"})["items"][0]["id"]
+    assert {name: value for name, value in row.items() if name != "id"} == STORED | {"shelf_id": shelf, "version": 1}
+
+    bob.link("Lamp").click()
+    for label, text in WRITTEN.items():
+        if label not in ("Amount", "Rates"):
+            expect(bob.field(label)).to_have_value(text)
+    expect(bob.field("Shelf")).to_have_value("Top shelf")
+    for label in ("Price", "Due", "At", "Local", "Opens", "Share"):
+        bob.field(label).fill("")
+    bob.field("Agreed").select_option("Not set")
+    bob.button("Save").click()
+    bob.said("Saved.")
+    [row] = bob.api("GET", "/everything", **{"X-Tenant": "acme"})["items"]
+    emptied = dict.fromkeys(("price", "due", "at", "local", "opens", "share", "agreed"))
+    assert {name: value for name, value in row.items() if name != "id"} == STORED | emptied | {
+        "shelf_id": shelf,
+        "version": 2,
+    }
+
+    for field, condition, chip in (
+        ("Name", "is like", "Name is like La*"),
+        ("Amount", "is at least", "Amount is at least 40"),
+        ("Color", "is", "Color is blue"),
+        ("Agreed", "is set", "Agreed is set No"),
+    ):
+        bob.button("Add a filter").click()
+        page.get_by_label("Field").select_option(field)
+        page.get_by_label("Condition").select_option(condition)
+        value = page.locator("#filter-value")
+        if field in ("Color", "Agreed"):
+            value.select_option({"Color": "blue", "Agreed": "No"}[field])
+        else:
+            value.fill({"Name": "La*", "Amount": "40"}[field])
+        bob.button("Apply").click()
+        expect(page.get_by_text(chip)).to_be_visible()
+    expect(bob.link("Lamp")).to_be_visible()
+    bob.button("Amount").click()
+    expect(page).to_have_url(re.compile("_sort=amount"))
+    with page.expect_download() as download:
+        bob.button("Export CSV").click()
+    assert "Lamp" in download.value.path().read_text(encoding="utf-8-sig")
+    assert bob.unexpected([422]) == []

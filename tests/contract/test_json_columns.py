@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import orjson
 import pytest
-from sqlalchemy import JSON, LargeBinary, Numeric, String, Text, cast, literal, null, select
+from sqlalchemy import JSON, DateTime, LargeBinary, Numeric, String, Text, cast, literal, null, select
 from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -134,8 +134,13 @@ def test_decimals_are_text_and_times_are_short(database: DBFactory) -> None:
         "free": cast(null(), Numeric),
         "due": literal(date(2026, 11, 29)),
         "opens": literal(time(8, 30)),
+        "local": literal(datetime(2026, 11, 29, 8, 30), DateTime),  # noqa: DTZ001
+        "exact": literal(datetime(2026, 11, 29, 8, 30, 0, 123456), DateTime),  # noqa: DTZ001
     }
     with database.get_session() as session:
         written = session.scalar(select(cast(json_object(**members), Text)))
-    expected = {"price": "1.500", "none": None, "free": None, "due": "2026-11-29", "opens": "08:30:00"}
+    expected = {
+        "price": "1.500", "none": None, "free": None, "due": "2026-11-29", "opens": "08:30:00",
+        "local": "2026-11-29T08:30:00", "exact": "2026-11-29T08:30:00.123456",
+    }  # fmt: skip
     assert orjson.loads(str(written)) == expected

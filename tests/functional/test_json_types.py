@@ -99,6 +99,14 @@ def bob(installed: Installation) -> Client:
     return Client(installed.app).sign_in("bob")
 
 
+def test_a_time_without_a_zone_is_described_as_one(installed: Installation) -> None:
+    fields = installed.registry.openapi.content["components"]["schemas"]["ThingContent"]["properties"]
+    assert fields["opens"]["format"] == "time-local"
+    assert fields["at"]["format"] == "date-time"
+    (local, _) = fields["local"]["anyOf"]
+    assert local["format"] == "date-time-local"
+
+
 def made(bob: Client) -> str:
     answer = bob.post("/things", FULL)
     assert answer.status_int == 201, answer.text

@@ -7,9 +7,9 @@ from uuid import UUID
 import orjson
 import pytest
 from pydantic import create_model, model_validator
-from sqlalchemy import Float, Numeric, literal, select
+from sqlalchemy import Column, Float, Interval, LargeBinary, MetaData, Numeric, Table, Uuid, literal, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, registry
 
 from tenantapp.answers import Page
 from tenantapp.api.json import check_patch
@@ -550,6 +550,20 @@ def test_a_patch_of_no_rows_is_checked_as_far_as_it_can_be() -> None:
         check_patch({"lowest": 1}, Whole)
     with pytest.raises(ApiError):
         check_patch({"name": 1}, SupplierIn)
+
+
+@pytest.mark.parametrize("type_", [Interval(), LargeBinary()])
+def test_what_the_database_cannot_write_as_json_is_a_slip(type_: Any) -> None:
+    table = Table("timed", MetaData(), Column("id", Uuid, primary_key=True), Column("took", type_, default=None))
+
+    class Timed:
+        """Took some time."""
+
+    registry().map_imperatively(Timed, table)
+    body = create_model("TimedIn", __base__=Content)
+    timed = Resource("timed", Timed, body=body, noun="time", shows=("took",), read="r", write="w")
+    with pytest.raises(DeclarationError, match="cannot write the column took as JSON"):
+        check_declaration(timed)
 
 
 SLIPS: dict[str, dict[str, Any]] = {

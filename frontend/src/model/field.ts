@@ -12,6 +12,7 @@ export type Kind =
   | "date"
   | "time"
   | "datetime"
+  | "localtime"
   | "choice"
   | "reference"
   | "texts"
@@ -98,12 +99,12 @@ function withoutNull(given: Schema, resolve: Resolve): { schema: Schema; nullabl
   const others = choices.filter((each) => each.type !== "null");
   const nullable = others.length < choices.length;
   if (others.length === 1) return { schema: { ...outer, anyOf: [], ...others[0] }, nullable };
-  return { schema: narrowest(others), nullable };
+  return { schema: togetherOf(others), nullable };
 }
 
-/** Of several types, such as a decimal's number and text, the text: every value can be written in it. */
-function narrowest(choices: Schema[]): Schema {
-  return choices.find((each) => each.type === "string") ?? choices[0] ?? {};
+/** A decimal is a text or an integer, and is written as the text. Other types of several kinds are written as JSON. */
+function togetherOf(choices: Schema[]): Schema {
+  return choices.find((each) => each.format === "decimal") ?? {};
 }
 
 function choicesOf(schema: Schema): string[] {
@@ -119,7 +120,7 @@ function kindOf(
   resolve: Resolve,
 ): Kind {
   if (reference !== undefined) return "reference";
-  if (choices.length > 0 && schema.type === "string") return "choice";
+  if (choices.length > 0) return "choice";
   switch (schema.type) {
     case "integer":
     case "number":
@@ -142,10 +143,13 @@ function ofText(schema: Schema, hint: string | undefined): Kind {
   if (hint === "markdown" || hint === "multiline") return hint;
   switch (schema.format) {
     case "date":
-    case "time":
       return schema.format;
+    case "time-local":
+      return "time";
     case "date-time":
       return "datetime";
+    case "date-time-local":
+      return "localtime";
     default:
       return "text";
   }
@@ -158,7 +162,7 @@ function emptyOf(schema: Schema): Json {
     case "array":
       return [];
     case "string":
-      return schema.enum ? null : "";
+      return schema.enum || schema.format ? null : "";
     default:
       return null;
   }

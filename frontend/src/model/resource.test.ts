@@ -65,7 +65,7 @@ const DOCUMENT: Document = {
           notes: { type: "string", default: "" },
           shelf_id: { anyOf: [{ type: "string", format: "uuid" }, { type: "null" }], default: null },
           size: { anyOf: [{ $ref: "#/components/schemas/Size" }, { type: "null" }] },
-          weight: { anyOf: [{ type: "number" }, { type: "string", pattern: "x" }] },
+          weight: { anyOf: [{ type: "string", format: "decimal" }, { type: "integer" }] },
           active: { type: "boolean", default: true },
           sold_on: { type: "string", format: "date" },
           sold_at: { type: "string", format: "date-time" },

@@ -44,6 +44,17 @@ describe("what is written into a field", () => {
     expect(value(at, "soon")).toMatch(/^!/);
   });
 
+  it("has the type of its choice, and no zone where there is none", () => {
+    const size = field({ type: "integer", enum: [1, 2], default: 1 });
+    expect([draftOf(size, 2), value(size, "2")]).toEqual(["2", 2]);
+    const local = field({ type: "string", format: "date-time-local" });
+    expect([value(local, "2026-01-31T09:30"), value(local, "2026-01-31T09:30:05")]).toEqual([
+      "2026-01-31T09:30:00",
+      "2026-01-31T09:30:05",
+    ]);
+    expect(field({ anyOf: [{ type: "string", format: "date" }, { type: "integer" }] }).kind).toBe("json");
+  });
+
   it("may be JSON, a list of texts, or yes and no", () => {
     expect(value(field({ type: "object" }), '{"a": 1}')).toEqual({ a: 1 });
     expect(value(field({ type: "object" }), "{")).toMatch(/^!/);

@@ -7,6 +7,8 @@ import type { Field } from "./field";
 /** What a control of a form holds. */
 export type Draft = string | boolean | string[];
 
+const MINUTES = "2026-01-31T09:30".length; // a browser leaves out seconds that are 0
+
 export type Parsed = { ok: true; value: Json } | { ok: false; message: string };
 
 export function draftOf(field: Field, value: Json | undefined): Draft {
@@ -38,6 +40,10 @@ export function parse(field: Field, draft: Draft): Parsed {
       return good(draft === "true");
     case "datetime":
       return parseTime(draft);
+    case "localtime":
+      return good(draft.length === MINUTES ? `${draft}:00` : draft);
+    case "choice":
+      return good(field.schema.enum?.find((each) => String(each) === draft) ?? draft);
     case "json":
       return parseJson(draft);
     default:

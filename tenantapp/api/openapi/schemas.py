@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from tenantapp.answers import Answer
 from tenantapp.api.openapi.operations import Operation
 from tenantapp.api.views import MergePatch
-from tenantapp.json_types import DECIMAL, TIME
+from tenantapp.json_types import DECIMAL, LOCAL_TIME, TIME
 
 REFERENCE: Final = "#/components/schemas/{model}"
 GENERIC: Final = re.compile(r"(\w+)\[(\w+)\]")
@@ -57,8 +57,14 @@ class _WithoutTitles(GenerateJsonSchema):
         return text if self.mode == "serialization" else {"anyOf": [text, {"type": "integer"}]}
 
     def time_schema(self, schema: Any) -> Any:
-        """Describe a time of day, which has no time zone."""
-        return {"type": "string", "pattern": f"^{TIME.pattern}$"}
+        """Describe a time of day, which has no time zone (https://spec.openapis.org/registry/format/)."""
+        return {"type": "string", "format": "time-local", "pattern": f"^{TIME.pattern}$"}
+
+    def datetime_schema(self, schema: Any) -> Any:
+        """Describe a time; one without a time zone is no ``date-time``."""
+        if schema.get("tz_constraint") == "naive":
+            return {"type": "string", "format": "date-time-local", "pattern": f"^{LOCAL_TIME.pattern}$"}
+        return super().datetime_schema(schema)
 
 
 class Schemas:
