@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tenantapp.identity.local_access import local_access
 from tests.browser.everything import Base, includeme
@@ -26,6 +26,7 @@ def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
     program = needed(chromium)
     needed(built_page)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         # As root there is no sandbox, and in containers little shared memory.
         browser = playwright.chromium.launch(

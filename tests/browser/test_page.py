@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.site import Site
 from tests.browser.visitor import CONTRAST, RULES, Visitor
@@ -16,6 +16,7 @@ from tests.programs import needed
 Visit = Callable[..., Visitor]
 LIST = "/w/acme/nodes"
 THEMES = ("light", "dark")
+WIDTHS = (360, 768, 1600)
 # By label, as the controls have it; and as it is stored, in UTC where there is a zone.
 WRITTEN = {
     "Name": "Lamp", "Notes": "Two\nlines", "Amount": "13", "Share": "0.5", "Price": "9.90", "Due": "2026-02-28",
@@ -175,6 +176,50 @@ def test_nothing_private_comes_back_after_signing_out(site: Site, visit: Visit) 
     assert ada.unexpected([401]) == []
 
 
+def test_without_a_network_nothing_is_lost_and_nothing_is_done_twice(site: Site, visit: Visit) -> None:
+    bob = visit(site).signed_in("bob", LIST)
+    page = bob.page
+    page.get_by_role("link", name="New node").click()
+    bob.field("Title").fill("Sent once")
+    answered = 0
+
+    def lose(route: Route) -> None:
+        """Let the change be made, and lose its answer once."""
+        nonlocal answered
+        answered += 1
+        response = route.fetch()
+        route.abort() if answered == 1 else route.fulfill(response=response)
+
+    page.route("**/api/v1/nodes", lambda route: lose(route) if route.request.method == "POST" else route.continue_())
+    bob.button("Create").click()
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    bob.button("Create").click()
+    bob.said("“Sent once” is created.")
+    assert answered == 2
+    expect(bob.link("Sent once")).to_have_count(1)
+    bob.context.set_offline(True)
+    page.keyboard.press("/")
+    page.keyboard.type("sent")
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    bob.context.set_offline(False)
+    expect(page.locator("tbody tr")).to_have_count(1)  # by itself
+    assert [text for text in bob.unexpected() if "net::ERR" not in text] == []
+
+
+def test_a_suspended_workspace_is_explained(site: Site, visit: Visit) -> None:
+    carol = visit(site).signed_in("carol", "/w/globex/nodes")
+    carol.page.get_by_role("table").wait_for()
+    site.command("tenants", "suspend", "globex", "--reason", "unpaid")
+    try:
+        carol.page.reload()
+        expect(carol.page.get_by_role("alert")).to_contain_text("The workspace is suspended.")
+    finally:
+        site.command("tenants", "resume", "globex")
+    carol.button("Try again").click()
+    expect(carol.page.get_by_role("table")).to_be_visible()
+    assert carol.unexpected([403]) == []
+
+
 def test_hostile_markdown_is_harmless(site: Site, visit: Visit) -> None:
     ada = visit(site).signed_in("ada", LIST)
     body = (
@@ -255,15 +300,20 @@ def test_axe_finds_nothing_on_any_page(site: Site, visit: Visit, theme: str) -> 
     assert ada.unexpected() == []
 
 
-@pytest.mark.parametrize("width", [360, 768, 1600])
-def test_no_page_is_wider_than_the_window(site: Site, visit: Visit, width: int) -> None:
-    ada = visit(site, viewport={"width": width, "height": 800}).signed_in("ada", LIST)
+def test_no_page_is_wider_than_the_window(site: Site, visit: Visit) -> None:
+    ada = visit(site).signed_in("ada", LIST)
     ada.page.get_by_role("table").wait_for()
     wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert ada.page.evaluate(wide) == 0
+    found = {}
+    for width in WIDTHS:
+        ada.page.set_viewport_size({"width": width, "height": 800})
+        found["list", width] = ada.page.evaluate(wide)
     ada.link("Rocket skates").click()
     ada.button("Save").wait_for()
-    assert ada.page.evaluate(wide) == 0
+    for width in WIDTHS:
+        ada.page.set_viewport_size({"width": width, "height": 800})
+        found["row", width] = ada.page.evaluate(wide)
+    assert set(found.values()) == {0}, found
 
 
 def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Site, visit: Visit) -> None:

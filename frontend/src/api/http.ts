@@ -22,7 +22,7 @@ export interface Answer<T> {
 }
 
 /** What the calls need to know of the person, and what they do when the session does not hold any more. */
-export interface Guard {
+interface Guard {
   csrfToken(): string | undefined;
   /** Read the session again, because its token has changed. */
   renew(tenant: string | undefined): Promise<void>;

@@ -5,7 +5,7 @@ import type { Resource } from "../model/resource";
 import { call, PREFIX } from "./http";
 import type { Json, Row } from "./json";
 
-export const PAGE = 50;
+const PAGE = 50;
 const MOST = 500;
 const MOST_PARTS = 100;
 
@@ -23,7 +23,7 @@ interface Counted {
   count: { rows: number; exact: boolean } | null;
 }
 
-export interface At {
+interface At {
   tenant: string;
   resource: Resource;
 }

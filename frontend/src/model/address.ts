@@ -3,7 +3,7 @@
 
 import type { LocationQuery, LocationQueryRaw } from "vue-router";
 
-import { OPERATORS, type Operator, type Resource } from "./resource";
+import type { Operator, Resource } from "./resource";
 
 export interface Condition {
   filter: string;
@@ -82,8 +82,4 @@ export function withCondition(conditions: Condition[], added: Condition): Condit
 export function nextSort(present: string, name: string): string {
   if (present === name) return `-${name}`;
   return present === `-${name}` ? "" : name;
-}
-
-export function isOperator(text: string): text is Operator {
-  return (OPERATORS as readonly string[]).includes(text);
 }

@@ -7,7 +7,7 @@ import { type Draft, draftOf, parse, sameDraft } from "./value";
 
 export type Drafts = Record<string, Draft>;
 
-export interface Checked {
+interface Checked {
   body: Record<string, Json>;
   errors: Record<string, string>;
 }

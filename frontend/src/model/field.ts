@@ -2,7 +2,7 @@
 
 import type { Json } from "../api/json";
 
-export type Kind =
+type Kind =
   | "text"
   | "multiline"
   | "markdown"

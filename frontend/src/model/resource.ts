@@ -3,7 +3,7 @@
 import type { Row } from "../api/json";
 import { type Field, fieldOf, type FieldHints, labelOf, type Resolve, type Schema } from "./field";
 
-export const OPERATORS = ["", "not_", "in_", "min_", "max_", "gt_", "lt_", "has_", "like_"] as const;
+const OPERATORS = ["", "not_", "in_", "min_", "max_", "gt_", "lt_", "has_", "like_"] as const;
 export type Operator = (typeof OPERATORS)[number];
 
 interface Extension extends FieldHints {

@@ -5,7 +5,7 @@ import { ref, watchEffect } from "vue";
 import { recall, remember } from "./kept";
 
 export const THEMES = ["system", "light", "dark"] as const;
-export type Theme = (typeof THEMES)[number];
+type Theme = (typeof THEMES)[number];
 
 export const theme = ref<Theme>(recall<Theme>("theme", "system"));
 

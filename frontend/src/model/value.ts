@@ -51,7 +51,7 @@ export function parse(field: Field, draft: Draft): Parsed {
   }
 }
 
-export function isText(field: Field): boolean {
+function isText(field: Field): boolean {
   return field.kind === "text" || field.kind === "multiline" || field.kind === "markdown";
 }
 

@@ -59,7 +59,7 @@ export function enter(slug: string): void {
   remember(recentName(), [slug, ...recent().filter((each) => each !== slug)].slice(0, MOST_RECENT));
 }
 
-export interface Choice {
+interface Choice {
   slug: string;
   name: string;
   roles: string[];

@@ -31,7 +31,6 @@ export const en = {
     switch: "Switch workspace",
     search: "Search workspaces",
     found: (count: number) => (count === 1 ? "1 workspace" : `${count} workspaces`),
-    recent: "Recent",
     here: "You are here",
     forbidden: "You cannot enter this workspace",
     forbiddenHelp: "You have no role in it, or there is no workspace with this name.",
@@ -145,7 +144,6 @@ export const en = {
   conflict: {
     title: "Somebody else changed this first",
     help: "Nothing is lost. Choose for each field what is to be kept.",
-    field: "Field",
     yours: "Yours",
     theirs: "Theirs",
     save: "Save the choice",
