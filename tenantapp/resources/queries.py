@@ -100,7 +100,9 @@ def find_rows(
     usual = limit if not values and limit - USUAL_PAGE in (0, 1) else None
     shape = shape._replace(sort=sort or default_sort(resource), fields=fields, after=after is not None, limit=usual)
     values |= {f"after_{number}": value for number, value in enumerate(after or ())}
-    shape = shape._replace(way=way_of(resource, session, shape, values, limit))
+    way = way_of(resource, session, shape, values, limit)
+    if way is not None:
+        shape = shape._replace(way=way)
     return statement(resource, shape).rows(session, values if usual else values | {"limit": limit})
 
 

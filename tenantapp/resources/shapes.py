@@ -35,6 +35,9 @@ class Shape(NamedTuple):
     """How the rows of a large table are found; None leaves it to the engine."""
 
 
+ALL_ROWS: Final = Shape()
+
+
 def conditions(resource: Resource[Any], shape: Shape) -> list[ColumnElement[bool]]:
     """Return the conditions of a shape. Their parameters are named ``PARAMETER_NUMBER``."""
     found = [_condition(resource, "where", *each) for each in shape.where]
@@ -49,6 +52,8 @@ def shape_of(
     resource: Resource[Any], where: Mapping[str, Any], either: Mapping[str, Any], search: str | None
 ) -> tuple[Shape, dict[str, Any]]:
     """Return the shape of these conditions, and the values of their parameters."""
+    if not where and not either and search is None:
+        return ALL_ROWS, {}
     values: dict[str, Any] = {}
     parts = [
         tuple(_part(resource, kind, name, given, values) for name, given in sorted(wanted.items()))
