@@ -29,6 +29,10 @@ MODULES: Final = (
     "tests.contract.hanging_migration",
     "tests.contract.exporting",
     "tests.contract.alembic_command",
+    "tests.contract.backing_up",
+    "tests.contract.bundling",
+    "tests.contract.upgrading",
+    "tests.contract.work",
 )
 
 
@@ -127,12 +131,14 @@ def _server() -> "subprocess.Popen[str]":
 
 def main() -> None:
     """Fork a program for each line. Nothing but this thread is in the process, and it is connected to nothing."""
+    gc.disable()
     share_compiled_statements()
     for module in MODULES:
         import_module(module)
     _warm_up()
     assert threading.active_count() == 1
     gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks what became of them
     for line in sys.stdin:
         if os.fork() == 0:

@@ -1,10 +1,7 @@
 """Backups are whole or not there, are restored as they were, and go when the policy says so."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,10 +29,9 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tests.contract.conftest import Fleet
+from tests.contract.forks import Hanging
 from tests.contract.rows import add_tag, found
 from tests.postgres import postgres_bin
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(params=["directory", "memory"])
@@ -186,40 +182,13 @@ def test_a_store_has_to_be_named(fleet: Fleet) -> None:
             open_store(replace(fleet.settings, backups_store=url))
 
 
-PROGRAM = """
-import json, sys, time
-from dataclasses import replace
-from uuid import UUID
-from tenantapp.fleet.backups.backing_up import backup_tenant
-from tenantapp.fleet.backups.store import open_store
-from tenantapp.operations.fleet import fleet_of
-from tenantapp.settings import read_settings
-from tenantapp.tenancy.access import TenantPlace
-
-settings = read_settings(json.loads(sys.argv[1]), {})
-place = json.loads(sys.argv[2])
-
-def wait(size):
-    print("working", flush=True)
-    time.sleep(60)
-
-backup_tenant(fleet_of(settings), TenantPlace(UUID(place[0]), *place[1:]), open_store(settings), wait)
-"""
-
-
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
 def test_a_killed_backup_is_no_backup(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
     values = fleet.values | {"backups.store": str(fleet.settings.backups_store)}
     if fleet.settings.backups_postgres_bin:
         values["backups.postgres_bin"] = fleet.settings.backups_postgres_bin
     described = json.dumps([str(acme.id), acme.slug, acme.name, acme.server, acme.database])
-    command = [sys.executable, "-c", PROGRAM, json.dumps(values), described]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "working\n"
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    Hanging("tests.contract.backing_up", json.dumps(values), described).kill()
     assert store.records(acme.id) == []
     assert len(files(fleet)) == 1
     now = datetime.now(UTC)

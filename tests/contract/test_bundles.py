@@ -2,10 +2,6 @@
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
@@ -40,11 +36,11 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import CORE_TABLES, TenantBase
 from tests.contract.conftest import Fleet, everything_on, remove_all_but
+from tests.contract.forks import Hanging, Program
 from tests.contract.rows import connected, content, fill, findings, found_by_words
 from tests.contract.samples import SAMPLES, samples
 from tests.installation import SECRET
 
-ROOT = Path(__file__).parents[2]
 PAIRS = [("files", "server"), ("server", "files"), ("files", "files"), ("server", "server")]
 VALUES: list[dict[str, Any]] = [
     {
@@ -405,66 +401,24 @@ def test_memory_is_bounded(fleet: Fleet, tmp_path: Path) -> None:
         assert connection.scalar(text("SELECT count(*) FROM tags")) == 30_001
 
 
-PROGRAM = """
-import json, resource, sys, time
-from pathlib import Path
-from uuid import UUID
-from tenantapp.fleet.bundles.exporting import export_bundle
-from tenantapp.fleet.bundles import importing
-from tenantapp.fleet.bundles.loading import load_bundle
-from tenantapp.operations.errors import FleetError
-from tenantapp.operations.fleet import fleet_of
-from tenantapp.settings import read_settings
-from tenantapp.tenancy.access import TenantPlace
-
-what, values, place, file, limit = sys.argv[1:]
-settings = read_settings(json.loads(values), {})
-place = TenantPlace(UUID(json.loads(place)[0]), *json.loads(place)[1:])
-
-def wait(*progress):
-    print("working", flush=True)
-    time.sleep(60)
-
-progress = wait
-if limit != "none":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-    progress = lambda *progress: None
-try:
-    if what == "export":
-        export_bundle(fleet_of(settings), place, Path(file), progress)
-    else:
-        importing.load_bundle = lambda fleet, place, file, _: load_bundle(fleet, place, file, progress)
-        importing.import_tenant(fleet_of(settings), Path(file), "copy")
-except FleetError as error:
-    print(error)
-"""
-
-
 class TestProcesses:
     """A full disk, and kill -9."""
 
-    def run(self, fleet: Fleet, what: str, place: TenantPlace, file: Path, limit: str) -> subprocess.Popen[str]:
+    def arguments(self, fleet: Fleet, what: str, place: TenantPlace, file: Path) -> list[str]:
         described = json.dumps([str(place.id), place.slug, place.name, place.server, place.database])
-        arguments = [what, json.dumps(fleet.values), described, str(file), limit]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", PROGRAM, *arguments]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        return ["tests.contract.bundling", json.dumps(fleet.values), what, described, str(file)]
 
     def test_a_full_disk_while_exporting(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
         with connected(fleet, acme) as connection:
             rows = [{"id": uuid7(), "name": f"{uuid7()}"} for _ in range(5000)]
             connection.execute(TenantBase.metadata.tables["tags"].insert(), rows)
-        process = self.run(fleet, "export", acme, tmp_path / "bundle", "100000")
-        assert "Could not write the bundle" in process.communicate()[0]
-        assert process.returncode == 0
+        ended = Program(*self.arguments(fleet, "export", acme, tmp_path / "bundle"), "100000").end()
+        assert "Could not write the bundle" in ended.stdout
+        assert ended.returncode == 0
         assert list(tmp_path.glob("*bundle*")) == list(tmp_path.glob(".*bundle*")) == []
 
     def test_killed_while_exporting(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
-        process = self.run(fleet, "export", acme, tmp_path / "bundle", "none")
-        assert process.stdout is not None
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        Hanging(*self.arguments(fleet, "export", acme, tmp_path / "bundle")).kill()
         assert not (tmp_path / "bundle").exists()
         assert len(list(tmp_path.glob(".bundle.*.part"))) == 1
         export(fleet, acme, tmp_path / "bundle")
@@ -474,11 +428,7 @@ class TestProcesses:
         """What is left is a tenant that is not served, and that the next worker removes, but nobody before."""
         export(fleet, acme, tmp_path / "bundle")
         before = fleet.made()
-        process = self.run(fleet, "import", acme, tmp_path / "bundle", "none")
-        assert process.stdout is not None
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        Hanging(*self.arguments(fleet, "import", acme, tmp_path / "bundle")).kill()
         assert [row[:2] for row in tenants(fleet)] == [("acme", "active"), ("copy", "creating")]
         with fleet.user_db.begin(read_only=True) as session:
             unfinished = place_of(get_tenant(session, "copy"))
@@ -501,9 +451,8 @@ class TestSqlite:
             connection.execute(TenantBase.metadata.tables["tags"].insert(), rows)
         export(fleet, acme, tmp_path / "bundle")
         before = tenants(fleet)
-        process = TestProcesses().run(fleet, "import", acme, tmp_path / "bundle", "1500000")
-        told = process.communicate()[0]
-        assert "could not be loaded into the database of copy" in told
+        arguments = TestProcesses().arguments(fleet, "import", acme, tmp_path / "bundle")
+        assert "could not be loaded into the database of copy" in Program(*arguments, "1500000").end().stdout
         assert tenants(fleet) == before
 
     @pytest.mark.parametrize("value", ["x'00'", "'not a time'", "7"])

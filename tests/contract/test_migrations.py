@@ -1,7 +1,6 @@
 """Migrations make what the models say, all of it or nothing, one process at a time."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -230,19 +229,10 @@ def test_the_revision_is_noted(fleet: Fleet) -> None:
 def test_two_processes_upgrade_at_once(fleet: Fleet) -> None:
     """Neither the database nor a table is there yet. The second waits, and finds nothing to do."""
     settings = fleet.with_revision("user", f"time.sleep(0.3); {MORE}; op.execute('INSERT INTO more VALUES (1)')")
-    program = """
-import json, sys
-from tenantapp.databases.histories.upgrading import upgrade_user_database
-from tenantapp.settings import read_settings
-print(upgrade_user_database(read_settings(json.loads(sys.argv[1]), {})))
-"""
     values = json.dumps(fleet.values | {"migrations.user": str(settings.migrations_user)})
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    running = [
-        subprocess.Popen([sys.executable, "-c", program, values], env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    assert [(process.communicate()[0], process.returncode) for process in running] == [("feedc0de0001\n", 0)] * 3
+    running = [Program("tests.contract.upgrading", values) for _ in range(3)]
+    ended = [program.end() for program in running]
+    assert [(program.stdout, program.returncode) for program in ended] == [("feedc0de0001\n", 0)] * 3, ended
     with fleet.user_db.begin(read_only=True) as session:
         assert session.scalar(text("SELECT count(*) FROM more")) == 1
 

@@ -1,9 +1,6 @@
 """Operations: one at a time on a tenant, and whoever dies of one, another goes on with it."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -40,9 +37,9 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tests.contract import work
 from tests.contract.conftest import Fleet
+from tests.contract.forks import Hanging
 from tests.contract.work import STEPS, Journal
 
-ROOT = Path(__file__).parents[2]
 LAPSED = utcnow() - timedelta(hours=1)
 
 
@@ -393,18 +390,8 @@ class TestKilled:
     """Real processes, ended with SIGKILL in the middle of a step."""
 
     def kill_in(self, fleet: Fleet, journal: Journal, undoes: bool, step: str, *more: str) -> None:
-        command = [sys.executable, "-m", "tests.contract.work", json.dumps(fleet.values), str(journal.path)]
-        worker = subprocess.Popen(
-            [*command, "undoes" if undoes else "stays", step, *more],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        with worker:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == f"{step}\n"
-            worker.kill()
+        how = ("undoes" if undoes else "stays", step, *more)
+        Hanging("tests.contract.work", json.dumps(fleet.values), str(journal.path), *how).kill()
 
     @pytest.mark.parametrize("step", STEPS)
     def test_another_goes_on(self, fleet: Fleet, services: Services, journal: Journal, step: str) -> None:

@@ -1,8 +1,6 @@
-"""A kind of operation that writes down what it does. Run as a program, this is a worker that can be killed."""
+"""A kind of operation that writes down what it does. ``main`` is a worker that hangs, to be killed."""
 
 import json
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -17,6 +15,7 @@ from tenantapp.operations.worker import Worker
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
+from tests.contract.hanging import hang
 
 STEPS = ("first", "second", "third")
 
@@ -77,8 +76,7 @@ def main(values: str, journal: str, undoes: str, *hangs: str) -> None:
 
     def during(step: str, context: Context) -> None:
         if step in hangs:
-            print(step, flush=True)
-            time.sleep(600)
+            hang()
 
     def undoing(step: str, context: Context) -> None:
         during(f"undo-{step}", context)
@@ -92,7 +90,3 @@ def main(values: str, journal: str, undoes: str, *hangs: str) -> None:
 
     ours = kind(Journal(Path(journal)), undoes=undoes == "undoes", during=failing, undoing=undoing)
     Worker(fleet, {"work": ours}).run(Event(), until_idle=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
