@@ -20,6 +20,8 @@ export const router = createRouter({
       props: true,
       children: [
         { path: "", name: "workspace", component: WorkspaceStart },
+        { path: "manage/members", name: "members", component: () => import("./pages/tenant/Members.vue") },
+        { path: "manage/access", name: "access", component: () => import("./pages/tenant/ApiAccess.vue") },
         { path: ":resource/:id?", name: "rows", component: ResourceList, props: true },
       ],
     },

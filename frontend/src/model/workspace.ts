@@ -4,7 +4,7 @@ import { computed, inject, type InjectionKey, type Ref } from "vue";
 
 import { PREFIX } from "../api/http";
 import { Offline } from "../api/problem";
-import { session } from "../api/session";
+import { readSession, session } from "../api/session";
 import { recall, remember } from "./kept";
 import { type Document, type Resource, resourcesOf } from "./resource";
 
@@ -26,6 +26,15 @@ export function useWorkspace(): Ref<Workspace> {
   const workspace = inject(WORKSPACE);
   if (!workspace) throw new Error("outside a workspace");
   return workspace;
+}
+
+/** Read what the person may do in the workspace again, after they have changed their own roles. */
+export async function renewRights(workspace: Ref<Workspace>): Promise<void> {
+  const { slug, all } = workspace.value;
+  const read = await readSession(slug);
+  const permissions = read?.tenant?.slug === slug ? read.permissions : [];
+  const resources = all.filter((each) => permissions.includes(each.permissions.read));
+  workspace.value = { ...workspace.value, permissions, resources };
 }
 
 let described: Promise<Resource[]> | undefined;

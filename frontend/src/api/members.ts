@@ -1,0 +1,28 @@
+// The calls about who has which roles in a tenant.
+
+import type { GetMembersData, GetRolesData, Member, MemberPage, Role, RolePage } from "../../generated/api/types.gen";
+import type { Step } from "../model/roles";
+import { call } from "./http";
+
+const MEMBERS: GetMembersData["url"] = "/api/v1/members";
+const ROLES: GetRolesData["url"] = "/api/v1/roles";
+
+/** A person by login, or a group by name. */
+export type Grantee = { login: string } | { group: string };
+
+export async function readMembers(tenant: string, cursor: string, signal: AbortSignal): Promise<MemberPage> {
+  const query = cursor ? `?${new URLSearchParams({ cursor })}` : "";
+  return (await call<MemberPage>("GET", MEMBERS + query, { tenant, signal })).data;
+}
+
+/** The roles that a member may have, the highest rank first. */
+export async function readRoles(tenant: string): Promise<Role[]> {
+  return (await call<RolePage>("GET", ROLES, { tenant })).data.items;
+}
+
+/** Make one change of the roles of a member. */
+export async function takeStep(tenant: string, who: Grantee, step: Step): Promise<void> {
+  if (step.kind === "add") await call<Member>("POST", MEMBERS, { tenant, body: { ...who, role: step.role } });
+  else if (step.kind === "change") await call("PATCH", `${MEMBERS}/${step.id}`, { tenant, body: { role: step.role } });
+  else await call("DELETE", `${MEMBERS}/${step.id}`, { tenant });
+}

@@ -1,0 +1,60 @@
+// A form that is being sent: one attempt at a time, and what is wrong with it in words.
+
+import { ref, type Ref } from "vue";
+
+import { Problem } from "../api/problem";
+import { t } from "../strings";
+import { asFailure, sentenceOf } from "./failure";
+
+export interface Submitting {
+  busy: Ref<boolean>;
+  message: Ref<string>;
+  /** What is wrong, by the name of a field. */
+  errors: Ref<Record<string, string>>;
+  /** Resolves to whether it was done. `sentences` are for codes that mean something special here. */
+  submit: (work: () => Promise<void>, sentences?: Record<string, string>) => Promise<boolean>;
+}
+
+export function useSubmitting(fields: readonly string[] = []): Submitting {
+  const busy = ref(false);
+  const message = ref("");
+  const errors = ref<Record<string, string>>({});
+
+  async function submit(work: () => Promise<void>, sentences: Record<string, string> = {}): Promise<boolean> {
+    if (busy.value) return false;
+    busy.value = true;
+    message.value = "";
+    errors.value = {};
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      const failure = asFailure(error);
+      const [pointed, others] = pointedAt(fields, failure instanceof Problem ? failure.errors : []);
+      errors.value = pointed;
+      message.value = sentences[failure.code] ?? others[0] ?? sentenceOf(failure);
+      // The calls of these pages take no Idempotency-Key.
+      if (failure.code === "offline") message.value += ` ${t.manage.lost}`;
+      return false;
+    } finally {
+      busy.value = false;
+    }
+  }
+
+  return { busy, message, errors, submit };
+}
+
+/** Sort what a problem points at by the fields of the form, and what belongs to none of them. */
+export function pointedAt(
+  fields: readonly string[],
+  pointed: readonly { pointer: string; detail: string }[],
+): [Record<string, string>, string[]] {
+  const errors: Record<string, string> = {};
+  const others: string[] = [];
+  for (const { pointer, detail } of pointed) {
+    const name = pointer.split("/")[1] ?? "";
+    if (!fields.includes(name)) others.push(detail);
+    else errors[name] ??= detail;
+  }
+  return [errors, others];
+}

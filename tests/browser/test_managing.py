@@ -1,0 +1,125 @@
+"""What the administrators of a workspace do at the page, in a real browser against a real server."""
+
+import re
+from collections.abc import Callable
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Locator, expect
+
+from tests.browser.site import Site
+from tests.browser.visitor import CONTRAST, RULES, Visitor
+
+Visit = Callable[..., Visitor]
+MANAGE = "/w/acme/manage"
+
+
+def row(visitor: Visitor, name: str) -> Locator:
+    return visitor.page.get_by_role("row").filter(has_text=name)
+
+
+def violations(visitor: Visitor) -> list[str]:
+    """What axe finds, all of it in light colors, and what concerns colors in dark ones too."""
+    found = visitor.violations(RULES)
+    visitor.page.emulate_media(color_scheme="dark")
+    found += visitor.violations(CONTRAST)
+    visitor.page.emulate_media(color_scheme="light")
+    return found
+
+
+def status_with(site: Site, token: str) -> int:
+    """The status of a call that a program makes with a token."""
+    request = Request(f"{site.url}/api/v1/nodes?limit=1", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urlopen(request) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+def test_an_administrator_adds_changes_and_removes_a_member(site: Site, visit: Visit) -> None:
+    ada = visit(site).signed_in("ada", MANAGE + "/members")
+    page = ada.page
+    expect(row(ada, "Ada Lovelace")).to_contain_text("you")
+    ada.button("Add a member").click()
+    ada.field("Login").fill("nobody-has-this")
+    ada.sheet().get_by_role("button", name="Add a member").click()
+    expect(ada.sheet()).to_contain_text("Choose at least one role.")
+    for role in ("author", "reader"):
+        ada.sheet().get_by_role("checkbox", name=role).check()
+    ada.field("Login").press("Enter")
+    expect(ada.sheet().get_by_role("alert")).to_contain_text("Nobody has this login.")
+    found = {"member": violations(ada)}
+    ada.field("Login").fill("carol")
+    ada.field("Login").press("Enter")
+    ada.said("carol is a member now.")
+    expect(row(ada, "Carol Shaw").locator(".badge")).to_have_text(["author", "reader"])
+
+    ada.button("Change the roles of Carol Shaw").click()
+    ada.sheet().get_by_role("checkbox", name="author").uncheck()
+    ada.sheet().get_by_role("checkbox", name="editor").check()
+    ada.button("Save").click()
+    ada.said("The roles of Carol Shaw are changed.")
+    expect(row(ada, "Carol Shaw").locator(".badge")).to_have_text(["editor", "reader"])
+    expect(ada.button("Change the roles of Carol Shaw")).to_be_focused()
+
+    ada.button("Remove Carol Shaw").click()
+    expect(ada.sheet()).to_contain_text("They lose the roles editor, reader")
+    found["removing"] = violations(ada)
+    ada.sheet().get_by_role("button", name="Remove", exact=True).click()
+    ada.said("Carol Shaw is no member any more.")
+    expect(row(ada, "Carol Shaw")).to_have_count(0)
+
+    ada.button("Remove Ada Lovelace").click()
+    expect(ada.sheet()).to_contain_text("This is you.")
+    ada.sheet().get_by_role("button", name="Remove", exact=True).click()
+    expect(ada.sheet().get_by_role("alert")).to_contain_text("keeps at least one administrator")
+    page.keyboard.press("Escape")
+    expect(row(ada, "Ada Lovelace")).to_contain_text("admin")
+    found["members"] = violations(ada)
+    assert {name: each for name, each in found.items() if each} == {}
+    assert ada.unexpected([404, 409]) == []
+
+
+def test_a_token_of_a_service_account_works_until_it_is_revoked(site: Site, visit: Visit) -> None:
+    ada = visit(site).signed_in("ada", MANAGE + "/access")
+    ada.button("New service account").click()
+    ada.field("Login").fill("reporting")
+    ada.field("Name").fill("Nightly reports")
+    ada.sheet().get_by_role("checkbox", name="reader").check()
+    found = {"account": violations(ada)}
+    ada.sheet().get_by_role("button", name="Create").click()
+    ada.said("The service account Nightly reports is made.")
+
+    expect(ada.sheet().get_by_role("heading", name="Make a token for Nightly reports")).to_be_visible()
+    ada.field("Name").fill("cron")
+    ada.field("Days that it works").fill("0")
+    ada.sheet().get_by_role("checkbox", name="read content").check()
+    expect(ada.sheet().get_by_role("checkbox")).to_have_count(1)  # what a reader may do
+    ada.field("Name").press("Enter")
+    expect(ada.sheet()).to_contain_text("Write a whole number of days")
+    ada.field("Days that it works").fill("7")
+    found["token"] = violations(ada)
+    ada.field("Name").press("Enter")
+    token = ada.field("Token").input_value()
+    assert re.fullmatch("tapp_[0-9A-Za-z]{49}", token)
+    ada.page.keyboard.press("Escape")  # the text would be lost
+    expect(ada.field("Token")).to_have_value(token)
+    found["shown once"] = violations(ada)
+    ada.button("Done").click()
+    assert status_with(site, token) == 200
+    ada.page.reload()
+    expect(row(ada, "cron")).to_contain_text("Nightly reports")
+    expect(row(ada, "cron")).not_to_contain_text("never")
+    found["access"] = violations(ada)
+    ada.button("Revoke the token cron").click()
+    expect(ada.sheet()).to_contain_text("Programs that use this token of Nightly reports are refused")
+    ada.sheet().get_by_role("button", name="Revoke", exact=True).click()
+    ada.said("The token cron is revoked.")
+    assert status_with(site, token) == 401
+    ada.button("Remove the service account Nightly reports").click()
+    ada.sheet().get_by_role("button", name="Remove", exact=True).click()
+    ada.said("The service account Nightly reports is removed.")
+    expect(ada.page.get_by_text("There are no service accounts yet.")).to_be_visible()
+    assert {name: each for name, each in found.items() if each} == {}
+    assert ada.unexpected() == []
