@@ -8,6 +8,7 @@ const FACTOR = 1.5;
 export function poll(ask: () => Promise<boolean>): () => void {
   let pause = FIRST;
   let stopped = false;
+  let asking = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function wait(): void {
@@ -18,13 +19,16 @@ export function poll(ask: () => Promise<boolean>): () => void {
   async function step(): Promise<void> {
     timer = undefined;
     if (document.hidden) return; // goes on when the tab is seen again
-    if ((await ask()) && !stopped) wait();
+    asking = true;
+    const more = await ask();
+    asking = false;
+    if (more && !stopped) wait();
     else stop();
   }
 
   function onVisible(): void {
     if (document.hidden || stopped) return;
-    if (timer === undefined) void step();
+    if (timer === undefined && !asking) void step();
     pause = FIRST;
   }
 

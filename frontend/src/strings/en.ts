@@ -72,7 +72,7 @@ export const en = {
     partly: "A part of it was done. The list shows what holds now.",
     roles: "Roles",
     chooseRole: "Choose at least one role.",
-    permits: (permissions: string[]) => `Permits: ${permissions.join(", ")}`,
+    permits: (permissions: string[]) => `Permits: ${permissions.join("; ")}`,
     permissions: {
       "content.read": "read content",
       "content.create": "create content, and change one’s own",
@@ -102,6 +102,7 @@ export const en = {
     changed: (name: string) => `The roles of ${name} are changed.`,
     removed: (name: string) => `${name} is no member any more.`,
     program: "program",
+    aGroup: "group",
     you: "you",
     loses: (roles: string[]) => `They lose ${roles.length === 1 ? "the role" : "the roles"} ${roles.join(", ")}, from their next click on.`,
     staysPerson: "What they have written stays. Their API tokens for this workspace permit nothing any more.",

@@ -1,0 +1,128 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+
+import { managedPages, permissionLabel } from "./managing";
+import { poll } from "./polling";
+import { managingRoles, permissionsOf, stepsTo } from "./roles";
+import { pointedAt } from "./submitting";
+
+const ROLES = [
+  { name: "owner", permissions: ["content.read", "members.manage"] },
+  { name: "admin", permissions: ["members.manage"] },
+  { name: "author", permissions: ["content.create", "content.read"] },
+  { name: "reader", permissions: ["content.read"] },
+];
+const MANAGING = managingRoles(ROLES);
+
+function steps(present: string[], wanted: string[]): string[] {
+  const grants = present.map((role) => ({ id: `id of ${role}`, role }));
+  return stepsTo(grants, wanted, MANAGING).map((step) => {
+    if (step.kind === "add") return `add ${step.role}`;
+    return step.kind === "change" ? `${step.id} becomes ${step.role}` : `remove ${step.id}`;
+  });
+}
+
+describe("the steps to other roles", () => {
+  it("are none where nothing is to be done", () => {
+    expect(steps(["author", "reader"], ["reader", "author"])).toEqual([]);
+  });
+
+  it("change a role in one call, rather than take it and give another", () => {
+    expect(steps(["author"], ["reader"])).toEqual(["id of author becomes reader"]);
+    expect(steps(["author"], ["author", "reader"])).toEqual(["add reader"]);
+    expect(steps(["author", "reader"], [])).toEqual(["remove id of author", "remove id of reader"]);
+  });
+
+  it("begin with what may be refused, so that a refusal leaves all as it was", () => {
+    expect(steps(["reader", "admin"], [])).toEqual(["remove id of admin", "remove id of reader"]);
+    expect(steps(["reader", "admin"], ["author"])[0]).toBe("id of admin becomes author");
+  });
+
+  it("never leave a moment without the right to manage members", () => {
+    expect(steps(["admin"], ["reader", "owner"])).toEqual(["id of admin becomes owner", "add reader"]);
+    expect(steps(["reader", "admin"], ["author", "owner"])).toEqual(["id of admin becomes owner", "id of reader becomes author"]);
+  });
+});
+
+describe("what roles permit", () => {
+  it("is added up, each permission once", () => {
+    expect(permissionsOf(ROLES, ["reader", "author", "gone"])).toEqual(["content.create", "content.read"]);
+  });
+
+  it("is in words where it is known, and decides which pages there are", () => {
+    expect(permissionLabel("content.read")).toBe("read content");
+    expect(permissionLabel("books.sell")).toBe("books.sell");
+    expect(managedPages(["content.read"])).toEqual([]);
+    expect(managedPages(["members.manage"]).map((each) => each.name)).toContain("members");
+  });
+});
+
+describe("what a problem points at", () => {
+  it("goes to its field, and the rest to the form", () => {
+    const pointed = [
+      { pointer: "/permissions/0", detail: "One." },
+      { pointer: "/permissions/1", detail: "Two." },
+      { pointer: "", detail: "All." },
+    ];
+    expect(pointedAt(["permissions"], pointed)).toEqual([{ permissions: "One." }, ["All."]]);
+  });
+});
+
+describe("polling", () => {
+  const listeners = new Set<() => void>();
+  const page = {
+    hidden: false,
+    addEventListener: (_: string, run: () => void) => listeners.add(run),
+    removeEventListener: (_: string, run: () => void) => listeners.delete(run),
+    show(shown: boolean) {
+      page.hidden = !shown;
+      for (const run of listeners) run();
+    },
+  };
+
+  function begin(answers: number): { times: number[]; stop: () => void } {
+    vi.useFakeTimers({ now: 0 });
+    vi.stubGlobal("document", page);
+    const times: number[] = [];
+    const stop = poll(() => {
+      times.push(Date.now());
+      return Promise.resolve(times.length < answers);
+    });
+    return { times, stop };
+  }
+
+  afterEach(() => {
+    page.hidden = false;
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
+  it("asks with longer and longer pauses, until it is done", async () => {
+    const { times } = begin(4);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(times).toEqual([1000, 2500, 4750, 8125]);
+    expect(listeners.size).toBe(0);
+  });
+
+  it("never asks while the tab is hidden, and at once when it is seen again", async () => {
+    const { times, stop } = begin(100);
+    await vi.advanceTimersByTimeAsync(1000);
+    page.show(false);
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(times).toEqual([1000]);
+    page.show(true);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(times).toEqual([1000, 601_000, 602_000]);
+    stop();
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(times).toHaveLength(3);
+  });
+
+  it("asks once when the tab was hidden only between two questions", async () => {
+    const { times, stop } = begin(100);
+    page.show(false);
+    page.show(true);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(times).toEqual([1000]);
+    stop();
+  });
+});
