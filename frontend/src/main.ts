@@ -4,9 +4,13 @@ import { createApp } from "vue";
 
 import App from "./App.vue";
 import { beginSession } from "./api/session";
+import { recall, remember } from "./model/kept";
+import { say } from "./model/toasts";
 import { readResources } from "./model/workspace";
-import { language } from "./strings";
+import { language, t } from "./strings";
 import { router } from "./router";
+
+const RELOADED = "reloaded"; // when, in milliseconds
 
 document.documentElement.lang = language;
 // A page that the browser kept whole must not be shown again after a sign-out.
@@ -19,4 +23,17 @@ const { slug } = router.resolve(window.location.pathname).params;
 beginSession(typeof slug === "string" ? slug : undefined).catch(() => undefined);
 readResources().catch(() => undefined);
 
-createApp(App).use(router).mount("#app");
+// A part that is loaded late has another name after an update of the server. What is not saved survives a reload.
+window.addEventListener("vite:preloadError", (event) => {
+  if (Date.now() - recall(RELOADED, 0) < 60_000) return;
+  remember(RELOADED, Date.now());
+  event.preventDefault();
+  window.location.reload();
+});
+
+const app = createApp(App).use(router);
+app.config.errorHandler = (error) => {
+  console.error(error);
+  say(t.trouble.fault);
+};
+app.mount("#app");

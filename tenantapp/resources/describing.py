@@ -33,6 +33,7 @@ def describe_resource(resource: Resource[Any], resources: Mapping[str, Resource[
         "filters": {name: list(each.operators()) for name, each in resource.filters.items()},
         "sorts": list(resource.sorts),
         "search": resource.search,
+        "undo": display.undo,
         "owner": _owner(resource),
         "version": resource.version_attribute,
         "permissions": {

@@ -19,6 +19,8 @@ class Display:
     - ``columns`` are the members that the table shows at first, and ``title`` is the one that names a row.
     - ``labels`` are those of members and filters whose name would be no good label.
     - ``hints`` say how a field is written: one of ``HINTS``.
+    - ``undo`` is False if a delete takes along what a new row of the same content does not bring back. The page asks
+      before such a delete.
     - ``suggests`` are fields whose values are titles of another resource's rows, such as the names of tags.
     """
 
@@ -27,6 +29,7 @@ class Display:
     order: int = 100
     columns: Sequence[str] = ()
     title: str | None = None
+    undo: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     suggests: Mapping[str, str] = field(default_factory=dict)

@@ -34,7 +34,7 @@ tags: Final = Resource(
     create=Permission.CONTENT_CREATE,
     write=Permission.CONTENT_EDIT_ANY,
     sorts={"name": Tag.name, "id": Tag.id},
-    display=Display(icon="tag", order=2, labels={"id": "Created"}),
+    display=Display(icon="tag", order=2, labels={"id": "Created"}, undo=False),  # nodes lose it
 )
 
 

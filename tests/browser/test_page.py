@@ -85,6 +85,23 @@ def test_a_filter_is_a_chip_and_in_the_address(site: Site, visit: Visit) -> None
     page.go_back()
     expect(page.locator("tbody .badge", has_text="published").first).to_be_visible()
     assert ada.unexpected() + other.unexpected() == []
+    ada.open(f"{LIST}?q={'+'.join('abcdefghijklmnopq')}")  # more words than a search takes
+    ada.button("Show all rows").click()
+    expect(ada.link("Fuel")).to_be_visible()
+    assert ada.unexpected([400]) == []
+
+
+def test_what_cannot_be_undone_is_asked_first(site: Site, visit: Visit) -> None:
+    ada = visit(site).signed_in("ada", "/w/acme/tags")
+    tag = ada.api("POST", "/tags", {"name": "obsolete"}, **{"X-Tenant": "acme"})
+    ada.open(f"/w/acme/tags/{tag['id']}")
+    ada.button("Delete").click()
+    expect(ada.sheet()).to_contain_text("This cannot be undone. Delete “obsolete”?")
+    ada.sheet().get_by_role("button", name="Delete").click()
+    ada.said("“obsolete” is deleted.")
+    expect(ada.button("Undo")).to_have_count(0)
+    expect(ada.link("obsolete")).to_have_count(0)
+    assert ada.unexpected() == []
 
 
 def test_two_tabs_show_two_workspaces(site: Site, visit: Visit) -> None:
@@ -250,6 +267,8 @@ def test_a_reader_can_read_and_is_offered_nothing_else(site: Site, visit: Visit)
     expect(ada.page.get_by_text("so you can read it, and not change it")).to_be_visible()
     expect(ada.button("Save")).to_have_count(0)
     expect(ada.button("Delete")).to_have_count(0)
+    ada.open("/w/globex/nodes/new")
+    expect(ada.page.get_by_text("You can read this, and not change it.")).to_be_visible()
     for slug in ("initech", "%zz", "日本"):
         ada.open(f"/w/{slug}/nodes")
         expect(ada.page.get_by_role("heading", name="You cannot enter this workspace")).to_be_visible()

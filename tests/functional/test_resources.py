@@ -652,6 +652,7 @@ def test_the_document_has_what_a_page_of_a_resource_needs(shop: Installation) ->
         "filters": {name: list(each.operators()) for name, each in products.filters.items()},
         "sorts": ["created", "name", "price"],
         "search": False,
+        "undo": True,
         "owner": "owner_id",
         "version": "version",
         "permissions": {

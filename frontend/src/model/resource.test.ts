@@ -25,6 +25,7 @@ const DOCUMENT: Document = {
         filters: { price: ["", "min_"], shelf: [""] },
         sorts: ["id"],
         search: false,
+        undo: true,
         owner: "owner",
         version: "version",
         permissions: { read: "r", create: "c", write: "w", over: "o" },

@@ -17,6 +17,7 @@ interface Extension extends FieldHints {
   filters: Record<string, string[]>;
   sorts: string[];
   search: boolean;
+  undo: boolean;
   owner: string | null;
   version: string | null;
   permissions: { read: string; create: string; write: string; over: string | null };
@@ -132,6 +133,10 @@ export function ownerOf(resource: Resource, row: Row): string | null {
   const owner = resource.owner === null ? null : row[resource.owner];
   if (owner !== null && typeof owner === "object" && !Array.isArray(owner)) return String(owner.id);
   return typeof owner === "string" ? owner : null;
+}
+
+export function mayCreate(resource: Resource, permissions: readonly string[]): boolean {
+  return resource.can.create && permissions.includes(resource.permissions.create);
 }
 
 /** Whether the person may change a row, as far as roles tell. */
