@@ -12,9 +12,11 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 FEW: Final = 500  # rows: a page with all its tags has fewer
+BOUNDED: Final = 10_000  # rows, where a LIMIT says how many are counted
 INTERNAL: Final = re.compile(r"_fts_(?:data|idx|docsize|config|content)\b|^--")
+SAMPLED: Final = re.compile(r"\bAS looked\b.*\bFROM (\w+)", re.DOTALL)  # of the newest rows a few are read
 SUBQUERY: Final = re.compile(r"page|words|names|CONSTANT|anon_\d+")
-ACCESS: Final = re.compile(r"\bweb_sessions\b|EXECUTE (?!list_|one_)")  # who asks, in the user database
+ACCESS: Final = re.compile(r"\bweb_sessions\b|EXECUTE (?!resource_)")  # who asks, in the user database
 READS: Final = re.compile(r"\s*(?:SELECT|WITH|EXECUTE)\b", re.IGNORECASE)
 
 
@@ -108,14 +110,18 @@ def plan_of(sent: list[tuple[Any, str]]) -> Plan:
 
 
 def _add_sqlite(plan: Plan, connection: sqlite3.Connection, sql: str) -> None:
+    sampled = found[1] if (found := SAMPLED.search(sql)) else None
     steps = {step: (parent, text) for step, parent, _, text in connection.execute(f"EXPLAIN QUERY PLAN {sql}")}
-    for step, (_, text) in steps.items():
+    for step, (parent, text) in steps.items():
         if used := re.search(r"USING (?:COVERING )?INDEX (\w+)|VIRTUAL TABLE|INTEGER PRIMARY KEY", text):
             plan.indexes.add(used[1] or ("full text" if "VIRTUAL" in text else "rowid"))
-        elif (scan := re.match(r"SCAN (\w+)", text)) and not SUBQUERY.fullmatch(scan[1]):
+        elif (scan := re.match(r"SCAN (\w+)", text)) and not SUBQUERY.fullmatch(scan[1]) and scan[1] != sampled:
             plan.scans.add(scan[1])
-        # The plan does not tell how many rows are sorted: those of the page and of its tags are few.
-        if "TEMP B-TREE" in text and _within(steps, step, "page"):
+        # The plan does not tell how many rows are sorted. Those of the page and of its tags are few, and so are those
+        # of a list of keys, and those that are equal in what an index has the order of.
+        alone = not any(above == parent and "LIST SUBQUERY" in each for above, each in steps.values())
+        whole = text == "USE TEMP B-TREE FOR ORDER BY" and (alone or "LIST SUBQUERY" in steps[parent][1])
+        if whole and _within(steps, step, "page"):
             plan.sorts.add("of what is found")
 
 
@@ -134,15 +140,15 @@ def _add_postgres(plan: Plan, connection: Any, sql: str) -> None:
         _add_node(plan, cursor.fetchone()[0][0]["Plan"])
 
 
-def _add_node(plan: Plan, node: dict[str, Any]) -> None:
+def _add_node(plan: Plan, node: dict[str, Any], few: int = FEW) -> None:
     kind, rows = node["Node Type"], node["Actual Rows"] * node["Actual Loops"]
     below = node.get("Plans", ())
     if "Index Name" in node and node["Actual Loops"]:
         plan.indexes.add(node["Index Name"])
-    if kind == "Seq Scan" and rows + node.get("Rows Removed by Filter", 0) > FEW:
+    if kind == "Seq Scan" and rows + node.get("Rows Removed by Filter", 0) > few:
         plan.scans.add(node["Relation Name"])
     sorted_rows = sum(each["Actual Rows"] * each["Actual Loops"] for each in below)
     if kind == "Sort" and sorted_rows > FEW:
         plan.sorts.add(f"of {sorted_rows:.0f} rows")
     for each in below:
-        _add_node(plan, each)
+        _add_node(plan, each, BOUNDED if kind == "Limit" else few)

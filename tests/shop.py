@@ -55,13 +55,16 @@ class Product(Base):
     __tablename__ = "products"
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock"),
+        Index(None, "owner_id", "id"),
+        Index(None, "supplier_id", "id"),
+        Index(None, "available_on", "id"),
         Index(None, "name", "id"),
         Index(None, "price_cents", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    owner_id: Mapped[UUID] = mapped_column(index=True)
-    supplier_id: Mapped[UUID | None] = mapped_column(ForeignKey(Supplier.id), index=True)
+    owner_id: Mapped[UUID]
+    supplier_id: Mapped[UUID | None] = mapped_column(ForeignKey(Supplier.id))
     sku: Mapped[str] = mapped_column(String(20), unique=True)
     name: Mapped[str] = mapped_column(String(100))
     price_cents: Mapped[int]
@@ -69,7 +72,7 @@ class Product(Base):
     reorder_level: Mapped[int] = mapped_column(default=0)
     active: Mapped[bool] = mapped_column(default=True)
     kind: Mapped[str] = mapped_column(String(10), default="thing")
-    available_on: Mapped[date | None] = mapped_column(index=True)
+    available_on: Mapped[date | None]
     size: Mapped[Size | None] = mapped_column(Enum(Size, values_callable=lambda sizes: [each.value for each in sizes]))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, onupdate=utcnow)

@@ -1,7 +1,6 @@
 """What a tenant of 100,000 nodes costs: lists, filters, orders, searches and changes, at the first and a deep page."""
 
 import io
-import statistics
 import sys
 import tempfile
 import time
@@ -38,12 +37,17 @@ CHANGES: Final = "/api/v1/changes"
 
 def reach(bench: Bench) -> Report:
     """Measure both engines in one process, without a network."""
-    rows = [row for engine in ENGINES for row in _rows(bench, engine)]
+    return report([row for engine in ENGINES for row in _rows(bench, engine)], bench.rounds)
+
+
+def report(rows: list[dict[str, Any]], rounds: int) -> Report:
+    """Return the table of what was measured in so many rounds."""
     worst = max(max(row["first_ms"], row["deep_ms"]) for row in rows)
     targets = [Target("the slowest page", 10.0, worst, " ms", at_most=True)]
     notes = [
-        "Medians, in the server, with the look-up of the web session, which is one of the statements. The plan "
-        "is that of the others: the indexes they use, full scans, and sorts of more rows than a page has."
+        "In the server, with the look-up of the web session, which is one of the statements. The fastest of "
+        f"{PER_ROUND * rounds} requests, spread over the whole run, because the machine had other work too. The plan "
+        "is that of the other statements: the indexes they use, full scans, and sorts of many rows."
     ]
     return Report(f"A tenant of {MANY:,} nodes, pages of 50", COLUMNS, rows, targets, notes)
 
@@ -66,6 +70,14 @@ def requests(ids: dict[str, str]) -> dict[str, tuple[str, dict[str, str]]]:
         "status 10 %, _sort=title": {"status": "archived", "_sort": "title"},
         "owner_id 5 %, _sort=-updated_at": {"owner_id": ids["owner"], "_sort": "-updated_at"},
         "tag 3 %, _sort=title": {"tag": "seldom", "_sort": "title"},
+        "tag 30 %, _sort=title": {"tag": "common", "_sort": "title"},
+        "tag 0.1 %, _sort=title": {"tag": "odd", "_sort": "title"},
+        "tag 3 %, owner_id 5 %": {"tag": "seldom", "owner_id": ids["owner"]},
+        "in_status 70 %, _sort=-title": {"in_status": "draft,archived", "_sort": "-title"},
+        "not_status 40 %, _sort=-id": {"not_status": "draft", "_sort": "-id"},
+        "has_parent_id 99 %, _sort=title": {"has_parent_id": "true", "_sort": "title"},
+        "min_updated_at 42 %": {"min_updated_at": "2026-01-02T00:00:00Z"},
+        "min_updated_at 0.2 %, _sort=title": {"min_updated_at": "2026-01-03T06:00:00Z", "_sort": "title"},
         "q, 0.1 %": {"q": "zeppelin"},
         "q, 3 %": {"q": "harbour"},
         "q, 30 %": {"q": "invoice"},
@@ -73,8 +85,13 @@ def requests(ids: dict[str, str]) -> dict[str, tuple[str, dict[str, str]]]:
         "q, 30 % and 0.1 %": {"q": "invoice zeppelin"},
         "q, 30 %, status 10 %": {"q": "invoice", "status": "archived"},
         "q, 30 %, _sort=title": {"q": "invoice", "_sort": "title"},
+        "q, 0.1 %, _sort=title": {"q": "zeppelin", "_sort": "title"},
+        "q, a beginning of 76 %": {"q": "i"},
+        "q, no row": {"q": "nowhere"},
+        "q, 30 %, tag 0.1 %": {"q": "invoice", "tag": "odd"},
         "_or, 10 % or 5 %": {"_or": f"status=archived,owner_id={ids['owner']}"},
         "_or, 10 % or tag 3 %": {"_or": "status=archived,tag=seldom"},
+        "_or, 10 % or 5 %, _sort=title": {"_or": f"status=archived,owner_id={ids['owner']}", "_sort": "title"},
     }
     return {title: (NODES, query) for title, query in lists.items()} | {"changes": (CHANGES, {})}
 
@@ -87,30 +104,35 @@ def _rows(bench: Bench, engine: EngineName) -> Iterator[dict[str, Any]]:
     settings = read_settings(deployment.settings, {})
     ids = fill_tenant(Servers(settings.servers, settings.tenancy_secret)[place.server].tenant_url(place.database))
     with Statements().listening() as statements:
-        client = Client(deployment)
-        for title, (path, query) in requests(ids).items():
-            yield {"title": f"{engine}: {title}", **_measured(bench, client, statements, path, query)}
+        yield from measured(engine, Client(deployment), statements, ids, bench.rounds)
 
 
-def _measured(
-    bench: Bench, client: "Client", statements: Statements, path: str, query: dict[str, str]
-) -> dict[str, Any]:
-    if path == CHANGES:
-        first, deep, page = _parts(client)
-    else:
-        first, deep, page = _pages(client, query)
-    count = bench.rounds * PER_ROUND
-    times = {each: statistics.median(client.milliseconds(path, each) for _ in range(count)) for each in (first, deep)}
-    with statements.recording() as sent:
-        client.get(path, deep)
-    plan = plan_of(sent)
-    return {
-        "first_ms": times[first],
-        "deep_ms": times[deep],
-        "page": page,
-        "statements": plan.statements,
-        "plan": plan.text(),
+def measured(
+    engine: EngineName, client: "Client", statements: Statements, ids: dict[str, str], rounds: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures of each request. The rounds are of all requests, so that each is measured at several times."""
+    asked = {
+        title: (path, _parts(client) if path == CHANGES else _pages(client, query))
+        for title, (path, query) in requests(ids).items()
     }
+    fastest: dict[tuple[str, str], float] = {}
+    for _ in range(rounds):
+        for path, (first, deep, _) in asked.values():
+            for each in {first, deep}:
+                times = [client.milliseconds(path, each) for _ in range(PER_ROUND)]
+                fastest[path, each] = min(*times, fastest.get((path, each), times[0]))
+    for title, (path, (first, deep, page)) in asked.items():
+        with statements.recording() as sent:
+            client.get(path, deep)
+        plan = plan_of(sent)
+        yield {
+            "title": f"{engine}: {title}",
+            "first_ms": fastest[path, first],
+            "deep_ms": fastest[path, deep],
+            "page": page,
+            "statements": plan.statements,
+            "plan": plan.text(),
+        }
 
 
 def _pages(client: "Client", query: dict[str, str]) -> tuple[str, str, int]:

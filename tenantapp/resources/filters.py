@@ -39,7 +39,7 @@ class Operator:
 
     ``build`` takes the bound parameters: one, or as many as the list has values. ``type_`` is their SQL type.
     ``constant`` returns the condition for a value that becomes part of the statement, or None if it is a parameter.
-    ``indexed`` says whether an index of the column finds the rows.
+    ``indexed`` says that an index of the column finds the rows, so that they can be counted.
     """
 
     value: Any
@@ -121,7 +121,7 @@ class Flag(Filter):
         def constant(wanted: bool) -> ColumnElement[bool]:
             return self.condition if wanted else self.condition.is_not(True)
 
-        return {"": Operator(bool, never_built, constant=constant)}
+        return {"": Operator(bool, never_built, constant=constant, indexed=False)}
 
     def indexed(self) -> SQLColumnExpression[Any]:
         """Return the condition: an index on the rows for which it holds has it."""

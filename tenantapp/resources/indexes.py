@@ -28,29 +28,34 @@ def missing_on_both(resources: Iterable[Resource[Any]]) -> list[str]:
 def missing_indexes(resource: Resource[Any], dialect: Dialect) -> list[str]:
     """Return a sentence for each filter and sort that has no index on this engine.
 
-    A filter's column has to be the first of an index, of a unique constraint, or of the primary key. A condition needs
-    a partial index with the same condition, or an index on it. A sort needs its column and then the key, so that the
-    next page begins in the index.
+    A filter and a sort need an index on their column and then the key, unless the column is unique: so a page begins in
+    the index, and the index alone has the keys that a filter finds. A condition needs a partial index with the same
+    condition, or an index on it.
     """
     table: Table = resource.mapper.local_table  # type: ignore[assignment]
     lists = list(_column_lists(table, dialect))
     conditions = {_text(each, dialect) for index in table.indexes for each in _conditions(index, dialect)}
-    found = []
+    key = resource.mapper.primary_key[0]
+    found: list[str] = []
     for name, each in resource.filters.items():
         needed = each.indexed()
         if needed is None:
             continue
-        columns_of = getattr(getattr(needed, "property", None), "columns", [needed])
-        indexed = any(columns[0] is columns_of[0] for columns in lists)
-        if not indexed and _text(needed, dialect) not in conditions:
+        column = getattr(getattr(needed, "property", None), "columns", [needed])[0]
+        if isinstance(column, Column):
+            found += _missing(f"filter {name} of the resource {resource.name}", column, key, lists)
+        elif _text(needed, dialect) not in conditions:
             found.append(f"The filter {name} of the resource {resource.name} has no index.")
-    key = resource.mapper.primary_key[0]
     for name, column in resource.sorts.items():
-        wanted = [column] if column.unique or column is key else [column, key]
-        if not any(columns[: len(wanted)] == wanted for columns in lists):
-            listed = " and ".join(each.name for each in wanted)
-            found.append(f"The sort {name} of the resource {resource.name} has no index on {listed}.")
+        found += _missing(f"sort {name} of the resource {resource.name}", column, key, lists)
     return found
+
+
+def _missing(what: str, column: Any, key: Any, lists: list[list[Any]]) -> list[str]:
+    wanted = [column] if column.unique or column is key else [column, key]
+    if any(columns[: len(wanted)] == wanted for columns in lists):
+        return []
+    return [f"The {what} has no index on {' and '.join(each.name for each in wanted)}."]
 
 
 def _column_lists(table: Table, dialect: Dialect) -> Iterator[list[Any]]:

@@ -54,8 +54,8 @@ class Part:
 
     tests_in_order = False
     """Whether ``in_order`` reads all rows and tests each."""
-    weight = 1.0
-    """How long it takes to list a key, compared with a key of an index."""
+    weight, test_weight = 1.0, 1.0
+    """How long it takes to list a key and to test a row, compared with keys of an index and rows that are looked up."""
 
     def __init__(self, key: Any, condition: ColumnElement[bool]) -> None:
         self.key, self.condition = key, condition
@@ -132,7 +132,8 @@ class SearchPart(Part):
     """The search by words. ``pieces`` are what the words of a row hold."""
 
     tests_in_order = True
-    weight = 4.0  # its index knows numbers only, and the key is in the table of words
+    # The index knows rows by number, and the key is in the table of words, where the words to test are.
+    weight, test_weight = 3.0, 1.5
 
     def __init__(
         self, model: Any, condition: ColumnElement[bool], query: BindParameter[Any], pieces: Sequence[Any]
@@ -206,7 +207,8 @@ def part_of(key: Any, condition: ColumnElement[bool], indexed: bool) -> Part:
     others = _keys_in(key, condition)
     if others is not None:
         return RelatedPart(key, condition, others)
-    return ColumnPart(key, condition) if indexed else Part(key, condition)
+    of_column = isinstance(condition, BinaryExpression) and isinstance(condition.left, Column)
+    return ColumnPart(key, condition) if indexed and of_column else Part(key, condition)
 
 
 def _keys_in(key: Any, condition: ColumnElement[bool]) -> Select[Any] | None:

@@ -108,10 +108,11 @@ def _walk(listing: Listing, seen: list[Seen], by: int | None, size: int, limit: 
     searching = by is not None and listing.parts[by].tests_in_order
     length = size if by is None or searching else min(size, seen[by].rows or size)
     steps = min(limit / _share(seen, range(len(seen)) if searching else others), length)
+    test = {number: TEST * listing.parts[number].test_weight for number in others}
     complete = [number for number in others if seen[number].rows is not None]
-    sets = tuple(number for number in complete if _listed(listing, seen, (number,)) < steps * TEST)
+    sets = tuple(number for number in complete if _listed(listing, seen, (number,)) < steps * test[number])
     listed = _listed(listing, seen, sets)
-    tested = steps * _share(seen, sets) * TEST * (len(others) - len(sets))
+    tested = steps * _share(seen, sets) * sum(test[number] for number in others if number not in sets)
     step = STEP + PROBE * (len(sets) + searching)
     return listed + steps * step + tested, Way("walk", by, sets)
 

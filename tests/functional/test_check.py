@@ -30,7 +30,7 @@ def includeme(config):
     config.add_resource(leaves)
 """
 NAMED = [
-    "The filter body of the resource leaves has no index.",
+    "The filter body of the resource leaves has no index on body and id.",
     "The filter top of the resource leaves has no index.",
     "The sort made of the resource leaves has no index on created_at and id.",
 ]

@@ -453,8 +453,11 @@ def test_filters_and_sorts_without_an_index_are_named() -> None:
     for dialect in DIALECTS:
         found = missing_indexes(products, make_url(f"{dialect}://").get_dialect()())
         assert found == [
-            f"The filter {name} of the resource products has no index."
-            for name in ("active", "size", "kind", "created_at", "low_stock")
+            f"The filter {name} of the resource products has no index{which}."
+            for name, which in [
+                *((each, f" on {each} and id") for each in ("active", "size", "kind", "created_at")),
+                ("low_stock", ""),
+            ]
         ]
         assert missing_indexes(suppliers, make_url(f"{dialect}://").get_dialect()()) == []
 

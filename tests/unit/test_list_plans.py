@@ -7,6 +7,7 @@ statistics, so there the benchmark ``reach`` shows the plans.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -14,8 +15,10 @@ from sqlalchemy.dialects import sqlite
 
 from tenantapp.resources.queries import statement
 from tenantapp.resources.shapes import Shape
+from tenantapp.resources.ways import choice_of
 from tenantapp.tenancy.models import TenantBase
 from tenantapp.workspace.nodes import nodes
+from tests.shop import products
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,29 @@ def test_the_page_after_a_place_in_two_directions_begins_in_the_index(
 ) -> None:
     plan = plan_of(database, Shape(sort=(("title", down), ("updated_at", not down)), after=True))
     assert f"SEARCH nodes USING INDEX ix_nodes_title_id (title{begin}?)" in plan
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "counted"),
+    [
+        ("supplier_id", 1, True),
+        ("in_supplier_id", 2, True),
+        ("has_supplier_id", ("constant", True), True),
+        ("min_price", 1, True),
+        ("supplier", 1, True),
+        ("low_stock", ("constant", True), False),
+        ("not_supplier_id", 1, False),
+        ("like_name", 1, False),
+    ],
+)
+def test_the_rows_of_a_filter_are_counted_only_where_an_index_has_them(name: str, given: Any, counted: bool) -> None:
+    shape = Shape(where=((name, given),), sort=(("name", False),))
+    assert (choice_of(products, shape).look is not None) == counted
+
+
+def test_an_index_on_filter_and_order_is_used_without_a_look() -> None:
+    shape = Shape(where=(("status", 1),), sort=(("id", True),))
+    assert (choice_of(nodes, shape).look, choice_of(nodes, shape).anchors) == (None, (0,))
 
 
 def test_a_search_reads_only_the_rows_that_the_full_text_has_found(database: sqlite3.Connection) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select
 from sqlalchemy.orm import Mapped, mapped_column, object_session
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
@@ -17,11 +17,15 @@ class Book(Tracked, TenantBase):
     """A title on the shelf. Its owner added it. ``version`` counts its changes, so that none is overwritten."""
 
     __tablename__ = "books"
-    __table_args__ = (CheckConstraint("price_cents >= 0", name="price"), CheckConstraint("stock >= 0", name="stock"))
+    __table_args__ = (
+        CheckConstraint("price_cents >= 0", name="price"),
+        CheckConstraint("stock >= 0", name="stock"),
+        Index(None, "owner_id", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     # A person of the user database. A foreign key cannot refer to another database.
-    owner_id: Mapped[UUID] = mapped_column(index=True)
+    owner_id: Mapped[UUID]
     title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
     price_cents: Mapped[int]
     stock: Mapped[int]
