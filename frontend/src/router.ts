@@ -22,6 +22,8 @@ export const router = createRouter({
         { path: "", name: "workspace", component: WorkspaceStart },
         { path: "manage/members", name: "members", component: () => import("./pages/tenant/Members.vue") },
         { path: "manage/access", name: "access", component: () => import("./pages/tenant/ApiAccess.vue") },
+        { path: "manage/export", name: "exports", component: () => import("./pages/tenant/Exports.vue") },
+        { path: "manage/audit", name: "audit", component: () => import("./pages/tenant/AuditTrail.vue") },
         { path: ":resource/:id?", name: "rows", component: ResourceList, props: true },
       ],
     },

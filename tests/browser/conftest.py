@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The bundled application with the people and tenants of the demo. Each test makes rows of its own."""
-    with site_in(tmp_path_factory.mktemp("site")) as prepared:
+    with site_in(tmp_path_factory.mktemp("site"), "backups.store = %(here)s/store") as prepared:
         prepared.command("demo")
         with served(prepared) as serving:
             yield serving

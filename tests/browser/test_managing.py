@@ -19,7 +19,7 @@ def row(visitor: Visitor, name: str) -> Locator:
 
 
 def violations(visitor: Visitor) -> list[str]:
-    """What axe finds, all of it in light colors, and what concerns colors in dark ones too."""
+    """What axe finds on a whole page: everything in light colors, and what concerns colors in dark ones."""
     found = visitor.violations(RULES)
     visitor.page.emulate_media(color_scheme="dark")
     found += visitor.violations(CONTRAST)
@@ -49,7 +49,7 @@ def test_an_administrator_adds_changes_and_removes_a_member(site: Site, visit: V
         ada.sheet().get_by_role("checkbox", name=role).check()
     ada.field("Login").press("Enter")
     expect(ada.sheet().get_by_role("alert")).to_contain_text("Nobody has this login.")
-    found = {"member": violations(ada)}
+    found = {"member": ada.violations(RULES)}
     ada.field("Login").fill("carol")
     ada.field("Login").press("Enter")
     ada.said("carol is a member now.")
@@ -65,7 +65,7 @@ def test_an_administrator_adds_changes_and_removes_a_member(site: Site, visit: V
 
     ada.button("Remove Carol Shaw").click()
     expect(ada.sheet()).to_contain_text("They lose the roles editor, reader")
-    found["removing"] = violations(ada)
+    found["removing"] = ada.violations(RULES)
     ada.sheet().get_by_role("button", name="Remove", exact=True).click()
     ada.said("Carol Shaw is no member any more.")
     expect(row(ada, "Carol Shaw")).to_have_count(0)
@@ -87,7 +87,7 @@ def test_a_token_of_a_service_account_works_until_it_is_revoked(site: Site, visi
     ada.field("Login").fill("reporting")
     ada.field("Name").fill("Nightly reports")
     ada.sheet().get_by_role("checkbox", name="reader").check()
-    found = {"account": violations(ada)}
+    found = {"account": ada.violations(RULES)}
     ada.sheet().get_by_role("button", name="Create").click()
     ada.said("The service account Nightly reports is made.")
 
@@ -99,13 +99,13 @@ def test_a_token_of_a_service_account_works_until_it_is_revoked(site: Site, visi
     ada.field("Name").press("Enter")
     expect(ada.sheet()).to_contain_text("Write a whole number of days")
     ada.field("Days that it works").fill("7")
-    found["token"] = violations(ada)
+    found["token"] = ada.violations(RULES)
     ada.field("Name").press("Enter")
     token = ada.field("Token").input_value()
     assert re.fullmatch("tapp_[0-9A-Za-z]{49}", token)
     ada.page.keyboard.press("Escape")  # the text would be lost
     expect(ada.field("Token")).to_have_value(token)
-    found["shown once"] = violations(ada)
+    found["shown once"] = ada.violations(RULES)
     ada.button("Done").click()
     assert status_with(site, token) == 200
     ada.page.reload()
@@ -123,3 +123,58 @@ def test_a_token_of_a_service_account_works_until_it_is_revoked(site: Site, visi
     expect(ada.page.get_by_text("There are no service accounts yet.")).to_be_visible()
     assert {name: each for name, each in found.items() if each} == {}
     assert ada.unexpected() == []
+
+
+def test_an_export_is_watched_and_downloaded_and_the_audit_trail_has_it(site: Site, visit: Visit) -> None:
+    ada = visit(site).signed_in("ada", MANAGE + "/export")
+    page = ada.page
+    ada.button("Export all data").click()
+    ada.said("The export has begun.")
+    ada.button("Export all data").click()
+    expect(page.get_by_role("alert")).to_contain_text("An export is being written already")
+    site.command("worker", "--until-idle")
+    ada.said("The export is ready.")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the export of").click()
+    assert re.fullmatch(r"acme-\d{8}\.bundle", download.value.suggested_filename)
+    assert download.value.path().stat().st_size > 1000
+    found = {"export": violations(ada)}
+
+    ada.link("Audit trail").click()
+    expect(page.locator("tbody tr").first).to_contain_text("downloaded an export")
+    page.get_by_label("What").select_option("gave a role")
+    page.get_by_label("Login").fill("nobody")
+    page.get_by_label("Login").press("Enter")
+    expect(page).to_have_url(re.compile(r"\?(action=member\.grant&actor=nobody|actor=nobody&action=member\.grant)$"))
+    expect(page.get_by_role("heading", name="Nothing fits")).to_be_visible()
+    page.go_back()
+    expect(page.locator("tbody tr").last).to_contain_text("admin")
+    expect(page.get_by_role("cell", name="downloaded an export")).to_have_count(0)
+    found["audit"] = violations(ada)
+    assert {name: each for name, each in found.items() if each} == {}
+    assert ada.unexpected([409]) == []
+
+
+def test_a_person_makes_a_token_of_their_own_with_what_they_may_do(site: Site, visit: Visit) -> None:
+    bob = visit(site).signed_in("bob", "/account")
+    bob.button("Make a token").click()
+    expect(bob.sheet().get_by_role("checkbox")).to_have_count(2)  # what an author may do
+    bob.field("Name").fill("notes")
+    bob.sheet().get_by_role("checkbox", name="read content").check()
+    bob.field("Name").press("Enter")
+    token = bob.field("Token").input_value()
+    bob.button("Done").click()
+    expect(row(bob, "notes")).to_contain_text("never")
+    assert status_with(site, token) == 200
+    found = violations(bob)
+    bob.button("Revoke the token notes").click()
+    bob.sheet().get_by_role("button", name="Revoke", exact=True).click()
+    bob.said("The token notes is revoked.")
+    assert status_with(site, token) == 401
+    for path in ("members", "export"):
+        bob.open(f"{MANAGE}/{path}")
+        expect(bob.page.get_by_role("alert")).to_contain_text("Your roles do not permit this.")
+    expect(bob.link("Members")).to_have_count(0)
+    assert found == []
+    assert bob.unexpected([403]) == []

@@ -14,6 +14,8 @@ const MEMBERS = "members.manage";
 const PAGES: ManagedPage[] = [
   { name: "members", label: t.members.title, icon: "person", permission: MEMBERS },
   { name: "access", label: t.access.title, icon: "gear", permission: MEMBERS },
+  { name: "exports", label: t.exports.title, icon: "download", permission: "tenant.export" },
+  { name: "audit", label: t.audit.title, icon: "list", permission: MEMBERS },
 ];
 
 export function managedPages(permissions: readonly string[]): ManagedPage[] {

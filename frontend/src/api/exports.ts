@@ -1,0 +1,21 @@
+// The calls about the exports of a tenant.
+
+import type { ExportPage, GetTenantExportsData, Operation, PostTenantExportData } from "../../generated/api/types.gen";
+import { call, PREFIX } from "./http";
+
+const EXPORT: PostTenantExportData["url"] = "/api/v1/tenant/export";
+const EXPORTS: GetTenantExportsData["url"] = "/api/v1/tenant/exports";
+
+export async function readExports(tenant: string, cursor: string, signal?: AbortSignal): Promise<ExportPage> {
+  const query = cursor ? `?${new URLSearchParams({ cursor })}` : "";
+  return (await call<ExportPage>("GET", EXPORTS + query, { tenant, signal })).data;
+}
+
+export async function beginExport(tenant: string): Promise<Operation> {
+  return (await call<Operation>("POST", EXPORT, { tenant })).data;
+}
+
+/** The address of a bundle. The browser fetches it itself, however large it is, so the address names the tenant. */
+export function bundleAddress(tenant: string, id: string): string {
+  return `${PREFIX}/t/${encodeURIComponent(tenant)}/tenant/exports/${id}`;
+}
