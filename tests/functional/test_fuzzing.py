@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from tests.functional.fuzzing import Fuzzer
-
 BOUNDED = "FUZZ_EXAMPLES" not in os.environ
 EXAMPLES = 2  # requests of each kind to each operation
 
@@ -14,6 +12,8 @@ EXAMPLES = 2  # requests of each kind to each operation
 # Of werkzeug's client, in which schemathesis calls the application.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_operation_answers_as_documented(make_installation: Any) -> None:
+    from tests.functional.fuzzing import Fuzzer  # takes half a second, in each process
+
     examples = int(os.environ.get("FUZZ_EXAMPLES", EXAMPLES))
     with make_installation(**{"identity.registration": "open"}) as installation:
         fuzzer = Fuzzer(installation, examples, derandomize=BOUNDED)
