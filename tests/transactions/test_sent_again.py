@@ -43,7 +43,7 @@ def test_many_at_once_make_one_row(real_installation: Installation) -> None:
         (node,) = session.scalars(select(Node.id))
         assert str(node) == again.json["id"]
         assert len(session.scalars(select(IdempotencyKey.key)).all()) == 1
-        (change,) = session.execute(select(Change.row_id, Change.login, Change.kind))
+        (change,) = session.execute(select(Change.row_id, Change.person_name, Change.kind))
         assert tuple(change) == (node, "bob", "created")
 
 
