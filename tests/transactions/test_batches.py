@@ -86,7 +86,7 @@ def test_a_batch_with_views_of_a_builder_is_kept_or_not(real_installation: Insta
     assert sorted(node_titles(real_installation)) == ["First", "written"]
     with real_installation.registry.tenant_dbs.begin(access_to(real_installation, "acme"), read_only=True) as session:
         changes = session.execute(select(Change.kind, Change.person_name, Change.at)).all()
-        assert [tuple(change[:2]) for change in changes] == [("created", "bob")] * 2
+        assert [tuple(change[:2]) for change in changes] == [("created", "Bob")] * 2
         assert len({change.at for change in changes}) == 1
 
 

@@ -44,7 +44,7 @@ def test_many_at_once_make_one_row(real_installation: Installation) -> None:
         assert str(node) == again.json["id"]
         assert len(session.scalars(select(IdempotencyKey.key)).all()) == 1
         (change,) = session.execute(select(Change.row_id, Change.person_name, Change.kind))
-        assert tuple(change) == (node, "bob", "created")
+        assert tuple(change) == (node, "Bob", "created")
 
 
 def test_a_database_that_is_not_migrated_yet(real_installation: Installation) -> None:
