@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
+import type { OwnAuditEntry } from "../../generated/api/types.gen";
+import { actionLabel, detailsOf } from "./audit";
 import { managedPages, permissionLabel } from "./managing";
 import { poll } from "./polling";
 import { managingRoles, permissionsOf, stepsTo } from "./roles";
+import { sizeOf } from "./sizes";
 import { pointedAt } from "./submitting";
 
 const ROLES = [
@@ -53,6 +56,27 @@ describe("what roles permit", () => {
     expect(permissionLabel("books.sell")).toBe("books.sell");
     expect(managedPages(["content.read"])).toEqual([]);
     expect(managedPages(["members.manage"]).map((each) => each.name)).toContain("members");
+  });
+});
+
+describe("an entry of the audit trail", () => {
+  it("is shown in words, without ids", () => {
+    const detail = { token: "01a2", name: "cron", user: "ada", permissions: ["a.b", "c.d"], days: 7 };
+    expect(detailsOf({ detail } as unknown as OwnAuditEntry)).toEqual([
+      ["name", "cron"],
+      ["owner", "ada"],
+      ["permissions", "a.b, c.d"],
+      ["days", "7"],
+    ]);
+    const renamed = { before: { slug: "a", name: "A" } };
+    expect(detailsOf({ detail: renamed } as unknown as OwnAuditEntry)).toEqual([["before", "a, A"]]);
+    expect([actionLabel("member.grant"), actionLabel("new.thing")]).toEqual(["gave a role", "new.thing"]);
+  });
+});
+
+describe("the size of a file", () => {
+  it("has a unit that fits", () => {
+    expect([0, 999, 3946, 1_000_000].map(sizeOf)).toEqual(["0 byte", "999 byte", "3.9 kB", "1 MB"]);
   });
 });
 

@@ -77,7 +77,7 @@ export const en = {
       "content.read": "read content",
       "content.create": "create content, and change one’s own",
       "content.edit_any": "change and delete everybody’s content",
-      "members.manage": "manage members, tokens and the trail of changes",
+      "members.manage": "manage members and tokens, read the audit trail",
       "tenant.export": "export all data",
     } as Record<string, string>,
   },
