@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tenantapp.identity.local_access import local_access
 from tests.browser.everything import Base, includeme
-from tests.browser.site import Site, served, site_in
+from tests.browser.site import Site, demo_in_thread, served, site_in
 from tests.browser.visitor import Visitor
 from tests.built_page import DIST, built_page
 from tests.chromium import chromium
@@ -17,7 +17,7 @@ from tests.programs import needed
 from tests.shop import app_including
 from tests.transactions.server import serving
 
-PATIENCE = 15_000  # milliseconds that a step may take on a busy machine
+PATIENCE = 60_000  # milliseconds that a step may take on a busy machine
 BOOKSHOP = Path(__file__).parents[2] / "examples" / "bookshop"
 
 
@@ -39,10 +39,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The bundled application with the people and tenants of the demo. Each test makes rows of its own."""
-    with site_in(tmp_path_factory.mktemp("site"), "backups.store = %(here)s/store") as prepared:
-        prepared.command("demo")
-        with served(prepared) as serving:
-            yield serving
+    with demo_in_thread(tmp_path_factory.mktemp("site"), "backups.store = %(here)s/store") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,29 @@
-"""A tenantapp that a browser can visit: a real ``pserve`` on SQLite, with the people of the demo."""
+"""A tenantapp that a browser can visit: a real ``pserve`` on SQLite, or the application in a thread."""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from pyramid.paster import get_appsettings
+
+from tenantapp import main
+from tenantapp.cli import demonstration
+from tenantapp.operations.fleet import opened_fleet
+from tenantapp.settings import read_settings
+from tests.built_page import DIST
+from tests.golden import lend_templates, make_user_database
+from tests.installation import PATIENT
 from tests.ports import free_port
+from tests.transactions.server import serving
 
 BIN = Path(sys.executable).parent
 START = 60  # seconds
@@ -59,11 +70,34 @@ class Site:
 @contextmanager
 def site_in(directory: Path, settings: str = "", **environment: str) -> Iterator[Site]:
     """Prepare a directory. Nothing is served yet."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TENANTAPP_")}
-    site = Site(directory, free_port(), kept | environment)
-    (directory / "site.ini").write_text(INI.format(settings=settings, port=site.port))
+    site = _written(directory, free_port(), settings, environment)
     site.command("init")
     yield site
+
+
+def _written(directory: Path, port: int, settings: str, environment: Mapping[str, str]) -> Site:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TENANTAPP_")}
+    (directory / "site.ini").write_text(INI.format(settings=settings, port=port))
+    return Site(directory, port, kept | dict(environment))
+
+
+@contextmanager
+def demo_in_thread(directory: Path, settings: str = "") -> Iterator[Site]:
+    """Serve the demo in a thread of this process. Commands work on the same databases."""
+    _written(directory, 0, settings, {})
+    values: dict[str, Any] = dict(get_appsettings(str(directory / "site.ini")))
+    (directory / "var").mkdir()
+    with opened_fleet(read_settings(values, {})) as fleet:
+        make_user_database(fleet)
+    registry = (app := main({}, **PATIENT | {"web.directory": str(DIST)} | values)).registry
+    with ExitStack() as until:
+        lend_templates(registry.fleet, [registry.servers.default], until)
+        given: Any = SimpleNamespace(settings=registry.app_settings, fleet=registry.fleet, http_port=None)
+        demonstration.make(given, None)
+    with serving(app) as (_, port):
+        yield _written(directory, port, settings, {})
+    for factory in (registry.user_db, registry.access_reader.database, registry.tenant_dbs):
+        factory.dispose()
 
 
 @contextmanager
