@@ -6,6 +6,7 @@ import ResourceList from "./pages/ResourceList.vue";
 import WorkspaceFrame from "./pages/WorkspaceFrame.vue";
 import WorkspaceStart from "./pages/WorkspaceStart.vue";
 import Workspaces from "./pages/Workspaces.vue";
+import { OPERATOR } from "./pages/operator/routes";
 
 export const NEW = "new";
 
@@ -27,6 +28,7 @@ export const router = createRouter({
         { path: ":resource/:id?", name: "rows", component: ResourceList, props: true },
       ],
     },
+    OPERATOR,
     { path: "/:rest(.*)", component: NotFound },
   ],
 });

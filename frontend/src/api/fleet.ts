@@ -1,0 +1,127 @@
+// The calls of operators. What takes long answers with an operation, which a worker carries out.
+
+import type {
+  AuditEntry,
+  Backup,
+  DeleteFleetTenantData,
+  Finding,
+  FleetOperation,
+  FleetServer,
+  FleetTenant,
+  GetFleetAuditData,
+  GetFleetFindingsData,
+  GetFleetMigrationsData,
+  GetFleetOperationData,
+  GetFleetOperationsData,
+  GetFleetServersData,
+  GetFleetTenantBackupsData,
+  GetFleetTenantData,
+  GetFleetTenantNewerData,
+  GetFleetTenantsData,
+  Migrations,
+  NewerThanBackup,
+  PostFleetOperationCancelData,
+  PostFleetOperationRetryData,
+  PostFleetQueryData,
+  PostFleetTenantCloneData,
+  PostFleetTenantMigrateData,
+  PostFleetTenantMoveData,
+  PostFleetTenantPurgeData,
+  PostFleetTenantRestoreData,
+  PostFleetTenantUndeleteData,
+  TenantChange,
+  TenantRows,
+} from "../../generated/api/types.gen";
+import { call } from "./http";
+import type { Json } from "./json";
+
+export type {
+  AuditEntry,
+  Backup,
+  Finding,
+  FleetOperation,
+  FleetServer,
+  FleetTenant,
+  Migrations,
+  NewerThanBackup,
+  TenantRows,
+};
+
+const TENANTS: GetFleetTenantsData["url"] = "/api/v1/fleet/tenants";
+const TENANT: (GetFleetTenantData | DeleteFleetTenantData)["url"] = "/api/v1/fleet/tenants/{slug}";
+const UNDELETE: PostFleetTenantUndeleteData["url"] = "/api/v1/fleet/tenants/{slug}/undelete";
+const PURGE: PostFleetTenantPurgeData["url"] = "/api/v1/fleet/tenants/{slug}/purge";
+const MIGRATE: PostFleetTenantMigrateData["url"] = "/api/v1/fleet/tenants/{slug}/migrate";
+const BACKUPS: GetFleetTenantBackupsData["url"] = "/api/v1/fleet/tenants/{slug}/backups";
+const NEWER: GetFleetTenantNewerData["url"] = "/api/v1/fleet/tenants/{slug}/newer";
+const RESTORE: PostFleetTenantRestoreData["url"] = "/api/v1/fleet/tenants/{slug}/restore";
+const CLONE: PostFleetTenantCloneData["url"] = "/api/v1/fleet/tenants/{slug}/clone";
+const MOVE: PostFleetTenantMoveData["url"] = "/api/v1/fleet/tenants/{slug}/move";
+const OPERATIONS: GetFleetOperationsData["url"] = "/api/v1/fleet/operations";
+const OPERATION: GetFleetOperationData["url"] = "/api/v1/fleet/operations/{id}";
+const RETRY: PostFleetOperationRetryData["url"] = "/api/v1/fleet/operations/{id}/retry";
+const CANCEL: PostFleetOperationCancelData["url"] = "/api/v1/fleet/operations/{id}/cancel";
+const SERVERS: GetFleetServersData["url"] = "/api/v1/fleet/servers";
+const FINDINGS: GetFleetFindingsData["url"] = "/api/v1/fleet/findings";
+const MIGRATIONS: GetFleetMigrationsData["url"] = "/api/v1/fleet/migrations";
+const QUERY: PostFleetQueryData["url"] = "/api/v1/fleet/query";
+const AUDIT: GetFleetAuditData["url"] = "/api/v1/fleet/audit";
+
+export interface PageOf<T> {
+  items: T[];
+  next: string | null;
+}
+
+type Query = Record<string, string>;
+
+export const readTenants = (query: Query, signal: AbortSignal) => list<FleetTenant>(TENANTS, query, signal);
+export const readOperations = (query: Query, signal: AbortSignal) => list<FleetOperation>(OPERATIONS, query, signal);
+export const readAudit = (query: Query, signal: AbortSignal) => list<AuditEntry>(AUDIT, query, signal);
+export const readTenant = (slug: string) => read<FleetTenant>(fill(TENANT, slug));
+export const readOperation = (id: string) => read<FleetOperation>(fill(OPERATION, id));
+export const readServers = async () => (await read<PageOf<FleetServer>>(SERVERS)).items;
+export const readFindings = async () => (await read<PageOf<Finding>>(FINDINGS)).items;
+export const readMigrations = () => read<Migrations>(MIGRATIONS);
+export const readBackups = async (slug: string) => (await read<PageOf<Backup>>(fill(BACKUPS, slug))).items;
+export const readNewer = (slug: string, backup: string) =>
+  read<NewerThanBackup>(`${fill(NEWER, slug)}?${new URLSearchParams({ backup })}`);
+
+export const changeTenant = (slug: string, body: TenantChange) =>
+  send<FleetTenant>("PATCH", fill(TENANT, slug), { ...body });
+export const deleteTenant = (slug: string) => send<FleetTenant>("DELETE", fill(TENANT, slug));
+export const undeleteTenant = (slug: string) => send<FleetTenant>("POST", fill(UNDELETE, slug));
+
+type Body = Record<string, Json>;
+
+export const createTenant = (body: Body) => send<FleetOperation>("POST", TENANTS, body);
+export const backUpTenant = (slug: string) => send<FleetOperation>("POST", fill(BACKUPS, slug));
+export const restoreTenant = (slug: string, body: Body) => send<FleetOperation>("POST", fill(RESTORE, slug), body);
+export const cloneTenant = (slug: string, body: Body) => send<FleetOperation>("POST", fill(CLONE, slug), body);
+export const moveTenant = (slug: string, body: Body) => send<FleetOperation>("POST", fill(MOVE, slug), body);
+export const migrateTenant = (slug: string, body: Body) => send<FleetOperation>("POST", fill(MIGRATE, slug), body);
+export const purgeTenant = (slug: string, body: Body) => send<FleetOperation>("POST", fill(PURGE, slug), body);
+export const retryOperation = (id: string, body: Body) => send<FleetOperation>("POST", fill(RETRY, id), body);
+export const cancelOperation = (id: string) => send<FleetOperation>("POST", fill(CANCEL, id));
+
+/** Ask a page of tenants the question. `cursor` goes on where the last page ended. */
+export async function askFleet(body: Body, cursor: string, signal: AbortSignal): Promise<PageOf<TenantRows>> {
+  const path = cursor === "" ? QUERY : `${QUERY}?${new URLSearchParams({ cursor })}`;
+  return (await call<PageOf<TenantRows>>("POST", path, { body, signal })).data;
+}
+
+/** Put a value into the one place of an address. */
+function fill(address: string, value: string): string {
+  return address.replace(/\{\w+\}/, encodeURIComponent(value));
+}
+
+async function read<T>(path: string): Promise<T> {
+  return (await call<T>("GET", path)).data;
+}
+
+async function list<T>(path: string, query: Query, signal: AbortSignal): Promise<PageOf<T>> {
+  return (await call<PageOf<T>>("GET", `${path}?${new URLSearchParams(query)}`, { signal })).data;
+}
+
+async function send<T>(method: string, path: string, body?: Body): Promise<T> {
+  return (await call<T>(method, path, { body })).data;
+}

@@ -1,0 +1,128 @@
+// What operators do with a tenant: which actions there are in which state, what each asks for, and which call it makes.
+
+import type { Backup, FleetOperation, FleetTenant } from "../../api/fleet";
+import * as fleet from "../../api/fleet";
+import type { Json } from "../../api/json";
+
+export const ACTIONS = [
+  "suspend", "resume", "rename", "backUp", "clone", "move", "migrate", "restore", "restoreAs", "delete", "undelete",
+  "purge",
+] as const;
+export type Action = (typeof ACTIONS)[number];
+
+export type FieldName = "reason" | "slug" | "name" | "server" | "withoutPeople" | "withoutCopy";
+
+interface Kind {
+  states: readonly FleetTenant["state"][];
+  fields: readonly FieldName[];
+  /** The slug must be typed before it is done. */
+  dangerous?: true;
+  /** It needs a backup, so it is offered beside each backup. */
+  ofBackup?: true;
+}
+
+const SERVED = ["active", "suspended"] as const;
+const MADE = ["active", "suspended", "deleted"] as const;
+
+export const KINDS: Record<Action, Kind> = {
+  suspend: { states: ["active"], fields: ["reason"] },
+  resume: { states: ["suspended"], fields: [] },
+  rename: { states: SERVED, fields: ["slug", "name"] },
+  backUp: { states: MADE, fields: [] },
+  clone: { states: SERVED, fields: ["slug", "name", "server", "withoutPeople"] },
+  move: { states: SERVED, fields: ["server"], dangerous: true },
+  migrate: { states: SERVED, fields: [] },
+  restore: { states: SERVED, fields: [], dangerous: true, ofBackup: true },
+  restoreAs: { states: MADE, fields: ["slug", "name"], ofBackup: true },
+  delete: { states: SERVED, fields: [], dangerous: true },
+  undelete: { states: ["deleted"], fields: [] },
+  purge: { states: ["deleted"], fields: ["withoutCopy"], dangerous: true },
+};
+
+/** The actions on the tenant itself, or on one of its backups. */
+export function actionsIn(state: FleetTenant["state"], ofBackup = false): Action[] {
+  return ACTIONS.filter((each) => KINDS[each].states.includes(state) && (KINDS[each].ofBackup ?? false) === ofBackup);
+}
+
+export interface Given {
+  reason: string;
+  slug: string;
+  name: string;
+  server: string;
+  withoutPeople: boolean;
+  withoutCopy: boolean;
+}
+
+/** What the fields of an action begin with. */
+export function beginWith(action: Action, tenant: FleetTenant): Given {
+  const { slug, name } = tenant;
+  const keeps = action === "rename";
+  return {
+    reason: "",
+    slug: keeps ? slug : "",
+    name: keeps ? name : "",
+    server: "",
+    withoutPeople: false,
+    withoutCopy: false,
+  };
+}
+
+/** The fields that must be filled in. */
+export function needed(action: Action): FieldName[] {
+  return KINDS[action].fields.filter(
+    (field) => field === "reason" || field === "slug" || (field === "server" && action === "move"),
+  );
+}
+
+export function missing(action: Action, given: Given): FieldName[] {
+  return needed(action).filter((field) => String(given[field]).trim() === "");
+}
+
+/** What an action has done: a tenant has changed, or work has begun. */
+export type Done = { tenant: FleetTenant } | { operation: FleetOperation };
+
+export async function act(action: Action, tenant: FleetTenant, given: Given, backup?: Backup): Promise<Done> {
+  const { slug } = tenant;
+  switch (action) {
+    case "suspend":
+      return { tenant: await fleet.changeTenant(slug, { suspended: true, reason: given.reason }) };
+    case "resume":
+      return { tenant: await fleet.changeTenant(slug, { suspended: false }) };
+    case "rename":
+      return { tenant: await fleet.changeTenant(slug, changes(tenant, given)) };
+    case "delete":
+      return { tenant: await fleet.deleteTenant(slug) };
+    case "undelete":
+      return { tenant: await fleet.undeleteTenant(slug) };
+    case "backUp":
+      return { operation: await fleet.backUpTenant(slug) };
+    case "clone":
+      return { operation: await fleet.cloneTenant(slug, { ...copyOf(given), without_people: given.withoutPeople }) };
+    case "move":
+      return { operation: await fleet.moveTenant(slug, { server: given.server }) };
+    case "migrate":
+      return { operation: await fleet.migrateTenant(slug, {}) };
+    case "restore":
+      return { operation: await fleet.restoreTenant(slug, { backup: backup?.id ?? null }) };
+    case "restoreAs":
+      return { operation: await fleet.restoreTenant(slug, restored(given, backup)) };
+    case "purge":
+      return { operation: await fleet.purgeTenant(slug, { without_copy: given.withoutCopy }) };
+  }
+}
+
+function changes(tenant: FleetTenant, given: Given): { slug?: string; name?: string } {
+  return {
+    ...(given.slug === tenant.slug ? {} : { slug: given.slug }),
+    ...(given.name === tenant.name ? {} : { name: given.name }),
+  };
+}
+
+/** The new tenant's slug, and its name and server where they are given. */
+export function copyOf(given: Given): Record<string, Json> {
+  return { slug: given.slug, ...(given.name && { name: given.name }), ...(given.server && { server: given.server }) };
+}
+
+function restored(given: Given, backup: Backup | undefined): Record<string, Json> {
+  return { backup: backup?.id ?? null, as: given.slug, ...(given.name && { name: given.name }) };
+}

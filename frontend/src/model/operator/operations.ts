@@ -1,0 +1,56 @@
+// What an operation has done, and what can be done with it.
+
+import type { FleetOperation } from "../../api/fleet";
+
+export const STATES = ["queued", "running", "undoing", "succeeded", "failed", "cancelled"] as const;
+export const KINDS = [
+  "create", "delete", "import", "export", "clone", "move", "adopt", "backup", "restore", "restore_as", "migrate",
+  "warm", "discard", "discard_export",
+] as const;
+
+export type StepState = "done" | "doing" | "undoing" | "stopped" | "waiting";
+
+export function isFinished(operation: FleetOperation): boolean {
+  return ["succeeded", "failed", "cancelled"].includes(operation.state);
+}
+
+export function canRetry(operation: FleetOperation): boolean {
+  return operation.state === "failed" || operation.state === "cancelled";
+}
+
+export function canCancel(operation: FleetOperation): boolean {
+  return !isFinished(operation) && !operation.cancel_requested;
+}
+
+/** A removal that stopped because no copy was proved may be told to need none. */
+export function mayGoWithoutCopy(operation: FleetOperation): boolean {
+  return operation.kind === "delete" && operation.arguments.copy !== false;
+}
+
+/** Each step with what became of it. Steps of another version are unknown, and are left out. */
+export function stepsOf(operation: FleetOperation): { name: string; state: StepState }[] {
+  const { steps, step, state } = operation;
+  const at = step === null ? -1 : steps.indexOf(step);
+  return steps.map((name, index) => ({ name, state: stateOf(index, at, state) }));
+}
+
+function stateOf(index: number, at: number, state: FleetOperation["state"]): StepState {
+  if (state === "succeeded" || index < at) return "done";
+  if (index > at) return "waiting";
+  if (state === "running") return "doing";
+  if (state === "undoing") return "undoing";
+  return state === "queued" ? "waiting" : "stopped";
+}
+
+/** A line for each member of `arguments` or `result`. */
+export function linesOf(members: Record<string, unknown>): [string, string][] {
+  return Object.entries(members).map(([name, value]) => [
+    name,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+}
+
+/** Whether two readings differ in something that is shown. */
+export function differs(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) !== JSON.stringify(other);
+}

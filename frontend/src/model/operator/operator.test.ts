@@ -1,0 +1,201 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+
+import written from "../../../generated/openapi.json?raw";
+import type { FleetOperation, FleetTenant, Migrations, TenantRows } from "../../api/fleet";
+import { en } from "../../strings/en";
+import { en as o } from "../../strings/en.operator";
+import { csvOf } from "../csv";
+import { actionsIn, ACTIONS, beginWith, missing } from "./actions";
+import { csvRows, slugsOf, tableOf } from "./answers";
+import { changedFilters, filtersOf } from "./listing";
+import { minutesLeft, rateOf, withSample } from "./migration";
+import { canCancel, canRetry, mayGoWithoutCopy, stepsOf } from "./operations";
+import { Polling } from "./polling";
+
+function operation(given: Partial<FleetOperation>): FleetOperation {
+  return {
+    kind: "clone", state: "running", steps: ["a", "b", "c"], step: "b", arguments: {}, cancel_requested: false, ...given,
+  } as FleetOperation;
+}
+
+describe("polling", () => {
+  let looked = 0;
+  let hidden = false;
+  let changes: boolean | null = false;
+  const polling = (): Polling =>
+    new Polling(
+      () => {
+        looked += 1;
+        return Promise.resolve(changes);
+      },
+      () => hidden,
+    );
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    [looked, hidden, changes] = [0, false, false];
+  });
+  afterEach(() => vi.useRealTimers());
+
+  it("becomes seldom while nothing changes, and often again when something does", async () => {
+    const one = polling();
+    one.start();
+    await vi.advanceTimersByTimeAsync(60_000);
+    const seldom = looked;
+    expect(seldom).toBeGreaterThan(6);
+    expect(seldom).toBeLessThan(12);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(looked - seldom).toBe(4); // every 15 s
+    changes = true;
+    await vi.advanceTimersByTimeAsync(15_000);
+    looked = 0;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(looked).toBe(10); // at most once a second
+    one.stop();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(looked).toBe(10);
+  });
+
+  it("stops while the tab is hidden, and reads at once when it is shown", async () => {
+    const one = polling();
+    one.start();
+    hidden = true;
+    await one.onVisibility();
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(looked).toBe(0);
+    hidden = false;
+    await one.onVisibility();
+    expect(looked).toBe(1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(looked).toBe(2);
+  });
+
+  it("ends when nothing more is to come", async () => {
+    const one = polling();
+    one.start();
+    changes = null;
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(looked).toBe(1);
+    await one.onVisibility();
+    expect(looked).toBe(1);
+  });
+
+  it("outlives a failure", async () => {
+    let calls = 0;
+    const one = new Polling(() => Promise.reject(new Error(String(++calls))), () => false);
+    one.start();
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(calls).toBeGreaterThan(1);
+    one.stop();
+  });
+});
+
+describe("an operation", () => {
+  it("shows what became of each step", () => {
+    const states = (given: Partial<FleetOperation>): string =>
+      stepsOf(operation(given)).map((each) => each.state).join(" ");
+    expect(states({})).toBe("done doing waiting");
+    expect(states({ state: "queued", step: null })).toBe("waiting waiting waiting");
+    expect(states({ state: "succeeded", step: "c" })).toBe("done done done");
+    expect(states({ state: "failed" })).toBe("done stopped waiting");
+    expect(states({ state: "undoing" })).toBe("done undoing waiting");
+    expect(states({ state: "failed", step: null })).toBe("waiting waiting waiting");
+    expect(states({ steps: [] })).toBe("");
+  });
+
+  it("can be tried again when it failed, and cancelled before it ends", () => {
+    expect([canRetry(operation({})), canCancel(operation({}))]).toEqual([false, true]);
+    expect([canRetry(operation({ state: "failed" })), canCancel(operation({ state: "failed" }))]).toEqual([true, false]);
+    expect(canCancel(operation({ cancel_requested: true }))).toBe(false);
+    expect(mayGoWithoutCopy(operation({ kind: "delete" }))).toBe(true);
+    expect(mayGoWithoutCopy(operation({ kind: "delete", arguments: { copy: false } }))).toBe(false);
+    expect(mayGoWithoutCopy(operation({}))).toBe(false);
+  });
+});
+
+describe("the actions on a tenant", () => {
+  it("are those that its state allows", () => {
+    expect(actionsIn("creating")).toEqual([]);
+    expect(actionsIn("deleted")).toEqual(["backUp", "undelete", "purge"]);
+    expect(actionsIn("suspended")).not.toContain("suspend");
+    expect(actionsIn("active", true)).toEqual(["restore", "restoreAs"]);
+    expect(actionsIn("deleted", true)).toEqual(["restoreAs"]);
+  });
+
+  it("ask for what they need", () => {
+    const acme = { slug: "acme", name: "Acme" } as FleetTenant;
+    const of = (action: (typeof ACTIONS)[number]): string[] => missing(action, beginWith(action, acme));
+    expect([of("suspend"), of("rename"), of("clone"), of("move")]).toEqual([["reason"], [], ["slug"], ["server"]]);
+    expect(missing("suspend", { ...beginWith("suspend", acme), reason: " " })).toEqual(["reason"]);
+  });
+
+  it("all say what will happen", () => {
+    for (const action of ACTIONS) expect([o.actions[action], o.will[action]().length > 0]).toEqual([expect.any(String), true]);
+  });
+});
+
+describe("the address of a list of the fleet", () => {
+  it("has its filters and its page, and nothing else", () => {
+    const query = { q: ["a", "b"], state: "", server: "eu", cursor: "c", other: "x" };
+    expect(filtersOf(["q", "state", "server"], query)).toEqual({ q: "a", server: "eu", cursor: "c" });
+    expect(changedFilters({ q: "a", cursor: "c" }, { state: "active" })).toEqual({ q: "a", state: "active" });
+    expect(changedFilters({ q: "a" }, { cursor: "d", q: "" })).toEqual({ cursor: "d" });
+  });
+});
+
+describe("the migration of the fleet", () => {
+  const state = { head: "b", revisions: [{ revision: "a", tenants: 60 }, { revision: "b", tenants: 40 }] } as Migrations;
+
+  it("has a rate as soon as something was seen to move", () => {
+    let samples = withSample([], { at: 0, done: 20 });
+    expect([rateOf(samples), minutesLeft(state, samples)]).toEqual([null, null]);
+    samples = withSample(samples, { at: 30_000, done: 40 });
+    expect([rateOf(samples), minutesLeft(state, samples)]).toEqual([40, 1.5]);
+    samples = withSample(samples, { at: 331_000, done: 41 });
+    expect(samples).toHaveLength(1); // what is older than five minutes does not count
+    expect(withSample(samples, { at: 332_000, done: 0 })).toEqual([{ at: 332_000, done: 0 }]);
+  });
+});
+
+describe("the answers to a query", () => {
+  const answers = [
+    { tenant: "a", columns: ["n", "c0"], rows: [[1, "=x"]], truncated: false, failure: null },
+    { tenant: "b", columns: ["n", "more"], rows: [[2, { k: 1 }]], truncated: true, failure: null },
+    { tenant: "c", columns: [], rows: [], truncated: false, failure: "no such table" },
+  ] as TenantRows[];
+
+  it("are one table, whatever columns each tenant has", () => {
+    const table = tableOf(answers);
+    expect(table.columns).toEqual(["n", "c0", "more"]);
+    expect(table.rows.map((each) => each.values)).toEqual([[1, "=x", null], [2, null, { k: 1 }]]);
+    expect([table.failures, table.truncated]).toEqual([[{ tenant: "c", failure: "no such table" }], ["b"]]);
+    const { columns, rows } = csvRows(table);
+    expect(csvOf(columns, rows).split("\r\n").slice(0, 2)).toEqual(["\uFEFFtenant,n,c0,more", "a,1,'=x,"]);
+  });
+
+  it("are asked for by slugs", () => {
+    expect([slugsOf(" , "), slugsOf("acme, globex acme")]).toEqual([null, ["acme", "globex"]]);
+  });
+});
+
+it("every code that the calls of operators can answer has a sentence", () => {
+  interface Answered {
+    description?: string;
+    $ref?: string;
+  }
+  const document = JSON.parse(written) as {
+    paths: Record<string, Record<string, { responses?: Record<string, Answered> }>>;
+    components: { responses: Record<string, Answered> };
+  };
+  const codes = new Set<string>();
+  for (const [path, operations] of Object.entries(document.paths)) {
+    if (!path.includes("/fleet/")) continue;
+    for (const [status, answer] of Object.values(operations).flatMap((each) => Object.entries(each.responses ?? {}))) {
+      const shared = document.components.responses[answer.$ref?.split("/").at(-1) ?? ""];
+      const text = (answer.$ref ? shared : answer)?.description ?? "";
+      if (Number(status) >= 400) for (const [, code] of text.matchAll(/`(\w+)`/g)) codes.add(code!);
+    }
+  }
+  expect(codes.size).toBeGreaterThan(20);
+  expect([...codes].filter((code) => !(code in en.problems))).toEqual([]);
+});

@@ -1,0 +1,153 @@
+"""An operator's way through the console, in a real browser against a real server with a worker."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.site import Site, served, site_in
+from tests.browser.visitor import CONTRAST, RULES, Visitor
+
+Visit = Callable[..., Visitor]
+SETTINGS = """
+servers.eu = sqlite+pysqlite:///%(here)s/var/tenants-eu/
+backups.store = %(here)s/var/backups
+fleet.worker = 1
+"""
+PAGES = ("Tenants", "Operations", "Migration", "Servers", "Findings", "Query", "Audit")
+
+
+@pytest.fixture(scope="module")
+def fleet(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The bundled application with a worker, two servers and a store for backups."""
+    with site_in(tmp_path_factory.mktemp("fleet"), SETTINGS) as prepared:
+        prepared.command("demo")
+        with served(prepared) as serving:
+            yield serving
+
+
+def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) -> None:
+    olga = visit(fleet).sign_in("olga")  # in no workspace, so the console is the first page
+    page, dialog = olga.page, olga.sheet()
+    expect(page).to_have_url(f"{fleet.url}/operator/tenants")
+    page.keyboard.press("/")
+    page.keyboard.type("acm")
+    expect(page).to_have_url(re.compile(r"\?q=acm$"))
+    expect(page.locator("tbody tr")).to_have_count(1)
+    olga.link("acme").click()
+    state = page.locator("header [role=status]")
+    expect(state).to_have_text("active")
+
+    olga.button("Suspend").click()
+    dialog.get_by_role("button", name="Suspend").click()
+    expect(dialog.locator("#action-reason-error")).to_have_text("This field is needed.")
+    expect(dialog.get_by_label("Reason")).to_be_focused()
+    dialog.get_by_label("Reason").fill("unpaid since May")
+    page.keyboard.press("Enter")
+    olga.said("acme is suspended.")
+    expect(page.get_by_text("Reason: unpaid since May")).to_be_visible()
+    olga.button("Resume").click()
+    dialog.get_by_role("button", name="Resume").click()
+    expect(state).to_have_text("active")
+
+    olga.button("Clone").click()
+    dialog.get_by_label("Slug").fill("globex")
+    dialog.get_by_role("button", name="Clone").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Somebody has taken this value already.")
+    dialog.get_by_label("Slug").fill("acme-trial")
+    dialog.get_by_role("button", name="Clone").click()
+    olga.said("Clone: a worker does it.")
+    olga.button("Back up").click()
+    dialog.get_by_role("button", name="Back up").click()
+    olga.button("Restore as new").wait_for()  # the page has read the new backup by itself
+
+    title = "Newer than the backup"
+    ada = visit(fleet).signed_in("ada", "/account")
+    ada.api("POST", "/nodes", {"title": title}, **{"X-Tenant": "acme"})
+    olga.button("Restore").click()
+    expect(dialog.get_by_role("status")).to_contain_text("nodes: 1 row")
+    dialog.get_by_role("button", name="Restore").click()
+    expect(dialog.locator("#action-confirm-error")).to_have_text("This is not acme.")
+    page.keyboard.press("Escape")
+    olga.button("Restore as new").click()
+    dialog.get_by_label("Slug").fill("acme-then")
+    dialog.get_by_role("button", name="Restore as new").click()
+    olga.said("Restore as new: a worker does it.")
+    olga.link("All operations").click()
+    expect(page).to_have_url(f"{fleet.url}/operator/operations?slug=acme")
+    page.get_by_role("textbox", name="Tenant").fill("acme-then")
+    page.keyboard.press("Enter")
+    expect(page.locator("tbody .badge")).to_have_text("done")
+    page.locator("tbody a").first.click()
+    expect(page.locator(".steps li")).to_have_text(["database done", "migration done"])
+    olga.link("acme-then").click()
+
+    olga.button("Delete").click()
+    dialog.get_by_label("To confirm, type acme-then").fill("acme")
+    page.keyboard.press("Enter")
+    expect(dialog.locator("#action-confirm-error")).to_have_text("This is not acme-then.")
+    dialog.get_by_label("To confirm, type acme-then").fill("acme-then")
+    page.keyboard.press("Enter")
+    olga.said("acme-then is deleted.")
+    expect(state).to_have_text("deleted")
+    expect(olga.button("Undelete")).to_be_visible()
+    olga.link("Audit trail").click()
+    expect(page.locator("tbody td:nth-child(3)").first).to_have_text("tenant.delete")
+    assert olga.unexpected([409]) == []
+
+
+def test_a_query_over_the_fleet_is_a_table_and_a_file(fleet: Site, visit: Visit) -> None:
+    olga = visit(fleet).signed_in("olga", "/operator/query")
+    page = olga.page
+    page.get_by_label("Statement").fill("SELECT count(*) AS nodes FROM nodes")
+    page.get_by_label("Tenants").fill("acme, globex")
+    page.keyboard.press("Enter")
+    expect(page.locator("tbody td:first-child")).to_have_text(["acme", "globex"])
+    with page.expect_download() as download:
+        olga.button("Export CSV").click()
+    assert download.value.path().read_text(encoding="utf-8-sig").splitlines()[0] == "tenant,nodes"
+    page.get_by_label("Statement").fill("DELETE FROM nodes")
+    olga.button("Ask").click()
+    expect(page.get_by_role("heading", name="No answer")).to_be_visible()
+    assert olga.unexpected() == []
+
+
+def test_axe_finds_nothing_in_the_console_and_no_page_is_too_wide(fleet: Site, visit: Visit) -> None:
+    olga = visit(fleet, reduced_motion="reduce", viewport={"width": 360, "height": 800}).signed_in("olga", "/operator")
+    page, found = olga.page, {}
+    wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+    def look(name: str) -> None:
+        page.get_by_text("Loading…").wait_for(state="detached")
+        found[name] = olga.violations(RULES)
+        page.emulate_media(color_scheme="dark")
+        found[f"{name}, dark"] = olga.violations(CONTRAST)
+        page.emulate_media(color_scheme="light")
+        if page.evaluate(wide):
+            found[f"{name}, wide"] = [str(page.evaluate(wide))]
+
+    for name in PAGES:
+        olga.link(name).click()  # the address stays that of one document, so axe is loaded once
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        look(name)
+    olga.link("Operations").click()
+    page.locator("tbody a").first.click()
+    page.locator(".steps").wait_for()
+    look("an operation")
+    olga.link("Tenants").click()
+    olga.link("globex").click()
+    olga.button("Delete").click()
+    look("a tenant, and what deletes it")
+    assert {name: each for name, each in found.items() if each} == {}
+    assert olga.unexpected() == []
+
+
+def test_only_operators_see_the_way_in(fleet: Site, visit: Visit) -> None:
+    ada = visit(fleet).signed_in("ada", "/account")
+    ada.page.get_by_role("button", name="Your menu").click()
+    expect(ada.link("Your account")).to_be_visible()
+    expect(ada.link("The fleet")).to_have_count(0)
+    ada.open("/operator/tenants")
+    expect(ada.page.get_by_role("heading", name="This is for operators")).to_be_visible()
+    assert ada.unexpected() == []
