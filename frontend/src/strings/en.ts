@@ -411,7 +411,6 @@ export const en = {
     tenant_mismatch: "The address and the page name different workspaces. Load the page again.",
     tenant_not_deleted: "The tenant is not deleted. Load it again.",
     tenant_unfinished: "The tenant is still being made. Wait until that has ended.",
-    token_not_allowed: "An API token may not do this. Sign in with a password.",
     unexpected_body: "The page and the server do not understand each other. Load the page again.",
     unknown_host: "The server does not know this address. Use the one that you were given.",
     unknown_revision: "There is no such revision. Load it again, and choose another.",
