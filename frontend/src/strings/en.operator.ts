@@ -22,6 +22,14 @@ export const en = {
   nothingHelp: "Nothing meets all conditions.",
   refresh: "Read again",
   detail: (text: string) => `The server says: ${text}`,
+  /** What operators are told instead of what others are told. */
+  problems: {
+    backup_refused: "No backup can be used here. The settings name no store, or the tenant has no backup that fits.",
+    busy: "The server is very busy, or works on another query over the fleet. Try again in a moment.",
+    invalid: "Some of it is not valid.",
+    operation_refused: "The state does not allow this now. Load it again, and look at its operations.",
+    not_found: "There is no such tenant, backup or operation. Look at the list.",
+  } as Record<string, string>,
   states: {
     creating: "being made",
     active: "active",

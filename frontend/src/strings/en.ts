@@ -391,7 +391,6 @@ export const en = {
     version_mismatch: "Somebody else changed this first.",
     // What operators meet.
     backup_damaged: "The backup differs from what was written. Take another one.",
-    backup_refused: "No backup can be used here. The settings name no store, or the tenant has no backup that fits.",
     bad_request: "The address is not valid. Go back, and choose again.",
     copy_refused: "This tenant or database cannot be copied as it is. Mend what the server says, and try again.",
     copy_required: "No final copy can be kept, because the settings name no store. Set one, or give up the copy.",
@@ -402,7 +401,6 @@ export const en = {
     invalid_json: "The page and the server do not understand each other. Load the page again.",
     migration_refused: "There is no way up from the tenant's revision to that one. Look at the revisions.",
     not_acceptable: "The page and the server do not understand each other. Load the page again.",
-    operation_refused: "The state does not allow this now. Load it again, and look at its operations.",
     operator_required: "Only operators may do this. Ask one of them.",
     server_unavailable: "A server of tenant databases does not answer. Look at it, and try again.",
     store_unavailable: "The store for backups, or a tool for them, failed. Look at it, and try again.",
