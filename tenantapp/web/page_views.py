@@ -33,6 +33,7 @@ def home(request: TenantRequest) -> Response:
 
 
 @view_config(route_name="page_of_account", request_method="GET", permission=PUBLIC)
+@view_config(route_name="page_of_fleet", request_method="GET", permission=PUBLIC)
 @view_config(route_name="page_of_operator", request_method="GET", permission=PUBLIC)
 @view_config(route_name="page_of_tenant", request_method="GET", permission=PUBLIC)
 def start_page(request: TenantRequest) -> Response:
@@ -78,7 +79,8 @@ def includeme(config: Configurator) -> None:
     """Add the routes. The page has no others; what begins otherwise is 404."""
     config.add_route("home", "/")
     config.add_route("page_of_account", "/account")
-    config.add_route("page_of_operator", "/operator{rest:(/.*)?}")
+    config.add_route("page_of_fleet", "/operator")
+    config.add_route("page_of_operator", "/operator/*rest")
     config.add_route("page_of_tenant", "/w/*rest")
     config.add_route("page_assets", f"/{ASSETS}/{{name}}")
     config.scan(__name__)
