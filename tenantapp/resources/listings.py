@@ -1,9 +1,9 @@
 """How the rows of a list are found: through an index of one part of its condition, or in its order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Subquery, and_, case, func, literal_column, select
 
 from tenantapp.resources.parts import Begin, ColumnPart, Part
 from tenantapp.sql.look_ups import among, one_of
@@ -46,6 +46,14 @@ class Listing(NamedTuple):
             if one_way and isinstance(part, ColumnPart) and self._has_index(part.equal):
                 found.append(number)
         return found
+
+    def sample(self, most: int) -> Subquery:
+        """Return how many rows there are after the place, up to this number, and how many of them are wanted."""
+        where = [] if self.after is None else [self.after]
+        holds = case((and_(*(part.test(self.key) for part in self.parts)), literal_column("1")), else_=None)
+        rows = select(holds.label("holds")).select_from(self.key.table).where(*where)
+        some = rows.order_by(*_directed(self.order)).limit(literal_column(str(most))).subquery()
+        return select(func.count().label("looked"), func.count(some.c.holds).label("hits")).select_from(some).subquery()
 
     def _has_index(self, column: Any) -> bool:
         if column is None:
@@ -103,8 +111,11 @@ def _walking(listing: Listing, way: Way, limit: Any) -> Select[Any]:
         key = rows.c[listing.key.key]
         names = {rows.c[each.key]: descending for each, descending in columns.items()}
         found, tests = select(key), list(_tests(listing, way, key))
-    order = (column.desc() if descending else column.asc() for column, descending in names.items())
-    return found.where(*tests).order_by(*order).limit(limit)
+    return found.where(*tests).order_by(*_directed(names.items())).limit(limit)
+
+
+def _directed(order: Iterable[tuple[Any, bool]]) -> list[Any]:
+    return [column.desc() if descending else column.asc() for column, descending in order]
 
 
 def _sets(listing: Listing, way: Way, key: Any) -> Iterator[Any]:

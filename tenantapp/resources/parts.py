@@ -34,16 +34,20 @@ from tenantapp.tenancy.searching import matching_rows, words_of_model
 Begin = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 """Takes a column with keys, and returns the condition that a key comes after the place where a page begins."""
 ONE: Final[Any] = literal_column("1")
-SAMPLE: Final = 400  # rows whose words are looked at, before the matches of a search are counted
+SAMPLE: Final = 200  # rows whose words are looked at, before the matches of a search are counted
 UNKNOWN: Final = 0.5  # the share of rows that are not counted
-HITS: Final = 4  # among them, from which on the matches are not counted
+HITS: Final = 3  # among them, from which on the matches are not counted
 
 
 class Seen(NamedTuple):
-    """How many rows a part holds for, or None for many; and their share of all rows, perhaps a guess."""
+    """How many rows a part holds for, or None for many; and their share of all rows, perhaps a guess.
+
+    ``listed`` is about how many keys there are to list, or None if that takes too long.
+    """
 
     share: float
     rows: int | None
+    listed: int | None = None
 
 
 class Part:
@@ -88,8 +92,10 @@ class Part:
             return Seen(UNKNOWN, None)
         rows: int = counts[0]
         share = max(rows, 1) / max(size, rows, 1)
+        if rows < most:
+            return Seen(share, rows, rows)
         # Of many rows it is known that they are more than were counted: the share is in between, on a scale of ratios.
-        return Seen(share, rows) if rows < most else Seen(sqrt(share), None)
+        return Seen(sqrt(share), None, int(sqrt(share) * size))
 
 
 class ColumnPart(Part):
@@ -180,7 +186,7 @@ class SearchPart(Part):
             return super().seen([counted], most, size)
         share = max(hits, 1) / max(looked, 1)
         rows = int(share * size)
-        return Seen(share, rows if rows < most else None)
+        return Seen(share, rows, rows) if rows < most else Seen(share, None)
 
 
 class EitherPart(Part):

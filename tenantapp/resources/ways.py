@@ -7,14 +7,14 @@ a millisecond. It decides about time only: each way finds the same rows. For sma
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import chain, islice
 from math import prod
 from operator import itemgetter
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import ColumnClause, case, literal_column, select, true
 from sqlalchemy.orm import Session
 
 from tenantapp.resources.declaration import Resource
@@ -26,6 +26,8 @@ from tenantapp.sql.prepared import DATABASE, LoneSelect
 
 SMALL: Final = 2_000  # rows of a table
 MOST_COUNTED: Final = 6_000  # rows
+LOOKED_AT: Final = 200  # rows in the order of the list, before what each filter finds is counted
+ENOUGH: Final = 10  # of them, from which on nothing is counted: the page is soon full
 SIZE_KEPT: Final = 60.0  # seconds
 # What reading takes, in microseconds. They are rough: only how they compare matters.
 STEP: Final = 0.5  # to the next key of an index
@@ -45,6 +47,11 @@ class Choice(NamedTuple):
     """The statement of the numbers that the choice depends on, or None if there is nothing to choose."""
     asked: tuple[int, ...]
     """How many of these numbers are about each part."""
+    sampled: bool
+    """Whether the last two numbers say how many of the next rows were looked at, and how many of them are wanted.
+
+    What is frequent in a table may be rare in a part of it, such as archived rows among those that were changed last.
+    """
 
 
 def way_of(
@@ -70,24 +77,44 @@ def choice_of(resource: Resource[Any], shape: Shape) -> Choice:
     listing = listing_of(resource, shape)
     anchors = tuple(listing.anchors())
     if anchors and len(listing.parts) == 1 and isinstance(listing.parts[0], ColumnPart):
-        return Choice(listing, anchors, None, ())
+        return Choice(listing, anchors, None, (), False)
     counts = [part.counts(MOST_COUNTED, listing.begin) for part in listing.parts]
     asked = tuple(map(len, counts))
     if not sum(asked):
-        return Choice(listing, (), None, asked)
-    named = [each.label(f"count_{number}") for number, each in enumerate(chain.from_iterable(counts))]
-    return Choice(listing, anchors, LoneSelect(select(*named)), asked)
+        return Choice(listing, (), None, asked, False)
+    numbers: list[Any] = list(chain.from_iterable(counts))
+    samples: list[Any] = list(dict.fromkeys(each.table for each in numbers if isinstance(each, ColumnClause)))
+    if not anchors:
+        sample = listing.sample(LOOKED_AT)
+        few = sample.c.hits < literal_column(str(ENOUGH))
+        numbers = [*(case((few, each), else_=None) for each in numbers), sample.c.looked, sample.c.hits]
+        samples.append(sample)
+    statement = select(*(each.label(f"count_{number}") for number, each in enumerate(numbers)))
+    if samples:
+        # Each is a single row.
+        statement = statement.select_from(reduce(lambda left, right: left.join(right, true()), samples))
+    return Choice(listing, anchors, LoneSelect(statement), asked, not anchors)
 
 
 def choose(choice: Choice, counts: Sequence[Any], size: int, limit: int) -> Way:
     """Return the way that is expected to take least, by what the statement ``look`` has counted."""
-    listing, numbers = choice.listing, iter(counts)
+    listing, numbers, share = choice.listing, iter(counts), 1.0
+    if choice.sampled:
+        looked, hits = counts[-2:]
+        if hits >= ENOUGH or looked < LOOKED_AT:
+            return Way("walk")
+        share = (hits + 1) / looked
     seen = [
         part.seen(list(islice(numbers, asked)), MOST_COUNTED, size)
         for part, asked in zip(listing.parts, choice.asked, strict=True)
     ]
     ways = [_gather(listing, seen, number) for number, each in enumerate(seen) if each.rows is not None]
-    ways += [_walk(listing, seen, by, size, limit) for by in (None, *choice.anchors)]
+    share = min(share, _share(seen, range(len(seen))))
+    ways.append(_walk(listing, seen, None, size, limit / share))
+    for by in choice.anchors:
+        tested = [number for number in range(len(seen)) if number != by or listing.parts[by].tests_in_order]
+        length = size if listing.parts[by].tests_in_order else min(size, seen[by].rows or size)
+        ways.append(_walk(listing, seen, by, length, limit / _share(seen, tested)))
     return min(ways, key=itemgetter(0))[1]
 
 
@@ -103,22 +130,20 @@ def _gather(listing: Listing, seen: list[Seen], by: int) -> tuple[float, Way]:
     return listed + rows * PROBE * len(sets) + left * GATHERED, Way("gather", by, sets)
 
 
-def _walk(listing: Listing, seen: list[Seen], by: int | None, size: int, limit: int) -> tuple[float, Way]:
-    others = [number for number in range(len(seen)) if number != by]
-    searching = by is not None and listing.parts[by].tests_in_order
-    length = size if by is None or searching else min(size, seen[by].rows or size)
-    steps = min(limit / _share(seen, range(len(seen)) if searching else others), length)
-    test = {number: TEST * listing.parts[number].test_weight for number in others}
-    complete = [number for number in others if seen[number].rows is not None]
-    sets = tuple(number for number in complete if _listed(listing, seen, (number,)) < steps * test[number])
+def _walk(listing: Listing, seen: list[Seen], by: int | None, length: int, steps: float) -> tuple[float, Way]:
+    steps = min(steps, length)
+    test = {n: TEST * part.test_weight for n, part in enumerate(listing.parts) if n != by}
+    able = [number for number in test if seen[number].listed is not None]
+    sets = tuple(number for number in able if _listed(listing, seen, (number,)) < steps * test[number])
     listed = _listed(listing, seen, sets)
-    tested = steps * _share(seen, sets) * sum(test[number] for number in others if number not in sets)
+    tested = steps * _share(seen, sets) * sum(each for number, each in test.items() if number not in sets)
+    searching = by is not None and listing.parts[by].tests_in_order
     step = STEP + PROBE * (len(sets) + searching)
     return listed + steps * step + tested, Way("walk", by, sets)
 
 
 def _listed(listing: Listing, seen: list[Seen], numbers: Iterable[int]) -> float:
-    return sum((seen[number].rows or 0) * LISTED * listing.parts[number].weight for number in numbers)
+    return sum((seen[number].listed or 0) * LISTED * listing.parts[number].weight for number in numbers)
 
 
 def _share(seen: list[Seen], numbers: Iterable[int]) -> float:

@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.dialects import sqlite
 
+from tenantapp.resources.listings import Way
 from tenantapp.resources.queries import statement
 from tenantapp.resources.shapes import Shape
-from tenantapp.resources.ways import choice_of
+from tenantapp.resources.ways import MOST_COUNTED, choice_of, choose
 from tenantapp.tenancy.models import TenantBase
 from tenantapp.workspace.nodes import nodes
 from tests.shop import products
@@ -74,6 +75,23 @@ def test_the_page_after_a_place_in_two_directions_begins_in_the_index(
 def test_the_rows_of_a_filter_are_counted_only_where_an_index_has_them(name: str, given: Any, counted: bool) -> None:
     shape = Shape(where=((name, given),), sort=(("name", False),))
     assert (choice_of(products, shape).look is not None) == counted
+
+
+@pytest.mark.parametrize(
+    ("counted", "looked", "hits", "way"),
+    [
+        (None, 200, 20, Way("walk")),  # the page is soon full
+        (None, 150, 0, Way("walk")),  # there are no more rows
+        (50, 200, 0, Way("gather", 0)),
+        (MOST_COUNTED, 200, 9, Way("walk")),
+        (MOST_COUNTED, 200, 0, Way("walk", None, (0,))),  # many rows, and none of them here
+    ],
+)
+def test_a_rare_value_is_gathered_and_a_frequent_one_looked_for(
+    counted: int | None, looked: int, hits: int, way: Way
+) -> None:
+    choice = choice_of(nodes, Shape(where=(("status", 1),), sort=(("title", False),)))
+    assert choose(choice, [counted, looked, hits], size=100_000, limit=51) == way
 
 
 def test_an_index_on_filter_and_order_is_used_without_a_look() -> None:
