@@ -12,6 +12,7 @@ from tests.browser.visitor import CONTRAST, RULES, Visitor
 
 Visit = Callable[..., Visitor]
 MANAGE = "/w/acme/manage"
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 def row(visitor: Visitor, name: str) -> Locator:
@@ -19,11 +20,20 @@ def row(visitor: Visitor, name: str) -> Locator:
 
 
 def violations(visitor: Visitor) -> list[str]:
-    """What axe finds on a whole page: everything in light colors, and what concerns colors in dark ones."""
+    """What axe finds on a whole page: everything in light colors, and what concerns colors in dark ones.
+
+    And by how much a page is too wide for a small telephone.
+    """
     found = visitor.violations(RULES)
     visitor.page.emulate_media(color_scheme="dark")
     found += visitor.violations(CONTRAST)
     visitor.page.emulate_media(color_scheme="light")
+    before = visitor.page.viewport_size
+    assert before is not None
+    visitor.page.set_viewport_size({"width": 360, "height": 740})
+    if excess := visitor.page.evaluate(TOO_WIDE):
+        found.append(f"{excess} px too wide")
+    visitor.page.set_viewport_size(before)
     return found
 
 
@@ -69,6 +79,7 @@ def test_an_administrator_adds_changes_and_removes_a_member(site: Site, visit: V
     ada.sheet().get_by_role("button", name="Remove", exact=True).click()
     ada.said("Carol Shaw is no member any more.")
     expect(row(ada, "Carol Shaw")).to_have_count(0)
+    expect(page.locator("#content")).to_be_focused()  # the button that had the focus is gone
 
     ada.button("Remove Ada Lovelace").click()
     expect(ada.sheet()).to_contain_text("This is you.")
@@ -105,6 +116,8 @@ def test_a_token_of_a_service_account_works_until_it_is_revoked(site: Site, visi
     assert re.fullmatch("tapp_[0-9A-Za-z]{49}", token)
     ada.page.keyboard.press("Escape")  # the text would be lost
     expect(ada.field("Token")).to_have_value(token)
+    ada.button("Copy").click()
+    expect(ada.sheet().get_by_role("status")).to_have_text("Copied.")
     found["shown once"] = ada.violations(RULES)
     ada.button("Done").click()
     assert status_with(site, token) == 200
