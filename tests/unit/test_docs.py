@@ -54,6 +54,18 @@ def test_every_problem_is_documented(installation: Installation) -> None:
     assert documented == there
 
 
+def test_the_page_says_for_every_problem_what_happened_and_what_to_do() -> None:
+    """Two sentences at least, in each language that the page has."""
+    codes = {row[1] for page in API_PAGES for row in table_rows(page, 3) if re.fullmatch(r"\d{3}", row[0])}
+    catalogues = list((ROOT / "frontend" / "src" / "strings").glob("??.ts"))
+    assert catalogues
+    for catalogue in catalogues:
+        _, _, problems = catalogue.read_text().partition("\n  problems: {\n")
+        said = dict(re.findall(r'^    ([a-z_]+): "(.*)",$', problems.partition("\n  }")[0], re.MULTILINE))
+        assert codes - set(said) == set()
+        assert [code for code in codes if not re.search(r"[.;:] .*\.$", said[code])] == []
+
+
 def test_every_route_is_documented(installation: Installation) -> None:
     text = "".join((ROOT / "docs" / page).read_text() for page in API_PAGES)
     for route in installation.registry.introspector.get_category("routes"):
