@@ -1,7 +1,8 @@
 """Statements that are compiled once in a process, and not once for each engine.
 
 Each test has engines of its own, and to compile what the program asks took a sixth of the time of a test that makes a
-fleet. A program keeps its engines, and so has this anyway.
+fleet. A program keeps its engines, and so has this anyway. As with one engine, the columns of a statement are those of
+its first answer: ``text("SELECT * ...")`` is for ``exec_driver_sql``, which nobody keeps.
 """
 
 from typing import Any, Final
