@@ -29,7 +29,7 @@ function compressed() {
 
 export default defineConfig({
   plugins: [vue(), compressed()],
-  define: { __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false" },
+  define: { __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false" },
   build: {
     outDir: OUTPUT,
     emptyOutDir: true,
@@ -38,6 +38,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // How long plugins took is no warning, and on a busy machine it is printed each time.
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   server: { proxy: { "/api": "http://localhost:6543" } },
   test: { include: ["src/**/*.test.ts"] },

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Response, Route, expect
 
 from tests.browser.site import Site
 from tests.browser.visitor import CONTRAST, RULES, Visitor
@@ -16,6 +17,8 @@ from tests.programs import needed
 Visit = Callable[..., Visitor]
 LIST = "/w/acme/nodes"
 THEMES = ("light", "dark")
+MOST_BYTES = 90 * 1024  # of all that the first page takes, compressed
+PARTS: tuple[Literal["responseBodySize", "responseHeadersSize"], ...] = ("responseBodySize", "responseHeadersSize")
 WIDTHS = (360, 768, 1600)
 # By label, as the controls have it; and as it is stored, in UTC where there is a zone.
 WRITTEN = {
@@ -317,6 +320,17 @@ def test_axe_finds_nothing_on_any_page(site: Site, visit: Visit, theme: str) -> 
     found["no page"] = ada.violations(rules)
     assert {name: each for name, each in found.items() if each} == {}
     assert ada.unexpected() == []
+
+
+def test_the_first_page_is_small(site: Site, visit: Visit) -> None:
+    ada = visit(site)
+    sent: list[Response] = []
+    ada.page.on("response", lambda response: sent.append(response))
+    ada.signed_in("ada", LIST).page.get_by_role("table").wait_for()
+    ada.page.wait_for_load_state("networkidle")
+    sizes = {each.url: sum(each.request.sizes()[part] for part in PARTS) for each in sent}
+    assert sum(sizes.values()) < MOST_BYTES, sizes
+    assert len(sizes) <= 10, sizes
 
 
 def test_no_page_is_wider_than_the_window(site: Site, visit: Visit) -> None:
