@@ -197,6 +197,7 @@ export const en = {
     ready: "The export is ready.",
     expired: "removed",
     refused: "An export is being written already, or as many as may be kept are there. Download one of those, or wait until one is removed.",
+    gone: "The file is removed already. Begin another export.",
     storeGone: "The store for exports does not answer. Try again later, or tell an operator.",
     noStore: "This installation keeps no files, so it cannot export. Ask an operator to set up a store for backups.",
   },
