@@ -23,6 +23,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     bindparam,
 )
+from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from tenantapp.content import Id
@@ -119,7 +120,8 @@ class Flag(Filter):
         """Return the one operator: ``low_stock=true`` or ``low_stock=false``."""
 
         def constant(wanted: bool) -> ColumnElement[bool]:
-            return self.condition if wanted else self.condition.is_not(True)
+            # SQLAlchemy does not put parentheses around the opposite of a column: NOT column IS NOT true.
+            return self.condition if wanted else Grouping(self.condition).is_not(True)
 
         return {"": Operator(bool, never_built, constant=constant, indexed=False)}
 

@@ -26,7 +26,8 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.sql import operators
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import Grouping
 
 from tenantapp.sql.word_conditions import SearchText, holds_word, matches_counted
 from tenantapp.tenancy.searching import matching_rows, words_of_model
@@ -71,7 +72,7 @@ class Part:
     def test(self, key: ColumnElement[Any]) -> ColumnElement[bool]:
         """Return the condition that it holds for the row with this key. No row is looked for by it."""
         if key is self.key:
-            return self.condition.is_(True)
+            return Grouping(self.condition).is_(True)
         return _exists(select(ONE).where(self.key == key, self.condition), key)
 
     def in_order(self) -> Select[Any] | None:
@@ -118,7 +119,8 @@ class RelatedPart(Part):
     def __init__(self, key: Any, condition: ColumnElement[bool], others: Select[Any]) -> None:
         super().__init__(key, condition)
         self._others: Subquery = others.subquery()
-        self._refers = others.selected_columns[0].references(key)
+        found: Any = others.selected_columns[0]
+        self._refers = isinstance(found, Column) and found.references(key)
 
     def keys(self, begin: Begin | None = None) -> Select[Any]:
         """Return the keys that the SELECT finds."""
@@ -210,11 +212,19 @@ class EitherPart(Part):
 
 def part_of(key: Any, condition: ColumnElement[bool], indexed: bool) -> Part:
     """Return the part of a filter. ``indexed`` says that an index finds the rows that the condition holds for."""
+    if any(isinstance(each, Select) and _mentions(each, key.table) for each in visitors.iterate(condition)):
+        # What such a SELECT finds depends on the row. It finds nothing by itself, and neither does an index.
+        return Part(key, condition)
     others = _keys_in(key, condition)
     if others is not None:
         return RelatedPart(key, condition, others)
     of_column = isinstance(condition, BinaryExpression) and isinstance(condition.left, Column)
     return ColumnPart(key, condition) if indexed and of_column else Part(key, condition)
+
+
+def _mentions(found: Select[Any], table: Any) -> bool:
+    """Return whether a SELECT has a column of this table. That of an alias is another column."""
+    return any(isinstance(each, Column) and table.c.contains_column(each) for each in visitors.iterate(found))
 
 
 def _keys_in(key: Any, condition: ColumnElement[bool]) -> Select[Any] | None:

@@ -113,7 +113,7 @@ class PreparedSelect(LoneSelect[Row]):
         super().__init__(statement, row)
         self._prepared = _Text(statement, _dialect("postgresql+psycopg2", paramstyle="numeric_dollar"))
         self._name = name
-        declared = _list(types.get(each) or self._prepared.types[each] for each in self._prepared.parameters)
+        declared = _list(types.get(each) or self._prepared.type_of(each) for each in self._prepared.parameters)
         self._prepare_sql = f"PREPARE {name}{declared} AS {self._prepared.sql}"
         self._execute_sql = f"EXECUTE {name}{_list('%s' for _ in self._prepared.parameters)}"
 
@@ -148,8 +148,8 @@ class _Text:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self.parameters: list[str] = list(compiled.positiontup or ())
-        types = {name: compiled.binds[name].type.dialect_impl(dialect) for name in self.parameters}
-        self.types = {name: type_.compile(dialect) for name, type_ in types.items()}
+        self._dialect = dialect
+        self._types = types = {name: compiled.binds[name].type.dialect_impl(dialect) for name in self.parameters}
         # A constant that the compiler adds, such as SQLite's OFFSET, is a parameter with a value.
         self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         self._in = [(name, types[name].bind_processor(dialect)) for name in self.parameters]
@@ -158,6 +158,10 @@ class _Text:
         self._out: list[tuple[int, Processor]] = [
             (index, process) for index, process in enumerate(processors) if process is not None
         ]
+
+    def type_of(self, name: str) -> str:
+        """Return the engine's type of a parameter."""
+        return self._types[name].compile(self._dialect)
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the values in the order of the text's parameters."""

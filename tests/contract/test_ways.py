@@ -9,10 +9,13 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, event, insert
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, case, event, false, func, insert, null, or_, select, true
+from sqlalchemy.orm import Session, aliased
 
+from tenantapp.content import Content
 from tenantapp.identity.local_access import local_access
+from tenantapp.identity.permissions import Permission
+from tenantapp.resources import Flag, Related, Resource
 from tenantapp.resources.listings import Listing, Way
 from tenantapp.resources.queries import find_rows, statement
 from tenantapp.resources.shapes import Sort, listing_of, order_of, shape_of
@@ -30,6 +33,13 @@ STATUSES: Final = ("draft", "published", "archived")
 WORDS: Final = ("invoice", "invoices", "in", "zeppelin", "zoo", "plan")
 TAGS: Final = ("red", "blue", "seldom")
 Row = dict[str, Any]
+
+
+SORTS: Final[tuple[Sort, ...]] = ((("id", False),), (("title", True),), (("title", False), ("updated_at", True)))
+
+
+class Titled(Content):
+    title: str
 
 
 class Asked(NamedTuple):
@@ -177,6 +187,77 @@ def test_each_way_has_the_same_rows(session: Session) -> None:
     assert kinds == {None, "gather", "walk"}
 
 
+def folded(name: Any) -> Any:
+    return func.lower(Tag.name) == func.lower(name)
+
+
+def tagged(name: Any) -> Any:
+    return select(node_tags.c.node_id).join(Tag).where(Tag.name == name)
+
+
+def combined(name: Any) -> Any:
+    one = node_tags.c.node_id
+    return select(func.coalesce(one, one)).select_from(node_tags).join(Tag).where(Tag.name == name)
+
+
+def of_another(name: Any) -> Any:
+    other = aliased(Node)
+    return select(other.id).where(other.id.in_(tagged(name)))
+
+
+RELATED: Final[dict[str, Callable[[Any], Any]]] = {
+    "labelled": lambda name: Node.id.in_(select(node_tags.c.node_id.label("found")).join(Tag).where(Tag.name == name)),
+    "combined": lambda name: Node.id.in_(combined(name)),
+    "of_no_type": lambda name: Node.id.in_(select(node_tags.c.node_id).join(Tag).where(folded(name))),
+    "that_exists": lambda name: tagged(name).where(node_tags.c.node_id == Node.id).exists(),
+    "twice": lambda name: Node.id.in_(tagged(name).union_all(tagged(name))),
+    "or_alone": lambda name: or_(Node.id.in_(tagged(name)), Node.title == name),
+    "of_an_alias": lambda name: Node.id.in_(of_another(name)),
+}
+
+
+def test_other_tables_may_be_looked_at_in_any_way(session: Session) -> None:
+    table = Table(session, 60, seed=5)
+    for name, condition in RELATED.items():
+        declared = filtered(**{name: Related(str, condition)})
+        for more, sort in (({}, SORTS[0]), ({"status": "draft"}, SORTS[1])):
+            found = find_rows(declared, session, {name: "red"} | more, sort=sort)
+            carrying = [row for row in table.sorted_rows(sort) if "red" in row["tags"]]
+            expected = [row["id"] for row in carrying if not more or row["status"] == "draft"]
+            assert [row.id for row in found] == expected, (name, more)
+
+
+def test_a_related_row_may_be_compared_with_the_row_itself(session: Session) -> None:
+    table = Table(session, 60, seed=5)
+    declared = filtered(of_drafts=Related(str, lambda name: Node.id.in_(tagged(name).where(Node.status == "draft"))))
+    for more, sort in product(({}, {"has_parent_id": True}), SORTS):
+        found = find_rows(declared, session, {"of_drafts": "red"} | more, sort=sort)
+        drafts = [row for row in table.sorted_rows(sort) if row["status"] == "draft" and "red" in row["tags"]]
+        assert [row.id for row in found] == [row["id"] for row in drafts if not more or row["parent_id"] is not None]
+
+
+def test_a_flag_may_be_the_opposite_of_what_may_be_unknown(session: Session) -> None:
+    table = Table(session, 60, seed=5)
+    known = case((Node.status == "draft", true()), (Node.status == "archived", false()), else_=null())
+    declared = filtered(opposite=Flag(~known))
+    for wanted, parents in product((True, False), ({}, {"has_parent_id": True})):
+        statuses = ("archived",) if wanted else ("draft", "published")
+        expected = [row["id"] for row in table.sorted_rows((("title", True),)) if row["status"] in statuses]
+        roots = {row["id"] for row in table.rows if row["parent_id"] is None} if parents else ()
+        for size in (0, 100_000):
+            session.info[DATABASE].known_sizes["nodes"] = (math.inf, size)
+            found = find_rows(declared, session, {"opposite": wanted} | parents, sort=(("title", True),), limit=100)
+            assert [row.id for row in found] == [each for each in expected if each not in roots], (wanted, size)
+
+
+def filtered(**filters: Any) -> Resource[Node]:
+    """A resource of nodes with these filters besides."""
+    filters = {"status": Node.status, "parent_id": Node.parent_id, **filters}
+    sorts = {"id": Node.id, "title": Node.title, "updated_at": Node.updated_at}
+    permissions = {"read": Permission.CONTENT_READ, "write": Permission.CONTENT_CREATE}
+    return Resource("notes", Node, body=Titled, filters=filters, sorts=sorts, **permissions)
+
+
 LISTS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"where": {"status": "draft"}},
@@ -194,7 +275,6 @@ LISTS: Final[tuple[dict[str, Any], ...]] = (
     {"search": "plan in"},
     {"search": "invoice", "where": {"status": "archived"}},
 )
-SORTS: Final[tuple[Sort, ...]] = ((("id", False),), (("title", True),), (("title", False), ("updated_at", True)))
 MANY: Final = 500  # rows; a page has fewer, and so has what is gathered
 
 
