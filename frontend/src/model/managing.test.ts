@@ -1,9 +1,8 @@
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import type { OwnAuditEntry } from "../../generated/api/types.gen";
 import { actionLabel, detailsOf } from "./audit";
 import { managedPages, permissionLabel } from "./managing";
-import { poll } from "./polling";
 import { managingRoles, permissionsOf, stepsTo } from "./roles";
 import { sizeOf } from "./sizes";
 import { pointedAt } from "./submitting";
@@ -88,65 +87,5 @@ describe("what a problem points at", () => {
       { pointer: "", detail: "All." },
     ];
     expect(pointedAt(["permissions"], pointed)).toEqual([{ permissions: "One." }, ["All."]]);
-  });
-});
-
-describe("polling", () => {
-  const listeners = new Set<() => void>();
-  const page = {
-    hidden: false,
-    addEventListener: (_: string, run: () => void) => listeners.add(run),
-    removeEventListener: (_: string, run: () => void) => listeners.delete(run),
-    show(shown: boolean) {
-      page.hidden = !shown;
-      for (const run of listeners) run();
-    },
-  };
-
-  function begin(answers: number): { times: number[]; stop: () => void } {
-    vi.useFakeTimers({ now: 0 });
-    vi.stubGlobal("document", page);
-    const times: number[] = [];
-    const stop = poll(() => {
-      times.push(Date.now());
-      return Promise.resolve(times.length < answers);
-    });
-    return { times, stop };
-  }
-
-  afterEach(() => {
-    page.hidden = false;
-    vi.useRealTimers();
-    vi.unstubAllGlobals();
-  });
-
-  it("asks with longer and longer pauses, until it is done", async () => {
-    const { times } = begin(4);
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(times).toEqual([1000, 2500, 4750, 8125]);
-    expect(listeners.size).toBe(0);
-  });
-
-  it("never asks while the tab is hidden, and at once when it is seen again", async () => {
-    const { times, stop } = begin(100);
-    await vi.advanceTimersByTimeAsync(1000);
-    page.show(false);
-    await vi.advanceTimersByTimeAsync(600_000);
-    expect(times).toEqual([1000]);
-    page.show(true);
-    await vi.advanceTimersByTimeAsync(1000);
-    expect(times).toEqual([1000, 601_000, 602_000]);
-    stop();
-    await vi.advanceTimersByTimeAsync(600_000);
-    expect(times).toHaveLength(3);
-  });
-
-  it("asks once when the tab was hidden only between two questions", async () => {
-    const { times, stop } = begin(100);
-    page.show(false);
-    page.show(true);
-    await vi.advanceTimersByTimeAsync(1000);
-    expect(times).toEqual([1000]);
-    stop();
   });
 });

@@ -1,44 +1,86 @@
-// Asks for long work again and again: with longer and longer pauses, and not while nobody sees the tab.
+// Reads again and again what changes by itself: seldom when nothing happens, and never while nobody sees the tab.
 
-const FIRST = 1_000; // milliseconds
+import { onBeforeUnmount, onMounted } from "vue";
+
+import type { Failure } from "../api/problem";
+import { asFailure, pauseOf } from "./failure";
+
+const SHORTEST = 1_000; // milliseconds
 const LONGEST = 15_000;
-const FACTOR = 1.5;
+const GROWTH = 1.5;
 
-/** Ask until the answer is false. Return what stops it. `ask` must not throw. */
-export function poll(ask: () => Promise<boolean>): () => void {
-  let pause = FIRST;
-  let stopped = false;
-  let asking = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+export class Polling {
+  private pause = SHORTEST;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private running = false;
+  private looking = false;
+  private restarted = false;
 
-  function wait(): void {
-    timer = setTimeout(() => void step(), pause);
-    pause = Math.min(pause * FACTOR, LONGEST);
+  /** `look` resolves to whether something has changed, or to null if nothing more is to come. */
+  constructor(
+    private readonly look: () => Promise<boolean | null>,
+    private readonly onFailure: (failure: Failure) => void,
+    private readonly isHidden: () => boolean = () => document.hidden,
+  ) {}
+
+  /** Begin, or begin anew with short pauses: something was started. */
+  start(): void {
+    this.running = true;
+    this.pause = SHORTEST;
+    if (this.looking) this.restarted = true;
+    else this.wait();
   }
 
-  async function step(): Promise<void> {
-    timer = undefined;
-    if (document.hidden) return; // goes on when the tab is seen again
-    asking = true;
-    const more = await ask();
-    asking = false;
-    if (more && !stopped) wait();
-    else stop();
+  stop(): void {
+    this.running = false;
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 
-  function onVisible(): void {
-    if (document.hidden || stopped) return;
-    if (timer === undefined && !asking) void step();
-    pause = FIRST;
+  /** What is shown again is read at once, if its time has come meanwhile. */
+  async onVisibility(): Promise<void> {
+    if (this.isHidden() || !this.running) return;
+    this.pause = SHORTEST;
+    if (this.timer === undefined && !this.looking) await this.turn();
   }
 
-  function stop(): void {
-    stopped = true;
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", onVisible);
+  private wait(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.turn(), this.pause);
   }
 
-  document.addEventListener("visibilitychange", onVisible);
-  wait();
-  return stop;
+  private async turn(): Promise<void> {
+    this.timer = undefined;
+    if (this.isHidden()) return; // goes on when the tab is seen again
+    this.looking = true;
+    const changed = await this.outcome().finally(() => (this.looking = false));
+    if (this.restarted) this.restarted = false;
+    else if (changed === null) this.stop();
+    else this.pause = changed ? SHORTEST : Math.min(this.pause * GROWTH, LONGEST);
+    if (this.running) this.wait();
+  }
+
+  /** What mends itself is tried again. Any other failure ends it. */
+  private async outcome(): Promise<boolean | null> {
+    try {
+      return await this.look();
+    } catch (error) {
+      const failure = asFailure(error);
+      if (pauseOf(failure) !== null) return false;
+      this.onFailure(failure);
+      return null;
+    }
+  }
+}
+
+/** Poll while the component is shown. */
+export function usePolling(look: () => Promise<boolean | null>, onFailure: (failure: Failure) => void): Polling {
+  const polling = new Polling(look, onFailure);
+  const onVisibility = (): void => void polling.onVisibility();
+  onMounted(() => document.addEventListener("visibilitychange", onVisibility));
+  onBeforeUnmount(() => {
+    document.removeEventListener("visibilitychange", onVisibility);
+    polling.stop();
+  });
+  return polling;
 }

@@ -70,8 +70,11 @@ export function useListing<T>(
   async function refresh(): Promise<boolean> {
     if (loading.value || failure.value) return false;
     const { signal } = (running = new AbortController());
-    const found = await read(filters.value, signal);
-    if (!differs(found, page.value)) return false;
+    const found = await read(filters.value, signal).catch((error: unknown) => {
+      if (isAborted(error)) return undefined; // another page is being read
+      throw error;
+    });
+    if (found === undefined || !differs(found, page.value)) return false;
     page.value = found;
     return true;
   }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import written from "../../../generated/openapi.json?raw";
 import type { FleetOperation, FleetTenant, Migrations, TenantRows } from "../../api/fleet";
@@ -10,85 +10,12 @@ import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
 import { minutesLeft, rateOf, withSample } from "./migration";
 import { canCancel, canRetry, mayGoWithoutCopy, stepsOf } from "./operations";
-import { Polling } from "./polling";
 
 function operation(given: Partial<FleetOperation>): FleetOperation {
   return {
     kind: "clone", state: "running", steps: ["a", "b", "c"], step: "b", arguments: {}, cancel_requested: false, ...given,
   } as FleetOperation;
 }
-
-describe("polling", () => {
-  let looked = 0;
-  let hidden = false;
-  let changes: boolean | null = false;
-  const polling = (): Polling =>
-    new Polling(
-      () => {
-        looked += 1;
-        return Promise.resolve(changes);
-      },
-      () => hidden,
-    );
-
-  beforeEach(() => {
-    vi.useFakeTimers();
-    [looked, hidden, changes] = [0, false, false];
-  });
-  afterEach(() => vi.useRealTimers());
-
-  it("becomes seldom while nothing changes, and often again when something does", async () => {
-    const one = polling();
-    one.start();
-    await vi.advanceTimersByTimeAsync(60_000);
-    const seldom = looked;
-    expect(seldom).toBeGreaterThan(6);
-    expect(seldom).toBeLessThan(12);
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(looked - seldom).toBe(4); // every 15 s
-    changes = true;
-    await vi.advanceTimersByTimeAsync(15_000);
-    looked = 0;
-    await vi.advanceTimersByTimeAsync(10_000);
-    expect(looked).toBe(10); // at most once a second
-    one.stop();
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(looked).toBe(10);
-  });
-
-  it("stops while the tab is hidden, and reads at once when it is shown", async () => {
-    const one = polling();
-    one.start();
-    hidden = true;
-    await one.onVisibility();
-    await vi.advanceTimersByTimeAsync(600_000);
-    expect(looked).toBe(0);
-    hidden = false;
-    await one.onVisibility();
-    expect(looked).toBe(1);
-    await vi.advanceTimersByTimeAsync(2_000);
-    expect(looked).toBe(2);
-  });
-
-  it("ends when nothing more is to come", async () => {
-    const one = polling();
-    one.start();
-    changes = null;
-    await vi.advanceTimersByTimeAsync(600_000);
-    expect(looked).toBe(1);
-    await one.onVisibility();
-    expect(looked).toBe(1);
-  });
-
-  it("outlives a failure", async () => {
-    let calls = 0;
-    const one = new Polling(() => Promise.reject(new Error(String(++calls))), () => false);
-    one.start();
-    await vi.advanceTimersByTimeAsync(4_000);
-    expect(calls).toBeGreaterThan(1);
-    one.stop();
-  });
-});
 
 describe("an operation", () => {
   it("shows what became of each step", () => {
