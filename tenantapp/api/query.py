@@ -35,6 +35,14 @@ class NoQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether this is the same object. Equal values may be written differently: ``1.5`` and ``1.50``."""
+        return self is other
+
+    def __hash__(self) -> int:
+        """Return a hash. The value of a filter need not have one."""
+        return id(self)
+
     @field_validator("*", mode="wrap")
     @classmethod
     def _read_as_written(cls, text: Any, read: ValidatorFunctionWrapHandler) -> Any:

@@ -1,13 +1,13 @@
 """Declared resources: lists with filters and order, and changes with their rules, on both engines."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
 import pytest
-from pydantic import create_model, model_validator
-from sqlalchemy import Column, Float, Interval, LargeBinary, MetaData, Numeric, Table, Uuid, literal, select
+from pydantic import BeforeValidator, create_model, model_validator
+from sqlalchemy import Column, Float, Interval, LargeBinary, MetaData, Numeric, Table, Uuid, cast, literal, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Mapped, mapped_column, registry
 
@@ -17,10 +17,11 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.views import add_api_view
 from tenantapp.content import Content
 from tenantapp.identity import roles
-from tenantapp.resources import Display, Resource, create_row, delete_rows, find_rows, patch_row, read_row
+from tenantapp.resources import Display, Match, Owned, Resource, create_row, delete_rows, find_rows, patch_row, read_row
 from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.declaration import DeclarationError
 from tenantapp.resources.errors import AlreadyExists, InvalidField, NotOwner, TooManyRows
+from tenantapp.resources.filters import Filter, Operator
 from tenantapp.resources.indexes import missing_indexes
 from tenantapp.resources.writing import check_fits
 from tenantapp.sql.ids import uuid7
@@ -670,3 +671,34 @@ def test_the_document_has_what_a_page_of_a_resource_needs(shop: Installation) ->
     assert described["nodes"]["hints"] == {"body": "markdown"}
     assert described["lines"]["references"] == {"product_id": "products"}
     assert described["lines"]["version"] is None
+
+
+class AnyOf(Filter):
+    """Products with one of these SKUs, which are read as a list."""
+
+    def operators(self) -> dict[str, Operator]:
+        named = Annotated[list[str], BeforeValidator(lambda text: text.split("+"))]
+        return {"": Operator(named, lambda given: Product.sku.in_(given), Product.sku.type, many=True)}
+
+    def indexed(self) -> None:
+        return
+
+
+def test_filters_may_be_written_in_two_ways_and_have_values_of_any_type(bob: Client, shop: Installation) -> None:
+    found = {"cost": Match(cast(Product.price_cents, Numeric(8, 2))), "any_of": AnyOf()}
+    owned = Owned(Product.owner_id, over="content.edit_any")
+    declared = Resource(
+        "goods", Product, body=ProductIn, owner=owned, filters=found, read="content.read", write="content.create"
+    )
+    app = app_including(shop, lambda config: config.add_resource(declared))
+    for name in ("user_db", "tenant_dbs", "access_reader"):
+        setattr(app.registry, name, getattr(shop.registry, name))
+    for sku in "abc":
+        make(bob, sku)
+    bob = Client(app).sign_in("bob")
+    for cost in ("100.0", "100.00", "100"):
+        first = bob.get(f"/goods?limit=2&cost={cost}").json
+        following = bob.get(f"/goods?limit=2&cost={cost}&cursor={first['next']}")
+        assert [row["sku"] for page in (first, following.json) for row in page["items"]] == ["a", "b", "c"]
+    for _ in range(2):
+        assert [row["sku"] for row in bob.get("/goods?any_of=a%2Bc").json["items"]] == ["a", "c"]
