@@ -7,6 +7,7 @@ Without the setting, no answer has a header of CORS, so browsers keep what is an
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from pyramid.exceptions import URLDecodeError
 from pyramid.interfaces import IRoutesMapper
 from pyramid.response import Response
 
@@ -50,7 +51,10 @@ def _preflight(request: TenantRequest) -> Response | None:
     """Return the answer of a preflight for a path of the API, or None. Nobody needs to be signed in for it."""
     if request.method != "OPTIONS" or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in request.environ:
         return None
-    route = request.registry.getUtility(IRoutesMapper)(request)["route"]
+    try:
+        route = request.registry.getUtility(IRoutesMapper)(request)["route"]
+    except URLDecodeError:
+        return None  # what is not UTF-8 is refused further inside
     methods = _methods(request.registry, route.name) if route is not None else []
     if not methods:
         return None

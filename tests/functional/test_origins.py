@@ -68,6 +68,14 @@ def test_a_preflight_needs_nobody_signed_in(allowing: Installation) -> None:
     )
 
 
+def test_for_a_path_that_is_not_utf8_the_page_may_read_why(allowing: Installation) -> None:
+    for path in ("/%FF", "/nodes/%FF", "/t/%FF/nodes"):
+        answer = preflight(allowing, path)
+        assert (answer.status_int, answer.json["code"]) == (400, "bad_request")
+        assert may_read(answer)
+        assert "Content-Security-Policy" in answer.headers
+
+
 def test_no_other_origin_gets_one(allowing: Installation, shared_on_sqlite: Installation) -> None:
     for origin in (OTHER, "null", f"{PAGE}.evil.example", f"{PAGE}:8443", PAGE.upper(), f"{PAGE} {OTHER}", ""):
         answer = preflight(allowing, "/nodes", "POST", origin)
