@@ -16,8 +16,8 @@ export interface Paged<T> {
   next: Ref<string | null>;
   loading: Ref<boolean>;
   failure: Ref<Failure | undefined>;
-  /** Read the first page again, or the page that a cursor names. */
-  load: (cursor?: string) => Promise<void>;
+  /** Read again as many pages as are shown, at least one. */
+  load: () => Promise<void>;
   /** Read the next page, and show it below. */
   more: () => Promise<void>;
 }
@@ -29,15 +29,21 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
   const failure = shallowRef<Failure>();
   let running: AbortController | undefined;
 
-  async function readPage(cursor: string, before: T[]): Promise<void> {
+  async function readPages(cursor: string, before: T[], least: number): Promise<void> {
     running?.abort();
     const { signal } = (running = new AbortController());
     failure.value = undefined;
     loading.value = true;
     try {
-      const page = await read(cursor, signal);
-      items.value = [...before, ...page.items];
-      next.value = page.next;
+      const found = [...before];
+      let at = cursor;
+      do {
+        const page = await read(at, signal);
+        found.push(...page.items);
+        at = page.next ?? "";
+      } while (at !== "" && found.length < least);
+      items.value = found;
+      next.value = at || null;
       loading.value = false;
     } catch (error) {
       if (isAborted(error)) return;
@@ -52,7 +58,7 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
     next,
     loading,
     failure,
-    load: (cursor = "") => readPage(cursor, []),
-    more: () => readPage(next.value ?? "", items.value ?? []),
+    load: () => readPages("", [], items.value?.length ?? 0),
+    more: () => readPages(next.value ?? "", items.value ?? [], 0),
   };
 }

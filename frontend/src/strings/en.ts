@@ -102,6 +102,7 @@ export const en = {
     added: (name: string) => `${name} is a member now.`,
     changed: (name: string) => `The roles of ${name} are changed.`,
     removed: (name: string) => `${name} is no member any more.`,
+    gone: (name: string) => `${name} is no member any more: somebody else has removed them.`,
     program: "program",
     aGroup: "group",
     you: "you",
