@@ -134,7 +134,8 @@ class Flag(Filter):
 class Related(Filter):
     """Looks at rows of other tables, always by ``EXISTS`` or ``IN``: a join would repeat rows.
 
-    ``value`` is the type of a value. ``condition`` takes it as a parameter: ``Related(TagName, carries_tag)``.
+    ``value`` is the type of a value. ``condition`` takes it as a parameter: ``Related(TagName, carries_tag)``. If it
+    returns ``Model.id.in_(SELECT of a foreign key)``, lists of a large table can begin with the rows that it finds.
     """
 
     value: Any
