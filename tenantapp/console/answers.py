@@ -26,6 +26,12 @@ class FleetTenant(Answer):
     purge_after: datetime | None
 
 
+class TenantSize(Answer):
+    """The bytes that a tenant's database takes on its server's disk. Null: the server has no such database."""
+
+    size: int | None
+
+
 class Operation(Answer):
     """A long piece of work on a tenant, as the tenant's people see it. ``progress`` is from 0 to 1."""
 

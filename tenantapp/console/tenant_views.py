@@ -9,10 +9,11 @@ from pyramid.config import Configurator
 from tenantapp.answers import Page
 from tenantapp.api.json import Body, OptionalBody
 from tenantapp.api.query import PageQuery, page_of
-from tenantapp.console.answers import FleetTenant
+from tenantapp.console.answers import FleetTenant, TenantSize
 from tenantapp.console.declarations import fleet_change, fleet_request, fleet_view
 from tenantapp.console.resources import SLUG, accepted, check_revision, check_server
 from tenantapp.content import example
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.kind import request_migration
@@ -109,6 +110,13 @@ def read_tenant(request: TenantRequest) -> dict[str, Any]:
     return tenants.describe_tenant(tenants.get_tenant(request.user_session, request.matchdict["slug"]))
 
 
+@fleet_view("fleet_tenant_size", "GET", answer=TenantSize)
+def read_size(request: TenantRequest) -> dict[str, Any]:
+    """Return the size of a tenant's database. Its server is asked."""
+    tenant = tenants.get_tenant(request.user_session, request.matchdict["slug"])
+    return {"size": databases_on(request.registry.servers[tenant.server]).size(tenant.database)}
+
+
 @fleet_change("fleet_tenant", "PATCH", body=TenantChange, answer=FleetTenant, problems=(*NOT_SERVED, "already_exists"))
 def change_tenant(request: TenantRequest) -> dict[str, Any]:
     """Rename, suspend or resume a tenant: make all changes of the request, or none."""
@@ -169,5 +177,5 @@ def includeme(config: Configurator) -> None:
     """Add the routes."""
     config.add_route("fleet_tenants", "/fleet/tenants")
     config.add_route("fleet_tenant", f"/fleet/tenants/{SLUG}")
-    for what in ("undelete", "purge", "migrate"):
+    for what in ("size", "undelete", "purge", "migrate"):
         config.add_route(f"fleet_tenant_{what}", f"/fleet/tenants/{SLUG}/{what}")

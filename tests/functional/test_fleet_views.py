@@ -392,6 +392,20 @@ class TestForReal:
         actions = [item["action"] for item in otto.get("/fleet/audit?slug=initech").json["items"]]
         assert actions == ["tenant.remove", "delete.request", "tenant.delete", "migrate.request", "create.request"]
 
+    def test_size(self, real: Installation) -> None:
+        otto = add_operator(real)
+        size = otto.get("/fleet/tenants/acme/size").json["size"]
+        assert 20_000 < size < 100_000_000
+        otto.patch("/fleet/tenants/acme", {"suspended": True, "reason": "unpaid"})
+        assert otto.get("/fleet/tenants/acme/size").status_int == 200
+        assert code(Client(real.app).sign_in("ada").get("/fleet/tenants/acme/size")) == (403, "operator_required")
+        with real.registry.user_db.begin() as session:
+            get_tenant(session, "acme").database = "tenant_elsewhere"
+            get_tenant(session, "globex").server = "gone"
+        assert otto.get("/fleet/tenants/acme/size").json == {"size": None}
+        assert code(otto.get("/fleet/tenants/globex/size")) == (503, "server_unavailable")
+        assert code(otto.get("/fleet/tenants/nowhere/size")) == (404, "not_found")
+
     def test_findings(self, real: Installation) -> None:
         otto = add_operator(real)
         with real.registry.user_db.begin() as session:

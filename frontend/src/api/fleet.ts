@@ -17,6 +17,7 @@ import type {
   GetFleetTenantBackupsData,
   GetFleetTenantData,
   GetFleetTenantNewerData,
+  GetFleetTenantSizeData,
   GetFleetTenantsData,
   Migrations,
   NewerThanBackup,
@@ -31,6 +32,7 @@ import type {
   PostFleetTenantUndeleteData,
   TenantChange,
   TenantRows,
+  TenantSize,
 } from "../../generated/api/types.gen";
 import { call } from "./http";
 import type { Json } from "./json";
@@ -53,6 +55,7 @@ const UNDELETE: PostFleetTenantUndeleteData["url"] = "/api/v1/fleet/tenants/{slu
 const PURGE: PostFleetTenantPurgeData["url"] = "/api/v1/fleet/tenants/{slug}/purge";
 const MIGRATE: PostFleetTenantMigrateData["url"] = "/api/v1/fleet/tenants/{slug}/migrate";
 const BACKUPS: GetFleetTenantBackupsData["url"] = "/api/v1/fleet/tenants/{slug}/backups";
+const SIZE: GetFleetTenantSizeData["url"] = "/api/v1/fleet/tenants/{slug}/size";
 const NEWER: GetFleetTenantNewerData["url"] = "/api/v1/fleet/tenants/{slug}/newer";
 const RESTORE: PostFleetTenantRestoreData["url"] = "/api/v1/fleet/tenants/{slug}/restore";
 const CLONE: PostFleetTenantCloneData["url"] = "/api/v1/fleet/tenants/{slug}/clone";
@@ -78,6 +81,7 @@ export const readTenants = (query: Query, signal: AbortSignal) => list<FleetTena
 export const readOperations = (query: Query, signal: AbortSignal) => list<FleetOperation>(OPERATIONS, query, signal);
 export const readAudit = (query: Query, signal: AbortSignal) => list<AuditEntry>(AUDIT, query, signal);
 export const readTenant = (slug: string) => read<FleetTenant>(fill(TENANT, slug));
+export const readSize = async (slug: string) => (await read<TenantSize>(fill(SIZE, slug))).size;
 export const readOperation = (id: string) => read<FleetOperation>(fill(OPERATION, id));
 export const readServers = async () => (await read<PageOf<FleetServer>>(SERVERS)).items;
 export const readFindings = async () => (await read<PageOf<Finding>>(FINDINGS)).items;

@@ -154,6 +154,13 @@ def present(connection: Connection, name: str) -> Present:
     return Present(*connection.exec_driver_sql(f"SELECT EXISTS ({roles}), EXISTS ({databases})", (name, name)).one())
 
 
+def database_size(connection: Connection, database: str) -> int | None:
+    """Return the bytes that a database takes on the disk, or None if it does not exist."""
+    statement = "SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s"
+    size: int | None = connection.exec_driver_sql(statement, (database,)).scalar()
+    return size
+
+
 def database_names(connection: Connection, *prefixes: str) -> set[str]:
     """Return the names of the databases that begin with one of the prefixes."""
     names = connection.exec_driver_sql("SELECT datname FROM pg_database").scalars()

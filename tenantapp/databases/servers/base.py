@@ -84,5 +84,9 @@ class ServerDatabases(ABC):
         """Return whether there is such a database."""
 
     @abstractmethod
+    def size(self, database: str) -> int | None:
+        """Return the bytes that a database takes on the server's disk, or None if there is no such database."""
+
+    @abstractmethod
     def found(self) -> list[FoundDatabase]:
         """Return the tenant, template and scratch databases on the server, by name."""

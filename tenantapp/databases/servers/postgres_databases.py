@@ -102,6 +102,10 @@ class PostgresDatabases(ServerDatabases):
         with self._connection() as connection:
             return postgres.database_exists(connection, database)
 
+    def size(self, database: str) -> int | None:
+        with self._connection() as connection:
+            return postgres.database_size(connection, database)
+
     def found(self) -> list[FoundDatabase]:
         with self._connection() as connection:
             databases = postgres.database_names(connection, *PREFIXES)

@@ -130,6 +130,14 @@ class SqliteDatabases(ServerDatabases):
     def exists(self, database: str) -> bool:
         return self._server.path(database).exists()
 
+    def size(self, database: str) -> int | None:
+        path = self._server.path(database)
+        with self._translated():
+            if not path.exists():
+                return None
+            files = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)]
+            return sum(_size(file) for file in files)
+
     def found(self) -> list[FoundDatabase]:
         directory = self._server.directory
         with self._translated():
@@ -197,3 +205,11 @@ def _read_mark(file: Path) -> str | None:
 def _write_mark(file: Path, mark: str) -> None:
     with suppress(FileExistsError), file.open("x") as new:
         new.write(mark)
+
+
+def _size(file: Path) -> int:
+    """Return the size of a file, 0 if it is not there. SQLite removes the files beside a database at any time."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
