@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { effectScope } from "vue";
 
 import type { OwnAuditEntry } from "../../generated/api/types.gen";
 import { actionLabel, detailsOf } from "./audit";
 import { managedPages, permissionLabel } from "./managing";
+import { usePaged } from "./paged";
 import { managingRoles, permissionsOf, stepsTo } from "./roles";
 import { sizeOf } from "./sizes";
 import { pointedAt } from "./submitting";
@@ -70,6 +72,32 @@ describe("an entry of the audit trail", () => {
     const renamed = { before: { slug: "a", name: "A" } };
     expect(detailsOf({ detail: renamed } as unknown as OwnAuditEntry)).toEqual([["before", "a, A"]]);
     expect([actionLabel("member.grant"), actionLabel("new.thing")]).toEqual(["gave a role", "new.thing"]);
+  });
+});
+
+describe("a list that grows", () => {
+  it("keeps its length when it is read again, and stops reading with its component", async () => {
+    let rows = ["a", "b", "c", "d", "e"];
+    const asked: string[] = [];
+    let signalled: AbortSignal | undefined;
+    const scope = effectScope();
+    const list = scope.run(() =>
+      usePaged((cursor, signal) => {
+        asked.push(cursor);
+        signalled = signal;
+        const start = Number(cursor);
+        return Promise.resolve({ items: rows.slice(start, start + 2), next: start + 2 < rows.length ? String(start + 2) : null });
+      }),
+    )!;
+    await list.load();
+    await list.more();
+    expect([list.items.value, list.next.value]).toEqual([["a", "b", "c", "d"], "4"]);
+    rows = ["a", "c", "d", "e"];
+    asked.length = 0;
+    await list.load();
+    expect([asked, list.items.value, list.next.value]).toEqual([["", "2"], ["a", "c", "d", "e"], null]);
+    scope.stop();
+    expect(signalled?.aborted).toBe(true);
   });
 });
 

@@ -1,6 +1,6 @@
 // A list that grows by a page at a time.
 
-import { onBeforeUnmount, ref, type Ref, shallowRef, type ShallowRef } from "vue";
+import { onScopeDispose, ref, type Ref, shallowRef, type ShallowRef } from "vue";
 
 import type { Failure } from "../api/problem";
 import { asFailure, isAborted } from "./failure";
@@ -52,7 +52,7 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
     }
   }
 
-  onBeforeUnmount(() => running?.abort());
+  onScopeDispose(() => running?.abort());
   return {
     items,
     next,
