@@ -39,11 +39,15 @@ def _estimate(
     shape, values = shape_of(resource, where, either, search)
     wanted = select(resource.mapper.primary_key[0]).where(*conditions(resource, shape)).params(values)
     compiled = wanted.compile(session.get_bind())
-    rows = session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", _driver_values(compiled))
+    # The constants of a list, such as those of IN, become one parameter each.
+    given = compiled.construct_expanded_state()
+    rows = session.connection().exec_driver_sql(
+        f"EXPLAIN (FORMAT JSON) {given.statement}", _driver_values(compiled, given)
+    )
     plan: Any = rows.scalar()
     return int((orjson.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"])
 
 
-def _driver_values(compiled: Any) -> dict[str, Any]:
-    processors = compiled._bind_processors
-    return {name: processors[name](value) if name in processors else value for name, value in compiled.params.items()}
+def _driver_values(compiled: Any, given: Any) -> dict[str, Any]:
+    processors = {**compiled._bind_processors, **given.processors}
+    return {name: processors[name](value) if name in processors else value for name, value in given.parameters.items()}

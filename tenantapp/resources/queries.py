@@ -20,7 +20,6 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from tenantapp.resources.declaration import Resource
@@ -39,11 +38,10 @@ from tenantapp.resources.shapes import (
 )
 from tenantapp.resources.ways import way_of
 from tenantapp.sql.json_columns import json_object
-from tenantapp.sql.prepared import LoneSelect, PreparedSelect
+from tenantapp.sql.prepared import LoneSelect, PreparedSelect, postgres_text
 from tenantapp.tenancy.searching import check_searchable
 
 USUAL_PAGE: Final = 50  # rows; most requests for a list ask for this many
-_POSTGRES: Final = make_url("postgresql+psycopg2://").get_dialect()()
 
 
 class ShownRow(tuple[Any, ...]):
@@ -146,8 +144,7 @@ def statement(resource: Resource[Any], shape: Shape) -> LoneSelect[ShownRow]:
 
 def prepared_name(statement: Select[*tuple[Any, ...]]) -> str:
     """Return a name for a prepared statement. Two statements never share one: PostgreSQL cuts a name at 63 bytes."""
-    text = str(statement.compile(dialect=_POSTGRES))
-    return f"resource_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return f"resource_{hashlib.sha256(postgres_text(statement).encode()).hexdigest()[:32]}"
 
 
 @lru_cache(MOST_SHAPES)

@@ -146,22 +146,30 @@ class _Text:
 
     def __init__(self, statement: Select[*tuple[Any, ...]], dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
-        self.sql = str(compiled)
-        self.parameters: list[str] = list(compiled.positiontup or ())
+        # The constants of a list, such as those of IN, become one parameter each.
+        given = compiled.construct_expanded_state(
+            dict.fromkeys(n for n, bind in compiled.binds.items() if bind.required)
+        )
+        self.sql = given.statement
+        self.parameters: list[str] = list(given.positiontup or ())
+        listed = {name for names in given.parameter_expansion.values() for name in names}
+        binds = {name: compiled.binds[name] for name in self.parameters if name not in listed}
         self._dialect = dialect
-        self._types = types = {name: compiled.binds[name].type.dialect_impl(dialect) for name in self.parameters}
+        self._types = {name: bind.type.dialect_impl(dialect) for name, bind in binds.items()}
         # A constant that the compiler adds, such as SQLite's OFFSET, is a parameter with a value.
-        self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-        self._in = [(name, types[name].bind_processor(dialect)) for name in self.parameters]
+        self._constants = {n: given.parameters[n] for n in self.parameters if n in listed or not binds[n].required}
+        processors: dict[str, Any] = {name: type_.bind_processor(dialect) for name, type_ in self._types.items()}
+        processors |= given.processors
+        self._in = [(name, processors.get(name)) for name in self.parameters]
         columns = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
-        processors = [column.result_processor(dialect, _code(column)) for column in columns]
+        readers = [column.result_processor(dialect, _code(column)) for column in columns]
         self._out: list[tuple[int, Processor]] = [
-            (index, process) for index, process in enumerate(processors) if process is not None
+            (index, process) for index, process in enumerate(readers) if process is not None
         ]
 
     def type_of(self, name: str) -> str:
-        """Return the engine's type of a parameter."""
-        return self._types[name].compile(self._dialect)
+        """Return PostgreSQL's type of a parameter. What is listed is compared with a column, whose type it has."""
+        return self._types[name].compile(self._dialect) if name in self._types else "unknown"
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the values in the order of the text's parameters."""
@@ -179,6 +187,11 @@ class _Text:
                 values[index] = process(values[index])
             found.append(make(values))
         return found
+
+
+def postgres_text(statement: Select[*tuple[Any, ...]]) -> str:
+    """Return the text of a statement as PostgreSQL gets it to prepare."""
+    return _Text(statement, _dialect("postgresql+psycopg2", paramstyle="numeric_dollar")).sql
 
 
 def _code(type_: TypeEngine[Any]) -> int | None:

@@ -84,6 +84,15 @@ def test_unprepared_the_rows_are_the_same(database: DBFactory) -> None:
     assert THINGS.fetch(unprepared, VALUES) == THINGS.fetch(database.engine, VALUES)
 
 
+def test_constants_may_be_listed(database: DBFactory) -> None:
+    listed = (Thing.number.in_([1, 3, 4]), Thing.id.not_in([uuid4()]), Thing.name.not_in([]), Thing.flag.in_([True]))
+    before = Thing.at < bindparam("before", type_=UtcDateTime())
+    statement = PreparedSelect("test_listed", select(Thing.number).where(*listed, before).order_by(Thing.number), {})
+    for _ in range(3):  # PostgreSQL prepares it at the second use
+        with database.get_session(read_only=True) as session:
+            assert [row.number for row in statement.rows(session, {"before": VALUES["before"]})] == [1, 3]
+
+
 def test_columns_are_attributes(database: DBFactory) -> None:
     with database.get_session(read_only=True) as session:
         row = THINGS.rows(session, VALUES)[0]

@@ -17,7 +17,18 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.views import add_api_view
 from tenantapp.content import Content
 from tenantapp.identity import roles
-from tenantapp.resources import Display, Match, Owned, Resource, create_row, delete_rows, find_rows, patch_row, read_row
+from tenantapp.resources import (
+    Display,
+    Flag,
+    Match,
+    Owned,
+    Resource,
+    create_row,
+    delete_rows,
+    find_rows,
+    patch_row,
+    read_row,
+)
 from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.declaration import DeclarationError
 from tenantapp.resources.errors import AlreadyExists, InvalidField, NotOwner, TooManyRows
@@ -685,7 +696,8 @@ class AnyOf(Filter):
 
 
 def test_filters_may_be_written_in_two_ways_and_have_values_of_any_type(bob: Client, shop: Installation) -> None:
-    found = {"cost": Match(cast(Product.price_cents, Numeric(8, 2))), "any_of": AnyOf()}
+    some = Flag(Product.sku.in_(("a", "b")))
+    found = {"cost": Match(cast(Product.price_cents, Numeric(8, 2))), "any_of": AnyOf(), "some": some}
     owned = Owned(Product.owner_id, over="content.edit_any")
     declared = Resource(
         "goods", Product, body=ProductIn, owner=owned, filters=found, read="content.read", write="content.create"
@@ -702,3 +714,4 @@ def test_filters_may_be_written_in_two_ways_and_have_values_of_any_type(bob: Cli
         assert [row["sku"] for page in (first, following.json) for row in page["items"]] == ["a", "b", "c"]
     for _ in range(2):
         assert [row["sku"] for row in bob.get("/goods?any_of=a%2Bc").json["items"]] == ["a", "c"]
+        assert [row["sku"] for row in bob.get("/goods?some=true&_count=estimated").json["items"]] == ["a", "b"]
