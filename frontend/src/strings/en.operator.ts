@@ -128,6 +128,7 @@ export const en = {
     rename: (slug: string) => `It is ${slug} now.`,
     delete: (slug: string) => `${slug} is deleted.`,
     undelete: (slug: string) => `${slug} is back.`,
+    gone: (slug: string) => `${slug} is removed for good.`,
     requested: (what: string) => `${what}: a worker does it.`,
   },
   newer: {
@@ -199,7 +200,7 @@ export const en = {
     none: "All is well",
     noneHelp: "The user database and the servers agree.",
     help: "Every server is asked. Nothing is changed here: the command `tenantapp fleet reconcile --fix` mends.",
-    leaves: (why: string) => `Nothing: ${why}.`,
+    leaves: (why: string) => `Nothing: ${why}${/[.?!]$/.test(why) ? "" : "."}`,
     asking: "Asking every server…",
     /** By the name that the API gives a problem. */
     problems: {

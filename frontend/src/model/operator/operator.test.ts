@@ -61,6 +61,15 @@ describe("the actions on a tenant", () => {
   });
 });
 
+it("a finding that is left alone says why in one sentence", () => {
+  const all = ["this version knows no such kind", "It does not answer.", "is this the right place?"];
+  expect(all.map(o.finding.leaves)).toEqual([
+    "Nothing: this version knows no such kind.",
+    "Nothing: It does not answer.",
+    "Nothing: is this the right place?",
+  ]);
+});
+
 describe("the address of a list of the fleet", () => {
   it("has its filters and its page, and nothing else", () => {
     const query = { q: ["a", "b"], state: "", server: "eu", cursor: "c", other: "x" };
