@@ -97,7 +97,7 @@ def resource_checks(resource: Resource[Any]) -> list[Check]:
 
 
 def nobody_gets_in_without_signing_in(resource: Resource[Any], cast: Cast) -> None:
-    """Every call is 401 ``not_signed_in`` for a person who is not signed in."""
+    """Check that every call is 401 ``not_signed_in`` for a person who is not signed in."""
     with _row(resource, cast) as row:
         for method, path, body in _calls(resource, row["id"], cast.new(), cast.patch()):
             _expect(cast.nobody, method, path, 401, "not_signed_in", body)
@@ -105,7 +105,7 @@ def nobody_gets_in_without_signing_in(resource: Resource[Any], cast: Cast) -> No
 
 
 def readers_change_nothing(resource: Resource[Any], cast: Cast) -> None:
-    """Every call that writes is 403 ``permission_denied`` for a person who may only read."""
+    """Check that every call that writes is 403 ``permission_denied`` for a person who may only read."""
     with _row(resource, cast) as row:
         for method, path, body in _calls(resource, row["id"], cast.new(), cast.patch()):
             if method == "GET":
@@ -116,7 +116,7 @@ def readers_change_nothing(resource: Resource[Any], cast: Cast) -> None:
 
 
 def another_tenant_does_not_see_rows(resource: Resource[Any], cast: Cast) -> None:
-    """A row of one tenant is 404 in another one, and not in its list."""
+    """Check that a row of one tenant is 404 in another one, and not in its list."""
     with _row(resource, cast) as row:
         for method, path, body in _calls(resource, row["id"], cast.new(), cast.patch()):
             if path != f"/{resource.name}":
@@ -127,7 +127,7 @@ def another_tenant_does_not_see_rows(resource: Resource[Any], cast: Cast) -> Non
 
 
 def a_row_is_made_read_changed_and_deleted(resource: Resource[Any], cast: Cast) -> None:
-    """A row has the declared members, is found where ``Location`` says, and is gone once it is deleted."""
+    """Check that a row has the declared members, is found where ``Location`` says, and is gone once it is deleted."""
     answer = _expect(cast.writer, "POST", f"/{resource.name}", 201, body=cast.new())
     row = answer.json
     path = _path(resource, row["id"])
@@ -145,7 +145,7 @@ def a_row_is_made_read_changed_and_deleted(resource: Resource[Any], cast: Cast) 
 
 
 def a_patch_changes_only_what_it_names(resource: Resource[Any], cast: Cast) -> None:
-    """An empty patch changes nothing, and a patch with an unknown member is 422 and changes nothing."""
+    """Check that an empty patch changes nothing, and that one with an unknown member is 422 and changes nothing."""
     with _row(resource, cast) as row:
         path = _path(resource, row["id"])
         _equal(_expect(cast.writer, "PATCH", path, 200, body={}).json, row, "the row after an empty patch")
@@ -156,7 +156,7 @@ def a_patch_changes_only_what_it_names(resource: Resource[Any], cast: Cast) -> N
 
 
 def what_clients_may_not_write_is_refused(resource: Resource[Any], cast: Cast) -> None:
-    """Members that the body does not have, such as the id and the owner, are 422 in a body and in a patch."""
+    """Check that members that the body does not have, such as the id, are 422 in a body and in a patch."""
     with _row(resource, cast) as row:
         for member in [name for name in resource.members if name not in resource.fields]:
             given = {member: row[member]}
@@ -171,7 +171,7 @@ def what_clients_may_not_write_is_refused(resource: Resource[Any], cast: Cast) -
 
 
 def others_rows_are_not_changed(resource: Resource[Any], cast: Cast) -> None:
-    """A change of another person's row is 403 ``not_owner``, and changes nothing."""
+    """Check that a change of another person's row is 403 ``not_owner``, and changes nothing."""
     with _row(resource, cast) as row:
         path = _path(resource, row["id"])
         for method, body in (("PATCH", cast.patch()), ("PUT", cast.new()), ("DELETE", None)):
@@ -180,7 +180,7 @@ def others_rows_are_not_changed(resource: Resource[Any], cast: Cast) -> None:
 
 
 def unchanged_rows_are_not_sent_again(resource: Resource[Any], cast: Cast) -> None:
-    """A row has an ``ETag``: 304 for a client that has it, and 200 with another tag after a change."""
+    """Check the ``ETag`` of a row: 304 for a client that has it, and 200 with another tag after a change."""
     with _row(resource, cast) as row:
         path = _path(resource, row["id"])
         tag = _expect(cast.reader, "GET", path, 200).headers["ETag"]
@@ -192,7 +192,7 @@ def unchanged_rows_are_not_sent_again(resource: Resource[Any], cast: Cast) -> No
 
 
 def lost_races_change_nothing(resource: Resource[Any], cast: Cast) -> None:
-    """A change of a version that is gone is 412 with the present row, and changes nothing."""
+    """Check that a change of a version that is gone is 412 with the present row, and changes nothing."""
     with _row(resource, cast) as row:
         path = _path(resource, row["id"])
         tag = _expect(cast.writer, "GET", path, 200).headers["ETag"]
@@ -204,7 +204,7 @@ def lost_races_change_nothing(resource: Resource[Any], cast: Cast) -> None:
 
 
 def pages_show_every_row_once_in_each_order(resource: Resource[Any], cast: Cast) -> None:
-    """Following ``next`` shows each row once in every declared order, up and down, and ``Link`` names the same page."""
+    """Check that the pages show each row once in every order, up and down, and that ``Link`` names the next page."""
     with ExitStack() as until:
         ids = {until.enter_context(_row(resource, cast))["id"] for _ in range(3)}
         for sort in resource.sorts:
@@ -215,7 +215,7 @@ def pages_show_every_row_once_in_each_order(resource: Resource[Any], cast: Cast)
 
 
 def filters_find_rows_by_what_they_show(resource: Resource[Any], cast: Cast) -> None:
-    """A filter by a column that rows show finds a row by its value, and ``not_`` finds the others."""
+    """Check that a filter by a column that rows show finds a row by its value, and ``not_`` finds the others."""
     with _row(resource, cast) as row:
         for name, each in resource.filters.items():
             value = row.get(name)
@@ -229,7 +229,7 @@ def filters_find_rows_by_what_they_show(resource: Resource[Any], cast: Cast) -> 
 
 
 def searches_find_rows_by_their_words(resource: Resource[Any], cast: Cast) -> None:
-    """``q`` finds a row by the words of each text that it is searched by, and not by a word that it does not have."""
+    """Check that ``q`` finds a row by the words of its texts, and not by a word that it does not have."""
     with _row(resource, cast) as row:
         for column in resource.model.__search__:
             if isinstance(row.get(column), str) and (words := row[column].split()[:2]):
@@ -239,7 +239,7 @@ def searches_find_rows_by_their_words(resource: Resource[Any], cast: Cast) -> No
 
 
 def what_the_list_does_not_know_is_refused(resource: Resource[Any], cast: Cast) -> None:
-    """An unknown filter, order or field is 400, and so is a cursor that is changed or belongs to another order."""
+    """Check that unknown filters, orders and fields are 400, and a cursor that is changed or of another order."""
     with _row(resource, cast), _row(resource, cast):
         cursor = _expect(cast.writer, "GET", f"/{resource.name}?limit=1", 200).json["next"]
         other = f"_sort=-{next(iter(resource.sorts))}&cursor={cursor}"
