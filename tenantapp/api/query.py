@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from tenantapp.api.problems import ApiError
+from tenantapp.json_types import LOCAL_TIME
 from tenantapp.tenancy.request import TenantRequest
 
 Item = TypeVar("Item")
@@ -87,7 +88,7 @@ def _is_written(text: str, value: Any) -> bool:
         case UUID():
             return text.lower() == str(value)
         case datetime():
-            return DATE_TIME.fullmatch(text) is not None
+            return (LOCAL_TIME if value.tzinfo is None else DATE_TIME).fullmatch(text) is not None
         case date():
             return text == value.isoformat()
         case tuple():

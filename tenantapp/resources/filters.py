@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, NaiveDatetime
 from sqlalchemy import (
     BigInteger,
     BindParameter,
@@ -189,7 +189,7 @@ def value_type(type_: TypeEngine[Any]) -> Any:
         least, most = integer_range(type_)
         return Annotated[int, Field(ge=least, le=most)]
     if issubclass(python, datetime):
-        return Annotated[AwareDatetime, AfterValidator(in_utc)]
+        return Annotated[AwareDatetime, AfterValidator(in_utc)] if _has_zone(type_) else NaiveDatetime
     if issubclass(python, Decimal):
         return Annotated[Decimal, Field(allow_inf_nan=False, max_digits=40)]
     if issubclass(python, float):
@@ -199,6 +199,12 @@ def value_type(type_: TypeEngine[Any]) -> Any:
     if issubclass(python, str):
         return Annotated[str, Field(max_length=MOST_CHARACTERS)]
     raise TypeError(f"a column of type {type_!r} cannot be a filter or a sort")
+
+
+def _has_zone(type_: TypeEngine[Any]) -> bool:
+    if isinstance(type_, TypeDecorator):
+        return _has_zone(type_.impl_instance)
+    return bool(getattr(type_, "timezone", True))
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -1,15 +1,29 @@
 """Declared resources: lists with filters and order, and changes with their rules, on both engines."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
 import pytest
-from pydantic import BeforeValidator, create_model, model_validator
-from sqlalchemy import Column, Float, Interval, LargeBinary, MetaData, Numeric, Table, Uuid, cast, literal, select
+from pydantic import BeforeValidator, NaiveDatetime, create_model, model_validator
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Float,
+    Interval,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Uuid,
+    cast,
+    literal,
+    select,
+)
 from sqlalchemy.engine import make_url
-from sqlalchemy.orm import Mapped, mapped_column, registry
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
 
 from tenantapp.answers import Page
 from tenantapp.api.json import check_patch
@@ -702,12 +716,9 @@ def test_filters_may_be_written_in_two_ways_and_have_values_of_any_type(bob: Cli
     declared = Resource(
         "goods", Product, body=ProductIn, owner=owned, filters=found, read="content.read", write="content.create"
     )
-    app = app_including(shop, lambda config: config.add_resource(declared))
-    for name in ("user_db", "tenant_dbs", "access_reader"):
-        setattr(app.registry, name, getattr(shop.registry, name))
     for sku in "abc":
         make(bob, sku)
-    bob = Client(app).sign_in("bob")
+    bob = Client(including(shop, declared)).sign_in("bob")
     for cost in ("100.0", "100.00", "100"):
         first = bob.get(f"/goods?limit=2&cost={cost}").json
         following = bob.get(f"/goods?limit=2&cost={cost}&cursor={first['next']}")
@@ -715,3 +726,38 @@ def test_filters_may_be_written_in_two_ways_and_have_values_of_any_type(bob: Cli
     for _ in range(2):
         assert [row["sku"] for row in bob.get("/goods?any_of=a%2Bc").json["items"]] == ["a", "c"]
         assert [row["sku"] for row in bob.get("/goods?some=true&_count=estimated").json["items"]] == ["a", "b"]
+
+
+def test_lists_are_by_times_without_a_zone_as_they_are_shown(shop: Installation) -> None:
+    opening = type("OpeningBase", (DeclarativeBase,), {})
+
+    class Opening(opening):  # type: ignore[misc, valid-type]
+        """When the shop opens, by the clock on its wall."""
+
+        __tablename__ = "openings"
+        id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+        at: Mapped[datetime] = mapped_column(DateTime())
+
+    with shop.registry.tenant_dbs.begin(access_of(shop)) as session:
+        opening.metadata.create_all(session.connection())
+    body = create_model("OpeningIn", __base__=Content, at=NaiveDatetime)
+    by = {"filters": {"at": Opening.at}, "sorts": {"at": Opening.at}}
+    declared = Resource("openings", Opening, body=body, read="content.read", write="content.create", **by)
+    bob = Client(including(shop, declared)).sign_in("bob")
+    times = ["2026-01-31T09:30:00", "2026-02-01T09:30:00.123456", "2026-02-02T10:00:00"]
+    for each in times:
+        assert bob.post("/openings", {"at": each}).status_int == 201
+    first = bob.get("/openings?_sort=at&limit=2").json
+    following = bob.get(f"/openings?_sort=at&limit=2&cursor={first['next']}")
+    assert [row["at"] for page in (first, following.json) for row in page["items"]] == times
+    assert [row["at"] for row in bob.get(f"/openings?in_at={times[0]},{times[1]}").json["items"]] == times[:2]
+    assert [row["at"] for row in bob.get(f"/openings?min_at={times[1]}").json["items"]] == times[1:]
+    assert bob.get("/openings?at=2026-01-31T09:30:00Z").status_int == 400
+
+
+def including(shop: Installation, resource: Resource[Any]) -> Any:
+    """The application with this resource, on the databases of the shop."""
+    app = app_including(shop, lambda config: config.add_resource(resource))
+    for name in ("user_db", "tenant_dbs", "access_reader"):
+        setattr(app.registry, name, getattr(shop.registry, name))
+    return app
