@@ -5,6 +5,7 @@ is tested. Where both ways are possible, ``ways`` chooses.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from math import sqrt
 from typing import Any, Final, NamedTuple
 
@@ -14,9 +15,12 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Null,
+    PrimaryKeyConstraint,
     ScalarSelect,
     Select,
     Subquery,
+    Table,
+    UniqueConstraint,
     and_,
     bindparam,
     case,
@@ -217,9 +221,29 @@ def part_of(key: Any, condition: ColumnElement[bool], indexed: bool) -> Part:
         return Part(key, condition)
     others = _keys_in(key, condition)
     if others is not None:
-        return RelatedPart(key, condition, others)
+        return RelatedPart(key, condition, others) if _is_looked_up(others) else Part(key, condition)
     of_column = isinstance(condition, BinaryExpression) and isinstance(condition.left, Column)
     return ColumnPart(key, condition) if indexed and of_column else Part(key, condition)
+
+
+def _is_looked_up(others: Select[Any]) -> bool:
+    """Return whether an index has the found column, and then another one that the SELECT asks for, or is unique.
+
+    Without it SQLite, which has no statistics, may read all that the SELECT finds in order to test one key.
+    """
+    found: Any = others.selected_columns[0]
+    base = next(iter(found.base_columns)) if isinstance(found, Column) else None
+    table = getattr(base, "table", None)
+    if base is None or not isinstance(table, Table):
+        return False
+    clauses = chain.from_iterable(map(visitors.iterate, (others, *others.get_final_froms())))
+    asked = {each.key for each in clauses if isinstance(each, Column) and each.table is found.table}
+    indexes = [(list(index.columns.keys()), bool(index.unique)) for index in table.indexes]
+    keys = [each for each in table.constraints if isinstance(each, UniqueConstraint | PrimaryKeyConstraint)]
+    indexes += [(list(each.columns.keys()), True) for each in keys]
+    return any(
+        names[0] == base.key and (names[1] in asked if len(names) > 1 else unique) for names, unique in indexes if names
+    )
 
 
 def _mentions(found: Select[Any], table: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, case, event, false, func, insert, null, or_, select, true
+from sqlalchemy import Connection, bindparam, case, event, false, func, insert, null, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from tenantapp.content import Content
@@ -17,6 +17,7 @@ from tenantapp.identity.local_access import local_access
 from tenantapp.identity.permissions import Permission
 from tenantapp.resources import Flag, Related, Resource
 from tenantapp.resources.listings import Listing, Way
+from tenantapp.resources.parts import part_of
 from tenantapp.resources.queries import find_rows, statement
 from tenantapp.resources.shapes import Sort, listing_of, order_of, shape_of
 from tenantapp.sql.ids import uuid7
@@ -25,6 +26,7 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.searching import fill_words
 from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.workspace.models import Author, Node, Tag, node_tags
+from tenantapp.workspace.node_queries import carries
 from tenantapp.workspace.nodes import nodes
 from tests.contract.conftest import Fleet
 
@@ -248,6 +250,13 @@ def test_a_flag_may_be_the_opposite_of_what_may_be_unknown(session: Session) -> 
             session.info[DATABASE].known_sizes["nodes"] = (math.inf, size)
             found = find_rows(declared, session, {"opposite": wanted} | parents, sort=(("title", True),), limit=100)
             assert [row.id for row in found] == [each for each in expected if each not in roots], (wanted, size)
+
+
+def test_keys_are_looked_up_only_in_an_index_of_them_and_of_what_is_asked() -> None:
+    key, name, child = Node.__table__.c.id, bindparam("name", "red"), aliased(Node)
+    indexed = (carries(name), Node.id.in_(select(child.id).where(child.title == name)))
+    without = (Node.id.in_(select(child.parent_id).where(child.title == name)), RELATED["labelled"](name))
+    assert [part_of(key, each, True).keys() is not None for each in (*indexed, *without)] == [True, True, False, False]
 
 
 def filtered(**filters: Any) -> Resource[Node]:
