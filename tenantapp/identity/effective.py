@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from orjson import loads
@@ -30,6 +30,8 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import place_of
 from tenantapp.sql.json_columns import json_array, json_object
 from tenantapp.tenancy.access import GrantedTenant, TenantPlace
+
+MOST_KEPT: Final = 2000  # characters of a text with tenants whose reading is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,12 @@ def granted_tenants(user_id: SQLColumnExpression[UUID]) -> ScalarSelect[str | No
 
 def read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
     """Read the result of ``granted_tenants``. Return the tenants by slug, each with the person's roles."""
+    return _read_tenants(text) if len(text or "") <= MOST_KEPT else _read_tenants.__wrapped__(text)
+
+
+# The page asks for the session again and again, and most people have a few tenants. Their text changes with them.
+@lru_cache(1024)
+def _read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
     slug = itemgetter("slug")
     each_tenant = (list(grants) for _, grants in groupby(sorted(loads(text or "[]"), key=slug), slug))
     return tuple(
