@@ -141,7 +141,7 @@ OTHERS = {
     *("sign_in.sign_in", "sign_in.switch_tenant", "users.end_sessions", "web_sessions.end", "web_sessions.end_by_id"),
     *("web_sessions.end_one", "web_sessions.start", "web_sessions.sweep", "web_sessions.switch"),
 }
-READING = re.compile(r"(list|get|find|has|known|served|effective|local)_|tenants_of|places_with|member_with")
+READING = re.compile(r"(list|get|find|has|known|served|effective|local)_|tenants_of|roles_of|places_with|member_with")
 
 
 def acme(session: Session) -> UUID:
