@@ -3,12 +3,12 @@
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import Field, NaiveDatetime
 from pyramid.config import Configurator
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, Integer, String, Text, TypeDecorator
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, Integer, String, Text
 from sqlalchemy import Enum as Choice
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -19,6 +19,7 @@ from tenantapp.resources import Display, Match, Resource, Write
 from tenantapp.resources.errors import InvalidField
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime
+from tests.functional.things import AsText
 
 
 class Color(Enum):
@@ -33,19 +34,6 @@ class Size(IntEnum):
 
 class Base(DeclarativeBase):
     """Apart from the models of the application."""
-
-
-class AsText(TypeDecorator[Decimal]):
-    """SQLite has no decimals."""
-
-    impl = String
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Any) -> Any:
-        return None if value is None else str(value)
-
-    def process_result_value(self, value: Any, dialect: Any) -> Any:
-        return None if value is None else Decimal(value)
 
 
 class Shelf(Base):
