@@ -1,0 +1,123 @@
+// The list of a resource: what the address asks for, and the rows that are read for it.
+
+import { computed, type ComputedRef, onScopeDispose, ref, type Ref, shallowRef, type ShallowRef, watch } from "vue";
+import { type LocationQuery, type RouteParamsRaw, useRoute, useRouter } from "vue-router";
+
+import type { Json } from "../api/json";
+import type { Failure } from "../api/problem";
+import { countRows, readPage, type RowPage } from "../api/rows";
+import { type ListState, readState, shownColumns, writeState } from "./address";
+import { changed } from "./changed";
+import { asFailure, isAborted } from "./failure";
+import type { Field } from "./field";
+import { recall, remember } from "./kept";
+import type { Resource } from "./resource";
+import { readTitles } from "./titles";
+import { useWorkspace } from "./workspace";
+
+export interface Address {
+  resource: ComputedRef<Resource | undefined>;
+  state: ComputedRef<ListState | undefined>;
+  /** The members that are shown as columns. */
+  fields: ComputedRef<Field[]>;
+  change: (by: Partial<ListState>, replace?: boolean) => void;
+}
+
+interface Place {
+  slug: string;
+  resource: string;
+}
+
+/** The state of the list in the address. `replace` leaves no step for Back. */
+export function useListAddress(place: Readonly<Place>): Address {
+  const route = useRoute();
+  const router = useRouter();
+  const workspace = useWorkspace();
+  const resource = computed(() => workspace.value.resources.find((each) => each.name === place.resource));
+  const state = computed(() => (resource.value ? stateOf(resource.value, route.query) : undefined));
+  const fields = computed(() => {
+    const columns = resource.value && state.value ? shownColumns(resource.value, state.value) : [];
+    return columns.flatMap((name) => resource.value?.members.get(name) ?? []);
+  });
+
+  function change(by: Partial<ListState>, replace = false): void {
+    if (!resource.value || !state.value) return;
+    if (by.columns) remember(columnsName(resource.value), by.columns as Json);
+    const params: RouteParamsRaw = { slug: place.slug, resource: place.resource };
+    const to = { name: "rows", params, query: writeState({ ...state.value, ...by }) };
+    void (replace ? router.replace(to) : router.push(to));
+  }
+
+  return { resource, state, fields, change };
+}
+
+function stateOf(resource: Resource, query: LocationQuery): ListState {
+  const read = readState(resource, query);
+  if (read.columns.length > 0) return read;
+  const kept = recall<string[]>(columnsName(resource), []);
+  return { ...read, columns: kept.filter((name) => resource.members.has(name)) };
+}
+
+function columnsName(resource: Resource): string {
+  return `columns.${resource.name}`;
+}
+
+export interface Rows {
+  /** Undefined until the first page of this resource is read. */
+  page: ShallowRef<RowPage | undefined>;
+  count: Ref<{ rows: number; exact: boolean } | null>;
+  failure: Ref<Failure | undefined>;
+  loading: Ref<boolean>;
+  load: () => Promise<void>;
+}
+
+/** The rows that the address asks for. They are read again when it asks for others, and after a change by this page. */
+export function useRows(place: Readonly<Place>, { resource, state, fields }: Address): Rows {
+  const workspace = useWorkspace();
+  const page = shallowRef<RowPage>();
+  const count = ref<{ rows: number; exact: boolean } | null>(null);
+  const failure = ref<Failure>();
+  const loading = ref(false);
+  let running: AbortController | undefined;
+  /** The list is read again when this changes, and not when a row is opened. */
+  const asked = computed(() => JSON.stringify([place.slug, place.resource, state.value]));
+
+  async function load(): Promise<void> {
+    running?.abort();
+    const found = resource.value;
+    if (!found || !state.value) return;
+    const { signal } = (running = new AbortController());
+    const at = { tenant: place.slug, resource: found };
+    failure.value = undefined;
+    loading.value = true;
+    try {
+      page.value = await readPage(at, state.value, signal);
+      loading.value = false;
+      readReferences(page.value);
+      count.value = await countRows(at, state.value, signal);
+    } catch (error) {
+      if (isAborted(error)) return;
+      loading.value = false;
+      failure.value = asFailure(error);
+    }
+  }
+
+  function readReferences({ items }: RowPage): void {
+    for (const field of fields.value) {
+      if (!field.reference) continue;
+      const ids = items.map((row) => row[field.name]).filter((id): id is string => typeof id === "string");
+      readTitles(workspace.value, field.reference, ids).catch(() => undefined);
+    }
+  }
+
+  watch(
+    () => place.resource,
+    () => {
+      page.value = undefined;
+      count.value = null;
+    },
+  );
+  watch([asked, changed], load, { immediate: true });
+  onScopeDispose(() => running?.abort());
+  return { page, count, failure, loading, load };
+}
