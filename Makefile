@@ -1,4 +1,4 @@
-# make setup | run | page | test | test-quick | fuzz | lint | format | lock | build | bench | clean
+# make setup | run | page | screenshots | test | test-quick | fuzz | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
@@ -21,7 +21,7 @@ STAMP = .venv/.installed
 # The tests start the program many times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run page test test-quick fuzz lint format lock build bench clean
+.PHONY: setup run page screenshots test test-quick fuzz lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -49,6 +49,10 @@ run: setup
 # Into tenantapp/web/dist, if the sources have changed. Node comes from a wheel; its packages from the npm registry.
 page: setup
 	$(BIN)/python frontend/build.py
+
+# The pictures of the page in README.md and docs/, in docs/screenshots/.
+screenshots: setup
+	$(BIN)/python -m tests.browser.screenshots
 
 # More processes than cores, for tests also wait.
 test: setup

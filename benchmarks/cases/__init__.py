@@ -11,6 +11,7 @@ from benchmarks.cases.memory import memory
 from benchmarks.cases.migrate import migrate
 from benchmarks.cases.move import move
 from benchmarks.cases.neighbours import neighbours
+from benchmarks.cases.page import page
 from benchmarks.cases.reach import reach
 from benchmarks.cases.session import session
 from benchmarks.cases.sign_ins import sign_ins
@@ -23,6 +24,7 @@ from benchmarks.report import Report
 CASES: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "contest": contest,
     "session": session,
+    "page": page,
     "writes": writes,
     "reach": reach,
     "neighbours": neighbours,
