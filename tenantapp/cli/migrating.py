@@ -1,6 +1,7 @@
 """The work of ``migrate``."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tenantapp.cli.failures import CommandFailed
@@ -22,7 +23,7 @@ def migrate(
     installation: Installation,
     *,
     jobs: int,
-    canary: int,
+    waves: Sequence[int],
     stop_after: int | None,
     dry_run: bool,
     verify: bool,
@@ -36,7 +37,7 @@ def migrate(
     if dry_run:
         audience.planned(plan)
         return
-    run = MigrationRun(fleet, history, plan, audience.told, jobs=jobs, canary=canary, stop_after=stop_after)
+    run = MigrationRun(fleet, history, plan, audience.told, jobs=jobs, waves=waves, stop_after=stop_after)
     _run(fleet, MigrationReport(run), audience, jobs if verify else 0)
 
 

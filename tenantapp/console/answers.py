@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from tenantapp.answers import Answer
+from tenantapp.fleet.migrating.run_record import RunState, StoppedBy
 from tenantapp.identity.models import TenantState
 from tenantapp.operations.models import OperationState
 
@@ -143,10 +144,48 @@ class FailedMigration(Answer):
     started_at: datetime | None
 
 
+class RunStage(Answer):
+    """A part of a run: a wave, or the rest. ``done`` counts the tenants at the revision."""
+
+    name: str
+    tenants: int
+    done: int
+    failed: int
+
+
+class RunPoint(Answer):
+    """The number of tenants at the revision, so many seconds after the run began."""
+
+    seconds: float
+    done: int
+
+
+class MigrationRun(Answer):
+    """A run of ``tenantapp migrate``, as it was recorded at ``seen_at``.
+
+    One that died gave no sign of life for 30 seconds, and its ``ended_at`` is the last one. ``stopped_by`` says why a
+    run ended before all its tenants were tried.
+    """
+
+    id: UUID
+    state: RunState
+    to: str
+    requested_by: str
+    host: str
+    jobs: int
+    stages: list[RunStage]
+    points: list[RunPoint]
+    started_at: datetime
+    seen_at: datetime
+    ended_at: datetime | None
+    stopped_by: StoppedBy | None
+
+
 class Migrations(Answer):
-    """The state of the fleet's migration. ``head`` is the newest revision."""
+    """The state of the fleet's migration. ``head`` is the newest revision, ``run`` the run that was begun last."""
 
     head: str
+    run: MigrationRun | None
     revisions: list[RevisionCount]
     states: list[StateCount]
     failures: list[FailedMigration]

@@ -12,6 +12,7 @@ from tenantapp.console.answers import FleetServer, Migrations
 from tenantapp.console.declarations import fleet_view
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.migrating.run_record import RunStatus, latest_run
 from tenantapp.fleet.migrating.status import TenantStatus, fleet_status, revisions_in_use
 from tenantapp.fleet.reconciling.reconcile import Finding, find
 from tenantapp.identity.models import Tenant
@@ -46,12 +47,14 @@ def list_findings(request: TenantRequest) -> dict[str, Any]:
 
 @fleet_view("fleet_migrations", "GET", answer=Migrations)
 def read_migrations(request: TenantRequest) -> dict[str, Any]:
-    """Return the number of tenants at each revision, the states of their last migrations, and the failures."""
+    """Return the last run, how many tenants are at each revision, their last migrations' states, and the failures."""
+    run = latest_run(request.user_session)
     statuses = fleet_status(request.user_session)
     failed = [status for status in statuses if status.state == OperationState.FAILED]
     states = Counter(status.state for status in statuses)
     return {
         "head": head_revision(request.registry.app_settings, "tenant"),
+        "run": None if run is None else _run(run),
         "revisions": [{"revision": name, "tenants": count} for name, count in revisions_in_use(statuses)],
         "states": [{"state": state, "tenants": count} for state, count in states.most_common()],
         "failures": [_failure(status) for status in failed[:MOST_FAILURES]],
@@ -65,6 +68,23 @@ def _finding(found: Finding) -> dict[str, Any]:
         "name": found.name,
         "id": found.id,
         "note": found.note,
+    }
+
+
+def _run(run: RunStatus) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "state": run.state,
+        "to": run.wanted,
+        "requested_by": run.requested_by,
+        "host": run.host,
+        "jobs": run.jobs,
+        "stages": run.stages,
+        "points": [{"seconds": seconds, "done": done} for seconds, done in run.points],
+        "started_at": run.started_at,
+        "seen_at": run.seen_at,
+        "ended_at": run.ended_at,
+        "stopped_by": run.stopped_by,
     }
 
 

@@ -74,3 +74,26 @@ class Operation(UserBase):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RecordedRun(UserBase):
+    """A run of ``tenantapp migrate`` over the fleet. It is only shown: no work depends on it.
+
+    ``seen_at`` is the last sign of life, by the clock of the user database. ``ended_at`` is None as long as the run has
+    not said that it ended, which one that was killed never does. ``stages`` and ``points`` are those of
+    ``fleet.migrating.run_record``.
+    """
+
+    __tablename__ = "migration_runs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    wanted: Mapped[str] = mapped_column(String(100))
+    requested_by: Mapped[str] = mapped_column(String(300))
+    owner: Mapped[str] = mapped_column(String(300))
+    jobs: Mapped[int]
+    stages: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    points: Mapped[list[list[float]]] = mapped_column(JSON)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    stopped_by: Mapped[str | None] = mapped_column(String(20))

@@ -19,6 +19,7 @@ from tenantapp.fleet.migrating.ledger import settle
 from tenantapp.fleet.migrating.orders import MigrationResult
 from tenantapp.fleet.migrating.plan import make_plan
 from tenantapp.fleet.migrating.run import MigrationRun
+from tenantapp.fleet.migrating.run_record import RunStatus, latest_run
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.models import Operation
@@ -83,7 +84,13 @@ class Yard:
         return Services(self.fleet.user_db, self.settings, self.fleet.servers)
 
     def migrate(
-        self, revision: str = "head", *, jobs: int = 2, canary: int = 0, stop_after: int | None = None, **wanted: Any
+        self,
+        revision: str = "head",
+        *,
+        jobs: int = 2,
+        waves: Sequence[int] = (),
+        stop_after: int | None = None,
+        **wanted: Any,
     ) -> MigrationRun:
         """Make a plan and carry it out."""
         self.told: list[MigrationResult] = []
@@ -91,7 +98,7 @@ class Yard:
         with self.fleet.user_db.begin() as session:
             settle(session)
             plan = make_plan(session, history, revision, **wanted)
-        how: dict[str, Any] = {"jobs": jobs, "canary": canary, "stop_after": stop_after}
+        how: dict[str, Any] = {"jobs": jobs, "waves": waves, "stop_after": stop_after}
         run = MigrationRun(self.services, history, plan, self.told.append, **how)
         run.carry_out()
         return run
@@ -118,6 +125,13 @@ class Yard:
         """Of the tenants, in their order."""
         with self.fleet.user_db.begin(read_only=True) as session:
             return list(session.scalars(select(Tenant.epoch).order_by(Tenant.slug)))
+
+    def recorded(self) -> RunStatus:
+        """The record of the run that was begun last."""
+        with self.fleet.user_db.begin(read_only=True) as session:
+            run = latest_run(session)
+        assert run is not None
+        return run
 
     def fences(self) -> list[str]:
         """The tenants nobody is served of."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, text, update
 
 from tenantapp.databases.errors import HistoryError, MigrationFailed, MigrationRefused, PuttingBackFailed
 from tenantapp.databases.histories.revisions import TenantHistory, outdated_revisions
@@ -27,14 +28,15 @@ from tenantapp.fleet.migrating.ledger import claim, finish
 from tenantapp.fleet.migrating.migrator import Migrator
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.fleet.migrating.plan import make_plan
-from tenantapp.fleet.migrating.run import MigrationRun
+from tenantapp.fleet.migrating.run import MigrationRun, stages_of
+from tenantapp.fleet.migrating.run_record import KEPT, MOST_POINTS, RunRecord, Stage
 from tenantapp.fleet.migrating.status import fleet_status
 from tenantapp.fleet.reconciling.mending import mend
 from tenantapp.fleet.reconciling.reconcile import Problem, find
 from tenantapp.fleet.removing.deletion import delete_later, undelete
 from tenantapp.identity.errors import NotFound, TenantDeleted
 from tenantapp.identity.models import Tenant
-from tenantapp.operations.models import ACTIVE, Operation
+from tenantapp.operations.models import ACTIVE, Operation, RecordedRun
 from tenantapp.operations.worker import Worker
 from tenantapp.settings import SettingsError
 from tenantapp.sql.times import utcnow
@@ -61,6 +63,7 @@ def lapse(yard: Yard) -> None:
     with yard.fleet.user_db.begin() as session:
         session.execute(update(Operation).where(Operation.state.in_(ACTIVE)).values(lease_until=LAPSED))
         session.execute(update(Tenant).where(Tenant.migrating_until.is_not(None)).values(migrating_until=LAPSED))
+        session.execute(update(RecordedRun).where(RecordedRun.ended_at.is_(None)).values(seen_at=LAPSED))
 
 
 def test_all_are_migrated_and_written_down(yard: Yard) -> None:
@@ -76,6 +79,14 @@ def test_all_are_migrated_and_written_down(yard: Yard) -> None:
             assert status.duration is not None
             assert 0 < status.duration < 60
     assert Counter(state for _, state in yard.ledger()) == {"succeeded": 5}
+    recorded = yard.recorded()
+    assert (recorded.state, recorded.stopped_by, recorded.wanted, recorded.jobs) == ("finished", None, FIRST, 2)
+    assert recorded.stages == [{"name": "rest", "tenants": 5, "done": 5, "failed": 0}]
+    assert [recorded.points[0][1], recorded.points[-1][1]] == [0, 5]
+    assert recorded.ended_at is not None
+    assert recorded.started_at < recorded.ended_at == recorded.seen_at
+    assert recorded.requested_by.startswith("local:")
+    assert recorded.host == socket.gethostname()
 
 
 def test_what_is_there_already_is_not_connected_to(yard: Yard) -> None:
@@ -148,11 +159,15 @@ def test_killed_in_the_middle_and_started_again(fleet: Fleet, whom: str) -> None
         process.end()  # those that are orphaned finish the tenant they have
     done = Counter(yard.revisions().values())[FIRST]
     assert 2 <= done < 8
+    assert (yard.recorded().state, yard.recorded().ended_at) == ("running", None)
     for number, place in enumerate(yard.places):
         assert yard.has_column(number) or yard.revisions()[place.slug] == yard.head
     lapse(yard)
+    died = yard.recorded()
+    assert (died.state, died.stopped_by, died.ended_at) == ("died", None, died.seen_at)
     again = yard.run("--jobs", "2")
     assert (again.returncode, again.stderr) == (0, "")
+    assert (yard.recorded().state, sum(stage["tenants"] for stage in yard.recorded().stages)) == ("finished", 8 - done)
     assert f"{8 - done} migrated, {done} already there" in again.stdout
     assert set(yard.revisions().values()) == {FIRST}
     assert all(yard.has_column(number) for number in range(8))
@@ -178,6 +193,9 @@ def test_interrupted_it_finishes_what_is_under_way(fleet: Fleet) -> None:
     assert (summary["summary"]["migrated"], summary["summary"]["left"]) == (done, 16 - done)
     assert yard.fences() == []
     assert Counter(state for _, state in yard.ledger()) == {"succeeded": done}
+    recorded = yard.recorded()
+    assert (recorded.state, recorded.stopped_by) == ("stopped", "interrupt")
+    assert recorded.stages == [{"name": "rest", "tenants": 16, "done": done, "failed": 0}]
     assert yard.run().returncode == 0, "at once: nothing is claimed any more"
 
 
@@ -296,12 +314,64 @@ def test_a_database_that_is_down(yard: Yard) -> None:
 
 def test_the_canaries_go_first(yard: Yard) -> None:
     yard.ask(0, "ALTER TABLE nodes ADD COLUMN more TEXT")
-    run = yard.migrate(jobs=2, canary=2)
+    run = yard.migrate(jobs=2, waves=[2])
     assert states(run) == {"failed": 1, "migrated": 1}
+    recorded = yard.recorded()
+    assert (recorded.state, recorded.stopped_by) == ("stopped", "failed_stage")
+    assert recorded.stages == [
+        {"name": "wave 1", "tenants": 2, "done": 1, "failed": 1},
+        {"name": "rest", "tenants": 3, "done": 0, "failed": 0},
+    ]
     assert [order.slug for order in run.left] == ["t02", "t03", "t04"]
     assert sorted(yard.ledger()) == [("t00", "failed"), ("t01", "succeeded")]
     yard.ask(0, "ALTER TABLE nodes DROP COLUMN more")
-    assert states(yard.migrate(jobs=2, canary=2)) == {"already there": 1, "migrated": 4}
+    assert states(yard.migrate(jobs=2, waves=[2])) == {"already there": 1, "migrated": 4}
+
+
+def test_waves_follow_one_another_as_long_as_nothing_fails(yard: Yard) -> None:
+    yard.ask(2, "ALTER TABLE nodes ADD COLUMN more TEXT")
+    failed = yard.run("--waves", "1,2", "--jobs", "1", "--json")
+    assert failed.returncode == 1
+    assert [line["tenant"] for line in lines_of(failed.stdout)[:-1] if line["state"] != "left"] == ["t00", "t01", "t02"]
+    assert [(stage["name"], stage["done"], stage["failed"]) for stage in yard.recorded().stages] == [
+        ("wave 1", 1, 0),
+        ("wave 2", 1, 1),
+        ("rest", 0, 0),
+    ]
+    refused = yard.run("--waves", "1,x")
+    assert (refused.returncode, "separated by commas" in refused.stderr) == (2, True)
+    assert yard.run("--waves", "1", "--canary", "1").returncode == 2
+
+
+def test_waves_that_are_more_than_the_tenants_leave_none_out() -> None:
+    def sizes(tenants: int, *waves: int) -> list[int]:
+        return [stage.tenants for stage in stages_of(tenants, waves)]
+
+    assert [sizes(5), sizes(5, 0), sizes(5, 5), sizes(5, 9)] == [[5]] * 4
+    assert [sizes(5, 1, 9), sizes(5, 1, 4, 7), sizes(10, 1, 4)] == [[1, 4], [1, 4], [1, 4, 5]]
+
+
+def test_a_run_that_cannot_be_recorded_goes_on(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
+    with yard.fleet.user_db.begin() as session:
+        session.execute(text("ALTER TABLE migration_runs RENAME TO elsewhere"))
+    assert states(yard.migrate()) == {"migrated": 5}
+    assert caplog.text.count("could not be recorded") == 1
+
+
+def test_a_few_runs_are_kept_and_their_points_stay_few(yard: Yard) -> None:
+    for number in range(KEPT + 3):
+        stage = Stage("rest", 1000)
+        record = RunRecord(yard.fleet.user_db, FIRST, "local:x", f"host:{number}", 1)
+        record.begin([stage])
+    for done in range(1, 3 * MOST_POINTS):
+        stage.done = done
+        record.note()
+    record.end()
+    points = yard.recorded().points
+    assert MOST_POINTS / 2 <= len(points) <= MOST_POINTS
+    assert (points[0][1], points[-1][1]) == (0, done)
+    with yard.fleet.user_db.begin(read_only=True) as session:
+        assert session.scalar(select(func.count()).select_from(RecordedRun)) == KEPT
 
 
 def test_a_number_of_failures_ends_it(yard: Yard) -> None:
@@ -311,6 +381,7 @@ def test_a_number_of_failures_ends_it(yard: Yard) -> None:
     assert states(run) == {"failed": 2}
     assert [order.slug for order in run.left] == ["t02", "t03", "t04"]
     assert [slug for slug, _ in yard.ledger()] == ["t00", "t01"]
+    assert (yard.recorded().state, yard.recorded().stopped_by) == ("stopped", "failures")
     assert yard.fences() == []
 
 

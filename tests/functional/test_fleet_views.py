@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from tenantapp.console.query_views import PageLimits
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.migrating.run_record import RunRecord, Stage, StoppedBy
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.models import Tenant, User
 from tenantapp.identity.tenants import get_tenant, suspend_tenant
@@ -283,11 +284,14 @@ class TestTheWhole:
     def test_migrations(self, otto: Client, installation: Installation) -> None:
         status = otto.get("/fleet/migrations").json
         assert status["revisions"] == [{"revision": status["head"], "tenants": 2}]
-        assert (status["states"], status["failures"]) == ([{"state": None, "tenants": 2}], [])
+        assert (status["states"], status["failures"], status["run"]) == ([{"state": None, "tenants": 2}], [], None)
         operation = otto.post("/fleet/tenants/acme/migrate", {}).json
         with installation.registry.user_db.begin() as session:
             failed = update(Operation).where(Operation.kind == "migrate")
             session.execute(failed.values(state="failed", error="No way."))
+        record = RunRecord(installation.registry.user_db, status["head"], "local:olga", "host7:123:abc", 4)
+        record.begin([Stage("wave 1", 1, failed=1), Stage("rest", 1)])
+        record.end(StoppedBy.FAILED_STAGE)
         status = otto.get("/fleet/migrations").json
         assert {item["state"]: item["tenants"] for item in status["states"]} == {None: 1, "failed": 1}
         assert status["failures"] == [
@@ -299,6 +303,16 @@ class TestTheWhole:
                 "started_at": operation["started_at"],
             }
         ]
+        run = status["run"]
+        assert run["started_at"] <= run["seen_at"] == run["ended_at"]
+        assert [run[name] for name in ("state", "stopped_by", "to", "requested_by", "host", "jobs")] == [
+            *("stopped", "failed_stage", status["head"], "local:olga", "host7", 4),
+        ]
+        assert run["stages"] == [
+            {"name": "wave 1", "tenants": 1, "done": 0, "failed": 1},
+            {"name": "rest", "tenants": 1, "done": 0, "failed": 0},
+        ]
+        assert [point["done"] for point in run["points"]] == [0, 0]
 
     def test_audit(self, otto: Client, installation: Installation) -> None:
         answer = otto.patch("/fleet/tenants/acme", {"suspended": True, "reason": "unpaid"}, X_Request_ID="request-1")

@@ -9,6 +9,14 @@ from tenantapp.cli.completing import slugs
 from tenantapp.cli.installation import Installation, pass_installation
 
 
+def _numbers(context: click.Context, parameter: click.Parameter, given: str | None) -> list[int]:
+    """Return the numbers of tenants in a text like ``5,50``. Raises ``BadParameter``."""
+    parts = given.split(",") if given else []
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise click.BadParameter("Give numbers of tenants, separated by commas, such as 5,50.")
+    return [int(part) for part in parts]
+
+
 @click.command()
 @click.option("--to", "revision", default="head", show_default=True, help="The revision to migrate to.")
 @click.option(
@@ -19,6 +27,12 @@ from tenantapp.cli.installation import Installation, pass_installation
     type=click.IntRange(0),
     default=0,
     help="How many tenants to migrate first. If one of them fails, the others are left alone.",
+)
+@click.option(
+    "--waves",
+    callback=_numbers,
+    metavar="N,N,...",
+    help="How many tenants to migrate first, then next, and so on. The rest follows if none of them fails.",
 )
 @click.option("--stop-after", type=click.IntRange(1), help="Start no more tenants after this many failures.")
 @click.option(
@@ -45,6 +59,8 @@ def migrate(
     no_verify: bool,
     status: bool,
     as_json: bool,
+    canary: int,
+    waves: list[int],
     **wanted: Any,
 ) -> None:
     """Migrate the tenant databases.
@@ -58,7 +74,9 @@ def migrate(
 
     if wanted["down"] and wanted["revision"] == "head":
         raise click.UsageError("--downgrade needs --to, the older revision.")
+    if canary and waves:
+        raise click.UsageError("Use --canary or --waves: one canary is the first of several waves.")
     if status:
         migrating.show_progress(installation.fleet, as_json)
     else:
-        migrating.migrate(installation, verify=not no_verify, as_json=as_json, **wanted)
+        migrating.migrate(installation, verify=not no_verify, as_json=as_json, waves=waves or [canary], **wanted)

@@ -1,8 +1,8 @@
-"""A run of migrations: first the canaries, then the rest, several at once, each tenant by itself."""
+"""A run of migrations: first the waves, then the rest, several at once, each tenant by itself."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -14,6 +14,7 @@ from tenantapp.fleet.migrating.ledger import KIND, leases_kept
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState, retry_delay
 from tenantapp.fleet.migrating.plan import MigrationPlan
 from tenantapp.fleet.migrating.processes import DIED, Crew
+from tenantapp.fleet.migrating.run_record import RunRecord, Stage, StoppedBy
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.leases import new_owner
 from tenantapp.operations.queue import local_requester
@@ -31,8 +32,9 @@ Told = Callable[[MigrationResult], None]
 class MigrationRun:
     """Carries out a plan, with ``jobs`` tenants at once.
 
-    ``canary``: migrate this many tenants first, and the rest only if none of them failed. ``stop_after``: begin no more
-    after this many failures. ``told`` is called with each result, in the order in which tenants end.
+    ``waves``: migrate this many tenants first, then this many, and so on. The next wave, or the rest, is begun only if
+    no tenant has failed. ``stop_after``: begin no more after this many failures. ``told`` is called with each result,
+    in the order in which tenants end.
     """
 
     def __init__(
@@ -43,14 +45,14 @@ class MigrationRun:
         told: Told,
         *,
         jobs: int = 1,
-        canary: int = 0,
+        waves: Sequence[int] = (),
         stop_after: int | None = None,
     ) -> None:
         self.plan = plan
         self.results: list[MigrationResult] = []
         """The results so far."""
         self._fleet, self._history, self._told = fleet, history, told
-        self._jobs, self._canary, self._stop_after = jobs, canary, stop_after
+        self._jobs, self._waves, self._stop_after = jobs, waves, stop_after
         self._owner, self._requester = new_owner(), local_requester()
         self._waiting: deque[MigrationOrder] = deque()
         self._claimed: deque[MigrationOrder] = deque()
@@ -59,7 +61,9 @@ class MigrationRun:
         self._busy_since: dict[MigrationOrder, float] = {}
         self._unrecorded: list[MigrationResult] = []
         self._recorded_at = time.monotonic()
-        self._is_ending = self._are_canaries = False
+        self._is_ending = self._is_wave = False
+        self._stage = Stage("rest", 0)
+        self._record_of_run = RunRecord(fleet.user_db, plan.wanted, self._requester, self._owner, jobs)
 
     @property
     def failed(self) -> list[MigrationResult]:
@@ -80,19 +84,39 @@ class MigrationRun:
         for result in [*self.plan.done, *self.plan.refused]:
             self._tell(result)
         if self.plan.orders and not self._must_stop():
-            jobs = min(self._jobs, len(self.plan.orders))
-            self._fleet.user_db.dispose()  # a forked process must not share a connection
-            self._crew = Crew(self._fleet.settings, self._history, self._owner, jobs)
-            with leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work), self._ended_in_order():
-                self._in_stages(self.plan.orders)
+            stages = stages_of(len(self.plan.orders), self._waves)
+            with self._recorded(stages):
+                jobs = min(self._jobs, len(self.plan.orders))
+                self._fleet.user_db.dispose()  # a forked process must not share a connection
+                self._crew = Crew(self._fleet.settings, self._history, self._owner, jobs)
+                with leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work), self._ended_in_order():
+                    self._in_stages(stages)
 
-    def _in_stages(self, orders: list[MigrationOrder]) -> None:
-        canaries, rest = orders[: self._canary], orders[self._canary :]
-        self._are_canaries = True
-        self._work(canaries)
-        self._are_canaries = False
-        if not (canaries and self.failed):
-            self._work(rest)
+    def _in_stages(self, stages: Sequence[Stage]) -> None:
+        orders = deque(self.plan.orders)
+        for stage in stages:
+            self._stage, self._is_wave = stage, stage is not stages[-1]
+            self._work([orders.popleft() for _ in range(stage.tenants)])
+            if self._is_wave and self.failed:
+                break
+
+    @contextmanager
+    def _recorded(self, stages: Sequence[Stage]) -> Iterator[None]:
+        self._record_of_run.begin(stages)
+        try:
+            yield
+        except Exception:
+            self._record_of_run.end(StoppedBy.ERROR)
+            raise
+        except BaseException:
+            self._record_of_run.end(StoppedBy.INTERRUPT)
+            raise
+        self._record_of_run.end(self._stopped_by())
+
+    def _stopped_by(self) -> StoppedBy | None:
+        if not self.left:
+            return None
+        return StoppedBy.FAILURES if self._must_stop() else StoppedBy.FAILED_STAGE
 
     def _work(self, orders: Iterable[MigrationOrder]) -> None:
         self._waiting.extend(orders)
@@ -116,7 +140,7 @@ class MigrationRun:
         failure must keep the next orders from beginning.
         """
         many = len(self._waiting) + len(self._claimed) > (1 + AHEAD) * self._jobs
-        return AHEAD if many and self._stop_after is None and not self._are_canaries else 0
+        return AHEAD if many and self._stop_after is None and not self._is_wave else 0
 
     def _is_more(self) -> bool:
         return bool(self._waiting or self._claimed or self._delayed)
@@ -178,6 +202,10 @@ class MigrationRun:
 
     def _tell(self, result: MigrationResult) -> None:
         self.results.append(result)
+        if result.state == MigrationState.FAILED:
+            self._stage.failed += 1
+        else:
+            self._stage.done += 1
         self._told(result)
 
     def _record(self, *, all_of_them: bool = False) -> None:
@@ -187,6 +215,7 @@ class MigrationRun:
                 ledger.finish(session, self._owner, self._unrecorded[:RECORD_AT_ONCE])
             del self._unrecorded[:RECORD_AT_ONCE]
             self._recorded_at = time.monotonic()
+        self._record_of_run.write()
 
     @contextmanager
     def _ended_in_order(self) -> Iterator[None]:
@@ -199,9 +228,20 @@ class MigrationRun:
                 while self._crew.at_work:
                     for result in self._crew.results(ASK_EVERY):
                         self._note(result)
+                    self._record_of_run.write()
             finally:
                 # Also after a second interrupt: the processes wait for orders, and we would wait for the processes.
                 self._crew.end()
             self._record(all_of_them=True)
             with self._fleet.user_db.begin() as session:
                 ledger.give_back(session, self._owner)
+
+
+def stages_of(tenants: int, waves: Sequence[int]) -> list[Stage]:
+    """Return the stages of a run over this many tenants: the waves as far as there are tenants, and the rest."""
+    stages = []
+    for number, wave in enumerate(waves, 1):
+        if 0 < wave < tenants:
+            stages.append(Stage(f"wave {number}", wave))
+            tenants -= wave
+    return [*stages, Stage("rest", tenants)]
