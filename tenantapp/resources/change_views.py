@@ -98,9 +98,14 @@ def _item(names: dict[str, str], change: SeenChange) -> dict[str, Any]:
         "id": change.row_id,
         "kind": change.kind,
         "version": change.version,
-        "by": None if change.person_id is None else {"id": change.person_id, "name": change.person_name or ""},
+        "by": changed_by(change),
         "at": change.at,
     }
+
+
+def changed_by(change: SeenChange) -> dict[str, Any] | None:
+    """Return who made a change, as ``ChangedBy``, or None if nobody did."""
+    return None if change.person_id is None else {"id": change.person_id, "name": change.person_name or ""}
 
 
 def includeme(config: Configurator) -> None:

@@ -27,6 +27,7 @@ from tenantapp.resources.display import Display
 from tenantapp.resources.filters import Filter, Match, Operator
 from tenantapp.settings import SettingsError
 from tenantapp.tenancy.access import Access
+from tenantapp.tenancy.models import Tracked
 
 Model = TypeVar("Model")
 Operation = Literal["create", "change", "delete"]
@@ -171,6 +172,11 @@ class Resource(Generic[Model]):
         if [column.key for column in mapper.primary_key] != ["id"]:
             raise DeclarationError(f"The model of the resource {self.name} needs one primary key, id")
         return mapper
+
+    @property
+    def tracked(self) -> bool:
+        """Return whether the changes of the rows are recorded, so that clients can follow them."""
+        return issubclass(self.model, Tracked)
 
     @cached_property
     def version(self) -> Any:

@@ -36,6 +36,7 @@ def describe_resource(resource: Resource[Any], resources: Mapping[str, Resource[
         "undo": display.undo,
         "owner": _owner(resource),
         "version": resource.version_attribute,
+        "history": resource.tracked,
         "permissions": {
             "read": resource.read_permission,
             "create": resource.create_permission,

@@ -23,6 +23,7 @@ from tenantapp.resources.declaration import DeclarationError, Resource
 from tenantapp.resources.describing import EXTENSION, describe_resource
 from tenantapp.resources.errors import IdTaken, NotFound, VersionMismatch
 from tenantapp.resources.filters import Pattern
+from tenantapp.resources.history_views import HistoryQuery, RowChanges, history_view
 from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
@@ -101,6 +102,10 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
         add(many, "PATCH", change_many, *all_or_none, *stored, body=patch, answer=answers.changed, **by_filter)
         delete_many = delete_many_view(resource)
         add(many, "DELETE", delete_many, *all_or_none, "in_use", *resource.problems, answer=Deleted, **by_filter)
+    if resource.tracked:
+        route = f"{one}_changes"
+        config.add_route(route, f"/{many}/{ID}/changes")
+        add(route, "GET", history_view(resource), "changes_gone", **reads, query=HistoryQuery, answer=RowChanges)
 
 
 def list_view(resource: Resource[Any]) -> View:

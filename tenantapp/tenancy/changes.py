@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, true
+from sqlalchemy import Select, select, true
 from sqlalchemy.orm import Session
 
 from tenantapp.tenancy.errors import ChangesGone, TenantMigrating
@@ -78,6 +78,22 @@ def read_changes(session: Session, after: int, limit: int, tables: Collection[st
     newest = {(change.table_name, change.row_id): change for change in found[:limit]}
     shown = tuple(sorted(newest.values(), key=lambda change: change.position))
     return Changes(shown, position, position < last)
+
+
+def read_history(session: Session, table: str, row_id: UUID, limit: int, before: int | None = None) -> list[SeenChange]:
+    """Return the changes of one row, at most ``limit``, the newest first, of those before a position if there is one.
+
+    Raises ``TenantMigrating`` if the database has no log yet.
+    """
+    _check_log(session)
+    return [SeenChange(*row) for row in session.execute(history_of(table, row_id, limit, before))]
+
+
+def history_of(table: str, row_id: UUID, limit: int, before: int | None = None) -> Select[*tuple[Any, ...]]:
+    """Return the statement of ``read_history``. The index of the row has the changes in their order."""
+    of_row = (Change.row_id == row_id, Change.table_name == table)
+    where = of_row if before is None else (*of_row, Change.position < before)
+    return select(*Change.__table__.c).where(*where).order_by(Change.position.desc()).limit(limit)
 
 
 def _check_log(session: Session) -> None:

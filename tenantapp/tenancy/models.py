@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, LargeBinary, MetaData, String, Text
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantapp.sql.times import UtcDateTime, utcnow
@@ -57,6 +57,7 @@ class Change(TenantBase):
     """A row of a ``Tracked`` model was created, changed or deleted. ``position`` counts in the order of the commits."""
 
     __tablename__ = "tenant_changes"
+    __table_args__ = (Index(None, "row_id", "position"),)  # for the history of a row
 
     position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     table_name: Mapped[str] = mapped_column(String(63))

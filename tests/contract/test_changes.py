@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from alembic import command
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.histories.environment import run_command
@@ -21,7 +21,14 @@ from tenantapp.sql.errors import SqlError, TransactionConflict
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access
-from tenantapp.tenancy.changes import Changes, present_position, read_changes
+from tenantapp.tenancy.changes import (
+    Changes,
+    SeenChange,
+    history_of,
+    present_position,
+    read_changes,
+    read_history,
+)
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import ChangesGone, TenantMigrating
 from tenantapp.tenancy.models import Change
@@ -31,6 +38,7 @@ from tenantapp.workspace.models import Author, Node, Tag
 from tests.contract.conftest import Fleet
 
 BEFORE_CHANGES = "8b2e64d1c05f"  # the last revision without the log
+BEFORE_HISTORY = "d41f7a90b3c6"  # the last revision without the index of a row's changes
 TABLES = ("nodes", "tags")
 
 
@@ -209,6 +217,68 @@ class TestReading:
         with log.begin(read_only=True) as session:
             assert present_position(session) == 100
         log.databases.dispose()
+
+
+class TestTheHistoryOfARow:
+    def history(self, log: Log, row_id: UUID, **options: Any) -> list[SeenChange]:
+        with log.begin(read_only=True) as session:
+            return read_history(session, "tags", row_id, **{"limit": 10} | options)
+
+    def test_it_is_newest_first_of_this_row_alone_and_outlives_the_row(self, log: Log) -> None:
+        tag, other = log.add("a"), log.add("b")
+        for name in ("c", "d"):
+            with log.begin() as session:
+                session.get_one(Tag, tag).name = name
+                session.get_one(Tag, other).name = name * 2
+        with log.begin() as session:
+            session.delete(session.get_one(Tag, tag))
+            session.add(node(id=tag))  # of another table, under the same id
+        found = self.history(log, tag)
+        assert [(change.kind, change.version) for change in found] == [
+            ("deleted", None),
+            ("changed", None),
+            ("changed", None),
+            ("created", None),
+        ]
+        assert {(change.table_name, change.row_id, change.person_name) for change in found} == {
+            ("tags", tag, "Local script")
+        }
+        assert [change.kind for change in self.history(log, tag, limit=2)] == ["deleted", "changed"]
+        assert self.history(log, tag, before=found[1].position) == found[2:]
+        assert self.history(log, uuid7()) == []
+
+    def test_it_is_read_by_the_index_of_the_row(self, log: Log) -> None:
+        rows = [uuid7() for _ in range(200)]
+        with log.begin() as session:
+            changes = [
+                {
+                    "position": position,
+                    "table_name": "tags",
+                    "row_id": rows[position % 200],
+                    "kind": "changed",
+                    "at": utcnow(),
+                }
+                for position in range(1, 4001)
+            ]
+            session.execute(insert(Change), changes)
+            session.execute(text("ANALYZE tenant_changes"))
+            wanted = history_of("tags", rows[0], 10, 3000)
+            dialect = session.get_bind().dialect
+            explain = "EXPLAIN " if dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+            statement = str(wanted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+            plan = " ".join(str(row) for row in session.execute(text(explain + statement)))
+        assert "ix_tenant_changes_row_id_position" in plan
+        assert "Sort" not in plan
+        assert "TEMP B-TREE" not in plan
+
+    def test_it_waits_for_the_migration_and_does_without_its_index(self, log: Log) -> None:
+        log.downgrade(BEFORE_CHANGES)
+        with pytest.raises(TenantMigrating):
+            self.history(log, uuid7())
+        log.upgrade()
+        tag = log.add("a")
+        log.downgrade(BEFORE_HISTORY)
+        assert [change.kind for change in self.history(log, tag)] == ["created"]
 
 
 class TestBeforeTheMigration:

@@ -684,6 +684,7 @@ def test_the_document_has_what_a_page_of_a_resource_needs(shop: Installation) ->
         "undo": True,
         "owner": "owner_id",
         "version": "version",
+        "history": False,
         "permissions": {
             "read": "content.read",
             "create": "content.create",

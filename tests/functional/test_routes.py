@@ -213,6 +213,7 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
         "tenant_operation": an_operation_on(installation, "acme"),
         "tenant_export_of_id": an_operation_on(installation, "acme"),
     }
+    rows |= {"node_changes": rows["node"], "tag_changes": rows["tag"]}
     members = ada.get("/members").json
     tried = 0
     for route, method, pattern, permission in views(installation):

@@ -5,10 +5,12 @@ import threading
 from base64 import urlsafe_b64decode
 
 import orjson
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from tenantapp.identity.epochs import new_epoch
+from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import Tenant
+from tenantapp.tenancy.models import Change
 from tests.follower import Follower
 from tests.forgery import forged_cursor
 from tests.installation import Client, Installation
@@ -82,3 +84,62 @@ def test_what_cannot_be_followed(real_installation: Installation) -> None:
         session.execute(update(Tenant).where(Tenant.slug == "acme").values(epoch=new_epoch()))
     assert bob.get(f"/changes?since={cursor}").status_int == 410
     assert bob.get(f"/changes?since={bob.get('/changes').json['cursor']}").json["items"] == []
+
+
+def test_the_history_of_a_row(real_installation: Installation) -> None:
+    app = real_installation.app
+    bob, ada, rita = (Client(app).sign_in(login, "acme") for login in ("bob", "ada", "rita"))
+    path = f"/nodes/{bob.post('/nodes', {'title': 'a', 'tags': ['red']}).json['id']}"
+    ada.patch(path, {"title": "b"})
+    bob.patch(path, {"title": "c"})
+    page = rita.get(f"{path}/changes?limit=2").json
+    assert [(item["kind"], item["version"], item["by"]["name"]) for item in page["items"]] == [
+        ("changed", 3, "Bob"),
+        ("changed", 2, "Ada"),
+    ]
+    assert page["kept_days"] == 30
+    last = rita.get(f"{path}/changes?limit=2&cursor={page['next']}").json
+    assert [(item["kind"], item["version"]) for item in last["items"]] == [("created", 1)]
+    assert last["next"] is None
+    tag = rita.get("/tags").json["items"][0]["id"]
+    assert [item["kind"] for item in rita.get(f"/tags/{tag}/changes").json["items"]] == ["created"]
+
+    bob.delete(path)
+    assert rita.get(path).status_int == 404
+    assert [item["kind"] for item in rita.get(f"{path}/changes?limit=1").json["items"]] == ["deleted"]
+    forget_changes(real_installation)
+    assert rita.get(f"{path}/changes").json["code"] == "not_found"  # neither there nor in the feed
+    assert rita.get(f"/tags/{tag}/changes").json["items"] == []
+
+
+def test_what_has_no_history(real_installation: Installation) -> None:
+    app = real_installation.app
+    bob, gina = Client(app).sign_in("bob", "acme"), Client(app).sign_in("gina", "globex")
+    paths = [f"/nodes/{bob.post('/nodes', {'title': title, 'tags': ['x']}).json['id']}" for title in "ab"]
+    bob.patch(paths[0], {"title": "b"})
+    assert gina.get(f"{paths[0]}/changes").json["code"] == "not_found"
+    tag = bob.get("/tags").json["items"][0]["id"]
+    assert bob.get(f"/nodes/{tag}/changes").json["code"] == "not_found"
+    assert bob.get("/nodes/x/changes").status_int == 404
+    cursor = bob.get(f"{paths[0]}/changes?limit=1").json["next"]
+    context = f"changes of nodes {paths[0].removeprefix('/nodes/')}"
+    epoch = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))[9:])[0]
+    odd = [forged_cursor(context, orjson.dumps([epoch, each])) for each in ("x", -1, 2**63, 1.0, True, None, [])]
+    for wrong in ("", "x", cursor[:-2], *odd):
+        assert bob.get(f"{paths[0]}/changes?cursor={wrong}").json["code"] == "invalid_query", wrong
+    assert bob.get(f"{paths[1]}/changes?cursor={cursor}").json["code"] == "invalid_query"
+    for query in ("limit=0", "limit=501", "since=x", "limit=1&limit=1"):
+        assert bob.get(f"{paths[0]}/changes?{query}").json["code"] == "invalid_query", query
+    with real_installation.registry.user_db.begin() as session:
+        session.execute(update(Tenant).where(Tenant.slug == "acme").values(epoch=new_epoch()))
+    assert bob.get(f"{paths[0]}/changes?cursor={cursor}").json["code"] == "changes_gone"
+    assert len(bob.get(f"{paths[0]}/changes").json["items"]) == 2
+
+
+def forget_changes(installation: Installation) -> None:
+    """Delete the log of acme, as if its changes were older than they are kept."""
+    registry = installation.registry
+    with registry.user_db.begin(read_only=True) as session:
+        access = local_access(session, "acme")
+    with registry.tenant_dbs.begin(access) as session:
+        session.execute(delete(Change))
