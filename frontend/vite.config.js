@@ -39,7 +39,11 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     // How long plugins took is no warning, and on a busy machine it is printed each time.
-    rolldownOptions: { checks: { pluginTimings: false } },
+    rolldownOptions: {
+      checks: { pluginTimings: false },
+      // What is loaded at first is one file: parts of it in files of their own would each be a request more.
+      output: { codeSplitting: { groups: [{ name: "first", tags: ["$initial"] }] } },
+    },
   },
   server: { proxy: { "/api": "http://localhost:6543" } },
   test: { include: ["src/**/*.test.ts"] },

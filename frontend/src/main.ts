@@ -7,12 +7,14 @@ import { beginSession } from "./api/session";
 import { recall, remember } from "./model/kept";
 import { say } from "./model/toasts";
 import { readResources } from "./model/workspace";
-import { language, t } from "./strings";
+import { readTexts, t } from "./strings";
+import { directionOf, language } from "./strings/language";
 import { router } from "./router";
 
 const RELOADED = "reloaded"; // when, in milliseconds
 
 document.documentElement.lang = language;
+document.documentElement.dir = directionOf(language);
 // A page that the browser kept whole must not be shown again after a sign-out.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();
@@ -36,4 +38,5 @@ app.config.errorHandler = (error) => {
   console.error(error);
   say(t.trouble.fault);
 };
-app.mount("#app");
+// English is here already, so nothing is waited for.
+void readTexts().then(() => app.mount("#app"));

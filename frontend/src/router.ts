@@ -7,8 +7,11 @@ import WorkspaceFrame from "./pages/WorkspaceFrame.vue";
 import WorkspaceStart from "./pages/WorkspaceStart.vue";
 import Workspaces from "./pages/Workspaces.vue";
 import { OPERATOR } from "./pages/operator/routes";
+import { withTexts } from "./strings/late";
 
 export const NEW = "new";
+
+const managing = <T>(part: () => Promise<T>) => withTexts(part, () => import("./strings/managing"));
 
 export const router = createRouter({
   history: createWebHistory(),
@@ -21,10 +24,10 @@ export const router = createRouter({
       props: true,
       children: [
         { path: "", name: "workspace", component: WorkspaceStart },
-        { path: "manage/members", name: "members", component: () => import("./pages/tenant/Members.vue") },
-        { path: "manage/access", name: "access", component: () => import("./pages/tenant/ApiAccess.vue") },
-        { path: "manage/export", name: "exports", component: () => import("./pages/tenant/Exports.vue") },
-        { path: "manage/audit", name: "audit", component: () => import("./pages/tenant/AuditTrail.vue") },
+        { path: "manage/members", name: "members", component: managing(() => import("./pages/tenant/Members.vue")) },
+        { path: "manage/access", name: "access", component: managing(() => import("./pages/tenant/ApiAccess.vue")) },
+        { path: "manage/export", name: "exports", component: managing(() => import("./pages/tenant/Exports.vue")) },
+        { path: "manage/audit", name: "audit", component: managing(() => import("./pages/tenant/AuditTrail.vue")) },
         { path: ":resource/:id?", name: "rows", component: ResourceList, props: true },
       ],
     },

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Response, Route, expect
 
 from tests.browser.site import Site
-from tests.browser.visitor import CONTRAST, RULES, Visitor
+from tests.browser.visitor import CONTRAST, DEMO_PASSWORD, RULES, Visitor
 from tests.built_page import run_build
 from tests.installation import PASSWORD
 from tests.programs import needed
@@ -331,6 +331,34 @@ def test_the_first_page_is_small(site: Site, visit: Visit) -> None:
     sizes = {each.url: sum(each.request.sizes()[part] for part in PARTS) for each in sent}
     assert sum(sizes.values()) < MOST_BYTES, sizes
     assert len(sizes) <= 10, sizes
+
+
+def test_a_person_has_the_page_in_their_language(site: Site, visit: Visit) -> None:
+    ada = visit(site, locale="de-DE").open(LIST)
+    page = ada.page
+    page.get_by_label("Anmeldename").fill("ada")
+    page.get_by_label("Passwort").fill(DEMO_PASSWORD)
+    ada.button("Anmelden").click()
+    page.get_by_role("table").wait_for()
+    assert page.evaluate("[document.documentElement.lang, document.documentElement.dir]") == ["de", "ltr"]
+    page.keyboard.press("n")
+    ada.sheet().get_by_role("button", name="Anlegen").click()
+    expect(page.get_by_text("Dieses Feld ist erforderlich.")).to_be_visible()
+    ada.sheet().locator("#field-title").fill("Riesenmagnet")
+    ada.sheet().get_by_role("button", name="Anlegen").click()
+    ada.said("„Riesenmagnet“ wurde angelegt.")
+    page.get_by_role("row").filter(has=ada.link("Riesenmagnet")).get_by_text("jetzt").wait_for()
+    assert ada.violations(RULES) == []
+    ada.open("/w/acme/manage/members")
+    page.get_by_role("heading", name="Mitglieder").wait_for()
+    page.get_by_role("button", name="Mitglied hinzufügen").wait_for()
+    page.get_by_role("button", name="Ihr Menü").click()
+    ada.button("English").click()
+    page.get_by_role("heading", name="Members").wait_for()
+    ada.open(LIST)
+    page.get_by_role("link", name="New node").wait_for()
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert ada.unexpected() == []
 
 
 def test_no_page_is_wider_than_the_window(site: Site, visit: Visit) -> None:

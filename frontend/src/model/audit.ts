@@ -1,18 +1,19 @@
 // The details of an entry of the audit trail, in words.
 
 import type { OwnAuditEntry } from "../../generated/api/types.gen";
-import { t } from "../strings";
+import { m } from "../strings/managing";
+import { textOf } from "../strings/words";
 
 /** What is done in a workspace, in words; what is not known by its name. */
 export function actionLabel(action: string): string {
-  return t.audit.actions[action] ?? action;
+  return textOf(m.audit.actions, action) ?? action;
 }
 
 /** Each detail that says something to people, with its value. Ids of rows and operations do not. */
 export function detailsOf(entry: OwnAuditEntry): [string, string][] {
   return Object.entries(entry.detail)
-    .filter(([name]) => name in t.audit.details)
-    .map(([name, value]) => [t.audit.details[name] ?? name, shown(value)]);
+    .filter(([name]) => name in m.audit.details)
+    .map(([name, value]) => [textOf(m.audit.details, name) ?? name, shown(value)]);
 }
 
 function shown(value: unknown): string {

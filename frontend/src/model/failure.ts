@@ -2,9 +2,10 @@
 
 import { type Failure, isFailure, Problem } from "../api/problem";
 import { t } from "../strings";
+import { textOf } from "../strings/words";
 
 export function sentenceOf(error: Failure): string {
-  return t.problems[error.code] ?? (error.message || t.trouble.title);
+  return textOf(t.problems, error.code) ?? (error.message || t.trouble.title);
 }
 
 /** Throw what is no failure of a call: a fault in the page must not look like one. */

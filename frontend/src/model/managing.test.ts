@@ -3,8 +3,9 @@ import { effectScope } from "vue";
 
 import type { OwnAuditEntry } from "../../generated/api/types.gen";
 import { actionLabel, detailsOf } from "./audit";
-import { managedPages, permissionLabel } from "./managing";
+import { managedPages } from "./managing";
 import { usePaged } from "./paged";
+import { permissionLabel } from "./permissions";
 import { managingRoles, permissionsOf, stepsTo } from "./roles";
 import { sizeOf } from "./sizes";
 import { pointedAt } from "./submitting";

@@ -11,18 +11,13 @@ interface ManagedPage {
 }
 
 const MEMBERS = "members.manage";
-const PAGES: ManagedPage[] = [
-  { name: "members", label: t.members.title, icon: "person", permission: MEMBERS },
-  { name: "access", label: t.access.title, icon: "gear", permission: MEMBERS },
-  { name: "exports", label: t.exports.title, icon: "download", permission: "tenant.export" },
-  { name: "audit", label: t.audit.title, icon: "list", permission: MEMBERS },
+const pages = (): ManagedPage[] => [
+  { name: "members", label: t.manage.members, icon: "person", permission: MEMBERS },
+  { name: "access", label: t.manage.access, icon: "gear", permission: MEMBERS },
+  { name: "exports", label: t.manage.exports, icon: "download", permission: "tenant.export" },
+  { name: "audit", label: t.manage.audit, icon: "list", permission: MEMBERS },
 ];
 
 export function managedPages(permissions: readonly string[]): ManagedPage[] {
-  return PAGES.filter((each) => permissions.includes(each.permission));
-}
-
-/** A permission in words; those of a domain have only their name. */
-export function permissionLabel(permission: string): string {
-  return t.manage.permissions[permission] ?? permission;
+  return pages().filter((each) => permissions.includes(each.permission));
 }

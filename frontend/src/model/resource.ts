@@ -1,6 +1,7 @@
 // The resources that the document of the API describes. Nothing about them is known before.
 
 import type { Row } from "../api/json";
+import { locale } from "../strings";
 import { type Field, fieldOf, type FieldHints, labelOf, type Resolve, type Schema } from "./field";
 
 const OPERATORS = ["", "not_", "in_", "min_", "max_", "gt_", "lt_", "has_", "like_"] as const;
@@ -61,7 +62,7 @@ export function resourcesOf(document: Document): Resource[] {
     const extension = tag["x-resource"];
     return extension ? [resourceOf(document, tag.name, tag.description ?? "", extension)] : [];
   });
-  return found.sort((one, other) => one.order - other.order || one.label.localeCompare(other.label));
+  return found.sort((one, other) => one.order - other.order || one.label.localeCompare(other.label, locale));
 }
 
 function resourceOf(document: Document, name: string, description: string, extension: Extension): Resource {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { choose } from "../strings";
+import { choose, directionOf, localeOf } from "../strings/language";
 import { deviceOf } from "./device";
 import { ago } from "./times";
 
@@ -26,8 +26,22 @@ describe("a time", () => {
 });
 
 describe("the language", () => {
-  it("is the first known one of the person", () => {
+  it("is the chosen one, or the first known one of the browser", () => {
     expect(choose(["fr-CA", "en-GB"])).toBe("en");
+    expect(choose(["fr-CA", "de-AT", "en"])).toBe("de");
+    expect(choose(["DE"])).toBe("de");
+    expect(choose(["de-AT"], "en")).toBe("en");
+    expect(choose(["de-AT"], "tlh")).toBe("de");
+    expect(choose(["toString"], "constructor")).toBe("en");
     expect(choose([])).toBe("en");
+  });
+
+  it("has its dates and numbers as in the region of the browser", () => {
+    expect(localeOf("de", ["en-GB", "de-AT"])).toBe("de-AT");
+    expect(localeOf("de", ["en-GB"])).toBe("de");
+  });
+
+  it("is written from the left or the right", () => {
+    expect([directionOf("de"), directionOf("ar-EG"), directionOf("he")]).toEqual(["ltr", "rtl", "rtl"]);
   });
 });

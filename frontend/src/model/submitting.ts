@@ -34,7 +34,7 @@ export function useSubmitting(fields: readonly string[] = []): Submitting {
       errors.value = pointed;
       message.value = sentences[failure.code] ?? others[0] ?? sentenceOf(failure);
       // The calls of these pages take no Idempotency-Key.
-      if (failure.code === "offline") message.value += ` ${t.manage.lost}`;
+      if (failure.code === "offline") message.value += ` ${t.trouble.lost}`;
       return false;
     } finally {
       busy.value = false;

@@ -1,6 +1,6 @@
 // Times and dates in the words and the zone of the person.
 
-import { language } from "../strings";
+import { locale } from "../strings";
 
 const DAY = 86_400_000; // milliseconds
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -8,9 +8,9 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["hour", 3_600_000],
   ["minute", 60_000],
 ];
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
-const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
+const full = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 
 /** `5 minutes ago` within a week, and a date before. */
 export function ago(text: string, now: number = Date.now()): string {

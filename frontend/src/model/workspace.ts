@@ -5,6 +5,7 @@ import { computed, inject, type InjectionKey, type Ref } from "vue";
 import { PREFIX } from "../api/http";
 import { Offline } from "../api/problem";
 import { readSession, session } from "../api/session";
+import { locale } from "../strings";
 import { recall, remember } from "./kept";
 import { type Document, type Resource, resourcesOf } from "./resource";
 
@@ -79,7 +80,7 @@ export const choices = computed<Choice[]>(() => {
   const order = recent();
   const place = (each: Choice): number => (order.includes(each.slug) ? order.indexOf(each.slug) : order.length);
   return [...(session.value?.tenants ?? [])].sort(
-    (one, other) => place(one) - place(other) || one.name.localeCompare(other.name),
+    (one, other) => place(one) - place(other) || one.name.localeCompare(other.name, locale),
   );
 });
 

@@ -29,7 +29,7 @@ export const en = {
     invalid: "Some of it is not valid.",
     operation_refused: "The state does not allow this now. Load it again, and look at its operations.",
     not_found: "There is no such tenant, backup or operation. Look at the list.",
-  } as Record<string, string>,
+  },
   states: {
     creating: "being made",
     active: "active",
@@ -41,7 +41,7 @@ export const en = {
     succeeded: "done",
     failed: "failed",
     cancelled: "cancelled",
-  } as Record<string, string>,
+  },
   tenant: {
     search: "Search tenants",
     new: "New tenant",
@@ -185,7 +185,7 @@ export const en = {
       warm: "Keep a database ready",
       discard: "Discard a database",
       discard_export: "Discard an export",
-    } as Record<string, string>,
+    },
   },
   server: {
     name: "Name",
@@ -214,7 +214,7 @@ export const en = {
       "forgotten scratch database": { title: "Forgotten scratch database", fix: "Remove the database." },
       "forgotten copy of a database": { title: "Forgotten copy of a database", fix: "Remove the copy." },
       "server that does not answer": { title: "Server that does not answer", fix: "Nothing." },
-    } as Record<string, { title: string; fix: string }>,
+    },
   },
   migrating: {
     progress: (done: number, all: number) => `${number(done)} of ${plural(all, "tenant", "tenants")} at the newest revision`,

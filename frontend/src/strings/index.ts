@@ -1,13 +1,18 @@
-// The texts in the language of the person. Only the catalogues that are here can be chosen.
+// The texts in the language of the person. English comes with the page, and another language in a file of its own.
 
 import { en, type Strings } from "./en";
+import { language, type Language } from "./language";
 
-const CATALOGUES: Record<string, Strings> = { en };
+export { locale } from "./language";
 
-export function choose(languages: readonly string[]): string {
-  const known = languages.map((each) => each.split("-")[0] ?? "").find((each) => each in CATALOGUES);
-  return known ?? "en";
+const CATALOGUES: Record<Language, (() => Promise<Strings>) | null> = {
+  en: null,
+  de: async () => (await import("./de")).de,
+};
+
+export let t: Strings = en;
+
+/** Read the texts before the first of them is shown. Without them the page is in English. */
+export async function readTexts(): Promise<void> {
+  t = (await CATALOGUES[language]?.().catch(() => undefined)) ?? en;
 }
-
-export const language = choose(typeof navigator === "undefined" ? [] : navigator.languages);
-export const t: Strings = CATALOGUES[language] ?? en;

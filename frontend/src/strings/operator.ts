@@ -1,8 +1,15 @@
 // The console's texts in the language of the person.
 
-import { language } from ".";
 import { en, type OperatorStrings } from "./en.operator";
+import { language, type Language } from "./language";
 
-const CATALOGUES: Record<string, OperatorStrings> = { en };
+const CATALOGUES: Record<Language, (() => Promise<OperatorStrings>) | null> = {
+  en: null,
+  de: async () => (await import("./de.operator")).de,
+};
 
-export const o: OperatorStrings = CATALOGUES[language] ?? en;
+export let o: OperatorStrings = en;
+
+export async function readTexts(): Promise<void> {
+  o = (await CATALOGUES[language]?.().catch(() => undefined)) ?? en;
+}

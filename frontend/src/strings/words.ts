@@ -1,11 +1,26 @@
-// Numbers in texts.
+// Numbers and lists in texts, and texts by a name that is not known before.
 
-const numbers = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+import { locale } from "./language";
+
+const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+const rules = new Intl.PluralRules(locale);
 
 export function number(value: number): string {
   return numbers.format(value);
 }
 
-export function plural(count: number, one: string, many: string): string {
-  return `${number(count)} ${count === 1 ? one : many}`;
+/** `1 row`, `2 rows`. A language with more forms than two names them by the rules of Unicode. */
+export function plural(
+  count: number,
+  one: string,
+  many: string,
+  others: Partial<Record<Intl.LDMLPluralRule, string>> = {},
+): string {
+  const rule = rules.select(count);
+  return `${number(count)} ${others[rule] ?? (rule === "one" ? one : many)}`;
+}
+
+/** The text of a name, such as the code of a problem. A newer server may have names that the page does not know. */
+export function textOf<T>(texts: Record<string, T>, name: string): T | undefined {
+  return Object.hasOwn(texts, name) ? texts[name] : undefined;
 }

@@ -2,9 +2,12 @@
 
 import type { RouteRecordRaw } from "vue-router";
 
+import { withTexts } from "../../strings/late";
+
 type Pages = typeof import(".");
 
-const page = (name: keyof Pages) => async () => (await import("."))[name];
+const pages = withTexts(() => import("."), () => import("../../strings/operator"));
+const page = (name: keyof Pages) => async () => (await pages())[name];
 
 export const OPERATOR: RouteRecordRaw = {
   path: "/operator",
