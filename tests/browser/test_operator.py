@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from sqlite3 import connect
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -54,7 +56,8 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
     olga.button("Clone").click()
     dialog.get_by_label("Slug").fill("globex")
     dialog.get_by_role("button", name="Clone").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("Somebody has taken this value already.")
+    expect(dialog.locator("#action-slug-error")).to_contain_text("Somebody has taken this value already.")
+    expect(dialog.get_by_label("Slug")).to_be_focused()
     dialog.get_by_label("Slug").fill("acme-trial")
     dialog.get_by_role("button", name="Clone").click()
     olga.said("Clone: a worker does it.")
@@ -96,6 +99,42 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
     olga.link("Audit trail").click()
     expect(page.locator("tbody td:nth-child(3)").first).to_have_text("tenant.delete")
     assert olga.unexpected([409]) == []
+
+
+def make_legacy_database(fleet: Site, olga: Visitor, name: str) -> None:
+    """Leave a database of the tenants' structure on the usual server that belongs to nobody."""
+    directory = fleet.directory / "var" / "tenants"
+    present = olga.api("GET", "/fleet/tenants/acme")["database"]
+    with closing(connect(directory / f"{present}.sqlite")) as database:
+        database.execute("VACUUM INTO ?", (str(directory / name),))
+    with closing(connect(directory / name)) as database:
+        database.execute("DROP TABLE tenant_identity")
+
+
+def test_a_database_from_elsewhere_becomes_a_tenant(fleet: Site, visit: Visit) -> None:
+    olga = visit(fleet).signed_in("olga", "/operator/tenants")
+    page, dialog = olga.page, olga.sheet()
+    make_legacy_database(fleet, olga, "legacy.db")
+    olga.button("Adopt a database").click()
+    expect(dialog.get_by_text("The original does not change.")).to_be_visible()
+    dialog.get_by_label("Slug").fill("globex")
+    page.keyboard.press("Enter")
+    expect(dialog.locator("#action-database-error")).to_have_text("This field is needed.")
+    for database, error in (("../legacy.db", "a file in the server's directory"), ("legacy.db", "taken this value")):
+        dialog.get_by_label("Database").fill(database)
+        page.keyboard.press("Enter")
+        expect(dialog.locator(".wrong")).to_contain_text(error)
+    dialog.get_by_label("Slug").fill("hooli")
+    dialog.get_by_label("Revision").fill("nonsense")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("There is no such revision.")
+    dialog.get_by_label("Revision").fill("")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Adopt a database")
+    expect(page.locator("header [role=status]")).to_have_text("done")
+    olga.link("hooli").click()
+    expect(page.locator("header [role=status]")).to_have_text("active")
+    assert olga.unexpected([409, 422]) == []
 
 
 def test_a_query_over_the_fleet_is_a_table_and_a_file(fleet: Site, visit: Visit) -> None:

@@ -21,6 +21,7 @@ import type {
   GetFleetTenantsData,
   Migrations,
   NewerThanBackup,
+  PostFleetAdoptionsData,
   PostFleetOperationCancelData,
   PostFleetOperationRetryData,
   PostFleetQueryData,
@@ -60,6 +61,7 @@ const NEWER: GetFleetTenantNewerData["url"] = "/api/v1/fleet/tenants/{slug}/newe
 const RESTORE: PostFleetTenantRestoreData["url"] = "/api/v1/fleet/tenants/{slug}/restore";
 const CLONE: PostFleetTenantCloneData["url"] = "/api/v1/fleet/tenants/{slug}/clone";
 const MOVE: PostFleetTenantMoveData["url"] = "/api/v1/fleet/tenants/{slug}/move";
+const ADOPTIONS: PostFleetAdoptionsData["url"] = "/api/v1/fleet/adoptions";
 const OPERATIONS: GetFleetOperationsData["url"] = "/api/v1/fleet/operations";
 const OPERATION: GetFleetOperationData["url"] = "/api/v1/fleet/operations/{id}";
 const RETRY: PostFleetOperationRetryData["url"] = "/api/v1/fleet/operations/{id}/retry";
@@ -98,6 +100,7 @@ export const undeleteTenant = (slug: string) => send<FleetTenant>("POST", fill(U
 type Body = Record<string, Json>;
 
 export const createTenant = (body: Body) => send<FleetOperation>("POST", TENANTS, body);
+export const adoptDatabase = (body: Body) => send<FleetOperation>("POST", ADOPTIONS, body);
 export const backUpTenant = (slug: string) => send<FleetOperation>("POST", fill(BACKUPS, slug));
 export const restoreTenant = (slug: string, body: Body) => send<FleetOperation>("POST", fill(RESTORE, slug), body);
 export const cloneTenant = (slug: string, body: Body) => send<FleetOperation>("POST", fill(CLONE, slug), body);

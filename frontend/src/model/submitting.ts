@@ -1,14 +1,16 @@
 // A form that is being sent: one attempt at a time, and what is wrong with it in words.
 
-import { ref, type Ref } from "vue";
+import { ref, type Ref, shallowRef } from "vue";
 
-import { Problem } from "../api/problem";
+import { type Failure, Problem } from "../api/problem";
 import { t } from "../strings";
 import { asFailure, sentenceOf } from "./failure";
 
 export interface Submitting {
   busy: Ref<boolean>;
   message: Ref<string>;
+  /** Why the last attempt failed. */
+  failure: Ref<Failure | undefined>;
   /** What is wrong, by the name of a field. */
   errors: Ref<Record<string, string>>;
   /** Resolves to whether it was done. `sentences` are for codes that mean something special here. */
@@ -18,30 +20,32 @@ export interface Submitting {
 export function useSubmitting(fields: readonly string[] = []): Submitting {
   const busy = ref(false);
   const message = ref("");
+  const failure = shallowRef<Failure>();
   const errors = ref<Record<string, string>>({});
 
   async function submit(work: () => Promise<void>, sentences: Record<string, string> = {}): Promise<boolean> {
     if (busy.value) return false;
     busy.value = true;
     message.value = "";
+    failure.value = undefined;
     errors.value = {};
     try {
       await work();
       return true;
     } catch (error) {
-      const failure = asFailure(error);
-      const [pointed, others] = pointedAt(fields, failure instanceof Problem ? failure.errors : []);
+      const found = (failure.value = asFailure(error));
+      const [pointed, others] = pointedAt(fields, found instanceof Problem ? found.errors : []);
       errors.value = pointed;
-      message.value = sentences[failure.code] ?? others[0] ?? sentenceOf(failure);
+      message.value = sentences[found.code] ?? others[0] ?? sentenceOf(found);
       // The calls of these pages take no Idempotency-Key.
-      if (failure.code === "offline") message.value += ` ${t.trouble.lost}`;
+      if (found.code === "offline") message.value += ` ${t.trouble.lost}`;
       return false;
     } finally {
       busy.value = false;
     }
   }
 
-  return { busy, message, errors, submit };
+  return { busy, message, failure, errors, submit };
 }
 
 /** Sort what a problem points at by the fields of the form, and what belongs to none of them. */

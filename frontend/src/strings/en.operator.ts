@@ -45,6 +45,7 @@ export const en = {
   tenant: {
     search: "Search tenants",
     new: "New tenant",
+    adopt: "Adopt a database",
     slug: "Slug",
     slugHelp: "Lower-case letters, digits and hyphens. It is in the address of the workspace.",
     name: "Name",
@@ -55,7 +56,9 @@ export const en = {
     server: "Server",
     serverDefault: "The usual one",
     database: "Database",
+    databaseHelp: "Its name on the server. On SQLite, the name of a file in the directory of the server.",
     revision: "Revision",
+    revisionHelp: "Leave it empty if the database states its revision, or is at the newest.",
     created: "Made",
     purgeAfter: "Removed for good after",
     none: "No tenants yet",
@@ -94,9 +97,17 @@ export const en = {
     undelete: "Undelete",
     purge: "Remove for good",
     create: "Make the tenant",
+    adopt: "Adopt the database",
   },
   /** What will happen. */
   will: {
+    create: () => ["A worker makes an empty workspace. Nobody is in it: `tenantapp grants add` gives people a role."],
+    adopt: () => [
+      "A worker compares the database with its revision. If the structure differs, it fails, and says in what.",
+      "Then it copies the database on the same server, brings the copy to the newest revision, and makes a tenant of it.",
+      "The original does not change. Drop it yourself, once you have seen that the tenant is right.",
+      "Nobody is in the workspace: `tenantapp grants add` gives people a role.",
+    ],
     suspend: () => ["From the next request on, nobody can enter the workspace.", "Its data stays. You can resume it at any time."],
     resume: () => ["Its people can enter the workspace again, from the next request on."],
     rename: () => ["Addresses with the old slug lead nowhere from then on. The data does not move."],

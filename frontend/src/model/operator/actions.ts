@@ -10,7 +10,7 @@ export const ACTIONS = [
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 
-export type FieldName = "reason" | "slug" | "name" | "server" | "withoutPeople" | "withoutCopy";
+export type FieldName = keyof Given;
 
 interface Kind {
   states: readonly FleetTenant["state"][];
@@ -48,6 +48,8 @@ export interface Given {
   reason: string;
   slug: string;
   name: string;
+  database: string;
+  revision: string;
   server: string;
   withoutPeople: boolean;
   withoutCopy: boolean;
@@ -56,11 +58,16 @@ export interface Given {
 /** What the fields of an action begin with. */
 export function beginWith(action: Action, tenant: FleetTenant): Given {
   const { slug, name } = tenant;
-  const keeps = action === "rename";
+  return action === "rename" ? { ...nothing(), slug, name } : nothing();
+}
+
+export function nothing(): Given {
   return {
     reason: "",
-    slug: keeps ? slug : "",
-    name: keeps ? name : "",
+    slug: "",
+    name: "",
+    database: "",
+    revision: "",
     server: "",
     withoutPeople: false,
     withoutCopy: false,
@@ -74,8 +81,8 @@ export function needed(action: Action): FieldName[] {
   );
 }
 
-export function missing(action: Action, given: Given): FieldName[] {
-  return needed(action).filter((field) => String(given[field]).trim() === "");
+export function missing(fields: readonly FieldName[], given: Given): FieldName[] {
+  return fields.filter((field) => String(given[field]).trim() === "");
 }
 
 /** What an action has done: a tenant has changed, or work has begun. */
@@ -111,6 +118,32 @@ export async function act(action: Action, tenant: FleetTenant, given: Given, bac
   }
 }
 
+/** The ways to a new tenant that need no other tenant. */
+export type NewKind = "create" | "adopt";
+
+interface New {
+  fields: readonly FieldName[];
+  needed: readonly FieldName[];
+  make: (given: Given) => Promise<FleetOperation>;
+}
+
+export const NEW: Record<NewKind, New> = {
+  create: {
+    fields: ["slug", "name", "server"],
+    needed: ["slug"],
+    make: (given) => fleet.createTenant(copyOf(given)),
+  },
+  adopt: {
+    fields: ["slug", "database", "name", "revision", "server"],
+    needed: ["slug", "database"],
+    make: (given) => fleet.adoptDatabase(adopted(given)),
+  },
+};
+
+function adopted({ database, revision, ...given }: Given): Record<string, Json> {
+  return { ...copyOf(given), database, ...(revision.trim() && { revision: revision.trim() }) };
+}
+
 function changes(tenant: FleetTenant, given: Given): { slug?: string; name?: string } {
   return {
     ...(given.slug === tenant.slug ? {} : { slug: given.slug }),
@@ -119,7 +152,7 @@ function changes(tenant: FleetTenant, given: Given): { slug?: string; name?: str
 }
 
 /** The new tenant's slug, and its name and server where they are given. */
-export function copyOf(given: Given): Record<string, Json> {
+export function copyOf(given: Pick<Given, "slug" | "name" | "server">): Record<string, Json> {
   return { slug: given.slug, ...(given.name && { name: given.name }), ...(given.server && { server: given.server }) };
 }
 

@@ -5,7 +5,7 @@ import type { FleetOperation, FleetTenant, Migrations, TenantRows } from "../../
 import { en } from "../../strings/en";
 import { en as o } from "../../strings/en.operator";
 import { csvOf } from "../csv";
-import { actionsIn, ACTIONS, beginWith, missing } from "./actions";
+import { actionsIn, ACTIONS, beginWith, missing, needed, NEW, nothing } from "./actions";
 import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
 import { minutesLeft, rateOf, withSample } from "./migration";
@@ -51,13 +51,18 @@ describe("the actions on a tenant", () => {
 
   it("ask for what they need", () => {
     const acme = { slug: "acme", name: "Acme" } as FleetTenant;
-    const of = (action: (typeof ACTIONS)[number]): string[] => missing(action, beginWith(action, acme));
+    const of = (action: (typeof ACTIONS)[number]): string[] => missing(needed(action), beginWith(action, acme));
     expect([of("suspend"), of("rename"), of("clone"), of("move")]).toEqual([["reason"], [], ["slug"], ["server"]]);
-    expect(missing("suspend", { ...beginWith("suspend", acme), reason: " " })).toEqual(["reason"]);
+    expect(missing(needed("suspend"), { ...beginWith("suspend", acme), reason: " " })).toEqual(["reason"]);
+  });
+
+  it("make a tenant from nothing, or from a database that must be named", () => {
+    expect(missing(NEW.adopt.needed, { ...nothing(), slug: "acme", database: " " })).toEqual(["database"]);
+    expect(missing(NEW.create.needed, nothing())).toEqual(["slug"]);
   });
 
   it("all say what will happen", () => {
-    for (const action of ACTIONS) expect([o.actions[action], o.will[action]().length > 0]).toEqual([expect.any(String), true]);
+    for (const action of [...ACTIONS, "create", "adopt"] as const) expect([o.actions[action], o.will[action]().length > 0]).toEqual([expect.any(String), true]);
   });
 });
 
