@@ -134,8 +134,13 @@ def test_a_lost_race_shows_both_versions_and_the_person_chooses(site: Site, visi
     page = ada.page
     ada.field("Title").fill("Mine")
     ada.field("Status").select_option("archived")
+    page.get_by_text("History").click()
+    history = page.get_by_role("list", name="History").get_by_role("listitem")
+    expect(history).to_have_text([re.compile("Ada Lovelace created it.*version 1")])
     theirs = {"title": "Theirs", "body": "second"}
     ada.api("PATCH", f"/nodes/{node['id']}", theirs, **{"X-Tenant": "acme"})
+    expect(history).to_have_text([re.compile("Ada Lovelace changed it.*version 2"), re.compile("created")])
+    expect(page.get_by_text("It has changed since you opened it.")).to_be_visible()
     ada.button("Save").click()
     expect(page.get_by_role("heading", name="Somebody else changed this first")).to_be_visible()
     title = page.get_by_role("group", name="Title")
@@ -315,6 +320,8 @@ def test_axe_finds_nothing_on_any_page(site: Site, visit: Visit, theme: str) -> 
     ada.link("Rocket skates").click()
     page.get_by_role("button", name="Preview").wait_for()
     page.get_by_text("Details").click()
+    page.get_by_text("History").click()
+    page.get_by_role("list", name="History").wait_for()
     found["row"] = ada.violations(rules)
     ada.open("/w/acme/nowhere").page.get_by_role("heading", name="There is no such page").wait_for()
     found["no page"] = ada.violations(rules)

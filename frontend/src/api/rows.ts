@@ -1,5 +1,6 @@
 // The calls about the rows of a resource in a tenant.
 
+import type { RowChanges } from "../../generated/api/types.gen";
 import { type ListState, apiQuery } from "../model/address";
 import type { Resource } from "../model/resource";
 import { call, PREFIX } from "./http";
@@ -7,6 +8,7 @@ import type { Json, Row } from "./json";
 
 const PAGE = 50;
 const MOST = 500;
+const CHANGES = 20;
 const MOST_PARTS = 100;
 
 export interface Versioned {
@@ -54,6 +56,13 @@ export async function* readAll(at: At, state: ListState, members: string[]): Asy
 export async function readRow(at: At, id: string): Promise<Versioned> {
   const read = await call<Row>("GET", `${at.resource.path}/${id}`, { tenant: at.tenant });
   return { row: read.data, etag: read.etag };
+}
+
+/** The changes of a row, the newest first, also of one that is deleted. */
+export async function readChanges(at: At, id: string, cursor: string, signal: AbortSignal): Promise<RowChanges> {
+  const query = new URLSearchParams({ limit: String(CHANGES), ...(cursor ? { cursor } : {}) });
+  const path = `${at.resource.path}/${id}/changes?${query}`;
+  return (await call<RowChanges>("GET", path, { tenant: at.tenant, signal })).data;
 }
 
 /** Add a row. The same key sends the same change again, and it is made once. */

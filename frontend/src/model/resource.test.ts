@@ -28,6 +28,7 @@ const DOCUMENT: Document = {
         undo: true,
         owner: "owner",
         version: "version",
+  history: true,
         permissions: { read: "r", create: "c", write: "w", over: "o" },
       },
     },

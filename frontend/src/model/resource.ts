@@ -21,6 +21,7 @@ interface Extension extends FieldHints {
   undo: boolean;
   owner: string | null;
   version: string | null;
+  history: boolean;
   permissions: { read: string; create: string; write: string; over: string | null };
 }
 
@@ -127,6 +128,12 @@ function resolver(document: Document): Resolve {
 export function titleOf(resource: Resource, row: Row): string {
   const title = row[resource.title];
   return typeof title === "string" && title !== "" ? title : row.id.slice(0, 8);
+}
+
+/** The version of a row, if its resource counts them. */
+export function versionOf(resource: Resource, row: Row | undefined): number | null {
+  const version = resource.version === null ? null : row?.[resource.version];
+  return typeof version === "number" ? version : null;
 }
 
 /** The id of the person whose row it is, if rows belong to people. */

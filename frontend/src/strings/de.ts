@@ -154,6 +154,21 @@ export const de: Strings = {
     unset: "Nicht gesetzt",
     required: "erforderlich",
   },
+  history: {
+    title: "Verlauf",
+    kinds: {
+      created: (who: string) => `${who} hat es angelegt`,
+      changed: (who: string) => `${who} hat es geändert`,
+      deleted: (who: string) => `${who} hat es gelöscht`,
+    },
+    nobody: "Ein Programm",
+    version: (version: number) => `Fassung ${version}`,
+    more: "Mehr zeigen",
+    none: (days: number) => `In ${plural(days, "Tag", "Tagen")} wurde nichts daran geändert.`,
+    kept: (days: number) => `Änderungen bleiben mindestens ${plural(days, "Tag", "Tage")} lang stehen, ohne ihren Inhalt.`,
+    cut: (days: number) => `Ältere Änderungen sind gelöscht. Sie bleiben mindestens ${plural(days, "Tag", "Tage")} lang stehen, ohne ihren Inhalt.`,
+    newer: "Es wurde geändert, seit Sie es geöffnet haben. Wenn Sie speichern, zeigt die Seite beide Fassungen.",
+  },
   conflict: {
     title: "Jemand anderes hat dies zuerst geändert",
     help: "Nichts ist verloren. Wählen Sie für jedes Feld, was bleiben soll.",

@@ -154,6 +154,21 @@ export const en = {
     unset: "Not set",
     required: "needed",
   },
+  history: {
+    title: "History",
+    kinds: {
+      created: (who: string) => `${who} created it`,
+      changed: (who: string) => `${who} changed it`,
+      deleted: (who: string) => `${who} deleted it`,
+    },
+    nobody: "A program",
+    version: (version: number) => `version ${version}`,
+    more: "Show more",
+    none: (days: number) => `It was not changed within ${plural(days, "day", "days")}.`,
+    kept: (days: number) => `Changes are kept for ${plural(days, "day", "days")} at least, without what they changed.`,
+    cut: (days: number) => `Older changes are gone. They are kept for ${plural(days, "day", "days")} at least, without what they changed.`,
+    newer: "It has changed since you opened it. If you save, the page shows both versions.",
+  },
   conflict: {
     title: "Somebody else changed this first",
     help: "Nothing is lost. Choose for each field what is to be kept.",

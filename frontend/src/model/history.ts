@@ -1,0 +1,16 @@
+// What the changes of a row tell beside themselves.
+
+import type { RowChange } from "../../generated/api/types.gen";
+
+/** Whether the row has changed since this version of it was read. Rows without versions do not tell. */
+export function isBehind(changes: readonly RowChange[], version: number | null): boolean {
+  const [newest] = changes;
+  if (!newest || version === null) return false;
+  return newest.kind === "deleted" || (newest.version !== null && newest.version > version);
+}
+
+/** Whether the beginning is missing: the oldest change that is kept is not that which made the row. */
+export function isCut(changes: readonly RowChange[], next: string | null): boolean {
+  const oldest = changes.at(-1);
+  return next === null && oldest !== undefined && oldest.kind !== "created";
+}
