@@ -7,6 +7,7 @@ from sqlalchemy import Text
 
 from tenantapp.api import PREFIX
 from tenantapp.resources.answers import plain
+from tenantapp.resources.components import ComponentMissing, find_component
 from tenantapp.resources.declaration import Resource
 from tenantapp.resources.display import HINTS, ICONS
 from tenantapp.resources.filters import Match
@@ -15,8 +16,10 @@ EXTENSION: Final = "x-resource"  # in the tag of the resource
 MOST_COLUMNS: Final = 6  # of a table for which nothing is declared
 
 
-def describe_resource(resource: Resource[Any], resources: Mapping[str, Resource[Any]]) -> dict[str, Any]:
-    """Return the description of a resource, which is one of ``resources``."""
+def describe_resource(
+    resource: Resource[Any], resources: Mapping[str, Resource[Any]], component: str | None
+) -> dict[str, Any]:
+    """Return the description of a resource, which is one of ``resources``. ``component`` is an address."""
     display = resource.display
     return {
         "path": f"{PREFIX}/{resource.name}",
@@ -34,6 +37,7 @@ def describe_resource(resource: Resource[Any], resources: Mapping[str, Resource[
         "sorts": list(resource.sorts),
         "search": resource.search,
         "undo": display.undo,
+        "component": component,
         "owner": _owner(resource),
         "version": resource.version_attribute,
         "history": resource.tracked,
@@ -63,6 +67,11 @@ def slips_in_display(resource: Resource[Any]) -> Iterator[str]:
             yield f"its body has no field {name} that the page could help with"
     if wrong := [hint for hint in display.hints.values() if hint not in HINTS]:
         yield f"{wrong[0]} is no hint: there are {', '.join(HINTS)}"
+    if display.component is not None:
+        try:
+            find_component(display.component)
+        except ComponentMissing as error:
+            yield str(error)
 
 
 def _title(resource: Resource[Any]) -> str:

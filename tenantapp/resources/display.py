@@ -22,6 +22,8 @@ class Display:
     - ``undo`` is False if a delete takes along what a new row of the same content does not bring back. The page asks
       before such a delete.
     - ``suggests`` are fields whose values are titles of another resource's rows, such as the names of tags.
+    - ``component`` is an asset spec of a JavaScript module, ``bookshop:page/shelf.js``, whose element is shown in the
+      place of the list.
     """
 
     label: str | None = None
@@ -33,3 +35,4 @@ class Display:
     labels: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     suggests: Mapping[str, str] = field(default_factory=dict)
+    component: str | None = None

@@ -18,6 +18,7 @@ from tenantapp.identity.errors import PermissionMissing
 from tenantapp.resources import counting, queries, writing
 from tenantapp.resources.answers import Deleted, answer_models
 from tenantapp.resources.checking import check_declaration
+from tenantapp.resources.components import find_component
 from tenantapp.resources.cursors import encode_cursor
 from tenantapp.resources.declaration import DeclarationError, Resource
 from tenantapp.resources.describing import EXTENSION, describe_resource
@@ -49,11 +50,20 @@ def add_resource(config: Configurator, resource: Resource[Any]) -> None:
     included.__name__ = f"resource_{resource.name}"
     config.registry.resources[resource.name] = resource
     config.registry.tags[resource.name] = resource.describe()
+    component = _serve_component(config, resource)
     config.registry.tag_extensions[resource.name] = lambda: {
-        EXTENSION: describe_resource(resource, config.registry.resources)
+        EXTENSION: describe_resource(resource, config.registry.resources, component)
     }
     # Under /api/v1, whether or not the domain has said so.
     config.include(included, route_prefix=None if (config.route_prefix or "").strip("/") == PREFIX[1:] else PREFIX)
+
+
+def _serve_component(config: Configurator, resource: Resource[Any]) -> str | None:
+    """Have the module of a resource's component served, and return its address, or None if there is none."""
+    if resource.display.component is None:
+        return None
+    component = find_component(resource.display.component)
+    return f"{config.add_page_files(component.place, component.directory)}/{component.name}"
 
 
 def item_route(resource: Resource[Any]) -> str:

@@ -14,11 +14,12 @@ NO_PAGE = "none"
 
 
 def includeme(config: "Configurator") -> None:
-    """Put ``page`` on the registry, add the routes of the page, and the security headers of all answers."""
+    """Put ``page`` on the registry, add the routes of page and components, and the security headers of all answers."""
     directory = config.registry.app_settings.web_directory
     if directory == NO_PAGE:
         config.registry.page = None
     else:
         config.registry.page = read_page(PACKAGED if directory is None else Path(directory))
     config.include("tenantapp.web.page_views")
+    config.include("tenantapp.web.component_views")
     config.include("tenantapp.web.security_headers")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Response, Route, expect
 
 from tests.browser.site import Site
-from tests.browser.visitor import CONTRAST, DEMO_PASSWORD, RULES, Visitor
+from tests.browser.visitor import CONTRAST, DEMO_PASSWORD, RULES, Visitor, element_that
 from tests.built_page import run_build
 from tests.installation import PASSWORD
 from tests.programs import needed
@@ -32,6 +32,15 @@ STORED = {
     "rates": {"a": 1}, "active": False, "agreed": True, "kind": "service", "color": "blue", "size": 2,
     "labels": ["new", "fragile"],
 }  # fmt: skip
+
+BROKEN = {
+    "": "This page cannot be shown",  # nothing is served
+    "export default class extends HTMLElement {}": "This page cannot be shown",  # it is not defined
+    element_that("throw Error('at once')"): "This page cannot be shown",
+    element_that("this.append('words'); setTimeout(() => { throw Error('later') })"): "did not work",
+    element_that("return this.page.call('GET', '/books/gone')"): "It is gone, or it was never here.",
+    element_that("this.page.call('GET', 'books')"): "did not work",
+}
 
 
 def test_the_pieces_with_logic_pass_their_own_tests() -> None:
@@ -388,6 +397,7 @@ def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Sit
     ann = visit(bookshop).sign_in("ann", password="correct horse battery")
     page = ann.page
     expect(page).to_have_url(f"{bookshop.url}/w/north/books")  # the only workspace, the only resource
+    ann.link("List").click()
     page.get_by_role("link", name="New book").click()
     ann.field("Title").fill("Emma")
     ann.field("Price cents").fill("12.5")
@@ -404,6 +414,54 @@ def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Sit
     expect(page.get_by_text("Owner is me")).to_be_visible()
     expect(page.locator("tbody td").first).to_have_text("Emma")
     assert ann.unexpected() == []
+
+
+def test_a_component_of_ones_own_is_in_the_place_of_the_list(bookshop: Site, visit: Visit) -> None:
+    ann = visit(bookshop).sign_in("ann", "/w/north/books", password="correct horse battery")
+    page = ann.page
+    page.get_by_role("link", name="New book").click()
+    ann.field("Title").fill("Persuasion")
+    ann.field("Price cents").fill("1250")
+    ann.field("Stock").fill("1")
+    ann.button("Create").click()
+    card = page.get_by_role("listitem").filter(has_text="Persuasion")  # the event has told it
+    expect(card).to_contain_text("12.50")
+    expect(card).to_contain_text("1 in stock")
+    found = ann.violations(RULES)
+    page.emulate_media(color_scheme="dark")
+    assert found + ann.violations(CONTRAST) == []
+    ann.button("Sell one copy of Persuasion").click()  # a call of its own, with the tenant and the proof of the page
+    ann.said("One copy of “Persuasion” is sold.")
+    expect(card).to_contain_text("Sold out")
+    card.get_by_role("button", name="Persuasion", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/w/north/books/[0-9a-f-]{36}$"))
+    expect(ann.field("Stock")).to_have_value("0")
+    page.keyboard.press("Escape")
+    ann.link("List").click()
+    expect(page).to_have_url(f"{bookshop.url}/w/north/books?view=list")
+    expect(page.get_by_role("row", name="Persuasion").locator("td")).to_have_text(["Persuasion", "1,250", "0", "1"])
+    page.go_back()
+    expect(card).to_be_visible()
+    assert ann.unexpected() == []
+
+
+def test_a_component_that_does_not_work_leaves_the_list(bookshop: Site, visit: Visit) -> None:
+    ann = visit(bookshop).sign_in("ann", "/w/north/books?view=list", password="correct horse battery")
+    page = ann.page
+    module = ""
+    page.route(
+        "**/components/**",
+        lambda route: route.fulfill(body=module, content_type="text/javascript") if module else route.abort(),
+    )
+    for module, said in BROKEN.items():
+        ann.link("Page").click()
+        expect(page.get_by_role("alert"), module).to_contain_text(said)
+        ann.link("Show the list").click()
+        expect(page).to_have_url(f"{bookshop.url}/w/north/books?view=list")
+        expect(ann.button("Columns")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        page.reload()  # a browser keeps a module as long as its document
+    assert not [text for text in ann.unexpected() if "Content Security Policy" in text]
 
 
 def test_a_resource_with_every_type_of_field_needs_no_front_end_code(everything: Site, visit: Visit) -> None:

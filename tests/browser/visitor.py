@@ -100,6 +100,12 @@ class Visitor:
         return [f"{each['id']}: {[node['html'][:200] for node in each['nodes'][:3]]}" for each in found]
 
 
+def element_that(does: str) -> str:
+    """A module of a builder's component that does this when it is shown."""
+    defined = "customElements.define('odd-one', Odd)"
+    return f"export default class Odd extends HTMLElement {{ connectedCallback() {{ {does} }} }}; {defined}"
+
+
 def _axe() -> str:
     path: Path = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
     return path.read_text()

@@ -595,6 +595,10 @@ def test_what_the_database_cannot_write_as_json_is_a_slip(type_: Any) -> None:
         check_declaration(timed)
 
 
+def component(spec: str) -> dict[str, Any]:
+    return {"display": Display(component=spec)}
+
+
 SLIPS: dict[str, dict[str, Any]] = {
     "letters, digits": {"name": "two-words"},
     "give it a noun": {"name": "staff"},
@@ -622,6 +626,14 @@ SLIPS: dict[str, dict[str, Any]] = {
     "could have a label": {"display": Display(labels={"colour": "Color"})},
     "no field version": {"display": Display(hints={"version": "markdown"})},
     "html is no hint": {"display": Display(hints={"name": "html"})},
+    "PACKAGE:DIRECTORY/FILE.js, such as bookshop:page/shelf.js, and not 'shelf.js'": component("shelf.js"),
+    "and not 'tests:shelf.js'": component("tests:shelf.js"),  # all files beside it would be public
+    "and not 'tests:../tests/shelf.js'": component("tests:../tests/shelf.js"),
+    "and not 'tests:page/shelf.py'": component("tests:page/shelf.py"),
+    "no package nowhere, which its component nowhere:page/shelf.js": component("nowhere:page/shelf.js"),
+    "no package nowhere.at.all": component("nowhere.at.all:page/shelf.js"),
+    "no package tests.shop": component("tests.shop:page/shelf.js"),  # a module
+    "page/shelf.js, which its component tests:page/shelf.js names": component("tests:page/shelf.js"),
 }
 
 
@@ -682,6 +694,7 @@ def test_the_document_has_what_a_page_of_a_resource_needs(shop: Installation) ->
         "sorts": ["created", "name", "price"],
         "search": False,
         "undo": True,
+        "component": None,
         "owner": "owner_id",
         "version": "version",
         "history": False,

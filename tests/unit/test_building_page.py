@@ -17,7 +17,12 @@ from tests.installation import Installation
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "building.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.M | re.S)
-EXCERPTS = [block for language, block in BLOCKS if language == "python" and block.startswith("# ")]
+MARKS = {"python": "# ", "js": "// "}  # before the path of the file that has the code
+EXCERPTS = [
+    block.removeprefix(MARKS[language])
+    for language, block in BLOCKS
+    if language in MARKS and block.startswith(MARKS[language])
+]
 COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
 
 
@@ -28,7 +33,7 @@ def test_the_page_has_blocks() -> None:
 
 @pytest.mark.parametrize("block", EXCERPTS, ids=lambda block: block.splitlines()[-1].strip())
 def test_code_is_taken_from_where_it_says(block: str) -> None:
-    path, _, excerpt = block.removeprefix("# ").partition("\n")
+    path, _, excerpt = block.partition("\n")
     assert excerpt in (ROOT / path).read_text()
 
 

@@ -74,8 +74,9 @@ def test_every_route_is_documented(installation: Installation) -> None:
 
 def path_of(pattern: str) -> str:
     """A route's pattern as the pages write it."""
-    path = "/" + re.sub(r"{slug:.*}", "{slug}", re.sub(r"{id:.*}", "{id}", pattern)).lstrip("/")
-    return path.removeprefix("/api/v1")
+    for name in ("slug", "id", "path"):
+        pattern = re.sub(rf"{{{name}:.*}}", f"{{{name}}}", pattern)
+    return ("/" + pattern.lstrip("/")).removeprefix("/api/v1")
 
 
 def test_the_page_of_the_fleet_names_every_call_and_no_other(installation: Installation) -> None:

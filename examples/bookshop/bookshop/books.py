@@ -30,7 +30,12 @@ books: Final = Resource(
     write=Permission.CONTENT_CREATE,
     owner=Owned(Book.owner_id, over=Permission.CONTENT_EDIT_ANY),
     filters={"owner_id": Book.owner_id},
-    display=Display(icon="book", columns=("title", "price_cents", "stock", "sold"), labels={"owner_id": "Owner"}),
+    display=Display(
+        icon="book",
+        columns=("title", "price_cents", "stock", "sold"),
+        labels={"owner_id": "Owner"},
+        component="bookshop:page/shelf.js",
+    ),
 )
 
 

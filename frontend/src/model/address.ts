@@ -11,7 +11,12 @@ export interface Condition {
   value: string;
 }
 
+/** How the rows are shown: as a table, or by a builder's own component. */
+export type View = "list" | "page";
+
 export interface ListState {
+  /** The chosen view; "" is the first one of the resource. */
+  view: View | "";
   conditions: Condition[];
   search: string;
   sort: string;
@@ -20,7 +25,7 @@ export interface ListState {
   columns: string[];
 }
 
-const OWN = { search: "q", sort: "_sort", cursor: "cursor", columns: "columns" } as const;
+const OWN = { view: "view", search: "q", sort: "_sort", cursor: "cursor", columns: "columns" } as const;
 
 export function readState(resource: Resource, query: LocationQuery): ListState {
   const text = (name: string): string => {
@@ -35,6 +40,7 @@ export function readState(resource: Resource, query: LocationQuery): ListState {
   );
   const sort = text(OWN.sort);
   return {
+    view: viewsOf(resource).slice(1).find((each) => each === text(OWN.view)) ?? "",
     conditions,
     search: resource.search ? text(OWN.search) : "",
     sort: resource.sorts.includes(sort.replace(/^-/, "")) ? sort : "",
@@ -46,9 +52,18 @@ export function readState(resource: Resource, query: LocationQuery): ListState {
 export function writeState(state: ListState): LocationQueryRaw {
   const query: LocationQueryRaw = {};
   for (const each of state.conditions) query[each.operator + each.filter] = each.value;
-  for (const name of ["search", "sort", "cursor"] as const) if (state[name]) query[OWN[name]] = state[name];
+  for (const name of ["search", "sort", "cursor", "view"] as const) if (state[name]) query[OWN[name]] = state[name];
   if (state.columns.length > 0) query[OWN.columns] = state.columns.join(",");
   return query;
+}
+
+/** The views that a resource offers, the usual one first. */
+export function viewsOf(resource: Resource): View[] {
+  return resource.component === null ? ["list"] : ["page", "list"];
+}
+
+export function shownView(resource: Resource, { view }: ListState): View {
+  return view || viewsOf(resource)[0] || "list";
 }
 
 /** The query string of the list's call. */

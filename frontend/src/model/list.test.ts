@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { apiQuery, type ListState, nextSort, readState, withCondition, writeState } from "./address";
+import { apiQuery, type ListState, nextSort, readState, shownView, withCondition, writeState } from "./address";
 import { csvOf } from "./csv";
 import { check, differences, errorsOf } from "./editing";
 import { fieldOf } from "./field";
@@ -13,6 +13,7 @@ const fields = ["title", "price"].map((name) =>
 );
 const books = {
   columns: ["title"],
+  component: "/components/bookshop/page/shelf.js",
   title: "title",
   owner: "owner",
   sorts: ["id", "title"],
@@ -20,11 +21,20 @@ const books = {
   members: new Map([...fields, { ...fields[0]!, name: "owner" }].map((each) => [each.name, each])),
   filterList: [{ name: "price", operators: ["", "min_"] }],
 } as unknown as Resource;
-const EMPTY: ListState = { conditions: [], search: "", sort: "", cursor: "", columns: [] };
+const EMPTY: ListState = { view: "", conditions: [], search: "", sort: "", cursor: "", columns: [] };
 
 describe("the address of a list", () => {
+  it("has the view, if it is not the usual one", () => {
+    const shelved = shownView(books, readState(books, {}));
+    expect([shelved, shownView(books, readState(books, { view: "list" }))]).toEqual(["page", "list"]);
+    expect(writeState(readState(books, { view: "page" }))).toEqual({});
+    const plain = { ...books, component: null };
+    expect(shownView(plain, readState(plain, { view: "page" }))).toBe("list");
+  });
+
   it("has all of its state, and nothing else is read from it", () => {
     const state: ListState = {
+      view: "list",
       conditions: [{ filter: "price", operator: "min_", value: "5" }],
       search: "em",
       sort: "-title",
@@ -32,7 +42,7 @@ describe("the address of a list", () => {
       columns: ["price"],
     };
     const query = writeState(state);
-    expect(query).toEqual({ min_price: "5", q: "em", _sort: "-title", cursor: "c", columns: "price" });
+    expect(query).toEqual({ min_price: "5", q: "em", _sort: "-title", cursor: "c", columns: "price", view: "list" });
     expect(readState(books, query as never)).toEqual(state);
     expect(readState(books, { max_price: "1", _sort: "secret", columns: "x,title", color: "red" })).toEqual({
       ...EMPTY,

@@ -6,7 +6,7 @@ import { type LocationQuery, type RouteParamsRaw, useRoute, useRouter } from "vu
 import type { Json } from "../api/json";
 import type { Failure } from "../api/problem";
 import { countRows, readPage, type RowPage } from "../api/rows";
-import { type ListState, readState, shownColumns, writeState } from "./address";
+import { type ListState, readState, shownColumns, shownView, writeState } from "./address";
 import { changed } from "./changed";
 import { asFailure, isAborted } from "./failure";
 import type { Field } from "./field";
@@ -85,7 +85,10 @@ export function useRows(place: Readonly<Place>, { resource, state, fields }: Add
   async function load(): Promise<void> {
     running?.abort();
     const found = resource.value;
-    if (!found || !state.value) return;
+    if (!found || !state.value || shownView(found, state.value) !== "list") {
+      count.value = null;
+      return;
+    }
     const { signal } = (running = new AbortController());
     const at = { tenant: place.slug, resource: found };
     failure.value = undefined;

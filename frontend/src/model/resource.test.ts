@@ -26,6 +26,7 @@ const DOCUMENT: Document = {
         sorts: ["id"],
         search: false,
         undo: true,
+        component: null,
         owner: "owner",
         version: "version",
   history: true,

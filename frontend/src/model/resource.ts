@@ -19,6 +19,8 @@ interface Extension extends FieldHints {
   sorts: string[];
   search: boolean;
   undo: boolean;
+  /** The address of the module of a builder's own component. */
+  component: string | null;
   owner: string | null;
   version: string | null;
   history: boolean;
@@ -47,9 +49,14 @@ export interface Filter {
   words: string[];
 }
 
-export interface Resource extends Extension {
+/** A resource as the document describes it. Builders' components are given this, so it is public. */
+export interface Described extends Extension {
   name: string;
   description: string;
+}
+
+export interface Resource extends Described {
+  described: Described;
   /** What a client may write. */
   fields: Field[];
   /** What a row shows, by name. */
@@ -73,10 +80,10 @@ function resourceOf(document: Document, name: string, description: string, exten
   const body = resolve(many.post?.requestBody?.content["application/json"]?.schema ?? {});
   const row = resolve(one.get?.responses["200"]?.content?.["application/json"]?.schema ?? {});
   const needed = new Set(body.required);
+  const described = { ...extension, name, description };
   return {
-    ...extension,
-    name,
-    description,
+    ...described,
+    described,
     fields: fieldsOf(body, (field) => needed.has(field), extension, resolve),
     members: new Map(fieldsOf(row, () => false, extension, resolve).map((field) => [field.name, field])),
     filterList: Object.entries(extension.filters).map(([filter, operators]) =>

@@ -112,6 +112,8 @@ export const de: Strings = {
       has_: "ist gesetzt",
       like_: "ist wie",
     },
+    view: "Ansicht",
+    views: { page: "Seite", list: "Liste" },
     inHelp: "Trennen Sie die Werte durch Kommas.",
     likeHelp: "* steht für beliebige Zeichen.",
   },

@@ -112,6 +112,8 @@ export const en = {
       has_: "is set",
       like_: "is like",
     },
+    view: "View",
+    views: { page: "Page", list: "List" },
     inHelp: "Separate the values by commas.",
     likeHelp: "* stands for any characters.",
   },

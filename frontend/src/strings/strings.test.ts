@@ -3,9 +3,11 @@ import { describe, expect, it } from "vitest";
 import { de } from "./de";
 import { de as deManaging } from "./de.managing";
 import { de as deOperator } from "./de.operator";
+import { de as deViews } from "./de.views";
 import { en } from "./en";
 import { en as enManaging } from "./en.managing";
 import { en as enOperator } from "./en.operator";
+import { en as enViews } from "./en.views";
 import { withTexts } from "./late";
 import { plural, textOf } from "./words";
 
@@ -16,6 +18,7 @@ const CATALOGUES: [string, object, object][] = [
   ["the page", en, de],
   ["those who manage", enManaging, deManaging],
   ["operators", enOperator, deOperator],
+  ["the tree and builders' components", enViews, deViews],
 ];
 /** The same in both languages. */
 const SAME = new Set(["tenantapp", "Filter", "Details", "Export", "Name", "Token", "Optional.", "Migration", "Server", "Revision", "Import"]);

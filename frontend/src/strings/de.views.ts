@@ -1,0 +1,13 @@
+// The texts of the tree and of builders' components, in German.
+
+import type { ViewStrings } from "./en.views";
+
+export const de: ViewStrings = {
+  own: {
+    broken: "Diese Seite kann nicht gezeigt werden",
+    brokenHelp: "Ein Teil, der eigens für sie gemacht ist, funktioniert nicht. Die Liste zeigt dieselben Einträge. Sagen Sie Ihrer Administration Bescheid.",
+    fault: "Ein Teil dieser Seite hat nicht funktioniert. Wenn etwas fehlt, laden Sie ihn neu, oder benutzen Sie die Liste.",
+    list: "Die Liste zeigen",
+    reload: "Neu laden",
+  },
+};
