@@ -29,17 +29,50 @@ COMPRESSION = "gzip on; gzip_types application/json; gzip_proxied any; gzip_min_
 KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-@contextmanager
-def nginx_before(server: int, port: int, directory: Path, *, compresses: bool = False) -> Iterator[None]:
-    """Run nginx during the block. It forwards from ``port`` to the port ``server``, as if it had ended TLS."""
-    program = with_libraries(needed(lambda: debian_program("nginx", "nginx")), directory)
-    (block,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    for old, new in (
-        ("127.0.0.1:6543", f"127.0.0.1:{server}"),
+Changes = tuple[tuple[str, str], ...]  # of the configuration in the docs
+
+
+def as_after_tls(port: int) -> Changes:
+    """Plain HTTP, and the word of nginx that it was TLS."""
+    return (
         ("listen 443 ssl;", f"listen 127.0.0.1:{port};"),
         ("X-Forwarded-Proto $scheme", "X-Forwarded-Proto https"),
         ("X-Forwarded-Port $server_port", "X-Forwarded-Port 443"),
-    ):
+    )
+
+
+def with_tls(port: int, directory: Path) -> Changes:
+    """TLS. The port is said everywhere, because it is not the usual one."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost")
+    program = needed(lambda: debian_program("openssl", "openssl"))
+    subprocess.run(
+        [program, "req", "-x509", *kind, "-days", "2", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    return (
+        (
+            "listen 443 ssl;",
+            f"listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};",
+        ),
+        ("server_name tenants.example;", "server_name localhost;"),
+        ("Host $host;", "Host $http_host;"),
+    )
+
+
+@contextmanager
+def nginx_before(
+    server: int, port: int, directory: Path, *, compresses: bool = False, tls: bool = False
+) -> Iterator[None]:
+    """Run nginx during the block. It forwards from ``port`` to the port ``server``, as if it had ended TLS.
+
+    With ``tls`` it does so, with a certificate that nobody has signed. The names of this machine are what it serves.
+    """
+    program = with_libraries(needed(lambda: debian_program("nginx", "nginx")), directory)
+    (block,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    changes = with_tls(port, directory) if tls else as_after_tls(port)
+    for old, new in (("127.0.0.1:6543", f"127.0.0.1:{server}"), *changes):
         assert old in block
         block = block.replace(old, new)
     paths = "\n    ".join(f"{kind}_temp_path {directory}/{kind};" for kind in KINDS)

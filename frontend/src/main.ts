@@ -4,14 +4,12 @@ import { createApp } from "vue";
 
 import App from "./App.vue";
 import { beginSession } from "./api/session";
-import { recall, remember } from "./model/kept";
+import { onMissingPart, wantedAfterReload } from "./model/missing";
 import { say } from "./model/toasts";
 import { readResources } from "./model/workspace";
 import { readTexts, t } from "./strings";
 import { directionOf, language } from "./strings/language";
 import { router } from "./router";
-
-const RELOADED = "reloaded"; // when, in milliseconds
 
 document.documentElement.lang = language;
 document.documentElement.dir = directionOf(language);
@@ -25,13 +23,8 @@ const { slug } = router.resolve(window.location.pathname).params;
 beginSession(typeof slug === "string" ? slug : undefined).catch(() => undefined);
 readResources().catch(() => undefined);
 
-// A part that is loaded late has another name after an update of the server. What is not saved survives a reload.
-window.addEventListener("vite:preloadError", (event) => {
-  if (Date.now() - recall(RELOADED, 0) < 60_000) return;
-  remember(RELOADED, Date.now());
-  event.preventDefault();
-  window.location.reload();
-});
+window.addEventListener("vite:preloadError", onMissingPart);
+router.onError((_, to) => wantedAfterReload(to.fullPath));
 
 const app = createApp(App).use(router);
 app.config.errorHandler = (error) => {

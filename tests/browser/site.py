@@ -50,10 +50,11 @@ class Site:
     directory: Path
     port: int
     environment: Mapping[str, str]
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"{self.scheme}://localhost:{self.port}"
 
     def command(self, *arguments: str, given: str = "") -> None:
         """Run ``tenantapp``."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Locator, Page
+from playwright.sync_api import BrowserContext, Dialog, Locator, Page
 
 from tests.built_page import FRONTEND
 
@@ -25,10 +25,16 @@ class Visitor:
         self.complaints: list[str] = []
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", self._refuse)
 
     def _note(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.text} ({message.location['url']})")
+
+    def _refuse(self, dialog: Dialog) -> None:
+        """The page has dialogs of its own: one of the browser is a script that has got in."""
+        self.complaints.append(f"{dialog.type}: {dialog.message}")
+        dialog.dismiss()
 
     def unexpected(self, statuses: Sequence[int] = ()) -> list[str]:
         """What the browser complained of, but for answers with these statuses, which it calls errors too."""
@@ -48,9 +54,9 @@ class Visitor:
         self.page.get_by_role("heading", name="Sign in").wait_for(state="detached")
         return self
 
-    def signed_in(self, login: str, path: str) -> "Visitor":
+    def signed_in(self, login: str, path: str, password: str = DEMO_PASSWORD) -> "Visitor":
         """Open an address as somebody who has signed in before, which takes less time than to do it."""
-        body = json.dumps({"login": login, "password": DEMO_PASSWORD})
+        body = json.dumps({"login": login, "password": password})
         headers = {"Content-Type": "application/json"}
         made = self.context.request.post(f"{self.url}/api/v1/session", data=body, headers=headers)
         assert made.status == 201, made.text()

@@ -1,11 +1,14 @@
 // One way to call the API: names the tenant, proves that the page asks, repeats what may be repeated, and asks for the
 // password in place when the session has expired.
 
-import type { Json } from "./json";
+import { shallowRef } from "vue";
+
+import { type Json, readJson, writeJson } from "./json";
 import { Offline, Problem } from "./problem";
 
 export const PREFIX = "/api/v1";
 const PAUSES = [300, 1200]; // milliseconds before a read is repeated
+const OF_PROXIES = [502, 503, 504];
 
 export interface Asked {
   /** The slug of the tenant. A call about the person names none. */
@@ -40,6 +43,10 @@ export function guardCalls(by: Guard): void {
   guard = by;
 }
 
+/** The last call that was refused because of the person's roles, which may have changed since the page read them. */
+export const refused = shallowRef<{ tenant: string }>();
+const OF_RIGHTS = ["permission_denied", "not_owner", "tenant_forbidden"];
+
 /** Make a call. Throws `Problem` or `Offline`; an aborted call throws what `fetch` throws. */
 export async function call<T>(method: string, path: string, asked: Asked = {}): Promise<Answer<T>> {
   try {
@@ -51,33 +58,53 @@ export async function call<T>(method: string, path: string, asked: Asked = {}): 
       await guard.renew(asked.tenant);
       return sendOnce<T>(method, path, asked);
     }
+    if (asked.tenant !== undefined && OF_RIGHTS.includes(error.code)) refused.value = { tenant: asked.tenant };
     throw error;
   }
 }
 
 async function sendOnce<T>(method: string, path: string, asked: Asked): Promise<Answer<T>> {
   const response = await reach(method, path, asked);
-  const text = response.status === 204 ? "" : await response.text();
+  const text = response.status === 204 ? "" : await textOf(response, asked);
   const data: unknown = text === "" ? null : parse(text);
   if (!response.ok) throw new Problem(response.status, (data ?? {}) as object, response.headers);
+  if (data === undefined) throw new Offline(); // somebody between us and the server has answered
   return { status: response.status, data: data as T, etag: response.headers.get("ETag") };
+}
+
+async function textOf(response: Response, asked: Asked): Promise<string> {
+  try {
+    return await response.text();
+  } catch (error) {
+    if (asked.signal?.aborted) throw error;
+    throw new Offline(); // the connection ended in the middle
+  }
 }
 
 async function reach(method: string, path: string, asked: Asked): Promise<Response> {
   const request: RequestInit = { method, headers: headersOf(method, asked), cache: "no-store" };
-  if (asked.body !== undefined) request.body = JSON.stringify(asked.body);
+  if (asked.body !== undefined) request.body = writeJson(asked.body);
   if (asked.signal) request.signal = asked.signal;
   // A change is never repeated blindly: whoever sends it again sends the same Idempotency-Key.
   const pauses = method === "GET" ? [...PAUSES] : [];
   for (;;) {
-    try {
-      return await fetch(path, request);
-    } catch (error) {
-      if (asked.signal?.aborted) throw error;
-      const pause = pauses.shift();
-      if (pause === undefined) throw new Offline();
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
+    const response = await reachOnce(path, request);
+    if (response) return response;
+    const pause = pauses.shift();
+    if (pause === undefined) throw new Offline();
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+/** Undefined if nobody answers, or only a proxy for a server that does not. */
+async function reachOnce(path: string, request: RequestInit): Promise<Response | undefined> {
+  try {
+    const response = await fetch(path, request);
+    const isOurs = response.headers.get("Content-Type")?.includes("json") ?? false;
+    return OF_PROXIES.includes(response.status) && !isOurs ? undefined : response;
+  } catch (error) {
+    if (request.signal?.aborted) throw error;
+    return undefined;
   }
 }
 
@@ -93,8 +120,8 @@ function headersOf(method: string, asked: Asked): Record<string, string> {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return readJson(text);
   } catch {
-    return {}; // a proxy between us and the server has answered
+    return undefined;
   }
 }

@@ -10,6 +10,14 @@ const PAGE = 50;
 const MOST = 500;
 const CHANGES = 20;
 const MOST_PARTS = 100;
+const SUGGESTED = 20;
+const LOOKED_THROUGH = 5_000; // rows of a resource without a search
+
+/** The path of a row. The id is from the address of the page, and may be written so that it leads elsewhere. */
+function pathOf(at: At, id: string): string {
+  return `${at.resource.path}/${/^\.{1,2}$/.test(id) ? "-" : encodeURIComponent(id)}`;
+}
+
 
 export interface Versioned {
   row: Row;
@@ -54,7 +62,7 @@ export async function* readAll(at: At, state: ListState, members: string[]): Asy
 }
 
 export async function readRow(at: At, id: string): Promise<Versioned> {
-  const read = await call<Row>("GET", `${at.resource.path}/${id}`, { tenant: at.tenant });
+  const read = await call<Row>("GET", pathOf(at, id), { tenant: at.tenant });
   return { row: read.data, etag: read.etag };
 }
 
@@ -83,19 +91,19 @@ export async function changeRow(
   key: string,
 ): Promise<Versioned> {
   const headers = { "Idempotency-Key": key, ...ifMatch(etag) };
-  const made = await call<Row>("PATCH", `${at.resource.path}/${id}`, { tenant: at.tenant, body, headers });
+  const made = await call<Row>("PATCH", pathOf(at, id), { tenant: at.tenant, body, headers });
   return { row: made.data, etag: made.etag };
 }
 
 export async function deleteRow(at: At, id: string, etag: string | null, key: string): Promise<void> {
   const headers = { "Idempotency-Key": key, ...ifMatch(etag) };
-  await call("DELETE", `${at.resource.path}/${id}`, { tenant: at.tenant, headers });
+  await call("DELETE", pathOf(at, id), { tenant: at.tenant, headers });
 }
 
 /** Put a deleted row back, under the id that it had. */
 export async function restoreRow(at: At, id: string, body: Record<string, Json>, key: string): Promise<void> {
   const headers = { "If-None-Match": "*", "Idempotency-Key": key };
-  await call("PUT", `${at.resource.path}/${id}`, { tenant: at.tenant, body, headers });
+  await call("PUT", pathOf(at, id), { tenant: at.tenant, body, headers });
 }
 
 /** Read several rows by their ids. Those that are gone are left out. */
@@ -124,15 +132,21 @@ async function readSome(at: At, ids: string[]): Promise<Row[]> {
 }
 
 /** Rows for a completion: those that have the words, or the first ones. */
-export async function suggestRows(at: At, words: string, signal: AbortSignal): Promise<Row[]> {
-  const { resource } = at;
-  const query = new URLSearchParams({ limit: resource.search ? "20" : String(MOST), _fields: `id,${resource.title}` });
+export async function suggestRows(at: At, words: string, signal: AbortSignal, most = SUGGESTED): Promise<Row[]> {
+  const { resource, tenant } = at;
+  const query = new URLSearchParams({ limit: String(resource.search ? most : MOST), _fields: `id,${resource.title}` });
   if (resource.title === "id") query.set("_fields", "id");
   if (resource.search && words.trim() !== "") query.set("q", words);
-  const { data } = await call<RowPage>("GET", `${resource.path}?${query}`, { tenant: at.tenant, signal });
-  if (resource.search) return data.items;
-  const wanted = words.trim().toLocaleLowerCase();
-  return data.items.filter((row) => String(row[resource.title]).toLocaleLowerCase().includes(wanted)).slice(0, 20);
+  const wanted = resource.search ? "" : words.trim().toLocaleLowerCase();
+  const found: Row[] = [];
+  for (let looked = 0; looked < LOOKED_THROUGH; ) {
+    const { data } = await call<RowPage>("GET", `${resource.path}?${query}`, { tenant, signal });
+    looked += data.items.length;
+    found.push(...data.items.filter((row) => String(row[resource.title]).toLocaleLowerCase().includes(wanted)));
+    if (data.next === null || found.length >= most) break;
+    query.set("cursor", data.next);
+  }
+  return found.slice(0, most);
 }
 
 function ifMatch(etag: string | null): Record<string, string> {

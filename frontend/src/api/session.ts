@@ -3,7 +3,7 @@
 import { ref, shallowRef, watch } from "vue";
 
 import type { Device, GetSessionData, GetSessionsData, PostSessionData, Session } from "../../generated/api/types.gen";
-import { recall, remember } from "../model/kept";
+import { onRemembered, recall, remember } from "../model/kept";
 import { forgetAllUnsaved } from "../model/unsaved";
 import { type Answer, call, guardCalls } from "./http";
 import { Problem } from "./problem";
@@ -13,10 +13,14 @@ const SESSIONS: GetSessionsData["url"] = "/api/v1/sessions";
 
 /** A browser in which nobody has signed in need not ask. Its cookie is hidden from scripts. */
 const SIGNED_IN = "signed-in";
+/** What the other tabs of the browser are told: who has signed in, and when somebody has signed out. */
+const PERSON = "person";
+const SIGNED_OUT = "signed-out";
 /** The session; null if nobody is signed in, undefined until that is known. */
 export const session = shallowRef<Session | null>();
 watch(session, (found) => {
   if (found !== undefined) remember(SIGNED_IN, found !== null);
+  if (found) remember(PERSON, found.user.id);
 });
 /** Whether the person is asked for the password, because the session has expired in the middle of the work. */
 export const askingAgain = ref(false);
@@ -53,11 +57,22 @@ export async function signInInPlace(login: string, password: string, tenant: str
   settle(true);
 }
 
-/** Do not sign in again: the calls that wait fail, and the page begins anew. */
+/** Do not sign in again: the page begins anew, and nothing that was private is left in memory. */
 export function giveUp(): void {
   forgetAllUnsaved();
-  session.value = null;
-  settle(false);
+  remember(SIGNED_IN, false);
+  window.location.reload();
+}
+
+/** What another tab does to the session holds for this one, so that it goes on showing nothing of the other person. */
+export function followOtherTabs(): void {
+  onRemembered(SIGNED_OUT, () => {
+    forgetAllUnsaved();
+    window.location.reload();
+  });
+  onRemembered(PERSON, (person) => {
+    if (session.value && session.value.user.id !== person) window.location.reload();
+  });
 }
 
 /** End the session, and forget all that the page has shown. */
@@ -68,6 +83,7 @@ export async function signOut(): Promise<void> {
     if (!(error instanceof Problem && error.status === 401)) throw error;
   }
   remember(SIGNED_IN, false);
+  remember(SIGNED_OUT, Date.now());
   forgetAllUnsaved();
   // A new document: nothing that was private is left in memory.
   window.location.replace("/");
@@ -90,7 +106,12 @@ function settle(signedIn: boolean): void {
 guardCalls({
   csrfToken: () => session.value?.csrf_token,
   renew: async (tenant) => {
-    await readSession(tenant);
+    const person = session.value?.user.id;
+    const read = await readSession(tenant);
+    if (person === undefined || read?.user.id === person) return;
+    // Somebody else has signed in: what this person wrote must not be sent in the name of the other.
+    window.location.reload();
+    await new Promise(() => undefined);
   },
   signInAgain: () => {
     if (!session.value) return Promise.resolve(false); // nobody was signed in

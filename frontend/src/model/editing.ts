@@ -1,6 +1,6 @@
 // What a form sends, and what it shows of an answer.
 
-import type { Json, Row } from "../api/json";
+import { type Json, type Row, writeJson } from "../api/json";
 import type { Pointed } from "../api/problem";
 import type { Field } from "./field";
 import { type Draft, draftOf, parse, sameDraft } from "./value";
@@ -17,7 +17,13 @@ export function draftsOf(fields: readonly Field[], row: Row | undefined): Drafts
 }
 
 export function isChanged(fields: readonly Field[], drafts: Drafts, before: Drafts): boolean {
-  return fields.some((each) => !sameDraft(drafts[each.name], before[each.name]));
+  return Object.keys(writtenOf(fields, drafts, before)).length > 0;
+}
+
+/** The drafts of the fields that were changed. */
+export function writtenOf(fields: readonly Field[], drafts: Drafts, before: Drafts): Drafts {
+  const names = fields.map((each) => each.name).filter((name) => !sameDraft(drafts[name], before[name]));
+  return Object.fromEntries(names.map((name) => [name, drafts[name] ?? ""]));
 }
 
 /** Read the fields that were changed; all of them for a new row. */
@@ -56,7 +62,7 @@ export function differences(
   return fields.flatMap((field) => {
     const yours = body[field.name];
     const theirs = current[field.name] ?? null;
-    if (yours === undefined || JSON.stringify(yours) === JSON.stringify(theirs)) return [];
+    if (yours === undefined || writeJson(yours) === writeJson(theirs)) return [];
     return [{ field, yours, theirs }];
   });
 }

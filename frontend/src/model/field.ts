@@ -34,8 +34,8 @@ export interface Schema {
   minLength?: number;
   maxLength?: number;
   pattern?: string;
-  minimum?: number;
-  maximum?: number;
+  minimum?: number | bigint;
+  maximum?: number | bigint;
   minItems?: number;
   maxItems?: number;
   description?: string;

@@ -13,6 +13,13 @@ export function recall<T extends Json>(name: string, otherwise: T): T {
   }
 }
 
+/** Do something whenever another tab of the browser remembers this. */
+export function onRemembered(name: string, then: (value: Json) => void): void {
+  window.addEventListener("storage", ({ key, newValue }) => {
+    if (key === PREFIX + name && newValue !== null) then(recall<Json>(name, null));
+  });
+}
+
 export function remember(name: string, value: Json): void {
   try {
     localStorage.setItem(PREFIX + name, JSON.stringify(value));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { apiQuery, type ListState, nextSort, readState, shownView, withCondition, writeState } from "./address";
+import type { Json } from "../api/json";
 import { csvOf } from "./csv";
 import { check, differences, errorsOf } from "./editing";
 import { fieldOf } from "./field";
@@ -69,6 +70,11 @@ describe("CSV", () => {
     const columns = [...fields, { name: "owner", label: "Owner" }];
     expect(csvOf(columns, rows)).toBe('\uFEFFTitle,Price,Owner\r\n"say ""hi"", you",-5,\r\n\'=1+1,,\r\n');
     expect(csvOf([{ name: "o", label: "O" }], [{ id: "1", o: { id: "2", name: "Ann" } }])).toContain("Ann");
+    const written = (o: Json): string => csvOf([{ name: "o", label: "O" }], [{ id: "1", o }]).split("\r\n")[1] ?? "";
+    for (const hostile of ["=1+1", "@SUM(1)", "-1+1", " =1", "＝1", "+49 30"]) expect(written(hostile)).toBe(`'${hostile}`);
+    expect(written(["=1+1", "a"])).toBe("'=1+1; a");
+    expect(written({ id: "1", name: "-cmd" })).toBe("'-cmd");
+    expect([written("-9.90"), written(-5), written(9007199254740993n)]).toEqual(["-9.90", "-5", "9007199254740993"]);
   });
 });
 

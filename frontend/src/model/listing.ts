@@ -44,6 +44,7 @@ export function useListAddress(place: Readonly<Place>): Address {
     if (!resource.value || !state.value) return;
     if (by.columns) remember(columnsName(resource.value), by.columns as Json);
     const params: RouteParamsRaw = { slug: place.slug, resource: place.resource };
+    if (route.params.id) params.id = route.params.id; // opened while the words of a search were typed
     const to = { name: "rows", params, query: writeState({ ...state.value, ...by }) };
     void (replace ? router.replace(to) : router.push(to));
   }

@@ -123,5 +123,9 @@ describe("the resources of a document", () => {
     expect(mayChange(books, row, ["w", "o"], "ben")).toBe(true);
     expect(mayChange(books, row, ["o"], "ann")).toBe(false);
     expect(titleOf(books, row)).toBe("12345678");
+    for (const unseen of [" \u200d", "\u3164\u115f", "\u2800", "\ufeff"]) {
+      expect(titleOf(books, { ...row, title: unseen })).toBe("12345678");
+    }
+    expect(titleOf(books, { ...row, title: "٠" })).toBe("٠");
   });
 });

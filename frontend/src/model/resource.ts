@@ -131,10 +131,13 @@ function resolver(document: Document): Resolve {
   };
 }
 
+/** A character that can be seen, unlike spaces, joiners and fillers. */
+const VISIBLE = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u;
+
 /** The text that names a row. */
 export function titleOf(resource: Resource, row: Row): string {
   const title = row[resource.title];
-  return typeof title === "string" && title !== "" ? title : row.id.slice(0, 8);
+  return typeof title === "string" && VISIBLE.test(title) ? title : row.id.slice(0, 8);
 }
 
 /** The version of a row, if its resource counts them. */

@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
 
+import { call } from "../api/http";
+import { Offline } from "../api/problem";
 import { choose, directionOf, localeOf } from "../strings/language";
 import { deviceOf } from "./device";
+import { initialOf } from "./initial";
 import { ago } from "./times";
 
 describe("a device", () => {
@@ -11,6 +14,19 @@ describe("a device", () => {
       "Safari, iOS",
     );
     expect(deviceOf("curl/8.5")).toBe("curl/8.5");
+  });
+});
+
+describe("a name", () => {
+  it("begins with a whole character", () => {
+    expect(["ada", " ß", "👩‍🚀 Crew", "é", ""].map(initialOf)).toEqual(["A", "SS", "👩‍🚀", "É", ""]);
+  });
+});
+
+describe("an answer", () => {
+  it("of somebody between the page and the server is none", async () => {
+    await expect(call("GET", "data:text/html,<p>Accept the terms</p>")).rejects.toThrow(Offline);
+    expect((await call("GET", "data:application/json,[1]")).data).toEqual([1]);
   });
 });
 

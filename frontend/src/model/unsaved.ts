@@ -4,26 +4,34 @@ import type { Drafts } from "./editing";
 
 const PREFIX = "tenantapp.draft.";
 
-interface Kept {
-  /** The version that it was written on top of. On another one, it would undo what others have done. */
-  etag: string | null;
-  drafts: Drafts;
+/** A change that was sent. The same text again is the same change, and has the same key. */
+export interface Sent {
+  text: string;
+  key: string;
 }
 
-export function keepUnsaved(address: string, etag: string | null, drafts: Drafts): void {
+export interface Unsaved {
+  /** The version that it was written on top of. Saved on top of another one, it would undo what others have done. */
+  etag: string | null;
+  /** What was written, by field. */
+  drafts: Drafts;
+  /** The answer to it may have got lost. */
+  sent: Sent;
+}
+
+export function keepUnsaved(address: string, kept: Unsaved): void {
   try {
-    sessionStorage.setItem(PREFIX + address, JSON.stringify({ etag, drafts } satisfies Kept));
+    sessionStorage.setItem(PREFIX + address, JSON.stringify(kept));
   } catch {
     // Full, or not permitted.
   }
 }
 
-export function unsaved(address: string, etag: string | null): Drafts | undefined {
+export function unsaved(address: string): Unsaved | null {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(PREFIX + address) ?? "null") as Kept | null;
-    return kept?.etag === etag ? kept.drafts : undefined;
+    return JSON.parse(sessionStorage.getItem(PREFIX + address) ?? "null") as Unsaved | null;
   } catch {
-    return undefined;
+    return null;
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { readJson, type Row, writeJson } from "../api/json";
 import { type Field, fieldOf, type Schema } from "./field";
 import { draftOf, parse, toLocal } from "./value";
 
@@ -34,6 +35,19 @@ describe("what is written into a field", () => {
     expect(value(count, " 10 ")).toBe(10);
     for (const wrong of ["1.5", "-1", "11", "ten", "1e400"]) expect(value(count, wrong)).toMatch(/^!/);
     expect(value(field({ type: "number" }), "1.5")).toBe(1.5);
+    for (const wrong of ["0x1F", "Infinity", "1_000", "1,5"]) expect(value(field({ type: "number" }), wrong)).toMatch(/^!/);
+  });
+
+  it("is not rounded, however large", () => {
+    const large = "9007199254740993";
+    const read = readJson(`{"id": 1, "large": ${large}, "text": "${large}", "share": 0.1234567890123456}`) as Row;
+    expect([read.id, read.large, read.text, read.share]).toEqual([1, BigInt(large), large, 0.1234567890123456]);
+    expect(writeJson(read)).toBe(`{"id":1,"large":${large},"text":"${large}","share":0.1234567890123456}`);
+    const count = field({ type: "integer", minimum: 0, maximum: BigInt("9223372036854775807") });
+    expect(value(count, draftOf(count, read.large))).toBe(BigInt(large));
+    expect(value(count, "9223372036854775808")).toMatch(/^! Write at most 9,223,372,036,854,775,807/);
+    const document = field({ type: "object" });
+    expect(writeJson(value(document, draftOf(document, { a: [BigInt(large)] })))).toBe(`{"a":[${large}]}`);
   });
 
   it("is a time in UTC, whatever the zone", () => {

@@ -1,6 +1,6 @@
 // What a person writes into a field, and what the API reads and answers.
 
-import type { Json } from "../api/json";
+import { type Json, readJson, writeJson } from "../api/json";
 import { t } from "../strings";
 import type { Field } from "./field";
 
@@ -21,7 +21,7 @@ export function draftOf(field: Field, value: Json | undefined): Draft {
     case "datetime":
       return typeof given === "string" ? toLocal(given) : "";
     case "json":
-      return given === null ? "" : JSON.stringify(given, null, 2);
+      return given === null ? "" : writeJson(given, 2);
     default:
       return given === null ? "" : String(given);
   }
@@ -73,12 +73,20 @@ function parseTexts(field: Field, draft: string[]): Parsed {
 
 function parseNumber(field: Field, text: string): Parsed {
   const { minimum, maximum } = field.schema;
-  const value = Number(text);
-  if (!Number.isFinite(value)) return bad(t.form.number);
-  if (field.kind === "integer" && !Number.isSafeInteger(value)) return bad(t.form.integer);
+  const value = numberOf(text);
+  if (value === null) return bad(t.form.number);
+  if (field.kind === "integer" && typeof value === "number" && !Number.isSafeInteger(value)) return bad(t.form.integer);
   if (minimum !== undefined && value < minimum) return bad(t.form.atLeast(minimum));
   if (maximum !== undefined && value > maximum) return bad(t.form.atMost(maximum));
   return good(value);
+}
+
+/** A number in decimal digits; a bigint if another one would round it. */
+function numberOf(text: string): number | bigint | null {
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return null;
+  const value = Number(text);
+  if (!Number.isFinite(value)) return null;
+  return /^[+-]?\d+$/.test(text) && !Number.isSafeInteger(value) ? BigInt(text.replace("+", "")) : value;
 }
 
 function parseText(field: Field, text: string): Parsed {
@@ -96,7 +104,7 @@ function parseTime(text: string): Parsed {
 
 function parseJson(text: string): Parsed {
   try {
-    return good(JSON.parse(text) as Json);
+    return good(readJson(text));
   } catch {
     return bad(t.form.json);
   }
@@ -106,8 +114,10 @@ function parseJson(text: string): Parsed {
 export function toLocal(text: string): string {
   const time = new Date(text);
   if (Number.isNaN(time.getTime())) return "";
-  const shifted = new Date(time.getTime() - time.getTimezoneOffset() * 60_000);
-  return shifted.toISOString().slice(0, 19);
+  const two = (part: number): string => String(part).padStart(2, "0");
+  // Not by getTimezoneOffset(), which has no seconds: before about 1900 zones have some.
+  const date = [String(time.getFullYear()).padStart(4, "0"), two(time.getMonth() + 1), two(time.getDate())].join("-");
+  return `${date}T${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":")}`;
 }
 
 function good(value: Json): Parsed {

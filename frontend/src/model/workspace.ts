@@ -3,6 +3,7 @@
 import { computed, inject, type InjectionKey, type Ref } from "vue";
 
 import { PREFIX } from "../api/http";
+import { readJson } from "../api/json";
 import { Offline } from "../api/problem";
 import { readSession, session } from "../api/session";
 import { locale } from "../strings";
@@ -31,9 +32,15 @@ export function useWorkspace(): Ref<Workspace> {
 
 /** Read what the person may do in the workspace again, after they have changed their own roles. */
 export async function renewRights(workspace: Ref<Workspace>): Promise<void> {
-  const { slug, all } = workspace.value;
+  const { slug } = workspace.value;
   const read = await readSession(slug);
-  const permissions = read?.tenant?.slug === slug ? read.permissions : [];
+  setRights(workspace, read?.tenant?.slug === slug ? read.permissions : []);
+}
+
+/** Let the menus and pages follow. Pages that are read again when rights change would be so for ever, if none had. */
+export function setRights(workspace: Ref<Workspace>, permissions: readonly string[]): void {
+  const { all, permissions: former } = workspace.value;
+  if (permissions.join() === former.join()) return;
   const resources = all.filter((each) => permissions.includes(each.permissions.read));
   workspace.value = { ...workspace.value, permissions, resources };
 }
@@ -53,7 +60,7 @@ async function fetchDocument(): Promise<Resource[]> {
   // The browser may keep it, and asks with its ETag whether it still holds.
   const answer = await fetch(DOCUMENT, { cache: "no-cache" }).catch(() => undefined);
   if (!answer?.ok) throw new Offline();
-  return resourcesOf((await answer.json()) as Document);
+  return resourcesOf(readJson(await answer.text()) as unknown as Document);
 }
 
 function recentName(): string {

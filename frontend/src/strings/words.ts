@@ -5,7 +5,7 @@ import { locale } from "./language";
 const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
 const rules = new Intl.PluralRules(locale);
 
-export function number(value: number): string {
+export function number(value: number | bigint): string {
   return numbers.format(value);
 }
 
