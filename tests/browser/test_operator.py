@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from sqlite3 import connect
+from subprocess import CalledProcessError
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -17,6 +18,8 @@ servers.eu = sqlite+pysqlite:///%(here)s/var/tenants-eu/
 backups.store = %(here)s/var/backups
 fleet.worker = 1
 """
+# The last revision of the bundled history makes an index.
+BEFORE_THE_INDEX, INDEX = "d41f7a90b3c6", "ix_tenant_changes_row_id_position"
 PAGES = ("Tenants", "Operations", "Migration", "Servers", "Findings", "Query", "Audit")
 
 
@@ -135,6 +138,34 @@ def test_a_database_from_elsewhere_becomes_a_tenant(fleet: Site, visit: Visit) -
     olga.link("hooli").click()
     expect(page.locator("header [role=status]")).to_have_text("active")
     assert olga.unexpected([409, 422]) == []
+
+
+def test_a_migration_that_failed_is_tried_again(fleet: Site, visit: Visit) -> None:
+    olga = visit(fleet).signed_in("olga", "/operator")
+    page = olga.page
+    database = fleet.directory / "var" / "tenants" / f"{olga.api('GET', '/fleet/tenants/globex')['database']}.sqlite"
+    fleet.command("migrate", "--downgrade", "--to", BEFORE_THE_INDEX, "--only", "globex", "--no-verify")
+    with closing(connect(database)) as damaged:
+        damaged.execute(f"CREATE INDEX {INDEX} ON nodes (id)")
+    with pytest.raises(CalledProcessError):
+        fleet.command("migrate", "--only", "globex", "--no-verify")
+    olga.link("Migration").click()
+    failure = page.get_by_role("row").filter(has_text="globex")
+    expect(failure).to_contain_text("was rolled back")
+    expect(page.get_by_text("Every tenant was tried, and some failed")).to_be_visible()
+    expect(page.locator(".stages li")).to_contain_text("0 of 1")
+    expect(page.locator(".stages li")).to_contain_text("1 failed")
+    expect(page.get_by_text("local:")).to_be_visible()
+    failure.locator("summary").click()
+    expect(failure).to_contain_text(INDEX)
+    with closing(connect(database)) as mended:
+        mended.execute(f"DROP INDEX {INDEX}")
+    olga.button("Migrate globex again").click()
+    olga.said("globex is migrated again.")
+    expect(page.get_by_text("All tenants are at the newest revision.")).to_be_visible()
+    expect(page.get_by_text("No tenant's last migration failed.")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="globex")).to_have_count(0)
+    assert olga.unexpected() == []
 
 
 def test_a_query_over_the_fleet_is_a_table_and_a_file(fleet: Site, visit: Visit) -> None:

@@ -1,13 +1,12 @@
-// How fast a migration of the fleet goes, from what was seen since the page was opened.
+// How far the migration of the fleet is, and how fast its run goes.
 
-import type { Migrations } from "../../api/fleet";
+import type { Migrations, MigrationRun } from "../../api/fleet";
+import { o } from "../../strings/operator";
+import { textOf } from "../../strings/words";
 
-export interface Sample {
-  at: number; // milliseconds
-  done: number;
-}
+type Points = MigrationRun["points"];
 
-const WINDOW = 5 * 60_000; // milliseconds that the rate is taken over
+const WINDOW = 300; // seconds that the rate is taken over
 
 export function totalOf(state: Migrations): number {
   return state.revisions.reduce((sum, each) => sum + each.tenants, 0);
@@ -18,29 +17,53 @@ export function doneOf(state: Migrations): number {
   return state.revisions.find((each) => each.revision === state.head)?.tenants ?? 0;
 }
 
-export function underWay(state: Migrations): number {
+/** Whether something is under way, so that the page is worth reading again soon. */
+export function isUnderWay(state: Migrations): boolean {
   const waiting = ["queued", "running", "undoing"];
-  return state.states.reduce((sum, each) => sum + (each.state && waiting.includes(each.state) ? each.tenants : 0), 0);
+  return state.run?.state === "running" || state.states.some((each) => each.state && waiting.includes(each.state));
 }
 
-/** Add a sample, and forget those that are too old. A number that fell begins anew: the newest revision is another. */
-export function withSample(samples: readonly Sample[], added: Sample): Sample[] {
-  const last = samples.at(-1);
-  if (last && added.done < last.done) return [added];
-  return [...samples.filter((each) => each.at >= added.at - WINDOW), added];
+/** The tenants of a run: all, those that have arrived, and those that failed. */
+export function sumsOf(run: MigrationRun): { tenants: number; done: number; failed: number } {
+  const sum = (name: "tenants" | "done" | "failed"): number => run.stages.reduce((all, each) => all + each[name], 0);
+  return { tenants: sum("tenants"), done: sum("done"), failed: sum("failed") };
 }
 
-/** Tenants per minute, or null while nothing was seen to move. */
-export function rateOf(samples: readonly Sample[]): number | null {
-  const [first] = samples;
-  const last = samples.at(-1);
-  if (!first || !last || last.done === first.done || last.at === first.at) return null;
-  return ((last.done - first.done) * 60_000) / (last.at - first.at);
+/** Tenants per minute over the last minutes, or null while nothing has moved. */
+export function rateOf(points: Points): number | null {
+  const last = points.at(-1);
+  const first = points.find((each) => last && each.seconds >= last.seconds - WINDOW);
+  if (!first || !last || last.done === first.done || last.seconds === first.seconds) return null;
+  return ((last.done - first.done) * 60) / (last.seconds - first.seconds);
 }
 
-/** Minutes until all are done at this rate, or null. */
-export function minutesLeft(state: Migrations, samples: readonly Sample[]): number | null {
-  const rate = rateOf(samples);
-  const left = totalOf(state) - doneOf(state);
-  return rate === null || left === 0 ? null : left / rate;
+/** Minutes until every tenant of the run was tried, at its present rate; null if that is not known or over. */
+export function minutesLeft(run: MigrationRun): number | null {
+  const rate = rateOf(run.points);
+  const { tenants, done, failed } = sumsOf(run);
+  return run.state !== "running" || rate === null ? null : (tenants - done - failed) / rate;
+}
+
+export function stageLabel(name: string): string {
+  const wave = /^wave (\d+)$/.exec(name);
+  return wave ? o.migrating.wave(Number(wave[1])) : name === "rest" ? o.migrating.rest : name;
+}
+
+/** What became of a run, and what to do next. */
+export function outcomeOf(run: MigrationRun): string {
+  const { failed } = sumsOf(run);
+  const { outcomes } = o.migrating;
+  if (run.state === "running") return outcomes.running;
+  if (run.state === "died") return outcomes.died;
+  if (run.state === "stopped") return textOf<string>(outcomes, run.stopped_by ?? "") ?? outcomes.error;
+  return failed === 0 ? outcomes.finished : outcomes.with_failures;
+}
+
+/** The curve of a run in a box of this size, as the points of an SVG line. Time goes to the right, tenants go up. */
+export function curveOf(run: MigrationRun, width: number, height: number): string {
+  const most = Math.max(sumsOf(run).tenants, 1);
+  const end = Math.max(run.points.at(-1)?.seconds ?? 0, 1);
+  const place = ({ seconds, done }: Points[number]): string =>
+    `${((seconds / end) * width).toFixed(1)},${(height - (done / most) * height).toFixed(1)}`;
+  return run.points.map(place).join(" ");
 }

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 
 import written from "../../../generated/openapi.json?raw";
-import type { FleetOperation, FleetTenant, Migrations, TenantRows } from "../../api/fleet";
+import type { FleetOperation, FleetTenant, MigrationRun, TenantRows } from "../../api/fleet";
 import { en } from "../../strings/en";
 import { en as o } from "../../strings/en.operator";
 import { csvOf } from "../csv";
 import { actionsIn, ACTIONS, beginWith, missing, needed, NEW, nothing } from "./actions";
 import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
-import { minutesLeft, rateOf, withSample } from "./migration";
+import { curveOf, minutesLeft, outcomeOf, rateOf, stageLabel } from "./migration";
 import { canCancel, canRetry, mayGoWithoutCopy, stepsOf } from "./operations";
 
 function operation(given: Partial<FleetOperation>): FleetOperation {
@@ -84,17 +84,42 @@ describe("the address of a list of the fleet", () => {
   });
 });
 
-describe("the migration of the fleet", () => {
-  const state = { head: "b", revisions: [{ revision: "a", tenants: 60 }, { revision: "b", tenants: 40 }] } as Migrations;
+describe("a run of the migration", () => {
+  const stages = [
+    { name: "wave 1", tenants: 10, done: 9, failed: 1 },
+    { name: "rest", tenants: 90, done: 31, failed: 0 },
+  ];
+  const run = { state: "running", stopped_by: null, stages, points: [] } as unknown as MigrationRun;
+  const at = (...points: [number, number][]): MigrationRun => ({
+    ...run, points: points.map(([seconds, done]) => ({ seconds, done })),
+  });
 
-  it("has a rate as soon as something was seen to move", () => {
-    let samples = withSample([], { at: 0, done: 20 });
-    expect([rateOf(samples), minutesLeft(state, samples)]).toEqual([null, null]);
-    samples = withSample(samples, { at: 30_000, done: 40 });
-    expect([rateOf(samples), minutesLeft(state, samples)]).toEqual([40, 1.5]);
-    samples = withSample(samples, { at: 331_000, done: 41 });
-    expect(samples).toHaveLength(1); // what is older than five minutes does not count
-    expect(withSample(samples, { at: 332_000, done: 0 })).toEqual([{ at: 332_000, done: 0 }]);
+  it("has a rate and an end as soon as something has moved", () => {
+    expect([rateOf(run.points), minutesLeft(run)]).toEqual([null, null]);
+    expect(rateOf(at([0, 0], [2, 0]).points)).toBe(null);
+    const moving = at([0, 0], [30, 20], [60, 40]);
+    expect([rateOf(moving.points), minutesLeft(moving)]).toEqual([40, 59 / 40]);
+    expect(minutesLeft({ ...moving, state: "died" })).toBe(null);
+  });
+
+  it("forgets how fast it was long ago", () => {
+    expect(rateOf(at([0, 0], [10, 1000], [900, 1001], [1020, 1003]).points)).toBe(1);
+  });
+
+  it("is a line whose end is as high as the part that is done", () => {
+    expect(curveOf(at([0, 0], [60, 50], [120, 100]), 480, 96)).toBe("0.0,96.0 240.0,48.0 480.0,0.0");
+    expect(curveOf(run, 480, 96)).toBe("");
+  });
+
+  it("says what became of it, whatever that is", () => {
+    const outcomes = o.migrating.outcomes;
+    expect(outcomeOf(run)).toBe(outcomes.running);
+    expect(outcomeOf({ ...run, state: "died" })).toBe(outcomes.died);
+    expect(outcomeOf({ ...run, state: "finished" })).toBe(outcomes.with_failures);
+    expect(outcomeOf({ ...run, state: "finished", stages: [] })).toBe(outcomes.finished);
+    expect(outcomeOf({ ...run, state: "stopped", stopped_by: "failures" })).toBe(outcomes.failures);
+    expect(outcomeOf({ ...run, state: "stopped", stopped_by: "newer" as "error" })).toBe(outcomes.error);
+    expect(["wave 2", "rest", "newer"].map(stageLabel)).toEqual(["Wave 2", "The rest", "newer"]);
   });
 });
 
