@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from pyramid.config import Configurator
-
 from tenantapp.configuration import read_app_settings
+from tenantapp.identity.declared_rights import RightsConfigurator
 from tenantapp.serving.options import read_section
 
 
@@ -13,7 +12,7 @@ def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
     app_settings = read_app_settings(read_section(global_config), settings)
     # If the debug toolbar is used, our panels replace its own: ours hide cookies, tokens and passwords.
     settings.setdefault("debugtoolbar.includes", "tenantapp.ops.toolbar")
-    with Configurator(settings=settings) as config:
+    with RightsConfigurator(settings=settings) as config:
         config.registry.app_settings = app_settings
         # In this order: each package uses what the packages before it have put on the registry.
         config.include("tenantapp.tenancy")

@@ -1,4 +1,4 @@
-"""Describe the application: make it as ``pserve`` does, without serving it."""
+"""Ask the application what it has: make it as ``pserve`` does, without serving it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +35,22 @@ def openapi_document(installation: Installation) -> bytes:
     with made_application(installation) as registry:
         document: bytes = registry.openapi.json
     return document
+
+
+def add_declared_rights(installation: Installation) -> list[str]:
+    """Add the roles and permissions that the domain declares, each once. Return what was done, in sentences.
+
+    Raises ``CommandFailed`` if the application does not start.
+    """
+    from tenantapp.identity.declared_rights import apply_declared
+    from tenantapp.settings import BUNDLED_DOMAIN
+
+    if installation.settings.tenantapp_domain == BUNDLED_DOMAIN:
+        return []  # it declares nothing, and making the application would take a second
+    with made_application(installation) as registry:
+        rights = registry.declared_rights
+    with installation.user_session() as session:
+        return apply_declared(session, rights)
 
 
 def check_domain(installation: Installation) -> list[str]:

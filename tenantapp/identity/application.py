@@ -14,6 +14,7 @@ from tenantapp.tenancy.user_database import user_database
 def includeme(config: Configurator) -> None:
     """Install the security policy, put ``access_reader`` and ``lifetimes`` on the registry, and guard the views."""
     settings: Settings = config.registry.app_settings
+    config.include("tenantapp.identity.declared_rights")
     lifetimes = lifetimes_of(settings)
     reader = AccessReader(
         user_database(

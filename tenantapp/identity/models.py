@@ -103,6 +103,18 @@ class RolePermission(UserBase):
     permission: Mapped[str] = mapped_column(String(100), primary_key=True)
 
 
+class AppliedDeclaration(UserBase):
+    """``tenantapp init`` has added a role that the domain declares, or a permission to a role.
+
+    For the role itself, ``permission`` is empty. The role may be gone since.
+    """
+
+    __tablename__ = "declared_rights"
+
+    role: Mapped[str] = mapped_column(String(50), primary_key=True)
+    permission: Mapped[str] = mapped_column(String(100), primary_key=True)
+
+
 class TenantState(StrEnum):
     """The state of a tenant. Only an active tenant is served."""
 

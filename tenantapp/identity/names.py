@@ -8,6 +8,9 @@ from tenantapp.characters import check_line, clean_line, ignorable
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, REASON_LENGTH
 
+PERMISSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,48}\.[a-z][a-z0-9_]{0,48}")
+# Roles and permissions are read from one text, in which colons and spaces separate them.
+ROLE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 LOCAL: Final = "local:"  # before the name of a user of this machine who has not signed in
 # A label of RFC 1123. It can be part of a host name, a path and a file name.
 SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

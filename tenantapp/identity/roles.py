@@ -1,17 +1,21 @@
-"""Read roles, and change their permissions. Each change is in the audit trail."""
+"""Read roles, add and remove them, and change their permissions. Each change is in the audit trail."""
 
-import re
+from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import exists, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue, NotFound
-from tenantapp.identity.models import Role, RolePermission
+from tenantapp.identity.models import Grant, Role, RolePermission
+from tenantapp.identity.names import ROLE_NAME
 from tenantapp.identity.permissions import OF_NO_ROLE, Permission
+from tenantapp.identity.uniqueness import flush_unique
 
-PERMISSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,48}\.[a-z][a-z0-9_]{0,48}")
+GAP: Final = 10  # between the ranks of two roles, so that others find room between them
 
 
 def list_roles(session: Session) -> list[Role]:
@@ -32,13 +36,45 @@ def known_permissions(session: Session) -> frozenset[str]:
     return frozenset(Permission) | frozenset(session.scalars(select(RolePermission.permission).distinct()))
 
 
-def allow(session: Session, role_name: str, permission: str) -> Role:
-    """Give a role a permission, in all tenants. Raises ``NotFound`` and ``InvalidValue``."""
+def add_role(session: Session, name: str, *, after: str | None = None) -> Role:
+    """Make a role without permissions, which ranks above the role ``after``, or below all roles.
+
+    Raises ``InvalidValue``, ``AlreadyExists``, and ``NotFound`` for the role ``after``.
+    """
+    if not ROLE_NAME.fullmatch(name):
+        raise InvalidValue("role", "A role has a name of lower-case letters, digits, hyphens and underscores.")
+    role = Role(name=name, rank=_rank_above(session, None if after is None else get_role(session, after)))
+    session.add(role)
+    flush_unique(session, "role", name)
+    record(session, "role.add", detail={"role": name, "after": after})
+    return role
+
+
+def remove_role(session: Session, name: str) -> None:
+    """Remove a role that nobody has. Raises ``NotFound``, and ``InvalidValue`` if somebody has it."""
+    role = get_role(session, name)
+    granted = InvalidValue("role", f"Somebody has the role {name}. Remove its grants first.")
+    if session.scalar(select(exists().where(Grant.role == name))):
+        raise granted
+    session.delete(role)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise granted from None  # since we looked
+    record(session, "role.remove", detail={"role": name})
+
+
+def allow(session: Session, role_name: str, permission: str, *, known: Collection[str]) -> Role:
+    """Give a role a permission, in all tenants. Raises ``NotFound`` and ``InvalidValue``.
+
+    ``known`` are the permissions that the application has: ``registry.declared_rights.known``. Another one is most
+    likely a slip.
+    """
     role = get_role(session, role_name)
-    if not PERMISSION_NAME.fullmatch(permission):
-        raise InvalidValue("permission", "A permission has a name such as content.read.")
     if permission in OF_NO_ROLE:
         raise InvalidValue("permission", f"The permission {permission} cannot be given to a role.")
+    if permission not in known:
+        raise InvalidValue("permission", f"Nothing asks for the permission {permission}{nearest(permission, known)}.")
     if session.get(RolePermission, (role.name, permission)) is None:
         role.permissions.append(RolePermission(permission=permission))
         record(session, "role.allow", detail={"role": role.name, "permission": permission})
@@ -55,3 +91,24 @@ def deny(session: Session, role_name: str, permission: str) -> Role:
         record(session, "role.deny", detail={"role": role.name, "permission": permission})
         session.flush()
     return role
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return `` (did you mean ...?)`` with the known name that is most like this one, or nothing."""
+    found = get_close_matches(name[:100], sorted(known), 1)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+def _rank_above(session: Session, role: Role | None) -> int:
+    """Return a free rank above this role and below the next one. Makes room if there is none."""
+    below = 0 if role is None else role.rank
+    above = session.scalar(select(func.min(Role.rank)).where(Role.rank > below))
+    if above is None:
+        return below + GAP
+    if above - below < 2:
+        # From the highest down, as no two roles may have one rank even for a moment.
+        for each in session.scalars(select(Role).where(Role.rank > below).order_by(Role.rank.desc())).all():
+            each.rank += GAP
+            session.flush()
+        above += GAP
+    return (below + above) // 2

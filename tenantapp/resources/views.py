@@ -49,6 +49,8 @@ def add_resource(config: Configurator, resource: Resource[Any]) -> None:
     # Pyramid includes a function once by its name.
     included.__name__ = f"resource_{resource.name}"
     config.registry.resources[resource.name] = resource
+    if resource.owner is not None:
+        config.registry.declared_rights.used.add(resource.owner.over)  # no view has it
     config.registry.tags[resource.name] = resource.describe()
     component = _serve_component(config, resource)
     config.registry.tag_extensions[resource.name] = lambda: {

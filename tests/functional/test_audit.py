@@ -21,6 +21,7 @@ from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
 from tenantapp.identity import api_tokens, grants, groups, members, roles, service_accounts, tenants, users
 from tenantapp.identity.audit import list_entries, local_requester, record, sweep_entries
+from tenantapp.identity.declared_rights import DeclaredRights, DeclaredRole, apply_declared
 from tenantapp.identity.errors import AlreadyExists, TenantDeleted
 from tenantapp.identity.models import ApiToken, AuditEntry, Grant, User
 from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
@@ -94,6 +95,9 @@ def test_services_write_entries(installation: Installation) -> None:
         assert (suspended.actor_id, suspended.request_id, suspended.address) == (None, None, None)
 
 
+TELLER = DeclaredRights(
+    roles={"teller": DeclaredRole("teller", after="author")}, held={("teller", "content.read"): None}
+)
 # What changes somebody's rights, in this order, and the entries that it writes. The second time changes nothing.
 RIGHTS: tuple[tuple[Any, Callable[[Session], Any], list[str]], ...] = (
     (users.create_user, lambda s: users.create_user(s, "olga", operator=True), ["user.create"]),
@@ -109,10 +113,14 @@ RIGHTS: tuple[tuple[Any, Callable[[Session], Any], list[str]], ...] = (
     (groups.join_group, lambda s: groups.join_group(s, "olga", "tellers"), []),
     (groups.leave_group, lambda s: groups.leave_group(s, "olga", "tellers"), ["group.leave"]),
     (groups.leave_group, lambda s: groups.leave_group(s, "olga", "tellers"), []),
-    (roles.allow, lambda s: roles.allow(s, "reader", "content.create"), ["role.allow"]),
-    (roles.allow, lambda s: roles.allow(s, "reader", "content.create"), []),
+    (roles.allow, lambda s: roles.allow(s, "reader", "content.create", known={"content.create"}), ["role.allow"]),
+    (roles.allow, lambda s: roles.allow(s, "reader", "content.create", known={"content.create"}), []),
     (roles.deny, lambda s: roles.deny(s, "reader", "content.create"), ["role.deny"]),
     (roles.deny, lambda s: roles.deny(s, "reader", "content.create"), []),
+    (roles.add_role, lambda s: roles.add_role(s, "clerk", after="author"), ["role.add"]),
+    (apply_declared, lambda s: apply_declared(s, TELLER), ["role.add", "role.allow"]),
+    (apply_declared, lambda s: apply_declared(s, TELLER), []),
+    (roles.remove_role, lambda s: roles.remove_role(s, "clerk"), ["role.remove"]),
     (users.set_enabled, lambda s: users.set_enabled(s, "olga", False), ["user.disable"]),
     (users.set_enabled, lambda s: users.set_enabled(s, "olga", False), []),
     (users.set_enabled, lambda s: users.set_enabled(s, "olga", True), ["user.enable"]),

@@ -556,7 +556,7 @@ def test_changes_need_the_permission_to_read_and_new_rows_that_to_create(bob: Cl
         assert (refused.status_int, refused.json["code"]) == (403, "permission_denied")
         assert "current" not in refused.json
     with shop.registry.user_db.begin() as session:
-        roles.allow(session, "author", "content.read")
+        roles.allow(session, "author", "content.read", known={"content.read"})
 
 
 class Whole(Content):

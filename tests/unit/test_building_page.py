@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 import pytest
-from pyramid.config import Configurator
 
 from tenantapp.cli import program
+from tenantapp.identity.declared_rights import RightsConfigurator
 from tenantapp.tenancy.request import TenantRequest
 from tests.installation import Installation
 
@@ -88,10 +88,11 @@ def test_what_the_example_imports_is_listed(module: Path) -> None:
 
 
 def test_what_needs_no_import_is_there(installation: Installation) -> None:
-    config = Configurator(registry=installation.registry)
+    config = RightsConfigurator(registry=installation.registry)
+    ours = ("add_problem", "add_resource", "add_permission", "add_role")
     there = {
         "request": {*dir(TenantRequest), *TenantRequest.__annotations__},
-        "config": {name for name in ("add_problem", "add_resource") if callable(getattr(config, name, None))},
+        "config": {name for name in ours if callable(getattr(config, name, None))},
         "registry": set(vars(installation.registry)),
     }
     names = listed("object")

@@ -9,6 +9,7 @@ from tenantapp.settings import Setting, read_setting
 
 from bookshop import errors
 from bookshop.books import books
+from bookshop.sales import SALES_RECORD
 
 
 def currency_code(value: str) -> str:
@@ -22,9 +23,10 @@ CURRENCY: Final = Setting("bookshop.currency", currency_code, "EUR", "the curren
 
 
 def includeme(config: Configurator) -> None:
-    """Read the setting, map our error to status and code, and add the resource and the views."""
+    """Read the setting, map our error to status and code, and add our permission, resource and views."""
     config.registry.currency = read_setting(CURRENCY, config.registry.settings)
     config.add_problem(errors.OutOfStock, 409, "out_of_stock", members=("stock",))
+    config.add_permission(SALES_RECORD, "Sell books", held_by=["author"])
     config.add_resource(books)
     config.include("bookshop.views", route_prefix=PREFIX)
     config.scan("bookshop.views")

@@ -10,7 +10,7 @@ from bookshop.books import locked_book
 from bookshop.errors import OutOfStock
 from bookshop.models import Sale
 
-# A permission of our own. `tenantapp roles allow ROLE sales.record` gives it to a role.
+# A permission of our own, which ``includeme`` declares.
 SALES_RECORD: Final = "sales.record"
 
 

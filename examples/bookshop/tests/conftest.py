@@ -11,7 +11,8 @@ import pytest
 from tenantapp import main
 from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.fleet.creating.create import create_tenant
-from tenantapp.identity import grants, roles, users
+from tenantapp.identity import grants, users
+from tenantapp.identity.declared_rights import apply_declared
 from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import list_tenants
 from tenantapp.settings import read_settings
@@ -60,7 +61,7 @@ def add_missing(registry: Any) -> None:
         shops[slug] = create_tenant(registry.fleet, slug).id
     password_hash = hash_password(PASSWORD)
     with registry.user_db.begin() as session:
-        roles.allow(session, "author", "sales.record")
+        apply_declared(session, registry.declared_rights)
         for login, role, shop in PEOPLE:
             if login not in known:
                 users.create_user(session, login, password_hash=password_hash)

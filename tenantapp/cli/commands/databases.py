@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 @click.command()
 @pass_installation
 def init(installation: Installation) -> None:
-    """Make or upgrade the user database.
+    """Make or upgrade the user database, and add the roles and permissions that the domain declares.
 
-    Run it after each upgrade of tenantapp.
+    Run it after each upgrade of tenantapp or of your domain. What is declared is added once: what you have taken away
+    from a role stays away.
     """
+    from tenantapp.cli.describing import add_declared_rights
     from tenantapp.databases.histories.upgrading import upgrade_user_database
 
     revision = upgrade_user_database(installation.settings)
     click.echo(f"The user database is at revision {revision}.")
+    for sentence in add_declared_rights(installation):
+        click.echo(sentence)
 
 
 @click.command()

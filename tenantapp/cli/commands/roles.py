@@ -36,15 +36,49 @@ def list_(installation: Installation, as_json: bool) -> None:
 
 
 @roles.command()
+@click.argument("name")
+@click.option("--after", metavar="ROLE", shell_complete=role_names, help="It ranks above this role, or else lowest.")
+@pass_installation
+def add(installation: Installation, name: str, after: str | None) -> None:
+    """Add a role without permissions.
+
+    If a person has several roles, the one that ranks highest is shown first. The rank permits nothing.
+    """
+    from tenantapp.identity import roles as service
+
+    with installation.user_session() as session:
+        service.add_role(session, name, after=after)
+    click.echo(f"The role {name} was added. Give it permissions: tenantapp roles allow {name} PERMISSION")
+
+
+@roles.command()
+@role_argument
+@pass_installation
+def remove(installation: Installation, role: str) -> None:
+    """Remove a role that nobody has."""
+    from tenantapp.identity import roles as service
+
+    with installation.user_session() as session:
+        service.remove_role(session, role)
+    click.echo(f"The role {role} was removed.")
+
+
+@roles.command()
 @role_argument
 @click.argument("permission")
 @pass_installation
 def allow(installation: Installation, role: str, permission: str) -> None:
-    """Add a permission to a role, in all tenants."""
+    """Add a permission to a role, in all tenants.
+
+    A permission that nothing in the application asks for or declares is refused.
+    """
+    from tenantapp.cli.describing import made_application
     from tenantapp.identity import roles as service
 
+    with made_application(installation) as registry:
+        known = registry.declared_rights.known
     with installation.user_session() as session:
-        service.allow(session, role, permission)
+        service.allow(session, role, permission, known=known)
     click.echo(f"The role {role} holds {permission}.")
 
 
