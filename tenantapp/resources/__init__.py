@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenantapp.resources import errors
 from tenantapp.resources.declaration import More, Owned, Resource, Value, Write
-from tenantapp.resources.display import Display
+from tenantapp.resources.display import Display, Translation
 from tenantapp.resources.filters import Flag, Match, Related
 from tenantapp.resources.indexes import missing_on_both
 from tenantapp.resources.queries import find_rows, read_row
@@ -28,6 +28,7 @@ __all__ = [
     "Owned",
     "Related",
     "Resource",
+    "Translation",
     "Value",
     "Write",
     "change_row",

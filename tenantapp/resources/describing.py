@@ -1,19 +1,23 @@
 """Describe a resource in the document of the API, so that its page can be drawn from the document alone."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
+from pydantic import TypeAdapter
 from sqlalchemy import Text
 
 from tenantapp.api import PREFIX
-from tenantapp.resources.answers import plain
+from tenantapp.resources.answers import member_type, plain
 from tenantapp.resources.components import ComponentMissing, find_component
 from tenantapp.resources.declaration import Resource
-from tenantapp.resources.display import HINTS, ICONS
+from tenantapp.resources.display import HINTS, ICONS, Translation
 from tenantapp.resources.filters import Match
 
 EXTENSION: Final = "x-resource"  # in the tag of the resource
 MOST_COLUMNS: Final = 6  # of a table for which nothing is declared
+LANGUAGE: Final = re.compile(r"[a-z]{2,3}")  # RFC 5646, without script and region
 
 
 def describe_resource(
@@ -32,6 +36,7 @@ def describe_resource(
         "labels": dict(display.labels),
         "hints": _hints(resource),
         "suggests": dict(display.suggests),
+        "translations": {code: _said(each) for code, each in display.translations.items()},
         "references": dict(_references(resource, resources)),
         "filters": {name: list(each.operators()) for name, each in resource.filters.items()},
         "sorts": list(resource.sorts),
@@ -55,13 +60,10 @@ def slips_in_display(resource: Resource[Any]) -> Iterator[str]:
     display = resource.display
     if display.icon not in ICONS:
         yield f"its icon has to be one of {', '.join(ICONS)}"
-    known = {*resource.members, *resource.filters, *resource.sorts}
     for name in (*display.columns, *([display.title] if display.title is not None else ())):
         if name not in resource.members:
             yield f"it has no member {name} that the page could show"
-    for name in display.labels:
-        if name not in known:
-            yield f"it has no member, filter or sort {name} that could have a label"
+    yield from _slips_in_labels(resource, display.labels)
     for name in (*display.hints, *display.suggests):
         if name not in resource.fields:
             yield f"its body has no field {name} that the page could help with"
@@ -72,6 +74,52 @@ def slips_in_display(resource: Resource[Any]) -> Iterator[str]:
             find_component(display.component)
         except ComponentMissing as error:
             yield str(error)
+    for code, translation in display.translations.items():
+        if LANGUAGE.fullmatch(code) is None:
+            yield f"the language {code!r} of a translation has to be a code such as de"
+        yield from _slips_in_translation(resource, translation)
+
+
+def _slips_in_labels(resource: Resource[Any], labels: Mapping[str, str]) -> Iterator[str]:
+    for name in labels:
+        if name not in (*resource.members, *resource.filters, *resource.sorts):
+            yield f"it has no member, filter or sort {name} that could have a label"
+
+
+def _slips_in_translation(resource: Resource[Any], translation: Translation) -> Iterator[str]:
+    yield from _slips_in_labels(resource, translation.labels)
+    for name in translation.help:
+        if name not in resource.fields:
+            yield f"its body has no field {name} that the page could help with"
+    for name, texts in translation.choices.items():
+        choices = _choices(resource, name)
+        for value in texts:
+            if value not in choices:
+                yield f"{value!r} is no choice of {name} that could be translated"
+
+
+def _choices(resource: Resource[Any], name: str) -> set[str]:
+    """Return the values and words that a member or a filter may have, where its type names them."""
+    types = [member_type(resource, name)] if name in resource.members else []
+    if name in resource.filters:
+        types += [operator.value for operator in resource.filters[name].operators().values()]
+    return {str(value) for type_ in types for value in _constants(TypeAdapter(type_).json_schema())}
+
+
+def _constants(schema: Any) -> Iterator[Any]:
+    """Yield the values that a JSON schema names."""
+    if isinstance(schema, Mapping):
+        yield from (schema["const"],) if "const" in schema else schema.get("enum", ())
+        for each in schema.values():
+            yield from _constants(each)
+    elif isinstance(schema, Sequence) and not isinstance(schema, str):
+        for each in schema:
+            yield from _constants(each)
+
+
+def _said(translation: Translation) -> dict[str, Any]:
+    """Return what a translation says."""
+    return {name: value for name, value in asdict(translation).items() if value}
 
 
 def _title(resource: Resource[Any]) -> str:

@@ -12,6 +12,22 @@ HINTS: Final = ("markdown", "multiline")
 
 
 @dataclass(frozen=True)
+class Translation:
+    """The words of a resource in one more language. What is left out is shown as it is declared.
+
+    - ``label`` is the heading and ``noun`` a row in sentences. ``labels`` are those of members, filters and sorts.
+    - ``choices`` are the values and words of a member or filter, by its name: ``{"status": {"draft": "Entwurf"}}``.
+    - ``help`` explains fields, in place of the description that the body has.
+    """
+
+    label: str | None = None
+    noun: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    help: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Display:
     """How the page shows a resource. What is left out is found out from the declaration.
 
@@ -24,6 +40,7 @@ class Display:
     - ``suggests`` are fields whose values are titles of another resource's rows, such as the names of tags.
     - ``component`` is an asset spec of a JavaScript module, ``bookshop:page/shelf.js``, whose element is shown in the
       place of the list.
+    - ``translations`` are by the code of their language, such as ``de``. The page takes the one in its language.
     """
 
     label: str | None = None
@@ -36,3 +53,4 @@ class Display:
     hints: Mapping[str, str] = field(default_factory=dict)
     suggests: Mapping[str, str] = field(default_factory=dict)
     component: str | None = None
+    translations: Mapping[str, Translation] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources import Display, Match, Owned, Related, Resource, Value, Write
+from tenantapp.resources import Display, Match, Owned, Related, Resource, Translation, Value, Write
 from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.access import Person
 from tenantapp.workspace.content import NodeContent, TagName
@@ -36,6 +36,28 @@ def set_tags(session: Session, node: Node, names: list[str]) -> None:
     node.tags = tags_named(session, names)
 
 
+IN_GERMAN: Final = Translation(
+    label="Knoten",
+    noun="Knoten",
+    labels={
+        "title": "Titel",
+        "body": "Text",
+        "status": "Status",
+        "parent_id": "Übergeordneter Knoten",
+        "tags": "Schlagwörter",
+        "tag": "Schlagwort",
+        "owner": "Eigentümer",
+        "owner_id": "Eigentümer",
+        "version": "Version",
+        "id": "Angelegt",
+        "created_at": "Angelegt",
+        "updated_at": "Geändert",
+    },
+    choices={
+        "status": {"draft": "Entwurf", "published": "veröffentlicht", "archived": "archiviert"},
+        "parent_id": {"root": "oberste Ebene"},
+    },
+)
 nodes: Final = Resource(
     "nodes",
     Node,
@@ -65,6 +87,7 @@ nodes: Final = Resource(
         labels={"parent_id": "Parent", "owner_id": "Owner", "id": "Created", "updated_at": "Updated"},
         hints={"body": "markdown"},
         suggests={"tags": "tags"},
+        translations={"de": IN_GERMAN},
     ),
 )
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources import Display, More, Resource, Write
+from tenantapp.resources import Display, More, Resource, Translation, Write
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.sql.upsert import insert_for
@@ -23,6 +23,9 @@ def number_of_nodes(page: Any) -> More:
     return More({"nodes": carried})
 
 
+IN_GERMAN: Final = Translation(
+    label="Schlagwörter", noun="Schlagwort", labels={"name": "Name", "nodes": "Knoten", "id": "Angelegt"}
+)
 tags: Final = Resource(
     "tags",
     Tag,
@@ -34,7 +37,13 @@ tags: Final = Resource(
     create=Permission.CONTENT_CREATE,
     write=Permission.CONTENT_EDIT_ANY,
     sorts={"name": Tag.name, "id": Tag.id},
-    display=Display(icon="tag", order=2, labels={"id": "Created"}, undo=False),  # nodes lose it
+    display=Display(
+        icon="tag",
+        order=2,
+        labels={"id": "Created"},
+        undo=False,  # nodes lose it
+        translations={"de": IN_GERMAN},
+    ),
 )
 
 

@@ -37,6 +37,7 @@ from tenantapp.resources import (
     Match,
     Owned,
     Resource,
+    Translation,
     create_row,
     delete_rows,
     find_rows,
@@ -634,6 +635,10 @@ SLIPS: dict[str, dict[str, Any]] = {
     "no package nowhere.at.all": component("nowhere.at.all:page/shelf.js"),
     "no package tests.shop": component("tests.shop:page/shelf.js"),  # a module
     "page/shelf.js, which its component tests:page/shelf.js names": component("tests:page/shelf.js"),
+    "a code such as de": {"display": Display(translations={"German": Translation(label="Lieferanten")})},
+    "sort colour that could": {"display": Display(translations={"de": Translation(labels={"colour": "Farbe"})})},
+    "no field id that": {"display": Display(translations={"de": Translation(help={"id": "Wird vergeben."})})},
+    "no choice of name": {"display": Display(translations={"de": Translation(choices={"name": {"a": "b"}})})},
 }
 
 
@@ -689,6 +694,7 @@ def test_the_document_has_what_a_page_of_a_resource_needs(shop: Installation) ->
         "labels": {},
         "hints": {},
         "suggests": {},
+        "translations": {},
         "references": {"supplier_id": "suppliers"},
         "filters": {name: list(each.operators()) for name, each in products.filters.items()},
         "sorts": ["created", "name", "price"],

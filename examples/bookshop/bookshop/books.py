@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources import Display, More, Owned, Resource
+from tenantapp.resources import Display, More, Owned, Resource, Translation
 from tenantapp.resources.errors import NotFound
 
 from bookshop.content import BookContent
@@ -19,6 +19,17 @@ def copies_sold(page: Any) -> More:
     return More({"sold": copies.scalar_subquery()})
 
 
+IN_GERMAN: Final = Translation(
+    label="Bücher",
+    noun="Buch",
+    labels={
+        "title": "Titel",
+        "price_cents": "Preis in Cent",
+        "stock": "Vorrat",
+        "sold": "Verkauft",
+        "owner_id": "Eigentümer",
+    },
+)
 books: Final = Resource(
     "books",
     Book,
@@ -35,6 +46,7 @@ books: Final = Resource(
         columns=("title", "price_cents", "stock", "sold"),
         labels={"owner_id": "Owner"},
         component="bookshop:page/shelf.js",
+        translations={"de": IN_GERMAN},
     ),
 )
 

@@ -50,6 +50,8 @@ export interface Field {
   /** The value of a new row. */
   initial: Json;
   choices: string[];
+  /** How choices are called, where that is not what they are. */
+  texts: Record<string, string>;
   /** The resource whose row this is the id of. */
   reference: string | undefined;
   /** The resource whose titles are suggested. */
@@ -63,6 +65,8 @@ export interface FieldHints {
   hints: Record<string, string>;
   references: Record<string, string>;
   suggests: Record<string, string>;
+  choices?: Record<string, Record<string, string>>;
+  help?: Record<string, string>;
 }
 
 export type Resolve = (schema: Schema) => Schema;
@@ -79,11 +83,17 @@ export function fieldOf(name: string, given: Schema, required: boolean, hints: F
     nullable,
     initial: given.default ?? (nullable || required ? null : emptyOf(schema)),
     choices,
+    texts: hints.choices?.[name] ?? {},
     reference,
     suggests: hints.suggests[name],
     schema,
-    help: given.description ?? schema.description,
+    help: hints.help?.[name] ?? given.description ?? schema.description,
   };
+}
+
+/** A choice in words. */
+export function choiceLabel(field: Field, value: string): string {
+  return field.texts[value] ?? value;
 }
 
 /** `price_cents` is labelled `Price cents`, and `parent_id` `Parent`. */

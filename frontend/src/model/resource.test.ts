@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { choiceLabel } from "./field";
 import { type Document, mayChange, ownerOf, resourcesOf, titleOf } from "./resource";
 
 const text = { type: "string" };
@@ -105,6 +106,18 @@ describe("the resources of a document", () => {
     expect([fields.title?.required, fields.notes?.required]).toEqual([true, false]);
     expect([fields.title?.initial, fields.notes?.initial, fields.active?.initial]).toEqual([null, "", true]);
     expect([fields.shelf_id?.label, fields.price_cents?.label]).toEqual(["Shelf", "Price"]);
+  });
+
+  it("have the words of the person's language, as far as there are some", () => {
+    const [, tag] = DOCUMENT.tags;
+    const translations = { de: { label: "Bücher", labels: { price_cents: "Preis" }, choices: { size: { small: "klein" } } } };
+    const document = { ...DOCUMENT, tags: [{ ...tag!, "x-resource": { ...tag!["x-resource"]!, translations } }] };
+    const [german] = resourcesOf(document, "de");
+    const size = german!.fields.find((each) => each.name === "size")!;
+    expect([german!.label, german!.noun]).toEqual(["Bücher", "book"]);
+    expect(german!.fields.find((each) => each.name === "price_cents")?.label).toBe("Preis");
+    expect([choiceLabel(size, "small"), choiceLabel(size, "large")]).toEqual(["klein", "large"]);
+    expect(resourcesOf(document, "fr")[0]?.label).toBe("Books");
   });
 
   it("have filters with their operators and words", () => {

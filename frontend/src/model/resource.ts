@@ -1,11 +1,17 @@
 // The resources that the document of the API describes. Nothing about them is known before.
 
 import type { Row } from "../api/json";
-import { locale } from "../strings";
+import { language, locale } from "../strings/language";
 import { type Field, fieldOf, type FieldHints, labelOf, type Resolve, type Schema } from "./field";
 
 const OPERATORS = ["", "not_", "in_", "min_", "max_", "gt_", "lt_", "has_", "like_"] as const;
 export type Operator = (typeof OPERATORS)[number];
+
+/** The words of a resource in one language, as far as its builder has said them. */
+interface Translation extends Partial<Pick<FieldHints, "labels" | "choices" | "help">> {
+  label?: string;
+  noun?: string;
+}
 
 interface Extension extends FieldHints {
   path: string;
@@ -21,6 +27,7 @@ interface Extension extends FieldHints {
   undo: boolean;
   /** The address of the module of a builder's own component. */
   component: string | null;
+  translations?: Record<string, Translation>;
   owner: string | null;
   version: string | null;
   history: boolean;
@@ -65,12 +72,17 @@ export interface Resource extends Described {
   can: { create: boolean; change: boolean; remove: boolean };
 }
 
-export function resourcesOf(document: Document): Resource[] {
+export function resourcesOf(document: Document, inLanguage: string = language): Resource[] {
   const found = document.tags.flatMap((tag) => {
     const extension = tag["x-resource"];
-    return extension ? [resourceOf(document, tag.name, tag.description ?? "", extension)] : [];
+    return extension ? [resourceOf(document, tag.name, tag.description ?? "", translated(extension, inLanguage))] : [];
   });
   return found.sort((one, other) => one.order - other.order || one.label.localeCompare(other.label, locale));
+}
+
+function translated(extension: Extension, inLanguage: string): Extension {
+  const said = extension.translations?.[inLanguage];
+  return said ? { ...extension, ...said, labels: { ...extension.labels, ...said.labels } } : extension;
 }
 
 function resourceOf(document: Document, name: string, description: string, extension: Extension): Resource {
