@@ -20,6 +20,13 @@ from tenantapp.identity.roles import list_roles
 from tenantapp.tenancy.request import TenantRequest
 
 
+class MembersQuery(PageQuery):
+    """Which members: those whose login or name has all words of ``q``, and that have the role."""
+
+    q: str = Field("", max_length=200)
+    role: str | None = Field(None, max_length=50)
+
+
 class NewMember(Body, json_schema_extra=example({"login": "bob", "role": "editor"})):
     """The body of ``POST /members``: a person by login, or a group by name."""
 
@@ -41,12 +48,14 @@ class MemberRole(Body, json_schema_extra=example({"role": "author"})):
     role: str = Field(max_length=50)
 
 
-@api_view("members", "GET", permission=Permission.MEMBERS_MANAGE, query=PageQuery, answer=Page[answers.Member])
+@api_view("members", "GET", permission=Permission.MEMBERS_MANAGE, query=MembersQuery, answer=Page[answers.Member])
 def list_members(request: TenantRequest) -> dict[str, Any]:
     """Return a page of the people and groups with roles in the tenant, the oldest first."""
-    query: PageQuery = request.checked_query
-    tenant = request.access.require_tenant()
-    found = members.list_members(request.user_session, tenant.id, after=query.after_id(), limit=query.limit + 1)
+    query: MembersQuery = request.checked_query
+    session, tenant = request.user_session, request.access.require_tenant()
+    found = members.list_members(
+        session, tenant.id, words=query.q, role=query.role, after=query.after_id(), limit=query.limit + 1
+    )
     page = page_of(found, query.limit, lambda member: str(member.first_id))
     return {"items": [member(each) for each in page["items"]], "next": page["next"]}
 

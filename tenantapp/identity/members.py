@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from tenantapp.identity.effective import has_admin
@@ -15,6 +16,9 @@ from tenantapp.identity.grants import get_grant, record_grant, remove_grant
 from tenantapp.identity.models import Grant, Group, Role, Tenant, User
 from tenantapp.identity.roles import get_role
 from tenantapp.identity.uniqueness import flush_unique
+from tenantapp.sql.full_text import fold
+
+LOOKED_AT: Final = 1000  # members at once, by a search
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +36,65 @@ class Member:
 
 
 def list_members(
-    session: Session, tenant_id: UUID, *, after: UUID | None = None, limit: int | None = None
+    session: Session,
+    tenant_id: UUID,
+    *,
+    words: str = "",
+    role: str | None = None,
+    after: UUID | None = None,
+    limit: int | None = None,
 ) -> list[Member]:
-    """Return members in the order in which they got their first role. Executes two statements.
+    """Return members in the order in which they got their first role.
 
-    ``after`` is the ``first_id`` of the last member of the page before.
+    Each of the ``words`` must be a part of the login or the name; case and accents do not count. ``role`` is one that
+    the member has, perhaps beside others. ``after`` is the ``first_id`` of the last member of the page before. Executes
+    two statements, and with ``words`` one more for each ``LOOKED_AT`` members that it looks at.
     """
-    earlier = aliased(Grant)
-    of_same = or_(earlier.user_id == Grant.user_id, earlier.group_id == Grant.group_id)
-    has_earlier = exists(select(earlier.id).where(earlier.tenant_id == tenant_id, of_same, earlier.id < Grant.id))
-    first = select(Grant).where(Grant.tenant_id == tenant_id, ~has_earlier).order_by(Grant.id).limit(limit)
-    if after is not None:
+    first = select(Grant).where(Grant.tenant_id == tenant_id, ~_has_another(tenant_id, earlier=True)).order_by(Grant.id)
+    if role is not None:
+        first = first.where(_has_another(tenant_id, role=role))
+    if wanted := fold(words).split():
+        first = first.where(Grant.id.in_(_named(session, first, wanted, after, limit)))
+    elif after is not None:
         first = first.where(Grant.id > after)
-    found = session.scalars(first.options(joinedload(Grant.user), joinedload(Grant.group))).all()
+    found = session.scalars(first.limit(limit).options(joinedload(Grant.user), joinedload(Grant.group))).all()
     held = _grants_of(session, tenant_id, found)
     return [Member(grant.user, grant.group, tuple(held[_grantee(grant)])) for grant in found]
+
+
+def _has_another(tenant_id: UUID, *, earlier: bool = False, role: str | None = None) -> ColumnElement[bool]:
+    """Return the condition that the grantee of a grant has one that is earlier, or one of this role."""
+    other = aliased(Grant)
+    of_same = or_(other.user_id == Grant.user_id, other.group_id == Grant.group_id)
+    wanted = other.id < Grant.id if earlier else other.role == role
+    return exists(select(other.id).where(other.tenant_id == tenant_id, of_same, wanted))
+
+
+def _named(
+    session: Session, first: Select[Grant], wanted: Sequence[str], after: UUID | None, limit: int | None
+) -> list[UUID]:
+    """Return the ids of those of the grants whose grantee's login or name has all the words.
+
+    The engines fold case and accents differently, or not at all, so it is done here.
+    """
+    names = (
+        first.outerjoin(Grant.user)
+        .outerjoin(Grant.group)
+        .with_only_columns(Grant.id, User.login, User.name, Group.name)
+    )
+    found: list[UUID] = []
+    while limit is None or len(found) < limit:
+        some = session.execute((names if after is None else names.where(Grant.id > after)).limit(LOOKED_AT)).all()
+        found += [grant_id for grant_id, *texts in some if _has_words(wanted, texts)]
+        if len(some) < LOOKED_AT:
+            break
+        after = some[-1][0]
+    return found[:limit]
+
+
+def _has_words(wanted: Sequence[str], texts: Iterable[str | None]) -> bool:
+    text = fold(" ".join(each for each in texts if each is not None))
+    return all(word in text for word in wanted)
 
 
 def member_with(session: Session, grant: Grant) -> Member:

@@ -1,15 +1,17 @@
 """The members of a tenant."""
 
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
-from tenantapp.identity import groups
+from tenantapp.identity import groups, members
 from tenantapp.identity.audit import list_entries, local_requester, record
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.roles import allow
 from tenantapp.identity.tenants import get_tenant, resume_tenant, suspend_tenant
+from tenantapp.identity.users import create_user
 from tenantapp.tenancy.access import ACTOR, Actor
 from tests.installation import Client, Installation
 
@@ -64,6 +66,59 @@ def test_members_are_people_and_groups(ada: Client) -> None:
     ]  # fmt: skip
     page = ada.get("/members?limit=4").json
     assert len(ada.get(f"/members?cursor={page['next']}").json["items"]) == 2
+
+
+def names(answer: Any) -> list[str]:
+    return [(item["user"] or item["group"])["name"] for item in answer.json["items"]]
+
+
+def test_members_are_found_by_words_and_by_role(ada: Client, installation: Installation) -> None:
+    with installation.registry.user_db.begin() as session:
+        tenant = get_tenant(session, "acme")
+        for login, name in (("zm", "Zoë MÜLLER"), ("zs", "Zoë Straße"), ("m%_x", "A 100% guest")):
+            create_user(session, login, name=name)
+            add_grant(session, tenant.id, "reader", login=login)
+        add_grant(session, tenant.id, "author", login="zm")
+    found = {
+        "zoe": ["Zoë MÜLLER", "Zoë Straße"],
+        "muller ZO": ["Zoë MÜLLER"],
+        "strasse": ["Zoë Straße"],
+        "zs": ["Zoë Straße"],
+        "editors": ["editors"],
+        "100%": ["A 100% guest"],
+        "_": ["A 100% guest"],
+        "zoe ada": [],
+        "*": [],
+    }
+    for words, expected in found.items():
+        assert names(ada.get(f"/members?q={quote(words)}")) == expected, words
+    assert len(names(ada.get("/members?q=%20"))) == 9
+    assert names(ada.get("/members?role=author&q=zoe")) == ["Zoë MÜLLER"]
+    assert names(ada.get("/members?role=editor")) == ["editors"]
+    assert names(ada.get("/members?role=nonsense")) == []
+    [shown] = ada.get("/members?q=zm").json["items"]
+    assert shown["roles"] == ["author", "reader"]  # all of them, whichever role was asked for
+    assert ada.get("/members?role=reader&q=zm").json["items"] == [shown]
+
+
+def test_found_members_come_in_pages(ada: Client, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "LOOKED_AT", 2)
+    with installation.registry.user_db.begin() as session:
+        tenant = get_tenant(session, "acme")
+        for number in range(9):
+            create_user(session, f"p{number}", name="Odd" if number % 2 else "Even")
+            add_grant(session, tenant.id, "reader", login=f"p{number}")
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = ada.get(f"/members?q=odd&limit=2&role=reader{cursor and '&cursor='}{cursor}").json
+        pages.append([item["user"]["login"] for item in page["items"]])
+        cursor = page["next"]
+    assert pages == [["p1", "p3"], ["p5", "p7"]]
+
+
+def test_a_search_of_members_that_makes_no_sense_is_refused(ada: Client) -> None:
+    for query in (f"q={'x' * 201}", "q=a&q=b", f"role={'x' * 51}", "q=%00", "login=x", "cursor=x"):
+        assert ada.get(f"/members?{query}").json["code"] == "invalid_query", query
 
 
 def test_a_new_member_is_in_from_the_next_request_and_out_again(ada: Client, installation: Installation) -> None:

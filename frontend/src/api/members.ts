@@ -10,9 +10,20 @@ const ROLES: GetRolesData["url"] = "/api/v1/roles";
 /** A person by login, or a group by name. */
 export type Grantee = { login: string } | { group: string };
 
-export async function readMembers(tenant: string, cursor: string, signal: AbortSignal): Promise<MemberPage> {
-  const query = cursor ? `?${new URLSearchParams({ cursor })}` : "";
-  return (await call<MemberPage>("GET", MEMBERS + query, { tenant, signal })).data;
+/** Words that a member's login or name has, and a role. Empty ones select all. */
+export interface MemberFilters {
+  q: string;
+  role: string;
+}
+
+export async function readMembers(
+  tenant: string,
+  { q, role }: MemberFilters,
+  cursor: string,
+  signal?: AbortSignal,
+): Promise<MemberPage> {
+  const query = new URLSearchParams({ ...(q && { q }), ...(role && { role }), ...(cursor && { cursor }) });
+  return (await call<MemberPage>("GET", query.size > 0 ? `${MEMBERS}?${query}` : MEMBERS, { tenant, signal })).data;
 }
 
 /** The roles that a member may have, the highest rank first. */

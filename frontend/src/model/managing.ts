@@ -1,5 +1,7 @@
 // The pages of a workspace for those who manage it.
 
+import type { LocationQueryValue } from "vue-router";
+
 import { t } from "../strings";
 
 interface ManagedPage {
@@ -17,6 +19,16 @@ const pages = (): ManagedPage[] => [
   { name: "exports", label: t.manage.exports, icon: "download", permission: "tenant.export" },
   { name: "audit", label: t.manage.audit, icon: "list", permission: MEMBERS },
 ];
+
+/** The first value of a parameter of the address, or nothing. */
+export function firstOf(value: LocationQueryValue | LocationQueryValue[] | undefined): string {
+  return (Array.isArray(value) ? value[0] : value) ?? "";
+}
+
+/** Those that are not empty. */
+export function given(filters: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== ""));
+}
 
 export function managedPages(permissions: readonly string[]): ManagedPage[] {
   return pages().filter((each) => permissions.includes(each.permission));

@@ -1,6 +1,7 @@
 // Die Texte für die Verwaltung eines Arbeitsbereichs und für Token auf Deutsch.
 
 import type { ManagingStrings } from "./en.managing";
+import { plural } from "./words";
 
 export const de: ManagingStrings = {
   manage: {
@@ -31,6 +32,10 @@ export const de: ManagingStrings = {
     groupName: "Name der Gruppe",
     groupHelp: "Gruppen legen die Betreiber der Installation an. Alle Personen der Gruppe erhalten die Rollen.",
     name: "Mitglied",
+    ofRole: "Mit der Rolle",
+    anyRole: "Jede Rolle",
+    found: (count: number, more: boolean) => `${more ? "mehr als " : ""}${plural(count, "Mitglied passt", "Mitglieder passen")}`,
+    nothing: "Kein Mitglied hat all diese Wörter im Anmeldenamen oder Namen und diese Rolle.",
     change: "Ändern",
     changeOf: (name: string) => `Rollen von ${name} ändern`,
     remove: "Entfernen",

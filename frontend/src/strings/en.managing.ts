@@ -1,5 +1,7 @@
 // The texts for those who manage a workspace, and of tokens.
 
+import { plural } from "./words";
+
 export const en = {
   manage: {
     more: "Show more",
@@ -29,6 +31,10 @@ export const en = {
     groupName: "Name of the group",
     groupHelp: "Operators of the installation make groups. All people of the group get the roles.",
     name: "Member",
+    ofRole: "With the role",
+    anyRole: "Any role",
+    found: (count: number, more: boolean) => `${more ? "more than " : ""}${plural(count, "member fits", "members fit")}`,
+    nothing: "No member has all these words in the login or name, and this role.",
     change: "Change",
     changeOf: (name: string) => `Change the roles of ${name}`,
     remove: "Remove",
