@@ -1,12 +1,11 @@
 // The calls about the rows of a resource in a tenant.
 
 import type { RowChanges } from "../../generated/api/types.gen";
-import { type ListState, apiQuery } from "../model/address";
+import { apiQuery, LIMITS, type ListState } from "../model/address";
 import type { Resource } from "../model/resource";
 import { call, PREFIX } from "./http";
 import type { Json, Row } from "./json";
 
-const PAGE = 50;
 const MOST = 500;
 const CHANGES = 20;
 const MOST_PARTS = 100;
@@ -39,7 +38,7 @@ interface At {
 }
 
 export async function readPage(at: At, state: ListState, signal: AbortSignal): Promise<RowPage> {
-  const query = apiQuery(at.resource, state, { limit: String(PAGE) });
+  const query = apiQuery(at.resource, state, { limit: String(state.limit || LIMITS[0]) });
   return (await call<RowPage>("GET", `${at.resource.path}?${query}`, { tenant: at.tenant, signal })).data;
 }
 

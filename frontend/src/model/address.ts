@@ -21,11 +21,15 @@ export interface ListState {
   search: string;
   sort: string;
   cursor: string;
+  /** Rows on a page; 0 is as many as the browser remembers. */
+  limit: number;
   /** The chosen columns; none are those that the resource declares. */
   columns: string[];
 }
 
-const OWN = { view: "view", search: "q", sort: "_sort", cursor: "cursor", columns: "columns" } as const;
+/** How many rows a page may have. The API takes 500 at most. */
+export const LIMITS = [50, 100, 500] as const;
+const OWN = { view: "view", search: "q", sort: "_sort", cursor: "cursor", limit: "limit", columns: "columns" } as const;
 
 export function readState(resource: Resource, query: LocationQuery): ListState {
   const text = (name: string): string => {
@@ -45,6 +49,7 @@ export function readState(resource: Resource, query: LocationQuery): ListState {
     search: resource.search ? text(OWN.search) : "",
     sort: resource.sorts.includes(sort.replace(/^-/, "")) ? sort : "",
     cursor: text(OWN.cursor),
+    limit: LIMITS.find((each) => String(each) === text(OWN.limit)) ?? 0,
     columns: text(OWN.columns).split(",").filter((name) => resource.members.has(name)),
   };
 }
@@ -53,6 +58,7 @@ export function writeState(state: ListState): LocationQueryRaw {
   const query: LocationQueryRaw = {};
   for (const each of state.conditions) query[each.operator + each.filter] = each.value;
   for (const name of ["search", "sort", "cursor", "view"] as const) if (state[name]) query[OWN[name]] = state[name];
+  if (state.limit > 0) query[OWN.limit] = String(state.limit);
   if (state.columns.length > 0) query[OWN.columns] = state.columns.join(",");
   return query;
 }
@@ -81,10 +87,10 @@ export function shownColumns(resource: Resource, state: ListState): string[] {
   return state.columns.length > 0 ? state.columns : resource.columns;
 }
 
-/** The members that a list needs: those of its columns, and what names a row and says whose it is. */
+/** The members that a list needs: those of its columns, and what names a row, and says whose and which version it is. */
 function fieldsOf(resource: Resource, columns: string[]): string[] {
-  const needed = ["id", resource.title, ...columns, ...(resource.owner === null ? [] : [resource.owner])];
-  return [...new Set(needed)];
+  const needed = ["id", resource.title, ...columns, resource.owner, resource.version];
+  return [...new Set(needed.filter((name) => name !== null && name !== undefined))];
 }
 
 /** Put a condition in the place of the one with the same filter and operator. */

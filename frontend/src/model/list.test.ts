@@ -22,7 +22,7 @@ const books = {
   members: new Map([...fields, { ...fields[0]!, name: "owner" }].map((each) => [each.name, each])),
   filterList: [{ name: "price", operators: ["", "min_"] }],
 } as unknown as Resource;
-const EMPTY: ListState = { view: "", conditions: [], search: "", sort: "", cursor: "", columns: [] };
+const EMPTY: ListState = { view: "", conditions: [], search: "", sort: "", cursor: "", limit: 0, columns: [] };
 
 describe("the address of a list", () => {
   it("has the view, if it is not the usual one", () => {
@@ -40,12 +40,15 @@ describe("the address of a list", () => {
       search: "em",
       sort: "-title",
       cursor: "c",
+      limit: 500,
       columns: ["price"],
     };
     const query = writeState(state);
-    expect(query).toEqual({ min_price: "5", q: "em", _sort: "-title", cursor: "c", columns: "price", view: "list" });
+    expect(query).toEqual({
+      ...{ min_price: "5", q: "em", _sort: "-title", cursor: "c", limit: "500", columns: "price", view: "list" },
+    });
     expect(readState(books, query as never)).toEqual(state);
-    expect(readState(books, { max_price: "1", _sort: "secret", columns: "x,title", color: "red" })).toEqual({
+    expect(readState(books, { max_price: "1", _sort: "secret", limit: "7", columns: "x,title", color: "red" })).toEqual({
       ...EMPTY,
       columns: ["title"],
     });

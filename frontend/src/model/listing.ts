@@ -6,7 +6,7 @@ import { type LocationQuery, type RouteParamsRaw, useRoute, useRouter } from "vu
 import type { Json } from "../api/json";
 import type { Failure } from "../api/problem";
 import { countRows, readPage, type RowPage } from "../api/rows";
-import { type ListState, readState, shownColumns, shownView, writeState } from "./address";
+import { LIMITS, type ListState, readState, shownColumns, shownView, writeState } from "./address";
 import { changed } from "./changed";
 import { asFailure, isAborted } from "./failure";
 import type { Field } from "./field";
@@ -14,6 +14,8 @@ import { recall, remember } from "./kept";
 import type { Resource } from "./resource";
 import { readTitles } from "./titles";
 import { useWorkspace } from "./workspace";
+
+const LIMIT = "limit";
 
 export interface Address {
   resource: ComputedRef<Resource | undefined>;
@@ -34,7 +36,11 @@ export function useListAddress(place: Readonly<Place>): Address {
   const router = useRouter();
   const workspace = useWorkspace();
   const resource = computed(() => workspace.value.resources.find((each) => each.name === place.resource));
-  const state = computed(() => (resource.value ? stateOf(resource.value, route.query) : undefined));
+  /** A row that is opened leaves the text as it is, and with it the table. */
+  const text = computed(() => JSON.stringify(route.query));
+  const state = computed(() => {
+    return resource.value ? stateOf(resource.value, JSON.parse(text.value) as LocationQuery) : undefined;
+  });
   const fields = computed(() => {
     const columns = resource.value && state.value ? shownColumns(resource.value, state.value) : [];
     return columns.flatMap((name) => resource.value?.members.get(name) ?? []);
@@ -43,6 +49,7 @@ export function useListAddress(place: Readonly<Place>): Address {
   function change(by: Partial<ListState>, replace = false): void {
     if (!resource.value || !state.value) return;
     if (by.columns) remember(columnsName(resource.value), by.columns as Json);
+    if (by.limit) remember(LIMIT, by.limit);
     const params: RouteParamsRaw = { slug: place.slug, resource: place.resource };
     if (route.params.id) params.id = route.params.id; // opened while the words of a search were typed
     const to = { name: "rows", params, query: writeState({ ...state.value, ...by }) };
@@ -54,9 +61,9 @@ export function useListAddress(place: Readonly<Place>): Address {
 
 function stateOf(resource: Resource, query: LocationQuery): ListState {
   const read = readState(resource, query);
-  if (read.columns.length > 0) return read;
-  const kept = recall<string[]>(columnsName(resource), []);
-  return { ...read, columns: kept.filter((name) => resource.members.has(name)) };
+  const kept = recall<string[]>(columnsName(resource), []).filter((name) => resource.members.has(name));
+  const limit = read.limit || (LIMITS.find((each) => each === recall<number>(LIMIT, 0)) ?? 0);
+  return { ...read, limit, columns: read.columns.length > 0 ? read.columns : kept };
 }
 
 function columnsName(resource: Resource): string {
@@ -64,6 +71,8 @@ function columnsName(resource: Resource): string {
 }
 
 export interface Rows {
+  /** What the page is an answer to, as a text. */
+  asked: ShallowRef<string>;
   /** Undefined until the first page of this resource is read. */
   page: ShallowRef<RowPage | undefined>;
   count: Ref<{ rows: number; exact: boolean } | null>;
@@ -79,6 +88,7 @@ export function useRows(place: Readonly<Place>, { resource, state, fields }: Add
   const count = ref<{ rows: number; exact: boolean } | null>(null);
   const failure = ref<Failure>();
   const loading = ref(false);
+  const answered = shallowRef("");
   let running: AbortController | undefined;
   /** The list is read again when this changes, and not when a row is opened. */
   const asked = computed(() => JSON.stringify([place.slug, place.resource, state.value]));
@@ -95,7 +105,9 @@ export function useRows(place: Readonly<Place>, { resource, state, fields }: Add
     failure.value = undefined;
     loading.value = true;
     try {
+      const text = asked.value;
       page.value = await readPage(at, state.value, signal);
+      answered.value = text;
       loading.value = false;
       readReferences(page.value);
       count.value = await countRows(at, state.value, signal);
@@ -123,5 +135,5 @@ export function useRows(place: Readonly<Place>, { resource, state, fields }: Add
   );
   watch([asked, changed], load, { immediate: true });
   onScopeDispose(() => running?.abort());
-  return { page, count, failure, loading, load };
+  return { page, asked: answered, count, failure, loading, load };
 }
