@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.built_page import FRONTEND
 DEMO_PASSWORD = "demo-password"
 FAILED = re.compile(r"the server responded with a status of (\d+)")
 RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-CONTRAST = {"type": "rule", "values": ["color-contrast"]}
+AXE = {"runOnly": RULES, "resultTypes": ["violations"], "preload": False}  # no rule of these reads style sheets
 
 
 class Visitor:
@@ -96,13 +96,19 @@ class Visitor:
         data = None if body is None else json.dumps(body)
         return self.context.request.fetch(f"{self.url}/api/v1{path}", method=method, headers=sent, data=data).json()
 
-    def violations(self, rules: Mapping[str, Any]) -> list[str]:
-        """What axe finds wrong on the page, of these rules (https://github.com/dequelabs/axe-core)."""
+    def violations(self) -> list[str]:
+        """What axe finds wrong on the page, in light colors and in dark ones, with the same page."""
+        found = self._violations()
+        self.page.emulate_media(color_scheme="dark")
+        found += [f"dark: {each}" for each in self._violations()]
+        self.page.emulate_media(color_scheme="light")
+        return found
+
+    def _violations(self) -> list[str]:
+        """What axe finds wrong in the present colors (https://github.com/dequelabs/axe-core)."""
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.evaluate(_axe())
-        found = self.page.evaluate("rules => axe.run({ runOnly: rules, resultTypes: ['violations'] })", dict(rules))[
-            "violations"
-        ]
+        found = self.page.evaluate(f"() => axe.run({json.dumps(AXE)})")["violations"]
         return [f"{each['id']}: {[node['html'][:200] for node in each['nodes'][:3]]}" for each in found]
 
 
