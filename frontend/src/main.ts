@@ -7,6 +7,7 @@ import { beginSession } from "./api/session";
 import { onMissingPart, wantedAfterReload } from "./model/missing";
 import { say } from "./model/toasts";
 import { readResources } from "./model/workspace";
+import { loadPartsNow } from "./parts/late";
 import { readTexts, t } from "./strings";
 import { directionOf, language } from "./strings/language";
 import { router } from "./router";
@@ -19,9 +20,10 @@ window.addEventListener("pageshow", (event) => {
 });
 
 // Session and document are read while the rest is being started. The frame of the workspace tells what goes wrong.
-const { slug } = router.resolve(window.location.pathname).params;
+const { slug, id } = router.resolve(window.location.pathname).params;
 beginSession(typeof slug === "string" ? slug : undefined).catch(() => undefined);
 readResources().catch(() => undefined);
+if (id) loadPartsNow();
 
 window.addEventListener("vite:preloadError", onMissingPart);
 router.onError((_, to) => wantedAfterReload(to.fullPath));

@@ -1,6 +1,5 @@
 import { createRouter, createWebHistory } from "vue-router";
 
-import Account from "./pages/Account.vue";
 import NotFound from "./pages/NotFound.vue";
 import ResourceList from "./pages/ResourceList.vue";
 import WorkspaceFrame from "./pages/WorkspaceFrame.vue";
@@ -17,7 +16,7 @@ export const router = createRouter({
   history: createWebHistory(),
   routes: [
     { path: "/", name: "home", component: Workspaces },
-    { path: "/account", name: "account", component: Account },
+    { path: "/account", name: "account", component: () => import("./pages/Account.vue") },
     {
       path: "/w/:slug",
       component: WorkspaceFrame,

@@ -8,9 +8,19 @@ const RELOADED = "tenantapp.reloaded"; // when, in milliseconds. In the tab: eac
 const LEAST = 60_000; // milliseconds between two reloads
 const PAUSE = 3_000; // milliseconds
 let waiting = false;
+/** How many parts are being loaded before anybody wants them. */
+let ahead = 0;
 let wanted: string | undefined;
 
+/** Load a part before it is wanted. If it cannot be had, that matters when it is wanted. */
+export async function loadAhead(part: () => Promise<unknown>): Promise<void> {
+  ahead += 1;
+  await part().catch(() => undefined);
+  ahead -= 1;
+}
+
 export function onMissingPart(event: Event): void {
+  if (ahead > 0) return;
   if (Date.now() - lastReload() < LEAST) return; // a reload does not help: the fault is said
   event.preventDefault();
   if (!waiting) void reloadWhenReached();

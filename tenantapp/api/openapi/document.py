@@ -67,8 +67,13 @@ class Document:
 
     @cached_property
     def json(self) -> bytes:
-        """Return the document as JSON, which is the same whenever nothing has changed."""
+        """Return the document as JSON for a file, which is the same whenever nothing has changed."""
         return orjson.dumps(self.content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    @cached_property
+    def compact(self) -> bytes:
+        """Return the document as JSON without spaces and lines, of which clients have nothing to read."""
+        return orjson.dumps(self.content)
 
     @cached_property
     def page(self) -> bytes:

@@ -1,0 +1,24 @@
+// The parts that are loaded late. Once the first rows are shown and the browser has nothing to do, they are loaded ahead,
+// so that nobody waits for them.
+
+import { defineAsyncComponent } from "vue";
+
+import { loadAhead } from "../model/missing";
+
+type Parts = typeof import("./later");
+
+const parts = (): Promise<Parts> => import("./later");
+
+export function latePart<Name extends keyof Parts>(name: Name): Parts[Name] {
+  return defineAsyncComponent<Parts[Name]>(async () => (await parts())[name]);
+}
+
+export function loadPartsNow(): void {
+  void loadAhead(parts);
+}
+
+export function loadPartsWhenIdle(): void {
+  // Safari has no idle time that it tells of.
+  if ("requestIdleCallback" in window) window.requestIdleCallback(loadPartsNow);
+  else setTimeout(loadPartsNow, 500);
+}
