@@ -1,6 +1,7 @@
 """Sessions, people, members and API tokens as the API shows them."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from tenantapp.answers import Answer
@@ -22,9 +23,13 @@ class NamedTenant(Answer):
 
 
 class ChoosableTenant(NamedTenant):
-    """A tenant that the person may choose, and the person's roles in it, the highest rank first."""
+    """A tenant that the person has roles in, the highest rank first, and whether its calls are carried out now.
+
+    A tenant that is being migrated or moved comes back by itself. A suspended one cannot be chosen.
+    """
 
     roles: list[str]
+    state: Literal["active", "suspended", "migrating"]
 
 
 class Session(Answer):

@@ -69,7 +69,7 @@ def create_session(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True, answer=Session)
 def read_session(request: TenantRequest) -> dict[str, Any]:
-    """Return who is signed in, the selected tenant, and the tenants that the person may choose."""
+    """Return who is signed in, the selected tenant, and the tenants that the person has a role in."""
     return session_object(request, request.access, cookie_token(request) or "")
 
 
@@ -135,7 +135,7 @@ def session_object(request: TenantRequest, access: Access, token: str) -> dict[s
         "roles": access.roles,
         "permissions": sorted(access.permissions),
         "operator": access.operator,
-        "tenants": [{**named(tenant), "roles": tenant.roles} for tenant in tenants],
+        "tenants": [{**named(tenant), "roles": tenant.roles, "state": tenant.condition} for tenant in tenants],
         "csrf_token": web_sessions.csrf_token(token),
         "expires_at": access.expires_at,
     }

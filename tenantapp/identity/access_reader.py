@@ -5,6 +5,7 @@ in autocommit mode, outside the request's transaction, so it costs one round tri
 """
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ class AccessReader:
         """Return the access of a web session, or None if the session has ended or expired.
 
         ``slug`` names the tenant; without it, the session's choice counts. Text that is no slug names no tenant. With
-        ``tenants``, the access has the tenants that the person may choose. Raises ``UserDatabaseUnavailable``.
+        ``tenants``, the access has the tenants that the person has a role in. Raises ``UserDatabaseUnavailable``.
         """
         values: dict[str, Any] = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
         if slug is not None:
@@ -114,7 +115,7 @@ class AccessReader:
             _refusal(row, named),
             operator=row.operator,
             web_session_id=row.web_session_id,
-            tenants=read_tenants(row.tenants) if hasattr(row, "tenants") else None,
+            tenants=self._tenants(row.tenants) if hasattr(row, "tenants") else None,
         )
 
     def _access(
@@ -130,6 +131,15 @@ class AccessReader:
             permissions=frozenset() if refusal else granted.permissions,
             expires_at=row.expires_at,
             **by_what,
+        )
+
+    def _tenants(self, text: str | None) -> tuple[GrantedTenant, ...]:
+        """Return the tenants in a text. One whose database is too old for this program is to be migrated."""
+        return tuple(
+            replace(each, condition="migrating")
+            if each.condition == "active" and each.revision in self.outdated
+            else each
+            for each in read_tenants(text)
         )
 
     def _is_due(self, last: datetime | None, now: datetime) -> bool:

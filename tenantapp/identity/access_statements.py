@@ -86,9 +86,9 @@ def token_statement() -> Select[*tuple[Any, ...]]:
 # Kept, as compiling them takes half of the time in which an application is made.
 @cache
 def prepared_session_statement(*, named: bool, tenants: bool) -> PreparedSelect[Any]:
-    """Return ``session_statement``, prepared. With ``tenants`` it has the tenants that the person may choose."""
-    further = [granted_tenants(WebSession.user_id).label("tenants")] if tenants else []
-    name = f"tenantapp_access{'_by_slug' if named else ''}{'_with_tenants' if tenants else ''}"
+    """Return ``session_statement``, prepared. With ``tenants`` it has the tenants that the person has a role in."""
+    further = [granted_tenants(WebSession.user_id, _NOW).label("tenants")] if tenants else []
+    name = f"tenantapp_access{'_by_slug' if named else ''}{'_with_conditions' if tenants else ''}"
     return PreparedSelect(name, session_statement(*further, named=named), NAMED_TYPES if named else SESSION_TYPES)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -15,6 +16,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     String,
     Text,
+    case,
     cast,
     exists,
     func,
@@ -29,9 +31,10 @@ from tenantapp.identity.models import Grant, GroupMember, Role, RolePermission, 
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import place_of
 from tenantapp.sql.json_columns import json_array, json_object
+from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.access import GrantedTenant, TenantPlace
 
-MOST_KEPT: Final = 2000  # characters of a text with tenants whose reading is kept
+MOST_KEPT: Final = 3000  # characters of a text with tenants whose reading is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +88,40 @@ def effective_permissions(session: Session, user_id: UUID, tenant_id: UUID) -> G
     return read_granted(session.scalar(select(granted_text(literal(user_id), literal(tenant_id)))))
 
 
-def granted_tenants(user_id: SQLColumnExpression[UUID]) -> ScalarSelect[str | None]:
-    """Return a scalar subquery with the active tenants that the person has a role in: a JSON array, or null.
+def granted_tenants(user_id: SQLColumnExpression[UUID], now: ColumnElement[datetime]) -> ScalarSelect[str | None]:
+    """Return a scalar subquery with the tenants that the person has a role in: a JSON array, or null.
 
-    The array has one object for each grant.
+    The array has one object for each grant. It has no tenants that are deleted, or not made yet.
     """
-    grant = json_object(id=Tenant.id, slug=Tenant.slug, name=Tenant.name, role=Role.name, rank=Role.rank)
+    grant = json_object(
+        id=Tenant.id,
+        slug=Tenant.slug,
+        name=Tenant.name,
+        role=Role.name,
+        rank=Role.rank,
+        condition=_condition(now),
+        revision=Tenant.revision,
+    )
     return (
         select(cast(json_array(grant), Text))
         .select_from(Tenant)
         .join(Grant, Grant.tenant_id == Tenant.id)
         .join(Role, Role.name == Grant.role)
-        .where(Tenant.state == literal_column(f"'{TenantState.ACTIVE}'"), reaches(user_id))
+        .where(Tenant.state.in_([_text(TenantState.ACTIVE), _text(TenantState.SUSPENDED)]), reaches(user_id))
         .correlate_except(Tenant, Grant, Role)
         .scalar_subquery()
     )
+
+
+def _condition(now: ColumnElement[datetime]) -> ColumnElement[str]:
+    """Return whether the tenant is active, suspended or migrating, as far as its row tells."""
+    suspended = (Tenant.state == _text(TenantState.SUSPENDED), _text("suspended"))
+    return case(suspended, (Tenant.migrating_until > now, _text("migrating")), else_=_text("active"))
+
+
+def _text(text: str) -> ColumnElement[str]:
+    # A literal, not a parameter, because a prepared statement has a fixed list of parameters.
+    return literal_column(f"'{text}'", String)
 
 
 def read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
@@ -118,14 +140,16 @@ def _read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
             grants[0]["slug"],
             grants[0]["name"],
             by_rank((grant["rank"], grant["role"]) for grant in grants),
+            grants[0]["condition"],
+            grants[0]["revision"],
         )
         for grants in each_tenant
     )
 
 
 def tenants_of(session: Session, user_id: UUID) -> tuple[GrantedTenant, ...]:
-    """Return the active tenants that a person has a role in, by slug. Executes one statement."""
-    return read_tenants(session.scalar(select(granted_tenants(literal(user_id)))))
+    """Return the tenants that a person has a role in, by slug, also suspended ones. Executes one statement."""
+    return read_tenants(session.scalar(select(granted_tenants(literal(user_id), literal(utcnow(), UtcDateTime)))))
 
 
 def places_with(session: Session, user_id: UUID, permission: str) -> list[TenantPlace]:

@@ -16,6 +16,7 @@ from tenantapp.identity.errors import InvalidCredentials, InvalidValue
 from tenantapp.identity.models import User
 from tenantapp.identity.names import normalize_login
 from tenantapp.identity.web_sessions import Lifetimes
+from tenantapp.tenancy.access import GrantedTenant
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenantForbidden
 
@@ -94,12 +95,16 @@ def switch_tenant(session: Session, old_token: str, user_id: UUID, tenant_slug: 
 def _tenant_to_select(session: Session, user_id: UUID, slug: str | None) -> UUID | None:
     if slug is not None:
         return _granted_tenant(session, user_id, slug)
-    tenants = tenants_of(session, user_id)
+    tenants = _choosable(session, user_id)
     return tenants[0].id if len(tenants) == 1 else None
 
 
 def _granted_tenant(session: Session, user_id: UUID, slug: str) -> UUID:
-    for tenant in tenants_of(session, user_id):
+    for tenant in _choosable(session, user_id):
         if tenant.slug == slug:
             return tenant.id
     raise TenantForbidden
+
+
+def _choosable(session: Session, user_id: UUID) -> list[GrantedTenant]:
+    return [tenant for tenant in tenants_of(session, user_id) if tenant.condition != "suspended"]

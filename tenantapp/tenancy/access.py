@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from tenantapp.tenancy.errors import TenancyError, TenantRequired, TokenNotAllowed
@@ -52,14 +52,22 @@ class TenantPlace:
     epoch: str = field(default="", compare=False)
 
 
+TenantCondition = Literal["active", "suspended", "migrating"]
+
+
 @dataclass(frozen=True, slots=True)
 class GrantedTenant:
-    """A tenant that a person may choose, with the person's roles in it, the highest rank first."""
+    """A tenant that a person has roles in, the highest rank first. ``revision`` is that of its database.
+
+    ``condition`` says whether its calls are carried out now: ``migrating`` ends by itself, ``suspended`` does not.
+    """
 
     id: UUID
     slug: str
     name: str
     roles: tuple[str, ...]
+    condition: TenantCondition = "active"
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Access:
     ``tenant`` is set only if its database may be used now; otherwise ``refusal`` says why not. ``selected`` is also set
     while the reason is temporary, such as a migration. ``roles`` are the person's roles in it, the highest rank first.
     ``permissions`` is what these permit, or with ``api_token_id`` the part of it that the API token has. ``tenants``
-    are the tenants that the person may choose; it is None if they were not read.
+    are the tenants that the person has a role in; it is None if they were not read.
     """
 
     person: Person

@@ -245,6 +245,17 @@ def test_a_suspended_workspace_is_explained(site: Site, visit: Visit) -> None:
     try:
         carol.page.reload()
         expect(carol.page.get_by_role("alert")).to_contain_text("The workspace is suspended.")
+        carol.page.keyboard.press("Control+k")
+        options = carol.page.get_by_role("listbox").get_by_role("option")
+        expect(options).to_have_text([re.compile("Globex.*suspended"), re.compile("Acme.*editor")])
+        expect(options.nth(1)).to_have_attribute("aria-selected", "true")  # not where carol is
+        carol.page.keyboard.press("Enter")
+        expect(carol.page).to_have_url(f"{site.url}/w/acme/nodes")
+        carol.page.keyboard.press("Control+k")
+        carol.page.get_by_label("Search workspaces").fill("ÓBEX g")
+        expect(options).to_have_count(1)
+        carol.page.keyboard.press("Enter")
+        expect(carol.page.get_by_role("alert")).to_contain_text("The workspace is suspended.")
     finally:
         site.command("tenants", "resume", "globex")
     carol.button("Try again").click()

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from tenantapp.identity import effective, grants, tenants, users, web_sessions
 from tenantapp.identity.errors import TenantUnfinished
-from tenantapp.identity.models import TenantState, User, WebSession
+from tenantapp.identity.models import Tenant, TenantState, User, WebSession
 from tenantapp.identity.passwords import hash_password, needs_rehash
 from tenantapp.sql.times import utcnow
 from tests.installation import MEMORY, PASSWORD, Client, Installation
@@ -39,7 +39,7 @@ def test_sign_in_with_one_tenant_selects_it(client: Client) -> None:
         "members.manage",
         "tenant.export",
     ]
-    assert answer.json["tenants"] == [{"slug": "acme", "name": "Acme", "roles": ["admin"]}]
+    assert answer.json["tenants"] == [{"slug": "acme", "name": "Acme", "roles": ["admin"], "state": "active"}]
     assert answer.json["expires_at"].endswith("Z")
     header = answer.headers["Set-Cookie"]
     assert header.startswith("tenantapp=")
@@ -109,6 +109,38 @@ def test_a_suspended_tenant_is_forbidden_when_choosing(installation: Installatio
         tenants.suspend_tenant(session, "acme", "unpaid")
     answer = client.post("/session", {"login": "ada", "password": PASSWORD, "tenant": "acme"})
     assert (answer.status_int, answer.json["code"]) == (403, "tenant_forbidden")
+
+
+def test_the_session_tells_which_tenants_are_served(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, user_db = Client(installation.app).sign_in("both", "acme"), installation.registry.user_db
+
+    def states() -> dict[str, str]:
+        read = both.get("/session", **{"X-Tenant": "globex"}).json
+        assert read["tenants"] == both.get("/session").json["tenants"]
+        return {tenant["slug"]: tenant["state"] for tenant in read["tenants"]}
+
+    def change(**values: Any) -> None:
+        with user_db.begin() as session:
+            session.execute(update(Tenant).where(Tenant.slug == "acme").values(**values))
+
+    assert states() == {"acme": "active", "globex": "active"}
+    change(migrating_until=utcnow() + timedelta(minutes=1))
+    assert states() == {"acme": "migrating", "globex": "active"}
+    change(state=TenantState.SUSPENDED)
+    assert states() == {"acme": "suspended", "globex": "active"}
+    # Who has one tenant beside suspended ones is taken there.
+    assert both.post("/session", {"login": "both", "password": PASSWORD}).json["tenant"]["slug"] == "globex"
+    both.sign_in("both", "globex")
+    change(state=TenantState.ACTIVE, migrating_until=utcnow() - timedelta(minutes=1))
+    assert states() == {"acme": "active", "globex": "active"}
+    change(revision="0")
+    monkeypatch.setattr(installation.registry.access_reader, "outdated", frozenset({"0"}))
+    assert states() == {"acme": "migrating", "globex": "active"}
+    for state in (TenantState.DELETED, TenantState.CREATING):
+        change(state=state)
+        assert states() == {"globex": "active"}
 
 
 def test_only_a_hash_is_stored_and_the_password_never_comes_back(installation: Installation, client: Client) -> None:

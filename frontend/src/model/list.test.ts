@@ -106,11 +106,28 @@ describe("a form", () => {
 describe("the switcher", () => {
   it("finds by name and slug, in any order of the words", () => {
     const all = [
-      { slug: "acme-eu", name: "Acme Europe", roles: [] },
-      { slug: "globex", name: "Globex", roles: [] },
-    ];
+      { slug: "acme-eu", name: "Acme Europe" },
+      { slug: "globex", name: "Globex" },
+    ].map((each) => ({ ...each, roles: [], state: "active" as const }));
     expect(choicesWith(all, "europe acme").map((each) => each.slug)).toEqual(["acme-eu"]);
     expect(choicesWith(all, "-EU")).toHaveLength(1);
     expect(choicesWith(all, "")).toHaveLength(2);
+  });
+
+  it("finds without case and accents, and shows first what begins with the words", () => {
+    const all = ["Neue Zürcher", "Zurich West", "Straße", "İstanbul", "日本", "Łódź"].map((name, number) => ({
+      slug: `w${number}`,
+      name,
+      roles: [],
+      state: "active" as const,
+    }));
+    const names = (words: string): string[] => choicesWith(all, words).map((each) => each.name);
+    expect(names("zur")).toEqual(["Zurich West", "Neue Zürcher"]);
+    expect(names("ZÜRCHER neue")).toEqual(["Neue Zürcher"]);
+    expect(names("zu\u0308r")).toEqual(["Zurich West", "Neue Zürcher"]);
+    expect([names("strasse"), names("istanbul"), names("本")]).toEqual([["Straße"], ["İstanbul"], ["日本"]]);
+    expect(names("LODZ")).toEqual(["Łódź"]);
+    expect(names("w3")).toEqual(["İstanbul"]);
+    expect(names("\u0301 ")).toHaveLength(6);
   });
 });

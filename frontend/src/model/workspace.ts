@@ -2,6 +2,7 @@
 
 import { computed, inject, type InjectionKey, type Ref } from "vue";
 
+import type { ChoosableTenant } from "../../generated/api/types.gen";
 import { PREFIX } from "../api/http";
 import { readJson } from "../api/json";
 import { Offline } from "../api/problem";
@@ -76,26 +77,36 @@ export function enter(slug: string): void {
   remember(recentName(), [slug, ...recent().filter((each) => each !== slug)].slice(0, MOST_RECENT));
 }
 
-interface Choice {
-  slug: string;
-  name: string;
-  roles: string[];
-}
+type Choice = ChoosableTenant;
+
+const names = new Intl.Collator(locale, { numeric: true });
 
 /** The person's workspaces: the recent ones first, then by name. */
 export const choices = computed<Choice[]>(() => {
   const order = recent();
   const place = (each: Choice): number => (order.includes(each.slug) ? order.indexOf(each.slug) : order.length);
   return [...(session.value?.tenants ?? [])].sort(
-    (one, other) => place(one) - place(other) || one.name.localeCompare(other.name, locale),
+    (one, other) => place(one) - place(other) || names.compare(one.name, other.name),
   );
 });
 
-/** Those whose name or slug has all the words. */
+/** Those whose name or slug has all the words, in any order. Those that begin with what was written come first. */
 export function choicesWith(all: readonly Choice[], words: string): Choice[] {
-  const wanted = words.toLocaleLowerCase().split(/\s+/).filter(Boolean);
-  return all.filter((each) => {
-    const text = `${each.name} ${each.slug}`.toLocaleLowerCase();
-    return wanted.every((word) => text.includes(word));
-  });
+  const wanted = folded(words).split(/\s+/).filter(Boolean);
+  const [begin] = wanted;
+  if (begin === undefined) return [...all];
+  const found = all
+    .map((choice) => ({ choice, texts: [folded(choice.name), folded(choice.slug)] }))
+    .filter(({ texts }) => wanted.every((word) => texts.some((text) => text.includes(word))));
+  const place = ({ texts }: { texts: string[] }): number => (texts.some((text) => text.startsWith(begin)) ? 0 : 1);
+  return found.sort((one, other) => place(one) - place(other)).map(({ choice }) => choice);
+}
+
+const STROKED: Record<string, string> = { ø: "o", ł: "l", đ: "d", æ: "ae", œ: "oe" };
+
+/** A text without case and accents. */
+function folded(text: string): string {
+  // The capital of ß is SS. Unicode takes ł for no l with a mark.
+  const plain = text.normalize("NFKD").replace(/\p{Mn}/gu, "").toUpperCase().toLowerCase();
+  return plain.replace(/[øłđæœ]/g, (letter) => STROKED[letter] ?? letter);
 }
