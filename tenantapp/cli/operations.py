@@ -11,9 +11,9 @@ from tenantapp.cli.installation import Installation
 from tenantapp.cli.progress import progress_bar
 from tenantapp.cli.queue_or_run import queue_or_run
 from tenantapp.fleet.kinds import KINDS
-from tenantapp.operations.models import ACTIVE, Operation, OperationState
+from tenantapp.operations.leases import is_worker_gone
+from tenantapp.operations.models import Operation, OperationState
 from tenantapp.operations.queue import get_operation, retry_operation
-from tenantapp.sql.times import utcnow
 
 
 def retry(installation: Installation, operation_id: UUID, detach: bool, *, without_copy: bool) -> None:
@@ -51,7 +51,7 @@ def row_of(operation: Operation) -> dict[str, Any]:
         "tenant_id": operation.tenant_id,
         "slug": operation.slug,
         "state": operation.state,
-        "worker_gone": _is_worker_gone(operation),
+        "worker_gone": is_worker_gone(operation),
         "step": operation.step,
         "percent": round(operation.progress * 100),
         "progress_text": operation.progress_text,
@@ -67,9 +67,3 @@ def row_of(operation: Operation) -> dict[str, Any]:
         "started_at": operation.started_at,
         "finished_at": operation.finished_at,
     }
-
-
-def _is_worker_gone(operation: Operation) -> bool:
-    """Return whether the lease of an active operation has run out, by this machine's clock."""
-    lease = operation.lease_until
-    return operation.state in ACTIVE and lease is not None and lease <= utcnow()

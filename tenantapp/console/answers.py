@@ -55,7 +55,8 @@ class Export(Operation):
 class FleetOperation(Operation):
     """A long piece of work, as operators see it. ``arguments`` and ``result`` depend on the kind.
 
-    ``steps`` are those of the kind, in their order. ``step`` is the one that is being done or comes next.
+    ``steps`` are those of the kind, in their order. ``step`` is the one that is being done or comes next. ``worker`` is
+    the host and process that works on it; ``worker_gone`` says that it gave no sign of life for 30 seconds.
     """
 
     tenant_id: UUID | None
@@ -69,6 +70,8 @@ class FleetOperation(Operation):
     requested_by: str
     attempts: int
     cancel_requested: bool
+    worker: str | None
+    worker_gone: bool
 
 
 class Backup(Answer):
@@ -101,13 +104,32 @@ class NewerThanBackup(Answer):
     complete: bool
 
 
+class TenantStateCount(Answer):
+    """The number of tenants in a state."""
+
+    state: TenantState
+    tenants: int
+
+
 class FleetServer(Answer):
-    """A server of the settings. ``tenants`` is the number of tenants on it, in any state."""
+    """A server of the settings. ``tenants`` is the number of tenants on it, in any state.
+
+    ``address`` is the host and port of a PostgreSQL server, or the directory of SQLite files.
+    """
 
     name: str
     engine: Literal["sqlite", "postgresql"]
+    address: str
     default: bool
     tenants: int
+    states: list[TenantStateCount]
+
+
+class AskedServer(FleetServer):
+    """A server that was just asked. If it does not answer, ``failure`` says why."""
+
+    answers: bool
+    failure: str | None
 
 
 class Finding(Answer):

@@ -8,35 +8,53 @@ from sqlalchemy import func, select
 
 from tenantapp.answers import Page
 from tenantapp.console import answers
-from tenantapp.console.answers import FleetServer, Migrations
+from tenantapp.console.answers import AskedServer, FleetServer, Migrations
 from tenantapp.console.declarations import fleet_view
 from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.run_record import RunStatus, latest_run
 from tenantapp.fleet.migrating.status import TenantStatus, fleet_status, revisions_in_use
 from tenantapp.fleet.reconciling.reconcile import Finding, find
+from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.errors import FleetError
 from tenantapp.operations.models import OperationState
 from tenantapp.tenancy.request import TenantRequest
+from tenantapp.tenancy.servers import Server, SqliteServer
 
 MOST_FAILURES: Final = 500  # named in one answer
+NO_DATABASE: Final = "tenant_"  # a name that no database has
 
 
 @fleet_view("fleet_servers", "GET", answer=Page[FleetServer])
 def list_servers(request: TenantRequest) -> dict[str, Any]:
-    """Return the servers of the settings, and the number of tenants on each, in any state."""
-    counts = dict(request.user_session.execute(select(Tenant.server, func.count()).group_by(Tenant.server)).all())
-    servers = request.registry.servers
-    items = [
-        {
-            "name": name,
-            "engine": server.url.get_backend_name(),
-            "default": server is servers.default,
-            "tenants": counts.get(name, 0),
-        }
-        for name, server in servers.items()
-    ]
+    """Return the servers of the settings, and the tenants on each by state. No server is asked."""
+    counts = _counts(request)
+    items = [_server(request, server, counts) for server in request.registry.servers.values()]
     return {"items": items, "next": None}
+
+
+@fleet_view("fleet_server", "GET", answer=AskedServer, problems=("not_found",))
+def ask_server(request: TenantRequest) -> dict[str, Any]:
+    """Return a server, after asking it whether it answers."""
+    servers, name = request.registry.servers, request.matchdict["name"]
+    if name not in servers:
+        raise NotFound("server", name)
+    answer = _server(request, servers[name], _counts(request))
+    failure = _why_silent(servers[name], answer["tenants"])
+    return answer | {"answers": failure is None, "failure": failure}
+
+
+def _why_silent(server: Server, tenants: int) -> str | None:
+    """Return why a server does not answer, or None if it does. The directory of a first tenant is not made yet."""
+    if isinstance(server, SqliteServer) and tenants and not server.directory.is_dir():
+        return f"There is no directory {server.directory}. Is a volume not mounted?"
+    try:
+        databases_on(server).size(NO_DATABASE)
+    except FleetError as error:
+        return str(error)
+    return None
 
 
 @fleet_view("fleet_findings", "GET", answer=Page[answers.Finding], problems=("server_unavailable",))
@@ -58,6 +76,27 @@ def read_migrations(request: TenantRequest) -> dict[str, Any]:
         "revisions": [{"revision": name, "tenants": count} for name, count in revisions_in_use(statuses)],
         "states": [{"state": state, "tenants": count} for state, count in states.most_common()],
         "failures": [_failure(status) for status in failed[:MOST_FAILURES]],
+    }
+
+
+def _counts(request: TenantRequest) -> dict[str, dict[str, int]]:
+    """Return the numbers of tenants by server and state."""
+    counts: dict[str, dict[str, int]] = {}
+    grouped = select(Tenant.server, Tenant.state, func.count()).group_by(Tenant.server, Tenant.state)
+    for name, state, number in request.user_session.execute(grouped.order_by(Tenant.state)):
+        counts.setdefault(name, {})[state] = number
+    return counts
+
+
+def _server(request: TenantRequest, server: Server, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
+    states = counts.get(server.name, {})
+    return {
+        "name": server.name,
+        "engine": server.url.get_backend_name(),
+        "address": server.address,
+        "default": server is request.registry.servers.default,
+        "tenants": sum(states.values()),
+        "states": [{"state": state, "tenants": number} for state, number in states.items()],
     }
 
 
@@ -102,3 +141,4 @@ def includeme(config: Configurator) -> None:
     """Add the routes."""
     for what in ("servers", "findings", "migrations"):
         config.add_route(f"fleet_{what}", f"/fleet/{what}")
+    config.add_route("fleet_server", "/fleet/servers/{name}")

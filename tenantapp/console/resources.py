@@ -8,6 +8,7 @@ from tenantapp.databases.histories.histories import script_directory
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.errors import InvalidValue
+from tenantapp.operations.leases import is_worker_gone, worker_of
 from tenantapp.operations.models import Operation, OperationState
 from tenantapp.tenancy.request import TenantRequest
 
@@ -30,6 +31,8 @@ def operation_object(operation: Operation) -> dict[str, Any]:
         "requested_by": operation.requested_by,
         "attempts": operation.attempts,
         "cancel_requested": operation.cancel_requested,
+        "worker": worker_of(operation.lease_owner),
+        "worker_gone": is_worker_gone(operation),
     }
 
 

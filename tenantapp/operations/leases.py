@@ -59,6 +59,17 @@ def database_time(session: Session) -> datetime:
     return utcnow()
 
 
+def is_worker_gone(operation: Operation) -> bool:
+    """Return whether the lease of an active operation has run out, by this machine's clock."""
+    lease = operation.lease_until
+    return operation.state in ACTIVE and lease is not None and lease <= utcnow()
+
+
+def worker_of(owner: str | None) -> str | None:
+    """Return the host and the process id of an owner, or None if there is none."""
+    return None if owner is None else owner.rpartition(":")[0]
+
+
 def is_work_waiting(session: Session, kinds: Kinds) -> bool:
     """Return whether ``claim_next`` would find an operation. It only reads."""
     return (

@@ -51,6 +51,11 @@ class Server(ABC):
         return self.tenant_url(database)
 
     @property
+    def address(self) -> str:
+        """Return where the server is, for people: its host and port, as far as they are given."""
+        return ":".join(str(part) for part in (self.url.host, self.url.port) if part) or "localhost"
+
+    @property
     def behind_pgbouncer(self) -> bool:
         """Return whether requests go through a PgBouncer, which assigns a connection to one transaction at a time."""
         return False
@@ -67,6 +72,10 @@ class SqliteServer(Server):
     @property
     def directory(self) -> Path:
         return Path(str(self.url.database))
+
+    @property
+    def address(self) -> str:
+        return str(self.directory)
 
     def path(self, database: str) -> Path:
         """Return the file of a database."""

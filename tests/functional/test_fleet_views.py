@@ -25,9 +25,11 @@ from tenantapp.identity.tenants import get_tenant, suspend_tenant
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.models import Operation
 from tenantapp.operations.worker import Worker
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.errors import ServerError
 from tests.functional.operators import add_operator, code, trail
 from tests.installation import Client, Installation
+from tests.ports import free_port
 from tests.postgres import postgres_bin
 
 ABSENT = "00000000-0000-0000-0000-000000000000"
@@ -238,6 +240,21 @@ class TestOperations:
         assert (made["steps"], made["step"]) == (list(KINDS["create"].names), None)
         assert code(otto.get("/fleet/operations?cursor=eA")) == (400, "invalid_query")
 
+    def test_a_worker_that_is_gone(self, otto: Client, installation: Installation) -> None:
+        path = f"/fleet/operations/{otto.post('/fleet/tenants', {'slug': 'initech'}).json['id']}"
+        queued = otto.get(path).json
+        assert (queued["worker"], queued["worker_gone"]) == (None, False)
+        for seconds, gone in ((30, False), (-1, True)):
+            at_work = {
+                "state": "running",
+                "lease_owner": "host7:812:beef",
+                "lease_until": utcnow() + timedelta(0, seconds),
+            }
+            with installation.registry.user_db.begin() as session:
+                session.execute(update(Operation).where(Operation.slug == "initech").values(at_work))
+            running = otto.get(path).json
+            assert (running["worker"], running["worker_gone"]) == ("host7:812", gone)
+
     def test_cancel_and_retry(self, otto: Client, installation: Installation) -> None:
         path = f"/fleet/operations/{otto.post('/fleet/tenants', {'slug': 'initech'}).json['id']}"
         assert code(otto.post(f"{path}/retry")) == (409, "operation_refused")
@@ -277,9 +294,30 @@ class TestOperations:
 
 class TestTheWhole:
     def test_servers(self, otto: Client, engine_name: str) -> None:
-        assert otto.get("/fleet/servers").json == {
-            "items": [{"name": "main", "engine": engine_name, "default": True, "tenants": 2}], "next": None,
-        }  # fmt: skip
+        otto.patch("/fleet/tenants/acme", {"suspended": True, "reason": "unpaid"})
+        (server,) = otto.get("/fleet/servers").json["items"]
+        address = server.pop("address")
+        assert ("@" in address, "://" in address) == (False, False), "no credentials"
+        assert server == {
+            "name": "main",
+            "engine": engine_name,
+            "default": True,
+            "tenants": 2,
+            "states": [{"state": "active", "tenants": 1}, {"state": "suspended", "tenants": 1}],
+        }
+        asked = server | {"address": address, "answers": True, "failure": None}
+        assert otto.get("/fleet/servers/main").json == asked
+        assert code(otto.get("/fleet/servers/elsewhere")) == (404, "not_found")
+
+    def test_a_server_that_does_not_answer_says_so(
+        self, otto: Client, installation: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        main = installation.registry.servers["main"]
+        url = main.url.set(port=free_port()) if main.url.host else main.url.set(database="/nowhere/tenants")
+        monkeypatch.setitem(installation.registry.servers._servers, "main", replace(main, url=url))
+        asked = otto.get("/fleet/servers/main").json
+        assert (asked["answers"], asked["tenants"]) == (False, 2)
+        assert "nowhere" in asked["failure"] or "refused" in asked["failure"]
 
     def test_migrations(self, otto: Client, installation: Installation) -> None:
         status = otto.get("/fleet/migrations").json

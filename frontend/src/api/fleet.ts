@@ -1,6 +1,7 @@
 // The calls of operators. What takes long answers with an operation, which a worker carries out.
 
 import type {
+  AskedServer,
   AuditEntry,
   Backup,
   DeleteFleetTenantData,
@@ -13,6 +14,7 @@ import type {
   GetFleetMigrationsData,
   GetFleetOperationData,
   GetFleetOperationsData,
+  GetFleetServerData,
   GetFleetServersData,
   GetFleetTenantBackupsData,
   GetFleetTenantData,
@@ -40,6 +42,7 @@ import { call } from "./http";
 import type { Json } from "./json";
 
 export type {
+  AskedServer,
   AuditEntry,
   Backup,
   Finding,
@@ -69,6 +72,7 @@ const OPERATION: GetFleetOperationData["url"] = "/api/v1/fleet/operations/{id}";
 const RETRY: PostFleetOperationRetryData["url"] = "/api/v1/fleet/operations/{id}/retry";
 const CANCEL: PostFleetOperationCancelData["url"] = "/api/v1/fleet/operations/{id}/cancel";
 const SERVERS: GetFleetServersData["url"] = "/api/v1/fleet/servers";
+const SERVER: GetFleetServerData["url"] = "/api/v1/fleet/servers/{name}";
 const FINDINGS: GetFleetFindingsData["url"] = "/api/v1/fleet/findings";
 const MIGRATIONS: GetFleetMigrationsData["url"] = "/api/v1/fleet/migrations";
 const QUERY: PostFleetQueryData["url"] = "/api/v1/fleet/query";
@@ -88,6 +92,7 @@ export const readTenant = (slug: string) => read<FleetTenant>(fill(TENANT, slug)
 export const readSize = async (slug: string) => (await read<TenantSize>(fill(SIZE, slug))).size;
 export const readOperation = (id: string) => read<FleetOperation>(fill(OPERATION, id));
 export const readServers = async () => (await read<PageOf<FleetServer>>(SERVERS)).items;
+export const askServer = (name: string) => read<AskedServer>(fill(SERVER, name));
 export const readFindings = async () => (await read<PageOf<Finding>>(FINDINGS)).items;
 export const readMigrations = () => read<Migrations>(MIGRATIONS);
 export const readBackups = async (slug: string) => (await read<PageOf<Backup>>(fill(BACKUPS, slug))).items;

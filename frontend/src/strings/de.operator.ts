@@ -117,7 +117,8 @@ export const de: OperatorStrings = {
     clone: () => ["Ein Worker legt einen neuen Mandanten mit einer Kopie der Daten an. Das Original ändert sich nicht."],
     move: () => [
       "Ein Worker kopiert die Datenbank auf den anderen Server, vergleicht sie und schaltet um.",
-      "Während des letzten Teils kann niemand in den Arbeitsbereich schreiben.",
+      "Seine Personen haben so lange keinen Zugang: bei Replikation zwischen zwei PostgreSQL-Servern etwa eine Sekunde, sonst während des ganzen Kopierens und Vergleichens.",
+      "Bis zum Umschalten lässt ein Fehler die Personen am alten Ort wieder ein. Danach führt nur erneutes Verschieben zurück.",
     ],
     migrate: () => ["Ein Worker bringt die Datenbank auf die neueste Revision. Währenddessen hat niemand Zugang zum Arbeitsbereich."],
     restore: () => [
@@ -177,6 +178,13 @@ export const de: OperatorStrings = {
     retryWithoutCopy: "Ohne Kopie erneut versuchen",
     cancel: "Abbrechen",
     cancelling: "Der Vorgang hält an, sobald er kann.",
+    undoing: "Der Vorgang nimmt zurück, was er getan hat. Dauert das lange, antwortet einer seiner Server nicht: Sehen Sie bei den Servern nach.",
+    worker: "In Arbeit bei",
+    workerGone: "Worker abgestürzt",
+    gone: (worker: string) =>
+      `Sein Worker${worker && ` (${worker})`} gab 30 Sekunden kein Lebenszeichen und ist wohl abgestürzt. Nichts ist verloren: Der nächste Worker macht weiter. Läuft keiner, starten Sie \`tenantapp worker\`.`,
+    undone: "Was begonnen war, ist zurückgenommen. Beheben Sie, was der Fehler nennt, und versuchen Sie es erneut: Der Vorgang beginnt von vorn.",
+    resumes: "Der Vorgang bleibt, wo er anhielt. Beheben Sie, was der Fehler nennt, und versuchen Sie es erneut: Er macht dort weiter oder nimmt weiter zurück.",
     retried: "Der Vorgang wird erneut versucht.",
     cancelled: "Der Vorgang soll anhalten.",
     none: "Noch keine Vorgänge",
@@ -205,6 +213,13 @@ export const de: OperatorStrings = {
     engine: "Datenbanksystem",
     tenants: "Mandanten",
     usual: "für neue Mandanten",
+    address: "Wo",
+    answers: "Jetzt",
+    asking: "Wird gefragt …",
+    does: "antwortet",
+    doesNot: "antwortet nicht",
+    unknown: "unbekannt",
+    help: "Ein Server, der nicht antwortet, sperrt nur seine eigenen Mandanten aus. Die Befunde nennen, was auf jedem nicht stimmt.",
   },
   finding: {
     problem: "Was",

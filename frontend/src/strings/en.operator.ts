@@ -118,7 +118,8 @@ export const en = {
     clone: () => ["A worker makes a new tenant with a copy of the data. The original does not change."],
     move: () => [
       "A worker copies the database to the other server, compares it, and switches.",
-      "For the last part of that, nobody can write to the workspace.",
+      "Its people are kept out: for about a second by replication between two PostgreSQL servers, and otherwise for as long as the copy and the comparison take.",
+      "Until it switches, a failure lets people in again at the old place. Afterwards, the only way back is another move.",
     ],
     migrate: () => ["A worker brings the database to the newest revision. Meanwhile nobody can enter the workspace."],
     restore: () => [
@@ -178,6 +179,13 @@ export const en = {
     retryWithoutCopy: "Try again without a copy",
     cancel: "Cancel it",
     cancelling: "It stops as soon as it can.",
+    undoing: "It takes back what it has done. If that takes long, one of its servers does not answer: look at the servers.",
+    worker: "Worked on by",
+    workerGone: "worker died",
+    gone: (worker: string) =>
+      `Its worker${worker && ` (${worker})`} gave no sign of life for 30 seconds, and has probably died. Nothing is lost: the next worker goes on with it. If none runs, start \`tenantapp worker\`.`,
+    undone: "What it had begun is undone. Mend what the error says, and try again: it begins anew.",
+    resumes: "It stays where it stopped. Mend what the error says, and try again: it goes on there, or goes on undoing.",
     retried: "It is tried again.",
     cancelled: "It is asked to stop.",
     none: "No operations yet",
@@ -206,6 +214,13 @@ export const en = {
     engine: "Engine",
     tenants: "Tenants",
     usual: "for new tenants",
+    address: "Where",
+    answers: "Now",
+    asking: "Asking…",
+    does: "answers",
+    doesNot: "does not answer",
+    unknown: "not known",
+    help: "A server that does not answer keeps its tenants out, and nobody else. Findings say what each has that it should not.",
   },
   finding: {
     problem: "What",

@@ -1,6 +1,7 @@
 // What an operation has done, and what can be done with it.
 
 import type { FleetOperation } from "../../api/fleet";
+import { o } from "../../strings/operator";
 
 export const STATES = ["queued", "running", "undoing", "succeeded", "failed", "cancelled"] as const;
 export const KINDS = [
@@ -25,6 +26,20 @@ export function canCancel(operation: FleetOperation): boolean {
 /** A removal that stopped because no copy was proved may be told to need none. */
 export function mayGoWithoutCopy(operation: FleetOperation): boolean {
   return operation.kind === "delete" && operation.arguments.copy !== false;
+}
+
+/** What somebody who waits for an operation should know or do. */
+export function noteOf(operation: FleetOperation): string | undefined {
+  if (isFinished(operation)) return undefined;
+  if (operation.worker_gone) return o.operation.gone(operation.worker ?? "");
+  if (operation.state === "queued") return o.operation.waiting;
+  if (operation.state === "undoing") return o.operation.undoing;
+  return operation.cancel_requested ? o.operation.cancelling : undefined;
+}
+
+/** What to do about an operation that failed: it was undone, or it stays where it stopped. */
+export function nextOf(operation: FleetOperation): string {
+  return operation.step === null ? o.operation.undone : o.operation.resumes;
 }
 
 /** Each step with what became of it. Steps of another version are unknown, and are left out. */

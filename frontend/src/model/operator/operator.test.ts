@@ -9,7 +9,7 @@ import { actionsIn, ACTIONS, beginWith, missing, needed, NEW, nothing } from "./
 import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
 import { curveOf, minutesLeft, outcomeOf, rateOf, stageLabel } from "./migration";
-import { canCancel, canRetry, mayGoWithoutCopy, stepsOf } from "./operations";
+import { canCancel, canRetry, mayGoWithoutCopy, nextOf, noteOf, stepsOf } from "./operations";
 
 function operation(given: Partial<FleetOperation>): FleetOperation {
   return {
@@ -28,6 +28,17 @@ describe("an operation", () => {
     expect(states({ state: "undoing" })).toBe("done undoing waiting");
     expect(states({ state: "failed", step: null })).toBe("waiting waiting waiting");
     expect(states({ steps: [] })).toBe("");
+  });
+
+  it("says what to wait for, and what to do", () => {
+    const note = (given: Partial<FleetOperation>): string | undefined => noteOf(operation(given));
+    expect([note({}), note({ state: "failed", worker_gone: false })]).toEqual([undefined, undefined]);
+    expect(note({ worker_gone: true, worker: "host7:812" })).toContain("(host7:812)");
+    expect(note({ state: "queued" })).toBe(o.operation.waiting);
+    expect(note({ state: "undoing", cancel_requested: true })).toBe(o.operation.undoing);
+    expect(note({ cancel_requested: true })).toBe(o.operation.cancelling);
+    expect(nextOf(operation({ state: "failed", step: null }))).toBe(o.operation.undone);
+    expect(nextOf(operation({ state: "failed" }))).toBe(o.operation.resumes);
   });
 
   it("can be tried again when it failed, and cancelled before it ends", () => {
