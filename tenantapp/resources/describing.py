@@ -16,6 +16,7 @@ from tenantapp.resources.display import HINTS, ICONS, Translation
 from tenantapp.resources.filters import Match
 
 EXTENSION: Final = "x-resource"  # in the tag of the resource
+TREE_OPERATORS: Final = {"", "in_", "has_"}  # `has_` is there if a row may be without a row above
 MOST_COLUMNS: Final = 6  # of a table for which nothing is declared
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}")  # RFC 5646, without script and region
 
@@ -43,6 +44,7 @@ def describe_resource(
         "search": resource.search,
         "undo": display.undo,
         "component": component,
+        "tree": _tree(resource),
         "owner": _owner(resource),
         "version": resource.version_attribute,
         "history": resource.tracked,
@@ -69,6 +71,8 @@ def slips_in_display(resource: Resource[Any]) -> Iterator[str]:
             yield f"its body has no field {name} that the page could help with"
     if wrong := [hint for hint in display.hints.values() if hint not in HINTS]:
         yield f"{wrong[0]} is no hint: there are {', '.join(HINTS)}"
+    if isinstance(display.tree, str) and display.tree not in _trees(resource):
+        yield f"it has no member {display.tree} that may be empty, refers to its own rows and is a filter too"
     if display.component is not None:
         try:
             find_component(display.component)
@@ -155,6 +159,31 @@ def _owner(resource: Resource[Any]) -> str | None:
         return None
     key = resource.owner.column.key
     return key if key in resource.members else next((name for name in ("owner",) if name in resource.members), None)
+
+
+def _tree(resource: Resource[Any]) -> dict[str, str] | None:
+    """Return the member that refers to the row above, and its filter, or None if the rows are no tree."""
+    trees = _trees(resource)
+    chosen = resource.display.tree
+    name = next(iter(trees), None) if chosen is True else chosen
+    return {"member": name, "filter": trees[name]} if isinstance(name, str) else None
+
+
+def _trees(resource: Resource[Any]) -> dict[str, str]:
+    """Return the members that a tree can be drawn by, with their filters: nullable references to its own rows."""
+    filters = {
+        each.column.key: name
+        for name, each in resource.filters.items()
+        if isinstance(each, Match) and set(each.operators()) >= TREE_OPERATORS
+    }
+    found = {}
+    for member in resource.members:
+        key = resource.fields.get(member, member)
+        column = resource.mapper.columns.get(key)
+        keys = column.foreign_keys if column is not None else ()
+        if key in filters and any(each.column is resource.mapper.primary_key[0] for each in keys):
+            found[member] = filters[key]
+    return found
 
 
 def _references(resource: Resource[Any], resources: Mapping[str, Resource[Any]]) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,8 @@ class Display:
     - ``undo`` is False if a delete takes along what a new row of the same content does not bring back. The page asks
       before such a delete.
     - ``suggests`` are fields whose values are titles of another resource's rows, such as the names of tags.
+    - ``tree`` is False if rows that refer to each other are not to be shown as a tree, or the member that refers to the
+      row above, if there are several.
     - ``component`` is an asset spec of a JavaScript module, ``bookshop:page/shelf.js``, whose element is shown in the
       place of the list.
     - ``translations`` are by the code of their language, such as ``de``. The page takes the one in its language.
@@ -52,5 +54,6 @@ class Display:
     labels: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     suggests: Mapping[str, str] = field(default_factory=dict)
+    tree: str | bool = True
     component: str | None = None
     translations: Mapping[str, Translation] = field(default_factory=dict)

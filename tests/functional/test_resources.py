@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
+    ForeignKey,
     Interval,
     LargeBinary,
     MetaData,
@@ -46,6 +47,7 @@ from tenantapp.resources import (
 )
 from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.declaration import DeclarationError
+from tenantapp.resources.describing import describe_resource
 from tenantapp.resources.errors import AlreadyExists, InvalidField, NotOwner, TooManyRows
 from tenantapp.resources.filters import Filter, Operator
 from tenantapp.resources.indexes import missing_indexes
@@ -627,6 +629,10 @@ SLIPS: dict[str, dict[str, Any]] = {
     "could have a label": {"display": Display(labels={"colour": "Color"})},
     "no field version": {"display": Display(hints={"version": "markdown"})},
     "html is no hint": {"display": Display(hints={"name": "html"})},
+    "no member name that may be empty, refers to its own rows": {
+        "display": Display(tree="name"),
+        "filters": {"name": Match(Supplier.name)},
+    },
     "PACKAGE:DIRECTORY/FILE.js, such as bookshop:page/shelf.js, and not 'shelf.js'": component("shelf.js"),
     "and not 'tests:shelf.js'": component("tests:shelf.js"),  # all files beside it would be public
     "and not 'tests:../tests/shelf.js'": component("tests:../tests/shelf.js"),
@@ -701,6 +707,7 @@ def test_the_document_has_what_a_page_of_a_resource_needs(shop: Installation) ->
         "search": False,
         "undo": True,
         "component": None,
+        "tree": None,
         "owner": "owner_id",
         "version": "version",
         "history": False,
@@ -712,10 +719,45 @@ def test_the_document_has_what_a_page_of_a_resource_needs(shop: Installation) ->
         },
     }
     assert described["nodes"]["references"] == {"parent_id": "nodes"}
+    assert described["nodes"]["tree"] == {"member": "parent_id", "filter": "parent_id"}
     assert described["nodes"]["owner"] == "owner"
     assert described["nodes"]["hints"] == {"body": "markdown"}
     assert described["lines"]["references"] == {"product_id": "products"}
     assert described["lines"]["version"] is None
+
+
+class Person(Base):
+    """Works for somebody, and learns from somebody."""
+
+    __tablename__ = "persons"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    boss_id: Mapped[UUID | None] = mapped_column(ForeignKey("persons.id"))
+    mentor_id: Mapped[UUID | None] = mapped_column(ForeignKey("persons.id"))
+    root_id: Mapped[UUID] = mapped_column(ForeignKey("persons.id"))
+    supplier_id: Mapped[UUID | None] = mapped_column(ForeignKey(Supplier.id))
+
+
+REFERENCES = {name: getattr(Person, name) for name in ("supplier_id", "root_id", "mentor_id")}
+
+
+@pytest.mark.parametrize(
+    ("tree", "filters", "described"),
+    [
+        (True, REFERENCES | {"above": Person.boss_id}, {"member": "boss_id", "filter": "above"}),
+        (True, REFERENCES, {"member": "mentor_id", "filter": "mentor_id"}),
+        (True, {"boss_id": Flag(Person.boss_id.is_(None)), "supplier_id": Person.supplier_id}, None),
+        ("mentor_id", REFERENCES | {"above": Person.boss_id}, {"member": "mentor_id", "filter": "mentor_id"}),
+        (False, REFERENCES, None),
+    ],
+)
+def test_a_filter_by_the_row_above_makes_a_tree(tree: str | bool, filters: dict[str, Any], described: Any) -> None:
+    fields: Any = dict.fromkeys(("boss_id", "mentor_id", "root_id", "supplier_id"), (UUID | None, None))
+    body = create_model("PersonIn", __base__=Content, **fields | {"root_id": (UUID, ...)})
+    people = Resource(
+        "people", Person, noun="person", body=body, filters=filters, read="r", write="w", display=Display(tree=tree)
+    )
+    check_declaration(people)
+    assert describe_resource(people, {"people": people}, None)["tree"] == described
 
 
 class AnyOf(Filter):

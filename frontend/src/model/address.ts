@@ -11,8 +11,8 @@ export interface Condition {
   value: string;
 }
 
-/** How the rows are shown: as a table, or by a builder's own component. */
-export type View = "list" | "page";
+/** How the rows are shown: as a table, as a tree, or by a builder's own component. */
+export type View = "list" | "tree" | "page";
 
 export interface ListState {
   /** The chosen view; "" is the first one of the resource. */
@@ -65,11 +65,17 @@ export function writeState(state: ListState): LocationQueryRaw {
 
 /** The views that a resource offers, the usual one first. */
 export function viewsOf(resource: Resource): View[] {
-  return resource.component === null ? ["list"] : ["page", "list"];
+  return [...(resource.component ? (["page"] as const) : []), "list", ...(resource.tree ? (["tree"] as const) : [])];
 }
 
-export function shownView(resource: Resource, { view }: ListState): View {
-  return view || viewsOf(resource)[0] || "list";
+export function isFiltered(state: ListState): boolean {
+  return state.conditions.length > 0 || state.search.trim() !== "";
+}
+
+/** What filters and a search find is no tree, and is shown as a list until they are gone. */
+export function shownView(resource: Resource, state: ListState): View {
+  const view = state.view || viewsOf(resource)[0] || "list";
+  return view === "tree" && isFiltered(state) ? "list" : view;
 }
 
 /** The query string of the list's call. */

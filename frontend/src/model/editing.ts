@@ -12,8 +12,10 @@ interface Checked {
   errors: Record<string, string>;
 }
 
-export function draftsOf(fields: readonly Field[], row: Row | undefined): Drafts {
-  return Object.fromEntries(fields.map((each) => [each.name, draftOf(each, row ? row[each.name] : each.initial)]));
+/** `given` has fields of a new row that are filled in already. */
+export function draftsOf(fields: readonly Field[], row: Row | undefined, given: Record<string, Json> = {}): Drafts {
+  const valueOf = ({ name, initial }: Field): Json | undefined => (row ? row[name] : (given[name] ?? initial));
+  return Object.fromEntries(fields.map((each) => [each.name, draftOf(each, valueOf(each))]));
 }
 
 export function isChanged(fields: readonly Field[], drafts: Drafts, before: Drafts): boolean {

@@ -29,6 +29,10 @@ describe("the address of a list", () => {
     const shelved = shownView(books, readState(books, {}));
     expect([shelved, shownView(books, readState(books, { view: "list" }))]).toEqual(["page", "list"]);
     expect(writeState(readState(books, { view: "page" }))).toEqual({});
+    const trees = { ...books, tree: { member: "above", filter: "above" } };
+    expect(shownView(trees, readState(trees, { view: "tree" }))).toBe("tree");
+    expect(shownView(trees, readState(trees, { view: "tree", q: "em" }))).toBe("list"); // what is found is no tree
+    expect(writeState(readState(trees, { view: "tree", q: "em" }))).toEqual({ view: "tree", q: "em" });
     const plain = { ...books, component: null };
     expect(shownView(plain, readState(plain, { view: "page" }))).toBe("list");
   });

@@ -28,6 +28,7 @@ const DOCUMENT: Document = {
         search: false,
         undo: true,
         component: null,
+        tree: null,
         owner: "owner",
         version: "version",
   history: true,

@@ -27,6 +27,8 @@ interface Extension extends FieldHints {
   undo: boolean;
   /** The address of the module of a builder's own component. */
   component: string | null;
+  /** The member that refers to the row above, and the filter for it, if the rows are a tree. */
+  tree: { member: string; filter: string } | null;
   translations?: Record<string, Translation>;
   owner: string | null;
   version: string | null;

@@ -2,7 +2,8 @@
 
 import type { Drafts } from "./editing";
 
-const PREFIX = "tenantapp.draft.";
+const OURS = "tenantapp.";
+const PREFIX = `${OURS}draft.`;
 
 /** A change that was sent. The same text again is the same change, and has the same key. */
 export interface Sent {
@@ -43,9 +44,10 @@ export function forgetUnsaved(address: string): void {
   }
 }
 
+/** Forget as well what else the tab keeps of the person. */
 export function forgetAllUnsaved(): void {
   try {
-    for (const name of Object.keys(sessionStorage)) if (name.startsWith(PREFIX)) sessionStorage.removeItem(name);
+    for (const name of Object.keys(sessionStorage)) if (name.startsWith(OURS)) sessionStorage.removeItem(name);
   } catch {
     // Not permitted.
   }

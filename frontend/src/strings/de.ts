@@ -120,7 +120,7 @@ export const de: Strings = {
       like_: "ist wie",
     },
     view: "Ansicht",
-    views: { page: "Seite", list: "Liste" },
+    views: { page: "Seite", list: "Liste", tree: "Baum" },
     inHelp: "Trennen Sie die Werte durch Kommas.",
     likeHelp: "* steht für beliebige Zeichen.",
   },

@@ -10,4 +10,12 @@ export const de: ViewStrings = {
     list: "Die Liste zeigen",
     reload: "Neu laden",
   },
+  tree: {
+    below: (title: string) => `Einträge unter „${title}“`,
+    newBelow: (label: string, title: string) => `${label} unter „${title}“`,
+    more: "Mehr zeigen",
+    nothing: "Nichts darunter.",
+    sort: "Sortiert nach",
+    descending: (label: string) => `${label}, absteigend`,
+  },
 };

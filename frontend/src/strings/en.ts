@@ -120,7 +120,7 @@ export const en = {
       like_: "is like",
     },
     view: "View",
-    views: { page: "Page", list: "List" },
+    views: { page: "Page", list: "List", tree: "Tree" },
     inHelp: "Separate the values by commas.",
     likeHelp: "* stands for any characters.",
   },

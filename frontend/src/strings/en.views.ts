@@ -8,6 +8,14 @@ export const en = {
     list: "Show the list",
     reload: "Load it again",
   },
+  tree: {
+    below: (title: string) => `Rows below “${title}”`,
+    newBelow: (label: string, title: string) => `${label} below “${title}”`,
+    more: "Show more",
+    nothing: "Nothing below.",
+    sort: "Sorted by",
+    descending: (label: string) => `${label}, descending`,
+  },
 };
 
 export type ViewStrings = typeof en;
