@@ -56,7 +56,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(tenancy.NoAccess, 401, "not_signed_in")
     config.add_problem(tenancy.TenantRequired, 409, "tenant_required")
     config.add_problem(tenancy.TenantForbidden, 403, "tenant_forbidden")
-    config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended")
+    config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended", members=("reason",))
     config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
     config.add_problem(tenancy.TokenNotAllowed, 403, "token_not_allowed")
     config.add_problem(tenancy.ChangesGone, 410, "changes_gone")

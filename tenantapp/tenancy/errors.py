@@ -70,9 +70,10 @@ class TenantForbidden(TenantRefused):
 
 
 class TenantSuspended(TenantRefused):
-    """The tenant is suspended for everyone."""
+    """The tenant is suspended for everyone. ``reason`` is what operators have written about it, or None."""
 
     def __init__(self, reason: str | None) -> None:
+        self.reason = reason
         super().__init__(f"This tenant is suspended: {reason}" if reason else "This tenant is suspended.")
 
 

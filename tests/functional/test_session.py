@@ -282,6 +282,7 @@ def test_what_changes_in_the_user_database_holds_from_the_next_request(
         tenants.suspend_tenant(session, "acme", "50% of May's invoice is open: %s")
     answer = client.get("/nodes")
     assert (answer.status_int, answer.json["code"]) == (403, "tenant_suspended")
+    assert answer.json["reason"] == "50% of May's invoice is open: %s"
     assert "50% of May's invoice is open: %s" in answer.json["detail"]
     with installation.registry.user_db.begin() as session:
         tenants.resume_tenant(session, "acme")

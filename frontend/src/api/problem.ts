@@ -15,11 +15,14 @@ export class Problem extends Error {
   readonly etag: string | null;
   readonly retryAfter: number | null;
   readonly requestId: string | null;
+  /** What the operators have written about a suspended workspace. */
+  readonly reason: string | null;
 
   constructor(status: number, body: Partial<ProblemBody>, headers: Headers) {
     super(body.detail ?? "");
     this.status = status;
-    this.code = body.code ?? "unknown";
+    this.code = body.code ?? BY_STATUS[status] ?? "unknown";
+    this.reason = body.reason ?? null;
     this.errors = body.errors ?? [];
     this.current = body.current;
     this.etag = headers.get("ETag");
@@ -29,12 +32,16 @@ export class Problem extends Error {
   }
 }
 
+/** What a proxy refuses has a status, and no code. */
+const BY_STATUS: Record<number, string> = { 413: "body_too_large", 429: "busy" };
+
 interface ProblemBody {
   detail: string;
   code: string;
   errors: Pointed[];
   current: Record<string, Json>;
   request_id: string;
+  reason: string | null;
 }
 
 /** The server was not reached, or its answer got lost. */

@@ -4,8 +4,9 @@ import { type Failure, isFailure, Problem } from "../api/problem";
 import { t } from "../strings";
 import { textOf } from "../strings/words";
 
+/** What happened, and what to do. A domain has problems of its own, about which only the server has a sentence. */
 export function sentenceOf(error: Failure): string {
-  return textOf(t.problems, error.code) ?? (error.message || t.trouble.title);
+  return textOf(t.problems, error.code) ?? (error.message || t.trouble.unknown);
 }
 
 /** Throw what is no failure of a call: a fault in the page must not look like one. */

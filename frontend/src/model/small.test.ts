@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 
 import { call } from "../api/http";
-import { Offline } from "../api/problem";
+import { Offline, Problem } from "../api/problem";
+import { t } from "../strings";
 import { choose, directionOf, localeOf } from "../strings/language";
 import { deviceOf } from "./device";
+import { sentenceOf } from "./failure";
 import { initialOf } from "./initial";
 import { ago } from "./times";
 
@@ -27,6 +29,27 @@ describe("an answer", () => {
   it("of somebody between the page and the server is none", async () => {
     await expect(call("GET", "data:text/html,<p>Accept the terms</p>")).rejects.toThrow(Offline);
     expect((await call("GET", "data:application/json,[1]")).data).toEqual([1]);
+  });
+});
+
+describe("a problem", () => {
+  const said = (status: number, body: object): string => sentenceOf(new Problem(status, body, new Headers()));
+
+  it("has a sentence of the page where the page knows its code", () => {
+    expect(said(403, { code: "tenant_suspended", detail: "secret" })).toBe(t.problems.tenant_suspended);
+    expect(new Problem(403, { code: "tenant_suspended", reason: "unpaid" }, new Headers()).reason).toBe("unpaid");
+  });
+
+  it("of a builder's domain is told in the words of the server", () => {
+    expect(said(409, { code: "out_of_stock", detail: "There are 2 copies left." })).toBe("There are 2 copies left.");
+    expect(said(409, { code: "constructor", detail: "Odd." })).toBe("Odd.");
+  });
+
+  it("that tells nothing, or comes from a proxy, has a sentence all the same", () => {
+    expect(said(409, { code: "out_of_stock" })).toBe(t.trouble.unknown);
+    expect(said(418, {})).toBe(t.trouble.unknown);
+    expect(said(413, {})).toBe(t.problems.body_too_large);
+    expect(said(429, {})).toBe(t.problems.busy);
   });
 });
 

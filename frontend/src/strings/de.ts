@@ -187,6 +187,8 @@ export const de: Strings = {
   },
   trouble: {
     title: "Das hat nicht geklappt",
+    unknown: "Der Server hat etwas geantwortet, das die Seite nicht kennt. Versuchen Sie es gleich noch einmal. Bleibt es dabei, sagen Sie es einem Betreiber.",
+    reason: (reason: string) => `Angegebener Grund: ${reason}`,
     fault: "Auf der Seite ist ein Fehler aufgetreten. Laden Sie sie neu; Ihre Eingaben bleiben erhalten.",
     again: (seconds: number) => `Neuer Versuch in ${number(seconds)} s.`,
     request: (id: string) => `Für eine Fehlermeldung: Anfrage ${id}`,

@@ -187,6 +187,8 @@ export const en = {
   },
   trouble: {
     title: "That did not work",
+    unknown: "The server gave an answer that the page does not know. Try again in a moment. If it stays so, tell an operator.",
+    reason: (reason: string) => `The reason given: ${reason}`,
     fault: "There is a fault in the page. Load it again; what you have written is kept.",
     again: (seconds: number) => `The page tries again in ${seconds} s.`,
     request: (id: string) => `For a report: request ${id}`,
