@@ -20,7 +20,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "form-action 'none'",
         "frame-ancestors 'none'",
         "require-trusted-types-for 'script'",
-        "trusted-types vue dompurify",
+        "trusted-types vue dompurify tenantapp",
     )
 )
 DENIED: Final = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")

@@ -10,6 +10,7 @@ from tenantapp.identity.local_access import local_access
 from tests.browser.everything import Base, includeme
 from tests.browser.site import Site, demo_in_thread, served, site_in
 from tests.browser.visitor import Visitor
+from tests.browser.workshop import Workshop, workshop_in
 from tests.built_page import DIST, built_page
 from tests.chromium import chromium
 from tests.installation import sqlite_installation
@@ -67,6 +68,13 @@ def everything(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
             Base.metadata.create_all(session.connection())
         with serving(app_including(installation, includeme)) as (_, port):
             yield Site(directory, port, {})
+
+
+@pytest.fixture(scope="session")
+def workshop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """The bundled application with the people of the other tests. Each test makes workspaces of its own."""
+    with workshop_in(tmp_path_factory.mktemp("workshop")) as running:
+        yield running
 
 
 @pytest.fixture

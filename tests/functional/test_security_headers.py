@@ -38,7 +38,7 @@ def test_every_answer_has_them(shared_on_sqlite: Installation, request_name: str
     assert answer.headers["Referrer-Policy"] == "same-origin"
     assert answer.headers.getall("Content-Security-Policy") == [
         "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types vue dompurify"
+        "require-trusted-types-for 'script'; trusted-types vue dompurify tenantapp"
     ]
     assert answer.headers.get("Strict-Transport-Security") == (YEAR if scheme == "https" else None)
 

@@ -20,6 +20,7 @@ describe("what is written into a field", () => {
     const short = field({ type: "string", maxLength: 2 });
     expect(value(short, " a")).toBe(" a");
     expect(value(short, "😀😀")).toBe("😀😀");
+    for (const half of ["\ud83d", ["a", "\ude00"]]) expect(value(short, half)).toMatch(/^! It has half a character/);
     expect(value(short, "abc")).toMatch(/^! This may have 2 characters, and has 3/);
   });
 

@@ -10,6 +10,9 @@ export type Draft = string | boolean | string[];
 const amounts = new Intl.NumberFormat(locale, { maximumFractionDigits: 20 });
 const MINUTES = "2026-01-31T09:30".length; // a browser leaves out seconds that are 0
 
+/** Half of an emoji, as some programs leave it on the clipboard. No server can read it. */
+const HALF = /\p{Surrogate}/u;
+
 export type Parsed = { ok: true; value: Json } | { ok: false; message: string };
 
 /** A number to be read, as the browser's language writes it. */
@@ -36,6 +39,7 @@ export function draftOf(field: Field, value: Json | undefined): Draft {
 /** Read what was written. An empty control is null, or the empty text where the field has no null. */
 export function parse(field: Field, draft: Draft): Parsed {
   if (typeof draft === "boolean") return good(draft);
+  if (HALF.test(String(draft))) return bad(t.form.half);
   if (Array.isArray(draft)) return parseTexts(field, draft);
   if (draft.trim() === "" && !(isText(field) && !field.nullable && !field.required)) return parseEmpty(field);
   switch (field.kind) {

@@ -155,6 +155,8 @@ export const de: Strings = {
     json: "Das ist kein gültiges JSON.",
     write: "Schreiben",
     preview: "Vorschau",
+    half: "Darin steht ein halbes Zeichen, vielleicht von einem Emoji. Geben Sie es noch einmal ein.",
+    intricate: "Dieser Text ist zu verschachtelt, um ihn zu formatieren. Sie sehen ihn so, wie er geschrieben ist.",
     emptyPreview: "Es gibt nichts anzuzeigen.",
     addText: "Wert eingeben und Eingabetaste drücken",
     removeText: (text: string) => `${text} entfernen`,

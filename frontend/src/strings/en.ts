@@ -155,6 +155,8 @@ export const en = {
     json: "This is not valid JSON.",
     write: "Write",
     preview: "Preview",
+    half: "It has half a character in it, perhaps of an emoji. Write that one again.",
+    intricate: "This text is too intricate to be formatted, so it is shown as it is written.",
     emptyPreview: "There is nothing to show.",
     addText: "Write one, and press Enter",
     removeText: (text: string) => `Remove ${text}`,

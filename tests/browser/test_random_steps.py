@@ -1,0 +1,54 @@
+"""A random walk through the page in two tabs of one browser, which show two workspaces."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.browser.visitor import Visitor
+from tests.browser.workshop import Workshop
+from tests.installation import PASSWORD
+
+Visit = Callable[..., Visitor]
+STEPS = int(os.environ.get("WALK_STEPS", "200"))  # of both tabs together
+SEED = int(os.environ.get("WALK_SEED", secrets.randbelow(2**31)))
+WALK = (Path(__file__).parent / "walk.js").read_text()
+SLUGS = ["north", "south"]
+SEEDED = 60  # more than a page has
+
+
+def titles_in(visitor: Visitor, slug: str) -> list[str]:
+    """The titles of all nodes in a workspace, by the API."""
+    path, found = "/nodes?limit=500", []
+    while path:
+        answer = visitor.api("GET", path, **{"X-Tenant": slug})
+        found += [row["title"] for row in answer["items"]]
+        path = f"/nodes?limit=500&cursor={answer['next']}" if answer["next"] else ""
+    return found
+
+
+def test_steps_at_random_in_two_tabs_leave_each_row_in_its_workspace(workshop: Workshop, visit: Visit) -> None:
+    print(f"WALK_SEED={SEED}")
+    for slug in SLUGS:
+        workshop.create_tenant(slug, both="author")
+    one = visit(workshop.site).signed_in("both", "/", PASSWORD)
+    for slug in SLUGS:
+        seeds = [{"method": "POST", "path": "/nodes", "body": {"title": f"{slug}-seed-{n}"}} for n in range(SEEDED)]
+        one.api("POST", "/batch", {"requests": seeds}, **{"X-Tenant": slug})
+    tabs = {"a": one, "b": one.tab()}
+    begun: dict[str, Any] = {}
+    for (mark, tab), slug in zip(tabs.items(), SLUGS, strict=True):
+        tab.open(f"/w/{slug}/nodes").page.locator("tbody tr").first.wait_for()
+        tab.page.evaluate(WALK)
+        begun = {"mark": mark, "seed": SEED + ord(mark), "steps": STEPS // 2, "slugs": SLUGS}
+        tab.page.evaluate(
+            "asked => { window.walked = window.walk(asked); window.walked.catch(() => undefined) }", begun
+        )
+    walked = [tab.page.evaluate("() => window.walked") for tab in tabs.values()]
+    print([each["done"] for each in walked])
+    for number, slug in enumerate(SLUGS):
+        made = [title for each in walked for title in each["made"][number]]
+        expected = sorted(made + [f"{slug}-seed-{n}" for n in range(SEEDED)])
+        assert sorted(titles_in(one, slug)) == expected, f"WALK_SEED={SEED}"
+    assert [text for tab in tabs.values() for text in tab.unexpected()] == [], f"WALK_SEED={SEED}"
