@@ -182,7 +182,7 @@ export const de: OperatorStrings = {
     worker: "In Arbeit bei",
     workerGone: "Worker abgestürzt",
     gone: (worker: string) =>
-      `Sein Worker${worker && ` (${worker})`} gab 30 Sekunden kein Lebenszeichen und ist wohl abgestürzt. Nichts ist verloren: Der nächste Worker macht weiter. Läuft keiner, starten Sie \`tenantapp worker\`.`,
+      `Sein Worker${worker && ` (${worker})`} gab 30 Sekunden kein Lebenszeichen und ist wohl abgestürzt. Nichts bleibt halb getan: Der nächste Worker macht weiter oder nimmt zurück. Läuft keiner, starten Sie \`tenantapp worker\`.`,
     undone: "Was begonnen war, ist zurückgenommen. Beheben Sie, was der Fehler nennt, und versuchen Sie es erneut: Der Vorgang beginnt von vorn.",
     resumes: "Der Vorgang bleibt, wo er anhielt. Beheben Sie, was der Fehler nennt, und versuchen Sie es erneut: Er macht dort weiter oder nimmt weiter zurück.",
     retried: "Der Vorgang wird erneut versucht.",

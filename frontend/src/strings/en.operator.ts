@@ -183,7 +183,7 @@ export const en = {
     worker: "Worked on by",
     workerGone: "worker died",
     gone: (worker: string) =>
-      `Its worker${worker && ` (${worker})`} gave no sign of life for 30 seconds, and has probably died. Nothing is lost: the next worker goes on with it. If none runs, start \`tenantapp worker\`.`,
+      `Its worker${worker && ` (${worker})`} gave no sign of life for 30 seconds, and has probably died. Nothing is left half done: the next worker goes on with it, or undoes it. If none runs, start \`tenantapp worker\`.`,
     undone: "What it had begun is undone. Mend what the error says, and try again: it begins anew.",
     resumes: "It stays where it stopped. Mend what the error says, and try again: it goes on there, or goes on undoing.",
     retried: "It is tried again.",
