@@ -59,6 +59,11 @@ def test_a_person_works_in_the_tree(site: Site, visit: Visit) -> None:
     expect(below(ada, "Meadow")).to_have_text(["Oak"])  # where it is now
     expect(ada.link("Oak")).to_be_focused()
     expect(ada.button("Rows below “Forest”")).to_have_count(0)
+    page.keyboard.press("k")
+    page.keyboard.press("e")
+    expect(ada.field("Title")).to_have_value("Meadow")
+    expect(ada.field("Title")).to_be_focused()
+    page.keyboard.press("Escape")
     page.reload()
     expect(below(ada, "Meadow")).to_have_text(["Oak"])  # the tab remembers what was open
     assert ada.violations() == []

@@ -50,12 +50,16 @@ export async function haveChildren(of: Branches, ids: string[]): Promise<Set<str
     const asked = left.map((some) => new URLSearchParams({ [`in_${filter}`]: some.join(","), ...query }).toString());
     const pages = await readLists(of, asked);
     for (const { items } of pages) for (const row of items) found.add(String(row[member]));
-    // Where one row has very many below it, nothing is known of the others yet.
-    left = left.filter((_, index) => pages[index]?.next).map((some) => some.filter((id) => !found.has(id)));
-    left = left.filter((some) => some.length > 0);
+    left = unsettled(left, pages, found);
   }
   for (const id of left.flat()) found.add(id);
   return found;
+}
+
+/** The ids to look at again: where one row has very many below it, nothing is known of the others yet. */
+export function unsettled(asked: string[][], pages: Pick<RowPage, "next">[], found: ReadonlySet<string>): string[][] {
+  const open = asked.filter((_, index) => pages[index]?.next).map((some) => some.filter((id) => !found.has(id)));
+  return open.filter((some) => some.length > 0);
 }
 
 /** Several lists in few calls. */

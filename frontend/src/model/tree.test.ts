@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { branchQuery, chunks, ROOTS } from "../api/branches";
+import { branchQuery, chunks, ROOTS, unsettled } from "../api/branches";
 import type { Row } from "../api/json";
 import type { Resource } from "./resource";
 import { pathTo, sizeOf, stepOf } from "./tree";
@@ -14,6 +14,11 @@ describe("a tree", () => {
     expect(branchQuery({ ...of, sort: "" }, { parent: ROOTS, limit: 50, cursor: "c" })).toBe(
       "has_boss=false&limit=50&_fields=id%2Cname&cursor=c",
     );
+  });
+
+  it("looks again for what has rows below, where one has more than a look shows", () => {
+    const pages = [{ next: "c" }, { next: null }, { next: "c" }];
+    expect(unsettled([["a", "b"], ["c", "d"], ["e"]], pages, new Set(["a", "c", "e"]))).toEqual([["b"]]);
   });
 
   it("is read in few calls", () => {

@@ -66,6 +66,7 @@ export const de: Strings = {
     search: "Liste durchsuchen",
     create: "Neuer Eintrag",
     move: "Zum nächsten oder vorigen Eintrag",
+    below: "Im Baum: öffnen und schließen, was darunter ist",
     open: "Eintrag öffnen",
     edit: "Eintrag öffnen und schreiben",
     switch: "Arbeitsbereich wechseln",

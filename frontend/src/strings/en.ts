@@ -66,6 +66,7 @@ export const en = {
     search: "Search the list",
     create: "New row",
     move: "Go to the next or the former row",
+    below: "In a tree: open and close what is below",
     open: "Open the row",
     edit: "Open the row, and write",
     switch: "Switch workspace",
