@@ -51,4 +51,5 @@ def test_steps_at_random_in_two_tabs_leave_each_row_in_its_workspace(workshop: W
         made = [title for each in walked for title in each["made"][number]]
         expected = sorted(made + [f"{slug}-seed-{n}" for n in range(SEEDED)])
         assert sorted(titles_in(one, slug)) == expected, f"WALK_SEED={SEED}"
-    assert [text for tab in tabs.values() for text in tab.unexpected()] == [], f"WALK_SEED={SEED}"
+    # Back may lead to a row that is deleted.
+    assert [text for tab in tabs.values() for text in tab.unexpected([404])] == [], f"WALK_SEED={SEED}"

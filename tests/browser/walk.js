@@ -33,6 +33,14 @@
     await until(() => CALLS.size === 0, "no call is under way");
   }
 
+  /** Go through the history. The browser does it late, so another step would come before it. */
+  async function go(by) {
+    const gone = new Promise((resolve) => addEventListener("popstate", resolve, { once: true }));
+    history.go(by);
+    await gone;
+    await pause(0);
+  }
+
   function random(seed) { // mulberry32, public domain
     let state = seed;
     return (most) => {
@@ -128,12 +136,12 @@
       await until(() => here() === wanted, `the address of ${wanted}`);
     },
     async back({ first }) {
-      if (history.state.position > first) history.back();
-      await pause(20);
+      if (history.state.position > first) await go(-1);
     },
-    async forward() {
-      history.forward();
-      await pause(20);
+    async forward({ first }) {
+      if (history.state.position === first) return;
+      await go(-1);
+      await go(1);
     },
     async row({ pick }) {
       pick(all("tbody a.row-link"))?.click();
