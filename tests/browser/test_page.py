@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Request, Route, expect
+from playwright.sync_api import Locator, Request, Route, expect
 
 from tests.browser.site import Site
 from tests.browser.visitor import DEMO_PASSWORD, Visitor, element_that
@@ -405,6 +405,43 @@ def test_no_page_is_wider_than_the_window(site: Site, visit: Visit) -> None:
         ada.page.set_viewport_size({"width": width, "height": 800})
         found["row", width] = ada.page.evaluate(wide)
     assert set(found.values()) == {0}, found
+
+
+def test_the_page_can_be_written_from_right_to_left(site: Site, visit: Visit) -> None:
+    ada, olga = visit(site).signed_in("ada", LIST), visit(site).signed_in("olga", "/operator/tenants")
+    found: dict[str, list[str]] = {}
+
+    def look(visitor: Visitor, name: str, mark: Locator, side: Literal["left", "right", "middle"]) -> None:
+        """Look at one page: what stands at which side of the window, and that nothing is wider than it."""
+        mark.wait_for()
+        visitor.page.evaluate("document.documentElement.dir = 'rtl'")
+        found[name] = visitor.violations()
+        for width in (1280, 360):
+            visitor.page.set_viewport_size({"width": width, "height": 800})
+            box = mark.bounding_box()
+            assert box
+            wide = visitor.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            left, right = box["x"], width - box["x"] - box["width"]  # pixels to the edges of the window
+            if wide or not {"left": left <= right, "right": right <= left, "middle": True}[side]:
+                found[f"{name}, {width}"] = [f"wide by {wide}, at {box}"]
+
+    page = ada.page
+    look(ada, "list", page.get_by_role("columnheader").first, "right")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    look(ada, "menu", page.get_by_role("navigation"), "right")
+    ada.link("Rocket skates").click()
+    look(ada, "row", ada.sheet().get_by_role("button", name="Close"), "left")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    look(ada, "switcher", ada.sheet().get_by_text("2 workspaces"), "middle")
+    page.keyboard.press("Escape")
+    ada.link("Members").click()
+    look(ada, "members", page.get_by_role("columnheader").first, "right")
+    look(olga, "tenants", olga.page.get_by_role("columnheader").first, "right")
+    olga.link("acme").click()
+    look(olga, "tenant", olga.page.get_by_role("heading", level=1), "right")
+    assert {name: each for name, each in found.items() if each} == {}
+    assert ada.unexpected() + olga.unexpected() == []
 
 
 def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Site, visit: Visit) -> None:
