@@ -428,7 +428,11 @@ def test_the_page_can_be_written_from_right_to_left(site: Site, visit: Visit) ->
     page = ada.page
     look(ada, "list", page.get_by_role("columnheader").first, "right")
     page.set_viewport_size({"width": 1280, "height": 800})
-    look(ada, "menu", page.get_by_role("navigation"), "right")
+    look(ada, "menu", page.get_by_role("navigation", name="Content"), "right")
+    ada.link("Tree").click()
+    look(ada, "tree", page.locator(".tree-link").first, "right")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    ada.link("List").click()
     ada.link("Rocket skates").click()
     look(ada, "row", ada.sheet().get_by_role("button", name="Close"), "left")
     page.keyboard.press("Escape")
