@@ -1,6 +1,5 @@
 """The fleet as a whole over HTTP, for operators: its servers, its inconsistencies, and the state of its migration."""
 
-from collections import Counter
 from typing import Any, Final
 
 from pyramid.config import Configurator
@@ -14,12 +13,11 @@ from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.run_record import RunStatus, latest_run
-from tenantapp.fleet.migrating.status import TenantStatus, fleet_status, revisions_in_use
+from tenantapp.fleet.migrating.status import TenantStatus, count_revisions, count_states, failed_migrations
 from tenantapp.fleet.reconciling.reconcile import Finding, find
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.errors import FleetError
-from tenantapp.operations.models import OperationState
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.servers import Server, SqliteServer
 
@@ -66,16 +64,14 @@ def list_findings(request: TenantRequest) -> dict[str, Any]:
 @fleet_view("fleet_migrations", "GET", answer=Migrations)
 def read_migrations(request: TenantRequest) -> dict[str, Any]:
     """Return the last run, how many tenants are at each revision, their last migrations' states, and the failures."""
-    run = latest_run(request.user_session)
-    statuses = fleet_status(request.user_session)
-    failed = [status for status in statuses if status.state == OperationState.FAILED]
-    states = Counter(status.state for status in statuses)
+    session = request.user_session
+    run = latest_run(session)
     return {
         "head": head_revision(request.registry.app_settings, "tenant"),
         "run": None if run is None else _run(run),
-        "revisions": [{"revision": name, "tenants": count} for name, count in revisions_in_use(statuses)],
-        "states": [{"state": state, "tenants": count} for state, count in states.most_common()],
-        "failures": [_failure(status) for status in failed[:MOST_FAILURES]],
+        "revisions": [{"revision": name, "tenants": count} for name, count in count_revisions(session)],
+        "states": [{"state": state, "tenants": count} for state, count in count_states(session)],
+        "failures": [_failure(status) for status in failed_migrations(session, MOST_FAILURES)],
     }
 
 

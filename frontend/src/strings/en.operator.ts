@@ -229,13 +229,14 @@ export const en = {
     none: "All is well",
     noneHelp: "The user database and the servers agree.",
     help: "Every server is asked. Nothing is changed here: the command `tenantapp fleet reconcile --fix` mends.",
+    beware: "Read the list before you use `--fix`: what it removes is lost. Many tenants without a database more likely mean a directory that is not mounted, or a wrong URL.",
     leaves: (why: string) => `Nothing: ${why}${/[.?!]$/.test(why) ? "" : "."}`,
     asking: "Asking every server…",
     /** By the name that the API gives a problem. */
     problems: {
       "stuck operation": { title: "Operation that stopped half-way", fix: "Finish it, or undo it." },
       "tenant that no operation makes": { title: "Tenant that is not being made", fix: "Remove what is there of it." },
-      "tenant without a database": { title: "Tenant without a database", fix: "Forget the tenant: delete its row." },
+      "tenant without a database": { title: "Tenant without a database", fix: "Remove the tenant with its grants." },
       "warm database that is not there": { title: "Missing ready-made database", fix: "Forget it: delete its row." },
       "database without a tenant": { title: "Database without a tenant", fix: "Remove the database." },
       "role without a tenant": { title: "Role without a tenant", fix: "Remove the role." },

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from tenantapp.fleet.migrating.ledger import KIND
@@ -38,6 +38,28 @@ def fleet_status(session: Session) -> list[TenantStatus]:
 def revisions_in_use(statuses: list[TenantStatus]) -> list[tuple[str | None, int]]:
     """Return each revision with the number of tenants at it, the most common first."""
     return Counter(status.revision for status in statuses).most_common()
+
+
+def count_revisions(session: Session) -> list[tuple[str | None, int]]:
+    """Return each revision with the number of served tenants at it, the most common first."""
+    counts = select(Tenant.revision, func.count()).where(Tenant.is_served).group_by(Tenant.revision)
+    return [(revision, number) for revision, number in session.execute(counts.order_by(func.count().desc()))]
+
+
+def count_states(session: Session) -> list[tuple[str | None, int]]:
+    """Return each state of a last migration with its number of served tenants. None: the tenant had no migration."""
+    latest = latest_migrations().subquery()
+    counts = select(latest.c.state, func.count()).select_from(Tenant).outerjoin(latest, latest.c.tenant_id == Tenant.id)
+    counts = counts.where(Tenant.is_served).group_by(latest.c.state).order_by(func.count().desc())
+    return [(state, number) for state, number in session.execute(counts)]
+
+
+def failed_migrations(session: Session, limit: int) -> list[TenantStatus]:
+    """Return the first of the served tenants whose last migration failed, by slug."""
+    latest = aliased(Operation, latest_migrations().where(Operation.state == OperationState.FAILED).subquery())
+    failed = select(Tenant.slug, Tenant.revision, latest).join(latest, latest.tenant_id == Tenant.id)
+    rows = session.execute(failed.where(Tenant.is_served).order_by(Tenant.slug).limit(limit))
+    return [_status(slug, revision, operation) for slug, revision, operation in rows]
 
 
 def failed_tenants(session: Session) -> set[UUID]:

@@ -17,12 +17,6 @@ export function doneOf(state: Migrations): number {
   return state.revisions.find((each) => each.revision === state.head)?.tenants ?? 0;
 }
 
-/** Whether something is under way, so that the page is worth reading again soon. */
-export function isUnderWay(state: Migrations): boolean {
-  const waiting = ["queued", "running", "undoing"];
-  return state.run?.state === "running" || state.states.some((each) => each.state && waiting.includes(each.state));
-}
-
 /** The tenants of a run: all, those that have arrived, and those that failed. */
 export function sumsOf(run: MigrationRun): { tenants: number; done: number; failed: number } {
   const sum = (name: "tenants" | "done" | "failed"): number => run.stages.reduce((all, each) => all + each[name], 0);
