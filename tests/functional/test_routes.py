@@ -53,7 +53,7 @@ PUBLIC = {
     ("session", "POST"), ("users", "POST"), ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
     ("version", "GET"), ("openapi", "GET"),
     ("page_of_account", "GET"), ("page_of_tenant", "GET"), ("page_of_fleet", "GET"), ("page_of_operator", "GET"),
-    ("page_assets", "GET"),
+    ("page_assets", "GET"), ("page_components", "GET"),
     ("api_docs", "GET"), ("api_docs_style", "GET"), ("api_docs_script", "GET"),
 }  # fmt: skip
 FOR_ANY_SIGNED_IN = {
