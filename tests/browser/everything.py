@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, NaiveDatetime
 from pyramid.config import Configurator
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, String, Text
 from sqlalchemy import Enum as Choice
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -55,6 +55,7 @@ class Thing(Base):
     name: Mapped[str] = mapped_column(String(50))
     notes: Mapped[str] = mapped_column(Text)
     amount: Mapped[int]
+    serial: Mapped[int | None] = mapped_column(BigInteger)
     share: Mapped[float | None]
     price: Mapped[Decimal | None] = mapped_column(AsText)
     active: Mapped[bool]
@@ -84,6 +85,7 @@ class ThingIn(Content):
     name: Annotated[str, Field(max_length=20, description="As it stands on the label.")]
     notes: LongText = ""
     amount: int = Field(1, ge=0, le=100)
+    serial: int | None = None
     share: float | None = None
     price: Decimal | None = None
     active: bool = True

@@ -19,13 +19,16 @@ MOST_BYTES = 90 * 1024  # of all that the first page takes, compressed
 PARTS: tuple[Literal["responseBodySize", "responseHeadersSize"], ...] = ("responseBodySize", "responseHeadersSize")
 WIDTHS = (360, 768, 1600)
 # By label, as the controls have it; and as it is stored, in UTC where there is a zone.
+LARGE = "9007199254740993"  # 2^53 + 1
 WRITTEN = {
-    "Name": "Lamp", "Notes": "Two\nlines", "Amount": "13", "Share": "0.5", "Price": "9.90", "Due": "2026-02-28",
+    "Name": "Lamp", "Notes": "Two\nlines", "Amount": "13", "Serial": LARGE, "Share": "0.5", "Price": "9.90",
+    "Due": "2026-02-28",
     "Opens": "09:30:15", "At": "2026-01-31T10:30:05", "Local": "2026-01-31T09:30:05",
     "Rates": '{"a": 1}',
 }  # fmt: skip
 STORED = {
-    "name": "Lamp", "notes": "Two\nlines", "amount": 42, "share": 0.5, "price": "9.90", "due": "2026-02-28",
+    "name": "Lamp", "notes": "Two\nlines", "amount": 42, "serial": int(LARGE), "share": 0.5, "price": "9.90",
+    "due": "2026-02-28",
     "opens": "09:30:15", "at": "2026-01-31T09:30:05.000000Z", "local": "2026-01-31T09:30:05",
     "rates": {"a": 1}, "active": False, "agreed": True, "kind": "service", "color": "blue", "size": 2,
     "labels": ["new", "fragile"],
@@ -587,4 +590,11 @@ def test_a_resource_with_every_type_of_field_needs_no_front_end_code(everything:
     with page.expect_download() as download:
         bob.button("Export CSV").click()
     assert "Lamp" in download.value.path().read_text(encoding="utf-8-sig")
+    bob.open("/w/acme/everything?columns=name,serial")
+    expect(page.get_by_role("row", name="Lamp")).to_contain_text("9,007,199,254,740,993")
+    bob.link("Lamp").click()
+    bob.button("Delete").click()
+    bob.button("Undo").click()
+    bob.said("“Lamp” is back.")
+    assert bob.api("GET", "/everything", **{"X-Tenant": "acme"})["items"][0]["serial"] == int(LARGE)
     assert bob.unexpected([422]) == []
