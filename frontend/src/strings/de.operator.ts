@@ -103,12 +103,12 @@ export const de: OperatorStrings = {
     adopt: "Datenbank übernehmen",
   },
   will: {
-    create: () => ["Ein Worker legt einen leeren Arbeitsbereich an. Niemand ist darin: `tenantapp grants add` gibt Personen eine Rolle."],
+    create: () => ["Ein Worker legt einen leeren Arbeitsbereich an. Er hat noch keine Mitglieder: `tenantapp grants add` gibt Personen eine Rolle."],
     adopt: () => [
       "Ein Worker vergleicht die Datenbank mit ihrer Revision. Weicht die Struktur ab, schlägt der Vorgang fehl und nennt die Unterschiede.",
       "Dann kopiert er die Datenbank auf demselben Server, bringt die Kopie auf die neueste Revision und macht daraus einen Mandanten.",
       "Das Original ändert sich nicht. Löschen Sie es selbst, sobald Sie gesehen haben, dass der Mandant stimmt.",
-      "Niemand ist im Arbeitsbereich: `tenantapp grants add` gibt Personen eine Rolle.",
+      "Der Arbeitsbereich hat noch keine Mitglieder: `tenantapp grants add` gibt Personen eine Rolle.",
     ],
     suspend: () => ["Ab der nächsten Anfrage hat niemand mehr Zugang zum Arbeitsbereich.", "Seine Daten bleiben. Sie können ihn jederzeit wieder freigeben."],
     resume: () => ["Ab der nächsten Anfrage haben seine Personen wieder Zugang zum Arbeitsbereich."],
@@ -264,12 +264,12 @@ export const de: OperatorStrings = {
     curve: (done: number, all: number, minutes: number, rate: number | null) =>
       `${number(done)} von ${plural(all, "Mandant", "Mandanten")} in ${number(minutes)} min fertig${rate === null ? "" : `, zuletzt ${number(rate)} pro Minute`}.`,
     outcomes: {
-      running: "Er ist bei der Arbeit. Diese Seite verfolgt ihn; Sie müssen nicht bleiben.",
-      finished: "Alle Mandanten des Laufs sind angekommen.",
-      with_failures: "Alle Mandanten wurden versucht, einige schlugen fehl: warum, steht unten. Sie bleiben auf der alten Revision und in Betrieb.",
+      running: "Der Lauf ist im Gange. Diese Seite verfolgt ihn; Sie müssen nicht hier bleiben.",
+      finished: "Alle Mandanten des Laufs sind auf der neuen Revision.",
+      with_failures: "Alle Mandanten sind an der Reihe gewesen, bei einigen schlug die Migration fehl; die Gründe stehen unten. Sie bleiben auf der alten Revision und in Betrieb.",
       died: "Er wurde abgebrochen, oder seine Maschine fiel aus. Keine Datenbank ist halb migriert. Starten Sie `tenantapp migrate` erneut: Es macht weiter.",
-      failed_stage: "Ein Mandant einer Welle schlug fehl, daher begann die nächste nicht. Beheben Sie die Ursache, versuchen Sie ihn erneut, und starten Sie den Lauf neu.",
-      failures: "Er hielt nach so vielen Fehlern an, wie ihm gesagt wurde. Unten steht, warum; starten Sie den Lauf dann neu.",
+      failed_stage: "Bei einem Mandanten einer Welle schlug die Migration fehl, daher begann die nächste Welle nicht. Beheben Sie die Ursache, versuchen Sie es mit ihm erneut, und starten Sie den Lauf neu.",
+      failures: "Er hielt an, weil so viele Mandanten fehlschlugen, wie erlaubt sind. Die Gründe stehen unten; starten Sie den Lauf danach neu.",
       interrupt: "Jemand hat ihn unterbrochen. Starten Sie `tenantapp migrate` erneut: Es macht weiter.",
       error: "Er endete mit einem Fehler, den seine eigene Ausgabe nennt. Starten Sie `tenantapp migrate` erneut: Es macht weiter.",
     },
