@@ -87,6 +87,11 @@ def test_odd_texts_are_shown_or_refused_at_their_field(workshop: Workshop, visit
         page.locator("#field-title").evaluate(PASTE, [ord(letter) for letter in text])
         both.button("Create").click()
         expect(page.locator("#field-title-error")).to_be_visible()
+    both.field("Tags").fill("日本")
+    both.field("Tags").dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # it ends a character
+    expect(both.sheet().locator(".chip")).to_have_count(0)
+    both.field("Tags").press("Enter")
+    expect(both.sheet().locator(".chip")).to_have_text("日本")
     page.set_viewport_size({"width": 1280, "height": 740})
     for path in ("nodes?q=%00", "nodes?cursor=%00", "nodes?_sort=%00&status=%00"):
         both.open(f"/w/odd/{path}")

@@ -36,6 +36,7 @@ describe("what is written into a field", () => {
     expect(value(count, " 10 ")).toBe(10);
     for (const wrong of ["1.5", "-1", "11", "ten", "1e400"]) expect(value(count, wrong)).toMatch(/^!/);
     expect(value(field({ type: "number" }), "1.5")).toBe(1.5);
+    expect(value(field({ type: "number", minimum: 0.25 }), "0.1")).toMatch(/^! Write at least 0.25/);
     for (const wrong of ["0x1F", "Infinity", "1_000", "1,5"]) expect(value(field({ type: "number" }), wrong)).toMatch(/^!/);
   });
 

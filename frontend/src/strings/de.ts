@@ -1,7 +1,7 @@
 // Die Texte der Seite auf Deutsch, mit denselben Namen wie in en.ts.
 
 import type { Strings } from "./en";
-import { number, plural } from "./words";
+import { bound, number, plural } from "./words";
 
 export const de: Strings = {
   app: {
@@ -147,8 +147,8 @@ export const de: Strings = {
     needed: "Dieses Feld ist erforderlich.",
     number: "Geben Sie eine Zahl ein.",
     integer: "Geben Sie eine ganze Zahl ein.",
-    atLeast: (least: number | bigint) => `Geben Sie mindestens ${number(least)} ein.`,
-    atMost: (most: number | bigint) => `Geben Sie höchstens ${number(most)} ein.`,
+    atLeast: (least: number | bigint) => `Geben Sie mindestens ${bound(least)} ein.`,
+    atMost: (most: number | bigint) => `Geben Sie höchstens ${bound(most)} ein.`,
     atMostItems: (most: number) => `Es sind höchstens ${number(most)} erlaubt.`,
     tooLong: (most: number, length: number) => `Erlaubt sind ${number(most)} Zeichen, hier sind es ${number(length)}.`,
     tooShort: (least: number) => `Hier sind mindestens ${number(least)} Zeichen nötig.`,
