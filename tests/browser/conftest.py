@@ -52,7 +52,6 @@ def bookshop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
         prepared.command("tenants", "create", "north")
         prepared.command("users", "add", "ann", "--password-stdin", given="correct horse battery\n")
         prepared.command("grants", "add", "ann", "north", "--role", "author")
-        prepared.command("roles", "allow", "author", "sales.record")
         with served(prepared) as serving:
             yield serving
 
