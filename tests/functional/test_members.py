@@ -5,6 +5,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import event
 
 from tenantapp.identity import groups, members
 from tenantapp.identity.audit import list_entries, local_requester, record
@@ -114,6 +115,24 @@ def test_found_members_come_in_pages(ada: Client, installation: Installation, mo
         pages.append([item["user"]["login"] for item in page["items"]])
         cursor = page["next"]
     assert pages == [["p1", "p3"], ["p5", "p7"]]
+
+
+def test_the_grants_of_a_member_are_found_by_an_index(installation: Installation) -> None:
+    """Else SQLite looks at all grants of the tenant for each: 10,000 members would take a minute."""
+    asked = []
+    with installation.registry.user_db.begin(read_only=True) as session:
+        if session.get_bind().dialect.name != "sqlite":
+            return  # PostgreSQL plans by statistics
+        connection = session.connection()
+        note: Any = lambda _, __, statement, values, *___: asked.append((statement, values))  # noqa: E731
+        event.listen(connection, "before_cursor_execute", note)
+        members.list_members(session, get_tenant(session, "acme").id, role="reader", limit=5)
+        event.remove(connection, "before_cursor_execute", note)
+        [(statement, values)] = [each for each in asked if "EXISTS" in each[0]]
+        plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    for grantee in ("user_id", "group_id"):
+        assert any(f"(tenant_id=? AND {grantee}=?" in step for step in plan), plan
+    assert not [step for step in plan if step.endswith("(tenant_id=?)") and " grants_" in step], plan
 
 
 def test_a_search_of_members_that_makes_no_sense_is_refused(ada: Client) -> None:
