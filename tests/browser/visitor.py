@@ -83,7 +83,7 @@ class Visitor:
 
     def titles(self) -> list[str]:
         """The first column of the list."""
-        return self.page.locator("tbody tr td:first-child").all_inner_texts()
+        return self.page.locator("tbody .row-link").all_inner_texts()
 
     def said(self, text: str) -> None:
         """Wait for a short message."""

@@ -11,6 +11,8 @@ export class Problem extends Error {
   readonly status: number;
   readonly code: string;
   readonly errors: readonly Pointed[];
+  /** The index of the part of a batch that failed; null if it concerns the whole. */
+  readonly part: number | null;
   readonly current: Record<string, Json> | undefined;
   readonly etag: string | null;
   readonly retryAfter: number | null;
@@ -24,6 +26,7 @@ export class Problem extends Error {
     this.code = body.code ?? BY_STATUS[status] ?? "unknown";
     this.reason = body.reason ?? null;
     this.errors = body.errors ?? [];
+    this.part = body.part ?? null;
     this.current = body.current;
     this.etag = headers.get("ETag");
     const seconds = Number(headers.get("Retry-After"));
@@ -39,6 +42,7 @@ interface ProblemBody {
   detail: string;
   code: string;
   errors: Pointed[];
+  part: number;
   current: Record<string, Json>;
   request_id: string;
   reason: string | null;

@@ -13,10 +13,9 @@ const SUGGESTED = 20;
 const LOOKED_THROUGH = 5_000; // rows of a resource without a search
 
 /** The path of a row. The id is from the address of the page, and may be written so that it leads elsewhere. */
-function pathOf(at: At, id: string): string {
+export function pathOf(at: At, id: string): string {
   return `${at.resource.path}/${/^\.{1,2}$/.test(id) ? "-" : encodeURIComponent(id)}`;
 }
-
 
 export interface Versioned {
   row: Row;
@@ -32,7 +31,7 @@ interface Counted {
   count: { rows: number; exact: boolean } | null;
 }
 
-interface At {
+export interface At {
   tenant: string;
   resource: Resource;
 }

@@ -85,7 +85,7 @@ export function apiQuery(resource: Resource, state: ListState, more: Record<stri
   if (state.search.trim() !== "") query.set("q", state.search);
   if (state.sort) query.set("_sort", state.sort);
   if (state.cursor) query.set("cursor", state.cursor);
-  if (!query.has("_fields")) query.set("_fields", fieldsOf(resource, shownColumns(resource, state)).join(","));
+  if (!query.has("_fields")) query.set("_fields", listMembers(resource, state).join(","));
   return query.toString();
 }
 
@@ -94,7 +94,8 @@ export function shownColumns(resource: Resource, state: ListState): string[] {
 }
 
 /** The members that a list needs: those of its columns, and what names a row, and says whose and which version it is. */
-function fieldsOf(resource: Resource, columns: string[]): string[] {
+export function listMembers(resource: Resource, state: ListState): string[] {
+  const columns = shownColumns(resource, state);
   const needed = ["id", resource.title, ...columns, resource.owner, resource.version];
   return [...new Set(needed.filter((name) => name !== null && name !== undefined))];
 }

@@ -177,3 +177,13 @@ export function mayChange(resource: Resource, row: Row, permissions: readonly st
   if (!permissions.includes(write)) return false;
   return over === null || permissions.includes(over) || ownerOf(resource, row) === person;
 }
+
+/** A row that is put back belongs to who puts it back, so only one's own can be. */
+export function canUndo(
+  resource: Resource,
+  row: Row,
+  { permissions, person }: { permissions: readonly string[]; person: string },
+): boolean {
+  const owner = ownerOf(resource, row);
+  return resource.undo && (owner === null || owner === person) && permissions.includes(resource.permissions.create);
+}

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 
 import { de } from "./de";
+import { de as deBulk } from "./de.bulk";
 import { de as deManaging } from "./de.managing";
 import { de as deOperator } from "./de.operator";
 import { de as deViews } from "./de.views";
 import { en } from "./en";
+import { en as enBulk } from "./en.bulk";
 import { en as enManaging } from "./en.managing";
 import { en as enOperator } from "./en.operator";
 import { en as enViews } from "./en.views";
@@ -16,6 +18,7 @@ type Texts = Map<string, string | Made>;
 
 const CATALOGUES: [string, object, object][] = [
   ["the page", en, de],
+  ["several rows at once", enBulk, deBulk],
   ["those who manage", enManaging, deManaging],
   ["operators", enOperator, deOperator],
   ["the tree and builders' components", enViews, deViews],
