@@ -5,12 +5,17 @@ import { defineAsyncComponent } from "vue";
 
 import { loadAhead } from "../model/missing";
 
-type Parts = typeof import("./later");
+type Loaded = typeof import("./later");
+type Parts = Omit<Loaded, "readBulkTexts">;
 
-const parts = (): Promise<Parts> => import("./later");
+const parts = (): Promise<Loaded> => import("./later");
 
 export function latePart<Name extends keyof Parts>(name: Name): Parts[Name] {
-  return defineAsyncComponent<Parts[Name]>(async () => (await parts())[name]);
+  return defineAsyncComponent<Parts[Name]>(async () => {
+    const loaded = await parts();
+    if (name === "ChosenBar") await loaded.readBulkTexts();
+    return loaded[name];
+  });
 }
 
 export function loadPartsNow(): void {
