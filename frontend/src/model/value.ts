@@ -1,24 +1,18 @@
 // What a person writes into a field, and what the API reads and answers.
 
 import { type Json, readJson, writeJson } from "../api/json";
-import { locale, t } from "../strings";
+import { t } from "../strings";
 import type { Field } from "./field";
 
 /** What a control of a form holds. */
 export type Draft = string | boolean | string[];
 
-const amounts = new Intl.NumberFormat(locale, { maximumFractionDigits: 20 });
 const MINUTES = "2026-01-31T09:30".length; // a browser leaves out seconds that are 0
 
 /** Half of an emoji, as some programs leave it on the clipboard. No server can read it. */
 const HALF = /\p{Surrogate}/u;
 
 export type Parsed = { ok: true; value: Json } | { ok: false; message: string };
-
-/** A number to be read, as the browser's language writes it. */
-export function amount(value: number | bigint): string {
-  return amounts.format(value);
-}
 
 export function draftOf(field: Field, value: Json | undefined): Draft {
   const given = value ?? null;

@@ -1,7 +1,7 @@
 // Die Texte der Seite auf Deutsch, mit denselben Namen wie in en.ts.
 
 import type { Strings } from "./en";
-import { bound, number, plural } from "./words";
+import { amount, number, plural } from "./words";
 
 export const de: Strings = {
   app: {
@@ -151,8 +151,8 @@ export const de: Strings = {
     needed: "Dieses Feld ist erforderlich.",
     number: "Geben Sie eine Zahl ein.",
     integer: "Geben Sie eine ganze Zahl ein.",
-    atLeast: (least: number | bigint) => `Geben Sie mindestens ${bound(least)} ein.`,
-    atMost: (most: number | bigint) => `Geben Sie höchstens ${bound(most)} ein.`,
+    atLeast: (least: number | bigint) => `Geben Sie mindestens ${amount(least)} ein.`,
+    atMost: (most: number | bigint) => `Geben Sie höchstens ${amount(most)} ein.`,
     atMostItems: (most: number) => `Es sind höchstens ${number(most)} erlaubt.`,
     tooLong: (most: number, length: number) => `Erlaubt sind ${number(most)} Zeichen, hier sind es ${number(length)}.`,
     tooShort: (least: number) => `Hier sind mindestens ${number(least)} Zeichen nötig.`,

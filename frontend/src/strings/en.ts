@@ -1,7 +1,7 @@
 // The texts of the page. Another language has a module with the same members. Texts of parts that are loaded late are in
 // catalogues of their own.
 
-import { bound, number, plural } from "./words";
+import { amount, number, plural } from "./words";
 
 export const en = {
   app: {
@@ -151,8 +151,8 @@ export const en = {
     needed: "This field is needed.",
     number: "Write a number.",
     integer: "Write a whole number.",
-    atLeast: (least: number | bigint) => `Write at least ${bound(least)}.`,
-    atMost: (most: number | bigint) => `Write at most ${bound(most)}.`,
+    atLeast: (least: number | bigint) => `Write at least ${amount(least)}.`,
+    atMost: (most: number | bigint) => `Write at most ${amount(most)}.`,
     atMostItems: (most: number) => `There may be at most ${number(most)}.`,
     tooLong: (most: number, length: number) => `This may have ${number(most)} characters, and has ${number(length)}.`,
     tooShort: (least: number) => `This needs at least ${number(least)} characters.`,

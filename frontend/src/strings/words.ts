@@ -3,16 +3,16 @@
 import { locale } from "./language";
 
 const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
-const bounds = new Intl.NumberFormat(locale, { maximumFractionDigits: 20 });
+const amounts = new Intl.NumberFormat(locale, { maximumFractionDigits: 20 });
 const rules = new Intl.PluralRules(locale);
 
 export function number(value: number): string {
   return numbers.format(value);
 }
 
-/** A number that somebody has to write or to compare: it is not rounded. */
-export function bound(value: number | bigint): string {
-  return bounds.format(value);
+/** A number of somebody's data, or one to compare with it: it is not rounded. */
+export function amount(value: number | bigint): string {
+  return amounts.format(value);
 }
 
 /** `1 row`, `2 rows`. A language with more forms than two names them by the rules of Unicode. */
