@@ -109,6 +109,13 @@
       await until(() => all(".toast").some((each) => each.textContent.includes(`“${title}” is back`)), `${title} is back`);
       made[deleted.get(title)].add(title);
     },
+    async undoElsewhere(told) {
+      const before = told.deleted.size;
+      await STEPS.remove(told);
+      if (told.deleted.size === before) return;
+      await STEPS.switch(told);
+      await STEPS.undo(told);
+    },
     async list({ pick }) {
       pick(all("nav.side ul a.item")).click();
     },
@@ -148,7 +155,7 @@
       await pause(pick([0, 30]));
     },
   };
-  const WEIGHTS = { create: 16, change: 12, remove: 9, undo: 9, list: 6, nodes: 14, search: 3, sort: 4, page: 6, switch: 9, back: 8, forward: 4, row: 4 };
+  const WEIGHTS = { create: 16, change: 12, remove: 9, undo: 6, undoElsewhere: 6, list: 6, nodes: 14, search: 3, sort: 4, page: 6, switch: 9, back: 8, forward: 4, row: 4 };
   const BAG = Object.entries(WEIGHTS).flatMap(([name, weight]) => Array(weight).fill(name));
 
   /** What must hold after each step: nothing of another workspace is shown. */
