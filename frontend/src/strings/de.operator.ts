@@ -305,7 +305,7 @@ export const de: OperatorStrings = {
     truncated: (slugs: string) => `Weitere Zeilen gibt es in: ${slugs}`,
     results: "Antworten",
     most: (rows: number) => `Die Tabelle zeigt die ersten ${number(rows)} Zeilen. Die CSV-Datei enthält alle.`,
-    export: "CSV exportieren",
+    export: "CSV-Export",
   },
   trail: {
     at: "Wann",

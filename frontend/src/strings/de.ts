@@ -95,7 +95,7 @@ export const de: Strings = {
     everything: "Alle Einträge anzeigen",
     columns: "Spalten",
     columnsReset: "Zurücksetzen",
-    export: "CSV exportieren",
+    export: "CSV-Export",
     exporting: (rows: number) => `Export läuft: bisher ${plural(rows, "Eintrag", "Einträge")}`,
     exported: (rows: number) => `${plural(rows, "Eintrag wurde", "Einträge wurden")} exportiert.`,
     more: "Mehr",
