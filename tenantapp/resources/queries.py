@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
@@ -39,7 +40,7 @@ from tenantapp.resources.shapes import (
 from tenantapp.resources.ways import way_of
 from tenantapp.sql.json_columns import json_object
 from tenantapp.sql.prepared import LoneSelect, PreparedSelect, postgres_text
-from tenantapp.tenancy.searching import check_searchable
+from tenantapp.tenancy.searching import searching
 
 USUAL_PAGE: Final = 50  # rows; most requests for a list ask for this many
 
@@ -92,16 +93,15 @@ def find_rows(
     The conditions are by the names of the query parameters: ``{"min_price": 5}``. ``after`` is ``place_of`` the last
     row of the page before. ``search`` is the text of a search by words, see ``tenancy.searching.matches``.
     """
-    if search is not None:
-        check_searchable(session, resource.model)
     shape, values = shape_of(resource, where, either or {}, search)
     usual = limit if not values and limit - USUAL_PAGE in (0, 1) else None
     shape = shape._replace(sort=sort or default_sort(resource), fields=fields, after=after is not None, limit=usual)
     values |= {f"after_{number}": value for number, value in enumerate(after or ())}
-    way = way_of(resource, session, shape, values, limit)
-    if way is not None:
-        shape = shape._replace(way=way)
-    return statement(resource, shape).rows(session, values if usual else values | {"limit": limit})
+    with nullcontext() if search is None else searching(session, resource.model):
+        way = way_of(resource, session, shape, values, limit)
+        if way is not None:
+            shape = shape._replace(way=way)
+        return statement(resource, shape).rows(session, values if usual else values | {"limit": limit})
 
 
 def count_rows(
@@ -113,10 +113,9 @@ def count_rows(
     search: str | None = None,
 ) -> int:
     """Return how many rows meet the conditions; see ``find_rows``."""
-    if search is not None:
-        check_searchable(session, resource.model)
     shape, values = shape_of(resource, where, either or {}, search)
-    return int(counting(resource, shape).rows(session, values)[0][0])
+    with nullcontext() if search is None else searching(session, resource.model):
+        return int(counting(resource, shape).rows(session, values)[0][0])
 
 
 def place_of(resource: Resource[Any], sort: Sort, row: ShownRow) -> list[Any]:

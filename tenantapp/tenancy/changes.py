@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import Select, select, true
 from sqlalchemy.orm import Session
 
-from tenantapp.tenancy.errors import ChangesGone, TenantMigrating
-from tenantapp.tenancy.known_tables import has_table
+from tenantapp.tenancy.errors import ChangesGone
+from tenantapp.tenancy.known_tables import needs_table
 from tenantapp.tenancy.models import Change, ChangeCounter
 from tenantapp.tenancy.recording import Kind
 
@@ -42,8 +42,8 @@ class Changes:
 
 def present_position(session: Session) -> int:
     """Return the position of the last change. Raises ``TenantMigrating`` if the database has no log yet."""
-    _check_log(session)
-    return session.scalar(select(ChangeCounter.position)) or 0
+    with needs_table(session, Change.__tablename__):
+        return session.scalar(select(ChangeCounter.position)) or 0
 
 
 def read_changes(session: Session, after: int, limit: int, tables: Collection[str]) -> Changes:
@@ -53,7 +53,6 @@ def read_changes(session: Session, after: int, limit: int, tables: Collection[st
     a reader treats both alike. Raises ``ChangesGone`` if changes after this position are no longer kept, or if the
     position was never given; ``TenantMigrating`` if the database has no log yet.
     """
-    _check_log(session)
     # One statement, so the counter and the changes are those of one moment. Positions have no gaps.
     until = after + MOST_LOOKED_AT
     some = (
@@ -69,7 +68,8 @@ def read_changes(session: Session, after: int, limit: int, tables: Collection[st
         .outerjoin(some, true())
         .order_by(some.c.position)
     )
-    rows = session.execute(statement).all()
+    with needs_table(session, Change.__tablename__):
+        rows = session.execute(statement).all()
     last, removed = (rows[0].last, rows[0].removed) if rows else (0, 0)
     if not removed <= after <= last:
         raise ChangesGone
@@ -85,8 +85,8 @@ def read_history(session: Session, table: str, row_id: UUID, limit: int, before:
 
     Raises ``TenantMigrating`` if the database has no log yet.
     """
-    _check_log(session)
-    return [SeenChange(*row) for row in session.execute(history_of(table, row_id, limit, before))]
+    with needs_table(session, Change.__tablename__):
+        return [SeenChange(*row) for row in session.execute(history_of(table, row_id, limit, before))]
 
 
 def history_of(table: str, row_id: UUID, limit: int, before: int | None = None) -> Select[*tuple[Any, ...]]:
@@ -94,8 +94,3 @@ def history_of(table: str, row_id: UUID, limit: int, before: int | None = None) 
     of_row = (Change.row_id == row_id, Change.table_name == table)
     where = of_row if before is None else (*of_row, Change.position < before)
     return select(*Change.__table__.c).where(*where).order_by(Change.position.desc()).limit(limit)
-
-
-def _check_log(session: Session) -> None:
-    if not has_table(session, Change.__tablename__):
-        raise TenantMigrating

@@ -17,8 +17,8 @@ from sqlalchemy import delete, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.errors import KeyInUse, KeyReused, TenantMigrating
-from tenantapp.tenancy.known_tables import has_table
+from tenantapp.tenancy.errors import KeyInUse, KeyReused
+from tenantapp.tenancy.known_tables import needs_table
 from tenantapp.tenancy.models import IdempotencyKey, TenantBase
 
 SWEEP_MOST: Final = 200  # expired answers that one request deletes
@@ -53,15 +53,14 @@ def find_answer(session: Session, key: KeyOfPerson, kept_for: timedelta) -> Kept
     The key is locked until the end of the transaction. Raises ``KeyInUse`` if another transaction has locked it,
     ``KeyReused`` if it was used for another request, and ``TenantMigrating`` if the database cannot keep answers yet.
     """
-    if not has_table(session, IdempotencyKey.__tablename__):
-        raise TenantMigrating
     if session.get_bind().dialect.name == "postgresql":
         # Two statements: the second must see what was committed before the lock was free.
         locked = session.scalar(select(func.pg_try_advisory_xact_lock(_lock_number(key))))
         if not locked:
             raise KeyInUse
     mine = (_KEYS.c.tenant_id == key.tenant_id, _KEYS.c.person_id == key.person_id, _KEYS.c.key == key.key)
-    row = session.execute(select(_KEYS).where(*mine)).one_or_none()
+    with needs_table(session, IdempotencyKey.__tablename__):
+        row = session.execute(select(_KEYS).where(*mine)).one_or_none()
     if row is None:
         return None
     if row.created_at < utcnow() - kept_for:

@@ -7,13 +7,17 @@ by the next transaction.
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from sqlalchemy import Boolean, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.prepared import DATABASE
+from tenantapp.tenancy.errors import TenantMigrating
 
 UNDEFINED_TABLE: Final = "42P01"  # SQLSTATE
 POSTGRES: Final = text("SELECT to_regclass(:name) IS NOT NULL AS there").columns(there=Boolean)
@@ -34,9 +38,29 @@ def has_table(session: Session, name: str) -> bool:
     return there
 
 
-def forget_table(session: Session, name: str) -> None:
-    """Ask the database again next time. A statement has failed for want of the table: the database was downgraded."""
-    _known(session).discard(name)
+@contextmanager
+def needs_table(session: Session, name: str) -> Iterator[None]:
+    """Raise ``TenantMigrating`` if the database has no such table yet, or none any more because it was downgraded."""
+    if not has_table(session, name):
+        raise TenantMigrating
+    with _noticed(session, name, TenantMigrating):
+        yield
+
+
+def writes_table(session: Session, name: str) -> AbstractContextManager[None]:
+    """Raise ``TransactionConflict`` if a table that was there is gone: tried again, the transaction leaves it out."""
+    return _noticed(session, name, TransactionConflict)
+
+
+@contextmanager
+def _noticed(session: Session, name: str, refusal: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if not is_missing_table(error):
+            raise
+        _known(session).discard(name)  # the database is asked again next time
+        raise refusal from error
 
 
 def is_missing_table(error: DBAPIError) -> bool:

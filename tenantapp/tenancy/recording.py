@@ -18,14 +18,12 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Uuid, bindparam, delete, event, func, insert, inspect, select, text, update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 
-from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.prepared import DATABASE
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.access import ACTOR, Actor
-from tenantapp.tenancy.known_tables import forget_table, has_table, is_missing_table
+from tenantapp.tenancy.known_tables import has_table, writes_table
 from tenantapp.tenancy.models import Change, ChangeCounter, TenantBase, Tracked
 
 log = logging.getLogger(__name__)
@@ -186,13 +184,8 @@ def _write(session: Session, changes: Sequence[RecordedChange]) -> None:
     actor: Actor | None = session.info.get(ACTOR)
     at = utcnow()
     by = {"person_id": None, "login": None} if actor is None else {"person_id": actor.id, "login": actor.shown}
-    try:
+    with writes_table(session, Change.__tablename__):
         position = _insert(session, changes, {**by, "at": at})
-    except DBAPIError as error:
-        if is_missing_table(error):
-            forget_table(session, Change.__tablename__)
-            raise TransactionConflict from error
-        raise
     if position // PRUNE_EVERY != (position - len(changes)) // PRUNE_EVERY:
         _prune(session, at - session.info[DATABASE].changes_kept)
 

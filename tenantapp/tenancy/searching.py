@@ -9,6 +9,7 @@ session write the words with the row.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -38,8 +39,7 @@ from sqlalchemy.sql import ColumnElement
 from tenantapp.sql.full_text import create_statements, rebuild_statement, stored_words
 from tenantapp.sql.upsert import insert_for
 from tenantapp.sql.word_conditions import SearchText, words_match
-from tenantapp.tenancy.errors import TenantMigrating
-from tenantapp.tenancy.known_tables import has_table
+from tenantapp.tenancy.known_tables import has_table, needs_table, writes_table
 
 SEARCH: Final = "tenantapp_search"  # in the info of the metadata: the searched columns, by the name of their table
 BATCH: Final = 500  # rows at once
@@ -112,10 +112,9 @@ def matching_rows(model: type[Any], query: "str | BindParameter[str]") -> Select
     return select(words.c.row_id).where(words_match(words.c.id, words.c.words, given))
 
 
-def check_searchable(session: Session, model: type[Any]) -> None:
-    """Raise ``TenantMigrating`` if the database has no words of this searched model yet."""
-    if not has_table(session, words_name(model.__tablename__)):
-        raise TenantMigrating
+def searching(session: Session, model: type[Any]) -> AbstractContextManager[None]:
+    """Raise ``TenantMigrating`` if the database has no words of this searched model."""
+    return needs_table(session, words_name(model.__tablename__))
 
 
 def listen_on_sessions(sessions: type[Session]) -> None:
@@ -146,7 +145,8 @@ def write_words(session: Session, rows: Sequence[Any]) -> None:
             values = [{"row_id": row.id, "words": stored_words(_texts(row, model.__search__))} for row in some]
             insert = insert_for(session, words)
             changed = {"words": insert.excluded.words}
-            session.execute(insert.on_conflict_do_update(index_elements=[words.c.row_id], set_=changed), values)
+            with writes_table(session, words.name):
+                session.execute(insert.on_conflict_do_update(index_elements=[words.c.row_id], set_=changed), values)
 
 
 def _texts(row: Any, names: Sequence[str]) -> Iterator[str | None]:

@@ -19,15 +19,19 @@ from tenantapp.databases.histories.targets import tenant_target
 from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.identity.local_access import local_access
+from tenantapp.resources import find_rows
 from tenantapp.sql import full_text
+from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.full_text import BETWEEN, NoWords, encoded, fold, parts_of, searched_words, stored_words, words_of
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.prepared import LoneSelect
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.errors import TenantMigrating
 from tenantapp.tenancy.searching import fill_words, matches, write_words
 from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.workspace.models import Author, Node
+from tenantapp.workspace.nodes import nodes
 from tests.contract.conftest import Fleet
 from tests.contract.rows import findings
 
@@ -281,6 +285,19 @@ class TestWhereTheDatabaseHasBeen:
         notes.add("After Łódź")
         assert notes.found("lodz") == ["Before Łódź", "After Łódź"]
         assert findings(notes.fleet, notes.place, notes.fleet.settings) == ()
+
+    def test_a_process_that_knew_the_words_learns_that_they_are_gone(self, notes: Notes) -> None:
+        notes.add("Known")
+        target = tenant_target(notes.fleet.services, notes.place, record=True)
+        run_command(target, lambda config: command.downgrade(config, BEFORE_WORDS))
+        with pytest.raises(TenantMigrating), notes.begin() as session:
+            find_rows(nodes, session, {}, search="known")
+        run_command(target, lambda config: command.upgrade(config, "head"))
+        notes.add("Known again")
+        run_command(target, lambda config: command.downgrade(config, BEFORE_WORDS))
+        with pytest.raises(TransactionConflict):
+            notes.add("Tried in vain")
+        notes.add("Tried again")
 
     def test_a_bundle_carries_the_words(self, notes: Notes, tmp_path: Path) -> None:
         notes.add("Rocket skates", "Łódź")
