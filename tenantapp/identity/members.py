@@ -43,18 +43,19 @@ def list_members(
     role: str | None = None,
     after: UUID | None = None,
     limit: int | None = None,
+    at_once: int = LOOKED_AT,
 ) -> list[Member]:
     """Return members in the order in which they got their first role.
 
     Each of the ``words`` must be a part of the login or the name; case and accents do not count. ``role`` is one that
     the member has, perhaps beside others. ``after`` is the ``first_id`` of the last member of the page before. Executes
-    two statements, and with ``words`` one more for each ``LOOKED_AT`` members that it looks at.
+    two statements, and with ``words`` one more for each ``at_once`` members that it looks at.
     """
     first = select(Grant).where(Grant.tenant_id == tenant_id, ~_has_another(tenant_id, earlier=True)).order_by(Grant.id)
     if role is not None:
         first = first.where(_has_another(tenant_id, role=role))
     if wanted := fold(words).split():
-        first = first.where(Grant.id.in_(_named(session, first, wanted, after, limit)))
+        first = first.where(Grant.id.in_(_named(session, first, wanted, after, limit, at_once)))
     elif after is not None:
         first = first.where(Grant.id > after)
     found = session.scalars(first.limit(limit).options(joinedload(Grant.user), joinedload(Grant.group))).all()
@@ -76,7 +77,7 @@ def _has_another(tenant_id: UUID, *, earlier: bool = False, role: str | None = N
 
 
 def _named(
-    session: Session, first: Select[Grant], wanted: Sequence[str], after: UUID | None, limit: int | None
+    session: Session, first: Select[Grant], wanted: Sequence[str], after: UUID | None, limit: int | None, at_once: int
 ) -> list[UUID]:
     """Return the ids of those of the grants whose grantee's login or name has all the words.
 
@@ -89,9 +90,9 @@ def _named(
     )
     found: list[UUID] = []
     while limit is None or len(found) < limit:
-        some = session.execute((names if after is None else names.where(Grant.id > after)).limit(LOOKED_AT)).all()
+        some = session.execute((names if after is None else names.where(Grant.id > after)).limit(at_once)).all()
         found += [grant_id for grant_id, *texts in some if _has_words(wanted, texts)]
-        if len(some) < LOOKED_AT:
+        if len(some) < at_once:
             break
         after = some[-1][0]
     return found[:limit]

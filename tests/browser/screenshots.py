@@ -1,9 +1,10 @@
 """The pictures of the page in the documentation: ``make screenshots`` takes them again.
 
-They show the main pages of the demo, with some more rows. Nothing on them differs from run to run, such as an id.
+They show the main pages of the demo, with some more rows.
 """
 
 import io
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -59,10 +60,18 @@ def _row(visitor: Visitor) -> None:
     visitor.button("Save").wait_for()
 
 
+def _tree(visitor: Visitor) -> None:
+    for name in ("Rocket skates", "Assembly"):
+        visitor.page.get_by_role("link", name=name, exact=True).wait_for()
+        opens = visitor.page.get_by_role("button", name=re.compile(rf"{name}"), expanded=False)
+        opens.first.click()
+    visitor.page.get_by_role("link", name="Fuel", exact=True).wait_for()
+
+
 def _switcher(visitor: Visitor) -> None:
     _table(visitor)
     visitor.page.keyboard.press("Control+k")
-    visitor.sheet().get_by_text("Globex").wait_for()
+    visitor.sheet().get_by_text("Globex", exact=True).wait_for()
 
 
 def _tenant(visitor: Visitor) -> None:
@@ -81,6 +90,7 @@ MAIN: Final = (
     Picture("list-phone", "ada", LIST, _table, PHONE),
     Picture("row", "ada", LIST, _row, WIDE),
     Picture("switcher", "ada", LIST, _switcher, WIDE),
+    Picture("tree", "ada", "/w/acme/nodes?view=tree", _tree, WIDE),
     Picture("members", "ada", "/w/acme/manage/members", _table, WIDE),
     Picture("fleet", "olga", "/operator/tenants", _table, WIDE),
     Picture("tenant", "olga", "/operator/tenants/acme", _tenant, WIDE, "dark"),

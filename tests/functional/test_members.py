@@ -102,8 +102,7 @@ def test_members_are_found_by_words_and_by_role(ada: Client, installation: Insta
     assert ada.get("/members?role=reader&q=zm").json["items"] == [shown]
 
 
-def test_found_members_come_in_pages(ada: Client, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "LOOKED_AT", 2)
+def test_found_members_come_in_pages(ada: Client, installation: Installation) -> None:
     with installation.registry.user_db.begin() as session:
         tenant = get_tenant(session, "acme")
         for number in range(9):
@@ -115,6 +114,19 @@ def test_found_members_come_in_pages(ada: Client, installation: Installation, mo
         pages.append([item["user"]["login"] for item in page["items"]])
         cursor = page["next"]
     assert pages == [["p1", "p3"], ["p5", "p7"]]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+def test_members_are_found_however_many_are_looked_at_at_once(installation: Installation, at_once: int) -> None:
+    with installation.registry.user_db.begin() as session:
+        tenant = get_tenant(session, "acme")
+        for number in range(6):
+            create_user(session, f"p{number}", name="Odd" if number % 2 else "Even")
+            add_grant(session, tenant.id, "reader", login=f"p{number}")
+        found = members.list_members(session, tenant.id, words="odd", at_once=at_once, limit=2)
+        rest = members.list_members(session, tenant.id, words="odd", at_once=at_once, limit=2, after=found[-1].first_id)
+        logins = [member.user.login for member in (*found, *rest) if member.user]
+    assert logins == ["p1", "p3", "p5"]
 
 
 def test_the_grants_of_a_member_are_found_by_an_index(installation: Installation) -> None:

@@ -67,7 +67,7 @@ export async function readRow(at: At, id: string): Promise<Versioned> {
 /** The changes of a row, the newest first, also of one that is deleted. */
 export async function readChanges(at: At, id: string, cursor: string, signal: AbortSignal): Promise<RowChanges> {
   const query = new URLSearchParams({ limit: String(CHANGES), ...(cursor ? { cursor } : {}) });
-  const path = `${at.resource.path}/${id}/changes?${query}`;
+  const path = `${pathOf(at, id)}/changes?${query}`;
   return (await call<RowChanges>("GET", path, { tenant: at.tenant, signal })).data;
 }
 
