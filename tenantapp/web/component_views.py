@@ -61,10 +61,17 @@ def _find(directories: dict[str, Path], parts: Sequence[str]) -> Path | None:
     for count in range(len(parts) - 1, 0, -1):
         directory = directories.get("/".join(parts[:count]))
         if directory is not None:
-            path = directory.joinpath(*parts[count:]).resolve()
-            public = path.suffix in PUBLIC_TYPES and path.is_relative_to(directory) and path.is_file()
-            return path if public else None
+            path = directory.joinpath(*parts[count:])
+            return path.resolve() if _is_public(path, directory) else None
     return None
+
+
+def _is_public(path: Path, directory: Path) -> bool:
+    try:
+        path = path.resolve()
+        return path.suffix in PUBLIC_TYPES and path.is_relative_to(directory) and path.is_file()
+    except (OSError, RuntimeError):  # a name that no file can have, or links in a circle
+        return False
 
 
 def includeme(config: Configurator) -> None:

@@ -43,6 +43,7 @@ def stall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (directory / "stall" / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / "stall" / name).write_text(content)
     (directory / "stall" / "page" / "link.js").symlink_to(directory / "stall" / "models.js")
+    (directory / "stall" / "page" / "circle.js").symlink_to("circle.js")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(directory))
         yield directory / "stall"
@@ -142,6 +143,8 @@ def test_it_can_only_be_read(page: TestApp) -> None:
         f"{HERE}/.hidden.js",
         f"{HERE}/notes",
         f"{HERE}/link.js",
+        f"{HERE}/circle.js",
+        f"{HERE}/{300 * 'n'}.js",
         f"{HERE}/../models.js",
         f"{HERE}/..%2Fmodels.js",
         f"{HERE}/%2e%2e/models.js",
