@@ -327,3 +327,11 @@ class TestDelete:
         done("worker", "--until-idle")
         assert done("operations", "show", operation, "--json").json["state"] == "succeeded"
         assert states(done) == {}
+
+
+@pytest.mark.parametrize(
+    "waves", ["", " ", "0", "-1", "1,", ",1", "1,,2", "1,x", "1;2", "1.5", "\u0663", "\u00b2", "9" * 5000]
+)
+def test_waves_are_numbers_of_tenants(ini: Path, run: Command, waves: str) -> None:
+    refused = run("migrate", f"--waves={waves}")
+    assert (refused.status, "separated by commas" in refused.err) == (2, True)

@@ -1,6 +1,7 @@
 """The command ``migrate``."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import click
 
@@ -8,11 +9,14 @@ from tenantapp.cli.arguments import json_option
 from tenantapp.cli.completing import slugs
 from tenantapp.cli.installation import Installation, pass_installation
 
+NUMBER: Final = re.compile(r" *0*[1-9][0-9]{0,8} *")
+
 
 def _numbers(context: click.Context, parameter: click.Parameter, given: str | None) -> list[int]:
     """Return the numbers of tenants in a text like ``5,50``. Raises ``BadParameter``."""
-    parts = given.split(",") if given else []
-    if not all(part.strip().isdecimal() and int(part) for part in parts):
+    # An empty text is refused as well: `--waves "$WAVES"` must not migrate all at once for want of a variable.
+    parts = [] if given is None else given.split(",")
+    if not all(NUMBER.fullmatch(part) for part in parts):
         raise click.BadParameter("Give numbers of tenants, separated by commas, such as 5,50.")
     return [int(part) for part in parts]
 
