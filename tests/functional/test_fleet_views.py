@@ -319,6 +319,12 @@ class TestTheWhole:
         assert (asked["answers"], asked["tenants"]) == (False, 2)
         assert "nowhere" in asked["failure"] or "refused" in asked["failure"]
 
+    def test_migrations_before_init_has_made_the_table_of_runs(self, otto: Client, installation: Installation) -> None:
+        with installation.registry.user_db.begin() as session:
+            session.execute(text("DROP TABLE migration_runs"))
+        status = otto.get("/fleet/migrations").json
+        assert (status["run"], status["states"]) == (None, [{"state": None, "tenants": 2}])
+
     def test_migrations(self, otto: Client, installation: Installation) -> None:
         status = otto.get("/fleet/migrations").json
         assert status["revisions"] == [{"revision": status["head"], "tenants": 2}]

@@ -22,6 +22,7 @@ from tenantapp.sql.errors import SqlError
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenancyError
+from tenantapp.tenancy.known_tables import has_table
 
 log = logging.getLogger(__name__)
 KEPT: Final = 20  # runs
@@ -138,7 +139,9 @@ class RunRecord:
 
 
 def latest_run(session: Session) -> RunStatus | None:
-    """Return the run that was begun last, or None if none is known."""
+    """Return the run that was begun last, or None if none is known, or if ``init`` has not made their table yet."""
+    if not has_table(session, RecordedRun.__tablename__):
+        return None
     run = session.scalar(select(RecordedRun).order_by(RecordedRun.id.desc()).limit(1))
     if run is None:
         return None
