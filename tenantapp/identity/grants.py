@@ -22,7 +22,7 @@ def add_grant(
     session: Session, tenant_id: UUID, role: str, *, login: str | None = None, group: str | None = None
 ) -> Grant:
     """Give a person or a group a role beside those that they have. Raises ``NotFound`` and ``AlreadyExists``."""
-    get_role(session, role)
+    get_role(session, role, keep=True)
     grant = Grant(tenant_id=tenant_id, role=role)
     if group is not None:
         grant.group = get_group(session, group)

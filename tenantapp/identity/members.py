@@ -146,7 +146,7 @@ def change_role(session: Session, tenant_id: UUID, grant_id: UUID, role: str) ->
     """Put another role in place of that of a grant. Raises ``NotFound``, ``AlreadyExists`` and ``LastAdmin``."""
     with _keeping_an_admin(session, tenant_id):
         grant = get_grant(session, tenant_id, grant_id)
-        before, grant.role = grant.role, get_role(session, role).name
+        before, grant.role = grant.role, get_role(session, role, keep=True).name
         flush_unique(session, "grant of", role)
         if grant.role != before:
             record_grant(session, "member.change", grant, before=before)

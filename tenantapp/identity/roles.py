@@ -23,9 +23,12 @@ def list_roles(session: Session) -> list[Role]:
     return list(session.scalars(select(Role).options(selectinload(Role.permissions)).order_by(Role.rank)))
 
 
-def get_role(session: Session, name: str) -> Role:
-    """Return the role with this name. Raises ``NotFound``."""
-    role = session.get(Role, name)
+def get_role(session: Session, name: str, *, keep: bool = False) -> Role:
+    """Return the role with this name. With ``keep`` nobody can remove it until the transaction ends.
+
+    Raises ``NotFound``.
+    """
+    role = session.get(Role, name, with_for_update={"read": True, "key_share": True} if keep else None)
     if role is None:
         raise NotFound("role", name)
     return role
@@ -43,6 +46,8 @@ def add_role(session: Session, name: str, *, after: str | None = None) -> Role:
     """
     if not ROLE_NAME.fullmatch(name):
         raise InvalidValue("role", "A role has a name of lower-case letters, digits, hyphens and underscores.")
+    # One at a time, for two could take the same rank. Who grants a role need not wait.
+    session.execute(select(Role.name).order_by(Role.name).with_for_update(key_share=True))
     role = Role(name=name, rank=_rank_above(session, None if after is None else get_role(session, after)))
     session.add(role)
     flush_unique(session, "role", name)
@@ -70,7 +75,7 @@ def allow(session: Session, role_name: str, permission: str, *, known: Collectio
     ``known`` are the permissions that the application has: ``registry.declared_rights.known``. Another one is most
     likely a slip.
     """
-    role = get_role(session, role_name)
+    role = get_role(session, role_name, keep=True)
     if permission in OF_NO_ROLE:
         raise InvalidValue("permission", f"The permission {permission} cannot be given to a role.")
     if permission not in known:
