@@ -121,4 +121,17 @@ def test_a_tree_may_be_wide_and_deep(site: Site, visit: Visit) -> None:
     expect(below(ada, "Wide")).to_have_count(50)
     ada.button("Show more").click()
     expect(below(ada, "Wide")).to_have_count(60)
+
+    # What was above is moved below by somebody else.
+    first = made(ada, "First")
+    second = made(ada, "Second", first)
+    made(ada, "Third", second)
+    ada.open(TREE)
+    ada.button("Rows below “First”").click()
+    expect(below(ada, "First")).to_have_text(["Second"])
+    for node, above in ((second, None), (first, second)):
+        ada.api("PATCH", f"/nodes/{node}", {"parent_id": above}, **TENANT)
+    ada.button("Rows below “Second”").click()
+    expect(below(ada, "Second")).to_have_text(["First", "Third"])
+    expect(ada.link("Second")).to_have_count(1)
     assert ada.unexpected() == []

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { branchQuery, chunks, ROOTS, unsettled } from "../api/branches";
 import type { Row } from "../api/json";
 import type { Resource } from "./resource";
-import { pathTo, sizeOf, stepOf } from "./tree";
+import { type Branch, hasTwice, pathTo, sizeOf, stepOf } from "./tree";
 
 const resource = { tree: { member: "boss_id", filter: "boss" } } as unknown as Resource;
 const of = { tenant: "acme", resource, sort: "-name", members: ["id", "name"] };
@@ -38,6 +38,14 @@ describe("a tree", () => {
     expect(await pathTo("99", "boss_id", rowOf)).toHaveLength(99);
     rows.set("0", { id: "0", boss_id: "3" });
     expect(await pathTo("3", "boss_id", rowOf)).toEqual(["2", "1", "0", "3"]);
+  });
+
+  it("notices a row that was moved while it is shown", () => {
+    const shown = (of: Record<string, string[]>): Map<string, Branch> =>
+      new Map(Object.entries(of).map(([id, ids]) => [id, { rows: ids.map((each) => ({ id: each })), next: null }]));
+    expect(hasTwice(shown({ "": ["a"], a: ["b"], b: ["c"] }))).toBe(false);
+    expect(hasTwice(shown({ "": ["a"], a: ["b"], b: ["a"] }))).toBe(true);
+    expect(hasTwice(shown({ "": ["a", "b", "a"] }))).toBe(true);
   });
 
   it("reads again as many rows as it shows, within what a call may have", () => {

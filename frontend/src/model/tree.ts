@@ -77,6 +77,12 @@ export function useTree(of: () => Branches, address: string): RowTree {
     await read(asked);
   }
 
+  /** Somebody has moved what is shown at two places now: it is not told which of them is the former one. */
+  async function readSettled(asked: Asked[]): Promise<void> {
+    await read(asked);
+    if (hasTwice(branches)) await readAll();
+  }
+
   async function load(): Promise<void> {
     failure.value = undefined;
     try {
@@ -102,14 +108,14 @@ export function useTree(of: () => Branches, address: string): RowTree {
     if (!isOpen) open.add(id);
     keepOpened(address, open);
     if (isOpen) return;
-    const isRead = await attempt(() => inTurn(() => read([{ parent: id, limit: sizeOf(branches.get(id)) }])));
+    const isRead = await attempt(() => inTurn(() => readSettled([{ parent: id, limit: sizeOf(branches.get(id)) }])));
     if (!isRead && !branches.has(id)) open.delete(id);
   }
 
   async function more(parent: string): Promise<void> {
     const readNext = async (): Promise<void> => {
       const cursor = branches.get(parent)?.next;
-      if (cursor) await read([{ parent, limit: PAGE, cursor }]);
+      if (cursor) await readSettled([{ parent, limit: PAGE, cursor }]);
     };
     await attempt(() => inTurn(readNext));
   }
@@ -132,7 +138,7 @@ export function useTree(of: () => Branches, address: string): RowTree {
 
   async function readAbove(id: string, above: string[]): Promise<void> {
     const missing = above.filter((each) => !branches.has(each));
-    if (missing.length > 0) await read(missing.map((parent) => ({ parent, limit: PAGE })));
+    if (missing.length > 0) await readSettled(missing.map((parent) => ({ parent, limit: PAGE })));
     const parent = above[0] ?? ROOTS;
     const branch = branches.get(parent);
     if (branch?.next && !branch.rows.some((row) => row.id === id)) await read([{ parent, limit: MOST }]);
@@ -145,6 +151,12 @@ export function useTree(of: () => Branches, address: string): RowTree {
 /** As many rows as are shown, and at least a page. */
 export function sizeOf(branch: Branch | undefined): number {
   return Math.min(Math.max(PAGE, branch?.rows.length ?? 0), MOST);
+}
+
+/** Whether some row is in two branches, or twice in one. */
+export function hasTwice(branches: ReadonlyMap<string, Branch>): boolean {
+  const ids = [...branches.values()].flatMap(({ rows }) => rows.map((row) => row.id));
+  return new Set(ids).size < ids.length;
 }
 
 /** The ids of the rows above one, the nearest first. */
