@@ -126,6 +126,8 @@ def test_an_author_changes_many_rows_and_none_of_others(site: Site, visit: Visit
     expect(bar).to_contain_text("60 rows are chosen")
     expect(bar).to_contain_text("15 rows belong to others and are not chosen.")
 
+    choose_all_while_the_filters_change(bob)
+
     before = everything_in(bob, "bulk")
     carol.api("PATCH", f"/nodes/{before['Bulk 1 own 1']['id']}", {"body": "seen too late"}, **ACME)
     bob.button("Change").click()
@@ -151,6 +153,35 @@ def test_an_author_changes_many_rows_and_none_of_others(site: Site, visit: Visit
     moved = {title: each["version"] - before[title]["version"] for title, each in after.items()}
     assert moved == {title: 0 if "other" in title else 1 for title in after}
     assert bob.unexpected([412]) == []
+
+
+def choose_all_while_the_filters_change(bob: Visitor) -> None:
+    """What is read for the former filters is not chosen. Afterwards all is as it was before."""
+    page = bob.page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    bar = page.get_by_role("region", name="Chosen rows")
+    page.get_by_label("Choose all on this page").uncheck()
+    bob.button("Choose none").click()
+    page.get_by_label("Choose all on this page").check()
+    page.route("**/api/v1/nodes?*limit=500*", hold)
+    bob.button("Choose all 75 rows of the list").click()
+    page.get_by_role("searchbox").fill("bulk other")
+    expect(page.locator("tbody .row-link")).to_have_count(15)
+    expect(bar).to_have_count(0)
+    with page.expect_response("**/api/v1/nodes?*limit=500*") as answered:
+        held[0].continue_()
+    answered.value.finished()
+    page.evaluate("() => new Promise(done => setTimeout(done, 100))")
+    expect(bar).to_have_count(0)
+    page.unroute_all(behavior="wait")
+    page.get_by_role("searchbox").fill("bulk")
+    page.get_by_label("Choose all on this page").check()
+    bob.button("Choose all 75 rows of the list").click()
+    expect(bar).to_contain_text("60 rows are chosen")
 
 
 def test_many_rows_are_deleted_after_a_question_and_come_back(site: Site, visit: Visit, nodes: Nodes) -> None:
