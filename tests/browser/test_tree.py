@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from playwright.sync_api import Locator, expect
 
-from tests.browser.site import Site
+from tests.browser.site import Site, demo_in_thread
 from tests.browser.visitor import Visitor
 
 Visit = Callable[..., Visitor]
@@ -135,3 +136,19 @@ def test_a_tree_may_be_wide_and_deep(site: Site, visit: Visit) -> None:
     expect(below(ada, "Second")).to_have_text(["First", "Third"])
     expect(ada.link("Second")).to_have_count(1)
     assert ada.unexpected() == []
+
+
+def test_what_is_too_much_for_one_answer_is_read_in_halves(visit: Visit, tmp_path: Path) -> None:
+    with demo_in_thread(tmp_path, "api.batch = 2") as site:
+        ada = visit(site).signed_in("ada", "/account")
+        tops = [f"Top {number}" for number in range(3)]
+        for top in tops:
+            made(ada, f"Below {top}", made(ada, top))
+        ada.open(TREE)
+        for top in tops:
+            ada.button(f"Rows below “{top}”").click()
+            expect(below(ada, top)).to_have_text([f"Below {top}"])
+        ada.page.reload()  # all that is open is read at once
+        for top in tops:
+            expect(below(ada, top)).to_have_text([f"Below {top}"])
+        assert ada.unexpected([413]) == []

@@ -2,6 +2,7 @@
 
 import type { Resource } from "../model/resource";
 import { call, PREFIX } from "./http";
+import { Problem } from "./problem";
 import type { RowPage } from "./rows";
 
 export const ROOTS = ""; // in the place of the id of a row above
@@ -63,19 +64,28 @@ export function unsettled(asked: string[][], pages: Pick<RowPage, "next">[], fou
 }
 
 /** Several lists in few calls. */
-async function readLists({ tenant, resource, signal }: Branches, queries: string[]): Promise<RowPage[]> {
+async function readLists(of: Branches, queries: string[]): Promise<RowPage[]> {
+  const found: RowPage[] = [];
+  for (const some of chunks(queries, MOST_PARTS)) found.push(...(await readSome(of, some)));
+  return found;
+}
+
+/** What is too much for one answer is asked for in halves. */
+async function readSome(of: Branches, queries: string[]): Promise<RowPage[]> {
+  const { tenant, resource, signal } = of;
   if (queries.length === 1) {
     return [(await call<RowPage>("GET", `${resource.path}?${queries[0]}`, { tenant, signal })).data];
   }
-  const found: RowPage[] = [];
-  for (const some of chunks(queries, MOST_PARTS)) {
-    const path = resource.path.replace(PREFIX, "");
-    const requests = some.map((query) => ({ method: "GET", path: `${path}?${query}` }));
-    const body = { requests };
+  const path = resource.path.replace(PREFIX, "");
+  const body = { requests: queries.map((query) => ({ method: "GET", path: `${path}?${query}` })) };
+  try {
     const read = await call<{ responses: { body: RowPage }[] }>("POST", `${PREFIX}/batch`, { tenant, body, signal });
-    found.push(...read.data.responses.map((each) => each.body));
+    return read.data.responses.map((each) => each.body);
+  } catch (error) {
+    if (!(error instanceof Problem && error.code === "batch_too_large")) throw error;
+    const [some = [], others = []] = chunks(queries, Math.ceil(queries.length / 2));
+    return [...(await readSome(of, some)), ...(await readSome(of, others))];
   }
-  return found;
 }
 
 export function chunks<T>(all: readonly T[], size: number): T[][] {

@@ -46,6 +46,21 @@ describe("work on several rows", () => {
     expect(work.done.every(({ part, result }) => result === part * 10)).toBe(true);
   });
 
+  it("goes on after a batch that was carried out, and whose answer got lost and was too large to keep", async () => {
+    const { calls, done, send } = server(() => undefined);
+    const work = workOn<number, number>(many);
+    const lost: Send<number, number> = async (parts, key) => {
+      if (calls.length === 1 && calls[0]?.key === key) throw refusal(409, "answer_not_kept");
+      const results = await send(parts, key);
+      if (calls.length === 1) throw new Offline();
+      return results;
+    };
+    await expect(carryOut(work, lost, quiet)).rejects.toBeInstanceOf(Offline);
+    await carryOut(work, lost, quiet);
+    expect(done.size).toBe(250);
+    expect(work.done.map(({ part }) => part)).toEqual(many);
+  });
+
   it("goes on without the rows that are refused, and names them with the reason", async () => {
     const bad = new Set([3, 4, 120, 249]);
     const { done, send } = server((part) => (bad.has(part) ? refusal(412, "version_mismatch") : undefined));

@@ -16,7 +16,8 @@ export interface Refusal<P> {
 
 export interface Work<P, R> {
   queue: { parts: P[]; key: string }[];
-  done: { part: P; result: R }[];
+  /** `result` is missing where only a first answer had it, and that got lost. */
+  done: { part: P; result: R | undefined }[];
   refused: Refusal<P>[];
   /** What was not begun, because all before it were refused for the same reason. */
   untried: P[];
@@ -53,8 +54,8 @@ function tryAgain<P, R>(work: Work<P, R>): void {
 async function next<P, R>(work: Work<P, R>, send: Send<P, R>): Promise<void> {
   const [{ parts, key }, ...others] = work.queue as [{ parts: P[]; key: string }];
   try {
-    const results = await send(parts, key);
-    work.done.push(...parts.map((part, index) => ({ part, result: results[index] as R })));
+    const results = await sent(parts, key, send);
+    work.done.push(...parts.map((part, index) => ({ part, result: results[index] })));
     work.queue = others;
   } catch (error) {
     work.queue = [...without(work, parts, asFailure(error)), ...others];
@@ -62,6 +63,16 @@ async function next<P, R>(work: Work<P, R>, send: Send<P, R>): Promise<void> {
   if (isHopeless(work)) {
     work.untried = work.queue.flatMap((each) => each.parts);
     work.queue = [];
+  }
+}
+
+/** The results; none if the batch was carried out before, and its answer was too large to be kept. */
+async function sent<P, R>(parts: P[], key: string, send: Send<P, R>): Promise<R[]> {
+  try {
+    return await send(parts, key);
+  } catch (error) {
+    if (error instanceof Problem && error.code === "answer_not_kept") return [];
+    throw error;
   }
 }
 

@@ -55,12 +55,12 @@ export function useBulk(at: At, seen: readonly Row[], mayChange: (row: Row) => b
       failure.value = asFailure(error);
       return;
     }
-    const found = new Map(reading.done.map(({ result }) => [result.row.id, result]));
+    const found = new Map(reading.done.map(({ part, result }) => [part.id, result]));
     [targets.value, leftOut.value] = sorted(found);
     phase.value = "ready";
   }
 
-  function sorted(found: ReadonlyMap<string, Versioned>): [Versioned[], Reasons] {
+  function sorted(found: ReadonlyMap<string, Versioned | undefined>): [Versioned[], Reasons] {
     const good: Versioned[] = [];
     const others: Reasons = new Map();
     for (const row of seen) {
