@@ -4,6 +4,7 @@ import { call } from "../api/http";
 import { Offline, Problem } from "../api/problem";
 import { t } from "../strings";
 import { choose, directionOf, localeOf } from "../strings/language";
+import { partsOf } from "./code";
 import { deviceOf } from "./device";
 import { sentenceOf } from "./failure";
 import { initialOf } from "./initial";
@@ -16,6 +17,16 @@ describe("a device", () => {
       "Safari, iOS",
     );
     expect(deviceOf("curl/8.5")).toBe("curl/8.5");
+  });
+});
+
+describe("a text with code in it", () => {
+  it("is split at its backticks, and one that has no other stays", () => {
+    const parts = partsOf("Run `tenantapp migrate` again, or `worker`.");
+    expect(parts.map((each) => each.text)).toEqual(["Run ", "tenantapp migrate", " again, or ", "worker", "."]);
+    expect(parts.map((each) => each.isCode)).toEqual([false, true, false, true, false]);
+    expect(partsOf("`all` but one `")).toEqual([{ text: "all", isCode: true }, { text: " but one `", isCode: false }]);
+    expect(partsOf("")).toEqual([]);
   });
 });
 
