@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 import time
 from contextlib import closing, suppress
 from multiprocessing import get_context
@@ -26,23 +27,50 @@ LOOK_EVERY: Final = 1.0  # seconds
 RESTART_AFTER: Final = 5.0  # seconds
 
 
+class EndedBySignal(Event):
+    """Set by SIGTERM, which also raises ``SystemExit`` in the work that goes on.
+
+    Python drops an exception that is raised in a finalizer, such as those of weak references. Then the worker sees the
+    event, and ends before it looks for the next operation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_ended = False
+        signal.signal(signal.SIGTERM, self._end)
+        sys.unraisablehook = _say_nothing_of_exits
+
+    def is_set(self) -> bool:
+        """Return whether the signal came. The event's own lock is not used: what was interrupted may hold it."""
+        return self._is_ended or super().is_set()
+
+    def _end(self, number: int, frame: object) -> None:
+        self._is_ended = True
+        raise SystemExit(0)
+
+
+def _say_nothing_of_exits(dropped: "sys.UnraisableHookArgs") -> None:
+    if dropped.exc_type is not SystemExit:
+        sys.__unraisablehook__(dropped)
+
+
 def work(installation: Installation, jobs: int, until_idle: bool) -> None:
     """Work on operations, ``jobs`` at once, until the process is stopped. Raises ``CommandFailed``."""
     gc.set_threshold(COLLECT_AFTER)
     # Unlike other commands, a worker ends by a signal, and with status 0.
-    signal.signal(signal.SIGTERM, _stop)
+    ended = EndedBySignal()
     with suppress(KeyboardInterrupt):
         if jobs == 1:
-            _work(installation, until_idle)
+            _work(installation, until_idle, ended)
         else:
-            _supervise(installation.ini, jobs, until_idle)
+            _supervise(installation.ini, jobs, until_idle, ended)
 
 
-def _work(installation: Installation, until_idle: bool) -> None:
+def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
     def told(operation_id: UUID, outcome: Outcome) -> None:
         _tell(installation, operation_id, outcome)
 
-    Worker(installation.fleet, KINDS, CHORES, told).run(Event(), until_idle=until_idle)
+    Worker(installation.fleet, KINDS, CHORES, told).run(ended, until_idle=until_idle)
 
 
 def _tell(installation: Installation, operation_id: UUID, outcome: Outcome) -> None:
@@ -52,11 +80,11 @@ def _tell(installation: Installation, operation_id: UUID, outcome: Outcome) -> N
         click.echo(f"{operation_id} {operation.kind} {operation.slug or '-'} {outcome.state}{error}")
 
 
-def _supervise(ini: Path, jobs: int, until_idle: bool) -> None:
+def _supervise(ini: Path, jobs: int, until_idle: bool, ended: Event) -> None:
     """Run a process for each job: Alembic keeps its state in globals."""
     running = [_start(ini, until_idle) for _ in range(jobs)]
     try:
-        while running:
+        while running and not ended.is_set():
             time.sleep(LOOK_EVERY)
             dead = [process for process in running if not process.is_alive()]
             running = [process for process in running if process.is_alive()]
@@ -81,11 +109,11 @@ def _start(ini: Path, until_idle: bool) -> BaseProcess:
 def _job(ini: Path, until_idle: bool, supervisor: int) -> None:
     # Ctrl-C reaches all processes of a terminal. The supervisor ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
+    ended = EndedBySignal()
     Thread(target=_end_with, args=(supervisor,), daemon=True).start()
     with closing(Installation(ini)) as installation:
         try:
-            _work(installation, until_idle)
+            _work(installation, until_idle, ended)
         except KNOWN_ERRORS as error:
             click.echo(f"tenantapp: {explained(error).rstrip('.')}.", err=True)
             raise SystemExit(1) from error
@@ -96,7 +124,3 @@ def _end_with(supervisor: int) -> None:
     while os.getppid() == supervisor:
         time.sleep(LOOK_EVERY)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _stop(number: int, frame: object) -> None:
-    raise SystemExit(0)

@@ -201,6 +201,21 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             running.kill()
 
 
+# Where Python drops exceptions.
+IN_A_FINALIZER = """
+import os, signal, weakref
+from tenantapp.cli.working import EndedBySignal
+
+class Thing:
+    pass
+
+ended, thing = EndedBySignal(), Thing()
+reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+del thing
+print(ended.is_set())
+"""
+
+
 class TestWorker:
     @pytest.mark.parametrize("jobs", ["1", "2"])
     def test_it_works_until_it_is_ended(self, done: Command, jobs: str) -> None:
@@ -211,6 +226,10 @@ class TestWorker:
             assert worker.wait(TIMEOUT) == 0
             assert worker.stderr is not None
             assert worker.stderr.read() == ""
+
+    def test_a_signal_in_a_finalizer_is_not_lost(self) -> None:
+        ended = subprocess.run([sys.executable, "-c", IN_A_FINALIZER], capture_output=True, text=True, check=True)
+        assert (ended.stdout, ended.stderr) == ("True\n", "")
 
     def test_jobs_end_with_their_supervisor(self, done: Command) -> None:
         with process("worker", "--jobs", "2") as worker:
