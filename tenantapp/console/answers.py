@@ -56,7 +56,8 @@ class FleetOperation(Operation):
     """A long piece of work, as operators see it. ``arguments`` and ``result`` depend on the kind.
 
     ``steps`` are those of the kind, in their order. ``step`` is the one that is being done or comes next. ``worker`` is
-    the host and process that works on it; ``worker_gone`` says that it gave no sign of life for 30 seconds.
+    the host and process that works on it; ``worker_gone`` says that it gave no sign of life for 30 seconds. A queued
+    operation is not begun before ``due_at``; null means at once.
     """
 
     tenant_id: UUID | None
@@ -69,6 +70,7 @@ class FleetOperation(Operation):
     error: str | None
     requested_by: str
     attempts: int
+    due_at: datetime | None
     cancel_requested: bool
     worker: str | None
     worker_gone: bool

@@ -30,6 +30,7 @@ def operation_object(operation: Operation) -> dict[str, Any]:
         "error": operation.error,
         "requested_by": operation.requested_by,
         "attempts": operation.attempts,
+        "due_at": operation.lease_until if operation.state == OperationState.QUEUED else None,
         "cancel_requested": operation.cancel_requested,
         "worker": worker_of(operation.lease_owner),
         "worker_gone": is_worker_gone(operation),

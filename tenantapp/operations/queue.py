@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import CursorResult, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -84,11 +84,13 @@ def list_operations(
 ) -> list[Operation]:
     """Return operations, the newest first: all, or those of a tenant, in a state, or of a kind.
 
+    ``slug`` selects the operations of the tenant that has this slug now, and those that were requested under it.
     ``before`` continues a list: only operations with smaller ids are returned.
     """
     statement = select(Operation).order_by(Operation.id.desc()).limit(limit)
     if slug is not None:
-        statement = statement.where(Operation.slug == slug)
+        now_called_so = select(Tenant.id).where(Tenant.slug == slug).scalar_subquery()
+        statement = statement.where(or_(Operation.slug == slug, Operation.tenant_id == now_called_so))
     if state is not None:
         statement = statement.where(Operation.state == state)
     if kind is not None:

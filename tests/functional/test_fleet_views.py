@@ -240,6 +240,25 @@ class TestOperations:
         assert (made["steps"], made["step"]) == (list(KINDS["create"].names), None)
         assert code(otto.get("/fleet/operations?cursor=eA")) == (400, "invalid_query")
 
+    def test_are_found_by_the_new_slug_and_by_the_old_one(self, otto: Client) -> None:
+        ids = [item["id"] for item in otto.get("/fleet/operations?slug=acme").json["items"]]
+        assert otto.patch("/fleet/tenants/acme", {"slug": "apex"}).status_int == 200
+        ids.insert(0, otto.post("/fleet/tenants/apex/clone", {"slug": "acme"}).json["id"])
+        for slug, expected in (("apex", ids[1:]), ("acme", ids)):
+            found = otto.get(f"/fleet/operations?slug={slug}").json["items"]
+            assert [item["id"] for item in found] == expected, slug
+
+    def test_one_that_only_waits_for_its_time_says_so(self, otto: Client, installation: Installation) -> None:
+        path = f"/fleet/operations/{otto.post('/fleet/tenants', {'slug': 'initech'}).json['id']}"
+        assert otto.get(path).json["due_at"] is None
+        due = utcnow() + timedelta(days=3)
+        ours = update(Operation).where(Operation.slug == "initech")
+        for state, shown in (("queued", due), ("running", None)):
+            with installation.registry.user_db.begin() as session:
+                session.execute(ours.values(state=state, lease_until=due))
+            found = otto.get(path).json["due_at"]
+            assert (found and datetime.fromisoformat(found)) == shown
+
     def test_a_worker_that_is_gone(self, otto: Client, installation: Installation) -> None:
         path = f"/fleet/operations/{otto.post('/fleet/tenants', {'slug': 'initech'}).json['id']}"
         queued = otto.get(path).json
