@@ -52,12 +52,15 @@ export const de: OperatorStrings = {
     slug: "Kurzname",
     slugHelp: "Kleinbuchstaben, Ziffern und Bindestriche. Er steht in der Adresse des Arbeitsbereichs.",
     name: "Name",
-    nameHelp: "Leer lassen, um den Kurznamen oder den Namen des Originals zu verwenden.",
+    nameHelp: "Leer lassen, um den Kurznamen zu verwenden.",
+    nameOfBackup: "Leer lassen, um den Namen aus der Sicherung zu verwenden.",
+    nameOfTenant: "Die Personen sehen ihn in der Liste ihrer Arbeitsbereiche.",
     state: "Zustand",
     reason: "Grund",
     reasonHelp: "Die Personen des Arbeitsbereichs sehen ihn.",
     server: "Server",
     serverDefault: "Der übliche",
+    serverOfOriginal: "Der des Originals",
     database: "Datenbank",
     databaseHelp: "Ihr Name auf dem Server. Bei SQLite der Name einer Datei im Verzeichnis des Servers.",
     revision: "Revision",
@@ -114,7 +117,10 @@ export const de: OperatorStrings = {
     resume: () => ["Ab der nächsten Anfrage haben seine Personen wieder Zugang zum Arbeitsbereich."],
     rename: () => ["Adressen mit dem alten Kurznamen führen danach ins Leere. Die Daten werden nicht verschoben."],
     backUp: () => ["Ein Worker schreibt eine Sicherung in den Speicher. Der Arbeitsbereich bleibt währenddessen in Betrieb."],
-    clone: () => ["Ein Worker legt einen neuen Mandanten mit einer Kopie der Daten an. Das Original ändert sich nicht."],
+    clone: () => [
+      "Ein Worker legt einen neuen Mandanten mit einer Kopie der Daten an. Das Original ändert sich nicht.",
+      "Mitglieder des Originals sind nicht Mitglieder der Kopie: `tenantapp grants add` gibt Personen dort eine Rolle.",
+    ],
     move: () => [
       "Ein Worker kopiert die Datenbank auf den anderen Server, vergleicht sie und schaltet um.",
       "Seine Personen haben so lange keinen Zugang: bei Replikation zwischen zwei PostgreSQL-Servern etwa eine Sekunde, sonst während des ganzen Kopierens und Vergleichens.",
@@ -125,7 +131,10 @@ export const de: OperatorStrings = {
       "Ein Worker legt aus der Sicherung eine neue Datenbank an und setzt sie an die Stelle der jetzigen.",
       "Was seit der Sicherung geändert wurde, geht verloren.",
     ],
-    restoreAs: () => ["Ein Worker legt aus der Sicherung einen neuen Mandanten an. Dieser Mandant ändert sich nicht."],
+    restoreAs: () => [
+      "Ein Worker legt aus der Sicherung einen neuen Mandanten an. Dieser Mandant ändert sich nicht.",
+      "Mitglieder dieses Mandanten sind nicht Mitglieder des neuen: `tenantapp grants add` gibt Personen dort eine Rolle.",
+    ],
     delete: () => [
       "Ab der nächsten Anfrage hat niemand mehr Zugang zum Arbeitsbereich.",
       "Das Löschen lässt sich bis zu dem Zeitpunkt rückgängig machen, den seine Seite dann zeigt. Danach entfernt ein Worker die Daten.",
@@ -139,11 +148,11 @@ export const de: OperatorStrings = {
   done: {
     suspend: (slug: string) => `${slug} ist gesperrt.`,
     resume: (slug: string) => `${slug} ist wieder in Betrieb.`,
-    rename: (slug: string) => `Der Mandant heißt jetzt ${slug}.`,
+    rename: (slug: string) => `Der Kurzname ist jetzt ${slug}.`,
+    named: (name: string) => `Der Name ist jetzt ${name}.`,
     delete: (slug: string) => `${slug} ist gelöscht.`,
     undelete: (slug: string) => `${slug} ist wieder da.`,
     gone: (slug: string) => `${slug} ist endgültig entfernt.`,
-    requested: (what: string) => `${what}: Das erledigt ein Worker.`,
   },
   newer: {
     reading: "Es wird gelesen, was neuer als die Sicherung ist …",
@@ -189,6 +198,8 @@ export const de: OperatorStrings = {
     cancelled: "Der Vorgang soll anhalten.",
     none: "Noch keine Vorgänge",
     noneHelp: "Hier erscheinen lange Arbeiten an Mandanten.",
+    due: (at: string) => `Fällig am ${at}`,
+    dueHelp: (at: string) => `Der Vorgang beginnt nicht vor ${at}. Bis dahin ist nichts zu tun.`,
     waiting: "Der Vorgang wartet auf einen Worker. Wenn das lange dauert, läuft keiner: Starten Sie `tenantapp worker`.",
     sure: (slug: string) => `Die Daten von ${slug} werden ohne Kopie entfernt und lassen sich nicht zurückholen.`,
     kinds: {

@@ -52,12 +52,15 @@ export const en = {
     slug: "Slug",
     slugHelp: "Lower-case letters, digits and hyphens. It is in the address of the workspace.",
     name: "Name",
-    nameHelp: "Leave it empty to use the slug, or the name of the original.",
+    nameHelp: "Leave it empty to use the slug.",
+    nameOfBackup: "Leave it empty to use the name in the backup.",
+    nameOfTenant: "People see it in the list of their workspaces.",
     state: "State",
     reason: "Reason",
     reasonHelp: "The people of the workspace see it.",
     server: "Server",
     serverDefault: "The usual one",
+    serverOfOriginal: "The one of the original",
     database: "Database",
     databaseHelp: "Its name on the server. On SQLite, the name of a file in the directory of the server.",
     revision: "Revision",
@@ -115,7 +118,10 @@ export const en = {
     resume: () => ["Its people can enter the workspace again, from the next request on."],
     rename: () => ["Addresses with the old slug lead nowhere from then on. The data does not move."],
     backUp: () => ["A worker writes a backup to the store. The workspace is served meanwhile."],
-    clone: () => ["A worker makes a new tenant with a copy of the data. The original does not change."],
+    clone: () => [
+      "A worker makes a new tenant with a copy of the data. The original does not change.",
+      "Members of the original are not members of the copy: `tenantapp grants add` gives people a role in it.",
+    ],
     move: () => [
       "A worker copies the database to the other server, compares it, and switches.",
       "Its people are kept out: for about a second by replication between two PostgreSQL servers, and otherwise for as long as the copy and the comparison take.",
@@ -126,7 +132,10 @@ export const en = {
       "A worker makes a new database from the backup, and puts it in the place of the present one.",
       "What was changed since the backup is lost.",
     ],
-    restoreAs: () => ["A worker makes a new tenant from the backup. This tenant does not change."],
+    restoreAs: () => [
+      "A worker makes a new tenant from the backup. This tenant does not change.",
+      "Members of this tenant are not members of the new one: `tenantapp grants add` gives people a role in it.",
+    ],
     delete: () => [
       "From the next request on, nobody can enter the workspace.",
       "It can be undeleted until the time that its page then shows. After that, a worker removes its data.",
@@ -140,11 +149,11 @@ export const en = {
   done: {
     suspend: (slug: string) => `${slug} is suspended.`,
     resume: (slug: string) => `${slug} is served again.`,
-    rename: (slug: string) => `It is ${slug} now.`,
+    rename: (slug: string) => `Its slug is ${slug} now.`,
+    named: (name: string) => `Its name is ${name} now.`,
     delete: (slug: string) => `${slug} is deleted.`,
     undelete: (slug: string) => `${slug} is back.`,
     gone: (slug: string) => `${slug} is removed for good.`,
-    requested: (what: string) => `${what}: a worker does it.`,
   },
   newer: {
     reading: "Reading what is newer than the backup…",
@@ -190,6 +199,8 @@ export const en = {
     cancelled: "It is asked to stop.",
     none: "No operations yet",
     noneHelp: "Long work on tenants appears here.",
+    due: (at: string) => `Due on ${at}`,
+    dueHelp: (at: string) => `It is not begun before ${at}. There is nothing to do until then.`,
     waiting: "It waits for a worker. If that takes long, none runs: start `tenantapp worker`.",
     sure: (slug: string) => `The data of ${slug} is removed without a copy, and cannot be brought back.`,
     kinds: {

@@ -77,7 +77,11 @@ export function nothing(): Given {
 /** The fields that must be filled in. */
 export function needed(action: Action): FieldName[] {
   return KINDS[action].fields.filter(
-    (field) => field === "reason" || field === "slug" || (field === "server" && action === "move"),
+    (field) =>
+      field === "reason" ||
+      field === "slug" ||
+      (field === "name" && action === "rename") ||
+      (field === "server" && action === "move"),
   );
 }
 

@@ -1,6 +1,7 @@
 // What an operation has done, and what can be done with it.
 
 import type { FleetOperation } from "../../api/fleet";
+import { exact } from "../times";
 import { o } from "../../strings/operator";
 
 export const STATES = ["queued", "running", "undoing", "succeeded", "failed", "cancelled"] as const;
@@ -28,10 +29,17 @@ export function mayGoWithoutCopy(operation: FleetOperation): boolean {
   return operation.kind === "delete" && operation.arguments.copy !== false;
 }
 
+/** The time before which a waiting operation is not begun, while that is still to come. */
+export function dueOf({ state, due_at: due }: FleetOperation, now: number = Date.now()): string | undefined {
+  return state === "queued" && due && Date.parse(due) > now ? due : undefined;
+}
+
 /** What somebody who waits for an operation should know or do. */
 export function noteOf(operation: FleetOperation): string | undefined {
   if (isFinished(operation)) return undefined;
   if (operation.worker_gone) return o.operation.gone(operation.worker ?? "");
+  const due = dueOf(operation);
+  if (due !== undefined) return o.operation.dueHelp(exact(due));
   if (operation.state === "queued") return o.operation.waiting;
   if (operation.state === "undoing") return o.operation.undoing;
   return operation.cancel_requested ? o.operation.cancelling : undefined;

@@ -35,6 +35,9 @@ describe("an operation", () => {
     expect([note({}), note({ state: "failed", worker_gone: false })]).toEqual([undefined, undefined]);
     expect(note({ worker_gone: true, worker: "host7:812" })).toContain("(host7:812)");
     expect(note({ state: "queued" })).toBe(o.operation.waiting);
+    expect(note({ state: "queued", due_at: "2001-01-01T00:00:00Z" })).toBe(o.operation.waiting);
+    expect(note({ state: "queued", due_at: "2999-05-06T12:00:00Z" })).toContain("not begun before May 6, 2999");
+    expect(note({ state: "running", due_at: null })).toBeUndefined();
     expect(note({ state: "undoing", cancel_requested: true })).toBe(o.operation.undoing);
     expect(note({ cancel_requested: true })).toBe(o.operation.cancelling);
     expect(nextOf(operation({ state: "failed", step: null }))).toBe(o.operation.undone);
@@ -64,6 +67,7 @@ describe("the actions on a tenant", () => {
     const acme = { slug: "acme", name: "Acme" } as FleetTenant;
     const of = (action: (typeof ACTIONS)[number]): string[] => missing(needed(action), beginWith(action, acme));
     expect([of("suspend"), of("rename"), of("clone"), of("move")]).toEqual([["reason"], [], ["slug"], ["server"]]);
+    expect(missing(needed("rename"), { ...beginWith("rename", acme), name: "" })).toEqual(["name"]);
     expect(missing(needed("suspend"), { ...beginWith("suspend", acme), reason: " " })).toEqual(["reason"]);
   });
 
