@@ -235,7 +235,7 @@ export const de: OperatorStrings = {
   finding: {
     problem: "Was",
     where: "Wo",
-    fix: "Was `fleet reconcile --fix` tun würde",
+    fix: "Was der Befehl tun würde",
     none: "Alles in Ordnung",
     noneHelp: "Die Benutzerdatenbank und die Server stimmen überein.",
     help: "Jeder Server wird gefragt. Hier wird nichts geändert: Der Befehl `tenantapp fleet reconcile --fix` behebt die Befunde.",

@@ -236,7 +236,7 @@ export const en = {
   finding: {
     problem: "What",
     where: "Where",
-    fix: "What `fleet reconcile --fix` would do",
+    fix: "What the command would do",
     none: "All is well",
     noneHelp: "The user database and the servers agree.",
     help: "Every server is asked. Nothing is changed here: the command `tenantapp fleet reconcile --fix` mends.",
