@@ -8,7 +8,7 @@ from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
-from pyramid.view import view_config
+from pyramid.view import notfound_view_config, view_config
 from webob.acceptparse import AcceptEncodingValidHeader
 
 from tenantapp.tenancy.request import TenantRequest
@@ -19,6 +19,10 @@ PUBLIC: Final = NO_PERMISSION_REQUIRED
 NEVER: Final = "no-store"
 # A name stands for one content (RFC 8246).
 FOR_EVER: Final = "public, max-age=31536000, immutable"
+HTML: Final = "text/html"
+JSON: Final = "application/json"
+# What programs, scripts and style sheets ask for: a document in its place would only confuse.
+OTHERS: Final = ("api", ASSETS, "components")
 
 
 @view_config(route_name="home", request_method="GET", permission=PUBLIC)
@@ -54,6 +58,43 @@ def read_asset(request: TenantRequest) -> Response:
     return _answer(request, asset, FOR_EVER)
 
 
+@notfound_view_config(request_method="GET", is_page_wanted=True)
+def show_no_such_page(request: TenantRequest) -> Response:
+    """Answer 404 with the page, which then says that there is nothing at the address."""
+    answer = _answer(request, request.registry.page.index, NEVER)
+    answer.status_int = 404
+    return answer
+
+
+class IsPageWanted:
+    """The view predicate ``is_page_wanted``: somebody has typed an address that nothing has, in a browser.
+
+    Browsers prefer HTML to JSON. Whoever takes any type, as programs do, gets a problem document.
+    """
+
+    def __init__(self, value: bool, _: object) -> None:
+        self.value = value
+
+    def text(self) -> str:
+        """Name the predicate."""
+        return f"is_page_wanted = {self.value}"
+
+    phash = text
+
+    def __call__(self, _: object, request: TenantRequest) -> bool:
+        """Return whether the view may answer."""
+        return _is_page_wanted(request) == self.value
+
+
+def _is_page_wanted(request: TenantRequest) -> bool:
+    if request.registry.page is None or getattr(request, "matched_route", None) is not None:
+        return False
+    if request.environ.get("PATH_INFO", "").lstrip("/").partition("/")[0] in OTHERS:
+        return False
+    weights = dict(request.accept.acceptable_offers([HTML, JSON]))
+    return bool(weights.get(HTML, 0) > weights.get(JSON, 0))
+
+
 def _answer(request: TenantRequest, file: File, caching: str) -> Response:
     encoding = _encoding(request, file)
     response = Response(file.contents[encoding])
@@ -76,7 +117,8 @@ def _encoding(request: TenantRequest, file: File) -> str:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the routes. The page has no others; what begins otherwise is 404."""
+    """Add the routes. The page has no others; what begins otherwise is 404, in a browser with the page around it."""
+    config.add_view_predicate("is_page_wanted", IsPageWanted)
     config.add_route("home", "/")
     config.add_route("page_of_account", "/account")
     config.add_route("page_of_fleet", "/operator")

@@ -97,11 +97,43 @@ def test_nothing_else_is_there(page: TestApp, path: str) -> None:
     assert (answer.status_int, answer.content_type) == (404, "application/problem+json")
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+def test_a_browser_at_an_address_that_nothing_has_gets_the_page(page: TestApp) -> None:
+    for path in ("/nowhere", "/account/", "/index.html", "/w", "/operators/of/it", "/apiary"):
+        answer = page.get(path, headers={"Accept": BROWSER}, status=404)
+        assert (answer.body, answer.headers["Cache-Control"]) == (INDEX, "no-store"), path
+        assert "Content-Security-Policy" in answer.headers
+    assert page.head("/nowhere", headers={"Accept": BROWSER}, status=404).content_type == "text/html"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept"),
+    [
+        *[
+            ("GET", path, BROWSER)
+            for path in ("/api", "/api/v1/nowhere", "/api/v2", "/assets/other.js", "/components/x/y.js")
+        ],
+        *[
+            ("GET", "/nowhere", accept)
+            for accept in ("*/*", "application/json", "application/json, text/html", "nonsense")
+        ],
+        ("POST", "/nowhere", BROWSER),
+        ("DELETE", "/w/acme", BROWSER),
+    ],
+)
+def test_everybody_else_gets_a_problem(page: TestApp, method: str, path: str, accept: str) -> None:
+    answer = page.request(path, method=method, headers={"Accept": accept}, expect_errors=True)
+    assert answer.status_int in (401, 404, 405)
+    assert answer.content_type == "application/problem+json"
+
+
 def test_without_a_page_the_api_says_where_it_is(shared_on_sqlite: Installation) -> None:
     app = TestApp(shared_on_sqlite.app)
     assert app.get("/").json["api"].endswith("/api/v1")
-    for path in ("/account", "/w/acme", ASSET):
-        assert app.get(path, expect_errors=True).json["code"] == "not_found"
+    for path in ("/account", "/w/acme", ASSET, "/nowhere"):
+        assert app.get(path, headers={"Accept": BROWSER}, expect_errors=True).json["code"] == "not_found"
 
 
 def test_a_directory_without_a_page_is_no_page(shared_on_sqlite: Installation, tmp_path: Path) -> None:
