@@ -36,6 +36,9 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
     olga = visit(fleet).sign_in("olga")  # in no workspace, so the console is the first page
     page, dialog = olga.page, olga.sheet()
     expect(page).to_have_url(f"{fleet.url}/operator/tenants")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("listbox").get_by_role("option")).to_have_text(["The fleet"])  # and no workspace
+    page.keyboard.press("Enter")
     page.keyboard.press("/")
     page.keyboard.type("acm")
     expect(page).to_have_url(re.compile(r"\?q=acm$"))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 from playwright.sync_api import Locator, Request, Route, expect
 
@@ -250,12 +251,23 @@ def test_a_suspended_workspace_is_explained(site: Site, visit: Visit) -> None:
         expect(carol.page.get_by_role("alert")).to_contain_text(
             re.compile("The workspace is suspended.*: unpaid", re.S)
         )
+        expect(carol.page.get_by_role("heading")).to_have_text("Workspace suspended")
+        expect(carol.link("To your workspaces")).to_be_visible()
+        carol.page.get_by_role("button", name="Your menu").click()
+        expect(carol.button("Sign out")).to_be_visible()
+        carol.page.keyboard.press("Escape")
         carol.page.keyboard.press("Control+k")
         options = carol.page.get_by_role("listbox").get_by_role("option")
         expect(options).to_have_text([re.compile("Globex.*suspended"), re.compile("Acme.*editor")])
         expect(options.nth(1)).to_have_attribute("aria-selected", "true")  # not where carol is
         carol.page.keyboard.press("Enter")
         expect(carol.page).to_have_url(f"{site.url}/w/acme/nodes")
+        carol.open(f"/w/acme/nodes/{uuid4()}")
+        expect(carol.sheet().get_by_role("heading")).to_have_text("Not found")
+        again = carol.sheet().get_by_role("button", name="Try again").bounding_box()
+        assert again is not None
+        assert again["height"] < 50
+        carol.page.keyboard.press("Escape")
         carol.page.keyboard.press("Control+k")
         carol.page.get_by_label("Search workspaces").fill("ÓBEX g")
         expect(options).to_have_count(1)
@@ -265,7 +277,7 @@ def test_a_suspended_workspace_is_explained(site: Site, visit: Visit) -> None:
         site.command("tenants", "resume", "globex")
     carol.button("Try again").click()
     expect(carol.page.get_by_role("table")).to_be_visible()
-    assert carol.unexpected([403]) == []
+    assert carol.unexpected([403, 404]) == []
 
 
 def test_hostile_markdown_is_harmless(site: Site, visit: Visit) -> None:

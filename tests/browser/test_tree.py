@@ -71,7 +71,12 @@ def test_a_person_works_in_the_tree(site: Site, visit: Visit) -> None:
 
     ada.link("Meadow").click()
     ada.button("Delete").click()
-    expect(page.get_by_role("alert")).to_have_text("There are nodes below this one. Delete or move them first.")
+    refusal = page.get_by_role("alert")
+    expect(refusal).to_have_text("There are nodes below this one. Delete or move them first.")
+    expect(refusal).to_be_focused()  # the disabled button has lost the focus
+    for width, height in ((360, 500), (1280, 720)):
+        page.set_viewport_size({"width": width, "height": height})
+        expect(refusal).to_be_in_viewport(ratio=1)  # whatever the length of the form
     page.keyboard.press("Escape")
     ada.link("Oak").click()
     ada.button("Delete").click()

@@ -9,6 +9,11 @@ export function sentenceOf(error: Failure): string {
   return textOf(t.problems, error.code) ?? (error.message || t.trouble.unknown);
 }
 
+/** What is the matter, in a few words. */
+export function headingOf(error: Failure): string {
+  return textOf(t.trouble.titles, error.code) ?? t.trouble.title;
+}
+
 /** Throw what is no failure of a call: a fault in the page must not look like one. */
 export function asFailure(error: unknown): Failure {
   if (isFailure(error)) return error;

@@ -194,6 +194,13 @@ export const de: Strings = {
   },
   trouble: {
     title: "Das hat nicht geklappt",
+    titles: {
+      tenant_suspended: "Arbeitsbereich gesperrt",
+      tenant_migrating: "Arbeitsbereich wird aktualisiert",
+      permission_denied: "Keine Berechtigung",
+      not_found: "Nicht gefunden",
+      offline: "Keine Verbindung",
+    },
     unknown: "Der Server hat etwas geantwortet, das die Seite nicht kennt. Versuchen Sie es gleich noch einmal. Bleibt es dabei, sagen Sie es einem Betreiber.",
     reason: (reason: string) => `Angegebener Grund: ${reason}`,
     fault: "Auf der Seite ist ein Fehler aufgetreten. Laden Sie sie neu; Ihre Eingaben bleiben erhalten.",

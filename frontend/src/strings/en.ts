@@ -194,6 +194,13 @@ export const en = {
   },
   trouble: {
     title: "That did not work",
+    titles: {
+      tenant_suspended: "Workspace suspended",
+      tenant_migrating: "Workspace being updated",
+      permission_denied: "No permission",
+      not_found: "Not found",
+      offline: "No connection",
+    },
     unknown: "The server gave an answer that the page does not know. Try again in a moment. If it stays so, tell an operator.",
     reason: (reason: string) => `The reason given: ${reason}`,
     fault: "There is a fault in the page. Load it again; what you have written is kept.",
