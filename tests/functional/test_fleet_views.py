@@ -518,6 +518,8 @@ class TestForReal:
             items = otto.post("/fleet/query", {"statement": statement}).json["items"]
             assert [item["tenant"] for item in items] == ["acme", "globex"]
             assert all(item["failure"] and not item["rows"] for item in items)
+            if statement.startswith("DELETE"):
+                assert {item["failure"] for item in items} == {"only one statement is allowed, and it can only read"}
         items = otto.post("/fleet/query", {"statement": "VALUES (1), (2), (3)", "rows": 2}).json["items"]
         assert [(len(item["rows"]), item["truncated"]) for item in items] == [(2, True)] * 2
         for body, status in (

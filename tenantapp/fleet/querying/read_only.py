@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.fleet.errors import QueryFailed
 from tenantapp.fleet.querying.first_rows import Most, Rows, first_rows
-from tenantapp.fleet.querying.read_only_sqlite import Interrupted, read_sqlite
+from tenantapp.fleet.querying.read_only_sqlite import ONLY_READING, Interrupted, read_sqlite
 from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.failures import Cause
 from tenantapp.sql.waits import take_ended
@@ -54,6 +54,8 @@ def read_rows(session: Session, statement: str, most: Most) -> Rows:
             return read(raw, statement, most, monotonic() + most.seconds)
     except (postgres.QueryCanceled, Interrupted) as error:
         raise QueryFailed(f"it took longer than {most.seconds:.3g} seconds") from error
+    except (postgres.InvalidCursorDefinition, postgres.ReadOnlySqlTransaction) as error:
+        raise QueryFailed(ONLY_READING) from error
     except (psycopg2.Error, sqlite3.Error, sqlite3.Warning, *NOT_A_VALUE) as error:
         raise QueryFailed(first_line(error)[:LONGEST_REASON]) from error
     finally:

@@ -43,6 +43,8 @@ MOST_INSTRUCTIONS: Final = 20_000  # of SQLite's virtual machine, in the program
 READABLE_PRAGMAS: Final = frozenset(
     {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"}
 )
+REFUSED: Final = "not authorized"  # what SQLite says if the authorizer refuses anything but a function
+ONLY_READING: Final = "only one statement is allowed, and it can only read"
 
 
 class Interrupted(Exception):
@@ -74,6 +76,8 @@ def read_sqlite(raw: sqlite3.Connection, statement: str, most: Most, deadline: f
                 raise Interrupted from error
             if only_reading.calls > MOST_CALLS:
                 raise QueryFailed("it calls too many functions") from error
+            if str(error) == REFUSED:
+                raise QueryFailed(ONLY_READING) from error
             raise
         except MemoryError as error:
             # SQLite reports a program of too many instructions so.
