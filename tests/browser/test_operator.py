@@ -109,7 +109,7 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
     expect(state).to_have_text("deleted")
     expect(olga.button("Undelete")).to_be_visible()
     olga.link("Audit trail").click()
-    expect(page.locator("tbody td:nth-child(3)").first).to_have_text("tenant.delete")
+    expect(page.locator("tbody td:nth-child(3)").first).to_have_text("Deleted the tenant")
     assert olga.unexpected([409]) == []
 
 
@@ -181,6 +181,10 @@ def test_a_query_over_the_fleet_is_a_table_and_a_file(fleet: Site, visit: Visit)
     olga = visit(fleet).signed_in("olga", "/operator/query")
     page = olga.page
     page.get_by_label("Statement").fill("SELECT count(*) AS nodes FROM nodes")
+    page.get_by_label("Tenants").fill("acme, glob")
+    page.keyboard.press("Enter")
+    expect(page.locator("#tenants-error")).to_contain_text("There is no such tenant. The server says:")
+    expect(page.locator("#tenants-error")).to_contain_text("glob.")
     page.get_by_label("Tenants").fill("acme, globex")
     page.keyboard.press("Enter")
     expect(page.locator("tbody td:first-child")).to_have_text(["acme", "globex"])
@@ -190,7 +194,8 @@ def test_a_query_over_the_fleet_is_a_table_and_a_file(fleet: Site, visit: Visit)
     page.get_by_label("Statement").fill("DELETE FROM nodes")
     olga.button("Ask").click()
     expect(page.get_by_role("heading", name="No answer")).to_be_visible()
-    assert olga.unexpected() == []
+    expect(page.locator("dd.wrong").first).to_contain_text("only one statement is allowed, and it can only read")
+    assert olga.unexpected([404]) == []
 
 
 def test_axe_finds_nothing_in_the_console_and_no_page_is_too_wide(fleet: Site, visit: Visit) -> None:

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import written from "../../../generated/openapi.json?raw";
-import type { FleetOperation, FleetTenant, MigrationRun, TenantRows } from "../../api/fleet";
+import type { AuditEntry, FleetOperation, FleetTenant, MigrationRun, TenantRows } from "../../api/fleet";
 import { en } from "../../strings/en";
 import { en as o } from "../../strings/en.operator";
 import { csvOf } from "../csv";
@@ -9,6 +9,7 @@ import { actionsIn, ACTIONS, beginWith, missing, needed, NEW, nothing } from "./
 import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
 import { curveOf, minutesLeft, outcomeOf, rateOf, stageLabel } from "./migration";
+import { ACTIONS as AUDITED, actionLabel, detailsOf, operationOf } from "./trail";
 import { canCancel, canRetry, mayGoWithoutCopy, nextOf, noteOf, stepsOf } from "./operations";
 
 function operation(given: Partial<FleetOperation>): FleetOperation {
@@ -51,6 +52,28 @@ describe("an operation", () => {
     expect(mayGoWithoutCopy(operation({ kind: "delete" }))).toBe(true);
     expect(mayGoWithoutCopy(operation({ kind: "delete", arguments: { copy: false } }))).toBe(false);
     expect(mayGoWithoutCopy(operation({}))).toBe(false);
+  });
+});
+
+describe("an entry of the audit trail", () => {
+  it("is in words, and by its name if a newer server has made it", () => {
+    const of = ["tenant.delete", "clone.request", "tenant.paint", "paint.request", "toString.request", "odd"];
+    expect(of.map(actionLabel)).toEqual([
+      "Deleted the tenant", "Requested: Clone", "tenant.paint", "paint.request", "toString.request", "odd",
+    ]);
+    expect(AUDITED.filter((each) => actionLabel(each) === each)).toEqual([]);
+  });
+
+  it("has its details as pairs, and what only machines read apart", () => {
+    const given = { slug: "apex", name: null, mark: "beef", without_people: true };
+    const detail = { operation: "0192", arguments: given, before: { slug: "a", name: "A" }, roles: ["x", "y"] };
+    const entry = { detail, request_id: "r1" } as unknown as AuditEntry;
+    expect(detailsOf(entry)).toEqual({
+      known: [["slug", "apex"], ["without people", en.app.yes], ["before", "a, A"], ["roles", "x, y"]],
+      rest: [["mark", "beef"], ["request", "r1"]],
+    });
+    expect(operationOf(entry)).toBe("0192");
+    expect(operationOf({ ...entry, detail: {} })).toBeUndefined();
   });
 });
 
