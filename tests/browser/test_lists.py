@@ -102,6 +102,20 @@ def test_every_key_of_the_help_does_what_it_says(site: Site, visit: Visit, nodes
         page.keyboard.press("Escape")
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox")).to_be_focused()
+    for words, key, row in ((" 2", "Enter", "Keys 2"), ("", "ArrowDown", "Keys 2")):
+        page.keyboard.press("/")
+        page.keyboard.press("End")
+        page.keyboard.type(words)
+        page.keyboard.press(key)  # before the search has begun, and after it has ended
+        expect(rows).to_have_text([row])
+        expect(rows.first).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.get_by_role("region", name="Chosen rows")).to_be_visible()
+    page.keyboard.press("b")
+    expect(bob.button("Change")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(bob.sheet().locator("select").first).to_be_focused()
+    page.keyboard.press("Escape")
     assert bob.unexpected() == []
 
 

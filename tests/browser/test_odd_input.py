@@ -95,7 +95,7 @@ def test_odd_texts_are_shown_or_refused_at_their_field(workshop: Workshop, visit
     page.set_viewport_size({"width": 1280, "height": 740})
     for path in ("nodes?q=%00", "nodes?cursor=%00", "nodes?_sort=%00&status=%00"):
         both.open(f"/w/odd/{path}")
-        expect(page.get_by_role("alert").or_(page.get_by_text("Nothing fits"))).to_be_visible()
+        expect(page.get_by_role("alert").or_(page.get_by_text("Nothing found"))).to_be_visible()
     assert found == {"list": 0, "row": 0}
     assert both.unexpected([400, 422]) == []
 

@@ -79,7 +79,7 @@ class Visitor:
 
     def field(self, label: str) -> Locator:
         """The control of a field in the dialog in front."""
-        return self.sheet().get_by_label(re.compile(rf"^\s*{label}(\s+needed)?\s*$"))
+        return self.sheet().get_by_label(re.compile(rf"^\s*{label}(\s+required)?\s*$"))
 
     def titles(self) -> list[str]:
         """The first column of the list."""

@@ -31,9 +31,10 @@ export async function readRoles(tenant: string): Promise<Role[]> {
   return (await call<RolePage>("GET", ROLES, { tenant })).data.items;
 }
 
-/** Make one change of the roles of a member. */
-export async function takeStep(tenant: string, who: Grantee, step: Step): Promise<void> {
-  if (step.kind === "add") await call<Member>("POST", MEMBERS, { tenant, body: { ...who, role: step.role } });
-  else if (step.kind === "change") await call("PATCH", `${MEMBERS}/${step.id}`, { tenant, body: { role: step.role } });
+/** Make one change of the roles of a member. Return them with their roles, where one was added. */
+export async function takeStep(tenant: string, who: Grantee, step: Step): Promise<Member | undefined> {
+  if (step.kind === "add") return (await call<Member>("POST", MEMBERS, { tenant, body: { ...who, role: step.role } })).data;
+  if (step.kind === "change") await call("PATCH", `${MEMBERS}/${step.id}`, { tenant, body: { role: step.role } });
   else await call("DELETE", `${MEMBERS}/${step.id}`, { tenant });
+  return undefined;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { RowChange } from "../../generated/api/types.gen";
-import { isBehind, isCut } from "./history";
+import { isBehind, isCut, isTold } from "./history";
 
 function change(kind: RowChange["kind"], version: number | null): RowChange {
   return { kind, version, by: null, at: "2026-11-29T12:00:00Z" };
@@ -15,6 +15,11 @@ describe("the history of a row", () => {
     expect(isBehind([change("deleted", 3)], 3)).toBe(true);
     expect(isBehind([change("changed", null)], null)).toBe(false);
     expect(isBehind([], 1)).toBe(false);
+  });
+
+  it("tells the versions that say something", () => {
+    const told = [change("created", 1), change("created", 742_568_319), change("changed", null), change("deleted", 3)].map(isTold);
+    expect(told).toEqual([true, false, false, false]);
   });
 
   it("tells that its beginning is no longer kept, where all that is kept is shown", () => {

@@ -9,6 +9,13 @@ export function isBehind(changes: readonly RowChange[], version: number | null):
   return newest.kind === "deleted" || (newest.version !== null && newest.version > version);
 }
 
+/** A row that was put back begins at a number far beyond those that it had, which tells nobody anything. */
+const MOST_TOLD = 1_000_000;
+
+export function isTold({ kind, version }: RowChange): boolean {
+  return kind !== "deleted" && version !== null && version <= MOST_TOLD;
+}
+
 /** Whether the beginning is missing: the oldest change that is kept is not that which made the row. */
 export function isCut(changes: readonly RowChange[], next: string | null): boolean {
   const oldest = changes.at(-1);

@@ -22,7 +22,7 @@ export interface Address {
   state: ComputedRef<ListState | undefined>;
   /** The members that are shown as columns. */
   fields: ComputedRef<Field[]>;
-  change: (by: Partial<ListState>, replace?: boolean) => void;
+  change: (by: Partial<ListState>, replace?: boolean) => Promise<unknown>;
 }
 
 interface Place {
@@ -46,14 +46,14 @@ export function useListAddress(place: Readonly<Place>): Address {
     return columns.flatMap((name) => resource.value?.members.get(name) ?? []);
   });
 
-  function change(by: Partial<ListState>, replace = false): void {
-    if (!resource.value || !state.value) return;
+  async function change(by: Partial<ListState>, replace = false): Promise<unknown> {
+    if (!resource.value || !state.value) return undefined;
     if (by.columns) remember(columnsName(resource.value), by.columns as Json);
     if (by.limit) remember(LIMIT, by.limit);
     const params: RouteParamsRaw = { slug: place.slug, resource: place.resource };
     if (route.params.id) params.id = route.params.id; // opened while the words of a search were typed
     const to = { name: "rows", params, query: writeState({ ...state.value, ...by }) };
-    void (replace ? router.replace(to) : router.push(to));
+    return replace ? router.replace(to) : router.push(to);
   }
 
   return { resource, state, fields, change };

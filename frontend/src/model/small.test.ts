@@ -67,7 +67,7 @@ describe("a problem", () => {
 describe("a time", () => {
   it("is told from now, and after a week as a date", () => {
     const now = Date.parse("2026-11-29T12:00:00Z");
-    expect(ago("2026-11-29T11:59:50Z", now)).toBe("now");
+    expect(ago("2026-11-29T11:59:50Z", now)).toBe("just now");
     expect(ago("2026-11-29T11:55:00Z", now)).toBe("5 minutes ago");
     expect(ago("2026-11-27T11:00:00Z", now)).toBe("2 days ago");
     expect(ago("2026-10-01T11:00:00Z", now)).toMatch(/2026/);

@@ -1,6 +1,6 @@
 // Times and dates in the words and the zone of the person.
 
-import { locale } from "../strings";
+import { locale, t } from "../strings";
 
 const DAY = 86_400_000; // milliseconds
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -19,7 +19,7 @@ export function ago(text: string, now: number = Date.now()): string {
   const passed = time - now;
   if (Math.abs(passed) > 7 * DAY) return dates.format(time);
   const [unit, length] = STEPS.find(([, each]) => Math.abs(passed) >= each) ?? ["second", 1000];
-  return unit === "second" ? relative.format(0, "second") : relative.format(Math.trunc(passed / length), unit);
+  return unit === "second" ? t.app.justNow : relative.format(Math.trunc(passed / length), unit);
 }
 
 export function exact(text: string): string {

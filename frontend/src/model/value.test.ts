@@ -27,7 +27,7 @@ describe("what is written into a field", () => {
   it("is null when it is empty, if there is null", () => {
     expect(value(field(nullable({ type: "integer" })), " ")).toBe(null);
     expect(value(field({ type: "string", default: "" }), "")).toBe("");
-    expect(value(field({ type: "string" }, true), " ")).toMatch(/^! This field is needed/);
+    expect(value(field({ type: "string" }, true), " ")).toMatch(/^! This field is required/);
     expect(value(field({ type: "integer", default: 7 }), "")).toBe(7);
   });
 
