@@ -49,7 +49,7 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
 
     olga.button("Suspend").click()
     dialog.get_by_role("button", name="Suspend").click()
-    expect(dialog.locator("#action-reason-error")).to_have_text("This field is needed.")
+    expect(dialog.locator("#action-reason-error")).to_have_text("This field is required.")
     expect(dialog.get_by_label("Reason")).to_be_focused()
     dialog.get_by_label("Reason").fill("unpaid since May")
     page.keyboard.press("Enter")
@@ -131,7 +131,7 @@ def test_a_database_from_elsewhere_becomes_a_tenant(fleet: Site, visit: Visit) -
     expect(dialog.get_by_text("The original does not change.")).to_be_visible()
     dialog.get_by_label("Slug").fill("globex")
     page.keyboard.press("Enter")
-    expect(dialog.locator("#action-database-error")).to_have_text("This field is needed.")
+    expect(dialog.locator("#action-database-error")).to_have_text("This field is required.")
     for database, error in (("../legacy.db", "a file in the server's directory"), ("legacy.db", "taken this value")):
         dialog.get_by_label("Database").fill(database)
         page.keyboard.press("Enter")

@@ -20,7 +20,7 @@ export const en = {
   shown: (rows: number, more: boolean) => `${number(rows)}${more ? " on this page" : ""}`,
   nothing: "Nothing fits",
   nothingHelp: "Nothing meets all conditions.",
-  refresh: "Read again",
+  refresh: "Refresh",
   detail: (text: string) => `The server says: ${text}`,
   /** What operators are told instead of what others are told. */
   problems: {
@@ -84,7 +84,7 @@ export const en = {
     choose: "Choose one",
     confirm: (slug: string) => `To confirm, type ${slug}`,
     confirmWrong: (slug: string) => `This is not ${slug}.`,
-    needed: "This field is needed.",
+    needed: "This field is required.",
     unchanged: "Nothing is changed yet.",
     noServer: "There is no other server in the settings.",
     elsewhere: (backup: string) => `From the backup of ${backup}`,
