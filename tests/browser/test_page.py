@@ -393,7 +393,7 @@ def test_a_person_has_the_page_in_their_language(site: Site, visit: Visit) -> No
     page.get_by_role("combobox", name="Status").select_option(label="veröffentlicht")
     ada.sheet().get_by_role("button", name="Anlegen").click()
     ada.said("„Riesenmagnet“ wurde angelegt.")
-    page.get_by_role("row").filter(has=ada.link("Riesenmagnet")).get_by_text("jetzt").wait_for()
+    page.get_by_role("row").filter(has=ada.link("Riesenmagnet")).get_by_text("gerade eben").wait_for()
     assert ada.violations() == []
     ada.open("/w/acme/manage/members")
     page.get_by_role("heading", name="Mitglieder").wait_for()
