@@ -26,7 +26,8 @@ readResources().catch(() => undefined);
 if (id) loadPartsNow();
 
 window.addEventListener("vite:preloadError", onMissingPart);
-router.onError((_, to) => wantedAfterReload(to.fullPath));
+router.beforeEach((to) => wantedAfterReload(to.fullPath));
+router.afterEach(() => wantedAfterReload(undefined)); // not called if a part cannot be had
 
 const app = createApp(App).use(router);
 app.config.errorHandler = (error) => {

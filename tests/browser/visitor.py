@@ -106,6 +106,7 @@ class Visitor:
 
     def _violations(self) -> list[str]:
         """What axe finds wrong in the present colors (https://github.com/dequelabs/axe-core)."""
+        self.page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")  # or the text is faint
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.evaluate(_axe())
         found = self.page.evaluate(f"() => axe.run({json.dumps(AXE)})")["violations"]

@@ -20,14 +20,14 @@ export async function loadAhead(part: () => Promise<unknown>): Promise<void> {
 }
 
 export function onMissingPart(event: Event): void {
-  if (ahead > 0) return;
+  if (ahead > 0 && wanted === undefined) return;
   if (Date.now() - lastReload() < LEAST) return; // a reload does not help: the fault is said
   event.preventDefault();
   if (!waiting) void reloadWhenReached();
 }
 
-/** Where the person wanted to go with the part that is missing. */
-export function wantedAfterReload(path: string): void {
+/** Where the person wants to go, until they are there: the part that is missing may be the one for it. */
+export function wantedAfterReload(path: string | undefined): void {
   wanted = path;
 }
 
