@@ -27,8 +27,25 @@ function compressed() {
   };
 }
 
+// Nearly all of the first file is called at once. With this, Chromium compiles it in another thread while it is loaded
+// (https://v8.dev/blog/explicit-compile-hints): about a fifth less until a list can be used. It has to come first.
+function compiledEarly() {
+  return {
+    name: "compiled-early",
+    apply: "build",
+    generateBundle: {
+      order: "post",
+      handler(_, bundle) {
+        for (const chunk of Object.values(bundle)) {
+          if (chunk.isEntry) chunk.code = `//# allFunctionsCalledOnLoad\n${chunk.code}`;
+        }
+      },
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [vue(), compressed()],
+  plugins: [vue(), compiledEarly(), compressed()],
   define: { __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false" },
   build: {
     outDir: OUTPUT,

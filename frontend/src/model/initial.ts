@@ -1,8 +1,13 @@
 // The letter in front of a name. It may be an emoji, which is several characters of JavaScript.
 
-const letters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+import { once } from "./once";
+
+const letters = once(() => new Intl.Segmenter(undefined, { granularity: "grapheme" }));
 
 export function initialOf(name: string): string {
-  for (const { segment } of letters.segment(name.trim())) return segment.toLocaleUpperCase();
+  // Before a mark, the letter is but a part of the character.
+  const plain = /^\s*([\x21-\x7e])(?:[\x20-\x7e]|$)/.exec(name)?.[1];
+  if (plain !== undefined) return plain.toUpperCase();
+  for (const { segment } of letters().segment(name.trim())) return segment.toLocaleUpperCase();
   return "";
 }

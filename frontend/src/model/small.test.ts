@@ -33,6 +33,8 @@ describe("a text with code in it", () => {
 describe("a name", () => {
   it("begins with a whole character", () => {
     expect(["ada", " ß", "👩‍🚀 Crew", "é", ""].map(initialOf)).toEqual(["A", "SS", "👩‍🚀", "É", ""]);
+    const marked = ["e\u0301a", "1\ufe0f\u20e3 first", "q", "  x y", "a\u0308"];
+    expect(marked.map(initialOf)).toEqual(["E\u0301", "1\ufe0f\u20e3", "Q", "X", "A\u0308"]);
   });
 });
 

@@ -9,6 +9,7 @@ import { Offline } from "../api/problem";
 import { readSession, session } from "../api/session";
 import { locale } from "../strings";
 import { recall, remember } from "./kept";
+import { once } from "./once";
 import { type Document, type Resource, resourcesOf } from "./resource";
 
 const DOCUMENT = `${PREFIX}/openapi.json`;
@@ -79,14 +80,14 @@ export function enter(slug: string): void {
 
 type Choice = ChoosableTenant;
 
-const names = new Intl.Collator(locale, { numeric: true });
+const names = once(() => new Intl.Collator(locale, { numeric: true }));
 
 /** The person's workspaces: the recent ones first, then by name. */
 export const choices = computed<Choice[]>(() => {
   const order = recent();
   const place = (each: Choice): number => (order.includes(each.slug) ? order.indexOf(each.slug) : order.length);
   return [...(session.value?.tenants ?? [])].sort(
-    (one, other) => place(one) - place(other) || names.compare(one.name, other.name),
+    (one, other) => place(one) - place(other) || names().compare(one.name, other.name),
   );
 });
 
