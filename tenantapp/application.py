@@ -3,6 +3,7 @@
 from typing import Any
 
 from tenantapp.configuration import read_app_settings
+from tenantapp.databases.histories.domain_models import models_are_seen
 from tenantapp.identity.declared_rights import RightsConfigurator
 from tenantapp.serving.options import read_section
 
@@ -24,5 +25,6 @@ def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
         config.include("tenantapp.console")
         config.include("tenantapp.ops")
         config.include("tenantapp.web")
-        config.include(app_settings.tenantapp_domain)
+        with models_are_seen(app_settings.tenantapp_domain):
+            config.include(app_settings.tenantapp_domain)
     return config.make_wsgi_app()

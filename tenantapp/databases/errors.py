@@ -111,5 +111,5 @@ class NothingToRevise(RevisionRefused):
     def __init__(self, package: str) -> None:
         super().__init__(
             f"The models and the migrations agree, so there is nothing to revise; models are looked for in the modules "
-            f"of {package} called models or ..._models."
+            f"of {package} called models or ..._models, also in its sub-packages."
         )

@@ -101,7 +101,10 @@ def test_its_history_grows_with_its_models(fleet: Fleet, bookshop: Path) -> None
     (typed,) = re.findall(r"^```python\n(ann = .*?)^```", (ROOT / "docs" / "building.md").read_text(), re.M | re.S)
     run(fleet, bookshop, "-m", "pyramid.scripts.pshell", "-p", "python", "development.ini", given=typed)
     assert run(fleet, bookshop, "stocktake.py", "development.ini").splitlines()[-1] == "north: 3"
-    (bookshop / "bookshop" / "review_models.py").write_text(MORE_MODELS)
+    reviews = bookshop / "bookshop" / "reviews"
+    reviews.mkdir()
+    (reviews / "__init__.py").touch()
+    (reviews / "models.py").write_text(MORE_MODELS)
     printed = run(
         fleet,
         bookshop,

@@ -3,10 +3,7 @@
 import hashlib
 from argparse import Namespace
 from collections.abc import Iterable
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Final, Literal, NamedTuple
 
 from alembic.config import Config
@@ -17,6 +14,7 @@ from sqlalchemy import MetaData
 import tenantapp.databases.models
 import tenantapp.operations.models
 from tenantapp.databases.errors import HistoryError
+from tenantapp.databases.histories.domain_models import import_models
 from tenantapp.identity.models import UserBase
 from tenantapp.settings import Settings
 from tenantapp.tenancy.models import CORE_TABLES, TenantBase
@@ -67,23 +65,8 @@ def metadata_of(settings: Settings, history: History) -> MetaData:
 
 def tenant_metadata(settings: Settings) -> MetaData:
     """Return the tables of a tenant database: ours, and those of the domain's models. Raises ``HistoryError``."""
-    _import_models(settings.tenantapp_domain)
+    import_models(settings.tenantapp_domain)
     return TenantBase.metadata
-
-
-@cache
-def _import_models(domain: str) -> None:
-    package = import_module(domain)
-    modules = [found.name for found in iter_modules(getattr(package, "__path__", ())) if holds_models(found.name)]
-    if not modules:
-        raise HistoryError(f"The domain's models are missing: there is no module {domain}.models.")
-    for name in modules:
-        import_module(f"{domain}.{name}")
-
-
-def holds_models(module: str) -> bool:
-    """Return whether a module of a domain should define models: ``models``, or for instance ``invoice_models``."""
-    return module == "models" or module.endswith("_models")
 
 
 class HistoryDigest(NamedTuple):
