@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from pyramid.config import Configurator
+
 from tenantapp.configuration import read_app_settings
 from tenantapp.databases.histories.domain_models import models_are_seen
 from tenantapp.identity.declared_rights import RightsConfigurator
 from tenantapp.serving.options import read_section
+from tenantapp.settings import Settings
 
 
 def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
@@ -14,17 +17,22 @@ def make_app(global_config: Any, settings: dict[str, Any]) -> Any:
     # If the debug toolbar is used, our panels replace its own: ours hide cookies, tokens and passwords.
     settings.setdefault("debugtoolbar.includes", "tenantapp.ops.toolbar")
     with RightsConfigurator(settings=settings) as config:
-        config.registry.app_settings = app_settings
-        # In this order: each package uses what the packages before it have put on the registry.
-        config.include("tenantapp.tenancy")
-        config.include("tenantapp.identity")
-        config.include("tenantapp.fleet")
-        config.include("tenantapp.api")
-        config.include("tenantapp.resources")
-        config.include("tenantapp.account")
-        config.include("tenantapp.console")
-        config.include("tenantapp.ops")
-        config.include("tenantapp.web")
-        with models_are_seen(app_settings.tenantapp_domain):
-            config.include(app_settings.tenantapp_domain)
+        include_all(config, app_settings)
     return config.make_wsgi_app()
+
+
+def include_all(config: Configurator, settings: Settings) -> None:
+    """Include our packages and the domain."""
+    config.registry.app_settings = settings
+    # In this order: each package uses what the packages before it have put on the registry.
+    config.include("tenantapp.tenancy")
+    config.include("tenantapp.identity")
+    config.include("tenantapp.fleet")
+    config.include("tenantapp.api")
+    config.include("tenantapp.resources")
+    config.include("tenantapp.account")
+    config.include("tenantapp.console")
+    config.include("tenantapp.ops")
+    config.include("tenantapp.web")
+    with models_are_seen(settings.tenantapp_domain):
+        config.include(settings.tenantapp_domain)

@@ -279,6 +279,8 @@ class Settings:
     demo_enabled: bool = setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases")
     threads: int = 4
     """The number of the web server's threads, from ``[server:main]``: the application has no setting for it."""
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The text of each setting that was given, also of the domain's own. It holds passwords, so it is not shown."""
 
 
 TABLE: Final[tuple[Setting, ...]] = tuple(

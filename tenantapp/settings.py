@@ -57,7 +57,7 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
         raise SettingsError(
             f"setting migrations.tenant is missing: it names the migrations of {parsed['tenantapp_domain']}"
         )
-    return Settings(servers=servers, pgbouncers=pgbouncers, **parsed)
+    return Settings(servers=servers, pgbouncers=pgbouncers, given=given, **parsed)
 
 
 def given_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Ask the application what it has: make it as ``pserve`` does, without serving it."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,9 @@ from pyramid.paster import get_app
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation
 from tenantapp.configuration import read_configuration
+from tenantapp.operations.outcomes import first_line
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -22,6 +26,9 @@ def made_application(installation: Installation) -> Iterator[Any]:
         if not isinstance(ended.code, str):
             raise  # the command was stopped
         raise CommandFailed(ended.code.removeprefix("tenantapp: ")) from None
+    except Exception as error:  # whatever the domain's code raises
+        log.error("The application does not start.", exc_info=error)
+        raise CommandFailed(f"The application does not start ({type(error).__name__}: {first_line(error)})") from error
     registry = application.registry
     try:
         yield registry

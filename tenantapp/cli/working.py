@@ -55,7 +55,12 @@ def _say_nothing_of_exits(dropped: "sys.UnraisableHookArgs") -> None:
 
 
 def work(installation: Installation, jobs: int, until_idle: bool) -> None:
-    """Work on operations, ``jobs`` at once, until the process is stopped. Raises ``CommandFailed``."""
+    """Work on operations, ``jobs`` at once, until the process is stopped.
+
+    Raises ``CommandFailed``, and ``SettingsError`` if the domain cannot be loaded.
+    """
+    if installation.fleet.may_declare:
+        _ = installation.fleet.declared  # a worker that could not run the domain's code does not start
     gc.set_threshold(COLLECT_AFTER)
     # Unlike other commands, a worker ends by a signal, and with status 0.
     ended = EndedBySignal()

@@ -23,7 +23,7 @@ def includeme(config: Configurator) -> None:
     """Put ``fleet`` and ``worker_host`` on the registry. When the application is made, add the known tenants."""
     registry = config.registry
     registry.access_reader.outdated = outdated_revisions(registry.app_settings)
-    registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
+    registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers, registry)
     registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
     config.add_subscriber(_add_known_tenants, ApplicationCreated)
     if registry.app_settings.fleet_worker:

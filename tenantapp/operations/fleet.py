@@ -2,21 +2,43 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-from tenantapp.settings import Settings
+from tenantapp.domain_declarations import load_domain
+from tenantapp.settings import BUNDLED_DOMAIN, Settings
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fleet:
-    """The user database, the settings, and the servers that hold the tenant databases."""
+    """The user database, the settings, and the servers that hold the tenant databases.
+
+    ``registry`` is that of the web application, if this process has one.
+    """
 
     user_db: DBFactory
     settings: Settings
     servers: Servers
+    registry: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def may_declare(self) -> bool:
+        """Return whether the domain may declare what work on the fleet needs. The bundled domain does not."""
+        return self.registry is not None or self.settings.tenantapp_domain != BUNDLED_DOMAIN
+
+    @cached_property
+    def declared(self) -> Any:
+        """Return the registry that has what the domain declared in its ``includeme``.
+
+        Without a web application, the first use loads Pyramid and the domain, which takes about a second. So ask only
+        if the work needs it, and if ``may_declare``. Use nothing but declarations: the databases on that registry are
+        not those of this fleet. Raises ``SettingsError`` if the domain cannot be loaded.
+        """
+        return self.registry if self.registry is not None else load_domain(self.settings)
 
 
 def fleet_of(settings: Settings) -> Fleet:
