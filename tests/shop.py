@@ -91,6 +91,20 @@ class Line(Base):
     text: Mapped[str] = mapped_column(String(50))
 
 
+class Entry(Base):
+    """A line of a journal, which stays as it is."""
+
+    __tablename__ = "entries"
+    __table_args__ = (Index(None, "text", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    text: Mapped[str] = mapped_column(String(50))
+
+
+class EntryIn(Content):
+    text: Annotated[str, one_line(50)]
+
+
 class SupplierIn(Content):
     name: Annotated[str, one_line(50)]
 
@@ -164,6 +178,17 @@ lines: Final = Resource(
     touches=(Line.product_id,),
 )
 
+entries: Final = Resource(
+    "entries",
+    Entry,
+    body=EntryIn,
+    noun="entry",
+    read=Permission.CONTENT_READ,
+    write=Permission.CONTENT_CREATE,
+    filters={"text": Entry.text},
+    can=("create",),
+)
+
 AFTER: Final[list[str]] = []
 
 
@@ -186,7 +211,7 @@ def shop_app(installation: Installation) -> Any:
     """The application with the shop, on the databases of this installation."""
 
     def includeme(config: Any) -> None:
-        for resource in (suppliers, products, lines):
+        for resource in (suppliers, products, lines, entries):
             config.add_resource(resource)
 
     return app_including(installation, includeme)

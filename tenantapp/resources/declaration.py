@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar, get_args
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Enum, Select, inspect
@@ -31,6 +31,7 @@ from tenantapp.tenancy.models import Tracked
 
 Model = TypeVar("Model")
 Operation = Literal["create", "change", "delete"]
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 Precondition = Callable[[int], bool]
 """Takes a row's version and returns whether the change is meant for it. A row without versions has version 0."""
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -100,6 +101,7 @@ class Resource(Generic[Model]):
     - ``touches`` are foreign keys of the model: a change of a row counts as a change of the row that it refers to.
     - ``more`` returns members that are not columns, for the page of rows that it is given. ``types`` are their types.
     - ``problems`` are the codes of the errors that hooks raise.
+    - ``can`` is what clients may do with rows. ``can=("create",)``: rows are added and stay as they are.
     - ``most`` is how many rows one change by filter may change.
     - ``display`` says how the page shows it.
     """
@@ -124,6 +126,7 @@ class Resource(Generic[Model]):
         more: Callable[[Any], More] | None = None,
         types: Mapping[str, Any] | None = None,
         problems: Sequence[str] = (),
+        can: Sequence[Operation] = OPERATIONS,
         most: int = MOST_CHANGED,
         display: Display | None = None,
     ) -> None:
@@ -138,6 +141,9 @@ class Resource(Generic[Model]):
         self.search, self.touches, self.most = search, tuple(touches), most
         self.member_types: Mapping[str, Any] = types or {}
         self.problems = tuple(problems)
+        self.can = frozenset(can)
+        if isinstance(can, str) or not self.can <= set(OPERATIONS):
+            raise DeclarationError(f"What the resource {name} can has to be some of {', '.join(OPERATIONS)}")
         self.display = display or Display()
         self._sorts = sorts
         self._hooks: dict[Operation, list[Hook]] = {"create": [], "change": [], "delete": []}

@@ -42,7 +42,7 @@ def describe_resource(
         "filters": {name: list(each.operators()) for name, each in resource.filters.items()},
         "sorts": list(resource.sorts),
         "search": resource.search,
-        "undo": display.undo,
+        "undo": display.undo and {"create", "change"} <= resource.can,  # a row comes back by PUT
         "component": component,
         "tree": _tree(resource),
         "owner": _owner(resource),

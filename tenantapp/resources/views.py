@@ -1,6 +1,6 @@
 """The views of declared resources. They are ordinary API views that call the functions of the resource."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.views import ID, MergePatch, add_api_view, path_id
 from tenantapp.identity.errors import PermissionMissing
 from tenantapp.resources import counting, queries, writing
-from tenantapp.resources.answers import Deleted, answer_models
+from tenantapp.resources.answers import Changed, Deleted, answer_models
 from tenantapp.resources.checking import check_declaration
 from tenantapp.resources.components import find_component
 from tenantapp.resources.cursors import encode_cursor
@@ -30,6 +30,7 @@ from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
 
 View = Callable[[TenantRequest], Any]
+Add = Callable[..., None]
 ADDRESS: Final = "%:/?#[]@!$&'()*+,;=-._~"  # RFC 3986, section 2
 PATH: Final = "/~!$&'()*+,;=:@"  # section 3.3
 
@@ -81,43 +82,64 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
     reads: dict[str, Any] = {"permission": resource.read_permission}
     writes: dict[str, Any] = {"permission": resource.write_permission}
     row: dict[str, Any] = {"answer": answers.row, "headers": ("ETag",) if resource.version is not None else ()}
-    refused = ("not_owner",) if resource.owner is not None else ()
-    versioned = ("version_mismatch",) if resource.version is not None else ()
-    stored = ("already_exists", "invalid_reference", *resource.problems)
-    by_filter: dict[str, Any] = {**writes, "query": filter_query(resource)}
+    stored = _problems_of_storing(resource)
 
     def add(route: str, method: str, view: View, *problems: str, **options: Any) -> None:
         add_api_view(config, view, route, method, tag=resource.name, problems=tuple(dict.fromkeys(problems)), **options)
 
     add(many, "GET", list_view(resource), **reads, query=list_query(resource), answer=answers.page | answers.part)
     add(one, "GET", read_view(resource), **reads, **row)
-    created = {**row, "headers": (*row["headers"], "Location"), "permission": resource.create_permission}
-    add(many, "POST", create_view(resource), *stored, body=resource.body, status=201, **created)
-    changing = (*refused, *versioned, *stored)
-    add(
-        one,
-        "PUT",
-        replace_view(resource),
-        "version_mismatch",
-        *changing,
-        body=resource.body,
-        may_create=True,
-        **writes,
-        **row,
-    )
-    add(one, "PATCH", patch_view(resource), *changing, body=MergePatch[resource.body], **writes, **row)  # type: ignore[name-defined]
-    deleting = (*refused, *versioned, "in_use", *resource.problems)
-    add(one, "DELETE", delete_view(resource), *deleting, **writes, answer=None)
-    if resource.filters:
-        change_many, patch = change_many_view(resource), MergePatch[resource.body]  # type: ignore[name-defined]
-        all_or_none = (*refused, "too_many_rows", "version_mismatch")
-        add(many, "PATCH", change_many, *all_or_none, *stored, body=patch, answer=answers.changed, **by_filter)
-        delete_many = delete_many_view(resource)
-        add(many, "DELETE", delete_many, *all_or_none, "in_use", *resource.problems, answer=Deleted, **by_filter)
+    if "create" in resource.can:
+        created = {**row, "headers": (*row["headers"], "Location"), "permission": resource.create_permission}
+        add(many, "POST", create_view(resource), *stored, body=resource.body, status=201, **created)
+    if "change" in resource.can:
+        _add_changes(resource, add, row, writes)
+    if "delete" in resource.can:
+        _add_deletes(resource, add, writes)
     if resource.tracked:
         route = f"{one}_changes"
         config.add_route(route, f"/{many}/{ID}/changes")
         add(route, "GET", history_view(resource), "changes_gone", **reads, query=HistoryQuery, answer=RowChanges)
+
+
+def _problems_of_storing(resource: Resource[Any]) -> tuple[str, ...]:
+    return ("already_exists", "invalid_reference", *resource.problems)
+
+
+def _problems_of_changing(resource: Resource[Any]) -> tuple[str, ...]:
+    owned = ("not_owner",) if resource.owner is not None else ()
+    return (*owned, *(("version_mismatch",) if resource.version is not None else ()))
+
+
+def _add_changes(resource: Resource[Any], add: Add, row: Mapping[str, Any], writes: Mapping[str, Any]) -> None:
+    """Add the views that change rows. PUT may also add one, so it is there only if rows can be added too."""
+    one, stored = item_route(resource), _problems_of_storing(resource)
+    problems = (*_problems_of_changing(resource), *stored)
+    patch = MergePatch[resource.body]  # type: ignore[name-defined]
+    add(one, "PATCH", patch_view(resource), *problems, body=patch, **writes, **row)
+    if "create" in resource.can:
+        replace, content = replace_view(resource), resource.body
+        add(one, "PUT", replace, "version_mismatch", *problems, body=content, may_create=True, **writes, **row)
+    if resource.filters:
+        by_filter = {**writes, "query": filter_query(resource), "answer": Changed}
+        change_many = change_many_view(resource)
+        add(resource.name, "PATCH", change_many, *_problems_of_many(resource), *stored, body=patch, **by_filter)
+
+
+def _add_deletes(resource: Resource[Any], add: Add, writes: Mapping[str, Any]) -> None:
+    problems = ("in_use", *resource.problems)
+    delete = delete_view(resource)
+    add(item_route(resource), "DELETE", delete, *_problems_of_changing(resource), *problems, **writes, answer=None)
+    if resource.filters:
+        by_filter = {**writes, "query": filter_query(resource), "answer": Deleted}
+        delete_many = delete_many_view(resource)
+        add(resource.name, "DELETE", delete_many, *_problems_of_many(resource), *problems, **by_filter)
+
+
+def _problems_of_many(resource: Resource[Any]) -> tuple[str, ...]:
+    """Return the problems of a change by filter, which names no version, but takes ``If-Match: *``."""
+    owned = ("not_owner",) if resource.owner is not None else ()
+    return (*owned, "too_many_rows", "version_mismatch")
 
 
 def list_view(resource: Resource[Any]) -> View:

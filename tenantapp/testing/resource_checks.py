@@ -4,7 +4,7 @@
     def test_books_are_as_declared(check, cast):
         check(books, cast)
 
-Each check makes the rows that it needs, and deletes them. So it also runs beside rows that are there.
+Each check makes the rows that it needs, and deletes them if clients can. So it also runs beside rows that are there.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +15,12 @@ from secrets import randbelow
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
-from tenantapp.resources.declaration import Resource
+from tenantapp.resources.declaration import Operation, Resource
 from tenantapp.resources.filters import Match
 
 PAGE: Final = 2  # rows; so that a few rows make several pages
 MOST_PAGES: Final = 500
+METHODS: Final[Mapping[str, Operation]] = {"PATCH": "change", "PUT": "change", "DELETE": "delete"}
 
 
 class CheckFailed(AssertionError):
@@ -74,21 +75,27 @@ Check = Callable[[Resource[Any], Cast], None]
 
 
 def resource_checks(resource: Resource[Any]) -> list[Check]:
-    """Return the checks that the declaration gives rise to. Each takes the resource and a ``Cast``."""
+    """Return the checks that the declaration gives rise to. Each takes the resource and a ``Cast``.
+
+    Raises ``ValueError`` if clients cannot add rows: then there is nothing that the checks could look at.
+    """
+    if "create" not in resource.can:
+        raise ValueError(f"Clients cannot add {resource.name}, so the checks have no rows")
     checks: list[Check] = [
         nobody_gets_in_without_signing_in,
         readers_change_nothing,
         another_tenant_does_not_see_rows,
         a_row_is_made_read_changed_and_deleted,
-        a_patch_changes_only_what_it_names,
         what_clients_may_not_write_is_refused,
         pages_show_every_row_once_in_each_order,
         what_the_list_does_not_know_is_refused,
     ]
     if resource.owner is not None:
         checks.append(others_rows_are_not_changed)
-    if resource.version is not None:
-        checks += [unchanged_rows_are_not_sent_again, lost_races_change_nothing]
+    if "change" in resource.can:
+        checks.append(a_patch_changes_only_what_it_names)
+        if resource.version is not None:
+            checks += [unchanged_rows_are_not_sent_again, lost_races_change_nothing]
     if any(isinstance(each, Match) for each in resource.filters.values()):
         checks.append(filters_find_rows_by_what_they_show)
     if resource.search:
@@ -99,7 +106,7 @@ def resource_checks(resource: Resource[Any]) -> list[Check]:
 def nobody_gets_in_without_signing_in(resource: Resource[Any], cast: Cast) -> None:
     """Check that every call is 401 ``not_signed_in`` for a person who is not signed in."""
     with _row(resource, cast) as row:
-        for method, path, body in _calls(resource, row["id"], cast.new(), cast.patch()):
+        for method, path, body in _calls(resource, row["id"], cast):
             _expect(cast.nobody, method, path, 401, "not_signed_in", body)
         _expect_unchanged(resource, cast, row)
 
@@ -107,7 +114,7 @@ def nobody_gets_in_without_signing_in(resource: Resource[Any], cast: Cast) -> No
 def readers_change_nothing(resource: Resource[Any], cast: Cast) -> None:
     """Check that every call that writes is 403 ``permission_denied`` for a person who may only read."""
     with _row(resource, cast) as row:
-        for method, path, body in _calls(resource, row["id"], cast.new(), cast.patch()):
+        for method, path, body in _calls(resource, row["id"], cast):
             if method == "GET":
                 _expect(cast.reader, method, path, 200)
             else:
@@ -118,7 +125,7 @@ def readers_change_nothing(resource: Resource[Any], cast: Cast) -> None:
 def another_tenant_does_not_see_rows(resource: Resource[Any], cast: Cast) -> None:
     """Check that a row of one tenant is 404 in another one, and not in its list."""
     with _row(resource, cast) as row:
-        for method, path, body in _calls(resource, row["id"], cast.new(), cast.patch()):
+        for method, path, body in _calls(resource, row["id"], cast):
             if path != f"/{resource.name}":
                 _expect(cast.elsewhere, method, path, 404, "not_found", body)
         if row["id"] in [each["id"] for each in _all_rows(resource, cast.elsewhere, "")]:
@@ -134,14 +141,18 @@ def a_row_is_made_read_changed_and_deleted(resource: Resource[Any], cast: Cast) 
     _equal(set(row), set(resource.members), f"the members of a {resource.noun}")
     _equal(answer.headers["Location"].endswith(f"/api/v1{path}"), True, f"whether Location ends with {path}")
     _expect_unchanged(resource, cast, row)
-    changed = _expect(cast.writer, "PATCH", path, 200, body=cast.patch()).json
-    _equal(changed == row, False, "whether a patch leaves all as it was; let `change` return another patch")
-    _expect_unchanged(resource, cast, changed)
-    replaced = _expect(cast.writer, "PUT", path, 200, body=cast.new()).json
-    _equal(replaced["id"], row["id"], "the id after PUT")
-    _expect(cast.writer, "DELETE", path, 204)
-    for method, body in (("GET", None), ("PATCH", cast.patch()), ("PUT", cast.new()), ("DELETE", None)):
-        _expect(cast.writer, method, path, 404, "not_found", body)
+    if "change" in resource.can:
+        changed = _expect(cast.writer, "PATCH", path, 200, body=cast.patch()).json
+        _equal(changed == row, False, "whether a patch leaves all as it was; let `change` return another patch")
+        _expect_unchanged(resource, cast, changed)
+        replaced = _expect(cast.writer, "PUT", path, 200, body=cast.new()).json
+        _equal(replaced["id"], row["id"], "the id after PUT")
+    if "delete" in resource.can:
+        _expect(cast.writer, "DELETE", path, 204)
+        for method, body in (("GET", None), *_writes(resource, cast)):
+            _expect(cast.writer, method, path, 404, "not_found", body)
+    for method in METHODS.keys() - {name for name, _ in _writes(resource, cast)}:
+        _expect(cast.writer, method, path, 405, "method_not_allowed", {} if method != "DELETE" else None)
 
 
 def a_patch_changes_only_what_it_names(resource: Resource[Any], cast: Cast) -> None:
@@ -160,11 +171,14 @@ def what_clients_may_not_write_is_refused(resource: Resource[Any], cast: Cast) -
     with _row(resource, cast) as row:
         for member in [name for name in resource.members if name not in resource.fields]:
             given = {member: row[member]}
-            for method, path, body in (
-                ("POST", f"/{resource.name}", cast.new() | given),
-                ("PUT", _path(resource, row["id"]), cast.new() | given),
-                ("PATCH", _path(resource, row["id"]), given),
-            ):
+            bodies = {"PUT": cast.new() | given, "PATCH": given}
+            calls = [("POST", f"/{resource.name}", cast.new() | given)]
+            calls += [
+                (each, _path(resource, row["id"]), bodies[each])
+                for each, _ in _writes(resource, cast)
+                if each in bodies
+            ]
+            for method, path, body in calls:
                 errors = _expect(cast.writer, method, path, 422, "invalid", body).json["errors"]
                 _equal([each["pointer"] for each in errors], [f"/{member}"], "the pointers of the errors")
         _expect_unchanged(resource, cast, row)
@@ -174,7 +188,7 @@ def others_rows_are_not_changed(resource: Resource[Any], cast: Cast) -> None:
     """Check that a change of another person's row is 403 ``not_owner``, and changes nothing."""
     with _row(resource, cast) as row:
         path = _path(resource, row["id"])
-        for method, body in (("PATCH", cast.patch()), ("PUT", cast.new()), ("DELETE", None)):
+        for method, body in _writes(resource, cast):
             _expect(cast.colleague, method, path, 403, "not_owner", body)
         _expect_unchanged(resource, cast, row)
 
@@ -197,7 +211,7 @@ def lost_races_change_nothing(resource: Resource[Any], cast: Cast) -> None:
         path = _path(resource, row["id"])
         tag = _expect(cast.writer, "GET", path, 200).headers["ETag"]
         present = _expect(cast.writer, "PATCH", path, 200, body=cast.patch(), headers={"If-Match": tag}).json
-        for method, body in (("PATCH", cast.patch()), ("PUT", cast.new()), ("DELETE", None)):
+        for method, body in _writes(resource, cast):
             refused = _expect(cast.writer, method, path, 412, "version_mismatch", body, headers={"If-Match": tag})
             _equal(refused.json["current"], present, "the present row in the answer")
         _expect_unchanged(resource, cast, present)
@@ -249,15 +263,16 @@ def what_the_list_does_not_know_is_refused(resource: Resource[Any], cast: Cast) 
             _expect(cast.writer, "GET", f"/{resource.name}?{query}", 400, "invalid_query")
 
 
-def _calls(
-    resource: Resource[Any], row_id: str, body: dict[str, Any], patch: dict[str, Any]
-) -> Sequence[tuple[str, str, dict[str, Any] | None]]:
+def _calls(resource: Resource[Any], row_id: str, cast: Cast) -> Sequence[tuple[str, str, dict[str, Any] | None]]:
     many, one = f"/{resource.name}", _path(resource, row_id)
-    calls: list[tuple[str, str, dict[str, Any] | None]] = [
-        *(("GET", many, None), ("POST", many, body)),
-        *(("GET", one, None), ("PUT", one, body), ("PATCH", one, patch), ("DELETE", one, None)),
-    ]
-    return calls
+    writes = [(method, one, body) for method, body in _writes(resource, cast)]
+    return [("GET", many, None), ("POST", many, cast.new()), ("GET", one, None), *writes]
+
+
+def _writes(resource: Resource[Any], cast: Cast) -> list[tuple[str, dict[str, Any] | None]]:
+    """Return the methods that change or delete one row, as far as clients can, and what is sent."""
+    bodies = {"PATCH": cast.patch(), "PUT": cast.new()}
+    return [(method, bodies.get(method)) for method, operation in METHODS.items() if operation in resource.can]
 
 
 @contextmanager

@@ -12,21 +12,23 @@ from tenantapp.api.json import apply_patch
 from tenantapp.api.views import MergePatch, add_api_view, path_id
 from tenantapp.resources import Resource, read_row
 from tenantapp.resources.answers import answer_models
+from tenantapp.resources.declaration import DeclarationError
 from tenantapp.resources.errors import NotFound
 from tenantapp.resources.list_queries import list_query
 from tenantapp.resources.views import list_view
 from tenantapp.testing import Cast, CheckFailed, resource_checks
 from tenantapp.testing.resource_checks import (
     Check,
+    a_patch_changes_only_what_it_names,
     lost_races_change_nothing,
     others_rows_are_not_changed,
     searches_find_rows_by_their_words,
 )
 from tenantapp.workspace.nodes import nodes
 from tests.installation import Client, Installation
-from tests.shop import Product, ProductIn, app_including, products, suppliers
+from tests.shop import Entry, EntryIn, Product, ProductIn, app_including, entries, products, suppliers
 
-CHECKED = [(resource, check) for resource in (products, suppliers) for check in resource_checks(resource)]
+CHECKED = [(resource, check) for resource in (products, suppliers, entries) for check in resource_checks(resource)]
 
 
 def named(value: Any) -> str:
@@ -49,6 +51,7 @@ BODIES: dict[str, Callable[[int], dict[str, Any]]] = {
     "products": new_product,
     "suppliers": new_supplier,
     "nodes": new_node,
+    "entries": lambda number: {"text": f"Paid {number}"},
 }
 
 
@@ -78,6 +81,28 @@ def test_the_checks_follow_the_declaration() -> None:
     assert lost_races_change_nothing in resource_checks(suppliers)
     assert not {others_rows_are_not_changed, searches_find_rows_by_their_words} & {*resource_checks(suppliers)}
     assert searches_find_rows_by_their_words in resource_checks(nodes)
+    assert a_patch_changes_only_what_it_names not in resource_checks(entries)
+    with pytest.raises(ValueError, match="cannot add readings"):
+        resource_checks(only_read(can=()))
+
+
+def test_what_clients_cannot_do_is_no_call(shop: Installation) -> None:
+    bob = Client(shop.app).sign_in("bob", "acme")
+    calls = bob.request("GET", "/openapi.json").json["paths"]
+    assert set(calls["/api/v1/entries"]) == {"get", "post"}
+    assert set(calls["/api/v1/entries/{id}"]) == {"get"}
+    for method, body in (("PATCH", {"text": "b"}), ("DELETE", None)):
+        assert bob.request(method, "/entries?text=a", body).status_int == 405
+
+
+@pytest.mark.parametrize("can", ["create", ("create", "remove")])
+def test_what_clients_can_do_is_named_by_operations(can: Any) -> None:
+    with pytest.raises(DeclarationError, match="some of create, change, delete"):
+        only_read(can=can)
+
+
+def only_read(can: Any) -> Resource[Any]:
+    return Resource("readings", Entry, body=EntryIn, read="content.read", write="content.create", can=can)
 
 
 def test_an_application_that_breaks_its_declaration_fails(shop: Installation) -> None:

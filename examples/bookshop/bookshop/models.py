@@ -8,12 +8,12 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select
 from sqlalchemy.orm import Mapped, mapped_column, object_session
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
-from tenantapp.tenancy.models import TenantBase, Tracked
+from tenantapp.tenancy.models import TenantBase, Tracked, Versioned
 
 TITLE_LENGTH: Final = 200
 
 
-class Book(Tracked, TenantBase):
+class Book(Tracked, Versioned, TenantBase):
     """A title on the shelf. Its owner added it. ``version`` counts its changes, so that none is overwritten."""
 
     __tablename__ = "books"
@@ -23,15 +23,11 @@ class Book(Tracked, TenantBase):
         Index(None, "owner_id", "id"),
     )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     # A person of the user database. A foreign key cannot refer to another database.
     owner_id: Mapped[UUID]
     title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
     price_cents: Mapped[int]
     stock: Mapped[int]
-    version: Mapped[int] = mapped_column()
-
-    __mapper_args__ = {"version_id_col": version}
 
     def copies_sold(self) -> int:
         """Return how many copies were sold. The sales are read in the book's own session."""
