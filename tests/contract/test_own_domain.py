@@ -111,11 +111,13 @@ def test_its_history_grows_with_its_models(fleet: Fleet, bookshop: Path) -> None
         "-c",
         COMMANDS,
         'tenantapp revision tenant -m "ISBN and reviews"',
+        "tenantapp revision tenant --empty -m moved",
         "alembic -c development.ini -n tenant -x tenant=north upgrade head",
         "alembic -c development.ini -n tenant -x tenant=north check",
     )
     (second,) = versions.glob("*_isbn_and_reviews.py")
     assert str(second) in printed
+    assert len(list(versions.glob("*_moved.py"))) == 1
     assert re.search(r'create_table\(\s*"reviews"', second.read_text())
     assert 'add_column(sa.Column("isbn"' in second.read_text()
     assert "No new upgrade operations detected." in printed

@@ -31,15 +31,20 @@ def init(installation: Installation) -> None:
 @click.command()
 @click.argument("history", type=click.Choice(["user", "tenant"]))
 @click.option("-m", "--message", required=True, help="What the revision changes.")
+@click.option("--empty", is_flag=True, help="Write a revision that does nothing yet, for a migration of data.")
 @pass_installation
-def revision(installation: Installation, history: "History", message: str) -> None:
+def revision(installation: Installation, history: "History", message: str, empty: bool) -> None:
     """Write a draft of a migration.
 
-    It has the differences between the models and the newest revision. Read the draft before you apply it.
+    It has the differences between the models and the newest revision. Read the draft before you apply it. With --empty
+    it has none, and a comment says how to move data on both engines.
     """
-    from tenantapp.databases.schemas.autogenerate import make_revision
+    from tenantapp.databases.schemas.autogenerate import make_empty_revision, make_revision
 
-    click.echo(make_revision(installation.fleet, history, message))
+    if empty:
+        click.echo(make_empty_revision(installation.settings, history, message))
+    else:
+        click.echo(make_revision(installation.fleet, history, message))
 
 
 @click.command()

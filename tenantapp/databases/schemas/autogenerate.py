@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from alembic import command
 from alembic.config import Config
@@ -13,12 +13,27 @@ from alembic.script import Script
 
 from tenantapp.databases.errors import NothingToRevise, RevisionRefused
 from tenantapp.databases.histories.environment import run_command
-from tenantapp.databases.histories.histories import History, script_directory
+from tenantapp.databases.histories.histories import History, head_revision, history_config, script_directory
 from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.schemas.data_migrations import explain
 from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.operations.fleet import Fleet
+from tenantapp.settings import Settings
 
 INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+
+
+def make_empty_revision(settings: Settings, history: History, message: str) -> Path:
+    """Write a revision that does nothing yet, for a migration of data. It has a comment that says how to write one.
+
+    No database is made or asked. Raises ``RevisionRefused``, and ``HistoryError`` if the history has no revision yet.
+    """
+    message = _check(settings, history, message, formatted=False)
+    head_revision(settings, history)  # the structure comes first
+    written = command.revision(history_config(settings, history), message)
+    path = Path(cast("Script", written).path)
+    explain(path)  # not formatted: Ruff would remove the imports, which are not used yet
+    return path
 
 
 def make_revision(fleet: Fleet, history: History, message: str) -> Path:
@@ -27,20 +42,26 @@ def make_revision(fleet: Fleet, history: History, message: str) -> Path:
     A person should read the file before it is used: Alembic cannot see that a column was renamed. Raises
     ``RevisionRefused``, ``NothingToRevise`` and what ``upgrade_tenant_database`` raises.
     """
-    if not message.strip():
-        raise RevisionRefused("A revision needs a message that says what it changes.")
     settings = fleet.settings
-    if find_spec("ruff") is None:
-        raise RevisionRefused("Ruff, which formats a revision, is not installed: install ruff, or tenantapp[dev].")
-    _check_place(Path(script_directory(settings, history).dir), history)
+    message = _check(settings, history, message)
     with scratch_database(fleet, history) as url:
         target = Target(settings, history, "a scratch database", url)
         run_command(target, partial(command.upgrade, revision="head"))
-        path = run_command(target, partial(_write, message=" ".join(message.split())))
+        path = run_command(target, partial(_write, message=message))
     if path is None:
         raise NothingToRevise("tenantapp.identity" if history == "user" else settings.tenantapp_domain)
     _format(path)
     return path
+
+
+def _check(settings: Settings, history: History, message: str, *, formatted: bool = True) -> str:
+    """Return the message in one line. Raises ``RevisionRefused`` if a revision cannot be written."""
+    if not message.strip():
+        raise RevisionRefused("A revision needs a message that says what it changes.")
+    if formatted and find_spec("ruff") is None:
+        raise RevisionRefused("Ruff, which formats a revision, is not installed: install ruff, or tenantapp[dev].")
+    _check_place(Path(script_directory(settings, history).dir), history)
+    return " ".join(message.split())
 
 
 def _check_place(location: Path, history: History) -> None:
