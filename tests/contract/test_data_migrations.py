@@ -1,4 +1,4 @@
-"""``tenantapp revision --empty`` writes a migration of data. Its comment works on both engines and in both histories."""
+"""``tenantapp revision --empty`` writes a migration of data. What its comment says works, on both engines."""
 
 import re
 from pathlib import Path
