@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tenantapp.resources import errors
+from tenantapp.resources.bodies import content_of
 from tenantapp.resources.declaration import More, Owned, Resource, Value, Write
 from tenantapp.resources.display import Display, Translation
 from tenantapp.resources.filters import Flag, Match, Related
@@ -33,6 +34,7 @@ __all__ = [
     "Write",
     "change_row",
     "change_rows",
+    "content_of",
     "create_row",
     "delete_row",
     "delete_rows",

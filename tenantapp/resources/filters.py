@@ -19,6 +19,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Integer,
+    Interval,
     SmallInteger,
     SQLColumnExpression,
     bindparam,
@@ -167,7 +168,10 @@ def _nullable(column: Any) -> bool:
 
 def python_type(type_: TypeEngine[Any]) -> type[Any]:
     """Return the Python type of the values of a column: for a type built on another, that of the other."""
-    return python_type(type_.impl_instance) if isinstance(type_, TypeDecorator) else type_.python_type
+    # An interval is built on a time, on engines that have no intervals.
+    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        return python_type(type_.impl_instance)
+    return type_.python_type
 
 
 def is_ordered(type_: TypeEngine[Any]) -> bool:
