@@ -6,6 +6,7 @@ from pyramid.config import Configurator
 
 from tenantapp.configuration import read_app_settings
 from tenantapp.databases.histories.domain_models import models_are_seen
+from tenantapp.domain_settings import settings_of_domain
 from tenantapp.identity.declared_rights import RightsConfigurator
 from tenantapp.serving.options import read_section
 from tenantapp.settings import Settings
@@ -34,5 +35,5 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.console")
     config.include("tenantapp.ops")
     config.include("tenantapp.web")
-    with models_are_seen(settings.tenantapp_domain):
+    with models_are_seen(settings.tenantapp_domain), settings_of_domain(config):
         config.include(settings.tenantapp_domain)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
 ORIGIN: Final = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 DEFAULT_PORT: Final = re.compile(r"http:.*:80|https:.*:443")  # browsers leave it out
+INTEGER: Final = re.compile(r"-?[0-9]{1,30}")
 NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -40,6 +41,20 @@ def flag(value: str) -> bool:
         return words[value.lower()]
     except KeyError:
         raise ValueError("must be true or false") from None
+
+
+def integer(value: str) -> int:
+    """Return an integer. Raises ``ValueError``. ``number`` has bounds, which are better."""
+    if not INTEGER.fullmatch(value):
+        raise ValueError("must be an integer")
+    return int(value)
+
+
+def decimal_number(value: str) -> float:
+    """Return a number. Raises ``ValueError``."""
+    if not NUMBER.fullmatch(value.removeprefix("-")) or not math.isfinite(float(value)):
+        raise ValueError("must be a number")
+    return float(value)
 
 
 def number(kind: type[int] | type[float], low: float, high: float, unit: str) -> Callable[[str], float]:

@@ -6,9 +6,10 @@ A value comes from the ini file's ``[app:main]`` section or, with precedence, fr
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from tenantapp.nearest_names import nearest
 from tenantapp.setting_table import BUNDLED_DOMAIN as BUNDLED_DOMAIN
 from tenantapp.setting_table import ENVIRONMENT_PREFIX, TABLE
 from tenantapp.setting_table import Setting as Setting
@@ -42,8 +43,8 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     """
     given = given_settings(values, environment)
     own_prefix = f"{given.get('tenantapp.domain', BUNDLED_DOMAIN)}."
-    _refuse_unknown(given, own_prefix)
-    _refuse_unknown_variables(environment, own_prefix)
+    _refuse_unknown(given, TABLE, own_prefix)
+    _refuse_unknown_variables(environment, TABLE, own_prefix)
     parsed = {setting.attribute: _parse(setting, given.get(setting.name, setting.default)) for setting in TABLE}
     if parsed["user_db_url"] is None:
         raise SettingsError("setting user_db.url is missing: it is the URL of the user database")
@@ -102,11 +103,24 @@ def _parse(setting: Setting, value: str | None) -> Any:
         raise SettingsError(f"setting {setting.name} {error}") from None
 
 
-def _refuse_unknown(given: Mapping[str, str], own_prefix: str) -> None:
-    known = {setting.name for setting in TABLE}
+def refuse_undeclared(
+    settings: Settings, declared: Iterable[Setting], environment: Mapping[str, str] = os.environ
+) -> None:
+    """Raise ``SettingsError`` for a setting of the domain, or its variable, that the domain has not declared."""
+    own_prefix = f"{settings.tenantapp_domain}."
+    known = (*TABLE, *declared)
+    _refuse_unknown([name for name in settings.given if name.startswith(own_prefix)], known)
+    beginning = _variables(own_prefix)
+    _refuse_unknown_variables([variable for variable in environment if variable.startswith(beginning)], known)
+
+
+def _refuse_unknown(given: Iterable[str], known: Iterable[Setting], own_prefix: str | None = None) -> None:
+    """Raise ``SettingsError`` for a name that no known setting has. Those with ``own_prefix`` pass."""
+    names = {setting.name for setting in known}
+    prefixes = (*OF_A_SERVER, *FOREIGN_PREFIXES, *([] if own_prefix is None else [own_prefix]))
     for name in given:
-        if name not in known and not name.startswith((*OF_A_SERVER, own_prefix, *FOREIGN_PREFIXES)):
-            raise SettingsError(f"setting {name} is unknown")
+        if name not in names and not name.startswith(prefixes):
+            raise SettingsError(f"setting {name} is unknown{nearest(name, names)}")
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -121,14 +135,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-def _refuse_unknown_variables(environment: Mapping[str, str], own_prefix: str) -> None:
-    known = ENVIRONMENT_OTHERS | {setting.variable for setting in TABLE}
-    open_ended = tuple(_variables(prefix) for prefix in (*OF_A_SERVER, own_prefix))
-    others = (*open_ended, SERVING_VARIABLES)
-    for variable in environment:
-        ours = variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith(others)
-        if ours and variable not in known:
-            raise SettingsError(f"environment variable {variable} names no setting")
+def _refuse_unknown_variables(given: Iterable[str], known: Iterable[Setting], own_prefix: str | None = None) -> None:
+    names = {setting.variable for setting in known}
+    open_ended = [*OF_A_SERVER, *([] if own_prefix is None else [own_prefix])]
+    passing = (*(_variables(prefix) for prefix in open_ended), SERVING_VARIABLES)
+    for variable in given:
+        ours = variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith(passing)
+        if ours and variable not in names | ENVIRONMENT_OTHERS:
+            raise SettingsError(f"environment variable {variable} names no setting{nearest(variable, names)}")
 
 
 def _variables(prefix: str) -> str:

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from tenantapp.identity.models import AppliedDeclaration, Role
 from tenantapp.identity.names import PERMISSION_NAME, ROLE_NAME
 from tenantapp.identity.permissions import OF_NO_ROLE, ROLES, Permission
-from tenantapp.identity.roles import add_role, allow, nearest
+from tenantapp.identity.roles import add_role, allow
+from tenantapp.nearest_names import nearest
 from tenantapp.settings import SettingsError
 from tenantapp.sql.upsert import insert_for
 

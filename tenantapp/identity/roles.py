@@ -1,7 +1,6 @@
 """Read roles, add and remove them, and change their permissions. Each change is in the audit trail."""
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from typing import Final
 
 from sqlalchemy import exists, func, select
@@ -14,6 +13,7 @@ from tenantapp.identity.models import Grant, Role, RolePermission
 from tenantapp.identity.names import ROLE_NAME
 from tenantapp.identity.permissions import OF_NO_ROLE, Permission
 from tenantapp.identity.uniqueness import flush_unique
+from tenantapp.nearest_names import nearest
 
 GAP: Final = 10  # between the ranks of two roles, so that others find room between them
 
@@ -96,12 +96,6 @@ def deny(session: Session, role_name: str, permission: str) -> Role:
         record(session, "role.deny", detail={"role": role.name, "permission": permission})
         session.flush()
     return role
-
-
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return `` (did you mean ...?)`` with the known name that is most like this one, or nothing."""
-    found = get_close_matches(name[:100], sorted(known), 1)
-    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def _rank_above(session: Session, role: Role | None) -> int:

@@ -14,10 +14,8 @@ from tests.functional.conftest import INI, Command
 from tests.installation import Installation
 
 STOCK = """
-from tenantapp.settings import Setting, read_setting
-
 def includeme(config):
-    config.registry.shelves = read_setting(Setting("stock.shelves", int, "1", "how many"), config.registry.settings)
+    config.registry.shelves = config.add_setting("stock.shelves", int, 1, "how many")
     config.add_permission("stock.count", "Count")
 """
 LISTED = """
@@ -37,6 +35,7 @@ def includeme(config):
 """
 OPEN = """
 def includeme(config):
+    config.add_setting("stock.shelves", int, 1, "how many")
     config.add_route("shelf", "/shelf")
     config.add_view(lambda request: {}, route_name="shelf")
 """

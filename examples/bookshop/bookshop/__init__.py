@@ -1,11 +1,9 @@
 """A chain of bookshops: each shop is a tenant, with books and sales in a database of its own."""
 
 import re
-from typing import Final
 
 from pyramid.config import Configurator
 from tenantapp.api import PREFIX
-from tenantapp.settings import Setting, read_setting
 
 from bookshop import errors
 from bookshop.books import books
@@ -19,12 +17,9 @@ def currency_code(value: str) -> str:
     return value
 
 
-CURRENCY: Final = Setting("bookshop.currency", currency_code, "EUR", "the currency that prices are in")
-
-
 def includeme(config: Configurator) -> None:
-    """Read the setting, map our error to status and code, and add our permission, resource and views."""
-    config.registry.currency = read_setting(CURRENCY, config.registry.settings)
+    """Add our setting, map our error to status and code, and add our permission, resource and views."""
+    config.add_setting("bookshop.currency", currency_code, "EUR", "the currency that prices are in")
     config.add_problem(errors.OutOfStock, 409, "out_of_stock", members=("stock",))
     config.add_permission(SALES_RECORD, "Sell books", held_by=["author"])
     config.add_resource(books)

@@ -30,17 +30,18 @@ def record_sale(request: TenantRequest) -> dict[str, Any]:
     """Sell a book."""
     body: NewSale = request.checked_body
     sale = sales.record_sale(request.tenant_session, request.access, body.book_id, body.copies)
-    total = {"total_cents": sale.copies * sale.price_cents, "currency": request.registry.currency}
+    currency = request.registry.domain_settings["bookshop.currency"]
+    total = {"total_cents": sale.copies * sale.price_cents, "currency": currency}
     return {"id": sale.id, "book_id": sale.book_id, "copies": sale.copies, **total, "sold_at": sale.sold_at}
 
 
 @view_config(route_name="price_list", request_method="GET", permission=Permission.CONTENT_READ)
 def price_list(request: TenantRequest) -> Response:
     """Return the books as CSV. This is a plain Pyramid view: it is guarded like the others, but writes no JSON."""
-    text = io.StringIO()
+    text, currency = io.StringIO(), request.registry.domain_settings["bookshop.currency"]
     rows = csv.writer(text)
     for book in list_books(request.tenant_session):
-        rows.writerow([book.title, book.price_cents, request.registry.currency])
+        rows.writerow([book.title, book.price_cents, currency])
     return Response(text.getvalue(), content_type="text/csv")
 
 

@@ -8,11 +8,10 @@ from alembic.runtime.migration import MigrationContext
 from tenantapp.databases.histories.histories import tenant_metadata
 from tenantapp.identity.local_access import local_access
 from tenantapp.resources import create_row
-from tenantapp.settings import SettingsError, read_setting
 from tenantapp.tenancy.access import Access
 from tenantapp.testing import Cast, Check, resource_checks
 
-from bookshop import CURRENCY, sales
+from bookshop import currency_code, sales
 from bookshop.books import books
 from bookshop.content import BookContent
 from bookshop.errors import OutOfStock
@@ -155,5 +154,5 @@ def test_models_and_migrations_agree(registry: Any) -> None:
 
 
 def test_a_wrong_currency_is_named() -> None:
-    with pytest.raises(SettingsError, match=r"setting bookshop\.currency must be a currency"):
-        read_setting(CURRENCY, {"bookshop.currency": "euro"}, {})
+    with pytest.raises(ValueError, match="must be a currency"):
+        currency_code("euro")
