@@ -30,6 +30,7 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.identity")
     config.include("tenantapp.fleet")
     config.include("tenantapp.api")
+    config.include("tenantapp.files")
     config.include("tenantapp.resources")
     config.include("tenantapp.account")
     config.include("tenantapp.console")

@@ -8,6 +8,7 @@ from tenantapp.setting_types import (
     choice,
     flag,
     hosts,
+    media_types,
     number,
     origins,
     package,
@@ -182,6 +183,18 @@ class Settings:
         number(int, 0, 2**30, "bytes"),
         "1048576",
         "largest answer that is kept for an Idempotency-Key, in bytes",
+    )
+    files_storage: str | None = setting(
+        "files.storage",
+        text,
+        None,
+        "storage for the files of tenants: a directory, or a URL for fsspec; by default none",
+    )
+    files_max_size: int = setting(
+        "files.max_size", number(int, 1, 2**40, "bytes"), "104857600", "largest file that people may upload, in bytes"
+    )
+    files_types: frozenset[str] = setting(
+        "files.types", media_types, "*/*", "media types that people may upload, separated by spaces, such as image/*"
     )
     migrations_user: str | None = setting(
         "migrations.user", text, None, "script location of the user history; by default the bundled one"

@@ -13,6 +13,9 @@ DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
 ORIGIN: Final = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 DEFAULT_PORT: Final = re.compile(r"http:.*:80|https:.*:443")  # browsers leave it out
 INTEGER: Final = re.compile(r"-?[0-9]{1,30}")
+# RFC 6838, section 4.2: the names of a type and a subtype.
+MEDIA_NAME: Final = "[a-z0-9][a-z0-9!#$&^_.+-]{0,62}"
+MEDIA_RANGE: Final = re.compile(rf"\*/\*|{MEDIA_NAME}/(\*|{MEDIA_NAME})")
 NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -89,6 +92,14 @@ def origins(value: str) -> frozenset[str]:
             "must be origins like https://app.example or http://localhost:5173: in lower case, without path, without "
             "the scheme's own port, and without *"
         )
+    return found
+
+
+def media_types(value: str) -> frozenset[str]:
+    """Return media types and ranges of them: ``image/* application/pdf``. Raises ``ValueError``."""
+    found = frozenset(value.lower().split())
+    if not found or any(not MEDIA_RANGE.fullmatch(each) for each in found):
+        raise ValueError("must be media types such as application/pdf, or ranges such as image/*")
     return found
 
 

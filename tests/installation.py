@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection
@@ -38,6 +39,8 @@ PATIENT = {
     "connections.deadline": "60",
     "passwords.memory": str(MEMORY),
     "web.directory": "none",
+    # Of each process. The storage is a directory where a test is about that.
+    "files.storage": "memory://files",
 }
 
 
@@ -252,6 +255,17 @@ class Client:
         arguments = {} if json is None else {"params": json}
         answer = call(f"/api/v1{path}", headers=sent, expect_errors=True, **arguments)
         documented(self.http.app).check(method, f"/api/v1{path}", answer)
+        return answer
+
+    def upload(self, name: str, content: bytes, media_type: str = "application/octet-stream", **headers: str) -> Any:
+        """Upload a file."""
+        sent = {"X-CSRF-Token": self.csrf_token, "Content-Type": media_type}
+        if self.api_token is not None:
+            sent["Authorization"] = f"Bearer {self.api_token}"
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        path = f"/api/v1/files?{urlencode({'name': name})}"
+        answer = self.http.post(path, params=content, headers=sent, expect_errors=True)
+        documented(self.http.app).check("POST", path, answer)
         return answer
 
     def get(self, path: str, **headers: str) -> Any:

@@ -66,7 +66,7 @@ class Conditions:
             return False
         if header.strip(" \t") == "*":
             return True
-        tags = _tags_in(header)
+        tags = tags_in(header)
         return _tag(self.epoch, version, shown) in (tags if shown else [CHECKSUM.sub("", tag) for tag in tags])
 
 
@@ -120,7 +120,7 @@ def _tag(epoch: str, version: int, shown: str | None) -> str:
     return f"{tag}.{zlib.crc32(shown.encode()):08x}" if shown else tag
 
 
-def _tags_in(header: str) -> list[str]:
+def tags_in(header: str) -> list[str]:
     """Return the tags in a list, as we have sent them. Empty elements are skipped (section 5.6.1.2).
 
     The list is read from left to right once, so a long header takes no more than its length.

@@ -12,6 +12,7 @@ from pyramid.response import Response
 
 from tenantapp.api.batch import Batch
 from tenantapp.api.problems import ApiError
+from tenantapp.api.streamed import StreamedBody
 from tenantapp.api.views import View
 from tenantapp.tenancy.kept_answers import KeptAnswer, KeyOfPerson, find_answer, keep_answer
 from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
@@ -65,7 +66,9 @@ def _key_of(request: TenantRequest) -> KeyOfPerson:
             400, "idempotency_unsupported", f"This request takes no {HEADER}: it does not write to a tenant."
         )
     address = f"{request.method} {request.environ['PATH_INFO']}?{request.environ.get('QUERY_STRING', '')}\n"
-    digest = hashlib.sha256(address.encode("latin-1") + request.body)
+    body = request.checked_body
+    sent = f"{request.content_type} {body.digest}".encode() if isinstance(body, StreamedBody) else request.body
+    digest = hashlib.sha256(address.encode("latin-1") + sent)
     access = request.access
     digest.update(" ".join(sorted(access.permissions)).encode())
     key = match["quoted"] or match["bare"]

@@ -24,6 +24,7 @@ from tenantapp.api.json import OptionalBody, read_object, validate
 from tenantapp.api.negotiation import check_acceptable, check_content_encoding
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import NoQuery, read_query
+from tenantapp.api.streamed import StreamedBody, is_streamed, too_large
 from tenantapp.content import Content
 from tenantapp.identity.permissions import Permission
 from tenantapp.sql.ids import UUID_TEXT
@@ -45,14 +46,15 @@ def path_id(request: TenantRequest) -> UUID:
 class ViewOptions(TypedDict, total=False):
     """What ``api_view`` takes. ``permission`` and ``answer`` are required: no view is open or undocumented by mistake.
 
-    ``body`` is the model of the request's body; without it, the view takes none. ``query`` is the model of the query
-    string. ``writes`` names the only database that the view may write to. ``answer`` is the model of a successful
-    answer: None without content (204), ``bytes`` for a file. ``status`` is its status, and ``headers`` are the headers
-    that it always has, of those in ``tenantapp.api.openapi.headers``. ``problems`` are the codes of the errors that the
-    view itself can end in. ``tag`` groups the view in the document, by default with those of its package. With
-    ``may_create``, the answer is 201 with ``Location`` if the request has made something. With ``reads_tenants``, the
-    access includes the tenants that the person may choose. ``max_body`` is in bytes and defaults to the setting
-    ``api.max_body``. With ``in_batch=False``, a batch cannot have this request as a part.
+    ``body`` is the model of the request's body; without it, the view takes none. A ``StreamedBody`` is received piece
+    by piece. ``query`` is the model of the query string. ``writes`` names the only database that the view may write to.
+    ``answer`` is the model of a successful answer: None without content (204), ``bytes`` for a file. ``status`` is its
+    status, and ``headers`` are the headers that it always has, of those in ``tenantapp.api.openapi.headers``.
+    ``problems`` are the codes of the errors that the view itself can end in. ``tag`` groups the view in the document,
+    by default with those of its package. With ``may_create``, the answer is 201 with ``Location`` if the request has
+    made something. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is
+    in bytes and defaults to the setting ``api.max_body``. With ``in_batch=False``, a batch cannot have this request as
+    a part.
     """
 
     permission: Required[str]
@@ -157,9 +159,12 @@ def bounded_body_view(view: View, info: Any) -> View:
     if info.exception_only:
         return view
     own: int | None = info.options.get("max_body")
+    streamed = is_streamed(info.options.get("api_body"))
 
     def bounded(context: Any, request: TenantRequest) -> Any:
-        bound_body(request, request.registry.app_settings.api_max_body if own is None else own)
+        # A streamed body of unknown length is bounded while it is received.
+        if not streamed or request.content_length is not None:
+            bound_body(request, request.registry.app_settings.api_max_body if own is None else own)
         return view(context, request)
 
     return bounded
@@ -181,7 +186,7 @@ def bound_body(request: TenantRequest, limit: int) -> None:
             return
     elif (request.content_length or 0) <= limit:
         return
-    raise ApiError(413, "body_too_large", f"The body may have at most {limit} bytes.")
+    raise too_large(limit)
 
 
 def checked_request_view(view: View, info: Any) -> View:
@@ -255,6 +260,8 @@ def _read_body(request: TenantRequest, model: type[BaseModel] | None) -> Any:
             raise ApiError(400, "unexpected_body", "This request takes no body.")
         return None
     check_content_encoding(request)
+    if issubclass(model, StreamedBody):
+        return model.receive(request)
     if issubclass(model, OptionalBody) and not request.body:
         return model()
     document = read_object(request)

@@ -67,10 +67,12 @@ class Application(BaseApplication):
             log.exception("The application does not start.")
             raise SystemExit(1) from None
         # If the ini file wraps a filter around the application, its workers start with the first request.
-        if (registry := getattr(app, "registry", None)) is not None:
+        registry = getattr(app, "registry", None)
+        if registry is not None:
             registry.worker_host.start()
+        streamed = {} if registry is None else {"is_streamed": registry.streams_body}
         return proxy_headers_middleware(
-            read_whole_body(app, options.max_request_body_size),
+            read_whole_body(app, options.max_request_body_size, **streamed),
             trusted_proxy=options.trusted_proxy,
             trusted_proxy_count=options.trusted_proxy_count,
             trusted_proxy_headers=set(options.trusted_proxy_headers),

@@ -1,9 +1,11 @@
-"""Read request bodies in full before the application is called."""
+"""Read request bodies in full before the application is called, except for those that it receives piece by piece."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final, Protocol
+
+from gunicorn.http.errors import ParseException
 
 IN_MEMORY: Final = 512 * 1024  # bytes; a longer body goes to a temporary file
 PIECE: Final = 64 * 1024  # bytes
@@ -20,17 +22,38 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def read_whole_body(app: Application, largest: int) -> Application:
+class _Unread:
+    """A body that the application reads. Malformed chunks are an ``OSError``, like a connection that breaks off."""
+
+    def __init__(self, source: _Readable) -> None:
+        self._source = source
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, and none at the end. Raises ``OSError``."""
+        try:
+            return self._source.read(size)
+        except ParseException as error:
+            raise OSError("the body is malformed") from error
+
+
+def read_whole_body(
+    app: Application, largest: int, is_streamed: Callable[[Environ], bool] = lambda environ: False
+) -> Application:
     """Wrap the application, so that it gets only complete bodies of known length and at most ``largest`` bytes.
 
     A longer body is answered 413 and not read to its end. If the client leaves before the end of the body, the
-    application is not called.
+    application is not called. A long body for which ``is_streamed`` holds is passed on unread, whatever its length: the
+    application bounds it, and notices if the client leaves.
     """
 
     def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
         chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
         announced = environ.get("CONTENT_LENGTH") or "0"
         if not chunked and announced == "0":
+            return app(environ, start_response)
+        if (chunked or int(announced) > IN_MEMORY) and is_streamed(environ):
+            environ["wsgi.input"] = _Unread(environ["wsgi.input"])
+            environ["wsgi.input_terminated"] = True
             return app(environ, start_response)
         with SpooledTemporaryFile(IN_MEMORY) as body:
             try:

@@ -116,9 +116,32 @@ class IdempotencyKey(TenantBase):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, index=True)
 
 
+class TenantFile(TenantBase):
+    """A file of the tenant. Its bytes are in the storage of files, under the tenant's id and this one. See ``files``.
+
+    A file never changes, and no other has its id. ``media_type`` is what the client said it is. A domain refers to
+    files by foreign keys: ``ForeignKey("tenant_files.id")``.
+    """
+
+    __tablename__ = "tenant_files"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str] = mapped_column(String(200))
+    media_type: Mapped[str] = mapped_column(String(127))
+    size: Mapped[int] = mapped_column(BigInteger)
+    """In bytes."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    """In hexadecimal."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    created_by_id: Mapped[UUID]
+    """The person's id in the user database: only they, and who may edit everybody's content, may delete it."""
+    created_by_name: Mapped[str] = mapped_column(String(200))
+
+
 CORE_TABLES: Final = (
     TenantIdentity.__tablename__,
     Change.__tablename__,
     ChangeCounter.__tablename__,
     IdempotencyKey.__tablename__,
+    TenantFile.__tablename__,
 )

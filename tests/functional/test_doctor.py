@@ -108,7 +108,7 @@ def test_a_history_without_the_tables_of_tenantapp_is_named(
             revision.unlink()
     (domain,) = found(doctor(healthy, {"migrations.tenant": str(history)}), "domain")
     assert (domain["state"], "tenantapp revision" in domain["advice"]) == ("warning", True)
-    assert "tenant_changes, tenant_change_counter, tenant_idempotency_keys" in domain["detail"]
+    assert "tenant_changes, tenant_change_counter, tenant_idempotency_keys, tenant_files" in domain["detail"]
 
 
 BROKEN = [

@@ -19,6 +19,8 @@ MAY_IMPORT = {
     "databases": {"sql", "tenancy", "identity", "operations"},
     "fleet": FLEET,
     "api": {"sql", "tenancy", "identity"},
+    # From databases only what writes a file through to the disk.
+    "files": {"sql", "tenancy", "identity", "databases", "api"},
     "resources": {"sql", "tenancy", "identity", "api"},
     "account": {"sql", "tenancy", "identity", "api"},
     "console": {*FLEET, "api"},

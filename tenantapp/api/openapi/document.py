@@ -44,6 +44,7 @@ SECURITY: Final = {
         "description": "The `csrf_token` of the session object, with every change.",
     },
 }
+BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 PROBLEM_TYPE: Final = "application/problem+json"
 PART: Final = {"type": "integer", "description": "Of a batch: the index of the part that failed, from 0."}
 CODES: Final = "x-problem-codes"  # those of the operation; the schema of a problem has all of its status
@@ -142,6 +143,8 @@ class _Builder:
             yield made
 
     def _body(self, operation: Operation) -> dict[str, Any]:
+        if operation.is_streamed:
+            return {"required": True, "content": BYTES}
         media = {"schema": self._schemas.body(operation)}
         is_patch = operation.body is not None and issubclass(operation.body, MergePatch)
         types = ("application/merge-patch+json", "application/json") if is_patch else ("application/json",)
@@ -151,6 +154,8 @@ class _Builder:
         yield str(operation.status), self._success(operation, operation.status, operation.headers)
         if operation.may_create:
             yield "201", self._success(operation, 201, (*operation.headers, "Location"))
+        if operation.has_ranges:
+            yield "206", self._success(operation, 206, (*operation.headers, "Content-Range"))
         if operation.is_read_by_version:
             yield "304", {"description": HTTPStatus.NOT_MODIFIED.phrase, "headers": _answered(["ETag"])}
         for status, codes in problems_of(operation, self._registry).items():
@@ -159,7 +164,7 @@ class _Builder:
     def _success(self, operation: Operation, status: int, names: Sequence[str]) -> dict[str, Any]:
         made: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": _answered(names)}
         if operation.answer is bytes:
-            made["content"] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+            made["content"] = BYTES
         elif operation.answer is not None:
             made["content"] = {"application/json": {"schema": self._schemas.answer(operation)}}
         return made
@@ -213,6 +218,7 @@ def _sent(operation: Operation) -> Iterator[dict[str, Any]]:
     names = ["XTenant"] if operation.heeds_tenant else []
     names += ["IdempotencyKey"] if operation.takes_idempotency_key else []
     names += ["IfMatch", "IfNoneMatch"] if operation.is_versioned else []
+    names += ["Range", "IfRange"] if operation.has_ranges else []
     for name in names:
         yield {"$ref": f"#/components/parameters/{name}"}
 

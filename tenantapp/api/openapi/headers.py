@@ -4,7 +4,9 @@ from typing import Any, Final
 
 # Those that a view declares with ``headers`` if its successful answers always have them, and those of every answer.
 ANSWERED: Final[dict[str, str]] = {
+    "Accept-Ranges": "A part can be asked for with `Range`.",
     "Content-Disposition": "The name of the file.",
+    "Content-Range": "Which bytes these are, and of how many.",
     "ETag": "An opaque tag of the version. Send it in `If-Match` with a change, or in `If-None-Match` with a read.",
     "Location": "The address of what was made or requested.",
     "Retry-After": "Wait this many seconds before you try again.",
@@ -14,7 +16,11 @@ ANSWERED: Final[dict[str, str]] = {
 }
 ALWAYS: Final = "X-Request-ID"
 RETRY_AFTER: Final = "Retry-After"
-OF_PROBLEMS: Final[dict[int, tuple[str, ...]]] = {401: ("WWW-Authenticate",), 503: (RETRY_AFTER,)}
+OF_PROBLEMS: Final[dict[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    416: ("Content-Range",),
+    503: (RETRY_AFTER,),
+}
 SENT: Final[dict[str, tuple[str, str]]] = {
     "XTenant": (
         "X-Tenant",
@@ -24,6 +30,8 @@ SENT: Final[dict[str, tuple[str, str]]] = {
         "Idempotency-Key",
         "A value of your own for this change, such as a UUID. Sent again with the same one, it is made once.",
     ),
+    "Range": ("Range", "`bytes=0-499`: answer 206 with these bytes. Several ranges are answered with all bytes."),
+    "IfRange": ("If-Range", "An entity tag: heed `Range` only if the present content has it."),
     "IfMatch": ("If-Match", "Entity tags: answer only if the present version is one of them, otherwise 412."),
     "IfNoneMatch": ("If-None-Match", "Entity tags: answer only if the present version is none of them."),
 }

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.api.query import NoQuery
+from tenantapp.api.streamed import is_streamed
 from tenantapp.api.views import OF_NO_TENANT, may_be_part
 from tenantapp.identity.permissions import NOT_FOR_TOKENS
 from tenantapp.tenancy.request import SAFE_METHODS, DatabaseKind
@@ -96,6 +97,16 @@ class Operation:
     def takes_idempotency_key(self) -> bool:
         """Return whether the request may carry an ``Idempotency-Key``: it changes the data of a tenant."""
         return self.changes and self.writes == "tenant" and self.is_for_tenant
+
+    @property
+    def is_streamed(self) -> bool:
+        """Return whether the body is no JSON: any bytes, which the view receives piece by piece."""
+        return is_streamed(self.body)
+
+    @property
+    def has_ranges(self) -> bool:
+        """Return whether a part of the answer can be asked for (``Range``)."""
+        return "Accept-Ranges" in self.headers
 
     @property
     def is_versioned(self) -> bool:

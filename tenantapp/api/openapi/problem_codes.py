@@ -30,6 +30,7 @@ API_CODES: Final[Mapping[str, int]] = {
     "body_too_large": 413,
     "unsupported_encoding": 415,
     "unsupported_media_type": 415,
+    "range_not_satisfiable": 416,
     "internal_error": 500,
 }
 
@@ -72,6 +73,8 @@ def _natural(operation: Operation) -> Iterator[str]:
     yield from _of_body(operation)
     if "ETag" in operation.headers and not operation.changes:
         yield "version_mismatch"
+    if operation.has_ranges:
+        yield "range_not_satisfiable"
     if operation.changes:
         yield from ("csrf_failed", "conflict", "outcome_unknown", "invalid_idempotency_key")
         if operation.takes_idempotency_key:
@@ -92,6 +95,9 @@ def _natural(operation: Operation) -> Iterator[str]:
 def _of_body(operation: Operation) -> Iterator[str]:
     if operation.body is None:
         yield "unexpected_body"
+        return
+    if operation.is_streamed:
+        yield from ("bad_request", "unsupported_media_type", "unsupported_encoding")
         return
     yield from ("invalid_json", "unsupported_media_type", "unsupported_encoding", "invalid")
 

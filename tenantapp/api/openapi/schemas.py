@@ -147,7 +147,7 @@ def _models(operation: Operation) -> Iterator[tuple[str, JsonSchemaMode, Any]]:
         yield "answer", "serialization", operation.answer
     body = operation.body
     content = body.content() if body is not None and issubclass(body, MergePatch) else body
-    if content is not None:
+    if content is not None and not operation.is_streamed:
         yield "body", "validation", content
 
 

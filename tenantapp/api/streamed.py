@@ -1,0 +1,103 @@
+"""Bodies that are not read before the view: an upload goes to its place as it arrives.
+
+    class Upload(StreamedBody): ...
+    @api_view("files", "POST", permission=..., body=Upload, answer=File, in_batch=False)
+
+The body may be of any media type. ``max_body`` of the view bounds it, also if its length is not announced. Our server
+passes such a body on unread (``serving.request_body``), so the view's checks of person, permission and origin come
+before its first byte.
+"""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, Final, Self
+
+from pydantic import BaseModel
+from pyramid.exceptions import URLDecodeError
+from pyramid.interfaces import IRoutesMapper
+
+from tenantapp.api.problems import ApiError
+from tenantapp.tenancy.request import TenantRequest
+
+PIECE: Final = 256 * 1024  # bytes
+
+
+class StreamedBody(BaseModel):
+    """Base of what a view gets for a body that it receives piece by piece.
+
+    ``digest`` is the SHA-256 of the body, in hexadecimal. With an ``Idempotency-Key`` it stands for the body.
+    """
+
+    digest: str
+
+    @classmethod
+    def receive(cls, request: TenantRequest) -> Self:
+        """Read the body with ``pieces_of``, and return what the view reads as ``request.checked_body``."""
+        raise NotImplementedError
+
+
+def is_streamed(body: type[BaseModel] | None) -> bool:
+    """Return whether a view with this ``body`` receives it piece by piece."""
+    return body is not None and issubclass(body, StreamedBody)
+
+
+def pieces_of(request: TenantRequest, limit: int) -> Iterator[bytes]:
+    """Yield the body in pieces of at most 256 KiB.
+
+    Raises ``ApiError``: 413 as soon as there are more than ``limit`` bytes, 400 if the client leaves before the end.
+    """
+    length = request.content_length
+    if request.is_body_seekable:
+        request.make_body_seekable()  # an earlier attempt may have read it
+    source, read = request.environ["wsgi.input"], 0
+    if length is None and not request.environ.get("wsgi.input_terminated"):
+        return  # there is no body (RFC 9112, section 6.3)
+    while (wanted := PIECE if length is None else min(PIECE, length - read)) and (piece := _read(source, wanted)):
+        read += len(piece)
+        if read > limit:
+            raise too_large(limit)
+        yield piece
+    if length is not None and read < length:
+        raise _broken_off()
+
+
+def _read(source: Any, size: int) -> bytes:
+    try:
+        piece: bytes = source.read(size)
+    except OSError as error:
+        raise _broken_off() from error
+    return piece
+
+
+def _broken_off() -> ApiError:
+    return ApiError(HTTPStatus.BAD_REQUEST.value, "bad_request", "The body ended before its announced length.")
+
+
+def too_large(limit: int) -> ApiError:
+    """Return the 413 for a body of more than ``limit`` bytes."""
+    return ApiError(413, "body_too_large", f"The body may have at most {limit} bytes.")
+
+
+class StreamedRoutes:
+    """Says for the environment of a request whether its view receives the body piece by piece.
+
+    The server asks only about long bodies.
+    """
+
+    def __init__(self, registry: Any) -> None:
+        self._registry = registry
+        self._names: frozenset[tuple[str, str]] | None = None
+
+    def __call__(self, environ: dict[str, Any]) -> bool:
+        """Return whether the body is to be passed on unread."""
+        if self._names is None:
+            views = self._registry.introspector.get_category("views") or ()
+            found = [each["introspectable"] for each in views]
+            self._names = frozenset(
+                (view["route_name"], view["request_methods"]) for view in found if is_streamed(view.get("api_body"))
+            )
+        try:
+            route = self._registry.getUtility(IRoutesMapper)(TenantRequest(dict(environ)))["route"]
+        except URLDecodeError:
+            return False  # refused further inside
+        return route is not None and (route.name, environ["REQUEST_METHOD"]) in self._names

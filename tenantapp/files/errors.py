@@ -1,0 +1,25 @@
+"""The errors of this package.
+
+FilesError
++-- FilesOff             the installation has no storage for files
++-- FilesUnavailable     the storage does not answer, or has not the bytes of a file
+"""
+
+
+class FilesError(Exception):
+    """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
+
+
+class FilesOff(FilesError):
+    """The installation has no storage for files."""
+
+    def __init__(self) -> None:
+        super().__init__("This installation keeps no files: the setting files.storage is not set.")
+
+
+class FilesUnavailable(FilesError):
+    """The storage does not answer, or has not the bytes of a file. ``reason`` is for the log of the server."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__("The storage of files does not answer now, or has not the content of this file.")

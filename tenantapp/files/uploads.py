@@ -1,0 +1,64 @@
+"""Receive a file: its bytes go to the storage as they arrive, before its row is written."""
+
+import logging
+from functools import partial
+from typing import Any, Self
+from uuid import UUID
+
+from tenantapp.api.problems import ApiError
+from tenantapp.api.streamed import StreamedBody, pieces_of
+from tenantapp.files.errors import FilesUnavailable
+from tenantapp.files.media_types import is_permitted, media_type_of
+from tenantapp.files.storage import Storage, Written, open_storage
+from tenantapp.settings import Settings
+from tenantapp.sql.ids import uuid7
+from tenantapp.tenancy.request import TenantRequest
+
+log = logging.getLogger(__name__)
+
+
+class Upload(StreamedBody):
+    """A file whose bytes are in the storage. They are removed again, unless its row is committed.
+
+    The view sets ``kept`` when it has written the row. If the request with the same ``Idempotency-Key`` was carried out
+    before, it does not.
+    """
+
+    id: UUID
+    media_type: str
+    written: Written
+    kept: bool = False
+
+    @classmethod
+    def receive(cls, request: TenantRequest) -> Self:
+        """Write the body to the storage. Raises ``ApiError``, ``FilesOff`` and ``FilesUnavailable``."""
+        settings: Settings = request.registry.app_settings
+        media_type = _media_type(request, settings)
+        storage, tenant_id, file_id = open_storage(settings), request.access.require_tenant().id, uuid7()
+        written = storage.write(tenant_id, file_id, pieces_of(request, settings.files_max_size))
+        upload = cls(digest=written.sha256, id=file_id, media_type=media_type, written=written)
+        remove = partial(remove_quietly, storage, tenant_id, file_id)
+        transaction: Any = request.tm.get()
+        transaction.addAfterAbortHook(remove)
+        # A commit that has failed may have been carried out all the same: then the bytes stay for the sweep to decide.
+        transaction.addAfterCommitHook(lambda succeeded: remove() if succeeded and not upload.kept else None)
+        return upload
+
+
+def _media_type(request: TenantRequest, settings: Settings) -> str:
+    try:
+        media_type = media_type_of(request.headers.get("Content-Type", ""), request.checked_query.name)
+    except ValueError:
+        raise ApiError(415, "unsupported_media_type", "The Content-Type is no media type.") from None
+    if not is_permitted(media_type, settings.files_types):
+        permitted = ", ".join(sorted(settings.files_types))
+        raise ApiError(415, "unsupported_media_type", f"Files may be of these types: {permitted}.")
+    return media_type
+
+
+def remove_quietly(storage: Storage, tenant_id: UUID, file_id: UUID) -> None:
+    """Remove bytes that have no row. If the storage does not answer, the sweep removes them later."""
+    try:
+        storage.remove(tenant_id, file_id)
+    except FilesUnavailable as error:
+        log.warning("The bytes of file %s were not removed (%s); the sweep will do it.", file_id, error.reason)
