@@ -8,6 +8,7 @@ from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config, notfound_view_config
 
 from tenantapp.api.problems import exception_response, problem_response
+from tenantapp.tenancy.outdated import explained
 from tenantapp.tenancy.request import TenantRequest
 
 
@@ -16,7 +17,7 @@ from tenantapp.tenancy.request import TenantRequest
 @forbidden_view_config()
 def any_error(error: BaseException, request: TenantRequest) -> Response:
     """Answer an exception of a view, of a service, or of Pyramid. An error of a part names the part."""
-    return exception_response(error, request.running_part or request)
+    return exception_response(explained(error, request), request.running_part or request)
 
 
 @notfound_view_config()

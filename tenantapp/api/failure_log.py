@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from tenantapp.sql.errors import DatabaseUnavailable
+from tenantapp.tenancy.errors import TenantOutdated
 
 log = logging.getLogger(__name__)
 TRACEBACK_EVERY: Final = 60.0  # seconds, for each kind of failure
@@ -30,6 +31,9 @@ class FailureLog:
         told, cause = str(error), ""
         if isinstance(error, DatabaseUnavailable):
             told, cause = error.for_log(), error.failure.cause.value
+            fields |= error.log_fields()
+        elif isinstance(error, TenantOutdated):
+            told, cause = error.for_log(), error.missing
             fields |= error.log_fields()
         traceback = error if self._is_due((type(error).__name__, cause)) else None
         log.warning("Request %s: %s", request_id, told, exc_info=traceback, extra=fields)

@@ -9,6 +9,7 @@ TenancyError
 |   +-- TenantForbidden             the person has no role in the selected tenant, or no longer
 |   +-- TenantSuspended             the selected tenant is suspended
 |   +-- TenantMigrating             the selected tenant's database is being migrated, or is too old
++-- TenantOutdated                  the selected tenant's database lacks a table or column that the program expects
 +-- ChangesGone                     the changes that a reader asks for are no longer kept
 +-- KeyInUse                        another request with the same idempotency key is running
 +-- KeyReused                       the idempotency key was used for another request
@@ -82,6 +83,26 @@ class TenantMigrating(TenantRefused):
 
     def __init__(self) -> None:
         super().__init__("This tenant is being brought up to date. Try again in a moment.")
+
+
+class TenantOutdated(TenancyError):
+    """The tenant's database lacks ``missing``: a table, or ``table.column``. Other tenants are not affected."""
+
+    def __init__(self, slug: str, missing: str) -> None:
+        super().__init__("The database of this tenant is not up to date. Tell an operator.")
+        self.slug, self.missing = slug, missing
+
+    def for_log(self) -> str:
+        """Return one line for the log, with the command to run."""
+        kind = "column" if "." in self.missing else "table"
+        return (
+            f"The database of {self.slug} lacks the {kind} {self.missing}. Run `tenantapp migrate --only {self.slug}`. "
+            f"If it is migrated already, `tenantapp fleet verify {self.slug}` shows what differs"
+        )
+
+    def log_fields(self) -> dict[str, str]:
+        """Return the parts of this line, for a log that programs read."""
+        return {"tenant": self.slug, "missing": self.missing}
 
 
 class ChangesGone(TenancyError):

@@ -248,6 +248,7 @@ export const de: Strings = {
     service_unavailable: "tenantapp erreicht seine Datenbank nicht. Warten Sie einen Moment, und versuchen Sie es erneut.",
     tenant_forbidden: "Sie haben keinen Zugang zu diesem Arbeitsbereich. Wenden Sie sich an einen seiner Administratoren.",
     tenant_migrating: "Der Arbeitsbereich wird aktualisiert. Er steht von selbst wieder zur Verfügung.",
+    tenant_outdated: "Der Arbeitsbereich muss aktualisiert werden. Sagen Sie es einem Betreiber.",
     tenant_required: "Es ist kein Arbeitsbereich gewählt. Wählen Sie einen Ihrer Arbeitsbereiche.",
     tenant_suspended: "Der Arbeitsbereich ist gesperrt. Seine Daten sind sicher. Wenden Sie sich an seine Administratoren.",
     tenant_unavailable: "Die Datenbank dieses Arbeitsbereichs antwortet nicht. Warten Sie einen Moment, oder gehen Sie so lange in einen anderen Arbeitsbereich.",

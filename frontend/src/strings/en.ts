@@ -249,6 +249,7 @@ export const en = {
     service_unavailable: "tenantapp cannot reach its database. Wait a moment, and try again.",
     tenant_forbidden: "You cannot enter this workspace. Ask one of its administrators.",
     tenant_migrating: "The workspace is being updated. It comes back by itself.",
+    tenant_outdated: "The workspace has to be brought up to date. Tell an operator.",
     tenant_required: "No workspace is chosen. Go to your workspaces, and choose one.",
     tenant_suspended: "The workspace is suspended. Its data is safe. Ask its administrators.",
     tenant_unavailable: "The database of this workspace does not answer. Wait a moment, or go to another workspace meanwhile.",
