@@ -41,6 +41,14 @@ get port = http_port
 script_location = tenantapp:migrations/user
 """
 
+# A command, with the package on the way to modules.
+IN_PACKAGE: Final = """
+import sys
+sys.path.insert(0, "inventory")
+from tenantapp.cli import run
+sys.exit(run())
+"""
+
 Run = Callable[..., str]
 
 
@@ -126,7 +134,7 @@ def get_json(url: str) -> Any:
 def test_what_the_wheel_holds(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    ours = [path for path in (CHECKOUT / "tenantapp").rglob("*") if path.suffix in (".py", ".css", ".js")]
+    ours = [path for path in (CHECKOUT / "tenantapp").rglob("*") if path.suffix in (".py", ".css", ".js", ".tmpl")]
     # The page, if it is built: only a wheel that `make build` makes is sure to have it.
     ours += [path for path in (CHECKOUT / "tenantapp" / "web" / "dist").rglob("*") if path.is_file()]
     expected = {f"tenantapp/{path.relative_to(CHECKOUT / 'tenantapp')}" for path in ours}
@@ -151,3 +159,11 @@ def test_the_wheel_works(run: Run) -> None:
     with serving(directory) as url:
         assert get_json(f"{url}/__heartbeat__")["status"] == "ok"
         assert get_json(f"{url}/__version__")["name"] == "tenantapp"
+
+
+def test_a_new_package_needs_no_checkout(run: Run) -> None:
+    assert "make -C inventory run" in run("tenantapp", "new", "inventory")
+    # `make run` installs the package, and then does this.
+    for command in ("init", "demo"):
+        printed = run("python", "-c", IN_PACKAGE, "--ini", "inventory/development.ini", command)
+    assert "The demo is ready" in printed

@@ -25,6 +25,7 @@ from tenantapp.private_files import keep_files_private
 FAILED: Final = 1
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 COLLECT_AFTER: Final = 100_000  # new objects; a command is over before it has made enough garbage to matter
+SOURCES: Final = ("new", "revision")  # they write source code, which others may read
 COMMANDS: Final = {
     "check": "tenantapp.cli.commands.check:check",
     "completion": "tenantapp.cli.commands.completion:completion",
@@ -35,6 +36,7 @@ COMMANDS: Final = {
     "groups": "tenantapp.cli.commands.groups:groups",
     "init": "tenantapp.cli.commands.databases:init",
     "migrate": "tenantapp.cli.commands.migrate:migrate",
+    "new": "tenantapp.cli.commands.new:new",
     "openapi": "tenantapp.cli.commands.openapi:openapi",
     "operations": "tenantapp.cli.commands.operations:operations",
     "revision": "tenantapp.cli.commands.databases:revision",
@@ -71,7 +73,7 @@ def program(context: click.Context, ini: Path, verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     else:
         logging.basicConfig(handlers=[logging.NullHandler()])
-    if context.invoked_subcommand != "revision":  # it writes source code, which others may read
+    if context.invoked_subcommand not in SOURCES:
         keep_files_private()
     context.obj = Installation(ini)
     context.call_on_close(context.obj.close)

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from tenantapp.identity.errors import IdentityError
 from tenantapp.operations.errors import FleetError, TenantBusy
 from tenantapp.operations.outcomes import first_line
+from tenantapp.scaffold.errors import ScaffoldRefused
 from tenantapp.settings import SettingsError
 from tenantapp.sql.errors import OutcomeUnknown, SqlError
 from tenantapp.sql.failures import Cause
@@ -20,6 +21,7 @@ class CommandFailed(Exception):
 
 KNOWN_ERRORS: Final = (
     CommandFailed,
+    ScaffoldRefused,
     SettingsError,
     SqlError,
     TenancyError,

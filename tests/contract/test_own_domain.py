@@ -1,18 +1,15 @@
 """A domain of one's own, outside the package: ``examples/bookshop``, in processes where only its models are loaded."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tenantapp.tenancy.models import CORE_TABLES
 from tests.contract.conftest import Fleet
+from tests.contract.own_domain import COMMANDS, ROOT, run
 
-ROOT = Path(__file__).parents[2]
 BOOKSHOP = ROOT / "examples" / "bookshop"
 TABLES = {"books", "sales", *CORE_TABLES}
 MORE_MODELS = """
@@ -33,39 +30,6 @@ class Review(TenantBase):
     id: Mapped[int] = mapped_column(primary_key=True)
     book_id: Mapped[UUID] = mapped_column(ForeignKey(Book.id))
 """
-# Several commands in one process: starting Python takes longer than what they do.
-COMMANDS = """
-import shlex
-import sys
-
-import alembic.config
-from tenantapp.cli import main
-
-for line in sys.argv[1:]:
-    program, *arguments = shlex.split(line)
-    assert not (main(arguments) if program == "tenantapp" else alembic.config.main(arguments)), line
-"""
-
-
-def run(fleet: Fleet, directory: Path, *command: str, given: str = "") -> str:
-    """Run Python on the bookshop in this directory and the fleet's servers; returns what it printed.
-
-    ``given`` is its standard input.
-    """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TENANTAPP_", "PYTEST_"))}
-    settings = {f"TENANTAPP_{name.replace('.', '_').upper()}": value for name, value in fleet.values.items()}
-    paths = {"PYTHONPATH": f"{directory}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=directory,
-        env=environment | settings | paths,
-        input=given,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from tenantapp.cli.installation import Installation, pass_installation
 def demo(installation: Installation, http_port: str | None) -> None:
     """Make two tenants to try tenantapp.
 
-    They have a few people and nodes. The command changes nothing that exists already, so you can run it again, for
-    instance after an interruption.
+    They have a few people and, in the bundled domain, nodes. The command changes nothing that exists already, so you
+    can run it again, for instance after an interruption.
     """
     from tenantapp.cli import demonstration
 

@@ -16,6 +16,7 @@ from tenantapp.databases.histories.environment import run_command
 from tenantapp.databases.histories.histories import History, head_revision, history_config, script_directory
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.schemas.data_migrations import explain
+from tenantapp.databases.schemas.layout import laid_out
 from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
@@ -28,7 +29,7 @@ def make_empty_revision(settings: Settings, history: History, message: str) -> P
 
     No database is made or asked. Raises ``RevisionRefused``, and ``HistoryError`` if the history has no revision yet.
     """
-    message = _check(settings, history, message, formatted=False)
+    message = _check(settings, history, message)
     head_revision(settings, history)  # the structure comes first
     written = command.revision(history_config(settings, history), message)
     path = Path(cast("Script", written).path)
@@ -54,12 +55,10 @@ def make_revision(fleet: Fleet, history: History, message: str) -> Path:
     return path
 
 
-def _check(settings: Settings, history: History, message: str, *, formatted: bool = True) -> str:
+def _check(settings: Settings, history: History, message: str) -> str:
     """Return the message in one line. Raises ``RevisionRefused`` if a revision cannot be written."""
     if not message.strip():
         raise RevisionRefused("A revision needs a message that says what it changes.")
-    if formatted and find_spec("ruff") is None:
-        raise RevisionRefused("Ruff, which formats a revision, is not installed: install ruff, or tenantapp[dev].")
     _check_place(Path(script_directory(settings, history).dir), history)
     return " ".join(message.split())
 
@@ -84,5 +83,9 @@ def _leave_out_empty(context: Any, revision: Any, directives: list[Any]) -> None
 
 
 def _format(path: Path) -> None:
+    """Format by the rules of the project if Ruff is there, or else as Ruff does by ours."""
+    if find_spec("ruff") is None:
+        path.write_text(laid_out(path.read_text(encoding="utf-8")), encoding="utf-8")
+        return
     for arguments in (("check", "--fix-only", "--exit-zero"), ("format",)):
-        subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", str(path)], check=True)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", "--no-cache", str(path)], check=True)  # noqa: S603
