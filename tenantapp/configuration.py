@@ -60,7 +60,9 @@ def _check_includes(values: Mapping[str, Any]) -> None:
         package = name.partition(".")[0]
         # A name that begins with a dot is relative to a package that Pyramid finds itself.
         if package and find_spec(package) is None:
-            raise SettingsError(f"setting pyramid.includes names a package that is not installed: {package}")
+            raise SettingsError(
+                f"setting pyramid.includes names a package that is not installed: {package}; install it or remove it"
+            )
 
 
 def _no_file(path: Path) -> str:

@@ -300,7 +300,7 @@ NO_CONFIGURATIONS = {
     "itself as its base": ("[app:main]\nuse = config:tenantapp.ini\n", "is based on itself"),
     "a toolbar that is not installed": (
         f"[app:main]{GOOD_LINES}pyramid.includes = pyramid_tm nowhere_at_all.toolbar\n",
-        "setting pyramid.includes names a package that is not installed: nowhere_at_all",
+        "setting pyramid.includes names a package that is not installed: nowhere_at_all; install it or remove it",
     ),
     "a wrong server": (
         f"[app:main]{GOOD_LINES}[server:main]\nuse = egg:tenantapp\nport = ftp\n",
@@ -350,7 +350,10 @@ def test_a_copy_of_our_configuration_is_refused_where_its_toolbar_is_not_install
     copied = tmp_path / "development.ini"
     copied.write_text((ROOT / "development.ini").read_text().replace("pyramid_debugtoolbar", "not_installed"))
     refused = failed("--ini", str(copied), "tenants", "create", "acme")
-    assert refused == "setting pyramid.includes names a package that is not installed: not_installed"
+    assert (
+        refused
+        == "setting pyramid.includes names a package that is not installed: not_installed; install it or remove it"
+    )
 
 
 def test_a_domain_that_does_not_start_keeps_no_command_from_its_work(
