@@ -23,6 +23,9 @@ backup_option = click.option("--backup", metavar="ID", help="The backup's id, or
 slug_argument = click.argument("slug", shell_complete=slugs)
 slugs_argument = click.argument("slugs", metavar="[SLUG]...", nargs=-1, shell_complete=slugs)
 login_argument = click.argument("login", shell_complete=logins)
+administrator_option = click.option(
+    "--administrator", metavar="LOGIN", shell_complete=logins, help="A person who gets the role admin in the tenant."
+)
 operation_argument = click.argument("operation_id", metavar="ID", type=click.UUID, shell_complete=operation_ids)
 file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,10 +24,8 @@ def export(installation: Installation, slug: str, file: Path) -> None:
     click.echo(f"{manifest.rows} rows of {slug} are in {file}, at revision {manifest.revision}.")
 
 
-def import_(
-    installation: Installation, file: Path, slug: str, name: str | None, server: str | None, detach: bool
-) -> None:
-    """Make a tenant from a bundle, and print where it is."""
+def import_(installation: Installation, file: Path, slug: str, detach: bool, **options: Any) -> None:
+    """Make a tenant from a bundle, and print where it is. ``options`` are those of ``request_import``."""
     fleet = installation.fleet
     request = partial(
         request_import,
@@ -35,8 +34,7 @@ def import_(
         slug=slug,
         manifest=check_importable(fleet.settings, file),
         requested_by=local_requester(),
-        name=name,
-        server=server,
+        **options,
     )
     with progress_bar(slug) as report:
         row = queue_or_run(installation, {IMPORT.name: IMPORT}, request, detach=detach, report=report)

@@ -19,12 +19,15 @@ from tenantapp.operations.queue import local_requester
 
 
 def create_all(
-    installation: Installation, wanted: Sequence[TenantLine], server: str | None, detach: bool, as_json: bool
+    installation: Installation, wanted: Sequence[TenantLine], defaults: TenantLine, detach: bool, as_json: bool
 ) -> None:
-    """Make tenants and print where they are. ``server`` is for those that name none. Raises ``CommandFailed``."""
+    """Make tenants and print where they are. Raises ``CommandFailed``.
+
+    The server and the administrator of ``defaults`` are for tenants that name none.
+    """
     with maintenance_kept():
         rows, failures = on_each(
-            wanted, lambda line, report: _create(installation, line, server, detach, report), lambda line: line.where
+            wanted, lambda line, report: _create(installation, line, defaults, detach, report), lambda line: line.where
         )
     if as_json:
         show_rows(rows, (), as_json=True)
@@ -39,7 +42,7 @@ def made(row: dict[str, Any]) -> str:
 
 
 def _create(
-    installation: Installation, line: TenantLine, server: str | None, detach: bool, report: Report
+    installation: Installation, line: TenantLine, defaults: TenantLine, detach: bool, report: Report
 ) -> dict[str, Any]:
     if line.error is not None:
         raise CommandFailed(line.error)
@@ -48,7 +51,8 @@ def _create(
         fleet=installation.fleet,
         slug=line.slug,
         name=line.name,
-        server=line.server or server,
+        server=line.server or defaults.server,
+        administrator=line.administrator or defaults.administrator,
         requested_by=local_requester(),
     )
     row = queue_or_run(installation, {CREATE.name: CREATE}, request, detach=detach, report=report)

@@ -11,7 +11,7 @@ from tenantapp.cli.failures import CommandFailed
 from tenantapp.private_files import open_regular
 
 MOST_EMPTY: Final = 2  # lines of a file without tenants: the columns alone
-COLUMNS: Final = ("slug", "name", "server")
+COLUMNS: Final = ("slug", "name", "server", "administrator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,13 @@ class TenantLine:
     slug: str
     name: str | None = None
     server: str | None = None
+    administrator: str | None = None
     where: str = ""
     error: str | None = None
 
 
 def read_tenants(path: Path) -> Iterator[TenantLine]:
-    """Yield the lines of a CSV file (RFC 4180). Its first line names the columns: ``slug``, ``name``, ``server``.
+    """Yield the lines of a CSV file (RFC 4180). Its first line names the columns, those of ``COLUMNS``.
 
     Only ``slug`` is required. Raises ``CommandFailed`` if the file is not like that, and ``OSError``.
     """
@@ -38,7 +39,7 @@ def read_tenants(path: Path) -> Iterator[TenantLine]:
         try:
             columns = reader.fieldnames or []
             if "slug" not in columns or not set(columns) <= set(COLUMNS):
-                names = "slug and, if you like, name and server, separated by commas"
+                names = "slug and, if you like, name, server and administrator, separated by commas"
                 raise CommandFailed(f"The first line of {path} must name its columns: {names}")
             for row in reader:
                 yield _line(row, f"line {reader.line_num}")
@@ -56,4 +57,4 @@ def _line(row: dict[str | None, str | None], where: str) -> TenantLine:
             row.get("slug") or "", where=where, error="The line has more or fewer values than there are columns."
         )
     values = {column: (row.get(column) or "").strip() or None for column in COLUMNS}
-    return TenantLine(values["slug"] or "", values["name"], values["server"], where)
+    return TenantLine(values["slug"] or "", values["name"], values["server"], values["administrator"], where)

@@ -13,7 +13,10 @@ from tenantapp.operations.models import OperationState
 
 
 class FleetTenant(Answer):
-    """A tenant as operators see it. A deleted tenant can be brought back until ``purge_after``."""
+    """A tenant as operators see it. A deleted tenant can be brought back until ``purge_after``.
+
+    ``has_administrator`` says whether an enabled person who can sign in may manage its members.
+    """
 
     id: UUID
     slug: str
@@ -25,6 +28,7 @@ class FleetTenant(Answer):
     revision: str | None
     created_at: datetime
     purge_after: datetime | None
+    has_administrator: bool
 
 
 class TenantSize(Answer):

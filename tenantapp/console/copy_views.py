@@ -66,6 +66,7 @@ class Adoption(Body, json_schema_extra=example({"slug": "hooli", "database": "ho
     server: str | None = Field(None, max_length=1000)
     name: str | None = Field(None, max_length=1000)
     revision: str | None = Field(None, max_length=100)
+    administrator: str | None = Field(None, max_length=1000)
 
 
 @fleet_view("fleet_tenant_backups", "GET", answer=Page[Backup], problems=READING_BACKUPS)
@@ -157,6 +158,7 @@ def adopt_database(request: TenantRequest) -> dict[str, Any]:
         server=body.server,
         name=body.name,
         revision=body.revision,
+        administrator=body.administrator,
         requested_by=request.access.person.login,
     )
     return accepted(request, operation)

@@ -14,11 +14,13 @@ from tenantapp.console.declarations import fleet_change, fleet_request, fleet_vi
 from tenantapp.console.resources import SLUG, accepted, check_revision, check_server
 from tenantapp.content import example
 from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.fleet.copying.appointing import appoint
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
+from tenantapp.identity.administrators import describe_one, describe_tenants
 from tenantapp.identity.models import TenantState
 from tenantapp.tenancy.request import TenantRequest
 
@@ -35,11 +37,18 @@ class TenantQuery(PageQuery):
 
 
 class NewTenant(Body, json_schema_extra=example({"slug": "initech", "name": "Initech"})):
-    """The body of ``POST /fleet/tenants``."""
+    """The body of ``POST /fleet/tenants``. ``administrator`` is the login of who gets the role ``admin``."""
 
     slug: str = Field(max_length=1000)
     name: str | None = Field(None, max_length=1000)
     server: str | None = Field(None, max_length=1000)
+    administrator: str | None = Field(None, max_length=1000)
+
+
+class Appointment(Body, json_schema_extra=example({"administrator": "ada"})):
+    """The body of ``POST /fleet/tenants/{slug}/administrator``: the login of who gets the role ``admin``."""
+
+    administrator: str = Field(max_length=1000)
 
 
 class TenantChange(Body, json_schema_extra=example({"name": "Globex Corporation"})):
@@ -85,7 +94,7 @@ def list_tenants(request: TenantRequest) -> dict[str, Any]:
         limit=query.limit + 1,
     )
     page = page_of(found, query.limit, lambda tenant: tenant.slug)
-    return {"items": [tenants.describe_tenant(tenant) for tenant in page["items"]], "next": page["next"]}
+    return {"items": describe_tenants(request.user_session, page["items"]), "next": page["next"]}
 
 
 @fleet_request("fleet_tenants", body=NewTenant, problems=("already_exists",))
@@ -99,6 +108,7 @@ def create_tenant(request: TenantRequest) -> dict[str, Any]:
         body.slug,
         name=body.name,
         server=body.server,
+        administrator=body.administrator,
         requested_by=request.access.person.login,
     )
     return accepted(request, operation)
@@ -107,7 +117,8 @@ def create_tenant(request: TenantRequest) -> dict[str, Any]:
 @fleet_view("fleet_tenant", "GET", answer=FleetTenant)
 def read_tenant(request: TenantRequest) -> dict[str, Any]:
     """Return one tenant."""
-    return tenants.describe_tenant(tenants.get_tenant(request.user_session, request.matchdict["slug"]))
+    session = request.user_session
+    return describe_one(session, tenants.get_tenant(session, request.matchdict["slug"]))
 
 
 @fleet_view("fleet_tenant_size", "GET", answer=TenantSize)
@@ -132,20 +143,35 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
     elif "suspended" in given:
         tenants.resume_tenant(session, tenant.slug)
         tenant = tenants.served_tenant(session, tenant.slug)
-    return tenants.describe_tenant(tenant)
+    return describe_one(session, tenant)
 
 
 @fleet_change("fleet_tenant", "DELETE", answer=FleetTenant, problems=("tenant_unfinished",))
 def delete_tenant(request: TenantRequest) -> dict[str, Any]:
     """Delete a tenant, from the next request on. Until ``purge_after`` it can be undeleted."""
     grace = timedelta(days=request.registry.app_settings.fleet_delete_grace)
-    return tenants.describe_tenant(deletion.delete_later(request.user_session, request.matchdict["slug"], grace))
+    session = request.user_session
+    return describe_one(session, deletion.delete_later(session, request.matchdict["slug"], grace))
 
 
 @fleet_change("fleet_tenant_undelete", "POST", answer=FleetTenant, problems=("tenant_not_deleted", "operation_refused"))
 def undelete_tenant(request: TenantRequest) -> dict[str, Any]:
     """Undelete a tenant. It gets back the state that it had before."""
-    return tenants.describe_tenant(deletion.undelete(request.user_session, request.matchdict["slug"], KINDS))
+    session = request.user_session
+    return describe_one(session, deletion.undelete(session, request.matchdict["slug"], KINDS))
+
+
+@fleet_change(
+    "fleet_tenant_administrator",
+    "POST",
+    body=Appointment,
+    answer=FleetTenant,
+    problems=(*NOT_SERVED, "has_administrator"),
+)
+def appoint_administrator(request: TenantRequest) -> dict[str, Any]:
+    """Give a tenant that has no administrator one: a person gets the role ``admin`` in it."""
+    session = request.user_session
+    return describe_one(session, appoint(session, request.matchdict["slug"], request.checked_body.administrator))
 
 
 @fleet_request("fleet_tenant_purge", body=Purge, problems=("tenant_not_deleted", "copy_required"))
@@ -177,5 +203,5 @@ def includeme(config: Configurator) -> None:
     """Add the routes."""
     config.add_route("fleet_tenants", "/fleet/tenants")
     config.add_route("fleet_tenant", f"/fleet/tenants/{SLUG}")
-    for what in ("size", "undelete", "purge", "migrate"):
+    for what in ("size", "undelete", "purge", "migrate", "administrator"):
         config.add_route(f"fleet_tenant_{what}", f"/fleet/tenants/{SLUG}/{what}")

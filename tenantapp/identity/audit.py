@@ -138,7 +138,8 @@ def list_own_entries(
 def describe_own_entry(entry: AuditEntry) -> dict[str, Any]:
     """Return an entry as the administrators of the tenant see it: without operators, addresses, servers and databases.
 
-    Of what operators did, ``actor`` is null, and ``detail`` is empty unless it is about the tenant alone.
+    Of what operators did, ``actor`` is null, and ``detail`` is empty unless it is about the tenant alone. Who lets
+    people in is named, operators too.
     """
     by_people = entry.action.startswith(BY_PEOPLE)
     return {

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Text,
     case,
     cast,
-    exists,
     func,
     literal,
     literal_column,
@@ -28,7 +27,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import Grant, GroupMember, Role, RolePermission, Tenant, TenantState, User
-from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import place_of
 from tenantapp.sql.json_columns import json_array, json_object
 from tenantapp.sql.times import UtcDateTime, utcnow
@@ -162,19 +160,6 @@ def places_with(session: Session, user_id: UUID, permission: str) -> list[Tenant
     )
     active = select(Tenant).where(Tenant.state == TenantState.ACTIVE, Tenant.id.in_(holding))
     return [place_of(tenant) for tenant in session.scalars(active.order_by(Tenant.slug))]
-
-
-def has_admin(session: Session, tenant_id: UUID) -> bool:
-    """Return whether an enabled person, who can sign in, may manage the tenant's members."""
-    admin = (
-        select(User.id)
-        .select_from(User)
-        .join(Grant, reaches(User.id))
-        .join(RolePermission, RolePermission.role == Grant.role)
-        .where(Grant.tenant_id == tenant_id, RolePermission.permission == Permission.MEMBERS_MANAGE)
-        .where(User.enabled, User.service_tenant_id.is_(None))
-    )
-    return bool(session.scalar(select(exists(admin))))
 
 
 def reaches(user_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ IdentityError
 +-- TenantUnfinished        the tenant is still being made
 +-- TenantDeleted           the tenant is deleted, and will be removed
 +-- LastAdmin               the tenant would be left without an administrator
++-- HasAdministrator        operators give an administrator only to a tenant that has none
 +-- OperatorRequired        the person is not an operator of the installation
 +-- PermissionMissing       no role of the person in the tenant has the view's permission
 +-- BeyondRights            a token was to have permissions that its person does not have
@@ -80,6 +81,13 @@ class LastAdmin(IdentityError):
 
     def __init__(self) -> None:
         super().__init__("A tenant needs at least one administrator.")
+
+
+class HasAdministrator(IdentityError):
+    """The tenant has an administrator, so operators let nobody into it."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"The tenant {slug} has an administrator, who gives people their roles.")
 
 
 class OperatorRequired(IdentityError):

@@ -19,9 +19,18 @@ from tenantapp.identity.users import get_user
 
 
 def add_grant(
-    session: Session, tenant_id: UUID, role: str, *, login: str | None = None, group: str | None = None
+    session: Session,
+    tenant_id: UUID,
+    role: str,
+    *,
+    login: str | None = None,
+    group: str | None = None,
+    action: str = "member.grant",
 ) -> Grant:
-    """Give a person or a group a role beside those that they have. Raises ``NotFound`` and ``AlreadyExists``."""
+    """Give a person or a group a role beside those that they have. Raises ``NotFound`` and ``AlreadyExists``.
+
+    ``action`` is what the audit trail calls it.
+    """
     get_role(session, role, keep=True)
     grant = Grant(tenant_id=tenant_id, role=role)
     if group is not None:
@@ -33,7 +42,7 @@ def add_grant(
         grant.user = user
     session.add(grant)
     flush_unique(session, f"grant of {role} for", f"@{group}" if group is not None else login)
-    record_grant(session, "member.grant", grant)
+    record_grant(session, action, grant)
     return grant
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload
 
-from tenantapp.identity.effective import has_admin
+from tenantapp.identity.administrators import has_admin
 from tenantapp.identity.errors import LastAdmin
 from tenantapp.identity.grants import get_grant, record_grant, remove_grant
 from tenantapp.identity.models import Grant, Group, Role, Tenant, User

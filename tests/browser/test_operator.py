@@ -68,6 +68,16 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
     dialog.get_by_role("button", name="Clone").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Clone")
     expect(state).to_have_text("done")  # the page has followed it by itself
+    olga.link("acme-trial").click()  # nobody is in it
+    expect(page.get_by_text("Nobody can let people into this workspace.")).to_be_visible()
+    olga.button("Appoint an administrator").click()
+    dialog.get_by_label("Administrator").fill("nowhere")
+    page.keyboard.press("Enter")
+    expect(dialog.locator("#action-administrator-error")).to_have_text("There is no user nowhere.")
+    dialog.get_by_label("Administrator").fill("ada")
+    page.keyboard.press("Enter")
+    olga.said("acme-trial has an administrator.")
+    expect(olga.button("Appoint an administrator")).to_have_count(0)
     olga.open("/operator/tenants/acme")
     olga.button("Back up").click()
     dialog.get_by_role("button", name="Back up").click()
@@ -110,7 +120,31 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
     expect(olga.button("Undelete")).to_be_visible()
     olga.link("Audit trail").click()
     expect(page.locator("tbody td:nth-child(3)").first).to_have_text("Deleted the tenant")
-    assert olga.unexpected([409]) == []
+    assert olga.unexpected([409, 422]) == []
+
+
+def test_a_new_tenant_has_an_administrator_who_lets_people_in(fleet: Site, visit: Visit) -> None:
+    olga = visit(fleet).signed_in("olga", "/operator/tenants")
+    page, dialog = olga.page, olga.sheet()
+    for slug, login in (("initech", "nowhere"), ("initech", "ada"), ("umbrella", "")):
+        if not dialog.is_visible():
+            page.keyboard.press("n")
+        dialog.get_by_label("Slug").fill(slug)
+        dialog.get_by_label("Administrator").fill(login)
+        page.keyboard.press("Enter")
+        if login == "nowhere":
+            expect(dialog.locator("#action-administrator-error")).to_have_text("There is no user nowhere.")
+        else:
+            expect(page.locator("header [role=status]")).to_have_text("done")
+            olga.link("Tenants").click()
+    expect(page.get_by_role("row").filter(has_text="umbrella")).to_contain_text("no administrator")
+    expect(page.get_by_role("row").filter(has_text="initech")).not_to_contain_text("no administrator")
+    ada = visit(fleet).signed_in("ada", "/w/initech/manage/members")
+    expect(ada.page.get_by_role("row").filter(has_text="admin")).to_have_count(1)
+    ada.open("/w/initech/manage/audit")
+    entry = ada.page.get_by_role("row").filter(has_text="appointed an administrator")
+    expect(entry).to_contain_text("olga")
+    assert olga.unexpected([422]) == []
 
 
 def make_legacy_database(fleet: Site, olga: Visitor, name: str) -> None:

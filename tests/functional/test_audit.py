@@ -19,7 +19,17 @@ from tenantapp import identity
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import delete_later, request_purge, undelete
-from tenantapp.identity import api_tokens, grants, groups, members, roles, service_accounts, tenants, users
+from tenantapp.identity import (
+    administrators,
+    api_tokens,
+    grants,
+    groups,
+    members,
+    roles,
+    service_accounts,
+    tenants,
+    users,
+)
 from tenantapp.identity.audit import list_entries, local_requester, record, sweep_entries
 from tenantapp.identity.declared_rights import DeclaredRights, DeclaredRole, apply_declared
 from tenantapp.identity.errors import AlreadyExists, TenantDeleted
@@ -140,6 +150,13 @@ RIGHTS: tuple[tuple[Any, Callable[[Session], Any], list[str]], ...] = (
     (tenants.resume_tenant, lambda s: tenants.resume_tenant(s, "acme"), ["tenant.resume"]),
     (tenants.delete_tenant, lambda s: tenants.delete_tenant(s, "acme", utcnow()), ["tenant.delete"]),
     (tenants.undelete_tenant, lambda s: tenants.undelete_tenant(s, "acme"), ["tenant.undelete"]),
+    (users.set_enabled, lambda s: users.set_enabled(s, "ada", False), ["user.disable"]),
+    (administrators.appoint, lambda s: administrators.appoint(s, "acme", "ed"), ["member.appoint"]),
+    (
+        administrators.name_administrator,
+        lambda s: administrators.name_administrator(s, acme(s), "rita"),
+        ["member.appoint"],
+    ),
 )
 # What writes, and leaves everybody's rights as they are.
 OTHERS = {
@@ -149,7 +166,9 @@ OTHERS = {
     *("sign_in.sign_in", "sign_in.switch_tenant", "users.end_sessions", "web_sessions.end", "web_sessions.end_by_id"),
     *("web_sessions.end_one", "web_sessions.start", "web_sessions.sweep", "web_sessions.switch"),
 }
-READING = re.compile(r"(list|get|find|has|known|served|effective|local)_|tenants_of|roles_of|places_with|member_with")
+READING = re.compile(
+    r"(list|get|find|has|describe|known|served|effective|local)_|tenants_of|roles_of|places_with|member_with"
+)
 
 
 def acme(session: Session) -> UUID:

@@ -85,7 +85,7 @@ class TestTenants:
         assert [item["slug"] for item in page["items"]] == ["acme"]
         assert set(page["items"][0]) == {
             "id", "slug", "name", "state", "state_reason", "server", "database", "revision", "created_at",
-            "purge_after",
+            "purge_after", "has_administrator",
         }  # fmt: skip
         rest = otto.get(f"/fleet/tenants?limit=1&cursor={page['next']}").json
         assert ([item["slug"] for item in rest["items"]], rest["next"]) == (["globex"], None)
@@ -137,6 +137,7 @@ class TestTenants:
             ({"slug": "A"}, 422, "/slug"),
             ({"slug": "x", "name": " "}, 422, "/name"),
             ({"slug": "x", "server": "mars"}, 422, "/server"),
+            ({"slug": "x", "administrator": "mars"}, 422, "/administrator"),
             ({"slug": "x", "more": 1}, 422, "/more"),
             ({}, 422, "/slug"),
         ],

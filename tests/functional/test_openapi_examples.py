@@ -8,8 +8,10 @@ import pytest
 from tests.functional.fuzzing import FLEET_SLUG, World
 from tests.installation import Client
 
-# What the installation of the tests cannot do: it has one server, no store for backups, and no failed operation.
+# What the installation of the tests cannot do: it has one server, no store for backups, no failed operation, and an
+# administrator in each tenant.
 REFUSED = {
+    "post_fleet_tenant_administrator": "has_administrator",
     "post_fleet_tenant_restore": "backup_refused",
     "post_fleet_tenant_move": "copy_refused",
     "post_fleet_operation_retry": "operation_refused",

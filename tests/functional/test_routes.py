@@ -44,6 +44,7 @@ BODIES: dict[str, Any] = {
     "fleet_tenant_clone": {"slug": "initech"},
     "fleet_tenant_move": {"server": "main"},
     "fleet_adoptions": {"slug": "initech", "database": "initech"},
+    "fleet_tenant_administrator": {"administrator": "rita"},
 }
 WITHOUT_BODY = {
     "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",

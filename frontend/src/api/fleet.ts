@@ -28,6 +28,7 @@ import type {
   PostFleetOperationCancelData,
   PostFleetOperationRetryData,
   PostFleetQueryData,
+  PostFleetTenantAdministratorData,
   PostFleetTenantCloneData,
   PostFleetTenantMigrateData,
   PostFleetTenantMoveData,
@@ -58,6 +59,7 @@ export type {
 const TENANTS: GetFleetTenantsData["url"] = "/api/v1/fleet/tenants";
 const TENANT: (GetFleetTenantData | DeleteFleetTenantData)["url"] = "/api/v1/fleet/tenants/{slug}";
 const UNDELETE: PostFleetTenantUndeleteData["url"] = "/api/v1/fleet/tenants/{slug}/undelete";
+const ADMINISTRATOR: PostFleetTenantAdministratorData["url"] = "/api/v1/fleet/tenants/{slug}/administrator";
 const PURGE: PostFleetTenantPurgeData["url"] = "/api/v1/fleet/tenants/{slug}/purge";
 const MIGRATE: PostFleetTenantMigrateData["url"] = "/api/v1/fleet/tenants/{slug}/migrate";
 const BACKUPS: GetFleetTenantBackupsData["url"] = "/api/v1/fleet/tenants/{slug}/backups";
@@ -105,6 +107,9 @@ export const deleteTenant = (slug: string) => send<FleetTenant>("DELETE", fill(T
 export const undeleteTenant = (slug: string) => send<FleetTenant>("POST", fill(UNDELETE, slug));
 
 type Body = Record<string, Json>;
+
+export const appointAdministrator = (slug: string, body: Body) =>
+  send<FleetTenant>("POST", fill(ADMINISTRATOR, slug), body);
 
 export const createTenant = (body: Body) => send<FleetOperation>("POST", TENANTS, body);
 export const adoptDatabase = (body: Body) => send<FleetOperation>("POST", ADOPTIONS, body);

@@ -155,6 +155,8 @@ export const de: ManagingStrings = {
     none: "Keine Treffer",
     noneHelp: "Kein Eintrag erfüllt die Bedingungen.",
     actions: {
+      "member.appoint": "hat einen Administrator ernannt",
+      "member.appoint_in_copy": "hat in einer Kopie des Arbeitsbereichs einen Administrator ernannt",
       "member.grant": "hat eine Rolle vergeben",
       "member.change": "hat eine Rolle geändert",
       "member.revoke": "hat eine Rolle entzogen",

@@ -53,6 +53,12 @@ export const de: OperatorStrings = {
     slugHelp: "Kleinbuchstaben, Ziffern und Bindestriche. Er steht in der Adresse des Arbeitsbereichs.",
     name: "Name",
     nameHelp: "Leer lassen, um den Kurznamen zu verwenden.",
+    administrator: "Administrator",
+    administratorHelp: "Der Anmeldename einer Person, die dann anderen ihre Rollen gibt. Das geht auch später.",
+    appointHelp: "Der Anmeldename einer Person. Im Prüfprotokoll des Arbeitsbereichs steht dann Ihr Name.",
+    administrated: "Hat einen Administrator",
+    nobody: "kein Administrator",
+    nobodyHelp: "Niemand kann Personen in diesen Arbeitsbereich einlassen. Ernennen Sie einen Administrator.",
     nameOfBackup: "Leer lassen, um den Namen aus der Sicherung zu verwenden.",
     nameOfTenant: "Die Personen sehen ihn in der Liste ihrer Arbeitsbereiche.",
     state: "Zustand",
@@ -90,6 +96,7 @@ export const de: OperatorStrings = {
     elsewhere: (backup: string) => `Aus der Sicherung von ${backup}`,
   },
   actions: {
+    appoint: "Administrator ernennen",
     suspend: "Sperren",
     resume: "Freigeben",
     rename: "Umbenennen",
@@ -106,12 +113,17 @@ export const de: OperatorStrings = {
     adopt: "Datenbank übernehmen",
   },
   will: {
-    create: () => ["Ein Worker legt einen leeren Arbeitsbereich an. Er hat noch keine Mitglieder: `tenantapp grants add` gibt Personen eine Rolle."],
+    create: () => ["Ein Worker legt einen leeren Arbeitsbereich an. Zugang hat nur der genannte Administrator; er lässt andere ein."],
     adopt: () => [
       "Ein Worker vergleicht die Datenbank mit ihrer Revision. Weicht die Struktur ab, schlägt der Vorgang fehl und nennt die Unterschiede.",
       "Dann kopiert er die Datenbank auf demselben Server, bringt die Kopie auf die neueste Revision und macht daraus einen Mandanten.",
       "Das Original ändert sich nicht. Löschen Sie es selbst, sobald Sie gesehen haben, dass der Mandant stimmt.",
-      "Der Arbeitsbereich hat noch keine Mitglieder: `tenantapp grants add` gibt Personen eine Rolle.",
+      "Zugang zum Arbeitsbereich hat nur der genannte Administrator; er lässt andere ein.",
+    ],
+    appoint: () => [
+      "Die Person erhält die Rolle `admin`: Sie kann im Arbeitsbereich alles lesen und ändern und anderen Rollen geben.",
+      "Sobald der Arbeitsbereich einen Administrator hat, lassen Betreiber niemanden mehr ein.",
+      "Das Prüfprotokoll des Arbeitsbereichs nennt, wer dies getan hat. Ist er eine Kopie eines anderen, nennt es auch dessen Prüfprotokoll.",
     ],
     suspend: () => ["Ab der nächsten Anfrage hat niemand mehr Zugang zum Arbeitsbereich.", "Seine Daten bleiben. Sie können ihn jederzeit wieder freigeben."],
     resume: () => ["Ab der nächsten Anfrage haben seine Personen wieder Zugang zum Arbeitsbereich."],
@@ -119,7 +131,7 @@ export const de: OperatorStrings = {
     backUp: () => ["Ein Worker schreibt eine Sicherung in den Speicher. Der Arbeitsbereich bleibt währenddessen in Betrieb."],
     clone: () => [
       "Ein Worker legt einen neuen Mandanten mit einer Kopie der Daten an. Das Original ändert sich nicht.",
-      "Mitglieder des Originals sind nicht Mitglieder der Kopie: `tenantapp grants add` gibt Personen dort eine Rolle.",
+      "Mitglieder des Originals sind nicht Mitglieder der Kopie. Ernennen Sie dort einen Administrator, der Personen einlässt.",
     ],
     move: () => [
       "Ein Worker kopiert die Datenbank auf den anderen Server, vergleicht sie und schaltet um.",
@@ -133,7 +145,7 @@ export const de: OperatorStrings = {
     ],
     restoreAs: () => [
       "Ein Worker legt aus der Sicherung einen neuen Mandanten an. Dieser Mandant ändert sich nicht.",
-      "Mitglieder dieses Mandanten sind nicht Mitglieder des neuen: `tenantapp grants add` gibt Personen dort eine Rolle.",
+      "Mitglieder dieses Mandanten sind nicht Mitglieder des neuen. Ernennen Sie dort einen Administrator, der Personen einlässt.",
     ],
     delete: () => [
       "Ab der nächsten Anfrage hat niemand mehr Zugang zum Arbeitsbereich.",
@@ -146,6 +158,7 @@ export const de: OperatorStrings = {
     ],
   },
   done: {
+    appoint: (slug: string) => `${slug} hat einen Administrator.`,
     suspend: (slug: string) => `${slug} ist gesperrt.`,
     resume: (slug: string) => `${slug} ist wieder in Betrieb.`,
     rename: (slug: string) => `Der Kurzname ist jetzt ${slug}.`,
@@ -342,6 +355,8 @@ export const de: OperatorStrings = {
       "tenant.new_epoch": "Von Clients Aufbewahrtes ungültig gemacht",
       "operation.retry": "Vorgang erneut versucht",
       "operation.cancel": "Vorgang abgebrochen",
+      "member.appoint": "Administrator ernannt",
+      "member.appoint_in_copy": "Administrator in einer Kopie ernannt",
       "member.grant": "Rolle vergeben",
       "member.change": "Rolle geändert",
       "member.revoke": "Rolle entzogen",
@@ -376,6 +391,7 @@ export const de: OperatorStrings = {
       name: "Name",
       slug: "Kurzname",
       server: "Server",
+      administrator: "Administrator",
       user: "gehört",
       days: "Tage",
       keep_days: "Tage aufbewahrt",

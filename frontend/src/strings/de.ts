@@ -225,6 +225,7 @@ export const de: Strings = {
     csrf_failed: "Seite und Server sind sich über Ihre Sitzung nicht einig. Laden Sie die Seite neu.",
     files_not_configured: "Diese Installation bewahrt keine Dateien auf. Bitten Sie einen Betreiber, einen Speicher dafür einzurichten.",
     files_unavailable: "Der Inhalt der Datei kann gerade nicht gelesen oder gespeichert werden. Warten Sie kurz, und versuchen Sie es erneut.",
+    has_administrator: "Der Mandant hat einen Administrator, der Personen einlässt. Laden Sie neu.",
     idempotency_mismatch: "Diese Änderung ist vielleicht schon erfolgt. Prüfen Sie das, bevor Sie sie wiederholen.",
     idempotency_running: "Diese Änderung läuft noch. Warten Sie einen Moment, und versuchen Sie es erneut.",
     in_use: "Andere Einträge verweisen auf diesen. Ändern oder löschen Sie zuerst diese.",

@@ -154,6 +154,8 @@ export const en = {
     none: "Nothing found",
     noneHelp: "No entry meets the conditions.",
     actions: {
+      "member.appoint": "appointed an administrator",
+      "member.appoint_in_copy": "appointed an administrator in a copy of the workspace",
       "member.grant": "gave a role",
       "member.change": "changed a role",
       "member.revoke": "took a role",

@@ -53,6 +53,12 @@ export const en = {
     slugHelp: "Lower-case letters, digits and hyphens. It is in the address of the workspace.",
     name: "Name",
     nameHelp: "Leave it empty to use the slug.",
+    administrator: "Administrator",
+    administratorHelp: "The login of a person, who then gives others their roles. You can also do this later.",
+    appointHelp: "The login of a person. The workspace’s audit trail will have your name.",
+    administrated: "Has an administrator",
+    nobody: "no administrator",
+    nobodyHelp: "Nobody can let people into this workspace. Appoint an administrator.",
     nameOfBackup: "Leave it empty to use the name in the backup.",
     nameOfTenant: "People see it in the list of their workspaces.",
     state: "State",
@@ -90,6 +96,7 @@ export const en = {
     elsewhere: (backup: string) => `From the backup of ${backup}`,
   },
   actions: {
+    appoint: "Appoint an administrator",
     suspend: "Suspend",
     resume: "Resume",
     rename: "Rename",
@@ -107,12 +114,17 @@ export const en = {
   },
   /** What will happen. */
   will: {
-    create: () => ["A worker makes an empty workspace. Nobody is in it: `tenantapp grants add` gives people a role."],
+    create: () => ["A worker makes an empty workspace. Only the administrator whom you name can enter it, and lets others in."],
     adopt: () => [
       "A worker compares the database with its revision. If the structure differs, it fails, and says in what.",
       "Then it copies the database on the same server, brings the copy to the newest revision, and makes a tenant of it.",
       "The original does not change. Drop it yourself, once you have seen that the tenant is right.",
-      "Nobody is in the workspace: `tenantapp grants add` gives people a role.",
+      "Only the administrator whom you name can enter the workspace, and lets others in.",
+    ],
+    appoint: () => [
+      "The person gets the role `admin`: they can read and change everything in the workspace, and give others roles.",
+      "Once the workspace has an administrator, operators let nobody else into it.",
+      "Its audit trail says who did this. If the workspace is a copy of another one, so does the audit trail of that one.",
     ],
     suspend: () => ["From the next request on, nobody can enter the workspace.", "Its data stays. You can resume it at any time."],
     resume: () => ["Its people can enter the workspace again, from the next request on."],
@@ -120,7 +132,7 @@ export const en = {
     backUp: () => ["A worker writes a backup to the store. The workspace is served meanwhile."],
     clone: () => [
       "A worker makes a new tenant with a copy of the data. The original does not change.",
-      "Members of the original are not members of the copy: `tenantapp grants add` gives people a role in it.",
+      "Members of the original are not members of the copy. Appoint an administrator there, who lets people in.",
     ],
     move: () => [
       "A worker copies the database to the other server, compares it, and switches.",
@@ -134,7 +146,7 @@ export const en = {
     ],
     restoreAs: () => [
       "A worker makes a new tenant from the backup. This tenant does not change.",
-      "Members of this tenant are not members of the new one: `tenantapp grants add` gives people a role in it.",
+      "Members of this tenant are not members of the new one. Appoint an administrator there, who lets people in.",
     ],
     delete: () => [
       "From the next request on, nobody can enter the workspace.",
@@ -147,6 +159,7 @@ export const en = {
     ],
   },
   done: {
+    appoint: (slug: string) => `${slug} has an administrator.`,
     suspend: (slug: string) => `${slug} is suspended.`,
     resume: (slug: string) => `${slug} is served again.`,
     rename: (slug: string) => `Its slug is ${slug} now.`,
@@ -344,6 +357,8 @@ export const en = {
       "tenant.new_epoch": "Made what clients keep of it invalid",
       "operation.retry": "Tried an operation again",
       "operation.cancel": "Cancelled an operation",
+      "member.appoint": "Appointed an administrator",
+      "member.appoint_in_copy": "Appointed an administrator in a copy",
       "member.grant": "Gave a role",
       "member.change": "Changed a role",
       "member.revoke": "Took a role",
@@ -378,6 +393,7 @@ export const en = {
       name: "name",
       slug: "slug",
       server: "server",
+      administrator: "administrator",
       user: "owner",
       days: "days",
       keep_days: "days kept",

@@ -226,6 +226,7 @@ export const en = {
     csrf_failed: "The page and the server disagree about your session. Load the page again.",
     files_not_configured: "This installation keeps no files. Ask an operator to set up a storage for them.",
     files_unavailable: "The content of the file cannot be read or stored now. Wait a moment, and try again.",
+    has_administrator: "The tenant has an administrator, who lets people in. Load it again.",
     idempotency_mismatch: "This change may have been made already. Look whether it was, before you repeat it.",
     idempotency_running: "This change is still being made. Wait a moment, and try again.",
     in_use: "Other rows refer to this one. Change or delete those first.",

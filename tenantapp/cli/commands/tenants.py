@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 
 from tenantapp.cli.arguments import (
+    administrator_option,
     backup_option,
     detach_option,
     file_argument,
@@ -38,8 +39,9 @@ def tenants() -> None:
     "--from",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV file of tenants. Its first line names the columns: slug, name, server.",
+    help="A CSV file of tenants. Its first line names the columns: slug, name, server, administrator.",
 )
+@administrator_option
 @detach_option
 @json_option
 @pass_installation
@@ -49,23 +51,26 @@ def create(
     name: str | None,
     server: str | None,
     file: Path | None,
+    administrator: str | None,
     detach: bool,
     as_json: bool,
 ) -> None:
     """Make tenants, each with its own database.
 
-    A failure is reported and does not stop the others. The exit status is 0 only if all tenants were made.
+    --server and --administrator are for all tenants for which the file names none. A failure is reported and does not
+    stop the others. The exit status is 0 only if all tenants were made.
     """
     from tenantapp.cli.creating import create_all
     from tenantapp.cli.tenant_files import TenantLine, read_tenants
 
-    wanted = [TenantLine(slug, name, server, f"tenant {slug}") for slug in slugs]
+    wanted = [TenantLine(slug, name, where=f"tenant {slug}") for slug in slugs]
     wanted += list(read_tenants(file)) if file else []
     if not wanted:
         raise click.UsageError("Name a tenant, or a file with --from.")
     if name is not None and len(wanted) > 1:
         raise click.UsageError("--name is for one tenant.")
-    create_all(installation, wanted, server, detach, as_json)
+    defaults = TenantLine("", server=server, administrator=administrator)
+    create_all(installation, wanted, defaults, detach, as_json)
 
 
 @tenants.command("list")
@@ -74,10 +79,11 @@ def create(
 def list_(installation: Installation, as_json: bool) -> None:
     """List the tenants."""
     from tenantapp.cli.output import show_rows
-    from tenantapp.identity.tenants import describe_tenant, list_tenants
+    from tenantapp.identity.administrators import describe_tenants
+    from tenantapp.identity.tenants import list_tenants
 
     with installation.user_session(read_only=True) as session:
-        rows = [describe_tenant(tenant) for tenant in list_tenants(session)]
+        rows = describe_tenants(session, list_tenants(session))
     show_rows(rows, ("slug", "name", "state", "server", "revision", "created_at"), as_json=as_json)
 
 
@@ -88,10 +94,11 @@ def list_(installation: Installation, as_json: bool) -> None:
 def show(installation: Installation, slug: str, as_json: bool) -> None:
     """Show one tenant."""
     from tenantapp.cli.output import show_one
-    from tenantapp.identity.tenants import describe_tenant, get_tenant
+    from tenantapp.identity.administrators import describe_one
+    from tenantapp.identity.tenants import get_tenant
 
     with installation.user_session(read_only=True) as session:
-        row = describe_tenant(get_tenant(session, slug))
+        row = describe_one(session, get_tenant(session, slug))
     show_one(row, as_json=as_json)
 
 
@@ -203,11 +210,10 @@ def export(installation: Installation, slug: str, file: Path) -> None:
 @new_slug_argument
 @click.option("--name", help="The name that people see. Default: the name in the file.")
 @server_option("A server of the settings. Default: main.")
+@administrator_option
 @detach_option
 @pass_installation
-def import_(
-    installation: Installation, file: Path, slug: str, name: str | None, server: str | None, detach: bool
-) -> None:
+def import_(installation: Installation, /, file: Path, slug: str, detach: bool, **options: Any) -> None:
     """Make a tenant from an exported file.
 
     The file may come from either engine. The whole file is checked before anything is made. With --detach, the worker
@@ -215,7 +221,7 @@ def import_(
     """
     from tenantapp.cli import bundles
 
-    bundles.import_(installation, file, slug, name, server, detach)
+    bundles.import_(installation, file, slug, detach, **options)
 
 
 @tenants.command()
@@ -260,6 +266,7 @@ def move(installation: Installation, slug: str, server: str, detach: bool, as_js
 @server_option("The server of the settings that has the database and gets the tenant. Default: main.")
 @click.option("--name", help="The name that people see. Default: the slug.")
 @click.option("--revision", help="The revision of a database that records none. Default: the newest.")
+@administrator_option
 @detach_option
 @json_option
 @pass_installation

@@ -49,12 +49,13 @@ def request_import(
     requested_by: str,
     name: str | None = None,
     server: str | None = None,
+    administrator: str | None = None,
     operation_id: UUID | None = None,
 ) -> Operation:
     """Claim the slug, and queue the making of a tenant from a bundle. ``manifest`` comes from ``check_importable``.
 
-    ``name`` defaults to the name in the bundle. The worker reads the file again, at the same path. Raises
-    ``InvalidValue``, ``AlreadyExists`` and ``ServerError``.
+    ``name`` defaults to the name in the bundle. ``administrator`` is the login of the first administrator. The worker
+    reads the file again, at the same path. Raises ``InvalidValue``, ``AlreadyExists`` and ``ServerError``.
     """
     arguments = {
         "slug": slug,
@@ -64,6 +65,7 @@ def request_import(
         "revision": manifest.revision,
         "rows": manifest.rows,
         "mark": installation_mark(session),
+        "administrator": administrator,
     }
     return request_operation(session, IMPORT, None, arguments, requested_by, operation_id=operation_id)
 

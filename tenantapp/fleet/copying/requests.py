@@ -77,19 +77,22 @@ def request_adopt(
     server: str | None = None,
     name: str | None = None,
     revision: str | None = None,
+    administrator: str | None = None,
     operation_id: UUID | None = None,
 ) -> Operation:
     """Claim the slug, and queue the making of a tenant from a copy of an existing database, which is left as it is.
 
     ``database`` is a name on a PostgreSQL server, or the path of a SQLite file. ``revision`` is that of a database that
-    records none, by default the newest. The operation checks the database before it makes anything. Raises
-    ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``CopyRefused``.
+    records none, by default the newest. ``administrator`` is the login of the first administrator. The operation checks
+    the database before it makes anything. Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and
+    ``CopyRefused``.
     """
     place = fleet.servers.chosen(server)
     _check_named(database)
     # The worker may run in another directory.
     original = str(Path(database).absolute()) if isinstance(place, SqliteServer) else database
-    given = {**_new_tenant(session, slug, name, place), "original": original, "revision": revision}
+    given = _new_tenant(session, slug, name, place) | {"administrator": administrator}
+    given |= {"original": original, "revision": revision}
     return request_operation(session, ADOPT, None, given, requested_by, operation_id=operation_id)
 
 

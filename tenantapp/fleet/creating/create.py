@@ -29,15 +29,30 @@ from tenantapp.tenancy.access import TenantPlace
 
 
 def create_tenant(
-    fleet: Fleet, slug: str, *, name: str | None = None, server: str | None = None, report: Report = no_report
+    fleet: Fleet,
+    slug: str,
+    *,
+    name: str | None = None,
+    server: str | None = None,
+    administrator: str | None = None,
+    report: Report = no_report,
 ) -> TenantPlace:
     """Make a tenant with its own database, on the named server or the default one, ready for use.
+
+    ``administrator`` is the login of a person who gets the role ``admin`` in it.
 
     If it fails or is interrupted, all of it is undone. Raises ``InvalidValue``, ``AlreadyExists`` and ``ServerError``
     before anything is made, and later a ``FleetError`` or what a migration raises.
     """
-    requested_by = local_requester()
-    request = partial(request_create, fleet=fleet, slug=slug, name=name, server=server, requested_by=requested_by)
+    request = partial(
+        request_create,
+        fleet=fleet,
+        slug=slug,
+        name=name,
+        server=server,
+        administrator=administrator,
+        requested_by=local_requester(),
+    )
     return make_tenant(fleet, CREATE, request, report)
 
 
@@ -49,16 +64,19 @@ def request_create(
     requested_by: str,
     name: str | None = None,
     server: str | None = None,
+    administrator: str | None = None,
     operation_id: UUID | None = None,
 ) -> Operation:
     """Claim the slug and queue the making of the tenant. If a warm database is ready, the tenant is made at once.
 
+    ``administrator`` is the login of its first administrator, see ``name_administrator``.
     Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``HistoryError``.
     """
     chosen = fleet.servers.chosen(server)
     mark = installation_mark(session)
     template = current_template(fleet, mark).name
     arguments = {"slug": slug, "name": name, "server": chosen.name, "mark": mark, "template": template}
+    arguments |= {"administrator": administrator}
     return request_operation(session, CREATE, None, arguments, requested_by, operation_id=operation_id)
 
 

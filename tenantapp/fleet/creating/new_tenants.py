@@ -1,7 +1,8 @@
 """What all kinds of operation that make a tenant share, wherever the data come from.
 
-Their arguments hold the new tenant's ``slug``, ``name`` and ``server``, and our ``mark``. ``tenant_id`` is added when
-the tenant's row is made. Their result holds the ``revision`` of the new database.
+Their arguments hold the new tenant's ``slug``, ``name`` and ``server``, and our ``mark``; some also the login of its
+first ``administrator``. ``tenant_id`` is added when the tenant's row is made. Their result holds the ``revision`` of
+the new database.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.identity.administrators import name_administrator
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import database_name, place_of, register_tenant
 from tenantapp.operations.fleet import Fleet
@@ -25,13 +27,17 @@ from tenantapp.tenancy.access import TenantPlace
 def register(session: Session, operation: Operation, tenant_id: UUID | None = None) -> Tenant:
     """Make the tenant's row, which claims the slug, under the given id or a new one.
 
-    Each attempt makes a new tenant, and so a new database. Raises ``InvalidValue`` and ``AlreadyExists``.
+    Each attempt makes a new tenant, and so a new database. If a first administrator is named, they get their role at
+    once, and can enter when the tenant is ready; if the attempt is undone, the role goes with the row. Raises
+    ``InvalidValue`` and ``AlreadyExists``.
     """
     given = operation.arguments
     tenant_id = tenant_id or uuid7()
     tenant = register_tenant(session, tenant_id, given["slug"], name=given["name"], server=given["server"])
     operation.tenant_id, operation.slug = tenant_id, tenant.slug
     operation.arguments = {**given, "tenant_id": str(tenant_id)}
+    if given.get("administrator") is not None:
+        name_administrator(session, tenant_id, given["administrator"])
     return tenant
 
 

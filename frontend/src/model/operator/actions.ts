@@ -5,7 +5,7 @@ import * as fleet from "../../api/fleet";
 import type { Json } from "../../api/json";
 
 export const ACTIONS = [
-  "suspend", "resume", "rename", "backUp", "clone", "move", "migrate", "restore", "restoreAs", "delete", "undelete",
+  "appoint", "suspend", "resume", "rename", "backUp", "clone", "move", "migrate", "restore", "restoreAs", "delete", "undelete",
   "purge",
 ] as const;
 export type Action = (typeof ACTIONS)[number];
@@ -17,6 +17,8 @@ interface Kind {
   fields: readonly FieldName[];
   /** The slug must be typed before it is done. */
   dangerous?: true;
+  /** It is for a tenant that has no administrator. */
+  forNobodys?: true;
   /** It needs a backup, so it is offered beside each backup. */
   ofBackup?: true;
 }
@@ -25,6 +27,7 @@ const SERVED = ["active", "suspended"] as const;
 const MADE = ["active", "suspended", "deleted"] as const;
 
 export const KINDS: Record<Action, Kind> = {
+  appoint: { states: SERVED, fields: ["administrator"], forNobodys: true },
   suspend: { states: ["active"], fields: ["reason"] },
   resume: { states: ["suspended"], fields: [] },
   rename: { states: SERVED, fields: ["slug", "name"] },
@@ -40,8 +43,12 @@ export const KINDS: Record<Action, Kind> = {
 };
 
 /** The actions on the tenant itself, or on one of its backups. */
-export function actionsIn(state: FleetTenant["state"], ofBackup = false): Action[] {
-  return ACTIONS.filter((each) => KINDS[each].states.includes(state) && (KINDS[each].ofBackup ?? false) === ofBackup);
+export function actionsIn(tenant: Pick<FleetTenant, "state" | "has_administrator">, ofBackup = false): Action[] {
+  return ACTIONS.filter((each) => {
+    const kind = KINDS[each];
+    if (kind.forNobodys && tenant.has_administrator) return false;
+    return kind.states.includes(tenant.state) && (kind.ofBackup ?? false) === ofBackup;
+  });
 }
 
 export interface Given {
@@ -51,6 +58,7 @@ export interface Given {
   database: string;
   revision: string;
   server: string;
+  administrator: string;
   withoutPeople: boolean;
   withoutCopy: boolean;
 }
@@ -69,6 +77,7 @@ export function nothing(): Given {
     database: "",
     revision: "",
     server: "",
+    administrator: "",
     withoutPeople: false,
     withoutCopy: false,
   };
@@ -80,6 +89,7 @@ export function needed(action: Action): FieldName[] {
     (field) =>
       field === "reason" ||
       field === "slug" ||
+      field === "administrator" ||
       (field === "name" && action === "rename") ||
       (field === "server" && action === "move"),
   );
@@ -95,6 +105,8 @@ export type Done = { tenant: FleetTenant } | { operation: FleetOperation };
 export async function act(action: Action, tenant: FleetTenant, given: Given, backup?: Backup): Promise<Done> {
   const { slug } = tenant;
   switch (action) {
+    case "appoint":
+      return { tenant: await fleet.appointAdministrator(slug, { administrator: given.administrator.trim() }) };
     case "suspend":
       return { tenant: await fleet.changeTenant(slug, { suspended: true, reason: given.reason }) };
     case "resume":
@@ -133,19 +145,23 @@ interface New {
 
 export const NEW: Record<NewKind, New> = {
   create: {
-    fields: ["slug", "name", "server"],
+    fields: ["slug", "name", "administrator", "server"],
     needed: ["slug"],
-    make: (given) => fleet.createTenant(copyOf(given)),
+    make: (given) => fleet.createTenant(made(given)),
   },
   adopt: {
-    fields: ["slug", "database", "name", "revision", "server"],
+    fields: ["slug", "database", "name", "administrator", "revision", "server"],
     needed: ["slug", "database"],
     make: (given) => fleet.adoptDatabase(adopted(given)),
   },
 };
 
 function adopted({ database, revision, ...given }: Given): Record<string, Json> {
-  return { ...copyOf(given), database, ...(revision.trim() && { revision: revision.trim() }) };
+  return { ...made(given), database, ...(revision.trim() && { revision: revision.trim() }) };
+}
+
+function made({ administrator, ...given }: Omit<Given, "database" | "revision">): Record<string, Json> {
+  return { ...copyOf(given), ...(administrator.trim() && { administrator: administrator.trim() }) };
 }
 
 function changes(tenant: FleetTenant, given: Given): { slug?: string; name?: string } {

@@ -79,17 +79,24 @@ describe("an entry of the audit trail", () => {
 
 describe("the actions on a tenant", () => {
   it("are those that its state allows", () => {
-    expect(actionsIn("creating")).toEqual([]);
-    expect(actionsIn("deleted")).toEqual(["backUp", "undelete", "purge"]);
-    expect(actionsIn("suspended")).not.toContain("suspend");
-    expect(actionsIn("active", true)).toEqual(["restore", "restoreAs"]);
-    expect(actionsIn("deleted", true)).toEqual(["restoreAs"]);
+    const inState = (state: FleetTenant["state"], ofBackup = false) => actionsIn({ state, has_administrator: true }, ofBackup);
+    expect(inState("creating")).toEqual([]);
+    expect(inState("deleted")).toEqual(["backUp", "undelete", "purge"]);
+    expect(inState("suspended")).not.toContain("suspend");
+    expect(inState("active", true)).toEqual(["restore", "restoreAs"]);
+    expect(inState("deleted", true)).toEqual(["restoreAs"]);
+  });
+
+  it("give an administrator only to a tenant that has none", () => {
+    expect(actionsIn({ state: "active", has_administrator: true })).not.toContain("appoint");
+    expect(actionsIn({ state: "active", has_administrator: false })[0]).toBe("appoint");
+    expect(actionsIn({ state: "deleted", has_administrator: false })).not.toContain("appoint");
   });
 
   it("ask for what they need", () => {
     const acme = { slug: "acme", name: "Acme" } as FleetTenant;
     const of = (action: (typeof ACTIONS)[number]): string[] => missing(needed(action), beginWith(action, acme));
-    expect([of("suspend"), of("rename"), of("clone"), of("move")]).toEqual([["reason"], [], ["slug"], ["server"]]);
+    expect([of("suspend"), of("rename"), of("clone"), of("move"), of("appoint")]).toEqual([["reason"], [], ["slug"], ["server"], ["administrator"]]);
     expect(missing(needed("rename"), { ...beginWith("rename", acme), name: "" })).toEqual(["name"]);
     expect(missing(needed("suspend"), { ...beginWith("suspend", acme), reason: " " })).toEqual(["reason"]);
   });
