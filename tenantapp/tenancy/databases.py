@@ -44,7 +44,7 @@ class TenantDatabases:
         engines: Mapping[str, ServerEngines],
         *,
         unused_engine: float = UNUSED_ENGINE,
-        changes_kept: timedelta = CHANGES_KEPT,
+        changes_kept: timedelta | None = CHANGES_KEPT,
     ) -> None:
         self._servers = servers
         self._changes_kept = changes_kept

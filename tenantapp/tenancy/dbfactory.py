@@ -7,7 +7,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from tenantapp.sql.prepared import DATABASE, LoneSelect, Row
@@ -74,8 +74,11 @@ class DBFactory:
         """Return a new session, which the caller closes. In a read-only session, the database refuses writes."""
         made = self._ready()
         self.last_used = monotonic()
+        return self._session(made.reading if read_only else made.engine)
+
+    def _session(self, bind: Engine | Connection, **options: Any) -> Session:
         sessions = _SESSIONS if self.changes_kept is None else _RECORDING
-        return sessions(bind=made.reading if read_only else made.engine, info={DATABASE: self})
+        return sessions(bind=bind, info={DATABASE: self}, **options)
 
     def fetch(self, statement: LoneSelect[Row], values: Mapping[str, Any]) -> Sequence[Row]:
         """Return the rows of a SELECT that is sent alone, on a connection to this database."""

@@ -1,7 +1,8 @@
-"""What tests does a declaration give?
+"""What do the tests of a domain, and our own, stand on?
 
-``resource_checks`` has the checks of a declared resource, which a builder's tests run over HTTP. ``Documented``
-compares answers with the document of the API. Only tests use this room, and it does not need pytest.
+``plugin`` is the pytest plugin: an installation on both engines, clients, recorded statements. ``resource_checks`` has
+the checks of a declared resource, which a builder's tests run over HTTP. ``Documented`` compares answers with the
+document of the API. Only tests use this room. Only ``plugin`` imports pytest.
 """
 
 from tenantapp.testing.documented import Documented as Documented

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "resources"},
-    "testing": {"tenancy", "api", "resources"},
+    "testing": {*FLEET, "api", "resources"},
     "serving": set(),
     "scaffold": {"operations", "databases"},
     "cli": {*FLEET, "resources", "scaffold", "workspace"},
