@@ -39,12 +39,12 @@ def settings_of_domain(config: Configurator, environment: Mapping[str, str] = os
         """Declare a setting of the domain, and return its value.
 
         ``config.add_setting("inventory.page_size", int, 50, "products on a page")``. The name begins with that of the
-        domain's package. The type is ``str``, ``int``, ``float``, ``bool``, or a parser that takes the text and raises
+        package. The type is ``str``, ``int``, ``float``, ``bool``, or a parser that takes the text and raises
         ``ValueError`` with the rest of a sentence: "must be ...". None as the default means that there is no value; a
         ``required`` setting has no default. Raises ``SettingsError``.
         """
         setting = Setting(name, PARSERS.get(type, type), None if default is None else str(default), description)
-        _check(setting, f"{registry.app_settings.tenantapp_domain}.", declared)
+        _check(setting, _prefix(config), declared)
         declared[name] = setting
         value = read_setting(setting, registry.app_settings.given, environment)
         if value is None and required:
@@ -55,6 +55,13 @@ def settings_of_domain(config: Configurator, environment: Mapping[str, str] = os
     config.add_directive("add_setting", add_setting, action_wrap=False)
     yield
     refuse_undeclared(registry.app_settings, declared.values(), environment)
+
+
+def _prefix(config: Configurator) -> str:
+    """Return how the settings of a package begin: the domain, or one that the domain includes."""
+    domain: str = config.registry.app_settings.tenantapp_domain
+    included = config.package_name.partition(".")[0]
+    return f"{domain if included == domain.partition('.')[0] else included}."
 
 
 def _check(setting: Setting, prefix: str, declared: Mapping[str, Setting]) -> None:

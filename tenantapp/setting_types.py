@@ -27,7 +27,11 @@ def text(value: str) -> str:
 
 
 def package(value: str) -> str:
-    """Return the name of a package. Raises ``ValueError`` if the package cannot be found."""
+    """Return the name of a package. Raises ``ValueError`` if the package cannot be found, or if there are two names."""
+    if len(names := value.replace(",", " ").split()) > 1:
+        raise ValueError(
+            f"must name one package, whose includeme includes {' and '.join(names)}: a tenant database has one history"
+        )
     try:
         found = find_spec(value)
     except (ImportError, ValueError):

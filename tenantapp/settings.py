@@ -6,7 +6,8 @@ A value comes from the ini file's ``[app:main]`` section or, with precedence, fr
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from tenantapp.nearest_names import nearest
@@ -106,21 +107,30 @@ def _parse(setting: Setting, value: str | None) -> Any:
 def refuse_undeclared(
     settings: Settings, declared: Iterable[Setting], environment: Mapping[str, str] = os.environ
 ) -> None:
-    """Raise ``SettingsError`` for a setting of the domain, or its variable, that the domain has not declared."""
-    own_prefix = f"{settings.tenantapp_domain}."
+    """Raise ``SettingsError`` for a setting that is neither ours nor declared by the domain, or for such a variable."""
     known = (*TABLE, *declared)
-    _refuse_unknown([name for name in settings.given if name.startswith(own_prefix)], known)
-    beginning = _variables(own_prefix)
-    _refuse_unknown_variables([variable for variable in environment if variable.startswith(beginning)], known)
+    _refuse_unknown(settings.given, known)
+    _refuse_unknown_variables(environment, known)
 
 
 def _refuse_unknown(given: Iterable[str], known: Iterable[Setting], own_prefix: str | None = None) -> None:
-    """Raise ``SettingsError`` for a name that no known setting has. Those with ``own_prefix`` pass."""
+    """Raise ``SettingsError`` for a name that no known setting has.
+
+    With ``own_prefix``, those of the domain and of the packages that it may include pass.
+    """
     names = {setting.name for setting in known}
-    prefixes = (*OF_A_SERVER, *FOREIGN_PREFIXES, *([] if own_prefix is None else [own_prefix]))
     for name in given:
-        if name not in names and not name.startswith(prefixes):
+        if name in names or name.startswith((*OF_A_SERVER, *FOREIGN_PREFIXES)):
+            continue
+        if own_prefix is None or not (name.startswith(own_prefix) or _is_of_a_package(name.split(".")[:1])):
             raise SettingsError(f"setting {name} is unknown{nearest(name, names)}")
+
+
+def _is_of_a_package(words: Sequence[str]) -> bool:
+    """Return whether the first words, joined, are an installed package, and not the beginning of settings of ours."""
+    ours = {setting.name.partition(".")[0] for setting in TABLE}
+    beginnings = {"_".join(words[: count + 1]) for count in range(len(words))} - ours
+    return any(name.isidentifier() and find_spec(name) is not None for name in beginnings)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -137,11 +147,13 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _refuse_unknown_variables(given: Iterable[str], known: Iterable[Setting], own_prefix: str | None = None) -> None:
     names = {setting.variable for setting in known}
-    open_ended = [*OF_A_SERVER, *([] if own_prefix is None else [own_prefix])]
-    passing = (*(_variables(prefix) for prefix in open_ended), SERVING_VARIABLES)
+    passing = (*(_variables(prefix) for prefix in OF_A_SERVER), SERVING_VARIABLES)
     for variable in given:
         ours = variable.startswith(ENVIRONMENT_PREFIX) and not variable.startswith(passing)
-        if ours and variable not in names | ENVIRONMENT_OTHERS:
+        if not ours or variable in names | ENVIRONMENT_OTHERS:
+            continue
+        words = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("_")
+        if own_prefix is None or not (variable.startswith(_variables(own_prefix)) or _is_of_a_package(words[:-1])):
             raise SettingsError(f"environment variable {variable} names no setting{nearest(variable, names)}")
 
 

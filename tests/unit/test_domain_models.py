@@ -7,7 +7,7 @@ import pytest
 
 from tenantapp import main
 from tenantapp.databases.histories.domain_models import import_models
-from tenantapp.databases.histories.histories import bundled
+from tenantapp.databases.histories.histories import bundled, tenant_metadata
 from tenantapp.tenancy.models import TenantBase
 
 TABLE = (
@@ -68,3 +68,20 @@ def test_a_model_that_migrations_do_not_see_ends_the_start(made: Path, imported:
         "tenantapp: The migrations do not see the table movements of ledger_False.book.Movement: declare it in a "
         "module of ledger_False called models or ..._models, or import it there."
     )
+
+
+def test_a_package_that_includes_two_domains_is_a_domain(made: Path) -> None:
+    for name in ("stockpart", "billpart"):
+        includeme = f"def includeme(config):\n    config.add_permission('{name}.see', 'See')\n"
+        includeme += f"    config.add_setting('{name}.size', int, 3, 'how much')\n"
+        write(made / name, models=TABLE.format(name))
+        (made / name / "__init__.py").write_text(includeme)
+    write(made / "twoparts", models="import stockpart.models, billpart.models\n")
+    includeme = "def includeme(config):\n    config.include('stockpart')\n    config.include('billpart')\n"
+    (made / "twoparts" / "__init__.py").write_text(includeme)
+    values = {"user_db.url": f"sqlite+pysqlite:///{made}/user.sqlite", "servers.main": f"sqlite+pysqlite:///{made}/t/"}
+    values |= {"tenantapp.domain": "twoparts", "migrations.tenant": str(bundled("tenant")), "billpart.size": "4"}
+    registry = main({}, **values).registry
+    assert {"stockpart", "billpart"} <= tenant_metadata(registry.app_settings).tables.keys()
+    assert registry.domain_settings == {"stockpart.size": 3, "billpart.size": 4}
+    assert {"stockpart.see", "billpart.see"} <= registry.declared_rights.permissions.keys()

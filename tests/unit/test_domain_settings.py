@@ -12,10 +12,12 @@ from tenantapp.settings import SettingsError, read_settings
 from tests.unit.test_settings import GOOD, OWN
 
 
-def given(declare: Callable[[Any], None], variables: dict[str, str] | None = None, **values: str) -> Any:
-    """The domain's values, with these settings of its own: underscores are dots here."""
+def given(
+    declare: Callable[[Any], None], variables: dict[str, str] | None = None, package: str = "wsgiref", **values: str
+) -> Any:
+    """The values of the domain ``wsgiref``, or of a package that it includes. The first underscores are dots here."""
     own = {name.replace("_", ".", 1): value for name, value in values.items()}
-    config = Configurator()
+    config = Configurator(package=package)
     config.registry.app_settings = read_settings(GOOD | OWN | own, variables or {})
     with settings_of_domain(config, variables or {}):
         declare(config)
@@ -102,3 +104,19 @@ def test_a_required_setting_is_asked_for() -> None:
     ):
         given(require)
     assert given(require, wsgiref_key="k") == {"wsgiref.key": "k"}
+
+
+def test_a_package_that_the_domain_includes_has_settings_of_its_own() -> None:
+    def declare_in_another(config: Any) -> None:
+        config.add_setting("xmlrpc.page_size", int, 50, "calls on a page")
+
+    variables = {"TENANTAPP_XMLRPC_PAGE_SIZE": "7"}
+    assert given(declare_in_another, package="xmlrpc", xmlrpc_page_size="8") == {"xmlrpc.page_size": 8}
+    assert given(declare_in_another, variables, package="xmlrpc") == {"xmlrpc.page_size": 7}
+    for name in ("xmlrpc", "wsgiref", "email"):
+        with pytest.raises(SettingsError, match=rf"^setting {name}\.page is unknown"):
+            given(declare_in_another, package="xmlrpc", **{f"{name}_page": "8"})
+        with pytest.raises(
+            SettingsError, match=rf"^environment variable TENANTAPP_{name.upper()}_PAGE names no setting"
+        ):
+            given(declare_in_another, {f"TENANTAPP_{name.upper()}_PAGE": "8"}, package="xmlrpc")

@@ -84,6 +84,11 @@ def test_origins_are_exact() -> None:
         ({"tenantapp.domain": ""}, "tenantapp.domain"),
         ({"tenantapp.domain": "no_such_package"}, "tenantapp.domain"),
         ({"tenantapp.domain": "no.such.package"}, "tenantapp.domain"),
+        (
+            {"tenantapp.domain": "wsgiref, xmlrpc"},
+            "tenantapp.domain must name one package, .* wsgiref and xmlrpc: a tenant",
+        ),
+        ({"http.allowed_host": "x"}, "http.allowed_host is unknown .did you mean http.allowed_hosts"),
         ({"tenantapp.domain": "wsgiref"}, "migrations.tenant is missing: .* of wsgiref"),
     ],
 )
@@ -139,8 +144,8 @@ def test_a_setting_of_the_domain() -> None:
     with pytest.raises(SettingsError, match=r"^setting wsgiref\.currency must be one of: EUR, USD$"):
         read_setting(setting, {"wsgiref.currency": "euro"}, {})
     read_settings(GOOD | OWN, variable)
-    with pytest.raises(SettingsError, match="TENANTAPP_WSGIREF_CURRENCY"):
-        read_settings(GOOD, variable)
+    with pytest.raises(SettingsError, match="TENANTAPP_WSGIREV_CURRENCY"):
+        read_settings(GOOD, {"TENANTAPP_WSGIREV_CURRENCY": "USD"})
 
 
 def test_a_wrong_setting_of_the_domain_ends_start_up_likewise(monkeypatch: pytest.MonkeyPatch) -> None:
