@@ -29,6 +29,7 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.tenancy")
     config.include("tenantapp.identity")
     config.include("tenantapp.fleet")
+    config.include("tenantapp.work")
     config.include("tenantapp.api")
     config.include("tenantapp.files")
     config.include("tenantapp.resources")

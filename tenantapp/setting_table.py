@@ -274,6 +274,27 @@ class Settings:
         "0",
         "days after which `tenantapp sweep` deletes an entry of the audit trail; 0: never",
     )
+    jobs_threads: int = setting(
+        "jobs.threads",
+        number(int, 1, 64, "threads"),
+        "4",
+        "tenants whose jobs a process of a worker works on at once",
+    )
+    jobs_timeout: float = setting(
+        "jobs.timeout",
+        number(float, 1, 86400, "seconds"),
+        "300",
+        "seconds that a job may take, unless its declaration says otherwise",
+    )
+    jobs_sweep: float = setting(
+        "jobs.sweep",
+        number(float, 60, 86400, "seconds"),
+        "3600",
+        "seconds after which a worker looks into each tenant for jobs that nobody has noted",
+    )
+    jobs_keep: int = setting(
+        "jobs.keep", number(int, 0, 3650, "days"), "7", "days after which a job that is done or cancelled is removed"
+    )
     backups_store: str | None = setting(
         "backups.store", text, None, "store for backups: a directory, or a URL for fsspec"
     )

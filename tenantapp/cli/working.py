@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,10 +18,12 @@ import click
 
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation
+from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.queue import get_operation
 from tenantapp.operations.worker import Worker
+from tenantapp.work.worker import JobWorker, jobs_worked_on, worker_databases
 
 COLLECT_AFTER: Final = 700  # new objects, as Python has it: unlike other commands, a worker runs for weeks
 LOOK_EVERY: Final = 1.0  # seconds
@@ -75,7 +78,26 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
     def told(operation_id: UUID, outcome: Outcome) -> None:
         _tell(installation, operation_id, outcome)
 
-    Worker(installation.fleet, KINDS, CHORES, told).run(ended, until_idle=until_idle)
+    worker = Worker(installation.fleet, KINDS, CHORES, told)
+    with _worker_of_jobs(installation) as jobs:
+        if until_idle:
+            worker.run(ended, until_idle=True)
+            if jobs is not None:
+                jobs.run(ended, until_idle=True)
+        else:
+            with nullcontext() if jobs is None else jobs_worked_on(jobs):
+                worker.run(ended)
+
+
+@contextmanager
+def _worker_of_jobs(installation: Installation) -> Iterator[JobWorker | None]:
+    """Yield the worker of the domain's jobs, or None if the domain has none."""
+    fleet = installation.fleet
+    if not fleet.may_declare or not fleet.declared.jobs:
+        yield None
+        return
+    with worker_databases(fleet) as databases:
+        yield JobWorker(fleet, databases, fleet.declared.jobs, outdated_revisions(fleet.settings))
 
 
 def _tell(installation: Installation, operation_id: UUID, outcome: Outcome) -> None:

@@ -138,6 +138,8 @@ class WorkerHost:
         self._lock, self._stop = Lock(), Event()
         self._threads: list[Thread] = []
         self.started = jobs == 0
+        self.beside: list[Callable[[], None]] = []
+        """What else begins with the threads."""
 
     def start(self) -> None:
         """Start the threads. Do nothing if they were started already, or if there are to be none."""
@@ -151,6 +153,8 @@ class WorkerHost:
             ]
         for thread in self._threads:
             thread.start()
+        for begin in self.beside:
+            begin()
         atexit.register(self.stop)
         log.info("This process works on operations, %d at once.", len(self._threads))
 

@@ -6,6 +6,7 @@ one asks ``tenancy.known_tables`` first.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -138,10 +139,54 @@ class TenantFile(TenantBase):
     created_by_name: Mapped[str] = mapped_column(String(200))
 
 
+class JobState(StrEnum):
+    """The state of a job. A queued job waits until it is due. A held job came with a copy, and waits to be released."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    HELD = "held"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class TenantJob(TenantBase):
+    """A piece of work that the domain has left for later, see the package ``work``.
+
+    ``tenant_id``, ``database`` and ``epoch`` say which content the job was queued in: they are other ones in a copy.
+    ``attempts`` counts how often it was begun, and ``failures`` how often the handler raised an error. ``owner`` is the
+    visit that works on it. With ``schedule`` it is a periodic job, which is due again after each run.
+    """
+
+    __tablename__ = "tenant_jobs"
+    __table_args__ = (Index(None, "state", "due_at", "id"),)  # the next job, and the old ones
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str] = mapped_column(String(100))
+    arguments: Mapped[str] = mapped_column(Text)
+    """A JSON object."""
+    schedule: Mapped[str | None] = mapped_column(String(100))
+    periodic_name: Mapped[str | None] = mapped_column(String(100), unique=True)
+    """The name of a periodic job, of which there is one, or None."""
+    state: Mapped[str] = mapped_column(String(10), default=JobState.QUEUED)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    attempts: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    owner: Mapped[str | None] = mapped_column(String(300))
+    error: Mapped[str | None] = mapped_column(Text)
+    tenant_id: Mapped[UUID]
+    database: Mapped[str] = mapped_column(String(63))
+    epoch: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 CORE_TABLES: Final = (
     TenantIdentity.__tablename__,
     Change.__tablename__,
     ChangeCounter.__tablename__,
     IdempotencyKey.__tablename__,
     TenantFile.__tablename__,
+    TenantJob.__tablename__,
 )

@@ -26,6 +26,7 @@ MODULES: Final = (
     "tests.contract.copies",
     "tests.contract.hanging",
     "tests.contract.hanging_worker",
+    "tests.contract.hanging_job",
     "tests.contract.hanging_migration",
     "tests.contract.exporting",
     "tests.contract.alembic_command",

@@ -10,13 +10,14 @@ import tenantapp
 
 ROOT = Path(tenantapp.__file__).parent
 # What each room may import; settings belong to everyone. Nothing imports the domain but the assembly, by its name.
-FLEET = {"sql", "tenancy", "identity", "operations", "databases", "fleet"}
+FLEET = {"sql", "tenancy", "identity", "operations", "work", "databases", "fleet"}
 MAY_IMPORT = {
     "sql": set(),
     "tenancy": {"sql"},
     "identity": {"sql", "tenancy"},
     "operations": {"sql", "tenancy", "identity"},
-    "databases": {"sql", "tenancy", "identity", "operations"},
+    "work": {"sql", "tenancy", "identity", "operations"},
+    "databases": {"sql", "tenancy", "identity", "operations", "work"},
     "fleet": FLEET,
     "api": {"sql", "tenancy", "identity"},
     # From databases only what writes a file through to the disk.

@@ -13,6 +13,7 @@ from sqlalchemy import MetaData
 
 import tenantapp.databases.models
 import tenantapp.operations.models
+import tenantapp.work.models
 from tenantapp.databases.errors import HistoryError
 from tenantapp.databases.histories.domain_models import import_models
 from tenantapp.identity.models import UserBase

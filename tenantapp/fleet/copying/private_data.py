@@ -15,7 +15,7 @@ from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.settings import Settings
 from tenantapp.tenancy.known_tables import has_table
-from tenantapp.tenancy.models import Change, ChangeCounter, IdempotencyKey
+from tenantapp.tenancy.models import Change, ChangeCounter, IdempotencyKey, TenantJob
 from tenantapp.tenancy.searching import fill_words, words_name, words_tables
 
 MODULE: Final = "private_data"
@@ -63,12 +63,14 @@ def remove_private_data(settings: Settings, target: Target) -> None:
 
 
 def _remove_people(session: Session) -> None:
-    """Remove what the core tables say about people: who changed what, and the answers that people were given."""
+    """Remove what the core tables say about people: who changed what, answers to requests, arguments of jobs."""
     if has_table(session, Change.__tablename__):
         session.execute(delete(Change))
         session.execute(update(ChangeCounter).values(removed=ChangeCounter.position))
     if has_table(session, IdempotencyKey.__tablename__):
         session.execute(delete(IdempotencyKey))
+    if has_table(session, TenantJob.__tablename__):
+        session.execute(delete(TenantJob))
 
 
 def _write_words_again(session: Session, target: Target) -> None:

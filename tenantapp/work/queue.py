@@ -1,0 +1,177 @@
+"""The services that queue, list, retry, cancel and release the jobs of a tenant, in a session on its database."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, event, or_, select, update
+from sqlalchemy.orm import Session
+
+from tenantapp.identity.errors import NotFound
+from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.known_tables import has_table, needs_table
+from tenantapp.tenancy.models import JobState, TenantBase, TenantJob
+from tenantapp.work.declarations import DeclaredJobs
+from tenantapp.work.errors import JobRefused
+from tenantapp.work.visits import note_after_commit
+
+NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
+NO_DELAY: Final = timedelta(0)
+NOTES: Final = "tenantapp_visits"  # the key in a session's ``info`` of the visits to note after the commit
+JOBS: Final = TenantBase.metadata.tables[TenantJob.__tablename__]
+
+
+class _Note(NamedTuple):
+    user_db: DBFactory
+    due_at: datetime
+
+
+def enqueue(
+    session: Session,
+    place: TenantPlace,
+    declared: DeclaredJobs,
+    user_db: DBFactory | None,
+    name: str,
+    arguments: Mapping[str, Any] = NO_ARGUMENTS,
+    *,
+    after: timedelta = NO_DELAY,
+) -> UUID:
+    """Queue a job in the session's transaction, and return its id.
+
+    If the transaction is committed, a worker runs the job once ``after`` has passed. If it is rolled back, there is no
+    job. ``arguments`` are JSON. Without ``user_db`` no visit is noted: one goes on, and finds the job. Raises
+    ``UnknownJob``, ``TypeError`` or ``ValueError`` if the arguments are not JSON, and ``TenantMigrating`` if the
+    database has no table of jobs yet.
+    """
+    declared.check(name)
+    row = new_job(place, name, arguments, utcnow() + after)
+    with needs_table(session, TenantJob.__tablename__):
+        session.execute(JOBS.insert(), row)
+    if user_db is not None:
+        _note_after_commit(session, user_db, place.id, row["due_at"])
+    return UUID(str(row["id"]))
+
+
+def new_job(
+    place: TenantPlace, name: str, arguments: Mapping[str, Any], due_at: datetime, schedule: str | None = None
+) -> dict[str, Any]:
+    """Return the row of a new job. Raises ``TypeError`` if the arguments are not JSON."""
+    stamp = {"tenant_id": place.id, "database": place.database, "epoch": place.epoch}
+    return stamp | {
+        "id": uuid7(),
+        "name": name,
+        "arguments": json.dumps(dict(arguments), allow_nan=False),
+        "schedule": schedule,
+        "periodic_name": None if schedule is None else name,
+        "state": JobState.QUEUED,
+        "due_at": due_at,
+        "attempts": 0,
+        "failures": 0,
+        "created_at": utcnow(),
+    }
+
+
+def _note_after_commit(session: Session, user_db: DBFactory, tenant_id: UUID, due_at: datetime) -> None:
+    """Note the visit when the session's transaction is committed; of several jobs the one that is due first."""
+    if NOTES not in session.info:
+        event.listen(session, "after_commit", _committed)
+    notes: dict[UUID, _Note] = session.info.setdefault(NOTES, {})
+    noted = notes.get(tenant_id)
+    if noted is None or due_at < noted.due_at:
+        notes[tenant_id] = _Note(user_db, due_at)
+
+
+def _committed(session: Session) -> None:
+    if session.in_nested_transaction():
+        return  # only a savepoint is released
+    notes: dict[UUID, _Note] = session.info[NOTES]
+    while notes:
+        tenant_id, note = notes.popitem()
+        note_after_commit(note.user_db, tenant_id, note.due_at)
+
+
+def is_of_copy(place: TenantPlace) -> ColumnElement[bool]:
+    """Return the SQL condition that selects jobs which were queued in other content than the tenant's present one.
+
+    A copy for another tenant has the id of the first one. A restore in place gives the tenant another database and
+    another epoch. A move changes only the database, and a migration only the epoch.
+    """
+    restored = and_(JOBS.c.database != place.database, JOBS.c.epoch != place.epoch)
+    return or_(JOBS.c.tenant_id != place.id, and_(restored, JOBS.c.schedule.is_(None)))
+
+
+def list_jobs(session: Session, *, state: str | None = None, limit: int = 100) -> list[TenantJob]:
+    """Return jobs, the newest first. A database that has no table of jobs yet has none."""
+    if not has_table(session, TenantJob.__tablename__):
+        return []
+    statement = select(TenantJob).order_by(TenantJob.id.desc()).limit(limit)
+    return list(session.scalars(statement if state is None else statement.where(TenantJob.state == state)))
+
+
+def get_job(session: Session, job_id: UUID, *, for_update: bool = False) -> TenantJob:
+    """Return the job with this id. Raises ``NotFound``."""
+    if not has_table(session, TenantJob.__tablename__):
+        raise NotFound("job", job_id)
+    job = session.get(TenantJob, job_id, with_for_update=for_update or None)
+    if job is None:
+        raise NotFound("job", job_id)
+    return job
+
+
+def retry_job(session: Session, job_id: UUID) -> TenantJob:
+    """Queue a failed, cancelled or waiting job again, for now. Raises ``NotFound`` and ``JobRefused``."""
+    job = get_job(session, job_id, for_update=True)
+    if job.state not in (JobState.FAILED, JobState.CANCELLED, JobState.QUEUED):
+        raise JobRefused(f"The job is {job.state}; only a failed, cancelled or queued job can be retried.")
+    job.state, job.due_at, job.attempts, job.failures = JobState.QUEUED, utcnow(), 0, 0
+    job.finished_at = None
+    session.flush()
+    return job
+
+
+def cancel_job(session: Session, job_id: UUID) -> TenantJob:
+    """Cancel a queued, held or failed job. A periodic job is cancelled until it is retried.
+
+    Raises ``NotFound``, and ``JobRefused`` if the job is running or over.
+    """
+    job = get_job(session, job_id, for_update=True)
+    if job.state not in (JobState.QUEUED, JobState.HELD, JobState.FAILED):
+        raise JobRefused(f"The job is {job.state}.")
+    job.state, job.finished_at = JobState.CANCELLED, utcnow()
+    session.flush()
+    return job
+
+
+def release_jobs(session: Session, place: TenantPlace, job_id: UUID | None = None) -> list[UUID]:
+    """Queue the held jobs of a tenant, or one of them, for when they are due. Return their ids.
+
+    They count as queued in the tenant's present content from now on. Raises ``JobRefused`` if the job is not held, and
+    ``NotFound``.
+    """
+    if not has_table(session, TenantJob.__tablename__):
+        return []
+    hold_copied(session, place)
+    held = update(JOBS).where(JOBS.c.state == JobState.HELD)
+    if job_id is not None:
+        held = held.where(JOBS.c.id == job_id)
+    stamp = {"tenant_id": place.id, "database": place.database, "epoch": place.epoch}
+    released = session.scalars(held.values(state=JobState.QUEUED, **stamp).returning(JOBS.c.id)).all()
+    if job_id is not None and not released:
+        raise JobRefused(f"The job is {get_job(session, job_id).state}; only a held job can be released.")
+    return list(released)
+
+
+def hold_copied(session: Session, place: TenantPlace) -> int:
+    """Hold the jobs that came with a copy, and take the others as jobs of the present content. Return how many."""
+    waiting = JOBS.c.state.in_((JobState.QUEUED, JobState.RUNNING))
+    held = session.execute(
+        update(JOBS).where(waiting, is_of_copy(place)).values(state=JobState.HELD, owner=None).returning(JOBS.c.id)
+    ).all()
+    present = and_(JOBS.c.database == place.database, JOBS.c.epoch == place.epoch)
+    session.execute(update(JOBS).where(waiting, ~present).values(database=place.database, epoch=place.epoch))
+    return len(held)
