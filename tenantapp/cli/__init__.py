@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "grants": "tenantapp.cli.commands.grants:grants",
     "groups": "tenantapp.cli.commands.groups:groups",
     "init": "tenantapp.cli.commands.databases:init",
+    "jobs": "tenantapp.cli.commands.jobs:jobs",
     "migrate": "tenantapp.cli.commands.migrate:migrate",
     "new": "tenantapp.cli.commands.new:new",
     "openapi": "tenantapp.cli.commands.openapi:openapi",

@@ -105,6 +105,12 @@ def is_of_copy(place: TenantPlace) -> ColumnElement[bool]:
     return or_(JOBS.c.tenant_id != place.id, and_(restored, JOBS.c.schedule.is_(None)))
 
 
+def is_copied(job: TenantJob, place: TenantPlace) -> bool:
+    """Return whether a job was queued in other content than the tenant's present one. See ``is_of_copy``."""
+    restored = job.database != place.database and job.epoch != place.epoch
+    return job.tenant_id != place.id or (restored and job.schedule is None)
+
+
 def list_jobs(session: Session, *, state: str | None = None, limit: int = 100) -> list[TenantJob]:
     """Return jobs, the newest first. A database that has no table of jobs yet has none."""
     if not has_table(session, TenantJob.__tablename__):
