@@ -66,7 +66,7 @@ def _serve_component(config: Configurator, resource: Resource[Any]) -> str | Non
     if resource.display.component is None:
         return None
     component = find_component(resource.display.component)
-    return f"{config.add_page_files(component.place, component.directory)}/{component.name}"
+    return f"{config._add_page_files(component.place, component.directory)}/{component.name}"
 
 
 def item_route(resource: Resource[Any]) -> str:

@@ -33,7 +33,7 @@ ASK_FIRST: Final = "no-cache"
 
 
 def add_page_files(config: Configurator, place: str, directory: Path) -> str:
-    """Serve a directory, and return its address: ``config.add_page_files("bookshop/page", directory)``.
+    """Serve a directory, and return its address: ``config._add_page_files("bookshop/page", directory)``.
 
     This is a configuration directive. All that the directory has of ``PUBLIC_TYPES`` can be read by everybody.
     """
@@ -75,8 +75,8 @@ def _is_public(path: Path, directory: Path) -> bool:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the directive ``add_page_files``, and the route."""
+    """Add the directive ``_add_page_files``, and the route."""
     config.registry.page_files = {}
-    config.add_directive("add_page_files", add_page_files)
+    config.add_directive("_add_page_files", add_page_files)
     config.add_route("page_components", f"/{COMPONENTS}/{{path:.+}}")
     config.scan(__name__)

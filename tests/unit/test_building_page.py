@@ -62,13 +62,17 @@ def listed(heading: str) -> dict[str, list[str]]:
 
 
 MODULES = listed("module")
-# Domains: the example, and the bundled one, which builders copy.
-DOMAINS = [*(ROOT / "examples").rglob("*.py"), *(ROOT / "tenantapp" / "workspace").glob("*.py")]
+# Domains: the examples, the bundled one, which builders copy, and what `tenantapp new` writes.
+DOMAINS = [
+    *(ROOT / "examples").rglob("*.py"),
+    *(ROOT / "tenantapp" / "workspace").glob("*.py"),
+    *(ROOT / "tenantapp" / "scaffold").rglob("*.py.tmpl"),
+]
 
 
-def names_imported(module: Path) -> set[tuple[str, str]]:
-    """What a module of a domain imports from tenantapp: module and name."""
-    found = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.ImportFrom)]
+def names_imported(source: str) -> set[tuple[str, str]]:
+    """What the source of a domain imports from tenantapp: module and name."""
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
     ours = [node for node in found if (node.module or "").partition(".")[0] == "tenantapp"]
     names = {(str(node.module), alias.name) for node in ours for alias in node.names}
     return {(room, name) for room, name in names if "workspace" not in f"{room}.{name}"}
@@ -80,11 +84,25 @@ def test_what_builders_may_import_is_there_and_documented(module: str, name: str
     assert not (isroutine(value) or isinstance(value, type)) or getdoc(value)
 
 
-@pytest.mark.parametrize("module", DOMAINS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_the_example_imports_is_listed(module: Path) -> None:
+def unlisted(source: str) -> set[tuple[str, str]]:
+    """What a source imports from tenantapp that the page does not list."""
     everything = {(room, name) for room, names in MODULES.items() for name in names}
     modules = {(room.rpartition(".")[0], room.rpartition(".")[2]) for room in MODULES}
-    assert names_imported(module) <= everything | modules
+    return names_imported(source) - everything - modules
+
+
+@pytest.mark.parametrize("module", DOMAINS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_domain_imports_is_listed(module: Path) -> None:
+    assert unlisted(module.read_text().replace("@@", "")) == set()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_what_a_page_shows_is_listed(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
+        imports = "\n".join(
+            line for line in block.splitlines() if re.match(r"from tenantapp[.\w]* import [^(]+$", line)
+        )
+        assert unlisted(imports) == set()
 
 
 def test_what_needs_no_import_is_there(installation: Installation) -> None:
@@ -97,3 +115,10 @@ def test_what_needs_no_import_is_there(installation: Installation) -> None:
     }
     assert names.keys() == there.keys()
     assert [name for kind in names for name in names[kind] if name not in there[kind]] == []
+
+
+def test_every_directive_of_ours_is_listed(installation: Installation) -> None:
+    directives = RightsConfigurator(registry=installation.registry).registry._directives
+    ours = {name for name, (action, _) in directives.items() if action.__module__.startswith("tenantapp.")}
+    ours = {name for name in ours if not name.startswith("_")}
+    assert ours - set(listed("object")["config"]) == set()
