@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from pyramid.interfaces import IRequestExtensions, IRequestFactory
 
 from tenantapp.cli import program
 from tenantapp.identity.declared_rights import RightsConfigurator
@@ -108,8 +109,9 @@ def test_what_a_page_shows_is_listed(page: Path) -> None:
 def test_what_needs_no_import_is_there(installation: Installation) -> None:
     config = RightsConfigurator(registry=installation.registry)
     names = listed("object")
+    requests, added = map(installation.registry.getUtility, (IRequestFactory, IRequestExtensions))
     there = {
-        "request": {*dir(TenantRequest), *TenantRequest.__annotations__},
+        "request": {*dir(requests), *TenantRequest.__annotations__, *added.methods},
         "config": {name for name in names["config"] if callable(getattr(config, name, None))},
         "registry": set(vars(installation.registry)),
     }
