@@ -9,11 +9,12 @@ import click
 from tenantapp.cli.creating import made
 from tenantapp.cli.installation import Installation
 from tenantapp.cli.progress import counting_bar, progress_bar
-from tenantapp.cli.queue_or_run import place_made, queue_or_run
+from tenantapp.cli.queue_or_run import place_made, queue_or_run, say_missing
 from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import IMPORT, check_importable, request_import
 from tenantapp.fleet.querying.parallel import places
 from tenantapp.operations.queue import local_requester
+from tenantapp.tenancy.models import TenantFile
 
 
 def export(installation: Installation, slug: str, file: Path) -> None:
@@ -21,7 +22,10 @@ def export(installation: Installation, slug: str, file: Path) -> None:
     (place,) = places(installation.fleet.user_db, [slug])
     with counting_bar("rows") as bar:
         manifest = export_bundle(installation.fleet, place, file, bar.advance)
-    click.echo(f"{manifest.rows} rows of {slug} are in {file}, at revision {manifest.revision}.")
+    files = f" and {len(manifest.files)} files" if manifest.files else ""
+    click.echo(f"{manifest.rows} rows{files} of {slug} are in {file}, at revision {manifest.revision}.")
+    listed = sum(table.rows for table in manifest.tables if table.name == TenantFile.__tablename__)
+    say_missing(listed - len(manifest.files), listed)
 
 
 def import_(installation: Installation, file: Path, slug: str, detach: bool, **options: Any) -> None:

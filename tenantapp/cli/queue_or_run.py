@@ -34,7 +34,15 @@ def queue_or_run(
             return {"operation": operation.id, "state": operation.state}
     done = run_now(installation.fleet, kinds, request, operation_id=operation_id, report=report)
     with installation.user_session(read_only=True) as session:
-        return {"operation": done, **get_operation(session, done).result}
+        result = get_operation(session, done).result
+    say_missing(result.get("files_missing", 0), result.get("files", 0))
+    return {"operation": done, **result}
+
+
+def say_missing(missing: int, files: int) -> None:
+    """Say on stderr that some of a tenant's files have no content."""
+    if missing:
+        click.echo(f"The content of {missing} of {files} files was not found. They are listed without it.", err=True)
 
 
 def place_made(installation: Installation, operation_id: UUID) -> dict[str, Any]:

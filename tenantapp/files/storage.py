@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -24,6 +24,7 @@ from tenantapp.settings import Settings
 
 log = logging.getLogger(__name__)
 
+PIECE: Final = 2**20  # bytes
 # What fsspec holds of one file that is read or written. S3 takes no smaller parts.
 BLOCK: Final = 5 * 2**20  # bytes
 
@@ -60,6 +61,17 @@ class Storage:
             stream: IO[bytes] = self._filesystem.open(self._path(tenant_id, file_id), "rb", block_size=BLOCK)
         return stream
 
+    def read(self, tenant_id: UUID, file_id: UUID) -> Iterator[bytes]:
+        """Yield a file's content. Raises ``FileNotFoundError``, before the first piece."""
+        path = self._path(tenant_id, file_id)
+        with _translated():
+            there = self._filesystem.exists(path)
+        if not there:
+            raise FileNotFoundError(path)
+        with closing(self.open(tenant_id, file_id)) as stream:
+            while piece := _piece_of(stream):
+                yield piece
+
     def remove(self, tenant_id: UUID, file_id: UUID) -> None:
         """Remove a file. A missing one is no error."""
         with _translated(), suppress(FileNotFoundError):
@@ -69,18 +81,6 @@ class Storage:
         """Remove all files of a tenant. If there are none, that is no error."""
         with _translated(), suppress(FileNotFoundError):
             self._filesystem.rm(self._directory(tenant_id), recursive=True)
-
-    def copy(self, file_id: UUID, source: UUID, target: UUID) -> bool:
-        """Copy a file from one tenant to another. Returns whether the first has it."""
-        path = self._path(target, file_id)
-        with _translated():
-            self._filesystem.makedirs(self._directory(target), exist_ok=True)
-            try:
-                self._filesystem.cp_file(self._path(source, file_id), path)
-            except FileNotFoundError:
-                return False
-            self._sync(path)
-        return True
 
     def found(self, tenant_id: UUID) -> dict[UUID, tuple[int, datetime]]:
         """Return size and time of writing of each file of a tenant. What is not named by an id is not ours."""
@@ -148,6 +148,11 @@ def _storage_at(url: str, process: int) -> Storage:
         return Storage(*fsspec.core.url_to_fs(url))
     except (ImportError, ValueError, OSError) as error:
         raise FilesUnavailable(f"the setting files.storage cannot be used ({str(error).rstrip('.')})") from error
+
+
+def _piece_of(stream: IO[bytes]) -> bytes:
+    with _translated():
+        return stream.read(PIECE)
 
 
 @contextmanager

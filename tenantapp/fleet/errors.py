@@ -14,6 +14,7 @@ FleetError
 +-- CopyRequired            a tenant is not removed, because no copy of it can be kept
 +-- CopyRefused             a tenant is not copied; nothing was made
 +-- CopyFailed              a copy failed; what was made of it is undone
++-- FilesNotCarried         the storage of files does not answer
 """
 
 from tenantapp.operations.errors import FleetError
@@ -110,3 +111,10 @@ class CopyFailed(FleetError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"Could not make a copy of {name}: {reason}.")
+
+
+class FilesNotCarried(FleetError):
+    """The storage of files does not answer, so the files of a tenant were not copied or removed."""
+
+    def __init__(self, slug: object, reason: str) -> None:
+        super().__init__(f"The files of the tenant {slug} were not carried: {reason}.")

@@ -286,7 +286,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("change", "error", "match"),
         [
-            ({"version": 2}, BundleRefused, "version 2, and this program reads versions up to 1"),
+            ({"version": 3}, BundleRefused, "version 3, and this program reads versions up to 2"),
             ({"format": "another"}, BundleRefused, "not a bundle of tenantapp"),
             ({"domain": "bookshop"}, BundleRefused, "of the domain bookshop"),
             ({"revision": "abc"}, UnknownRevision, "no revision abc"),

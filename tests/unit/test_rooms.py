@@ -10,7 +10,7 @@ import tenantapp
 
 ROOT = Path(tenantapp.__file__).parent
 # What each room may import; settings belong to everyone. Nothing imports the domain but the assembly, by its name.
-FLEET = {"sql", "tenancy", "identity", "operations", "work", "databases", "fleet"}
+FLEET = {"sql", "tenancy", "identity", "operations", "work", "databases", "files", "fleet"}
 MAY_IMPORT = {
     "sql": set(),
     "tenancy": {"sql"},

@@ -19,9 +19,11 @@ from tenantapp.databases.servers.scratch import scratch_name
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, chunks_of, counted, nobody
 from tenantapp.fleet.backups.file_names import new_file
+from tenantapp.fleet.backups.kept_files import FilesKept
 from tenantapp.fleet.backups.records import FINAL_SUFFIX, FORMAT, VERSION, BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupRefused
+from tenantapp.fleet.tenant_files import counts
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.sql.engines import server_version
@@ -86,12 +88,20 @@ def write_dump(
 ) -> BackupRecord:
     """Write the dump of a backup, or of a ``final`` copy, to the store, and return its record, which is not added yet.
 
-    Raises ``BackupRefused``, ``BackupFailed``, ``WrongTenantDatabase`` and what ``reading_connection`` raises.
+    The content of the tenant's files is kept in the store too. Raises ``BackupRefused``, ``BackupFailed``,
+    ``FilesNotCarried``, ``WrongTenantDatabase`` and what ``reading_connection`` raises.
     """
-    server, to = fleet.servers[place.server], _Destination(store, place, key, final, progress)
-    if isinstance(server, SqliteServer):
-        return _dump_sqlite(server, to)
-    return _dump_postgres(fleet.settings, server, to)
+    files = FilesKept(fleet, place, store, progress)
+    files.keep()
+    record = _write_database(fleet, _Destination(store, place, key, final, progress))
+    files.keep()
+    files.listed(record)
+    return record.model_copy(update=counts(len(files.ids), files.missing))
+
+
+def _write_database(fleet: Fleet, to: _Destination) -> BackupRecord:
+    server = fleet.servers[to.place.server]
+    return _dump_sqlite(server, to) if isinstance(server, SqliteServer) else _dump_postgres(fleet.settings, server, to)
 
 
 def _dump_sqlite(server: SqliteServer, to: _Destination) -> BackupRecord:

@@ -14,6 +14,8 @@ from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 
+OF_FILES: Final = ("files", "files_missing")  # only if there are some
+
 
 def _dump(context: Context) -> dict[str, Any]:
     fleet, place = context.fleet, _place(context)
@@ -29,7 +31,9 @@ def _dump(context: Context) -> dict[str, Any]:
 
 def described(record: BackupRecord) -> dict[str, Any]:
     """Return what the result of an operation says about a backup."""
-    return record.model_dump(mode="json", include={"file", "size", "sha256", "revision"}) | {"backup": record.id}
+    return record.model_dump(mode="json", include={"file", "size", "sha256", "revision", *OF_FILES}) | {
+        "backup": record.id
+    }
 
 
 def _prune(context: Context) -> dict[str, Any]:

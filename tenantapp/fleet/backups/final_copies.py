@@ -14,6 +14,7 @@ from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 
 MIB = 2**20
+SAID = ("file", "size", "sha256", "revision", "rows", "files", "files_missing")  # the last two only if there are files
 
 
 def final_copy(context: Context, place: TenantPlace) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def final_copy(context: Context, place: TenantPlace) -> dict[str, Any]:
     record = _proved_before(context, place, store) or _make(context, place, store)
     # Usually the next backup does this, but a removed tenant has no next backup.
     store.remove_abandoned(place.id, utcnow(), context.operation_id)
-    described = record.model_dump(mode="json", include={"file", "size", "sha256", "revision", "rows"})
+    described = record.model_dump(mode="json", include={*SAID})
     return described | {"backup": record.id}
 
 

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 FORMAT: Final = "tenantapp backup"
 FINAL_FORMAT: Final = "tenantapp final copy"
@@ -46,13 +46,23 @@ class StoredFile(BaseModel):
 class BackupRecord(StoredFile):
     """The record of a dump, in the engine's own format. ``fingerprint`` is that of the dumped structure.
 
-    ``server`` and ``tool`` are the versions that made it. On SQLite, both are the version of the library.
+    ``server`` and ``tool`` are the versions that made it. On SQLite, both are the version of the library. ``files`` is
+    the number of the tenant's files, whose content the store keeps beside the dumps, and ``files_missing`` the number
+    of those that had no content.
     """
 
     format: Literal["tenantapp backup", "tenantapp final copy"]
     server: str
     tool: str
     fingerprint: str
+    files: Annotated[int, Field(ge=0)] = 0
+    files_missing: Annotated[int, Field(ge=0)] = 0
+
+    @model_serializer(mode="wrap")
+    def _without_zeros(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what earlier versions do not know, if there are no files."""
+        written: dict[str, Any] = write(self)
+        return {name: value for name, value in written.items() if value or name not in ("files", "files_missing")}
 
 
 class FinalCopy(BackupRecord):

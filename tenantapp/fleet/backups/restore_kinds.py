@@ -9,6 +9,7 @@ from tenantapp.databases.histories.targets import tenant_target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.chunks import told
+from tenantapp.fleet.backups.kept_files import from_backups
 from tenantapp.fleet.backups.restoring import drift_of, identify, restore_database
 from tenantapp.fleet.backups.selection import find_backup
 from tenantapp.fleet.backups.store import open_store
@@ -22,6 +23,7 @@ from tenantapp.fleet.closing.switching import (
 )
 from tenantapp.fleet.creating.new_tenants import register, tenant_kind
 from tenantapp.fleet.errors import BackupRefused
+from tenantapp.fleet.tenant_files import bring_to_new, from_tenant, remove_new_files
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
 
@@ -79,12 +81,29 @@ def _close(context: Context) -> dict[str, Any]:
         return {"replaced": context.arguments["from_database"]}
 
 
+def _bring_files(context: Context) -> dict[str, int]:
+    settings, backup_of = context.fleet.settings, UUID(context.arguments["backup_of"])
+    sources = [from_backups(open_store(settings), backup_of), from_tenant(settings, backup_of)]
+    return bring_to_new(context, new_place(context), sources)
+
+
 MIGRATION: Final = Step("migration", _migrate)
 RESTORE: Final = Kind(
     "restore",
-    (Step("database", _restore_in_place, _drop), MIGRATION, Step("switch", _close, let_back_in)),
+    (
+        Step("database", _restore_in_place, _drop),
+        MIGRATION,
+        Step("files", _bring_files),
+        Step("switch", _close, let_back_in),
+    ),
     undoes=True,
     prepare=_prepare_in_place,
     complete=switch,
 )
-RESTORE_AS: Final = tenant_kind("restore_as", Step("database", _restore, _drop), MIGRATION, prepare=_prepare_new)
+RESTORE_AS: Final = tenant_kind(
+    "restore_as",
+    Step("database", _restore, _drop),
+    MIGRATION,
+    Step("files", _bring_files, remove_new_files),
+    prepare=_prepare_new,
+)

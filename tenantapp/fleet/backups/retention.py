@@ -42,4 +42,5 @@ def prune(store: Store, tenant_id: UUID, policy: Mapping[str, int], now: datetim
     gone = [record for record in records if record.file not in keep]
     for record in gone:
         store.remove(record)
+    store.remove_unlisted_files(tenant_id, now)
     return [record.file for record in gone] + store.remove_abandoned(tenant_id, now)

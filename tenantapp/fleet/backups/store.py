@@ -6,8 +6,8 @@ https://filesystem-spec.readthedocs.io/
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -32,6 +32,8 @@ from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.settings import Settings
 
 OF_A_BUNDLE: Final = f".{BUNDLE_SUFFIX}{RECORD_SUFFIX}"
+LIST_SUFFIX: Final = ".list"
+PART_SUFFIX: Final = ".part"
 ABANDONED: Final = timedelta(
     days=1
 )  # no backup takes longer: an older file without a record belongs to a killed backup
@@ -146,18 +148,79 @@ class Store:
             self._remove(file)
         return gone
 
+    def kept_files(self, tenant_id: UUID) -> set[UUID]:
+        """Return the ids of the tenant's files whose content the store has. Raises ``BackupFailed``."""
+        names = self._names(_files_directory(tenant_id))
+        return {UUID(hex=name) for name in names if not name.endswith((LIST_SUFFIX, PART_SUFFIX))}
+
+    def keep_file(self, tenant_id: UUID, file_id: UUID, content: Iterable[bytes], sha256: str) -> bool:
+        """Keep the content of a file for the tenant's backups. Returns whether it is what its row says.
+
+        A file never changes, so it is kept once for all backups. Raises ``BackupFailed`` and what ``content`` raises.
+        """
+        file = f"{_files_directory(tenant_id)}/{file_id.hex}"
+        # Under another name first: what has the file's own name is complete.
+        part = f"{file}{PART_SUFFIX}"
+        _, written = self.write(part, content)
+        if written != sha256:
+            self._remove(part)
+            return False
+        with _translated(file):
+            self._filesystem.mv(self._path(part), self._path(file))
+            self._sync_names(file)
+        return True
+
+    def read_kept(self, tenant_id: UUID, file_id: UUID) -> Iterator[bytes]:
+        """Yield the content of a kept file. Raises ``FileNotFoundError`` and ``BackupFailed``."""
+        return self.read(f"{_files_directory(tenant_id)}/{file_id.hex}")
+
+    def list_files_of(self, record: StoredFile, files: Iterable[UUID]) -> None:
+        """Write which files a backup refers to: they are kept for as long as the backup is."""
+        lines = "".join(f"{file_id.hex}\n" for file_id in files)
+        self.write(f"{_files_directory(record.tenant_id)}/{record.id}{LIST_SUFFIX}", [lines.encode()])
+
+    def remove_unlisted_files(self, tenant_id: UUID, now: datetime) -> int:
+        """Remove the content of files that no backup refers to, and return how many. Raises ``BackupFailed``."""
+        directory = _files_directory(tenant_id)
+        names = self._names(directory)
+        recorded = {
+            PurePosixPath(file.removesuffix(RECORD_SUFFIX)).stem
+            for file in self._files(tenant_id)
+            if file.endswith(RECORD_SUFFIX)
+        }
+        listed: set[str] = set()
+        for name in [name for name in names if name.endswith(LIST_SUFFIX)]:
+            if name.removesuffix(LIST_SUFFIX) in recorded or begun(name) >= now - ABANDONED:
+                listed |= set(b"".join(self.read(f"{directory}/{name}")).decode().split())
+            else:
+                self._remove(f"{directory}/{name}")
+        content = {name for name in names if not name.endswith(LIST_SUFFIX)}
+        # Of a backup that is being made there is no list yet.
+        gone = [name for name in content - listed if self._written(f"{directory}/{name}") < now - ABANDONED]
+        for name in gone:
+            self._remove(f"{directory}/{name}")
+        return len(gone)
+
+    def _written(self, file: str) -> datetime:
+        with _translated(file):
+            moment: datetime = self._filesystem.modified(self._path(file))
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
     def _remove(self, file: str) -> None:
         with _translated(file), suppress(FileNotFoundError):
             self._filesystem.rm_file(self._path(file))
 
     def _files(self, tenant_id: UUID) -> list[str]:
-        directory = self._path(tenant_id.hex)
-        with _translated(tenant_id.hex):
-            if not self._filesystem.isdir(directory):
+        return [f"{tenant_id.hex}/{name}" for name in self._names(tenant_id.hex)]
+
+    def _names(self, directory: str) -> list[str]:
+        path = self._path(directory)
+        with _translated(directory):
+            if not self._filesystem.isdir(path):
                 return []
-            self._filesystem.invalidate_cache(directory)
-            found = self._filesystem.ls(directory, detail=False)
-        return sorted(f"{tenant_id.hex}/{Path(path).name}" for path in found)
+            self._filesystem.invalidate_cache(path)
+            found = self._filesystem.ls(path, detail=False)
+        return sorted(Path(each).name for each in found)
 
     @contextmanager
     def _new(self, file: str) -> Iterator[Any]:
@@ -205,6 +268,11 @@ class Store:
 
     def _path(self, file: str) -> str:
         return f"{self._root}/{file}"
+
+
+def _files_directory(tenant_id: UUID) -> str:
+    """Return the directory with the content of a tenant's files, and with the lists of those of each backup."""
+    return f"files/{tenant_id.hex}"
 
 
 def made_for(records: Iterable[Record], key: UUID) -> Record | None:

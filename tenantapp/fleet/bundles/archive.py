@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 from pydantic import ValidationError
 
 from tenantapp.databases.servers.durable_files import sync
-from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledTable, Manifest
+from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledFile, BundledTable, Manifest
 from tenantapp.fleet.errors import BundleNotWritten, BundleRefused
 from tenantapp.private_files import open_regular
 
@@ -56,13 +56,24 @@ class BundleWriter:
                 count += 1
         return file, count, digest.hexdigest()
 
-    def write_manifest(self, manifest: Manifest) -> None:
-        with self._open(MANIFEST) as stream:
-            stream.write(manifest.model_dump_json(indent=2).encode())
+    def write_file(self, file_id: UUID, content: Iterable[bytes]) -> BundledFile:
+        """Write the content of a file, as it is: most are compressed already."""
+        name, digest, size = f"files/{file_id.hex}", hashlib.sha256(), 0
+        with self._open(name, zipfile.ZIP_STORED) as stream:
+            for piece in content:
+                digest.update(piece)
+                size += len(piece)
+                stream.write(piece)
+        return BundledFile(id=file_id, file=name, size=size, sha256=digest.hexdigest())
 
-    def _open(self, name: str) -> IO[bytes]:
+    def write_manifest(self, manifest: Manifest) -> None:
+        unknown_before = set() if manifest.files else {"files"}
+        with self._open(MANIFEST) as stream:
+            stream.write(manifest.model_dump_json(indent=2, exclude=unknown_before).encode())
+
+    def _open(self, name: str, compression: int = zipfile.ZIP_DEFLATED) -> IO[bytes]:
         entry = zipfile.ZipInfo(name, STAMP)
-        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.compress_type = compression
         return self._archive.open(entry, "w", force_zip64=True)
 
 
@@ -96,6 +107,7 @@ class Bundle:
         self.manifest = manifest
         self._file = file
         self._archive = archive
+        self._files = {each.id: each for each in manifest.files}
 
     def rows(self, table: BundledTable) -> Iterator[list[Any]]:
         """Yield the rows of a table. Raises ``BundleRefused``, at the latest after the last row."""
@@ -115,6 +127,19 @@ class Bundle:
                 yield line
         if (count, digest.hexdigest()) != (table.rows, table.sha256):
             raise BundleRefused(self._file, f"the rows of {table.name} do not match the manifest")
+
+    def content(self, file_id: UUID) -> Iterator[bytes]:
+        """Yield the content of a file. Raises ``FileNotFoundError``, and at the end ``BundleRefused``."""
+        found = self._files.get(file_id)
+        if found is None:
+            raise FileNotFoundError(file_id)
+        digest = hashlib.sha256()
+        with self._archive.open(found.file) as stream:
+            while piece := stream.read(CHUNK):
+                digest.update(piece)
+                yield piece
+        if digest.hexdigest() != found.sha256:
+            raise BundleRefused(self._file, f"the content of the file {file_id} does not match the manifest")
 
 
 @contextmanager

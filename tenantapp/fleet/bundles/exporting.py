@@ -1,6 +1,7 @@
 """Write a tenant's data to a bundle."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +14,20 @@ from tenantapp.databases.connections.maintenance_engines import reading_connecti
 from tenantapp.databases.histories.histories import metadata_of
 from tenantapp.fleet.bundles.archive import BundleWriter, new_bundle, open_bundle
 from tenantapp.fleet.bundles.kinds import Kind
-from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledColumn, BundledTable, BundledTenant, Manifest
+from tenantapp.fleet.bundles.manifest import (
+    FORMAT,
+    VERSION,
+    WITHOUT_FILES,
+    BundledColumn,
+    BundledFile,
+    BundledTable,
+    BundledTenant,
+    Manifest,
+)
 from tenantapp.fleet.bundles.tables import PortableTable, counters, not_carried, portable_tables, quoted
 from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert
 from tenantapp.fleet.errors import NotPortable
+from tenantapp.fleet.tenant_files import Source, begun, carrying, from_tenant, listed_in
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
@@ -44,7 +55,8 @@ def export_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progre
         heads = MigrationContext.configure(connection).get_current_heads()
         if len(heads) != 1:
             raise NotPortable(name, "it is not at exactly one revision")
-        return write_bundle(fleet.settings, connection, heads[0], place, file, progress)
+        content = from_tenant(fleet.settings, place.id)
+        return write_bundle(fleet.settings, connection, heads[0], place, file, progress, content)
 
 
 @checkpoint("bundle.write")
@@ -55,16 +67,18 @@ def write_bundle(
     place: TenantPlace,
     file: Path,
     progress: Progress = lambda rows: None,
+    content: Source | None = None,
 ) -> Manifest:
     """Write the rows that a transaction sees to a new file, as those of this revision and tenant.
 
-    The identity in the database is not checked. Raises ``BundleNotWritten``, and ``NotPortable``, also if the database
-    holds something that a bundle does not carry.
+    ``content`` is the source of the tenant's files; without it, the bundle has only their rows. The identity in the
+    database is not checked. Raises ``BundleNotWritten``, and ``NotPortable``, also if the database holds something that
+    a bundle does not carry.
     """
     if (found := not_carried(connection)) is not None:
         raise NotPortable(*found)
     with new_bundle(file) as writer:
-        return _write(connection, writer, metadata_of(settings, "tenant"), settings, revision, place, progress)
+        return _write(connection, writer, metadata_of(settings, "tenant"), settings, revision, place, progress, content)
 
 
 def check_bundle(file: Path, progress: Progress = lambda rows: None) -> Manifest:
@@ -77,6 +91,9 @@ def check_bundle(file: Path, progress: Progress = lambda rows: None) -> Manifest
             for _ in bundle.lines(table):
                 pass
             progress(table.rows)
+        for stored in bundle.manifest.files:
+            for _ in bundle.content(stored.id):
+                pass
         return bundle.manifest
 
 
@@ -88,11 +105,13 @@ def _write(
     revision: str,
     place: TenantPlace,
     progress: Progress,
+    content: Source | None,
 ) -> Manifest:
     tables = [_write_table(connection, writer, table, progress) for table in portable_tables(connection, metadata)]
+    files = () if content is None else tuple(_write_files(connection, writer, place, content))
     manifest = Manifest(
         format=FORMAT,
-        version=VERSION,
+        version=VERSION if files else WITHOUT_FILES,
         created_at=utcnow(),
         tenantapp=version("tenantapp"),
         domain=settings.tenantapp_domain,
@@ -100,9 +119,19 @@ def _write(
         engine=connection.dialect.name,
         tenant=BundledTenant(slug=place.slug, name=place.name),
         tables=tuple(tables),
+        files=files,
     )
     writer.write_manifest(manifest)
     return manifest
+
+
+def _write_files(
+    connection: Connection, writer: BundleWriter, place: TenantPlace, content: Source
+) -> Iterator[BundledFile]:
+    """Write the content of files, and yield what the manifest says. A file without content has only its row."""
+    for file in listed_in(connection):
+        with carrying(place.slug), suppress(FileNotFoundError):
+            yield writer.write_file(file.id, begun(content(file.id)))
 
 
 def _write_table(

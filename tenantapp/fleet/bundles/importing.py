@@ -13,11 +13,13 @@ from tenantapp.databases.schemas.expected import check_revision
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import installation_mark
+from tenantapp.fleet.bundles.archive import open_bundle
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.bundles.loading import load_bundle, make_tables
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, new_tenant, tenant_kind
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
+from tenantapp.fleet.tenant_files import bring_to_new, remove_new_files
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Step
 from tenantapp.operations.models import Operation
@@ -111,4 +113,11 @@ def _load(context: Context) -> dict[str, Any]:
     return {"revision": revision}
 
 
-IMPORT: Final = tenant_kind("import", Step("database", _load, drop_new_database))
+def _bring_files(context: Context) -> dict[str, int]:
+    with open_bundle(Path(context.arguments["file"])) as bundle:
+        return bring_to_new(context, new_tenant(context), [bundle.content])
+
+
+IMPORT: Final = tenant_kind(
+    "import", Step("database", _load, drop_new_database), Step("files", _bring_files, remove_new_files)
+)

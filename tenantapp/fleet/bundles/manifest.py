@@ -2,13 +2,15 @@
 
 from datetime import datetime
 from typing import Annotated, Final, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tenantapp.fleet.bundles.kinds import Kind
 
 FORMAT: Final = "tenantapp bundle"
-VERSION: Final = 1
+VERSION: Final = 2
+WITHOUT_FILES: Final = 1  # the version of a bundle without files, which earlier programs read
 
 
 class _Strict(BaseModel):
@@ -36,6 +38,15 @@ class BundledTable(_Strict):
     counters: dict[str, int]
 
 
+class BundledFile(_Strict):
+    """A file of the tenant: the name of its content in the archive, its size in bytes, and its SHA-256."""
+
+    id: Annotated[UUID, Field(strict=False)]
+    file: str
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class BundledTenant(_Strict):
     """The slug and the name of the tenant."""
 
@@ -44,10 +55,10 @@ class BundledTenant(_Strict):
 
 
 class Manifest(_Strict):
-    """The content of ``manifest.json``."""
+    """The content of ``manifest.json``. ``files`` are those whose content is in the bundle."""
 
     format: Literal["tenantapp bundle"]
-    version: Literal[1]
+    version: Literal[1, 2]
     created_at: Annotated[datetime, Field(strict=False)]
     tenantapp: str
     domain: str
@@ -55,6 +66,7 @@ class Manifest(_Strict):
     engine: str
     tenant: BundledTenant
     tables: Annotated[tuple[BundledTable, ...], Field(strict=False)]
+    files: Annotated[tuple[BundledFile, ...], Field(strict=False)] = ()
 
     @property
     def rows(self) -> int:

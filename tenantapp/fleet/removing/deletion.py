@@ -16,6 +16,7 @@ from tenantapp.fleet.backups.export_kind import remove_exports
 from tenantapp.fleet.backups.final_copies import final_copy
 from tenantapp.fleet.closing.discarding import is_kept, remove_database, replaced_databases
 from tenantapp.fleet.errors import CopyRequired
+from tenantapp.fleet.tenant_files import remove_files
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import TenantNotDeleted
 from tenantapp.identity.models import ApiToken, Grant, Tenant, TenantState, User, WebSession
@@ -197,6 +198,11 @@ def _remove_exports(context: Context) -> None:
         remove_exports(context.fleet, context.tenant_id)
 
 
+def _remove_files(context: Context) -> None:
+    if context.tenant_id is not None:
+        remove_files(context.fleet.settings, context.tenant_id, context.slug or "")
+
+
 def _check(context: Context) -> dict[str, Any]:
     for server, database in _databases(context):
         place = context.fleet.servers[server]
@@ -270,7 +276,13 @@ def _settle_others(session: Session, operation: Operation) -> int:
 
 DELETE: Final = Kind(
     "delete",
-    (Step(COPY, _keep), Step("database", _drop), Step("exports", _remove_exports), Step("check", _check)),
+    (
+        Step(COPY, _keep),
+        Step("database", _drop),
+        Step("exports", _remove_exports),
+        Step("files", _remove_files),
+        Step("check", _check),
+    ),
     removes="database",
     keeps=True,
     complete=_remove_rows,
