@@ -20,6 +20,7 @@ from tenantapp.testing.client import Client
 from tenantapp.testing.golden import golden_on
 from tenantapp.testing.ini import domain_settings
 from tenantapp.testing.installation import Installation, on_postgres, on_sqlite
+from tenantapp.testing.leaks import LeakCheck
 from tenantapp.testing.postgres import NoPostgres, running_postgres
 from tenantapp.testing.queries import StatementRecorder, recorder_of
 from tenantapp.testing.resource_checks import Cast
@@ -196,3 +197,9 @@ def cast(client: Callable[..., Client], installation: Installation) -> Callable[
 def recorded(installation: Installation) -> Callable[[], StatementRecorder]:
     """Record statements: ``with recorded() as queries: ...``, and then ``len(queries)`` and ``queries.statements``."""
     return lambda: recorder_of(installation)
+
+
+@pytest.fixture
+def check_leaks(installation: Installation) -> LeakCheck:
+    """Replay every route as another tenant: ``check_leaks()``, or ``check_leaks(fill)`` with rows of ``fill``."""
+    return LeakCheck(installation)

@@ -153,3 +153,7 @@ def test_models_and_migrations_agree(installation: Any) -> None:
 def test_a_wrong_currency_is_named() -> None:
     with pytest.raises(ValueError, match="must be a currency"):
         currency_code("euro")
+
+
+def test_no_shop_reaches_another_by_any_route(check_leaks: Any) -> None:
+    check_leaks()
