@@ -13,6 +13,7 @@ from tenantapp.setting_types import (
     origins,
     package,
     pgbouncer_url,
+    redis_url,
     retention,
     secret,
     text,
@@ -195,6 +196,19 @@ class Settings:
     )
     files_types: frozenset[str] = setting(
         "files.types", media_types, "*/*", "media types that people may upload, separated by spaces, such as image/*"
+    )
+    cache_url: str | None = setting(
+        "cache.url",
+        redis_url,
+        None,
+        "URL of a Redis for what domains cache; by default the memory of each process",
+        repr=False,
+    )
+    cache_memory: int = setting(
+        "cache.memory",
+        number(int, 65536, 2**34, "bytes"),
+        "16777216",
+        "most bytes that a process keeps in its memory for what domains cache; a tenant has at most a quarter",
     )
     migrations_user: str | None = setting(
         "migrations.user", text, None, "script location of the user history; by default the bundled one"

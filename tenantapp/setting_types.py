@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
 ORIGIN: Final = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 DEFAULT_PORT: Final = re.compile(r"http:.*:80|https:.*:443")  # browsers leave it out
+REDIS: Final = re.compile(r"rediss?://[^\s/?#]+(/[0-9]{1,4})?|unix:///\S+")
 INTEGER: Final = re.compile(r"-?[0-9]{1,30}")
 # RFC 6838, section 4.2: the names of a type and a subtype.
 MEDIA_NAME: Final = "[a-z0-9][a-z0-9!#$&^_.+-]{0,62}"
@@ -152,6 +153,15 @@ def database_url(value: str) -> "URL":
     if not url.database and url.drivername.startswith("sqlite"):
         raise ValueError("must name a path")
     return url
+
+
+def redis_url(value: str) -> str:
+    """Return the URL of a Redis. Raises ``ValueError``, also if the package for it is not installed."""
+    if not REDIS.fullmatch(value):
+        raise ValueError("must be like redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/socket")
+    if find_spec("redis") is None:
+        raise ValueError("needs a package that is not installed: run `pip install tenantapp[redis]`")
+    return value
 
 
 def pgbouncer_url(value: str) -> "URL":

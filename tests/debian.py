@@ -32,7 +32,7 @@ def debian_program(package: str, name: str, more: str = "") -> Path:
             except (OSError, subprocess.SubprocessError) as error:
                 wanted = f"install the package {package}" + (f", {more}" if more else "")
                 raise ProgramMissing(f"{name} is missing, and could not be had from apt-get: {wanted}") from error
-    return unpacked / "usr" / "sbin" / package
+    return next(place for place in (unpacked / "usr" / each / package for each in ("sbin", "bin")) if place.is_file())
 
 
 def with_libraries(program: Path, directory: Path) -> Path:

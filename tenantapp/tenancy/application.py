@@ -10,6 +10,7 @@ from pyramid_retry import mark_error_retryable
 from tenantapp.settings import Settings
 from tenantapp.sql.bulkhead import Bulkhead
 from tenantapp.sql.errors import TransactionConflict
+from tenantapp.tenancy.cache_stores import cache_store
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.named_tenants import NamedTenantRoutes
 from tenantapp.tenancy.request import TenantRequest
@@ -37,6 +38,7 @@ def includeme(config: Configurator) -> None:
     config.registry.tenant_dbs = TenantDatabases(
         servers, engines_of(servers, settings), changes_kept=timedelta(days=settings.changes_keep)
     )
+    config.registry.cache_store = cache_store(settings.cache_url, settings.cache_memory)
     config.set_request_factory(TenantRequest)
     config.registry.registerUtility(NamedTenantRoutes(config.get_routes_mapper()), IRoutesMapper)
     # One transaction per request. The manager is explicit: a session that is used outside the transaction raises an

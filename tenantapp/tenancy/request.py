@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from transaction import TransactionManager
 
 from tenantapp.tenancy.access import ACTOR, NOBODY, Access, Actor
+from tenantapp.tenancy.cache import TenantCache
+from tenantapp.tenancy.cache_stores import Place
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import NoAccess
 from tenantapp.tenancy.named_tenants import tenant_in, with_tenant
@@ -151,6 +153,18 @@ class TenantRequest(Request):
         session = self._open("tenant", self.registry.tenant_dbs.for_access(self.access))
         session.info[ACTOR] = self.actor
         return session
+
+    @reify
+    def tenant_cache(self) -> TenantCache:
+        """Return the cache of the tenant. Raises ``NoAccess`` or a ``TenantRefused``.
+
+        The parts of a batch share that of the batch.
+        """
+        if self.part_of is not None:
+            return self.part_of.tenant_cache
+        tenant = self.access.require_tenant()
+        manager = self.tm if has_transaction(self) else None
+        return TenantCache(self.registry.cache_store, Place(tenant.id, tenant.epoch), manager)
 
     def part(self, index: int, environ: dict[str, Any]) -> "TenantRequest":
         """Return a request of this environment that is a part of this one."""
