@@ -2,9 +2,11 @@
 
 import logging
 import re
+from collections.abc import Callable
 from random import getrandbits
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
+from uuid import UUID
 
 import zope.sqlalchemy
 from pyramid.request import Request
@@ -50,6 +52,8 @@ class TenantRequest(Request):
     environ: dict[str, Any]
     method: str
     scheme: str
+    enqueue: Callable[..., UUID]
+    """``enqueue("recount", {"product": "..."})`` leaves a job in the request's transaction; see ``work.queue``."""
     checked_body: Any
     """The body of an API view, as its model: a dictionary for ``MergePatch``, None if the view takes no body."""
     checked_query: Any
