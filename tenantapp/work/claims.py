@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, String, Uuid, bindparam, delete, exists, literal, select, update
 from sqlalchemy.orm import Session
 
-from tenantapp.sql.times import utcnow
+from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import JobState
@@ -31,6 +31,34 @@ LONGEST_PAUSE: Final = 3600.0  # seconds
 REMOVE_MOST: Final = 500  # old jobs that a visit removes
 ERROR_LENGTH: Final = 2000  # characters
 LOST: Final = f"Given up: {MOST_LOST} attempts did not come to an end. Their workers died, or the job took too long."
+
+# The statements of each job are made once: that takes as long as executing them.
+_CLAIMABLE: Final = (JOBS.c.state == JobState.QUEUED, JOBS.c.name.in_(bindparam("names", expanding=True)))
+_NEXT_DUE: Final = select(JOBS.c.due_at).where(*_CLAIMABLE).order_by(JOBS.c.due_at).limit(1)
+_FIRST: Final = (
+    select(JOBS.c.id)
+    .where(*_CLAIMABLE, JOBS.c.due_at <= bindparam("now", type_=UtcDateTime))
+    .order_by(JOBS.c.due_at, JOBS.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_CLAIM: Final = (
+    update(JOBS)
+    .where(JOBS.c.id == _FIRST.scalar_subquery())
+    .values(
+        state=JobState.RUNNING,
+        owner=bindparam("by", type_=String),
+        attempts=JOBS.c.attempts + 1,
+        started_at=bindparam("at", type_=UtcDateTime),
+    )
+    .returning(*JOBS.c)
+)
+_CHANGE: Final = (
+    update(JOBS)
+    .where(JOBS.c.id == bindparam("its_id", type_=Uuid), JOBS.c.owner == bindparam("its_owner", type_=String))
+    .where(JOBS.c.state == literal(JobState.RUNNING))
+    .returning(JOBS.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +85,11 @@ class Overview(NamedTuple):
 
 def look(session: Session, declared: DeclaredJobs, kept_since: datetime) -> Overview:
     """Return what there is to do. It only reads."""
-    due = select(JOBS.c.due_at).where(*_claimable(declared)).order_by(JOBS.c.due_at).limit(1).scalar_subquery()
+    due = _NEXT_DUE.scalar_subquery()
     running = exists().where(JOBS.c.state == JobState.RUNNING)
     old = select(*_old(kept_since)).exists()
-    row = session.execute(select(due.label("due"), running.label("running"), old.label("old"))).one()
+    values = {"names": sorted(declared)}
+    row = session.execute(select(due.label("due"), running.label("running"), old.label("old")), values).one()
     found = session.execute(select(JOBS.c.name, JOBS.c.schedule).where(JOBS.c.schedule.is_not(None))).all()
     return Overview(row.due, bool(row.running), {row.name: row.schedule for row in found}, bool(row.old))
 
@@ -101,17 +130,9 @@ def claim_job(session: Session, owner: str, declared: DeclaredJobs) -> ClaimedJo
 
     If no job is due, return when the next one is, or None if there is none. Jobs of unknown names wait.
     """
-    now = utcnow()
-    first = select(JOBS).where(*_claimable(declared)).order_by(JOBS.c.due_at, JOBS.c.id).limit(1)
-    row = session.execute(first.with_for_update(skip_locked=True)).one_or_none()
-    if row is None:
-        return None
-    if row.due_at > now:
-        due_at: datetime = row.due_at
-        return due_at
-    values = {"state": JobState.RUNNING, "owner": owner, "attempts": row.attempts + 1, "started_at": now}
-    changed = update(JOBS).where(JOBS.c.id == row.id).values(values)
-    return _claimed(session.execute(changed.returning(*JOBS.c)).one(), declared)
+    now, names = utcnow(), sorted(declared)
+    row = session.execute(_CLAIM, {"names": names, "at": now, "now": now, "by": owner}).one_or_none()
+    return session.scalar(_NEXT_DUE, {"names": names}) if row is None else _claimed(row, declared)
 
 
 def mark_done(session: Session, job: ClaimedJob, place: TenantPlace) -> None:
@@ -173,13 +194,8 @@ def _ended(job: ClaimedJob, place: TenantPlace, state: JobState, error: str | No
 
 
 def _change(session: Session, job: ClaimedJob, values: dict[str, Any]) -> None:
-    ours = (JOBS.c.id == job.id, JOBS.c.owner == job.owner, JOBS.c.state == JobState.RUNNING)
-    if session.execute(update(JOBS).where(*ours).values(values).returning(JOBS.c.id)).one_or_none() is None:
+    if session.execute(_CHANGE, {"its_id": job.id, "its_owner": job.owner, **values}).one_or_none() is None:
         raise VisitLost
-
-
-def _claimable(declared: DeclaredJobs) -> tuple[ColumnElement[bool], ...]:
-    return JOBS.c.state == JobState.QUEUED, JOBS.c.name.in_(sorted(declared))
 
 
 def _old(kept_since: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, case, exists, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -73,9 +73,7 @@ def note_visit(session: Session, tenant_id: UUID, due_at: datetime) -> None:
 def note_after_commit(user_db: DBFactory, tenant_id: UUID, due_at: datetime) -> None:
     """Note a visit as well as possible: without the note, the job is found later, when all tenants are visited."""
     try:
-        with user_db.begin(read_only=True) as session:
-            noted = session.scalar(select(TenantVisit.due_at).where(TenantVisit.tenant_id == tenant_id))
-        if noted is None or noted > due_at:
+        if not user_db.fetch(_NOTED, {"tenant_id": tenant_id, "due_at": due_at}):
             with user_db.begin() as session:
                 note_visit(session, tenant_id, due_at)
     except (SqlError, TenancyError, DBAPIError) as error:
@@ -191,6 +189,14 @@ def _due(outdated: frozenset[str | None]) -> Select[*tuple[Any, ...]]:
     return due.where(served if None in outdated else or_(Tenant.revision.is_(None), served))
 
 
+# One statement, alone: of many jobs only the first has its visit noted.
+_NOTED: Final[LoneSelect[_Due]] = LoneSelect(
+    select(TenantVisit.tenant_id).where(
+        TenantVisit.tenant_id == bindparam("tenant_id", type_=Uuid),
+        TenantVisit.due_at <= bindparam("due_at", type_=UtcDateTime),
+    ),
+    _Due,
+)
 _lone: dict[frozenset[str | None], LoneSelect[_Due]] = {}
 
 
