@@ -7,6 +7,13 @@ from tenantapp.api import PREFIX
 
 def includeme(config: Configurator) -> None:
     """Add the views of sessions, registration, members, tokens and service accounts under ``/api/v1``."""
-    for module in ("session_views", "user_views", "member_views", "token_views", "service_account_views"):
+    for module in (
+        "session_views",
+        "user_views",
+        "member_views",
+        "people_views",
+        "token_views",
+        "service_account_views",
+    ):
         config.include(f"tenantapp.account.{module}", route_prefix=PREFIX)
         config.scan(f"tenantapp.account.{module}")

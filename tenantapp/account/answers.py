@@ -15,6 +15,13 @@ class User(Answer):
     name: str
 
 
+class NamedPerson(Answer):
+    """A person as others in the tenant see them."""
+
+    id: UUID
+    name: str
+
+
 class NamedTenant(Answer):
     """A tenant as its people see it."""
 
