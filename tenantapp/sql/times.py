@@ -1,15 +1,26 @@
 """Aware times in UTC. The program stores no other times."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import DateTime
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+_system_clock: Callable[[], datetime] = partial(datetime.now, UTC)
+_clock = _system_clock
+
 
 def utcnow() -> datetime:
     """Return the present time, aware and in UTC."""
-    return datetime.now(UTC)
+    return _clock()
+
+
+def use_clock(clock: Callable[[], datetime] | None) -> None:
+    """Let ``utcnow`` return what this clock returns, in all threads; None means the system's clock. Only for tests."""
+    global _clock
+    _clock = clock or _system_clock
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from tenantapp.setting_table import ENVIRONMENT_PREFIX
 from tenantapp.settings import ENVIRONMENT_OTHERS, SettingsError
 from tenantapp.testing.client import Client
+from tenantapp.testing.clock import Clock
 from tenantapp.testing.golden import golden_on
 from tenantapp.testing.ini import domain_settings
 from tenantapp.testing.installation import Installation, on_postgres, on_sqlite
@@ -46,13 +47,21 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests on fewer engines, if the configuration says so."""
-    engines = metafunc.config.getini("tenantapp_engines")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests on engines that the configuration does not name."""
+    engines = config.getini("tenantapp_engines")
     if wrong := [name for name in engines if name not in ENGINES]:
         raise pytest.UsageError(f"tenantapp_engines names {wrong[0]}; the engines are {' and '.join(ENGINES)}")
-    if set(engines) != set(ENGINES) and "engine_name" in metafunc.fixturenames:
-        metafunc.parametrize("engine_name", engines, indirect=True, scope="session")
+    if set(engines) == set(ENGINES):
+        return
+    on_others = [item for item in items if _engine_of(item) not in (None, *engines)]
+    config.hook.pytest_deselected(items=on_others)
+    items[:] = [item for item in items if item not in on_others]
+
+
+def _engine_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return None if callspec is None else callspec.params.get("engine_name")
 
 
 @pytest.fixture(scope="session")
@@ -203,3 +212,12 @@ def recorded(installation: Installation) -> Callable[[], StatementRecorder]:
 def check_leaks(installation: Installation) -> LeakCheck:
     """Replay every route as another tenant: ``check_leaks()``, or ``check_leaks(fill)`` with rows of ``fill``."""
     return LeakCheck(installation)
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """Change what the application takes for the present: ``clock.freeze()``, ``clock.advance(days=1)``."""
+    clock = Clock()
+    clock.start()
+    yield clock
+    clock.stop()

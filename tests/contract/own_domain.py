@@ -31,7 +31,7 @@ def run(fleet: Fleet, directory: Path, *command: str, given: str = "") -> str:
     return run_with(settings, directory, *command, given=given)
 
 
-def run_with(variables: dict[str, str], directory: Path, *command: str, given: str = "") -> str:
+def run_with(variables: dict[str, str], directory: Path, *command: str, given: str = "", status: int = 0) -> str:
     """Run Python on a domain in this directory with these variables; returns what it printed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TENANTAPP_", "PYTEST_"))}
     paths = {"PYTHONPATH": f"{directory}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -44,5 +44,5 @@ def run_with(variables: dict[str, str], directory: Path, *command: str, given: s
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == status, done.stdout
     return done.stdout

@@ -1,5 +1,6 @@
 """The bookshop, over HTTP and from a script."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -157,3 +158,31 @@ def test_a_wrong_currency_is_named() -> None:
 
 def test_no_shop_reaches_another_by_any_route(check_leaks: Any) -> None:
     check_leaks()
+
+
+def test_a_list_takes_two_statements(client: Any, recorded: Any) -> None:
+    author = client("author")
+    for number in range(3):
+        author.post("/books", volume(number), status=201)
+    with recorded() as queries:
+        author.get("/books", status=200)
+    assert len(queries) == 2  # the access, and the books with what was sold of each
+
+
+def test_who_goes_away_is_signed_out(client: Any, clock: Any) -> None:
+    author = client("author")
+    clock.advance(minutes=20)
+    author.get("/books", status=200)
+    clock.advance(minutes=31)
+    author.get("/books", status=401)
+
+
+@pytest.mark.real_commits
+def test_the_last_copies_are_sold_once(client: Any) -> None:
+    pages = [client("author", login=f"author-{number}") for number in range(4)]
+    book = pages[0].post("/books", EMMA, status=201).json
+    with ThreadPoolExecutor(len(pages)) as threads:
+        sale = {"book_id": book["id"], "copies": 2}
+        answers = list(threads.map(lambda page: page.post("/sales", sale), pages))
+    assert sorted(answer.status_int for answer in answers) == [201, 409, 409, 409]
+    assert pages[0].get(f"/books/{book['id']}", status=200).json["stock"] == 1
