@@ -23,7 +23,7 @@ from tenantapp.operations.queue import local_requester
 
 def back_up(installation: Installation, slugs: Sequence[str], detach: bool, as_json: bool) -> None:
     """Back up these tenants, or all if none is named. Raises ``CommandFailed``."""
-    wanted = list(dict.fromkeys(slugs)) or _everybody(installation)
+    wanted = list(dict.fromkeys(slugs)) or everybody(installation)
     rows, failures = on_each(
         wanted, lambda slug, report: _back_up(installation, slug, detach, report), lambda slug: f"tenant {slug}"
     )
@@ -43,7 +43,8 @@ def list_backups(installation: Installation, slug: str, tenant_id: UUID | None, 
     show_rows(map(_row, files), ("id", "kind", "created_at", "size", "revision", "engine"), as_json=as_json)
 
 
-def _everybody(installation: Installation) -> list[str]:
+def everybody(installation: Installation) -> list[str]:
+    """Return the slugs of all tenants that are not deleted."""
     with installation.user_session(read_only=True) as session:
         return list(session.scalars(select(Tenant.slug).where(Tenant.is_served).order_by(Tenant.slug)))
 

@@ -3,7 +3,7 @@
 The bytes lie in the storage of the setting ``files.storage``, under the tenant's id and the file's own; no input is
 ever a part of their name. A row of ``tenant_files`` in the tenant's database says what they are. Bytes are written
 before their row is committed, and removed after its removal is committed. So a row always has its bytes; what a crash
-leaves are bytes without a row, which ``tenantapp files sweep`` removes.
+leaves are bytes without a row, which ``tenantapp tenants sweep-files`` removes.
 """
 
 from typing import Any

@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from tenantapp.databases.servers.durable_files import sync
 from tenantapp.files.errors import FilesOff, FilesUnavailable
 from tenantapp.settings import Settings
+from tenantapp.sql.times import utcnow
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,8 @@ class Storage:
         with _translated(), suppress(FileNotFoundError):
             self._filesystem.rm(self._directory(tenant_id), recursive=True)
 
-    def found(self, tenant_id: UUID) -> dict[UUID, tuple[int, datetime]]:
-        """Return size and time of writing of each file of a tenant. What is not named by an id is not ours."""
+    def sizes(self, tenant_id: UUID) -> dict[UUID, int]:
+        """Return the size of each file of a tenant, in bytes. What is not named by an id is not ours."""
         directory = self._directory(tenant_id)
         with _translated():
             self._filesystem.invalidate_cache(directory)
@@ -91,16 +92,16 @@ class Storage:
                 entries = self._filesystem.ls(directory, detail=True)
             except FileNotFoundError:
                 return {}
-            return dict(self._described(entries))
+        return dict(_sizes(entries))
 
-    def _described(self, entries: Iterable[dict[str, Any]]) -> Iterator[tuple[UUID, tuple[int, datetime]]]:
-        for entry in entries:
-            name = str(entry["name"]).rpartition("/")[2]
-            with suppress(ValueError):
-                if UUID(hex=name).hex == name:
-                    modified: datetime = self._filesystem.modified(entry["name"])
-                    aware = modified if modified.tzinfo else modified.replace(tzinfo=UTC)
-                    yield UUID(hex=name), (int(entry["size"]), aware)
+    def written_at(self, tenant_id: UUID, file_id: UUID) -> datetime:
+        """Return when a file was written. A missing one has just been."""
+        with _translated():
+            try:
+                moment: datetime = self._filesystem.modified(self._path(tenant_id, file_id))
+            except FileNotFoundError:
+                return utcnow()
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     @contextmanager
     def _new(self, tenant_id: UUID, file_id: UUID) -> Iterator[Any]:
@@ -132,6 +133,14 @@ class Storage:
 
     def _path(self, tenant_id: UUID, file_id: UUID) -> str:
         return f"{self._root}/{tenant_id.hex}/{file_id.hex}"
+
+
+def _sizes(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[UUID, int]]:
+    for entry in entries:
+        name = str(entry["name"]).rpartition("/")[2]
+        with suppress(ValueError):
+            if UUID(hex=name).hex == name:
+                yield UUID(hex=name), int(entry["size"])
 
 
 def open_storage(settings: Settings) -> Storage:

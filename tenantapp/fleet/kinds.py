@@ -14,10 +14,24 @@ from tenantapp.fleet.creating.create import CREATE
 from tenantapp.fleet.creating.warm import WARM, keep_warm
 from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.removing.deletion import DELETE, purge_deleted
+from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.worker import Chore
 
-_OF_TENANTS: Final = (CREATE, DELETE, IMPORT, EXPORT, CLONE, MOVE, ADOPT, BACKUP, RESTORE, RESTORE_AS, MIGRATE)
+_OF_TENANTS: Final = (
+    CREATE,
+    DELETE,
+    IMPORT,
+    EXPORT,
+    CLONE,
+    MOVE,
+    ADOPT,
+    BACKUP,
+    RESTORE,
+    RESTORE_AS,
+    MIGRATE,
+    SWEEP_FILES,
+)
 _OF_NO_TENANT: Final = (WARM, DISCARD, DISCARD_EXPORT)
 KINDS: Final[Kinds] = {kind.name: kind for kind in (*_OF_TENANTS, *_OF_NO_TENANT)}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)

@@ -83,9 +83,9 @@ def bring(
         return {}
     with carrying(slug):
         storage = storage_of(settings)
-        there = {} if storage is None else storage.found(tenant_id)
+        there = {} if storage is None else storage.sizes(tenant_id)
         for file in files:
-            is_there = file.id in there and there[file.id][0] == file.size
+            is_there = there.get(file.id) == file.size
             if storage is None or not (is_there or _bring_one(storage, file, tenant_id, sources)):
                 missing += 1
             told(file.size)

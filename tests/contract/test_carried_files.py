@@ -1,6 +1,8 @@
 """The content of files goes where their rows go: into clones, backups and restored tenants, and away with a tenant."""
 
 import hashlib
+import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from tenantapp.fleet.backups.retention import prune
 from tenantapp.fleet.bundles.exporting import check_bundle, export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.copying.requests import request_clone
+from tenantapp.fleet.removing.unlisted_files import request_sweep
+from tenantapp.operations.errors import OperationRefused
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
@@ -61,7 +65,7 @@ class Carried(Kept):
     def contents(self, place: TenantPlace) -> list[bytes]:
         """The content of all files that a tenant lists, shortest first; nothing else may lie there."""
         listed = self.listed(place)
-        assert self.storage.found(place.id).keys() == set(listed)
+        assert self.storage.sizes(place.id).keys() == set(listed)
         return sorted((b"".join(self.storage.read(place.id, file_id)) for file_id in listed), key=len)
 
 
@@ -97,7 +101,7 @@ def test_a_clone_says_which_content_is_gone(carried: Carried) -> None:
     carried.storage.remove(carried.acme.id, carried.ids[0])
     result = carried.done(clone(carried)).result
     assert (result["files"], result["files_missing"]) == (2, 1)
-    assert carried.storage.found(carried.place("copy").id).keys() == set(carried.ids[1:])
+    assert carried.storage.sizes(carried.place("copy").id).keys() == set(carried.ids[1:])
 
 
 def test_a_clone_that_is_killed_while_files_are_carried_is_finished(carried: Carried) -> None:
@@ -134,7 +138,7 @@ def test_a_restore_brings_back_files_that_were_deleted(carried: Carried) -> None
 def test_a_removed_tenant_comes_back_with_its_files(carried: Carried) -> None:
     result = carried.done(carried.delete()).result
     assert result["final_copy"]["files"] == 2
-    assert carried.storage.found(carried.acme.id) == {}
+    assert carried.storage.sizes(carried.acme.id) == {}
     assert not (carried.fleet.directory / "stored" / carried.acme.id.hex).exists()
     carried.done(carried.restore_as("acme", "acme", tenant_id=carried.acme.id))
     assert carried.contents(carried.place()) == CONTENTS
@@ -193,4 +197,49 @@ def test_a_bundle_without_files_is_one_that_earlier_versions_read(carried: Carri
         assert b'"files"' not in archive.read("manifest.json")
     copy = import_tenant(carried.fleet.services, bundle, "copy")
     assert len(carried.listed(copy)) == 2
-    assert carried.storage.found(copy.id) == {}
+    assert carried.storage.sizes(copy.id) == {}
+
+
+def sweep(carried: Carried) -> dict[str, Any]:
+    return carried.done(carried.ask(request_sweep, "acme")).result
+
+
+def age(carried: Carried, file_id: UUID) -> None:
+    """Let the content be two days old."""
+    path = carried.fleet.directory / "stored" / carried.acme.id.hex / file_id.hex
+    moment = (utcnow() - timedelta(days=2)).timestamp()
+    os.utime(path, (moment, moment))
+
+
+def test_a_sweep_removes_what_no_row_lists_and_is_old(carried: Carried) -> None:
+    fresh, old = uuid7(), uuid7()
+    for file_id in (fresh, old):
+        carried.storage.write(carried.acme.id, file_id, [b"left"])
+    (carried.fleet.directory / "stored" / carried.acme.id.hex / "not-ours").touch()
+    for file_id in (*carried.ids, old):
+        age(carried, file_id)
+    assert sweep(carried) == {"removed": 1, "bytes": 4, "files": 2}
+    assert carried.storage.sizes(carried.acme.id).keys() == {*carried.ids, fresh}
+    assert (carried.fleet.directory / "stored" / carried.acme.id.hex / "not-ours").exists()
+    carried.storage.remove(carried.acme.id, carried.ids[0])
+    assert sweep(carried) == {"removed": 0, "bytes": 0, "files": 2, "files_missing": 1}
+
+
+def test_a_sweep_that_is_killed_is_finished(carried: Carried) -> None:
+    left = uuid7()
+    carried.storage.write(carried.acme.id, left, [b"left"])
+    age(carried, left)
+    operation = carried.ask(request_sweep, "acme")
+    carried.worker_killed_at("files.sweep:after")
+    carried.fleet.settle()
+    assert carried.outcome(operation).state == "succeeded"
+    assert carried.storage.sizes(carried.acme.id).keys() == set(carried.ids)
+
+
+def test_without_a_storage_nothing_is_swept(carried: Carried) -> None:
+    carried.fleet.settings = replace(carried.fleet.settings, files_storage=None)
+    carried.fleet.services = carried.fleet.under(carried.fleet.settings)
+    with pytest.raises(OperationRefused, match=r"files\.storage is not set"):
+        sweep(carried)
+    # What is listed is copied without its content, and the result says so.
+    assert carried.done(clone(carried)).result["files_missing"] == 2

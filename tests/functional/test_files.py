@@ -20,10 +20,10 @@ def bob(client: Client) -> Client:
     return client.sign_in("bob", "acme")
 
 
-def stored(installation: Installation) -> dict[UUID, tuple[int, Any]]:
+def stored(installation: Installation) -> dict[UUID, int]:
     """What lies in the storage for acme."""
     storage: Storage = open_storage(installation.registry.app_settings)
-    return storage.found(tenant_id(installation, "acme"))
+    return storage.sizes(tenant_id(installation, "acme"))
 
 
 def tenant_id(installation: Installation, slug: str) -> UUID:

@@ -230,6 +230,7 @@ export const de: OperatorStrings = {
       warm: "Datenbank bereithalten",
       discard: "Datenbank verwerfen",
       discard_export: "Export verwerfen",
+      sweep_files: "Dateien aufräumen",
     },
   },
   server: {

@@ -231,6 +231,7 @@ export const en = {
       warm: "Keep a database ready",
       discard: "Discard a database",
       discard_export: "Discard an export",
+      sweep_files: "Sweep files",
     },
   },
   server: {

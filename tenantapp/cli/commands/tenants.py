@@ -300,6 +300,25 @@ def backup(installation: Installation, slugs: Sequence[str], everybody: bool, de
     back_up(installation, slugs, detach, as_json)
 
 
+@tenants.command("sweep-files")
+@slugs_argument
+@click.option("--all", "everybody", is_flag=True, help="All tenants that are not deleted.")
+@detach_option
+@json_option
+@pass_installation
+def sweep_files(installation: Installation, slugs: Sequence[str], everybody: bool, detach: bool, as_json: bool) -> None:
+    """Remove the content of files that no row lists.
+
+    Killed uploads and restores in place leave such content. What is younger than a day stays: its row may be about to
+    be written. Files whose content is gone are counted. A failure is reported and does not stop the others.
+    """
+    from tenantapp.cli.sweeping_files import sweep
+
+    if bool(slugs) == everybody:
+        raise click.UsageError("Name tenants, or all of them with --all.")
+    sweep(installation, slugs, detach, as_json)
+
+
 @tenants.command()
 @slug_argument
 @tenant_id_option
