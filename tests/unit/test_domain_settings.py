@@ -9,7 +9,13 @@ from pyramid.config import Configurator
 from tenantapp.domain_settings import settings_of_domain
 from tenantapp.setting_types import choice
 from tenantapp.settings import SettingsError, read_settings
-from tests.unit.test_settings import GOOD, OWN
+
+NEEDED = {
+    "user_db.url": "sqlite+pysqlite:////tmp/user.sqlite",
+    "servers.main": "sqlite+pysqlite:////tmp/tenants/",
+    "tenantapp.domain": "wsgiref",
+    "migrations.tenant": "wsgiref:migrations",
+}
 
 
 def given(
@@ -18,7 +24,7 @@ def given(
     """The values of the domain ``wsgiref``, or of a package that it includes. The first underscores are dots here."""
     own = {name.replace("_", ".", 1): value for name, value in values.items()}
     config = Configurator(package=package)
-    config.registry.app_settings = read_settings(GOOD | OWN | own, variables or {})
+    config.registry.app_settings = read_settings(NEEDED | own, variables or {})
     with settings_of_domain(config, variables or {}):
         declare(config)
     return config.registry.domain_settings
