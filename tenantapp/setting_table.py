@@ -167,6 +167,18 @@ class Settings:
         "10",
         "seconds after which a batch begins no further part, and fails",
     )
+    api_import_max_body: int = setting(
+        "api.import_max_body", number(int, 1024, 2**40, "bytes"), "104857600", "largest CSV file to import, in bytes"
+    )
+    api_import_rows: int = setting(
+        "api.import_rows", number(int, 1, 1_000_000, "rows"), "100000", "most rows that one CSV file may add"
+    )
+    api_import_seconds: float = setting(
+        "api.import_seconds",
+        number(float, 0.001, 3600, "seconds"),
+        "50",
+        "seconds after which an import adds no further rows, and fails",
+    )
     changes_keep: int = setting(
         "changes.keep",
         number(int, 1, 3650, "days"),

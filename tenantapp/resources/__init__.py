@@ -66,6 +66,8 @@ def includeme(config: "Configurator") -> None:
     config.add_problem(errors.InvalidField, 422, "invalid", pointer="field")
     config.add_problem(errors.InvalidReference, 422, "invalid_reference", pointer="field")
     config.add_problem(errors.TooManyRows, 413, "too_many_rows", members=("most",))
+    config.add_problem(errors.TooLongImport, 413, "import_too_long")
+    config.add_problem(errors.InvalidCsv, 422, "invalid_csv", members=("wrong", "lines"))
 
 
 def _name_missing_indexes(event: Any) -> None:

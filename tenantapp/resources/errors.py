@@ -11,7 +11,13 @@ ResourceError
 +-- InvalidField        a value is well-formed, but cannot be stored; `field` names it
 |   +-- InvalidReference    the row that a value refers to does not exist
 +-- TooManyRows         a change by filter would change more rows than `most`
+|   +-- TooManyImported     a file has more rows than one import may add
++-- TooLongImport       an import takes too long
++-- InvalidCsv          a file cannot be imported; `lines` says what is wrong where
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
@@ -92,3 +98,34 @@ class TooManyRows(ResourceError):
     def __init__(self, most: int) -> None:
         super().__init__(f"The filters select more than {most} rows, the most that one request may change.")
         self.most = most
+
+
+class TooManyImported(TooManyRows):
+    """A file has more rows than one import may add. None was added."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.args = (f"The file has more than {most} rows, the most that one import may add.",)
+
+
+class TooLongImport(ResourceError):
+    """An import takes longer than it may. No row was added."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The import has taken more than {seconds:g} seconds. Send fewer rows at once.")
+
+
+class InvalidCsv(ResourceError):
+    """A file cannot be imported. No row was added.
+
+    ``wrong`` is how many lines are wrong. ``lines`` are the first faults, each with its ``line`` from 1, its ``column``
+    or None, and a sentence as ``detail``.
+    """
+
+    def __init__(self, wrong: int, lines: Sequence[dict[str, Any]]) -> None:
+        first = lines[0]
+        where = f"line {first['line']}" + (f", column {first['column']}" if first["column"] else "")
+        others = f" {wrong} lines are wrong." if wrong > 1 else ""
+        super().__init__(f"In {where}: {first['detail']}{others}")
+        self.wrong = wrong
+        self.lines = list(lines)

@@ -25,6 +25,7 @@ from tenantapp.resources.describing import EXTENSION, describe_resource
 from tenantapp.resources.errors import IdTaken, NotFound, VersionMismatch
 from tenantapp.resources.filters import Pattern
 from tenantapp.resources.history_views import HistoryQuery, RowChanges, history_view
+from tenantapp.resources.import_views import CsvBody, Imported, ImportQuery, import_view
 from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
@@ -92,6 +93,7 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
     if "create" in resource.can:
         created = {**row, "headers": (*row["headers"], "Location"), "permission": resource.create_permission}
         add(many, "POST", create_view(resource), *stored, body=resource.body, status=201, **created)
+        _add_import(config, resource, add)
     if "change" in resource.can:
         _add_changes(resource, add, row, writes)
     if "delete" in resource.can:
@@ -100,6 +102,20 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
         route = f"{one}_changes"
         config.add_route(route, f"/{many}/{ID}/changes")
         add(route, "GET", history_view(resource), "changes_gone", **reads, query=HistoryQuery, answer=RowChanges)
+
+
+def _add_import(config: Configurator, resource: Resource[Any], add: Add) -> None:
+    route = f"{resource.name}_import"
+    config.add_route(route, f"/{resource.name}/import")
+    add(
+        *(route, "POST", import_view(resource), "invalid_csv", "too_many_rows", "import_too_long"),
+        permission=resource.create_permission,
+        query=ImportQuery,
+        body=CsvBody,
+        answer=Imported,
+        max_body=config.registry.app_settings.api_import_max_body,
+        in_batch=False,
+    )
 
 
 def _problems_of_storing(resource: Resource[Any]) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ BODIES: dict[str, Any] = {
     "members": {"login": "nobody", "role": "admin"},
     "member": {"role": "admin"},
     "files": {},
+    "nodes_import": {},
+    "tags_import": {},
     "tokens": {"name": "x", "permissions": ["content.read"]},
     "service_accounts": {"login": "x", "roles": ["reader"]},
     "fleet_tenants": {"slug": "initech"},

@@ -30,6 +30,8 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
+import tenantapp.workspace.models  # the start names a model that is not seen from here
+
 VERSION = "one"
 HERE = Path(__file__).parent
 
