@@ -18,6 +18,7 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import WrongTenantDatabase
 from tenantapp.tenancy.models import TenantBase, TenantIdentity
 from tenantapp.tenancy.searching import matches
+from tenantapp.work.queue import new_job
 from tenantapp.workspace.models import Node
 from tests.contract.conftest import Fleet
 
@@ -57,6 +58,8 @@ def fill(fleet: Fleet, place: TenantPlace, *, nodes: int = 3) -> None:
         key = {"tenant_id": place.id, "person_id": person, "key": "once", "fingerprint": "f" * 64, "headers": "{}"}
         answer = {"status": 201, "body": b'{"a": "\xc3\xa4"}', "created_at": moment}
         connection.execute(tables["tenant_idempotency_keys"].insert(), key | answer)
+        job = new_job(place, "recount", {"shelf": 7}, moment)
+        connection.execute(tables["tenant_jobs"].insert(), job | {"created_at": moment})
 
 
 def content(fleet: Fleet, place: TenantPlace, *more: sa.Table) -> dict[str, Any]:

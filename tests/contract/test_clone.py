@@ -103,7 +103,7 @@ def test_without_people(fleet: Fleet, server: str) -> None:
         assert set(connection.scalars(select(Node.owner_id))) == {person}
     for table in ("tags", "node_tags"):
         assert content(fleet, copy)[table] == content(fleet, acme)[table]
-    for table in ("tenant_changes", "tenant_idempotency_keys"):
+    for table in ("tenant_changes", "tenant_idempotency_keys", "tenant_jobs"):
         assert (content(fleet, copy)[table], content(fleet, acme)[table] != []) == ([], True)
     ((_, position, removed),) = content(fleet, copy)["tenant_change_counter"]
     assert position == removed  # who had read less is told that changes are gone

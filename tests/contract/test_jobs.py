@@ -23,6 +23,7 @@ from tests.contract.conftest import Fleet, work
 from tests.contract.forks import Hanging
 from tests.contract.hanging_job import declared
 from tests.jobs import Desk
+from tests.shop import access_of
 
 
 @pytest.fixture
@@ -186,3 +187,20 @@ def test_progress_is_shown_and_a_running_job_is_cancelled(desk: Desk, fleet: Fle
         with fleet.user_db.begin() as session:
             session.execute(update(TenantVisit).values(cancel_id=job_id))
         wait_until(lambda: desk.jobs("state") == ["cancelled"])
+
+
+def test_a_serving_process_that_hosts_a_worker_does_jobs(make_installation: Any) -> None:
+    done = Event()
+    with make_installation(**{"fleet.worker": "1"}) as installation:
+        registry = installation.registry
+        registry.jobs.declare("tell", lambda job: done.set())
+        access = access_of(installation)
+        with registry.tenant_dbs.begin(access) as session:
+            registry.enqueue(session, access, "tell")
+        registry.worker_host.start()
+        try:
+            assert done.wait(60)
+        finally:
+            registry.worker_host.stop()
+            registry.job_host.stop()
+        assert installation.checkedout() == 0

@@ -12,6 +12,7 @@ from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.errors import TenantMigrating
 from tenantapp.tenancy.models import JobState, TenantJob
 from tenantapp.work.claims import pause_after
 from tenantapp.work.errors import JobRefused, UnknownJob
@@ -281,6 +282,19 @@ def test_a_tenant_whose_database_cannot_be_used_is_visited_later(desk: Desk) -> 
         session.execute(update(Tenant).where(Tenant.slug == "acme").values(server="gone"))
     assert desk.work() == ["acme"]
     assert utcnow() + timedelta(seconds=50) < desk.visit().due_at < utcnow() + timedelta(seconds=61)
+
+
+def test_a_database_that_has_no_table_of_jobs_yet_is_visited_later(desk: Desk) -> None:
+    desk.declared.declare("add", add_tag)
+    with desk.databases.begin(desk.access) as session:
+        session.connection().exec_driver_sql("DROP TABLE tenant_jobs")
+    with pytest.raises(TenantMigrating):
+        desk.enqueue("add", {"tag": "red"})
+    add_missing_visits(desk.fleet.user_db, timedelta(hours=1))
+    assert sorted(desk.work()) == ["acme", "globex"]
+    assert utcnow() + timedelta(minutes=50) < desk.visit().due_at
+    with desk.databases.begin(desk.access, read_only=True) as session:
+        assert list_jobs(session) == []
 
 
 PLACES = [
