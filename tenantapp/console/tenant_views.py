@@ -16,6 +16,7 @@ from tenantapp.content import example
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying.appointing import appoint
 from tenantapp.fleet.creating.create import request_create
+from tenantapp.fleet.hooks.after import rename
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.removing import deletion
@@ -137,7 +138,11 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
     tenant = tenants.get_tenant(session, slug)
     if given & {"slug", "name"}:
         new_slug = body.slug if "slug" in given else slug
-        tenant = tenants.rename_tenant(session, slug, new_slug, name=body.name if "name" in given else None)
+        tenant, _ = rename(
+            *(session, request.registry.fleet, slug, new_slug),
+            name=body.name if "name" in given else None,
+            requested_by=request.access.person.login,
+        )
     if body.suspended:
         tenant = tenants.suspend_tenant(session, tenant.slug, body.reason)
     elif "suspended" in given:

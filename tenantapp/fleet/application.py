@@ -8,6 +8,7 @@ from pyramid.events import ApplicationCreated, NewRequest
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.databases.histories.revisions import outdated_revisions
+from tenantapp.fleet.hooks.declarations import DeclaredHooks, add_tenant_hook_directive
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.identity.tenants import list_tenants, place_of
 from tenantapp.operations.fleet import Fleet
@@ -20,8 +21,13 @@ log = logging.getLogger(__name__)
 
 
 def includeme(config: Configurator) -> None:
-    """Put ``fleet`` and ``worker_host`` on the registry. When the application is made, add the known tenants."""
+    """Put ``fleet``, ``worker_host`` and ``declared_hooks`` on the registry, and add the directive ``add_tenant_hook``.
+
+    When the application is made, add the known tenants.
+    """
     registry = config.registry
+    registry.declared_hooks = DeclaredHooks()
+    config.add_directive("add_tenant_hook", add_tenant_hook_directive, action_wrap=False)
     registry.access_reader.outdated = outdated_revisions(registry.app_settings)
     registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers, registry)
     registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)

@@ -15,6 +15,8 @@ FleetError
 +-- CopyRefused             a tenant is not copied; nothing was made
 +-- CopyFailed              a copy failed; what was made of it is undone
 +-- FilesNotCarried         the storage of files does not answer
++-- HookFailed              a hook of the domain raised an exception
++-- HookMissing             the domain does not declare a hook any more
 """
 
 from tenantapp.operations.errors import FleetError
@@ -118,3 +120,18 @@ class FilesNotCarried(FleetError):
 
     def __init__(self, slug: object, reason: str) -> None:
         super().__init__(f"The files of the tenant {slug} were not carried: {reason}.")
+
+
+class HookFailed(FleetError):
+    """What a hook did is rolled back. ``__cause__`` is what it raised."""
+
+    def __init__(self, hook: str, event: str, slug: str, error: Exception) -> None:
+        said = str(error).strip().partition("\n")[0].rstrip(".")
+        super().__init__(f"The hook {hook} ({event}) failed for the tenant {slug}: {type(error).__name__}: {said}.")
+
+
+class HookMissing(FleetError):
+    """An operation of the kind ``hook`` names a hook that this version of the domain does not have."""
+
+    def __init__(self, hook: str, event: str) -> None:
+        super().__init__(f"The domain declares no hook {hook} for the event {event} any more.")

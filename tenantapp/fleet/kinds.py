@@ -12,6 +12,7 @@ from tenantapp.fleet.copying.clone import CLONE
 from tenantapp.fleet.copying.move import MOVE
 from tenantapp.fleet.creating.create import CREATE
 from tenantapp.fleet.creating.warm import WARM, keep_warm
+from tenantapp.fleet.hooks.after import HOOK
 from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.removing.deletion import DELETE, purge_deleted
 from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
@@ -32,6 +33,6 @@ _OF_TENANTS: Final = (
     MIGRATE,
     SWEEP_FILES,
 )
-_OF_NO_TENANT: Final = (WARM, DISCARD, DISCARD_EXPORT)
-KINDS: Final[Kinds] = {kind.name: kind for kind in (*_OF_TENANTS, *_OF_NO_TENANT)}
+_OTHERS: Final = (WARM, DISCARD, DISCARD_EXPORT, HOOK)
+KINDS: Final[Kinds] = {kind.name: kind for kind in (*_OF_TENANTS, *_OTHERS)}
 CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm)

@@ -9,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tenantapp.operations.errors import TenantBusy
+from tenantapp.operations.errors import LeaseLost, TenantBusy
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds
-from tenantapp.operations.leases import Claim, new_owner, take
+from tenantapp.operations.leases import Claim, give_back, new_owner, take
 from tenantapp.operations.models import FINISHED, Operation
-from tenantapp.operations.outcomes import Report, no_report
+from tenantapp.operations.outcomes import Outcome, Report, no_report
+from tenantapp.operations.queue import get_operation
 from tenantapp.operations.runner import abandon, run_operation
 from tenantapp.sql.ids import uuid7
 
@@ -51,6 +52,27 @@ def run_now(
     if outcome.error is not None:
         raise outcome.error
     return claim.operation_id
+
+
+def run_queued(fleet: Fleet, kinds: Kinds, operation_id: UUID) -> Outcome | None:
+    """Work in this process on an operation that is queued already. Return None if a worker was faster.
+
+    After an interrupt another worker resumes the operation at once.
+    """
+    claim = Claim(operation_id, new_owner())
+    try:
+        with fleet.user_db.begin() as session:
+            _take(session, get_operation(session, operation_id), claim.owner, kinds)
+    except TenantBusy:
+        return None
+    try:
+        return run_operation(fleet, kinds, claim)
+    except LeaseLost:
+        return None
+    except (KeyboardInterrupt, SystemExit):
+        with fleet.user_db.begin() as session:
+            give_back(session, claim)
+        raise
 
 
 def _take(session: Session, operation: Operation, owner: str, kinds: Kinds) -> Claim:

@@ -41,6 +41,8 @@ class Step:
     name: str
     run: Callable[[Context], Mapping[str, Any] | None]
     undo: Callable[[Context], None] | None = None
+    needed: Callable[[Context], bool] | None = None
+    """Returns whether there is anything to do. If not, the step is not begun, which saves a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ class Kind:
     With ``undoes``, an operation that fails or is cancelled is undone, from its present step back to the first. Without
     it, the operation stays at its step and can be retried. ``removes`` names the first step that cannot be undone. An
     operation that stopped at this step or later still has something to remove. With ``keeps``, an operation removes
-    only what a proved copy was kept of, unless its argument ``copy`` is false. ``formerly`` maps the names that earlier
-    versions gave to steps to their present names.
+    only what a proved copy was kept of, unless its argument ``copy`` is false. With ``repeats``, an operation that
+    fails is queued again, and waits longer each time, until it succeeds or somebody cancels it. ``formerly`` maps the
+    names that earlier versions gave to steps to their present names.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Kind:
     undoes: bool = False
     removes: str | None = None
     keeps: bool = False
+    repeats: bool = False
     prepare: Callable[[Session, Operation], None] | None = None
     complete: Callable[[Session, Operation], None] | None = None
     withdraw: Callable[[Session, Operation], None] | None = None

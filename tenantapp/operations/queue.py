@@ -103,26 +103,28 @@ def list_operations(
 def retry_operation(session: Session, operation_id: UUID, kinds: Kinds, *, without_copy: bool = False) -> Operation:
     """Queue a failed or cancelled operation again: from its step, or from the start if it was undone.
 
-    An operation whose undoing was given up is undone instead. With ``without_copy`` it may remove what no proved copy
+    An operation that failed and waits to be repeated is due at once. An operation whose undoing was given up is undone
+    instead. With ``without_copy`` it may remove what no proved copy
     was kept of. Raises ``NotFound``, ``OperationRefused``, ``TenantBusy`` and what ``prepare`` raises.
     """
     operation = _locked(session, operation_id)
     kind = _kind_of(operation, kinds)
-    if operation.state not in (OperationState.FAILED, OperationState.CANCELLED):
+    waits = kind.repeats and operation.state == OperationState.QUEUED and operation.error is not None
+    if not waits and operation.state not in (OperationState.FAILED, OperationState.CANCELLED):
         raise OperationRefused(
             f"The operation is {operation.state}; only a failed or cancelled operation can be retried."
         )
     if without_copy:
         _let_go(operation, kind)
     operation.attempts, operation.cancel_requested = 0, False
-    operation.finished_at = None
+    operation.finished_at = operation.lease_until = None
     if kind.undoes and operation.step is not None:
         _have_undone(session, operation)
     else:
+        operation.state, operation.error = OperationState.QUEUED, None
         if kind.undoes and kind.prepare is not None:
             operation.result = {}
-            kind.prepare(session, operation)
-        operation.state, operation.error = OperationState.QUEUED, None
+            kind.prepare(session, operation)  # it may finish the operation
     said: dict[str, Any] = {"copy": False} if without_copy else {}
     _record(session, "operation.retry", operation, kind=operation.kind, **said)
     session.flush()

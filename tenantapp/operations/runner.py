@@ -3,8 +3,11 @@
 import logging
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from threading import Event
 from typing import Final
+
+from sqlalchemy.orm import Session
 
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import LeaseLost, OperationCancelled, OperationStopped, WorkerStopped
@@ -26,6 +29,9 @@ from tenantapp.operations.outcomes import Outcome, Report, is_expected, no_repor
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 
 log = logging.getLogger(__name__)
+FIRST_PAUSE: Final = timedelta(seconds=15)  # after the first failure of an operation whose kind repeats
+LONGEST_PAUSE: Final = timedelta(hours=1)
+FAILURES: Final = "failures"  # how often it has failed, in the result of such an operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +116,10 @@ class _Run:
             if self._refusal is not None:
                 raise self._refusal
             for number, step in enumerate(self._kind.steps[self._position :]):
-                if number:
-                    self._begin(step)
-                self._context.result.update(step.run(self._context) or {})
+                if step.needed is None or step.needed(self._context):
+                    if number:
+                        self._begin(step)
+                    self._context.result.update(step.run(self._context) or {})
                 self._position += 1
             return self._complete()
         except OperationCancelled as cancelled:
@@ -176,6 +183,9 @@ class _Run:
         with self._fleet.user_db.begin() as session:
             operation = hold(session, self._claim)
             operation.error = sentence(error)
+            if self._kind.repeats and state == OperationState.FAILED:
+                _have_repeated(session, operation)
+                return Outcome(operation.state, error)
             if not self._kind.undoes:
                 finish(session, operation, state, operation.error)
                 return Outcome(state, error)
@@ -242,3 +252,11 @@ class _Run:
         if operation.cancel_requested:
             return OperationCancelled()
         return WorkerStopped() if self._stop.is_set() else None
+
+
+def _have_repeated(session: Session, operation: Operation) -> None:
+    """Queue an operation that failed again, after a pause that is twice as long each time, an hour at most."""
+    failures = int(operation.result.get(FAILURES, 0)) + 1
+    operation.result = {**operation.result, FAILURES: failures}
+    operation.state, operation.attempts = OperationState.QUEUED, 0
+    release(session, operation, wait=min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE))

@@ -12,12 +12,13 @@ from uuid import UUID
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from tenantapp.settings import Settings
 from tenantapp.sql.budget import BudgetNumbers
 from tenantapp.sql.failures import Cause, Failure
 from tenantapp.tenancy.access import ACTOR, Access, Actor, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase, tenant_database_failed
-from tenantapp.tenancy.server_engines import ServerEngines
+from tenantapp.tenancy.server_engines import ServerEngines, engines_of
 from tenantapp.tenancy.servers import Servers
 
 UNUSED_ENGINE: Final = 300.0  # seconds without use after which an engine is forgotten
@@ -129,6 +130,22 @@ class TenantDatabases:
             factory = entry.factory
             if factory.is_made and factory.last_used < before and factory.checkedout() == 0:
                 factory.dispose()
+
+
+@contextmanager
+def one_database(servers: Servers, settings: Settings) -> Iterator[TenantDatabases]:
+    """Yield tenant databases for work outside of requests, whose connections are closed when the block ends.
+
+    It goes to the servers themselves: a PgBouncer would keep connections to a database that is to be removed.
+    """
+    direct = Servers({name: servers[name].url for name in servers}, settings.tenancy_secret)
+    databases = TenantDatabases(
+        direct, engines_of(direct, settings), changes_kept=timedelta(days=settings.changes_keep)
+    )
+    try:
+        yield databases
+    finally:
+        databases.dispose()
 
 
 def _identity_check(place: TenantPlace) -> Callable[[Any], None]:

@@ -17,6 +17,7 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.searching import Searched, make_words_table
 
+HOOK_NAME_LENGTH: Final = 255  # characters
 # Constraints get names by this convention, so that a migration can drop a constraint by its name on both engines.
 # https://alembic.sqlalchemy.org/en/latest/naming.html
 NAMING_CONVENTION: Final = {
@@ -182,6 +183,21 @@ class TenantJob(TenantBase):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class HookDone(TenantBase):
+    """A hook of the domain that is done, written in the transaction that has its effects.
+
+    ``occasion`` is the id of the tenant that was made, or of the operation that followed a rename. A clone has the rows
+    of its original.
+    """
+
+    __tablename__ = "tenant_hooks"
+
+    event: Mapped[str] = mapped_column(String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(String(HOOK_NAME_LENGTH), primary_key=True)
+    occasion: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+
+
 CORE_TABLES: Final = (
     TenantIdentity.__tablename__,
     Change.__tablename__,
@@ -189,4 +205,5 @@ CORE_TABLES: Final = (
     IdempotencyKey.__tablename__,
     TenantFile.__tablename__,
     TenantJob.__tablename__,
+    HookDone.__tablename__,
 )

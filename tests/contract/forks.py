@@ -35,6 +35,7 @@ MODULES: Final = (
     "tests.contract.upgrading",
     "tests.contract.work",
 )
+LOADED: Final = ("tenantapp.fleet.application", "tests.seeding")  # by a domain with hooks
 
 
 class Hanging:
@@ -134,7 +135,7 @@ def main() -> None:
     """Fork a program for each line. Nothing but this thread is in the process, and it is connected to nothing."""
     gc.disable()
     share_compiled_statements()
-    for module in MODULES:
+    for module in (*MODULES, *LOADED):
         import_module(module)
     _warm_up()
     assert threading.active_count() == 1

@@ -119,11 +119,11 @@ class Kept:
         with self.fleet.user_db.begin() as session:
             return change(session)
 
-    def delete(self, **options: Any) -> UUID:
-        """Delete acme for good; a worker is to do it."""
+    def delete(self, slug: str = "acme", **options: Any) -> UUID:
+        """Delete a tenant for good; a worker is to do it."""
         with self.fleet.user_db.begin() as session:
-            delete_later(session, "acme", timedelta(0))
-            return request_purge(session, self.fleet.services, "acme", requested_by=BY, **options).id
+            delete_later(session, slug, timedelta(0))
+            return request_purge(session, self.fleet.services, slug, requested_by=BY, **options).id
 
     def databases(self) -> set[str]:
         """The databases of tenants that there are, or of which something is there."""

@@ -15,8 +15,10 @@ from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.databases.servers import templates
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import installation_mark
-from tenantapp.fleet.creating.create import create_tenant
+from tenantapp.fleet.creating.create import create_tenant, request_create
+from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.queue import cancel_operation, retry_operation
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.models import TenantIdentity
 from tests.contract.conftest import Fleet, work
@@ -104,6 +106,17 @@ class TestWarm:
             for step in ("ensure_template", "copy_template", "drop"):
                 patch.setattr(type(databases_on(fleet.servers.default)), step, None)
             create_tenant(services, "acme", name="Acme Inc.")
+        works(fleet, "acme")
+
+    def test_a_creation_that_is_retried_takes_one_and_is_finished(self, fleet: Fleet) -> None:
+        """It is not queued as well, where somebody could cancel it and so undo a tenant that is used."""
+        with fleet.initialised().user_db.begin() as session:
+            operation = request_create(session, fleet.services, "acme", requested_by="local:tests").id
+            cancel_operation(session, operation, KINDS)
+        warmed(fleet, 1)
+        with fleet.user_db.begin() as session:
+            assert retry_operation(session, operation, KINDS).state == "succeeded"
+        assert pool(fleet) == []
         works(fleet, "acme")
 
     def test_none_is_given_twice(self, fleet: Fleet) -> None:

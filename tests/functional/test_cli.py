@@ -376,6 +376,7 @@ def test_another_domain_does_not_get_the_tables_of_ours(tmp_path: Path) -> None:
         "tenant_idempotency_keys",
         "tenant_files",
         "tenant_jobs",
+        "tenant_hooks",
     ]
 
 

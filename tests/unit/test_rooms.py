@@ -39,6 +39,7 @@ WITHIN = {
     "databases": ["connections", "histories", "servers", "schemas", "contents"],
     "fleet": [
         "closing",
+        "hooks",
         "creating",
         "bundles",
         "backups",

@@ -141,11 +141,9 @@ def resume(installation: Installation, slug: str) -> None:
 @pass_installation
 def rename(installation: Installation, slug: str, new: str, name: str | None) -> None:
     """Give a tenant another slug. Its database stays where it is."""
-    from tenantapp.identity.tenants import rename_tenant
+    from tenantapp.cli.renaming import rename_tenant
 
-    with installation.user_session() as session:
-        rename_tenant(session, slug, new, name=name)
-    click.echo(f"The tenant {slug} is now called {new}.")
+    rename_tenant(installation, slug, new, name)
 
 
 @tenants.command()

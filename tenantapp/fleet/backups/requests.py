@@ -91,7 +91,7 @@ def request_restore_as(
     place = server_for(fleet.servers, tenant, server)
     record = _restorable(fleet, of, slug, backup, place)
     check_whose(record, None if tenant is None else tenant.slug, slug)
-    arguments = {"slug": new_slug, "name": name or record.name, "server": place.name}
+    arguments = {"slug": new_slug, "name": name or record.name, "server": place.name, "source_slug": slug}
     arguments |= _about(session, record, accept_drift=accept_drift)
     return request_operation(session, RESTORE_AS, None, arguments, requested_by, operation_id=operation_id)
 

@@ -23,6 +23,7 @@ from tenantapp.fleet.closing.switching import (
 )
 from tenantapp.fleet.creating.new_tenants import register, tenant_kind
 from tenantapp.fleet.errors import BackupRefused
+from tenantapp.fleet.hooks.declarations import HookEvent
 from tenantapp.fleet.tenant_files import bring_to_new, from_tenant, remove_new_files
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
@@ -102,8 +103,7 @@ RESTORE: Final = Kind(
 )
 RESTORE_AS: Final = tenant_kind(
     "restore_as",
-    Step("database", _restore, _drop),
-    MIGRATION,
-    Step("files", _bring_files, remove_new_files),
+    *(Step("database", _restore, _drop), MIGRATION, Step("files", _bring_files, remove_new_files)),
+    event=HookEvent.CLONED,
     prepare=_prepare_new,
 )

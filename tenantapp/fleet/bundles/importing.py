@@ -19,6 +19,7 @@ from tenantapp.fleet.bundles.loading import load_bundle, make_tables
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, new_tenant, tenant_kind
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
+from tenantapp.fleet.hooks.declarations import HookEvent
 from tenantapp.fleet.tenant_files import bring_to_new, remove_new_files
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Step
@@ -61,6 +62,7 @@ def request_import(
     """
     arguments = {
         "slug": slug,
+        "source_slug": manifest.tenant.slug,
         "name": name or manifest.tenant.name,
         "server": fleet.servers.chosen(server).name,
         "file": str(file.absolute()),
@@ -119,5 +121,7 @@ def _bring_files(context: Context) -> dict[str, int]:
 
 
 IMPORT: Final = tenant_kind(
-    "import", Step("database", _load, drop_new_database), Step("files", _bring_files, remove_new_files)
+    "import",
+    *(Step("database", _load, drop_new_database), Step("files", _bring_files, remove_new_files)),
+    event=HookEvent.CLONED,
 )

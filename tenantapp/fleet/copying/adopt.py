@@ -15,6 +15,7 @@ from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import Original, foreign_original, heads_of
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed
+from tenantapp.fleet.hooks.declarations import HookEvent
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.kinds import Context, Step
 from tenantapp.settings import Settings
@@ -62,5 +63,7 @@ def _complete_tables(settings: Settings, target: Target, revision: str) -> None:
 
 
 ADOPT: Final = tenant_kind(
-    "adopt", Step("check", _check), Step("database", _copy, drop_new_database), Step("identity", _finish)
+    "adopt",
+    *(Step("check", _check), Step("database", _copy, drop_new_database), Step("identity", _finish)),
+    event=HookEvent.CREATED,
 )

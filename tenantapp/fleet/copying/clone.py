@@ -12,6 +12,7 @@ from tenantapp.fleet.copying.originals import check_identity, original_of
 from tenantapp.fleet.copying.private_data import remove_private_data
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
+from tenantapp.fleet.hooks.declarations import HookEvent
 from tenantapp.fleet.tenant_files import bring_to_new, from_tenant, remove_new_files
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
@@ -67,4 +68,5 @@ CLONE: Final = tenant_kind(
     Step("database", _copy, drop_new_database),
     Step("identity", _finish),
     Step("files", _carry_files, remove_new_files),
+    event=HookEvent.CLONED,
 )

@@ -17,6 +17,8 @@ from tenantapp.databases.servers.base import ServerDatabases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import current_template, installation_mark
 from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, register, tenant_kind
+from tenantapp.fleet.hooks.declarations import HookEvent, hooks_of
+from tenantapp.fleet.hooks.running import HOOKS
 from tenantapp.identity.models import TenantState
 from tenantapp.identity.tenants import database_name
 from tenantapp.operations.fleet import Fleet
@@ -69,27 +71,35 @@ def request_create(
 ) -> Operation:
     """Claim the slug and queue the making of the tenant. If a warm database is ready, the tenant is made at once.
 
-    ``administrator`` is the login of its first administrator, see ``name_administrator``.
-    Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``HistoryError``.
+    ``administrator`` is the login of its first administrator, see ``name_administrator``. If the domain declares hooks,
+    they are left to do even with a warm database. Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError``,
+    ``HistoryError``, and ``SettingsError`` if the domain cannot be loaded.
     """
     chosen = fleet.servers.chosen(server)
     mark = installation_mark(session)
     template = current_template(fleet, mark).name
-    arguments = {"slug": slug, "name": name, "server": chosen.name, "mark": mark, "template": template}
+    arguments: dict[str, Any] = {"slug": slug, "name": name, "server": chosen.name, "mark": mark, "template": template}
     arguments |= {"administrator": administrator}
+    if hooks_of(fleet).on(HookEvent.CREATED):
+        arguments[HOOKS] = True
     return request_operation(session, CREATE, None, arguments, requested_by, operation_id=operation_id)
 
 
 def _prepare(session: Session, operation: Operation) -> None:
-    """Make the tenant's row. If a warm database is ready, that is all there is to do."""
+    """Make the tenant's row. If a warm database is ready, only hooks are left to do."""
     given = operation.arguments
     warm = _take_warm(session, given["server"], given["template"])
     if warm is None:
         register(session, operation)
         return
     tenant = register(session, operation, warm.tenant_id)
+    operation.result = {"template": warm.template, "revision": warm.revision, "warm": True}
+    if given.get(HOOKS):
+        operation.step = HOOKS
+        session.flush()
+        return
     tenant.state, tenant.revision = TenantState.ACTIVE, warm.revision
-    operation.result, operation.progress = {"template": warm.template, "revision": warm.revision, "warm": True}, 1.0
+    operation.progress = 1.0
     finish(session, operation, OperationState.SUCCEEDED)
     operation.started_at = operation.finished_at
     session.flush()
@@ -133,4 +143,4 @@ def _databases(context: Context) -> ServerDatabases:
 
 # The template comes first: if the server refuses or does not answer, no database has to be undone.
 STEPS: Final = (Step("template", _ensure_template), Step("database", _copy_template, drop_new_database))
-CREATE: Final = tenant_kind("create", *STEPS, prepare=_prepare)
+CREATE: Final = tenant_kind("create", *STEPS, event=HookEvent.CREATED, prepare=_prepare)

@@ -12,6 +12,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.fleet.hooks.declarations import HookEvent
+from tenantapp.fleet.hooks.running import hook_step
 from tenantapp.identity.administrators import name_administrator
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import database_name, place_of, register_tenant
@@ -60,9 +62,14 @@ def _tenant_id(operation: Operation) -> UUID:
     return UUID(operation.arguments["tenant_id"])
 
 
-def tenant_kind(name: str, *steps: Step, prepare: Callable[[Session, Operation], None] = _prepare) -> Kind:
-    """Return a kind of operation that makes a tenant completely, or is undone completely."""
-    return Kind(name, steps, undoes=True, prepare=prepare, complete=_activate, withdraw=_withdraw)
+def tenant_kind(
+    name: str, *steps: Step, event: HookEvent, prepare: Callable[[Session, Operation], None] = _prepare
+) -> Kind:
+    """Return a kind of operation that makes a tenant completely, or is undone completely.
+
+    Its last step runs the domain's hooks of the event, before the tenant is served.
+    """
+    return Kind(name, (*steps, hook_step(event)), undoes=True, prepare=prepare, complete=_activate, withdraw=_withdraw)
 
 
 def new_tenant(context: Context) -> TenantPlace:

@@ -16,6 +16,7 @@ from tenantapp.fleet.backups.export_kind import remove_exports
 from tenantapp.fleet.backups.final_copies import final_copy
 from tenantapp.fleet.closing.discarding import is_kept, remove_database, replaced_databases
 from tenantapp.fleet.errors import CopyRequired
+from tenantapp.fleet.hooks.after import deleted_hooks, request_deleted_hooks
 from tenantapp.fleet.tenant_files import remove_files
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import TenantNotDeleted
@@ -126,6 +127,7 @@ def _due(session: Session) -> Select[str]:
 def _keep(context: Context) -> dict[str, Any]:
     """Make and prove the final copy. This is the first step: nothing is removed before it."""
     fleet = context.fleet
+    deleted_hooks(fleet)  # a domain that cannot be loaded is noticed before anything is removed
     with fleet.user_db.begin(read_only=True) as session:
         tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
         if tenant is None:
@@ -209,7 +211,8 @@ def _check(context: Context) -> dict[str, Any]:
         left = [found.name for found in databases_on(place).found() if found.name == database]
         if left or snapshot_of(place, database, f"the database of {context.slug}").exists():
             raise ProvisioningFailed(f"server {server}", f"{database} or a copy of it still exists")
-    return {"database": "removed", "role": "removed"}
+    hooks = deleted_hooks(context.fleet)
+    return {"database": "removed", "role": "removed"} | ({"hooks": hooks} if hooks else {})
 
 
 def _databases(context: Context) -> set[tuple[str, str]]:
@@ -245,6 +248,7 @@ def _remove_rows(session: Session, operation: Operation) -> None:
     if tenant is not None:
         # The rights in it go with it, so nothing else tells of them.
         record(session, "tenant.remove", tenant_id=tenant.id, slug=tenant.slug, detail=counts)
+        request_deleted_hooks(session, operation.result.get("hooks", ()), tenant, operation.requested_by)
         session.delete(tenant)
     session.flush()
 
