@@ -6,7 +6,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from tenantapp.identity.roles import nearest
+from tenantapp.nearest_names import nearest
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import SettingsError
 from tenantapp.tenancy.models import HOOK_NAME_LENGTH
