@@ -18,7 +18,7 @@ from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import current_template, installation_mark
 from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, register, tenant_kind
 from tenantapp.fleet.hooks.declarations import HookEvent, hooks_of
-from tenantapp.fleet.hooks.running import HOOKS
+from tenantapp.fleet.hooks.steps import HOOKS
 from tenantapp.identity.models import TenantState
 from tenantapp.identity.tenants import database_name
 from tenantapp.operations.fleet import Fleet

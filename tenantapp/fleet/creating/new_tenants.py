@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.hooks.declarations import HookEvent
-from tenantapp.fleet.hooks.running import hook_step
+from tenantapp.fleet.hooks.steps import hook_step
 from tenantapp.identity.administrators import name_administrator
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import database_name, place_of, register_tenant

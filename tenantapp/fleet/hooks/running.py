@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -19,7 +19,7 @@ from tenantapp.identity.tenants import place_of
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import OperationStopped
 from tenantapp.operations.fleet import Fleet
-from tenantapp.operations.kinds import Context, Step
+from tenantapp.operations.kinds import Context
 from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.access import Access, TenantPlace
 from tenantapp.tenancy.databases import one_database
@@ -28,7 +28,6 @@ from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import HookDone
 
 log = logging.getLogger(__name__)
-HOOKS: Final = "hooks"  # the name of the step
 
 
 class Original(NamedTuple):
@@ -72,20 +71,13 @@ class Hook:
             return local_access(session, self.tenant.slug)
 
 
-def hook_step(event: HookEvent) -> Step:
-    """Return the last step of an operation that makes a tenant. Without hooks of this event, it is left out."""
-
-    def needed(context: Context) -> bool:
-        return bool(hooks_of(context.fleet).on(event))
-
-    def run(context: Context) -> None:
-        with context.fleet.user_db.begin(read_only=True) as session:
-            place = place_of(session.get_one(Tenant, context.tenant_id))
-        for declared in hooks_of(context.fleet).on(event):
-            context.check()
-            run_in_database(context, declared, place, occasion=place.id)
-
-    return Step(HOOKS, run, needed=needed)
+def run_hooks(context: Context, event: HookEvent) -> None:
+    """Run the hooks of a tenant that is being made, each once. Raises what ``run_in_database`` raises."""
+    with context.fleet.user_db.begin(read_only=True) as session:
+        place = place_of(session.get_one(Tenant, context.tenant_id))
+    for declared in hooks_of(context.fleet).on(event):
+        context.check()
+        run_in_database(context, declared, place, occasion=place.id)
 
 
 @checkpoint("hook.run")
