@@ -167,7 +167,7 @@ OTHERS = {
     *("web_sessions.end_one", "web_sessions.start", "web_sessions.sweep", "web_sessions.switch"),
 }
 READING = re.compile(
-    r"(list|get|find|has|describe|known|served|effective|local)_|tenants_of|roles_of|places_with|member_with"
+    r"(list|get|find|has|describe|known|served|effective|local)_|tenants_of|roles_of|names_of|places_with|member_with"
 )
 
 
