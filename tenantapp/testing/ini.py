@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Final
 
 from tenantapp.configuration import read_given_settings
-from tenantapp.settings import BUNDLED_DOMAIN
+from tenantapp.setting_table import TABLE
+from tenantapp.settings import FOREIGN_PREFIXES, OF_A_SERVER
 
 # The groups of settings that say how the application behaves. The others name places, which tests must not touch, or
 # say how much a machine can do.
@@ -13,6 +14,7 @@ BEHAVIOUR: Final = (
     "api.", "changes.", "idempotency.", "files.", "jobs.",
 )  # fmt: skip
 
+OURS: Final = frozenset(setting.name for setting in TABLE)
 PLACES: Final = ("files.storage",)
 
 
@@ -21,6 +23,10 @@ def domain_settings(path: Path) -> dict[str, str]:
 
     Raises ``SettingsError`` if the file cannot be read.
     """
-    given = read_given_settings(path)
-    own = f"{given.get('tenantapp.domain', BUNDLED_DOMAIN)}."
-    return {name: value for name, value in given.items() if name.startswith((*BEHAVIOUR, own)) and name not in PLACES}
+    return {name: value for name, value in read_given_settings(path).items() if _is_behaviour(name)}
+
+
+def _is_behaviour(name: str) -> bool:
+    if name in OURS or name.startswith((*OF_A_SERVER, *FOREIGN_PREFIXES)):
+        return name.startswith(BEHAVIOUR) and name not in PLACES
+    return True

@@ -13,6 +13,7 @@ use = egg:tenantapp
 tenantapp.domain = bookshop
 migrations.tenant = bookshop:migrations
 bookshop.currency = EUR
+loans.most = 3
 api.batch = 7
 user_db.url = postgresql+psycopg2://production.example.org/users
 servers.main = postgresql+psycopg2://production.example.org/
@@ -30,6 +31,7 @@ def test_they_are_those_of_the_domain_and_those_of_behaviour(tmp_path: Path) -> 
         "tenantapp.domain": "bookshop",
         "migrations.tenant": "bookshop:migrations",
         "bookshop.currency": "EUR",
+        "loans.most": "3",
         "api.batch": "7",
     }
 
