@@ -14,20 +14,27 @@ from typing import Final
 
 from tenantapp.databases.histories.histories import bundled
 from tenantapp.databases.schemas.autogenerate import make_revision
-from tenantapp.operations.fleet import opened_fleet
+from tenantapp.operations.fleet import Fleet, opened_fleet
 from tenantapp.settings import Settings, read_settings
 
 HISTORY_FILES: Final = ("env.py", "script.py.mako")
 MESSAGE: Final = "The first tables"
 
 
-def write_first_revision(root: Path, package: str, message: str = MESSAGE) -> Path:
-    """Write the history of a package in a directory, and the revision that makes the tables of its models.
+def write_first_revision(root: Path, package: str) -> Path:
+    """Write the revision that makes the tables of a package's models. Raises what ``make_revision`` raises.
 
-    The models are imported, so call this once in a process. Raises what ``make_revision`` raises.
+    The models are imported, so call this once in a process.
     """
+    with package_fleet(root, package) as fleet:
+        return make_revision(fleet, "tenant", MESSAGE)
+
+
+@contextmanager
+def package_fleet(root: Path, package: str) -> Iterator[Fleet]:
+    """Yield a fleet under which the package in a directory is the domain. Nothing of it is made."""
     with importable(root), opened_fleet(settings_of(root, package)) as fleet:
-        return make_revision(fleet, "tenant", message)
+        yield fleet
 
 
 def copy_history(root: Path, package: str) -> None:

@@ -1,7 +1,9 @@
 """``tenantapp new``: what it refuses, and that it writes nothing then."""
 
 import difflib
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,40 @@ def test_places_that_are_none(failed: Failed, tmp_path: Path, monkeypatch: pytes
         assert said in failed("new", "stock", "--directory", str(place))
     assert "There is no directory" in failed("new", "stock", "--directory", "no/where")
     assert {path.name for path in tmp_path.rglob("*")} == {"full", "mine", "file", "link"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("PRAGMA user_version = 1", "has no tables"),
+        ("CREATE VIEW one AS SELECT 1", "has no tables"),
+        ("CREATE TABLE alembic_version (version_num TEXT)", "has no tables"),
+        ("CREATE TABLE tenant_identity (id TEXT)", "is that of a tenant already"),
+    ],
+)
+def test_databases_that_give_nothing(
+    failed: Failed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("theirs.db")) as connection:
+        connection.execute(statement)
+    assert said in failed("new", "stock", "--from-database", "sqlite+pysqlite:///theirs.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs.db"]
+
+
+def test_databases_that_cannot_be_read(failed: Failed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nonsense").write_bytes(b"nonsense" * 1000)
+    for url, said in (
+        ("sqlite+pysqlite:///nowhere.db", "There is no database nowhere.db"),
+        ("sqlite+pysqlite:////tmp", "There is no database /tmp"),
+        ("sqlite+pysqlite:///nonsense", "the database nonsense"),
+        ("postgresql+psycopg2://nobody@127.0.0.1:1/theirs", "the database theirs"),
+        ("mysql://theirs", "--from-database must begin with one of: sqlite+pysqlite://, postgresql"),
+        ("theirs.db", "--from-database is not a database URL"),
+    ):
+        assert said in failed("new", "stock", "--from-database", url)
+    assert [path.name for path in tmp_path.iterdir()] == ["nonsense"]
 
 
 def test_the_settings_for_a_server_are_those_that_we_recommend() -> None:

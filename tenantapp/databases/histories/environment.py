@@ -15,6 +15,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+import tenantapp.databases.histories.equal_structures  # noqa: F401 - autogenerate calls it
 from tenantapp.databases.connections.migration_connections import check_foreign_keys, migration_connection
 from tenantapp.databases.errors import HistoryError, MigrationFailed
 from tenantapp.databases.histories.command_line import command_line_target

@@ -1,8 +1,8 @@
-"""Lay the source of a revision out as Ruff does, for installations without Ruff, which is a tool of development.
+"""Lay generated source out as Ruff does, for installations without Ruff, which is a tool of development.
 
-Alembic writes calls, lists, names and constants. Each call goes on one line if it fits, or else its arguments on a line
-of their own, or else each of them on one. Other expressions are written as ``ast`` writes them. Comments within the
-functions are left out.
+Alembic and ``tenantapp.scaffold`` write calls, collections, names and constants. Each call goes on one line if it
+fits, or else its arguments on a line of their own, or else each of them on one. A collection that does not fit has each
+part on a line. Other expressions are written as ``ast`` writes them. Comments within the functions are left out.
 """
 
 import ast
@@ -29,10 +29,22 @@ def laid_out(source: str) -> str:
     return re.sub(r"\n{4,}", "\n\n\n", "\n".join(kept)).strip() + "\n"
 
 
+def laid_out_statement(source: str, depth: int = 0) -> str:
+    """Return the lines of a statement, indented by so many steps, with a line break at the end."""
+    (node,) = ast.parse(source).body
+    return "".join(f"{line}\n" for line in _statement(node, depth))
+
+
 def _statement(node: ast.stmt, depth: int) -> Iterator[str]:
     indent = INDENT * depth
     if isinstance(node, ast.Expr):
         yield from _lines(node.value, indent, "", "")
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        yield from _lines(node.value, indent, f"{_flat(node.target)}: {_flat(node.annotation)} = ", "")
+    elif isinstance(node, ast.Assign):
+        yield from _lines(node.value, indent, "".join(f"{_flat(each)} = " for each in node.targets), "")
+    elif isinstance(node, ast.Raise) and node.exc is not None:
+        yield from _lines(node.exc, indent, "raise ", "")
     elif isinstance(node, ast.With):
         yield f"{indent}with {', '.join(_item(item) for item in node.items)}:"
         for each in node.body:
@@ -56,7 +68,7 @@ def _lines(node: ast.expr, indent: str, before: str, after: str) -> Iterator[str
     yield f"{indent}{before}{opened}"
     inner = indent + INDENT
     together = inner + ", ".join(word + _flat(part) for word, part in parts)
-    if len(together) <= WIDTH and not isinstance(node, ast.List):
+    if len(together) <= WIDTH and isinstance(node, ast.Call):
         yield together
     else:
         for word, part in parts:
@@ -65,12 +77,16 @@ def _lines(node: ast.expr, indent: str, before: str, after: str) -> Iterator[str
 
 
 def _split(node: ast.expr) -> tuple[str, Sequence[tuple[str, ast.expr]], str]:
-    """Return how a call or a list begins, its parts, each with its keyword, and how it ends."""
+    """Return how a call or a collection begins, its parts, each with its keyword or key, and how it ends."""
     if isinstance(node, ast.Call):
         keywords = [(f"{each.arg}=" if each.arg else "**", each.value) for each in node.keywords]
         return f"{_flat(node.func)}(", [*(("", each) for each in node.args), *keywords], ")"
-    if isinstance(node, ast.List):
-        return "[", [("", each) for each in node.elts], "]"
+    if isinstance(node, ast.List | ast.Tuple):
+        opened, closing = "[]" if isinstance(node, ast.List) else "()"
+        return opened, [("", each) for each in node.elts], closing
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return "{", [("**" if key is None else f"{_flat(key)}: ", value) for key, value in pairs], "}"
     return "", (), ""
 
 
@@ -78,7 +94,12 @@ def _flat(node: ast.expr) -> str:
     """Return an expression on one line."""
     opened, parts, closing = _split(node)
     if opened:
-        return opened + ", ".join(word + _flat(part) for word, part in parts) + closing
+        comma = "," if isinstance(node, ast.Tuple) and len(parts) == 1 else ""
+        return opened + ", ".join(word + _flat(part) for word, part in parts) + comma + closing
+    if isinstance(node, ast.Subscript):
+        inner = node.slice
+        several = isinstance(inner, ast.Tuple)
+        return f"{_flat(node.value)}[{_flat(inner)[1:-1] if several else _flat(inner)}]"
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return _quoted(node.value)
     if isinstance(node, ast.Attribute):

@@ -81,9 +81,9 @@ def _running(
     settings: Settings, tool: str, options: tuple[str, ...], url: URL, name: str, **pipes: int
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a tool during the block. Raises ``BackupFailed`` at the end of the block if the tool failed."""
-    command = [_path(settings, tool), *options, f"--dbname={_address(url)}"]
+    command = [_path(settings, tool), *options, f"--dbname={address_of(url)}"]
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, env=_environment(url), stderr=said, **pipes)  # type: ignore[call-overload]  # noqa: S603
+        process = subprocess.Popen(command, env=environment_of(url), stderr=said, **pipes)  # type: ignore[call-overload]  # noqa: S603
         try:
             yield process
             if process.wait() != 0:
@@ -96,7 +96,7 @@ def _running(
                     pipe.close()
 
 
-def _address(url: URL) -> str:
+def address_of(url: URL) -> str:
     """Return the URL for libpq, without the password: everybody on the machine can see a command line."""
     address = URL.create(
         "postgresql", url.username, host=url.host, port=url.port, database=url.database, query=url.query
@@ -104,7 +104,7 @@ def _address(url: URL) -> str:
     return address.render_as_string()
 
 
-def _environment(url: URL) -> dict[str, str]:
+def environment_of(url: URL) -> dict[str, str]:
     """Return our environment with the password, and without PG variables, which could name another server."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return inherited | ({"PGPASSWORD": url.password} if url.password else {}) | {"LC_MESSAGES": "C"}
