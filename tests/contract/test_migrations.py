@@ -360,14 +360,18 @@ class TestMakeRevision:
         assert set((copy / "versions").glob("*.py")) == files
         assert fleet.made() == before
 
-    def test_what_is_missing_is_said_first(
-        self, fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_missing_message_is_said_first(self, fleet: Fleet, settings: Settings) -> None:
         with pytest.raises(RevisionRefused, match="message"):
             make_revision(fleet.under(settings), "tenant", " \n")
+
+    @pytest.mark.usefixtures("changed")
+    def test_without_ruff_it_is_laid_out_all_the_same(
+        self, fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(revisions, "find_spec", lambda name: None)
-        with pytest.raises(RevisionRefused, match=r"tenantapp\[dev\]"):
-            make_revision(fleet.under(settings), "tenant", "More")
+        path = make_revision(fleet.under(settings), "tenant", "Moments")
+        assert "###" not in path.read_text()
+        subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "--quiet", path], check=True)
 
     def test_nothing_is_written_into_an_installed_package(self, fleet: Fleet) -> None:
         installed = fleet.directory / "site-packages"
