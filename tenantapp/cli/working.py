@@ -97,7 +97,8 @@ def _worker_of_jobs(installation: Installation) -> Iterator[JobWorker | None]:
         yield None
         return
     with worker_databases(fleet) as databases:
-        yield JobWorker(fleet, databases, fleet.declared.jobs, outdated_revisions(fleet.settings))
+        outdated = outdated_revisions(fleet.settings)
+        yield JobWorker(fleet, databases, fleet.declared.jobs, outdated, told=click.echo)
 
 
 def _tell(installation: Installation, operation_id: UUID, outcome: Outcome) -> None:

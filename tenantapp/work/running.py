@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -41,6 +41,8 @@ POSTGRES_LIMITS: Final = text(
     "SELECT set_config('statement_timeout', :most, true),"
     " set_config('idle_in_transaction_session_timeout', :most, true)"
 )
+Told = Callable[[str], None]
+"""Called with a line for each failure of a job."""
 DATABASE_ERRORS: Final = (SqlError, TenancyError, DBAPIError)
 
 
@@ -83,8 +85,11 @@ class Job:
 class RunningVisit:
     """A visit that goes on. One thread calls ``run``. The worker's own thread reads and sets the attributes."""
 
-    def __init__(self, fleet: Fleet, databases: TenantDatabases, declared: DeclaredJobs, visit: Visit) -> None:
+    def __init__(
+        self, fleet: Fleet, databases: TenantDatabases, declared: DeclaredJobs, visit: Visit, told: Told | None = None
+    ) -> None:
         self.fleet, self.databases, self.declared, self.visit = fleet, databases, declared, visit
+        self._told = told
         self.job: ClaimedJob | None = None
         """The job that runs now."""
         self.deadline = inf
@@ -191,6 +196,9 @@ class RunningVisit:
         with database.begin() as session:
             again = claims.mark_failed(session, claimed, place, told, self.declared[claimed.name].retries)
             following = self._following(session, ends)
+        if self._told is not None:
+            again_later = "; it is tried again later" if again else ""
+            self._told(f"{claimed.id} {claimed.name} {place.slug} failed: {told}{again_later}")
         log.log(
             logging.WARNING if again else logging.ERROR,
             *("The job %s (%s) of %s has failed%s.", claimed.id, claimed.name, place.slug),

@@ -33,6 +33,10 @@ LEASE: Final = timedelta(seconds=30)
 AT_ONCE: Final = 1000  # tenants whose visits are added in one transaction
 VISITS: Final = UserBase.metadata.tables[TenantVisit.__tablename__]
 _NOW: Final = bindparam("now", type_=UtcDateTime)
+_SERVED: Final = (
+    Tenant.state == TenantState.ACTIVE,
+    or_(Tenant.migrating_until.is_(None), Tenant.migrating_until <= _NOW),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,13 @@ class Visit:
 
 
 class Renewed(NamedTuple):
-    """What the renewal of a lease has told. ``cancel_id`` is the job that is to be cancelled."""
+    """What the renewal of a lease has told.
+
+    ``cancel_id`` is the job that is to be cancelled. ``served`` is false if the tenant is suspended or being migrated.
+    """
 
     cancel_id: UUID | None
+    served: bool
 
 
 class _Due(NamedTuple):
@@ -116,7 +124,10 @@ def renew_visit(
         )
     )
     row = session.execute(changed.returning(VISITS.c.cancel_id)).one_or_none()
-    return None if row is None else Renewed(row.cancel_id)
+    if row is None:
+        return None
+    served = select(Tenant.id).where(Tenant.id == visit.place.id, *_SERVED)
+    return Renewed(row.cancel_id, session.scalar(served, {"now": database_time(session)}) is not None)
 
 
 def end_visit(session: Session, visit: Visit, due_at: datetime, *, seen: bool) -> None:
@@ -180,8 +191,7 @@ def _due(outdated: frozenset[str | None]) -> Select[*tuple[Any, ...]]:
         select(TenantVisit.tenant_id)
         .join(Tenant, Tenant.id == TenantVisit.tenant_id)
         .where(TenantVisit.due_at <= _NOW, or_(TenantVisit.lease_until.is_(None), TenantVisit.lease_until <= _NOW))
-        .where(Tenant.state == TenantState.ACTIVE)
-        .where(or_(Tenant.migrating_until.is_(None), Tenant.migrating_until <= _NOW))
+        .where(*_SERVED)
     )
     if not outdated:
         return due

@@ -18,7 +18,7 @@ from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.server_engines import ServerEngines
 from tenantapp.work.declarations import DeclaredJobs
-from tenantapp.work.running import DATABASE_ERRORS, RunningVisit
+from tenantapp.work.running import DATABASE_ERRORS, RunningVisit, Told
 from tenantapp.work.visits import LEASE, Visit, add_missing_visits, claim_visits, end_visit, is_visit_due, renew_visit
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class JobWorker:
 
     ``outdated`` are the revisions of databases that are not served. ``patience`` is how long, in seconds, a job whose
     time is over keeps its thread. ``renew_every`` is the time between two renewals of the leases, in seconds.
+    ``told`` is called with a line for each failure of a job.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class JobWorker:
         outdated: frozenset[str | None] = frozenset(),
         patience: float = PATIENCE,
         renew_every: float = RENEW_EVERY,
+        told: Told | None = None,
     ) -> None:
+        self._told = told
         self._renew_every = renew_every
         self._patience = patience
         self._fleet, self._databases, self._declared, self._outdated = fleet, databases, declared, outdated
@@ -104,7 +107,7 @@ class JobWorker:
         with user_db.begin() as session:
             claimed = claim_visits(session, free, self._outdated)
         for visit in claimed:
-            running = RunningVisit(self._fleet, self._databases, self._declared, visit)
+            running = RunningVisit(self._fleet, self._databases, self._declared, visit, self._told)
             self._visits.append(running)
             Thread(target=self._visit, args=(running,), name=f"jobs of {visit.place.slug}", daemon=True).start()
         return len(claimed)
@@ -138,6 +141,7 @@ class JobWorker:
                     running.lost = not running.over
                 else:
                     running.cancel_id = renewed.cancel_id
+                    running.stopping = running.stopping or not renewed.served
 
     def _leave_stuck(self) -> None:
         """Let another thread have the place of a job that does not end. Its lease is not renewed any more."""
@@ -160,11 +164,11 @@ class JobWorker:
 
 @contextmanager
 def worker_databases(fleet: Fleet) -> Iterator[TenantDatabases]:
-    """Yield the tenant databases of a worker, with a connection to each server for each of its threads.
+    """Yield the tenant databases of a worker, with a connection to each server for each thread that it may have.
 
     All connections are closed when the block ends.
     """
-    most = fleet.settings.jobs_threads + 1
+    most = fleet.settings.jobs_threads + MOST_STUCK + 1
     engines = {
         name: ServerEngines(server, limit=most, workers=1, timeout=CONNECTION_WAIT)
         for name, server in fleet.servers.items()

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from tenantapp.fleet.copying.requests import request_clone
+from tenantapp.identity.models import Tenant
 from tenantapp.operations.queue import local_requester
 from tenantapp.sql.times import utcnow
 from tenantapp.work.models import TenantVisit
@@ -187,6 +188,24 @@ def test_progress_is_shown_and_a_running_job_is_cancelled(desk: Desk, fleet: Fle
         with fleet.user_db.begin() as session:
             session.execute(update(TenantVisit).values(cancel_id=job_id))
         wait_until(lambda: desk.jobs("state") == ["cancelled"])
+
+
+def test_a_running_job_stops_when_its_tenant_is_not_served(desk: Desk, fleet: Fleet) -> None:
+    running = Event()
+
+    def go_on(job: Job) -> None:
+        while job.attempt == 1:
+            running.set()
+            job.check()
+
+    desk.declared.declare("go", go_on)
+    desk.enqueue("go")
+    with at_work(desk, renew_every=0.01):
+        assert running.wait(60)
+        with fleet.user_db.begin() as session:
+            session.execute(update(Tenant).values(migrating_until=utcnow() + timedelta(hours=1)))
+        wait_until(lambda: desk.jobs("state", "attempts") == [("queued", 0)])
+    assert desk.work() == []
 
 
 def test_a_serving_process_that_hosts_a_worker_does_jobs(make_installation: Any) -> None:

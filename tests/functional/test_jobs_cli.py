@@ -51,7 +51,7 @@ def states(done: Command) -> dict[str, str]:
 
 def test_a_worker_does_the_jobs_and_operators_see_them(done: Command, enqueue: Callable[..., str]) -> None:
     good, bad = enqueue(1), enqueue(13)
-    done("worker", "--until-idle")
+    assert done("worker", "--until-idle").out == f"{bad} count acme failed: ValueError: no such shelf\n"
     assert states(done) == {good: "done", bad: "failed"}
     (failed,) = done("jobs", "list", "acme", "--state", "failed", "--json").json["items"]
     assert (failed["error"], failed["arguments"], failed["attempts"]) == ("ValueError: no such shelf", {"shelf": 13}, 1)
