@@ -48,7 +48,12 @@ def seed(hook: Any) -> None:
 def tag(hook: Any) -> None:
     hook.check()
     hook.session.add(Tag(name="new"))  # a tracked row
+    hook.enqueue("greet", {"as": hook.tenant.slug})
     leave(hook, "tagged")
+
+
+def greet(job: Any) -> None:
+    job.session.add(Author(id=uuid7(), name=f"greeted {job.arguments['as']}"))
 
 
 def renamed(hook: Any) -> None:
@@ -67,6 +72,7 @@ def removed(hook: Any) -> None:
 
 def includeme(config: Any) -> None:
     """Declare the hooks."""
+    config.add_job("greet", greet)
     config.add_tenant_hook("created", f"{__name__}:seed")
     config.add_tenant_hook("created", tag)
     config.add_tenant_hook("cloned", cloned)

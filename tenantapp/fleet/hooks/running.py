@@ -1,11 +1,12 @@
 """Run the hooks of a tenant, each once, in the tenant's own database."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -26,6 +27,7 @@ from tenantapp.tenancy.databases import one_database
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import HookDone
+from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, enqueue
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,14 @@ class Hook:
         """Return an access to the tenant with every permission, for services that ask for one."""
         with self._fleet.user_db.begin(read_only=True) as session:
             return local_access(session, self.tenant.slug)
+
+    def enqueue(self, name: str, arguments: Mapping[str, Any] = NO_ARGUMENTS, *, after: timedelta = NO_DELAY) -> UUID:
+        """Queue a job of the tenant in the transaction of ``session``, and return its id.
+
+        Raises ``UnknownJob``, ``TypeError``, ``ValueError`` and ``TenantMigrating``, as ``request.enqueue`` does.
+        """
+        fleet = self._fleet
+        return enqueue(self.session, self.tenant, fleet.declared.jobs, fleet.user_db, name, arguments, after=after)
 
 
 def run_hooks(context: Context, event: HookEvent) -> None:
