@@ -12,7 +12,10 @@ from tests.contract.own_domain import ROOT, run_with
 PAGE = (ROOT / "docs" / "testing.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
 EXCERPTS = [block.removeprefix("# ") for block in BLOCKS if block.startswith("# ")]
-OTHERS = [block for block in BLOCKS if not block.startswith("# ")]
+CONFTEST, SETTINGS, LEAKS = (
+    next(block for block in BLOCKS if block.startswith(beginning))
+    for beginning in ("pytest_plugins", "@pytest.fixture", "def test_no_shop")
+)
 NOWHERE = {ENVIRONMENT: "postgresql://nobody@127.0.0.1:1/"}
 WHAT_IT_SAYS = f"The PostgreSQL server in {ENVIRONMENT} does not answer (connection to server at"
 
@@ -30,11 +33,10 @@ def project(tmp_path: Path) -> Path:
     for name in ("development.ini", "pyproject.toml"):
         shutil.copy(bookshop / name, tmp_path)
     shutil.copytree(bookshop / "bookshop", tmp_path / "bookshop", ignore=shutil.ignore_patterns("*cache*"))
-    conftest, settings, leaks = OTHERS
     (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "conftest.py").write_text(f"import pytest\n\n{conftest}\n{settings}")
+    (tmp_path / "tests" / "conftest.py").write_text(f"import pytest\n\n{CONFTEST}\n{SETTINGS}")
     batch = "\n\ndef test_settings(installation):\n    assert installation.registry.app_settings.api_batch == 10\n"
-    (tmp_path / "tests" / "test_bookshop.py").write_text(leaks + batch)
+    (tmp_path / "tests" / "test_bookshop.py").write_text(LEAKS + batch)
     return tmp_path
 
 
