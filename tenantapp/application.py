@@ -33,6 +33,7 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.api")
     config.include("tenantapp.files")
     config.include("tenantapp.resources")
+    config.include("tenantapp.webhooks")
     config.include("tenantapp.account")
     config.include("tenantapp.console")
     config.include("tenantapp.ops")

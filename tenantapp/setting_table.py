@@ -1,4 +1,7 @@
-"""The settings, each declared once: attribute, type, name, parser, default and help."""
+"""The settings, each declared once: attribute, type, name, parser, default and help.
+
+Long: one table, in which a setting is found by its name.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -321,6 +324,34 @@ class Settings:
     jobs_keep: int = setting(
         "jobs.keep", number(int, 0, 3650, "days"), "7", "days after which a job that is done or cancelled is removed"
     )
+    webhooks_allow_http: bool = setting(
+        "webhooks.allow_http", flag, "false", "let webhooks have addresses that begin with http://, for development"
+    )
+    webhooks_allow_private: bool = setting(
+        "webhooks.allow_private",
+        flag,
+        "false",
+        "let webhooks have private and local addresses, for development: people then reach the network of the server",
+    )
+    webhooks_timeout: float = setting(
+        "webhooks.timeout",
+        number(float, 0.1, 120, "seconds"),
+        "10",
+        "seconds in which a receiver has to answer",
+    )
+    webhooks_attempts: int = setting(
+        "webhooks.attempts", number(int, 1, 100, "attempts"), "12", "attempts after which a message is given up"
+    )
+    webhooks_give_up: float = setting(
+        "webhooks.give_up",
+        number(float, 0.01, 365, "days"),
+        "3",
+        "days of failures alone after which a webhook is switched off",
+    )
+    webhooks_keep: int = setting(
+        "webhooks.keep", number(int, 1, 3650, "days"), "14", "days after which the record of a delivery is removed"
+    )
+    webhooks_most: int = setting("webhooks.most", number(int, 0, 1000, "webhooks"), "20", "most webhooks of a tenant")
     backups_store: str | None = setting(
         "backups.store", text, None, "store for backups: a directory, or a URL for fsspec"
     )

@@ -37,6 +37,8 @@ class TenantDatabases:
     """A ``DBFactory`` for every tenant. It is made by ``add``, or at the first access to the tenant.
 
     Only an access leads to a tenant database. An engine that was not used for ``unused_engine`` seconds is forgotten.
+    ``on_watched`` is called with the tenant's id after the commit of changes, if the tenant has somebody told of them.
+    It may be set later.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class TenantDatabases:
     ) -> None:
         self._servers = servers
         self._changes_kept = changes_kept
+        self.on_watched: Callable[[UUID], None] | None = None
         self.unused_engine = unused_engine
         self.engines = engines
         self._entries: dict[UUID, _Entry] = {}
@@ -111,7 +114,15 @@ class TenantDatabases:
         return entry
 
     def _make(self, place: TenantPlace) -> DBFactory:
-        return DBFactory(partial(self._make_engine, place), changes_kept=self._changes_kept)
+        return DBFactory(
+            partial(self._make_engine, place),
+            changes_kept=self._changes_kept,
+            on_watched=partial(self._watched, place.id),
+        )
+
+    def _watched(self, tenant_id: UUID) -> None:
+        if self.on_watched is not None:
+            self.on_watched(tenant_id)
 
     def _make_engine(self, place: TenantPlace) -> Engine:
         self._made += 1

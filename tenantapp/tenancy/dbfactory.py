@@ -48,14 +48,30 @@ class DBFactory:
 
     All threads share one factory. It calls ``make_engine`` at its first use. The engine connects when a session first
     executes a statement. An unused factory costs almost nothing. With ``changes_kept``, its sessions record the changes
-    of tracked models, which are kept for this time.
+    of tracked models, which are kept for this time. ``on_watched`` is called after the commit of changes if the tenant
+    has somebody told of them.
     """
 
-    __slots__ = ("_lock", "_made", "_make_engine", "changes_kept", "known_sizes", "known_tables", "last_used")
+    __slots__ = (
+        "_lock",
+        "_made",
+        "_make_engine",
+        "changes_kept",
+        "known_sizes",
+        "known_tables",
+        "last_used",
+        "on_watched",
+    )
 
-    def __init__(self, make_engine: Callable[[], Engine], *, changes_kept: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        *,
+        changes_kept: timedelta | None = None,
+        on_watched: Callable[[], None] | None = None,
+    ) -> None:
         self._make_engine = make_engine
-        self.changes_kept = changes_kept
+        self.changes_kept, self.on_watched = changes_kept, on_watched
         self.known_tables: set[str] = set()
         """The tables that the database is known to have, of those that an older database lacks."""
         self.known_sizes: dict[str, tuple[float, int]] = {}

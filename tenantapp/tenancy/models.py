@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from tenantapp.sql.ids import uuid7
@@ -198,6 +198,64 @@ class HookDone(TenantBase):
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
 
+class TenantWebhook(TenantBase):
+    """An address that is told about changes of the tenant, see the package ``webhooks``.
+
+    Changes after ``position`` are not deliveries yet. ``failures`` are those in a row, since ``failing_since``.
+    ``tenant_id``, ``database`` and ``epoch`` say which content it was switched on in: they are other ones in a copy.
+    """
+
+    __tablename__ = "tenant_webhooks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str] = mapped_column(String(200))
+    url: Mapped[str] = mapped_column(String(1000))
+    resources: Mapped[str] = mapped_column(Text)
+    """A JSON array of names."""
+    secret: Mapped[str] = mapped_column(String(100))
+    active: Mapped[bool]
+    off_reason: Mapped[str | None] = mapped_column(String(20))
+    position: Mapped[int] = mapped_column(BigInteger)
+    failures: Mapped[int] = mapped_column(default=0)
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    tenant_id: Mapped[UUID]
+    database: Mapped[str] = mapped_column(String(63))
+    epoch: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    created_by_id: Mapped[UUID]
+    created_by_name: Mapped[str] = mapped_column(String(200))
+
+
+class DeliveryState(StrEnum):
+    """The state of a delivery. A skipped one came with a copy."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class TenantDelivery(TenantBase):
+    """A message to a webhook. Its id is the message's, on every attempt. ``answer`` is the status of the last one."""
+
+    __tablename__ = "tenant_deliveries"
+    # The next message of a webhook, and its messages in order.
+    __table_args__ = (Index(None, "webhook_id", "state", "position"), Index(None, "webhook_id", "id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    webhook_id: Mapped[UUID] = mapped_column(ForeignKey(TenantWebhook.id, ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(BigInteger)
+    body: Mapped[str] = mapped_column(Text)
+    """JSON, as it is signed and sent."""
+    state: Mapped[str] = mapped_column(String(10), default=DeliveryState.PENDING)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    attempts: Mapped[int] = mapped_column(default=0)
+    answer: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    tried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 CORE_TABLES: Final = (
     TenantIdentity.__tablename__,
     Change.__tablename__,
@@ -206,4 +264,6 @@ CORE_TABLES: Final = (
     TenantFile.__tablename__,
     TenantJob.__tablename__,
     HookDone.__tablename__,
+    TenantWebhook.__tablename__,
+    TenantDelivery.__tablename__,
 )

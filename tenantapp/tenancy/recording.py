@@ -17,19 +17,33 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Uuid, bindparam, delete, event, func, insert, inspect, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Uuid,
+    bindparam,
+    delete,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Session, SessionTransaction
 
 from tenantapp.sql.prepared import DATABASE
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.access import ACTOR, Actor
 from tenantapp.tenancy.known_tables import has_table, writes_table
-from tenantapp.tenancy.models import Change, ChangeCounter, TenantBase, Tracked
+from tenantapp.tenancy.models import Change, ChangeCounter, TenantBase, TenantWebhook, Tracked
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["created", "changed", "deleted"]
 PENDING: Final = "tenantapp_changes"  # the key of a session's ``_Pending`` in its info
+WATCHED_BY: Final = "tenantapp_watched"  # the key of what is called when the changes are committed
 PRUNE_EVERY: Final = 100  # positions
 PRUNE_MOST: Final = 200  # rows at once, so that no writer waits long; twice what was written since the last time
 # What others see of two changes of one row in the same transaction, if that is not the second; None: nothing.
@@ -38,9 +52,11 @@ _COMBINED: Final[dict[tuple[Kind, Kind], Kind | None]] = {
     ("created", "deleted"): None,
     ("deleted", "created"): "changed",
 }
+# Whether somebody wants to be told of changes. It is asked with the counter, so it costs no round trip.
+WATCHED: Final = "EXISTS (SELECT 1 FROM tenant_webhooks WHERE active)"
+UNWATCHED: Final = "1 = 0"
 # One round trip. jsonb_to_recordset takes any number of rows, so the statement's text is always the same.
-POSTGRES: Final = text(
-    """
+_POSTGRES: Final = """
     WITH counted AS (
         INSERT INTO tenant_change_counter AS counter (id, position, removed) VALUES (1, :count, 0)
         ON CONFLICT (id) DO UPDATE SET position = counter.position + excluded.position
@@ -52,15 +68,22 @@ POSTGRES: Final = text(
         FROM counted, jsonb_to_recordset(CAST(:rows AS jsonb))
             AS given (number int, table_name text, row_id uuid, kind text, version int)
     )
-    SELECT position FROM counted
+    SELECT position, {watched} AS watched FROM counted
     """
-).bindparams(bindparam("person_id", type_=Uuid()), bindparam("at", type_=UtcDateTime()))
-SQLITE: Final = text(
-    """
+_SQLITE: Final = """
     INSERT INTO tenant_change_counter (id, position, removed) VALUES (1, :count, 0)
-    ON CONFLICT (id) DO UPDATE SET position = position + excluded.position RETURNING position
+    ON CONFLICT (id) DO UPDATE SET position = position + excluded.position RETURNING position, {watched} AS watched
     """
-).columns(position=BigInteger)
+POSTGRES: Final = {
+    asks: text(_POSTGRES.format(watched=watched)).bindparams(
+        bindparam("person_id", type_=Uuid()), bindparam("at", type_=UtcDateTime())
+    )
+    for asks, watched in ((True, WATCHED), (False, UNWATCHED))
+}
+SQLITE: Final = {
+    asks: text(_SQLITE.format(watched=watched)).columns(position=BigInteger, watched=Boolean)
+    for asks, watched in ((True, WATCHED), (False, UNWATCHED))
+}
 
 
 _CHANGES: Final = TenantBase.metadata.tables[Change.__tablename__]
@@ -165,6 +188,8 @@ def _finish(session: Session) -> None:
     pending: _Pending | None = session.info.pop(PENDING, None)
     if pending is not None and pending.changes:
         log.error("Changes were committed and not recorded: a savepoint was still open at the commit.")
+    if WATCHED_BY in session.info:
+        session.info.pop(WATCHED_BY)()
 
 
 def _combined(changes: Sequence[RecordedChange]) -> list[RecordedChange]:
@@ -184,27 +209,32 @@ def _write(session: Session, changes: Sequence[RecordedChange]) -> None:
     actor: Actor | None = session.info.get(ACTOR)
     at = utcnow()
     by = {"person_id": None, "login": None} if actor is None else {"person_id": actor.id, "login": actor.shown}
-    with writes_table(session, Change.__tablename__):
-        position = _insert(session, changes, {**by, "at": at})
+    asks = has_table(session, TenantWebhook.__tablename__)
+    with writes_table(session, Change.__tablename__), writes_table(session, TenantWebhook.__tablename__):
+        position, watched = _insert(session, changes, {**by, "at": at}, asks=asks)
+    if watched and session.info[DATABASE].on_watched is not None:
+        session.info[WATCHED_BY] = session.info[DATABASE].on_watched
     if position // PRUNE_EVERY != (position - len(changes)) // PRUNE_EVERY:
         _prune(session, at - session.info[DATABASE].changes_kept)
 
 
-def _insert(session: Session, changes: Sequence[RecordedChange], common: dict[str, Any]) -> int:
-    """Insert the changes, and return the position of the last one."""
+def _insert(
+    session: Session, changes: Sequence[RecordedChange], common: dict[str, Any], *, asks: bool
+) -> tuple[int, bool]:
+    """Insert the changes. Return the position of the last one, and whether somebody wants to be told of changes."""
     if session.get_bind().dialect.name == "postgresql":
         rows = [
             {"number": number, "table_name": table, "row_id": row_id, "kind": kind, "version": version}
             for number, (table, row_id, kind, version) in enumerate(changes, 1)
         ]
         values = {**common, "count": len(rows), "rows": json.dumps(rows, default=str)}
-        position: int = session.execute(POSTGRES, values).scalar_one()
-        return position
-    position = session.execute(SQLITE, {"count": len(changes)}).scalar_one()
+        position, watched = session.execute(POSTGRES[asks], values).one()
+        return position, watched
+    position, watched = session.execute(SQLITE[asks], {"count": len(changes)}).one()
     first = position - len(changes) + 1
     rows = [{**change._asdict(), **common, "position": first + number} for number, change in enumerate(changes)]
     session.execute(insert(_CHANGES), rows)
-    return position
+    return position, watched
 
 
 def _prune(session: Session, before: datetime) -> None:

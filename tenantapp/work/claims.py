@@ -53,12 +53,13 @@ _CLAIM: Final = (
     )
     .returning(*JOBS.c)
 )
-_CHANGE: Final = (
-    update(JOBS)
-    .where(JOBS.c.id == bindparam("its_id", type_=Uuid), JOBS.c.owner == bindparam("its_owner", type_=String))
-    .where(JOBS.c.state == literal(JobState.RUNNING))
-    .returning(JOBS.c.id)
+_OURS: Final = (
+    JOBS.c.id == bindparam("its_id", type_=Uuid),
+    JOBS.c.owner == bindparam("its_owner", type_=String),
+    JOBS.c.state == literal(JobState.RUNNING),
 )
+_CHANGE: Final = update(JOBS).where(*_OURS).returning(JOBS.c.id)
+_REMOVE: Final = delete(JOBS).where(*_OURS).returning(JOBS.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,15 @@ def claim_job(session: Session, owner: str, declared: DeclaredJobs) -> ClaimedJo
     return session.scalar(_NEXT_DUE, {"names": names}) if row is None else _claimed(row, declared)
 
 
-def mark_done(session: Session, job: ClaimedJob, place: TenantPlace) -> None:
-    """Record the success, in the transaction that has the job's effects. Raises ``VisitLost``."""
-    _change(session, job, _ended(job, place, JobState.DONE, None))
+def mark_done(session: Session, job: ClaimedJob, place: TenantPlace, *, kept: bool = True) -> None:
+    """Record the success, in the transaction that has the job's effects. Raises ``VisitLost``.
+
+    Unless it is kept, a job that is not periodic leaves no row.
+    """
+    if kept or job.schedule is not None:
+        _change(session, job, _ended(job, place, JobState.DONE, None))
+    elif session.execute(_REMOVE, {"its_id": job.id, "its_owner": job.owner}).one_or_none() is None:
+        raise VisitLost
 
 
 def mark_failed(session: Session, job: ClaimedJob, place: TenantPlace, error: str, retries: int) -> bool:

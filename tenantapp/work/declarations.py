@@ -1,7 +1,7 @@
 """The jobs that a domain declares."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +9,9 @@ from tenantapp.work.errors import JobsError, UnknownJob
 from tenantapp.work.schedules import Schedule, read_schedule
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from tenantapp.tenancy.access import TenantPlace
     from tenantapp.work.running import Job
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,99}")
@@ -16,13 +19,17 @@ RETRIES: Final = 5
 MOST_RETRIES: Final = 100
 LONGEST: Final = 86400.0  # seconds
 Handler = Callable[["Job"], object]
+Wanted = tuple[str, Mapping[str, Any]]
+"""The name and the arguments of a job."""
+Source = Callable[["Session", "TenantPlace"], Iterable[Wanted]]
+"""Takes a reading session on a tenant's database. Returns the jobs that are to be done now and are not queued yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredJob:
     """A job: its handler, how often it is tried again, its schedule, and how many seconds it may take.
 
-    ``timeout`` is None for the setting ``jobs.timeout``.
+    ``timeout`` is None for the setting ``jobs.timeout``. Unless it is ``kept``, the row is removed when it is done.
     """
 
     name: str
@@ -30,13 +37,15 @@ class DeclaredJob:
     retries: int = RETRIES
     schedule: Schedule | None = None
     timeout: float | None = None
+    kept: bool = True
 
 
 class DeclaredJobs(Mapping[str, DeclaredJob]):
-    """The declared jobs by name."""
+    """The declared jobs by name. Each of the ``sources`` is asked at every visit which further jobs there are."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, DeclaredJob] = {}
+        self.sources: list[Source] = []
 
     def __getitem__(self, name: str) -> DeclaredJob:
         return self._jobs[name]
@@ -66,6 +75,7 @@ class DeclaredJobs(Mapping[str, DeclaredJob]):
         every: str | None = None,
         cron: str | None = None,
         timeout: float | None = None,
+        kept: bool = True,
     ) -> None:
         """Add a job. Raises ``JobsError`` if the declaration is wrong, or if there is a job of this name."""
         if not NAME.fullmatch(name):
@@ -74,7 +84,7 @@ class DeclaredJobs(Mapping[str, DeclaredJob]):
             raise JobsError(f"There are two jobs called {name}")
         try:
             self._jobs[name] = DeclaredJob(
-                name, _callable(handler), _retries(retries), read_schedule(every, cron), _timeout(timeout)
+                name, _callable(handler), _retries(retries), read_schedule(every, cron), _timeout(timeout), kept
             )
         except JobsError as error:
             raise JobsError(f"The job {name} {error}") from error.__cause__

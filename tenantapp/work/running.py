@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -28,7 +29,7 @@ from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import TenantJob
 from tenantapp.work import claims
 from tenantapp.work.claims import ClaimedJob
-from tenantapp.work.declarations import DeclaredJobs
+from tenantapp.work.declarations import DeclaredJobs, Wanted
 from tenantapp.work.errors import JobCancelled, JobStopped, JobTooSlow, VisitLost, VisitStopped
 from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, enqueue, hold_copied
 from tenantapp.work.visits import Visit, incarnation
@@ -74,6 +75,19 @@ class Job:
     def enqueue(self, name: str, arguments: Mapping[str, Any] = NO_ARGUMENTS, *, after: timedelta = NO_DELAY) -> UUID:
         """Queue another job of this tenant, in the transaction of this one. See ``queue.enqueue``."""
         return enqueue(self.session, self.tenant, self._visit.declared, None, name, arguments, after=after)
+
+    @contextmanager
+    def begin(self, *, read_only: bool = False) -> Iterator[Session]:
+        """Yield a session with a transaction of its own, which is committed at the end of the block.
+
+        It is for work that waits for others, between a transaction that finds what is to be done and one that records
+        it: ``session`` would hold its locks meanwhile. What it does stays done if the job fails. Do not nest them, nor
+        use ``session`` before the last of them.
+        """
+        access = Access(LOCAL_PERSON, self.tenant, operator=True)
+        with self._visit.databases.for_access(access).begin(read_only=read_only) as session:
+            session.info[ACTOR] = Actor(f"job:{self.name}")
+            yield session
 
     @cached_property
     def access(self) -> Access:
@@ -131,7 +145,8 @@ class RunningVisit:
             if not has_table(session, TenantJob.__tablename__):
                 return None
             found = claims.look(session, self.declared, self._kept_since)
-        if not self._prepare(database, found) and (found.next_due is None or found.next_due > utcnow()):
+            wanted = [job for source in self.declared.sources for job in source(session, self.visit.place)]
+        if not self._prepare(database, found, wanted) and (found.next_due is None or found.next_due > utcnow()):
             return found.next_due
         with database.begin() as session:
             claimed = claims.claim_job(session, self.visit.owner, self.declared)
@@ -143,24 +158,29 @@ class RunningVisit:
     def _kept_since(self) -> datetime:
         return utcnow() - timedelta(days=self.fleet.settings.jobs_keep)
 
-    def _prepare(self, database: DBFactory, found: claims.Overview) -> bool:
-        """Hold what came with a copy, queue what was interrupted, keep the schedules. Return whether it may change."""
+    def _prepare(self, database: DBFactory, found: claims.Overview, wanted: Sequence[Wanted]) -> bool:
+        """Hold what came with a copy, queue what was interrupted or is wanted, keep the schedules.
+
+        Return whether a job may have become due by that.
+        """
         place = self.visit.place
         elsewhere = self.visit.seen != incarnation(place)
         lacking = claims.lacks_schedules(found.schedules, self.declared)
-        if elsewhere or lacking or found.interrupted or found.old:
+        if elsewhere or lacking or wanted or found.interrupted or found.old:
             with database.begin() as session:
                 held = hold_copied(session, place) if elsewhere else 0
                 if found.interrupted:
                     claims.recover(session, place, self.declared)
                 if lacking:
                     claims.keep_schedules(session, place, self.declared)
+                for name, arguments in wanted:
+                    enqueue(session, place, self.declared, None, name, arguments)
                 if found.old:
                     claims.remove_old(session, self._kept_since)
             if held:
                 log.warning("%d jobs came with a copy to %s. Release them: tenantapp jobs release", held, place.slug)
         self.came = True
-        return elsewhere or lacking or found.interrupted
+        return elsewhere or lacking or bool(wanted) or found.interrupted
 
     def _run(self, database: DBFactory, claimed: ClaimedJob, ends: float) -> ClaimedJob | datetime | None:
         """Run a job. Return the next one, or when it is due. If the visit has lasted long, nothing more is begun."""
@@ -171,7 +191,7 @@ class RunningVisit:
                 job = Job(claimed.id, claimed.name, claimed.arguments, place, session, claimed.attempt, self)
                 declared.handler(job)
                 session.flush()
-                claims.mark_done(session, claimed, place)
+                claims.mark_done(session, claimed, place, kept=declared.kept)
                 return self._following(session, ends)
         except VisitLost:
             raise

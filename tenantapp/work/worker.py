@@ -19,7 +19,16 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.server_engines import ServerEngines
 from tenantapp.work.declarations import DeclaredJobs
 from tenantapp.work.running import DATABASE_ERRORS, RunningVisit, Told
-from tenantapp.work.visits import LEASE, Visit, add_missing_visits, claim_visits, end_visit, is_visit_due, renew_visit
+from tenantapp.work.visits import (
+    LEASE,
+    Visit,
+    add_missing_visits,
+    claim_visits,
+    end_visit,
+    is_visit_due,
+    note_after_commit,
+    renew_visit,
+)
 
 log = logging.getLogger(__name__)
 POLL_EVERY: Final = 1.0  # seconds
@@ -174,6 +183,7 @@ def worker_databases(fleet: Fleet) -> Iterator[TenantDatabases]:
         for name, server in fleet.servers.items()
     }
     databases = TenantDatabases(fleet.servers, engines, changes_kept=timedelta(days=fleet.settings.changes_keep))
+    databases.on_watched = lambda tenant_id: note_after_commit(fleet.user_db, tenant_id, utcnow())
     try:
         yield databases
     finally:

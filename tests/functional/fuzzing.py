@@ -26,7 +26,8 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 FLEET_SLUG = "globex"  # the calls of the fleet change it
-ROUTES_OF_ROWS = ("file", "node", "tag", "member", "session_of_id", "service_account", "fleet_operation")
+WEBHOOK = {"name": "x", "url": "https://1.1.1.1/", "resources": ["nodes"]}
+ROUTES_OF_ROWS = ("file", "node", "tag", "member", "session_of_id", "service_account", "webhook", "fleet_operation")
 
 
 class World:
@@ -59,6 +60,7 @@ class World:
             "node": client.post("/nodes", {"title": "x"}).json["id"],
             "tag": tags.get("heavy", tags["a"]),  # the first is that of the example
             "file": client.upload("x.txt", b"some text").json["id"],
+            "webhook": (client.get("/webhooks").json["items"] or [client.post("/webhooks", WEBHOOK).json])[0]["id"],
             "member": client.get("/members").json["items"][0]["grants"][0]["id"],
             "service_account": client.post("/service-accounts", {"login": uuid7().hex, "roles": ["reader"]}).json["id"],
             "session_of_id": client.get("/sessions").json["items"][0]["id"],

@@ -377,6 +377,8 @@ def test_another_domain_does_not_get_the_tables_of_ours(tmp_path: Path) -> None:
         "tenant_files",
         "tenant_jobs",
         "tenant_hooks",
+        "tenant_webhooks",
+        "tenant_deliveries",
     ]
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pyramid.interfaces import IRoutesMapper
@@ -13,9 +14,12 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.urldispatch import RoutesMapper
 from sqlalchemy import event
 
+from tenantapp.identity.local_access import local_access
 from tenantapp.identity.permissions import NOT_FOR_TOKENS
 from tenantapp.identity.users import get_user
 from tenantapp.operations.queue import list_operations
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.models import TenantDelivery
 from tests.installation import PASSWORD, Client, Installation
 
 BODIES: dict[str, Any] = {
@@ -36,6 +40,8 @@ BODIES: dict[str, Any] = {
     "files": {},
     "nodes_import": {},
     "tags_import": {},
+    "webhooks": {"name": "x", "url": "https://1.1.1.1/", "resources": ["nodes"]},
+    "webhook": {"name": "y"},
     "tokens": {"name": "x", "permissions": ["content.read"]},
     "service_accounts": {"login": "x", "roles": ["reader"]},
     "fleet_tenants": {"slug": "initech"},
@@ -50,7 +56,7 @@ BODIES: dict[str, Any] = {
 }
 WITHOUT_BODY = {
     "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",
-    "fleet_tenant_backups",
+    "fleet_tenant_backups", "webhook_secret", "webhook_delivery_replay",
 }  # fmt: skip
 OPERATE = "fleet.operate"
 PUBLIC = {
@@ -205,6 +211,17 @@ def an_operation_on(installation: Installation, slug: str) -> str:
         return str(list_operations(session, slug=slug)[0].id)
 
 
+def add_delivery(installation: Installation, rows: dict[str, str]) -> str:
+    """The id of a new message to the webhook of acme that is among these rows."""
+    with installation.registry.user_db.begin(read_only=True) as session:
+        access = local_access(session, "acme")
+    with installation.registry.tenant_dbs.begin(access) as session:
+        delivery = TenantDelivery(webhook_id=UUID(rows["webhook"]), position=1, body='{"type": "x"}', due_at=utcnow())
+        session.add(delivery)
+        session.flush()
+        return str(delivery.id)
+
+
 def test_with_another_tenants_ids(installation: Installation) -> None:
     ada, gina = Client(installation.app).sign_in("ada"), Client(installation.app).sign_in("gina")
     node = ada.post("/nodes", {"title": "Acme's own", "tags": ["acme"]}).json
@@ -220,6 +237,8 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
     }
     rows |= {"node_changes": rows["node"], "tag_changes": rows["tag"]}
     rows["file"] = rows["file_content"] = ada.upload("x", b"of acme").json["id"]
+    rows["webhook"] = rows["webhook_secret"] = ada.post("/webhooks", BODIES["webhooks"]).json["id"]
+    rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
     members = ada.get("/members").json
     tried = 0
     for route, method, pattern, permission in views(installation):
@@ -271,6 +290,8 @@ def test_no_request_leaves_a_statement_open(installation: Installation) -> None:
         "member": ada.get("/members").json["items"][-1]["grants"][0]["id"],
     }
     rows["file"] = rows["file_content"] = ada.upload("x", b"x").json["id"]
+    rows["webhook"] = rows["webhook_secret"] = ada.post("/webhooks", BODIES["webhooks"]).json["id"]
+    rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
     [entry] = registry.tenant_dbs._entries.values()
     answered: dict[int, int] = {}
     with kept_cursors(registry.user_db, entry.factory) as kept:

@@ -38,6 +38,7 @@ def test_sign_in_with_one_tenant_selects_it(client: Client) -> None:
         "content.read",
         "members.manage",
         "tenant.export",
+        "webhooks.manage",
     ]
     assert answer.json["tenants"] == [{"slug": "acme", "name": "Acme", "roles": ["admin"], "state": "active"}]
     assert answer.json["expires_at"].endswith("Z")

@@ -25,6 +25,8 @@ MAY_IMPORT = {
     # From databases only what writes a file through to the disk.
     "files": {"sql", "tenancy", "identity", "databases", "api"},
     "resources": {"sql", "tenancy", "identity", "api"},
+    # It names the cursors of the changes.
+    "webhooks": {"sql", "tenancy", "identity", "operations", "work", "api", "resources"},
     "account": {"sql", "tenancy", "identity", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},

@@ -257,8 +257,10 @@ export const de: Strings = {
     token_not_allowed: "Mit einem API-Token geht das nicht. Melden Sie sich an, und tun Sie es hier.",
     too_many_service_accounts: "Mehr Dienstkonten sind in diesem Arbeitsbereich nicht erlaubt. Entfernen Sie eines, das nicht mehr gebraucht wird.",
     too_many_tokens: "Mehr Token sind nicht erlaubt; auch abgelaufene zählen. Widerrufen Sie eines, das nicht mehr gebraucht wird.",
+    too_many_webhooks: "Mehr Webhooks sind nicht erlaubt. Löschen Sie einen, der nicht mehr gebraucht wird.",
     too_many_rows: "Das sind zu viele Einträge für eine Änderung. Grenzen Sie die Filter ein.",
     version_mismatch: "Jemand anderes hat dies zuerst geändert. Laden Sie neu, und wiederholen Sie Ihre Änderung.",
+    webhook_off: "Der Webhook ist ausgeschaltet. Schalten Sie ihn ein, und versuchen Sie es erneut.",
     // Was Betreibern begegnet.
     backup_damaged: "Die Sicherung weicht von dem ab, was geschrieben wurde. Nehmen Sie eine andere.",
     bad_request: "Die Adresse ist ungültig. Gehen Sie zurück, und wählen Sie noch einmal.",

@@ -258,8 +258,10 @@ export const en = {
     token_not_allowed: "An API token cannot do this. Sign in, and do it here.",
     too_many_service_accounts: "The workspace has as many service accounts as it may. Remove one that is not needed.",
     too_many_tokens: "There are as many tokens as there may be, the expired ones included. Revoke one that is not needed.",
+    too_many_webhooks: "There are as many webhooks as there may be. Delete one that is not needed.",
     too_many_rows: "These are too many rows for one change. Narrow the filters.",
     version_mismatch: "Somebody else changed this first. Load it again, and repeat your change.",
+    webhook_off: "The webhook is switched off. Switch it on, and try again.",
     // What operators meet.
     backup_damaged: "The backup differs from what was written. Take another one.",
     bad_request: "The address is not valid. Go back, and choose again.",

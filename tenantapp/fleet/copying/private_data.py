@@ -15,7 +15,15 @@ from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.settings import Settings
 from tenantapp.tenancy.known_tables import has_table
-from tenantapp.tenancy.models import Change, ChangeCounter, IdempotencyKey, TenantFile, TenantJob
+from tenantapp.tenancy.models import (
+    Change,
+    ChangeCounter,
+    IdempotencyKey,
+    TenantDelivery,
+    TenantFile,
+    TenantJob,
+    TenantWebhook,
+)
 from tenantapp.tenancy.searching import fill_words, words_name, words_tables
 
 MODULE: Final = "private_data"
@@ -63,7 +71,7 @@ def remove_private_data(settings: Settings, target: Target) -> None:
 
 
 def _remove_people(session: Session) -> None:
-    """Remove what the core tables say about people: who changed what, answers, arguments of jobs, and files."""
+    """Remove what the core tables say about people: who changed what, answers, jobs, files, webhooks."""
     if has_table(session, Change.__tablename__):
         session.execute(delete(Change))
         session.execute(update(ChangeCounter).values(removed=ChangeCounter.position))
@@ -74,6 +82,9 @@ def _remove_people(session: Session) -> None:
     if has_table(session, TenantFile.__tablename__):
         # Nobody knows what is in files. Their content is not carried either.
         session.execute(delete(TenantFile))
+    if has_table(session, TenantWebhook.__tablename__):
+        session.execute(delete(TenantDelivery))
+        session.execute(delete(TenantWebhook))
 
 
 def _write_words_again(session: Session, target: Target) -> None:

@@ -1,0 +1,40 @@
+"""The errors of this package.
+
+WebhooksError
++-- TargetRefused      requests may not go to this address
++-- DeliveryFailed     the receiver did not answer, or not as it should
++-- TooManyWebhooks    the tenant has as many webhooks as the settings allow
++-- WebhookOff         the webhook is switched off
+"""
+
+
+class WebhooksError(Exception):
+    """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
+
+
+class TargetRefused(WebhooksError):
+    """Requests may not go to this address. ``field`` names the member of the body that has it."""
+
+    field = "url"
+
+
+class DeliveryFailed(WebhooksError):
+    """A delivery has failed. ``status`` is the status of the answer, or None if there was none."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class TooManyWebhooks(WebhooksError):
+    """The tenant has as many webhooks as the setting ``webhooks.most`` allows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"No tenant has more than {most} webhooks. Remove one first.")
+
+
+class WebhookOff(WebhooksError):
+    """Nothing is sent to a webhook that is switched off."""
+
+    def __init__(self) -> None:
+        super().__init__("The webhook is switched off. Switch it on first.")
