@@ -5,9 +5,13 @@ from collections.abc import Collection
 LONGEST = 100  # characters; the comparison takes long for long texts
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return `` (did you mean ...?)`` with the known name that is most like this one, or nothing."""
+def nearest(name: str, known: Collection[str], beginning: str = "") -> str:
+    """Return `` (did you mean ...?)`` with the known name that is most like this one, or nothing.
+
+    ``beginning`` is how all names begin. It makes no two of them alike.
+    """
     from difflib import get_close_matches  # imported here: most programs start without a slip
 
-    found = get_close_matches(name[:LONGEST], sorted(known), 1)
-    return f" (did you mean {found[0]}?)" if found else ""
+    names = sorted(each.removeprefix(beginning) for each in known)
+    found = get_close_matches(name.removeprefix(beginning)[:LONGEST], names, 1)
+    return f" (did you mean {beginning}{found[0]}?)" if found else ""

@@ -154,7 +154,9 @@ def _refuse_unknown_variables(given: Iterable[str], known: Iterable[Setting], ow
             continue
         words = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("_")
         if own_prefix is None or not (variable.startswith(_variables(own_prefix)) or _is_of_a_package(words[:-1])):
-            raise SettingsError(f"environment variable {variable} names no setting{nearest(variable, names)}")
+            raise SettingsError(
+                f"environment variable {variable} names no setting{nearest(variable, names, ENVIRONMENT_PREFIX)}"
+            )
 
 
 def _variables(prefix: str) -> str:

@@ -130,6 +130,8 @@ def test_an_unknown_variable_is_named() -> None:
     named = "TENANTAPP_SESION_IDLE_TIMEOUT names no setting .did you mean TENANTAPP_SESSION_IDLE_TIMEOUT"
     with pytest.raises(SettingsError, match=named):
         read_settings(GOOD, {"TENANTAPP_SESION_IDLE_TIMEOUT": "1"})
+    with pytest.raises(SettingsError, match=r"^environment variable TENANTAPP_X names no setting$"):
+        read_settings(GOOD, {"TENANTAPP_X": "1"})
 
 
 def test_settings_of_the_domain_and_of_libraries_pass() -> None:
