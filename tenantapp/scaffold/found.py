@@ -51,7 +51,7 @@ DECORATION: Final = re.compile(
 
 @dataclass(frozen=True)
 class FoundDatabase:
-    """A database that was read. ``words`` has its structure as SQL of its engine, or nothing if that is not known.
+    """A database that was read. ``words`` has its structure as SQL of its engine.
 
     ``tables`` are as SQLAlchemy reflects them. ``uniques`` are the columns of SQLite's unique constraints, by table,
     as SQLAlchemy does not find all of them. ``notes`` are sentences for the builder.
@@ -77,11 +77,11 @@ def read_database(given: str) -> FoundDatabase:
     with reading_connection(_read_only(url), name) as connection, connection.begin():
         tables, others = _tables(connection)
         _check(tables, name)
-        words, note = _words(connection, url)
+        words = _words(connection, url)
         uniques = sqlite_uniques(connection) if connection.dialect.name == "sqlite" else {}
         dialect = connection.dialect
     notes = [f"These tables are virtual and have no models: {', '.join(others)}"] if others else []
-    return FoundDatabase(tuple(tables), dialect, words, uniques, (*notes, *([note] if note else ())))
+    return FoundDatabase(tuple(tables), dialect, words, uniques, tuple(notes))
 
 
 def _read_only(url: URL) -> URL:
@@ -115,23 +115,18 @@ def _check(tables: list[Table], name: str) -> None:
         raise ScaffoldRefused(f"{name[0].upper()}{name[1:]} has no tables")
 
 
-def _words(connection: Connection, url: URL) -> tuple[str, str]:
-    """Return the structure in the engine's words, or else nothing and a sentence that says why."""
+def _words(connection: Connection, url: URL) -> str:
+    """Return the structure in the engine's words. Raises ``ScaffoldRefused`` if no ``pg_dump`` can write it."""
     if url.get_backend_name() == "sqlite":
-        return "".join(f"{sql};\n\n" for sql in connection.exec_driver_sql(SQLITE_WORDS).scalars()), ""
+        return "".join(f"{sql};\n\n" for sql in connection.exec_driver_sql(SQLITE_WORDS).scalars())
     program = shutil.which("pg_dump", path=os.environ.get(TOOL_DIRECTORY))
     if program is None:
-        return "", _without_words("there is no pg_dump on the search path")
+        raise ScaffoldRefused(
+            "There is no pg_dump, which writes the structure: put it into the search path, or name its directory in "
+            f"{TOOL_DIRECTORY}"
+        )
     command = [program, *DUMP, f"--exclude-table={HISTORY}", f"--dbname={address_of(url)}"]
     done = subprocess.run(command, env=environment_of(url), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        return "", _without_words(first_line(done.stderr).rstrip("."))
-    words = DECORATION.sub("", done.stdout)
-    return re.sub(r"\n{3,}", "\n\n", words).strip() + "\n", ""
-
-
-def _without_words(reason: str) -> str:
-    return (
-        f"The first migration is made of the models, because {reason}: it has no views, functions, triggers and "
-        "checks, and such a database can only be adopted if it has none"
-    )
+        raise ScaffoldRefused(f"pg_dump cannot write the structure: {first_line(done.stderr)}")
+    return re.sub(r"\n{3,}", "\n\n", DECORATION.sub("", done.stdout)).strip() + "\n"

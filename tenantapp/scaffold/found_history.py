@@ -47,16 +47,11 @@ def put_first(tables: Path, core: Path, package: str, found: FoundDatabase) -> N
     core.write_text(laid_out(second), encoding="utf-8")
     tables.unlink()
     (tables.parent / f"{REVISION}_{tables.name.partition('_')[2]}").write_text(first, encoding="utf-8")
-    if found.words:
-        (tables.parents[1] / SCRIPT).write_text(found.words, encoding="utf-8")
+    (tables.parents[1] / SCRIPT).write_text(found.words, encoding="utf-8")
 
 
 def _in_its_words(revision: str, package: str, found: FoundDatabase) -> str:
     """Return the revision so that the engine of the database runs the script, and the other one what Alembic wrote."""
-    if not found.words:
-        if f"{package}.models" not in revision:
-            return revision
-        return revision.replace("from alembic import op\n", f"from alembic import op\n\nimport {package}.models\n", 1)
     # Types that only one engine has are in its own words already.
     own_type = rf'\.with_variant\(\s*{package}\.models\.Found\((?:"[^"]*"|\'[^\']*\')\), "{found.dialect.name}"\s*\)'
     revision = laid_out(re.sub(own_type, "", revision))

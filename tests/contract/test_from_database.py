@@ -1,13 +1,16 @@
 """A package that ``tenantapp new --from-database`` makes of a database of somebody else."""
 
+import os
+import secrets
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 from sqlalchemy.engine import URL
 
 from tenantapp.testing.postgres import ENVIRONMENT, postgres_bin
-from tests.contract.conftest import Fleet
+from tests.contract.conftest import Fleet, asking_engine
 from tests.contract.legacy import legacy_on
 from tests.contract.own_domain import COMMANDS, ROOT, run, run_with
 
@@ -44,3 +47,27 @@ def test_it_serves_the_tables_on_both_engines_and_adopts_the_database(fleet: Fle
     assert printed.count(" right ") == 2
     assert "ropes" in printed
     assert legacy.everything() == before
+
+
+def test_without_pg_dump_nothing_is_written(postgres_server: URL, tmp_path: Path) -> None:
+    url, name = postgres_server, f"their_{secrets.token_hex(4)}"
+    with asking_engine(url).connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    theirs = url.set(database=name)
+    try:
+        with asking_engine(theirs).connect() as connection:
+            connection.exec_driver_sql("CREATE TABLE users (id UUID PRIMARY KEY)")
+        made = ["-m", "tenantapp", "new", NAME, "--from-database", theirs.render_as_string(hide_password=False)]
+        done = subprocess.run(
+            [sys.executable, *made],
+            cwd=tmp_path,
+            env={**os.environ, "TENANTAPP_BACKUPS_POSTGRES_BIN": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        with asking_engine(url).connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    assert done.stderr.startswith("tenantapp: There is no pg_dump, which writes the structure")
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
