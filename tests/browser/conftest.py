@@ -1,6 +1,7 @@
 """A browser, and a site to visit."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.shop import app_including
 from tests.transactions.server import serving
 
 PATIENCE = 60_000  # milliseconds that a step may take on a busy machine
-BOOKSHOP = Path(__file__).parents[2] / "examples" / "bookshop"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="session")
@@ -47,11 +48,25 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="session")
 def bookshop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The example of a domain, with one shop and one person."""
-    settings = "tenantapp.domain = bookshop\nmigrations.tenant = bookshop:migrations"
-    with site_in(tmp_path_factory.mktemp("bookshop"), settings, PYTHONPATH=str(BOOKSHOP)) as prepared:
+    with example(tmp_path_factory, "bookshop", role="author") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def inventory(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The example with products, orders and jobs, with one company and its administrator."""
+    with example(tmp_path_factory, "inventory", role="admin") as running:
+        yield running
+
+
+@contextmanager
+def example(tmp_path_factory: pytest.TempPathFactory, name: str, role: str) -> Iterator[Site]:
+    """Serve an example with the tenant north, where Ann has this role."""
+    settings = f"tenantapp.domain = {name}\nmigrations.tenant = {name}:migrations"
+    with site_in(tmp_path_factory.mktemp(name), settings, PYTHONPATH=str(EXAMPLES / name)) as prepared:
         prepared.command("tenants", "create", "north")
         prepared.command("users", "add", "ann", "--password-stdin", given="correct horse battery\n")
-        prepared.command("grants", "add", "ann", "north", "--role", "author")
+        prepared.command("grants", "add", "ann", "north", "--role", role)
         with served(prepared) as serving:
             yield serving
 

@@ -487,6 +487,35 @@ def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Sit
     assert ann.unexpected() == []
 
 
+def test_rows_that_stay_as_they_are_are_only_added(inventory: Site, visit: Visit) -> None:
+    ann = visit(inventory).sign_in("ann", "/w/north/products/new", password="correct horse battery")
+    page = ann.page
+    ann.field("Sku").fill("A-1")
+    ann.field("Name").fill("Anvil")
+    ann.button("Create").click()
+    ann.said("“Anvil” is created.")
+    ann.link("Movements").click()
+    page.get_by_role("link", name="New movement").click()
+    ann.field("Product").fill("Anv")
+    page.get_by_role("option", name="Anvil").click()
+    ann.field("Quantity").fill("-1")
+    ann.field("Reason").fill("Sold")
+    ann.button("Create").click()
+    expect(page.locator("#field-quantity-error")).to_have_text("Only 0 are in stock.")
+    ann.field("Quantity").fill("5")
+    ann.button("Create").click()
+    ann.said("“Sold” is created.")
+    expect(page.locator("tbody td")).to_contain_text(["Sold", "Anvil", "5"])
+    expect(page.locator("td.pick")).to_have_count(0)  # nothing can be done with chosen ones
+    ann.link("Sold").click()
+    expect(ann.sheet()).to_contain_text("You can read this, and not change it.")
+    expect(ann.button("Delete")).to_have_count(0)
+    page.keyboard.press("Escape")
+    ann.link("Suppliers").click()
+    expect(ann.link("Our own workshop")).to_be_visible()  # of the hook
+    assert ann.unexpected([422]) == []
+
+
 def test_a_component_of_ones_own_is_in_the_place_of_the_list(bookshop: Site, visit: Visit) -> None:
     ann = visit(bookshop).sign_in("ann", "/w/north/books", password="correct horse battery")
     page = ann.page

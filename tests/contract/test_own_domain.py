@@ -40,10 +40,11 @@ def bookshop(tmp_path: Path) -> Path:
     return Path(shutil.copytree(BOOKSHOP, tmp_path / "bookshop", ignore=shutil.ignore_patterns("var", "*cache*")))
 
 
-def test_the_bookshop_keeps_its_own_promises(postgres_server: URL) -> None:
+@pytest.mark.parametrize("example", ["bookshop", "inventory"])
+def test_an_example_keeps_its_own_promises(postgres_server: URL, example: str) -> None:
     """On both engines in one run, as its builder tests it."""
     given = {ENVIRONMENT: postgres_server.render_as_string(hide_password=False), "CI": "true"}
-    assert " passed" in run_with(given, BOOKSHOP, "-m", "pytest", "-p", "no:cacheprovider")
+    assert " passed" in run_with(given, ROOT / "examples" / example, "-m", "pytest", "-p", "no:cacheprovider")
 
 
 def test_its_history_grows_with_its_models(fleet: Fleet, bookshop: Path) -> None:

@@ -10,7 +10,7 @@ PAGES = (
     *sorted(ROOT.glob("*.md")),
     *sorted(ROOT.glob("docs/*.md")),
     *sorted(ROOT.glob("benchmarks/*.md")),
-    ROOT / "examples/bookshop/README.md",
+    *sorted(ROOT.glob("examples/*/README.md")),
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
