@@ -59,7 +59,8 @@ def _noticed(session: Session, name: str, refusal: type[Exception]) -> Iterator[
     except DBAPIError as error:
         if not is_missing_table(error):
             raise
-        _known(session).discard(name)  # the database is asked again next time
+        # The statement may name several, and a downgrade takes several away: the database is asked again for each.
+        _known(session).clear()
         raise refusal from error
 
 

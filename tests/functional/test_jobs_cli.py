@@ -15,13 +15,13 @@ from tenantapp.work.worker import worker_databases
 from tests.functional.conftest import INI, Command
 from tests.jobs import Desk
 
-STOCK = """
+DEPOT = """
 def count(job):
     if job.arguments["shelf"] == 13:
         raise ValueError("no such shelf")
 
 def includeme(config):
-    config.add_job("count", "stock:count", retries=0)
+    config.add_job("count", "depot:count", retries=0)
 """
 
 
@@ -29,12 +29,12 @@ def includeme(config):
 def enqueue(done: Command, ini: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Queues jobs of the tenant acme, whose domain counts what is on shelves, and returns their ids."""
     done("tenants", "create", "acme")
-    (ini.parent / "stock").mkdir()
-    (ini.parent / "stock" / "__init__.py").write_text(STOCK)
-    (ini.parent / "stock" / "models.py").write_text("import tenantapp.workspace.models\n")
-    ini.write_text(f"{INI}tenantapp.domain = stock\nmigrations.tenant = {bundled('tenant')}\n")
+    (ini.parent / "depot").mkdir()
+    (ini.parent / "depot" / "__init__.py").write_text(DEPOT)
+    (ini.parent / "depot" / "models.py").write_text("import tenantapp.workspace.models\n")
+    ini.write_text(f"{INI}tenantapp.domain = depot\nmigrations.tenant = {bundled('tenant')}\n")
     monkeypatch.syspath_prepend(str(ini.parent))
-    monkeypatch.delitem(sys.modules, "stock", raising=False)
+    monkeypatch.delitem(sys.modules, "depot", raising=False)
 
     def enqueue(shelf: int) -> str:
         with closing(CommandsInstallation(ini)) as installation, worker_databases(installation.fleet) as databases:

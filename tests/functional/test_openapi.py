@@ -1,6 +1,7 @@
 """The OpenAPI document, and how it is served."""
 
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -112,6 +113,26 @@ def test_everybody_can_read_it(client: Client, document: Any) -> None:
     assert (answer.status_int, answer.content_type, answer.json) == (200, "application/json", document)
     assert answer.cache_control.max_age == 300
     assert client.get("/openapi.json", If_None_Match=answer.headers["ETag"]).status_int == 304
+
+
+def test_a_page_of_the_resources_reads_only_what_describes_them(client: Client, document: Any) -> None:
+    part = client.get("/openapi.json?part=resources").json
+    assert [tag["name"] for tag in part["tags"]] == ["nodes", "tags"]
+    assert part["tags"] == [tag for tag in document["tags"] if "x-resource" in tag]
+    assert {path for path in part["paths"]} == {
+        path for path in document["paths"] if path.split("/")[3] in ("nodes", "tags")
+    }
+    for path, calls in part["paths"].items():
+        for method, call in calls.items():
+            whole = document["paths"][path][method]
+            answers = {status: each for status, each in whole["responses"].items() if status.startswith("2")}
+            assert call == whole | {"responses": answers}
+    said = json.dumps(part)
+    for kind, name in set(re.findall(r'"#/components/(\w+)/([\w.-]+)"', said)):
+        assert part["components"][kind][name] == document["components"][kind][name]
+    assert len(said) < len(json.dumps(document)) / 3
+    for wrong in ("part=fleet", "part=", "part=resources&part=resources"):
+        assert client.get(f"/openapi.json?{wrong}").json["code"] == "invalid_query"
 
 
 def test_the_command_prints_it_without_a_database(ini: Any, run: Command, document: Any) -> None:

@@ -12,7 +12,7 @@ import { recall, remember } from "./kept";
 import { once } from "./once";
 import { type Document, type Resource, resourcesOf } from "./resource";
 
-const DOCUMENT = `${PREFIX}/openapi.json`;
+const DOCUMENT = `${PREFIX}/openapi.json?part=resources`;
 const MOST_RECENT = 5;
 
 export interface Workspace {

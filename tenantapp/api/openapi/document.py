@@ -1,6 +1,6 @@
 """Make the OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1.html)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
@@ -47,6 +47,7 @@ SECURITY: Final = {
 BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 PROBLEM_TYPE: Final = "application/problem+json"
 PART: Final = {"type": "integer", "description": "Of a batch: the index of the part that failed, from 0."}
+RESOURCE: Final = "x-resource"  # in a tag: how a page shows the rows
 CODES: Final = "x-problem-codes"  # those of the operation; the schema of a problem has all of its status
 
 
@@ -77,9 +78,34 @@ class Document:
         return orjson.dumps(self.content)
 
     @cached_property
+    def resources(self) -> bytes:
+        """Return the part of the document that a page of the resources is drawn from, as JSON without spaces.
+
+        It has the groups that describe a resource, with their calls and successful answers, and the models of these.
+        """
+        whole = self.content
+        tags = [tag for tag in whole["tags"] if RESOURCE in tag]
+        names = {tag["name"] for tag in tags}
+        paths = {path: _calls_of(names, calls) for path, calls in whole["paths"].items()}
+        paths = {path: calls for path, calls in paths.items() if calls}
+        schemas = reachable([paths], whole["components"]["schemas"])
+        return orjson.dumps(
+            whole
+            | {"tags": tags, "paths": paths, "components": whole["components"] | {"schemas": schemas, "responses": {}}}
+        )
+
+    @cached_property
     def page(self) -> bytes:
         """Return the page that shows the document to people."""
         return render(self.content).encode()
+
+
+def _calls_of(tags: Collection[str], calls: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        method: call | {"responses": {status: each for status, each in call["responses"].items() if status < "3"}}
+        for method, call in calls.items()
+        if not set(tags).isdisjoint(call["tags"])
+    }
 
 
 class _Builder:

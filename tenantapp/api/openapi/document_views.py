@@ -12,10 +12,12 @@ from pyramid.view import view_config
 from webob.acceptparse import AcceptEncodingValidHeader
 
 from tenantapp.api.openapi.document import Document
+from tenantapp.api.problems import ApiError
 from tenantapp.tenancy.request import TenantRequest
 
 PUBLIC: Final = NO_PERMISSION_REQUIRED
 GZIP: Final = "gzip"
+RESOURCES: Final = "resources"
 # Nothing inline, and nothing from elsewhere (https://www.w3.org/TR/CSP3/).
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     ["default-src 'none'", "style-src 'self'", "script-src 'self'"]
@@ -25,9 +27,12 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 
 @view_config(route_name="openapi", request_method="GET", permission=PUBLIC)
 def read_document(request: TenantRequest) -> Response:
-    """Return the OpenAPI document."""
+    """Return the OpenAPI document, or with ``part=resources`` what the page of the resources is drawn from."""
     document: Document = request.registry.openapi
-    return _cacheable(request, document.compact, "application/json")
+    asked = request.GET.getall("part")
+    if asked and asked != [RESOURCES]:
+        raise ApiError(400, "invalid_query", f"There is one part of the document: {RESOURCES}.")
+    return _cacheable(request, document.resources if asked else document.compact, "application/json")
 
 
 @view_config(route_name="api_docs", request_method="GET", permission=PUBLIC)
