@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,18 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_modules(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Forgets the modules that a test has written to its directory and imported: the next test may write others."""
+    directory = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if directory is not None:
+        beginning = f"{directory}{os.sep}"
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None)).startswith(beginning):
+                del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

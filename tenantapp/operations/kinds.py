@@ -8,8 +8,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.orm import Session
 
+from tenantapp.identity.models import Tenant
+from tenantapp.identity.tenants import place_of
+from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.models import Operation, OperationState
+from tenantapp.tenancy.access import TenantPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,14 @@ class Context:
     """``progress(0.5, "half of it")`` reports how much of this step is done. Raises what ``check`` raises."""
     check: Callable[[], None]
     """Raises ``LeaseLost``, ``OperationCancelled`` or ``WorkerStopped`` if the step must stop."""
+
+    def place(self) -> TenantPlace:
+        """Return where the tenant's database is now. Raises ``OperationRefused`` if there is no such tenant."""
+        with self.fleet.user_db.begin(read_only=True) as session:
+            tenant = None if self.tenant_id is None else session.get(Tenant, self.tenant_id)
+            if tenant is None:
+                raise OperationRefused(f"The tenant {self.slug} does not exist any more.")
+            return place_of(tenant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,6 @@ def stock(ini: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         (ini.parent / "stock.py").write_text(source)
         ini.write_text(f"{INI}tenantapp.domain = stock\nmigrations.tenant = {bundled('tenant')}\nstock.shelves = 7\n")
         monkeypatch.syspath_prepend(str(ini.parent))
-        monkeypatch.delitem(sys.modules, "stock", raising=False)
 
     return written
 

@@ -1,6 +1,5 @@
 """``tenantapp jobs`` and ``tenantapp worker`` with a domain that has jobs."""
 
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -34,7 +33,6 @@ def enqueue(done: Command, ini: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     (ini.parent / "depot" / "models.py").write_text("import tenantapp.workspace.models\n")
     ini.write_text(f"{INI}tenantapp.domain = depot\nmigrations.tenant = {bundled('tenant')}\n")
     monkeypatch.syspath_prepend(str(ini.parent))
-    monkeypatch.delitem(sys.modules, "depot", raising=False)
 
     def enqueue(shelf: int) -> str:
         with closing(CommandsInstallation(ini)) as installation, worker_databases(installation.fleet) as databases:
@@ -107,5 +105,4 @@ def test_a_slip_in_a_declaration_ends_the_start(
     (ini.parent / "stock.py").write_text(f"def includeme(config):\n    config.add_job({declaration})\n")
     ini.write_text(f"{INI}tenantapp.domain = stock\nmigrations.tenant = {bundled('tenant')}\n")
     monkeypatch.syspath_prepend(str(ini.parent))
-    monkeypatch.delitem(sys.modules, "stock", raising=False)
     assert failed("worker", "--until-idle").startswith(sentence)

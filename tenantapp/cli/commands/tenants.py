@@ -291,11 +291,11 @@ def backup(installation: Installation, slugs: Sequence[str], everybody: bool, de
     used meanwhile. A failure is reported and does not stop the others. The exit status is 0 only if all tenants were
     backed up.
     """
-    from tenantapp.cli.backups import back_up
+    from tenantapp.cli.backups import BACK_UP
 
     if bool(slugs) == everybody:
         raise click.UsageError("Name tenants, or all of them with --all.")
-    back_up(installation, slugs, detach, as_json)
+    BACK_UP.run(installation, slugs, detach, as_json)
 
 
 @tenants.command("sweep-files")
@@ -310,11 +310,11 @@ def sweep_files(installation: Installation, slugs: Sequence[str], everybody: boo
     Killed uploads and restores in place leave such content. What is younger than a day stays: its row may be about to
     be written. Files whose content is gone are counted. A failure is reported and does not stop the others.
     """
-    from tenantapp.cli.sweeping_files import sweep
+    from tenantapp.cli.sweeping_files import SWEEP
 
     if bool(slugs) == everybody:
         raise click.UsageError("Name tenants, or all of them with --all.")
-    sweep(installation, slugs, detach, as_json)
+    SWEEP.run(installation, slugs, detach, as_json)
 
 
 @tenants.command()

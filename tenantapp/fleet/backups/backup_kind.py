@@ -7,18 +7,14 @@ from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.retention import prune
 from tenantapp.fleet.backups.store import made_for, open_store
-from tenantapp.identity.models import Tenant
-from tenantapp.identity.tenants import place_of
-from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import TenantPlace
 
 OF_FILES: Final = ("files", "files_missing")  # only if there are some
 
 
 def _dump(context: Context) -> dict[str, Any]:
-    fleet, place = context.fleet, _place(context)
+    fleet, place = context.fleet, context.place()
     store = open_store(fleet.settings)
     records = store.records(place.id)
     record = made_for(records, context.operation_id)
@@ -38,15 +34,7 @@ def described(record: BackupRecord) -> dict[str, Any]:
 
 def _prune(context: Context) -> dict[str, Any]:
     settings = context.fleet.settings
-    return {"pruned": prune(open_store(settings), _place(context).id, settings.backups_keep, utcnow())}
-
-
-def _place(context: Context) -> TenantPlace:
-    with context.fleet.user_db.begin(read_only=True) as session:
-        tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
-        if tenant is None:
-            raise OperationRefused(f"The tenant {context.slug} does not exist any more.")
-        return place_of(tenant)
+    return {"pruned": prune(open_store(settings), context.place().id, settings.backups_keep, utcnow())}
 
 
 # Two steps: if the policy cannot be applied, the backup stays, and a retry only applies the policy.

@@ -9,8 +9,7 @@ from sqlalchemy.orm import Session
 from tenantapp.files.errors import FilesOff
 from tenantapp.files.storage import open_storage
 from tenantapp.fleet.tenant_files import carrying, counts, listed_files
-from tenantapp.identity.models import Tenant
-from tenantapp.identity.tenants import get_tenant, place_of, refuse_deleted, refuse_unfinished
+from tenantapp.identity.tenants import get_tenant, refuse_deleted, refuse_unfinished
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet
@@ -18,7 +17,6 @@ from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import request_operation
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import TenantPlace
 
 UPLOADING: Final = timedelta(days=1)  # no upload takes longer: its row is not written yet
 
@@ -40,7 +38,7 @@ def request_sweep(
 
 @checkpoint("files.sweep")
 def _sweep(context: Context) -> dict[str, Any]:
-    fleet, place = context.fleet, _place(context)
+    fleet, place = context.fleet, context.place()
     with carrying(place.slug):
         storage = open_storage(fleet.settings)
         # First what lies there, then the rows: a file that is uploaded in between is in neither.
@@ -55,14 +53,6 @@ def _sweep(context: Context) -> dict[str, Any]:
             storage.remove(place.id, file_id)
     missing = sum(lying.get(file.id) != file.size for file in listed)
     return {"removed": len(removed), "bytes": sum(map(lying.__getitem__, removed)), **counts(len(listed), missing)}
-
-
-def _place(context: Context) -> TenantPlace:
-    with context.fleet.user_db.begin(read_only=True) as session:
-        tenant = None if context.tenant_id is None else session.get(Tenant, context.tenant_id)
-        if tenant is None:
-            raise OperationRefused(f"The tenant {context.slug} does not exist any more.")
-        return place_of(tenant)
 
 
 SWEEP_FILES: Final = Kind("sweep_files", (Step("files", _sweep),))
