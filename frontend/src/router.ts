@@ -25,6 +25,12 @@ export const router = createRouter({
         { path: "", name: "workspace", component: WorkspaceStart },
         { path: "manage/members", name: "members", component: managing(() => import("./pages/tenant/Members.vue")) },
         { path: "manage/access", name: "access", component: managing(() => import("./pages/tenant/ApiAccess.vue")) },
+        {
+          path: "manage/webhooks/:webhook?",
+          name: "webhooks",
+          component: managing(() => import("./pages/tenant/Webhooks.vue")),
+          props: true,
+        },
         { path: "manage/export", name: "exports", component: managing(() => import("./pages/tenant/Exports.vue")) },
         { path: "manage/audit", name: "audit", component: managing(() => import("./pages/tenant/AuditTrail.vue")) },
         { path: ":resource/:id?", name: "rows", component: ResourceList, props: true },

@@ -1,14 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { effectScope } from "vue";
 
-import type { OwnAuditEntry } from "../../generated/api/types.gen";
+import type { Delivery, OwnAuditEntry, Webhook } from "../../generated/api/types.gen";
+import { Offline } from "../api/problem";
 import { actionLabel, detailsOf } from "./audit";
 import { managedPages } from "./managing";
 import { usePaged } from "./paged";
 import { permissionLabel } from "./permissions";
+import type { Resource } from "./resource";
 import { managingRoles, permissionsOf, stepsTo } from "./roles";
 import { sizeOf } from "./sizes";
 import { pointedAt } from "./submitting";
+import { messageLabel, noteOf, resourceChoices, rowOf, stateOf } from "./webhook";
 
 const ROLES = [
   { name: "owner", permissions: ["content.read", "members.manage"] },
@@ -99,6 +102,47 @@ describe("a list that grows", () => {
     expect([asked, list.items.value, list.next.value]).toEqual([["", "2"], ["a", "c", "d", "e"], null]);
     scope.stop();
     expect(signalled?.aborted).toBe(true);
+  });
+
+  it("is looked at again without a sign of it, and tells whether something has changed", async () => {
+    let rows = ["a", "b"];
+    let isDown = false;
+    const read = () => (isDown ? Promise.reject(new Offline()) : Promise.resolve({ items: rows, next: null }));
+    const list = effectScope().run(() => usePaged(read))!;
+    await list.load();
+    expect(await list.look()).toBe(false);
+    rows = ["c", "b"];
+    const looking = list.look();
+    expect(list.loading.value).toBe(false);
+    expect([await looking, list.items.value]).toEqual([true, ["c", "b"]]);
+    isDown = true;
+    await expect(list.look()).rejects.toThrow(Offline);
+    expect([list.items.value, list.failure.value]).toEqual([["c", "b"], undefined]);
+  });
+});
+
+describe("a webhook", () => {
+  const webhook = { active: true, failures: 0, off_reason: null } as Webhook;
+  const resources = [{ name: "nodes", label: "Nodes" }] as Resource[];
+
+  it("says why it is off, and what to do", () => {
+    const off = { ...webhook, active: false };
+    const all = [webhook, { ...webhook, failures: 2 }, { ...off, off_reason: "by_people" }, { ...off, off_reason: "failing" }] as Webhook[];
+    expect(all.map(stateOf)).toEqual(["active", "failing", "by_people", "off"]);
+    expect(all.map((each) => noteOf(each) !== undefined)).toEqual([false, false, false, true]);
+  });
+
+  it("may tell about what it tells about already, also if that cannot be read", () => {
+    expect(resourceChoices(resources, ["nodes", "secrets"]).map(({ label }) => label)).toEqual(["Nodes", "secrets"]);
+  });
+
+  it("has messages that say what they are about, and lead to rows that may be there", () => {
+    const types = ["nodes.created", "gone.changed", "changes.gone", "nodes.odd"];
+    const labels = ["Nodes: added", "gone: changed", "Changes were removed before they could be told", "nodes.odd"];
+    expect(types.map((type) => messageLabel(type, resources))).toEqual(labels);
+    const about = (data: object) => rowOf({ message: { data } } as unknown as Delivery);
+    expect(about({ resource: "nodes", id: "1", kind: "changed" })).toEqual({ resource: "nodes", id: "1" });
+    expect([about({ resource: "nodes", id: "1", kind: "deleted" }), about({})]).toEqual([undefined, undefined]);
   });
 });
 

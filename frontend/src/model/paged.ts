@@ -20,6 +20,8 @@ export interface Paged<T> {
   load: () => Promise<void>;
   /** Read the next page, and show it below. */
   more: () => Promise<void>;
+  /** Read again while all stays as it is shown. Resolves to whether something has changed. Throws `Failure`. */
+  look: () => Promise<boolean>;
 }
 
 export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promise<Page<T>>): Paged<T> {
@@ -29,26 +31,49 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
   const failure = shallowRef<Failure>();
   let running: AbortController | undefined;
 
-  async function readPages(cursor: string, before: T[], least: number): Promise<void> {
+  /** Read pages until there are as many items as before, at least one page. */
+  async function readFrom(cursor: string, before: T[], least: number): Promise<Page<T>> {
     running?.abort();
     const { signal } = (running = new AbortController());
+    const found = [...before];
+    let at = cursor;
+    do {
+      const page = await read(at, signal);
+      found.push(...page.items);
+      at = page.next ?? "";
+    } while (at !== "" && found.length < least);
+    return { items: found, next: at || null };
+  }
+
+  function show(page: Page<T>): void {
+    items.value = page.items;
+    next.value = page.next;
+  }
+
+  async function readPages(cursor: string, before: T[], least: number): Promise<void> {
     failure.value = undefined;
     loading.value = true;
     try {
-      const found = [...before];
-      let at = cursor;
-      do {
-        const page = await read(at, signal);
-        found.push(...page.items);
-        at = page.next ?? "";
-      } while (at !== "" && found.length < least);
-      items.value = found;
-      next.value = at || null;
+      show(await readFrom(cursor, before, least));
       loading.value = false;
     } catch (error) {
       if (isAborted(error)) return;
       loading.value = false;
       failure.value = asFailure(error);
+    }
+  }
+
+  async function look(): Promise<boolean> {
+    if (loading.value) return false;
+    const before = JSON.stringify([items.value, next.value]);
+    try {
+      const page = await readFrom("", [], items.value?.length ?? 0);
+      const isOther = JSON.stringify([page.items, page.next]) !== before;
+      if (isOther) show(page);
+      return isOther;
+    } catch (error) {
+      if (isAborted(error)) return false;
+      throw error;
     }
   }
 
@@ -60,5 +85,6 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
     failure,
     load: () => readPages("", [], items.value?.length ?? 0),
     more: () => readPages(next.value ?? "", items.value ?? [], 0),
+    look,
   };
 }

@@ -82,6 +82,7 @@ export const de: Strings = {
     menu: "Verwaltung",
     members: "Mitglieder",
     access: "API-Zugang",
+    webhooks: "Webhooks",
     exports: "Export",
     audit: "Prüfprotokoll",
   },

@@ -82,6 +82,7 @@ export const en = {
     menu: "Manage",
     members: "Members",
     access: "API access",
+    webhooks: "Webhooks",
     exports: "Export",
     audit: "Audit trail",
   },

@@ -24,7 +24,7 @@ const CATALOGUES: [string, object, object][] = [
   ["the tree and builders' components", enViews, deViews],
 ];
 /** The same in both languages. */
-const SAME = new Set(["tenantapp", "Administrator", "Filter", "Details", "Export", "Name", "Token", "Optional.", "Migration", "Server", "Revision", "Import"]);
+const SAME = new Set(["tenantapp", "Administrator", "Filter", "Details", "Export", "Name", "Token", "Optional.", "Migration", "Server", "Revision", "Import", "Webhooks"]);
 
 function textsOf(catalogue: object, path = ""): Texts {
   const found: Texts = new Map();

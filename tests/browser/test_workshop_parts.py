@@ -1,0 +1,104 @@
+"""Webhooks at the page, in a real browser against the bundled application."""
+
+import json
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+from sqlalchemy import select, update
+
+from tenantapp.identity.local_access import local_access
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.models import TenantDelivery, TenantWebhook
+from tests.browser.test_managing import violations
+from tests.browser.visitor import Visitor
+from tests.browser.workshop import Workshop
+from tests.installation import PASSWORD
+
+Visit = Callable[..., Visitor]
+ROW = "01900000-0000-7000-8000-000000000001"
+
+
+def add_deliveries(workshop: Workshop) -> None:
+    """Note two messages of the only webhook: one that was delivered, and one that was given up."""
+    registry = workshop.installation.registry
+    with registry.user_db.begin(read_only=True) as session:
+        access = local_access(session, "acme")
+    with registry.tenant_dbs.begin(access) as session:
+        webhook = session.scalars(select(TenantWebhook)).one()
+        session.execute(update(TenantWebhook).values(failures=2, failing_since=utcnow()))
+        for position, (kind, state, answer, error) in enumerate(
+            (("created", "delivered", 204, None), ("changed", "failed", 503, "The receiver answered 503."))
+        ):
+            data = {"resource": "nodes", "id": ROW, "kind": kind}
+            session.add(
+                TenantDelivery(
+                    webhook_id=webhook.id,
+                    position=position,
+                    body=json.dumps({"type": f"nodes.{kind}", "data": data}),
+                    state=state,
+                    due_at=utcnow(),
+                    attempts=12,
+                    answer=answer,
+                    error=error,
+                )
+            )
+
+
+def test_an_administrator_keeps_webhooks(workshop: Workshop, visit: Visit) -> None:
+    ada = visit(workshop.site, permissions=["clipboard-write"]).signed_in("ada", "/w/acme/manage/webhooks", PASSWORD)
+    page = ada.page
+    expect(page.get_by_text("There are no webhooks yet.")).to_be_visible()
+    page.keyboard.press("n")
+    ada.field("Name").fill("Search index")
+    ada.field("Address").fill("https://127.0.0.1/hooks")
+    ada.field("Name").press("Enter")
+    expect(ada.sheet()).to_contain_text("Choose at least one.")
+    ada.sheet().get_by_role("checkbox", name="Nodes").check()
+    ada.field("Name").press("Enter")
+    expect(ada.field("Address")).to_be_focused()
+    expect(ada.sheet()).to_contain_text("not a public one")
+    found = {"adding": ada.violations()}
+    ada.field("Address").fill("https://1.1.1.1/hooks")
+    ada.field("Address").press("Enter")
+    secret = ada.field("Secret").input_value()
+    assert secret.startswith("whsec_")
+    page.keyboard.press("Escape")  # the secret would be lost
+    found["secret"] = ada.violations()
+    ada.button("Done").click()
+    expect(page.get_by_role("row").filter(has_text="Search index")).to_contain_text("on")
+    found["list"] = violations(ada)
+
+    add_deliveries(workshop)
+    ada.link("Search index").click()
+    expect(page.get_by_text("failed 2 times in a row")).to_be_visible()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.get_by_role("link", name="Nodes: changed")).to_have_attribute("href", f"/w/acme/nodes/{ROW}")
+    found["one"] = violations(ada)
+    page.get_by_label("State").select_option("given up")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr")).to_contain_text("The receiver answered 503.")
+    page.get_by_role("button", name="Send again: Nodes: changed").click()
+    ada.said("The message is sent again, under the same id.")
+    expect(page.get_by_text("No message is in this state.")).to_be_visible()
+    page.get_by_label("State").select_option("Any state")
+    expect(page.locator("tbody tr").first).to_contain_text("waits")
+
+    ada.button("Change").click()
+    ada.field("Name").fill("Index")
+    ada.sheet().get_by_role("checkbox", name="Tags").check()
+    ada.field("Name").press("Enter")
+    ada.said("The webhook Index is changed.")
+    ada.button("Switch off").click()
+    ada.said("The webhook Index is off.")
+    page.get_by_role("button", name="Send again: Nodes: changed").click()
+    expect(page.get_by_role("alert")).to_contain_text("The webhook is switched off.")
+    ada.button("New secret").click()
+    ada.sheet().get_by_role("button", name="New secret", exact=True).click()
+    expect(ada.field("Secret")).not_to_have_value(secret)
+    ada.button("Done").click()
+    ada.button("Delete").click()
+    ada.sheet().get_by_role("button", name="Delete", exact=True).click()
+    ada.said("The webhook Index is deleted.")
+    expect(page.get_by_text("There are no webhooks yet.")).to_be_visible()
+    assert {name: each for name, each in found.items() if each} == {}
+    assert ada.unexpected([409, 422]) == []
