@@ -12,23 +12,10 @@ from tests.browser.visitor import Visitor
 
 Visit = Callable[..., Visitor]
 MANAGE = "/w/acme/manage"
-TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 def row(visitor: Visitor, name: str) -> Locator:
     return visitor.page.get_by_role("row").filter(has_text=name)
-
-
-def violations(visitor: Visitor) -> list[str]:
-    """What axe finds on a whole page, and by how much the page is too wide for a small telephone."""
-    found = visitor.violations()
-    before = visitor.page.viewport_size
-    assert before is not None
-    visitor.page.set_viewport_size({"width": 360, "height": 740})
-    if excess := visitor.page.evaluate(TOO_WIDE):
-        found.append(f"{excess} px too wide")
-    visitor.page.set_viewport_size(before)
-    return found
 
 
 def status_with(site: Site, token: str) -> int:
@@ -99,7 +86,7 @@ def test_an_administrator_adds_changes_and_removes_a_member(site: Site, visit: V
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)  # axe would look at what it covers
     expect(row(ada, "Ada Lovelace")).to_contain_text("admin")
-    found["members"] = violations(ada)
+    found["members"] = ada.page_violations()
     assert {name: each for name, each in found.items() if each} == {}
     assert ada.unexpected([404, 409]) == []
 
@@ -136,7 +123,7 @@ def test_a_token_of_a_service_account_works_until_it_is_revoked(site: Site, visi
     ada.page.reload()
     expect(row(ada, "cron")).to_contain_text("Nightly reports")
     expect(row(ada, "cron")).not_to_contain_text("never")
-    found["access"] = violations(ada)
+    found["access"] = ada.page_violations()
     ada.button("Revoke the token cron").click()
     expect(ada.sheet()).to_contain_text("Programs that use this token of Nightly reports are refused")
     ada.sheet().get_by_role("button", name="Revoke", exact=True).click()
@@ -164,7 +151,7 @@ def test_an_export_is_watched_and_downloaded_and_the_audit_trail_has_it(site: Si
         page.get_by_role("link", name="Download the export of").click()
     assert re.fullmatch(r"acme-\d{8}\.bundle", download.value.suggested_filename)
     assert download.value.path().stat().st_size > 1000
-    found = {"export": violations(ada)}
+    found = {"export": ada.page_violations()}
 
     ada.link("Audit trail").click()
     expect(page.locator("tbody tr").first).to_contain_text("downloaded an export")
@@ -176,7 +163,7 @@ def test_an_export_is_watched_and_downloaded_and_the_audit_trail_has_it(site: Si
     page.go_back()
     expect(page.locator("tbody tr").last).to_contain_text("admin")
     expect(page.get_by_role("cell", name="downloaded an export")).to_have_count(0)
-    found["audit"] = violations(ada)
+    found["audit"] = ada.page_violations()
     assert {name: each for name, each in found.items() if each} == {}
     assert ada.unexpected([409]) == []
 
@@ -192,7 +179,7 @@ def test_a_person_makes_a_token_of_their_own_with_what_they_may_do(site: Site, v
     bob.button("Done").click()
     expect(row(bob, "notes")).to_contain_text("never")
     assert status_with(site, token) == 200
-    found = violations(bob)
+    found = bob.page_violations()
     bob.button("Revoke the token notes").click()
     bob.sheet().get_by_role("button", name="Revoke", exact=True).click()
     bob.said("The token notes is revoked.")

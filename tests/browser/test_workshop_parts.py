@@ -9,7 +9,6 @@ from sqlalchemy import select, update
 from tenantapp.identity.local_access import local_access
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.models import TenantDelivery, TenantWebhook
-from tests.browser.test_managing import violations
 from tests.browser.visitor import Visitor
 from tests.browser.workshop import Workshop
 from tests.installation import PASSWORD
@@ -66,14 +65,14 @@ def test_an_administrator_keeps_webhooks(workshop: Workshop, visit: Visit) -> No
     found["secret"] = ada.violations()
     ada.button("Done").click()
     expect(page.get_by_role("row").filter(has_text="Search index")).to_contain_text("on")
-    found["list"] = violations(ada)
+    found["list"] = ada.page_violations()
 
     add_deliveries(workshop)
     ada.link("Search index").click()
     expect(page.get_by_text("failed 2 times in a row")).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(2)
     expect(page.get_by_role("link", name="Nodes: changed")).to_have_attribute("href", f"/w/acme/nodes/{ROW}")
-    found["one"] = violations(ada)
+    found["one"] = ada.page_violations()
     page.get_by_label("State").select_option("given up")
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody tr")).to_contain_text("The receiver answered 503.")

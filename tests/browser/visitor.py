@@ -14,6 +14,7 @@ DEMO_PASSWORD = "demo-password"
 FAILED = re.compile(r"the server responded with a status of (\d+)")
 RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 AXE = {"runOnly": RULES, "resultTypes": ["violations"], "preload": False}  # no rule of these reads style sheets
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 class Visitor:
@@ -102,6 +103,17 @@ class Visitor:
         self.page.emulate_media(color_scheme="dark")
         found += [f"dark: {each}" for each in self._violations()]
         self.page.emulate_media(color_scheme="light")
+        return found
+
+    def page_violations(self) -> list[str]:
+        """What axe finds on a whole page, and by how much the page is too wide for a small telephone."""
+        found = self.violations()
+        before = self.page.viewport_size
+        assert before is not None
+        self.page.set_viewport_size({"width": 360, "height": 740})
+        if excess := self.page.evaluate(TOO_WIDE):
+            found.append(f"{excess} px too wide")
+        self.page.set_viewport_size(before)
         return found
 
     def _violations(self) -> list[str]:
