@@ -467,7 +467,7 @@ def test_the_page_can_be_written_from_right_to_left(site: Site, visit: Visit) ->
 def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Site, visit: Visit) -> None:
     ann = visit(bookshop).sign_in("ann", password="correct horse battery")
     page = ann.page
-    expect(page).to_have_url(f"{bookshop.url}/w/north/books")  # the only workspace, the only resource
+    expect(page).to_have_url(f"{bookshop.url}/w/north/books")  # the only workspace, its first resource
     ann.link("List").click()
     page.get_by_role("link", name="New book").click()
     ann.field("Title").fill("Emma")

@@ -1,16 +1,31 @@
-"""The books of one shop: who may read and change them, and how they are listed."""
+"""Books and their sales: who may read and change them, and how the page shows them."""
 
-from typing import Any, Final
-from uuid import UUID
+from typing import Annotated, Any, Final
 
+from pydantic import Field
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources import Display, More, Owned, Resource, Translation
-from tenantapp.resources.errors import NotFound
+from tenantapp.resources import Display, More, Owned, Resource, Translation, Write, content_of
+from tenantapp.resources.errors import InvalidReference, ResourceError
 
-from bookshop.content import BookContent
 from bookshop.models import Book, Sale
+
+Cents = Annotated[int, Field(ge=0, le=100_000_000)]  # within a column of four bytes
+Copies = Annotated[int, Field(ge=0, le=1_000_000)]
+SALES_RECORD: Final = "sales.record"  # a permission of our own, which `includeme` declares
+IN_GERMAN: Final = Translation(
+    label="Bücher",
+    noun="Buch",
+    labels={"title": "Titel", "price_cents": "Preis in Cent", "stock": "Vorrat", "sold": "Verkauft", "owner_id": "Von"},
+)
+
+
+class OutOfStock(ResourceError):
+    """Too few copies are left, so nothing was sold."""
+
+    def __init__(self, stock: int) -> None:
+        super().__init__(f"Only {stock} are left." if stock else "None are left.")
+        self.stock = stock
 
 
 def copies_sold(page: Any) -> More:
@@ -19,21 +34,10 @@ def copies_sold(page: Any) -> More:
     return More({"sold": copies.scalar_subquery()})
 
 
-IN_GERMAN: Final = Translation(
-    label="Bücher",
-    noun="Buch",
-    labels={
-        "title": "Titel",
-        "price_cents": "Preis in Cent",
-        "stock": "Vorrat",
-        "sold": "Verkauft",
-        "owner_id": "Eigentümer",
-    },
-)
 books: Final = Resource(
     "books",
     Book,
-    body=BookContent,
+    body=content_of(Book, "title", price_cents=Cents, stock=Copies),
     shows=("sold",),
     more=copies_sold,
     types={"sold": int},
@@ -49,16 +53,25 @@ books: Final = Resource(
         translations={"de": IN_GERMAN},
     ),
 )
+sales: Final = Resource(
+    "sales",
+    Sale,
+    body=content_of(Sale, "book_id", copies=Annotated[int, Field(ge=1, le=1000)]),
+    shows=("price_cents", "seller_id", "sold_at"),
+    read=Permission.CONTENT_READ,
+    write=SALES_RECORD,
+    can=("create",),
+    problems=("out_of_stock",),
+)
 
 
-def list_books(session: Session) -> list[Book]:
-    """Return all books in the order in which they were added."""
-    return list(session.scalars(select(Book).order_by(Book.id)))
-
-
-def locked_book(session: Session, book_id: UUID) -> Book:
-    """Return one book, and keep it from others until the transaction ends. Raises ``NotFound``."""
-    book = session.get(Book, book_id, with_for_update=True)
+@sales.on("create")
+def sell(write: Write[Sale]) -> None:
+    """Take copies out of the stock, at the book's price. Others wait for the book until the commit."""
+    book = write.session.get(Book, write.row.book_id, with_for_update=True, populate_existing=True)
     if book is None:
-        raise NotFound(books.noun)
-    return book
+        raise InvalidReference("book_id")
+    if book.stock < write.row.copies:
+        raise OutOfStock(book.stock)
+    book.stock -= write.row.copies
+    write.row.price_cents, write.row.seller_id = book.price_cents, write.access.person.id

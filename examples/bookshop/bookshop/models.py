@@ -1,20 +1,17 @@
 """Books and their sales, in the database of each shop."""
 
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select
-from sqlalchemy.orm import Mapped, mapped_column, object_session
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.models import TenantBase, Tracked, Versioned
 
-TITLE_LENGTH: Final = 200
-
 
 class Book(Tracked, Versioned, TenantBase):
-    """A title on the shelf. Its owner added it. ``version`` counts its changes, so that none is overwritten."""
+    """A title on the shelf. Its owner added it."""
 
     __tablename__ = "books"
     __table_args__ = (
@@ -23,18 +20,10 @@ class Book(Tracked, Versioned, TenantBase):
         Index(None, "owner_id", "id"),
     )
 
-    # A person of the user database. A foreign key cannot refer to another database.
-    owner_id: Mapped[UUID]
-    title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
+    owner_id: Mapped[UUID]  # a person of the user database, to which no foreign key can refer
+    title: Mapped[str] = mapped_column(String(200))
     price_cents: Mapped[int]
-    stock: Mapped[int]
-
-    def copies_sold(self) -> int:
-        """Return how many copies were sold. The sales are read in the book's own session."""
-        session = object_session(self)
-        if session is None:
-            raise RuntimeError("the book belongs to no session, so it cannot read its sales")
-        return session.scalar(select(func.coalesce(func.sum(Sale.copies), 0)).where(Sale.book_id == self.id)) or 0
+    stock: Mapped[int] = mapped_column(default=0)
 
 
 class Sale(Tracked, TenantBase):
@@ -46,6 +35,6 @@ class Sale(Tracked, TenantBase):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     book_id: Mapped[UUID] = mapped_column(ForeignKey(Book.id), index=True)
     seller_id: Mapped[UUID]
-    copies: Mapped[int]
+    copies: Mapped[int] = mapped_column(default=1)
     price_cents: Mapped[int]
     sold_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)

@@ -7,10 +7,8 @@ from sqlalchemy.orm import Session
 
 from bookshop.models import Book, Sale
 
-NOBODY = UUID(int=0)
-
 
 def remove_private_data(session: Session) -> None:
     """Remove the owners of the books and the sellers of the sales."""
-    session.execute(update(Book).values(owner_id=NOBODY))
-    session.execute(update(Sale).values(seller_id=NOBODY))
+    session.execute(update(Book).values(owner_id=UUID(int=0)))
+    session.execute(update(Sale).values(seller_id=UUID(int=0)))

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,11 +11,8 @@ from tenantapp.databases.histories.histories import tenant_metadata
 from tenantapp.resources import create_row
 from tenantapp.testing import Check, resource_checks
 
-from bookshop import currency_code, sales
-from bookshop.books import books
-from bookshop.content import BookContent
-from bookshop.errors import OutOfStock
-from bookshop.private_data import NOBODY, remove_private_data
+from bookshop.books import OutOfStock, books, sales
+from bookshop.private_data import remove_private_data
 
 EMMA = {"title": "Emma", "price_cents": 1250, "stock": 3}
 
@@ -36,7 +34,7 @@ def test_a_book_is_added_sold_and_changed(client: Any) -> None:
     assert book == EMMA | {"id": book["id"], "owner_id": book["owner_id"], "sold": 0, "version": 1}
     assert added.location.endswith(f"/api/v1/books/{book['id']}")
     sale = ann.post("/sales", {"book_id": book["id"], "copies": 2}, status=201).json
-    assert (sale["total_cents"], sale["currency"]) == (2500, "EUR")
+    assert (sale["price_cents"], sale["seller_id"]) == (1250, book["owner_id"])
     assert ann.patch(f"/books/{book['id']}", {"price_cents": 1500}, status=200).json["price_cents"] == 1500
     now = ann.get(f"/books/{book['id']}", status=200).json
     assert now == book | {"price_cents": 1500, "stock": 1, "sold": 2, "version": 3}
@@ -47,12 +45,8 @@ def test_a_book_is_added_sold_and_changed(client: Any) -> None:
 def test_the_document_has_our_calls(client: Any) -> None:
     document = client(None).get("/openapi.json", status=200).json
     sale = document["paths"]["/api/v1/sales"]["post"]
-    assert sale["summary"] == "Sell a book."
     assert "out_of_stock" in sale["responses"]["409"]["$ref"]
-    assert document["components"]["schemas"]["BookContentPatch"]["properties"]["title"] == {
-        "type": "string",
-        "maxLength": 200,
-    }
+    assert document["components"]["schemas"]["BookContentPatch"]["properties"]["title"]["maxLength"] == 200
     assert client(None).http.get("/api/docs").status_int == 200
 
 
@@ -69,7 +63,7 @@ def test_books_come_in_pages(client: Any) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/books"), ("POST", "/books"), ("POST", "/sales"), ("GET", "/books.csv")],
+    [("GET", "/books"), ("POST", "/books"), ("GET", "/sales"), ("POST", "/sales")],
 )
 def test_nobody_gets_in_without_signing_in(client: Any, method: str, path: str) -> None:
     body = {} if method == "POST" else None
@@ -113,35 +107,29 @@ def test_shops_do_not_mix(client: Any) -> None:
     assert sam.get("/books", status=200).json["items"] == []
     sam.get(f"/books/{book['id']}", status=404)
     sam.patch(f"/books/{book['id']}", {"stock": 0}, status=404)
-    assert sam.post("/sales", {"book_id": book["id"]}, status=404).json["code"] == "not_found"
+    refused = sam.post("/sales", {"book_id": book["id"]}, status=422).json
+    assert [error["pointer"] for error in refused["errors"]] == ["/book_id"]
 
 
-def test_a_plain_view_is_guarded_too(client: Any) -> None:
-    ann = client("author")
-    ann.post("/books", EMMA | {"title": "Persuasion"}, status=201)
-    answer = ann.get("/books.csv", status=200)
-    assert answer.content_type == "text/csv"
-    assert "Persuasion,1250,EUR\r\n" in answer.text
-
-
-def test_a_script_calls_the_same_services(installation: Any) -> None:
+def test_a_script_calls_the_same_functions(installation: Any) -> None:
     ann = installation.access("author")
     with installation.registry.tenant_dbs.begin(ann) as session:
-        book = create_row(books, session, ann, BookContent(title="Lady Susan", price_cents=900, stock=1))
-        sales.record_sale(session, ann, book.id)
-        assert (book.owner_id, book.copies_sold()) == (ann.person.id, 1)
+        emma = books.body(title="Emma", price_cents=900, stock=1)
+        book = create_row(books, session, ann, emma)
+        sale = create_row(sales, session, ann, sales.body(book_id=book.id))
+        assert (book.owner_id, book.stock, sale.price_cents) == (ann.person.id, 0, 900)
         with pytest.raises(OutOfStock):
-            sales.record_sale(session, ann, book.id)
+            create_row(sales, session, ann, sales.body(book_id=book.id))
 
 
 def test_a_copy_without_people_names_nobody(installation: Any) -> None:
     ann = installation.access("author")
     with installation.registry.tenant_dbs.begin(ann) as session:
-        book = create_row(books, session, ann, BookContent(title="Sanditon", price_cents=900, stock=1))
-        sale = sales.record_sale(session, ann, book.id)
+        book = create_row(books, session, ann, books.body(title="Sanditon", price_cents=900, stock=1))
+        sale = create_row(sales, session, ann, sales.body(book_id=book.id))
         remove_private_data(session)
         session.expire_all()
-        assert (book.owner_id, sale.seller_id, book.title) == (NOBODY, NOBODY, "Sanditon")
+        assert (book.owner_id, sale.seller_id, book.title) == (UUID(int=0), UUID(int=0), "Sanditon")
 
 
 def test_models_and_migrations_agree(installation: Any) -> None:
@@ -151,13 +139,12 @@ def test_models_and_migrations_agree(installation: Any) -> None:
         assert compare_metadata(context, tenant_metadata(registry.app_settings)) == []
 
 
-def test_a_wrong_currency_is_named() -> None:
-    with pytest.raises(ValueError, match="must be a currency"):
-        currency_code("euro")
-
-
 def test_no_shop_reaches_another_by_any_route(check_leaks: Any) -> None:
-    check_leaks()
+    def fill(author: Any) -> None:
+        book = author.post("/books", EMMA, status=201).json
+        author.post("/sales", {"book_id": book["id"], "copies": 2}, status=201)
+
+    check_leaks(fill)
 
 
 def test_a_list_takes_two_statements(client: Any, recorded: Any) -> None:
