@@ -64,8 +64,8 @@ def test_its_history_grows_with_its_models(fleet: Fleet, bookshop: Path) -> None
     )
     (first,) = versions.glob("*_first.py")
     assert set(re.findall(r'create_table\(\s*"(\w+)"', first.read_text())) == TABLES
-    # What the page for builders types into pshell, and the script it shows.
-    page = (ROOT / "docs" / "building.md").read_text()
+    # What the page about scripts types into pshell, and the script it shows.
+    page = (ROOT / "docs" / "views.md").read_text()
     (typed,) = re.findall(r"^```python\n(ann = .*?)^```", page, re.M | re.S)
     (script,) = re.findall(r"^```python\n(import sys\n.*?)^```", page, re.M | re.S)
     run(fleet, bookshop, "-m", "pyramid.scripts.pshell", "-p", "python", "development.ini", given=typed)

@@ -1,4 +1,4 @@
-"""The page for builders shows code that is there, commands that exist, settings that start, and names to import."""
+"""The pages for builders show code that is there, commands that exist, settings that start, and names to import."""
 
 import ast
 import re
@@ -17,7 +17,12 @@ from tests.installation import Installation
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "building.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.M | re.S)
+PAGES = ("building", "models", "resources", "views", "domain")
+BLOCKS = [
+    block
+    for name in PAGES
+    for block in re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "docs" / f"{name}.md").read_text(), re.M | re.S)
+]
 MARKS = {"python": "# ", "js": "// "}  # before the path of the file that has the code
 EXCERPTS = [
     block.removeprefix(MARKS[language])
@@ -27,7 +32,7 @@ EXCERPTS = [
 COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
 
 
-def test_the_page_has_blocks() -> None:
+def test_the_pages_have_blocks() -> None:
     assert len(EXCERPTS) >= 12
     assert len(COMMANDS) >= 6
 
