@@ -1,4 +1,4 @@
-"""Webhooks at the page, in a real browser against the bundled application."""
+"""Webhooks and files at the page, in a real browser against the bundled application."""
 
 import json
 from collections.abc import Callable
@@ -14,6 +14,13 @@ from tests.browser.workshop import Workshop
 from tests.installation import PASSWORD
 
 Visit = Callable[..., Visitor]
+DROP = """([name, type, text]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([text], name, { type }));
+  const at = document.querySelector("dialog[open] .drop") ?? document.querySelector("table") ?? document.body;
+  for (const kind of ["dragover", "drop"])
+    at.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
 ROW = "01900000-0000-7000-8000-000000000001"
 
 
@@ -65,8 +72,6 @@ def test_an_administrator_keeps_webhooks(workshop: Workshop, visit: Visit) -> No
     found["secret"] = ada.violations()
     ada.button("Done").click()
     expect(page.get_by_role("row").filter(has_text="Search index")).to_contain_text("on")
-    found["list"] = ada.page_violations()
-
     add_deliveries(workshop)
     ada.link("Search index").click()
     expect(page.get_by_text("failed 2 times in a row")).to_be_visible()
@@ -101,3 +106,41 @@ def test_an_administrator_keeps_webhooks(workshop: Workshop, visit: Visit) -> No
     expect(page.get_by_text("There are no webhooks yet.")).to_be_visible()
     assert {name: each for name, each in found.items() if each} == {}
     assert ada.unexpected([409, 422]) == []
+
+
+def test_rows_come_from_a_csv_file_or_the_page_says_which_lines_are_wrong(workshop: Workshop, visit: Visit) -> None:
+    workshop.create_tenant("parts", both="author")
+    both = visit(workshop.site).signed_in("both", "/w/parts/nodes", PASSWORD)
+    page = both.page
+    both.button("Import CSV").click()
+    chosen = page.get_by_label("CSV file", exact=True)
+    expect(chosen).to_be_focused()
+    chosen.set_input_files({"name": "old.csv", "mimeType": "text/csv", "buffer": "title\nMünze".encode("latin-1")})
+    expect(both.sheet().get_by_role("alert")).to_contain_text("The file is not in UTF-8")
+    expect(both.button("Import")).to_be_disabled()
+    page.evaluate(DROP, ["own.csv", "text/csv", "Title,Owner\nOne,Both\n"])
+    expect(both.sheet().get_by_role("alert")).to_have_text(
+        "These columns cannot be imported: Owner. Remove or rename them, and choose the file again."
+    )
+    lines = ["Title,Status", "One,draft", ",draft", "<b>Three</b>,odd", *(f"Row {at},published" for at in range(3, 120))]
+    page.evaluate(DROP, ["<b>rows</b>.csv", "text/csv", "\n".join(lines)])
+    expect(both.sheet()).to_contain_text("<b>rows</b>.csv")
+    expect(page.locator(".sample tbody tr")).to_have_count(5)
+    both.button("Import").click()
+    expect(both.sheet().get_by_role("alert")).to_contain_text("2 lines are wrong, so no row was added.")
+    expect(page.locator(".faults tbody tr")).to_have_count(2)
+    expect(page.locator(".faults tbody tr").nth(1)).to_contain_text("4Status")
+    found = both.page_violations()
+    both.button("Cancel").click()
+    expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible()
+
+    lines[2:4] = ["Two,draft", "<b>Three</b>,archived"]
+    page.evaluate(DROP, ["rows.csv", "text/csv", "\n".join(lines)])
+    both.button("Check only").click()
+    expect(both.sheet()).to_contain_text("All is well: 120 rows can be added.")
+    both.button("Import").click()
+    both.said("120 rows are added.")
+    expect(page.get_by_text("120 rows", exact=True)).to_be_visible()
+    expect(both.button("Import CSV")).to_be_focused()
+    assert found == []
+    assert both.unexpected([422]) == []

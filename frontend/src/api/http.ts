@@ -14,6 +14,10 @@ export interface Asked {
   /** The slug of the tenant. A call about the person names none. */
   tenant?: string | undefined;
   body?: Json | undefined;
+  /** A body that is sent as it is, in the place of `body`. `headers` have its type. */
+  raw?: Blob | undefined;
+  /** How the request is sent, where `fetch` does not do. */
+  send?: ((path: string, request: RequestInit) => Promise<Response>) | undefined;
   headers?: Record<string, string> | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -84,11 +88,12 @@ async function textOf(response: Response, asked: Asked): Promise<string> {
 async function reach(method: string, path: string, asked: Asked): Promise<Response> {
   const request: RequestInit = { method, headers: headersOf(method, asked), cache: "no-store" };
   if (asked.body !== undefined) request.body = writeJson(asked.body);
+  if (asked.raw) request.body = asked.raw;
   if (asked.signal) request.signal = asked.signal;
   // A change is never repeated blindly: whoever sends it again sends the same Idempotency-Key.
   const pauses = method === "GET" ? [...PAUSES] : [];
   for (;;) {
-    const response = await reachOnce(path, request);
+    const response = await reachOnce(path, request, asked.send ?? fetch);
     if (response) return response;
     const pause = pauses.shift();
     if (pause === undefined) throw new Offline();
@@ -97,9 +102,9 @@ async function reach(method: string, path: string, asked: Asked): Promise<Respon
 }
 
 /** Undefined if nobody answers, or only a proxy for a server that does not. */
-async function reachOnce(path: string, request: RequestInit): Promise<Response | undefined> {
+async function reachOnce(path: string, request: RequestInit, send: NonNullable<Asked["send"]>): Promise<Response | undefined> {
   try {
-    const response = await fetch(path, request);
+    const response = await send(path, request);
     const isOurs = response.headers.get("Content-Type")?.includes("json") ?? false;
     return OF_PROXIES.includes(response.status) && !isOurs ? undefined : response;
   } catch (error) {

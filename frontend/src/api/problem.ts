@@ -7,10 +7,20 @@ export interface Pointed {
   detail: string;
 }
 
+export interface CsvFault {
+  line: number;
+  /** The name of a field, or null if it is about the whole line. */
+  column: string | null;
+  detail: string;
+}
+
 export class Problem extends Error {
   readonly status: number;
   readonly code: string;
   readonly errors: readonly Pointed[];
+  /** What is wrong with a CSV file, the first faults of it, and how many lines are wrong. */
+  readonly lines: readonly CsvFault[];
+  readonly wrong: number;
   /** The index of the part of a batch that failed; null if it concerns the whole. */
   readonly part: number | null;
   readonly current: Record<string, Json> | undefined;
@@ -26,6 +36,8 @@ export class Problem extends Error {
     this.code = body.code ?? BY_STATUS[status] ?? "unknown";
     this.reason = body.reason ?? null;
     this.errors = body.errors ?? [];
+    this.lines = body.lines ?? [];
+    this.wrong = body.wrong ?? 0;
     this.part = body.part ?? null;
     this.current = body.current;
     this.etag = headers.get("ETag");
@@ -42,6 +54,8 @@ interface ProblemBody {
   detail: string;
   code: string;
   errors: Pointed[];
+  lines: CsvFault[];
+  wrong: number;
   part: number;
   current: Record<string, Json>;
   request_id: string;

@@ -100,6 +100,7 @@ export const de: Strings = {
     everything: "Alle Einträge anzeigen",
     columns: "Spalten",
     columnsReset: "Zurücksetzen",
+    import: "CSV-Import",
     export: "CSV-Export",
     exporting: (rows: number) => `Export läuft: bisher ${plural(rows, "Eintrag", "Einträge")}`,
     exported: (rows: number) => `${plural(rows, "Eintrag wurde", "Einträge wurden")} exportiert.`,

@@ -100,6 +100,7 @@ export const en = {
     everything: "Show all rows",
     columns: "Columns",
     columnsReset: "Reset",
+    import: "Import CSV",
     export: "Export CSV",
     exporting: (rows: number) => `Exporting: ${plural(rows, "row", "rows")} so far`,
     exported: (rows: number) => `${plural(rows, "row is", "rows are")} exported.`,

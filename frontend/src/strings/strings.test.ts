@@ -4,11 +4,13 @@ import { de } from "./de";
 import { de as deBulk } from "./de.bulk";
 import { de as deManaging } from "./de.managing";
 import { de as deOperator } from "./de.operator";
+import { de as deRows } from "./de.rows";
 import { de as deViews } from "./de.views";
 import { en } from "./en";
 import { en as enBulk } from "./en.bulk";
 import { en as enManaging } from "./en.managing";
 import { en as enOperator } from "./en.operator";
+import { en as enRows } from "./en.rows";
 import { en as enViews } from "./en.views";
 import { withTexts } from "./late";
 import { plural, textOf } from "./words";
@@ -20,6 +22,7 @@ const CATALOGUES: [string, object, object][] = [
   ["the page", en, de],
   ["several rows at once", enBulk, deBulk],
   ["those who manage", enManaging, deManaging],
+  ["rows from files", enRows, deRows],
   ["operators", enOperator, deOperator],
   ["the tree and builders' components", enViews, deViews],
 ];

@@ -1,0 +1,52 @@
+// Files on their way to the server. `fetch` does not tell how much of a body has been sent, so these are sent by
+// XMLHttpRequest.
+
+import { call, type Asked } from "./http";
+import { type At } from "./rows";
+
+type Send = NonNullable<Asked["send"]>;
+
+/** How a file is sent: what is told of its progress, from 0 to 1, and what may stop it. */
+export interface Sending {
+  onSent: (part: number) => void;
+  signal: AbortSignal;
+}
+
+/** Add the rows of a CSV file, or with `dryRun` only check them. Return how many there are. */
+export async function importCsv(at: At, file: Blob, dryRun: boolean, key: string, sending: Sending): Promise<number> {
+  const made = await call<{ created: number }>("POST", `${at.resource.path}/import?dry_run=${dryRun}`, {
+    tenant: at.tenant,
+    raw: file,
+    headers: { "Content-Type": "text/csv", ...(dryRun ? {} : { "Idempotency-Key": key }) },
+    ...by(sending),
+  });
+  return made.data.created;
+}
+
+function by({ onSent, signal }: Sending): Pick<Asked, "send" | "signal"> {
+  return { send: sendTelling(onSent), signal };
+}
+
+function sendTelling(onSent: Sending["onSent"]): Send {
+  return (path, { method = "POST", headers, body, signal }) =>
+    new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open(method, path);
+      for (const [name, value] of Object.entries(headers as Record<string, string>)) request.setRequestHeader(name, value);
+      request.upload.onprogress = ({ loaded, total }) => onSent(total > 0 ? loaded / total : 1);
+      request.onload = () => resolve(responseOf(request));
+      request.onerror = () => reject(new TypeError("The server was not reached."));
+      request.onabort = () => reject(new DOMException("Stopped.", "AbortError"));
+      signal?.addEventListener("abort", () => request.abort(), { once: true });
+      request.send(body as Blob);
+    });
+}
+
+function responseOf(request: XMLHttpRequest): Response {
+  const lines = request.getAllResponseHeaders().trim().split("\r\n");
+  const headers = lines.map((line): [string, string] => {
+    const at = line.indexOf(":");
+    return [line.slice(0, at), line.slice(at + 1).trim()];
+  });
+  return new Response(request.responseText || null, { status: request.status, headers });
+}
