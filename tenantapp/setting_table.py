@@ -11,6 +11,8 @@ from tenantapp.setting_types import (
     choice,
     flag,
     hosts,
+    mail_url,
+    mailbox,
     media_types,
     number,
     origins,
@@ -24,7 +26,11 @@ from tenantapp.setting_types import (
 )
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from sqlalchemy.engine import URL
+
+    from tenantapp.email_addresses import Mailbox
 
 BUNDLED_DOMAIN: Final = "tenantapp.workspace"
 ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
@@ -323,6 +329,17 @@ class Settings:
     )
     jobs_keep: int = setting(
         "jobs.keep", number(int, 0, 3650, "days"), "7", "days after which a job that is done or cancelled is removed"
+    )
+    mail_url: "SplitResult | None" = setting(
+        "mail.url",
+        mail_url,
+        None,
+        "server that mail is sent by: smtp://, smtps://, or file:/// for a directory; by default no mail is sent",
+        repr=False,
+    )
+    mail_from: "Mailbox | None" = setting("mail.from", mailbox, None, "sender of mail; required with mail.url")
+    mail_timeout: float = setting(
+        "mail.timeout", number(float, 1, 600, "seconds"), "20", "seconds in which the mail server has to take a message"
     )
     webhooks_allow_http: bool = setting(
         "webhooks.allow_http", flag, "false", "let webhooks have addresses that begin with http://, for development"

@@ -7,7 +7,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from sqlalchemy.engine import URL
+
+    from tenantapp.email_addresses import Mailbox
 
 DRIVERS: Final = ("sqlite+pysqlite", "postgresql+psycopg2")
 ORIGIN: Final = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
@@ -162,6 +166,41 @@ def redis_url(value: str) -> str:
     if find_spec("redis") is None:
         raise ValueError("needs a package that is not installed: run `pip install tenantapp[redis]`")
     return value
+
+
+def mail_url(value: str) -> "SplitResult":
+    """Return the URL of a mail server or of a directory. Raises ``ValueError``.
+
+    A password is sent over TLS only: that of ``smtps://``, or STARTTLS, which only ``?starttls=no`` does without.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if url.scheme == "file" and not url.netloc and url.path.startswith("/") and not url.query:
+        return url
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or url.path.strip("/") or url.fragment:
+        raise ValueError("must be like smtp://host:587, smtps://user:password@host or file:///path/to/directory")
+    if url.query not in ("", "starttls=no") or (url.query and url.scheme == "smtps"):
+        raise ValueError("has an option other than starttls=no, which is for smtp://")
+    if (url.username or url.password) and not (url.username and url.password):
+        raise ValueError("must have a user and a password, or neither")
+    if url.query and url.username:
+        raise ValueError("must not have both a password and starttls=no, which would send it over the network in clear")
+    return url
+
+
+def mailbox(value: str) -> "Mailbox":
+    """Return an address of email, perhaps with a name: ``Shop <shop@example.com>``. Raises ``ValueError``."""
+    from tenantapp.email_addresses import read_mailbox
+
+    try:
+        return read_mailbox(value)
+    except ValueError:
+        raise ValueError("must be like shop@example.com or Shop <shop@example.com>") from None
 
 
 def pgbouncer_url(value: str) -> "URL":

@@ -59,6 +59,8 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
         raise SettingsError(
             f"setting migrations.tenant is missing: it names the migrations of {parsed['tenantapp_domain']}"
         )
+    if parsed["mail_url"] is not None and parsed["mail_from"] is None:
+        raise SettingsError("setting mail.from is missing: it is the sender of mail, such as Shop <shop@example.com>")
     return Settings(servers=servers, pgbouncers=pgbouncers, given=given, **parsed)
 
 

@@ -28,6 +28,7 @@ CHECKS: Final = (
     Check("PostgreSQL tools", machine.postgres_tools, ("settings",)),
     Check("files", machine.files, ("settings",)),
     Check("backups", machine.backups, ("settings",)),
+    Check("mail", machine.mail, ("settings",)),
     Check("application", configuration.application, ("settings",)),
 )
 COLOURS: Final = {State.OK: "green", State.WARNING: "yellow", State.WRONG: "red"}

@@ -11,7 +11,7 @@ from tenantapp.settings import FOREIGN_PREFIXES, OF_A_SERVER
 # say how much a machine can do.
 BEHAVIOUR: Final = (
     "tenantapp.domain", "migrations.tenant", "migrations.user", "identity.", "session.", "tokens.", "service_accounts.",
-    "api.", "changes.", "idempotency.", "files.", "jobs.",
+    "api.", "changes.", "idempotency.", "files.", "jobs.", "mail.from",
 )  # fmt: skip
 
 OURS: Final = frozenset(setting.name for setting in TABLE)

@@ -22,6 +22,7 @@ from tenantapp.operations.fleet import opened_fleet
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.access import Access, TenantPlace
 from tenantapp.testing.golden import lend_templates, make_user_database
+from tenantapp.testing.mails import Mails
 
 PASSWORD: Final = "correct horse battery"
 MEMORY: Final = 8  # KiB; signing in is not what most tests are about
@@ -35,6 +36,9 @@ PATIENT: Final = {
     "web.directory": "none",
     # Of each process. The storage is a directory where a test is about that.
     "files.storage": "memory://files",
+    # No server: an installation keeps what would be sent.
+    "mail.url": "smtp://mail.invalid",
+    "mail.from": "Tests <tests@example.com>",
 }
 
 Made = TypeVar("Made", bound="Installation")
@@ -43,8 +47,8 @@ Made = TypeVar("Made", bound="Installation")
 class Installation:
     """Settings, application and databases of one tenantapp, with tenants of these slugs.
 
-    ``app`` is the WSGI application, ``registry`` its registry, ``settings`` what an ini file would have. The first
-    tenant is the one that tests are in unless they say otherwise.
+    ``app`` is the WSGI application, ``registry`` its registry, ``settings`` what an ini file would have, ``mails`` the
+    mail that was sent. The first tenant is the one that tests are in unless they say otherwise.
     """
 
     def __init__(self, settings: Mapping[str, str], tenants: Sequence[str]) -> None:
@@ -54,6 +58,7 @@ class Installation:
             make_user_database(fleet)
         self.app = main({}, **self.settings)
         self.registry = self.app.registry
+        self.registry.mail_transport = self.mails = Mails()
         with ExitStack() as until:
             lend_templates(self.registry.fleet, [self.registry.servers.default], until)
             for slug in tenants:

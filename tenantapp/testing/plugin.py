@@ -22,6 +22,7 @@ from tenantapp.testing.golden import golden_on
 from tenantapp.testing.ini import domain_settings
 from tenantapp.testing.installation import Installation, on_postgres, on_sqlite
 from tenantapp.testing.leaks import LeakCheck
+from tenantapp.testing.mails import Mails
 from tenantapp.testing.postgres import NoPostgres, running_postgres
 from tenantapp.testing.queries import StatementRecorder, recorder_of
 from tenantapp.testing.resource_checks import Cast
@@ -200,6 +201,13 @@ def cast(client: Callable[..., Client], installation: Installation) -> Callable[
         )
 
     return make
+
+
+@pytest.fixture
+def mails(installation: Installation) -> Mails:
+    """Give the mail that the test sends, once its jobs have run: a sequence of ``EmailMessage``."""
+    installation.mails.clear()
+    return installation.mails
 
 
 @pytest.fixture

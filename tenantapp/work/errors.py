@@ -3,6 +3,7 @@
 JobsError                   also ``SettingsError``: a job is declared wrongly; the application does not start
 UnknownJob                  the domain declares no job of this name
 JobRefused                  the state of a job does not permit this
+NoRetry                     a job has failed, and to try it again would not help
 JobStopped                  the work on a job must stop
 +-- JobCancelled, JobTooSlow, VisitLost, VisitStopped
 """
@@ -24,6 +25,10 @@ class UnknownJob(LookupError):
 
 class JobRefused(FleetError):
     """A job cannot be retried, cancelled or released."""
+
+
+class NoRetry(FleetError):
+    """A handler raises it: the job has failed, and to try it again would not help. It is the job's error."""
 
 
 class JobStopped(FleetError):

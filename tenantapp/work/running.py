@@ -30,7 +30,7 @@ from tenantapp.tenancy.models import TenantJob
 from tenantapp.work import claims
 from tenantapp.work.claims import ClaimedJob
 from tenantapp.work.declarations import DeclaredJobs, Wanted
-from tenantapp.work.errors import JobCancelled, JobStopped, JobTooSlow, VisitLost, VisitStopped
+from tenantapp.work.errors import JobCancelled, JobStopped, JobTooSlow, NoRetry, VisitLost, VisitStopped
 from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, enqueue, hold_copied
 from tenantapp.work.visits import Visit, incarnation
 
@@ -213,8 +213,9 @@ class RunningVisit:
     ) -> ClaimedJob | datetime | None:
         place = self.visit.place
         told = sentence(error) if isinstance(error, Exception) else repr(error)
+        retries = 0 if isinstance(error, NoRetry) else self.declared[claimed.name].retries
         with database.begin() as session:
-            again = claims.mark_failed(session, claimed, place, told, self.declared[claimed.name].retries)
+            again = claims.mark_failed(session, claimed, place, told, retries)
             following = self._following(session, ends)
         if self._told is not None:
             again_later = "; it is tried again later" if again else ""

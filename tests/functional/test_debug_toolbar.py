@@ -9,6 +9,7 @@ from webob.request import BaseRequest
 from tests.installation import PASSWORD, SECRET, Client, Installation
 
 HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:6543"}
+MAIL_SECRET = "of%20the%20mail"
 HOSTS = "localhost 127.0.0.1 ::1"
 
 
@@ -16,6 +17,7 @@ HOSTS = "localhost 127.0.0.1 ::1"
 def developed(make_installation: Any) -> Iterator[Installation]:
     """An installation as development.ini makes it."""
     settings = {"pyramid.includes": "pyramid_debugtoolbar", "http.allowed_hosts": HOSTS, "tenancy.secret": SECRET}
+    settings["mail.url"] = f"smtp://shop:{MAIL_SECRET}@mail.invalid"
     with make_installation(**settings) as installation:
         yield installation
 
@@ -41,7 +43,7 @@ def test_the_toolbar_shows_requests_without_what_lets_somebody_in(developed: Ins
         for name, _ in list(developed.registry.pdtb_history)
     }
     assert len(pages) >= 4
-    for secret in (ada.http.cookies["tenantapp"], ada.csrf_token, PASSWORD, SECRET, "a-secret-of-ours"):
+    for secret in (ada.http.cookies["tenantapp"], ada.csrf_token, PASSWORD, SECRET, "a-secret-of-ours", MAIL_SECRET):
         assert not [name for name, page in pages.items() if secret in page], secret
     shown = "".join(pages.values())
     for word in ("X-CSRF-Token", "Set-Cookie", "Authorization", "/api/v1/session", "web_sessions"):

@@ -38,17 +38,14 @@ Doctor = Callable[..., Result]
 def doctor(run: Command, tmp_path: Path) -> Doctor:
     """Runs ``doctor`` on these settings, with a store for backups and the tools of the tests' own server."""
     (tmp_path / "backups").mkdir(mode=0o700)
+    unset = {"passwords.memory": "", "mail.url": ""}
     kept = {"backups.store": str(tmp_path / "backups"), "backups.postgres_bin": postgres_bin("pginstall18")}
 
     def doctor(
         settings: Mapping[str, str], changed: Mapping[str, str] = MappingProxyType({}), *, options: str = "--json"
     ) -> Result:
         ini = tmp_path / "tenantapp.ini"
-        values = {
-            name: value
-            for name, value in (kept | dict(settings) | {"passwords.memory": ""} | dict(changed)).items()
-            if value
-        }
+        values = {name: value for name, value in (kept | dict(settings) | unset | dict(changed)).items() if value}
         lines = [f"{name} = {value.replace('%', '%%')}" for name, value in values.items()]
         ini.write_text("\n".join(["[app:main]", "use = egg:tenantapp", *lines]))
         ini.chmod(0o600)
@@ -118,6 +115,7 @@ BROKEN = [
     ("servers.main", "{down}", "server main", "wrong", "servers.main"),
     ("backups.store", "{dir}/unmounted", "backups", "warning", "mount"),
     ("backups.store", "nothing://here", "backups", "wrong", "Correct"),
+    ("mail.url", f"smtp://shop:{PASSWORD}@{NOWHERE}", "mail", "wrong", "docs/mail.md"),
     ("pyramid.includes", "tenantapp.nothing", "application", "wrong", "pserve"),
 ]
 

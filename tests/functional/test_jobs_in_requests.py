@@ -10,6 +10,7 @@ from sqlalchemy import make_url, select
 
 from tenantapp.api.json import Body
 from tenantapp.api.views import add_api_view
+from tenantapp.mail.messages import JOB
 from tenantapp.resources.errors import NotFound
 from tenantapp.tenancy.models import TenantJob
 from tenantapp.tenancy.request import TenantRequest
@@ -45,12 +46,27 @@ def queue_wrongly(request: TenantRequest) -> None:
     request.enqueue("count", {"shelf": 1})
 
 
+def write(request: TenantRequest) -> None:
+    """Send mail."""
+    number = request.checked_body.number
+    request.send_mail("ann@example.com", "Hello\n!" if number == 7 else "Hello", "Hello")
+    if number == 13:
+        raise NotFound("shelf")
+
+
 def stock(config: Any) -> None:
     config.add_job("count", count)
-    for name in ("shelves", "floors"):
+    for name in ("shelves", "floors", "letters"):
         config.add_route(name, f"/api/v1/{name}")
     add_api_view(
         config, queue, "shelves", "POST", permission="content.create", body=Shelf, answer=None, problems=("not_found",)
+    )
+    add_api_view(
+        *(config, write, "letters", "POST"),
+        permission="content.create",
+        body=Shelf,
+        answer=None,
+        problems=("not_found", "mail_not_configured"),
     )
     add_api_view(config, queue_wrongly, "floors", "POST", permission="content.create", writes="user", answer=None)
 
@@ -69,6 +85,8 @@ def stocked(installation: Installation, stock_apps: dict[int, Any]) -> Iterator[
     for name in ("user_db", "tenant_dbs", "access_reader"):
         setattr(app.registry, name, getattr(installation.registry, name))
     COUNTED.clear()
+    app.registry.mail_transport = installation.mails
+    installation.mails.clear()
     original, installation.app = installation.app, app
     yield installation
     installation.app = original
@@ -122,6 +140,21 @@ def test_a_job_costs_a_request_one_statement_and_two_for_the_note(stocked: Insta
     first, second = counted
     assert len(first) == 3  # the job, whether a visit is noted, the note
     assert len(second) == 2, "the visit is noted already"
+
+
+def test_a_request_sends_mail_if_it_is_committed(
+    stocked: Installation, bob: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = bob.post("/letters", {"number": 7})
+    assert (refused.status_int, refused.json["code"]) == (422, "invalid")
+    assert bob.post("/letters", {"number": 13}).status_int == 404
+    assert bob.post("/letters", {"number": 1}).status_int == 204
+    assert len(stocked.mails) == 0
+    run_due_jobs(stocked.app.registry)
+    assert [mail["To"] for mail in stocked.mails] == ["ann@example.com"]
+    monkeypatch.delitem(stocked.app.registry.jobs._jobs, JOB)
+    refused = bob.post("/letters", {"number": 1})
+    assert (refused.status_int, refused.json["code"]) == (409, "mail_not_configured")
 
 
 def test_a_request_that_does_not_write_to_the_tenant_cannot_queue(

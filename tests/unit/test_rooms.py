@@ -28,15 +28,16 @@ MAY_IMPORT = {
     "resources": {"sql", "tenancy", "identity", "api"},
     # It names the cursors of the changes.
     "webhooks": {"sql", "tenancy", "identity", "operations", "work", "api", "resources"},
+    "mail": {"sql", "tenancy", "operations", "work"},
     "account": {"sql", "tenancy", "identity", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "resources"},
-    "testing": {*FLEET, "api", "resources"},
+    "testing": {*FLEET, "api", "resources", "mail"},
     "serving": set(),
     "scaffold": {*FLEET, "resources"},
-    "cli": {*FLEET, "resources", "scaffold", "workspace"},
+    "cli": {*FLEET, "mail", "resources", "scaffold", "workspace"},
 }
 # The rooms within two of them, lowest first: each imports only what stands before it. What stands at the root of such
 # a room belongs to all of them, but for the modules that put them together.

@@ -60,6 +60,25 @@ def test_origins_are_exact() -> None:
                 *("https://a.example, https://b.example", "https://user@example.org", "https://example.org:0"),
             )
         ),
+        *(
+            ({"mail.from": "a@b.example", "mail.url": url}, f"^setting mail.url {told}")
+            for url, told in (
+                ("mail.example", "must be like smtp://host:587"),
+                ("http://mail.example", "must be like"),
+                ("smtp://", "must be like"),
+                ("smtp://mail.example/path", "must be like"),
+                ("file://host/path", "must be like"),
+                ("file:relative", "must be like"),
+                ("smtp://mail.example:port", "is not a URL"),
+                ("smtp://mail.example?tls=no", "has an option other than starttls=no"),
+                ("smtps://mail.example?starttls=no", "has an option other than starttls=no"),
+                ("smtp://shop@mail.example", "must have a user and a password, or neither"),
+                ("smtp://shop:sesame@mail.example?starttls=no", "must not have both a password and starttls=no"),
+            )
+        ),
+        ({"mail.url": "smtp://mail.example"}, "mail.from is missing"),
+        ({"mail.from": "Shop"}, "mail.from must be like shop@example.com or Shop <shop@example.com>"),
+        ({"mail.from": "Shop <shop@example.com"}, "mail.from must be like"),
         ({"backups.keep": "daily"}, "backups.keep must be like: daily 7"),
         ({"backups.keep": "hourly 3"}, "backups.keep"),
         ({"backups.keep": "daily 7,"}, "backups.keep"),
@@ -170,3 +189,11 @@ def test_start_up_ends_with_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SystemExit) as raised:
         main({}, **settings)
     assert str(raised.value) == "tenantapp: setting no.such is unknown."
+
+
+def test_the_sender_of_mail_may_have_a_name_and_the_password_is_not_shown() -> None:
+    url = "smtp://shop:sesame@mail.example"
+    for sender, name in (('"Shop, Inc." <Shop@Example.com>', "Shop, Inc."), ("Shop@Example.com", "")):
+        settings = read_settings(GOOD | {"mail.url": url, "mail.from": sender}, {})
+        assert settings.mail_from == (name, "Shop@example.com")
+        assert "sesame" not in repr(settings)

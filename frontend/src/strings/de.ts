@@ -239,6 +239,7 @@ export const de: Strings = {
     invalid_query: "Die Adresse verlangt etwas, das die Liste nicht kann. Entfernen Sie die Filter, und versuchen Sie es erneut.",
     invalid_reference: "Der Verweis führt zu etwas, das es nicht mehr gibt. Wählen Sie etwas anderes.",
     last_admin: "Ein Arbeitsbereich behält mindestens einen Administrator, der sich anmelden kann. Geben Sie zuerst jemand anderem diese Rolle.",
+    mail_not_configured: "Diese Installation versendet keine E-Mails. Bitten Sie einen Betreiber, das einzurichten.",
     method_not_allowed: "Der Server kann das nicht. Laden Sie die Seite neu; vielleicht gibt es eine neuere.",
     node_has_children: "Unter diesem Knoten liegen weitere. Löschen oder verschieben Sie zuerst diese.",
     not_found: "Das gibt es nicht oder nicht mehr. Laden Sie die Liste neu.",

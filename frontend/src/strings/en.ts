@@ -240,6 +240,7 @@ export const en = {
     invalid_query: "The address asks for something that the list cannot do. Remove the filters, and try again.",
     invalid_reference: "It refers to something that is gone. Choose another.",
     last_admin: "A workspace keeps at least one administrator who can sign in. Give somebody else this role first.",
+    mail_not_configured: "This installation sends no mail. Ask an operator to set it up.",
     method_not_allowed: "The server cannot do this. Load the page again; it may be a newer one.",
     node_has_children: "There are nodes below this one. Delete or move them first.",
     not_found: "It is gone, or it was never here. Load the list again.",

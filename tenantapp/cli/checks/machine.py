@@ -20,6 +20,8 @@ from tenantapp.databases.servers.sqlite_databases import SUFFIXES
 from tenantapp.fleet.backups.postgres_dumps import check_tool
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.errors import BackupRefused
+from tenantapp.mail.errors import MailDelayed
+from tenantapp.mail.transports import transport_of
 from tenantapp.tenancy.servers import SqliteServer
 
 TOOLS: Final = ("pg_dump", "pg_restore")
@@ -119,3 +121,16 @@ def _inside(directory: Path) -> Iterator[Path]:
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             yield Path(entry)
+
+
+def mail(examination: Examination) -> Iterator[Finding]:
+    """Connect to the mail server, and sign in. Nothing is sent."""
+    settings = examination.installation.settings
+    if settings.mail_url is None:
+        return
+    try:
+        yield ok("mail", transport_of(settings.mail_url, settings.mail_timeout).check())
+    except MailDelayed as error:
+        yield wrong(
+            "mail", str(error).rstrip("."), "Mail waits until that is mended; docs/mail.md says how it is set up"
+        )
