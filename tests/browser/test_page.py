@@ -484,6 +484,9 @@ def test_a_domain_of_ones_own_has_its_pages_without_front_end_code(bookshop: Sit
     ann.button("Apply").click()
     expect(page.get_by_text("Owner is me")).to_be_visible()
     expect(page.locator(".row-link")).to_have_text("Emma")
+    ann.button("Columns").click()
+    page.get_by_role("checkbox", name="Owner").check()
+    expect(page.locator("tbody td:not(.pick)").last).to_have_text("ann")  # by name, and not by id
     assert ann.unexpected() == []
 
 

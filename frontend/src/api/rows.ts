@@ -114,8 +114,7 @@ export async function readRows(at: At, ids: string[]): Promise<Row[]> {
 }
 
 async function readSome(at: At, ids: string[]): Promise<Row[]> {
-  const path = at.resource.path.replace(PREFIX, "");
-  const requests = ids.map((id) => ({ method: "GET", path: `${path}/${id}` }));
+  const requests = ids.map((id) => ({ method: "GET", path: pathOf(at, id).replace(PREFIX, "") }));
   try {
     const read = await call<{ responses: { body: Row }[] }>("POST", `${PREFIX}/batch`, {
       tenant: at.tenant,

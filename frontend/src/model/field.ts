@@ -52,13 +52,16 @@ export interface Field {
   choices: string[];
   /** How choices are called, where that is not what they are. */
   texts: Record<string, string>;
-  /** The resource whose row this is the id of. */
+  /** The resource whose row this is the id of, or `PEOPLE`. */
   reference: string | undefined;
   /** The resource whose titles are suggested. */
   suggests: string | undefined;
   schema: Schema;
   help: string | undefined;
 }
+
+/** In the place of a resource: no resource has this name. */
+export const PEOPLE = "/people";
 
 export interface FieldHints {
   labels: Record<string, string>;
@@ -89,6 +92,12 @@ export function fieldOf(name: string, given: Schema, required: boolean, hints: F
     schema,
     help: hints.help?.[name] ?? given.description ?? schema.description,
   };
+}
+
+/** An id that refers to no resource is that of a person: the user database has no rows that a domain could refer to. */
+export function withPeople(field: Field): Field {
+  const isPerson = field.schema.format === "uuid" && field.reference === undefined && field.name !== "id";
+  return isPerson ? { ...field, reference: PEOPLE } : field;
 }
 
 /** A choice in words. */

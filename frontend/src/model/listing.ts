@@ -12,7 +12,7 @@ import { asFailure, isAborted } from "./failure";
 import type { Field } from "./field";
 import { recall, remember } from "./kept";
 import type { Resource } from "./resource";
-import { readTitles } from "./titles";
+import { readReferences } from "./titles";
 import { useWorkspace } from "./workspace";
 
 const LIMIT = "limit";
@@ -109,20 +109,12 @@ export function useRows(place: Readonly<Place>, { resource, state, fields }: Add
       page.value = await readPage(at, state.value, signal);
       answered.value = text;
       loading.value = false;
-      readReferences(page.value);
+      readReferences(workspace.value, fields.value, page.value.items);
       count.value = await countRows(at, state.value, signal);
     } catch (error) {
       if (isAborted(error)) return;
       loading.value = false;
       failure.value = asFailure(error);
-    }
-  }
-
-  function readReferences({ items }: RowPage): void {
-    for (const field of fields.value) {
-      if (!field.reference) continue;
-      const ids = items.map((row) => row[field.name]).filter((id): id is string => typeof id === "string");
-      readTitles(workspace.value, field.reference, ids).catch(() => undefined);
     }
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { choiceLabel } from "./field";
+import { choiceLabel, PEOPLE } from "./field";
 import { type Document, mayChange, ownerOf, resourcesOf, titleOf } from "./resource";
 
 const text = { type: "string" };
@@ -60,7 +60,7 @@ const DOCUMENT: Document = {
   },
   components: {
     schemas: {
-      Book: { properties: { id: text, title: text, owner: { type: "object" }, notes: text } },
+      Book: { properties: { id: text, title: text, owner: { type: "object" }, notes: text, seller_id: { type: "string", format: "uuid" } } },
       Size: { type: "string", enum: ["small", "large"] },
       BookIn: {
         required: ["title", "price_cents"],
@@ -90,7 +90,8 @@ describe("the resources of a document", () => {
   it("are the tags that say so", () => {
     expect(others).toEqual([]);
     expect(books.name).toBe("books");
-    expect([...books.members.keys()]).toEqual(["id", "title", "owner", "notes"]);
+    expect([...books.members.keys()]).toEqual(["id", "title", "owner", "notes", "seller_id"]);
+    expect(books.members.get("seller_id")?.reference).toBe(PEOPLE); // there is no resource for it
     expect(books.can).toEqual({ create: true, change: true, remove: false });
   });
 

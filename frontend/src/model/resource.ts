@@ -2,7 +2,7 @@
 
 import type { Row } from "../api/json";
 import { language, locale } from "../strings/language";
-import { type Field, fieldOf, type FieldHints, labelOf, type Resolve, type Schema } from "./field";
+import { type Field, fieldOf, type FieldHints, labelOf, type Resolve, type Schema, withPeople } from "./field";
 
 const OPERATORS = ["", "not_", "in_", "min_", "max_", "gt_", "lt_", "has_", "like_"] as const;
 export type Operator = (typeof OPERATORS)[number];
@@ -99,7 +99,7 @@ function resourceOf(document: Document, name: string, description: string, exten
     ...described,
     described,
     fields: fieldsOf(body, (field) => needed.has(field), extension, resolve),
-    members: new Map(fieldsOf(row, () => false, extension, resolve).map((field) => [field.name, field])),
+    members: new Map(fieldsOf(row, () => false, extension, resolve).map((field) => [field.name, withPeople(field)])),
     filterList: Object.entries(extension.filters).map(([filter, operators]) =>
       filterOf(filter, operators, many.get ?? { responses: {} }, extension, resolve),
     ),
@@ -132,7 +132,7 @@ function filterOf(
     name,
     label: extension.labels[name] ?? labelOf(name),
     operators: OPERATORS.filter((each) => operators.includes(each)),
-    field: fieldOf(name, schema, true, { ...extension, hints: {} }, resolve),
+    field: withPeople(fieldOf(name, schema, true, { ...extension, hints: {} }, resolve)),
     words,
   };
 }

@@ -1,8 +1,12 @@
-// The titles of rows that others refer to by their ids. Read together, and kept while the workspace is shown.
+// The titles of rows that others refer to by their ids, and the names of people. Read together, and kept while the
+// workspace is shown.
 
 import { reactive } from "vue";
 
+import type { Row } from "../api/json";
+import { readPeople } from "../api/people";
 import { readRows } from "../api/rows";
+import { type Field, PEOPLE } from "./field";
 import { titleOf } from "./resource";
 import type { Workspace } from "./workspace";
 
@@ -23,10 +27,19 @@ export function knowTitle(workspace: Workspace, resource: string, id: string, ti
 
 /** Read the titles that are not known yet. If that fails, the ids are shown. */
 export async function readTitles(workspace: Workspace, name: string, ids: string[]): Promise<void> {
-  const resource = workspace.resources.find((each) => each.name === name);
   const missing = [...new Set(ids)].filter((id) => !asked.has(keyOf(workspace, name, id)));
-  if (!resource || missing.length === 0) return;
+  const resource = workspace.resources.find((each) => each.name === name);
+  if (missing.length === 0 || !(resource || name === PEOPLE)) return;
   for (const id of missing) asked.add(keyOf(workspace, name, id));
-  const rows = await readRows({ tenant: workspace.slug, resource }, missing);
-  for (const row of rows) knowTitle(workspace, name, row.id, titleOf(resource, row));
+  if (!resource) for (const { id, name: own } of await readPeople(workspace.slug, missing)) knowTitle(workspace, name, id, own);
+  else for (const row of await readRows({ tenant: workspace.slug, resource }, missing)) knowTitle(workspace, name, row.id, titleOf(resource, row));
+}
+
+/** Read the titles of all that these fields of some rows refer to. */
+export function readReferences(workspace: Workspace, fields: readonly Field[], rows: readonly Omit<Row, "id">[]): void {
+  for (const { name, reference } of fields) {
+    if (reference === undefined) continue;
+    const ids = rows.map((row) => row[name]).filter((id): id is string => typeof id === "string");
+    readTitles(workspace, reference, ids).catch(() => undefined);
+  }
 }
