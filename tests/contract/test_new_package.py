@@ -1,15 +1,13 @@
-"""A package as ``tenantapp new`` writes it."""
+"""A package as ``tenantapp new`` writes it. ``tests/test_wheel.py`` runs its tests."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import URL
 
-from tenantapp.testing.postgres import ENVIRONMENT
 from tests.contract.conftest import Fleet
-from tests.contract.own_domain import ROOT, run, run_with
+from tests.contract.own_domain import ROOT, run
 
 # The longest name that there may be, so that no line gets too long.
 NAME = "stock_room_of_the_whole_house1"
@@ -28,12 +26,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, cwd=place.parent, check=True)
     assert [path.name for path in place.parent.iterdir()] == ["stock"]
     return place
-
-
-def test_its_tests_pass(postgres_server: URL, written: Path) -> None:
-    """On both engines in one run, as its builder tests it."""
-    given = {ENVIRONMENT: postgres_server.render_as_string(hide_password=False), "CI": "true"}
-    assert " passed" in run_with(given, written, "-m", "pytest", "-p", "no:cacheprovider")
 
 
 def test_its_history_has_everything(fleet: Fleet, written: Path) -> None:
