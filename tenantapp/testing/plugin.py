@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 
 from tenantapp.setting_table import ENVIRONMENT_PREFIX
 from tenantapp.settings import ENVIRONMENT_OTHERS, SettingsError
+from tenantapp.testing import migrations
 from tenantapp.testing.client import Client
 from tenantapp.testing.clock import Clock
 from tenantapp.testing.golden import golden_on
@@ -25,8 +26,10 @@ from tenantapp.testing.leaks import LeakCheck
 from tenantapp.testing.mails import Mails
 from tenantapp.testing.postgres import NoPostgres, running_postgres
 from tenantapp.testing.queries import StatementRecorder, recorder_of
+from tenantapp.testing.receivers import Receiver, receiving
 from tenantapp.testing.resource_checks import Cast
 from tenantapp.testing.rolling_back import rolled_back
+from tenantapp.webhooks.addresses import Addresses
 
 ENGINES: Final = ("sqlite", "postgresql")
 TENANTS: Final = ("acme", "other")
@@ -208,6 +211,21 @@ def mails(installation: Installation) -> Mails:
     """Give the mail that the test sends, once its jobs have run: a sequence of ``EmailMessage``."""
     installation.mails.clear()
     return installation.mails
+
+
+@pytest.fixture
+def receiver(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """Start a receiver on this machine, and let webhooks have its address, ``receiver.url``."""
+    here = Addresses(allow_http=True, allow_private=True)
+    monkeypatch.setattr(installation.registry, "webhook_addresses", here)
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def check_migrations(installation: Installation) -> Callable[[], None]:
+    """Compare the models with what the migrations make: ``check_migrations()``."""
+    return lambda: migrations.check_migrations(installation)
 
 
 @pytest.fixture

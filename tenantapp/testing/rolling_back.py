@@ -36,7 +36,7 @@ class RolledBackDatabase(DBFactory):
     """
 
     def __init__(self, real: DBFactory) -> None:
-        super().__init__(lambda: real.engine, changes_kept=real.changes_kept)
+        super().__init__(lambda: real.engine, changes_kept=real.changes_kept, on_watched=real.on_watched)
         self.real = real
         self.connection = real.engine.connect()
         self.outer = self.connection.begin()
@@ -100,6 +100,7 @@ def rolled_back(installation: Given, *, recording: bool = True) -> Iterator[Give
     registry.user_db = registry.access_reader.database = RolledBackDatabase(user_db)
     kept = timedelta(days=registry.app_settings.changes_keep) if recording else None
     registry.tenant_dbs = RolledBackTenants(registry.servers, tenant_dbs.engines, changes_kept=kept)
+    registry.tenant_dbs.on_watched = tenant_dbs.on_watched
     try:
         yield installation
     finally:

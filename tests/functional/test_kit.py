@@ -1,15 +1,21 @@
 """What the pytest plugin gives to the tests of a domain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import Column, MetaData, Table, Uuid
 
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.models import TenantBase
+from tenantapp.testing import migrations
 from tenantapp.testing.clock import Clock
 from tenantapp.testing.queries import recorder_of
+from tenantapp.testing.receivers import Receiver
+from tenantapp.work.inline import run_due_jobs
 from tests.installation import Client, Installation, rolled_back
+from tests.receivers import is_genuine
 
 
 def test_a_session_ends_when_its_time_is_over(installation: Installation, clock: Clock) -> None:
@@ -75,3 +81,40 @@ def test_people_are_made_by_role(installation: Installation) -> None:
     assert not installation.access("reader", "globex").may("content.create")
     answer = Client(installation.app).sign_in(installation.person("author", "globex")).get("/session", status=200)
     assert (answer.json["tenant"]["slug"], answer.json["roles"]) == ("globex", ["author"])
+
+
+class TestWebhooks:
+    """Changes are recorded, as in the tests of a domain."""
+
+    @pytest.fixture
+    def installation(self, shared_installation: Installation) -> Iterator[Installation]:
+        with rolled_back(shared_installation) as installation:
+            yield installation
+
+    def test_changes_arrive_at_the_receiver(self, installation: Installation, receiver: Receiver) -> None:
+        ada = Client(installation.app).sign_in("ada")
+        hook = {"name": "Search", "url": receiver.url, "resources": ["nodes"]}
+        secret = ada.post("/webhooks", hook, status=201).json["secret"]
+        node = ada.post("/nodes", {"title": "x"}, status=201).json
+        receiver.answers += [503]
+        run_due_jobs(installation.registry)
+        (told,) = receiver.take()
+        assert (told.type, told.data["id"]) == ("nodes.created", node["id"])
+        assert is_genuine(told.headers, told.body, secret)
+        run_due_jobs(installation.registry)
+        assert receiver.received == [], "it waits before the next attempt"
+
+
+def test_models_that_the_migrations_do_not_make_are_shown(
+    check_migrations: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_migrations()
+    metadata = MetaData()
+    for table in TenantBase.metadata.sorted_tables:
+        table.to_metadata(metadata)
+    Table("left_out", metadata, Column("id", Uuid, primary_key=True))
+    monkeypatch.setattr(migrations, "tenant_metadata", lambda settings: metadata)
+    with pytest.raises(
+        migrations.MigrationsDiffer, match=r"(?s)tenantapp revision tenant.*op.create_table\('left_out'"
+    ):
+        check_migrations()

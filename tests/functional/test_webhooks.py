@@ -17,11 +17,12 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.models import ChangeCounter, TenantDelivery, TenantJob, TenantWebhook
 from tenantapp.tenancy.recording import record_change
+from tenantapp.testing.receivers import Receiver, receiving
 from tenantapp.webhooks import outbox
 from tenantapp.workspace.models import Node
 from tests.installation import Client, Installation, StatementRecorder
 from tests.jobs import Desk
-from tests.receivers import Receiver, is_genuine, receiving
+from tests.receivers import is_genuine
 
 ABSENT_ID = UUID("01900000-0000-7000-8000-00000000000a")
 PUBLIC = {"name": "Search", "url": "https://example.com/hooks", "resources": ["nodes"]}

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "resources"},
-    "testing": {*FLEET, "api", "resources", "mail"},
+    "testing": {*FLEET, "api", "resources", "mail", "webhooks"},
     "serving": set(),
     "scaffold": {*FLEET, "resources"},
     "cli": {*FLEET, "mail", "resources", "scaffold", "workspace"},

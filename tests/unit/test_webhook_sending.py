@@ -10,11 +10,12 @@ from threading import Event
 
 import pytest
 
+from tenantapp.testing.receivers import receiving
 from tenantapp.webhooks.addresses import Addresses
 from tenantapp.webhooks.errors import DeliveryFailed, TargetRefused
 from tenantapp.webhooks.sending import post
 from tenantapp.webhooks.signing import new_secret, signed_headers
-from tests.receivers import answering, is_genuine, receiving
+from tests.receivers import answering, is_genuine
 
 LOCAL = Addresses(allow_http=True, allow_private=True)
 BODY = b'{"type":"nodes.created"}'

@@ -148,3 +148,7 @@ def test_what_runs_low_is_ordered_once(client: Any, installation: Any) -> None:
 
 def test_no_company_reaches_another_by_any_route(check_leaks: Any) -> None:
     check_leaks()
+
+
+def test_models_and_migrations_agree(check_migrations: Any) -> None:
+    check_migrations()
