@@ -112,10 +112,14 @@ def clean_line(text: str) -> str:
 
     Raises ``ValueError`` if it has a character that no line may have, or no visible character.
     """
-    clean = check_line(unicodedata.normalize("NFC", text).strip())
-    if not ignorable().sub("", clean).strip():
-        raise ValueError("The line has no visible character.")
-    return clean
+    return check_visible(check_line(unicodedata.normalize("NFC", text).strip()), "The line")
+
+
+def check_visible(text: str, what: str = "The text") -> str:
+    """Return the text unchanged. Raises ``ValueError``, a sentence on ``what``, if it has no visible character."""
+    if not ignorable().sub("", text).strip():
+        raise ValueError(f"{what} has no visible character.")
+    return text
 
 
 def visible(text: str) -> str:

@@ -1,30 +1,22 @@
 """The names of people over HTTP, for everybody who may enter the tenant."""
 
-from typing import Annotated, Any, Final
-from uuid import UUID
+from typing import Any
 
-from pydantic import BeforeValidator, Field
 from pyramid.config import Configurator
 
 from tenantapp.account import answers
 from tenantapp.answers import Page
-from tenantapp.api.query import NoQuery
+from tenantapp.api.query import Ids, NoQuery
 from tenantapp.api.views import api_view
 from tenantapp.identity.people import names_of
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.request import TenantRequest
 
-MOST: Final = 100
-
-
-def _split(text: Any) -> Any:
-    return tuple(text.split(",")) if isinstance(text, str) else text
-
 
 class PeopleQuery(NoQuery):
     """Whose names: ids, separated by commas."""
 
-    ids: Annotated[tuple[UUID, ...], BeforeValidator(_split), Field(min_length=1, max_length=MOST)]
+    ids: Ids
 
 
 @api_view("people", "GET", permission=Permission.TENANT_ENTER, query=PeopleQuery, answer=Page[answers.NamedPerson])

@@ -7,11 +7,19 @@ from datetime import date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache, lru_cache
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from tenantapp.api.problems import ApiError
 from tenantapp.json_types import LOCAL_TIME
@@ -21,6 +29,7 @@ Item = TypeVar("Item")
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
+MOST_IDS: Final = 100  # in one query parameter
 QUERY: Final = "&=+%"  # what has a meaning in a query string
 MOST_REMEMBERED: Final = 300  # characters of a query string whose model is kept
 DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)  # RFC 3339
@@ -52,6 +61,14 @@ class NoQuery(BaseModel):
         if isinstance(text, str) and not _is_written(text, value):
             raise ValueError("Write the value as JSON does.")
         return value
+
+
+def _split(text: Any) -> Any:
+    return tuple(text.split(",")) if isinstance(text, str) else text
+
+
+Ids = Annotated[tuple[UUID, ...], BeforeValidator(_split), Field(min_length=1, max_length=MOST_IDS)]
+"""Ids, separated by commas."""
 
 
 class PageQuery(NoQuery):

@@ -19,7 +19,7 @@ class DemoPerson:
 
 @dataclass(frozen=True, slots=True)
 class DemoNode:
-    """A node. ``parent`` is the title of its parent, which comes earlier in the list."""
+    """A node. ``parent`` is the title of its parent, which comes earlier. ``comments`` are logins and texts."""
 
     owner: str
     title: str
@@ -27,6 +27,7 @@ class DemoNode:
     parent: str | None = None
     tags: tuple[str, ...] = ()
     status: Literal["draft", "published", "archived"] = "published"
+    comments: tuple[tuple[str, str], ...] = ()
 
 
 class Grantee(TypedDict, total=False):
@@ -59,7 +60,10 @@ NODES: Final[Mapping[str, Sequence[DemoNode]]] = {
     "acme": (
         DemoNode("ada", "Rocket skates", "Our bestseller, and how it is made.", tags=("product",)),
         DemoNode("bob", "Assembly", "Left boot first.", "Rocket skates", ("howto", "workshop")),
-        DemoNode("bob", "Fuel", "Ask before lighting anything.", "Assembly", ("safety",), "draft"),
+        DemoNode(
+            *("bob", "Fuel", "Ask before lighting anything.", "Assembly", ("safety",), "draft"),
+            comments=(("carol", "Ask whom?"), ("bob", "Ada. She has the matches.")),
+        ),
         DemoNode("carol", "Recall of 1952", "All skates came back by themselves.", "Rocket skates", ("safety",)),
         DemoNode("ada", "Suppliers", "Who sells us springs.", tags=("purchasing",)),
         DemoNode("carol", "Spring contracts", "Superseded by those of this year.", "Suppliers", (), "archived"),
@@ -73,5 +77,6 @@ NODES: Final[Mapping[str, Sequence[DemoNode]]] = {
 
 
 def writers(slug: str) -> set[str]:
-    """Return the logins of the people who own nodes of a tenant."""
-    return {node.owner for node in NODES[slug]}
+    """Return the logins of the people who wrote nodes or comments of a tenant."""
+    commented = {login for node in NODES[slug] for login, _ in node.comments}
+    return {node.owner for node in NODES[slug]} | commented

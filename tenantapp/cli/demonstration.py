@@ -83,7 +83,8 @@ def _add_nodes(fleet: Fleet, slug: str) -> None:
     """Add the nodes in one transaction, so that a tenant has all of them or none."""
     # Imported here: with its models, the tables of the bundled domain would get into the revisions of other domains.
     from tenantapp.resources import create_row, find_rows
-    from tenantapp.workspace.content import NodeContent
+    from tenantapp.workspace.comments import comments
+    from tenantapp.workspace.content import CommentContent, NodeContent
     from tenantapp.workspace.nodes import nodes
 
     with fleet.user_db.begin(read_only=True) as session:
@@ -97,7 +98,9 @@ def _add_nodes(fleet: Fleet, slug: str) -> None:
             content = NodeContent(
                 title=node.title, body=node.body, status=node.status, parent_id=ids[node.parent], tags=list(node.tags)
             )
-            ids[node.title] = create_row(nodes, session, accesses[node.owner], content).id
+            node_id = ids[node.title] = create_row(nodes, session, accesses[node.owner], content).id
+            for login, text in node.comments:
+                create_row(comments, session, accesses[login], CommentContent(node_id=node_id, text=text))
 
 
 def _say_where_to_go(url: str) -> None:

@@ -3,6 +3,7 @@
 FilesError
 +-- FilesOff             the installation has no storage for files
 +-- FilesUnavailable     the storage does not answer, or has not the bytes of a file
++-- FileInUse            rows refer to the file, so it cannot be deleted
 """
 
 
@@ -23,3 +24,10 @@ class FilesUnavailable(FilesError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__("The storage of files does not answer now, or has not the content of this file.")
+
+
+class FileInUse(FilesError):
+    """Rows refer to the file, so it cannot be deleted."""
+
+    def __init__(self) -> None:
+        super().__init__("This file is in use: rows refer to it.")

@@ -1,12 +1,18 @@
-"""What a tenant's database says about its files. The functions take a tenant session and know nothing of HTTP."""
+"""What a tenant's database says about its files. The functions take a tenant session and know nothing of HTTP.
 
-from collections.abc import Sequence
+A file that other rows refer to cannot be deleted: the database refuses it, by their foreign keys.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from tenantapp.files.errors import FileInUse
+from tenantapp.files.removed import remove_after_commit
 from tenantapp.files.storage import Written
 from tenantapp.identity.errors import NotFound, PermissionMissing
 from tenantapp.identity.permissions import Permission
@@ -54,9 +60,16 @@ def get_file(session: Session, file_id: UUID, *, for_update: bool = False) -> Te
     return file
 
 
-def list_files(session: Session, *, before: UUID | None = None, limit: int) -> Sequence[TenantFile]:
-    """Return files, the newest first; with ``before``, those older than this id. Raises ``TenantMigrating``."""
+def list_files(
+    session: Session, *, ids: Collection[UUID] | None = None, before: UUID | None = None, limit: int
+) -> Sequence[TenantFile]:
+    """Return files, the newest first: those with these ``ids``, and those older than ``before``, if it is said.
+
+    Raises ``TenantMigrating``.
+    """
     statement = select(TenantFile).order_by(TenantFile.id.desc()).limit(limit)
+    if ids is not None:
+        statement = statement.where(TenantFile.id.in_(ids))
     if before is not None:
         statement = statement.where(TenantFile.id < before)
     with needs_table(session, TABLE):
@@ -64,16 +77,43 @@ def list_files(session: Session, *, before: UUID | None = None, limit: int) -> S
 
 
 def delete_file(session: Session, access: Access, file_id: UUID) -> None:
-    """Delete the row of a file. The bytes are removed once that is committed.
+    """Delete a file. Its bytes are removed once that is committed.
 
-    Only who has uploaded it may do that, or who may edit everybody's content. Raises ``NotFound``,
+    Only who has uploaded it may do that, or who may edit everybody's content. Raises ``NotFound``, ``FileInUse``,
     ``PermissionMissing`` and ``TenantMigrating``.
     """
     file = get_file(session, file_id, for_update=True)
-    if file.created_by_id != access.person.id and not access.may(Permission.CONTENT_EDIT_ANY):
+    if not _may_delete(access, file):
         raise PermissionMissing(Permission.CONTENT_EDIT_ANY)
-    session.delete(file)
-    session.flush()
+    try:
+        session.delete(file)
+        session.flush()
+    except IntegrityError as error:
+        raise FileInUse from error
+    remove_after_commit(session, file_id)
+
+
+def delete_unused_file(session: Session, access: Access, file_id: UUID) -> bool:
+    """Delete a file if the person may do that and no row refers to it any more. Return whether it was deleted.
+
+    Call it in a hook, after the row that the file belongs to was deleted or has another file. Raises
+    ``TenantMigrating``.
+    """
+    with needs_table(session, TABLE):
+        file = session.get(TenantFile, file_id)
+    if file is None or not _may_delete(access, file):
+        return False
+    try:
+        with session.begin_nested():
+            session.delete(file)
+    except IntegrityError:
+        return False
+    remove_after_commit(session, file_id)
+    return True
+
+
+def _may_delete(access: Access, file: TenantFile) -> bool:
+    return file.created_by_id == access.person.id or access.may(Permission.CONTENT_EDIT_ANY)
 
 
 def usage(session: Session) -> Usage:

@@ -7,13 +7,13 @@ from uuid import UUID
 from pyramid.response import Response
 
 from tenantapp.answers import Answer, Page
-from tenantapp.api.query import NoQuery, PageQuery, page_of
+from tenantapp.api.query import Ids, NoQuery, PageQuery, page_of
 from tenantapp.api.views import api_view, path_id
 from tenantapp.files import rows
 from tenantapp.files.content import FileName
 from tenantapp.files.downloads import download
 from tenantapp.files.storage import open_storage
-from tenantapp.files.uploads import Upload, remove_quietly
+from tenantapp.files.uploads import Upload
 from tenantapp.identity.permissions import Permission
 from tenantapp.tenancy.models import TenantFile
 from tenantapp.tenancy.request import TenantRequest
@@ -46,6 +46,12 @@ class Usage(Answer):
 
     files: int
     bytes: int
+
+
+class FilesQuery(PageQuery):
+    """The query parameters of the list of files."""
+
+    ids: Ids | None = None
 
 
 class UploadQuery(NoQuery):
@@ -81,11 +87,12 @@ def upload_file(request: TenantRequest) -> dict[str, Any]:
     return file_object(file)
 
 
-@api_view("files", "GET", permission=Permission.CONTENT_READ, query=PageQuery, answer=Page[File])
+@api_view("files", "GET", permission=Permission.CONTENT_READ, query=FilesQuery, answer=Page[File])
 def list_files(request: TenantRequest) -> dict[str, Any]:
-    """Return a page of the tenant's files, newest first."""
-    query: PageQuery = request.checked_query
-    found = rows.list_files(request.tenant_session, before=query.after_id(), limit=query.limit + 1)
+    """Return a page of the tenant's files, newest first. `ids` asks for these."""
+    query: FilesQuery = request.checked_query
+    session, limit = request.tenant_session, query.limit
+    found = rows.list_files(session, ids=query.ids, before=query.after_id(), limit=limit + 1)
     page = page_of(found, query.limit, lambda file: str(file.id))
     return {"items": [file_object(file) for file in page["items"]], "next": page["next"]}
 
@@ -103,18 +110,13 @@ def read_file(request: TenantRequest) -> dict[str, Any]:
     return file_object(rows.get_file(request.tenant_session, path_id(request)))
 
 
-@api_view("file", "DELETE", permission=Permission.CONTENT_CREATE, answer=None, problems=("not_found",), in_batch=False)
+@api_view("file", "DELETE", permission=Permission.CONTENT_CREATE, answer=None, problems=("not_found", "in_use"))
 def delete_file(request: TenantRequest) -> None:
-    """Delete a file that you have uploaded, or with the permission `content.edit_any` anybody's."""
-    file_id, tenant = path_id(request), request.access.require_tenant()
-    rows.delete_file(request.tenant_session, request.access, file_id)
-    settings = request.registry.app_settings
-    if settings.files_storage is not None:
-        storage = open_storage(settings)
-        transaction: Any = request.tm.get()
-        transaction.addAfterCommitHook(
-            lambda succeeded: remove_quietly(storage, tenant.id, file_id) if succeeded else None
-        )
+    """Delete a file that you have uploaded, or with the permission `content.edit_any` anybody's.
+
+    A file that rows refer to is not deleted.
+    """
+    rows.delete_file(request.tenant_session, request.access, path_id(request))
 
 
 @api_view(

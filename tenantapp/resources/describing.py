@@ -14,6 +14,7 @@ from tenantapp.resources.components import ComponentMissing, find_component
 from tenantapp.resources.declaration import Resource
 from tenantapp.resources.display import HINTS, ICONS, Translation
 from tenantapp.resources.filters import Match
+from tenantapp.tenancy.models import TenantFile
 
 EXTENSION: Final = "x-resource"  # in the tag of the resource
 TREE_OPERATORS: Final = {"", "in_", "has_"}  # `has_` is there if a row may be without a row above
@@ -39,12 +40,14 @@ def describe_resource(
         "suggests": dict(display.suggests),
         "translations": {code: _said(each) for code, each in display.translations.items()},
         "references": dict(_references(resource, resources)),
+        "files": _files(resource),
         "filters": {name: list(each.operators()) for name, each in resource.filters.items()},
         "sorts": list(resource.sorts),
         "search": resource.search,
         "undo": display.undo and {"create", "change"} <= resource.can,  # a row comes back by PUT
         "component": component,
         "tree": _tree(resource),
+        "within": _within(resource, resources),
         "owner": _owner(resource),
         "version": resource.version_attribute,
         "history": resource.tracked,
@@ -71,6 +74,8 @@ def slips_in_display(resource: Resource[Any]) -> Iterator[str]:
             yield f"its body has no field {name} that the page could help with"
     if wrong := [hint for hint in display.hints.values() if hint not in HINTS]:
         yield f"{wrong[0]} is no hint: there are {', '.join(HINTS)}"
+    if display.within is not None and display.within not in _parents(resource):
+        yield f"it has no member {display.within} that refers to the rows of another table and is a filter too"
     if isinstance(display.tree, str) and display.tree not in _trees(resource):
         yield f"it has no member {display.tree} that may be empty, refers to its own rows and is a filter too"
     if display.component is not None:
@@ -171,24 +176,63 @@ def _tree(resource: Resource[Any]) -> dict[str, str] | None:
 
 def _trees(resource: Resource[Any]) -> dict[str, str]:
     """Return the members that a tree can be drawn by, with their filters: nullable references to its own rows."""
-    filters = {
-        each.column.key: name
-        for name, each in resource.filters.items()
-        if isinstance(each, Match) and set(each.operators()) >= TREE_OPERATORS
+    key = resource.mapper.primary_key[0]
+    return {
+        member: filter_
+        for member, (column, filter_, operators) in _compared(resource).items()
+        if operators >= TREE_OPERATORS and any(each.column is key for each in column.foreign_keys)
     }
-    found = {}
-    for member in resource.members:
-        key = resource.fields.get(member, member)
-        column = resource.mapper.columns.get(key)
-        keys = column.foreign_keys if column is not None else ()
-        if key in filters and any(each.column is resource.mapper.primary_key[0] for each in keys):
-            found[member] = filters[key]
-    return found
+
+
+def _within(resource: Resource[Any], resources: Mapping[str, Resource[Any]]) -> dict[str, str] | None:
+    """Return the member that refers to the row in which the rows are shown, its filter, and the resource of that row.
+
+    None if the rows are shown by themselves, or the other table is no resource.
+    """
+    member = resource.display.within
+    other = dict(_references(resource, resources)).get(member or "")
+    if member is None or other is None:
+        return None
+    return {"member": member, "filter": _parents(resource)[member], "resource": other}
+
+
+def _parents(resource: Resource[Any]) -> dict[str, str]:
+    """Return the members that refer to rows of other tables, with their filters."""
+    own = resource.mapper.local_table
+    return {
+        member: filter_
+        for member, (column, filter_, _) in _compared(resource).items()
+        if any(each.column.table is not own for each in column.foreign_keys)
+    }
+
+
+def _compared(resource: Resource[Any]) -> dict[str, tuple[Any, str, set[str]]]:
+    """Return the members that a filter compares, each with its column, the filter and the operators of the filter."""
+    filters = {
+        each.column.key: (name, set(each.operators()))
+        for name, each in resource.filters.items()
+        if isinstance(each, Match)
+    }
+    keys = {member: resource.fields.get(member, member) for member in resource.members}
+    columns = resource.mapper.columns
+    return {member: (columns[key], *filters[key]) for member, key in keys.items() if key in filters and key in columns}
 
 
 def _references(resource: Resource[Any], resources: Mapping[str, Resource[Any]]) -> Iterator[tuple[str, str]]:
     """Yield the members and filters that are ids of rows of a resource, each with that resource."""
     by_table = {each.mapper.local_table: each.name for each in resources.values()}
+    for name, table in _referred(resource):
+        if table in by_table:
+            yield name, by_table[table]
+
+
+def _files(resource: Resource[Any]) -> list[str]:
+    """Return the members and filters that are ids of files of the tenant."""
+    return [name for name, table in _referred(resource) if table is TenantFile.__table__]
+
+
+def _referred(resource: Resource[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the members and filters that are ids of rows of a table, each with that table."""
     columns = {
         member: resource.mapper.columns.get(resource.fields.get(member, member))
         for member in resource.members
@@ -196,7 +240,6 @@ def _references(resource: Resource[Any], resources: Mapping[str, Resource[Any]])
     }
     columns |= {name: each.column for name, each in resource.filters.items() if isinstance(each, Match)}
     for name, column in columns.items():
-        keys = getattr(column, "foreign_keys", None) or ()
-        for key in keys:
-            if key.column.table in by_table and key.column.name == "id":
-                yield name, by_table[key.column.table]
+        for key in getattr(column, "foreign_keys", None) or ():
+            if key.column.name == "id":
+                yield name, key.column.table

@@ -40,6 +40,8 @@ class Display:
     - ``suggests`` are fields whose values are titles of another resource's rows, such as the names of tags.
     - ``tree`` is False if rows that refer to each other are not to be shown as a tree, or the member that refers to the
       row above, if there are several.
+    - ``within`` is the member that refers to the row of another resource in which the rows are shown, such as the node
+      of comments. They are not in the menu then. A filter has to compare the member.
     - ``component`` is an asset spec of a JavaScript module, ``bookshop:page/shelf.js``, whose element is shown in the
       place of the list.
     - ``translations`` are by the code of their language, such as ``de``. The page takes the one in its language.
@@ -55,5 +57,6 @@ class Display:
     hints: Mapping[str, str] = field(default_factory=dict)
     suggests: Mapping[str, str] = field(default_factory=dict)
     tree: str | bool = True
+    within: str | None = None
     component: str | None = None
     translations: Mapping[str, Translation] = field(default_factory=dict)

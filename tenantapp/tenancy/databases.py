@@ -37,8 +37,9 @@ class TenantDatabases:
     """A ``DBFactory`` for every tenant. It is made by ``add``, or at the first access to the tenant.
 
     Only an access leads to a tenant database. An engine that was not used for ``unused_engine`` seconds is forgotten.
-    ``on_watched`` is called with the tenant's id after the commit of changes, if the tenant has somebody told of them.
-    It may be set later.
+    ``on_watched`` is called with the tenant's id after the commit of changes, if the tenant has somebody told of them,
+    and ``on_file_removed`` with the ids of tenant and file after the commit that removed the row of a file. Both may be
+    set later.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TenantDatabases:
         self._servers = servers
         self._changes_kept = changes_kept
         self.on_watched: Callable[[UUID], None] | None = None
+        self.on_file_removed: Callable[[UUID, UUID], None] | None = None
         self.unused_engine = unused_engine
         self.engines = engines
         self._entries: dict[UUID, _Entry] = {}
@@ -118,11 +120,16 @@ class TenantDatabases:
             partial(self._make_engine, place),
             changes_kept=self._changes_kept,
             on_watched=partial(self._watched, place.id),
+            on_file_removed=partial(self._file_removed, place.id),
         )
 
     def _watched(self, tenant_id: UUID) -> None:
         if self.on_watched is not None:
             self.on_watched(tenant_id)
+
+    def _file_removed(self, tenant_id: UUID, file_id: UUID) -> None:
+        if self.on_file_removed is not None:
+            self.on_file_removed(tenant_id, file_id)
 
     def _make_engine(self, place: TenantPlace) -> Engine:
         self._made += 1

@@ -6,6 +6,7 @@ from datetime import timedelta
 from threading import Lock
 from time import monotonic
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -49,7 +50,7 @@ class DBFactory:
     All threads share one factory. It calls ``make_engine`` at its first use. The engine connects when a session first
     executes a statement. An unused factory costs almost nothing. With ``changes_kept``, its sessions record the changes
     of tracked models, which are kept for this time. ``on_watched`` is called after the commit of changes if the tenant
-    has somebody told of them.
+    has somebody told of them, and ``on_file_removed`` after the commit that removed the row of a file, with its id.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class DBFactory:
         "known_sizes",
         "known_tables",
         "last_used",
+        "on_file_removed",
         "on_watched",
     )
 
@@ -69,9 +71,10 @@ class DBFactory:
         *,
         changes_kept: timedelta | None = None,
         on_watched: Callable[[], None] | None = None,
+        on_file_removed: Callable[[UUID], None] | None = None,
     ) -> None:
         self._make_engine = make_engine
-        self.changes_kept, self.on_watched = changes_kept, on_watched
+        self.changes_kept, self.on_watched, self.on_file_removed = changes_kept, on_watched, on_file_removed
         self.known_tables: set[str] = set()
         """The tables that the database is known to have, of those that an older database lacks."""
         self.known_sizes: dict[str, tuple[float, int]] = {}

@@ -63,6 +63,9 @@ class LeakCheck:
         self._first, self._second = installation.tenants[:2]
         self._routes = list(routes_of(installation.registry))
         self._document: dict[str, Any] = installation.registry.openapi.content
+        described = [tag.get("x-resource", {}) for tag in self._document["tags"]]
+        self._references = {name: other for each in described for name, other in each.get("references", {}).items()}
+        self._files = {name for each in described for name in each.get("files", ())}
         self.owner = self._sign_in("leak-owner", self._first)
         self.intruder = self._sign_in("leak-intruder", self._second)
         self._ids: dict[str, list[str]] = defaultdict(list)  # of the first tenant's rows, by the path of their list
@@ -105,7 +108,7 @@ class LeakCheck:
         """Make the rows that are not made yet. Rows may refer to others, so what is refused is tried once more."""
         self.owner.post("/tokens", {"name": "leak check", "permissions": ["content.read"]})
         self.owner.post("/service-accounts", {"login": "leak-robot", "roles": ["reader"]})
-        self.owner.upload("leak check.txt", b"leak check", "text/plain")
+        self._file_id: str | None = self.owner.upload("leak check.txt", b"leak check", "text/plain").json.get("id")
         samples = Samples(self._document, self._reference)
         waiting = [route for route in self._routes if route.makes_rows and not self.owner.made.get(route.path)]
         while waiting:
@@ -129,7 +132,9 @@ class LeakCheck:
 
     def _reference(self, name: str) -> str | None:
         """Return the id of a row that a member with this name may refer to: ``book_id`` is that of one of the books."""
-        noun = name.removesuffix("_id")
+        if name in self._files:
+            return self._file_id
+        noun = self._references.get(name, name.removesuffix("_id"))
         made = {path: answer.json["id"] for path, answer in self._made() if "id" in answer.json}
         last = {path.rpartition("/")[2]: row_id for path, row_id in made.items()}
         return next((row_id for many, row_id in last.items() if many.startswith(noun[:-1])), None)

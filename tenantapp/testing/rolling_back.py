@@ -36,7 +36,12 @@ class RolledBackDatabase(DBFactory):
     """
 
     def __init__(self, real: DBFactory) -> None:
-        super().__init__(lambda: real.engine, changes_kept=real.changes_kept, on_watched=real.on_watched)
+        super().__init__(
+            lambda: real.engine,
+            changes_kept=real.changes_kept,
+            on_watched=real.on_watched,
+            on_file_removed=real.on_file_removed,
+        )
         self.real = real
         self.connection = real.engine.connect()
         self.outer = self.connection.begin()
@@ -101,6 +106,7 @@ def rolled_back(installation: Given, *, recording: bool = True) -> Iterator[Give
     kept = timedelta(days=registry.app_settings.changes_keep) if recording else None
     registry.tenant_dbs = RolledBackTenants(registry.servers, tenant_dbs.engines, changes_kept=kept)
     registry.tenant_dbs.on_watched = tenant_dbs.on_watched
+    registry.tenant_dbs.on_file_removed = tenant_dbs.on_file_removed
     try:
         yield installation
     finally:

@@ -1,4 +1,4 @@
-"""Which notes does a team keep, and who may change them?
+"""Which notes does a team keep, what do people say about them, and who may change them?
 
 The bundled domain: replace it with your own through the setting ``tenantapp.domain``.
 """
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 def includeme(config: "Configurator") -> None:
     """Add the resources under ``/api/v1``, and map this package's errors to status and code."""
+    from tenantapp.workspace.attachments import attachments
+    from tenantapp.workspace.comments import comments
     from tenantapp.workspace.nodes import nodes
     from tenantapp.workspace.tags import tags
 
     config.add_problem(errors.NodeHasChildren, 409, "node_has_children")
-    for resource in (nodes, tags):
+    for resource in (nodes, tags, comments, attachments):
         config.add_resource(resource)

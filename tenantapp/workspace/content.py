@@ -1,16 +1,18 @@
-"""The fields of a node and of a tag that a client writes."""
+"""The fields of nodes, tags, comments and attachments that a client writes."""
 
 import unicodedata
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from tenantapp.characters import clean_line
+from tenantapp.characters import check_visible, clean_line
 from tenantapp.content import Content, Id, Text, example, one_line
 from tenantapp.workspace.models import TAG_LENGTH, TITLE_LENGTH, Status
 
 BODY_LENGTH: Final = 100_000
 TAGS_PER_NODE: Final = 50
+COMMENT_LENGTH: Final = 10_000
+SOME_ID: Final = "0198c2f4-8a10-7c3e-9d5b-6f1e2a3b4c5d"  # in examples
 
 
 def clean_tag(value: str) -> str:
@@ -44,3 +46,17 @@ class TagContent(Content, json_schema_extra=example({"name": "heavy"})):
     """The fields of a tag that its writers set."""
 
     name: TagName
+
+
+class CommentContent(Content, json_schema_extra=example({"node_id": SOME_ID, "text": "Lighter ones sell better."})):
+    """The fields of a comment that its writer sets."""
+
+    node_id: Id
+    text: Annotated[Text, Field(max_length=COMMENT_LENGTH), AfterValidator(check_visible)]
+
+
+class AttachmentContent(Content, json_schema_extra=example({"node_id": SOME_ID, "file_id": SOME_ID})):
+    """The node of an attachment, and its file, which was uploaded before."""
+
+    node_id: Id
+    file_id: Id

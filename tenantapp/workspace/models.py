@@ -1,4 +1,4 @@
-"""The bundled domain: nodes in a tree, their tags, and the people who wrote them."""
+"""The bundled domain: nodes in a tree, their tags, comments and attachments, and the people who wrote them."""
 
 from datetime import datetime
 from typing import Final, Literal, get_args
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, object_session, relat
 
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
-from tenantapp.tenancy.models import TenantBase, Tracked
+from tenantapp.tenancy.models import TenantBase, TenantFile, Tracked, Versioned
 from tenantapp.tenancy.searching import Searched
 
 Status = Literal["draft", "published", "archived"]
@@ -91,6 +91,32 @@ class Node(Tracked, Searched, TenantBase):
         nodes = [self.id, *(node.id for node in self.ancestors())]
         carried = select(node_tags.c.tag_id).where(node_tags.c.node_id.in_(nodes))
         return list(_session_of(self).scalars(select(Tag).where(Tag.id.in_(carried)).order_by(Tag.name)))
+
+
+class Comment(Tracked, Versioned, TenantBase):
+    """What somebody says about a node."""
+
+    __tablename__ = "comments"
+    __table_args__ = (Index(None, "node_id", "id"), Index(None, "owner_id", "id"))
+
+    node_id: Mapped[UUID] = mapped_column(ForeignKey(Node.id, ondelete="CASCADE"))
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey(Author.id))
+    text: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, onupdate=utcnow)
+
+
+class Attachment(Tracked, TenantBase):
+    """A file at a node. It stays as it is."""
+
+    __tablename__ = "attachments"
+    __table_args__ = (Index(None, "node_id", "id"), Index(None, "owner_id", "id"), Index(None, "file_id", "id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    node_id: Mapped[UUID] = mapped_column(ForeignKey(Node.id, ondelete="CASCADE"))
+    file_id: Mapped[UUID] = mapped_column(ForeignKey(TenantFile.id))
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey(Author.id))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
 
 def _session_of(node: Node) -> Session:

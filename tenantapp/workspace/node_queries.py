@@ -1,4 +1,4 @@
-"""What a node shows beside its columns: the name of its owner and its tags."""
+"""What rows show beside their columns: the names of their owners, and nodes their tags."""
 
 from typing import Any
 
@@ -7,6 +7,15 @@ from sqlalchemy import ColumnElement, Select, exists, func, literal_column, sele
 from tenantapp.resources import More
 from tenantapp.sql.json_columns import json_array, json_object
 from tenantapp.workspace.models import Author, Node, Tag, node_tags
+
+
+def with_owner(page: Any) -> More:
+    """Return the member ``owner`` for a page of rows that have an ``owner_id``."""
+
+    def joined(rows: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+        return rows.join(Author, Author.id == page.c.owner_id)
+
+    return More({"owner": json_object(id=page.c.owner_id, name=Author.name)}, joined)
 
 
 def owner_and_tags(page: Any) -> More:
@@ -23,13 +32,14 @@ def owner_and_tags(page: Any) -> More:
     )
     names = select(words.c.node_id, json_array(words.c.name).label("names")).group_by(words.c.node_id).subquery("names")
 
+    owner = with_owner(page)
+
     def joined(nodes: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-        return nodes.join(Author, Author.id == page.c.owner_id).outerjoin(names, names.c.node_id == page.c.id)
+        return owner.joined(nodes).outerjoin(names, names.c.node_id == page.c.id)
 
     # A literal, because a prepared statement has a fixed list of parameters.
     no_names: Any = literal_column("'[]'")
-    owner = json_object(id=page.c.owner_id, name=Author.name)
-    return More({"owner": owner, "tags": func.coalesce(names.c.names, no_names)}, joined)
+    return More({**owner.members, "tags": func.coalesce(names.c.names, no_names)}, joined)
 
 
 def carries(name: ColumnElement[str]) -> ColumnElement[bool]:

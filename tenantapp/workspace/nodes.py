@@ -1,29 +1,21 @@
 """The nodes of a tenant: who may change them, and the rules of the tree."""
 
+from collections.abc import Iterator
 from typing import Final
-from uuid import UUID
 
-from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tenantapp.files.rows import delete_unused_file
 from tenantapp.identity.permissions import Permission
 from tenantapp.resources import Display, Match, Owned, Related, Resource, Translation, Value, Write
-from tenantapp.sql.upsert import insert_for
-from tenantapp.tenancy.access import Person
+from tenantapp.workspace.authors import Owner, remember_author
 from tenantapp.workspace.content import NodeContent, TagName
 from tenantapp.workspace.errors import NodeHasChildren
-from tenantapp.workspace.models import Author, Node
+from tenantapp.workspace.models import Attachment, Comment, Node
 from tenantapp.workspace.node_queries import carries, has_children, owner_and_tags
 from tenantapp.workspace.tags import tags_named
 from tenantapp.workspace.tree import check_parent
-
-
-class Owner(BaseModel):
-    """The person who owns a node."""
-
-    id: UUID
-    name: str
 
 
 def tag_names(node: Node) -> list[str]:
@@ -109,10 +101,15 @@ def keep_children(write: Write[Node]) -> None:
         raise NodeHasChildren
 
 
-def remember_author(session: Session, person: Person) -> None:
-    """Update this tenant's copy of the person's name."""
-    if session.scalar(select(Author.name).where(Author.id == person.id)) == person.name:
-        # An upsert locks the row even if it changes nothing, and the person's other writes would wait for the lock.
-        return
-    insert = insert_for(session, Author).values(id=person.id, name=person.name)
-    session.execute(insert.on_conflict_do_update(index_elements=[Author.id], set_={"name": insert.excluded.name}))
+@nodes.on("delete")
+def take_along(write: Write[Node]) -> Iterator[None]:
+    """Delete the comments and attachments of the node, row by row, so that those who follow the changes see it."""
+    session = write.session
+    attachments = session.scalars(select(Attachment).where(Attachment.node_id == write.row.id)).all()
+    comments = session.scalars(select(Comment).where(Comment.node_id == write.row.id)).all()
+    for row in (*attachments, *comments):
+        session.delete(row)
+    session.flush()
+    yield
+    for file_id in {attachment.file_id for attachment in attachments}:
+        delete_unused_file(session, write.access, file_id)

@@ -45,6 +45,8 @@ def fill(fleet: Fleet, place: TenantPlace, *, nodes: int = 3) -> None:
             row = {"id": node, "title": f"Node {number}", "body": "Łódź\n" * number}
             connection.execute(tables["nodes"].insert(), row | common | times)
         connection.execute(tables["nodes"].update().where(tables["nodes"].c.id == ids[0]).values(parent_id=ids[-1]))
+        comment = {"owner_id": person, "text": "Ä comment", "version": 1, "created_at": moment, "updated_at": moment}
+        connection.execute(tables["comments"].insert(), {"id": uuid7(), "node_id": ids[0]} | comment)
         connection.execute(tables["node_tags"].insert(), [{"node_id": node, "tag_id": tag} for node in ids])
         connection.execute(
             tables["nodes_words"].insert(),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.servers.sqlite_pages import copy_pages
@@ -21,9 +21,11 @@ from tenantapp.identity.errors import AlreadyExists, InvalidValue, NotFound
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.queue import list_operations
 from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import ServerError, WrongTenantDatabase
-from tenantapp.tenancy.models import TenantBase, TenantIdentity
-from tenantapp.workspace.models import Author, Node
+from tenantapp.tenancy.models import TenantBase, TenantFile, TenantIdentity
+from tenantapp.workspace.models import Attachment, Author, Comment, Node
 from tests.contract.conftest import Fleet
 from tests.contract.copies import IDS, PAIRS, create_on, four_servers, made, place, state, work
 from tests.contract.kept import WEEK
@@ -90,9 +92,21 @@ def test_it_is_the_data_of_one_moment(fleet: Fleet, source: str, target: str, mo
     assert content(fleet, place(fleet, "copy")) == before
 
 
+def attach_a_file(fleet: Fleet, acme: TenantPlace) -> None:
+    """Attach a file whose content is nowhere to a node."""
+    now = {"created_at": utcnow()}
+    with connected(fleet, acme) as connection:
+        node, owner = connection.execute(select(Node.id, Node.owner_id).limit(1)).one()
+        file: Any = {"id": uuid7(), "name": "x", "media_type": "text/plain", "size": 1, "sha256": "0" * 64}
+        connection.execute(insert(TenantFile), file | now | {"created_by_id": owner, "created_by_name": "Ada"})
+        attachment = {"id": uuid7(), "node_id": node, "file_id": file["id"], "owner_id": owner}
+        connection.execute(insert(Attachment), attachment | now)
+
+
 @pytest.mark.parametrize("server", ["files", "server"])
 def test_without_people(fleet: Fleet, server: str) -> None:
     acme = acme_on(fleet, server)
+    attach_a_file(fleet, acme)
     work(fleet, "clone", "acme", "copy", name="A trial", without_people=True)
     copy = place(fleet, "copy")
     assert (copy.name, copy.server) == ("A trial", server)
@@ -101,9 +115,10 @@ def test_without_people(fleet: Fleet, server: str) -> None:
     assert person not in {row[0] for row in content(fleet, acme)["people"]}
     with connected(fleet, copy) as connection:
         assert set(connection.scalars(select(Node.owner_id))) == {person}
+        assert set(connection.scalars(select(Comment.owner_id))) == {person}
     for table in ("tags", "node_tags"):
         assert content(fleet, copy)[table] == content(fleet, acme)[table]
-    for table in ("tenant_changes", "tenant_idempotency_keys", "tenant_jobs"):
+    for table in ("tenant_changes", "tenant_idempotency_keys", "tenant_jobs", "attachments", "tenant_files"):
         assert (content(fleet, copy)[table], content(fleet, acme)[table] != []) == ([], True)
     ((_, position, removed),) = content(fleet, copy)["tenant_change_counter"]
     assert position == removed  # who had read less is told that changes are gone

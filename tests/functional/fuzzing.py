@@ -27,7 +27,18 @@ CHECKS = [
 ]
 FLEET_SLUG = "globex"  # the calls of the fleet change it
 WEBHOOK = {"name": "x", "url": "https://1.1.1.1/", "resources": ["nodes"]}
-ROUTES_OF_ROWS = ("file", "node", "tag", "member", "session_of_id", "service_account", "webhook", "fleet_operation")
+ROUTES_OF_ROWS = (
+    "file",
+    "node",
+    "tag",
+    "comment",
+    "attachment",
+    "member",
+    "session_of_id",
+    "service_account",
+    "webhook",
+    "fleet_operation",
+)
 
 
 class World:
@@ -55,11 +66,14 @@ class World:
         """The ids of rows that are there now, by the route of one."""
         client = Client(self.app).sign_in("otto", "acme")
         client.post("/tags", {"name": "a"})
+        node, file = client.post("/nodes", {"title": "x"}).json["id"], client.upload("x.txt", b"some text").json["id"]
         tags = {tag["name"]: tag["id"] for tag in client.get("/tags").json["items"]}
         return {
-            "node": client.post("/nodes", {"title": "x"}).json["id"],
+            "node": node,
+            "comment": client.post("/comments", {"node_id": node, "text": "x"}).json["id"],
+            "attachment": client.post("/attachments", {"node_id": node, "file_id": file}).json["id"],
             "tag": tags.get("heavy", tags["a"]),  # the first is that of the example
-            "file": client.upload("x.txt", b"some text").json["id"],
+            "file": file,
             "webhook": (client.get("/webhooks").json["items"] or [client.post("/webhooks", WEBHOOK).json])[0]["id"],
             "member": client.get("/members").json["items"][0]["grants"][0]["id"],
             "service_account": client.post("/service-accounts", {"login": uuid7().hex, "roles": ["reader"]}).json["id"],

@@ -22,6 +22,7 @@ from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.models import TenantDelivery
 from tests.installation import PASSWORD, Client, Installation
 
+NO_ROW = "0198c2f4-8a10-7c3e-9d5b-6f1e2a3b4c5d"
 BODIES: dict[str, Any] = {
     "session": {"tenant": "acme"},
     # The first needs one permission, the second another.
@@ -40,6 +41,11 @@ BODIES: dict[str, Any] = {
     "files": {},
     "nodes_import": {},
     "tags_import": {},
+    "comments": {"node_id": NO_ROW, "text": "x"},
+    "comment": {"node_id": NO_ROW, "text": "x"},
+    "attachments": {"node_id": NO_ROW, "file_id": NO_ROW},
+    "comments_import": {},
+    "attachments_import": {},
     "webhooks": {"name": "x", "url": "https://1.1.1.1/", "resources": ["nodes"]},
     "webhook": {"name": "y"},
     "tokens": {"name": "x", "permissions": ["content.read"]},
@@ -222,6 +228,13 @@ def add_delivery(installation: Installation, rows: dict[str, str]) -> str:
         return str(delivery.id)
 
 
+def add_parts_of_node(ada: Client, rows: dict[str, str]) -> None:
+    """Comment on the node among these rows, and attach the file to it."""
+    node = rows["node"]
+    rows["comment"] = ada.post("/comments", {"node_id": node, "text": "of acme"}).json["id"]
+    rows["attachment"] = ada.post("/attachments", {"node_id": node, "file_id": rows["file"]}).json["id"]
+
+
 def test_with_another_tenants_ids(installation: Installation) -> None:
     ada, gina = Client(installation.app).sign_in("ada"), Client(installation.app).sign_in("gina")
     node = ada.post("/nodes", {"title": "Acme's own", "tags": ["acme"]}).json
@@ -235,8 +248,9 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
         "tenant_operation": an_operation_on(installation, "acme"),
         "tenant_export_of_id": an_operation_on(installation, "acme"),
     }
-    rows |= {"node_changes": rows["node"], "tag_changes": rows["tag"]}
     rows["file"] = rows["file_content"] = ada.upload("x", b"of acme").json["id"]
+    add_parts_of_node(ada, rows)
+    rows |= {f"{noun}_changes": rows[noun] for noun in ("node", "tag", "comment", "attachment")}
     rows["webhook"] = rows["webhook_secret"] = ada.post("/webhooks", BODIES["webhooks"]).json["id"]
     rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
     members = ada.get("/members").json
@@ -290,6 +304,7 @@ def test_no_request_leaves_a_statement_open(installation: Installation) -> None:
         "member": ada.get("/members").json["items"][-1]["grants"][0]["id"],
     }
     rows["file"] = rows["file_content"] = ada.upload("x", b"x").json["id"]
+    add_parts_of_node(ada, rows)
     rows["webhook"] = rows["webhook_secret"] = ada.post("/webhooks", BODIES["webhooks"]).json["id"]
     rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
     [entry] = registry.tenant_dbs._entries.values()

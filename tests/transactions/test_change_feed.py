@@ -49,6 +49,22 @@ def test_a_copy_converges(real_installation: Installation) -> None:
     assert copy.is_exact()
 
 
+def test_what_goes_with_a_node_is_followed(real_installation: Installation) -> None:
+    bob = Client(real_installation.app).sign_in("bob", "acme")
+    node = bob.post("/nodes", {"title": "x"}).json["id"]
+    file = bob.upload("x.txt", b"x").json["id"]
+    made = {
+        "nodes": node,
+        "comments": bob.post("/comments", {"node_id": node, "text": "x"}).json["id"],
+        "attachments": bob.post("/attachments", {"node_id": node, "file_id": file}).json["id"],
+    }
+    cursor = bob.get("/changes").json["cursor"]
+    assert bob.delete(f"/nodes/{node}").status_int == 204
+    found = bob.get(f"/changes?since={cursor}").json["items"]
+    assert {item["resource"]: item["id"] for item in found} == made
+    assert [item["kind"] for item in found] == ["deleted"] * 3
+
+
 def test_what_cannot_be_followed(real_installation: Installation) -> None:
     app = real_installation.app
     bob, gina = Client(app).sign_in("bob", "acme"), Client(app).sign_in("gina", "globex")

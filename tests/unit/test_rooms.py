@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},
-    "workspace": {"sql", "tenancy", "identity", "api", "resources"},
+    "workspace": {"sql", "tenancy", "identity", "api", "files", "resources"},
     "testing": {*FLEET, "api", "resources", "mail", "webhooks"},
     "serving": set(),
     "scaffold": {*FLEET, "resources"},

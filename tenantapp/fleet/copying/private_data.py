@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
-from sqlalchemy import delete, update
+from sqlalchemy import ForeignKey, MetaData, delete, update
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.connections.migration_connections import check_foreign_keys, migration_connection
@@ -60,7 +60,7 @@ def remove_private_data(settings: Settings, target: Target) -> None:
                 return
             remover(session)
             session.flush()
-            _remove_people(session)
+            _remove_people(session, target.metadata)
             _write_words_again(session, target)
             check_foreign_keys(connection, target.name, CopyFailed)
         if connection.dialect.name == "sqlite":
@@ -70,7 +70,7 @@ def remove_private_data(settings: Settings, target: Target) -> None:
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _remove_people(session: Session) -> None:
+def _remove_people(session: Session, metadata: MetaData) -> None:
     """Remove what the core tables say about people: who changed what, answers, jobs, files, webhooks."""
     if has_table(session, Change.__tablename__):
         session.execute(delete(Change))
@@ -81,10 +81,23 @@ def _remove_people(session: Session) -> None:
         session.execute(delete(TenantJob))
     if has_table(session, TenantFile.__tablename__):
         # Nobody knows what is in files. Their content is not carried either.
+        _empty_references_to_files(session, metadata)
         session.execute(delete(TenantFile))
     if has_table(session, TenantWebhook.__tablename__):
         session.execute(delete(TenantDelivery))
         session.execute(delete(TenantWebhook))
+
+
+def _empty_references_to_files(session: Session, metadata: MetaData) -> None:
+    """Empty the columns that refer to files. The domain has deleted the rows that cannot be without a file."""
+    referring = {key.parent for table in metadata.sorted_tables for key in table.foreign_keys if _is_of_file(key)}
+    for column in referring:
+        if column.nullable and has_table(session, column.table.name):
+            session.execute(update(column.table).values({column: None}))
+
+
+def _is_of_file(key: ForeignKey) -> bool:
+    return key.column.table.name == TenantFile.__tablename__
 
 
 def _write_words_again(session: Session, target: Target) -> None:
