@@ -3,8 +3,9 @@
 ``tenantapp init`` adds each of them once, and notes that. So it does not bring back what an operator has taken away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from pyramid.config import Configurator
@@ -40,6 +41,8 @@ class DeclaredRights:
 
     permissions: dict[str, str] = field(default_factory=dict)
     """Descriptions by name."""
+    translations: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of the descriptions: by name, and then by the code of their language."""
     roles: dict[str, DeclaredRole] = field(default_factory=dict)
     held: dict[tuple[str, str], None] = field(default_factory=dict)
     """Pairs of a role and a permission; a dict keeps their order."""
@@ -58,15 +61,23 @@ class RightsConfigurator(Configurator):
     It is a class because Pyramid has a method ``add_permission`` already, which no directive can replace.
     """
 
-    def add_permission(self, permission_name: str, description: str | None = None, held_by: Sequence[str] = ()) -> None:
+    def add_permission(
+        self,
+        permission_name: str,
+        description: str | None = None,
+        held_by: Sequence[str] = (),
+        translations: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Declare a permission, and the roles that have it at first.
 
         ``config.add_permission("stock.count", "Count what is on the shelves", held_by=["author"])``. Roles that rank
-        above one of ``held_by`` do not have the permission unless they are named too. Without a description it does
-        what Pyramid's method does. Raises ``RightsError``.
+        above one of ``held_by`` do not have the permission unless they are named too. The page shows the description,
+        or the translation for its language, such as ``{"de": "Zählen, was in den Regalen ist"}``. Without a description
+        it does what Pyramid's method does. Raises ``RightsError``.
         """
         if description is not None:
             _declare_permission(self.registry.declared_rights, permission_name, description, held_by)
+            self.registry.declared_rights.translations[permission_name] = dict(translations)
         super().add_permission(permission_name)
 
 

@@ -516,6 +516,10 @@ def test_rows_that_stay_as_they_are_are_only_added(inventory: Site, visit: Visit
     page.keyboard.press("Escape")
     ann.link("Suppliers").click()
     expect(ann.link("Our own workshop")).to_be_visible()  # of the hook
+    ann.link("Members").click()
+    ann.button("Add a member").click()
+    warehouse = ann.sheet().locator("label", has_text="warehouse")
+    expect(warehouse).to_contain_text("Permits: read content; Move products in and out of stock")
     assert ann.unexpected([422]) == []
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import orjson
 import pytest
 from pyramid.config import Configurator
 from sqlalchemy import select
@@ -16,11 +17,13 @@ from tenantapp.identity.permissions import OF_NO_ROLE
 from tenantapp.identity.tenants import get_tenant
 from tests.declaring import BAD_ROLE_NAMES, application_of
 from tests.installation import Installation
+from tests.shop import app_including
 
 
 def warehouse(config: Configurator) -> None:
     """Permissions and roles of a domain."""
-    config.add_permission("stock.count", "Count what is on the shelves", held_by=["editor"])
+    german = {"de": "Zählen, was in den Regalen ist"}
+    config.add_permission("stock.count", "Count what is on the shelves", held_by=["editor"], translations=german)
     config.add_permission("stock.write_off", "Take from the shelves what is broken")
     config.add_role("warehouse", after="author", holds=["content.read", "stock.count"])
     config.add_role("manager", after="warehouse", holds=["content.read", "stock.count", "stock.write_off"])
@@ -51,6 +54,16 @@ def test_what_is_declared_is_added_with_its_rank(installation: Installation) -> 
     assert told[0] == "The role warehouse was added."
     assert "The role editor holds stock.count." in told
     assert {"role.add", "role.allow"} <= entries
+
+
+def test_the_document_has_the_words_of_permissions(installation: Installation) -> None:
+    document = app_including(installation, warehouse).registry.openapi
+    words = orjson.loads(document.resources)["x-permissions"]
+    assert words["stock.count"] == {
+        "description": "Count what is on the shelves",
+        "translations": {"de": "Zählen, was in den Regalen ist"},
+    }
+    assert words["stock.write_off"] == {"description": "Take from the shelves what is broken", "translations": {}}
 
 
 def test_what_an_operator_takes_away_stays_away(installation: Installation) -> None:

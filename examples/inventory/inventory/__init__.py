@@ -9,8 +9,9 @@ from inventory.stock import STOCK_COUNT, movements, products, seed, suppliers
 def includeme(config: Configurator) -> None:
     """Declare what there is. tenantapp calls this at start-up."""
     config.add_problem(WrongState, 409, "wrong_state", members=("state",))
-    config.add_permission(STOCK_COUNT, "Move products in and out of stock", held_by=["editor", "admin"])
-    config.add_permission(ORDERS_PLACE, "Order from suppliers", held_by=["editor", "admin"])
+    holders = ["editor", "admin"]
+    config.add_permission(STOCK_COUNT, "Move products in and out of stock", holders, {"de": "Ein- und Ausgänge buchen"})
+    config.add_permission(ORDERS_PLACE, "Order from suppliers", holders, {"de": "Bei Lieferanten bestellen"})
     config.add_role("warehouse", after="author", holds=["content.read", STOCK_COUNT])
     for resource in (products, movements, suppliers, orders, order_lines):
         config.add_resource(resource)

@@ -4,6 +4,7 @@ import { effectScope } from "vue";
 import type { Delivery, OwnAuditEntry, Webhook } from "../../generated/api/types.gen";
 import { Offline } from "../api/problem";
 import { actionLabel, detailsOf } from "./audit";
+import { declaredWords, declarePermissions } from "./declared";
 import { managedPages } from "./managing";
 import { usePaged } from "./paged";
 import { permissionLabel } from "./permissions";
@@ -58,7 +59,9 @@ describe("what roles permit", () => {
 
   it("is in words where it is known, and decides which pages there are", () => {
     expect(permissionLabel("content.read")).toBe("read content");
-    expect(permissionLabel("books.sell")).toBe("books.sell");
+    declarePermissions({ "books.sell": { description: "Sell books", translations: { de: "Bücher verkaufen" } } });
+    expect([permissionLabel("books.sell"), permissionLabel("books.burn")]).toEqual(["Sell books", "books.burn"]);
+    expect([declaredWords("books.sell", "de"), declaredWords("toString")]).toEqual(["Bücher verkaufen", undefined]);
     expect(managedPages(["content.read"])).toEqual([]);
     expect(managedPages(["members.manage"]).map((each) => each.name)).toContain("members");
   });

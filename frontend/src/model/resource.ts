@@ -2,6 +2,7 @@
 
 import type { Row } from "../api/json";
 import { language, locale } from "../strings/language";
+import type { DeclaredPermissions } from "./declared";
 import { type Field, fieldOf, type FieldHints, labelOf, type Resolve, type Schema, withPeople } from "./field";
 
 const OPERATORS = ["", "not_", "in_", "min_", "max_", "gt_", "lt_", "has_", "like_"] as const;
@@ -29,6 +30,8 @@ interface Extension extends FieldHints {
   component: string | null;
   /** The member that refers to the row above, and the filter for it, if the rows are a tree. */
   tree: { member: string; filter: string } | null;
+  /** The member that refers to the row of another resource in which the rows are shown, and the filter for it. */
+  within?: { member: string; filter: string; resource: string } | null;
   translations?: Record<string, Translation>;
   owner: string | null;
   version: string | null;
@@ -46,6 +49,7 @@ export interface Document {
   tags: { name: string; description?: string; "x-resource"?: Extension }[];
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema> };
+  "x-permissions"?: DeclaredPermissions;
 }
 
 export interface Filter {

@@ -8,6 +8,7 @@ import { readJson } from "../api/json";
 import { Offline } from "../api/problem";
 import { readSession, session } from "../api/session";
 import { locale } from "../strings";
+import { declarePermissions } from "./declared";
 import { recall, remember } from "./kept";
 import { once } from "./once";
 import { type Document, type Resource, resourcesOf } from "./resource";
@@ -62,7 +63,9 @@ async function fetchDocument(): Promise<Resource[]> {
   // The browser may keep it, and asks with its ETag whether it still holds.
   const answer = await fetch(DOCUMENT, { cache: "no-cache" }).catch(() => undefined);
   if (!answer?.ok) throw new Offline();
-  return resourcesOf(readJson(await answer.text()) as unknown as Document);
+  const document = readJson(await answer.text()) as unknown as Document;
+  declarePermissions(document["x-permissions"] ?? {});
+  return resourcesOf(document);
 }
 
 function recentName(): string {

@@ -14,6 +14,7 @@ from tenantapp.api.openapi.page import render
 from tenantapp.api.openapi.problem_codes import problems_of, takes_no_body
 from tenantapp.api.openapi.schemas import REFERENCE, Schema, Schemas, markdown, reachable
 from tenantapp.api.views import MergePatch
+from tenantapp.identity.declared_rights import DeclaredRights
 from tenantapp.identity.policy import PLAIN_COOKIE, SECURE_COOKIE
 from tenantapp.identity.token_text import FORM
 from tenantapp.sql.ids import UUID_TEXT
@@ -48,6 +49,7 @@ BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "forma
 PROBLEM_TYPE: Final = "application/problem+json"
 PART: Final = {"type": "integer", "description": "Of a batch: the index of the part that failed, from 0."}
 RESOURCE: Final = "x-resource"  # in a tag: how a page shows the rows
+PERMISSIONS: Final = "x-permissions"  # those that the domain has declared, in words
 CODES: Final = "x-problem-codes"  # those of the operation; the schema of a problem has all of its status
 
 
@@ -129,6 +131,7 @@ class _Builder:
             "info": {"title": "tenantapp", "version": version("tenantapp"), "description": DESCRIPTION},
             "servers": [{"url": "/"}],
             "tags": [self._tag(tag) for tag in tags],
+            PERMISSIONS: self._permissions(),
             "paths": paths,
             "components": {
                 "schemas": reachable([paths, responses], components),
@@ -144,6 +147,13 @@ class _Builder:
         description = markdown(self._registry.tags.get(tag) or describe_tag(tag))
         extend = self._registry.tag_extensions.get(tag, dict)
         return {"name": tag, "description": description, **extend()}
+
+    def _permissions(self) -> dict[str, Any]:
+        rights: DeclaredRights = self._registry.declared_rights
+        return {
+            name: {"description": description, "translations": rights.translations.get(name, {})}
+            for name, description in rights.permissions.items()
+        }
 
     def _operation(self, operation: Operation) -> dict[str, Any]:
         summary, description = operation.documentation
