@@ -1,0 +1,262 @@
+"""The recipes of the cookbook, as the page has them: one package, on an installation of each engine."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
+from typing import Any, ClassVar
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+from uuid import UUID
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from pyramid.paster import get_app
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+from tenantapp.api import PREFIX
+from tenantapp.resources import Resource
+from tenantapp.tenancy import models
+from tenantapp.work.inline import run_due_jobs
+from tests.functional.conftest import Command
+from tests.installation import PASSWORD, Client, Installation
+from tests.shop import access_of, app_including
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (DOCS / "cookbook.md").read_text(), re.M | re.S)
+FILES = dict(re.match(r"# (\S+)\n(.*)", block, re.S).groups() for _, block in BLOCKS if block.startswith("# "))
+ONE_CUSTOMER = ("data/tenants/tenant_*.sqlite", "backups/*/*.json")  # databases of tenants, and records of backups
+RECIPES = [Path(name).stem for name in FILES if name.startswith("recipes/")]
+
+
+class Base(DeclarativeBase):
+    """In the place of ``TenantBase``, so that the migrations of other tests do not see these models."""
+
+    metadata = MetaData(naming_convention=models.NAMING_CONVENTION)
+
+
+models.TenantFile.__table__.to_metadata(Base.metadata)
+
+
+@pytest.fixture(scope="session")
+def recipes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ModuleType]]:
+    """The modules of the page, by their names."""
+    place = tmp_path_factory.mktemp("cookbook")
+    (place / "recipes").mkdir()
+    for name, text in FILES.items():
+        (place / name).write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(place)
+        patch.setattr(models, "TenantBase", Base)
+        yield {name: import_module(f"recipes.{name}") for name in RECIPES}
+        for name in [name for name in sys.modules if name.partition(".")[0] == "recipes"]:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def kitchen(make_installation: Any, recipes: dict[str, ModuleType]) -> Iterator[Installation]:
+    """An installation that serves the recipes, whose commits are real."""
+
+    def includeme(config: Any) -> None:
+        for module in recipes.values():
+            for resource in vars(module).values():
+                if isinstance(resource, Resource):
+                    config.add_resource(resource)
+        config.add_route("binned_recipe", PREFIX + recipes["bin"].ROUTE)
+        config.add_route("report", f"{PREFIX}/report")
+        config.scan("recipes")
+
+    with make_installation(**{"webhooks.allow_http": "true", "webhooks.allow_private": "true"}) as installation:
+        for slug in ("acme", "globex"):
+            with installation.registry.tenant_dbs.begin(access_of(installation, slug)) as session:
+                Base.metadata.create_all(session.connection())
+        installation.app = app_including(installation, includeme)
+        yield installation
+        installation.app.registry.tenant_dbs.dispose()
+        installation.app.registry.user_db.dispose()
+
+
+@pytest.fixture
+def ada(kitchen: Installation) -> Client:
+    return Client(kitchen.app).sign_in("ada", "acme")
+
+
+def added(who: Client, path: str, status: int = 201, **body: Any) -> Any:
+    answer = who.post(path, body or None)
+    assert answer.status_int == status, answer.text
+    return answer.json
+
+
+def pointers(answer: Any) -> list[str]:
+    return [error["pointer"] for error in answer["errors"]]
+
+
+def test_money_is_text_and_exact(ada: Client) -> None:
+    for amount in ("9.90", "0.10", "9999999999.99"):
+        assert added(ada, "/invoices", amount=amount, currency="EUR")["amount"] == amount
+    assert [each["amount"] for each in ada.get("/invoices").json["items"]] == ["9.90", "0.10", "9999999999.99"]
+    for wrong in ("9.905", "0", "-1", "10000000000"):
+        assert pointers(added(ada, "/invoices", 422, amount=wrong, currency="EUR")) == ["/amount"]
+
+
+def test_transfers_in_both_directions_lose_no_cent_and_wait_for_no_other(ada: Client, kitchen: Installation) -> None:
+    one, two = (added(ada, "/accounts", balance=100)["id"] for _ in range(2))
+    assert pointers(added(ada, "/transfers", 422, payer_id=one, payee_id=two, cents=101)) == ["/cents"]
+    assert pointers(added(ada, "/transfers", 422, payer_id=one, payee_id=one, cents=1)) == ["/cents"]
+    nobody = "01a22803-45b2-76f7-becc-41e7a58bbc43"
+    assert pointers(added(ada, "/transfers", 422, payer_id=one, payee_id=nobody, cents=1)) == ["/payee_id"]
+
+    def pay(ids: tuple[str, str]) -> list[int]:
+        who = Client(kitchen.app).sign_in("ada", "acme")
+        body = {"payer_id": ids[0], "payee_id": ids[1], "cents": 30}
+        return [who.post("/transfers", body).status_int for _ in range(3)]
+
+    with ThreadPoolExecutor(4) as threads:
+        statuses = [status for each in threads.map(pay, [(one, two), (two, one)] * 2) for status in each]
+    assert set(statuses) <= {201, 422}  # no 409, which is how a deadlock would end
+    balances = [each["balance"] for each in ada.get("/accounts").json["items"]]
+    assert sum(balances) == 200
+    assert min(balances) >= 0
+
+
+def test_what_is_deleted_comes_back_out_of_the_bin(ada: Client, kitchen: Installation) -> None:
+    soup = added(ada, "/recipes", title="Soup")
+    ada.delete(f"/recipes/{soup['id']}", If_Match="*")
+    assert ada.get("/recipes").json["items"] == []
+    other = added(ada, "/recipes", title="Soup")  # a unique value is free again
+    assert added(ada, f"/bin/{soup['id']}", 409)["code"] == "already_exists"
+    ada.delete(f"/recipes/{other['id']}", If_Match="*")
+    assert Client(kitchen.app).sign_in("rita", "acme").post(f"/bin/{soup['id']}").status_int == 403
+    assert added(ada, f"/bin/{soup['id']}", 200) == {"id": soup["id"]}
+    assert [each["id"] for each in ada.get("/recipes").json["items"]] == [soup["id"]]
+    assert added(ada, f"/bin/{soup['id']}", 404)["code"] == "not_found"
+
+
+def test_a_room_is_booked_once(ada: Client, kitchen: Installation, recipes: dict[str, ModuleType]) -> None:
+    room = added(ada, "/rooms", zone="Europe/Berlin")["id"]
+    assert pointers(added(ada, "/rooms", 422, zone="Europe/Atlantis")) == ["/zone"]
+    assert pointers(added(ada, "/rooms", 422, zone="../etc")) == ["/zone"]
+
+    def book(begins: str, ends: str, who: Client = ada) -> Any:
+        return who.post("/bookings", {"room_id": room, "begins_at": begins, "ends_at": ends})
+
+    booked = book("2026-03-29T10:00:00+02:00", "2026-03-29T11:00:00+02:00").json
+    assert booked["begins_at"] == "2026-03-29T08:00:00.000000Z"
+    assert pointers(book("2026-03-29T08:59:00Z", "2026-03-29T09:30:00Z").json) == ["/begins_at"]
+    assert pointers(book("2026-03-29T09:00:00Z", "2026-03-29T09:00:00Z").json) == ["/ends_at"]
+    assert book("2026-03-29T09:00:00Z", "2026-03-29T10:00:00Z").status_int == 201  # when the first has ended
+    assert ada.patch(f"/bookings/{booked['id']}", {"ends_at": "2026-03-29T09:01:00Z"}).status_int == 422
+    assert ada.patch(f"/bookings/{booked['id']}", {"ends_at": "2026-03-29T08:30:00Z"}).status_int == 200
+    people = [Client(kitchen.app).sign_in("ada", "acme") for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda who: book("2026-04-01T08:00:00Z", "2026-04-01T09:00:00Z", who), people))
+    assert sorted(answer.status_int for answer in answers) == [201, 422, 422, 422]
+    begin, end = recipes["calendar"].moments_of(date(2026, 3, 29), "Europe/Berlin")
+    assert end - begin == timedelta(hours=23)
+    query = f"room_id={room}&min_begins_at={begin:%Y-%m-%dT%H:%M:%SZ}&lt_begins_at={end:%Y-%m-%dT%H:%M:%SZ}"
+    assert f"{query.replace(room, 'ID')}`" in (DOCS / "cookbook.md").read_text()
+    assert len(ada.get(f"/bookings?{query}").json["items"]) == 2
+
+
+def test_a_picture_comes_and_goes_with_its_animal(ada: Client) -> None:
+    picture = ada.upload("cat.png", b"whiskers", "image/png").json["id"]
+    assert pointers(added(ada, "/animals", 422, name="Tom", picture_id=str(UUID(int=0)))) == ["/picture_id"]
+    tom = added(ada, "/animals", name="Tom", picture_id=picture)["id"]
+    assert ada.delete(f"/files/{picture}").json["code"] == "in_use"
+    assert ada.get(f"/files/{picture}/content").body == b"whiskers"
+    other = ada.upload("later.png", b"more whiskers", "image/png").json["id"]
+    assert ada.patch(f"/animals/{tom}", {"picture_id": other}).status_int == 200
+    assert ada.get(f"/files/{picture}").status_int == 404
+    ada.delete(f"/animals/{tom}", If_Match="*")
+    assert ada.get(f"/files/{other}").status_int == 404
+
+
+def test_a_report_has_the_tenants_that_the_person_may_read(ada: Client, kitchen: Installation) -> None:
+    both = Client(kitchen.app).sign_in("both", "globex")
+    added(both, "/invoices", amount="1.00", currency="EUR")
+    found = {each["tenant"]: (each["invoices"], each["failure"]) for each in both.get("/report").json["tenants"]}
+    invoices = len(ada.get("/invoices").json["items"])
+    assert found == {"acme": (invoices, None), "globex": (1, None)}
+    assert [each["tenant"] for each in ada.get("/report").json["tenants"]] == ["acme"]
+
+
+class Handler(WSGIRequestHandler):
+    answered: ClassVar[list[str]] = []
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Note the status."""
+        self.answered.append(args[1])
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The receiver of the page, served in a thread; it has its address as ``url``."""
+    (source,) = re.findall(r"```python\n(.*?)```", (DOCS / "webhooks.md").read_text(), re.DOTALL)
+    (tmp_path / "genuine.py").write_text(source)
+    (tmp_path / "receiver.py").write_text(FILES["receiver.py"])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("RECEIVER_DATABASE", str(tmp_path / "receiver.sqlite"))
+    module: Any = import_module("receiver")
+    Handler.answered.clear()
+    with make_server("127.0.0.1", 0, module.receive, handler_class=Handler) as server:
+        module.url = f"http://127.0.0.1:{server.server_port}/"
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield module
+        server.shutdown()
+    module.database.close()
+
+
+def test_a_delivery_is_received_once(
+    ada: Client, kitchen: Installation, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = added(ada, "/webhooks", name="Search", url=receiver.url, resources=["recipes"])
+    monkeypatch.setenv("WEBHOOK_SECRET", webhook["secret"])
+    bread = added(ada, "/recipes", title="Bread")
+    run_due_jobs(kitchen.app.registry)
+    rows = "SELECT resource, id, kind FROM changed"
+    assert receiver.database.execute(rows).fetchall() == [("recipes", bread["id"], "created")]
+    (delivery,) = ada.get(f"/webhooks/{webhook['id']}/deliveries").json["items"]
+    added(ada, f"/webhook-deliveries/{delivery['id']}/replay", 200)
+    run_due_jobs(kitchen.app.registry)
+    (delivery,) = ada.get(f"/webhooks/{webhook['id']}/deliveries").json["items"]
+    assert delivery["state"] == "delivered"
+    assert Handler.answered == ["204", "204"]
+    assert len(receiver.database.execute(rows).fetchall()) == 1
+    forged = {"webhook-id": "another", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}
+    for headers in (forged, forged | {"webhook-timestamp": "soon"}, {}):
+        with pytest.raises(HTTPError, match="400"):
+            urlopen(Request(receiver.url, b"{}", headers))
+    assert len(receiver.database.execute(rows).fetchall()) == 1
+
+
+def test_one_customer_has_two_files_and_a_backup(tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the last recipe, in their order, in the directory of its ini file."""
+    monkeypatch.chdir(tmp_path)
+    Path("onpremise.ini").write_text(FILES["onpremise.ini"])
+    lines = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
+    assert [line.split()[0] for line in lines] == ["export", *["tenantapp"] * 4, "python"]
+    monkeypatch.setenv(*lines[0].removeprefix("export ").split("="))
+    for line in lines[1:5]:
+        words = shlex.split(line, comments=True)[1:]
+        asked = ("--password-stdin",) if words[0] == "users" else ()
+        result = run(*words, *asked, given=f"{PASSWORD}\n")
+        assert result.status == 0, result.err
+    subprocess.run([sys.executable, *shlex.split(lines[5])[1:]], check=True)
+    files = {str(path) for path in Path().rglob("*") if path.is_file()}
+    tenant, backups = (sorted(files & {str(path) for path in Path().glob(pattern)}) for pattern in ONE_CUSTOMER)
+    assert {"data/user.sqlite", "backups/user.sqlite"} <= files
+    assert (len(tenant), len(backups)) == (1, 1), files
+    monkeypatch.setenv("TENANTAPP_FLEET_WORKER", "0")  # nobody would end it
+    app = get_app("onpremise.ini")
+    session = Client(app).http.post_json(f"{PREFIX}/session", {"login": "ann", "password": PASSWORD}, status=201).json
+    assert session["tenant"] == {"slug": "home", "name": "Our house"}
+    app.registry.tenant_dbs.dispose()
+    app.registry.user_db.dispose()
