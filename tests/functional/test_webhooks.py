@@ -15,7 +15,7 @@ from tenantapp.identity.models import AuditEntry
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.models import ChangeCounter, TenantDelivery, TenantJob, TenantWebhook
+from tenantapp.tenancy.models import ChangeCounter, TenantBase, TenantDelivery, TenantJob, TenantWebhook
 from tenantapp.tenancy.recording import record_change
 from tenantapp.testing.receivers import Receiver, receiving
 from tenantapp.webhooks import outbox
@@ -321,7 +321,7 @@ def test_a_copy_without_private_data_has_no_webhooks(hooks: Hooks) -> None:
     hooks.write("one")
     hooks.work()
     with hooks.databases.begin(hooks.access) as session:
-        _remove_people(session)
+        _remove_people(session, TenantBase.metadata)
     assert hooks.ada.get("/webhooks").json["items"] == []
 
 
