@@ -15,6 +15,7 @@ from tests.browser.workshop import Workshop, workshop_in
 from tests.built_page import DIST, built_page
 from tests.chromium import chromium
 from tests.installation import sqlite_installation
+from tests.once import copy_made_once
 from tests.programs import needed
 from tests.shop import app_including
 from tests.transactions.server import serving
@@ -63,12 +64,16 @@ def inventory(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def example(tmp_path_factory: pytest.TempPathFactory, name: str, role: str) -> Iterator[Site]:
     """Serve an example with the tenant north, where Ann has this role."""
     settings = f"tenantapp.domain = {name}\nmigrations.tenant = {name}:migrations"
-    with site_in(tmp_path_factory.mktemp(name), settings, PYTHONPATH=str(EXAMPLES / name)) as prepared:
-        prepared.command("tenants", "create", "north")
-        prepared.command("users", "add", "ann", "--password-stdin", given="correct horse battery\n")
-        prepared.command("grants", "add", "ann", "north", "--role", role)
-        with served(prepared) as serving:
-            yield serving
+    lines = ("init", "tenants create north", "users add ann --password-stdin", f"grants add ann north --role {role}")
+
+    def site(directory: Path) -> Site:
+        return site_in(directory, settings, PYTHONPATH=str(EXAMPLES / name))
+
+    directory = copy_made_once(
+        tmp_path_factory, name, lambda empty: site(empty).commands(*lines, given="correct horse battery\n")
+    )
+    with served(site(directory)) as serving:
+        yield serving
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +104,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     def make(site: Site, **options: object) -> Visitor:
         context = browser.new_context(**{"locale": "en-GB", "reduced_motion": "reduce", **options})  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE)
+        context.grant_permissions(["clipboard-write"])  # which a browser with a window gives by itself
         contexts.append(context)
         return Visitor(context, site.url)
 

@@ -27,6 +27,7 @@ from tests.transactions.server import serving
 
 BIN = Path(sys.executable).parent
 START = 60  # seconds
+RUN = "import sys; from tenantapp.cli import main; sys.exit(any(main(line.split()) for line in sys.argv[1:]))"
 INI = """
 [app:main]
 use = egg:tenantapp
@@ -56,24 +57,21 @@ class Site:
     def url(self) -> str:
         return f"{self.scheme}://localhost:{self.port}"
 
-    def command(self, *arguments: str, given: str = "") -> None:
+    def command(self, *arguments: str) -> None:
         """Run ``tenantapp``."""
+        self.commands(" ".join(arguments))
+
+    def commands(self, *lines: str, given: str = "") -> None:
+        """Run several command lines in one process, which imports what they need once."""
+        run = [sys.executable, "-c", RUN, *(f"--ini site.ini {line}" for line in lines)]
         subprocess.run(
-            [BIN / "tenantapp", "--ini", "site.ini", *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            input=given.encode(),
-            check=True,
-            capture_output=True,
+            run, cwd=self.directory, env=self.environment, input=given.encode(), check=True, capture_output=True
         )
 
 
-@contextmanager
-def site_in(directory: Path, settings: str = "", **environment: str) -> Iterator[Site]:
-    """Prepare a directory. Nothing is served yet."""
-    site = _written(directory, free_port(), settings, environment)
-    site.command("init")
-    yield site
+def site_in(directory: Path, settings: str = "", **environment: str) -> Site:
+    """Write the settings of a site. Nothing is served yet."""
+    return _written(directory, free_port(), settings, environment)
 
 
 def _written(directory: Path, port: int, settings: str, environment: Mapping[str, str]) -> Site:

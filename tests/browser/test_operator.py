@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.site import Site, served, site_in
 from tests.browser.visitor import Visitor
+from tests.once import copy_made_once
 
 Visit = Callable[..., Visitor]
 SETTINGS = """
@@ -26,10 +27,11 @@ PAGES = ("Tenants", "Operations", "Migration", "Servers", "Findings", "Query", "
 @pytest.fixture(scope="module")
 def fleet(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The bundled application with a worker, two servers and a store for backups."""
-    with site_in(tmp_path_factory.mktemp("fleet"), SETTINGS) as prepared:
-        prepared.command("demo")
-        with served(prepared) as serving:
-            yield serving
+    directory = copy_made_once(
+        tmp_path_factory, "fleet", lambda empty: site_in(empty, SETTINGS).commands("init", "demo")
+    )
+    with served(site_in(directory, SETTINGS)) as serving:
+        yield serving
 
 
 def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) -> None:
