@@ -19,6 +19,7 @@ MODULES: Final = (
     "query_views",
     "audit_views",
     "own_views",
+    "job_views",
 )
 
 

@@ -10,6 +10,7 @@ from tenantapp.answers import Answer
 from tenantapp.fleet.migrating.run_record import RunState, StoppedBy
 from tenantapp.identity.models import TenantState
 from tenantapp.operations.models import OperationState
+from tenantapp.tenancy.models import JobState
 
 
 class FleetTenant(Answer):
@@ -78,6 +79,29 @@ class FleetOperation(Operation):
     cancel_requested: bool
     worker: str | None
     worker_gone: bool
+
+
+class Job(Answer):
+    """A job of a tenant: work that was left for later. A failed one has the last ``error``.
+
+    ``percent`` and ``progress_text`` are there while it runs. ``schedule`` is that of a periodic job, which waits for
+    ``due_at`` again after each run. ``attempts`` counts how often it was begun, ``failures`` how often it was put off.
+    """
+
+    id: UUID
+    name: str
+    state: JobState
+    due_at: datetime
+    schedule: str | None
+    arguments: dict[str, Any]
+    attempts: int
+    failures: int
+    percent: int | None
+    progress_text: str | None
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
 
 
 class Backup(Answer):

@@ -7,6 +7,7 @@ from tenantapp.fleet import errors as fleet
 from tenantapp.identity import errors as identity
 from tenantapp.operations import errors as operations
 from tenantapp.tenancy import errors as tenancy
+from tenantapp.work import errors as work
 
 
 def add_problems(config: Configurator) -> None:
@@ -19,6 +20,7 @@ def add_problems(config: Configurator) -> None:
     config.add_problem(identity.TenantNotDeleted, 409, "tenant_not_deleted")
     config.add_problem(operations.TenantBusy, 409, "tenant_busy")
     config.add_problem(operations.OperationRefused, 409, "operation_refused")
+    config.add_problem(work.JobRefused, 409, "job_refused")
     config.add_problem(fleet.BackupRefused, 409, "backup_refused")
     config.add_problem(fleet.BackupDamaged, 409, "backup_damaged")
     config.add_problem(fleet.CopyRequired, 409, "copy_required")

@@ -24,12 +24,19 @@ class Permission(StrEnum):
     MEMBERS_MANAGE = "members.manage"
     TENANT_EXPORT = "tenant.export"
     WEBHOOKS_MANAGE = "webhooks.manage"
+    JOBS_MANAGE = "jobs.manage"
 
 
 _READER: Final = (Permission.CONTENT_READ,)
 _AUTHOR: Final = (*_READER, Permission.CONTENT_CREATE)
 _EDITOR: Final = (*_AUTHOR, Permission.CONTENT_EDIT_ANY)
-_ADMIN: Final = (*_EDITOR, Permission.MEMBERS_MANAGE, Permission.TENANT_EXPORT, Permission.WEBHOOKS_MANAGE)
+_ADMIN: Final = (
+    *_EDITOR,
+    Permission.MEMBERS_MANAGE,
+    Permission.TENANT_EXPORT,
+    Permission.WEBHOOKS_MANAGE,
+    Permission.JOBS_MANAGE,
+)
 
 NOT_FOR_TOKENS: Final = frozenset({Permission.SIGNED_IN, Permission.IN_TENANT, Permission.FLEET_OPERATE})
 OF_NO_ROLE: Final = NOT_FOR_TOKENS | {Permission.TENANT_ENTER}

@@ -1,12 +1,14 @@
-"""What operators do with the jobs of a tenant: list, retry, cancel and release them.
+"""What the people who manage the jobs of a tenant do with them: list, retry, cancel and release them.
 
-Each change is in the audit trail of the user database, whose transaction is committed last. There, the worker is told
-to look into the tenant.
+Commands and views share it. Each change is in the audit trail of the user database, and is committed there before it is
+in the tenant's: none is unrecorded, and if the tenant's commit fails, the entry says what was tried.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,53 +19,120 @@ from tenantapp.identity.local_access import LOCAL_PERSON
 from tenantapp.identity.tenants import place_of, served_tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import Access, TenantPlace
+from tenantapp.tenancy.access import ACTOR, Access, Actor, TenantPlace
+from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.models import JobState, TenantJob
 from tenantapp.work.models import TenantVisit
 from tenantapp.work.queue import cancel_job, get_job, is_copied, list_jobs, release_jobs, retry_job
-from tenantapp.work.visits import note_visit
+from tenantapp.work.visits import get_visit, note_after_commit
 from tenantapp.work.worker import worker_databases
 
 
-def jobs_of(fleet: Fleet, slug: str, *, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-    """Return the jobs of a tenant, as ``describe_job`` has them, the newest first. Raises ``NotFound``."""
+@dataclass(frozen=True, slots=True)
+class ManagedJobs:
+    """The jobs of a tenant. ``actor`` is who manages them; None stands for who runs this process.
+
+    ``tenant_session`` opens a session on the tenant's database, which commits at the end of its block; it takes
+    ``read_only``.
+    """
+
+    user_db: DBFactory
+    place: TenantPlace
+    tenant_session: Callable[..., AbstractContextManager[Session]]
+    actor: Actor | None = None
+
+    def list(
+        self, *, state: str | None = None, name: str | None = None, before: UUID | None = None, limit: int = 100
+    ) -> Sequence[dict[str, Any]]:
+        """Return jobs, as ``describe_job`` has them, the newest first; with ``before``, those older than this id."""
+        visit = self._visit()
+        with self.tenant_session(read_only=True) as session:
+            found = list_jobs(session, state=state, name=name, before=before, limit=limit)
+            return [describe_job(job, self.place, visit) for job in found]
+
+    def get(self, job_id: UUID) -> dict[str, Any]:
+        """Return a job. Raises ``NotFound``."""
+        visit = self._visit()
+        with self.tenant_session(read_only=True) as session:
+            return describe_job(get_job(session, job_id), self.place, visit)
+
+    def retry(self, job_id: UUID) -> dict[str, Any]:
+        """Retry a job, and return it. Raises ``NotFound`` and ``JobRefused``."""
+        with self._changing("job.retry", job_id) as session:
+            return describe_job(retry_job(session, job_id), self.place)
+
+    def cancel(self, job_id: UUID) -> dict[str, Any]:
+        """Cancel a job, or have it stop if it is running. Return it. Raises ``NotFound`` and ``JobRefused``."""
+        # On SQLite the running job may hold the write lock. So look first.
+        with self.tenant_session(read_only=True) as session:
+            job = get_job(session, job_id)
+            running_in = job.owner if job.state == JobState.RUNNING else None
+        if running_in is not None and self._stop(job_id, running_in):
+            return self.get(job_id)
+        with self._changing("job.cancel", job_id) as session:
+            return describe_job(cancel_job(session, job_id), self.place)
+
+    def release(self, job_id: UUID | None = None) -> Sequence[dict[str, Any]]:
+        """Release the held jobs, or one of them, and return them. Raises ``NotFound`` and ``JobRefused``."""
+        with self._changing("job.release", job_id) as session:
+            released = release_jobs(session, self.place, job_id)
+            return [describe_job(get_job(session, each), self.place) for each in released]
+
+    def _stop(self, job_id: UUID, running_in: str) -> bool:
+        """Ask the visit that works on a job to stop it. Return False if that visit is over."""
+        with self._user_session() as session:
+            visit = session.get(TenantVisit, self.place.id, with_for_update=True)
+            if visit is None or visit.owner != running_in:
+                return False
+            visit.cancel_id = job_id
+            self._record(session, "job.cancel", job_id)
+            return True
+
+    def _visit(self) -> TenantVisit | None:
+        with self.user_db.begin(read_only=True) as session:
+            visit = get_visit(session, self.place.id)
+            session.expunge_all()
+            return visit
+
+    @contextmanager
+    def _changing(self, action: str, job_id: UUID | None) -> Iterator[Session]:
+        """Yield a session on the tenant's database. What the block does is recorded, and then a visit is noted."""
+        with self.tenant_session() as session:
+            yield session
+            session.flush()
+            with self._user_session() as user_session:
+                self._record(user_session, action, job_id)
+        note_after_commit(self.user_db, self.place.id, utcnow())
+
+    @contextmanager
+    def _user_session(self) -> Iterator[Session]:
+        with self.user_db.begin() as session:
+            if self.actor is not None:
+                session.info[ACTOR] = self.actor
+            yield session
+
+    def _record(self, session: Session, action: str, job_id: UUID | None) -> None:
+        detail = {} if job_id is None else {"job": str(job_id)}
+        record(session, action, tenant_id=self.place.id, slug=self.place.slug, detail=detail)
+
+
+@contextmanager
+def jobs_on_command_line(fleet: Fleet, slug: str) -> Iterator[ManagedJobs]:
+    """Yield the jobs of a tenant for a command, on connections of its own. Raises ``NotFound``."""
     with fleet.user_db.begin(read_only=True) as session:
         place = place_of(served_tenant(session, slug))
-        visit = session.get(TenantVisit, place.id)
-        with _tenant_session(fleet, place, read_only=True) as tenant_session:
-            return [describe_job(job, place, visit) for job in list_jobs(tenant_session, state=state, limit=limit)]
+    with worker_databases(fleet) as databases:
+        yield ManagedJobs(fleet.user_db, place, sessions_of(databases, place))
 
 
-def retry(fleet: Fleet, slug: str, job_id: UUID) -> dict[str, Any]:
-    """Retry a job, and return it. Raises ``NotFound`` and ``JobRefused``."""
-    with _changing(fleet, slug, "job.retry", job_id) as (place, session):
-        return describe_job(retry_job(session, job_id), place)
-
-
-def cancel(fleet: Fleet, slug: str, job_id: UUID) -> dict[str, Any]:
-    """Cancel a job, or have it stop if it is running. Return it. Raises ``NotFound`` and ``JobRefused``."""
-    with fleet.user_db.begin() as session:
-        place = place_of(served_tenant(session, slug))
-        # On SQLite the running job may hold the write lock. So look first.
-        with _tenant_session(fleet, place, read_only=True) as tenant_session:
-            job = get_job(tenant_session, job_id)
-            visit = session.get(TenantVisit, place.id, with_for_update=True)
-            if job.state == JobState.RUNNING and visit is not None and visit.owner == job.owner:
-                visit.cancel_id = job_id
-                _record(session, "job.cancel", place, job_id)
-                return describe_job(job, place, visit)
-    with _changing(fleet, slug, "job.cancel", job_id) as (place, tenant_session):
-        return describe_job(cancel_job(tenant_session, job_id), place)
-
-
-def release(fleet: Fleet, slug: str, job_id: UUID | None = None) -> list[dict[str, Any]]:
-    """Release the held jobs of a tenant, or one of them, and return them. Raises ``NotFound`` and ``JobRefused``."""
-    with _changing(fleet, slug, "job.release", job_id) as (place, session):
-        return [describe_job(get_job(session, each), place) for each in release_jobs(session, place, job_id)]
+def sessions_of(databases: TenantDatabases, place: TenantPlace) -> Callable[..., AbstractContextManager[Session]]:
+    """Return what opens sessions on the database of a tenant, in the name of who runs this process."""
+    return partial(databases.begin, Access(LOCAL_PERSON, place, operator=True))
 
 
 def describe_job(job: TenantJob, place: TenantPlace, visit: TenantVisit | None = None) -> dict[str, Any]:
-    """Return a job as operators see it. A queued job of a copy is shown as held: no worker begins it."""
+    """Return a job as who manages it sees it. A queued job of a copy is shown as held: no worker begins it."""
     runs = visit is not None and visit.job_id == job.id
     waits = job.state in (JobState.QUEUED, JobState.RUNNING)
     return {
@@ -82,26 +151,3 @@ def describe_job(job: TenantJob, place: TenantPlace, visit: TenantVisit | None =
         "started_at": job.started_at,
         "finished_at": job.finished_at,
     }
-
-
-@contextmanager
-def _changing(fleet: Fleet, slug: str, action: str, job_id: UUID | None) -> Iterator[tuple[TenantPlace, Session]]:
-    """Yield the tenant and a session on its database. What the block does there is recorded, and a visit is noted."""
-    with fleet.user_db.begin() as session:
-        place = place_of(served_tenant(session, slug))
-        note_visit(session, place.id, utcnow())
-        _record(session, action, place, job_id)
-        session.flush()
-        with _tenant_session(fleet, place) as tenant_session:
-            yield place, tenant_session
-
-
-def _record(session: Session, action: str, place: TenantPlace, job_id: UUID | None) -> None:
-    record(session, action, tenant_id=place.id, slug=place.slug, detail={"job": str(job_id)} if job_id else {})
-
-
-@contextmanager
-def _tenant_session(fleet: Fleet, place: TenantPlace, *, read_only: bool = False) -> Iterator[Session]:
-    access = Access(LOCAL_PERSON, place, operator=True)
-    with worker_databases(fleet) as databases, databases.begin(access, read_only=read_only) as session:
-        yield session

@@ -111,12 +111,28 @@ def is_copied(job: TenantJob, place: TenantPlace) -> bool:
     return job.tenant_id != place.id or (restored and job.schedule is None)
 
 
-def list_jobs(session: Session, *, state: str | None = None, limit: int = 100) -> list[TenantJob]:
-    """Return jobs, the newest first. A database that has no table of jobs yet has none."""
+def list_jobs(
+    session: Session,
+    *,
+    state: str | None = None,
+    name: str | None = None,
+    before: UUID | None = None,
+    limit: int = 100,
+) -> list[TenantJob]:
+    """Return jobs, the newest first: of this state and name, and older than ``before``, if it is said.
+
+    A database that has no table of jobs yet has none.
+    """
     if not has_table(session, TenantJob.__tablename__):
         return []
     statement = select(TenantJob).order_by(TenantJob.id.desc()).limit(limit)
-    return list(session.scalars(statement if state is None else statement.where(TenantJob.state == state)))
+    if state is not None:
+        statement = statement.where(TenantJob.state == state)
+    if name is not None:
+        statement = statement.where(TenantJob.name == name)
+    if before is not None:
+        statement = statement.where(TenantJob.id < before)
+    return list(session.scalars(statement))
 
 
 def get_job(session: Session, job_id: UUID, *, for_update: bool = False) -> TenantJob:

@@ -19,7 +19,8 @@ from tenantapp.identity.permissions import NOT_FOR_TOKENS
 from tenantapp.identity.users import get_user
 from tenantapp.operations.queue import list_operations
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.models import TenantDelivery
+from tenantapp.tenancy.models import TenantDelivery, TenantJob
+from tenantapp.work.queue import new_job
 from tests.installation import PASSWORD, Client, Installation
 
 NO_ROW = "0198c2f4-8a10-7c3e-9d5b-6f1e2a3b4c5d"
@@ -62,7 +63,7 @@ BODIES: dict[str, Any] = {
 }
 WITHOUT_BODY = {
     "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",
-    "fleet_tenant_backups", "webhook_secret", "webhook_delivery_replay",
+    "fleet_tenant_backups", "webhook_secret", "webhook_delivery_replay", "tenant_job_retry", "tenant_job_cancel",
 }  # fmt: skip
 OPERATE = "fleet.operate"
 PUBLIC = {
@@ -228,6 +229,15 @@ def add_delivery(installation: Installation, rows: dict[str, str]) -> str:
         return str(delivery.id)
 
 
+def add_job(installation: Installation) -> str:
+    """The id of a new job of acme."""
+    access = installation.local_access("acme")
+    row = new_job(access.require_tenant(), "count", {}, utcnow())
+    with installation.registry.tenant_dbs.begin(access) as session:
+        session.add(TenantJob(**row))
+    return str(row["id"])
+
+
 def add_parts_of_node(ada: Client, rows: dict[str, str]) -> None:
     """Comment on the node among these rows, and attach the file to it."""
     node = rows["node"]
@@ -253,6 +263,7 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
     rows |= {f"{noun}_changes": rows[noun] for noun in ("node", "tag", "comment", "attachment")}
     rows["webhook"] = rows["webhook_secret"] = ada.post("/webhooks", BODIES["webhooks"]).json["id"]
     rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
+    rows["tenant_job"] = rows["tenant_job_retry"] = rows["tenant_job_cancel"] = add_job(installation)
     members = ada.get("/members").json
     tried = 0
     for route, method, pattern, permission in views(installation):
@@ -307,6 +318,7 @@ def test_no_request_leaves_a_statement_open(installation: Installation) -> None:
     add_parts_of_node(ada, rows)
     rows["webhook"] = rows["webhook_secret"] = ada.post("/webhooks", BODIES["webhooks"]).json["id"]
     rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
+    rows["tenant_job"] = rows["tenant_job_retry"] = rows["tenant_job_cancel"] = add_job(installation)
     [entry] = registry.tenant_dbs._entries.values()
     answered: dict[int, int] = {}
     with kept_cursors(registry.user_db, entry.factory) as kept:

@@ -36,6 +36,7 @@ def test_sign_in_with_one_tenant_selects_it(client: Client) -> None:
         "content.create",
         "content.edit_any",
         "content.read",
+        "jobs.manage",
         "members.manage",
         "tenant.export",
         "webhooks.manage",

@@ -20,6 +20,7 @@ export const de: ManagingStrings = {
       "members.manage": "Mitglieder und Token verwalten, Prüfprotokoll lesen",
       "tenant.export": "alle Daten exportieren",
       "webhooks.manage": "Webhooks verwalten",
+      "jobs.manage": "Aufträge sehen, wiederholen und abbrechen",
     },
   },
   members: {

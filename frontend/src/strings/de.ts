@@ -246,6 +246,7 @@ export const de: Strings = {
     not_owner: "Das gehört jemand anderem, und Sie dürfen es nicht ändern. Fragen Sie die Person, der es gehört, oder einen Administrator.",
     not_signed_in: "Sie sind nicht angemeldet. Melden Sie sich wieder an.",
     offline: "Der Server ist nicht erreichbar. Prüfen Sie Ihre Verbindung, und versuchen Sie es erneut.",
+    job_refused: "Der Zustand des Auftrags lässt das nicht zu. Laden Sie die Seite neu, um seinen jetzigen Zustand zu sehen.",
     operation_refused: "Das ist zurzeit nicht möglich, weil daran schon gearbeitet wird. Warten Sie, bis das abgeschlossen ist, und versuchen Sie es erneut.",
     outcome_unknown: "Während der Änderung ging die Verbindung verloren. Prüfen Sie, ob die Änderung erfolgt ist, bevor Sie sie wiederholen.",
     permission_denied: "Ihre Rollen erlauben das nicht. Wenden Sie sich an einen Administrator des Arbeitsbereichs.",

@@ -19,6 +19,7 @@ export const en = {
       "members.manage": "manage members and tokens, read the audit trail",
       "tenant.export": "export all data",
       "webhooks.manage": "manage webhooks",
+      "jobs.manage": "see, retry and cancel jobs",
     },
   },
   members: {

@@ -247,6 +247,7 @@ export const en = {
     not_owner: "It belongs to somebody else, and you may not change it. Ask its owner, or an administrator.",
     not_signed_in: "You are not signed in. Sign in again.",
     offline: "The server cannot be reached. Look at your connection, and try again.",
+    job_refused: "The state of the job does not permit that. Reload the page to see its present state.",
     operation_refused: "It is not possible at present, because of other work on it. Wait until that is done, and try again.",
     outcome_unknown: "The connection was lost during the change. Look whether it was made before you repeat it.",
     permission_denied: "Your roles do not permit this. Ask an administrator of the workspace.",
