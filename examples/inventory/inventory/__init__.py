@@ -8,7 +8,7 @@ from inventory.stock import STOCK_COUNT, movements, products, seed, suppliers
 
 def includeme(config: Configurator) -> None:
     """Declare what there is. tenantapp calls this at start-up."""
-    config.add_problem(WrongState, 409, "wrong_state", members=("state",))
+    config.add_problem(WrongState, 409, "wrong_state")
     holders = ["editor", "admin"]
     config.add_permission(STOCK_COUNT, "Move products in and out of stock", holders, {"de": "Ein- und Ausgänge buchen"})
     config.add_permission(ORDERS_PLACE, "Order from suppliers", holders, {"de": "Bei Lieferanten bestellen"})

@@ -26,6 +26,7 @@ class Product(Tracked, Versioned, TenantBase):
     sku: Mapped[str] = mapped_column(String(40), unique=True)
     name: Mapped[str] = mapped_column(String(200))
     supplier_id: Mapped[UUID | None] = mapped_column(ForeignKey(Supplier.id))
+    picture_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenant_files.id"), index=True)
     stock: Mapped[int] = mapped_column(default=0)
     reorder_level: Mapped[int] = mapped_column(default=0)
 

@@ -23,10 +23,6 @@ STEPS: Final = {("draft", "placed"), ("draft", "cancelled"), ("placed", "receive
 class WrongState(ResourceError):
     """The order is not in a state in which this can be done."""
 
-    def __init__(self, state: str) -> None:
-        super().__init__(f"This cannot be done with an order that is {state}.")
-        self.state = state
-
 
 orders: Final = Resource(
     "orders",
@@ -55,7 +51,7 @@ def step(write: Write[Order]) -> Iterator[None]:
     before = write.before.state if write.before else "draft"
     after = write.after.state if write.after else "draft"
     if after != before and (write.operation != "change" or (before, after) not in STEPS):
-        raise WrongState(before)
+        raise WrongState(f"The order is {before}.")
     yield
     if after == "received" != before:
         for line in write.session.scalars(select(OrderLine).where(OrderLine.order_id == write.row.id)):
@@ -69,7 +65,7 @@ def change_drafts_only(write: Write[OrderLine]) -> None:
     for content in (write.before, write.after):
         order = content and write.session.get(Order, content.order_id, with_for_update=True, populate_existing=True)
         if order and order.state != "draft":
-            raise WrongState(order.state)
+            raise WrongState(f"The order is {order.state}.")
 
 
 def order_what_runs_low(job: Job) -> None:

@@ -21,7 +21,7 @@ suppliers: Final = Resource(
 products: Final = Resource(
     "products",
     Product,
-    body=content_of(Product, "sku", "name", "supplier_id", "reorder_level"),
+    body=content_of(Product, "sku", "name", "supplier_id", "picture_id", "reorder_level"),
     shows=("stock",),
     read=Permission.CONTENT_READ,
     write=Permission.CONTENT_CREATE,

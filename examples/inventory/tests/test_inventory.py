@@ -8,6 +8,7 @@ from tenantapp.testing import Check, resource_checks
 from tenantapp.work.inline import run_due_jobs
 
 from inventory.stock import products
+from low_stock import low_stock
 
 THREADS = 8
 
@@ -93,7 +94,7 @@ def test_an_order_goes_its_steps_and_its_goods_come_into_stock(client: Any) -> N
         admin.patch(f"/orders/{order}", {"state": wrong}, status=409 if wrong == "received" else 422)
     admin.patch(f"/orders/{order}", {"state": "placed"}, status=200)
     body = {"order_id": order, "product_id": product, "quantity": 1}
-    assert admin.post("/order_lines", body, status=409).json["state"] == "placed"
+    assert admin.post("/order_lines", body, status=409).json["detail"] == "The order is placed."
     assert admin.delete(f"/orders/{order}", status=409).json["code"] == "wrong_state"
     assert stock(admin, product) == 1
     assert admin.patch(f"/orders/{order}", {"state": "received"}, status=200).json["state"] == "received"
@@ -114,6 +115,25 @@ def test_who_may_do_what(client: Any) -> None:
     supplier = author.post("/suppliers", {"name": "Acme"}, status=201).json["id"]
     author.post("/orders", {"number": "1", "supplier_id": supplier}, status=403)
     assert client("admin", tenant="south").get("/movements", status=200).json["items"] == []
+
+
+def test_a_product_has_a_picture(client: Any) -> None:
+    admin = client("admin")
+    picture = admin.upload("anvil.png", b"an anvil", "image/png").json["id"]
+    product = new_product(admin, picture_id=picture)
+    assert admin.get(f"/products/{product}", status=200).json["picture_id"] == picture
+    assert admin.delete(f"/files/{picture}", status=409).json["code"] == "in_use"
+    missing = admin.patch(f"/products/{product}", {"picture_id": product}, status=422).json
+    assert missing["errors"][0]["pointer"] == "/picture_id"
+    document = client(None).get("/openapi.json", status=200).json
+    (described,) = [tag["x-resource"] for tag in document["tags"] if tag["name"] == "products"]
+    assert "picture_id" in described["files"]  # so the page uploads and shows it
+
+
+def test_a_report_has_the_companies_in_which_somebody_may_read(client: Any, installation: Any) -> None:
+    new_product(client("admin", login="ann"), 2, reorder_level=2)
+    new_product(client("admin", tenant="south"), 1, reorder_level=2)
+    assert list(low_stock(installation.registry, "ann")) == [("north", "a-2", "Anvil", 2, 2)]
 
 
 def test_movements_stay(client: Any) -> None:
