@@ -93,9 +93,14 @@ def is_visit_due(user_db: DBFactory, outdated: frozenset[str | None]) -> bool:
     return bool(user_db.fetch(_is_due(outdated), {"now": utcnow()}))
 
 
-def claim_visits(session: Session, most: int, outdated: frozenset[str | None]) -> list[Visit]:
-    """Claim the visits that have been due for longest. Tenants at an ``outdated`` revision are left out."""
-    now = database_time(session)
+def claim_visits(
+    session: Session, most: int, outdated: frozenset[str | None], now: datetime | None = None
+) -> list[Visit]:
+    """Claim the visits that have been due for longest. Tenants at an ``outdated`` revision are left out.
+
+    ``now`` is the time by the clock of the user database, if no other is given.
+    """
+    now = now or database_time(session)
     due = _due(outdated).with_only_columns(TenantVisit, Tenant).order_by(TenantVisit.due_at).limit(most)
     claimed = []
     for row, tenant in session.execute(due.with_for_update(of=TenantVisit, skip_locked=True), {"now": now}).all():

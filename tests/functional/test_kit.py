@@ -91,7 +91,7 @@ class TestWebhooks:
         with rolled_back(shared_installation) as installation:
             yield installation
 
-    def test_changes_arrive_at_the_receiver(self, installation: Installation, receiver: Receiver) -> None:
+    def test_changes_arrive_at_the_receiver(self, installation: Installation, receiver: Receiver, clock: Clock) -> None:
         ada = Client(installation.app).sign_in("ada")
         hook = {"name": "Search", "url": receiver.url, "resources": ["nodes"]}
         secret = ada.post("/webhooks", hook, status=201).json["secret"]
@@ -103,6 +103,9 @@ class TestWebhooks:
         assert is_genuine(told.headers, told.body, secret)
         run_due_jobs(installation.registry)
         assert receiver.received == [], "it waits before the next attempt"
+        clock.advance(minutes=1)
+        run_due_jobs(installation.registry)
+        assert [again.id for again in receiver.received] == [told.id]
 
 
 def test_models_that_the_migrations_do_not_make_are_shown(
