@@ -1,4 +1,4 @@
-"""The recipes of the cookbook, as the page has them: one package, on an installation of each engine."""
+"""The recipes of the cookbook and of the page about views: one package, on an installation of each engine."""
 
 import re
 import shlex
@@ -31,8 +31,14 @@ from tests.installation import PASSWORD, Client, Installation
 from tests.shop import access_of, app_including
 
 DOCS = Path(__file__).parents[2] / "docs"
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (DOCS / "cookbook.md").read_text(), re.M | re.S)
-FILES = dict(re.match(r"# (\S+)\n(.*)", block, re.S).groups() for _, block in BLOCKS if block.startswith("# "))
+PAGES = {name: (DOCS / f"{name}.md").read_text() for name in ("cookbook", "views", "webhooks")}
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGES["cookbook"] + PAGES["views"], re.M | re.S)
+NAMED = [
+    block.removeprefix("# ").partition("\n")
+    for _, block in BLOCKS
+    if re.match(r"# (recipes/|receiver|onpremise)", block)
+]
+FILES = {name: "".join(text for other, _, text in NAMED if other == name) for name, *_ in NAMED}
 ONE_CUSTOMER = ("data/tenants/tenant_*.sqlite", "backups/*/*.json")  # databases of tenants, and records of backups
 RECIPES = [Path(name).stem for name in FILES if name.startswith("recipes/")]
 
@@ -71,7 +77,9 @@ def kitchen(make_installation: Any, recipes: dict[str, ModuleType]) -> Iterator[
                 if isinstance(resource, Resource):
                     config.add_resource(resource)
         config.add_route("binned_recipe", PREFIX + recipes["bin"].ROUTE)
-        config.add_route("report", f"{PREFIX}/report")
+        for name in ("report", "sums"):
+            config.add_route(name, f"{PREFIX}/{name}")
+        config.add_route("balances", "/balances")
         config.scan("recipes")
 
     with make_installation(**{"webhooks.allow_http": "true", "webhooks.allow_private": "true"}) as installation:
@@ -122,9 +130,17 @@ def test_transfers_in_both_directions_lose_no_cent_and_wait_for_no_other(ada: Cl
     with ThreadPoolExecutor(4) as threads:
         statuses = [status for each in threads.map(pay, [(one, two), (two, one)] * 2) for status in each]
     assert set(statuses) <= {201, 422}  # no 409, which is how a deadlock would end
-    balances = [each["balance"] for each in ada.get("/accounts").json["items"]]
+    balances = [ada.get(f"/accounts/{each}").json["balance"] for each in (one, two)]
     assert sum(balances) == 200
     assert min(balances) >= 0
+
+
+def test_a_view_calls_a_service_and_a_plain_view_is_guarded_too(ada: Client, kitchen: Installation) -> None:
+    added(ada, "/accounts", balance=1250)
+    balances = [each["balance"] for each in ada.get("/accounts").json["items"]]
+    assert ada.get("/sums").json == {"accounts": len(balances), "cents": sum(balances)}
+    assert ada.http.get("/balances").text == "".join(f"{cents / 100:.2f}\n" for cents in balances)
+    assert Client(kitchen.app).http.get("/balances", status=401).json["code"] == "not_signed_in"
 
 
 def test_what_is_deleted_comes_back_out_of_the_bin(ada: Client, kitchen: Installation) -> None:
@@ -162,7 +178,7 @@ def test_a_room_is_booked_once(ada: Client, kitchen: Installation, recipes: dict
     begin, end = recipes["calendar"].moments_of(date(2026, 3, 29), "Europe/Berlin")
     assert end - begin == timedelta(hours=23)
     query = f"room_id={room}&min_begins_at={begin:%Y-%m-%dT%H:%M:%SZ}&lt_begins_at={end:%Y-%m-%dT%H:%M:%SZ}"
-    assert f"{query.replace(room, 'ID')}`" in (DOCS / "cookbook.md").read_text()
+    assert f"{query.replace(room, 'ID')}`" in PAGES["cookbook"]
     assert len(ada.get(f"/bookings?{query}").json["items"]) == 2
 
 
@@ -199,7 +215,7 @@ class Handler(WSGIRequestHandler):
 @pytest.fixture
 def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The receiver of the page, served in a thread; it has its address as ``url``."""
-    (source,) = re.findall(r"```python\n(.*?)```", (DOCS / "webhooks.md").read_text(), re.DOTALL)
+    (source,) = re.findall(r"```python\n(.*?)```", PAGES["webhooks"], re.DOTALL)
     (tmp_path / "genuine.py").write_text(source)
     (tmp_path / "receiver.py").write_text(FILES["receiver.py"])
     monkeypatch.syspath_prepend(tmp_path)
@@ -241,7 +257,8 @@ def test_one_customer_has_two_files_and_a_backup(tmp_path: Path, run: Command, m
     """The commands of the last recipe, in their order, in the directory of its ini file."""
     monkeypatch.chdir(tmp_path)
     Path("onpremise.ini").write_text(FILES["onpremise.ini"])
-    lines = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGES["cookbook"], re.M | re.S)
+    lines = "".join(blocks).splitlines()
     assert [line.split()[0] for line in lines] == ["export", *["tenantapp"] * 4, "python"]
     monkeypatch.setenv(*lines[0].removeprefix("export ").split("="))
     for line in lines[1:5]:
