@@ -1,4 +1,4 @@
-// What a builder's own component is given. It is public: docs/building.md describes it, and `version` counts its changes.
+// What a builder's own component is given. It is public: docs/resources.md describes it, and `version` counts its changes.
 
 import { call, PREFIX } from "../api/http";
 import type { Json } from "../api/json";
