@@ -215,6 +215,12 @@ class Settings:
     files_max_size: int = setting(
         "files.max_size", number(int, 1, 2**40, "bytes"), "104857600", "largest file that people may upload, in bytes"
     )
+    files_most_bytes: int | None = setting(
+        "files.most_bytes",
+        number(int, 1, 2**50, "bytes"),
+        None,
+        "most that the files of one tenant may have together, in bytes; by default there is no bound",
+    )
     files_types: frozenset[str] = setting(
         "files.types", media_types, "*/*", "media types that people may upload, separated by spaces, such as image/*"
     )

@@ -20,6 +20,7 @@ def includeme(config: Configurator) -> None:
     config.registry.tenant_dbs.on_file_removed = partial(_remove_bytes, settings)
     config.add_problem(errors.FileInUse, 409, "in_use")
     config.add_problem(errors.FilesOff, 409, "files_not_configured")
+    config.add_problem(errors.FilesFull, 409, "files_full", members=("bytes", "most_bytes"))
     config.add_problem(errors.FilesUnavailable, 503, "files_unavailable")
     config.add_route("files", f"{PREFIX}/files")
     config.add_route("files_usage", f"{PREFIX}/files/usage")
@@ -36,7 +37,7 @@ def includeme(config: Configurator) -> None:
         status=201,
         answer=views.File,
         headers=("Location",),
-        problems=("files_not_configured", "files_unavailable", "bad_request"),
+        problems=("files_not_configured", "files_unavailable", "files_full", "bad_request"),
         max_body=settings.files_max_size,
         in_batch=False,
     )

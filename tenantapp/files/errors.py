@@ -4,6 +4,7 @@ FilesError
 +-- FilesOff             the installation has no storage for files
 +-- FilesUnavailable     the storage does not answer, or has not the bytes of a file
 +-- FileInUse            rows refer to the file, so it cannot be deleted
++-- FilesFull            with the file, the tenant would have more bytes of files than it may have
 """
 
 
@@ -31,3 +32,11 @@ class FileInUse(FilesError):
 
     def __init__(self) -> None:
         super().__init__("This file is in use: rows refer to it.")
+
+
+class FilesFull(FilesError):
+    """With the file, the tenant would have more bytes of files than ``files.most_bytes``. ``bytes`` is what it has."""
+
+    def __init__(self, used: int, most: int) -> None:
+        super().__init__(f"The files of this tenant have {used} bytes, and may have {most}. Delete some first.")
+        self.bytes, self.most_bytes = used, most

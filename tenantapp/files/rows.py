@@ -5,13 +5,14 @@ A file that other rows refer to cannot be deleted: the database refuses it, by t
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tenantapp.files.errors import FileInUse
+from tenantapp.files.errors import FileInUse, FilesFull
 from tenantapp.files.removed import remove_after_commit
 from tenantapp.files.storage import Written
 from tenantapp.identity.errors import NotFound, PermissionMissing
@@ -20,7 +21,8 @@ from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.known_tables import needs_table
 from tenantapp.tenancy.models import TenantFile
 
-TABLE = TenantFile.__tablename__
+TABLE: Final = TenantFile.__tablename__
+UPLOADS: Final = 7351926481  # the key of an advisory lock; it counts in one database
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,23 @@ class Usage:
 
 
 def add_file(
-    session: Session, access: Access, file_id: UUID, name: str, media_type: str, written: Written
+    session: Session,
+    access: Access,
+    file_id: UUID,
+    name: str,
+    media_type: str,
+    written: Written,
+    *,
+    most_bytes: int | None = None,
 ) -> TenantFile:
-    """Add the row of a file whose bytes are in the storage. Raises ``TenantMigrating``."""
+    """Add the row of a file whose bytes are in the storage.
+
+    Raises ``TenantMigrating``, and ``FilesFull`` if all files of the tenant have more than ``most_bytes`` then.
+    """
     person = access.person
+    if most_bytes is not None:
+        _lock_uploads(session)
+        check_room(session, written.size, most_bytes)
     file = TenantFile(
         id=file_id,
         name=name,
@@ -49,6 +64,19 @@ def add_file(
     with needs_table(session, TABLE):
         session.flush()
     return file
+
+
+def check_room(session: Session, size: int, most_bytes: int) -> None:
+    """Raise ``FilesFull`` if the tenant has no room for a file of this size, in bytes. Raises ``TenantMigrating``."""
+    used = usage(session).bytes
+    if used + size > most_bytes:
+        raise FilesFull(used, most_bytes)
+
+
+def _lock_uploads(session: Session) -> None:
+    """Let one transaction after the other add files, until its end. On SQLite only one writes anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(UPLOADS)))
 
 
 def get_file(session: Session, file_id: UUID, *, for_update: bool = False) -> TenantFile:

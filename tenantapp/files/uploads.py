@@ -9,6 +9,7 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.streamed import StreamedBody, pieces_of
 from tenantapp.files.errors import FilesUnavailable
 from tenantapp.files.media_types import is_permitted, media_type_of
+from tenantapp.files.rows import check_room
 from tenantapp.files.storage import Storage, Written, open_storage
 from tenantapp.settings import Settings
 from tenantapp.sql.ids import uuid7
@@ -31,9 +32,10 @@ class Upload(StreamedBody):
 
     @classmethod
     def receive(cls, request: TenantRequest) -> Self:
-        """Write the body to the storage. Raises ``ApiError``, ``FilesOff`` and ``FilesUnavailable``."""
+        """Write the body to the storage. Raises ``ApiError``, ``FilesOff``, ``FilesFull`` and ``FilesUnavailable``."""
         settings: Settings = request.registry.app_settings
         media_type = _media_type(request, settings)
+        _check_room(request, settings)
         storage, tenant_id, file_id = open_storage(settings), request.access.require_tenant().id, uuid7()
         written = storage.write(tenant_id, file_id, pieces_of(request, settings.files_max_size))
         upload = cls(digest=written.sha256, id=file_id, media_type=media_type, written=written)
@@ -54,6 +56,14 @@ def _media_type(request: TenantRequest, settings: Settings) -> str:
         permitted = ", ".join(sorted(settings.files_types))
         raise ApiError(415, "unsupported_media_type", f"Files may be of these types: {permitted}.")
     return media_type
+
+
+def _check_room(request: TenantRequest, settings: Settings) -> None:
+    """Raise ``FilesFull`` before the body arrives, if it is known not to fit. When it is there, the row decides."""
+    if settings.files_most_bytes is not None:
+        # Not in the request's own session: on SQLite that keeps others from writing until the body is there.
+        with request.registry.tenant_dbs.begin(request.access, read_only=True) as session:
+            check_room(session, request.content_length or 0, settings.files_most_bytes)
 
 
 def remove_quietly(storage: Storage, tenant_id: UUID, file_id: UUID) -> None:

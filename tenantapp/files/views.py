@@ -42,10 +42,11 @@ class File(Answer):
 
 
 class Usage(Answer):
-    """How many files a tenant has, and how many bytes they have together."""
+    """How many files a tenant has, and how many bytes they have together, of ``most_bytes`` if there is a bound."""
 
     files: int
     bytes: int
+    most_bytes: int | None
 
 
 class FilesQuery(PageQuery):
@@ -81,7 +82,9 @@ def upload_file(request: TenantRequest) -> dict[str, Any]:
     """
     upload: Upload = request.checked_body
     name = request.checked_query.name
-    file = rows.add_file(request.tenant_session, request.access, upload.id, name, upload.media_type, upload.written)
+    most = request.registry.app_settings.files_most_bytes
+    described = upload.id, name, upload.media_type, upload.written
+    file = rows.add_file(request.tenant_session, request.access, *described, most_bytes=most)
     upload.kept = True
     request.response.location = request.route_path("file", id=file.id)
     return file_object(file)
@@ -99,9 +102,10 @@ def list_files(request: TenantRequest) -> dict[str, Any]:
 
 @api_view("files_usage", "GET", permission=Permission.CONTENT_READ, answer=Usage)
 def read_usage(request: TenantRequest) -> dict[str, Any]:
-    """Return how many files the tenant has, and how many bytes they have together."""
+    """Return how many files the tenant has, how many bytes they have together, and how many they may have."""
     usage = rows.usage(request.tenant_session)
-    return {"files": usage.files, "bytes": usage.bytes}
+    most = request.registry.app_settings.files_most_bytes
+    return {"files": usage.files, "bytes": usage.bytes, "most_bytes": most}
 
 
 @api_view("file", "GET", permission=Permission.CONTENT_READ, answer=File, problems=("not_found",))

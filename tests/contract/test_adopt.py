@@ -57,9 +57,16 @@ def nothing_is_made(fleet: Fleet, error: type[Exception], match: str) -> Iterato
         place(fleet, "acme")
 
 
+A_FILE = (
+    "INSERT INTO tenant_files (id, name, media_type, size, sha256, created_at, created_by_id, created_by_name) VALUES "
+    f"('{'0' * 31}1', 'x', 'text/plain', 1, '{'0' * 64}', '2026-01-01 00:00:00', '{'0' * 31}2', 'Ada')"
+)
+
+
 @pytest.mark.parametrize("lacking", [(), ("alembic_version",), ("tenant_identity",), OURS], ids="-".join)
 def test_it_becomes_a_tenant(fleet: Fleet, foreign: Foreign, lacking: tuple[str, ...]) -> None:
     foreign.do(*(f"DROP TABLE {table}" for table in lacking))
+    foreign.do(*([] if lacking else [A_FILE]))
     before = foreign.everything()
     result = adopt(fleet, foreign, name="Bought in")
     acme = place(fleet, "acme")
@@ -68,6 +75,7 @@ def test_it_becomes_a_tenant(fleet: Fleet, foreign: Foreign, lacking: tuple[str,
     assert content(fleet, acme) == foreign.content()
     assert findings(fleet, acme, fleet.settings) == ()
     assert result["method"] == ("copy" if foreign.server == "files" else "dump")
+    assert result.get("files_missing") == (None if lacking else 1)
     assert foreign.everything() == before
     assert [found for found in find(fleet.services, KINDS) if found.note is None] == []
 

@@ -1,6 +1,7 @@
 """Files over HTTP: upload, list, download, delete."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -107,6 +108,7 @@ def test_a_call_without_a_name_is_refused(bob: Client) -> None:
 
 def test_a_file_is_bounded_and_of_a_permitted_type(make_installation: Any, tmp_path: Path) -> None:
     settings = {"files.max_size": "2000000", "files.types": "image/* text/plain", "files.storage": str(tmp_path)}
+    settings["files.most_bytes"] = "2000014"
     with make_installation(**settings) as installation:
         bob = Client(installation.app).sign_in("bob", "acme")
         assert bob.upload("a.txt", b"x" * 2_000_000).status_int == 201
@@ -127,12 +129,29 @@ def test_a_file_is_bounded_and_of_a_permitted_type(make_installation: Any, tmp_p
             assert status == 201 or answer.json["code"] == "unsupported_media_type"
         squeezed = bob.upload("a.txt", b"x", Content_Encoding="gzip")
         assert (squeezed.status_int, squeezed.json["code"]) == (415, "unsupported_encoding")
-        assert bob.get("/files/usage").json == {"files": 5, "bytes": 2_000_004}
+        assert bob.get("/files/usage").json == {"files": 5, "bytes": 2_000_004, "most_bytes": 2_000_014}
+        # Exactly three of these fit, whoever comes first.
+        people = [Client(installation.app).sign_in("bob", "acme") for _ in range(6)]
+        with ThreadPoolExecutor(len(people)) as pool:
+            answers = list(pool.map(lambda person: person.upload("b.txt", b"xyz"), people))
+        refused = [answer for answer in answers if answer.status_int != 201]
+        assert [(answer.status_int, answer.json["code"]) for answer in refused] == [(409, "files_full")] * 3
+        assert bob.upload("c.txt", b"x").status_int == 201
+        full = bob.upload("c.txt", b"x")
+        assert (full.json["code"], full.json["bytes"], full.json["most_bytes"]) == ("files_full", 2_000_014, 2_000_014)
+        unknown = bob.http.post(
+            "/api/v1/files?name=d.txt",
+            headers={"X-CSRF-Token": bob.csrf_token, "Content-Type": "text/plain"},
+            params=b"xyz",
+            extra_environ={"CONTENT_LENGTH": "", "wsgi.input_terminated": True},
+            expect_errors=True,
+        )
+        assert unknown.json["code"] == "files_full"
         directory = tmp_path / tenant_id(installation, "acme").hex
         assert {file.name for file in directory.iterdir()} == {
             UUID(item["id"]).hex for item in bob.get("/files").json["items"]
         }
-        assert {path.stat().st_size for path in directory.iterdir()} == {2_000_000, 1}
+        assert {path.stat().st_size for path in directory.iterdir()} == {2_000_000, 1, 3}
 
 
 def test_the_type_is_guessed_from_the_name_if_none_is_said(bob: Client) -> None:

@@ -226,6 +226,7 @@ export const de: Strings = {
     changes_gone: "Der Arbeitsbereich wurde auf einen anderen Stand zurückgesetzt. Laden Sie die Seite neu.",
     conflict: "Jemand anderes hat dasselbe gleichzeitig geändert. Laden Sie neu, und wiederholen Sie Ihre Änderung.",
     csrf_failed: "Seite und Server sind sich über Ihre Sitzung nicht einig. Laden Sie die Seite neu.",
+    files_full: "Für diese Datei ist kein Platz: Die Dateien dieses Arbeitsbereichs haben so viele Bytes, wie sie haben dürfen. Löschen Sie zuerst welche.",
     files_not_configured: "Diese Installation bewahrt keine Dateien auf. Bitten Sie einen Betreiber, einen Speicher dafür einzurichten.",
     files_unavailable: "Der Inhalt der Datei kann gerade nicht gelesen oder gespeichert werden. Warten Sie kurz, und versuchen Sie es erneut.",
     has_administrator: "Der Mandant hat einen Administrator, der Personen einlässt. Laden Sie neu.",

@@ -227,6 +227,7 @@ export const en = {
     changes_gone: "The workspace was put back to another state. Load the page again.",
     conflict: "Somebody else changed the same thing at the same time. Load it again, and repeat your change.",
     csrf_failed: "The page and the server disagree about your session. Load the page again.",
+    files_full: "There is no room for this file: the files of this workspace have as many bytes as they may have. Delete some first.",
     files_not_configured: "This installation keeps no files. Ask an operator to set up a storage for them.",
     files_unavailable: "The content of the file cannot be read or stored now. Wait a moment, and try again.",
     has_administrator: "The tenant has an administrator, who lets people in. Load it again.",

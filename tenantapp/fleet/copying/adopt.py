@@ -16,9 +16,11 @@ from tenantapp.fleet.copying.originals import Original, foreign_original, heads_
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed
 from tenantapp.fleet.hooks.declarations import HookEvent
+from tenantapp.fleet.tenant_files import counts, listed_files
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.kinds import Context, Step
 from tenantapp.settings import Settings
+from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
 
 
@@ -50,7 +52,14 @@ def _finish(context: Context) -> dict[str, Any]:
     _complete_tables(settings, target, context.result["adopted_at"])
     revision = upgrade(target)
     finish_copy(context, place, revision)
-    return {"revision": revision}
+    return {"revision": revision, **_files_without_content(context, place)}
+
+
+def _files_without_content(context: Context, place: TenantPlace) -> dict[str, int]:
+    """Return what the result says of the files that the database lists: their content is elsewhere."""
+    url = context.fleet.servers[place.server].tenant_url(place.database)
+    files = len(listed_files(url, f"the database of {place.slug}"))
+    return counts(files, files)
 
 
 @checkpoint("adoption.complete_tables")
