@@ -32,6 +32,7 @@ from tenantapp.tenancy.request import DatabaseKind, TenantRequest
 
 # A UUID in a route's pattern. Anything else is answered 404 before a view runs.
 ID: Final = f"{{id:{UUID_TEXT}}}"
+BYTES: Final = "application/octet-stream"
 View = Callable[[Any, Any], Any]
 Patched = TypeVar("Patched", bound=Content)
 # The permissions of calls that are not about the tenant of the request.
@@ -46,15 +47,16 @@ def path_id(request: TenantRequest) -> UUID:
 class ViewOptions(TypedDict, total=False):
     """What ``api_view`` takes. ``permission`` and ``answer`` are required: no view is open or undocumented by mistake.
 
-    ``body`` is the model of the request's body; without it, the view takes none. A ``StreamedBody`` is received piece
-    by piece. ``query`` is the model of the query string. ``writes`` names the only database that the view may write to.
-    ``answer`` is the model of a successful answer: None without content (204), ``bytes`` for a file. ``status`` is its
-    status, and ``headers`` are the headers that it always has, of those in ``tenantapp.api.openapi.headers``.
-    ``problems`` are the codes of the errors that the view itself can end in. ``tag`` groups the view in the document,
-    by default with those of its package. With ``may_create``, the answer is 201 with ``Location`` if the request has
-    made something. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is
-    in bytes and defaults to the setting ``api.max_body``. With ``in_batch=False``, a batch cannot have this request as
-    a part.
+    ``body`` is the model of the request's body; without it, the view takes none. A ``StreamedBody`` is received
+    piece by piece. ``query`` is the model of the query string. ``writes`` names the only database that the view may
+    write to. ``answer`` is the model of a successful answer: None without content (204), ``bytes`` for a file,
+    which is of the ``media_type``, by default ``application/octet-stream``. ``status`` is its status, and
+    ``headers`` are the headers that it always has, of those in ``tenantapp.api.openapi.headers``. ``problems`` are
+    the codes of the errors that the view itself can end in. ``tag`` groups the view in the document, by default
+    with those of its package. With ``may_create``, the answer is 201 with ``Location`` if the request has made
+    something. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is
+    in bytes and defaults to the setting ``api.max_body``. With ``in_batch=False``, a batch cannot have this request
+    as a part.
     """
 
     permission: Required[str]
@@ -62,6 +64,7 @@ class ViewOptions(TypedDict, total=False):
     body: type[BaseModel] | None
     query: type[NoQuery]
     writes: DatabaseKind
+    media_type: str
     status: int
     problems: Sequence[str]
     headers: Sequence[str]
@@ -113,6 +116,7 @@ def _view_arguments(route_name: str, request_method: str, options: ViewOptions) 
         "api_writes": options.get("writes", "tenant"),
         "api_status": options.get("status", 204 if options["answer"] is None else 200),
         "api_answer": options["answer"],
+        "api_media_type": options.get("media_type", BYTES),
         "api_problems": tuple(options.get("problems", ())),
         "api_headers": tuple(options.get("headers", ())),
         "api_tag": options.get("tag"),
@@ -214,6 +218,7 @@ checked_request_view.options = (  # type: ignore[attr-defined]
     "api_writes",
     "api_status",
     "api_answer",
+    "api_media_type",
     "api_problems",
     "api_headers",
     "api_tag",

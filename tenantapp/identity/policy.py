@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import RequestLocalCache
@@ -107,6 +107,17 @@ class SecurityPolicy:
         if not access.may(permission):
             return DeniedBecause(PermissionMissing(permission))
         return Allowed("The permission is held.")
+
+    def permits_now(self, request: TenantRequest, permission: str) -> Access:
+        """Return the access as it is now, for an answer that is written after its request has ended.
+
+        Raises why the permission is no longer held.
+        """
+        self._accesses.clear(request)
+        permits = self.permits(request, None, permission)
+        if isinstance(permits, DeniedBecause):
+            raise permits.reason
+        return cast(Access, self.identity(request))
 
     def remember(self, request: TenantRequest, userid: str, **kwargs: Any) -> list[tuple[str, str]]:
         """Return the header that sets the cookie of a web session. ``userid`` is its token."""

@@ -1,18 +1,53 @@
-"""Turn the cells of a CSV file into the members of a JSON body, by the types of the fields.
+"""Turn the cells of a CSV file into the members of a JSON body, by the types of the fields, and back.
 
 A cell is data, also if it begins like a formula. An empty cell leaves the field out. A field that takes text gets the
 cell as it is; so dates, ids and decimals are written as in JSON. Numbers and truth values are written as in JSON too,
-and spreadsheets may write TRUE. A list is a JSON array, or texts between semicolons, as the page exports it.
+and spreadsheets may write TRUE. A list is a JSON array, or texts between semicolons.
+
+A spreadsheet would calculate a text that begins like a formula (https://owasp.org/www-community/attacks/CSV_Injection).
+So an exported text of this kind begins with an apostrophe, and so does one that begins with apostrophes before that. An
+import takes the first one away.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel
 
 Read = Callable[[str], Any]
 JsonSchema = Mapping[str, Any]
+_FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")  # also the full-width forms
+_NEGATIVE: Final = re.compile(r"-[0-9]+(\.[0-9]+)?")
+
+
+def cell_of(value: Any) -> str:
+    """Return the cell of a value of JSON. ``read_cell`` gets the same value from it, but for an empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return harmless(value)
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        joined = "; ".join(value)
+        if value and not _is_json(joined) and _split(joined) == value:
+            return harmless(joined)
+    return orjson.dumps(value).decode()
+
+
+def harmless(text: str) -> str:
+    """Return a text with an apostrophe before it if a spreadsheet might take it for a formula."""
+    return f"'{text}" if _is_like_a_formula(text) else text
+
+
+def read_cell(cell: str, read: Read) -> Any:
+    """Return the value of a cell that is not empty. Raises ``ValueError``."""
+    return read(cell[1:] if cell.startswith("'") and _is_like_a_formula(cell) else cell)
+
+
+def _is_like_a_formula(text: str) -> bool:
+    bare = text.lstrip("'")
+    return _FORMULA.match(bare) is not None and not _NEGATIVE.fullmatch(bare)
 
 
 def readers(model: type[BaseModel]) -> dict[str, Read]:
@@ -58,6 +93,12 @@ def _boolean(cell: str) -> bool:
 
 
 def _texts(cell: str) -> Any:
-    if cell.lstrip().startswith("["):
-        return _json(cell)
+    return _json(cell) if _is_json(cell) else _split(cell)
+
+
+def _is_json(cell: str) -> bool:
+    return cell.lstrip().startswith("[")
+
+
+def _split(cell: str) -> list[str]:
     return [text for each in cell.split(";") if (text := each.strip())]

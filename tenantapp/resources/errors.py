@@ -14,6 +14,7 @@ ResourceError
 |   +-- TooManyImported     a file has more rows than one import may add
 +-- TooLongImport       an import takes too long
 +-- InvalidCsv          a file cannot be imported; `lines` says what is wrong where
++-- ExportBroken        an answer that had begun cannot be completed
 """
 
 from collections.abc import Sequence
@@ -129,3 +130,10 @@ class InvalidCsv(ResourceError):
         super().__init__(f"In {where}: {first['detail']}{others}")
         self.wrong = wrong
         self.lines = list(lines)
+
+
+class ExportBroken(ResourceError):
+    """An answer that had begun cannot be completed. The server ends the connection."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The export of {name} broke off.")

@@ -12,12 +12,12 @@ from tenantapp.api.problems import ApiError, Problems
 from tenantapp.api.query import NoQuery
 from tenantapp.api.streamed import StreamedBody, pieces_of
 from tenantapp.resources.declaration import Resource
+from tenantapp.resources.exporting import CSV
 from tenantapp.resources.importing import IsRefusal, Limits, import_rows
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
 
 IN_MEMORY: Final = 512 * 1024  # bytes; a longer file goes to a temporary file
-CSV: Final = "text/csv"
 
 
 class ImportQuery(NoQuery):

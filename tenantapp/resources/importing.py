@@ -18,7 +18,7 @@ from tenantapp.api.problems import ApiError
 from tenantapp.characters import visible
 from tenantapp.content import Content
 from tenantapp.resources import writing
-from tenantapp.resources.csv_cells import Read, readers
+from tenantapp.resources.csv_cells import Read, read_cell, readers
 from tenantapp.resources.csv_records import CsvFault, Record, read_records
 from tenantapp.resources.declaration import Resource
 from tenantapp.resources.errors import InvalidCsv, ResourceError, TooLongImport, TooManyImported
@@ -173,7 +173,7 @@ def _content(
             wrong.append((name, "The NUL character is not allowed."))
         elif cell:
             try:
-                document[name] = read(cell)
+                document[name] = read_cell(cell, read)
             except ValueError as error:
                 wrong.append((name, str(error)))
     if wrong:

@@ -1,15 +1,17 @@
 """Read the query string of a list: filters, order, fields, search, count and the place to begin."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create_model
+from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from tenantapp.api.query import NoQuery, PageQuery, bad_query, nearest, validate_query
+from tenantapp.resources import queries
 from tenantapp.resources.cursors import NotACursor, decode_cursor
 from tenantapp.resources.declaration import NAME, DeclarationError, Resource
 from tenantapp.resources.filters import value_type
@@ -23,6 +25,12 @@ MOST_SEARCH: Final = 500  # characters
 MOST_LISTS: Final = 500  # remembered; clients ask for few different ones, except for their pages
 # The parameters of every list, and the names of their fields: those of pydantic cannot begin with an underscore.
 OWN: Final = {"_sort": "sort_by", "_fields": "only_fields", "_count": "count_rows", "_or": "one_of", "q": "search_text"}
+
+
+class ExportQuery(NoQuery):
+    """The query parameters of every export. ``_bom=true``: a byte order mark comes first, which spreadsheets need."""
+
+    byte_order_mark: bool = Field(False, alias="_bom")
 
 
 class ListRequest(NamedTuple):
@@ -42,19 +50,29 @@ class ListRequest(NamedTuple):
 
 def list_query(resource: Resource[Any]) -> type[PageQuery]:
     """Return the model of the query string of a resource's list."""
+    count = Annotated[Literal["exact", "estimated"] | None, Field(alias="_count")]
+    fields = {**_selecting(resource), OWN["_count"]: (count, None)}
+    return create_model(_class_name(resource, "Query"), __base__=PageQuery, **fields)
+
+
+def export_query(resource: Resource[Any]) -> type[ExportQuery]:
+    """Return the model of the query string of a resource's export: that of its list, without what is about pages."""
+    return create_model(_class_name(resource, "Export"), __base__=ExportQuery, **_selecting(resource))
+
+
+def _selecting(resource: Resource[Any]) -> dict[str, Any]:
+    """Return the parameters that say which rows are wanted, in which order and with which members."""
     names = _parameters(resource)
     fields: dict[str, Any] = {name: (type_ | None, None) for name, type_ in names.items()}
     fields[OWN["_sort"]] = (_text(_sorts(resource), "_sort", f"by {', '.join(resource.sorts)}; - for descending"), None)
     fields[OWN["_fields"]] = (_text(_names(resource), "_fields", f"of {', '.join(resource.members)}"), None)
-    count = Annotated[Literal["exact", "estimated"] | None, Field(alias="_count")]
-    fields[OWN["_count"]] = (count, None)
     if names:
         one_of = Annotated[str | None, Field(alias="_or", max_length=5000, description="one of these: a=1,min_b=2")]
         fields[OWN["_or"]] = (one_of, None)
     if resource.search:
         description = "words that a row has, the last perhaps only its beginning"
         fields[OWN["q"]] = (_text(_words, "q", description, MOST_SEARCH), None)
-    return create_model(_class_name(resource, "Query"), __base__=PageQuery, **fields)
+    return fields
 
 
 def filter_query(resource: Resource[Any]) -> type[NoQuery]:
@@ -65,24 +83,43 @@ def filter_query(resource: Resource[Any]) -> type[NoQuery]:
 
 def read_list(resource: Resource[Any], query: PageQuery, access: Access) -> ListRequest:
     """Return what a checked query string asks for. Raises ``ApiError`` 400 for a cursor of another list."""
-    asked = _asked(resource, query) if query.cursor is None else _read_asked(resource, query)
+    asked = read_asked(resource, query) if query.cursor is not None else _asked(resource, query)
     context = f"{access.require_tenant().id} {asked.context}"
     after = None if query.cursor is None else _place(resource, asked.sort, context, query.cursor)
     return asked._replace(after=after, context=context)
 
 
-def _read_asked(resource: Resource[Any], query: PageQuery) -> ListRequest:
-    """Return what a query string asks for in any tenant, without the place where the page begins."""
+def read_asked(resource: Resource[Any], query: PageQuery | ExportQuery) -> ListRequest:
+    """Return what a query string asks for in any tenant, without the place where the page begins.
+
+    An export has no ``limit``: it is 0.
+    """
     where = filters_of(resource, query)
     given: dict[str, Any] = {name: getattr(query, field, None) for name, field in OWN.items()}
     either = _alternatives(type(query), resource, given["_or"]) if given["_or"] is not None else {}
     sort = parse_sort(resource, given["_sort"]) if given["_sort"] else default_sort(resource)
     fields = _fields_of(resource, given["_fields"]) if given["_fields"] else None
     context = repr((resource.name, sort, sorted(where.items()), sorted(either.items()), given["q"]))
-    return ListRequest(where, either, sort, fields, given["_count"], given["q"], None, query.limit, context)
+    limit = query.limit if isinstance(query, PageQuery) else 0
+    return ListRequest(where, either, sort, fields, given["_count"], given["q"], None, limit, context)
 
 
-_asked = lru_cache(MOST_LISTS)(_read_asked)
+_asked = lru_cache(MOST_LISTS)(read_asked)
+
+
+def find_asked(resource: Resource[Any], session: Session, asked: ListRequest, limit: int) -> Sequence[queries.ShownRow]:
+    """Return the rows that a client asks for, at most ``limit``."""
+    return queries.find_rows(
+        resource,
+        session,
+        asked.where,
+        either=asked.either,
+        sort=asked.sort,
+        fields=asked.fields,
+        after=asked.after,
+        limit=limit,
+        search=asked.search,
+    )
 
 
 def _fields_of(resource: Resource[Any], text: str) -> tuple[str, ...]:
@@ -138,7 +175,7 @@ def _words(text: str) -> str:
 
 def _parameters(resource: Resource[Any]) -> dict[str, Any]:
     """Return the types of the filters' parameters. Raises ``DeclarationError`` for a name that is taken or odd."""
-    taken = {*PageQuery.model_fields, *OWN.values(), *OWN}
+    taken = {*PageQuery.model_fields, *ExportQuery.model_fields, *OWN.values(), *OWN}
     names: dict[str, Any] = {}
     for name, operator in resource.parameters.items():
         if name in taken or not NAME.fullmatch(name):

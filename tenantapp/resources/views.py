@@ -23,10 +23,11 @@ from tenantapp.resources.cursors import encode_cursor
 from tenantapp.resources.declaration import DeclarationError, Resource
 from tenantapp.resources.describing import EXTENSION, describe_resource
 from tenantapp.resources.errors import IdTaken, NotFound, VersionMismatch
+from tenantapp.resources.exporting import ANSWER, export_view
 from tenantapp.resources.filters import Pattern
 from tenantapp.resources.history_views import HistoryQuery, RowChanges, history_view
 from tenantapp.resources.import_views import CsvBody, Imported, ImportQuery, import_view
-from tenantapp.resources.list_queries import filter_query, filters_of, list_query, read_list
+from tenantapp.resources.list_queries import export_query, filter_query, filters_of, find_asked, list_query, read_list
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
 
@@ -90,6 +91,8 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
 
     add(many, "GET", list_view(resource), **reads, query=list_query(resource), answer=answers.page | answers.part)
     add(one, "GET", read_view(resource), **reads, **row)
+    config.add_route(f"{many}_export", f"/{many}/export")
+    add(f"{many}_export", "GET", export_view(resource), **reads, query=export_query(resource), **ANSWER)
     if "create" in resource.can:
         created = {**row, "headers": (*row["headers"], "Location"), "permission": resource.create_permission}
         add(many, "POST", create_view(resource), *stored, body=resource.body, status=201, **created)
@@ -164,17 +167,7 @@ def list_view(resource: Resource[Any]) -> View:
     def list_rows(request: TenantRequest) -> dict[str, Any]:
         asked = read_list(resource, request.checked_query, request.access)
         session = request.tenant_session
-        rows = queries.find_rows(
-            resource,
-            session,
-            asked.where,
-            either=asked.either,
-            sort=asked.sort,
-            fields=asked.fields,
-            after=asked.after,
-            limit=asked.limit + 1,
-            search=asked.search,
-        )
+        rows = find_asked(resource, session, asked, asked.limit + 1)
         shown = rows[: asked.limit]
         page: dict[str, Any] = {"items": [Fragment(row[2]) for row in shown], "next": None}
         if len(rows) > asked.limit:

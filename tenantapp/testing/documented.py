@@ -108,7 +108,7 @@ def _check_content(operation: Operation, answer: Any, *, in_part: bool) -> None:
     if operation.answer is None:
         _check(operation, answer.body == b"", "content, and the view declares none")
         return
-    type_ = "application/octet-stream" if operation.answer is bytes else "application/json"
+    type_ = operation.media_type if operation.answer is bytes else "application/json"
     _compare(operation, "Content-Type", {answer.content_type}, {type_})
     if operation.answer is bytes:
         return

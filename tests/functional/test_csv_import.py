@@ -1,34 +1,21 @@
 """Rows of a CSV file are added to a declared resource: all, or none, and each wrong line is named."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tenantapp.testing.client import documented
+from tests.csv_files import PATH, send
 from tests.functional.operators import code
 from tests.installation import Client, Installation
 from tests.shop import AFTER
 
-PATH = "/products/import"
 HEAD = "sku,name,price_cents"
 
 
 @pytest.fixture
 def bob(shop: Installation) -> Client:
     return Client(shop.app).sign_in("bob", "acme")
-
-
-def send(
-    client: Client, lines: Iterable[str] | bytes, path: str = PATH, media_type: str = "text/csv", **headers: str
-) -> Any:
-    body = lines if isinstance(lines, bytes) else "\r\n".join(lines).encode()
-    sent = {"X-CSRF-Token": client.csrf_token, "Content-Type": media_type}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = client.http.post(f"/api/v1{path}", params=body, headers=sent, expect_errors=True)
-    documented(client.http.app).check("POST", f"/api/v1{path}", answer)
-    return answer
 
 
 def skus(client: Client) -> list[str]:

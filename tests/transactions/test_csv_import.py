@@ -1,8 +1,9 @@
-"""A large CSV file through the real server: it takes little memory, and what it adds is in the feed of changes."""
+"""A large CSV file through the real server, in and out: it takes little memory, and a part does not look whole."""
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from http.client import HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,49 @@ def most_memory(server: Production) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def test_a_large_file_takes_little_memory(served: Production) -> None:
+@pytest.fixture(scope="module")
+def growth(served: Production) -> int:
+    """By how many bytes the memory grows while the large file is imported."""
     assert send(served, 20, LONG, "?dry_run=true") == (200, {"created": 20, "dry_run": True})
     before = most_memory(served)
-    assert send(served, LARGE, LONG, "?dry_run=true") == (200, {"created": LARGE, "dry_run": True})
+    assert send(served, LARGE, LONG) == (200, {"created": LARGE, "dry_run": False})
+    return most_memory(served) - before
+
+
+@contextmanager
+def exporting(server: Production, page: Page) -> Iterator[HTTPResponse]:
+    with closing(connection_to(server.port)) as connection:
+        connection.request("GET", "/api/v1/nodes/export?_fields=title,body", headers=page.headers)
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Transfer-Encoding"]) == (200, "chunked")
+        yield answer
+
+
+def test_a_large_file_takes_little_memory(growth: int) -> None:
+    assert growth < GROWTH
+
+
+@pytest.mark.usefixtures("growth")
+def test_a_large_export_takes_little_memory(served: Production) -> None:
+    before = most_memory(served)
+    with exporting(served, Page(served, "bob")) as answer:
+        lines = answer.read().splitlines()
+    assert len(lines) == LARGE + 1
+    assert lines[1] == b"node 0," + LONG
     assert most_memory(served) - before < GROWTH
+
+
+@pytest.mark.usefixtures("growth")
+def test_an_export_that_breaks_off_does_not_end_as_a_whole_one(served: Production) -> None:
+    page = Page(served, "bob")
+    with exporting(served, page) as answer:
+        assert answer.read(10) == b"title,body"
+        with closing(connection_to(served.port)) as other:
+            other.request("DELETE", "/api/v1/session", headers=page.headers)
+            assert other.getresponse().status == 204
+        with pytest.raises(IncompleteRead) as caught:
+            answer.read()
+    assert caught.value.partial.endswith(b'"This file is not complete: the export broke off here.\r\n')
 
 
 def test_each_row_is_a_change_that_clients_follow(served: Production) -> None:

@@ -13,7 +13,7 @@ from tenantapp.api.openapi.operations import Operation, describe_tag, read_opera
 from tenantapp.api.openapi.page import render
 from tenantapp.api.openapi.problem_codes import problems_of, takes_no_body
 from tenantapp.api.openapi.schemas import REFERENCE, Schema, Schemas, markdown, reachable
-from tenantapp.api.views import MergePatch
+from tenantapp.api.views import BYTES, MergePatch
 from tenantapp.identity.declared_rights import DeclaredRights
 from tenantapp.identity.policy import PLAIN_COOKIE, SECURE_COOKIE
 from tenantapp.identity.token_text import FORM
@@ -45,7 +45,7 @@ SECURITY: Final = {
         "description": "The `csrf_token` of the session object, with every change.",
     },
 }
-BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 PROBLEM_TYPE: Final = "application/problem+json"
 PART: Final = {"type": "integer", "description": "Of a batch: the index of the part that failed, from 0."}
 RESOURCE: Final = "x-resource"  # in a tag: how a page shows the rows
@@ -180,7 +180,7 @@ class _Builder:
 
     def _body(self, operation: Operation) -> dict[str, Any]:
         if operation.is_streamed:
-            return {"required": True, "content": BYTES}
+            return {"required": True, "content": {BYTES: BINARY}}
         media = {"schema": self._schemas.body(operation)}
         is_patch = operation.body is not None and issubclass(operation.body, MergePatch)
         types = ("application/merge-patch+json", "application/json") if is_patch else ("application/json",)
@@ -200,7 +200,7 @@ class _Builder:
     def _success(self, operation: Operation, status: int, names: Sequence[str]) -> dict[str, Any]:
         made: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": _answered(names)}
         if operation.answer is bytes:
-            made["content"] = BYTES
+            made["content"] = {operation.media_type: BINARY}
         elif operation.answer is not None:
             made["content"] = {"application/json": {"schema": self._schemas.answer(operation)}}
         return made

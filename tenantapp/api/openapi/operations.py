@@ -39,6 +39,7 @@ class Operation:
     query: type[NoQuery]
     status: int
     answer: Any
+    media_type: str
     problems: tuple[str, ...]
     headers: tuple[str, ...]
     reads_tenants: bool
@@ -145,6 +146,7 @@ def _operation(entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Operati
         query=view["api_query"],
         status=view["api_status"],
         answer=view["api_answer"],
+        media_type=view["api_media_type"],
         problems=view["api_problems"],
         headers=view["api_headers"],
         reads_tenants=view["reads_tenants"],
