@@ -374,7 +374,8 @@ def test_the_first_page_is_small(site: Site, visit: Visit) -> None:
     sizes = {each.url: sum(each.sizes()[part] for part in PARTS) for each in first}
     assert sum(sizes.values()) < MOST_BYTES, sizes
     assert len(sizes) <= 10, sizes
-    assert len(sent) - len(first) == 1  # what is loaded ahead while the rows are read by the person
+    # What is loaded ahead while the rows are read by the person: the late parts, and a line that makes modules of them.
+    assert len(sent) - len(first) <= 2
 
 
 def test_a_person_has_the_page_in_their_language(site: Site, visit: Visit) -> None:

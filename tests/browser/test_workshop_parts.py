@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from sqlalchemy import select, update
 
 from tenantapp.identity.local_access import local_access
@@ -145,3 +146,80 @@ def test_rows_come_from_a_csv_file_or_the_page_says_which_lines_are_wrong(worksh
     expect(both.button("Import CSV")).to_be_focused()
     assert found == []
     assert both.unexpected([422]) == []
+
+
+def test_a_node_has_comments_and_files(workshop: Workshop, visit: Visit) -> None:
+    workshop.create_tenant("talk", both="author", ada="admin")
+    both = visit(workshop.site).signed_in("both", "/account", PASSWORD)
+    page, tenant = both.page, {"X-Tenant": "talk"}
+    node = both.api("POST", "/nodes", {"title": "Plan"}, **tenant)["id"]
+    both.open(f"/w/talk/nodes/{node}")
+    comments, files = (both.sheet().get_by_role("region", name=name) for name in ("Comments", "Attachments"))
+    expect(comments).to_contain_text("Nothing here yet.")
+    text = comments.get_by_role("textbox", name="Text")
+    text.fill("First <b>line</b>\nsecond")
+    page.reload()
+    expect(text).to_have_value("First <b>line</b>\nsecond")  # nothing that is written is lost
+    text.press("Control+Enter")
+    expect(comments.get_by_role("status")).to_have_text("The comment is added.")
+    expect(comments.locator("li")).to_contain_text("First <b>line</b>")
+    expect(text).to_have_value("")
+    expect(text).to_be_focused()
+
+    page.evaluate(DROP, ["<b>a&amp;.txt", "text/plain", "Hello"])
+    link = files.get_by_role("link", name="<b>a&amp;.txt", exact=True)
+    expect(files.locator("li")).to_contain_text("5 byte")
+    with page.expect_download() as download:
+        link.click()
+    assert download.value.path().read_text() == "Hello"
+    picked = [{"name": name, "mimeType": "text/plain", "buffer": b"x"} for name in ("a\u202eb.txt", "b.txt")]
+    files.get_by_label("Add attachment").set_input_files(picked)  # type: ignore[arg-type]
+    expect(files.get_by_role("alert")).to_contain_text("The name of the file is too long, or has characters")
+    expect(files.locator("li")).to_have_count(2)
+    found = both.page_violations()
+
+    ada = visit(workshop.site).signed_in("ada", "/account", PASSWORD)
+    ada.api("POST", "/comments", {"node_id": node, "text": "Of Ada"}, **tenant)
+    expect(comments.locator("li")).to_have_count(2)  # without a reload
+    expect(comments.get_by_role("button", name="Delete “Of Ada”")).to_have_count(0)
+    comments.get_by_role("button", name="Change “First <b>line</b> second”").click()
+    both.field("Text").fill("Changed")
+    both.sheet().get_by_role("button", name="Save", exact=True).click()
+    expect(comments.locator("li").last).to_contain_text("Changed")
+    comments.get_by_role("button", name="Delete “Changed”").click()
+    both.sheet().get_by_role("button", name="Delete", exact=True).click()
+    expect(comments.locator("li")).to_have_count(1)
+    assert found == []
+    assert both.unexpected([400]) == []
+
+
+def test_a_file_is_a_field_of_a_form_and_a_link_in_a_list(workshop: Workshop, visit: Visit) -> None:
+    workshop.create_tenant("files", both="author")
+    both = visit(workshop.site).signed_in("both", "/account", PASSWORD)
+    page, tenant = both.page, {"X-Tenant": "files"}
+    both.api("POST", "/nodes", {"title": "Plan"}, **tenant)
+    both.open("/w/files/attachments/new?columns=name,file_id")
+    both.field("Node").fill("Pl")
+    page.get_by_role("option", name="Plan").click()
+    for code, sentence in (
+        ("body_too_large", "larger than"),
+        ("unsupported_media_type", "keeps no files of this type"),
+    ):
+        page.route("**/files?name=*", partial(Route.fulfill, status=413, json={"code": code}))
+        page.evaluate(DROP, ["a.pdf", "application/pdf", "x"])
+        expect(both.sheet().get_by_role("alert")).to_contain_text(sentence)
+        page.unroute("**/files?name=*")
+    page.evaluate(DROP, ["old.pdf", "application/pdf", "old"])
+    expect(both.sheet().get_by_role("link", name="old.pdf")).to_be_visible()
+    page.evaluate(DROP, ["new.pdf", "application/pdf", "newer"])
+    expect(both.sheet().get_by_role("link", name="new.pdf")).to_be_visible()
+    expect(both.sheet()).to_contain_text("5 byte")
+    found = both.page_violations()
+    both.button("Create").click()
+    both.said("“new.pdf” is created.")
+    expect(page.locator("tbody td:not(.pick)")).to_have_text(["new.pdf", "new.pdf"])
+    with page.expect_download():
+        page.locator("tbody td:not(.pick)").last.get_by_role("link").click()
+    assert [each["name"] for each in both.api("GET", "/files", **tenant)["items"]] == ["new.pdf"]  # the old one is gone
+    assert found == []
+    assert both.unexpected([413]) == []

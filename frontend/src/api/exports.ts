@@ -1,7 +1,7 @@
 // The calls about the exports of a tenant.
 
 import type { ExportPage, GetTenantExportsData, Operation, PostTenantExportData } from "../../generated/api/types.gen";
-import { call, PREFIX } from "./http";
+import { addressIn, call } from "./http";
 
 const EXPORT: PostTenantExportData["url"] = "/api/v1/tenant/export";
 const EXPORTS: GetTenantExportsData["url"] = "/api/v1/tenant/exports";
@@ -15,7 +15,7 @@ export async function beginExport(tenant: string): Promise<Operation> {
   return (await call<Operation>("POST", EXPORT, { tenant })).data;
 }
 
-/** The address of a bundle. The browser fetches it itself, however large it is, so the address names the tenant. */
+/** The address of a bundle, which the browser fetches itself, however large it is. */
 export function bundleAddress(tenant: string, id: string): string {
-  return `${PREFIX}/t/${encodeURIComponent(tenant)}/tenant/exports/${id}`;
+  return addressIn(tenant, `/tenant/exports/${id}`);
 }

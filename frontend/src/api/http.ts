@@ -10,6 +10,11 @@ export const PREFIX = "/api/v1";
 const PAUSES = [300, 1200]; // milliseconds before a read is repeated
 const OF_PROXIES = [502, 503, 504];
 
+/** The address of something that the browser fetches by itself, so the address names the tenant. */
+export function addressIn(tenant: string, path: string): string {
+  return `${PREFIX}/t/${encodeURIComponent(tenant)}${path}`;
+}
+
 export interface Asked {
   /** The slug of the tenant. A call about the person names none. */
   tenant?: string | undefined;

@@ -1,15 +1,24 @@
 // Files on their way to the server. `fetch` does not tell how much of a body has been sent, so these are sent by
 // XMLHttpRequest.
 
+import type { File as Kept, PostFilesData } from "../../generated/api/types.gen";
 import { call, type Asked } from "./http";
-import { type At } from "./rows";
+import type { At } from "./rows";
 
+const FILES: PostFilesData["url"] = "/api/v1/files";
 type Send = NonNullable<Asked["send"]>;
 
 /** How a file is sent: what is told of its progress, from 0 to 1, and what may stop it. */
 export interface Sending {
   onSent: (part: number) => void;
   signal: AbortSignal;
+}
+
+/** Send a file. The same key sends the same file again, and it is kept once. */
+export async function uploadFile(tenant: string, file: File, key: string, sending: Sending): Promise<Kept> {
+  const headers = { "Content-Type": file.type || "application/octet-stream", "Idempotency-Key": key };
+  const path = `${FILES}?${new URLSearchParams({ name: file.name })}`;
+  return (await call<Kept>("POST", path, { tenant, raw: file, headers, ...by(sending) })).data;
 }
 
 /** Add the rows of a CSV file, or with `dryRun` only check them. Return how many there are. */

@@ -16,9 +16,9 @@ export interface FieldChange {
   how: How;
 }
 
-/** Not what names a row, and no long texts. */
+/** Not what names a row, no long texts, and no files. */
 export function bulkFields(resource: Resource): Field[] {
-  const long = new Set<Field["kind"]>(["json", "markdown", "multiline"]);
+  const long = new Set<Field["kind"]>(["file", "json", "markdown", "multiline"]);
   return resource.fields.filter((field) => field.name !== resource.title && !long.has(field.kind));
 }
 

@@ -15,6 +15,7 @@ type Kind =
   | "localtime"
   | "choice"
   | "reference"
+  | "file"
   | "texts"
   | "json";
 
@@ -52,7 +53,7 @@ export interface Field {
   choices: string[];
   /** How choices are called, where that is not what they are. */
   texts: Record<string, string>;
-  /** The resource whose row this is the id of, or `PEOPLE`. */
+  /** The resource whose row this is the id of, `PEOPLE` or `FILES`. */
   reference: string | undefined;
   /** The resource whose titles are suggested. */
   suggests: string | undefined;
@@ -60,13 +61,16 @@ export interface Field {
   help: string | undefined;
 }
 
-/** In the place of a resource: no resource has this name. */
+/** In the place of a resource: no resource has these names. */
 export const PEOPLE = "/people";
+export const FILES = "/files";
 
 export interface FieldHints {
   labels: Record<string, string>;
   hints: Record<string, string>;
   references: Record<string, string>;
+  /** The members that are ids of files. */
+  files?: string[];
   suggests: Record<string, string>;
   choices?: Record<string, Record<string, string>>;
   help?: Record<string, string>;
@@ -76,7 +80,7 @@ export type Resolve = (schema: Schema) => Schema;
 
 export function fieldOf(name: string, given: Schema, required: boolean, hints: FieldHints, resolve: Resolve): Field {
   const { schema, nullable } = withoutNull(given, resolve);
-  const reference = hints.references[name];
+  const reference = hints.files?.includes(name) ? FILES : hints.references[name];
   const choices = choicesOf(schema);
   return {
     name,
@@ -138,7 +142,7 @@ function kindOf(
   choices: string[],
   resolve: Resolve,
 ): Kind {
-  if (reference !== undefined) return "reference";
+  if (reference !== undefined) return reference === FILES ? "file" : "reference";
   if (choices.length > 0) return "choice";
   switch (schema.type) {
     case "integer":

@@ -4,9 +4,10 @@
 import { reactive } from "vue";
 
 import type { Row } from "../api/json";
+import { readFiles } from "../api/files";
 import { readPeople } from "../api/people";
 import { readRows } from "../api/rows";
-import { type Field, PEOPLE } from "./field";
+import { type Field, FILES, PEOPLE } from "./field";
 import { titleOf } from "./resource";
 import type { Workspace } from "./workspace";
 
@@ -28,11 +29,17 @@ export function knowTitle(workspace: Workspace, resource: string, id: string, ti
 /** Read the titles that are not known yet. If that fails, the ids are shown. */
 export async function readTitles(workspace: Workspace, name: string, ids: string[]): Promise<void> {
   const missing = [...new Set(ids)].filter((id) => !asked.has(keyOf(workspace, name, id)));
-  const resource = workspace.resources.find((each) => each.name === name);
-  if (missing.length === 0 || !(resource || name === PEOPLE)) return;
+  if (missing.length === 0) return;
   for (const id of missing) asked.add(keyOf(workspace, name, id));
-  if (!resource) for (const { id, name: own } of await readPeople(workspace.slug, missing)) knowTitle(workspace, name, id, own);
-  else for (const row of await readRows({ tenant: workspace.slug, resource }, missing)) knowTitle(workspace, name, row.id, titleOf(resource, row));
+  for (const [id, title] of await titlesOf(workspace, name, missing)) knowTitle(workspace, name, id, title);
+}
+
+async function titlesOf(workspace: Workspace, name: string, ids: string[]): Promise<[string, string][]> {
+  const { slug: tenant, resources } = workspace;
+  if (name === PEOPLE) return (await readPeople(tenant, ids)).map((each) => [each.id, each.name]);
+  if (name === FILES) return (await readFiles(tenant, ids)).map((each) => [each.id, each.name]);
+  const resource = resources.find((each) => each.name === name);
+  return resource ? (await readRows({ tenant, resource }, ids)).map((row) => [row.id, titleOf(resource, row)]) : [];
 }
 
 /** Read the titles of all that these fields of some rows refer to. */
