@@ -39,7 +39,14 @@ NAMED = [
     if re.match(r"# (recipes/|receiver|onpremise)", block)
 ]
 FILES = {name: "".join(text for other, _, text in NAMED if other == name) for name, *_ in NAMED}
-ONE_CUSTOMER = ("data/tenants/tenant_*.sqlite", "backups/*/*.json")  # databases of tenants, and records of backups
+# The people, the content, and the backups of both and of a file.
+ONE_CUSTOMER = (
+    "data/user.sqlite",
+    "data/tenants/tenant_*.sqlite",
+    "backups/user.sqlite",
+    "backups/*/*.json",
+    "backups/files/*/*.list",
+)
 RECIPES = [Path(name).stem for name in FILES if name.startswith("recipes/")]
 
 
@@ -261,19 +268,19 @@ def test_one_customer_has_two_files_and_a_backup(tmp_path: Path, run: Command, m
     lines = "".join(blocks).splitlines()
     assert [line.split()[0] for line in lines] == ["export", *["tenantapp"] * 4, "python"]
     monkeypatch.setenv(*lines[0].removeprefix("export ").split("="))
-    for line in lines[1:5]:
+    for line in lines[1:4]:
         words = shlex.split(line, comments=True)[1:]
         asked = ("--password-stdin",) if words[0] == "users" else ()
         result = run(*words, *asked, given=f"{PASSWORD}\n")
         assert result.status == 0, result.err
-    subprocess.run([sys.executable, *shlex.split(lines[5])[1:]], check=True)
-    files = {str(path) for path in Path().rglob("*") if path.is_file()}
-    tenant, backups = (sorted(files & {str(path) for path in Path().glob(pattern)}) for pattern in ONE_CUSTOMER)
-    assert {"data/user.sqlite", "backups/user.sqlite"} <= files
-    assert (len(tenant), len(backups)) == (1, 1), files
     monkeypatch.setenv("TENANTAPP_FLEET_WORKER", "0")  # nobody would end it
     app = get_app("onpremise.ini")
-    session = Client(app).http.post_json(f"{PREFIX}/session", {"login": "ann", "password": PASSWORD}, status=201).json
-    assert session["tenant"] == {"slug": "home", "name": "Our house"}
+    ann = Client(app).sign_in("ann")
+    assert ann.get("/session").json["tenant"] == {"slug": "home", "name": "Our house"}
+    assert ann.upload("cat.png", b"whiskers", "image/png").status_int == 201
     app.registry.tenant_dbs.dispose()
     app.registry.user_db.dispose()
+    assert run(*shlex.split(lines[4])[1:]).status == 0
+    subprocess.run([sys.executable, *shlex.split(lines[5])[1:]], check=True)
+    found = {pattern: len(list(Path().glob(pattern))) for pattern in ONE_CUSTOMER}
+    assert found == dict.fromkeys(ONE_CUSTOMER, 1)

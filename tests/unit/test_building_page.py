@@ -111,6 +111,19 @@ def test_what_a_page_shows_is_listed(page: Path) -> None:
         )
 
 
+def test_the_examples_are_as_short_as_the_page_says() -> None:
+    """With a script and a component, and without tests and migrations."""
+    said = {
+        "inventory": r"`examples/inventory` is a whole product in (\d+)",
+        "bookshop": r"chain of bookshops in (\d+)",
+    }
+    for name, pattern in said.items():
+        (most,) = re.findall(pattern, PAGE)
+        place = ROOT / "examples" / name
+        files = [*place.glob("*.py"), *(place / name).glob("*.py"), *(place / name / "page").glob("*.*s*")]
+        assert sum(len(path.read_text().splitlines()) for path in files) <= int(most)
+
+
 def test_what_needs_no_import_is_there(installation: Installation) -> None:
     config = RightsConfigurator(registry=installation.registry)
     names = listed("object")
