@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,9 @@ from tenantapp.private_files import keep_files_private
 FAILED: Final = 1
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 COLLECT_AFTER: Final = 100_000  # new objects; a command is over before it has made enough garbage to matter
+INI_VARIABLE: Final = "TENANTAPP_INI"
+DEFAULT_INI: Final = Path("development.ini")
+OF_DOMAIN: Final = "tenantapp.domain_commands"  # the key in a context's ``meta``
 SOURCES: Final = ("new", "revision")  # they write source code, which others may read
 COMMANDS: Final = {
     "check": "tenantapp.cli.commands.check:check",
@@ -51,15 +54,42 @@ COMMANDS: Final = {
 }
 
 
-@click.group(cls=LazyGroup, places=COMMANDS)
+class Program(LazyGroup):
+    """All commands: ours, and those of the domain."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, sorted. If those of the domain cannot be loaded, they are left out."""
+        try:
+            return sorted({*COMMANDS, *_of_domain(ctx)})
+        except Exception:  # a command that needs the settings or the domain says what is wrong
+            return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of this name, or None if there is none."""
+        return super().get_command(ctx, cmd_name) or _of_domain(ctx).get(cmd_name)
+
+
+def _of_domain(context: click.Context) -> Mapping[str, click.Command]:
+    """Return the commands of the domain, also while the options of the command line are still being read."""
+    if OF_DOMAIN not in context.meta:
+        from tenantapp.cli.domain_commands import domain_commands
+
+        ini = Path(context.params.get("ini") or os.environ.get(INI_VARIABLE) or DEFAULT_INI)
+        context.meta[OF_DOMAIN] = domain_commands(ini, [*COMMANDS])
+    found: Mapping[str, click.Command] = context.meta[OF_DOMAIN]
+    return found
+
+
+@click.group(cls=Program, places=COMMANDS)
 @click.version_option(package_name="tenantapp")
 @click.option(
     "--ini",
     type=click.Path(path_type=Path),
-    envvar="TENANTAPP_INI",
+    envvar=INI_VARIABLE,
     show_envvar=True,
-    default=Path("development.ini"),
+    default=DEFAULT_INI,
     show_default=True,
+    is_eager=True,  # the help lists the commands of the domain that it names
     help="The configuration file.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Write the log to stderr.")
@@ -113,9 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:
         # Imported only now, because it imports SQLAlchemy, which defines most of these errors.
-        from tenantapp.cli.failures import KNOWN_ERRORS, explained
+        from tenantapp.cli.failures import explained, is_known
 
-        if not isinstance(error, KNOWN_ERRORS):
+        if not is_known(error):
             raise
         return _fail(explained(error), FAILED)
 

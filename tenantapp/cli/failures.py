@@ -1,5 +1,6 @@
 """Explain an error to the operator in one sentence."""
 
+import sys
 from typing import Final
 
 from psycopg2 import errors as postgres
@@ -33,6 +34,13 @@ KNOWN_ERRORS: Final = (
 )
 # How SQLite reports a missing table or column: it has no error code for that.
 SQLITE_MISSING: Final = ("no such table", "no such column", "has no column named")
+
+
+def is_known(error: Exception) -> bool:
+    """Return whether an error is one that a command may end with, and not a bug."""
+    # Commands of the domain raise the errors of resources. Ours need not import the package.
+    resources = sys.modules.get("tenantapp.resources.errors")
+    return isinstance(error, KNOWN_ERRORS) or (resources is not None and isinstance(error, resources.ResourceError))
 
 
 def explained(error: Exception) -> str:

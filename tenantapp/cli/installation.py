@@ -1,20 +1,26 @@
 """The installation that a command works on: its settings, its user database and its servers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy.orm import Session
 
     from tenantapp.configuration import Configuration
     from tenantapp.operations.fleet import Fleet
     from tenantapp.settings import Settings
+    from tenantapp.tenancy.access import Access
+
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
 
 
 @dataclass
@@ -55,6 +61,46 @@ class Installation:
         with self.fleet.user_db.begin(read_only=read_only) as session:
             yield session
 
+    def access(self, slug: str, *, login: str | None = None) -> "Access":
+        """Return an access to a tenant: with ``login`` what this person may do, without it every permission.
+
+        Raises ``NotFound``, and ``TenantRefused`` if the person may not enter the tenant.
+        """
+        from tenantapp.identity.local_access import local_access
+
+        with self.user_session(read_only=True) as session:
+            return local_access(session, slug, login=login)
+
+    @contextmanager
+    def tenant_session(self, access: "Access", *, read_only: bool = False) -> Iterator["Session"]:
+        """Yield a session on the database of the access's tenant, on connections of its own.
+
+        Commits when the block ends, and rolls back on an exception.
+        """
+        from tenantapp.files.removed import remove_bytes
+        from tenantapp.work.worker import worker_databases
+
+        with worker_databases(self.fleet) as databases:
+            databases.on_file_removed = partial(remove_bytes, self.settings)
+            with databases.begin(access, read_only=read_only) as session:
+                yield session
+
+    @property
+    def domain_settings(self) -> Mapping[str, Any]:
+        """Return the values of the domain's own settings. Loads the domain, which takes about a second."""
+        settings: Mapping[str, Any] = self.fleet.declared.domain_settings
+        return settings
+
+    def enqueue(self, session: "Session", access: "Access", name: str, arguments: Mapping[str, Any]) -> "UUID":
+        """Queue a job of the access's tenant in the transaction of the session, and return its id.
+
+        Loads the domain. Raises ``UnknownJob``.
+        """
+        from tenantapp.work.queue import enqueue
+
+        fleet = self.fleet
+        return enqueue(session, access.require_tenant(), fleet.declared.jobs, fleet.user_db, name, arguments)
+
     def close(self) -> None:
         """Close the connections to the user database, if there are any."""
         if "fleet" in self.__dict__:
@@ -67,4 +113,6 @@ class Installation:
         return read_configuration(self.ini)
 
 
-pass_installation = click.make_pass_decorator(Installation)
+def pass_installation(command: Callable[Concatenate[Installation, Given], Returned]) -> Callable[Given, Returned]:
+    """Give a command the installation that it works on, as its first argument. This is a decorator."""
+    return click.make_pass_decorator(Installation)(command)

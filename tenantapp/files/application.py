@@ -1,23 +1,21 @@
 """Files in the application: the routes, the upload with its own bound, and the errors."""
 
 from functools import partial
-from uuid import UUID
 
 from pyramid.config import Configurator
 
 from tenantapp.api.views import ID, add_api_view
 from tenantapp.files import errors, views
-from tenantapp.files.storage import open_storage
-from tenantapp.files.uploads import Upload, remove_quietly
+from tenantapp.files.removed import remove_bytes
+from tenantapp.files.uploads import Upload
 from tenantapp.identity.permissions import Permission
-from tenantapp.settings import Settings
 from tenantapp.tenancy.named_tenants import PREFIX
 
 
 def includeme(config: Configurator) -> None:
     """Add the routes and the views, remove the bytes of deleted files, and map errors to status and code."""
     settings = config.registry.app_settings
-    config.registry.tenant_dbs.on_file_removed = partial(_remove_bytes, settings)
+    config.registry.tenant_dbs.on_file_removed = partial(remove_bytes, settings)
     config.add_problem(errors.FileInUse, 409, "in_use")
     config.add_problem(errors.FilesOff, 409, "files_not_configured")
     config.add_problem(errors.FilesFull, 409, "files_full", members=("bytes", "most_bytes"))
@@ -42,8 +40,3 @@ def includeme(config: Configurator) -> None:
         in_batch=False,
     )
     config.scan("tenantapp.files.views")
-
-
-def _remove_bytes(settings: Settings, tenant_id: UUID, file_id: UUID) -> None:
-    if settings.files_storage is not None:
-        remove_quietly(open_storage(settings), tenant_id, file_id)

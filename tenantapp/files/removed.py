@@ -4,6 +4,7 @@ If the process dies in between, or the session is one of a command without a sto
 sweep removes them.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Final
 from uuid import UUID
@@ -11,8 +12,13 @@ from uuid import UUID
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from tenantapp.files.errors import FilesUnavailable
+from tenantapp.files.storage import Storage, open_storage
+from tenantapp.settings import Settings
 from tenantapp.sql.prepared import DATABASE
 from tenantapp.tenancy.models import TenantFile
+
+log = logging.getLogger(__name__)
 
 REMOVED: Final = "tenantapp_removed_files"  # the key in a session's ``info`` of the files whose rows were deleted
 Remove = Callable[[UUID], None]
@@ -44,3 +50,17 @@ def _remove(session: Session) -> None:
         file_id = removed.pop()
         if remove is not None:
             remove(file_id)
+
+
+def remove_bytes(settings: Settings, tenant_id: UUID, file_id: UUID) -> None:
+    """Remove the bytes of a file from the storage, if there is one."""
+    if settings.files_storage is not None:
+        remove_quietly(open_storage(settings), tenant_id, file_id)
+
+
+def remove_quietly(storage: Storage, tenant_id: UUID, file_id: UUID) -> None:
+    """Remove bytes that have no row. If the storage does not answer, the sweep removes them later."""
+    try:
+        storage.remove(tenant_id, file_id)
+    except FilesUnavailable as error:
+        log.warning("The bytes of file %s were not removed (%s); the sweep will do it.", file_id, error.reason)

@@ -1,21 +1,18 @@
 """Receive a file: its bytes go to the storage as they arrive, before its row is written."""
 
-import logging
 from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
 from tenantapp.api.problems import ApiError
 from tenantapp.api.streamed import StreamedBody, pieces_of
-from tenantapp.files.errors import FilesUnavailable
 from tenantapp.files.media_types import is_permitted, media_type_of
+from tenantapp.files.removed import remove_quietly
 from tenantapp.files.rows import check_room
-from tenantapp.files.storage import Storage, Written, open_storage
+from tenantapp.files.storage import Written, open_storage
 from tenantapp.settings import Settings
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.request import TenantRequest
-
-log = logging.getLogger(__name__)
 
 
 class Upload(StreamedBody):
@@ -64,11 +61,3 @@ def _check_room(request: TenantRequest, settings: Settings) -> None:
         # Not in the request's own session: on SQLite that keeps others from writing until the body is there.
         with request.registry.tenant_dbs.begin(request.access, read_only=True) as session:
             check_room(session, request.content_length or 0, settings.files_most_bytes)
-
-
-def remove_quietly(storage: Storage, tenant_id: UUID, file_id: UUID) -> None:
-    """Remove bytes that have no row. If the storage does not answer, the sweep removes them later."""
-    try:
-        storage.remove(tenant_id, file_id)
-    except FilesUnavailable as error:
-        log.warning("The bytes of file %s were not removed (%s); the sweep will do it.", file_id, error.reason)

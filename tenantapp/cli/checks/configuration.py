@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tenantapp.cli.checks.examination import Examination, Finding, ok, warning, wrong
+from tenantapp.cli.domain_commands import DomainCommandsError, domain_commands
 from tenantapp.cli.failures import explained
 from tenantapp.identity.passwords import MEMORY
 from tenantapp.operations.outcomes import first_line
@@ -52,6 +53,7 @@ def settings(examination: Examination) -> Iterator[Finding]:
 
 def domain(examination: Examination) -> Iterator[Finding]:
     """Import the domain's package and its models, and read its migrations."""
+    from tenantapp.cli import COMMANDS
     from tenantapp.databases.histories.histories import head_revision, history_digest, tenant_metadata
 
     found = examination.installation.settings
@@ -71,6 +73,10 @@ def domain(examination: Examination) -> Iterator[Finding]:
         yield warning("domain", detail, "Run `tenantapp revision tenant -m TEXT`, and then `tenantapp migrate`")
     else:
         yield ok("domain", f"{package}: {tables} tables, newest revision {head}")
+    try:
+        domain_commands(examination.installation.ini, list(COMMANDS))
+    except DomainCommandsError as error:
+        yield wrong("commands", error.message, f"Correct the module {package}.commands")
 
 
 def application(examination: Examination) -> Iterator[Finding]:
