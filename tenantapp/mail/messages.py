@@ -80,8 +80,9 @@ def send_mail(
         "date": utcnow().isoformat(),
         "to": recipients,
         "subject": subject,
-        "text": text,
-        "html": html,
+        # Not shown to who manages jobs.
+        "_text": text,
+        "_html": html,
         "reply_to": None if reply_to is None else _mailbox("reply_to", reply_to),
     }
     _check_size(message)
@@ -114,9 +115,9 @@ def _written(message: Mapping[str, Any], sender: Mailbox) -> EmailMessage:
     written["Message-ID"] = f"<{message['id']}@{sender.address.rpartition('@')[2]}>"
     # No answers of absent people to a program (RFC 3834, section 5).
     written["Auto-Submitted"] = "auto-generated"
-    written.set_content(message["text"])
-    if message["html"]:
-        written.add_alternative(message["html"], subtype="html")
+    written.set_content(message["_text"])
+    if message["_html"]:
+        written.add_alternative(message["_html"], subtype="html")
         # Not one of chance: a message that is sent again is the same.
         written.set_boundary(f"=_{message['id']}")
     return written

@@ -91,13 +91,15 @@ class _Export:
             raise ExportBroken(self._resource.name) from error
 
     def _read_on(self, after: list[Any], limit: int) -> Rows:
+        """Return the next rows. The request has ended, so this read is watched as one of its own."""
         registry = self._request.registry
         policy: Any = registry.getUtility(ISecurityPolicy)
-        access = policy.permits_now(self._request, self._resource.read_permission)
-        if access.require_tenant().epoch != self._epoch:
-            raise ContentReplaced
-        with registry.tenant_dbs.begin(access, read_only=True) as session:
-            return find_asked(self._resource, session, self._asked._replace(after=after), limit)
+        with registry.bulkhead.request():
+            access = policy.permits_now(self._request, self._resource.read_permission)
+            if access.require_tenant().epoch != self._epoch:
+                raise ContentReplaced
+            with registry.tenant_dbs.begin(access, read_only=True) as session:
+                return find_asked(self._resource, session, self._asked._replace(after=after), limit)
 
     def _cells(self, row: queries.ShownRow) -> list[str]:
         members = orjson.loads(row.text)

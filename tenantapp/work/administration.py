@@ -132,7 +132,10 @@ def sessions_of(databases: TenantDatabases, place: TenantPlace) -> Callable[...,
 
 
 def describe_job(job: TenantJob, place: TenantPlace, visit: TenantVisit | None = None) -> dict[str, Any]:
-    """Return a job as who manages it sees it. A queued job of a copy is shown as held: no worker begins it."""
+    """Return a job as who manages it sees it. A queued job of a copy is shown as held: no worker begins it.
+
+    Arguments whose names begin with an underscore are left out: a mail may have a link for its recipient alone.
+    """
     runs = visit is not None and visit.job_id == job.id
     waits = job.state in (JobState.QUEUED, JobState.RUNNING)
     return {
@@ -141,7 +144,7 @@ def describe_job(job: TenantJob, place: TenantPlace, visit: TenantVisit | None =
         "state": JobState.HELD.value if waits and is_copied(job, place) else str(job.state),
         "due_at": job.due_at,
         "schedule": job.schedule,
-        "arguments": json.loads(job.arguments),
+        "arguments": {name: value for name, value in json.loads(job.arguments).items() if not name.startswith("_")},
         "attempts": job.attempts,
         "failures": job.failures,
         "percent": round(visit.progress * 100) if runs and visit is not None else None,

@@ -109,11 +109,12 @@ def test_all_rows_come_in_the_order_and_with_the_filters_of_the_list(bob: Client
 
 
 def test_rows_are_read_by_their_size(bob: Client, shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = []
+    limits, watched = list[int](), list[int]()
     find = exporting.find_asked
 
     def noted(resource: Any, session: Any, asked: Any, limit: int) -> Any:
         limits.append(limit)
+        watched.append(len(shop.app.registry.bulkhead.requests))
         return find(resource, session, asked, limit)
 
     monkeypatch.setattr(exporting, "find_asked", noted)
@@ -125,6 +126,7 @@ def test_rows_are_read_by_their_size(bob: Client, shop: Installation, monkeypatc
     assert limits[0] == exporting.FIRST
     assert {limit * 50_000 // exporting.WANTED for limit in limits[1:]} == {0}, limits
     assert len(limits) == 4
+    assert watched == [1] * 4, "each read is bounded as that of a request"
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.testing.mails import Mails
 from tenantapp.work import claims
+from tenantapp.work.administration import describe_job
 from tenantapp.work.declarations import DeclaredJobs
 from tenantapp.work.models import TenantVisit
-from tenantapp.work.queue import release_jobs
+from tenantapp.work.queue import list_jobs, release_jobs
 from tenantapp.work.running import Job
 from tests.installation import Installation
 from tests.jobs import Desk
@@ -214,6 +215,15 @@ def test_tests_get_the_messages_each_once(installation: Installation, mails: Mai
     assert [mail["Subject"] for mail in mails] == ["First", "Second"]
     assert mails[0].get_content().strip() == "Hello"
     assert len(mails[-1:]) == 1
+
+
+def test_who_manages_jobs_sees_who_is_written_to_and_not_what(office: Office) -> None:
+    message_id = office.send([ANN, BEN], "Your link", "a-secret-of-ann", html="<p>a-secret-of-ann</p>", reply_to=BEN)
+    with office.databases.begin(office.access, read_only=True) as session:
+        job, _ = (describe_job(each, office.place) for each in reversed(list_jobs(session)))
+    shown = {"id": str(message_id), "recipient": ANN, "to": [["", ANN], ["", BEN]], "subject": "Your link"}
+    assert {name: job["arguments"][name] for name in shown} == shown
+    assert "secret" not in str(job)
 
 
 def test_without_a_server_nothing_is_queued(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,8 @@ def envelope(recipient: str = ANN) -> Envelope:
         "to": [["Ann", recipient]],
         "recipient": recipient,
         "subject": "Schöne Grüße",
-        "text": "Line\n.\nafter a lone dot: ✓\n",
-        "html": "<p>Line</p>",
+        "_text": "Line\n.\nafter a lone dot: ✓\n",
+        "_html": "<p>Line</p>",
         "reply_to": None,
     }
     return envelope_of(message, Mailbox("Shop", "shop@example.com"))
