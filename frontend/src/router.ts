@@ -31,6 +31,7 @@ export const router = createRouter({
           component: managing(() => import("./pages/tenant/Webhooks.vue")),
           props: true,
         },
+        { path: "manage/jobs", name: "jobs", component: managing(() => import("./pages/tenant/Jobs.vue")) },
         { path: "manage/export", name: "exports", component: managing(() => import("./pages/tenant/Exports.vue")) },
         { path: "manage/audit", name: "audit", component: managing(() => import("./pages/tenant/AuditTrail.vue")) },
         { path: ":resource/:id?", name: "rows", component: ResourceList, props: true },

@@ -1,8 +1,11 @@
-"""Webhooks and files at the page, in a real browser against the bundled application."""
+"""Webhooks, jobs and files at the page, in a real browser against the bundled application."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from playwright.sync_api import Route, expect
 from sqlalchemy import select, update
@@ -13,6 +16,7 @@ from tenantapp.tenancy.models import TenantDelivery, TenantWebhook
 from tests.browser.visitor import Visitor
 from tests.browser.workshop import Workshop
 from tests.installation import PASSWORD
+from tests.jobs import Desk
 
 Visit = Callable[..., Visitor]
 DROP = """([name, type, text]) => {
@@ -49,6 +53,10 @@ def add_deliveries(workshop: Workshop) -> None:
                     error=error,
                 )
             )
+
+
+def fail(job: Any) -> None:
+    raise ValueError("no such shelf")
 
 
 def test_an_administrator_keeps_webhooks(workshop: Workshop, visit: Visit) -> None:
@@ -223,3 +231,34 @@ def test_a_file_is_a_field_of_a_form_and_a_link_in_a_list(workshop: Workshop, vi
     assert [each["name"] for each in both.api("GET", "/files", **tenant)["items"]] == ["new.pdf"]  # the old one is gone
     assert found == []
     assert both.unexpected([413]) == []
+
+
+def test_an_administrator_watches_jobs(workshop: Workshop, visit: Visit) -> None:
+    registry = workshop.installation.registry
+    desk = Desk(replace(registry.fleet, user_db=registry.user_db), registry.tenant_dbs)
+    desk.declared.declare("count_shelves", fail, retries=0)
+    desk.enqueue("count_shelves", {"shelf": "<b>13</b>"})
+    desk.work()
+    ada = visit(workshop.site).signed_in("ada", "/w/acme/manage/jobs", PASSWORD)
+    page = ada.page
+    job = page.locator("tbody tr", has_text="count_shelves")
+    expect(job).to_contain_text("ValueError: no such shelf")
+    job.get_by_text("With what").click()
+    expect(job).to_contain_text("<b>13</b>")
+    found = ada.page_violations()
+    ada.button("Try again: count_shelves").click()
+    ada.said("count_shelves is to be done as soon as a worker is free.")
+    expect(job).to_contain_text("due now")
+    desk.work()
+    expect(job).to_contain_text("failed")  # without a reload
+    ada.button("Try again: count_shelves").click()
+    ada.button("Cancel count_shelves").click()
+    ada.sheet().get_by_role("button", name="Cancel", exact=True).last.click()
+    ada.said("count_shelves is cancelled.")
+    page.get_by_label("State").select_option("failed")
+    expect(page).to_have_url(re.compile(r"\?state=failed$"))
+    expect(page.get_by_text("No job is in this state.")).to_be_visible()
+    page.go_back()
+    expect(job).to_contain_text("cancelled")
+    assert found == []
+    assert ada.unexpected() == []

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { effectScope } from "vue";
 
-import type { Delivery, OwnAuditEntry, Webhook } from "../../generated/api/types.gen";
+import type { Delivery, Job, OwnAuditEntry, Webhook } from "../../generated/api/types.gen";
 import { Offline } from "../api/problem";
 import { actionLabel, detailsOf } from "./audit";
 import { declaredWords, declarePermissions } from "./declared";
+import { argumentsOf, canCancel, canRetry, whenOf } from "./job";
 import { managedPages } from "./managing";
 import { usePaged } from "./paged";
 import { permissionLabel } from "./permissions";
@@ -146,6 +147,24 @@ describe("a webhook", () => {
     const about = (data: object) => rowOf({ message: { data } } as unknown as Delivery);
     expect(about({ resource: "nodes", id: "1", kind: "changed" })).toEqual({ resource: "nodes", id: "1" });
     expect([about({ resource: "nodes", id: "1", kind: "deleted" }), about({})]).toEqual([undefined, undefined]);
+  });
+});
+
+describe("a job", () => {
+  const job = { state: "queued", due_at: "2026-01-01T00:00:00Z", created_at: "2026-01-01T00:00:00Z", arguments: {} } as Job;
+  const states = ["queued", "running", "held", "done", "failed", "cancelled"] as const;
+
+  it("can be retried and cancelled as its state permits", () => {
+    const all = states.map((state) => ({ ...job, state }));
+    expect(all.filter(canRetry).map(({ state }) => state)).toEqual(["queued", "failed", "cancelled"]);
+    expect(all.filter(canCancel).map(({ state }) => state)).toEqual(["queued", "running", "held"]);
+  });
+
+  it("says when it is due, or was done, and with what", () => {
+    const time = Date.parse(job.due_at);
+    expect([whenOf(job, time - 1), whenOf(job, time)]).toEqual([expect.stringMatching(/^due .*2026/), "due now"]);
+    expect(whenOf({ ...job, state: "done", finished_at: "2025-06-01T12:00:00Z" })).toContain("2025");
+    expect([argumentsOf(job), argumentsOf({ ...job, arguments: { shelf: 13 } })]).toEqual([undefined, '{\n "shelf": 13\n}']);
   });
 });
 

@@ -17,6 +17,7 @@ const pages = (): ManagedPage[] => [
   { name: "members", label: t.manage.members, icon: "person", permission: MEMBERS },
   { name: "access", label: t.manage.access, icon: "gear", permission: MEMBERS },
   { name: "webhooks", label: t.manage.webhooks, icon: "mail", permission: "webhooks.manage" },
+  { name: "jobs", label: t.manage.jobs, icon: "check", permission: "jobs.manage" },
   { name: "exports", label: t.manage.exports, icon: "download", permission: "tenant.export" },
   { name: "audit", label: t.manage.audit, icon: "list", permission: MEMBERS },
 ];

@@ -83,6 +83,7 @@ export const de: Strings = {
     members: "Mitglieder",
     access: "API-Zugang",
     webhooks: "Webhooks",
+    jobs: "Aufträge",
     exports: "Export",
     audit: "Prüfprotokoll",
   },

@@ -83,6 +83,7 @@ export const en = {
     members: "Members",
     access: "API access",
     webhooks: "Webhooks",
+    jobs: "Jobs",
     exports: "Export",
     audit: "Audit trail",
   },
