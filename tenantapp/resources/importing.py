@@ -1,7 +1,8 @@
 """Add the rows of a CSV file to a resource: all, or none, with every wrong line named.
 
-Each row is added by ``create_row``, with all that belongs to it: owner, hooks, recorded change. If a row is refused,
-the others are tried nevertheless, so that one answer names all that is wrong. The caller then has to roll back.
+Each row is added as by ``create_row``, with all that belongs to it: owner, hooks, recorded change. Rows without hooks
+are sent together. If a row is refused, each of those is tried by itself, so that one answer names all that is wrong.
+The caller then has to roll back.
 """
 
 import time
@@ -11,6 +12,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import IO, Any, Final, NamedTuple
 
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from tenantapp.api.json import validate
@@ -74,10 +76,9 @@ def import_rows(
     for lines in _checked(resource, file, limits, faults):
         try:
             with session.begin_nested():
-                for _, content in lines:
-                    writing.create_row(resource, session, access, content)
+                writing.create_rows(resource, session, access, [content for _, content in lines])
         except Exception as error:
-            if not _refuses(error, is_refusal):
+            if not (isinstance(error, IntegrityError | DataError) or _refuses(error, is_refusal)):
                 raise
             for line in lines:
                 _add_alone(resource, session, access, line, is_refusal, faults)

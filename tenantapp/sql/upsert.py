@@ -10,10 +10,14 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
 
-def insert_for(session: Session, model: type[DeclarativeBase] | Table) -> "postgresql.Insert | sqlite.Insert":
-    """Return an ``INSERT`` into a table that has ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
+def insert_for(session: Session | str, model: type[DeclarativeBase] | Table) -> "postgresql.Insert | sqlite.Insert":
+    """Return an ``INSERT`` into a table that has ``on_conflict_do_update`` and ``on_conflict_do_nothing``.
+
+    It is for the engine of a session, or the one whose name is given.
+    """
+    dialect = session if isinstance(session, str) else session.get_bind().dialect.name
     # Imported here, because importing a dialect that is not used takes longer than most commands.
-    if session.get_bind().dialect.name == "postgresql":
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(model)

@@ -10,6 +10,7 @@ session write the words with the row.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -143,10 +144,16 @@ def write_words(session: Session, rows: Sequence[Any]) -> None:
         words = model.metadata.tables[words_name(model.__tablename__)]
         if has_table(session, words.name):
             values = [{"row_id": row.id, "words": stored_words(_texts(row, model.__search__))} for row in some]
-            insert = insert_for(session, words)
-            changed = {"words": insert.excluded.words}
             with writes_table(session, words.name):
-                session.execute(insert.on_conflict_do_update(index_elements=[words.c.row_id], set_=changed), values)
+                session.execute(_upsert(session.get_bind().dialect.name, words), values)
+
+
+@lru_cache(100)
+def _upsert(dialect: str, words: Table) -> Any:
+    """Return the statement that writes words. To make it takes as long as to execute it."""
+    insert = insert_for(dialect, words)
+    changed = {"words": insert.excluded.words}
+    return insert.on_conflict_do_update(index_elements=[words.c.row_id], set_=changed)
 
 
 def _texts(row: Any, names: Sequence[str]) -> Iterator[str | None]:

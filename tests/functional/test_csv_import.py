@@ -7,7 +7,7 @@ import pytest
 
 from tests.csv_files import PATH, send
 from tests.functional.operators import code
-from tests.installation import Client, Installation
+from tests.installation import Client, Installation, StatementRecorder
 from tests.shop import AFTER
 
 HEAD = "sku,name,price_cents"
@@ -94,6 +94,19 @@ def test_every_wrong_line_is_named_and_none_is_added(bob: Client) -> None:
     ]  # fmt: skip
     assert answer.json["wrong"] == 11
     assert skus(bob) == ["taken"]
+
+
+def test_rows_without_hooks_are_sent_together(bob: Client, shop: Installation) -> None:
+    bob.post("/suppliers", {"name": "Taken"})
+    wrong = send(bob, ["name", "One", "Taken", "Two", "One"], "/suppliers/import")
+    assert faults(wrong) == [(3, "name"), (5, "name")]
+    entry = shop.registry.tenant_dbs._factory(shop.local_access("acme").require_tenant())
+    texts = [f"Paid {number}" for number in range(30)]
+    with StatementRecorder(entry.real) as recorded:
+        assert send(bob, ["text", *texts], "/entries/import").json["created"] == 30
+    assert len([each for each in recorded.statements if each.startswith("INSERT INTO entries")]) == 1
+    assert [row["text"] for row in bob.get("/entries").json["items"]] == texts
+    assert [row["name"] for row in bob.get("/suppliers").json["items"]] == ["Taken"]
 
 
 def test_a_dry_run_checks_all_of_it_and_keeps_nothing(bob: Client) -> None:
