@@ -69,9 +69,10 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Modu
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(place)
         patch.setattr(models, "TenantBase", Base)
-        yield {name: import_module(f"recipes.{name}") for name in RECIPES}
-        for name in [name for name in sys.modules if name.partition(".")[0] == "recipes"]:
-            del sys.modules[name]
+        found = {name: import_module(f"recipes.{name}") for name in RECIPES}
+    yield found
+    for name in [name for name in sys.modules if name.partition(".")[0] == "recipes"]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
