@@ -30,7 +30,7 @@ Recipient = str | Address
 
 
 class Queue(Protocol):
-    """What has a tenant and a transaction: the request of a view, a ``Job``, a ``Hook``."""
+    """What has a tenant and a transaction: the request of a view, the ``Write`` of a row, a ``Job``, a ``Hook``."""
 
     @property
     def enqueue(self) -> Callable[..., UUID]:

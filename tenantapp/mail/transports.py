@@ -1,5 +1,6 @@
 """Hand a message to an SMTP server, or write it to a file."""
 
+import os
 import smtplib
 import ssl
 import time
@@ -42,22 +43,20 @@ class FileTransport:
 
     def send(self, envelope: Envelope) -> None:
         """Write the message. Its recipients share a file, because their messages are the same."""
-        self._write(f"{envelope.id}.eml", envelope.content)
-
-    def check(self) -> str:
-        """Write a file that is no message, and remove it."""
-        self._write("check", b"").unlink(missing_ok=True)
-        return f"it is written to files in {self._directory}"
-
-    def _write(self, name: str, content: bytes) -> Path:
-        path = self._directory / name
+        path = self._directory / f"{envelope.id}.eml"
         beside = path.with_suffix(".part")
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside.write_bytes(content)
-            return beside.replace(path)
+            beside.write_bytes(envelope.content)
+            beside.replace(path)
         except OSError as error:
             raise MailDelayed(f"The directory of mail.url cannot be written to: {error.strerror}.") from error
+
+    def check(self) -> str:
+        """Look whether the directory can be written to, if it is there. The first message makes it."""
+        if self._directory.exists() and not os.access(self._directory, os.W_OK | os.X_OK):
+            raise MailDelayed(f"The directory {self._directory} of mail.url cannot be written to.")
+        return f"it is written to files in {self._directory}"
 
 
 class _Lines:

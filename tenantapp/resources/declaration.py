@@ -15,7 +15,9 @@ tests call the same ones.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 from uuid import UUID
 
@@ -26,6 +28,7 @@ from tenantapp.content import Content
 from tenantapp.resources.display import Display
 from tenantapp.resources.filters import Filter, Match, Operator
 from tenantapp.settings import SettingsError
+from tenantapp.sql.prepared import DATABASE
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.models import Tracked
 
@@ -36,6 +39,8 @@ Precondition = Callable[[int], bool]
 """Takes a row's version and returns whether the change is meant for it. A row without versions has version 0."""
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 MOST_CHANGED: Final = 1000  # rows that one change by filter may change
+NO_ARGUMENTS: Final[Mapping[str, Any]] = MappingProxyType({})
+NO_DELAY: Final = timedelta(0)
 
 
 class DeclarationError(SettingsError):
@@ -83,6 +88,14 @@ class Write(Generic[Model]):
     def changes(self, field: str) -> bool:
         """Return whether the write gives this field of the body another value."""
         return getattr(self.before, field, None) != getattr(self.after, field, None)
+
+    def enqueue(self, name: str, arguments: Mapping[str, Any] = NO_ARGUMENTS, *, after: timedelta = NO_DELAY) -> UUID:
+        """Queue a job of the tenant in the transaction of the write, and return its id.
+
+        Raises ``UnknownJob``, ``TypeError``, ``ValueError`` and ``TenantMigrating``, as ``request.enqueue`` does.
+        """
+        queue: Callable[..., UUID] = self.session.info[DATABASE].enqueue
+        return queue(self.session, self.access, name, arguments, after=after)
 
 
 Hook = Callable[[Write[Any]], Iterator[None] | None]

@@ -38,8 +38,8 @@ class TenantDatabases:
 
     Only an access leads to a tenant database. An engine that was not used for ``unused_engine`` seconds is forgotten.
     ``on_watched`` is called with the tenant's id after the commit of changes, if the tenant has somebody told of them,
-    and ``on_file_removed`` with the ids of tenant and file after the commit that removed the row of a file. Both may be
-    set later.
+    and ``on_file_removed`` with the ids of tenant and file after the commit that removed the row of a file.
+    ``enqueue`` takes a session, an access, and a job's name, arguments and delay. All may be set later.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class TenantDatabases:
         self._changes_kept = changes_kept
         self.on_watched: Callable[[UUID], None] | None = None
         self.on_file_removed: Callable[[UUID, UUID], None] | None = None
+        self.enqueue: Callable[..., UUID] | None = None
         self.unused_engine = unused_engine
         self.engines = engines
         self._entries: dict[UUID, _Entry] = {}
@@ -121,6 +122,7 @@ class TenantDatabases:
             changes_kept=self._changes_kept,
             on_watched=partial(self._watched, place.id),
             on_file_removed=partial(self._file_removed, place.id),
+            enqueue=self._enqueue,
         )
 
     def _watched(self, tenant_id: UUID) -> None:
@@ -130,6 +132,11 @@ class TenantDatabases:
     def _file_removed(self, tenant_id: UUID, file_id: UUID) -> None:
         if self.on_file_removed is not None:
             self.on_file_removed(tenant_id, file_id)
+
+    def _enqueue(self, *job: Any, **options: Any) -> UUID:
+        if self.enqueue is None:
+            raise RuntimeError("jobs cannot be queued here: no application declares them")
+        return self.enqueue(*job, **options)
 
     def _make_engine(self, place: TenantPlace) -> Engine:
         self._made += 1

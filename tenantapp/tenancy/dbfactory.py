@@ -51,6 +51,7 @@ class DBFactory:
     executes a statement. An unused factory costs almost nothing. With ``changes_kept``, its sessions record the changes
     of tracked models, which are kept for this time. ``on_watched`` is called after the commit of changes if the tenant
     has somebody told of them, and ``on_file_removed`` after the commit that removed the row of a file, with its id.
+    ``enqueue`` queues a job of the tenant in a session's transaction; see ``work.queue``.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class DBFactory:
         "_made",
         "_make_engine",
         "changes_kept",
+        "enqueue",
         "known_sizes",
         "known_tables",
         "last_used",
@@ -72,8 +74,9 @@ class DBFactory:
         changes_kept: timedelta | None = None,
         on_watched: Callable[[], None] | None = None,
         on_file_removed: Callable[[UUID], None] | None = None,
+        enqueue: Callable[..., UUID] | None = None,
     ) -> None:
-        self._make_engine = make_engine
+        self._make_engine, self.enqueue = make_engine, enqueue
         self.changes_kept, self.on_watched, self.on_file_removed = changes_kept, on_watched, on_file_removed
         self.known_tables: set[str] = set()
         """The tables that the database is known to have, of those that an older database lacks."""

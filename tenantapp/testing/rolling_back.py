@@ -41,6 +41,7 @@ class RolledBackDatabase(DBFactory):
             changes_kept=real.changes_kept,
             on_watched=real.on_watched,
             on_file_removed=real.on_file_removed,
+            enqueue=real.enqueue,
         )
         self.real = real
         self.connection = real.engine.connect()
@@ -107,6 +108,7 @@ def rolled_back(installation: Given, *, recording: bool = True) -> Iterator[Give
     registry.tenant_dbs = RolledBackTenants(registry.servers, tenant_dbs.engines, changes_kept=kept)
     registry.tenant_dbs.on_watched = tenant_dbs.on_watched
     registry.tenant_dbs.on_file_removed = tenant_dbs.on_file_removed
+    registry.tenant_dbs.enqueue = tenant_dbs.enqueue
     try:
         yield installation
     finally:

@@ -20,7 +20,7 @@ def includeme(config: Configurator) -> None:
     """Put ``jobs`` and ``enqueue`` on the registry, add the directive ``add_job`` and the request's ``enqueue``."""
     registry = config.registry
     registry.jobs = DeclaredJobs()
-    registry.enqueue = Enqueue(registry)
+    registry.enqueue = registry.tenant_dbs.enqueue = Enqueue(registry)
     config.add_directive("add_job", add_job_directive, action_wrap=False)
     config.add_request_method(enqueue_in_request, "enqueue")
     if registry.app_settings.fleet_worker:

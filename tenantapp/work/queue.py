@@ -1,7 +1,7 @@
 """The services that queue, list, retry, cancel and release the jobs of a tenant, in a session on its database."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, and_, event, or_, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.errors import NotFound
+from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.access import Access, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.known_tables import has_table, needs_table
 from tenantapp.tenancy.models import JobState, TenantBase, TenantJob
@@ -55,6 +56,23 @@ def enqueue(
     if user_db is not None:
         _note_after_commit(session, user_db, place.id, row["due_at"])
     return UUID(str(row["id"]))
+
+
+def enqueue_by(fleet: Fleet) -> Callable[..., UUID]:
+    """Return what queues the jobs that the domain declares, for sessions outside of the application."""
+
+    def queue(
+        session: Session,
+        access: Access,
+        name: str,
+        arguments: Mapping[str, Any] = NO_ARGUMENTS,
+        *,
+        after: timedelta = NO_DELAY,
+    ) -> UUID:
+        place = access.require_tenant()
+        return enqueue(session, place, fleet.declared.jobs, fleet.user_db, name, arguments, after=after)
+
+    return queue
 
 
 def new_job(

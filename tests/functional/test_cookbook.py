@@ -23,9 +23,12 @@ from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
 from tenantapp.api import PREFIX
-from tenantapp.resources import Resource
+from tenantapp.fleet.hooks import running
+from tenantapp.operations.fleet import Fleet
+from tenantapp.resources import Resource, create_row
 from tenantapp.tenancy import models
 from tenantapp.work.inline import run_due_jobs
+from tenantapp.work.worker import worker_databases
 from tests.functional.conftest import Command
 from tests.installation import PASSWORD, Client, Installation
 from tests.shop import access_of, app_including
@@ -149,6 +152,35 @@ def test_a_view_calls_a_service_and_a_plain_view_is_guarded_too(ada: Client, kit
     assert ada.get("/sums").json == {"accounts": len(balances), "cents": sum(balances)}
     assert ada.http.get("/balances").text == "".join(f"{cents / 100:.2f}\n" for cents in balances)
     assert Client(kitchen.app).http.get("/balances", status=401).json["code"] == "not_signed_in"
+
+
+def test_who_is_invited_gets_a_mail_if_the_invitation_is_kept(ada: Client, kitchen: Installation) -> None:
+    registry = kitchen.app.registry
+    registry.mail_transport = kitchen.mails
+    assert pointers(added(ada, "/invitations", 422, address="ann@", course="Cooking")) == ["/address"]
+    part = {"method": "POST", "path": "/invitations", "body": {"address": "ann@example.com", "course": "Cooking"}}
+    added(ada, "/batch", 422, requests=[part, {**part, "body": {"course": "Cooking"}}])
+    run_due_jobs(registry)
+    assert len(kitchen.mails) == 0
+    added(ada, "/invitations", address="J\u00fcrgen@B\u00fccher.example", course="Cooking")
+    run_due_jobs(registry)
+    assert [mail["Subject"] for mail in kitchen.mails] == ["You are invited to Cooking"]
+    assert str(kitchen.mails[0]["To"]) == "J\u00fcrgen@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("databases_of", [worker_databases, running._database], ids=["a job", "a hook of a tenant"])
+def test_a_hook_leaves_a_job_wherever_a_row_is_added(
+    kitchen: Installation, recipes: dict[str, ModuleType], databases_of: Any
+) -> None:
+    registry, resource = kitchen.app.registry, recipes["invitations"].invitations
+    registry.mail_transport = kitchen.mails
+    kitchen.mails.clear()
+    fleet = Fleet(registry.user_db, registry.app_settings, registry.servers, registry)
+    access = access_of(kitchen)
+    with databases_of(fleet) as databases, databases.begin(access) as session:
+        create_row(resource, session, access, resource.body(address="ann@example.com", course="Baking"))
+    run_due_jobs(registry)
+    assert [mail["Subject"] for mail in kitchen.mails] == ["You are invited to Baking"]
 
 
 def test_what_is_deleted_comes_back_out_of_the_bin(ada: Client, kitchen: Installation) -> None:

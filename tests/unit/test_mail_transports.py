@@ -176,6 +176,8 @@ def test_a_server_that_goes_after_its_answer_has_the_message(plain: Mailserver, 
 def test_in_development_a_message_is_a_file(tmp_path: Path) -> None:
     transport = transport_of(mail_url(f"file://{tmp_path}/some%20mail/"), 5)
     assert isinstance(transport, FileTransport)
+    assert transport.check() == f"it is written to files in {tmp_path}/some mail"
+    assert list(tmp_path.iterdir()) == []
     for _ in range(2):
         transport.send(envelope())
     (path,) = (tmp_path / "some mail").iterdir()

@@ -23,11 +23,11 @@ from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context
 from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.access import Access, TenantPlace
-from tenantapp.tenancy.databases import one_database
+from tenantapp.tenancy.databases import TenantDatabases, one_database
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import HookDone
-from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, enqueue
+from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, enqueue, enqueue_by
 
 log = logging.getLogger(__name__)
 
@@ -110,11 +110,18 @@ def run_in_database(context: Context, declared: DeclaredHook, place: TenantPlace
     )
     with (
         _explained(declared, place.slug),
-        one_database(context.fleet.servers, context.fleet.settings) as databases,
+        _database(context.fleet) as databases,
         databases.begin(Access(LOCAL_PERSON, place, operator=True)) as hook._session,
     ):
         if _mark(hook.session, declared, occasion):
             _call(declared, hook)
+
+
+@contextmanager
+def _database(fleet: Fleet) -> Iterator[TenantDatabases]:
+    with one_database(fleet.servers, fleet.settings) as databases:
+        databases.enqueue = enqueue_by(fleet)
+        yield databases
 
 
 def run_after_removal(context: Context, declared: DeclaredHook, place: TenantPlace) -> None:
