@@ -517,6 +517,18 @@ def test_rows_that_stay_as_they_are_are_only_added(inventory: Site, visit: Visit
     page.keyboard.press("Escape")
     ann.link("Suppliers").click()
     expect(ann.link("Our own workshop")).to_be_visible()  # of the hook
+    north = {"X-Tenant": "north"}
+    supplier = ann.api("GET", "/suppliers", **north)["items"][0]["id"]
+    order = ann.api("POST", "/orders", {"number": "1", "supplier_id": supplier}, **north)["id"]
+    ann.open(f"/w/north/orders/{order}")
+    expect(ann.link("Order lines")).to_have_count(0)  # they are within their order
+    ann.button("Add order line").click()
+    ann.field("Product").fill("Anv")
+    page.get_by_role("option", name="Anvil").click()
+    ann.field("Quantity").fill("12")
+    ann.button("Create").click()
+    expect(page.get_by_role("region", name="Order lines").locator("li")).to_contain_text("Anvil12")
+    page.keyboard.press("Escape")
     ann.link("Members").click()
     ann.button("Add a member").click()
     warehouse = ann.sheet().locator("label", has_text="warehouse")

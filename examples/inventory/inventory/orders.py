@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from sqlalchemy import select
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources import Match, Resource, Write, content_of, create_row
+from tenantapp.resources import Display, Match, Resource, Write, content_of, create_row
 from tenantapp.resources.errors import ResourceError
 from tenantapp.sql.times import utcnow
 from tenantapp.work.running import Job
@@ -42,6 +42,7 @@ order_lines: Final = Resource(
     filters={"order_id": OrderLine.order_id},
     touches=(OrderLine.order_id,),
     problems=("wrong_state",),
+    display=Display(within="order_id", columns=("product_id", "quantity")),
 )
 
 

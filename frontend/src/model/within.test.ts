@@ -50,6 +50,7 @@ describe("rows within another one", () => {
 
   it("have titles that a button can say", () => {
     const title = (text: string) => shortTitle(within({}), { id: "1", text } as Row);
+    expect(shortTitle({ ...within({}), title: "id" }, { id: "1" } as Row)).toBe("note");
     expect([title("a\n b"), title("👩".repeat(61))]).toEqual(["a b", `${"👩".repeat(60)}…`]);
   });
 });

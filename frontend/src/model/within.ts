@@ -38,8 +38,14 @@ export function besides(resource: Within): Field[] {
   return resource.columns.filter((name) => !shown.includes(name)).flatMap((name) => resource.members.get(name) ?? []);
 }
 
+/** Whether rows have a name of their own, and not only an id. */
+export function isNamed({ title }: Resource): boolean {
+  return title !== "id";
+}
+
 /** A title that a button can say. */
 export function shortTitle(resource: Resource, row: Row): string {
+  if (!isNamed(resource)) return resource.noun;
   const letters = [...titleOf(resource, row).replace(/\s+/g, " ")];
   return letters.length > SHORT ? `${letters.slice(0, SHORT).join("")}…` : letters.join("");
 }
