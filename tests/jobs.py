@@ -1,5 +1,7 @@
 """Jobs in the tests: declared here, and worked on by the test itself."""
 
+from datetime import timedelta
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -17,6 +19,7 @@ from tenantapp.work.models import TenantVisit
 from tenantapp.work.queue import enqueue
 from tenantapp.work.running import RunningVisit
 from tenantapp.work.visits import claim_visits, end_visit
+from tenantapp.work.worker import JobWorker
 
 
 class Desk:
@@ -53,6 +56,16 @@ class Desk:
             with self.fleet.user_db.begin() as session:
                 end_visit(session, running.visit, due_at, seen=running.came)
         return [running.visit.place.slug for running in visits]
+
+    def work_off(self) -> None:
+        """Be a worker until nothing is due."""
+        JobWorker(self.fleet, self.databases, self.declared).run(Event(), until_idle=True)
+
+    def let_lease_run_out(self) -> None:
+        """Let the time be over for which the present visits are somebody's."""
+        over = utcnow() - timedelta(seconds=1)
+        with self.fleet.user_db.begin() as session:
+            session.execute(update(TenantVisit).values(lease_until=over, due_at=over))
 
     def jobs(self, *columns: str) -> list[Any]:
         """These columns of the tenant's jobs, the oldest first."""

@@ -12,6 +12,7 @@ from tenantapp.api.query import DEFAULT_LIMIT, MAX_LIMIT, NoQuery, bad_query
 from tenantapp.api.views import add_api_view
 from tenantapp.identity.permissions import Permission
 from tenantapp.resources.cursors import NotACursor, decode_cursor, encode_cursor
+from tenantapp.resources.declaration import Resource
 from tenantapp.tenancy.changes import SeenChange, present_position, read_changes
 from tenantapp.tenancy.errors import ChangesGone
 from tenantapp.tenancy.request import TenantRequest
@@ -38,7 +39,7 @@ class ChangeItem(Answer):
     """The newest change of a row. ``kind`` says whether the row is there or not; read it at its resource."""
 
     resource: str
-    id: UUID
+    id: UUID | int
     kind: Literal["created", "changed", "deleted"]
     version: int | None
     by: ChangedBy | None
@@ -63,16 +64,17 @@ def changes(request: TenantRequest) -> dict[str, Any]:
     session = request.tenant_session
     if query.since is None:
         return _page(request, (), present_position(session), more=False)
-    names = readable_tables(request)
-    found = read_changes(session, _position(request, query.since), query.limit, names.keys())
-    return _page(request, [_item(names, change) for change in found.changes], found.position, more=found.more)
+    readable = readable_resources(request)
+    found = read_changes(session, _position(request, query.since), query.limit, readable.keys())
+    items = [_item(readable[change.table_name], change) for change in found.changes]
+    return _page(request, items, found.position, more=found.more)
 
 
-def readable_tables(request: TenantRequest) -> dict[str, str]:
-    """Return the names of the resources that the person may read, by the name of their table."""
+def readable_resources(request: TenantRequest) -> dict[str, Resource[Any]]:
+    """Return the resources that the person may read, by the name of their table."""
     resources = request.registry.resources.values()
     may = request.access.may
-    return {each.model.__tablename__: each.name for each in resources if may(each.read_permission)}
+    return {each.model.__tablename__: each for each in resources if may(each.read_permission)}
 
 
 def _position(request: TenantRequest, cursor: str) -> int:
@@ -92,10 +94,10 @@ def _page(request: TenantRequest, items: Any, position: int, *, more: bool) -> d
     return {"items": items, "cursor": cursor, "more": more}
 
 
-def _item(names: dict[str, str], change: SeenChange) -> dict[str, Any]:
+def _item(resource: Resource[Any], change: SeenChange) -> dict[str, Any]:
     return {
-        "resource": names[change.table_name],
-        "id": change.row_id,
+        "resource": resource.name,
+        "id": resource.key.of_change(change.row_id),
         "kind": change.kind,
         "version": change.version,
         "by": changed_by(change),

@@ -16,6 +16,7 @@ from tenantapp.resources.answers import plain
 from tenantapp.resources.declaration import NAME, DeclarationError, Owned, Resource
 from tenantapp.resources.describing import slips_in_display
 from tenantapp.resources.filters import Match, python_type
+from tenantapp.resources.keys import KEY_TYPES
 from tenantapp.tenancy.searching import Searched
 
 NOT_IN_JSON: Final = (Interval, LargeBinary)
@@ -39,10 +40,10 @@ def _slips(resource: Resource[Any]) -> Iterator[str]:
         yield "its owner has to be Owned(COLUMN, over=PERMISSION)"
     if resource.most < 1:
         yield "most has to be 1 or more"
-    if python_type(resource.mapper.primary_key[0].type) is not UUID:
-        yield "the id of its model has to be a UUID"
-    if resource.search and not issubclass(resource.model, Searched):
-        yield "search needs a model that is Searched"
+    if python_type(resource.key.column.type) not in KEY_TYPES:
+        yield "the id of its model has to be a UUID or a whole number"
+    if resource.search and not (issubclass(resource.model, Searched) and resource.key.is_uuid):
+        yield "search needs a model that is Searched, and whose id is a UUID"
     yield from _of_body(resource)
     yield from _of_filters(resource)
     yield from _of_sorts(resource)

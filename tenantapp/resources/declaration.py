@@ -27,6 +27,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session
 from tenantapp.content import Content
 from tenantapp.resources.display import Display
 from tenantapp.resources.filters import Filter, Match, Operator
+from tenantapp.resources.keys import Key
 from tenantapp.settings import SettingsError
 from tenantapp.sql.prepared import DATABASE
 from tenantapp.tenancy.access import Access
@@ -191,6 +192,12 @@ class Resource(Generic[Model]):
         if [column.key for column in mapper.primary_key] != ["id"]:
             raise DeclarationError(f"The model of the resource {self.name} needs one primary key, id")
         return mapper
+
+    @cached_property
+    def key(self) -> Key:
+        """Return the key of the rows."""
+        column: Any = self.mapper.primary_key[0]
+        return Key(column)
 
     @property
     def tracked(self) -> bool:

@@ -44,7 +44,7 @@ def describe_resource(
         "filters": {name: list(each.operators()) for name, each in resource.filters.items()},
         "sorts": list(resource.sorts),
         "search": resource.search,
-        "undo": display.undo and {"create", "change"} <= resource.can,  # a row comes back by PUT
+        "undo": display.undo and resource.key.is_uuid and {"create", "change"} <= resource.can,  # it comes back by PUT
         "component": component,
         "tree": _tree(resource),
         "within": _within(resource, resources),
@@ -241,5 +241,5 @@ def _referred(resource: Resource[Any]) -> Iterator[tuple[str, Any]]:
     columns |= {name: each.column for name, each in resource.filters.items() if isinstance(each, Match)}
     for name, column in columns.items():
         for key in getattr(column, "foreign_keys", None) or ():
-            if key.column.name == "id":
+            if key.column.primary_key:
                 yield name, key.column.table

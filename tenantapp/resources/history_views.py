@@ -3,18 +3,19 @@
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
-from uuid import UUID
 
 from tenantapp.answers import Answer, Page
 from tenantapp.api.query import PageQuery, bad_query
-from tenantapp.api.views import path_id
 from tenantapp.resources import queries
 from tenantapp.resources.change_views import ChangedBy, changed_by
 from tenantapp.resources.cursors import NotACursor, decode_cursor, encode_cursor
 from tenantapp.resources.declaration import Resource
+from tenantapp.resources.keys import RowId
+from tenantapp.resources.paths import path_key
 from tenantapp.tenancy.changes import SeenChange, read_history
 from tenantapp.tenancy.errors import ChangesGone
 from tenantapp.tenancy.request import TenantRequest
+from tenantapp.tenancy.row_ids import row_id_of
 
 
 class HistoryQuery(PageQuery):
@@ -41,9 +42,9 @@ def history_view(resource: Resource[Any]) -> Callable[[TenantRequest], dict[str,
 
     def row_changes(request: TenantRequest) -> dict[str, Any]:
         query: HistoryQuery = request.checked_query
-        session, row_id = request.tenant_session, path_id(request)
+        session, row_id = request.tenant_session, path_key(request, resource)
         before = None if query.cursor is None else _place(request, resource, row_id, query.cursor)
-        found = read_history(session, resource.model.__tablename__, row_id, query.limit + 1, before)
+        found = read_history(session, resource.model.__tablename__, row_id_of(row_id), query.limit + 1, before)
         if not found and before is None:
             queries.read_row(resource, session, row_id)  # raises NotFound: never there, or deleted too long ago
         shown = found[: query.limit]
@@ -59,15 +60,15 @@ def _item(change: SeenChange) -> dict[str, Any]:
     return {"kind": change.kind, "version": change.version, "by": changed_by(change), "at": change.at}
 
 
-def _context(resource: Resource[Any], row_id: UUID) -> str:
+def _context(resource: Resource[Any], row_id: RowId) -> str:
     return f"changes of {resource.name} {row_id}"
 
 
-def _cursor(request: TenantRequest, resource: Resource[Any], row_id: UUID, position: int) -> str:
+def _cursor(request: TenantRequest, resource: Resource[Any], row_id: RowId, position: int) -> str:
     return encode_cursor(_context(resource, row_id), [request.access.require_tenant().epoch, position])
 
 
-def _place(request: TenantRequest, resource: Resource[Any], row_id: UUID, cursor: str) -> int:
+def _place(request: TenantRequest, resource: Resource[Any], row_id: RowId, cursor: str) -> int:
     try:
         epoch, position = decode_cursor(_context(resource, row_id), cursor)
         if type(position) is not int or not 0 <= position < 2**63:

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 from sqlalchemy import (
@@ -14,7 +13,6 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
-    Uuid,
     bindparam,
     cast,
     func,
@@ -25,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.resources.declaration import Resource
 from tenantapp.resources.errors import NotFound
+from tenantapp.resources.keys import RowId
 from tenantapp.resources.listings import conditions_on_the_way
 from tenantapp.resources.shapes import (
     MOST_SHAPES,
@@ -53,17 +52,12 @@ class ShownRow(tuple[Any, ...]):
     text: str = property(itemgetter(2))  # type: ignore[assignment]
 
     @property
-    def id(self) -> UUID:
-        """Return the row's id."""
-        return UUID(self.key)
-
-    @property
     def json(self) -> orjson.Fragment:
         """Return the row as JSON."""
         return orjson.Fragment(self.text)
 
 
-def read_row(resource: Resource[Any], session: Session, row_id: UUID) -> ShownRow:
+def read_row(resource: Resource[Any], session: Session, row_id: RowId) -> ShownRow:
     """Return one row. Raises ``NotFound``."""
     rows = one(resource).rows(session, {"row_id": row_id})
     if not rows:
@@ -121,7 +115,9 @@ def count_rows(
 def place_of(resource: Resource[Any], sort: Sort, row: ShownRow) -> list[Any]:
     """Return the values by which a list is sorted: where the page after this row begins."""
     others = iter(row[3:])
-    return [row.id if column.primary_key else next(others) for column, _ in order_of(resource, sort)]
+    return [
+        resource.key.read(row.key) if column.primary_key else next(others) for column, _ in order_of(resource, sort)
+    ]
 
 
 @lru_cache(MOST_SHAPES)
@@ -149,7 +145,7 @@ def prepared_name(statement: Select[*tuple[Any, ...]]) -> str:
 @lru_cache(MOST_SHAPES)
 def one(resource: Resource[Any]) -> PreparedSelect[ShownRow]:
     """Return the statement of one row."""
-    where = [resource.mapper.primary_key[0] == bindparam("row_id", type_=Uuid())]
+    where = [(key := resource.key.column) == bindparam("row_id", type_=key.type)]
     found = shown(resource, where, [], None, None)
     return PreparedSelect(prepared_name(found), found, {}, ShownRow)
 

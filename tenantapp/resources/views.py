@@ -1,9 +1,9 @@
 """The views of declared resources. They are ordinary API views that call the functions of the resource."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import Any, Final
-from urllib.parse import quote
+from functools import partial
+from typing import Any
+from uuid import UUID
 
 from orjson import Fragment
 from pyramid.config import Configurator
@@ -13,7 +13,7 @@ from tenantapp.api import PREFIX
 from tenantapp.api.conditions import conditions_of, precondition, send_version
 from tenantapp.api.json import apply_patch, check_patch
 from tenantapp.api.problems import ApiError
-from tenantapp.api.views import ID, MergePatch, add_api_view, path_id
+from tenantapp.api.views import MergePatch, add_api_view
 from tenantapp.identity.errors import PermissionMissing
 from tenantapp.resources import counting, queries, writing
 from tenantapp.resources.answers import Changed, Deleted, answer_models
@@ -27,14 +27,14 @@ from tenantapp.resources.exporting import ANSWER, export_view
 from tenantapp.resources.filters import Pattern
 from tenantapp.resources.history_views import HistoryQuery, RowChanges, history_view
 from tenantapp.resources.import_views import CsvBody, Imported, ImportQuery, import_view
+from tenantapp.resources.links import add_link
 from tenantapp.resources.list_queries import export_query, filter_query, filters_of, find_asked, list_query, read_list
+from tenantapp.resources.paths import key_part, path_key
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
 
 View = Callable[[TenantRequest], Any]
 Add = Callable[..., None]
-ADDRESS: Final = "%:/?#[]@!$&'()*+,;=-._~"  # RFC 3986, section 2
-PATH: Final = "/~!$&'()*+,;=:@"  # section 3.3
 
 
 def add_resource(config: Configurator, resource: Resource[Any]) -> None:
@@ -79,7 +79,7 @@ def item_route(resource: Resource[Any]) -> str:
 def _add_views(config: Configurator, resource: Resource[Any]) -> None:
     many, one = resource.name, item_route(resource)
     config.add_route(many, f"/{many}")
-    config.add_route(one, f"/{many}/{ID}")
+    config.add_route(one, f"/{many}/{key_part(resource)}")
     answers = answer_models(resource)
     reads: dict[str, Any] = {"permission": resource.read_permission}
     writes: dict[str, Any] = {"permission": resource.write_permission}
@@ -103,7 +103,7 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
         _add_deletes(resource, add, writes)
     if resource.tracked:
         route = f"{one}_changes"
-        config.add_route(route, f"/{many}/{ID}/changes")
+        config.add_route(route, f"/{many}/{key_part(resource)}/changes")
         add(route, "GET", history_view(resource), "changes_gone", **reads, query=HistoryQuery, answer=RowChanges)
 
 
@@ -138,7 +138,8 @@ def _add_changes(resource: Resource[Any], add: Add, row: Mapping[str, Any], writ
     add(one, "PATCH", patch_view(resource), *problems, body=patch, **writes, **row)
     if "create" in resource.can:
         replace, content = replace_view(resource), resource.body
-        add(one, "PUT", replace, "version_mismatch", *problems, body=content, may_create=True, **writes, **row)
+        may_create = resource.key.is_uuid  # the database counts whole numbers, and clients choose none
+        add(one, "PUT", replace, "version_mismatch", *problems, body=content, may_create=may_create, **writes, **row)
     if resource.filters:
         by_filter = {**writes, "query": filter_query(resource), "answer": Changed}
         change_many = change_many_view(resource)
@@ -180,31 +181,13 @@ def list_view(resource: Resource[Any]) -> View:
     return _named(list_rows, f"Return a page of {resource.name}.")
 
 
-def add_link(request: TenantRequest, cursor: str) -> None:
-    """Name the next page in a ``Link`` header too (RFC 8288)."""
-    environ = request.environ
-    path, query = environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"], environ["QUERY_STRING"]
-    target = f"{_address(request.host_url, path, without_cursor(query))}cursor={cursor}"
-    request.response.headerlist.append(("Link", f'<{target}>; rel="next"'))
-
-
-def without_cursor(query: str) -> str:
-    """Return a query string without its cursor. One that is not empty ends in ``&``."""
-    return "".join(f"{part}&" for part in query.split("&") if part and not part.startswith("cursor="))
-
-
-@lru_cache(512)
-def _address(host: str, path: str, query: str) -> str:
-    """Return the address of a list up to its cursor: quoted, as WSGI passes paths as bytes and queries as they came."""
-    quoted_path, quoted_query = quote(path.encode("latin-1"), PATH), quote(query.encode("latin-1"), ADDRESS)
-    return f"{quote(host, ADDRESS)}{quoted_path}?{quoted_query}"
-
-
 def read_view(resource: Resource[Any]) -> View:
     """Return the view of one row."""
 
     def read_row(request: TenantRequest) -> Fragment:
-        return _answer(request, resource, queries.read_row(resource, request.tenant_session, path_id(request)))
+        return _answer(
+            request, resource, queries.read_row(resource, request.tenant_session, path_key(request, resource))
+        )
 
     return _named(read_row, f"Return one {resource.noun}.")
 
@@ -225,8 +208,8 @@ def replace_view(resource: Resource[Any]) -> View:
     def replace_row(request: TenantRequest) -> Fragment:
         _require(request, resource.read_permission)
         session, access, content = request.tenant_session, request.access, request.checked_body
-        row_id, if_missing = path_id(request), conditions_of(request).only_new
-        if if_missing:
+        row_id, if_missing = path_key(request, resource), conditions_of(request).only_new
+        if if_missing and isinstance(row_id, UUID):
             _require(request, resource.create_permission)
             try:
                 row: Any = _missing(resource, request) and writing.create_row(
@@ -251,7 +234,7 @@ def _require(request: TenantRequest, permission: str) -> None:
 def _missing(resource: Resource[Any], request: TenantRequest) -> bool:
     """Return True. Raises ``VersionMismatch`` if there is a row with the id in the path, and 412 for ``If-Match``."""
     try:
-        present = queries.read_row(resource, request.tenant_session, path_id(request))
+        present = queries.read_row(resource, request.tenant_session, path_key(request, resource))
     except NotFound as missing:
         if conditions_of(request).matched(None):
             return True
@@ -265,7 +248,7 @@ def patch_view(resource: Resource[Any]) -> View:
 
     def patch_row(request: TenantRequest) -> Fragment:
         _require(request, resource.read_permission)
-        session, row_id = request.tenant_session, path_id(request)
+        session, row_id = request.tenant_session, path_key(request, resource)
         change = partial(apply_patch, request.checked_body)
         writing.change_row(resource, session, request.access, row_id, change, precondition(request))
         return _answer(request, resource, queries.read_row(resource, session, row_id))
@@ -278,7 +261,7 @@ def delete_view(resource: Resource[Any]) -> View:
 
     def delete_row(request: TenantRequest) -> Response:
         _require(request, resource.read_permission)
-        session, row_id = request.tenant_session, path_id(request)
+        session, row_id = request.tenant_session, path_key(request, resource)
         writing.delete_row(resource, session, request.access, row_id, precondition(request))
         return Response(status=204)
 

@@ -17,6 +17,7 @@ from tenantapp.content import Content
 from tenantapp.resources.declaration import Precondition, Resource, Write
 from tenantapp.resources.errors import InvalidField, NotFound, NotOwner, TooManyRows, VersionMismatch
 from tenantapp.resources.filters import integer_range
+from tenantapp.resources.keys import RowId
 from tenantapp.resources.queries import read_row, text_of_others
 from tenantapp.resources.shapes import conditions, shape_of
 from tenantapp.resources.violations import explained
@@ -105,7 +106,7 @@ def change_row(
     resource: Resource[Model],
     session: Session,
     access: Access,
-    row_id: UUID,
+    row_id: RowId,
     change: Change,
     precondition: Precondition = any_version,
 ) -> Model:
@@ -122,7 +123,7 @@ def patch_row(
     resource: Resource[Model],
     session: Session,
     access: Access,
-    row_id: UUID,
+    row_id: RowId,
     changes: Mapping[str, Any],
     precondition: Precondition = any_version,
 ) -> Model:
@@ -137,7 +138,7 @@ def delete_row(
     resource: Resource[Any],
     session: Session,
     access: Access,
-    row_id: UUID,
+    row_id: RowId,
     precondition: Precondition = any_version,
 ) -> None:
     """Delete a row. Raises ``NotFound``, ``NotOwner``, ``VersionMismatch``, ``InUse``, and what the hooks raise."""
@@ -166,7 +167,7 @@ def delete_rows(resource: Resource[Any], session: Session, access: Access, where
 
 
 def changeable_row(
-    resource: Resource[Model], session: Session, access: Access, row_id: UUID, precondition: Precondition = any_version
+    resource: Resource[Model], session: Session, access: Access, row_id: RowId, precondition: Precondition = any_version
 ) -> Model:
     """Return a row, locked until the end of the transaction, after all checks of who may change it, and which version.
 

@@ -8,6 +8,8 @@ from uuid import UUID
 
 # RFC 9562, section 4: lower case is written, both cases are read. Braces, urn:uuid: and ids without dashes are refused.
 UUID_TEXT: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+# A whole number, written in the one way that it can be. No integer of a database has more digits.
+INTEGER_TEXT: Final = "0|-?[1-9][0-9]{0,18}"
 _UUID: Final = re.compile(UUID_TEXT)
 
 

@@ -43,8 +43,8 @@ class TenantBase(DeclarativeBase):
 class Tracked:
     """Mixin of a model whose changes clients can follow: ``class Book(Tracked, TenantBase)``.
 
-    The model has one primary key, a UUID. What the ORM creates, changes and deletes is recorded as ``Change``. Bulk
-    statements are not seen: call ``tenancy.recording.record_change`` for their rows.
+    The model has one primary key, a UUID or a whole number. What the ORM creates, changes and deletes is recorded as
+    ``Change``. Bulk statements are not seen: call ``tenancy.recording.record_change`` for their rows.
     """
 
 

@@ -38,6 +38,7 @@ from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.access import ACTOR, Actor
 from tenantapp.tenancy.known_tables import has_table, writes_table
 from tenantapp.tenancy.models import Change, ChangeCounter, TenantBase, TenantWebhook, Tracked
+from tenantapp.tenancy.row_ids import row_id_of
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +109,13 @@ class _Pending:
 
 
 def record_change(
-    session: Session, model: type[TenantBase], row_id: UUID, kind: Kind = "changed", version: int | None = None
+    session: Session, model: type[TenantBase], row_id: UUID | int, kind: Kind = "changed", version: int | None = None
 ) -> None:
     """Record the change of a row that a bulk statement has made in this transaction.
 
     It is written with the commit. The ORM's own changes are recorded already. Without ``DBFactory`` nothing is.
     """
-    _pending(session).changes.append(RecordedChange(model.__tablename__, row_id, kind, version))
+    _pending(session).changes.append(RecordedChange(model.__tablename__, row_id_of(row_id), kind, version))
 
 
 def listen_on_sessions(sessions: type[Session]) -> None:
@@ -150,10 +151,10 @@ def _changes(session: Session, flushing: Any) -> Iterator[RecordedChange]:
 
 def _change(instance: Any, kind: Any) -> RecordedChange:
     mapper = inspect(instance).mapper
-    (row_id,) = mapper.primary_key_from_instance(instance)
+    (key,) = mapper.primary_key_from_instance(instance)
     counted = mapper.version_id_col
     version = None if counted is None else getattr(instance, mapper.get_property_by_column(counted).key)
-    return RecordedChange(mapper.base_mapper.local_table.name, row_id, kind, version)
+    return RecordedChange(mapper.base_mapper.local_table.name, row_id_of(key), kind, version)
 
 
 def _remember_savepoint(session: Session, transaction: SessionTransaction) -> None:

@@ -62,7 +62,7 @@ class Delivering:
 
     def _collect(self, job: Job, webhook_id: UUID) -> bool | None:
         """Return whether there are more changes than were collected, or None if nothing is to be sent."""
-        tables = {each.model.__tablename__: each.name for each in self._registry.resources.values()}
+        tables = {each.model.__tablename__: each for each in self._registry.resources.values()}
         with job.begin() as session:
             remove_old(session, webhook_id, self._limits.keep)
             return collect(session, job.tenant, webhook_id, tables)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.resources.change_views import CONTEXT
 from tenantapp.resources.cursors import encode_cursor
+from tenantapp.resources.declaration import Resource
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
@@ -89,10 +90,10 @@ def _waiting(session: Session) -> set[str]:
     return {json.loads(arguments).get("webhook") for arguments in found}
 
 
-def collect(session: Session, place: TenantPlace, webhook_id: UUID, tables: Mapping[str, str]) -> bool | None:
+def collect(session: Session, place: TenantPlace, webhook_id: UUID, tables: Mapping[str, Resource[Any]]) -> bool | None:
     """Make messages of the changes since the webhook's position. Return whether there are more of them to make.
 
-    Return None if nothing is to be sent. ``tables`` are the resources' names by their tables. A webhook that came with
+    Return None if nothing is to be sent. ``tables`` are the resources by their tables. A webhook that came with
     a copy is switched off, and what it has not delivered is skipped.
     """
     webhook = session.get(TenantWebhook, webhook_id, with_for_update=True) if has_table(session, WEBHOOKS) else None
@@ -110,9 +111,11 @@ def collect(session: Session, place: TenantPlace, webhook_id: UUID, tables: Mapp
     return _add_messages(session, place, webhook, tables)
 
 
-def _add_messages(session: Session, place: TenantPlace, webhook: TenantWebhook, tables: Mapping[str, str]) -> bool:
+def _add_messages(
+    session: Session, place: TenantPlace, webhook: TenantWebhook, tables: Mapping[str, Resource[Any]]
+) -> bool:
     wanted = set(json.loads(webhook.resources))
-    of_interest = {table: name for table, name in tables.items() if name in wanted}
+    of_interest = {table: resource for table, resource in tables.items() if resource.name in wanted}
     try:
         found = read_changes(session, webhook.position, AT_ONCE, of_interest)
     except ChangesGone:
@@ -121,8 +124,9 @@ def _add_messages(session: Session, place: TenantPlace, webhook: TenantWebhook, 
         session.add(_message(place, webhook, LOST, utcnow(), webhook.position, {}))
         return False
     for change in found.changes:
-        name = of_interest[change.table_name]
-        row = {"resource": name, "id": str(change.row_id), "kind": change.kind, "version": change.version}
+        resource = of_interest[change.table_name]
+        name, row_id = resource.name, str(resource.key.of_change(change.row_id))
+        row = {"resource": name, "id": row_id, "kind": change.kind, "version": change.version}
         session.add(_message(place, webhook, f"{name}.{change.kind}", change.at, change.position, row))
     webhook.position = found.position
     return found.more

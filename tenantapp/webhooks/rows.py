@@ -1,7 +1,7 @@
 """Add, change and list the webhooks of a tenant and their deliveries, in a session on its database."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -71,11 +71,11 @@ def get_webhook(session: Session, webhook_id: UUID, *, for_update: bool = False)
 
 
 def add_webhook(
-    session: Session, access: Access, content: WebhookContent, readable: Mapping[str, str], *, most: int
+    session: Session, access: Access, content: WebhookContent, readable: Collection[str], *, most: int
 ) -> TenantWebhook:
     """Add a webhook that is told of the changes from now on. Its address was checked.
 
-    ``readable`` has the names of the resources that the person may read as values. Raises ``InvalidValue`` for a
+    ``readable`` has the names of the resources that the person may read. Raises ``InvalidValue`` for a
     resource that is not among them, ``TooManyWebhooks`` and ``TenantMigrating``.
     """
     with needs_table(session, WEBHOOKS):
@@ -103,7 +103,7 @@ def add_webhook(
 
 
 def change_webhook(
-    session: Session, access: Access, webhook: TenantWebhook, content: WebhookContent, readable: Mapping[str, str]
+    session: Session, access: Access, webhook: TenantWebhook, content: WebhookContent, readable: Collection[str]
 ) -> None:
     """Change a webhook, whose row is locked. See ``add_webhook``.
 
@@ -177,10 +177,9 @@ def replay_delivery(session: Session, place: TenantPlace, delivery_id: UUID) -> 
     return delivery
 
 
-def _resources(content: WebhookContent, readable: Mapping[str, str]) -> str:
-    known = set(readable.values())
+def _resources(content: WebhookContent, readable: Collection[str]) -> str:
     for number, name in enumerate(content.resources):
-        if name not in known:
+        if name not in readable:
             raise InvalidValue(f"resources/{number}", "There is no such resource whose changes you may read.")
     return json.dumps(sorted(set(content.resources)))
 

@@ -12,7 +12,7 @@ from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import MergePatch, api_view, path_id
 from tenantapp.identity.audit import record, recording
 from tenantapp.identity.permissions import Permission
-from tenantapp.resources.change_views import readable_tables
+from tenantapp.resources.change_views import readable_resources
 from tenantapp.tenancy.models import TenantDelivery, TenantWebhook
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.webhooks import rows
@@ -138,7 +138,7 @@ def add_webhook(request: TenantRequest) -> dict[str, Any]:
     content: rows.WebhookContent = request.checked_body
     _check_address(request, content)
     most = request.registry.app_settings.webhooks_most
-    webhook = rows.add_webhook(request.tenant_session, request.access, content, readable_tables(request), most=most)
+    webhook = rows.add_webhook(request.tenant_session, request.access, content, _readable(request), most=most)
     _record(request, "webhook.add", rows.described(webhook))
     request.response.location = request.route_path("webhook", id=webhook.id)
     return {**webhook_object(request, webhook), "secret": webhook.secret}
@@ -165,7 +165,7 @@ def change_webhook(request: TenantRequest) -> dict[str, Any]:
     content = apply_patch(request.checked_body, rows.content_of(webhook))
     if content.active or content.url != webhook.url:
         _check_address(request, content)
-    rows.change_webhook(request.tenant_session, request.access, webhook, content, readable_tables(request))
+    rows.change_webhook(request.tenant_session, request.access, webhook, content, _readable(request))
     _record(request, "webhook.change", rows.described(webhook))
     if webhook.active:
         request.enqueue(JOB, arguments_of(webhook.id))  # it may have messages that wait
@@ -252,3 +252,8 @@ def _record(request: TenantRequest, action: str, detail: Mapping[str, Any]) -> N
     tenant = request.access.require_tenant()
     with recording(request.registry.user_db, request.actor) as session:
         record(session, action, tenant_id=tenant.id, slug=tenant.slug, detail=detail)
+
+
+def _readable(request: TenantRequest) -> set[str]:
+    """Return the names of the resources that the person may read."""
+    return {resource.name for resource in readable_resources(request).values()}

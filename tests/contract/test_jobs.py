@@ -50,17 +50,6 @@ def tags(desk: Desk) -> list[str]:
         return list(session.scalars(select(Tag.name).order_by(Tag.name)))
 
 
-def work_off(desk: Desk) -> None:
-    """Be a worker until nothing is due."""
-    JobWorker(desk.fleet, desk.databases, desk.declared).run(Event(), until_idle=True)
-
-
-def let_lease_run_out(desk: Desk) -> None:
-    over = utcnow() - timedelta(seconds=1)
-    with desk.fleet.user_db.begin() as session:
-        session.execute(update(TenantVisit).values(lease_until=over, due_at=over))
-
-
 def wait_until(condition: Callable[[], bool]) -> None:
     """Fails after a minute."""
     deadline = time.monotonic() + 60
@@ -87,10 +76,10 @@ def test_the_job_of_a_killed_worker_is_repeated_and_done_once(desk: Desk, fleet:
     desk.enqueue("hang", {"tag": "red"})
     Hanging("tests.contract.hanging_job", json.dumps(fleet.values)).kill()
     assert desk.jobs("name", "state", "attempts") == [("add", "done", 1), ("hang", "running", 1)]
-    work_off(desk)
+    desk.work_off()
     assert desk.jobs("state") == ["done", "running"], "the lease of the killed worker is not over"
-    let_lease_run_out(desk)
-    work_off(desk)
+    desk.let_lease_run_out()
+    desk.work_off()
     assert desk.jobs("state", "attempts", "failures") == [("done", 1, 0), ("done", 2, 0)]
     assert tags(desk) == ["blue", "red"]
 
@@ -101,12 +90,12 @@ def test_no_job_is_done_twice_by_workers_at_once(desk: Desk) -> None:
         for one in (desk, of_globex(desk)):
             one.enqueue("add", {"tag": f"{number:02}"})
     desk.declared.declare("ran", lambda job: ran.append(job.arguments))
-    workers = [Thread(target=work_off, args=(desk,)) for _ in range(3)]
+    workers = [Thread(target=desk.work_off) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    work_off(desk)
+    desk.work_off()
     # A tag that is added twice would be refused, and its job tried again.
     for one in (desk, of_globex(desk)):
         assert one.jobs("state", "attempts", "failures") == [("done", 1, 0)] * 20
@@ -141,8 +130,8 @@ def test_a_job_that_does_not_end_loses_its_place_and_leaves_nothing(desk: Desk) 
     desk.enqueue("hangs")
     JobWorker(desk.fleet, desk.databases, desk.declared, patience=0).run(Event(), until_idle=True)
     assert desk.jobs("state") == ["running"]
-    let_lease_run_out(desk)
-    work_off(desk)
+    desk.let_lease_run_out()
+    desk.work_off()
     may_end.set()
     for thread in threading.enumerate():
         if thread.name == "jobs of acme":
@@ -158,7 +147,7 @@ def test_a_clone_holds_the_jobs_of_its_original(desk: Desk, fleet: Fleet) -> Non
     copy = Desk(desk.fleet, desk.databases, "copy")
     copy.declared = desk.declared
     copy.enqueue("add", {"tag": "green"})
-    work_off(desk)
+    desk.work_off()
     assert (tags(desk), tags(copy)) == (["red"], ["green"])
     assert copy.jobs("state") == ["held", "done"]
 
@@ -167,7 +156,7 @@ def test_a_job_that_nobody_noted_is_found_when_all_tenants_are_visited(desk: Des
     desk.enqueue("add", {"tag": "red"})
     with fleet.user_db.begin() as session:
         session.execute(delete(TenantVisit))
-    work_off(desk)
+    desk.work_off()
     assert tags(desk) == ["red"]
 
 

@@ -14,7 +14,6 @@ from tenantapp.work.worker import worker_databases
 from tenantapp.workspace.models import Tag
 from tests.contract.conftest import Fleet, work
 from tests.contract.forks import Hanging
-from tests.contract.test_jobs import let_lease_run_out, work_off
 from tests.jobs import Desk
 
 
@@ -36,7 +35,7 @@ def desk(fleet: Fleet, receiver: Receiver) -> Iterator[Desk]:
         desk.declared = fleet.services.declared.jobs
         content = WebhookContent(name="Search", url=receiver.url, resources=["tags"])
         with databases.begin(desk.access) as session:
-            add_webhook(session, desk.access, content, {"tags": "tags"}, most=1)
+            add_webhook(session, desk.access, content, {"tags"}, most=1)
         yield desk
 
 
@@ -55,8 +54,8 @@ def test_what_a_killed_worker_had_sent_is_sent_again_under_its_id(desk: Desk, fl
     add_tag(desk, "red")
     Hanging("tests.contract.hanging_delivery", json.dumps(fleet.values)).kill()
     assert states(desk) == [DeliveryState.PENDING], "it is not recorded"
-    let_lease_run_out(desk)
-    work_off(desk)
+    desk.let_lease_run_out()
+    desk.work_off()
     sent = receiver.take()
     assert [each.type for each in sent] == ["tags.created"] * 2
     assert len({each.id for each in sent}) == 1
@@ -71,7 +70,7 @@ def test_a_clone_tells_nobody_anything(desk: Desk, fleet: Fleet, receiver: Recei
     copy = Desk(desk.fleet, desk.databases, "copy")
     copy.declared = desk.declared
     add_tag(copy, "green")
-    work_off(desk)
+    desk.work_off()
     assert [each.data["tenant"] for each in receiver.take()] == ["acme"]
     with copy.databases.begin(copy.access, read_only=True) as session:
         (webhook,) = list_webhooks(session)

@@ -605,7 +605,7 @@ def component(spec: str) -> dict[str, Any]:
 SLIPS: dict[str, dict[str, Any]] = {
     "letters, digits": {"name": "two-words"},
     "give it a noun": {"name": "staff"},
-    "the id of its model": {"model": "numbered"},
+    "the id of its model": {"model": "named"},
     "search needs": {"search": True},
     "no such column": {"body": {"nmae": (str, ...)}},
     "not for clients to write": {"body": {"name": (str, ...), "version": (int, 1)}},
@@ -648,11 +648,11 @@ SLIPS: dict[str, dict[str, Any]] = {
 }
 
 
-class Numbered(Base):
-    """Has a number for a key."""
+class Named(Base):
+    """Has a text for a key."""
 
-    __tablename__ = "numbered"
-    id: Mapped[int] = mapped_column(primary_key=True)
+    __tablename__ = "named"
+    id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
 
 
@@ -660,7 +660,7 @@ class Numbered(Base):
 def test_a_slip_in_a_declaration_is_one_sentence(sentence: str) -> None:
     options = {"name": "suppliers", "model": Supplier, "body": {"name": (str, ...)}, **SLIPS[sentence]}
     options["body"] = create_model("SlipIn", __base__=Content, **options["body"])
-    options["model"] = Numbered if options["model"] == "numbered" else options["model"]
+    options["model"] = Named if options["model"] == "named" else options["model"]
     with pytest.raises(DeclarationError) as raised:
         check_declaration(Resource(**options, read="content.read", write="content.create"))
     if sentence != "shows":

@@ -17,7 +17,7 @@ from tenantapp.api.views import BYTES, MergePatch
 from tenantapp.identity.declared_rights import DeclaredRights
 from tenantapp.identity.policy import PLAIN_COOKIE, SECURE_COOKIE
 from tenantapp.identity.token_text import FORM
-from tenantapp.sql.ids import UUID_TEXT
+from tenantapp.sql.ids import INTEGER_TEXT, UUID_TEXT
 
 OPENAPI: Final = "3.1.1"
 DESCRIPTION: Final = (
@@ -48,6 +48,7 @@ SECURITY: Final = {
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 PROBLEM_TYPE: Final = "application/problem+json"
 PART: Final = {"type": "integer", "description": "Of a batch: the index of the part that failed, from 0."}
+KEYS: Final = {UUID_TEXT: {"type": "string", "format": "uuid"}, INTEGER_TEXT: {"type": "integer", "format": "int64"}}
 RESOURCE: Final = "x-resource"  # in a tag: how a page shows the rows
 PERMISSIONS: Final = "x-permissions"  # those that the domain has declared, in words
 CODES: Final = "x-problem-codes"  # those of the operation; the schema of a problem has all of its status
@@ -245,8 +246,7 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
 
 def _path_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
     for name, expression in operation.parts.items():
-        is_id = expression == UUID_TEXT
-        schema = {"type": "string", **({"format": "uuid"} if is_id else {"pattern": f"^{expression}$"})}
+        schema = KEYS.get(expression) or {"type": "string", "pattern": f"^{expression}$"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
