@@ -68,7 +68,8 @@ class LeakCheck:
         self._files = {name for each in described for name in each.get("files", ())}
         self.owner = self._sign_in("leak-owner", self._first)
         self.intruder = self._sign_in("leak-intruder", self._second)
-        self._ids: dict[str, list[str]] = defaultdict(list)  # of the first tenant's rows, by the path of their list
+        # Of the first tenant's rows, by the path of their list. Whole numbers may be those of the second's rows too.
+        self._ids: dict[str, list[str | int]] = defaultdict(list)
         self._secrets: set[str] = set()
         self._faults: list[str] = []
         self.requests = 0
@@ -130,7 +131,7 @@ class LeakCheck:
                 return None
         return answer
 
-    def _reference(self, name: str) -> str | None:
+    def _reference(self, name: str) -> str | int | None:
         """Return the id of a row that a member with this name may refer to: ``book_id`` is that of one of the books."""
         if name in self._files:
             return self._file_id
@@ -167,7 +168,7 @@ class LeakCheck:
         texts = {text for text in written if len(text) >= SHORTEST and text in shown}
         self._secrets = {text for text in {*UUIDS.findall(shown), *texts} if text not in known}
         for path, found in self._ids.items():
-            self._ids[path] = [each for each in found if each in self._secrets]
+            self._ids[path] = [each for each in found if isinstance(each, int) or each in self._secrets]
 
     def _stable(self) -> dict[str, bytes]:
         """Return what the first tenant is answered, of that which is the same twice."""
@@ -232,11 +233,12 @@ class LeakCheck:
         of_list = re.sub(r"/{\w+}.*", "", route.path)
         for row_id in (self._ids[of_list] or self._some_ids())[:MOST_IDS]:
             values = {name: self._first if name == "slug" else row_id for name in route.variables}
-            yield route.path.format(**values), set(values.values())
+            yield route.path.format(**values), {each for each in values.values() if isinstance(each, str)}
 
     def _some_ids(self) -> list[str]:
         """Return an id or two of each kind of row."""
-        return list(dict.fromkeys(row_id for found in self._ids.values() for row_id in found[-2:]))
+        some = (row_id for found in self._ids.values() for row_id in found[-2:])
+        return list(dict.fromkeys(row_id for row_id in some if isinstance(row_id, str)))
 
     def _filters(self, route: Route) -> list[str]:
         """Return the names of a list's filters that take ids."""

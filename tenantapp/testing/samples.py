@@ -19,10 +19,10 @@ OF_FORMATS: Final = {
 class Samples:
     """Makes bodies of the models in a document.
 
-    ``references`` returns ids for a member that is a UUID, given its name: the first is taken.
+    ``references`` returns the id that a member has, given its name.
     """
 
-    def __init__(self, document: Mapping[str, Any], references: Callable[[str], str | None]) -> None:
+    def __init__(self, document: Mapping[str, Any], references: Callable[[str], str | int | None]) -> None:
         self._document = document
         self._references = references
 
@@ -49,6 +49,8 @@ class Samples:
             return self._object(schema, example, marked)
         if schema.get("format") == "uuid":
             return self._references(name) or example
+        if schema.get("type") == "integer" and name.endswith("_id"):
+            return self._references(name) or example or _plain(schema)
         if schema.get("type") == "string":
             return _text(schema, example, marked)
         return example if example is not None else _plain(schema)

@@ -13,6 +13,7 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.resources import Resource
 from tenantapp.tenancy.models import NAMING_CONVENTION, Tracked
 from tenantapp.tenancy.row_ids import integer_of, row_id_of
+from tenantapp.testing.leaks import LeakCheck
 from tests.installation import Client, Installation, rolled_back
 from tests.shop import access_of, app_including
 
@@ -81,15 +82,16 @@ def office(shared_installation: Installation, apps: dict[int, Any]) -> Iterator[
     """An installation whose tenants have both tables and record changes, rolled back after the test."""
     mark = id(shared_installation)
     app = apps.get(mark) or apps.setdefault(mark, app_including(shared_installation, includeme))
+    for name in ("user_db", "tenant_dbs", "access_reader"):
+        setattr(app.registry, name, getattr(shared_installation.registry, name))
+    original = shared_installation.app
+    shared_installation.app, shared_installation.registry = app, app.registry
     with rolled_back(shared_installation) as installation:
-        for name in ("user_db", "tenant_dbs", "access_reader"):
-            setattr(app.registry, name, getattr(installation.registry, name))
         for slug in ("acme", "globex"):
             with installation.registry.tenant_dbs.begin(access_of(installation, slug)) as session:
                 Base.metadata.create_all(session.connection())
-        original, installation.app = installation.app, app
         yield installation
-        installation.app = original
+    shared_installation.app, shared_installation.registry = original, original.registry
 
 
 @pytest.fixture
@@ -225,3 +227,10 @@ def test_the_document_says_that_keys_are_whole_numbers(office: Installation) -> 
     assert "201" not in one["put"]["responses"]
     (described,) = (tag["x-resource"] for tag in document["tags"] if tag["name"] == "invoices")
     assert described["undo"] is False, "a row does not come back under its key"
+
+
+def test_the_leak_test_of_the_kit_replays_them(office: Installation) -> None:
+    check = LeakCheck(office)
+    check()
+    replayed = {answer.request.path for answer in check.intruder.answers}
+    assert {"/api/v1/customers/1", "/api/v1/invoices/1", "/api/v1/invoices/1/changes"} <= replayed
