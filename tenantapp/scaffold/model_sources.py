@@ -9,10 +9,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tenantapp.databases.schemas.layout import laid_out_statement
-from tenantapp.scaffold.column_sources import column_arguments, column_types, is_id, table_arguments
+from tenantapp.scaffold.column_sources import ID, column_arguments, column_types, is_resource_key, table_arguments
 from tenantapp.scaffold.found import FoundDatabase
 from tenantapp.scaffold.identifiers import attribute_names, class_names
-from tenantapp.scaffold.type_sources import UUID_SOURCE, TypeSource
+from tenantapp.scaffold.type_sources import TypeSource
 
 DOCSTRING: Final = '''"""The tables of every tenant's database, as they were found.
 
@@ -68,16 +68,18 @@ class ModelSources:
     @cached_property
     def attributes(self) -> dict[str, dict[str, str]]:
         """Return the names of the attributes, by the names of the tables and their columns."""
-        return {table.name: attribute_names(table.columns.keys()) for table in self.found.tables}
+        names = {table.name: attribute_names(table.columns.keys()) for table in self.found.tables}
+        keys = ((table.name, self.key_of(table)) for table in self.found.tables)
+        return names | {name: names[name] | {key.name: ID} for name, key in keys if key is not None}
 
     @cached_property
     def types(self) -> Mapping[sa.Column[Any], TypeSource]:
         """Return the types of the columns."""
         return column_types(self.found.tables, self.found.dialect)
 
-    def has_uuid(self, table: sa.Table) -> bool:
-        """Return whether the key of a table is a UUID called ``id``, which a resource needs."""
-        return any(is_id(column) and self.types[column] == UUID_SOURCE for column in table.columns)
+    def key_of(self, table: sa.Table) -> sa.Column[Any] | None:
+        """Return the column that is the key of a resource of this table, or None if it cannot be one."""
+        return next((each for each in table.columns if is_resource_key(each, self.found.dialect)), None)
 
     def module(self) -> str:
         """Return the source of the module."""
@@ -90,7 +92,7 @@ class ModelSources:
         return self._class(table) if table.primary_key.columns else self._plain_table(table)
 
     def _class(self, table: sa.Table) -> str:
-        bases = "Tracked, TenantBase" if self.has_uuid(table) else "TenantBase"
+        bases = "Tracked, TenantBase" if self.key_of(table) is not None else "TenantBase"
         lines = [
             f"class {self.classes[table.name]}({bases}):\n",
             f'    """A row of the table {_plain(table.name)}."""\n\n',
@@ -112,19 +114,21 @@ class ModelSources:
             said = [] if name == column.name else [repr(column.name)]
             optional = column.nullable and not column.primary_key and type_.python != "Any"
             python = f"{type_.python} | None" if optional else type_.python
-            yield f"{name}: Mapped[{python}] = mapped_column({', '.join([*said, *column_arguments(column, type_)])})"
+            arguments = [*said, *column_arguments(column, type_, self.found.dialect)]
+            yield f"{name}: Mapped[{python}] = mapped_column({', '.join(arguments)})"
 
     def _plain_table(self, table: sa.Table) -> str:
         """Return the source of a table without a key, which can have no class."""
-        columns = [
-            f"sa.Column({', '.join([repr(column.name), *column_arguments(column, self.types[column])])})"
-            for column in table.columns
-        ]
+        columns = [f"sa.Column({', '.join(self._plain_column(column))})" for column in table.columns]
         arguments = self._arguments(table)
         options = [f"comment={table.comment!r}"] if table.comment is not None else []
         arguments = arguments[: len(arguments) - len(options)]
         parts = [repr(table.name), "TenantBase.metadata", *columns, *arguments, *options]
         return laid_out_statement(f"{self.classes[table.name]} = sa.Table({', '.join(parts)})")
+
+    def _plain_column(self, column: sa.Column[Any]) -> Iterator[str]:
+        yield repr(column.name)
+        yield from column_arguments(column, self.types[column], self.found.dialect)
 
 
 def _needed(line: str, word: str, body: str) -> bool:

@@ -16,7 +16,7 @@ from tenantapp.resources.declaration import DeclarationError
 from tenantapp.scaffold.identifiers import resource_names
 from tenantapp.scaffold.model_sources import ModelSources
 
-NO_KEY: Final = "a resource needs a key of one column, called id, that is a UUID"
+NO_KEY: Final = "a resource needs a key of one column, a UUID or a number that the database counts"
 DOCSTRING: Final = '''"""What clients see of the tables, and the page: see ``tenantapp.resources``.
 
 Next: owners, filters and orders of lists, rules, and the page. Each filter and each order needs an index.
@@ -42,7 +42,7 @@ def resource_sources(package: str, sources: ModelSources, models: Any, taken: se
     names = resource_names((table.name for table in sources.found.tables), package, taken)
     written, refused = [], dict[str, list[str]]()
     for table in sources.found.tables:
-        reason = "" if sources.has_uuid(table) else NO_KEY
+        reason = NO_KEY if sources.key_of(table) is None else ""
         if not reason:
             fields = list(_fields(sources, table, models))
             reason = _refusal(names[table.name], getattr(models, sources.classes[table.name]), fields)

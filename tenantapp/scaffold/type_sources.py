@@ -21,6 +21,7 @@ PYTHON_TYPES: Final = {
     **{name: name for name in ("int", "str", "bool", "float", "bytes")},
 }
 ANYTHING: Final = "Any"
+NATIONAL: Final = (sa.NVARCHAR, sa.NCHAR)  # PostgreSQL has no such types, and all its texts have all characters
 # Words for one and the same type.
 SAME: Final = (("DECIMAL", "NUMERIC"), ("BOOL", "BOOLEAN"))
 
@@ -33,12 +34,15 @@ class TypeSource(NamedTuple):
 
 
 UUID_SOURCE: Final = TypeSource("sa.Uuid()", "uuid.UUID")
+INTEGER_SOURCE: Final = "sa.Integer()"
 
 
 def type_source(type_: TypeEngine[Any], dialect: Dialect) -> TypeSource:
     """Return the source of a reflected type."""
     if isinstance(type_, sa.DateTime) and type_.timezone:
         return TypeSource("UtcDateTime", "dt.datetime")
+    if isinstance(type_, NATIONAL):
+        return TypeSource(f'sa.{sa.String(type_.length)!r}.with_variant(sa.{type_!r}, "{dialect.name}")', "str")
     for candidate in _candidates(type_, dialect):
         if _words(candidate, dialect) == _words(type_, dialect):
             return TypeSource(f"sa.{candidate!r}", _python_type(candidate))
