@@ -1,5 +1,6 @@
 """A domain of one's own, outside the package: ``examples/bookshop``, in processes where only its models are loaded."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -64,12 +65,14 @@ def test_its_history_grows_with_its_models(fleet: Fleet, bookshop: Path) -> None
     )
     (first,) = versions.glob("*_first.py")
     assert set(re.findall(r'create_table\(\s*"(\w+)"', first.read_text())) == TABLES
-    # What the page about scripts types into pshell, and the script it shows.
+    # What the page about scripts types into pshell, the script that it shows, and its command.
     page = (ROOT / "docs" / "views.md").read_text()
     (typed,) = re.findall(r"^```python\n(ann = .*?)^```", page, re.M | re.S)
     (script,) = re.findall(r"^```python\n(import sys\n.*?)^```", page, re.M | re.S)
     run(fleet, bookshop, "-m", "pyramid.scripts.pshell", "-p", "python", "development.ini", given=typed)
     assert run(fleet, bookshop, "-c", script, "development.ini").splitlines()[-1] == "north: 1 titles"
+    (command,) = re.findall(r"^```python\n# bookshop/commands.py\n(.*?)^```", page, re.M | re.S)
+    (bookshop / "bookshop" / "commands.py").write_text(command)
     reviews = bookshop / "bookshop" / "reviews"
     reviews.mkdir()
     (reviews / "__init__.py").touch()
@@ -83,6 +86,7 @@ def test_its_history_grows_with_its_models(fleet: Fleet, bookshop: Path) -> None
         "tenantapp revision tenant --empty -m moved",
         "alembic -c development.ini -n tenant -x tenant=north upgrade head",
         "alembic -c development.ini -n tenant -x tenant=north check",
+        "tenantapp stock north --login ann",
     )
     (second,) = versions.glob("*_isbn_and_reviews.py")
     assert str(second) in printed
@@ -90,3 +94,4 @@ def test_its_history_grows_with_its_models(fleet: Fleet, bookshop: Path) -> None
     assert re.search(r'create_table\(\s*"reviews"', second.read_text())
     assert 'add_column(sa.Column("isbn"' in second.read_text()
     assert "No new upgrade operations detected." in printed
+    assert json.loads(printed.splitlines()[-1]) == {"title": "Emma", "stock": 3}
