@@ -49,8 +49,7 @@ order_lines: Final = Resource(
 @orders.on("create", "change", "delete")
 def step(write: Write[Order]) -> Iterator[None]:
     """Let an order go one step, and its goods come into stock when it is received."""
-    before = write.before.state if write.before else "draft"
-    after = write.after.state if write.after else "draft"
+    before, after = (content.state if content else "draft" for content in (write.before, write.after))
     if after != before and (write.operation != "change" or (before, after) not in STEPS):
         raise WrongState(f"The order is {before}.")
     yield
