@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tenantapp.operations.fleet import Fleet
     from tenantapp.settings import Settings
     from tenantapp.tenancy.access import Access
+    from tenantapp.tenancy.databases import TenantDatabases
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")
@@ -77,13 +78,8 @@ class Installation:
 
         Commits when the block ends, and rolls back on an exception.
         """
-        from tenantapp.files.removed import remove_bytes
-        from tenantapp.work.worker import worker_databases
-
-        with worker_databases(self.fleet) as databases:
-            databases.on_file_removed = partial(remove_bytes, self.settings)
-            with databases.begin(access, read_only=read_only) as session:
-                yield session
+        with tenant_databases(self.fleet) as databases, databases.begin(access, read_only=read_only) as session:
+            yield session
 
     @property
     def domain_settings(self) -> Mapping[str, Any]:
@@ -111,6 +107,21 @@ class Installation:
         from tenantapp.configuration import read_configuration
 
         return read_configuration(self.ini)
+
+
+@contextmanager
+def tenant_databases(fleet: "Fleet") -> "Iterator[TenantDatabases]":
+    """Yield the databases of the tenants for a command, on connections of its own. The files that it deletes go too."""
+    from tenantapp.work.worker import worker_databases
+
+    def remove(tenant_id: "UUID", file_id: "UUID") -> None:
+        from tenantapp.files.removed import remove_bytes
+
+        remove_bytes(fleet.settings, tenant_id, file_id)
+
+    with worker_databases(fleet) as databases:
+        databases.on_file_removed = remove
+        yield databases
 
 
 def pass_installation(command: Callable[Concatenate[Installation, Given], Returned]) -> Callable[Given, Returned]:

@@ -17,13 +17,13 @@ from uuid import UUID
 import click
 
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
-from tenantapp.cli.installation import Installation
+from tenantapp.cli.installation import Installation, tenant_databases
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.queue import get_operation
 from tenantapp.operations.worker import Worker
-from tenantapp.work.worker import JobWorker, jobs_worked_on, worker_databases
+from tenantapp.work.worker import JobWorker, jobs_worked_on
 
 COLLECT_AFTER: Final = 700  # new objects, as Python has it: unlike other commands, a worker runs for weeks
 LOOK_EVERY: Final = 1.0  # seconds
@@ -96,7 +96,7 @@ def _worker_of_jobs(installation: Installation) -> Iterator[JobWorker | None]:
     if not fleet.may_declare or not fleet.declared.jobs:
         yield None
         return
-    with worker_databases(fleet) as databases:
+    with tenant_databases(fleet) as databases:
         outdated = outdated_revisions(fleet.settings)
         yield JobWorker(fleet, databases, fleet.declared.jobs, outdated, told=click.echo)
 

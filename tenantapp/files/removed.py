@@ -1,7 +1,6 @@
 """Remove the bytes of files once the removal of their rows is committed.
 
-If the process dies in between, or the session is one of a command without a storage, the bytes stay without a row. The
-sweep removes them.
+If the process dies in between, the bytes stay without a row, and the sweep removes them.
 """
 
 import logging

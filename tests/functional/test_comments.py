@@ -148,6 +148,17 @@ def test_a_file_whose_removal_is_rolled_back_keeps_its_bytes(installation: Insta
     assert UUID(gone) not in stored(installation)
 
 
+def test_a_file_is_deleted_in_a_batch_that_is_committed(installation: Installation, bob: Client) -> None:
+    kept, gone = uploaded(bob), uploaded(bob)
+    for file, other in (
+        (kept, {"method": "GET", "path": f"/nodes/{uuid7()}"}),
+        (gone, {"method": "GET", "path": "/tags"}),
+    ):
+        bob.post("/batch", {"requests": [{"method": "DELETE", "path": f"/files/{file}"}, other]})
+    assert bob.get(f"/files/{kept}/content").body == b"plan"
+    assert UUID(gone) not in stored(installation)
+
+
 def test_a_copy_without_people_has_rows_without_their_files(installation: Installation, bob: Client) -> None:
     pictures = Table("pictures", MetaData(), Column("file_id", ForeignKey(TenantFile.id)))
     file = uploaded(bob)

@@ -1,11 +1,16 @@
 """The commands that a domain adds to ``tenantapp``."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.databases.histories.histories import bundled
+from tenantapp.files.rows import add_file, delete_file
+from tenantapp.files.storage import open_storage
+from tenantapp.sql.ids import uuid7
 from tests.functional.conftest import INI, Command
 
 COUNTING = """
@@ -78,6 +83,20 @@ def test_a_command_of_the_domain_works_on_a_tenant(
     assert [job["name"] for job in done("jobs", "list", "acme", "--json").json["items"]] == ["recount"]
     assert failed("count", "nobody") == "There is no tenant nobody"
     assert failed("count", "acme", "--login", "bob") == "Bob cannot count"
+
+
+def test_the_files_that_a_command_deletes_are_removed(done: Command, ini: Path) -> None:
+    ini.write_text(f"{INI}files.storage = %(here)s/files/\n")
+    done("tenants", "create", "acme")
+    with closing(CommandsInstallation(ini)) as installation:
+        access = installation.access("acme")
+        storage, tenant_id, file_id = open_storage(installation.settings), access.require_tenant().id, uuid7()
+        with installation.tenant_session(access) as session:
+            add_file(session, access, file_id, "x", "text/plain", storage.write(tenant_id, file_id, [b"x"]))
+        assert set(storage.sizes(tenant_id)) == {file_id}
+        with installation.tenant_session(access) as session:
+            delete_file(session, access, file_id)
+        assert storage.sizes(tenant_id) == {}
 
 
 def test_the_help_lists_the_commands_of_the_domain(ini: Path, run: Command, shed: Callable[[str], None]) -> None:

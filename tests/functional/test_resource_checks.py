@@ -1,6 +1,7 @@
 """The checks that a declaration gives: ours pass them, and an application that breaks its declaration fails them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,8 +25,10 @@ from tenantapp.testing.resource_checks import (
     others_rows_are_not_changed,
     searches_find_rows_by_their_words,
 )
+from tenantapp.workspace.attachments import attachments
+from tenantapp.workspace.comments import comments
 from tenantapp.workspace.nodes import nodes
-from tests.installation import Client, Installation
+from tests.installation import Client, Installation, rolled_back
 from tests.shop import Entry, EntryIn, Product, ProductIn, app_including, entries, products, suppliers
 
 CHECKED = [(resource, check) for resource in (products, suppliers, entries) for check in resource_checks(resource)]
@@ -75,6 +78,23 @@ def test_the_nodes_of_the_workspace_pass_theirs(real_installation: Installation)
     cast = cast_of(real_installation.app, nodes)
     for check in resource_checks(nodes):
         check(nodes, cast)
+
+
+def test_what_is_at_nodes_passes_its_checks(shared_on_sqlite: Installation) -> None:
+    with rolled_back(shared_on_sqlite) as installation:
+        bob = Client(installation.app).sign_in("bob", "acme")
+        node = bob.post("/nodes", {"title": "x"}).json["id"]
+
+        def attachment(number: int) -> dict[str, Any]:
+            return {"node_id": node, "file_id": bob.upload(f"{number}.txt", b"x").json["id"]}
+
+        for resource, body in (
+            (comments, lambda number: {"node_id": node, "text": f"Why {number}?"}),
+            (attachments, attachment),
+        ):
+            cast = replace(cast_of(installation.app, nodes), body=body)
+            for check in resource_checks(resource):
+                check(resource, cast)
 
 
 def test_the_checks_follow_the_declaration() -> None:
