@@ -63,7 +63,7 @@ def inventory(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @contextmanager
 def example(tmp_path_factory: pytest.TempPathFactory, name: str, role: str) -> Iterator[Site]:
     """Serve an example with the tenant north, where Ann has this role."""
-    settings = f"tenantapp.domain = {name}\nmigrations.tenant = {name}:migrations"
+    settings = f"tenantapp.domain = {name}\nmigrations.tenant = {name}:migrations\nfiles.storage = %(here)s/files"
     lines = ("init", "tenants create north", "users add ann --password-stdin", f"grants add ann north --role {role}")
 
     def site(directory: Path) -> Site:

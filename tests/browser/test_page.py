@@ -496,8 +496,13 @@ def test_rows_that_stay_as_they_are_are_only_added(inventory: Site, visit: Visit
     page = ann.page
     ann.field("Sku").fill("A-1")
     ann.field("Name").fill("Anvil")
+    ann.field("Picture").set_input_files({"name": "anvil.png", "mimeType": "image/png", "buffer": b"heavy"})
+    expect(ann.link("anvil.png")).to_be_visible()
     ann.button("Create").click()
     ann.said("“Anvil” is created.")
+    ann.link("Anvil").click()
+    expect(ann.sheet().get_by_role("link", name="anvil.png")).to_have_attribute("href", re.compile("/content$"))
+    page.keyboard.press("Escape")
     ann.link("Movements").click()
     page.get_by_role("link", name="New movement").click()
     ann.field("Product").fill("Anv")
