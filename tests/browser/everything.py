@@ -12,7 +12,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, S
 from sqlalchemy import Enum as Choice
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from tenantapp.content import Content, Id, one_line
+from tenantapp.content import Content, one_line
 from tenantapp.content import Text as LongText
 from tenantapp.identity.permissions import Permission
 from tenantapp.resources import Display, Match, Resource, Write
@@ -37,11 +37,11 @@ class Base(DeclarativeBase):
 
 
 class Shelf(Base):
-    """Where things are."""
+    """Where things are. Its key is a whole number, as tables have it that were there before."""
 
     __tablename__ = "shelves"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(50), unique=True)
 
 
@@ -69,7 +69,7 @@ class Thing(Base):
         Choice(Color, values_callable=lambda all_: [each.value for each in all_])
     )
     size: Mapped[int] = mapped_column(Integer)
-    shelf_id: Mapped[UUID | None] = mapped_column(ForeignKey(Shelf.id), index=True)
+    shelf_id: Mapped[int | None] = mapped_column(ForeignKey(Shelf.id), index=True)
     labels: Mapped[list[str]] = mapped_column(JSON)
     rates: Mapped[dict[str, int]] = mapped_column(JSON)
     version: Mapped[int] = mapped_column()
@@ -97,7 +97,7 @@ class ThingIn(Content):
     kind: Literal["thing", "service"] = "thing"
     color: Color | None = None
     size: Size = Size.SMALL
-    shelf_id: Id | None = None
+    shelf_id: int | None = None
     labels: Annotated[list[str], Field(max_length=3)] = []
     rates: dict[str, int] = {}
 

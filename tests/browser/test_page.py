@@ -640,12 +640,16 @@ def test_a_resource_with_every_type_of_field_needs_no_front_end_code(everything:
         ("Amount", "is at least", "Amount is at least 40"),
         ("Color", "is", "Color is blue"),
         ("Agreed", "is set", "Agreed is set No"),
+        ("Shelf", "is", "Shelf is Top shelf"),
     ):
         bob.button("Add a filter").click()
         page.get_by_label("Field").select_option(field)
         page.get_by_label("Condition").select_option(condition)
         value = page.locator("#filter-value")
-        if field in ("Color", "Agreed"):
+        if field == "Shelf":
+            value.fill("top")
+            page.get_by_role("option", name="Top shelf").click()
+        elif field in ("Color", "Agreed"):
             value.select_option({"Color": "blue", "Agreed": "No"}[field])
         else:
             value.fill({"Name": "La*", "Amount": "40"}[field])
@@ -664,4 +668,10 @@ def test_a_resource_with_every_type_of_field_needs_no_front_end_code(everything:
     bob.button("Undo").click()
     bob.said("“Lamp” is back.")
     assert bob.api("GET", "/everything", **{"X-Tenant": "acme"})["items"][0]["serial"] == int(LARGE)
+    bob.api("POST", "/shelves", {"name": "Empty shelf"}, **{"X-Tenant": "acme"})
+    bob.open("/w/acme/shelves").link("Empty shelf").click()
+    expect(page).to_have_url(re.compile(r"/shelves/\d+"))
+    bob.button("Delete").click()
+    page.get_by_role("dialog").last.get_by_role("button", name="Delete").click()  # it cannot be undone
+    expect(bob.link("Empty shelf")).to_have_count(0)
     assert bob.unexpected([422]) == []

@@ -1,6 +1,7 @@
 // Calls about several rows, sent as batches: all parts of a batch are carried out, or none.
 
 import { call, PREFIX } from "./http";
+import { fromApi, toApi } from "./ids";
 import type { Json, Row } from "./json";
 import { type At, pathOf, type Versioned } from "./rows";
 
@@ -23,7 +24,7 @@ export async function sendParts(at: At, parts: readonly Part[], key: string): Pr
     method,
     path: pathOf(at, id).replace(PREFIX, ""),
     headers: conditionOf(etag),
-    ...(body ? { body } : {}),
+    ...(body ? { body: toApi(at.resource, body) } : {}),
   }));
   const { data } = await call<{ responses: PartAnswer[] }>("POST", `${PREFIX}/batch`, {
     tenant: at.tenant,
@@ -31,7 +32,7 @@ export async function sendParts(at: At, parts: readonly Part[], key: string): Pr
     // What only reads keeps no answer, and waits for nobody who writes.
     headers: parts.every(({ method }) => method === "GET") ? {} : { "Idempotency-Key": key },
   });
-  return data.responses.map(({ body, headers }) => ({ row: body, etag: headers.ETag ?? null }));
+  return data.responses.map(({ body, headers }) => ({ row: body && fromApi(at.resource, body), etag: headers.ETag ?? null }));
 }
 
 function conditionOf(etag: string | null): Record<string, string> {

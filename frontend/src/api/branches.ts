@@ -3,7 +3,7 @@
 import type { Resource } from "../model/resource";
 import { call, PREFIX } from "./http";
 import { Problem } from "./problem";
-import type { RowPage } from "./rows";
+import { pageOf, type RowPage } from "./rows";
 
 export const ROOTS = ""; // in the place of the id of a row above
 const MOST_IDS = 50; // of one `in_`
@@ -74,13 +74,13 @@ async function readLists(of: Branches, queries: string[]): Promise<RowPage[]> {
 async function readSome(of: Branches, queries: string[]): Promise<RowPage[]> {
   const { tenant, resource, signal } = of;
   if (queries.length === 1) {
-    return [(await call<RowPage>("GET", `${resource.path}?${queries[0]}`, { tenant, signal })).data];
+    return [pageOf(of, (await call<RowPage>("GET", `${resource.path}?${queries[0]}`, { tenant, signal })).data)];
   }
   const path = resource.path.replace(PREFIX, "");
   const body = { requests: queries.map((query) => ({ method: "GET", path: `${path}?${query}` })) };
   try {
     const read = await call<{ responses: { body: RowPage }[] }>("POST", `${PREFIX}/batch`, { tenant, body, signal });
-    return read.data.responses.map((each) => each.body);
+    return read.data.responses.map((each) => pageOf(of, each.body));
   } catch (error) {
     if (!(error instanceof Problem && error.code === "batch_too_large")) throw error;
     const [some = [], others = []] = chunks(queries, Math.ceil(queries.length / 2));

@@ -4,6 +4,7 @@ import type { RowChanges } from "../../generated/api/types.gen";
 import { apiQuery, LIMITS, type ListState } from "../model/address";
 import type { Resource } from "../model/resource";
 import { call, PREFIX } from "./http";
+import { fromApi, toApi } from "./ids";
 import type { Json, Row } from "./json";
 
 const MOST = 500;
@@ -38,7 +39,12 @@ export interface At {
 
 export async function readPage(at: At, state: ListState, signal: AbortSignal): Promise<RowPage> {
   const query = apiQuery(at.resource, state, { limit: String(state.limit || LIMITS[0]) });
-  return (await call<RowPage>("GET", `${at.resource.path}?${query}`, { tenant: at.tenant, signal })).data;
+  return pageOf(at, (await call<RowPage>("GET", `${at.resource.path}?${query}`, { tenant: at.tenant, signal })).data);
+}
+
+/** A page as it was read. */
+export function pageOf({ resource }: Pick<At, "resource">, { items, next }: RowPage): RowPage {
+  return { items: items.map((row) => fromApi(resource, row)), next };
 }
 
 /** How many rows the list has. Asked apart, because counting may take longer than a page. */
@@ -54,14 +60,14 @@ export async function* readAll(at: At, state: ListState, members: string[]): Asy
     const more = { limit: String(MOST), _fields: [...new Set(["id", ...members])].join(",") };
     const query = apiQuery(at.resource, { ...state, cursor }, more);
     const { data } = await call<RowPage>("GET", `${at.resource.path}?${query}`, { tenant: at.tenant });
-    yield data.items;
+    yield pageOf(at, data).items;
     cursor = data.next ?? "";
   } while (cursor);
 }
 
 export async function readRow(at: At, id: string): Promise<Versioned> {
   const read = await call<Row>("GET", pathOf(at, id), { tenant: at.tenant });
-  return { row: read.data, etag: read.etag };
+  return { row: fromApi(at.resource, read.data), etag: read.etag };
 }
 
 /** The changes of a row, the newest first, also of one that is deleted. */
@@ -75,10 +81,10 @@ export async function readChanges(at: At, id: string, cursor: string, signal: Ab
 export async function createRow(at: At, body: Record<string, Json>, key: string): Promise<Versioned> {
   const made = await call<Row>("POST", at.resource.path, {
     tenant: at.tenant,
-    body,
+    body: toApi(at.resource, body),
     headers: { "Idempotency-Key": key },
   });
-  return { row: made.data, etag: made.etag };
+  return { row: fromApi(at.resource, made.data), etag: made.etag };
 }
 
 export async function changeRow(
@@ -89,8 +95,9 @@ export async function changeRow(
   key: string,
 ): Promise<Versioned> {
   const headers = { "Idempotency-Key": key, ...ifMatch(etag) };
-  const made = await call<Row>("PATCH", pathOf(at, id), { tenant: at.tenant, body, headers });
-  return { row: made.data, etag: made.etag };
+  const sent = toApi(at.resource, body);
+  const made = await call<Row>("PATCH", pathOf(at, id), { tenant: at.tenant, body: sent, headers });
+  return { row: fromApi(at.resource, made.data), etag: made.etag };
 }
 
 export async function deleteRow(at: At, id: string, etag: string | null, key: string): Promise<void> {
@@ -101,7 +108,7 @@ export async function deleteRow(at: At, id: string, etag: string | null, key: st
 /** Put a deleted row back, under the id that it had. */
 export async function restoreRow(at: At, id: string, body: Record<string, Json>, key: string): Promise<void> {
   const headers = { "If-None-Match": "*", "Idempotency-Key": key };
-  await call("PUT", pathOf(at, id), { tenant: at.tenant, body, headers });
+  await call("PUT", pathOf(at, id), { tenant: at.tenant, body: toApi(at.resource, body), headers });
 }
 
 /** Read several rows by their ids. Those that are gone are left out. */
@@ -120,7 +127,7 @@ async function readSome(at: At, ids: string[]): Promise<Row[]> {
       tenant: at.tenant,
       body: { requests },
     });
-    return read.data.responses.map((each) => each.body);
+    return read.data.responses.map((each) => fromApi(at.resource, each.body));
   } catch {
     // One that is gone fails the whole batch.
     const each = await Promise.allSettled(ids.map((id) => readRow(at, id)));
@@ -139,7 +146,7 @@ export async function suggestRows(at: At, words: string, signal: AbortSignal, mo
   for (let looked = 0; looked < LOOKED_THROUGH; ) {
     const { data } = await call<RowPage>("GET", `${resource.path}?${query}`, { tenant, signal });
     looked += data.items.length;
-    found.push(...data.items.filter((row) => String(row[resource.title]).toLocaleLowerCase().includes(wanted)));
+    found.push(...pageOf(at, data).items.filter((row) => String(row[resource.title]).toLocaleLowerCase().includes(wanted)));
     if (data.next === null || found.length >= most) break;
     query.set("cursor", data.next);
   }

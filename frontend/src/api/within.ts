@@ -2,7 +2,7 @@
 
 import type { Within } from "../model/within";
 import { call } from "./http";
-import type { At, RowPage } from "./rows";
+import { type At, pageOf, type RowPage } from "./rows";
 
 const PAGE = 20;
 
@@ -12,5 +12,5 @@ export async function readWithin(at: At & { resource: Within }, id: string, curs
   const query = new URLSearchParams({ [within.filter]: id, limit: String(PAGE) });
   if (sorts.includes("id")) query.set("_sort", "-id");
   if (cursor) query.set("cursor", cursor);
-  return (await call<RowPage>("GET", `${path}?${query}`, { tenant: at.tenant, signal })).data;
+  return pageOf(at, (await call<RowPage>("GET", `${path}?${query}`, { tenant: at.tenant, signal })).data);
 }

@@ -74,6 +74,8 @@ export interface Resource extends Described {
   fields: Field[];
   /** What a row shows, by name. */
   members: Map<string, Field>;
+  /** The members that are ids and whole numbers in the API. */
+  numbered: string[];
   filterList: Filter[];
   can: { create: boolean; change: boolean; remove: boolean };
 }
@@ -98,17 +100,23 @@ function resourceOf(document: Document, name: string, description: string, exten
   const body = resolve(many.post?.requestBody?.content["application/json"]?.schema ?? {});
   const row = resolve(one.get?.responses["200"]?.content?.["application/json"]?.schema ?? {});
   const needed = new Set(body.required);
+  const members = fieldsOf(row, () => false, extension, resolve).map(withPeople);
   const described = { ...extension, name, description };
   return {
     ...described,
     described,
     fields: fieldsOf(body, (field) => needed.has(field), extension, resolve),
-    members: new Map(fieldsOf(row, () => false, extension, resolve).map((field) => [field.name, withPeople(field)])),
+    members: new Map(members.map((field) => [field.name, field])),
+    numbered: members.filter(isNumbered).map((field) => field.name),
     filterList: Object.entries(extension.filters).map(([filter, operators]) =>
       filterOf(filter, operators, many.get ?? { responses: {} }, extension, resolve),
     ),
     can: { create: "post" in many, change: "patch" in one, remove: "delete" in one },
   };
+}
+
+function isNumbered({ name, reference, schema }: Field): boolean {
+  return schema.type === "integer" && (name === "id" || reference !== undefined);
 }
 
 function fieldsOf(
