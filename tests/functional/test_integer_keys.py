@@ -14,6 +14,7 @@ from tenantapp.resources import Resource
 from tenantapp.tenancy.models import NAMING_CONVENTION, Tracked
 from tenantapp.tenancy.row_ids import integer_of, row_id_of
 from tenantapp.testing.leaks import LeakCheck
+from tests.csv_files import export, lines_of, send
 from tests.installation import Client, Installation, rolled_back
 from tests.shop import access_of, app_including
 
@@ -126,6 +127,14 @@ def test_no_row_has_such_a_key(bob: Client, name: str) -> None:
     for key in ("0", "-1", "2147483648", str(GREATEST), str(GREATEST + 1), "-9223372036854775809"):
         for answer in (bob.get(f"/{name}/{key}"), bob.delete(f"/{name}/{key}"), bob.get(f"/{name}/{key}/changes")):
             assert (answer.status_int, answer.json["code"]) == (404, "not_found")
+
+
+def test_an_export_reads_on_after_a_number(bob: Client) -> None:
+    names = [f"c{number:02}" for number in range(30)]
+    assert send(bob, ["name", *names], "/customers/import").status_int == 200
+    head, *rows = lines_of(export(bob, "?_sort=-id", "/customers/export"))
+    assert (head, [name for _, name in rows]) == (["id", "name"], names[::-1])
+    assert [int(key) for key, _ in rows] == sorted((int(key) for key, _ in rows), reverse=True)
 
 
 def test_what_is_no_key_is_no_path(bob: Client) -> None:
