@@ -1,4 +1,4 @@
-"""The jobs of a tenant over HTTP: its administrators list, retry and cancel them, and operators see them."""
+"""The jobs of a tenant over HTTP: its administrators and operators list, retry and cancel them."""
 
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from tenantapp.answers import Page
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.console.answers import Job
-from tenantapp.console.declarations import fleet_view
+from tenantapp.console.declarations import fleet_change, fleet_view
 from tenantapp.console.resources import SLUG
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import place_of, served_tenant
@@ -80,18 +80,42 @@ def cancel_own_job(request: TenantRequest) -> dict[str, Any]:
     return own_jobs(request).cancel(path_id(request))
 
 
+def jobs_of_tenant(request: TenantRequest) -> ManagedJobs:
+    """Return the jobs of the tenant in the path, for an operator. Raises ``NotFound``."""
+    place = place_of(served_tenant(request.user_session, request.matchdict["slug"]))
+    registry = request.registry
+    sessions = sessions_of(registry.tenant_dbs, place)
+    return ManagedJobs(registry.user_db, place, sessions, request.actor, by_operator=True)
+
+
 @fleet_view("fleet_tenant_jobs", "GET", query=JobQuery, answer=Page[Job])
 def list_jobs(request: TenantRequest) -> dict[str, Any]:
     """Return a page of a tenant's jobs, newest first."""
-    place = place_of(served_tenant(request.user_session, request.matchdict["slug"]))
-    registry = request.registry
-    return page_of_jobs(request, ManagedJobs(registry.user_db, place, sessions_of(registry.tenant_dbs, place)))
+    return page_of_jobs(request, jobs_of_tenant(request))
+
+
+@fleet_view("fleet_tenant_job", "GET", answer=Job)
+def read_job(request: TenantRequest) -> dict[str, Any]:
+    """Return a job of a tenant, with its progress while it runs."""
+    return jobs_of_tenant(request).get(path_id(request))
+
+
+@fleet_change("fleet_tenant_job_retry", "POST", answer=Job, problems=("job_refused",))
+def retry_job(request: TenantRequest) -> dict[str, Any]:
+    """Do a failed or cancelled job of a tenant again, or a queued one at once."""
+    return jobs_of_tenant(request).retry(path_id(request))
+
+
+@fleet_change("fleet_tenant_job_cancel", "POST", answer=Job, problems=("job_refused",))
+def cancel_job(request: TenantRequest) -> dict[str, Any]:
+    """Cancel a job of a tenant. A running one stops when it next asks whether to go on, and leaves nothing."""
+    return jobs_of_tenant(request).cancel(path_id(request))
 
 
 def includeme(config: Configurator) -> None:
     """Add the routes."""
-    config.add_route("tenant_jobs", "/tenant/jobs")
-    config.add_route("tenant_job", f"/tenant/jobs/{ID}")
-    for what in ("retry", "cancel"):
-        config.add_route(f"tenant_job_{what}", f"/tenant/jobs/{ID}/{what}")
-    config.add_route("fleet_tenant_jobs", f"/fleet/tenants/{SLUG}/jobs")
+    for name, path in (("tenant_job", "/tenant/jobs"), ("fleet_tenant_job", f"/fleet/tenants/{SLUG}/jobs")):
+        config.add_route(f"{name}s", path)
+        config.add_route(name, f"{path}/{ID}")
+        for what in ("retry", "cancel"):
+            config.add_route(f"{name}_{what}", f"{path}/{ID}/{what}")

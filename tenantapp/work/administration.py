@@ -33,6 +33,8 @@ from tenantapp.work.worker import worker_databases
 class ManagedJobs:
     """The jobs of a tenant. ``actor`` is who manages them; None stands for who runs this process.
 
+    ``by_operator`` says that it is an operator over HTTP, whose name the tenant's administrators do not see.
+
     ``tenant_session`` opens a session on the tenant's database, which commits at the end of its block; it takes
     ``read_only``.
     """
@@ -41,6 +43,7 @@ class ManagedJobs:
     place: TenantPlace
     tenant_session: Callable[..., AbstractContextManager[Session]]
     actor: Actor | None = None
+    by_operator: bool = False
 
     def list(
         self, *, state: str | None = None, name: str | None = None, before: UUID | None = None, limit: int = 100
@@ -59,7 +62,7 @@ class ManagedJobs:
 
     def retry(self, job_id: UUID) -> dict[str, Any]:
         """Retry a job, and return it. Raises ``NotFound`` and ``JobRefused``."""
-        with self._changing("job.retry", job_id) as session:
+        with self._changing("retry", job_id) as session:
             return describe_job(retry_job(session, job_id), self.place)
 
     def cancel(self, job_id: UUID) -> dict[str, Any]:
@@ -70,12 +73,12 @@ class ManagedJobs:
             running_in = job.owner if job.state == JobState.RUNNING else None
         if running_in is not None and self._stop(job_id, running_in):
             return self.get(job_id)
-        with self._changing("job.cancel", job_id) as session:
+        with self._changing("cancel", job_id) as session:
             return describe_job(cancel_job(session, job_id), self.place)
 
     def release(self, job_id: UUID | None = None) -> Sequence[dict[str, Any]]:
         """Release the held jobs, or one of them, and return them. Raises ``NotFound`` and ``JobRefused``."""
-        with self._changing("job.release", job_id) as session:
+        with self._changing("release", job_id) as session:
             released = release_jobs(session, self.place, job_id)
             return [describe_job(get_job(session, each), self.place) for each in released]
 
@@ -86,7 +89,7 @@ class ManagedJobs:
             if visit is None or visit.owner != running_in:
                 return False
             visit.cancel_id = job_id
-            self._record(session, "job.cancel", job_id)
+            self._record(session, "cancel", job_id)
             return True
 
     def _visit(self) -> TenantVisit | None:
@@ -96,13 +99,13 @@ class ManagedJobs:
             return visit
 
     @contextmanager
-    def _changing(self, action: str, job_id: UUID | None) -> Iterator[Session]:
+    def _changing(self, verb: str, job_id: UUID | None) -> Iterator[Session]:
         """Yield a session on the tenant's database. What the block does is recorded, and then a visit is noted."""
         with self.tenant_session() as session:
             yield session
             session.flush()
             with self._user_session() as user_session:
-                self._record(user_session, action, job_id)
+                self._record(user_session, verb, job_id)
         note_after_commit(self.user_db, self.place.id, utcnow())
 
     @contextmanager
@@ -112,7 +115,8 @@ class ManagedJobs:
                 session.info[ACTOR] = self.actor
             yield session
 
-    def _record(self, session: Session, action: str, job_id: UUID | None) -> None:
+    def _record(self, session: Session, verb: str, job_id: UUID | None) -> None:
+        action = f"fleet.{verb}_job" if self.by_operator else f"job.{verb}"
         detail = {} if job_id is None else {"job": str(job_id)}
         record(session, action, tenant_id=self.place.id, slug=self.place.slug, detail=detail)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tenantapp.sql.ids import uuid7
 from tenantapp.work.models import TenantVisit
-from tests.functional.operators import add_operator, code
+from tests.functional.operators import add_operator, code, trail
 from tests.installation import Client, Installation
 from tests.jobs import Desk
 
@@ -91,11 +91,18 @@ def test_who_may_not_manage_jobs_sees_nothing_of_them(installation: Installation
     assert desk.jobs("state") == ["queued"]
 
 
-def test_operators_see_the_jobs_of_a_tenant(installation: Installation, desk: Desk) -> None:
+def test_operators_manage_the_jobs_of_a_tenant(installation: Installation, desk: Desk) -> None:
     job = desk.enqueue("wait")
     otto = add_operator(installation)
     assert [each["id"] for each in otto.get("/fleet/tenants/acme/jobs?state=queued").json["items"]] == [str(job)]
     assert otto.get("/fleet/tenants/globex/jobs").json["items"] == []
+    path = f"/fleet/tenants/acme/jobs/{job}"
+    assert otto.post(f"{path}/cancel").json["state"] == otto.get(path).json["state"] == "cancelled"
+    assert otto.post(f"{path}/retry").json["state"] == "queued"
+    assert code(otto.post(f"/fleet/tenants/globex/jobs/{job}/retry")) == (404, "not_found")
+    assert trail(installation) == [("fleet.cancel_job", "acme"), ("fleet.retry_job", "acme")]
+    shown = admin(installation).get("/tenant/audit?action=fleet.retry_job").json["items"]
+    assert [(each["actor"], each["detail"]) for each in shown] == [(None, {})]
     assert code(otto.get("/fleet/tenants/nobody/jobs")) == (404, "not_found")
     assert code(otto.get("/tenant/jobs"))[0] in (403, 409)
     assert code(admin(installation).get("/fleet/tenants/acme/jobs")) == (403, "operator_required")

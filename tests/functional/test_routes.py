@@ -64,6 +64,7 @@ BODIES: dict[str, Any] = {
 WITHOUT_BODY = {
     "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",
     "fleet_tenant_backups", "webhook_secret", "webhook_delivery_replay", "tenant_job_retry", "tenant_job_cancel",
+    "fleet_tenant_job_retry", "fleet_tenant_job_cancel",
 }  # fmt: skip
 OPERATE = "fleet.operate"
 PUBLIC = {

@@ -75,7 +75,7 @@ def test_every_route_is_documented(installation: Installation) -> None:
 def path_of(pattern: str) -> str:
     """A route's pattern as the pages write it."""
     for name in ("slug", "id", "path"):
-        pattern = re.sub(rf"{{{name}:.*}}", f"{{{name}}}", pattern)
+        pattern = re.sub(rf"{{{name}:.*?}}(?=/|$)", f"{{{name}}}", pattern)
     return ("/" + pattern.lstrip("/")).removeprefix("/api/v1")
 
 
