@@ -556,6 +556,7 @@ def test_a_component_of_ones_own_is_in_the_place_of_the_list(bookshop: Site, vis
     ann.button("Sell one copy of Persuasion").click()  # a call of its own, with the tenant and the proof of the page
     ann.said("One copy of “Persuasion” is sold.")
     expect(card).to_contain_text("Sold out")
+    expect(card.get_by_role("button", name="Persuasion", exact=True)).to_be_focused()  # nothing else to press
     card.get_by_role("button", name="Persuasion", exact=True).click()
     expect(page).to_have_url(re.compile(r"/w/north/books/[0-9a-f-]{36}$"))
     expect(ann.field("Stock")).to_have_value("0")
