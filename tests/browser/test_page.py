@@ -119,6 +119,29 @@ def test_what_cannot_be_undone_is_asked_first(site: Site, visit: Visit) -> None:
     assert ada.unexpected() == []
 
 
+def test_a_row_that_takes_others_along_is_asked_about_first(site: Site, visit: Visit) -> None:
+    ada = visit(site).signed_in("ada", LIST)
+    of_acme = {"X-Tenant": "acme"}
+    nodes = [ada.api("POST", "/nodes", {"title": f"Discussed {number}"}, **of_acme) for number in range(3)]
+    for node in nodes[:2]:
+        ada.api("POST", "/comments", {"node_id": node["id"], "text": "Why?"}, **of_acme)
+    ada.open(f"{LIST}/{nodes[0]['id']}")
+    ada.button("Delete").first.click()
+    expect(ada.sheet()).to_contain_text("This cannot be undone. Delete “Discussed 0”?")
+    ada.sheet().get_by_role("button", name="Delete", exact=True).last.click()
+    ada.said("“Discussed 0” is deleted.")
+    expect(ada.button("Undo")).to_have_count(0)
+    ada.open(f"{LIST}?q=discussed")
+    for number in (1, 2):
+        ada.page.get_by_role("checkbox", name=f"Discussed {number}").check()
+    ada.page.get_by_role("region", name="Chosen rows").get_by_role("button", name="Delete").click()
+    expect(ada.sheet()).to_contain_text("This cannot be undone.")
+    ada.button("Delete 2 rows").click()
+    ada.said("2 rows are deleted.")
+    expect(ada.button("Undo")).to_have_count(0)
+    assert ada.unexpected() == []
+
+
 def test_two_tabs_show_two_workspaces(site: Site, visit: Visit) -> None:
     one = visit(site).signed_in("carol", LIST)
     two = one.tab().open(LIST)
