@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,9 +20,11 @@ from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation, tenant_databases
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.queue import get_operation
 from tenantapp.operations.worker import Worker
+from tenantapp.work.visits import is_visit_due
 from tenantapp.work.worker import JobWorker, jobs_worked_on
 
 COLLECT_AFTER: Final = 700  # new objects, as Python has it: unlike other commands, a worker runs for weeks
@@ -62,7 +64,7 @@ def work(installation: Installation, jobs: int, until_idle: bool) -> None:
 
     Raises ``CommandFailed``, and ``SettingsError`` if the domain cannot be loaded.
     """
-    if installation.fleet.may_declare:
+    if installation.fleet.may_declare or not until_idle:
         _ = installation.fleet.declared  # a worker that could not run the domain's code does not start
     gc.set_threshold(COLLECT_AFTER)
     # Unlike other commands, a worker ends by a signal, and with status 0.
@@ -78,26 +80,23 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
     def told(operation_id: UUID, outcome: Outcome) -> None:
         _tell(installation, operation_id, outcome)
 
-    worker = Worker(installation.fleet, KINDS, CHORES, told)
-    with _worker_of_jobs(installation) as jobs:
-        if until_idle:
-            worker.run(ended, until_idle=True)
-            if jobs is not None:
-                jobs.run(ended, until_idle=True)
-        else:
-            with nullcontext() if jobs is None else jobs_worked_on(jobs):
-                worker.run(ended)
+    fleet = installation.fleet
+    worker, outdated = Worker(fleet, KINDS, CHORES, told), outdated_revisions(fleet.settings)
+    if not until_idle:
+        with _worker_of_jobs(fleet, outdated) as jobs, jobs_worked_on(jobs):
+            worker.run(ended)
+        return
+    worker.run(ended, until_idle=True)
+    # The bundled domain has jobs too: webhooks and mail. Loading it takes a second, so only if a tenant is due.
+    if fleet.may_declare or is_visit_due(fleet.user_db, outdated):
+        with _worker_of_jobs(fleet, outdated) as jobs:
+            jobs.run(ended, until_idle=True)
 
 
 @contextmanager
-def _worker_of_jobs(installation: Installation) -> Iterator[JobWorker | None]:
-    """Yield the worker of the domain's jobs, or None if the domain has none."""
-    fleet = installation.fleet
-    if not fleet.may_declare or not fleet.declared.jobs:
-        yield None
-        return
+def _worker_of_jobs(fleet: Fleet, outdated: frozenset[str | None]) -> Iterator[JobWorker]:
+    """Yield the worker of the tenants' jobs. Raises ``SettingsError`` if the domain cannot be loaded."""
     with tenant_databases(fleet) as databases:
-        outdated = outdated_revisions(fleet.settings)
         yield JobWorker(fleet, databases, fleet.declared.jobs, outdated, told=click.echo)
 
 

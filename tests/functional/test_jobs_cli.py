@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.databases.histories.histories import bundled
+from tenantapp.identity.local_access import local_access
+from tenantapp.mail.messages import send_mail
 from tenantapp.sql.ids import uuid7
 from tenantapp.work.worker import worker_databases
 from tests.functional.conftest import INI, Command
@@ -106,3 +110,16 @@ def test_a_slip_in_a_declaration_ends_the_start(
     ini.write_text(f"{INI}tenantapp.domain = stock\nmigrations.tenant = {bundled('tenant')}\n")
     monkeypatch.syspath_prepend(str(ini.parent))
     assert failed("worker", "--until-idle").startswith(sentence)
+
+
+def test_a_worker_of_the_bundled_domain_does_its_jobs_too(done: Command, ini: Path, tmp_path: Path) -> None:
+    ini.write_text(f"{ini.read_text()}mail.url = file://{tmp_path}/mail/\nmail.from = shop@example.com\n")
+    done("tenants", "create", "acme")
+    with closing(CommandsInstallation(ini)) as installation, worker_databases(installation.fleet) as databases:
+        with installation.user_session(read_only=True) as session:
+            access = local_access(session, "acme")
+        with databases.begin(access) as session:
+            queue: Any = SimpleNamespace(enqueue=partial(databases.enqueue, session, access))  # type: ignore[arg-type]
+            send_mail(queue, "ann@example.com", "Hi", "Hi")
+    done("worker", "--until-idle")
+    assert [path.suffix for path in (tmp_path / "mail").iterdir()] == [".eml"]
