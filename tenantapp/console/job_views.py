@@ -82,8 +82,10 @@ def cancel_own_job(request: TenantRequest) -> dict[str, Any]:
 
 def jobs_of_tenant(request: TenantRequest) -> ManagedJobs:
     """Return the jobs of the tenant in the path, for an operator. Raises ``NotFound``."""
-    place = place_of(served_tenant(request.user_session, request.matchdict["slug"]))
     registry = request.registry
+    # Not the request's session: on SQLite it would lock the user database, in which the change is recorded.
+    with registry.user_db.begin(read_only=True) as session:
+        place = place_of(served_tenant(session, request.matchdict["slug"]))
     sessions = sessions_of(registry.tenant_dbs, place)
     return ManagedJobs(registry.user_db, place, sessions, request.actor, by_operator=True)
 
