@@ -8,6 +8,7 @@ type Pages = typeof import(".");
 
 const pages = withTexts(() => import("."), () => import("../../strings/operator"));
 const page = (name: keyof Pages) => async () => (await pages())[name];
+const jobs = withTexts(() => import("./TenantJobs.vue"), () => import("../../strings/managing"));
 
 export const OPERATOR: RouteRecordRaw = {
   path: "/operator",
@@ -16,6 +17,7 @@ export const OPERATOR: RouteRecordRaw = {
     { path: "", name: "operator", redirect: { name: "operator-tenants" } },
     { path: "tenants", name: "operator-tenants", component: page("Tenants") },
     { path: "tenants/:slug", name: "operator-tenant", component: page("Tenant"), props: true },
+    { path: "tenants/:slug/jobs", name: "operator-jobs", component: jobs, props: true },
     { path: "operations", name: "operator-operations", component: page("Operations") },
     { path: "operations/:id", name: "operator-operation", component: page("Operation"), props: true },
     { path: "migration", name: "operator-migration", component: page("Migration") },
