@@ -130,6 +130,7 @@ def test_a_new_tenant_has_an_administrator_who_lets_people_in(fleet: Site, visit
     page, dialog = olga.page, olga.sheet()
     for slug, login in (("initech", "nowhere"), ("initech", "ada"), ("umbrella", "")):
         if not dialog.is_visible():
+            olga.link("acme").wait_for()  # the page of the tenants listens
             page.keyboard.press("n")
         dialog.get_by_label("Slug").fill(slug)
         dialog.get_by_label("Administrator").fill(login)
