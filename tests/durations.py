@@ -11,6 +11,8 @@ import pytest
 # test_migrating.py is the first of all: a migration forks its jobs, which is quick, only while there are no threads.
 LONGEST_FIRST: Final = (
     "test_migrating.py",
+    "test_random_steps.py",
+    "test_operator.py",
     "test_killed_copies.py",
     "test_production.py",
     "test_connection_budget.py",

@@ -480,9 +480,11 @@ def test_the_page_can_be_written_from_right_to_left(site: Site, visit: Visit) ->
     look(ada, "switcher", ada.sheet().get_by_text("2 workspaces"), "middle")
     page.keyboard.press("Escape")
     ada.link("Members").click()
+    page.get_by_role("heading", level=1, name="Members").wait_for()
     look(ada, "members", page.get_by_role("columnheader").first, "right")
     look(olga, "tenants", olga.page.get_by_role("columnheader").first, "right")
     olga.link("acme").click()
+    olga.button("Suspend").wait_for()
     look(olga, "tenant", olga.page.get_by_role("heading", level=1), "right")
     assert {name: each for name, each in found.items() if each} == {}
     assert ada.unexpected() + olga.unexpected() == []
