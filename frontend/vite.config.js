@@ -63,5 +63,6 @@ export default defineConfig({
     },
   },
   server: { proxy: { "/api": "http://localhost:6543" } },
-  test: { include: ["src/**/*.test.ts"] },
+  // None of these tests changes what others see, and a process for each file would take most of the time.
+  test: { include: ["src/**/*.test.ts"], pool: "threads", isolate: false },
 });
