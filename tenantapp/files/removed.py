@@ -4,7 +4,8 @@ If the process dies in between, the bytes stay without a row, and the sweep remo
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
@@ -54,12 +55,19 @@ def _remove(session: Session) -> None:
 def remove_bytes(settings: Settings, tenant_id: UUID, file_id: UUID) -> None:
     """Remove the bytes of a file from the storage, if there is one."""
     if settings.files_storage is not None:
-        remove_quietly(open_storage(settings), tenant_id, file_id)
+        with _quietly(file_id):
+            open_storage(settings).remove(tenant_id, file_id)
 
 
 def remove_quietly(storage: Storage, tenant_id: UUID, file_id: UUID) -> None:
     """Remove bytes that have no row. If the storage does not answer, the sweep removes them later."""
-    try:
+    with _quietly(file_id):
         storage.remove(tenant_id, file_id)
+
+
+@contextmanager
+def _quietly(file_id: UUID) -> Iterator[None]:
+    try:
+        yield
     except FilesUnavailable as error:
         log.warning("The bytes of file %s were not removed (%s); the sweep will do it.", file_id, error.reason)

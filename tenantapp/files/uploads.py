@@ -56,8 +56,11 @@ def _media_type(request: TenantRequest, settings: Settings) -> str:
 
 
 def _check_room(request: TenantRequest, settings: Settings) -> None:
-    """Raise ``FilesFull`` before the body arrives, if it is known not to fit. When it is there, the row decides."""
-    if settings.files_most_bytes is not None:
+    """Raise ``FilesFull`` before the body arrives, if it is known not to fit. When it is there, the row decides.
+
+    A file that is sent again under the same key is there already, and has its room.
+    """
+    if settings.files_most_bytes is not None and "Idempotency-Key" not in request.headers:
         # Not in the request's own session: on SQLite that keeps others from writing until the body is there.
         with request.registry.tenant_dbs.begin(request.access, read_only=True) as session:
             check_room(session, request.content_length or 0, settings.files_most_bytes)

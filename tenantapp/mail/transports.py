@@ -1,6 +1,7 @@
 """Hand a message to an SMTP server, or write it to a file."""
 
 import os
+import secrets
 import smtplib
 import ssl
 import time
@@ -44,7 +45,7 @@ class FileTransport:
     def send(self, envelope: Envelope) -> None:
         """Write the message. Its recipients share a file, because their messages are the same."""
         path = self._directory / f"{envelope.id}.eml"
-        beside = path.with_suffix(".part")
+        beside = path.with_suffix(f".{secrets.token_hex(4)}.part")  # another worker may write the same message
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             beside.write_bytes(envelope.content)

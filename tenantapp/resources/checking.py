@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from uuid import UUID
 
 from sqlalchemy import Column, Interval, LargeBinary
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator
 
@@ -20,6 +21,7 @@ from tenantapp.resources.keys import KEY_TYPES
 from tenantapp.tenancy.searching import Searched
 
 NOT_IN_JSON: Final = (Interval, LargeBinary)
+SQLITE: Final = make_url("sqlite://").get_dialect()()
 SIMPLE: Final = (bool, int, str, UUID, float, Decimal, datetime, date, time)
 # What a column of the first type also takes.
 ALSO: Final[dict[type, tuple[type, ...]]] = {float: (int, Decimal), Decimal: (int, float), int: (bool,)}
@@ -42,6 +44,8 @@ def _slips(resource: Resource[Any]) -> Iterator[str]:
         yield "most has to be 1 or more"
     if python_type(resource.key.column.type) not in KEY_TYPES:
         yield "the id of its model has to be a UUID or a whole number"
+    elif not resource.key.is_uuid and resource.key.column.type.compile(SQLITE) != "INTEGER":
+        yield 'SQLite counts no numbers of the type of its id: give the type .with_variant(Integer(), "sqlite")'
     if resource.search and not (issubclass(resource.model, Searched) and resource.key.is_uuid):
         yield "search needs a model that is Searched, and whose id is a UUID"
     yield from _of_body(resource)

@@ -55,9 +55,14 @@ def create_row(
         session.add(row)
         flush()
         touch_parents(session, parents_of(resource, row))
-    if row_id is not None:
+    if row_id is not None or _gives_keys_again(resource, session):
         _begin_versions_anywhere(resource, session, row)
     return row
+
+
+def _gives_keys_again(resource: Resource[Any], session: Session) -> bool:
+    """Return whether the database may give a row the key of one that was deleted: SQLite does so with the last one."""
+    return not resource.key.is_uuid and session.get_bind().dialect.name == "sqlite"
 
 
 def create_rows(resource: Resource[Any], session: Session, access: Access, contents: Sequence[Content]) -> None:
@@ -66,7 +71,7 @@ def create_rows(resource: Resource[Any], session: Session, access: Access, conte
     Where nothing of the domain looks at single rows, all are sent at once: then a violated constraint is not explained,
     and raises SQLAlchemy's ``IntegrityError`` or ``DataError``. Otherwise raises what ``create_row`` raises.
     """
-    if resource.hooks("create") or resource.values or resource.touches:
+    if resource.hooks("create") or resource.values or resource.touches or _gives_keys_again(resource, session):
         for content in contents:
             create_row(resource, session, access, content)
         return
@@ -81,9 +86,9 @@ def create_rows(resource: Resource[Any], session: Session, access: Access, conte
 
 
 def _begin_versions_anywhere(resource: Resource[Any], session: Session, row: Any) -> None:
-    """Let the versions of a row with a chosen id begin at a random number, and not at 1.
+    """Let the versions of a row begin at a random number, and not at 1.
 
-    A row that was deleted may have had the id before. Its entity tags must not count for the new row. A time would not
+    A row that was deleted may have had its id before. Its entity tags must not count for the new row. A time would not
     do: both rows may be made within one tick of the clock.
     """
     if resource.version_attribute is None:

@@ -45,6 +45,11 @@ class ManagedJobs:
     actor: Actor | None = None
     by_operator: bool = False
 
+    @property
+    def releases(self) -> bool:
+        """Return whether they may let jobs run that came with a copy."""
+        return self.by_operator or self.actor is None
+
     def list(
         self, *, state: str | None = None, name: str | None = None, before: UUID | None = None, limit: int = 100
     ) -> Sequence[dict[str, Any]]:
@@ -63,7 +68,7 @@ class ManagedJobs:
     def retry(self, job_id: UUID) -> dict[str, Any]:
         """Retry a job, and return it. Raises ``NotFound`` and ``JobRefused``."""
         with self._changing("retry", job_id) as session:
-            return describe_job(retry_job(session, job_id), self.place)
+            return describe_job(retry_job(session, self.place, job_id, releases=self.releases), self.place)
 
     def cancel(self, job_id: UUID) -> dict[str, Any]:
         """Cancel a job, or have it stop if it is running. Return it. Raises ``NotFound`` and ``JobRefused``."""

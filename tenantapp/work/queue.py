@@ -1,7 +1,7 @@
 """The services that queue, list, retry, cancel and release the jobs of a tenant, in a session on its database."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -23,6 +23,7 @@ from tenantapp.work.visits import note_after_commit
 
 NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
 NO_DELAY: Final = timedelta(0)
+READ_AT_ONCE: Final = 10  # jobs
 NOTES: Final = "tenantapp_visits"  # the key in a session's ``info`` of the visits to note after the commit
 JOBS: Final = TenantBase.metadata.tables[TenantJob.__tablename__]
 
@@ -136,13 +137,14 @@ def list_jobs(
     name: str | None = None,
     before: UUID | None = None,
     limit: int = 100,
-) -> list[TenantJob]:
-    """Return jobs, the newest first: of this state and name, and older than ``before``, if it is said.
+) -> Iterator[TenantJob]:
+    """Yield jobs, the newest first: of this state and name, and older than ``before``, if it is said.
 
-    A database that has no table of jobs yet has none.
+    Some are read at a time, because a job may have a mail in its arguments, and the session forgets each one after it
+    was yielded. A database that has no table of jobs yet has none.
     """
     if not has_table(session, TenantJob.__tablename__):
-        return []
+        return
     statement = select(TenantJob).order_by(TenantJob.id.desc()).limit(limit)
     if state is not None:
         statement = statement.where(TenantJob.state == state)
@@ -150,7 +152,9 @@ def list_jobs(
         statement = statement.where(TenantJob.name == name)
     if before is not None:
         statement = statement.where(TenantJob.id < before)
-    return list(session.scalars(statement))
+    for job in session.scalars(statement.execution_options(yield_per=READ_AT_ONCE)):
+        yield job
+        session.expunge(job)
 
 
 def get_job(session: Session, job_id: UUID, *, for_update: bool = False) -> TenantJob:
@@ -163,11 +167,19 @@ def get_job(session: Session, job_id: UUID, *, for_update: bool = False) -> Tena
     return job
 
 
-def retry_job(session: Session, job_id: UUID) -> TenantJob:
-    """Queue a failed, cancelled or waiting job again, for now. Raises ``NotFound`` and ``JobRefused``."""
+def retry_job(session: Session, place: TenantPlace, job_id: UUID, *, releases: bool = True) -> TenantJob:
+    """Queue a failed, cancelled or waiting job again, for now.
+
+    One that came with a copy counts as queued in the tenant's present content from now on; without ``releases``, it is
+    refused. Raises ``NotFound`` and ``JobRefused``.
+    """
     job = get_job(session, job_id, for_update=True)
     if job.state not in (JobState.FAILED, JobState.CANCELLED, JobState.QUEUED):
         raise JobRefused(f"The job is {job.state}; only a failed, cancelled or queued job can be retried.")
+    if is_copied(job, place):
+        if not releases:
+            raise JobRefused("The job came with a copy of a tenant: an operator releases it.")
+        job.tenant_id, job.database, job.epoch = place.id, place.database, place.epoch
     job.state, job.due_at, job.attempts, job.failures = JobState.QUEUED, utcnow(), 0, 0
     job.finished_at = None
     session.flush()

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from tenantapp.files.rows import delete_unused_file
 from tenantapp.identity.permissions import Permission
 from tenantapp.resources import Display, Match, Owned, Related, Resource, Translation, Value, Write
+from tenantapp.tenancy.recording import record_change
 from tenantapp.workspace.authors import Owner, remember_author
 from tenantapp.workspace.content import NodeContent, TagName
 from tenantapp.workspace.errors import NodeHasChildren
@@ -103,13 +104,18 @@ def keep_children(write: Write[Node]) -> None:
 
 @nodes.on("delete")
 def take_along(write: Write[Node]) -> Iterator[None]:
-    """Delete the comments and attachments of the node, row by row, so that those who follow the changes see it."""
-    session = write.session
-    attachments = session.scalars(select(Attachment).where(Attachment.node_id == write.row.id)).all()
-    comments = session.scalars(select(Comment).where(Comment.node_id == write.row.id)).all()
-    for row in (*attachments, *comments):
-        session.delete(row)
-    session.flush()
+    """Delete the comments and attachments of the node, and record each, for those who follow the changes."""
+    session, node_id = write.session, write.row.id
+    # Until the commit nobody adds one: a new row locks its node by FOR KEY SHARE, which waits for FOR UPDATE alone.
+    session.execute(select(Node.id).where(Node.id == node_id).with_for_update())
+    attachments = session.execute(select(Attachment.id, Attachment.file_id).where(Attachment.node_id == node_id)).all()
+    comments = session.execute(select(Comment.id, Comment.version).where(Comment.node_id == node_id)).all()
+    for attachment_id, _ in attachments:
+        record_change(session, Attachment, attachment_id, "deleted")
+    for comment_id, version in comments:
+        record_change(session, Comment, comment_id, "deleted", version)
+    for model in (Attachment, Comment):
+        session.execute(delete(model).where(model.node_id == node_id))
     yield
-    for file_id in {attachment.file_id for attachment in attachments}:
+    for file_id in {file_id for _, file_id in attachments}:
         delete_unused_file(session, write.access, file_id)

@@ -136,7 +136,8 @@ def test_a_file_is_bounded_and_of_a_permitted_type(make_installation: Any, tmp_p
             answers = list(pool.map(lambda person: person.upload("b.txt", b"xyz"), people))
         refused = [answer for answer in answers if answer.status_int != 201]
         assert [(answer.status_int, answer.json["code"]) for answer in refused] == [(409, "files_full")] * 3
-        assert bob.upload("c.txt", b"x").status_int == 201
+        for _ in range(2):  # sent again, it is there already
+            assert bob.upload("c.txt", b"x", Idempotency_Key="last").status_int == 201
         full = bob.upload("c.txt", b"x")
         assert (full.json["code"], full.json["bytes"], full.json["most_bytes"]) == ("files_full", 2_000_014, 2_000_014)
         unknown = bob.http.post(

@@ -108,14 +108,14 @@ def invoice(bob: Client, total: int = 1, **values: Any) -> Any:
 
 def test_a_row_is_made_read_changed_and_deleted(bob: Client) -> None:
     made = invoice(bob, 5)
-    row_id = made.json["id"]
+    row_id, begun = made.json["id"], made.json["version"]
     path = f"/invoices/{row_id}"
     assert isinstance(row_id, int)
     assert made.location.endswith(path)
-    assert bob.get(path).json == {"id": row_id, "customer_id": None, "total": 5, "version": 1}
+    assert bob.get(path).json == {"id": row_id, "customer_id": None, "total": 5, "version": begun}
     assert bob.get(path, If_None_Match=made.headers["ETag"]).status_int == 304
     changed = bob.patch(path, {"total": 6}, If_Match=made.headers["ETag"])
-    assert changed.json == {"id": row_id, "customer_id": None, "total": 6, "version": 2}
+    assert changed.json == {"id": row_id, "customer_id": None, "total": 6, "version": begun + 1}
     assert bob.patch(path, {"total": 7}, If_Match=made.headers["ETag"]).json["code"] == "version_mismatch"
     assert bob.put(path, {"total": 8}, If_Match=changed.headers["ETag"]).json["total"] == 8
     assert bob.delete(path, If_Match="*").status_int == 204
@@ -160,6 +160,15 @@ def test_the_database_counts_and_clients_choose_no_key(bob: Client) -> None:
     assert invoice(bob).json["id"] > made.json["id"]
 
 
+def test_the_tag_of_a_deleted_row_counts_for_no_other(bob: Client) -> None:
+    made = invoice(bob)
+    path = f"/invoices/{made.json['id']}"
+    bob.delete(path)
+    invoice(bob)  # SQLite gives it the same key
+    answer = bob.patch(path, {"total": 9}, If_Match=made.headers["ETag"])
+    assert answer.status_int == (412 if bob.get(path).status_int == 200 else 404)
+
+
 def test_lists_go_on_after_a_row_and_find_rows_by_their_keys(bob: Client) -> None:
     customer = bob.post("/customers", {"name": "Wile E."}).json["id"]
     made = [invoice(bob, total, customer_id=customer).json["id"] for total in range(12)]
@@ -183,13 +192,14 @@ def test_lists_go_on_after_a_row_and_find_rows_by_their_keys(bob: Client) -> Non
 
 def test_changes_have_the_keys(bob: Client) -> None:
     since = bob.get("/changes").json["cursor"]
-    row_id = invoice(bob).json["id"]
+    made = invoice(bob).json
+    row_id = made["id"]
     customer = bob.post("/customers", {"name": "Acme"}).json["id"]
     bob.patch(f"/customers/{customer}", {"name": "Acme Inc."})
     node = bob.post("/nodes", {"title": "x"}).json["id"]
     items = bob.get(f"/changes?since={since}").json["items"]
     assert [(each["resource"], each["id"], each["version"]) for each in items] == [
-        ("invoices", row_id, 1),
+        ("invoices", row_id, made["version"]),
         ("customers", customer, None),
         ("nodes", node, 1),
     ]

@@ -47,6 +47,21 @@ def test_jobs_are_listed_by_state_and_name_in_pages(installation: Installation, 
     assert ada.get("/tenant/jobs?state=lost").json["code"] == "invalid_query"
 
 
+def test_a_job_that_came_with_a_copy_is_left_to_operators(installation: Installation, desk: Desk) -> None:
+    job = desk.enqueue("wait")
+    desk.set(tenant_id=uuid7())
+    ada, olga = admin(installation), add_operator(installation)
+    assert ada.get(f"/tenant/jobs/{job}").json["state"] == "held"
+    assert code(ada.post(f"/tenant/jobs/{job}/retry")) == (409, "job_refused")
+    assert ada.post(f"/tenant/jobs/{job}/cancel").json["state"] == "cancelled"
+    assert code(ada.post(f"/tenant/jobs/{job}/retry")) == (409, "job_refused")
+    desk.work()
+    assert desk.jobs("state") == ["cancelled"]
+    assert olga.post(f"/fleet/tenants/acme/jobs/{job}/retry").json["state"] == "queued"
+    desk.work()
+    assert desk.jobs("state") == ["done"]
+
+
 def test_a_job_is_retried_and_cancelled_and_both_are_recorded(installation: Installation, desk: Desk) -> None:
     job = desk.enqueue("fail")
     desk.work()

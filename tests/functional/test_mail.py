@@ -220,7 +220,7 @@ def test_tests_get_the_messages_each_once(installation: Installation, mails: Mai
 def test_who_manages_jobs_sees_who_is_written_to_and_not_what(office: Office) -> None:
     message_id = office.send([ANN, BEN], "Your link", "a-secret-of-ann", html="<p>a-secret-of-ann</p>", reply_to=BEN)
     with office.databases.begin(office.access, read_only=True) as session:
-        job, _ = (describe_job(each, office.place) for each in reversed(list_jobs(session)))
+        job, _ = (describe_job(each, office.place) for each in reversed(list(list_jobs(session))))
     shown = {"id": str(message_id), "recipient": ANN, "to": [["", ANN], ["", BEN]], "subject": "Your link"}
     assert {name: job["arguments"][name] for name in shown} == shown
     assert "secret" not in str(job)

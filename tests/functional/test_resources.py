@@ -9,6 +9,7 @@ import orjson
 import pytest
 from pydantic import BeforeValidator, NaiveDatetime, create_model, model_validator
 from sqlalchemy import (
+    BigInteger,
     Column,
     DateTime,
     Float,
@@ -606,6 +607,7 @@ SLIPS: dict[str, dict[str, Any]] = {
     "letters, digits": {"name": "two-words"},
     "give it a noun": {"name": "staff"},
     "the id of its model": {"model": "named"},
+    "SQLite counts no": {"model": "counted"},
     "search needs": {"search": True},
     "no such column": {"body": {"nmae": (str, ...)}},
     "not for clients to write": {"body": {"name": (str, ...), "version": (int, 1)}},
@@ -656,11 +658,19 @@ class Named(Base):
     name: Mapped[str]
 
 
+class Counted(Base):
+    """Has a key that SQLite does not count."""
+
+    __tablename__ = "counted"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    name: Mapped[str]
+
+
 @pytest.mark.parametrize("sentence", SLIPS)
 def test_a_slip_in_a_declaration_is_one_sentence(sentence: str) -> None:
     options = {"name": "suppliers", "model": Supplier, "body": {"name": (str, ...)}, **SLIPS[sentence]}
     options["body"] = create_model("SlipIn", __base__=Content, **options["body"])
-    options["model"] = Named if options["model"] == "named" else options["model"]
+    options["model"] = {"named": Named, "counted": Counted}.get(options["model"], options["model"])
     with pytest.raises(DeclarationError) as raised:
         check_declaration(Resource(**options, read="content.read", write="content.create"))
     if sentence != "shows":
