@@ -39,13 +39,15 @@ function by({ onSent, signal }: Sending): Pick<Asked, "send" | "signal"> {
 function sendTelling(onSent: Sending["onSent"]): Send {
   return (path, { method = "POST", headers, body, signal }) =>
     new Promise((resolve, reject) => {
+      const stop = (): void => reject(new DOMException("Stopped.", "AbortError"));
+      if (signal?.aborted) return stop(); // no event tells of that any more
       const request = new XMLHttpRequest();
       request.open(method, path);
       for (const [name, value] of Object.entries(headers as Record<string, string>)) request.setRequestHeader(name, value);
       request.upload.onprogress = ({ loaded, total }) => onSent(total > 0 ? loaded / total : 1);
       request.onload = () => resolve(responseOf(request));
       request.onerror = () => reject(new TypeError("The server was not reached."));
-      request.onabort = () => reject(new DOMException("Stopped.", "AbortError"));
+      request.onabort = stop;
       signal?.addEventListener("abort", () => request.abort(), { once: true });
       request.send(body as Blob);
     });

@@ -30,6 +30,7 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
   const loading = ref(false);
   const failure = shallowRef<Failure>();
   let running: AbortController | undefined;
+  let gone = false;
 
   /** Read pages until there are as many items as before, at least one page. */
   async function readFrom(cursor: string, before: T[], least: number): Promise<Page<T>> {
@@ -51,6 +52,7 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
   }
 
   async function readPages(cursor: string, before: T[], least: number): Promise<void> {
+    if (gone) return;
     failure.value = undefined;
     loading.value = true;
     try {
@@ -64,7 +66,7 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
   }
 
   async function look(): Promise<boolean> {
-    if (loading.value) return false;
+    if (loading.value || gone) return false;
     const before = JSON.stringify([items.value, next.value]);
     try {
       const page = await readFrom("", [], items.value?.length ?? 0);
@@ -77,7 +79,10 @@ export function usePaged<T>(read: (cursor: string, signal: AbortSignal) => Promi
     }
   }
 
-  onScopeDispose(() => running?.abort());
+  onScopeDispose(() => {
+    gone = true;
+    running?.abort();
+  });
   return {
     items,
     next,

@@ -106,6 +106,16 @@ describe("polling", () => {
     expect(times).toHaveLength(3);
   });
 
+  it("asks nothing more once it has ended for good", async () => {
+    const polling = begin();
+    await seconds(1);
+    polling.end();
+    polling.start(); // a read that began before has ended only now
+    await polling.onVisibility();
+    await seconds(600);
+    expect(times).toEqual([1000]);
+  });
+
   it("outlives what mends itself, and ends with a failure that does not", async () => {
     outcome = () => Promise.reject(new Offline());
     begin();

@@ -15,6 +15,7 @@ export class Polling {
   private running = false;
   private looking = false;
   private restarted = false;
+  private ended = false;
 
   /** `look` resolves to whether something has changed, or to null if nothing more is to come. */
   constructor(
@@ -25,6 +26,7 @@ export class Polling {
 
   /** Begin, or begin anew with short pauses: something was started. */
   start(): void {
+    if (this.ended) return;
     this.running = true;
     this.pause = SHORTEST;
     if (this.looking) this.restarted = true;
@@ -35,6 +37,12 @@ export class Polling {
     this.running = false;
     clearTimeout(this.timer);
     this.timer = undefined;
+  }
+
+  /** Stop for good: nobody sees any more what is read. */
+  end(): void {
+    this.ended = true;
+    this.stop();
   }
 
   /** What is shown again is read at once, if its time has come meanwhile. */
@@ -80,7 +88,7 @@ export function usePolling(look: () => Promise<boolean | null>, onFailure: (fail
   onMounted(() => document.addEventListener("visibilitychange", onVisibility));
   onBeforeUnmount(() => {
     document.removeEventListener("visibilitychange", onVisibility);
-    polling.stop();
+    polling.end();
   });
   return polling;
 }

@@ -20,6 +20,11 @@ export interface Unsaved {
   sent: Sent;
 }
 
+/** Return what is sent now: the same change as before if it has the same text. */
+export function sentAgain(before: Sent, text: string): Sent {
+  return before.text === text ? before : { text, key: crypto.randomUUID() };
+}
+
 export function keepUnsaved(address: string, kept: Unsaved): void {
   try {
     sessionStorage.setItem(PREFIX + address, JSON.stringify(kept));

@@ -3,6 +3,7 @@
 import { inject, type InjectionKey, provide, ref, type Ref } from "vue";
 
 import { deleteFile, type Kept } from "../api/files";
+import { Offline } from "../api/problem";
 import type { Sending } from "../api/uploads";
 import { useWorkspace } from "./workspace";
 
@@ -26,8 +27,9 @@ export function useUploads(): Uploads {
     running.value += 1;
     try {
       await file.slice(0, 1).arrayBuffer(); // what cannot be read would look like a lost connection
-      const { uploadFile } = await import("../api/uploads"); // few rows have files
-      const kept = await uploadFile(tenant, file, crypto.randomUUID(), sending);
+      const part = await import("../api/uploads").catch(() => undefined); // few rows have files
+      if (!part) throw new Offline();
+      const kept = await part.uploadFile(tenant, file, crypto.randomUUID(), sending);
       unsaved.add(kept.id);
       return kept;
     } finally {
