@@ -175,7 +175,7 @@ def test_a_node_has_comments_and_files(workshop: Workshop, visit: Visit) -> None
     page.reload()
     expect(text).to_have_value("First <b>line</b>\nsecond")  # nothing that is written is lost
     held: list[Route] = []
-    page.route("**/comments", held.append)
+    page.route("**/comments", lambda route: held.append(route))
     text.press("Control+Enter")
     expect(comments.get_by_role("button", name="Add comment")).to_be_disabled()
     text.press_sequentially(", third")
@@ -211,6 +211,7 @@ def test_a_node_has_comments_and_files(workshop: Workshop, visit: Visit) -> None
     comments.get_by_role("button", name="Delete “Changed”").click()
     both.sheet().get_by_role("button", name="Delete", exact=True).click()
     expect(comments.locator("li")).to_have_count(1)
+    expect(comments.get_by_role("heading")).to_be_focused()
     assert found == []
     assert both.unexpected([400]) == []
 
@@ -232,7 +233,8 @@ def test_a_file_is_a_field_of_a_form_and_a_link_in_a_list(workshop: Workshop, vi
         expect(both.sheet().get_by_role("alert")).to_contain_text(sentence)
         page.unroute("**/files?name=*")
     page.evaluate(DROP, ["old.pdf", "application/pdf", "old"])
-    expect(both.sheet().get_by_role("link", name="old.pdf")).to_be_visible()
+    both.button("Remove old.pdf").click()
+    expect(both.sheet().locator("input[type=file]")).to_be_focused()
     page.evaluate(DROP, ["new.pdf", "application/pdf", "newer"])
     expect(both.sheet().get_by_role("link", name="new.pdf")).to_be_visible()
     expect(both.sheet()).to_contain_text("5 byte")

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -27,6 +28,7 @@ from tenantapp.fleet.hooks import running
 from tenantapp.operations.fleet import Fleet
 from tenantapp.resources import Resource, create_row
 from tenantapp.tenancy import models
+from tenantapp.webhooks.signing import signed_headers
 from tenantapp.work.inline import run_due_jobs
 from tenantapp.work.worker import worker_databases
 from tests.functional.conftest import Command
@@ -291,6 +293,10 @@ def test_a_delivery_is_received_once(
         with pytest.raises(HTTPError, match="400"):
             urlopen(Request(receiver.url, b"{}", headers))
     assert len(receiver.database.execute(rows).fetchall()) == 1
+    lost = b'{"type": "changes.gone", "data": {"tenant": "kitchen"}}'  # about no row
+    headers = signed_headers(webhook["secret"], "gone", int(time.time()), lost)
+    urlopen(Request(receiver.url, lost, headers)).close()
+    assert receiver.database.execute(rows).fetchall()[1:] == [(None, None, None)]
 
 
 def test_one_customer_has_two_files_and_a_backup(tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch) -> None:

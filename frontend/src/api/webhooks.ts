@@ -36,8 +36,10 @@ export async function readWebhook(tenant: string, id: string): Promise<Webhook> 
   return (await call<Webhook>("GET", fill(WEBHOOK, id), { tenant })).data;
 }
 
-export async function addWebhook(tenant: string, content: WebhookContent): Promise<WebhookWithSecret> {
-  return (await call<WebhookWithSecret>("POST", WEBHOOKS, { tenant, body: { ...content } })).data;
+/** Add a webhook. The same key sends the same change again, and it is made once. */
+export async function addWebhook(tenant: string, content: WebhookContent, key: string): Promise<WebhookWithSecret> {
+  const headers = { "Idempotency-Key": key };
+  return (await call<WebhookWithSecret>("POST", WEBHOOKS, { tenant, body: { ...content }, headers })).data;
 }
 
 export async function changeWebhook(tenant: string, id: string, content: WebhookContentPatch): Promise<Webhook> {
@@ -65,6 +67,7 @@ export async function readDeliveries(
   return (await call<DeliveryPage>("GET", `${fill(DELIVERIES, id)}?${query}`, { tenant, signal })).data;
 }
 
-export async function replayDelivery(tenant: string, id: string): Promise<Delivery> {
-  return (await call<Delivery>("POST", fill(REPLAY, id), { tenant })).data;
+/** Let a message be sent again. The same key asks for the same again, and it is done once. */
+export async function replayDelivery(tenant: string, id: string, key: string): Promise<Delivery> {
+  return (await call<Delivery>("POST", fill(REPLAY, id), { tenant, headers: { "Idempotency-Key": key } })).data;
 }

@@ -17,7 +17,8 @@ export interface Submitting {
   submit: (work: () => Promise<void>, sentences?: Record<string, string>) => Promise<boolean>;
 }
 
-export function useSubmitting(fields: readonly string[] = []): Submitting {
+/** `keyed`: the call has an Idempotency-Key, and its next attempt the same, so that nothing is done twice. */
+export function useSubmitting(fields: readonly string[] = [], keyed = false): Submitting {
   const busy = ref(false);
   const message = ref("");
   const failure = shallowRef<Failure>();
@@ -37,8 +38,7 @@ export function useSubmitting(fields: readonly string[] = []): Submitting {
       const [pointed, others] = pointedAt(fields, found instanceof Problem ? found.errors : []);
       errors.value = pointed;
       message.value = sentences[found.code] ?? others[0] ?? sentenceOf(found);
-      // The calls of these pages take no Idempotency-Key.
-      if (found.code === "offline") message.value += ` ${t.trouble.lost}`;
+      if (found.code === "offline" && !keyed) message.value += ` ${t.trouble.lost}`;
       return false;
     } finally {
       busy.value = false;

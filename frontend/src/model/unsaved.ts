@@ -11,6 +11,8 @@ export interface Sent {
   key: string;
 }
 
+export const NOTHING_SENT: Sent = { text: "", key: "" };
+
 export interface Unsaved {
   /** The version that it was written on top of. Saved on top of another one, it would undo what others have done. */
   etag: string | null;

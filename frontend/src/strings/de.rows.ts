@@ -46,6 +46,7 @@ export const de: RowStrings = {
     checking: "Die Zeilen werden geprüft.",
     right: (count: number) => `Alles in Ordnung: ${plural(count, "Eintrag kann", "Einträge können")} angelegt werden.`,
     added: (count: number) => `${plural(count, "Eintrag ist", "Einträge sind")} angelegt.`,
+    stoppedLate: "Die Datei war schon ganz gesendet, als Sie anhielten. Die Einträge können also angelegt sein. Wenn Sie hier noch einmal importieren, werden sie nur einmal angelegt.",
     wrong: (count: number) => `${plural(count, "Zeile ist", "Zeilen sind")} falsch, deshalb wurde kein Eintrag angelegt. Berichtigen Sie die Datei, und wählen Sie sie erneut.`,
     firstFaults: (count: number) => `Die ersten ${number(count)} Fehler sind aufgeführt.`,
     faults: "Was falsch ist",

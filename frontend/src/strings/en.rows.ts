@@ -45,6 +45,7 @@ export const en = {
     checking: "The rows are being checked.",
     right: (count: number) => `All is well: ${plural(count, "row", "rows")} can be added.`,
     added: (count: number) => `${plural(count, "row is", "rows are")} added.`,
+    stoppedLate: "The whole file had been sent before you stopped, so the rows may have been added. Imported again here, they are added only once.",
     wrong: (count: number) => `${plural(count, "line is", "lines are")} wrong, so no row was added. Mend the file, and choose it again.`,
     firstFaults: (count: number) => `The first ${number(count)} faults are listed.`,
     faults: "What is wrong",
