@@ -205,6 +205,7 @@ def test_a_node_has_comments_and_files(workshop: Workshop, visit: Visit) -> None
     expect(comments.locator("li")).to_have_count(2)  # without a reload
     expect(comments.get_by_role("button", name="Delete “Of Ada”")).to_have_count(0)
     comments.get_by_role("button", name="Change “First <b>line</b> second”").click()
+    expect(page.locator("#comments-field-text")).to_have_value("First <b>line</b>\nsecond")  # an id of its own
     both.field("Text").fill("Changed")
     both.sheet().get_by_role("button", name="Save", exact=True).click()
     expect(comments.locator("li").last).to_contain_text("Changed")
