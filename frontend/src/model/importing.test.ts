@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { Field } from "./field";
-import { beginningOf, toSend } from "./importing";
+import { beginningOf, isSameFile, toSend } from "./importing";
 
 const FIELDS = [
   { name: "title", label: "Titel", required: true },
@@ -45,5 +45,15 @@ describe("the beginning of a CSV file", () => {
     };
     expect(await sent("title,body\nä,b")).toEqual([true, "title,body\nä,b"]);
     expect(await sent('\uFEFF"Titel",Text\r\nä,b')).toEqual([false, "title,body\r\nä,b"]);
+  });
+});
+
+describe("a file that is chosen once more", () => {
+  it("is the same as long as nobody has changed it", () => {
+    const file = (text: string, name: string, lastModified: number) => new File([text], name, { lastModified });
+    const one = file("a", "a.csv", 1);
+    expect(isSameFile(one, file("a", "a.csv", 1))).toBe(true);
+    const others = [undefined, file("ab", "a.csv", 1), file("a", "b.csv", 1), file("a", "a.csv", 2)];
+    expect(others.map((other) => isSameFile(other, one))).toEqual([false, false, false, false]);
   });
 });

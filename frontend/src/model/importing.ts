@@ -48,6 +48,11 @@ export function beginningOf(bytes: Uint8Array, isWhole: boolean, fields: readonl
   };
 }
 
+/** Whether a file is chosen once more, as it was. */
+export function isSameFile(one: File | undefined, other: File): boolean {
+  return one?.name === other.name && one.size === other.size && one.lastModified === other.lastModified;
+}
+
 /** The file with the names of the fields in its first line, where people have written their labels. */
 export function toSend(file: Blob, { columns, afterHead }: Beginning): Blob {
   if (columns.every(({ head, field }) => head === field?.name)) return file;
