@@ -21,6 +21,15 @@ from tests.installation import PASSWORD
 from tests.jobs import Desk
 
 Visit = Callable[..., Visitor]
+# Presses "Stop" as soon as the page has this text.
+STOP_WHEN = """
+text => new MutationObserver((_, observer) => {
+  const stop = [...document.querySelectorAll("dialog button")].find(each => each.textContent.trim() === "Stop");
+  if (!stop || !document.body.textContent.includes(text)) return;
+  observer.disconnect();
+  stop.click();
+}).observe(document.body, { subtree: true, childList: true, characterData: true })
+"""
 DROP = """([name, type, text]) => {
   const data = new DataTransfer();
   data.items.add(new File([text], name, { type }));
@@ -166,9 +175,8 @@ def test_rows_come_from_a_csv_file_or_the_page_says_which_lines_are_wrong(worksh
     both.button("Check only").click()
     expect(both.sheet()).to_contain_text("All is well: 120 rows can be added.")
     with writing(workshop, "parts"):  # the import waits for this transaction
+        page.evaluate(STOP_WHEN, "The rows are being added.")  # in the page, for the server does not wait long
         both.button("Import").click()
-        expect(both.sheet()).to_contain_text("The rows are being added.")
-        both.button("Stop").click()
         expect(both.sheet()).to_contain_text("the rows may have been added")
     both.button("Import").click()
     both.said("120 rows are added.")  # once
