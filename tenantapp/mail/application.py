@@ -11,7 +11,7 @@ from tenantapp.mail.messages import JOB, send_mail
 from tenantapp.mail.sending import SendMail
 from tenantapp.mail.transports import transport_of
 from tenantapp.tenancy.access import Access
-from tenantapp.work.application import Enqueue
+from tenantapp.work.queue import Enqueue
 
 RETRIES: Final = 50  # with pauses of up to an hour: two days
 BESIDES: Final = 60.0  # seconds that a job may take besides the longest wait for the server

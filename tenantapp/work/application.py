@@ -6,13 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from pyramid.config import Configurator
-from sqlalchemy.orm import Session
 
-from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
 from tenantapp.work.declarations import RETRIES, DeclaredJobs, Handler
 from tenantapp.work.errors import JobsError
-from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, enqueue
+from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, Enqueue
 from tenantapp.work.worker import JobHost, JobWorker
 
 
@@ -20,7 +18,7 @@ def includeme(config: Configurator) -> None:
     """Put ``jobs`` and ``enqueue`` on the registry, add the directive ``add_job`` and the request's ``enqueue``."""
     registry = config.registry
     registry.jobs = DeclaredJobs()
-    registry.enqueue = registry.tenant_dbs.enqueue = Enqueue(registry)
+    registry.enqueue = registry.tenant_dbs.enqueue = Enqueue(registry, lambda: registry.jobs)
     config.add_directive("add_job", add_job_directive, action_wrap=False)
     config.add_request_method(enqueue_in_request, "enqueue")
     if registry.app_settings.fleet_worker:
@@ -64,24 +62,3 @@ def enqueue_in_request(
         raise RuntimeError(f"the job {name} cannot be queued: this request does not write to the tenant's database")
     queue: Enqueue = request.registry.enqueue
     return queue(request.tenant_session, request.access, name, arguments, after=after)
-
-
-class Enqueue:
-    """Queues a job from a script: ``registry.enqueue(session, access, "recount", {...})``."""
-
-    def __init__(self, registry: Any) -> None:
-        self._registry = registry
-
-    def __call__(
-        self,
-        session: Session,
-        access: Access,
-        name: str,
-        arguments: Mapping[str, Any] = NO_ARGUMENTS,
-        *,
-        after: timedelta = NO_DELAY,
-    ) -> UUID:
-        """Queue a job of the access's tenant in the session's transaction. See ``queue.enqueue``."""
-        registry = self._registry
-        place = access.require_tenant()
-        return enqueue(session, place, registry.jobs, registry.user_db, name, arguments, after=after)

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, and_, event, or_, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.errors import NotFound
-from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access, TenantPlace
@@ -59,10 +58,17 @@ def enqueue(
     return UUID(str(row["id"]))
 
 
-def enqueue_by(fleet: Fleet) -> Callable[..., UUID]:
-    """Return what queues the jobs that the domain declares, for sessions outside of the application."""
+class Enqueue:
+    """Queues jobs outside of a request: ``registry.enqueue(session, access, "recount", {...})``.
 
-    def queue(
+    ``of`` is the application's registry or a ``Fleet``, and ``declared`` returns the jobs that the domain declares.
+    """
+
+    def __init__(self, of: Any, declared: Callable[[], DeclaredJobs]) -> None:
+        self._of, self._declared = of, declared
+
+    def __call__(
+        self,
         session: Session,
         access: Access,
         name: str,
@@ -70,10 +76,9 @@ def enqueue_by(fleet: Fleet) -> Callable[..., UUID]:
         *,
         after: timedelta = NO_DELAY,
     ) -> UUID:
+        """Queue a job of the access's tenant in the session's transaction. See ``enqueue``."""
         place = access.require_tenant()
-        return enqueue(session, place, fleet.declared.jobs, fleet.user_db, name, arguments, after=after)
-
-    return queue
+        return enqueue(session, place, self._declared(), self._of.user_db, name, arguments, after=after)
 
 
 def new_job(

@@ -18,7 +18,7 @@ from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.server_engines import ServerEngines
 from tenantapp.work.declarations import DeclaredJobs
-from tenantapp.work.queue import enqueue_by
+from tenantapp.work.queue import Enqueue
 from tenantapp.work.running import DATABASE_ERRORS, RunningVisit, Told
 from tenantapp.work.visits import (
     LEASE,
@@ -184,7 +184,7 @@ def worker_databases(fleet: Fleet) -> Iterator[TenantDatabases]:
         for name, server in fleet.servers.items()
     }
     databases = TenantDatabases(fleet.servers, engines, changes_kept=timedelta(days=fleet.settings.changes_keep))
-    databases.enqueue = enqueue_by(fleet)
+    databases.enqueue = Enqueue(fleet, lambda: fleet.declared.jobs)
     databases.on_watched = lambda tenant_id: note_after_commit(fleet.user_db, tenant_id, utcnow())
     try:
         yield databases

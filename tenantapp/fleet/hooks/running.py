@@ -27,7 +27,7 @@ from tenantapp.tenancy.databases import TenantDatabases, one_database
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import HookDone
-from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, enqueue, enqueue_by
+from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, Enqueue, enqueue
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def run_in_database(context: Context, declared: DeclaredHook, place: TenantPlace
 @contextmanager
 def _database(fleet: Fleet) -> Iterator[TenantDatabases]:
     with one_database(fleet.servers, fleet.settings) as databases:
-        databases.enqueue = enqueue_by(fleet)
+        databases.enqueue = Enqueue(fleet, lambda: fleet.declared.jobs)
         yield databases
 
 
