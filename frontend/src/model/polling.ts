@@ -4,6 +4,7 @@ import { onBeforeUnmount, onMounted } from "vue";
 
 import type { Failure } from "../api/problem";
 import { asFailure, pauseOf } from "./failure";
+import { type Paged, usePaged } from "./paged";
 
 const SHORTEST = 1_000; // milliseconds
 const LONGEST = 15_000;
@@ -79,6 +80,23 @@ export class Polling {
       return null;
     }
   }
+}
+
+/** A list that is read again while it is shown, once `load` was called. `goesOn` tells whether more may come. */
+export function usePolledPages<T>(
+  read: Parameters<typeof usePaged<T>>[0],
+  goesOn: () => boolean = () => true,
+): Paged<T> & { polling: Polling } {
+  const pages = usePaged<T>(read);
+  const look = async (): Promise<boolean | null> => (goesOn() ? pages.look() : null);
+  const polling = usePolling(look, (found) => (pages.failure.value = found));
+
+  async function load(): Promise<void> {
+    await pages.load();
+    if (!pages.failure.value) polling.start();
+  }
+
+  return { ...pages, load, polling };
 }
 
 /** Poll while the component is shown. */
