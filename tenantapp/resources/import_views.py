@@ -1,6 +1,7 @@
 """Import rows over HTTP: a CSV file is received whole, and then added in one transaction."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final, Self
@@ -17,6 +18,7 @@ from tenantapp.resources.importing import IsRefusal, Limits, import_rows
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.request import TenantRequest
 
+log = logging.getLogger(__name__)
 IN_MEMORY: Final = 512 * 1024  # bytes; a longer file goes to a temporary file
 
 
@@ -40,7 +42,7 @@ class CsvBody(StreamedBody):
 
     @classmethod
     def receive(cls, request: TenantRequest) -> Self:
-        """Read the body. Raises ``ApiError``: 415 unless it is CSV in UTF-8, 413 and 400."""
+        """Read the body. Raises ``ApiError``: 415 unless it is CSV in UTF-8, 413, 400, and 503 on a full disk."""
         if request.content_type != CSV or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
             sentence = "Send the file as CSV in UTF-8, with Content-Type: text/csv."
             raise ApiError(415, "unsupported_media_type", sentence)
@@ -49,9 +51,17 @@ class CsvBody(StreamedBody):
         digest = hashlib.sha256()
         for piece in pieces_of(request, request.registry.app_settings.api_import_max_body):
             digest.update(piece)
-            file.write(piece)
+            _keep(piece, file)
         file.seek(0)
         return cls(digest=digest.hexdigest(), file=file)
+
+
+def _keep(piece: bytes, file: Any) -> None:
+    try:
+        file.write(piece)
+    except OSError as error:
+        log.warning("There is no room for a CSV file: %s", error.strerror)
+        raise ApiError(503, "busy", "The server has no room for the file now. Try again later.") from error
 
 
 def import_view(resource: Resource[Any]) -> Callable[[TenantRequest], dict[str, Any]]:

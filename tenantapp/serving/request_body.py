@@ -1,5 +1,6 @@
 """Read request bodies in full before the application is called, except for those that it receives piece by piece."""
 
+import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
@@ -7,8 +8,10 @@ from typing import Any, Final, Protocol
 
 from gunicorn.http.errors import ParseException
 
+log = logging.getLogger(__name__)
 IN_MEMORY: Final = 512 * 1024  # bytes; a longer body goes to a temporary file
 PIECE: Final = 64 * 1024  # bytes
+RETRY_AFTER: Final = "5"  # seconds
 
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
@@ -42,8 +45,9 @@ def read_whole_body(
     """Wrap the application, so that it gets only complete bodies of known length and at most ``largest`` bytes.
 
     A longer body is answered 413 and not read to its end. If the client leaves before the end of the body, the
-    application is not called. A long body for which ``is_streamed`` holds is passed on unread, whatever its length: the
-    application bounds it, and notices if the client leaves.
+    application is not called. If the disk has no room for the body, the answer is 503. A long body for which
+    ``is_streamed`` holds is passed on unread, whatever its length: the application bounds it, and notices if the client
+    leaves.
     """
 
     def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -78,7 +82,11 @@ def _copy(source: _Readable, body: Any, largest: int, announced: int | None) -> 
         length += len(piece)
         if length > largest:
             raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        body.write(piece)
+        try:
+            body.write(piece)
+        except OSError as error:
+            log.warning("There is no room for the body of a request: %s", error.strerror)
+            raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE) from error
     if announced is not None and length < announced:
         raise _Refused(HTTPStatus.BAD_REQUEST)
     return length
@@ -87,5 +95,7 @@ def _copy(source: _Readable, body: Any, largest: int, announced: int | None) -> 
 def _answer(start_response: Any, status: HTTPStatus) -> list[bytes]:
     text = f"{status.phrase}\n".encode()
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append(("Retry-After", RETRY_AFTER))
     start_response(f"{status.value} {status.phrase}", headers)
     return [text]

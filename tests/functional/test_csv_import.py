@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.csv_files import PATH, send
+from tests.file_limits import files_no_larger_than
 from tests.functional.operators import code
 from tests.installation import Client, Installation, StatementRecorder
 from tests.shop import AFTER
@@ -179,3 +180,12 @@ def test_who_may_add_one_row_may_import_them(shop: Installation) -> None:
     rita = Client(shop.app).sign_in("rita", "acme")
     assert code(send(rita, [HEAD, "a1,x,1"])) == (403, "permission_denied")
     assert send(Client(shop.app).sign_in("bob", "acme"), ["text", "one", "two"], "/entries/import").json["created"] == 2
+
+
+def test_a_file_for_which_the_disk_has_no_room_changes_nothing(bob: Client) -> None:
+    lines = [HEAD, *(f"s{number},{'x' * 90},1" for number in range(6000))]
+    with files_no_larger_than(100_000):
+        answer = send(bob, lines)
+    assert code(answer) == (503, "busy")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert skus(bob) == []

@@ -9,6 +9,7 @@ from tenantapp.api.problems import ApiError
 from tenantapp.api.streamed import PIECE, pieces_of
 from tenantapp.serving.request_body import IN_MEMORY, read_whole_body
 from tenantapp.tenancy.request import TenantRequest
+from tests.file_limits import files_no_larger_than
 
 LIMIT = 3 * PIECE
 
@@ -72,3 +73,13 @@ def test_the_server_passes_on_long_bodies_unread(length: int | None, streamed: b
     sent = {"CONTENT_LENGTH": str(length)} if length else {"HTTP_TRANSFER_ENCODING": "chunked"}
     read_whole_body(app, 10**7, lambda environ: True)({"wsgi.input": source, **sent}, None)
     assert (seen == [0]) == streamed
+
+
+def test_a_body_for_which_the_disk_has_no_room_is_refused() -> None:
+    length = IN_MEMORY + 1
+    sent = {"wsgi.input": io.BytesIO(b"x" * length), "CONTENT_LENGTH": str(length)}
+    answered: list[Any] = []
+    with files_no_larger_than(IN_MEMORY // 2):
+        read_whole_body(pytest.fail, 10**7)(sent, lambda *start: answered.append(start))  # type: ignore[arg-type]
+    ((status, headers),) = answered
+    assert (status, dict(headers)["Retry-After"]) == ("503 Service Unavailable", "5")
