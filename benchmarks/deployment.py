@@ -12,11 +12,11 @@ from uuid import UUID
 
 from sqlalchemy import URL, create_engine, insert
 from tenantapp import main
+from tenantapp.credentials.passwords import hash_password
 from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, users, web_sessions
 from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.passwords import hash_password
 from tenantapp.settings import read_settings
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace

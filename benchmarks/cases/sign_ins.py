@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tenantapp.identity.passwords import MEMORY, hash_password, verify_password
+from tenantapp.credentials.passwords import MEMORY, hash_password, verify_password
 
 from benchmarks.bench import Bench, Loads, ratio
 from benchmarks.contenders.ours import SESSION

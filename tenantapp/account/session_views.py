@@ -13,7 +13,8 @@ from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
-from tenantapp.identity import sign_in, web_sessions
+from tenantapp.credentials import sign_in
+from tenantapp.identity import web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.models import Tenant, WebSession
 from tenantapp.identity.permissions import Permission

@@ -10,8 +10,8 @@ from tenantapp.account.answers import User
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
 from tenantapp.content import example
+from tenantapp.credentials.passwords import hash_password
 from tenantapp.identity.errors import RegistrationClosed
-from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.policy import refuse_tokens
 from tenantapp.identity.users import create_user
 from tenantapp.settings import Settings

@@ -8,6 +8,7 @@ from tenantapp.cli import demo_data
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation
 from tenantapp.cli.output import show_rows
+from tenantapp.credentials.passwords import hash_password
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.creating.unfinished import finish_or_discard
 from tenantapp.fleet.kinds import KINDS
@@ -16,7 +17,6 @@ from tenantapp.identity import grants, groups, tenants, users
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import TenantState
-from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import place_of
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import BUNDLED_DOMAIN

@@ -5,7 +5,7 @@ import sys
 import click
 
 from tenantapp.cli.failures import CommandFailed
-from tenantapp.identity.passwords import hash_password
+from tenantapp.credentials.passwords import hash_password
 
 
 def ask_password(password_stdin: bool, memory: int) -> str:

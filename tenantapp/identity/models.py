@@ -41,8 +41,9 @@ class UserBase(DeclarativeBase):
 class User(UserBase):
     """A person. ``login`` is normalized, see ``names.normalize_login``.
 
-    With ``service_tenant_id`` it is a service account of this tenant: a program, which has API tokens and does not sign
-    in.
+    ``mail_address`` is only stored once it is confirmed. A password that is ``initial`` was set by somebody else, and
+    has to be changed at its first use. With ``service_tenant_id`` it is a service account of this tenant: a program,
+    which has API tokens and does not sign in.
     """
 
     __tablename__ = "users"
@@ -61,6 +62,9 @@ class User(UserBase):
     operator: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     service_tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    mail_address: Mapped[str | None] = mapped_column(String(LOGIN_LENGTH), unique=True)
+    password_set_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    password_initial: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Group(UserBase):
@@ -131,6 +135,7 @@ class Tenant(UserBase):
     served until ``migrating_until``, because its database is being migrated; the migration postpones this time while it
     works. With ``migrating_copied``, the migration has made a copy of the database, which may be put back. ``epoch``
     changes whenever the content of the database may go back, see ``epochs``. Older versions of the program write none.
+    The last three say what the tenant's administrators ask of those who work in it.
     """
 
     __tablename__ = "tenants"
@@ -152,6 +157,9 @@ class Tenant(UserBase):
     migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     migrating_copied: Mapped[bool] = mapped_column(default=False, server_default=false())
     epoch: Mapped[str | None] = mapped_column(String(EPOCH_LENGTH), default=new_epoch)
+    second_factor_required: Mapped[bool] = mapped_column(default=False, server_default=false())
+    single_sign_on_required: Mapped[bool] = mapped_column(default=False, server_default=false())
+    impersonation_forbidden: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     @hybrid_property
     def is_served(self) -> bool:
@@ -185,7 +193,12 @@ class Grant(UserBase):
 
 
 class WebSession(UserBase):
-    """A signed-in browser. Only the SHA-256 of the id in its cookie is stored."""
+    """A signed-in browser. Only the SHA-256 of the id in its cookie is stored.
+
+    ``factors`` are what the person proved who they are by, with spaces between them, and ``authenticated_at`` is when
+    they last did. An operator who works as somebody else is the ``impersonator``; ``read_only`` lets them
+    change nothing.
+    """
 
     __tablename__ = "web_sessions"
 
@@ -197,6 +210,13 @@ class WebSession(UserBase):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    authenticated_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=utcnow)
+    factors: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    identity_provider_id: Mapped[UUID | None]
+    impersonator_id: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    impersonator: Mapped[str | None] = mapped_column(String(LOGIN_LENGTH))
+    impersonation_reason: Mapped[str | None] = mapped_column(String(REASON_LENGTH))
+    read_only: Mapped[bool] = mapped_column(default=False, server_default=false())
     tenant: Mapped[Tenant | None] = relationship()
 
 
@@ -204,6 +224,7 @@ class ApiToken(UserBase):
     """A program acts for a person in one tenant. Only the SHA-256 of the token is stored.
 
     ``permissions`` are names separated by spaces. The token permits those of them that the person has at present.
+    ``factors`` and ``identity_provider_id`` are those of the web session that the token was made in.
     """
 
     __tablename__ = "api_tokens"
@@ -217,6 +238,8 @@ class ApiToken(UserBase):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    factors: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    identity_provider_id: Mapped[UUID | None]
     user: Mapped[User] = relationship()
 
 

@@ -10,13 +10,13 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 
 from tenantapp import main
+from tenantapp.credentials.passwords import hash_password
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, users
 from tenantapp.identity.declared_rights import apply_declared
 from tenantapp.identity.errors import AlreadyExists
 from tenantapp.identity.local_access import local_access
-from tenantapp.identity.passwords import hash_password
 from tenantapp.identity.tenants import get_tenant, list_tenants
 from tenantapp.operations.fleet import opened_fleet
 from tenantapp.settings import read_settings

@@ -15,11 +15,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from tenantapp.cli.installation import Installation
+from tenantapp.credentials.passwords import MEMORY, verify_password
 from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.identity import roles
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import ApiToken, RolePermission, Tenant, TenantState, WebSession
-from tenantapp.identity.passwords import MEMORY, verify_password
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.token_text import is_token
 from tenantapp.identity.users import get_user

@@ -7,10 +7,10 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
+from tenantapp.credentials.passwords import hash_password, needs_rehash
 from tenantapp.identity import effective, grants, tenants, users, web_sessions
 from tenantapp.identity.errors import TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState, User, WebSession
-from tenantapp.identity.passwords import hash_password, needs_rehash
 from tenantapp.sql.times import utcnow
 from tests.installation import MEMORY, PASSWORD, Client, Installation
 

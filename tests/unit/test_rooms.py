@@ -13,14 +13,17 @@ import tenantapp
 ROOT = Path(tenantapp.__file__).parent
 EXAMPLES = [models.parent for models in (ROOT.parent / "examples").glob("*/*/models.py")]
 # What each room may import; settings belong to everyone. Nothing imports the domain but the assembly, by its name.
-FLEET = {"sql", "tenancy", "identity", "operations", "work", "databases", "files", "fleet"}
+FLEET = {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "databases", "files", "fleet"}
 MAY_IMPORT = {
     "sql": set(),
     "tenancy": {"sql"},
     "identity": {"sql", "tenancy"},
     "operations": {"sql", "tenancy", "identity"},
     "work": {"sql", "tenancy", "identity", "operations"},
-    "databases": {"sql", "tenancy", "identity", "operations", "work"},
+    # It may know addresses and send mail, and so do those who vouch for people.
+    "credentials": {"sql", "tenancy", "identity", "operations", "work", "mail"},
+    # Of credentials only the models, for the history of the user database.
+    "databases": {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials"},
     "fleet": FLEET,
     "api": {"sql", "tenancy", "identity"},
     # From databases only what writes a file through to the disk.
@@ -28,16 +31,16 @@ MAY_IMPORT = {
     "resources": {"sql", "tenancy", "identity", "api"},
     # It names the cursors of the changes.
     "webhooks": {"sql", "tenancy", "identity", "operations", "work", "api", "resources"},
-    "mail": {"sql", "tenancy", "operations", "work"},
-    "account": {"sql", "tenancy", "identity", "api"},
+    "mail": {"sql", "tenancy", "identity", "operations", "work"},
+    "account": {"sql", "tenancy", "identity", "mail", "credentials", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "files", "resources"},
-    "testing": {*FLEET, "api", "resources", "mail", "webhooks"},
+    "testing": {*FLEET, "api", "resources", "webhooks"},
     "serving": set(),
     "scaffold": {*FLEET, "resources"},
-    "cli": {*FLEET, "mail", "resources", "scaffold", "workspace"},
+    "cli": {*FLEET, "resources", "scaffold", "workspace"},
 }
 # The rooms within two of them, lowest first: each imports only what stands before it. What stands at the root of such
 # a room belongs to all of them, but for the modules that put them together.

@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 from tenantapp.api.json import find_fault, merge_patch
 from tenantapp.api.problems import ApiError
 from tenantapp.api.query import decode_cursor, encode_cursor
-from tenantapp.identity import passwords, web_sessions
+from tenantapp.credentials import passwords
+from tenantapp.identity import web_sessions
 from tenantapp.identity.effective import Granted, read_granted
 from tenantapp.identity.errors import InvalidValue, TooManySignIns
 from tenantapp.identity.models import Tenant, TenantState

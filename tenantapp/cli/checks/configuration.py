@@ -10,7 +10,7 @@ from typing import Any, Final
 from tenantapp.cli.checks.examination import Examination, Finding, ok, warning, wrong
 from tenantapp.cli.domain_commands import DomainCommandsError, domain_commands
 from tenantapp.cli.failures import explained
-from tenantapp.identity.passwords import MEMORY
+from tenantapp.credentials.passwords import MEMORY
 from tenantapp.operations.outcomes import first_line
 from tenantapp.private_files import open_regular
 from tenantapp.settings import SettingsError

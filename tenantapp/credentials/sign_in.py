@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tenantapp.identity import passwords, web_sessions
+from tenantapp.credentials import passwords
+from tenantapp.identity import web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.errors import InvalidCredentials, InvalidValue
 from tenantapp.identity.models import User
