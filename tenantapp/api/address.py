@@ -8,15 +8,15 @@ from urllib.parse import unquote_to_bytes
 from tenantapp.api.problems import problem_response
 from tenantapp.tenancy.request import TenantRequest
 
-HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\[\]:]+)(:[0-9]*)?")  # RFC 9110, section 7.2
+# RFC 9110, section 7.2; RFC 3986, section 3.2.2, of which we leave out %XX, and the characters that no host has.
+HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(:[0-9]{0,5})?")
 
 
 def address_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """Answer 400 if the path or the query is not UTF-8, or if ``http.allowed_hosts`` does not name the host."""
-    allowed: frozenset[str] | None = registry.app_settings.http_allowed_hosts
+    """Answer 400 if the path or the query is not UTF-8, or if the host is not one that is served."""
 
     def tween(request: TenantRequest) -> Any:
-        if allowed is not None and host_name(request.host) not in allowed:
+        if not is_served(request):
             return problem_response(request, 400, "unknown_host", "This server does not serve that host.")
         if not is_utf8(request.environ.get("PATH_INFO", "")):
             return problem_response(request, 400, "bad_request", "The path is not valid UTF-8.")
@@ -25,6 +25,13 @@ def address_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any
         return handler(request)
 
     return tween
+
+
+def is_served(request: TenantRequest) -> bool:
+    """Return whether the host is well-formed, and ``http.allowed_hosts``, if it is set, names it."""
+    allowed: frozenset[str] | None = request.registry.app_settings.http_allowed_hosts
+    name = host_name(request.host)
+    return name is not None and (allowed is None or name in allowed)
 
 
 def is_utf8(given: str, *, quoted: bool = False) -> bool:

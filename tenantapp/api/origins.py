@@ -11,6 +11,7 @@ from pyramid.exceptions import URLDecodeError
 from pyramid.interfaces import IRoutesMapper
 from pyramid.response import Response
 
+from tenantapp.api.address import is_served
 from tenantapp.tenancy.named_tenants import PREFIX
 from tenantapp.tenancy.request import TenantRequest
 
@@ -33,7 +34,7 @@ def origins_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any
 
     def tween(request: TenantRequest) -> Any:
         origin = request.environ.get("HTTP_ORIGIN")
-        response = _preflight(request) if origin in allowed else None
+        response = _preflight(request) if origin in allowed and is_served(request) else None
         if response is None:
             response = handler(request)
         if request.depends_on_caller:

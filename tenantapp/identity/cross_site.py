@@ -6,7 +6,7 @@ http as well, where Pyramid's own check does nothing.
 
 import hmac
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import IDefaultPermission
@@ -18,6 +18,7 @@ from tenantapp.identity.web_sessions import csrf_token
 from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
 
 View = Callable[[Any, Any], Any]
+OURS: Final = ("same-origin", "none")  # values of Sec-Fetch-Site; none: the person began the request
 
 
 def cross_site_view(view: View, info: Any) -> View:
@@ -44,15 +45,16 @@ def cross_site_view(view: View, info: Any) -> View:
 def check_origin(request: TenantRequest) -> None:
     """Raise ``CrossSiteRequest`` if the browser says that the request comes from another site.
 
-    The pages of origins that ``http.allowed_origins`` names are let through. The headers are Fetch Metadata, and Origin
-    for older browsers (OWASP Cross-Site Request Forgery Prevention Cheat Sheet). Other programs send neither header,
-    and are let through.
+    The pages of origins that ``http.allowed_origins`` names are let through. ``Sec-Fetch-Site`` decides where it is
+    present: no page can change it, and ``Origin`` may be null there (a page with ``Referrer-Policy: no-referrer``).
+    ``Origin`` decides for older browsers (OWASP Cross-Site Request Forgery Prevention Cheat Sheet). Other programs
+    send neither header, and are let through.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     if origin in request.registry.app_settings.http_allowed_origins:
         return
-    if site not in (None, "same-origin", "none") or origin not in (None, request.host_url):
+    if (origin not in (None, request.host_url)) if site is None else (site not in OURS):
         raise CrossSiteRequest("The request comes from another site.")
 
 

@@ -70,6 +70,8 @@ class Application(BaseApplication):
         registry = getattr(app, "registry", None)
         if registry is not None:
             registry.worker_host.start()
+            if registry.app_settings.http_allowed_hosts is None:
+                log.warning("Set http.allowed_hosts: without it, requests for any host are served.")
         streamed = {} if registry is None else {"is_streamed": registry.streams_body}
         return proxy_headers_middleware(
             read_whole_body(app, options.max_request_body_size, **streamed),

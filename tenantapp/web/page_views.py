@@ -32,7 +32,7 @@ def home(request: TenantRequest) -> Response:
     if page is not None:
         return _answer(request, page.index, NEVER)
     named: dict[str, Any] = {"name": "tenantapp", "version": version("tenantapp")}
-    named |= {"api": request.host_url + "/api/v1", "sign_in": "POST /api/v1/session"}
+    named |= {"api": "/api/v1", "sign_in": "POST /api/v1/session"}
     return Response(orjson.dumps(named), content_type="application/json")
 
 

@@ -30,6 +30,7 @@ OVER_HTTP: Final = (
     ("Referrer-Policy", "same-origin"),
     ("Permissions-Policy", ", ".join(f"{feature}=()" for feature in DENIED)),
     ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
 )
 # A browser ignores this header over plain http (RFC 6797, section 8.1).
 OVER_HTTPS: Final = (*OVER_HTTP, ("Strict-Transport-Security", "max-age=31536000"))
@@ -38,7 +39,10 @@ TOOLBAR: Final = "/_debug_toolbar"
 
 
 def security_headers_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """Add the headers to each answer. An answer that has a policy of its own, such as a page of the API, keeps it."""
+    """Add the headers to each answer. What an answer says itself stays, such as the policy of a page of the API.
+
+    So an answer that says nothing about caches is not kept by any (OWASP ASVS 5.0, 14.3.2).
+    """
     has_toolbar = "pyramid_debugtoolbar" in str(registry.settings.get("pyramid.includes"))
 
     def tween(request: TenantRequest) -> Any:
@@ -48,19 +52,11 @@ def security_headers_tween(handler: Callable[[Any], Any], registry: Any) -> Call
             return response  # its pages have scripts in them; it is for this machine only
         headers = OVER_HTTPS if environ["wsgi.url_scheme"] == "https" else OVER_HTTP
         present = response.headerlist
-        for name, _ in present:
-            if name == POLICY:
-                _add_missing(response, headers)
-                return response
-        present.extend(headers)
+        own = {name.lower() for name, _ in present}
+        present.extend(header for header in headers if header[0].lower() not in own)
         return response
 
     return tween
-
-
-def _add_missing(response: Any, headers: tuple[tuple[str, str], ...]) -> None:
-    for name, value in headers:
-        response.headers.setdefault(name, value)
 
 
 def includeme(config: Configurator) -> None:

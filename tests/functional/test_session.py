@@ -393,7 +393,10 @@ def test_the_token_of_another_session_is_wrong(installation: Installation) -> No
         {"Origin": "http://evil.example"},
         {"Origin": "https://localhost"},
         {"Origin": "null"},
-        {"Sec_Fetch_Site": "same-origin", "Origin": "http://evil.example"},
+        {"Sec_Fetch_Site": "cross-site", "Origin": "http://localhost"},
+        {"Sec_Fetch_Site": "cross-site, same-origin"},
+        {"Sec_Fetch_Site": ""},
+        {"Origin": ""},
     ],
 )
 def test_requests_from_other_sites_are_refused_on_plain_http_too(client: Client, headers: dict[str, str]) -> None:
@@ -405,5 +408,20 @@ def test_requests_from_other_sites_are_refused_on_plain_http_too(client: Client,
 
 
 def test_our_own_page_passes(client: Client) -> None:
-    headers = {"Sec_Fetch_Site": "same-origin", "Origin": "http://localhost"}
-    assert client.post("/session", {"login": "ada", "password": PASSWORD}, **headers).status_int == 201
+    """``Sec-Fetch-Site`` decides: with ``Referrer-Policy: no-referrer`` a browser sends ``Origin: null``."""
+    for headers in (
+        {"Sec_Fetch_Site": "same-origin", "Origin": "http://localhost"},
+        {"Sec_Fetch_Site": "same-origin", "Origin": "null"},
+        {"Sec_Fetch_Site": "none"},
+        {"Origin": "http://localhost"},
+        {},
+    ):
+        answer = client.post("/session", {"login": "ada", "password": PASSWORD}, **headers)
+        assert answer.status_int == 201, headers
+
+
+def test_a_sign_out_has_the_browser_forget_what_it_kept(client: Client) -> None:
+    client.sign_in("ada", "acme")
+    answer = client.delete("/session")
+    assert (answer.status_int, answer.headers["Clear-Site-Data"]) == (204, '"cache"')
+    assert answer.headers["Cache-Control"] == "no-store"

@@ -5,6 +5,7 @@ from typing import Any, Final
 # Those that a view declares with ``headers`` if its successful answers always have them, and those of every answer.
 ANSWERED: Final[dict[str, str]] = {
     "Accept-Ranges": "A part can be asked for with `Range`.",
+    "Clear-Site-Data": "What a browser is to forget.",
     "Content-Disposition": "The name of the file.",
     "Content-Range": "Which bytes these are, and of how many.",
     "ETag": "An opaque tag of the version. Send it in `If-Match` with a change, or in `If-None-Match` with a read.",
