@@ -12,6 +12,8 @@ from tenantapp.api.views import api_view
 from tenantapp.content import example
 from tenantapp.credentials.passwords import hash_password
 from tenantapp.identity.errors import RegistrationClosed
+from tenantapp.identity.look_alikes import check_own_login
+from tenantapp.identity.names import check_login
 from tenantapp.identity.policy import refuse_tokens
 from tenantapp.identity.users import create_user
 from tenantapp.settings import Settings
@@ -45,6 +47,7 @@ def create(request: TenantRequest) -> dict[str, Any]:
     if settings.identity_registration != "open":
         raise RegistrationClosed
     body: Registration = request.checked_body
+    check_own_login(check_login(body.login))
     password_hash = hash_password(body.password, settings.passwords_memory)
     user = create_user(request.user_session, body.login, name=body.name, password_hash=password_hash)
     return {"id": user.id, "login": user.login, "name": user.name}

@@ -5,6 +5,7 @@ IdentityError
 |   +-- TenantNotDeleted    only a deleted tenant can be undeleted or removed
 +-- NotFound                no such user, group, role, tenant, grant or web session
 +-- AlreadyExists           the login, group, slug or grant is taken
+|   +-- LooksLikeAnother    people could not tell the login from another one
 +-- TenantUnfinished        the tenant is still being made
 +-- TenantDeleted           the tenant is deleted, and will be removed
 +-- LastAdmin               the tenant would be left without an administrator
@@ -60,6 +61,14 @@ class AlreadyExists(IdentityError):
     def __init__(self, kind: str, name: object) -> None:
         super().__init__(f"The {kind} {name} already exists.")
         self.kind = kind
+
+
+class LooksLikeAnother(AlreadyExists):
+    """People could not tell the login from another one that exists."""
+
+    def __init__(self, login: str) -> None:
+        IdentityError.__init__(self, f"The login {login} looks like another one that exists.")
+        self.kind = "user"
 
 
 class TenantUnfinished(IdentityError):

@@ -41,6 +41,9 @@ class UserBase(DeclarativeBase):
 class User(UserBase):
     """A person. ``login`` is normalized, see ``names.normalize_login``.
 
+    ``login_skeleton`` is what the login looks like, see ``look_alikes``. It is null for people whom an older version of
+    the program has made, until ``tenantapp init``, and for those whose login looks like that of somebody before them.
+
     ``mail_address`` is only stored once it is confirmed. A password that is ``initial`` was set by somebody else, and
     has to be changed at its first use. With ``service_tenant_id`` it is a service account of this tenant: a program,
     which has API tokens and does not sign in.
@@ -65,6 +68,7 @@ class User(UserBase):
     mail_address: Mapped[str | None] = mapped_column(String(LOGIN_LENGTH), unique=True)
     password_set_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     password_initial: Mapped[bool] = mapped_column(default=False, server_default=false())
+    login_skeleton: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True)
 
 
 class Group(UserBase):

@@ -6,7 +6,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
-from tenantapp.identity.errors import InvalidValue, NotFound
+from tenantapp.identity.errors import InvalidValue, LooksLikeAnother, NotFound
+from tenantapp.identity.look_alikes import skeleton_hash
 from tenantapp.identity.models import NAME_LENGTH, User, WebSession
 from tenantapp.identity.names import check_login, clean_name, normalize_login
 from tenantapp.identity.uniqueness import flush_unique
@@ -18,16 +19,44 @@ def create_user(
     """Make a person. Without a password hash they cannot sign in yet.
 
     Hash the password before the transaction begins (``passwords.hash_password``), because hashing is slow by design.
-    Raises ``InvalidValue`` and ``AlreadyExists``.
+    Raises ``InvalidValue``, and ``AlreadyExists`` also for a login that looks like another one.
     """
     normal = check_login(login)
     user = User(
-        login=normal, name=clean_name(name or login[:NAME_LENGTH]), password_hash=password_hash, operator=operator
+        login=normal,
+        login_skeleton=_free_skeleton(session, normal),
+        name=clean_name(name or login[:NAME_LENGTH]),
+        password_hash=password_hash,
+        operator=operator,
     )
     session.add(user)
     flush_unique(session, "user", normal)
     record(session, "user.create", detail={"login": normal, "operator": operator})
     return user
+
+
+def add_skeletons(session: Session) -> int:
+    """Store what the logins look like that older versions of the program have written. Return how many.
+
+    Of logins that look alike only the oldest gets it. All of them still work.
+    """
+    people = select(User).where(User.login_skeleton.is_(None), User.service_tenant_id.is_(None)).order_by(User.id)
+    added = 0
+    for user in session.scalars(people).all():
+        found = skeleton_hash(user.login)
+        if session.scalar(select(User.login).where(User.login_skeleton == found)) is None:
+            user.login_skeleton = found
+            session.flush()
+            added += 1
+    return added
+
+
+def _free_skeleton(session: Session, login: str) -> bytes:
+    found = skeleton_hash(login)
+    other = session.scalar(select(User.login).where(User.login_skeleton == found))
+    if other not in (None, login):
+        raise LooksLikeAnother(login)
+    return found
 
 
 def get_user(session: Session, login: str) -> User:

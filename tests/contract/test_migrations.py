@@ -37,12 +37,13 @@ from tenantapp.databases.histories.upgrading import (
 from tenantapp.databases.schemas import autogenerate as revisions
 from tenantapp.databases.schemas.autogenerate import make_revision
 from tenantapp.databases.servers.scratch import scratch_database
+from tenantapp.identity.errors import LooksLikeAnother
 from tenantapp.identity.grants import add_grant, find_grant, list_grants
-from tenantapp.identity.models import Role, Tenant
+from tenantapp.identity.models import Role, Tenant, User
 from tenantapp.identity.permissions import ROLES
 from tenantapp.identity.service_accounts import create_service_account
 from tenantapp.identity.tenants import get_tenant, place_of
-from tenantapp.identity.users import create_user, list_users
+from tenantapp.identity.users import add_skeletons, create_user, list_users
 from tenantapp.settings import Settings, read_settings
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime
@@ -157,6 +158,16 @@ def test_a_downgrade_makes_no_people_of_service_accounts(fleet: Fleet) -> None:
     with fleet.user_db.begin() as session:
         assert [user.login for user in list_users(session)] == ["ada"]
         assert [grant.role for grant in list_grants(session, get_tenant(session, "acme").id)] == ["reader"]
+
+
+def test_what_logins_look_like_is_noted_after_the_upgrade(fleet: Fleet) -> None:
+    with fleet.migrated().user_db.begin() as session:
+        session.add_all(User(login=login, name=login) for login in ("paypal", "ada", "paypa1"))
+        session.flush()
+        assert (add_skeletons(session), add_skeletons(session)) == (2, 0)
+        with pytest.raises(LooksLikeAnother, match="looks like another"):
+            create_user(session, "p\u0430y\u0440\u0430l")
+        assert [user.login for user in list_users(session) if user.login_skeleton is None] == ["paypa1"]
 
 
 def test_the_user_database_starts_with_the_roles(fleet: Fleet) -> None:

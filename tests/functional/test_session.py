@@ -360,7 +360,11 @@ def test_open_registration(installation: Installation, client: Client, monkeypat
     answer = client.post("/users", {"login": "New@Example.org", "password": PASSWORD, "name": "New"})
     assert answer.status_int == 201
     assert answer.json["login"] == "new@example.org"
-    assert client.post("/users", {"login": "new@example.org", "password": PASSWORD}).status_int == 409
+    for taken in ("new@example.org", "new@examp1e.org"):
+        answer = client.post("/users", {"login": taken, "password": PASSWORD})
+        assert (answer.status_int, answer.json["code"]) == (409, "already_exists"), taken
+    answer = client.post("/users", {"login": "R00t", "password": PASSWORD})
+    assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/login")
     answer = client.post("/users", {"login": "short", "password": "short"})
     assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/password")
     answer = client.post("/session", {"login": "new@example.org", "password": PASSWORD})

@@ -21,9 +21,12 @@ def init(installation: Installation) -> None:
     """
     from tenantapp.cli.describing import add_declared_rights
     from tenantapp.databases.histories.upgrading import upgrade_user_database
+    from tenantapp.identity.users import add_skeletons
 
     revision = upgrade_user_database(installation.settings)
     click.echo(f"The user database is at revision {revision}.")
+    with installation.user_session() as session:
+        add_skeletons(session)
     for sentence in add_declared_rights(installation):
         click.echo(sentence)
 
