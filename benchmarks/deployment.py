@@ -180,5 +180,5 @@ def _let_in(registry: Any, deployment: Deployment) -> None:
 
 def _sign_in(registry: Any, session: Any, user_id: UUID, place: TenantPlace) -> str:
     token = web_sessions.new_token()
-    web_sessions.start(session, token, user_id, place.id, registry.lifetimes, None)
+    web_sessions.start(session, token, user_id, place.id, registry.lifetimes, None, ["password"])
     return token

@@ -42,7 +42,9 @@ class ChoosableTenant(NamedTenant):
 class Session(Answer):
     """Who is signed in, the tenant of the request, and what the person may do there.
 
-    ``csrf_token`` goes into the header ``X-CSRF-Token`` of every change.
+    ``csrf_token`` goes into the header ``X-CSRF-Token`` of every change. ``factors`` are what the person has proved
+    who they are by, and ``authenticated_at`` is when they last did. With ``second_factor_required``, the tenant refuses
+    this session until it has a second factor.
     """
 
     user: User
@@ -53,6 +55,9 @@ class Session(Answer):
     tenants: list[ChoosableTenant]
     csrf_token: str
     expires_at: datetime
+    factors: list[str]
+    authenticated_at: datetime | None
+    second_factor_required: bool
 
 
 class Device(Answer):

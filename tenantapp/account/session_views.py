@@ -21,7 +21,7 @@ from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import cookie_token, refuse_tokens
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access, GrantedTenant
-from tenantapp.tenancy.errors import NoAccess
+from tenantapp.tenancy.errors import NoAccess, SecondFactorRequired
 from tenantapp.tenancy.request import TenantRequest
 
 PUBLIC = NO_PERMISSION_REQUIRED
@@ -56,14 +56,12 @@ def create_session(request: TenantRequest) -> dict[str, Any]:
     """Sign in, and end the session that the browser had before."""
     refuse_tokens(request)
     body: SignIn = request.checked_body
-    authenticated = sign_in.authenticate(
+    proof = sign_in.authenticate(
         request.registry.user_db, body.login, body.password, request.registry.app_settings.passwords_memory
     )
     if old_token := cookie_token(request):
         web_sessions.end(request.user_session, old_token)
-    token = sign_in.sign_in(
-        request.user_session, authenticated, body.tenant, request.registry.lifetimes, request.user_agent
-    )
+    token = sign_in.sign_in(request.user_session, proof, body.tenant, request.registry.lifetimes, request.user_agent)
     request.response.headerlist.extend(request.registry.security_policy.remember(request, token))
     return session_object(request, read_back(request, token), token)
 
@@ -149,6 +147,9 @@ def session_object(request: TenantRequest, access: Access, token: str) -> dict[s
         "tenants": [{**named(tenant), "roles": tenant.roles, "state": tenant.condition} for tenant in tenants],
         "csrf_token": web_sessions.csrf_token(token),
         "expires_at": access.expires_at,
+        "factors": sorted(access.factors),
+        "authenticated_at": access.authenticated_at,
+        "second_factor_required": isinstance(access.refusal, SecondFactorRequired),
     }
 
 

@@ -89,6 +89,7 @@ def create_token(request: TenantRequest) -> dict[str, Any]:
         permissions=body.permissions,
         days=body.days,
         limits=api_tokens.limits_of(request.registry.app_settings),
+        factors=access.factors,
     )
     return {**shown(token), "token": text}
 

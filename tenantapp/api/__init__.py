@@ -60,6 +60,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(tenancy.TenantForbidden, 403, "tenant_forbidden")
     config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended", members=("reason",))
     config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
+    config.add_problem(tenancy.SecondFactorRequired, 403, "second_factor_required")
     config.add_problem(tenancy.TenantOutdated, 503, "tenant_outdated")
     config.add_problem(tenancy.TokenNotAllowed, 403, "token_not_allowed")
     config.add_problem(tenancy.ChangesGone, 410, "changes_gone")

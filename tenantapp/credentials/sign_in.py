@@ -23,15 +23,20 @@ from tenantapp.tenancy.errors import TenantForbidden
 
 
 @dataclass(frozen=True, slots=True)
-class Authenticated:
-    """A person whose password was right. ``new_hash`` replaces a hash that was made with other parameters."""
+class Proof:
+    """Who has proved who they are, and by what.
+
+    ``password_hash`` is that of the password that was right; it is None if no password was asked for. ``new_hash``
+    replaces it, if it was made with other parameters.
+    """
 
     user_id: UUID
-    old_hash: str
-    new_hash: str | None
+    factors: tuple[str, ...]
+    password_hash: str | None = None
+    new_hash: str | None = None
 
 
-def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> Authenticated:
+def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> Proof:
     """Check a login and a password. ``memory`` is that for new hashes, in KiB.
 
     Raises ``InvalidCredentials`` for an unknown login, a wrong password and a disabled person, after the same time if
@@ -43,7 +48,7 @@ def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> 
         raise InvalidCredentials
     outdated = passwords.needs_rehash(user.password_hash, memory)
     new_hash = passwords.rehash(password, memory) if outdated else None
-    return Authenticated(user.id, user.password_hash, new_hash)
+    return Proof(user.id, ("password",), user.password_hash, new_hash)
 
 
 def _find(user_db: DBFactory, login: str) -> User | None:
@@ -59,7 +64,7 @@ def _find(user_db: DBFactory, login: str) -> User | None:
 
 def sign_in(
     session: Session,
-    authenticated: Authenticated,
+    proof: Proof,
     tenant_slug: str | None,
     lifetimes: Lifetimes,
     user_agent: str | None,
@@ -69,17 +74,24 @@ def sign_in(
     Raises ``TenantForbidden`` for a tenant that is unknown, suspended or not granted. Raises ``InvalidCredentials`` if
     the person was disabled, or the password changed, after it was checked.
     """
-    locked = select(User.enabled, User.password_hash).where(User.id == authenticated.user_id).with_for_update()
-    if session.execute(locked).one_or_none() != (True, authenticated.old_hash):
-        raise InvalidCredentials
-    if authenticated.new_hash is not None:
-        session.execute(
-            update(User).where(User.id == authenticated.user_id).values(password_hash=authenticated.new_hash)
-        )
-    tenant_id = _tenant_to_select(session, authenticated.user_id, tenant_slug)
+    still_right(session, proof)
+    tenant_id = tenant_to_select(session, proof.user_id, tenant_slug)
     token = web_sessions.new_token()
-    web_sessions.start(session, token, authenticated.user_id, tenant_id, lifetimes, user_agent)
+    web_sessions.start(session, token, proof.user_id, tenant_id, lifetimes, user_agent, proof.factors)
     return token
+
+
+def still_right(session: Session, proof: Proof) -> None:
+    """Lock the person, and store the new hash if there is one.
+
+    Raises ``InvalidCredentials`` if the person was disabled, or the password changed, after it was checked.
+    """
+    locked = select(User.enabled, User.password_hash).where(User.id == proof.user_id).with_for_update()
+    found = session.execute(locked).one_or_none()
+    if found is None or not found.enabled or proof.password_hash not in (None, found.password_hash):
+        raise InvalidCredentials
+    if proof.new_hash is not None:
+        session.execute(update(User).where(User.id == proof.user_id).values(password_hash=proof.new_hash))
 
 
 def switch_tenant(session: Session, old_token: str, user_id: UUID, tenant_slug: str) -> str:
@@ -93,7 +105,8 @@ def switch_tenant(session: Session, old_token: str, user_id: UUID, tenant_slug: 
     return token
 
 
-def _tenant_to_select(session: Session, user_id: UUID, slug: str | None) -> UUID | None:
+def tenant_to_select(session: Session, user_id: UUID, slug: str | None) -> UUID | None:
+    """Return the id of the tenant with this slug, or of the person's only tenant. Raises ``TenantForbidden``."""
     if slug is not None:
         return _granted_tenant(session, user_id, slug)
     tenants = _choosable(session, user_id)

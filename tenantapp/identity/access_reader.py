@@ -20,9 +20,10 @@ from tenantapp.identity.models import ApiToken, Role, TenantState, WebSession
 from tenantapp.identity.names import SLUG
 from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.tenancy.access import Access, GrantedTenant, Person, TenantPlace
+from tenantapp.tenancy.access import Access, GrantedTenant, Person, TenantPlace, has_second_factor
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import (
+    SecondFactorRequired,
     TenancyError,
     TenantDatabaseUnavailable,
     TenantForbidden,
@@ -91,7 +92,9 @@ class AccessReader:
         granted = read_granted(row.granted)
         allowed = Granted(granted.roles, granted.permissions & frozenset(row.permissions.split()))
         refusal = TenantForbidden() if slug not in (None, row.slug) else _refusal(row, named=True)
-        return self._access(row, now, allowed, refusal, api_token_id=row.api_token_id)
+        # A program cannot have a second factor.
+        exempt = row.service_tenant_id is not None
+        return self._access(row, now, allowed, refusal, exempt=exempt, api_token_id=row.api_token_id)
 
     def check(self) -> None:
         """Raise ``UserDatabaseUnavailable`` unless the user database answers and can be written to."""
@@ -116,20 +119,32 @@ class AccessReader:
             operator=row.operator,
             web_session_id=row.web_session_id,
             tenants=self._tenants(row.tenants) if hasattr(row, "tenants") else None,
+            authenticated_at=row.authenticated_at,
         )
 
     def _access(
-        self, row: Any, now: datetime, granted: Granted, refusal: TenancyError | None, **by_what: Any
+        self,
+        row: Any,
+        now: datetime,
+        granted: Granted,
+        refusal: TenancyError | None,
+        *,
+        exempt: bool = False,
+        **by_what: Any,
     ) -> Access:
-        early = refusal or _too_early(row, now, self.outdated)
+        factors = frozenset(row.factors.split())
+        weak = row.second_factor_required and not (exempt or has_second_factor(factors))
+        early = refusal or (SecondFactorRequired() if weak else _too_early(row, now, self.outdated))
+        nothing = refusal is not None or weak
         return Access(
             person=Person(row.user_id, row.login, row.user_name),
             tenant=None if early else _place(row),
             selected=None if refusal else GrantedTenant(row.tenant_id, row.slug, row.tenant_name, granted.roles),
             refusal=early or TenantRequired(),
-            roles=() if refusal else granted.roles,
-            permissions=frozenset() if refusal else granted.permissions,
+            roles=() if nothing else granted.roles,
+            permissions=frozenset() if nothing else granted.permissions,
             expires_at=row.expires_at,
+            factors=factors,
             **by_what,
         )
 

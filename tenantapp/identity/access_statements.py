@@ -31,6 +31,7 @@ _TENANT: Final = (
     Tenant.server.label("server"),
     Tenant.database.label("database"),
     Tenant.epoch.label("epoch"),
+    Tenant.second_factor_required.label("second_factor_required"),
 )
 
 
@@ -49,6 +50,8 @@ def session_statement(*further: ColumnElement[Any], named: bool = False) -> Sele
             WebSession.id.label("web_session_id"),
             WebSession.last_seen_at.label("last_seen_at"),
             WebSession.expires_at.label("expires_at"),
+            WebSession.factors.label("factors"),
+            WebSession.authenticated_at.label("authenticated_at"),
             *_TENANT,
             granted_text(WebSession.user_id, tenant_id).label("granted"),
             *further,
@@ -73,6 +76,8 @@ def token_statement() -> Select[*tuple[Any, ...]]:
             ApiToken.permissions.label("permissions"),
             ApiToken.last_used_at.label("last_used_at"),
             ApiToken.expires_at.label("expires_at"),
+            ApiToken.factors.label("factors"),
+            User.service_tenant_id.label("service_tenant_id"),
             *_TENANT,
             granted_text(ApiToken.user_id, ApiToken.tenant_id).label("granted"),
         )

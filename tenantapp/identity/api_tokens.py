@@ -14,7 +14,7 @@ from tenantapp.identity.errors import BeyondRights, InvalidValue, NotFound, TooM
 from tenantapp.identity.models import ApiToken, Tenant, User
 from tenantapp.identity.names import clean_name
 from tenantapp.identity.token_text import new_token
-from tenantapp.identity.web_sessions import hash_token
+from tenantapp.identity.web_sessions import hash_token, joined
 from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
@@ -45,11 +45,14 @@ def create_token(
     permissions: Sequence[str],
     days: int,
     limits: TokenLimits,
+    factors: Collection[str] = (),
 ) -> tuple[ApiToken, str]:
     """Make a token that works for ``days`` days. Return it and its text, which is not stored.
 
-    ``held`` are the permissions of the person in the tenant. Raises ``InvalidValue``, ``BeyondRights`` if the person
-    does not have all of ``permissions``, ``TooManyTokens``, and ``NotFound`` for a service account of another tenant.
+    ``factors`` are those of the web session that it is made in: a tenant that requires a second factor takes no token
+    that was made without one. ``held`` are the permissions of the person in the tenant. Raises ``InvalidValue``,
+    ``BeyondRights`` if the person does not have all of ``permissions``, ``TooManyTokens``, and ``NotFound`` for a
+    service account of another tenant.
     """
     if user.service_tenant_id not in (None, tenant.id):
         # An older version of the program lets such an account get roles elsewhere.
@@ -75,6 +78,7 @@ def create_token(
         permissions=" ".join(wanted),
         created_at=now,
         expires_at=now + timedelta(days=days),
+        factors=joined(factors),
     )
     session.add(token)
     session.flush()

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -52,9 +53,15 @@ def csrf_token(token: str) -> str:
 
 
 def start(
-    session: Session, token: str, user_id: UUID, tenant_id: UUID | None, lifetimes: Lifetimes, user_agent: str | None
+    session: Session,
+    token: str,
+    user_id: UUID,
+    tenant_id: UUID | None,
+    lifetimes: Lifetimes,
+    user_agent: str | None,
+    factors: Iterable[str],
 ) -> WebSession:
-    """Store and return a web session for a new token."""
+    """Store and return a web session for a new token. ``factors`` are what the person has proved who they are by."""
     now = utcnow()
     web_session = WebSession(
         token_hash=hash_token(token),
@@ -64,6 +71,8 @@ def start(
         created_at=now,
         last_seen_at=now,
         expires_at=now + lifetimes.absolute,
+        authenticated_at=now,
+        factors=joined(factors),
     )
     session.add(web_session)
     session.flush()
@@ -81,6 +90,31 @@ def switch(session: Session, old_token: str, token: str, tenant_id: UUID) -> Non
         raise SessionEnded
 
 
+def authenticated_again(session: Session, old_token: str, token: str, factors: Iterable[str]) -> None:
+    """Note that the person has just proved who they are again, under a new token. Raises ``SessionEnded``.
+
+    ``factors`` are those of the web session until now and those of this time. The old token no longer works.
+    """
+    now = utcnow()
+    changed = session.execute(
+        update(WebSession)
+        .where(WebSession.token_hash == hash_token(old_token))
+        .values(token_hash=hash_token(token), factors=joined(factors), authenticated_at=now, last_seen_at=now)
+    )
+    if cast("CursorResult[object]", changed).rowcount != 1:
+        raise SessionEnded
+
+
+def add_factor(session: Session, web_session_id: UUID | None, factors: Iterable[str]) -> None:
+    """Note the factors of a web session whose person has just set another one up, and so proved to have it."""
+    session.execute(update(WebSession).where(WebSession.id == web_session_id).values(factors=joined(factors)))
+
+
+def joined(factors: Iterable[str]) -> str:
+    """Return the factors as a web session and an API token store them."""
+    return " ".join(sorted(set(factors)))
+
+
 def end(session: Session, token: str) -> None:
     """Delete the web session with this token, if there is one."""
     session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
@@ -89,6 +123,12 @@ def end(session: Session, token: str) -> None:
 def end_by_id(session: Session, web_session_id: UUID | None) -> None:
     """Delete the web session with this row id, if there is one. Its token may have changed."""
     session.execute(delete(WebSession).where(WebSession.id == web_session_id))
+
+
+def end_others(session: Session, user_id: UUID, web_session_id: UUID | None) -> int:
+    """Delete all web sessions of a person but this one. Return how many."""
+    others = delete(WebSession).where(WebSession.user_id == user_id, WebSession.id != web_session_id)
+    return cast("CursorResult[object]", session.execute(others)).rowcount
 
 
 def end_one(session: Session, user_id: UUID, web_session_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """An access says who makes a request, for which tenant, and what they may do."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -9,6 +10,8 @@ from tenantapp.tenancy.errors import TenancyError, TenantRequired, TokenNotAllow
 
 ACTOR: Final = "actor"  # the key in a session's ``info`` of the ``Actor`` who writes in it
 NOBODY: Final = "not signed in"  # the name of an actor; no login has spaces, so no person has it
+# What proves who somebody is beside a password. A passkey is one also alone: then it has verified the person itself.
+SECOND_FACTORS: Final = frozenset({"totp", "passkey", "recovery_code"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,11 @@ class Access:
     """Who makes a request, for which tenant, and what they may do. It is read for one request and not kept longer.
 
     ``tenant`` is set only if its database may be used now; otherwise ``refusal`` says why not. ``selected`` is also set
-    while the reason is temporary, such as a migration. ``roles`` are the person's roles in it, the highest rank first.
+    while the reason is temporary, such as a migration, or is that the tenant requires a second factor: then there are
+    neither roles nor permissions. ``roles`` are the person's roles in it, the highest rank first.
     ``permissions`` is what these permit, or with ``api_token_id`` the part of it that the API token has. ``tenants``
-    are the tenants that the person has a role in; it is None if they were not read.
+    are the tenants that the person has a role in; it is None if they were not read. ``factors`` are what the person has
+    proved who they are by, such as ``password`` and ``totp``, and ``authenticated_at`` is when they last did.
     """
 
     person: Person
@@ -91,6 +96,13 @@ class Access:
     api_token_id: UUID | None = None
     expires_at: datetime | None = None
     tenants: tuple[GrantedTenant, ...] | None = None
+    factors: frozenset[str] = frozenset()
+    authenticated_at: datetime | None = None
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Return whether the person has proved who they are by more than a password."""
+        return has_second_factor(self.factors)
 
     def require_tenant(self) -> TenantPlace:
         """Return the tenant of this request. Raises ``refusal`` if there is none."""
@@ -106,3 +118,8 @@ class Access:
     def may(self, permission: str) -> bool:
         """Return whether the person has this permission in the tenant."""
         return permission in self.permissions
+
+
+def has_second_factor(factors: Iterable[str]) -> bool:
+    """Return whether one of these factors is more than a password."""
+    return not SECOND_FACTORS.isdisjoint(factors)

@@ -9,6 +9,7 @@ TenancyError
 |   +-- TenantForbidden             the person has no role in the selected tenant, or no longer
 |   +-- TenantSuspended             the selected tenant is suspended
 |   +-- TenantMigrating             the selected tenant's database is being migrated, or is too old
+|   +-- SecondFactorRequired        the selected tenant, or work on the fleet, asks for a second factor
 +-- TenantOutdated                  the selected tenant's database lacks a table or column that the program expects
 +-- ChangesGone                     the changes that a reader asks for are no longer kept
 +-- KeyInUse                        another request with the same idempotency key is running
@@ -83,6 +84,13 @@ class TenantMigrating(TenantRefused):
 
     def __init__(self) -> None:
         super().__init__("This tenant is being brought up to date. Try again in a moment.")
+
+
+class SecondFactorRequired(TenantRefused):
+    """The person, or who made the API token, has not proved who they are by a second factor."""
+
+    def __init__(self, where: str = "this tenant") -> None:
+        super().__init__(f"A second factor is required in {where}. Set one up, and sign in with it.")
 
 
 class TenantOutdated(TenancyError):

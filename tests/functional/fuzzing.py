@@ -106,7 +106,7 @@ class World:
         self.put_back(operation_id)
         token = web_sessions.new_token()
         with self.registry.user_db.begin() as session:
-            web_sessions.start(session, token, self._person, self._acme, self.registry.lifetimes, None)
+            web_sessions.start(session, token, self._person, self._acme, self.registry.lifetimes, None, ["password"])
         return {"cookies": {"tenantapp": token}, "headers": {"X-CSRF-Token": web_sessions.csrf_token(token)}}
 
 

@@ -254,6 +254,7 @@ export const de: Strings = {
     permission_denied: "Ihre Rollen erlauben das nicht. Wenden Sie sich an einen Administrator des Arbeitsbereichs.",
     range_not_satisfiable: "Die Datei ist kürzer als erwartet. Laden Sie sie noch einmal von vorn.",
     registration_closed: "Hier kann sich niemand selbst registrieren. Bitten Sie einen Betreiber um ein Konto.",
+    second_factor_required: "Dieser Arbeitsbereich verlangt einen zweiten Faktor. Richten Sie für Ihr Konto einen ein, und melden Sie sich damit an.",
     service_unavailable: "tenantapp erreicht seine Datenbank nicht. Warten Sie einen Moment, und versuchen Sie es erneut.",
     tenant_forbidden: "Sie haben keinen Zugang zu diesem Arbeitsbereich. Wenden Sie sich an einen seiner Administratoren.",
     tenant_migrating: "Der Arbeitsbereich wird aktualisiert. Er steht von selbst wieder zur Verfügung.",

@@ -255,6 +255,7 @@ export const en = {
     permission_denied: "Your roles do not permit this. Ask an administrator of the workspace.",
     range_not_satisfiable: "The file is shorter than expected. Download it again from the beginning.",
     registration_closed: "People cannot register themselves here. Ask an operator for an account.",
+    second_factor_required: "This workspace requires a second factor. Set one up for your account, and sign in with it.",
     service_unavailable: "tenantapp cannot reach its database. Wait a moment, and try again.",
     tenant_forbidden: "You cannot enter this workspace. Ask one of its administrators.",
     tenant_migrating: "The workspace is being updated. It comes back by itself.",

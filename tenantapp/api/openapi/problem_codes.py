@@ -89,6 +89,7 @@ def _natural(operation: Operation) -> Iterator[str]:
         yield from ("operator_required", "fleet_failed", "history_unusable", "server_unavailable", "store_unavailable")
     if operation.is_for_tenant:
         yield from ("permission_denied", "tenant_forbidden", "tenant_suspended", "tenant_required")
+        yield "second_factor_required"
         yield from ("tenant_unavailable", "tenant_migrating", "tenant_outdated")
 
 
