@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy.engine import URL
 
+from tenantapp.outgoing.addresses import Addresses
 from tenantapp.setting_table import ENVIRONMENT_PREFIX
 from tenantapp.settings import ENVIRONMENT_OTHERS, SettingsError
 from tenantapp.testing import migrations
@@ -29,7 +30,6 @@ from tenantapp.testing.queries import StatementRecorder, recorder_of
 from tenantapp.testing.receivers import Receiver, receiving
 from tenantapp.testing.resource_checks import Cast
 from tenantapp.testing.rolling_back import rolled_back
-from tenantapp.webhooks.addresses import Addresses
 
 ENGINES: Final = ("sqlite", "postgresql")
 TENANTS: Final = ("acme", "other")

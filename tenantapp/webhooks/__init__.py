@@ -1,9 +1,8 @@
 """Whom does a tenant tell about its changes?
 
-``addresses`` says to which addresses requests may go, and ``sending`` sends one. ``signing`` makes secrets and
-signatures. ``rows`` has the services that add, change and list webhooks and their deliveries, which are rows of the
-tenant's database. ``outbox`` makes deliveries of the changes, and ``delivering`` is the job that sends them.
-``application`` is the part in the application, and ``views`` are its calls.
+``signing`` makes secrets and signatures. ``rows`` has the services that add, change and list webhooks and their
+deliveries, which are rows of the tenant's database. ``outbox`` makes deliveries of the changes, and ``delivering`` is
+the job that sends them. ``application`` is the part in the application, and ``views`` are its calls.
 """
 
 from typing import Any

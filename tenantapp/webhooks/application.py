@@ -6,10 +6,11 @@ from uuid import UUID
 from pyramid.config import Configurator
 
 from tenantapp.api.views import ID
+from tenantapp.outgoing.addresses import Addresses
+from tenantapp.outgoing.errors import TargetRefused
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.named_tenants import PREFIX
 from tenantapp.webhooks import errors
-from tenantapp.webhooks.addresses import Addresses
 from tenantapp.webhooks.delivering import Delivering
 from tenantapp.webhooks.outbox import JOB, Limits, wanted_jobs
 from tenantapp.work.visits import note_after_commit
@@ -39,7 +40,7 @@ def includeme(config: Configurator) -> None:
         note_after_commit(registry.user_db, tenant_id, utcnow())
 
     registry.tenant_dbs.on_watched = note
-    config.add_problem(errors.TargetRefused, 422, "invalid", pointer="field")
+    config.add_problem(TargetRefused, 422, "invalid", pointer="field")
     config.add_problem(errors.TooManyWebhooks, 409, "too_many_webhooks")
     config.add_problem(errors.WebhookOff, 409, "webhook_off")
     registry.tags["webhooks"] = "Addresses that are told about changes in the tenant, and what was delivered to them."

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from tenantapp.outgoing.addresses import Addresses
+from tenantapp.outgoing.errors import OutgoingError, RequestFailed
+from tenantapp.outgoing.sending import post
 from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
-from tenantapp.webhooks.addresses import Addresses
-from tenantapp.webhooks.errors import DeliveryFailed, TargetRefused
 from tenantapp.webhooks.outbox import (
     JOB,
     Limits,
@@ -24,7 +25,6 @@ from tenantapp.webhooks.outbox import (
     record_failed,
     remove_old,
 )
-from tenantapp.webhooks.sending import post
 from tenantapp.webhooks.signing import signed_headers
 from tenantapp.work.running import Job
 
@@ -72,8 +72,8 @@ class Delivering:
         headers = signed_headers(message.secret, str(message.id), int(time.time()), message.body)
         try:
             status = post(addresses, message.url, message.body, headers, seconds=self._seconds)
-        except (DeliveryFailed, TargetRefused) as error:
-            answered = error.status if isinstance(error, DeliveryFailed) else None
+        except OutgoingError as error:
+            answered = error.status if isinstance(error, RequestFailed) else None
             with job.begin() as session:
                 record_failed(session, webhook_id, message, str(error), answered, self._limits)
         else:

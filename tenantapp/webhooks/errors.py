@@ -1,8 +1,6 @@
 """The errors of this package.
 
 WebhooksError
-+-- TargetRefused      requests may not go to this address
-+-- DeliveryFailed     the receiver did not answer, or not as it should
 +-- TooManyWebhooks    the tenant has as many webhooks as the settings allow
 +-- WebhookOff         the webhook is switched off
 """
@@ -10,20 +8,6 @@ WebhooksError
 
 class WebhooksError(Exception):
     """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
-
-
-class TargetRefused(WebhooksError):
-    """Requests may not go to this address. ``field`` names the member of the body that has it."""
-
-    field = "url"
-
-
-class DeliveryFailed(WebhooksError):
-    """A delivery has failed. ``status`` is the status of the answer, or None if there was none."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class TooManyWebhooks(WebhooksError):

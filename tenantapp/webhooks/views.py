@@ -12,11 +12,11 @@ from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import MergePatch, api_view, path_id
 from tenantapp.identity.audit import record, recording
 from tenantapp.identity.permissions import Permission
+from tenantapp.outgoing.addresses import Addresses
 from tenantapp.resources.change_views import readable_resources
 from tenantapp.tenancy.models import TenantDelivery, TenantWebhook
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.webhooks import rows
-from tenantapp.webhooks.addresses import Addresses
 from tenantapp.webhooks.outbox import JOB, arguments_of
 
 LOOK_UP: Final = 2.0  # seconds that a request waits for a name server

@@ -30,15 +30,16 @@ MAY_IMPORT = {
     "files": {"sql", "tenancy", "identity", "databases", "api"},
     "resources": {"sql", "tenancy", "identity", "api"},
     # It names the cursors of the changes.
-    "webhooks": {"sql", "tenancy", "identity", "operations", "work", "api", "resources"},
+    "webhooks": {"sql", "tenancy", "identity", "operations", "work", "outgoing", "api", "resources"},
     "mail": {"sql", "tenancy", "identity", "operations", "work"},
     "account": {"sql", "tenancy", "identity", "mail", "credentials", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "files", "resources"},
-    "testing": {*FLEET, "api", "resources", "webhooks"},
+    "testing": {*FLEET, "outgoing", "api", "resources", "webhooks"},
     "serving": set(),
+    "outgoing": set(),
     "scaffold": {*FLEET, "resources"},
     "cli": {*FLEET, "resources", "scaffold", "workspace"},
 }

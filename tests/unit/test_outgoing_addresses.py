@@ -1,4 +1,4 @@
-"""Where webhooks may send to: not into our own network, however the address is written, and whatever a name says."""
+"""Where requests may go that a tenant has asked for: not into our own network, whatever an address or a name says."""
 
 import time
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from threading import Event
 
 import pytest
 
-from tenantapp.webhooks.addresses import Addresses, Target, is_public, look_up
-from tenantapp.webhooks.errors import DeliveryFailed, TargetRefused
+from tenantapp.outgoing.addresses import Addresses, Target, is_public, look_up
+from tenantapp.outgoing.errors import RequestFailed, TargetRefused
 
 SPECIAL = """
 0.0.0.0 10.1.2.3 100.64.0.1 100.100.100.200 127.0.0.1 127.255.0.9 168.63.129.16 169.254.169.254 172.16.0.1
@@ -110,7 +110,7 @@ def test_a_name_that_nobody_knows_now_is_looked_up_again() -> None:
 
     addresses = Addresses(allow_http=False, allow_private=False, resolve=fail)
     addresses.check("https://example.com/", 1)
-    with pytest.raises(DeliveryFailed, match=r"example\.com could not be resolved: no such name"):
+    with pytest.raises(RequestFailed, match=r"example\.com could not be resolved: no such name"):
         addresses.of(addresses.read("https://example.com/"), 1)
 
 

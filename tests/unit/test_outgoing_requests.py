@@ -1,4 +1,4 @@
-"""One request to a receiver: over a checked connection, bounded in time and in size, and never further."""
+"""One request to another: over a checked connection, bounded in time and in size, and never further."""
 
 import socket
 import ssl
@@ -10,10 +10,10 @@ from threading import Event
 
 import pytest
 
+from tenantapp.outgoing.addresses import Addresses
+from tenantapp.outgoing.errors import RequestFailed, TargetRefused
+from tenantapp.outgoing.sending import Received, exchange, post
 from tenantapp.testing.receivers import receiving
-from tenantapp.webhooks.addresses import Addresses
-from tenantapp.webhooks.errors import DeliveryFailed, TargetRefused
-from tenantapp.webhooks.sending import post
 from tenantapp.webhooks.signing import new_secret, signed_headers
 from tests.receivers import answering, is_genuine
 
@@ -52,7 +52,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     with receiving() as inner, receiving() as receiver:
         for location in (inner.url, "http://169.254.169.254/latest/meta-data/"):
             receiver.answers.append((status, {"Location": location}))
-            with pytest.raises(DeliveryFailed, match="Redirects are not followed") as caught:
+            with pytest.raises(RequestFailed, match="Redirects are not followed") as caught:
                 send(receiver.url)
             assert caught.value.status == status
         assert inner.received == []
@@ -62,7 +62,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 def test_another_answer_is_a_failure(status: int) -> None:
     with receiving() as receiver:
         receiver.answers.append(status)
-        with pytest.raises(DeliveryFailed, match=f"answered {status}") as caught:
+        with pytest.raises(RequestFailed, match=f"answered {status}") as caught:
             send(receiver.url)
     assert caught.value.status == status
 
@@ -107,7 +107,7 @@ def test_a_receiver_that_says_nothing_is_left() -> None:
 
     with answering(silent) as port:
         began = time.monotonic()
-        with pytest.raises(DeliveryFailed, match=r"did not answer within 0\.2 seconds"):
+        with pytest.raises(RequestFailed, match=r"did not answer within 0\.2 seconds"):
             send(f"http://127.0.0.1:{port}/", seconds=0.2)
         assert time.monotonic() - began < 2
 
@@ -118,7 +118,7 @@ def test_a_receiver_that_answers_a_byte_at_a_time_is_left() -> None:
         while not over.wait(0.02):
             connection.sendall(b"x")
 
-    with answering(slow) as port, pytest.raises(DeliveryFailed, match="did not answer within"):
+    with answering(slow) as port, pytest.raises(RequestFailed, match="did not answer within"):
         send(f"http://127.0.0.1:{port}/", seconds=0.3)
 
 
@@ -128,7 +128,7 @@ def test_headers_without_an_end_are_not_read_for_ever() -> None:
         while not over.is_set():
             connection.sendall(b"X-More: of the same\r\n" * 1000)
 
-    with answering(endless) as port, pytest.raises(DeliveryFailed):
+    with answering(endless) as port, pytest.raises(RequestFailed):
         send(f"http://127.0.0.1:{port}/", seconds=5)
 
 
@@ -146,7 +146,7 @@ def test_a_body_without_an_end_is_not_read() -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"\0\1\2", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 2"])
 def test_what_is_not_http_is_a_failure(answer: bytes) -> None:
-    refused = pytest.raises(DeliveryFailed, match="cannot be reached, or does not speak HTTP")
+    refused = pytest.raises(RequestFailed, match="cannot be reached, or does not speak HTTP")
     with answering(lambda connection, over: connection.sendall(answer)) as port, refused:
         send(f"http://127.0.0.1:{port}/")
 
@@ -177,6 +177,20 @@ def test_the_certificate_is_that_of_the_name(tmp_path: Path) -> None:
             (f"https://other.example.com:{port}/", ours),
             (f"https://hooks.example.com:{port}/", None),
         ):
-            with pytest.raises(DeliveryFailed, match=r"The certificate of .* is refused"):
+            with pytest.raises(RequestFailed, match=r"The certificate of .* is refused"):
                 send(url, here, context=context)
         assert len(requests) == 1
+
+
+def test_the_body_of_an_answer_is_read_up_to_a_bound() -> None:
+    def answer(connection: socket.socket, over: Event) -> None:
+        asked = connection.recv(5000)
+        assert asked.startswith(b"GET /keys HTTP/1.1\r\n")
+        assert b"Content-Length" not in asked
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nwords")
+
+    with answering(answer) as port:
+        url = f"http://127.0.0.1:{port}/keys"
+        assert exchange(LOCAL, "GET", url, None, {}, seconds=5, most=5) == Received(404, b"words")
+        with pytest.raises(RequestFailed, match="its answer is too long"):
+            exchange(LOCAL, "GET", url, None, {}, seconds=5, most=4)

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final
 
-from tenantapp.webhooks.errors import DeliveryFailed, TargetRefused
+from tenantapp.outgoing.errors import RequestFailed, TargetRefused
 
 URL_LENGTH: Final = 1000  # characters
 # Printable ASCII without what belongs to user names (@), fragments, and what some programs take for a slash. RFC 3986.
@@ -124,7 +124,7 @@ class Addresses:
     def check(self, url: str, seconds: float) -> None:
         """Raise ``TargetRefused`` if a URL leads to an address that is not public, as far as one can tell now.
 
-        A name that nobody can resolve now is accepted: it is looked up again for each delivery.
+        A name that nobody can resolve now is accepted: it is looked up again for each request.
         """
         target = self.read(url)
         if self.allow_private:
@@ -135,13 +135,13 @@ class Addresses:
             return
 
     def of(self, target: Target, seconds: float) -> Sequence[str]:
-        """Return the addresses of a target to connect to. Raises ``TargetRefused`` and ``DeliveryFailed``."""
+        """Return the addresses of a target to connect to. Raises ``TargetRefused`` and ``RequestFailed``."""
         try:
             found = self.resolve(target.host, target.port, seconds)
         except OSError as error:
-            raise DeliveryFailed(f"The name {target.host} could not be resolved: {error.strerror or error}.") from error
+            raise RequestFailed(f"The name {target.host} could not be resolved: {error.strerror or error}.") from error
         if not found:
-            raise DeliveryFailed(f"The name {target.host} has no address.")
+            raise RequestFailed(f"The name {target.host} has no address.")
         return self._checked(found)
 
     def _checked(self, found: Sequence[str]) -> Sequence[str]:
