@@ -23,6 +23,7 @@ from tenantapp.setting_types import (
     secret,
     text,
     user_database_url,
+    web_address,
 )
 
 if TYPE_CHECKING:
@@ -159,6 +160,12 @@ class Settings:
     )
     web_directory: str | None = setting(
         "web.directory", text, None, "directory of the built page; by default that of the package; none: no page"
+    )
+    web_address: str | None = setting(
+        "web.address",
+        web_address,
+        None,
+        "address of the page in the links of mails, such as https://app.example.com; by default that of the request",
     )
     api_max_body: int = setting(
         "api.max_body", number(int, 1024, 2**30, "bytes"), "1048576", "largest request body, in bytes"

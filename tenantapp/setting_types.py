@@ -104,6 +104,19 @@ def origins(value: str) -> frozenset[str]:
     return found
 
 
+def web_address(value: str) -> str:
+    """Return the address of the page, ``https://app.example.com`` or with a path. Raises ``ValueError``."""
+    from urllib.parse import urlsplit
+
+    address = value.rstrip("/")
+    parts = urlsplit(address)
+    if not ORIGIN.fullmatch(f"{parts.scheme}://{parts.netloc}") or parts.query or parts.fragment or " " in value:
+        raise ValueError(
+            "must be like https://app.example.com or http://localhost:6543: in lower case, without a query"
+        )
+    return address
+
+
 def media_types(value: str) -> frozenset[str]:
     """Return media types and ranges of them: ``image/* application/pdf``. Raises ``ValueError``."""
     found = frozenset(value.lower().split())

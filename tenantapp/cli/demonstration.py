@@ -1,6 +1,7 @@
 """The work of ``demo``: two tenants, to try tenantapp."""
 
 from typing import Any
+from urllib.parse import unquote
 
 import click
 
@@ -36,6 +37,9 @@ def make(installation: Installation, http_port: str | None) -> None:
         for slug in demo_data.TENANTS:
             _add_nodes(fleet, slug)
     _say_where_to_go(f"http://localhost:{http_port or installation.http_port or 6543}/")
+    mail_url = installation.settings.mail_url
+    if mail_url is not None and mail_url.scheme == "file":
+        click.echo(f"Mail is not sent, but written to {unquote(mail_url.path)}")
 
 
 def _add_people(user_db: DBFactory, memory: int) -> None:

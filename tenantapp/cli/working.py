@@ -20,6 +20,8 @@ from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation, tenant_databases
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.mail.delivering import Delivery, delivery_of, mail_delivered
+from tenantapp.mail.transports import transport_of
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.queue import get_operation
@@ -81,16 +83,28 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
         _tell(installation, operation_id, outcome)
 
     fleet = installation.fleet
+    delivery = _delivery(fleet)
     worker, outdated = Worker(fleet, KINDS, CHORES, told), outdated_revisions(fleet.settings)
     if not until_idle:
-        with _worker_of_jobs(fleet, outdated) as jobs, jobs_worked_on(jobs):
+        with _worker_of_jobs(fleet, outdated) as jobs, jobs_worked_on(jobs), mail_delivered(delivery):
             worker.run(ended)
         return
     worker.run(ended, until_idle=True)
+    if delivery is not None:
+        delivery.deliver()
     # The bundled domain has jobs too: webhooks and mail. Loading it takes a second, so only if a tenant is due.
     if fleet.may_declare or is_visit_due(fleet.user_db, outdated):
         with _worker_of_jobs(fleet, outdated) as jobs:
             jobs.run(ended, until_idle=True)
+
+
+def _delivery(fleet: Fleet) -> Delivery | None:
+    """Return what delivers account mail, or None without a mail server."""
+    settings = fleet.settings
+    if settings.mail_url is None:
+        return None
+    transport = transport_of(settings.mail_url, settings.mail_timeout)
+    return delivery_of(settings, fleet.user_db, lambda: transport)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pyramid.config import Configurator
 from sqlalchemy.orm import Session
 
 from tenantapp.mail import errors
+from tenantapp.mail.delivering import delivery_of
 from tenantapp.mail.messages import JOB, send_mail
 from tenantapp.mail.sending import SendMail
 from tenantapp.mail.transports import transport_of
@@ -18,7 +19,10 @@ BESIDES: Final = 60.0  # seconds that a job may take besides the longest wait fo
 
 
 def includeme(config: Configurator) -> None:
-    """Put ``send_mail`` on the registry and on requests. If ``mail.url`` is set, declare the job."""
+    """Put ``send_mail`` on the registry and on requests. If ``mail.url`` is set, declare the job.
+
+    Then a process that works on operations also delivers account mail: the registry's ``mail_delivery``.
+    """
     registry = config.registry
     settings = registry.app_settings
     registry.send_mail = SendMailInScript(registry.enqueue)
@@ -27,6 +31,10 @@ def includeme(config: Configurator) -> None:
         handler, timeout = SendMail(registry, settings.mail_from), settings.mail_timeout + BESIDES
         # A message may have a link that lets somebody in: what was sent is not kept.
         registry.jobs.declare(JOB, handler, retries=RETRIES, timeout=timeout, kept=False)
+    # The transport is read when it is needed: tests put another in its place.
+    registry.mail_delivery = delivery_of(settings, registry.user_db, lambda: registry.mail_transport)
+    if registry.mail_delivery is not None and settings.fleet_worker:
+        registry.worker_host.beside.append(registry.mail_delivery.start)
     config.add_request_method(send_mail, "send_mail")
     config.add_problem(errors.MailNotConfigured, 409, "mail_not_configured")
     config.add_problem(errors.InvalidMail, 422, "invalid")

@@ -66,6 +66,27 @@ def send_mail(
     it. Each recipient sees all of ``to``, and gets the message by a job of its own: a server that refuses one does not
     keep it from the others. Raises ``InvalidMail``, ``MailNotConfigured``, and what ``enqueue`` raises.
     """
+    message = compose(to, subject, text, html=html, reply_to=reply_to)
+    try:
+        for recipient in message["to"]:
+            queue.enqueue(JOB, {**message, "recipient": recipient.address}, after=after)
+    except UnknownJob as error:
+        raise MailNotConfigured from error
+    return UUID(message["id"])
+
+
+def compose(
+    to: Recipient | Sequence[Recipient],
+    subject: str,
+    text: str,
+    *,
+    html: str | None = None,
+    reply_to: Recipient | None = None,
+) -> dict[str, Any]:
+    """Return a checked message as JSON, with an id of its own. ``to`` is a list of ``Mailbox``.
+
+    With a ``recipient`` in it, it is what ``envelope_of`` takes. Raises ``InvalidMail``.
+    """
     recipients = _recipients(to)
     with _refused("subject"):
         subject = clean_line(subject)
@@ -86,16 +107,11 @@ def send_mail(
         "reply_to": None if reply_to is None else _mailbox("reply_to", reply_to),
     }
     _check_size(message)
-    try:
-        for recipient in recipients:
-            queue.enqueue(JOB, {**message, "recipient": recipient.address}, after=after)
-    except UnknownJob as error:
-        raise MailNotConfigured from error
-    return UUID(message["id"])
+    return message
 
 
 def envelope_of(message: Mapping[str, Any], sender: Mailbox) -> Envelope:
-    """Return what is sent for the arguments of a job."""
+    """Return what is sent for a message that ``compose`` has made, to its ``recipient``."""
     content = _written(message, sender)
     mailboxes = _mailboxes(message, sender)
     international = not all(address.isascii() for _, address in mailboxes)

@@ -18,6 +18,7 @@ from tenantapp.identity.declared_rights import apply_declared
 from tenantapp.identity.errors import AlreadyExists
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.tenants import get_tenant, list_tenants
+from tenantapp.mail.delivering import delivery_of
 from tenantapp.operations.fleet import opened_fleet
 from tenantapp.settings import read_settings
 from tenantapp.tenancy.access import Access, TenantPlace
@@ -97,6 +98,13 @@ class Installation:
         """Return the access of a script to a tenant, by default the first: for a person, or with every permission."""
         with self.registry.user_db.begin(read_only=True) as session:
             return local_access(session, tenant or self.tenants[0], login=login)
+
+    def deliver_mails(self) -> Mails:
+        """Send the account mail that is due, as a worker does within a second, and return ``mails``."""
+        delivery = delivery_of(self.registry.app_settings, self.registry.user_db, lambda: self.mails)
+        if delivery is not None:
+            delivery.deliver()
+        return self.mails
 
     @property
     def factories(self) -> list[Any]:

@@ -53,23 +53,29 @@ def revision(installation: Installation, history: "History", message: str, empty
 @click.command()
 @pass_installation
 def sweep(installation: Installation) -> None:
-    """Delete expired web sessions, expired API tokens and old operations.
+    """Delete expired web sessions, API tokens and one-time links, and old operations.
 
-    Tokens are deleted 30 days after they expired, and operations fleet.keep_operations days after they finished. If the
-    setting audit.keep is not 0, entries of the audit trail older than that many days are deleted too.
+    Account mail that has expired goes with the links. Tokens are deleted 30 days after they expired, and operations
+    fleet.keep_operations days after they finished. If the setting audit.keep is not 0, entries of the audit trail older
+    than that many days are deleted too.
     """
+    from tenantapp.credentials.one_time_links import sweep_links
     from tenantapp.fleet.kinds import KINDS
     from tenantapp.identity.api_tokens import sweep_tokens
     from tenantapp.identity.web_sessions import lifetimes_of, sweep
+    from tenantapp.mail.outbox import sweep_mails
     from tenantapp.operations.queue import sweep_operations
 
     with installation.user_session() as session:
         count = sweep(session, lifetimes_of(installation.settings))
         expired = sweep_tokens(session)
+        links = sweep_links(session)
+        sweep_mails(session)
     with installation.user_session() as session:
         old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations), KINDS)
     click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")
     click.echo(f"{expired} expired API {'token' if expired == 1 else 'tokens'} deleted.")
+    click.echo(f"{links} expired one-time {'link' if links == 1 else 'links'} deleted.")
     click.echo(f"{old} old {'operation' if old == 1 else 'operations'} deleted.")
     _sweep_audit_trail(installation)
 

@@ -11,7 +11,9 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import MetaData
 
+import tenantapp.credentials.models
 import tenantapp.databases.models
+import tenantapp.mail.outbox_models
 import tenantapp.operations.models
 import tenantapp.work.models
 from tenantapp.databases.errors import HistoryError
