@@ -1,7 +1,7 @@
 """Account mail, and one-time links.
 
 Revision ID: 6c1f92e0b7d3
-Revises: 8e2d5c7f10a4
+Revises: c3f0a6b81d29
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "6c1f92e0b7d3"
-down_revision: str | Sequence[str] | None = "8e2d5c7f10a4"
+down_revision: str | Sequence[str] | None = "c3f0a6b81d29"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
