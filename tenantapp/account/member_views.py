@@ -68,13 +68,14 @@ def list_members(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.Member,
-    problems=("already_exists", "not_found"),
+    problems=("already_exists", "beyond_your_rights", "not_found"),
 )
 def create_member(request: TenantRequest) -> dict[str, Any]:
     """Grant a role to an existing person or group, beside the roles that they have. Return the member."""
     body: NewMember = request.checked_body
     session, tenant = request.user_session, request.access.require_tenant()
-    grant = add_grant(session, tenant.id, body.role, login=body.login, group=body.group)
+    held = request.access.permissions
+    grant = add_grant(session, tenant.id, body.role, login=body.login, group=body.group, held=held)
     return member(members.member_with(session, grant))
 
 
@@ -85,22 +86,28 @@ def create_member(request: TenantRequest) -> dict[str, Any]:
     body=MemberRole,
     writes="user",
     answer=answers.Member,
-    problems=("already_exists", "last_admin"),
+    problems=("already_exists", "beyond_your_rights", "last_admin"),
 )
 def change_member(request: TenantRequest) -> dict[str, Any]:
     """Put another role in place of that of a grant. Return the member."""
     session, tenant = request.user_session, request.access.require_tenant()
-    grant = members.change_role(session, tenant.id, path_id(request), request.checked_body.role)
+    held = request.access.permissions
+    grant = members.change_role(session, tenant.id, path_id(request), request.checked_body.role, held=held)
     return member(members.member_with(session, grant))
 
 
 @api_view(
-    "member", "DELETE", permission=Permission.MEMBERS_MANAGE, writes="user", answer=None, problems=("last_admin",)
+    "member",
+    "DELETE",
+    permission=Permission.MEMBERS_MANAGE,
+    writes="user",
+    answer=None,
+    problems=("beyond_your_rights", "last_admin"),
 )
 def delete_member(request: TenantRequest) -> Response:
     """Revoke a grant, from the next request on."""
     tenant, grant_id = request.access.require_tenant(), path_id(request)
-    members.revoke(request.user_session, tenant.id, grant_id)
+    members.revoke(request.user_session, tenant.id, grant_id, held=request.access.permissions)
     return Response(status=204)
 
 

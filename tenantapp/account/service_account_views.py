@@ -60,7 +60,7 @@ def list_service_accounts(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.ServiceAccount,
-    problems=("already_exists", "not_found", "token_not_allowed", "too_many_service_accounts"),
+    problems=("already_exists", "beyond_your_rights", "not_found", "token_not_allowed", "too_many_service_accounts"),
 )
 def create_service_account(request: TenantRequest) -> dict[str, Any]:
     """Make a service account with roles in the tenant. It is a member; it cannot sign in."""
@@ -68,7 +68,7 @@ def create_service_account(request: TenantRequest) -> dict[str, Any]:
     body: NewServiceAccount = request.checked_body
     tenant, most = request.access.require_tenant(), request.registry.app_settings.service_accounts_most
     account = service_accounts.create_service_account(
-        request.user_session, tenant, body.login, body.roles, name=body.name, most=most
+        request.user_session, tenant, body.login, body.roles, held=request.access.permissions, name=body.name, most=most
     )
     return shown(account, roles_of(request.user_session, tenant.id, [account.id])[account.id])
 
@@ -79,13 +79,14 @@ def create_service_account(request: TenantRequest) -> dict[str, Any]:
     permission=Permission.MEMBERS_MANAGE,
     writes="user",
     answer=None,
-    problems=("token_not_allowed",),
+    problems=("beyond_your_rights", "token_not_allowed"),
 )
 def delete_service_account(request: TenantRequest) -> Response:
     """Remove a service account with its roles and tokens, from the next request on."""
     request.access.refuse_tokens()
     tenant = request.access.require_tenant()
-    service_accounts.remove_service_account(request.user_session, tenant, path_id(request))
+    held = request.access.permissions
+    service_accounts.remove_service_account(request.user_session, tenant, path_id(request), held=held)
     return Response(status=204)
 
 

@@ -13,6 +13,7 @@ IdentityError
 +-- OperatorRequired        the person is not an operator of the installation
 +-- PermissionMissing       no role of the person in the tenant has the view's permission
 +-- BeyondRights            a token was to have permissions that its person does not have
+|   +-- RoleBeyondRights    a member was to get or lose a role that permits more than the giver may
 +-- TooManyTokens           the person has as many tokens in the tenant as the settings allow
 +-- TooManyServiceAccounts  the tenant has as many service accounts as the settings allow
 +-- InvalidToken            the API token of a request is unknown, malformed, expired or revoked
@@ -119,6 +120,16 @@ class BeyondRights(IdentityError):
     def __init__(self, permissions: Sequence[str]) -> None:
         listed = ", ".join(map(visible, permissions))
         super().__init__(f"A token cannot have permissions that its owner does not have: {listed}.")
+
+
+class RoleBeyondRights(BeyondRights):
+    """A role permits more than the person who gives or takes it may do."""
+
+    def __init__(self, role: str, permissions: Sequence[str]) -> None:
+        listed = ", ".join(permissions)
+        IdentityError.__init__(
+            self, f"You can only give and take roles that permit no more than yours. The role {role} has: {listed}."
+        )
 
 
 class TooManyTokens(IdentityError):

@@ -3,6 +3,7 @@
 Each change of a grant is in the audit trail.
 """
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from tenantapp.identity.audit import record
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.groups import get_group
 from tenantapp.identity.models import Grant, Tenant
-from tenantapp.identity.roles import get_role
+from tenantapp.identity.roles import check_held, get_role
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.users import get_user
 
@@ -26,12 +27,15 @@ def add_grant(
     login: str | None = None,
     group: str | None = None,
     action: str = "member.grant",
+    held: Collection[str] | None = None,
 ) -> Grant:
     """Give a person or a group a role beside those that they have. Raises ``NotFound`` and ``AlreadyExists``.
 
-    ``action`` is what the audit trail calls it.
+    ``action`` is what the audit trail calls it. ``held`` are the permissions of who gives the role: it raises
+    ``RoleBeyondRights`` for a role that permits more. None is for the command line.
     """
     get_role(session, role, keep=True)
+    check_held(session, role, held)
     grant = Grant(tenant_id=tenant_id, role=role)
     if group is not None:
         grant.group = get_group(session, group)

@@ -1,7 +1,7 @@
 """List the members of a tenant, and change them, as the tenant's own administrators do."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,7 @@ from tenantapp.identity.administrators import has_admin
 from tenantapp.identity.errors import LastAdmin
 from tenantapp.identity.grants import get_grant, record_grant, remove_grant
 from tenantapp.identity.models import Grant, Group, Role, Tenant, User
-from tenantapp.identity.roles import get_role
+from tenantapp.identity.roles import check_held, get_role
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.sql.full_text import fold
 
@@ -142,10 +142,17 @@ def _grantee(grant: Grant) -> UUID | None:
     return grant.user_id or grant.group_id
 
 
-def change_role(session: Session, tenant_id: UUID, grant_id: UUID, role: str) -> Grant:
-    """Put another role in place of that of a grant. Raises ``NotFound``, ``AlreadyExists`` and ``LastAdmin``."""
+def change_role(
+    session: Session, tenant_id: UUID, grant_id: UUID, role: str, *, held: Collection[str] | None = None
+) -> Grant:
+    """Put another role in place of that of a grant. ``held`` is as in ``grants.add_grant``.
+
+    Raises ``NotFound``, ``AlreadyExists``, ``LastAdmin``, and ``RoleBeyondRights`` for either role.
+    """
     with _keeping_an_admin(session, tenant_id):
         grant = get_grant(session, tenant_id, grant_id)
+        for each in (grant.role, role):
+            check_held(session, each, held)
         before, grant.role = grant.role, get_role(session, role, keep=True).name
         flush_unique(session, "grant of", role)
         if grant.role != before:
@@ -153,10 +160,15 @@ def change_role(session: Session, tenant_id: UUID, grant_id: UUID, role: str) ->
     return grant
 
 
-def revoke(session: Session, tenant_id: UUID, grant_id: UUID) -> None:
-    """Take a role from a member, from the next request on. Raises ``NotFound`` and ``LastAdmin``."""
+def revoke(session: Session, tenant_id: UUID, grant_id: UUID, *, held: Collection[str] | None = None) -> None:
+    """Take a role from a member, from the next request on. ``held`` is as in ``grants.add_grant``.
+
+    Raises ``NotFound``, ``LastAdmin`` and ``RoleBeyondRights``.
+    """
     with _keeping_an_admin(session, tenant_id):
-        remove_grant(session, get_grant(session, tenant_id, grant_id))
+        grant = get_grant(session, tenant_id, grant_id)
+        check_held(session, grant.role, held)
+        remove_grant(session, grant)
 
 
 @contextmanager

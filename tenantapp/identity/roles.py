@@ -1,5 +1,6 @@
 """Read roles, add and remove them, and change their permissions. Each change is in the audit trail."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from typing import Final
 
@@ -8,13 +9,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
 from tenantapp.identity.audit import record
-from tenantapp.identity.errors import InvalidValue, NotFound
+from tenantapp.identity.errors import InvalidValue, NotFound, RoleBeyondRights
 from tenantapp.identity.models import Grant, Role, RolePermission
 from tenantapp.identity.names import ROLE_NAME
 from tenantapp.identity.permissions import OF_NO_ROLE, Permission
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.nearest_names import nearest
 
+ADMIN: Final = "admin"
 GAP: Final = 10  # between the ranks of two roles, so that others find room between them
 
 
@@ -32,6 +34,25 @@ def get_role(session: Session, name: str, *, keep: bool = False) -> Role:
     if role is None:
         raise NotFound("role", name)
     return role
+
+
+def check_held(session: Session, role_name: str, held: Collection[str] | None) -> None:
+    """Raise ``RoleBeyondRights`` if a role permits more than ``held``, the permissions of who gives or takes it.
+
+    None is for the command line and for operators, who may give every role.
+
+    Who has all permissions of the role ``admin`` decides on every role: a domain may have roles for work that
+    administrators do not do.
+    """
+    if held is None:
+        return
+    permits: defaultdict[str, set[str]] = defaultdict(set)
+    rows = select(RolePermission.role, RolePermission.permission).where(RolePermission.role.in_((role_name, ADMIN)))
+    for role, permission in session.execute(rows):
+        permits[role].add(permission)
+    beyond, of_admin = permits[role_name] - set(held), permits[ADMIN]
+    if beyond and not (of_admin and of_admin <= set(held)):
+        raise RoleBeyondRights(role_name, sorted(beyond))
 
 
 def known_permissions(session: Session) -> frozenset[str]:

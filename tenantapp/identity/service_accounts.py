@@ -1,6 +1,6 @@
 """Make, list and remove service accounts: people without a password who belong to one tenant, for programs."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -11,18 +11,26 @@ from tenantapp.identity.errors import InvalidValue, NotFound, TooManyServiceAcco
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.models import NAME_LENGTH, ApiToken, Grant, Tenant, User
 from tenantapp.identity.names import check_login, clean_name, normalize_login
+from tenantapp.identity.roles import check_held
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.tenancy.access import TenantPlace
 
 
 def create_service_account(
-    session: Session, tenant: TenantPlace, login: str, roles: Iterable[str], *, most: int, name: str | None = None
+    session: Session,
+    tenant: TenantPlace,
+    login: str,
+    roles: Iterable[str],
+    *,
+    held: Collection[str] | None = None,
+    most: int,
+    name: str | None = None,
 ) -> User:
     """Make a service account with these roles. Its login is ``login``, ``@`` and a mark of the tenant.
 
     So an administrator of one tenant does not learn which logins there are outside of it. ``most`` is how many service
-    accounts a tenant has at most. Raises ``InvalidValue``, ``NotFound``, ``AlreadyExists`` and
-    ``TooManyServiceAccounts``.
+    accounts a tenant has at most. ``held`` are the permissions of who makes it, if they may not give every role. Raises
+    ``InvalidValue``, ``NotFound``, ``AlreadyExists``, ``RoleBeyondRights`` and ``TooManyServiceAccounts``.
     """
     normal = check_login(_within(tenant.id, login))
     # Of two requests at once, the second counts what the first has made. FOR NO KEY UPDATE: see ``members``.
@@ -37,7 +45,7 @@ def create_service_account(
     detail = {"login": normal, "roles": given}
     record(session, "service_account.create", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
     for role in given:
-        add_grant(session, tenant.id, role, login=normal)
+        add_grant(session, tenant.id, role, login=normal, held=held)
     return account
 
 
@@ -73,13 +81,20 @@ def _within(tenant_id: UUID, login: str) -> str:
     return f"{login}@{tenant_id.hex[-12:]}"
 
 
-def remove_service_account(session: Session, tenant: TenantPlace, account_id: UUID) -> None:
-    """Remove a service account with its roles and tokens, from the next request on. Raises ``NotFound``."""
+def remove_service_account(
+    session: Session, tenant: TenantPlace, account_id: UUID, *, held: Collection[str] | None = None
+) -> None:
+    """Remove a service account with its roles and tokens, from the next request on.
+
+    ``held`` is as in ``create_service_account``. Raises ``NotFound`` and ``RoleBeyondRights``.
+    """
     account = session.get(User, account_id)
     if account is None or account.service_tenant_id != tenant.id:
         raise NotFound("service account", account_id)
     # They go with the account, so nothing else tells of them.
     roles = session.scalars(select(Grant.role).where(Grant.user_id == account.id).order_by(Grant.role)).all()
+    for role in roles:
+        check_held(session, role, held)
     tokens = session.scalar(select(func.count()).select_from(ApiToken).where(ApiToken.user_id == account.id))
     session.delete(account)
     session.flush()

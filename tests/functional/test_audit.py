@@ -163,12 +163,18 @@ OTHERS = {
     *("audit.record", "audit.sweep_entries", "grants.record_grant", "uniqueness.flush_unique"),
     *("api_tokens.sweep_tokens", "tenants.register_tenant", "tenants.rename_tenant", "tenants.renew_epochs"),
     # Who signs in or out has the same rights.
-    *("users.end_sessions", "web_sessions.end", "web_sessions.end_by_id", "web_sessions.end_one"),
+    *(
+        "users.add_skeletons",
+        "users.end_sessions",
+        "web_sessions.end",
+        "web_sessions.end_by_id",
+        "web_sessions.end_one",
+    ),
     *("web_sessions.end_others", "web_sessions.start", "web_sessions.sweep", "web_sessions.switch"),
     *("web_sessions.add_factor", "web_sessions.authenticated_again"),
 }
 READING = re.compile(
-    r"(list|get|find|has|describe|known|served|effective|local)_|tenants_of|roles_of|names_of|places_with|member_with"
+    r"(check|list|get|find|has|describe|known|served|effective|local)_|tenants_of|roles_of|names_of|places_with|member_with"
 )
 
 

@@ -10,7 +10,8 @@ from sqlalchemy import event
 from tenantapp.identity import groups, members
 from tenantapp.identity.audit import list_entries, local_requester, record
 from tenantapp.identity.grants import add_grant
-from tenantapp.identity.roles import allow
+from tenantapp.identity.models import RolePermission
+from tenantapp.identity.roles import add_role, allow
 from tenantapp.identity.tenants import get_tenant, resume_tenant, suspend_tenant
 from tenantapp.identity.users import create_user
 from tenantapp.tenancy.access import ACTOR, Actor
@@ -42,7 +43,8 @@ def told(installation: Installation) -> list[tuple[str, str, str | None, dict[st
 
 
 def test_every_change_of_a_grant_is_in_the_audit_trail(ada: Client, installation: Installation) -> None:
-    token = ada.post("/tokens", {"name": "x", "permissions": ["members.manage"]}).json
+    rights = ["members.manage", "content.read", "content.create"]
+    token = ada.post("/tokens", {"name": "x", "permissions": rights}).json
     program = Client(installation.app).with_token(token["token"])
     [grant] = program.post("/members", {"login": "nobody", "role": "author"}).json["grants"]
     for role in ("reader", "reader"):  # the second changes nothing
@@ -275,6 +277,36 @@ def test_members_are_for_administrators_of_this_tenant(ada: Client, installation
     assert gina.patch(path, {"role": "admin"}).status_int == 404
     assert gina.delete(path).status_int == 404
     assert ada.patch(f"/members/{uuid4()}", {"role": "reader"}).status_int == 404
+
+
+def test_nobody_gives_or_takes_a_role_that_permits_more_than_theirs(ada: Client, installation: Installation) -> None:
+    with installation.registry.user_db.begin() as session:
+        for role, login, permissions in (
+            ("usher", "rita", ["members.manage", "content.read"]),
+            ("auditor", "gina", ["audits.sign"]),
+        ):
+            made = add_role(session, role)
+            made.permissions = [RolePermission(permission=permission) for permission in permissions]
+            add_grant(session, get_tenant(session, "acme").id, role, login=login)
+    rita = Client(installation.app).sign_in("rita", tenant="acme")
+    before = rita.get("/members").json
+    refused = [
+        rita.post("/members", {"login": "nobody", "role": "admin"}),
+        rita.post("/members", {"login": "rita", "role": "author"}),
+        rita.post("/members", {"group": "editors", "role": "auditor"}),
+        rita.patch(f"/members/{grant_id(ada, 'bob')}", {"role": "reader"}),
+        rita.patch(f"/members/{grant_id(ada, 'rita')}", {"role": "admin"}),
+        rita.delete(f"/members/{grant_id(ada, 'ada')}"),
+        rita.post("/service-accounts", {"login": "robot", "roles": ["reader", "admin"]}),
+    ]
+    assert {(answer.status_int, answer.json["code"]) for answer in refused} == {(403, "beyond_your_rights")}
+    assert rita.get("/members").json == before
+    # What they have, they give; and an administrator decides on roles of work that is not theirs.
+    assert rita.post("/members", {"login": "nobody", "role": "reader"}).status_int == 201
+    assert ada.post("/members", {"login": "nobody", "role": "auditor"}).status_int == 201
+    token = ada.post("/tokens", {"name": "x", "permissions": ["members.manage"]}).json["token"]
+    answer = Client(installation.app).with_token(token).post("/members", {"login": "gina", "role": "reader"})
+    assert answer.json["code"] == "beyond_your_rights"
 
 
 def test_the_roles_are_told_to_those_who_give_them(ada: Client, installation: Installation) -> None:
