@@ -86,6 +86,19 @@ class Settings:
         "secret that the tenants' PostgreSQL passwords are derived from; required with PostgreSQL",
         repr=False,
     )
+    tenancy_former_secret: str | None = setting(
+        "tenancy.former_secret",
+        secret,
+        None,
+        "the tenancy.secret before, while `tenantapp secrets rotate` replaces it",
+        repr=False,
+    )
+    tenancy_connection_limit: int | None = setting(
+        "tenancy.connection_limit",
+        number(int, 1, 100_000, "connections"),
+        None,
+        "most connections of each tenant's PostgreSQL role, of all processes together; by default no limit",
+    )
     identity_registration: str = setting(
         "identity.registration",
         choice("open", "closed"),

@@ -55,6 +55,8 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     _check_pgbouncers(parsed, servers, pgbouncers)
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
         raise SettingsError("setting tenancy.secret is missing: tenants' PostgreSQL passwords are derived from it")
+    if parsed["tenancy_former_secret"] is not None and parsed["tenancy_former_secret"] == parsed["tenancy_secret"]:
+        raise SettingsError("setting tenancy.former_secret must differ from tenancy.secret, which replaces it")
     if parsed["tenantapp_domain"] != BUNDLED_DOMAIN and parsed["migrations_tenant"] is None:
         raise SettingsError(
             f"setting migrations.tenant is missing: it names the migrations of {parsed['tenantapp_domain']}"

@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,18 @@ def provisioner(admin: URL) -> URL:
     engine = create_engine(admin, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE ROLE provisioner LOGIN CREATEDB CREATEROLE PASSWORD '{password}'")
+        connection.exec_driver_sql("GRANT CONNECT ON DATABASE postgres TO provisioner")
     return admin.set(username="provisioner", password=password)
+
+
+@contextmanager
+def logged(server: URL, role: str) -> Iterator[Callable[[], str]]:
+    """What a server of our own writes into its log from now on, with every statement of this role."""
+    with psycopg2.connect(**_as_superuser(server)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"ALTER ROLE \"{role}\" SET log_statement = 'all'")
+    log = Path(str(server.query["host"]), "log")
+    before = log.stat().st_size
+    yield lambda: log.read_bytes()[before:].decode(errors="replace")
 
 
 @contextmanager
@@ -121,6 +132,7 @@ def role_on(server: URL, attributes: str) -> Iterator[URL]:
     engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE {attributes} PASSWORD '{password}'")
+        connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE postgres TO {name}")
     yield server.set(username=name, password=password)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"DROP OWNED BY {name}; DROP ROLE {name}")

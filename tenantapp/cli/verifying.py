@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from tenantapp.cli.failures import CommandFailed
+from tenantapp.cli.hardening import name_open_databases
 from tenantapp.cli.installation import Installation
 from tenantapp.cli.output import show_rows
 from tenantapp.cli.progress import counting_bar
@@ -23,6 +24,7 @@ def verify(installation: Installation, slugs: Sequence[str], *, jobs: int, suspe
             verification.verify_all(found, jobs=jobs, suspend=suspend, progress=lambda verdict: bar.advance())
         )
     show_rows(map(_row, verdicts), ("tenant", "state", "revision", "suspended"), as_json=as_json)
+    ours = name_open_databases(fleet)
     wrong = [verdict for verdict in verdicts if verdict.state != State.RIGHT]
     if not as_json:
         for verdict in wrong:
@@ -31,6 +33,8 @@ def verify(installation: Installation, slugs: Sequence[str], *, jobs: int, suspe
         raise CommandFailed(
             f"{len(wrong)} of {len(verdicts)} databases could not be read, or are not what their revision should make"
         )
+    if ours:
+        raise CommandFailed(f"Other tenants' roles may connect to {', '.join(ours)}: run `tenantapp init`")
 
 
 def _row(verdict: Verdict) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Fleet:
 
 def fleet_of(settings: Settings) -> Fleet:
     """Return the fleet of these settings, for a program without the application. It opens no connection."""
-    return Fleet(user_database(settings.user_db_url), settings, Servers(settings.servers, settings.tenancy_secret))
+    return Fleet(user_database(settings.user_db_url), settings, Servers.of(settings))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from tenantapp.sql.connecting import connect_to_postgres, connect_to_sqlite
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.failures import Cause, Failure, failure_of
 from tenantapp.sql.pool import BudgetedPool
+from tenantapp.sql.role_passwords import connect_as_role
 from tenantapp.sql.waits import take_ended
 
 UNAVAILABLE: Final = "tenantapp_unavailable"  # execution option: makes the exception for a database that has failed
@@ -66,10 +67,9 @@ def open_connection(
     dialect: Dialect, arguments: Any, keywords: Mapping[str, Any], health: Health, budget: ConnectionBudget
 ) -> Any:
     """Make a DBAPI connection for requests. Raises the driver's errors."""
-    connect = partial(dialect.connect, *arguments, **keywords)
     if dialect.name == "sqlite":
-        return connect_to_sqlite(connect, health)
-    return connect_to_postgres(connect, health, budget)
+        return connect_to_sqlite(partial(dialect.connect, *arguments, **keywords), health)
+    return connect_to_postgres(partial(connect_as_role, dialect.connect, keywords), health, budget)
 
 
 def engine_options(url: URL, *, behind_pgbouncer: bool = False) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def includeme(config: Configurator) -> None:
     config.registry.bulkhead = Bulkhead(
         threads=settings.threads, slow=settings.connections_slow, deadline=settings.connections_deadline
     )
-    servers = Servers(settings.servers, settings.tenancy_secret, settings.pgbouncers)
+    servers = Servers.of(settings, pgbouncers=True)
     config.registry.servers = servers
     config.registry.user_db = user_database(
         settings.user_db_url,

@@ -163,7 +163,7 @@ def one_database(servers: Servers, settings: Settings) -> Iterator[TenantDatabas
 
     It goes to the servers themselves: a PgBouncer would keep connections to a database that is to be removed.
     """
-    direct = Servers({name: servers[name].url for name in servers}, settings.tenancy_secret)
+    direct = servers.direct()
     databases = TenantDatabases(
         direct, engines_of(direct, settings), changes_kept=timedelta(days=settings.changes_keep)
     )

@@ -100,6 +100,8 @@ class ServerEngines:
 
         def connect() -> Any:
             arguments, keywords = dialect.create_connect_args(url)
+            if url.password is not None:
+                keywords["password"] = url.password  # as it is: the dialect makes a plain string of it
             connection = open_connection(dialect, arguments, keywords | options, health, self.budget)
             try:
                 if postgres:

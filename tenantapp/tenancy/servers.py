@@ -4,14 +4,19 @@ import hashlib
 import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final, Self
 from urllib.parse import quote
 
 from sqlalchemy.engine import URL
 
+from tenantapp.settings import Settings
+from tenantapp.sql.role_passwords import RolePassword
 from tenantapp.tenancy.errors import ServerError
+
+NONE: Final[Mapping[str, URL]] = MappingProxyType({})
 
 
 def sqlite_url(path: Path, *, create: bool = False) -> URL:
@@ -64,6 +69,10 @@ class Server(ABC):
         """Return the URL that requests connect with."""
         return self.tenant_url(database)
 
+    def direct(self) -> "Server":
+        """Return the same server, without a PgBouncer."""
+        return self
+
 
 @dataclass(frozen=True)
 class SqliteServer(Server):
@@ -89,15 +98,25 @@ class SqliteServer(Server):
 class PostgresServer(Server):
     """A PostgreSQL server. ``url`` is for provisioning. A tenant connects with the role that has its database's name.
 
-    ``pgbouncer`` is the URL of the PgBouncer in front of the server, if there is one.
+    ``pgbouncer`` is the URL of the PgBouncer in front of the server, if there is one. ``connection_limit`` is how many
+    connections the role of a new tenant may have at a time. With ``former_secret``, roles may still have the password
+    that is derived from that.
     """
 
     secret: str = field(repr=False, default="")
     pgbouncer: URL | None = None
+    former_secret: str | None = field(repr=False, default=None)
+    connection_limit: int | None = None
+    # By database. They remember which of the two passwords the server accepts.
+    _passwords: dict[str, RolePassword] = field(repr=False, compare=False, default_factory=dict)
 
     def tenant_password(self, database: str) -> str:
         """Return the password of a tenant's role: 256 bits derived from the secret, so that it need not be stored."""
-        return hmac.digest(self.secret.encode(), f"role:{database}".encode(), hashlib.sha256).hex()
+        present = _derived_password(self.secret, database)
+        if self.former_secret is None:
+            return present
+        former = _derived_password(self.former_secret, database)
+        return self._passwords.setdefault(database, RolePassword(present, former))
 
     def tenant_url(self, database: str) -> URL:
         return self.url.set(database=database, username=database, password=self.tenant_password(database))
@@ -112,14 +131,26 @@ class PostgresServer(Server):
     def traffic_url(self, database: str) -> URL:
         return through(self.pgbouncer, self.tenant_url(database))
 
+    def direct(self) -> Server:
+        return replace(self, pgbouncer=None)
+
 
 class Servers(Mapping[str, Server]):
-    """The servers of the settings, by name. ``pgbouncers`` are in front of them, and used only for requests."""
+    """The servers of the settings, by name. PgBouncers may be in front of them, and are used only for requests."""
 
-    def __init__(
-        self, urls: Mapping[str, URL], secret: str | None, pgbouncers: Mapping[str, URL] = MappingProxyType({})
-    ) -> None:
-        self._servers = {name: _make_server(name, url, secret, pgbouncers.get(name)) for name, url in urls.items()}
+    def __init__(self, servers: Mapping[str, Server]) -> None:
+        self._servers = dict(servers)
+
+    @classmethod
+    def of(cls, settings: Settings, *, pgbouncers: bool = False) -> Self:
+        """Return the servers of these settings, with ``pgbouncers`` if that is true."""
+        in_front = settings.pgbouncers if pgbouncers else NONE
+        servers = settings.servers.items()
+        return cls({name: _make_server(settings, name, url, in_front.get(name)) for name, url in servers})
+
+    def direct(self) -> Self:
+        """Return the same servers, without PgBouncers."""
+        return type(self)({name: server.direct() for name, server in self._servers.items()})
 
     def __getitem__(self, name: str) -> Server:
         try:
@@ -146,7 +177,18 @@ class Servers(Mapping[str, Server]):
         return self.default if name is None else self[name]
 
 
-def _make_server(name: str, url: URL, secret: str | None, pgbouncer: URL | None) -> Server:
+def _make_server(settings: Settings, name: str, url: URL, pgbouncer: URL | None) -> Server:
     if url.drivername.startswith("sqlite"):
         return SqliteServer(name, url)
-    return PostgresServer(name, url, secret=secret or "", pgbouncer=pgbouncer)
+    return PostgresServer(
+        name,
+        url,
+        secret=settings.tenancy_secret or "",
+        former_secret=settings.tenancy_former_secret,
+        pgbouncer=pgbouncer,
+        connection_limit=settings.tenancy_connection_limit,
+    )
+
+
+def _derived_password(secret: str, database: str) -> str:
+    return hmac.digest(secret.encode(), f"role:{database}".encode(), hashlib.sha256).hex()

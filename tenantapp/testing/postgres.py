@@ -64,6 +64,7 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
     try:
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
         ask_for_passwords(url, directory / "data" / "pg_hba.conf")
+        close_to_public(url)
         yield url
     finally:
         server.cleanup()
@@ -115,6 +116,13 @@ def postgres_bin(install: str) -> str | None:
     if os.environ.get(ENVIRONMENT) or package is None or package.origin is None:
         return None
     return str(Path(package.origin).parent / install / "bin")
+
+
+def close_to_public(url: URL) -> None:
+    """Close the databases that every server has, as ``tenantapp init --harden-server`` does."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC")
 
 
 def ask_for_passwords(url: URL, hba: Path) -> None:

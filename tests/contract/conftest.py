@@ -70,7 +70,7 @@ class Fleet:
         # Nobody is at work on a tenant's database, but in the tests that say so.
         self.values = {"fleet.patience": "0", "passwords.memory": str(MEMORY), **self.values}
         self.settings: Settings = read_settings(self.values, {})
-        self.servers = Servers(self.settings.servers, self.settings.tenancy_secret)
+        self.servers = Servers.of(self.settings)
         self.user_db = user_database(self.settings.user_db_url)
         self.services = self.under(self.settings)
 
@@ -190,6 +190,8 @@ def remove_all_but(before: set[tuple[str, str]], url: URL) -> None:
         for kind, name in left:
             if kind == "database":
                 connection.exec_driver_sql(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
+            else:
+                connection.exec_driver_sql(f'DROP OWNED BY "{name}"')
             forced = " WITH (FORCE)" if kind == "database" else ""
             connection.exec_driver_sql(f'DROP {kind} IF EXISTS "{name}"{forced}')
 

@@ -17,7 +17,7 @@ def main(values: str, slug: str, point: str) -> None:
     """Export the tenant, up to the point."""
     settings = read_settings(json.loads(values), {})
     hang_at(point)
-    servers = Servers(settings.servers, settings.tenancy_secret)
+    servers = Servers.of(settings)
     fleet = Fleet(user_database(settings.user_db_url), settings, servers)
     run_now(
         fleet,

@@ -16,5 +16,5 @@ def main(values: str, point: str) -> None:
     """Work on what is waiting, up to the point."""
     settings = read_settings(json.loads(values), {})
     hang_at(point)
-    fleet = Fleet(user_database(settings.user_db_url), settings, Servers(settings.servers, settings.tenancy_secret))
+    fleet = Fleet(user_database(settings.user_db_url), settings, Servers.of(settings))
     Worker(fleet, KINDS).run(Event(), until_idle=True)

@@ -25,8 +25,7 @@ HANDED_OVER = "operation.progress:before:2"
 ON_POSTGRES = (
     "role.create:after",
     "database.create:after",
-    "database.close_to_public:after",
-    "database.limit:after",
+    "database.open_to_owner:after",
     HANDED_OVER,
     "dump.restore:after",
 )

@@ -53,6 +53,7 @@ MOVE = {
 REPLICATED = {
     "operation.begin_step:after": FINISHED,
     "replication.begin:before": UNDONE,
+    "replication.make_role:after": UNDONE,
     "replication.begin:after": UNDONE,
     "replication.add:before": UNDONE,
     "replication.add:after": UNDONE,

@@ -30,7 +30,7 @@ POINTS = {
         "template.finish:after",
         "role.create:after",
         "database.create:after",
-        "database.close_to_public:after",
+        "database.open_to_owner:after",
         "database.look_up:after",
         "template.copy:before",
         "template.copy:after",

@@ -34,7 +34,7 @@ from tenantapp.tenancy.server_engines import engines_of
 from tests.contract.conftest import Fleet
 
 STEPS = ("ensure_template", "copy_template")
-POSTGRES_STEPS = ("create_role", "create_database", "close_to_public", "present")
+POSTGRES_STEPS = ("create_role", "create_database", "open_to_owner", "present")
 
 
 def tenants(fleet: Fleet) -> list[tuple[Any, ...]]:
@@ -259,6 +259,7 @@ class TestPostgres:
         assert fleet.admin is not None
         name = f"provisioner_{uuid7().hex}"
         fleet.ask(f"CREATE ROLE {name} LOGIN CREATEROLE CREATEDB PASSWORD 'secret'")
+        fleet.ask(f"GRANT CONNECT ON DATABASE postgres TO {name}")
         us = make_url(fleet.values["servers.main"]).set(username=name, password="secret")
         url = us.render_as_string(hide_password=False)
         user_db = make_url(fleet.values["user_db.url"]).database
@@ -279,6 +280,7 @@ class TestPostgres:
         fleet.migrated()
         name = f"nobody_{uuid7().hex}"
         fleet.ask(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+        fleet.ask(f"GRANT CONNECT ON DATABASE postgres TO {name}")
         us = make_url(fleet.values["servers.main"]).set(username=name, password="secret")
         values = fleet.values | {"servers.main": us.render_as_string(hide_password=False)}
         ours = Fleet(values, fleet.admin, fleet.directory)

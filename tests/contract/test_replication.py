@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.contents.contents import differences
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.databases.servers.base import replication_role
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying import move
 from tenantapp.fleet.copying.replicable import replication_between
@@ -33,12 +34,14 @@ from tenantapp.operations.foreground import run_now
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import retry_operation
 from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import PostgresServer
 from tests.contract.conftest import Fleet
 from tests.contract.copies import contents, create_on, four_servers, made, place, work
 from tests.contract.health import is_served, nothing_is_wrong
 from tests.contract.rows import connected, content, fill, findings, look
 from tests.contract.samples import SAMPLES, samples
-from tests.postgres import own_postgres, role_on
+from tests.installation import SECRET
+from tests.postgres import logged, own_postgres, role_on
 
 
 @pytest.fixture
@@ -57,7 +60,8 @@ def acme_on(fleet: Fleet, server: str) -> TenantPlace:
 def test_a_slot_that_is_gone_is_not_waited_for(fleet: Fleet) -> None:
     """Nobody is served meanwhile: another attempt has removed it, or the server has given it up."""
     acme = acme_on(fleet, "other")
-    replication = replication_between(fleet.servers["other"], acme.database, fleet.servers["server"], "tenant_new", 60)
+    source, target = fleet.servers["other"], fleet.servers["server"]
+    replication = replication_between(source, acme.database, target, "tenant_new", mark="", stalled=60)
     began = monotonic()
     with pytest.raises(CopyFailed, match="its replication slot is gone"):
         replication.catch_up(60)
@@ -119,7 +123,7 @@ def test_a_new_server_that_does_not_reach_the_old_one(fleet: Fleet, monkeypatch:
     acme = acme_on(fleet, "other")
     rows = content(fleet, acme)
     nowhere = "host=/nowhere user=postgres dbname=postgres connect_timeout=1"
-    monkeypatch.setattr(Replication, "_address", lambda replication: nowhere)
+    monkeypatch.setattr(Replication, "_address", lambda replication, password: nowhere)
     result = work(fleet, "move", "acme", "server")
     assert result["method"] == "dump"
     assert "could not connect to the publisher" in result["not_replicated"]
@@ -161,6 +165,29 @@ def test_what_a_role_that_is_no_superuser_needs(
         assert str(reason) in str(result["not_replicated"])
         is_served(fleet, place(fleet, "acme"), rows)
         nothing_is_wrong(fleet)
+
+
+def test_no_password_that_is_worth_anything_reaches_the_log(
+    postgres_server: URL, logical_server: URL, tmp_path: Path
+) -> None:
+    """CREATE SUBSCRIPTION has the password of a role in it: that of one that is gone when the move is over."""
+    with (
+        role_on(logical_server, "REPLICATION IN ROLE pg_create_subscription") as us,
+        logged(logical_server, str(us.username)) as log,
+        four_servers(postgres_server, us, tmp_path) as fleet,
+    ):
+        acme = acme_on(fleet, "other")
+        assert work(fleet, "move", "acme", "twin")["method"] == "replication"
+        moved = place(fleet, "acme")
+        (subscription,) = [line for line in log().splitlines() if "CREATE SUBSCRIPTION" in line]
+        role = replication_role(moved.database)
+        assert f"user={role} password=" in subscription
+        assert (role,) not in fleet.ask("SELECT rolname FROM pg_roles", logical_server)
+        server = fleet.servers["other"]
+        assert isinstance(server, PostgresServer)
+        known = [str(us.password), SECRET, *(server.tenant_password(it.database) for it in (acme, moved))]
+        assert [password for password in known if password in log()] == []
+        assert "PASSWORD 'SCRAM-SHA-256$" in log()
 
 
 def test_a_table_that_cannot_be_copied(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

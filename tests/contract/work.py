@@ -71,7 +71,7 @@ def kind(
 def main(values: str, journal: str, undoes: str, *hangs: str) -> None:
     """Work on what is waiting; hang in the steps that are named."""
     settings = read_settings(json.loads(values), {})
-    servers = Servers(settings.servers, settings.tenancy_secret)
+    servers = Servers.of(settings)
     fleet = Fleet(user_database(settings.user_db_url), settings, servers)
 
     def during(step: str, context: Context) -> None:

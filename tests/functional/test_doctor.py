@@ -211,10 +211,11 @@ def test_a_role_that_may_not_make_databases_is_named(
     engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN CREATEROLE PASSWORD '{PASSWORD}'")
+        connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE postgres TO {role}")
     url = postgres_server.set(username=role, password=PASSWORD, database="").render_as_string(hide_password=False)
     result = doctor(on_postgresql, {"servers.main": url})
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP ROLE {role}")
+        connection.exec_driver_sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
     (finding,) = found(result, "server main")
     assert (finding["state"], result.status) == ("wrong", 1)
     assert finding["advice"] == f'As a superuser, run `ALTER ROLE "{role}" CREATEDB`'

@@ -16,7 +16,9 @@ from tenantapp.private_files import open_regular
 from tenantapp.settings import SettingsError
 
 # A URL with a password, or the secret of the tenants' passwords.
-SECRET: Final = re.compile(rb"^[ \t]*[^#;\s].*://[^/@\s]*:[^/@\s]+@|^[ \t]*tenancy\.secret[ \t]*[=:][ \t]*\S", re.M)
+SECRET: Final = re.compile(
+    rb"^[ \t]*[^#;\s].*://[^/@\s]*:[^/@\s]+@|^[ \t]*tenancy\.(?:former_)?secret[ \t]*[=:][ \t]*\S", re.M
+)
 BASE: Final = re.compile(rb"^[ \t]*use[ \t]*=[ \t]*config:([^#\s]+)", re.M)
 
 

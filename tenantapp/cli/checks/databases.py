@@ -11,10 +11,12 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from tenantapp.cli.checks.examination import Examination, Finding, count, ok, warning, wrong
+from tenantapp.cli.checks.examination import Examination, Finding, State, count, ok, warning, wrong
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.histories.histories import head_revision, history_digest
 from tenantapp.databases.histories.upgrading import current_revision
+from tenantapp.databases.servers.hardening import openness
+from tenantapp.databases.servers.scratch import scratch_mark
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import cause, first_line
@@ -79,7 +81,10 @@ def servers(examination: Examination) -> Iterator[Finding]:
     """Check whether databases can be made on each server."""
     for server in examination.installation.fleet.servers.values():
         if isinstance(server, PostgresServer):
-            yield _postgres(examination, server)
+            found = _postgres(examination, server)
+            yield found
+            if found.state == State.OK:
+                yield from _open_databases(examination, server)
         elif isinstance(server, SqliteServer):
             yield _directory(server)
 
@@ -97,7 +102,7 @@ def pgbouncers(examination: Examination) -> Iterator[Finding]:
             yield _pgbouncer_down("user_db.pgbouncer", cause(error))
         finally:
             database.dispose()
-    for server in Servers(found.servers, found.tenancy_secret, found.pgbouncers).values():
+    for server in Servers.of(found, pgbouncers=True).values():
         if server.behind_pgbouncer:
             yield _pgbouncer(examination, server)
 
@@ -136,6 +141,20 @@ def _postgres(examination: Examination, server: PostgresServer) -> Finding:
         detail = f"its role {role} may make no {'databases' if 'CREATEDB' in missing else 'roles'}"
         return wrong(name, detail, f'As a superuser, run `ALTER ROLE "{role}" {" ".join(missing)}`')
     return ok(name, f"PostgreSQL {'.'.join(map(str, version))}; its role {role} may make databases and roles")
+
+
+def _open_databases(examination: Examination, server: PostgresServer) -> Iterator[Finding]:
+    """Name what the roles of tenants may reach besides their own databases."""
+    installation = examination.installation
+    found = openness(server, scratch_mark(installation.fleet), installation.settings.user_db_url)
+    advice = "Run `tenantapp init`, which says how to change that"
+    if found.databases:
+        detail = f"the roles of tenants may connect to {', '.join(found.databases)}"
+        report = wrong if found.ours else warning
+        yield report(f"server {server.name}", detail, advice)
+    if found.other_limits:
+        roles = count(len(found.other_limits), "role has", "roles have")
+        yield warning(f"server {server.name}", f"{roles} another limit than tenancy.connection_limit", advice)
 
 
 def _directory(server: SqliteServer) -> Finding:

@@ -12,14 +12,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option(
+    "--harden-server",
+    "hardened",
+    is_flag=True,
+    help="Take the right to connect to other databases, such as postgres, from everybody on the PostgreSQL servers.",
+)
 @pass_installation
-def init(installation: Installation) -> None:
+def init(installation: Installation, hardened: bool) -> None:
     """Make or upgrade the user database, and add the roles and permissions that the domain declares.
 
     Run it after each upgrade of tenantapp or of your domain. What is declared is added once: what you have taken away
-    from a role stays away.
+    from a role stays away. If tenants' roles may connect to other databases of a PostgreSQL server, the statements that
+    close them are shown. With --harden-server they are executed.
     """
     from tenantapp.cli.describing import add_declared_rights
+    from tenantapp.cli.hardening import harden_servers, show_open_databases
     from tenantapp.databases.histories.upgrading import upgrade_user_database
     from tenantapp.identity.users import add_skeletons
 
@@ -29,6 +37,10 @@ def init(installation: Installation) -> None:
         add_skeletons(session)
     for sentence in add_declared_rights(installation):
         click.echo(sentence)
+    if hardened:
+        harden_servers(installation.fleet)
+    else:
+        show_open_databases(installation.fleet)
 
 
 @click.command()

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import psycopg2.errors
@@ -22,6 +22,7 @@ from tenantapp.databases.errors import DatabaseBusy, DatabaseUnreachable, Provis
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
+from tenantapp.sql.role_passwords import connect_as_role
 
 LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; later statements queue behind it
 STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
@@ -173,13 +174,17 @@ def _reading_engine(url: URL) -> Engine:
         connect_args=CONNECT_ARGUMENTS,
         isolation_level="REPEATABLE READ",
     )
-    event.listen(engine, "do_connect", _connect_to_read)
+    event.listen(engine, "do_connect", partial(_connect_to_read, url.password))
     return engine
 
 
-def _connect_to_read(dialect: Dialect, record: object, arguments: object, keywords: dict[str, Any]) -> None:
-    """Pin the settings of a connection. Listener on ``do_connect``."""
-    keywords["options"] = pinned_options(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+def _connect_to_read(
+    password: str | None, dialect: Dialect, record: object, arguments: object, keywords: dict[str, Any]
+) -> Any:
+    """Connect with pinned settings. Listener on ``do_connect``."""
+    pinned = {"options": pinned_options(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)}
+    given = {} if password is None else {"password": password}
+    return connect_as_role(dialect.connect, keywords | pinned | given)
 
 
 def _on_sqlite_read(connection: sqlite3.Connection, record: object) -> None:

@@ -25,6 +25,7 @@ from tenantapp.databases.errors import MigrationFailed
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import FleetError
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
+from tenantapp.sql.role_passwords import connect_as_role
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ def _connect(dialect: Dialect, *_: object) -> Any:
 def _driver_connect(dialect: Dialect, url: URL, limits: Limits) -> Any:
     _, keywords = dialect.create_connect_args(url)
     options = pinned_options(keywords.pop("options", ""), limits.lock, limits.statement)
-    return dialect.connect(**(CONNECT_ARGUMENTS | dict(keywords) | {"options": options}))
+    given = CONNECT_ARGUMENTS | dict(keywords) | {"options": options}
+    return connect_as_role(dialect.connect, given if url.password is None else given | {"password": url.password})
 
 
 def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:

@@ -14,6 +14,21 @@ DATABASE_SETTINGS: Final = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "60s",
 }
+# https://www.postgresql.org/docs/current/catalog-pg-shdepend.html
+TIES: Final = """
+SELECT DISTINCT coalesce(d.datname, current_database()) FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = s.dbid
+WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s)
+    AND d.datdba IS DISTINCT FROM s.refobjid AND NOT (s.classid = 'pg_database'::regclass AND s.deptype = 'o')
+"""
+OPEN_DATABASES: Final = """
+SELECT DISTINCT datname, CASE WHEN granted.grantee <> 0 THEN rolname END AS role FROM pg_database
+    CROSS JOIN LATERAL aclexplode(coalesce(datacl, acldefault('d', datdba))) AS granted
+    LEFT JOIN pg_roles ON pg_roles.oid = granted.grantee
+WHERE datallowconn AND granted.privilege_type IN ('CONNECT', 'CREATE', 'TEMPORARY')
+    AND granted.grantee <> datdba AND (granted.grantee = 0 OR rolname IS NOT NULL)
+ORDER BY datname, role
+"""
+LIMITS: Final = "SELECT rolname, shobj_description(oid, 'pg_authid'), rolconnlimit FROM pg_roles ORDER BY rolname"
 SCRAM_ITERATIONS_SETTABLE: Final = (16, 0)
 COPY_METHOD: Final = "SELECT current_setting('file_copy_method', true)"  # a setting since PostgreSQL 18
 
@@ -24,6 +39,7 @@ def create_database(
 ) -> None:
     """Make a database as a copy of ``template``, empty by default, owned by ``owner`` if one is given.
 
+    Nobody can connect to it before ``open_to_owner``, because PostgreSQL lets everybody connect to a new database.
     It is copied file by file where the server clones files (``file_copy_method``), and page by page elsewhere.
     """
     owned = f" OWNER {quoted(connection, owner)}" if owner else ""
@@ -31,7 +47,7 @@ def create_database(
     encoded = " ENCODING 'UTF8'" if template == "template0" else ""
     connection.exec_driver_sql(
         f"CREATE DATABASE {quoted(connection, database)}{owned} TEMPLATE {quoted(connection, template)}"
-        f"{encoded}{strategy(connection)}"
+        f"{encoded}{strategy(connection)} ALLOW_CONNECTIONS false"
     )
 
 
@@ -43,28 +59,27 @@ def strategy(connection: Connection) -> str:
     return " STRATEGY FILE_COPY" if connection.exec_driver_sql(COPY_METHOD).scalar() == "clone" else ""
 
 
-@checkpoint("database.close_to_public")
-def close_to_public(connection: Connection, database: str) -> None:
-    """Let only the owner, and roles that it grants this, connect to a database. By default everybody may."""
-    connection.exec_driver_sql(closing(connection, database))
+@checkpoint("database.open_to_owner")
+def open_to_owner(connection: Connection, database: str) -> None:
+    """Let only the owner, and roles that it grants this, connect to a database, and set the default timeouts."""
+    connection.exec_driver_sql(opening(connection, database))
+
+
+def opening(connection: Connection, database: str) -> str:
+    """Return the statements of ``open_to_owner``. Sent together, they are one transaction."""
+    admitted = f"ALTER DATABASE {quoted(connection, database)} ALLOW_CONNECTIONS true"
+    return "; ".join((closing(connection, database), *limiting(connection, database), admitted))
 
 
 def closing(connection: Connection, database: str) -> str:
-    """Return the statement of ``close_to_public``."""
+    """Return the statement that takes the right to connect to a database from PUBLIC, to which every role belongs."""
     return f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted(connection, database)} FROM PUBLIC"
 
 
-@checkpoint("database.limit")
-def limit_database(connection: Connection, database: str) -> None:
-    """Set the default timeouts for all connections to the database."""
-    # Sent together, because each statement by itself would be a commit of its own.
-    connection.exec_driver_sql(limiting(connection, database))
-
-
-def limiting(connection: Connection, database: str) -> str:
-    """Return the statements of ``limit_database``."""
+def limiting(connection: Connection, database: str) -> list[str]:
+    """Return the statements that set the default timeouts for all connections to a database."""
     altered = f"ALTER DATABASE {quoted(connection, database)} SET"
-    return "; ".join(f"{altered} {name} = '{value}'" for name, value in DATABASE_SETTINGS.items())
+    return [f"{altered} {name} = '{value}'" for name, value in DATABASE_SETTINGS.items()]
 
 
 @checkpoint("database.drop")
@@ -104,22 +119,50 @@ def allow_login(connection: Connection, role: str, *, allowed: bool) -> None:
 
 
 @checkpoint("role.create")
-def create_role(connection: Connection, role: str, password: str, *, comment: str = "") -> None:
-    """Make a role that may log in with this password. The server gets only a SCRAM verifier (RFC 5803) of it.
+def create_role(
+    connection: Connection,
+    role: str,
+    password: str,
+    *,
+    comment: str = "",
+    limit: int | None = None,
+    replicates: bool = False,
+) -> None:
+    """Make a role that may log in with this password, with at most ``limit`` connections at a time.
 
-    The role has the comment from the first moment on. ``password`` must be a secret of 256 bits: it cannot be guessed,
-    so one iteration is enough.
+    The role has the comment from the first moment on. With ``replicates`` it may read the server's write-ahead log. For
+    the password see ``verifier``.
+    """
+    name, attributes = quoted(connection, role), " REPLICATION" if replicates else ""
+    # A user that is not a superuser must be a member of a role to make a database that the role owns.
+    connection.exec_driver_sql(
+        f"CREATE ROLE {name} LOGIN{attributes} CONNECTION LIMIT {_limit(limit)} PASSWORD %s; "
+        f"GRANT {name} TO CURRENT_USER; COMMENT ON ROLE {name} IS %s",
+        (verifier(connection, role, password), comment or None),
+    )
+
+
+def verifier(connection: Connection, role: str, password: str) -> str:
+    """Return the SCRAM verifier (RFC 5803) of a role's password, so that the server and its log never get the password.
+
+    ``password`` must be a secret of 256 bits: it cannot be guessed, so one iteration is enough.
     """
     if server_version(connection) >= SCRAM_ITERATIONS_SETTABLE:
         connection.exec_driver_sql("SET scram_iterations = 1")
     raw = connection.connection.dbapi_connection
-    verifier = encrypt_password(password, role, scope=raw, algorithm="scram-sha-256")
-    name = quoted(connection, role)
-    # A user that is not a superuser must be a member of a role to make a database that the role owns.
-    connection.exec_driver_sql(
-        f"CREATE ROLE {name} LOGIN PASSWORD %s; GRANT {name} TO CURRENT_USER; COMMENT ON ROLE {name} IS %s",
-        (verifier, comment or None),
-    )
+    made: str = encrypt_password(password, role, scope=raw, algorithm="scram-sha-256")
+    return made
+
+
+@checkpoint("role.limit")
+def limit_role(connection: Connection, role: str, limit: int | None) -> None:
+    """Bound how many connections a role may have at a time. None takes the bound away."""
+    # Of the role and not of the database, because its owner may alter a database.
+    connection.exec_driver_sql(f"ALTER ROLE {quoted(connection, role)} CONNECTION LIMIT {_limit(limit)}")
+
+
+def _limit(limit: int | None) -> int:
+    return -1 if limit is None else limit
 
 
 @checkpoint("role.drop")
@@ -128,6 +171,43 @@ def drop_role(connection: Connection, role: str) -> None:
     # A user without the right to drop roles gets an error even from DROP ROLE IF EXISTS of a missing role.
     if role_exists(connection, role):
         connection.exec_driver_sql(f"DROP ROLE IF EXISTS {quoted(connection, role)}")
+
+
+def ties_of(connection: Connection, role: str) -> list[str]:
+    """Return the databases that keep a role from being dropped, because it owns or may use something in them.
+
+    Databases that the role owns are left out. The server's shared objects count as the database that is connected to.
+    """
+    return list(connection.exec_driver_sql(TIES, (role,)).scalars())
+
+
+@checkpoint("role.drop_owned")
+def drop_owned(connection: Connection, role: str) -> None:
+    """Drop what a role owns in the database that is connected to, and take its rights there away."""
+    connection.exec_driver_sql(f"DROP OWNED BY {quoted(connection, role)} CASCADE")
+
+
+def end_connections_of(connection: Connection, role: str) -> None:
+    """End all connections of a role, to whichever database."""
+    connection.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
+
+
+def open_databases(connection: Connection, *prefixes: str) -> list[tuple[str, str | None]]:
+    """Return the databases that roles with these prefixes may use, although they are not the owners.
+
+    With each comes the role that has been granted this, or None if PUBLIC has, to which every role belongs.
+    """
+    rows = connection.exec_driver_sql(OPEN_DATABASES)
+    return [(database, role) for database, role in rows if role is None or role.startswith(prefixes)]
+
+
+def other_limits(connection: Connection, comment: str, limit: int | None, *prefixes: str) -> list[str]:
+    """Return the roles with these prefixes and this comment that have another limit of connections."""
+    return [
+        name
+        for name, found, present in connection.exec_driver_sql(LIMITS)
+        if name.startswith(prefixes) and found == comment and present != _limit(limit)
+    ]
 
 
 def database_exists(connection: Connection, database: str) -> bool:

@@ -4,17 +4,21 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
 
 from tenantapp.databases.connections import postgres
-from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, maintenance_connection
+from tenantapp.databases.connections.maintenance_engines import (
+    MAINTENANCE_DATABASE,
+    advisory_lock,
+    maintenance_connection,
+)
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
 from tenantapp.settings import Settings
 
 NAME: Final = "the user database"
-# https://www.postgresql.org/docs/current/errcodes-appendix.html: duplicate_database, unique_violation
-MADE_MEANWHILE: Final = frozenset({"42P04", "23505"})
+LOCK: Final = "tenantapp user database"
+# One that somebody has closed by hand has privileges.
+UNOPENED: Final = "SELECT NOT datallowconn AND datacl IS NULL FROM pg_database WHERE datname = %s"
 
 
 def make_user_database(settings: Settings) -> None:
@@ -48,17 +52,16 @@ def _close_to_public(url: URL) -> None:
     # Under the lock of a migration: PostgreSQL refuses two changes of a database's privileges at the same time.
     with migration_connection(url, NAME) as connection, connection.begin():
         if connection.exec_driver_sql(mine).scalar():
-            postgres.close_to_public(connection, str(url.database))
-            postgres.limit_database(connection, str(url.database))
+            postgres.open_to_owner(connection, str(url.database))
 
 
 def _create_if_missing(url: URL) -> None:
-    with maintenance_connection(url.set(database=MAINTENANCE_DATABASE), NAME) as connection:
-        found = connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %s", (url.database,))
-        if found.first() is not None:
-            return
-        try:
-            postgres.create_database(connection, str(url.database))
-        except DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) not in MADE_MEANWHILE:
-                raise
+    """Make the database, or go on with one that a killed process has made and not opened."""
+    name = str(url.database)
+    server = url.set(database=MAINTENANCE_DATABASE)
+    # PostgreSQL refuses two changes of a database's privileges at the same time.
+    with maintenance_connection(server, NAME) as connection, advisory_lock(connection, LOCK, NAME):
+        if not postgres.database_exists(connection, name):
+            postgres.create_database(connection, name)
+        if connection.exec_driver_sql(UNOPENED, (name,)).scalar():
+            postgres.open_to_owner(connection, name)

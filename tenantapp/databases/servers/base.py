@@ -9,6 +9,12 @@ from tenantapp.databases.servers.templates import Template
 
 TENANT_PREFIX: Final = "tenant_"
 SCRATCH_PREFIX: Final = "scratch_"
+REPLICATION_PREFIX: Final = "replication_"
+
+
+def replication_role(database: str) -> str:
+    """Return the name of the role with which a new database is filled by replication."""
+    return REPLICATION_PREFIX + database.removeprefix(TENANT_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)

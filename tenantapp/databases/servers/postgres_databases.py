@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 from uuid import UUID
@@ -15,14 +15,20 @@ from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import advisory_lock, maintenance_connection
 from tenantapp.databases.errors import DatabaseBusy, ProvisioningFailed, TemplateMissing
 from tenantapp.databases.servers import postgres_templates
-from tenantapp.databases.servers.base import SCRATCH_PREFIX, TENANT_PREFIX, FoundDatabase, ServerDatabases
+from tenantapp.databases.servers.base import (
+    REPLICATION_PREFIX,
+    SCRATCH_PREFIX,
+    TENANT_PREFIX,
+    FoundDatabase,
+    ServerDatabases,
+)
 from tenantapp.databases.servers.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.databases.servers.templates import Template
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.tenancy.servers import PostgresServer
 
 log = logging.getLogger(__name__)
-PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
+PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX, REPLICATION_PREFIX)
 TEMPLATE_LOCK: Final = "tenantapp templates"
 LOOK_EVERY: Final = 0.02  # seconds
 LOOKS: Final = 2
@@ -41,20 +47,19 @@ class PostgresDatabases(ServerDatabases):
         with self._connection() as connection:
             self._create_role(connection, database, mark)
             postgres.create_database(connection, database, owner=database)
-            postgres.close_to_public(connection, database)
-            postgres.limit_database(connection, database)
+            postgres.open_to_owner(connection, database)
 
     def prepare(self, database: str, mark: str) -> None:
         with self._connection() as connection:
             self._ensure_role(connection, database, mark)
             if not postgres.database_exists(connection, database):
                 postgres.create_database(connection, database, owner=database)
-            postgres.close_to_public(connection, database)
-            postgres.limit_database(connection, database)
+            postgres.open_to_owner(connection, database)
 
     def drop(self, database: str) -> None:
         with self._connection() as connection:
             postgres.drop_database(connection, database)
+            self._untie(connection, database)
             postgres.drop_role(connection, database)
 
     def ensure_template(self, template: Template) -> None:
@@ -79,6 +84,7 @@ class PostgresDatabases(ServerDatabases):
                 self._create_role(connection, database, mark)
             if not present.database:
                 self._copy(connection, template, database)
+            postgres.open_to_owner(connection, database)
         with self._connection(database) as connection:
             postgres_templates.hand_over(connection, template, database, tenant_id)
 
@@ -120,14 +126,30 @@ class PostgresDatabases(ServerDatabases):
         A connection that is told to end may still commit, hence the wait. It looks more than once, because a connection
         that was let in a moment ago may not be visible yet.
         """
+        self._wait_until_gone(connection, role, lambda: postgres.end_connections(connection, role, role=role))
+
+    @staticmethod
+    def _wait_until_gone(connection: Connection, role: str, end: Callable[[], None]) -> None:
+        """Call ``end`` until no connection of the role is seen any more. Raises ``DatabaseBusy``."""
         until = time.monotonic() + LONGEST_END
         unseen = 0
         while unseen < LOOKS:
-            postgres.end_connections(connection, role, role=role)
+            end()
             time.sleep(LOOK_EVERY)
             unseen = 0 if postgres.is_connected(connection, role) else unseen + 1
             if time.monotonic() > until:
                 raise DatabaseBusy(f"the database {role}")
+
+    def _untie(self, connection: Connection, role: str) -> None:
+        """Remove what a role has made, or been granted, in other databases. PostgreSQL drops no role before that."""
+        ties = postgres.ties_of(connection, role)
+        if not ties:
+            return
+        postgres.allow_login(connection, role, allowed=False)
+        self._wait_until_gone(connection, role, lambda: postgres.end_connections_of(connection, role))
+        for database in ties:
+            with self._connection(database) as other:
+                postgres.drop_owned(other, role)
 
     def _template_lock(self, connection: Connection) -> AbstractContextManager[None]:
         return advisory_lock(connection, TEMPLATE_LOCK, f"server {self._server.name}")
@@ -137,7 +159,8 @@ class PostgresDatabases(ServerDatabases):
             self._create_role(connection, role, mark)
 
     def _create_role(self, connection: Connection, role: str, mark: str) -> None:
-        postgres.create_role(connection, role, self._server.tenant_password(role), comment=mark)
+        password, limit = self._server.tenant_password(role), self._server.connection_limit
+        postgres.create_role(connection, role, password, comment=mark, limit=limit)
 
     def _key(self, template: str) -> tuple[str, str]:
         return self._server.url.render_as_string(), template

@@ -24,7 +24,7 @@ def begin(connection: Connection, template: Template, password: str) -> str:
     discard(connection, template, new)
     postgres.create_role(connection, template.name, password, comment=template.mark)
     postgres.create_database(connection, new, owner=template.name)
-    postgres.close_to_public(connection, new)
+    postgres.open_to_owner(connection, new)
     return new
 
 
@@ -61,14 +61,9 @@ def drop(connection: Connection, name: str) -> None:
 
 @checkpoint("template.hand_over")
 def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID) -> None:
-    """Let only the owner connect to a copy, give it what the template's role owns, and write the tenant's identity.
-
-    All of this is one transaction.
-    """
+    """Give the owner of a copy what the template's role owns, and write the tenant's identity, in one transaction."""
     table = quoted(connection, TenantIdentity.__tablename__)
     statements = (
-        postgres.closing(connection, owner),
-        postgres.limiting(connection, owner),
         f"REASSIGN OWNED BY {quoted(connection, template)} TO {quoted(connection, owner)}",
         f"INSERT INTO {table} (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING",  # noqa: S608
     )

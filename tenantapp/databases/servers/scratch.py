@@ -106,6 +106,7 @@ def _owned_by_us(url: URL, name: str) -> Iterator[None]:
     try:
         with maintenance_connection(server, label) as connection:
             postgres.create_database(connection, name)
+            postgres.open_to_owner(connection, name)
         yield
     finally:
         with maintenance_connection(server, label) as connection:

@@ -69,19 +69,17 @@ class PostgresSnapshot(Snapshot):
             self._drop(connection)
             copy, original = postgres.quoted(connection, self._copy), postgres.quoted(connection, self._database)
             made = f"CREATE DATABASE {copy} OWNER {original} TEMPLATE {original}{postgres.strategy(connection)}"
-            self._alone(connection, made)
-            # CREATE DATABASE copies neither privileges nor settings.
-            postgres.close_to_public(connection, self._copy)
-            postgres.limit_database(connection, self._copy)
+            # CREATE DATABASE copies neither privileges nor settings. Nobody needs to connect to a copy.
+            self._alone(connection, f"{made} ALLOW_CONNECTIONS false")
 
     def put_back(self) -> None:
         with self._connection(PuttingBackFailed) as connection:
             postgres.drop_database(connection, self._failed)
             copy, original = postgres.quoted(connection, self._copy), postgres.quoted(connection, self._database)
             failed = postgres.quoted(connection, self._failed)
-            # Sent together, the two statements are one transaction.
+            # Sent together, the statements are one transaction.
             renamed = f"ALTER DATABASE {original} RENAME TO {failed}; ALTER DATABASE {copy} RENAME TO {original}"
-            self._alone(connection, renamed)
+            self._alone(connection, f"{renamed}; {postgres.opening(connection, self._database)}")
             postgres.drop_database(connection, self._failed)
 
     @checkpoint("snapshot.drop")

@@ -16,6 +16,7 @@ from tenantapp.fleet.errors import BackupFailed, BackupRefused
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.outcomes import first_line
 from tenantapp.settings import Settings
+from tenantapp.sql.role_passwords import RolePassword
 
 LOCK_WAIT: Final = 10_000  # milliseconds
 # The role that restores becomes the owner, and no privileges are granted.
@@ -107,7 +108,8 @@ def address_of(url: URL) -> str:
 def environment_of(url: URL) -> dict[str, str]:
     """Return our environment with the password, and without PG variables, which could name another server."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return inherited | ({"PGPASSWORD": url.password} if url.password else {}) | {"LC_MESSAGES": "C"}
+    password = url.password.accepted if isinstance(url.password, RolePassword) else url.password
+    return inherited | ({"PGPASSWORD": password} if password else {}) | {"LC_MESSAGES": "C"}
 
 
 def _path(settings: Settings, tool: str) -> str:

@@ -148,8 +148,14 @@ def _server(context: Context) -> Server:
 
 def _replication(context: Context) -> Replication:
     given, source = context.arguments, context.fleet.servers[context.arguments["from_server"]]
-    stalled = context.fleet.settings.fleet_stalled
-    return replication_between(source, given["from_database"], _server(context), given["database"], stalled)
+    return replication_between(
+        source,
+        given["from_database"],
+        _server(context),
+        given["database"],
+        mark=given["mark"],
+        stalled=context.fleet.settings.fleet_stalled,
+    )
 
 
 def _remove(context: Context) -> None:

@@ -63,11 +63,13 @@ def why_not_replicated(fleet: Fleet, original: Connection, source: Server, targe
     return None
 
 
-def replication_between(source: Server, database: str, target: Server, new: str, stalled: float) -> Replication:
+def replication_between(
+    source: Server, database: str, target: Server, new: str, *, mark: str, stalled: float
+) -> Replication:
     """Return the replication of a database, begun or not. Raises ``CopyFailed`` unless both servers are PostgreSQL."""
     if not isinstance(source, PostgresServer) or not isinstance(target, PostgresServer):
         raise CopyFailed(database, "only PostgreSQL replicates to PostgreSQL")
-    return Replication(source, database, target, new, stalled=stalled)
+    return Replication(source, database, target, new, mark=mark, stalled=stalled)
 
 
 def fill_by_replication(context: Context, replication: Replication, original: Original, target: Target) -> None:

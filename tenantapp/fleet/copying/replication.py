@@ -4,8 +4,12 @@ https://www.postgresql.org/docs/current/logical-replication.html
 The publication and the slot are on the source, the subscription is on the target. All have the name of the new
 database, which is unique to this attempt. They belong to the servers' own roles, because the tenant's role cannot log
 in during a move.
+
+The target connects to the source as a role that exists only for this attempt. CREATE SUBSCRIPTION sends a password as
+plain text, so the target's log and catalogue may keep it: it must be worth nothing afterwards.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +22,8 @@ from sqlalchemy.engine import Connection
 from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.errors import DatabaseUnreachable
+from tenantapp.databases.servers.base import replication_role
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.errors import CopyFailed
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.sql.engines import server_version
@@ -37,33 +43,37 @@ FROM pg_subscription_rel
 """
 ERRORS: Final = "SELECT apply_error_count + sync_error_count FROM pg_stat_subscription_stats WHERE subname = %s"
 ERRORS_COUNTED: Final = (15,)
+SCHEMAS: Final = """
+SELECT format('%%I', nspname) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+"""
+MOST_CONNECTIONS: Final = 100  # one for the changes, and one for each table that is being copied
 
 
 class Replication:
     """The replication of ``database`` on ``source`` into ``new`` on ``target``.
 
-    It is given up if nothing was copied for ``stalled`` seconds.
+    It is given up if nothing was copied for ``stalled`` seconds. ``mark`` is the mark for the role that it makes.
 
     The methods raise ``DatabaseUnreachable``, ``DatabaseBusy``, ``ProvisioningFailed`` and ``CopyFailed``.
     """
 
     def __init__(
-        self, source: PostgresServer, database: str, target: PostgresServer, new: str, *, stalled: float
+        self, source: PostgresServer, database: str, target: PostgresServer, new: str, *, mark: str, stalled: float
     ) -> None:
         self._source, self._database, self._target, self._new = source, database, target, new
-        self._stalled = stalled
+        self._role, self._mark, self._stalled = replication_role(new), mark, stalled
 
     @checkpoint("replication.begin")
     def begin(self) -> None:
-        """Make the publication, the slot and the subscription, without tables. Both databases must exist.
+        """Make the role, the publication, the slot and the subscription, without tables. Both databases must exist.
 
         The target must be able to connect to the source. The slot is made separately: if source and target are on the
         same server, CREATE SUBSCRIPTION would wait for its own transaction.
         """
+        password = secrets.token_hex(32)
         with self._on_source() as connection:
+            self._make_role(connection, password)
             connection.exec_driver_sql(f"CREATE PUBLICATION {self._quoted(connection)}")
-            # Tenant databases have a statement timeout, which would end the copying of a large table.
-            connection.exec_driver_sql(self._own_setting(connection, "SET statement_timeout = 0"))
             connection.exec_driver_sql(f"SET statement_timeout = '{SLOT_PATIENCE}s'")
             made = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
             connection.exec_driver_sql(made, (self._new,))
@@ -72,7 +82,7 @@ class Replication:
             connection.exec_driver_sql(
                 f"CREATE SUBSCRIPTION {name} CONNECTION %s PUBLICATION {name}"
                 f" WITH (create_slot = false, slot_name = {name}, enabled = false, copy_data = true)",
-                (self._address(),),
+                (self._address(password),),
             )
 
     @checkpoint("replication.add")
@@ -80,8 +90,9 @@ class Replication:
         """Begin to copy these tables. Their names are quoted, and they are empty on the target."""
         with self._on_source() as connection:
             if tables:
-                added = f"ALTER PUBLICATION {self._quoted(connection)} ADD TABLE {', '.join(tables)}"
-                connection.exec_driver_sql(added)
+                listed = ", ".join(tables)
+                connection.exec_driver_sql(f"ALTER PUBLICATION {self._quoted(connection)} ADD TABLE {listed}")
+                connection.exec_driver_sql(f"GRANT SELECT ON TABLE {listed} TO {self._quoted_role(connection)}")
         with self._on_target() as connection:
             name = self._quoted(connection)
             connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} ENABLE")
@@ -132,12 +143,13 @@ class Replication:
                     self._end_subscription(connection)
         except DatabaseUnreachable:
             self._remove_slot()
+            self._drop_role()
             raise
         if self._exists(self._source, self._database):
             with self._on_source() as connection:
                 self._drop_slots(connection, self._new)
                 connection.exec_driver_sql(f"DROP PUBLICATION IF EXISTS {self._quoted(connection)}")
-                connection.exec_driver_sql(self._own_setting(connection, "RESET statement_timeout"))
+        self._drop_role()
 
     def _remove_slot(self) -> None:
         if self._exists(self._source, self._database):
@@ -179,13 +191,29 @@ class Replication:
             return 0
         return connection.exec_driver_sql(ERRORS, (self._new,)).scalar() or 0
 
-    def _own_setting(self, connection: Connection, setting: str) -> str:
-        return f"ALTER ROLE CURRENT_USER IN DATABASE {postgres.quoted(connection, self._database)} {setting}"
+    @checkpoint("replication.make_role")
+    def _make_role(self, connection: Connection, password: str) -> None:
+        """Make the role that reads the write-ahead log, and of this database the tables that are published."""
+        postgres.create_role(
+            connection, self._role, password, comment=self._mark, limit=MOST_CONNECTIONS, replicates=True
+        )
+        role, database = self._quoted_role(connection), postgres.quoted(connection, self._database)
+        connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE {database} TO {role}")
+        schemas = ", ".join(connection.exec_driver_sql(SCHEMAS).scalars())
+        connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schemas} TO {role}".replace("%", "%%"))
+        # Tenant databases have a statement timeout, which would end the copying of a large table.
+        connection.exec_driver_sql(f"ALTER ROLE {role} IN DATABASE {database} SET statement_timeout = 0")
+
+    def _drop_role(self) -> None:
+        databases_on(self._source).drop(self._role)
+
+    def _quoted_role(self, connection: Connection) -> str:
+        return postgres.quoted(connection, self._role)
 
     def _quoted(self, connection: Connection) -> str:
         return postgres.quoted(connection, self._new)
 
-    def _address(self) -> str:
+    def _address(self, password: str) -> str:
         """Return the connection string of the source for the target. A copy has all rows of a table, or fails.
 
         https://www.postgresql.org/docs/current/logical-replication-security.html
@@ -194,6 +222,7 @@ class Replication:
         _, keywords = dialect().create_connect_args(self._source.url.set(database=self._database))
         options = f"{keywords.pop('options', '')} -c row_security=off".strip()
         given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **keywords, "options": options}
+        given |= {"user": self._role, "password": password}
         return str(make_dsn(**given))
 
     def _exists(self, server: PostgresServer, database: str) -> bool:

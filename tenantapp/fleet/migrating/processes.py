@@ -138,7 +138,7 @@ def work(settings: Settings, history: TenantHistory | None, orders: Pipe, stop: 
     # The objects that exist now stay. Scanning them in every garbage collection would take a third of our time.
     gc.freeze()
     user_db = fence_database(settings)
-    fleet = Fleet(user_db, settings, Servers(settings.servers, settings.tenancy_secret))
+    fleet = Fleet(user_db, settings, Servers.of(settings))
 
     def is_claimed(order: MigrationOrder) -> bool:
         with user_db.begin(read_only=True) as session:

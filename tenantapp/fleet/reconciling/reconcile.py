@@ -11,7 +11,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.models import WarmDatabase
-from tenantapp.databases.servers.base import SCRATCH_PREFIX, FoundDatabase
+from tenantapp.databases.servers.base import SCRATCH_PREFIX, FoundDatabase, replication_role
 from tenantapp.databases.servers.scratch import made_at
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import databases_with_copies
@@ -146,7 +146,7 @@ def known_databases(session: Session) -> set[str]:
         if "tenant_id" in given:
             names.add(database_name(UUID(given["tenant_id"])))
         names |= {given[key] for key in ("database", "from_database") if key in given}
-    return names
+    return names | {replication_role(name) for name in names}
 
 
 def _stuck(operation: Operation, kinds: Kinds) -> Finding:
