@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "operations": "tenantapp.cli.commands.operations:operations",
     "revision": "tenantapp.cli.commands.databases:revision",
     "roles": "tenantapp.cli.commands.roles:roles",
+    "secrets": "tenantapp.cli.commands.secrets:secrets",
     "service-accounts": "tenantapp.cli.commands.service_accounts:service_accounts",
     "sweep": "tenantapp.cli.commands.databases:sweep",
     "tenants": "tenantapp.cli.commands.tenants:tenants",

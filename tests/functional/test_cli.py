@@ -271,6 +271,11 @@ def test_a_grant_that_nobody_has_is_not_removed(done: Command, failed: Callable[
     assert "grant for ada" in failed("grants", "remove", "ada", "acme")
 
 
+def test_where_no_server_is_postgresql_nothing_depends_on_the_secret(done: Command) -> None:
+    assert done("secrets", "rotate").out == "Nothing here depends on tenancy.secret.\n"
+    assert done("secrets", "rotate", "--json").json == {"items": []}
+
+
 def test_without_a_user_database(ini: Path, failed: Callable[..., str], tmp_path: Path) -> None:
     assert "tenantapp init" in failed("users", "list")
     assert "tenantapp init" in failed("tenants", "create", "acme")

@@ -199,7 +199,9 @@ def test_a_missing_pg_dump_is_wrong_only_where_backups_are_kept(
 
 def test_a_pgbouncer_that_does_not_answer_is_named(doctor: Doctor, on_postgresql: Mapping[str, str]) -> None:
     nobody = f"postgresql+psycopg2://{NOWHERE}/"
-    result = doctor(on_postgresql, {"pgbouncer.main": nobody, "user_db.pgbouncer": nobody})
+    former = {"tenancy.former_secret": "a secret from before, which is as long as the present one"}
+    result = doctor(on_postgresql, {"pgbouncer.main": nobody, "user_db.pgbouncer": nobody, **former})
+    assert [item["state"] for item in found(result, "settings")] == ["ok", "warning"]
     wrong = {name: state for name, state in not_ok(result).items() if state == "wrong"}
     assert wrong == {"pgbouncer.main": "wrong", "user_db.pgbouncer": "wrong"}
 

@@ -59,6 +59,7 @@ WITHIN = {
         "querying",
         "verifying",
         "reconciling",
+        "rotating",
     ],
 }
 ASSEMBLY = {"fleet": {"application", "kinds"}}

@@ -41,6 +41,8 @@ def test_origins_are_exact() -> None:
             r"^setting session.idle_timout is unknown \(did you mean session.idle_timeout\?\)$",
         ),
         ({"session.idle_timeout": "an hour"}, "session.idle_timeout"),
+        ({"tenancy.secret": "s" * 40, "tenancy.former_secret": "s" * 40}, "tenancy.former_secret must differ"),
+        ({"tenancy.connection_limit": "0"}, "tenancy.connection_limit"),
         ({"session.idle_timeout": "5"}, "session.idle_timeout"),
         ({"session.idle_timeout": "inf"}, "session.idle_timeout"),
         ({"connections.timeout": "nan"}, "connections.timeout"),

@@ -48,6 +48,9 @@ def settings(examination: Examination) -> Iterator[Finding]:
         return
     servers = ", ".join(found.servers)
     yield ok("settings", f"read; servers: {servers}")
+    if found.tenancy_former_secret is not None:
+        advice = "Run `tenantapp secrets rotate`, and then remove it"
+        yield warning("settings", "tenancy.former_secret is still accepted", advice)
     if found.passwords_memory < MEMORY:
         detail = f"hashed with {found.passwords_memory} KiB of memory, less than the recommended minimum"
         yield warning("passwords", detail, f"Let passwords.memory be at least {MEMORY}")

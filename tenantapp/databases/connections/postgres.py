@@ -154,7 +154,12 @@ def verifier(connection: Connection, role: str, password: str) -> str:
     return made
 
 
-@checkpoint("role.limit")
+def set_password(connection: Connection, role: str, password: str) -> None:
+    """Give a role another password, for which see ``verifier``. Connections that are open stay open."""
+    made = verifier(connection, role, password)
+    connection.exec_driver_sql(f"ALTER ROLE {quoted(connection, role)} PASSWORD %s", (made,))
+
+
 def limit_role(connection: Connection, role: str, limit: int | None) -> None:
     """Bound how many connections a role may have at a time. None takes the bound away."""
     # Of the role and not of the database, because its owner may alter a database.
@@ -181,7 +186,6 @@ def ties_of(connection: Connection, role: str) -> list[str]:
     return list(connection.exec_driver_sql(TIES, (role,)).scalars())
 
 
-@checkpoint("role.drop_owned")
 def drop_owned(connection: Connection, role: str) -> None:
     """Drop what a role owns in the database that is connected to, and take its rights there away."""
     connection.exec_driver_sql(f"DROP OWNED BY {quoted(connection, role)} CASCADE")
