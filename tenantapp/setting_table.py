@@ -111,6 +111,12 @@ class Settings:
         "19456",
         "memory for hashing a password, in KiB; less than 19456 is for tests",
     )
+    passwords_breached: str | None = setting(
+        "passwords.breached",
+        text,
+        None,
+        "file of the filter of breached passwords, which `tenantapp passwords load` makes; by default there is none",
+    )
     session_idle_timeout: int = setting(
         "session.idle_timeout",
         number(int, 120, 86400 * 30, "seconds"),

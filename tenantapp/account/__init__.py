@@ -3,10 +3,12 @@
 from pyramid.config import Configurator
 
 from tenantapp.api import PREFIX
+from tenantapp.credentials.breached import breached_passwords
 
 
 def includeme(config: Configurator) -> None:
     """Add the views of sessions, registration, members, tokens and service accounts under ``/api/v1``."""
+    config.registry.breached_passwords = breached_passwords(config.registry.app_settings)
     for module in (
         "session_views",
         "user_views",

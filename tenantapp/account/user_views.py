@@ -10,7 +10,7 @@ from tenantapp.account.answers import User
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
 from tenantapp.content import example
-from tenantapp.credentials.passwords import hash_password
+from tenantapp.credentials.password_rules import hash_new_password
 from tenantapp.identity.errors import RegistrationClosed
 from tenantapp.identity.look_alikes import check_own_login
 from tenantapp.identity.names import check_login
@@ -48,7 +48,12 @@ def create(request: TenantRequest) -> dict[str, Any]:
         raise RegistrationClosed
     body: Registration = request.checked_body
     check_own_login(check_login(body.login))
-    password_hash = hash_password(body.password, settings.passwords_memory)
+    password_hash = hash_new_password(
+        body.password,
+        [body.login, body.name or ""],
+        memory=settings.passwords_memory,
+        breached=request.registry.breached_passwords,
+    )
     user = create_user(request.user_session, body.login, name=body.name, password_hash=password_hash)
     return {"id": user.id, "login": user.login, "name": user.name}
 

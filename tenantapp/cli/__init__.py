@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "new": "tenantapp.cli.commands.new:new",
     "openapi": "tenantapp.cli.commands.openapi:openapi",
     "operations": "tenantapp.cli.commands.operations:operations",
+    "passwords": "tenantapp.cli.commands.passwords:passwords",
     "revision": "tenantapp.cli.commands.databases:revision",
     "roles": "tenantapp.cli.commands.roles:roles",
     "secrets": "tenantapp.cli.commands.secrets:secrets",

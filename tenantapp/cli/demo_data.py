@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypedDict
 
-PASSWORD: Final = "demo-password"  # noqa: S105 - documented; the setting demo.enabled must allow it
+PASSWORD: Final = "purple teapot parade"  # noqa: S105 - documented; the setting demo.enabled must allow it
 
 
 @dataclass(frozen=True, slots=True)

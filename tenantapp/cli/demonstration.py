@@ -9,7 +9,7 @@ from tenantapp.cli import demo_data
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation
 from tenantapp.cli.output import show_rows
-from tenantapp.credentials.passwords import hash_password
+from tenantapp.credentials.password_rules import hash_new_password
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.fleet.creating.unfinished import finish_or_discard
 from tenantapp.fleet.kinds import KINDS
@@ -48,7 +48,7 @@ def _add_people(user_db: DBFactory, memory: int) -> None:
         groups_present = {group.name for group in groups.list_groups(session)}
     # Hashed before the transaction, and only for missing people, because hashing is slow on purpose.
     missing = {
-        person.login: (person, hash_password(demo_data.PASSWORD, memory))
+        person.login: (person, hash_new_password(demo_data.PASSWORD, [person.login, person.name], memory=memory))
         for person in demo_data.PEOPLE
         if person.login not in present
     }

@@ -1,7 +1,8 @@
 """The errors of this package.
 
 CredentialsError
-+-- LinkNotValid   a one-time link is unknown, was used, or has expired: always the same error
++-- LinkNotValid          a one-time link is unknown, was used, or has expired: always the same error
++-- InvalidBreachedList   a list of breached passwords is not what it should be
 """
 
 from tenantapp.identity.errors import IdentityError
@@ -16,3 +17,7 @@ class LinkNotValid(CredentialsError):
 
     def __init__(self) -> None:
         super().__init__("This link is not valid, or no longer. Ask for a new one.")
+
+
+class InvalidBreachedList(CredentialsError):
+    """A list of breached passwords, or the filter made of it, is not what it should be."""

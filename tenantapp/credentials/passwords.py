@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 # OWASP Password Storage Cheat Sheet: m=19456 (19 MiB), t=2, p=1 is the recommended minimum.
 MEMORY: Final = 19456  # KiB
 PASSES: Final = 2
-MIN_LENGTH: Final = 8  # OWASP ASVS 5.0, 6.2.1
 MAX_LENGTH: Final = 1024  # OWASP ASVS 5.0, 6.2.9 asks for at least 64; the limit keeps hashing cheap
 QUEUE_TIMEOUT: Final = 5.0  # seconds
 
@@ -30,13 +29,13 @@ _cores = BoundedSemaphore(os.cpu_count() or 1)
 
 
 def hash_password(password: str, memory: int = MEMORY) -> str:
-    """Return the Argon2id hash of a new password. Raises ``InvalidValue`` if it is too short or too long.
+    """Return the Argon2id hash of a password. ``password_rules`` says which new ones are accepted.
 
-    ``memory`` is the setting ``passwords.memory``, in KiB. Raises ``TooManySignIns`` if no core is free within
-    ``QUEUE_TIMEOUT`` seconds, or if there is no memory.
+    ``memory`` is the setting ``passwords.memory``, in KiB. Raises ``InvalidValue`` if the password is too long, and
+    ``TooManySignIns`` if no core is free within ``QUEUE_TIMEOUT`` seconds, or if there is no memory.
     """
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        raise InvalidValue("password", f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
+    if len(password) > MAX_LENGTH:
+        raise InvalidValue("password", f"A password has at most {MAX_LENGTH} characters.")
     return rehash(password, memory)
 
 

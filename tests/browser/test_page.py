@@ -220,7 +220,7 @@ def test_an_expired_session_asks_for_the_password_and_loses_no_word(site: Site, 
     bob.page.locator("form.sheet-form").evaluate("form => form.requestSubmit()")
     dialog = bob.page.get_by_role("dialog", name="Your session has expired")
     expect(dialog.get_by_label("Login")).to_have_value("bob")
-    dialog.get_by_label("Password").fill("demo-password")
+    dialog.get_by_label("Password").fill("purple teapot parade")
     dialog.get_by_role("button", name="Sign in").click()
     bob.said("“Written before” is created.")
     assert bob.unexpected([401]) == []

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Dialog, Locator, Page
 
 from tests.built_page import FRONTEND
 
-DEMO_PASSWORD = "demo-password"
+DEMO_PASSWORD = "purple teapot parade"
 FAILED = re.compile(r"the server responded with a status of (\d+)")
 RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # No rule of these reads style sheets. In dark colors only those are asked again that look at colors.

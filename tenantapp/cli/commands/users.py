@@ -30,7 +30,7 @@ def add(installation: Installation, login: str, name: str | None, operator: bool
     from tenantapp.identity.names import check_login
 
     normal = check_login(login)  # refused before a password is asked for
-    password_hash = ask_password(password_stdin, installation.settings.passwords_memory)
+    password_hash = ask_password(installation, password_stdin, [login, name or ""])
     with installation.user_session() as session:
         service.create_user(session, login, name=name, password_hash=password_hash, operator=operator)
     click.echo(f"{normal} may sign in.")
@@ -91,11 +91,12 @@ def enable(installation: Installation, login: str) -> None:
 def passwd(installation: Installation, login: str, password_stdin: bool) -> None:
     """Set a person's password. Their web sessions end at once."""
     from tenantapp.cli.passwords import ask_password
+    from tenantapp.credentials.password_rules import words_about
     from tenantapp.identity import users as service
 
     with installation.user_session(read_only=True) as session:
-        service.get_user(session, login)  # refused before a password is asked for
-    password_hash = ask_password(password_stdin, installation.settings.passwords_memory)
+        words = words_about(session, service.get_user(session, login).id)  # refused before a password is asked for
+    password_hash = ask_password(installation, password_stdin, words)
     with installation.user_session() as session:
         service.set_password(session, login, password_hash)
     click.echo(f"{login} has a new password.")
