@@ -117,6 +117,25 @@ class Settings:
         None,
         "file of the filter of breached passwords, which `tenantapp passwords load` makes; by default there is none",
     )
+    throttle_store: str | None = setting(
+        "throttle.store",
+        redis_url,
+        None,
+        "URL of a Redis that counts attempts to sign in; by default the user database",
+        repr=False,
+    )
+    throttle_per_address: int = setting(
+        "throttle.per_address",
+        number(int, 1, 1_000_000, "attempts"),
+        "60",
+        "failed attempts to sign in from one address in ten minutes after which it has to wait",
+    )
+    throttle_overall: int = setting(
+        "throttle.overall",
+        number(int, 1, 1_000_000, "attempts"),
+        "600",
+        "failed attempts to sign in in a minute after which all unknown devices have to wait",
+    )
     session_idle_timeout: int = setting(
         "session.idle_timeout",
         number(int, 120, 86400 * 30, "seconds"),

@@ -9,11 +9,13 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.account.answers import Device, Session
+from tenantapp.account.guarding import guarded, remember_device
 from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.credentials import sign_in
+from tenantapp.credentials.throttling import Kind
 from tenantapp.identity import web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.models import Tenant, WebSession
@@ -50,19 +52,28 @@ class Selection(Body, json_schema_extra=example({"tenant": "globex"})):
     status=201,
     answer=Session,
     headers=("Set-Cookie",),
-    problems=("invalid_credentials", "not_signed_in", "tenant_forbidden", "token_not_allowed", "csrf_failed"),
+    problems=(
+        "invalid_credentials",
+        "not_signed_in",
+        "tenant_forbidden",
+        "token_not_allowed",
+        "csrf_failed",
+        "too_many_attempts",
+    ),
 )
 def create_session(request: TenantRequest) -> dict[str, Any]:
     """Sign in, and end the session that the browser had before."""
     refuse_tokens(request)
     body: SignIn = request.checked_body
-    proof = sign_in.authenticate(
-        request.registry.user_db, body.login, body.password, request.registry.app_settings.passwords_memory
-    )
+    with guarded(request, Kind.PASSWORD, body.login):
+        proof = sign_in.authenticate(
+            request.registry.user_db, body.login, body.password, request.registry.app_settings.passwords_memory
+        )
     if old_token := cookie_token(request):
         web_sessions.end(request.user_session, old_token)
     token = sign_in.sign_in(request.user_session, proof, body.tenant, request.registry.lifetimes, request.user_agent)
     request.response.headerlist.extend(request.registry.security_policy.remember(request, token))
+    remember_device(request, proof.user_id)
     return session_object(request, read_back(request, token), token)
 
 

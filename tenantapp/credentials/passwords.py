@@ -24,15 +24,29 @@ PASSES: Final = 2
 MAX_LENGTH: Final = 1024  # OWASP ASVS 5.0, 6.2.9 asks for at least 64; the limit keeps hashing cheap
 QUEUE_TIMEOUT: Final = 5.0  # seconds
 
+FREE_THREADS: Final = 1  # of the web server, for requests that hash nothing
+
 # More hashes at once than cores would not be faster, and each takes its memory.
 _cores = BoundedSemaphore(os.cpu_count() or 1)
+# Who hashes or waits for a core. Only a web server has so many threads that it bounds them.
+_places = BoundedSemaphore(256)
+
+
+def bound_waiting(threads: int) -> None:
+    """Let at most all but ``FREE_THREADS`` of the web server's threads hash passwords or wait for it.
+
+    Further requests are refused at once. So a flood of them does not hold the threads that other requests need.
+    """
+    global _places
+    _places = BoundedSemaphore(max(1, threads - FREE_THREADS))
 
 
 def hash_password(password: str, memory: int = MEMORY) -> str:
     """Return the Argon2id hash of a password. ``password_rules`` says which new ones are accepted.
 
     ``memory`` is the setting ``passwords.memory``, in KiB. Raises ``InvalidValue`` if the password is too long, and
-    ``TooManySignIns`` if no core is free within ``QUEUE_TIMEOUT`` seconds, or if there is no memory.
+    ``TooManySignIns`` at once if too many threads wait for a core, or if no core is free within ``QUEUE_TIMEOUT``
+    seconds, or if there is no memory.
     """
     if len(password) > MAX_LENGTH:
         raise InvalidValue("password", f"A password has at most {MAX_LENGTH} characters.")
@@ -86,13 +100,20 @@ def _prepared(password: str) -> bytes:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    if not _cores.acquire(timeout=QUEUE_TIMEOUT):
+    with _acquired(_places, 0), _acquired(_cores, QUEUE_TIMEOUT):
+        try:
+            yield
+        except (HashingError, VerificationError) as error:
+            # A password that is wrong never comes here. Mostly there is no memory.
+            log.warning("A password could not be hashed: %s", error)
+            raise TooManySignIns from error
+
+
+@contextmanager
+def _acquired(places: BoundedSemaphore, timeout: float) -> Iterator[None]:
+    if not places.acquire(timeout=timeout):
         raise TooManySignIns
     try:
         yield
-    except (HashingError, VerificationError) as error:
-        # A password that is wrong never comes here. Mostly there is no memory.
-        log.warning("A password could not be hashed: %s", error)
-        raise TooManySignIns from error
     finally:
-        _cores.release()
+        places.release()

@@ -44,20 +44,26 @@ def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> 
     """
     user = _find(user_db, login)
     right = passwords.verify_password(user.password_hash if user else None, password, memory)
-    if user is None or user.password_hash is None or not (right and user.enabled):
-        raise InvalidCredentials
+    if user is None or user.password_hash is None:
+        raise InvalidCredentials("unknown login" if user is None else "no password")
+    if not (right and user.enabled):
+        raise InvalidCredentials("disabled" if right else "wrong password")
     outdated = passwords.needs_rehash(user.password_hash, memory)
     new_hash = passwords.rehash(password, memory) if outdated else None
     return Proof(user.id, ("password",), user.password_hash, new_hash)
 
 
-def _find(user_db: DBFactory, login: str) -> User | None:
+def account_of(login: str) -> str:
+    """Return the normalized login, or empty text if no login can be like this."""
     try:
-        normal = normalize_login(login)
+        return normalize_login(login)
     except InvalidValue:
-        normal = ""  # nobody has it
+        return ""  # nobody has it
+
+
+def _find(user_db: DBFactory, login: str) -> User | None:
     with user_db.begin(read_only=True) as session:
-        user = session.scalar(select(User).where(User.login == normal))
+        user = session.scalar(select(User).where(User.login == account_of(login)))
         session.expunge_all()
     return user
 

@@ -154,10 +154,14 @@ class InvalidToken(IdentityError):
 
 
 class InvalidCredentials(IdentityError):
-    """The sign-in failed. The message does not say why, so that nobody can find out logins."""
+    """The sign-in failed. The message does not say why, so that nobody can find out logins.
 
-    def __init__(self) -> None:
+    ``reason`` does, for the log and the audit trail.
+    """
+
+    def __init__(self, reason: str = "no longer valid") -> None:
         super().__init__("The login or the password is wrong.")
+        self.reason = reason
 
 
 class SessionEnded(IdentityError):

@@ -158,8 +158,13 @@ def cookie_name(request: TenantRequest) -> str:
 
 def cookie_token(request: TenantRequest) -> str | None:
     """Return the token in the request's cookie, or None if there is none or it is malformed."""
-    # Only our own cookie is read: other cookies of the request may be undecodable.
-    pattern = rf"(?:^|;)\s*{cookie_name(request)}=({COOKIE_VALUE})\s*(?:;|$)"
+    return read_cookie(request, cookie_name(request))
+
+
+def read_cookie(request: TenantRequest, name: str) -> str | None:
+    """Return the token in the cookie with this name, or None if there is none or it is malformed."""
+    # Only this cookie is read: other cookies of the request may be undecodable.
+    pattern = rf"(?:^|;)\s*{name}=({COOKIE_VALUE})\s*(?:;|$)"
     found = re.search(pattern, request.environ.get("HTTP_COOKIE", ""))
     return found[1] if found else None
 

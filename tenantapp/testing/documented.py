@@ -80,9 +80,8 @@ class Documented:
         codes = self.codes(operation.id).get(answer.status_int, ())
         code = answer.json["code"]
         _check(operation, code in codes, f"{answer.status_int} {code}: {answer.text}")
-        for status, names in OF_PROBLEMS.items():
-            sent = {name for name in names if name in answer.headers}
-            _compare(operation, "headers", sent, names if answer.status_int == status else ())
+        sent = {name for names in OF_PROBLEMS.values() for name in names if name in answer.headers}
+        _compare(operation, "headers", sent, OF_PROBLEMS.get(answer.status_int, ()))
 
 
 def _expression(operation: Operation) -> re.Pattern[str]:

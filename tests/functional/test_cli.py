@@ -15,7 +15,10 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from tenantapp.cli.installation import Installation
+from tenantapp.credentials.counters import DatabaseCounters
+from tenantapp.credentials.errors import TooManyAttempts
 from tenantapp.credentials.passwords import MEMORY, verify_password
+from tenantapp.credentials.throttling import FREE, Attempt, Kind, Throttle
 from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.identity import roles
 from tenantapp.identity.local_access import local_access
@@ -27,6 +30,7 @@ from tenantapp.identity.web_sessions import lifetimes_of, new_token, start
 from tenantapp.resources import find_rows
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.user_database import user_database
 from tenantapp.workspace.nodes import nodes as notes
 from tests.functional.conftest import INI, Command
 
@@ -221,6 +225,24 @@ def test_service_accounts(done: Command, failed: Callable[..., str]) -> None:
     assert [user["login"] for user in done("users", "list", "--json").json["items"]] == ["ada"]
 
 
+def test_an_operator_unlocks_a_person(done: Command, failed: Callable[..., str], ini: Path) -> None:
+    done("users", "add", "ada", "--password-stdin", given=PASSWORD)
+
+    def guesses(session: Session) -> None:
+        throttle = Throttle(DatabaseCounters(lambda: counting), 60, 600)
+        for _ in range(FREE):
+            throttle.count(Attempt(Kind.PASSWORD, "ada"))
+        with pytest.raises(TooManyAttempts):
+            throttle.count(Attempt(Kind.PASSWORD, "ada"))
+
+    counting = user_database(Installation(ini).settings.user_db_url, autocommit=True)
+    on_user_database(ini, guesses)
+    assert "no user zed" in failed("users", "unlock", "zed")
+    assert done("users", "unlock", "ada").out == "ada need not wait for failed sign-ins.\n"
+    on_user_database(ini, guesses)
+    counting.dispose()
+
+
 def test_sweep(done: Command, ini: Path) -> None:
     done("users", "add", "ada", "--password-stdin", given=PASSWORD)
 
@@ -228,9 +250,9 @@ def test_sweep(done: Command, ini: Path) -> None:
         lifetimes = lifetimes_of(Installation(ini).settings)
         user_id = get_user(session, "ada").id
         for _ in range(2):
-            start(session, new_token(), user_id, None, lifetimes, None)
+            start(session, new_token(), user_id, None, lifetimes, None, ("password",))
         session.execute(update(WebSession).values(expires_at=utcnow()))
-        start(session, new_token(), user_id, None, lifetimes, None)
+        start(session, new_token(), user_id, None, lifetimes, None, ("password",))
 
     on_user_database(ini, sign_in_twice)
     assert done("sweep").out.startswith("2 expired")

@@ -92,7 +92,7 @@ def test_every_problem_has_its_codes(document: Any) -> None:
         problem, narrowed = schemas[f"Problem{status}"]["allOf"]
         assert problem == {"$ref": "#/components/schemas/Problem"}
         assert set(codes) <= set(narrowed["properties"]["code"]["enum"])
-        assert ("Retry-After" in response["headers"]) == (status == "503")
+        assert ("Retry-After" in response["headers"]) == (status in ("429", "503"))
     assert "current" in schemas["Problem412"]["allOf"][1]["properties"]
 
 

@@ -3,6 +3,8 @@
 import resource
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -121,6 +123,20 @@ def test_a_password_for_which_there_is_no_memory(caplog: pytest.LogCaptureFixtur
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert caplog.text.count("A password could not be hashed: Memory allocation error") == 2
     assert passwords.verify_password(stored, "correct horse", passwords.MEMORY), "the turn was given back"
+
+
+def test_a_flood_of_passwords_leaves_a_thread_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_places", passwords._places)  # put back at the end
+    for threads, places in ((1, 1), (2, 1), (4, 3)):
+        passwords.bound_waiting(threads)
+        with ExitStack() as stack:
+            for _ in range(places):
+                stack.enter_context(passwords._acquired(passwords._places, 0))
+            started = time.monotonic()
+            with pytest.raises(TooManySignIns):
+                passwords.verify_password(None, "correct horse", 8)
+            assert time.monotonic() - started < passwords.QUEUE_TIMEOUT / 2, "at once"
+        assert not passwords.verify_password(None, "correct horse", 8)
 
 
 def test_tokens_hold_256_bits_and_the_csrf_token_does_not_give_them_away() -> None:

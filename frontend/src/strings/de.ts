@@ -263,6 +263,7 @@ export const de: Strings = {
     tenant_suspended: "Der Arbeitsbereich ist gesperrt. Seine Daten sind sicher. Wenden Sie sich an seine Administratoren.",
     tenant_unavailable: "Die Datenbank dieses Arbeitsbereichs antwortet nicht. Warten Sie einen Moment, oder gehen Sie so lange in einen anderen Arbeitsbereich.",
     token_not_allowed: "Mit einem API-Token geht das nicht. Melden Sie sich an, und tun Sie es hier.",
+    too_many_attempts: "Es waren zu viele Versuche. Warten Sie einen Moment, und versuchen Sie es noch einmal.",
     too_many_service_accounts: "Mehr Dienstkonten sind in diesem Arbeitsbereich nicht erlaubt. Entfernen Sie eines, das nicht mehr gebraucht wird.",
     too_many_tokens: "Mehr Token sind nicht erlaubt; auch abgelaufene zählen. Widerrufen Sie eines, das nicht mehr gebraucht wird.",
     too_many_webhooks: "Mehr Webhooks sind nicht erlaubt. Löschen Sie einen, der nicht mehr gebraucht wird.",

@@ -264,6 +264,7 @@ export const en = {
     tenant_suspended: "The workspace is suspended. Its data is safe. Ask its administrators.",
     tenant_unavailable: "The database of this workspace does not answer. Wait a moment, or go to another workspace meanwhile.",
     token_not_allowed: "An API token cannot do this. Sign in, and do it here.",
+    too_many_attempts: "There were too many attempts. Wait a moment, and try again.",
     too_many_service_accounts: "The workspace has as many service accounts as it may. Remove one that is not needed.",
     too_many_tokens: "There are as many tokens as there may be, the expired ones included. Revoke one that is not needed.",
     too_many_webhooks: "There are as many webhooks as there may be. Delete one that is not needed.",

@@ -11,7 +11,7 @@ ANSWERED: Final[dict[str, str]] = {
     "ETag": "An opaque tag of the version. Send it in `If-Match` with a change, or in `If-None-Match` with a read.",
     "Location": "The address of what was made or requested.",
     "Retry-After": "Wait this many seconds before you try again.",
-    "Set-Cookie": "The cookie of the session.",
+    "Set-Cookie": "The cookie of the session; after a sign-in also that of the known device.",
     "WWW-Authenticate": "The scheme of API tokens; `error` says that the token was wrong (RFC 6750).",
     "X-Request-ID": "The id of the request in the server's log.",
 }
@@ -20,6 +20,7 @@ RETRY_AFTER: Final = "Retry-After"
 OF_PROBLEMS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     416: ("Content-Range",),
+    429: (RETRY_AFTER,),
     503: (RETRY_AFTER,),
 }
 SENT: Final[dict[str, tuple[str, str]]] = {

@@ -67,10 +67,13 @@ def revision(installation: Installation, history: "History", message: str, empty
 def sweep(installation: Installation) -> None:
     """Delete expired web sessions, API tokens and one-time links, and old operations.
 
-    Account mail that has expired goes with the links. Tokens are deleted 30 days after they expired, and operations
+    Account mail that has expired goes with the links, and so do counts of failed sign-ins that are over, and devices in
+    which nobody signed in for a year. Tokens are deleted 30 days after they expired, and operations
     fleet.keep_operations days after they finished. If the setting audit.keep is not 0, entries of the audit trail older
     than that many days are deleted too.
     """
+    from tenantapp.credentials.counters import sweep_counters
+    from tenantapp.credentials.devices import sweep_devices
     from tenantapp.credentials.one_time_links import sweep_links
     from tenantapp.fleet.kinds import KINDS
     from tenantapp.identity.api_tokens import sweep_tokens
@@ -83,6 +86,8 @@ def sweep(installation: Installation) -> None:
         expired = sweep_tokens(session)
         links = sweep_links(session)
         sweep_mails(session)
+        sweep_counters(session)
+        sweep_devices(session)
     with installation.user_session() as session:
         old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations), KINDS)
     click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")

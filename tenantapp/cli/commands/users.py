@@ -100,3 +100,32 @@ def passwd(installation: Installation, login: str, password_stdin: bool) -> None
     with installation.user_session() as session:
         service.set_password(session, login, password_hash)
     click.echo(f"{login} has a new password.")
+
+
+@users.command()
+@login_argument
+@pass_installation
+def unlock(installation: Installation, login: str) -> None:
+    """Forget a person's failed sign-ins, so that they need not wait on a new device.
+
+    On a device in which they have signed in before they never wait for what others guess.
+    """
+    from tenantapp.credentials.counters import counters_of
+    from tenantapp.credentials.throttling import throttle_of
+    from tenantapp.identity import audit
+    from tenantapp.identity import users as service
+    from tenantapp.tenancy.user_database import user_database
+
+    settings = installation.settings
+    counting = user_database(settings.user_db_url, pgbouncer=settings.user_db_pgbouncer, autocommit=True)
+    throttle = throttle_of(settings, counters_of(settings.throttle_store, lambda: counting))
+    with installation.user_session() as session:
+        user = service.get_user(session, login)
+        audit.record(session, "user.unlock", detail={"login": user.login})
+        names = (user.login, str(user.id))
+    try:
+        for name in names:
+            throttle.forget(name)
+    finally:
+        counting.dispose()
+    click.echo(f"{names[0]} need not wait for failed sign-ins.")

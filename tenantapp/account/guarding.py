@@ -1,0 +1,49 @@
+"""The throttle over HTTP: whose attempt a request is, and the cookie of a known device."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+from tenantapp.credentials import devices
+from tenantapp.credentials.refusals import recorded_refusals
+from tenantapp.credentials.sign_in import account_of
+from tenantapp.credentials.throttling import Attempt, Kind
+from tenantapp.identity.policy import read_cookie
+from tenantapp.tenancy.request import TenantRequest
+
+# With this prefix, browsers accept the cookie only if it is Secure, has no Domain, and has Path=/ (RFC 6265bis).
+SECURE_COOKIE: Final = "__Host-tenantapp-device"
+PLAIN_COOKIE: Final = "tenantapp-device"
+
+
+@contextmanager
+def guarded(request: TenantRequest, kind: Kind, login: str) -> Iterator[None]:
+    """Let the block check what the request says who it is, unless too many attempts were made. Record refusals.
+
+    ``login`` is as it was typed. The block must not write to the user database. Raises ``TooManyAttempts`` and
+    ``ThrottleUnavailable``.
+    """
+    user_db, account = request.registry.user_db, account_of(login)
+    device = devices.find(user_db, account, device_token(request))
+    attempt = Attempt(kind, account, request.actor.address, device)
+    with recorded_refusals(user_db, request.actor, login), request.registry.throttle.guarded(attempt):
+        yield
+
+
+def device_token(request: TenantRequest) -> str | None:
+    """Return the token of the browser as a known device, or None."""
+    return read_cookie(request, _cookie_name(request))
+
+
+def remember_device(request: TenantRequest, user_id: UUID) -> None:
+    """Make the browser a known device of the person who has just signed in. The cookie stays after they sign out."""
+    token = devices.remember(request.user_session, user_id, device_token(request))
+    secure = "; Secure" if request.scheme == "https" else ""
+    lifetime = int(devices.LIFETIME.total_seconds())
+    cookie = f"{_cookie_name(request)}={token}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={lifetime}"
+    request.response.headerlist.append(("Set-Cookie", cookie))
+
+
+def _cookie_name(request: TenantRequest) -> str:
+    return SECURE_COOKIE if request.scheme == "https" else PLAIN_COOKIE

@@ -1,0 +1,124 @@
+"""Where attempts are counted: in the user database, or in a Redis that the setting ``throttle.store`` names.
+
+Both are a ``Storage`` of the package ``limits``, which has the one for Redis.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from typing import Final, cast
+
+from limits.storage import Storage, storage_from_string
+from sqlalchemy import CursorResult, case, delete, func, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+
+from tenantapp.credentials.models import AttemptCount
+from tenantapp.sql.errors import SqlError
+from tenantapp.sql.times import utcnow
+from tenantapp.sql.upsert import insert_for
+from tenantapp.tenancy.dbfactory import DBFactory
+
+PATIENCE: Final = 0.5  # seconds for an answer of Redis
+SWEEP_EVERY: Final = 200  # attempts between two removals of expired counts, in each process
+SWEPT_AT_ONCE: Final = 1000  # rows
+
+
+class DatabaseCounters(Storage):
+    """Counts in the user database. Each call is one statement in autocommit, so no rollback takes a count back.
+
+    ``database`` returns a factory in autocommit mode. It is asked at each call. One in ``sweep_every`` attempts removes
+    expired counts.
+    """
+
+    STORAGE_SCHEME = None  # it is made from a factory, not from a URL
+
+    def __init__(self, database: Callable[[], DBFactory], sweep_every: int = SWEEP_EVERY) -> None:
+        super().__init__()
+        self._database, self._sweep_every = database, sweep_every
+        self._calls = count(1)
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """Return the exceptions of a store that does not answer."""
+        return SqlError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Add ``amount`` to a counter and return it. A counter that is new or has expired lasts ``expiry`` seconds."""
+        now = utcnow()
+        with self._database().engine.connect() as connection:
+            if next(self._calls) % self._sweep_every == 0:
+                _sweep(connection)
+            insert = insert_for(connection.dialect.name, AttemptCount).values(
+                key=key, count=amount, expires_at=now + timedelta(seconds=expiry)
+            )
+            expired = AttemptCount.expires_at <= now
+            changed = {
+                "count": case((expired, insert.excluded.count), else_=AttemptCount.count + insert.excluded.count),
+                "expires_at": case((expired, insert.excluded.expires_at), else_=AttemptCount.expires_at),
+            }
+            counted = insert.on_conflict_do_update(index_elements=[AttemptCount.key], set_=changed)
+            return connection.execute(counted.returning(AttemptCount.count)).scalar_one()
+
+    def get(self, key: str) -> int:
+        """Return a counter, or 0 if there is none."""
+        live = select(AttemptCount.count).where(AttemptCount.key == key, AttemptCount.expires_at > utcnow())
+        with self._database().engine.connect() as connection:
+            return connection.scalar(live) or 0
+
+    def get_expiry(self, key: str) -> float:
+        """Return when a counter expires, in seconds since the epoch. Without a counter it is the present time."""
+        with self._database().engine.connect() as connection:
+            expires_at = connection.scalar(select(AttemptCount.expires_at).where(AttemptCount.key == key))
+        return (expires_at or utcnow()).timestamp()
+
+    def clear(self, key: str) -> None:
+        """Forget a counter."""
+        with self._database().engine.connect() as connection:
+            connection.execute(delete(AttemptCount).where(AttemptCount.key == key))
+
+    def check(self) -> bool:
+        """Return whether the database answers."""
+        try:
+            with self._database().engine.connect() as connection:
+                connection.execute(select(func.count()).select_from(AttemptCount).where(AttemptCount.key == "")).all()
+        except SqlError:
+            return False
+        return True
+
+    def reset(self) -> int:
+        """Forget all counters, and return how many there were."""
+        with self._database().engine.connect() as connection:
+            return cast("CursorResult[object]", connection.execute(delete(AttemptCount))).rowcount
+
+
+def counters_of(url: str | None, database: Callable[[], DBFactory]) -> Storage:
+    """Return the counters that the setting ``throttle.store`` names. Nothing connects yet."""
+    if url is None:
+        return DatabaseCounters(database)
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    options = {
+        # Once more, at once: a connection that was kept may have ended. The default waits for seconds between attempts.
+        "retry": Retry(NoBackoff(), 1),
+        "socket_timeout": PATIENCE,
+        "socket_connect_timeout": PATIENCE,
+        "key_prefix": "tenantapp",
+        "wrap_exceptions": True,
+    }
+    # limits has another name for the scheme of a socket than the client.
+    made = storage_from_string(url.replace("unix:", "redis+unix:", 1), **options)  # type: ignore[arg-type]
+    return cast(Storage, made)
+
+
+def sweep_counters(session: Session) -> int:
+    """Delete the expired counters of the user database. Return how many."""
+    expired = delete(AttemptCount).where(AttemptCount.expires_at <= utcnow())
+    return cast("CursorResult[object]", session.execute(expired)).rowcount
+
+
+def _sweep(connection: Connection) -> None:
+    """Delete some of the expired counters, so that a flood of attempts on all kinds of names does not fill the disk."""
+    expired = select(AttemptCount.key).where(AttemptCount.expires_at <= utcnow()).limit(SWEPT_AT_ONCE)
+    connection.execute(delete(AttemptCount).where(AttemptCount.key.in_(expired)))

@@ -1,0 +1,213 @@
+"""Bound how often anything that can be guessed is tried: passwords, codes, requests for mail.
+
+Three counters stand before each attempt: of its account, of the address it comes from, and of all together. They are
+counted before the attempt is checked, so attempts at the same moment do not outrun them, and a refused attempt is not
+checked. A right one takes its counts back.
+
+A browser in which the person has signed in before has counters of its own, and only those (OWASP, "Slow Down Online
+Guessing Attacks with Device Cookies"). So nobody locks people out of their own browsers by guessing. What holds for a
+login holds whether or not anybody has it.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address, ip_network
+from math import ceil
+from time import monotonic
+from typing import Final
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.errors import StorageError
+from limits.storage import Storage
+
+from tenantapp.credentials.errors import ThrottleUnavailable, TooManyAttempts
+from tenantapp.identity.errors import TooManySignIns
+from tenantapp.settings import Settings
+from tenantapp.sql.errors import SqlError
+from tenantapp.sql.times import utcnow
+
+log = logging.getLogger(__name__)
+
+# NIST SP 800-63B-4, section 3.2.2: at most 100 failures in a row, for instance by waits of up to an hour that grow.
+FREE: Final = 5  # attempts before the first wait
+FIRST_WAIT: Final = 2  # seconds; each further wait is twice as long
+LONGEST_WAIT: Final = 3600  # seconds
+FORGOTTEN: Final = 86400  # seconds after the first attempt when the attempts on an account are forgotten
+ADDRESS_MINUTES: Final = 10
+IPV6_NETWORK: Final = 64  # bits: what a provider gives to one customer at least (RFC 6177)
+PAUSE: Final = 1.0  # seconds without asking a store that has failed
+# The attempt was not checked, so it tells nothing and is not counted.
+UNCHECKED: Final = (TooManySignIns, SqlError)
+
+
+class Kind(StrEnum):
+    """What is guessed. Each kind has counters of its own."""
+
+    PASSWORD = "password"  # noqa: S105
+    CODE = "code"  # of a second factor, or of a recovery
+    RESET = "reset"  # requests for mail that lets somebody in
+    REGISTRATION = "registration"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Somebody tries to prove who they are.
+
+    ``account`` is a normalized login or the id of a person; it need not exist. ``address`` is that of the client, if
+    it is known. ``device`` is the hash of the token of a device that is known for this account.
+    """
+
+    kind: Kind
+    account: str
+    address: str | None = None
+    device: bytes | None = None
+
+
+class Throttle:
+    """Counts attempts and refuses those that are too many. All threads share one.
+
+    ``per_address`` is how many attempts of each kind an address has in ten minutes, ``overall`` how many all have
+    together in a minute.
+    """
+
+    def __init__(
+        self, counters: Storage, per_address: int, overall: int, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._counters, self._clock = counters, clock
+        self._per_address = RateLimitItemPerMinute(per_address, ADDRESS_MINUTES)
+        self._overall = RateLimitItemPerMinute(overall)
+        self._closed_until = 0.0
+
+    @contextmanager
+    def guarded(self, attempt: Attempt) -> Iterator[None]:
+        """Count an attempt, and let the block check it. The end of the block means that it was right.
+
+        If the block raises an error, the attempt stays counted, unless the error says that nothing was checked. The
+        block must not write to the user database: on SQLite the counters would wait for it. Raises ``TooManyAttempts``
+        and ``ThrottleUnavailable``.
+        """
+        free = self.count(attempt)
+        try:
+            yield
+        except UNCHECKED:
+            self._take_back(attempt, free)
+            raise
+        self.succeeded(attempt, free)
+
+    def count(self, attempt: Attempt) -> bool:
+        """Count an attempt before it is checked. Return whether it was one of the first, which need not wait.
+
+        Raises ``TooManyAttempts`` and ``ThrottleUnavailable``.
+        """
+        with self._asking():
+            if attempt.device is None:
+                for reason, key, limit in self._shared(attempt):
+                    self._count_shared(reason, key, limit)
+            return self._count_own(attempt)
+
+    def succeeded(self, attempt: Attempt, free: bool = False) -> None:
+        """Forget the failures of the account, or of the known device: it was right. ``free`` is of ``count``."""
+        with self._asking():
+            # One of the first attempts: there was no wait yet.
+            for key in _own_keys(attempt)[: 1 if free else 3]:
+                self._counters.clear(key)
+            self._take_back_shared(attempt)
+
+    def forget(self, account: str) -> None:
+        """Forget the failures of an account, of each kind. Those of its known devices are forgotten by themselves."""
+        with self._asking():
+            for kind in Kind:
+                for key in _own_keys(Attempt(kind, account)):
+                    self._counters.clear(key)
+
+    def _shared(self, attempt: Attempt) -> Iterator[tuple[str, str, RateLimitItem]]:
+        """Yield the counters that the attempt shares with others. The address is first: it keeps one from the rest."""
+        if attempt.address is not None:
+            network = network_of(attempt.address)
+            yield "address", _key(attempt.kind, "address", network), self._per_address
+        yield "all", _key(attempt.kind, "all", ""), self._overall
+
+    def _count_shared(self, reason: str, key: str, limit: RateLimitItem) -> None:
+        counted = self._counters.incr(key, limit.get_expiry())
+        if counted > limit.amount:
+            raise self._too_many(reason, key, counted - limit.amount)
+
+    def _count_own(self, attempt: Attempt) -> bool:
+        tried, level, wait = _own_keys(attempt)
+        if self._counters.incr(tried, FORGOTTEN) < FREE:
+            return True
+        # Only the attempt that begins a wait raises the level. So it cannot be raised by many at the same moment.
+        seconds = min(FIRST_WAIT << min(self._counters.get(level), 30), LONGEST_WAIT)
+        refused = self._counters.incr(wait, seconds) - 1
+        if refused:
+            raise self._too_many("account" if attempt.device is None else "device", wait, refused)
+        self._counters.incr(level, FORGOTTEN)
+        return False
+
+    def _too_many(self, reason: str, key: str, refused: int) -> TooManyAttempts:
+        seconds = self._counters.get_expiry(key) - utcnow().timestamp()
+        return TooManyAttempts(reason, max(1, ceil(round(seconds, 3))), refused)
+
+    def _take_back(self, attempt: Attempt, free: bool) -> None:
+        tried, level, wait = _own_keys(attempt)
+        with self._asking():
+            self._counters.incr(tried, FORGOTTEN, -1)
+            if not free:
+                self._counters.incr(level, FORGOTTEN, -1)
+                self._counters.clear(wait)
+            self._take_back_shared(attempt)
+
+    def _take_back_shared(self, attempt: Attempt) -> None:
+        if attempt.device is None:
+            for _, key, limit in self._shared(attempt):
+                self._counters.incr(key, limit.get_expiry(), -1)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Raise ``ThrottleUnavailable`` if the store does not answer, and for a moment after that without asking it.
+
+        The user database says itself that it does not answer.
+        """
+        if self._clock() < self._closed_until:
+            raise ThrottleUnavailable
+        try:
+            yield
+        except StorageError as error:
+            self._closed_until = self._clock() + PAUSE
+            log.error("The store of the throttle does not answer, so nobody can sign in: %s", error.storage_error)
+            raise ThrottleUnavailable from error
+
+
+def throttle_of(settings: Settings, counters: Storage) -> Throttle:
+    """Return the throttle of the settings on these counters."""
+    return Throttle(counters, settings.throttle_per_address, settings.throttle_overall)
+
+
+def network_of(address: str) -> str:
+    """Return whose attempts those from an address are: an IPv4 address, or the network of an IPv6 address."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network((int(parsed), IPV6_NETWORK), strict=False))
+
+
+def _own_keys(attempt: Attempt) -> tuple[str, str, str]:
+    """Return the keys of an account or a known device: of its attempts, of the length of its waits, of its wait."""
+    whose = "account" if attempt.device is None else "device"
+    name = attempt.account if attempt.device is None else f"{attempt.device.hex()} {attempt.account}"
+    tried, level, wait = (_key(attempt.kind, f"{whose}-{what}", name) for what in ("tried", "level", "wait"))
+    return tried, level, wait
+
+
+def _key(kind: Kind, what: str, name: str) -> str:
+    # A hash: names have any length, and people also type their password where the login belongs.
+    return f"{kind}:{what}:{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:40]}"
