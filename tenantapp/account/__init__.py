@@ -6,6 +6,7 @@ from typing import Any
 from pyramid.config import Configurator
 
 from tenantapp.api import PREFIX
+from tenantapp.credentials import errors
 from tenantapp.credentials.breached import breached_passwords
 from tenantapp.credentials.errors import ThrottleUnavailable, TooManyAttempts
 
@@ -15,8 +16,11 @@ def includeme(config: Configurator) -> None:
     config.registry.breached_passwords = breached_passwords(config.registry.app_settings)
     config.add_problem(TooManyAttempts, 429, "too_many_attempts", headers=_retry_after)
     config.add_problem(ThrottleUnavailable, 503, "busy")
+    _add_problems(config)
     for module in (
         "session_views",
+        "reauthentication_views",
+        "factor_views",
         "user_views",
         "member_views",
         "people_views",
@@ -29,3 +33,15 @@ def includeme(config: Configurator) -> None:
 
 def _retry_after(request: Any, error: TooManyAttempts) -> Mapping[str, str]:
     return {"Retry-After": str(error.retry_after)}
+
+
+def _add_problems(config: Configurator) -> None:
+    """Map the errors of credentials to status and code."""
+    config.add_problem(errors.SignInIncomplete, 401, "sign_in_incomplete", members=("challenge",))
+    config.add_problem(errors.PasswordChangeRequired, 401, "password_change_required", members=("challenge",))
+    config.add_problem(errors.ChallengeEnded, 401, "challenge_ended")
+    config.add_problem(errors.InvalidCode, 401, "invalid_code")
+    config.add_problem(errors.InvalidPasskey, 422, "invalid", pointer="field")
+    config.add_problem(errors.FactorNeeded, 409, "factor_needed")
+    config.add_problem(errors.NoSecondFactor, 409, "no_second_factor")
+    config.add_problem(errors.TooManyPasskeys, 409, "too_many_passkeys")

@@ -1,7 +1,7 @@
 """Sessions, people, members and API tokens as the API shows them."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from tenantapp.answers import Answer
@@ -58,6 +58,59 @@ class Session(Answer):
     factors: list[str]
     authenticated_at: datetime | None
     second_factor_required: bool
+
+
+class PasskeyChallenge(Answer):
+    """What an authenticator is asked to sign: the ``publicKey`` for ``navigator.credentials``, as JSON.
+
+    ``token`` goes back with the answer, as ``challenge``.
+    """
+
+    token: str
+    expires_at: datetime
+    passkey_options: dict[str, Any]
+
+
+class App(Answer):
+    """An authenticator app."""
+
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class NewApp(Answer):
+    """What an authenticator app is set up with. ``qr_code`` is an SVG of ``uri``. It is shown this once."""
+
+    secret: str
+    uri: str
+    qr_code: str
+
+
+class Passkey(Answer):
+    """A passkey, for the pages of a host. ``backed_up`` says whether its maker keeps it in an account."""
+
+    id: UUID
+    name: str
+    host: str
+    aaguid: UUID
+    backed_up: bool
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class Factors(Answer):
+    """The second factors of a person. ``recovery_codes`` is how many are left, which may be few."""
+
+    totp: App | None
+    passkeys: list[Passkey]
+    recovery_codes: int
+    few_recovery_codes: bool
+
+
+class RecoveryCodes(Answer):
+    """New recovery codes. They are shown this once."""
+
+    codes: list[str]
 
 
 class Device(Answer):

@@ -9,13 +9,13 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.account.answers import Device, Session
-from tenantapp.account.guarding import guarded, remember_device
+from tenantapp.account.guarding import remember_device
+from tenantapp.account.proving import SignIn, proof_in
 from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.credentials import sign_in
-from tenantapp.credentials.throttling import Kind
 from tenantapp.identity import web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.models import Tenant, WebSession
@@ -27,14 +27,6 @@ from tenantapp.tenancy.errors import NoAccess, SecondFactorRequired
 from tenantapp.tenancy.request import TenantRequest
 
 PUBLIC = NO_PERMISSION_REQUIRED
-
-
-class SignIn(Body, json_schema_extra=example({"login": "ada", "password": "correct horse battery", "tenant": "acme"})):
-    """The body of ``POST /session``."""
-
-    login: str = Field(max_length=1000)
-    password: str = Field(max_length=10_000)
-    tenant: str | None = Field(None, max_length=1000)
 
 
 class Selection(Body, json_schema_extra=example({"tenant": "globex"})):
@@ -53,25 +45,21 @@ class Selection(Body, json_schema_extra=example({"tenant": "globex"})):
     answer=Session,
     headers=("Set-Cookie",),
     problems=(
-        "invalid_credentials",
-        "not_signed_in",
-        "tenant_forbidden",
-        "token_not_allowed",
-        "csrf_failed",
+        *("invalid_credentials", "not_signed_in", "tenant_forbidden", "token_not_allowed", "csrf_failed"),
+        *("sign_in_incomplete", "password_change_required", "challenge_ended", "invalid_code"),
         "too_many_attempts",
     ),
 )
 def create_session(request: TenantRequest) -> dict[str, Any]:
-    """Sign in, and end the session that the browser had before."""
+    """Sign in, and end the session that the browser had before.
+
+    If more has to be proved or done, the answer is 401 with a ``challenge``, which this call is sent again with.
+    """
     refuse_tokens(request)
-    body: SignIn = request.checked_body
-    with guarded(request, Kind.PASSWORD, body.login):
-        proof = sign_in.authenticate(
-            request.registry.user_db, body.login, body.password, request.registry.app_settings.passwords_memory
-        )
+    proof, tenant = proof_in(request, request.checked_body)
     if old_token := cookie_token(request):
         web_sessions.end(request.user_session, old_token)
-    token = sign_in.sign_in(request.user_session, proof, body.tenant, request.registry.lifetimes, request.user_agent)
+    token = sign_in.sign_in(request.user_session, proof, tenant, request.registry.lifetimes, request.user_agent)
     request.response.headerlist.extend(request.registry.security_policy.remember(request, token))
     remember_device(request, proof.user_id)
     return session_object(request, read_back(request, token), token)

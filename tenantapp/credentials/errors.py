@@ -1,11 +1,21 @@
 """The errors of this package.
 
 CredentialsError
-+-- LinkNotValid          a one-time link is unknown, was used, or has expired: always the same error
-+-- InvalidBreachedList   a list of breached passwords is not what it should be
-+-- TooManyAttempts       the throttle refuses an attempt before it is checked
-+-- ThrottleUnavailable   the store of the throttle does not answer, so nothing that can be guessed is checked
++-- LinkNotValid             a one-time link is unknown, was used, or has expired: always the same error
++-- InvalidBreachedList      a list of breached passwords is not what it should be
++-- TooManyAttempts          the throttle refuses an attempt before it is checked
++-- ThrottleUnavailable      the store of the throttle does not answer, so nothing that can be guessed is checked
++-- SignInIncomplete         the password is right, and a second factor is needed too; it has a challenge
++-- PasswordChangeRequired   everything is right, and the password is to be changed first; it has a challenge
++-- ChallengeEnded           a challenge is unknown, used, expired, or was answered wrongly too often
++-- InvalidCode              a code or a passkey is wrong, or was used before
++-- InvalidPasskey           a new passkey cannot be taken
++-- FactorNeeded             the last second factor stays while a tenant of the person requires one
++-- NoSecondFactor           recovery codes are for people with a second factor
++-- TooManyPasskeys          the person has as many passkeys as they may have
 """
+
+from typing import Any
 
 from tenantapp.identity.errors import IdentityError
 
@@ -42,3 +52,71 @@ class ThrottleUnavailable(CredentialsError):
 
     def __init__(self) -> None:
         super().__init__("Nobody can sign in right now. Try again in a moment.")
+
+
+class Continued(CredentialsError):
+    """A sign-in goes on with another step. ``challenge`` has its ``token``, its ``methods`` and ``expires_at``."""
+
+    def __init__(self, sentence: str, challenge: dict[str, Any]) -> None:
+        super().__init__(sentence)
+        self.challenge = challenge
+
+
+class SignInIncomplete(Continued):
+    """The password is right. The person has a second factor, which is needed too."""
+
+    def __init__(self, challenge: dict[str, Any]) -> None:
+        super().__init__("Prove who you are by a second factor too.", challenge)
+
+
+class PasswordChangeRequired(Continued):
+    """Everything is right. Somebody else has set the password, so the person chooses another first."""
+
+    def __init__(self, challenge: dict[str, Any]) -> None:
+        super().__init__("Choose a password of your own first.", challenge)
+
+
+class ChallengeEnded(CredentialsError):
+    """A challenge is unknown, was used, has expired, or was answered wrongly too often."""
+
+    def __init__(self) -> None:
+        super().__init__("This took too long, or there were too many attempts. Begin again.")
+
+
+class InvalidCode(CredentialsError):
+    """A code or a passkey is wrong, or was used before. ``reason`` is for the log and the audit trail."""
+
+    reason = "wrong second factor"
+
+    def __init__(self) -> None:
+        super().__init__("The code or the passkey is wrong, or was used before.")
+
+
+class InvalidPasskey(CredentialsError):
+    """What an authenticator says about a new passkey is wrong."""
+
+    field = "passkey"
+
+    def __init__(self) -> None:
+        super().__init__("This passkey cannot be added. Begin again.")
+
+
+class FactorNeeded(CredentialsError):
+    """The last second factor stays while a tenant of the person requires one, or they have no password."""
+
+    def __init__(self) -> None:
+        super().__init__("You need this factor to sign in. Set up another one first.")
+
+
+class NoSecondFactor(CredentialsError):
+    """Recovery codes stand in for a second factor, and the person has none."""
+
+    def __init__(self) -> None:
+        super().__init__("Set up a second factor first.")
+
+
+class TooManyPasskeys(CredentialsError):
+    """The person has as many passkeys as anybody may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"Nobody has more than {most} passkeys. Remove one first.")

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tenantapp.identity.models import LOGIN_LENGTH, User, UserBase
+from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, User, UserBase
+from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
 
 COUNTER_KEY_LENGTH = 100
@@ -55,3 +56,70 @@ class KnownDevice(UserBase):
     user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True, index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     last_used_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, index=True)
+
+
+class SignInChallenge(UserBase):
+    """A sign-in that waits for its next step, or an authenticator that is to sign something. It is used once.
+
+    Only the SHA-256 of its token is stored. ``factors`` are what was proved so far, with spaces between them. The
+    person is not known yet if they sign in by a passkey alone.
+    """
+
+    __tablename__ = "sign_in_challenges"
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(20))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    factors: Mapped[str] = mapped_column(String(100), default="")
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    attempts: Mapped[int] = mapped_column(default=0)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class AuthenticatorApp(UserBase):
+    """A person's program for time-based one-time passwords (RFC 6238). It counts once a first code has confirmed it.
+
+    ``secret`` is encrypted, see ``identity.encrypted``. ``last_step`` is the time step of the last code that was taken,
+    and no code of that step or an earlier one is taken again.
+    """
+
+    __tablename__ = "authenticator_apps"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    secret: Mapped[str] = mapped_column(Text)
+    last_step: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Passkey(UserBase):
+    """A public key that an authenticator of the person has the private key of (WebAuthn Level 3).
+
+    ``rp_id`` is the host that it is for. ``aaguid`` says which model of authenticator it is, or is all zeros.
+    """
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    rp_id: Mapped[str] = mapped_column(String(253))
+    credential_id: Mapped[bytes] = mapped_column(LargeBinary(1023), unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    aaguid: Mapped[UUID]
+    backed_up: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RecoveryCode(UserBase):
+    """A code that stands in for a second factor once. Only its SHA-256 is stored; a used one is deleted."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (UniqueConstraint("user_id", "code_hash"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    code_hash: Mapped[bytes] = mapped_column(LargeBinary(32))

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials import passwords
+from tenantapp.credentials.factors import HAS_FACTOR
 from tenantapp.identity import web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.errors import InvalidCredentials, InvalidValue
@@ -27,13 +28,16 @@ class Proof:
     """Who has proved who they are, and by what.
 
     ``password_hash`` is that of the password that was right; it is None if no password was asked for. ``new_hash``
-    replaces it, if it was made with other parameters.
+    replaces it, if it was made with other parameters. With ``second_factor`` or ``initial``, more is to be proved or
+    done before a web session begins: see ``challenges``.
     """
 
     user_id: UUID
     factors: tuple[str, ...]
     password_hash: str | None = None
     new_hash: str | None = None
+    second_factor: bool = False
+    initial: bool = False
 
 
 def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> Proof:
@@ -42,7 +46,7 @@ def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> 
     Raises ``InvalidCredentials`` for an unknown login, a wrong password and a disabled person, after the same time if
     the person's hash was made with this ``memory``. Raises ``TooManySignIns``.
     """
-    user = _find(user_db, login)
+    user, second_factor = _find(user_db, login)
     right = passwords.verify_password(user.password_hash if user else None, password, memory)
     if user is None or user.password_hash is None:
         raise InvalidCredentials("unknown login" if user is None else "no password")
@@ -50,7 +54,7 @@ def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> 
         raise InvalidCredentials("disabled" if right else "wrong password")
     outdated = passwords.needs_rehash(user.password_hash, memory)
     new_hash = passwords.rehash(password, memory) if outdated else None
-    return Proof(user.id, ("password",), user.password_hash, new_hash)
+    return Proof(user.id, ("password",), user.password_hash, new_hash, second_factor, user.password_initial)
 
 
 def account_of(login: str) -> str:
@@ -61,11 +65,13 @@ def account_of(login: str) -> str:
         return ""  # nobody has it
 
 
-def _find(user_db: DBFactory, login: str) -> User | None:
+def _find(user_db: DBFactory, login: str) -> tuple[User | None, bool]:
+    """Return the person with this login, and whether they have a second factor."""
     with user_db.begin(read_only=True) as session:
-        user = session.scalar(select(User).where(User.login == account_of(login)))
+        wanted = select(User, HAS_FACTOR).where(User.login == account_of(login))
+        found = session.execute(wanted).one_or_none()
         session.expunge_all()
-    return user
+    return (None, False) if found is None else (found[0], found[1])
 
 
 def sign_in(

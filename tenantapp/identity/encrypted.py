@@ -6,6 +6,8 @@ setting, which has SQLite only. So the setting may be added later.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from contextlib import suppress
 from os import urandom
 from typing import Final
 
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tenantapp.identity.errors import IdentityError
+from tenantapp.settings import Settings
 
 ENCRYPTED: Final = "v1:"
 CLEAR: Final = "v0:"
@@ -51,6 +54,20 @@ def decrypt(stored: str, secret: str | None, purpose: str, owner: str) -> str:
         return AESGCM(_key(secret, purpose)).decrypt(read[:NONCE], read[NONCE:], owner.encode()).decode()
     except (InvalidTag, ValueError):
         raise Undecipherable from None
+
+
+def secrets_of(settings: Settings) -> tuple[str | None, ...]:
+    """Return the secrets that stored values may be encrypted under, the present one first."""
+    former = settings.tenancy_former_secret
+    return (settings.tenancy_secret, *([] if former is None else [former]))
+
+
+def decrypt_by_any(stored: str, secrets: Sequence[str | None], purpose: str, owner: str) -> str:
+    """Return the text that ``encrypt`` was given with one of these secrets. Raises ``Undecipherable``."""
+    for secret in secrets:
+        with suppress(Undecipherable):
+            return decrypt(stored, secret, purpose, owner)
+    raise Undecipherable
 
 
 def _key(secret: str, purpose: str) -> bytes:

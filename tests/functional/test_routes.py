@@ -14,6 +14,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.urldispatch import RoutesMapper
 from sqlalchemy import event
 
+from tenantapp.credentials.models import Passkey
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.permissions import NOT_FOR_TOKENS
 from tenantapp.identity.users import get_user
@@ -50,6 +51,10 @@ BODIES: dict[str, Any] = {
     "webhooks": {"name": "x", "url": "https://1.1.1.1/", "resources": ["nodes"]},
     "webhook": {"name": "y"},
     "tokens": {"name": "x", "permissions": ["content.read"]},
+    "reauthentication": {"code": "123456"},
+    "totp_confirmation": {"code": "123456"},
+    "passkeys": {"challenge": "x", "passkey": {}},
+    "passkey": {"name": "x"},
     "service_accounts": {"login": "x", "roles": ["reader"]},
     "fleet_tenants": {"slug": "initech"},
     "fleet_tenant": {"name": "x"},
@@ -64,11 +69,13 @@ BODIES: dict[str, Any] = {
 WITHOUT_BODY = {
     "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",
     "fleet_tenant_backups", "webhook_secret", "webhook_delivery_replay", "tenant_job_retry", "tenant_job_cancel",
-    "fleet_tenant_job_retry", "fleet_tenant_job_cancel",
+    "fleet_tenant_job_retry", "fleet_tenant_job_cancel", "passkey_challenges", "own_passkey_challenges", "totp",
+    "new_passkey_challenges", "recovery_codes",
 }  # fmt: skip
 OPERATE = "fleet.operate"
 PUBLIC = {
-    ("session", "POST"), ("users", "POST"), ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
+    ("session", "POST"), ("users", "POST"), ("passkey_challenges", "POST"),
+    ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
     ("version", "GET"), ("openapi", "GET"),
     ("page_of_account", "GET"), ("page_of_tenant", "GET"), ("page_of_fleet", "GET"), ("page_of_operator", "GET"),
     ("page_assets", "GET"), ("page_components", "GET"),
@@ -76,7 +83,9 @@ PUBLIC = {
 }  # fmt: skip
 FOR_ANY_SIGNED_IN = {
     ("session", "GET"), ("session", "PATCH"), ("session", "DELETE"), ("sessions", "GET"),
-    ("session_of_id", "DELETE"),
+    ("session_of_id", "DELETE"), ("own_passkey_challenges", "POST"), ("reauthentication", "POST"),
+    ("factors", "GET"), ("totp", "POST"), ("totp", "DELETE"), ("totp_confirmation", "POST"), ("recovery_codes", "POST"),
+    ("new_passkey_challenges", "POST"), ("passkeys", "POST"), ("passkey", "PATCH"), ("passkey", "DELETE"),
 }  # fmt: skip
 
 
@@ -230,6 +239,16 @@ def add_delivery(installation: Installation, rows: dict[str, str]) -> str:
         return str(delivery.id)
 
 
+def add_passkey(installation: Installation, login: str) -> str:
+    """The id of a new passkey of a person."""
+    with installation.registry.user_db.begin() as session:
+        user, other = get_user(session, login), {"public_key": b"", "sign_count": 0, "backed_up": False}
+        made = Passkey(user_id=user.id, name="x", rp_id="localhost", credential_id=b"x", aaguid=UUID(int=0), **other)
+        session.add(made)
+        session.flush()
+        return str(made.id)
+
+
 def add_job(installation: Installation) -> str:
     """The id of a new job of acme."""
     access = installation.local_access("acme")
@@ -265,6 +284,7 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
     rows["webhook"] = rows["webhook_secret"] = ada.post("/webhooks", BODIES["webhooks"]).json["id"]
     rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
     rows["tenant_job"] = rows["tenant_job_retry"] = rows["tenant_job_cancel"] = add_job(installation)
+    rows["passkey"] = add_passkey(installation, "ada")
     members = ada.get("/members").json
     tried = 0
     for route, method, pattern, permission in views(installation):

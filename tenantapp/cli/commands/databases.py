@@ -65,13 +65,14 @@ def revision(installation: Installation, history: "History", message: str, empty
 @click.command()
 @pass_installation
 def sweep(installation: Installation) -> None:
-    """Delete expired web sessions, API tokens and one-time links, and old operations.
+    """Delete expired web sessions, API tokens, one-time links and challenges of sign-ins, and old operations.
 
     Account mail that has expired goes with the links, and so do counts of failed sign-ins that are over, and devices in
     which nobody signed in for a year. Tokens are deleted 30 days after they expired, and operations
     fleet.keep_operations days after they finished. If the setting audit.keep is not 0, entries of the audit trail older
     than that many days are deleted too.
     """
+    from tenantapp.credentials.challenges import sweep_challenges
     from tenantapp.credentials.counters import sweep_counters
     from tenantapp.credentials.devices import sweep_devices
     from tenantapp.credentials.one_time_links import sweep_links
@@ -88,6 +89,7 @@ def sweep(installation: Installation) -> None:
         sweep_mails(session)
         sweep_counters(session)
         sweep_devices(session)
+        sweep_challenges(session)
     with installation.user_session() as session:
         old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations), KINDS)
     click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")

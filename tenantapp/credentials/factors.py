@@ -1,0 +1,158 @@
+"""The second factors of a person together: which there are, and which may be removed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, exists, or_, select
+from sqlalchemy.orm import Session
+
+from tenantapp.credentials import authenticator_apps, passkeys, recovery_codes
+from tenantapp.credentials.authenticator_apps import TOTP, Secrets
+from tenantapp.credentials.errors import FactorNeeded, InvalidCode, NoSecondFactor
+from tenantapp.credentials.models import AuthenticatorApp, Passkey, RecoveryCode
+from tenantapp.credentials.passkeys import PASSKEY, RelyingParty
+from tenantapp.credentials.recovery_codes import RECOVERY_CODE
+from tenantapp.identity.audit import record
+from tenantapp.identity.effective import tenants_of
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import Tenant, User
+from tenantapp.identity.users import end_sessions, get_user
+
+# Whether the person in a SELECT from ``User`` has a second factor.
+HAS_FACTOR: Final[ColumnElement[bool]] = or_(
+    exists().where(AuthenticatorApp.user_id == User.id, AuthenticatorApp.confirmed_at.is_not(None)),
+    exists().where(Passkey.user_id == User.id),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The second factors of a person. ``recovery_codes`` is how many are left."""
+
+    app: AuthenticatorApp | None
+    passkeys: list[Passkey]
+    recovery_codes: int
+
+    @property
+    def number(self) -> int:
+        """Return how many there are. Recovery codes only stand in for them."""
+        return len(self.passkeys) + (self.app is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person gives to prove a second factor: a code, a recovery code, or what a passkey has signed."""
+
+    code: str | None = None
+    recovery_code: str | None = None
+    passkey: Mapping[str, Any] | None = None
+
+
+def factors_of(session: Session, user_id: UUID) -> Factors:
+    """Return the second factors of a person."""
+    return Factors(
+        authenticator_apps.find(session, user_id),
+        passkeys.of_person(session, user_id),
+        recovery_codes.number_left(session, user_id),
+    )
+
+
+def methods_of(session: Session, user_id: UUID, party: RelyingParty) -> list[str]:
+    """Return by which factors a person can prove who they are at this host."""
+    found = factors_of(session, user_id)
+    usable = {
+        TOTP: found.app is not None,
+        PASSKEY: any(each.rp_id == party.id for each in found.passkeys),
+        RECOVERY_CODE: found.recovery_codes > 0,
+    }
+    return [factor for factor, there in usable.items() if there]
+
+
+def prove(
+    session: Session,
+    secrets: Secrets,
+    user_id: UUID,
+    answer: Answer,
+    party: RelyingParty,
+    challenge: bytes | None,
+) -> str:
+    """Take the answer, and return the factor that it has proved. Raises ``InvalidCode``."""
+    if answer.code is not None:
+        return authenticator_apps.prove(session, secrets, user_id, answer.code)
+    if answer.recovery_code is not None:
+        factor = recovery_codes.prove(session, user_id, answer.recovery_code)
+        user = session.get_one(User, user_id)
+        left = recovery_codes.number_left(session, user_id)
+        record(session, "factor.use_recovery_code", by=user.login, detail={"login": user.login, "left": left})
+        return factor
+    if answer.passkey is None or challenge is None:
+        raise InvalidCode
+    passkeys.prove(session, party, challenge, answer.passkey, user_id)
+    return PASSKEY
+
+
+def remove_app(session: Session, user_id: UUID) -> None:
+    """Remove the person's authenticator app. Raises ``NotFound`` and ``FactorNeeded``."""
+    app = authenticator_apps.find(session, user_id)
+    if app is None:
+        raise NotFound("authenticator app of", user_id)
+    _check_removable(session, user_id)
+    session.delete(app)
+    session.flush()
+    _removed(session, user_id, {"factor": TOTP})
+
+
+def remove_passkey(session: Session, user_id: UUID, passkey_id: UUID) -> None:
+    """Remove a passkey of the person. Raises ``NotFound`` and ``FactorNeeded``."""
+    passkey = passkeys.get(session, user_id, passkey_id)
+    _check_removable(session, user_id)
+    session.delete(passkey)
+    session.flush()
+    _removed(session, user_id, {"factor": PASSKEY, "passkey": str(passkey_id), "name": passkey.name})
+
+
+def renew_recovery_codes(session: Session, user_id: UUID) -> list[str]:
+    """Return new recovery codes; the former ones no longer work. Raises ``NoSecondFactor``."""
+    _lock(session, user_id)
+    if not factors_of(session, user_id).number:
+        raise NoSecondFactor
+    return recovery_codes.renew(session, user_id)
+
+
+def remove_all(session: Session, login: str) -> int:
+    """Remove all second factors of a person who has lost them, for an operator. Return how many.
+
+    Recovery codes go as well, and every web session ends. Raises ``NotFound``.
+    """
+    user = get_user(session, login)
+    number = factors_of(session, user.id).number
+    for model in (AuthenticatorApp, Passkey, RecoveryCode):
+        session.execute(delete(model).where(model.user_id == user.id))
+    end_sessions(session, user.id)
+    record(session, "factor.remove_all", detail={"login": user.login, "factors": number})
+    return number
+
+
+def _check_removable(session: Session, user_id: UUID) -> None:
+    """Raise ``FactorNeeded`` if the person could not work any more without their last second factor."""
+    user = _lock(session, user_id)
+    if factors_of(session, user_id).number > 1:
+        return
+    own = [tenant.id for tenant in tenants_of(session, user_id)]
+    requiring = select(Tenant.id).where(Tenant.id.in_(own), Tenant.second_factor_required).limit(1)
+    if user.password_hash is None or session.scalar(requiring) is not None:
+        raise FactorNeeded
+
+
+def _lock(session: Session, user_id: UUID) -> User:
+    """Lock the person: of two removals at once, the second sees what the first has left."""
+    return session.scalars(select(User).where(User.id == user_id).with_for_update(key_share=True)).one()
+
+
+def _removed(session: Session, user_id: UUID, detail: Mapping[str, str]) -> None:
+    record(session, "factor.remove", detail=detail)
+    if not factors_of(session, user_id).number:
+        # They would let nobody in: without a second factor, none is asked for.
+        session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))

@@ -1,0 +1,48 @@
+"""Recovery codes, which stand in for a second factor that is lost. Each works once."""
+
+import hashlib
+import secrets
+from base64 import b32encode
+from typing import Final, cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, delete, func, select
+from sqlalchemy.orm import Session
+
+from tenantapp.credentials.errors import InvalidCode
+from tenantapp.credentials.models import RecoveryCode
+from tenantapp.identity.audit import record
+
+RECOVERY_CODE: Final = "recovery_code"  # the name of the factor
+NUMBER: Final = 10
+FEW: Final = 3  # from here on, people are told to make new ones
+# 120 random bits: with 112 and more, a fast hash without salt is enough (OWASP ASVS 5.0, 6.5.2).
+SIZE: Final = 15  # bytes
+GROUP: Final = 6  # characters between two hyphens
+
+
+def renew(session: Session, user_id: UUID) -> list[str]:
+    """Return new recovery codes. Those that the person had before no longer work."""
+    session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
+    codes = [b32encode(secrets.token_bytes(SIZE)).decode().lower() for _ in range(NUMBER)]
+    session.add_all(RecoveryCode(user_id=user_id, code_hash=_hash(code)) for code in codes)
+    session.flush()
+    record(session, "factor.renew_recovery_codes")
+    return ["-".join(code[at : at + GROUP] for at in range(0, len(code), GROUP)) for code in codes]
+
+
+def prove(session: Session, user_id: UUID, code: str) -> str:
+    """Use a code of the person, and return the factor. Raises ``InvalidCode``, also for one that was used."""
+    own = delete(RecoveryCode).where(RecoveryCode.user_id == user_id, RecoveryCode.code_hash == _hash(code))
+    if cast("CursorResult[object]", session.execute(own)).rowcount != 1:
+        raise InvalidCode
+    return RECOVERY_CODE
+
+
+def number_left(session: Session, user_id: UUID) -> int:
+    """Return how many codes of the person were not used."""
+    return session.scalar(select(func.count()).where(RecoveryCode.user_id == user_id)) or 0
+
+
+def _hash(code: str) -> bytes:
+    return hashlib.sha256(code.replace("-", "").replace(" ", "").lower().encode()).digest()
