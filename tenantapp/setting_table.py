@@ -423,6 +423,18 @@ class Settings:
     backups_store: str | None = setting(
         "backups.store", text, None, "store for backups: a directory, or a URL for fsspec"
     )
+    bundles_max_row: int = setting(
+        "bundles.max_row",
+        number(int, 65536, 2**30, "bytes"),
+        "16777216",
+        "most bytes of a row in a bundle; memory for about eight such rows is needed",
+    )
+    bundles_max_expansion: int = setting(
+        "bundles.max_expansion",
+        number(int, 1, 100_000, "times"),
+        "200",
+        "most times that the content of a bundle may be larger than its file, if it is more than 64 MiB",
+    )
     backups_keep: Mapping[str, int] = setting(
         "backups.keep", retention, "daily 7, weekly 4, monthly 12", "which of a tenant's backups are kept"
     )

@@ -20,8 +20,10 @@ from tenantapp.databases.errors import DatabaseBusy, UnknownRevision
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.fleet.bundles import importing
+from tenantapp.fleet.bundles.archive import LOOKED_AT, open_bundle
 from tenantapp.fleet.bundles.exporting import check_bundle, export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
+from tenantapp.fleet.bundles.limits import ALWAYS_TAKEN, LONGEST_MANIFEST, USUAL, Limits, check_entries
 from tenantapp.fleet.bundles.loading import load_bundle
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.errors import BundleError, BundleNotWritten, BundleRefused, LoadFailed, NotPortable
@@ -351,14 +353,113 @@ class TestRefused:
             bring_in(fleet, bundle, "copy")
         assert (fleet.made(), tenants(fleet)) == before
 
+    def test_a_row_that_is_longer_than_memory_is_for(self, fleet: Fleet, bundle: Path) -> None:
+        """It is refused before it is read, and an export does not write one either."""
+        fleet.change_settings(bundles_max_row="65536")
+        fit, long = ([str(uuid7()), "x" * length] for length in (65000, 2**24))
+        forge(bundle, rows_of_tags(fit, long), zipfile.ZIP_DEFLATED)
+        tracemalloc.start()
+        with self.nothing_is_made(fleet, BundleRefused, "in the table tags, a row has .* the setting bundles.max_row"):
+            bring_in(fleet, bundle, "copy")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 4_000_000
 
-def forge(bundle: Path, change: Callable[[dict[str, Any], dict[str, bytes]], Any]) -> None:
+    def test_an_export_writes_no_row_that_an_import_refuses(
+        self, fleet: Fleet, acme: TenantPlace, tmp_path: Path
+    ) -> None:
+        fleet.change_settings(bundles_max_row="65536")
+        nodes = TenantBase.metadata.tables["nodes"]
+        with connected(fleet, acme) as connection:
+            connection.execute(nodes.update().values(body="x" * 66_000))
+        with pytest.raises(NotPortable, match=r"the table nodes: a row has .* the setting bundles\.max_row"):
+            export(fleet, acme, tmp_path / "long")
+        assert list(tmp_path.glob("*long*")) == []
+
+    def test_a_small_file_with_large_content(self, fleet: Fleet, bundle: Path) -> None:
+        """Also if each row is short. Whoever trusts it may load it."""
+        forge(bundle, rows_of_tags(*([str(uuid7()), "x"] for _ in range(300))), zipfile.ZIP_DEFLATED)
+        check_bundle(bundle, Limits(expansion=1))
+        with zipfile.ZipFile(bundle) as archive:
+            bombed = archive.getinfo("tables/tags.jsonl")
+        bombed.file_size = ALWAYS_TAKEN
+        size = bundle.stat().st_size
+        check_entries(bundle, size, [bombed], Limits(expansion=1))
+        bombed.file_size += 1
+        with pytest.raises(BundleRefused, match=f"{ALWAYS_TAKEN // size} times as large as the file; .*max_expansion"):
+            check_entries(bundle, size, [bombed], Limits(expansion=1))
+        check_entries(bundle, size, [bombed], Limits(expansion=None))
+
+    def test_more_rows_than_the_manifest_counts_are_not_read(self, fleet: Fleet, bundle: Path) -> None:
+        def add(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+            files["tables/tags.jsonl"] += b'["", ""]\n' * 1000
+
+        forge(bundle, add)
+        with open_bundle(bundle, USUAL) as opened:
+            (tags,) = (table for table in opened.manifest.tables if table.name == "tags")
+            with pytest.raises(BundleRefused, match="the rows of tags do not match"):
+                assert len([*opened.lines(tags)]) <= tags.rows
+
+    @pytest.mark.parametrize("row", ["[" * 1000 + "]" * 1000, '["a", "b", "c"]', '[{"a": "b"}, 1]'])
+    def test_a_long_row_of_small_values_is_not_made_into_objects(self, bundle: Path, row: str) -> None:
+        """They would take forty times the memory."""
+        lines = (row[:-1] + " " * LOOKED_AT + row[-1:] + "\n").encode()
+
+        def change(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+            rows_of_tags()(manifest, files)
+            files["tables/tags.jsonl"] = lines
+
+        forge(bundle, change)
+        with open_bundle(bundle, USUAL) as opened:
+            (tags,) = (table for table in opened.manifest.tables if table.name == "tags")
+            with pytest.raises(BundleRefused, match="a row of tags does not have the table's columns"):
+                list(opened.rows(tags.model_copy(update={"rows": 1})))
+
+    @pytest.mark.parametrize("what", ["compressed by LZMA", "named twice", "a long manifest"])
+    def test_ways_to_take_much_with_a_small_file(self, fleet: Fleet, bundle: Path, what: str) -> None:
+        def change(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+            if what == "named twice":
+                manifest["version"] = 2
+                manifest["files"] = [
+                    {"id": str(uuid7()), "file": "tables/tags.jsonl", "size": 1, "sha256": "0" * 64} for _ in range(9)
+                ]
+            elif what == "a long manifest":
+                manifest["tenant"]["name"] = "x" * LONGEST_MANIFEST
+
+        lzma = what == "compressed by LZMA"
+        forge(bundle, change, zipfile.ZIP_LZMA if lzma else zipfile.ZIP_DEFLATED)
+        reason = {
+            "compressed by LZMA": "compressed in another way than by deflate",
+            "named twice": "names a part of the archive twice",
+            "a long manifest": "manifest is longer than 16 MiB",
+        }[what]
+        with self.nothing_is_made(fleet, BundleRefused, reason):
+            bring_in(fleet, bundle, "copy")
+
+
+def rows_of_tags(*rows: list[str]) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
+    """A change of a bundle: it has these rows in the table of the tags."""
+
+    def change(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        files["tables/tags.jsonl"] = lines
+        (entry,) = (entry for entry in manifest["tables"] if entry["name"] == "tags")
+        entry.update(rows=len(rows), sha256=hashlib.sha256(lines).hexdigest())
+
+    return change
+
+
+def forge(
+    bundle: Path,
+    change: Callable[[dict[str, Any], dict[str, bytes]], Any],
+    compression: int = zipfile.ZIP_STORED,
+) -> None:
     """Change what is in a bundle, and seal it again."""
     with zipfile.ZipFile(bundle) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(files.pop("manifest.json"))
     change(manifest, files)
-    with zipfile.ZipFile(bundle, "w") as archive:
+    with zipfile.ZipFile(bundle, "w", compression) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
         archive.writestr("manifest.json", json.dumps(manifest))

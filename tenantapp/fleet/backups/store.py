@@ -33,6 +33,7 @@ from tenantapp.settings import Settings
 
 OF_A_BUNDLE: Final = f".{BUNDLE_SUFFIX}{RECORD_SUFFIX}"
 LIST_SUFFIX: Final = ".list"
+LONGEST_RECORD: Final = 2**20  # bytes; it is a page of text
 PART_SUFFIX: Final = ".part"
 ABANDONED: Final = timedelta(
     days=1
@@ -246,13 +247,22 @@ class Store:
 
     def _record(self, file: str, model: type[Record]) -> Record:
         try:
-            record = model.model_validate_json(b"".join(self.read(file)))
+            record = model.model_validate_json(self._beginning(file, LONGEST_RECORD))
         except ValidationError as error:
             raise BackupDamaged(file, "its record cannot be read") from error
         # A record that was copied into another tenant's directory would restore one tenant's data for the other.
         if record.path != file or record.tenant_id.hex != file.partition("/")[0]:
             raise BackupDamaged(file, f"its record is that of {record.file} of the tenant {record.tenant_id}")
         return record
+
+    def _beginning(self, file: str, most: int) -> bytes:
+        """Return the content of a small file, or about ``most`` bytes of a larger one."""
+        content = bytearray()
+        for chunk in self.read(file):
+            content += chunk
+            if len(content) >= most:
+                break
+        return bytes(content)
 
     def _sync(self, file: str) -> None:
         """Write a file of this machine through to the disk. Elsewhere, the service of the store does that."""

@@ -5,12 +5,16 @@ file that was cut short or altered is refused before any of its content is used.
 """
 
 import hashlib
+import io
 import os
+import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -18,16 +22,26 @@ import orjson
 from pydantic import ValidationError
 
 from tenantapp.databases.servers.durable_files import sync
+from tenantapp.fleet.bundles.limits import LONGEST_MANIFEST, MIB, Limits, check_entries
 from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledFile, BundledTable, Manifest
-from tenantapp.fleet.errors import BundleNotWritten, BundleRefused
+from tenantapp.fleet.errors import BundleNotWritten, BundleRefused, NotPortable
 from tenantapp.private_files import open_regular
 
 SEAL: Final = b"sha256:"
 SEAL_LENGTH: Final = len(SEAL) + 64
 MANIFEST: Final = "manifest.json"
-LONGEST_MANIFEST: Final = 64 * 2**20  # bytes
-LONGEST_ROW: Final = 2**30  # bytes, as in PostgreSQL
 CHUNK: Final = 2**20
+LOOKED_AT: Final = 2**16  # bytes; a longer row is looked at before it is parsed
+STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+UNREADABLE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    NotImplementedError,  # a version of the format that is newer than the library
+    KeyError,
+    orjson.JSONDecodeError,
+    EOFError,
+)
 STAMP: Final = (
     1980,
     1,
@@ -41,16 +55,22 @@ STAMP: Final = (
 class BundleWriter:
     """Writes the tables in turn, then the manifest."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, limits: Limits) -> None:
         self._archive = archive
+        self._limits = limits
 
     def write_rows(self, table: str, rows: Iterable[list[Any]]) -> tuple[str, int, str]:
-        """Write a table's rows, and return the name of its file, the number of rows and the file's SHA-256."""
+        """Write a table's rows, and return the name of its file, the number of rows and the file's SHA-256.
+
+        Raises ``NotPortable`` for a row that is longer than ``import`` would take.
+        """
         file = f"tables/{quote(table, safe='')}.jsonl"
         digest, count = hashlib.sha256(), 0
         with self._open(file) as stream:
             for row in rows:
                 line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+                if len(line) > self._limits.row:
+                    raise NotPortable(f"the table {table}", _too_long(len(line)))
                 digest.update(line)
                 stream.write(line)
                 count += 1
@@ -68,8 +88,11 @@ class BundleWriter:
 
     def write_manifest(self, manifest: Manifest) -> None:
         unknown_before = set() if manifest.files else {"files"}
+        written = manifest.model_dump_json(indent=2, exclude=unknown_before).encode()
+        if len(written) > LONGEST_MANIFEST:
+            raise NotPortable(manifest.tenant.slug, f"{len(manifest.files)} files are too many for a bundle")
         with self._open(MANIFEST) as stream:
-            stream.write(manifest.model_dump_json(indent=2, exclude=unknown_before).encode())
+            stream.write(written)
 
     def _open(self, name: str, compression: int = zipfile.ZIP_DEFLATED) -> IO[bytes]:
         entry = zipfile.ZipInfo(name, STAMP)
@@ -78,7 +101,7 @@ class BundleWriter:
 
 
 @contextmanager
-def new_bundle(file: Path) -> Iterator[BundleWriter]:
+def new_bundle(file: Path, limits: Limits) -> Iterator[BundleWriter]:
     """Write a bundle. The file appears after the block, complete and on the disk.
 
     Until then it is called ``.NAME.….part``, in the same directory. An exception removes that file; if the process is
@@ -90,7 +113,7 @@ def new_bundle(file: Path) -> Iterator[BundleWriter]:
     try:
         with part.open("xb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.comment = SEAL + b"0" * 64
-            yield BundleWriter(archive)
+            yield BundleWriter(archive, limits)
         _seal(part)
         part.rename(file)
         sync(file.parent)
@@ -103,8 +126,9 @@ def new_bundle(file: Path) -> Iterator[BundleWriter]:
 class Bundle:
     """A bundle whose seal is right."""
 
-    def __init__(self, file: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
+    def __init__(self, file: Path, archive: zipfile.ZipFile, manifest: Manifest, limits: Limits) -> None:
         self.manifest = manifest
+        self._limits = limits
         self._file = file
         self._archive = archive
         self._files = {each.id: each for each in manifest.files}
@@ -112,18 +136,24 @@ class Bundle:
     def rows(self, table: BundledTable) -> Iterator[list[Any]]:
         """Yield the rows of a table. Raises ``BundleRefused``, at the latest after the last row."""
         for line in self.lines(table):
-            row = orjson.loads(line)
+            # As objects, many small values would take forty times the memory of a long row.
+            row = orjson.loads(line) if len(line) < LOOKED_AT or _values_in(line) == len(table.columns) else None
             if not isinstance(row, list) or len(row) != len(table.columns):
                 raise BundleRefused(self._file, f"a row of {table.name} does not have the table's columns")
             yield row
 
     def lines(self, table: BundledTable) -> Iterator[bytes]:
-        """Yield the rows of a table as bytes, unparsed. Raises ``BundleRefused`` after the last row."""
+        """Yield the rows of a table as bytes, unparsed. Raises ``BundleRefused``, at the latest after the last row."""
         digest, count = hashlib.sha256(), 0
-        with self._archive.open(table.file) as stream:
-            while line := stream.readline(LONGEST_ROW):
+        # ZipExtFile's own readline takes time that grows with the square of a line's length.
+        with self._archive.open(table.file) as stream, io.BufferedReader(cast("Any", stream), CHUNK) as buffered:
+            while line := buffered.readline(self._limits.row + 1):
+                if len(line) > self._limits.row:
+                    raise BundleRefused(self._file, f"in the table {table.name}, {_too_long(len(line))}")
                 digest.update(line)
                 count += 1
+                if count > table.rows:
+                    break
                 yield line
         if (count, digest.hexdigest()) != (table.rows, table.sha256):
             raise BundleRefused(self._file, f"the rows of {table.name} do not match the manifest")
@@ -143,8 +173,8 @@ class Bundle:
 
 
 @contextmanager
-def open_bundle(file: Path) -> Iterator[Bundle]:
-    """Check the seal and the manifest of a bundle, and open it. Raises ``BundleRefused`` and ``OSError``."""
+def open_bundle(file: Path, limits: Limits) -> Iterator[Bundle]:
+    """Check the seal, the size and the manifest of a bundle, and open it. Raises ``BundleRefused`` and ``OSError``."""
     opened = open_regular(file)
     if opened is None:
         raise BundleRefused(file, "it is not a regular file")
@@ -152,8 +182,9 @@ def open_bundle(file: Path) -> Iterator[Bundle]:
         _check_seal(file, stream)
         try:
             with zipfile.ZipFile(stream) as archive:
-                yield Bundle(file, archive, _manifest(file, archive))
-        except (zipfile.BadZipFile, KeyError, orjson.JSONDecodeError, EOFError) as error:
+                check_entries(file, stream.seek(0, os.SEEK_END), archive.infolist(), limits)
+                yield Bundle(file, archive, _manifest(file, archive), limits)
+        except UNREADABLE as error:
             raise BundleRefused(file, "it cannot be read") from error
 
 
@@ -189,13 +220,31 @@ def _digest(stream: IO[bytes]) -> str:
 
 def _manifest(file: Path, archive: zipfile.ZipFile) -> Manifest:
     with archive.open(MANIFEST) as stream:
-        raw = orjson.loads(stream.read(LONGEST_MANIFEST))
+        content = stream.read(LONGEST_MANIFEST + 1)
+    if len(content) > LONGEST_MANIFEST:
+        raise BundleRefused(file, f"its manifest is longer than {LONGEST_MANIFEST // MIB} MiB")
+    raw = orjson.loads(content)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise BundleRefused(file, "it is not a bundle of tenantapp")
     version = raw.get("version")
     if isinstance(version, int) and version > VERSION:
         raise BundleRefused(file, f"its format has version {version}, and this program reads versions up to {VERSION}")
     try:
-        return Manifest.model_validate(raw)
+        manifest = Manifest.model_validate(raw)
     except ValidationError as error:
-        raise BundleRefused(file, f"its manifest is wrong in {error.error_count()} places") from error
+        raise BundleRefused(file, "its manifest is wrong") from error
+    names = [table.file for table in manifest.tables] + [each.file for each in manifest.files]
+    if len(set(names)) < len(names):
+        # Otherwise a small archive would take as much disk as its manifest is long.
+        raise BundleRefused(file, "its manifest names a part of the archive twice")
+    return manifest
+
+
+def _values_in(line: bytes) -> int | None:
+    """Return how many values a row has, without parsing it, or None if one of them is an array or an object."""
+    bare = STRINGS.sub(b"", line)
+    return None if bare.count(b"[") > 1 or b"{" in bare else bare.count(b",") + 1
+
+
+def _too_long(size: int) -> str:
+    return f"a row has {size} bytes or more, which is more than the setting bundles.max_row"

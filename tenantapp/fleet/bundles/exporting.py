@@ -14,6 +14,7 @@ from tenantapp.databases.connections.maintenance_engines import reading_connecti
 from tenantapp.databases.histories.histories import metadata_of
 from tenantapp.fleet.bundles.archive import BundleWriter, new_bundle, open_bundle
 from tenantapp.fleet.bundles.kinds import Kind
+from tenantapp.fleet.bundles.limits import USUAL, Limits
 from tenantapp.fleet.bundles.manifest import (
     FORMAT,
     VERSION,
@@ -77,16 +78,16 @@ def write_bundle(
     """
     if (found := not_carried(connection)) is not None:
         raise NotPortable(*found)
-    with new_bundle(file) as writer:
+    with new_bundle(file, Limits.of(settings)) as writer:
         return _write(connection, writer, metadata_of(settings, "tenant"), settings, revision, place, progress, content)
 
 
-def check_bundle(file: Path, progress: Progress = lambda rows: None) -> Manifest:
-    """Check a whole bundle: the seal, the manifest, and the number and checksum of each table's rows.
+def check_bundle(file: Path, limits: Limits = USUAL, progress: Progress = lambda rows: None) -> Manifest:
+    """Check a whole bundle: the seal, the sizes, the manifest, and the number and checksum of each table's rows.
 
     Raises ``BundleRefused`` and ``OSError``.
     """
-    with open_bundle(file) as bundle:
+    with open_bundle(file, limits) as bundle:
         for table in bundle.manifest.tables:
             for _ in bundle.lines(table):
                 pass

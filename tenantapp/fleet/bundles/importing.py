@@ -15,6 +15,7 @@ from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.bundles.archive import open_bundle
 from tenantapp.fleet.bundles.exporting import check_bundle
+from tenantapp.fleet.bundles.limits import Limits
 from tenantapp.fleet.bundles.loading import load_bundle, make_tables
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, new_tenant, tenant_kind
@@ -35,7 +36,7 @@ def check_importable(settings: Settings, file: Path) -> Manifest:
 
     Raises ``BundleRefused``, ``UnknownRevision`` and ``OSError``.
     """
-    manifest = check_bundle(file)
+    manifest = check_bundle(file, Limits.of(settings))
     if manifest.domain != settings.tenantapp_domain:
         raise BundleRefused(file, f"it is of the domain {manifest.domain}, not of {settings.tenantapp_domain}")
     check_revision(settings, manifest.revision)
@@ -116,7 +117,7 @@ def _load(context: Context) -> dict[str, Any]:
 
 
 def _bring_files(context: Context) -> dict[str, int]:
-    with open_bundle(Path(context.arguments["file"])) as bundle:
+    with open_bundle(Path(context.arguments["file"]), Limits.of(context.fleet.settings)) as bundle:
         return bring_to_new(context, new_tenant(context), [bundle.content])
 
 

@@ -1,6 +1,7 @@
 """Load a bundle into a database that was made for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.fleet.bundles import postgres_loading, sqlite_loading
 from tenantapp.fleet.bundles.archive import Bundle, open_bundle
+from tenantapp.fleet.bundles.limits import Limits
 from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
 from tenantapp.fleet.bundles.tables import not_carried, portable_tables, quoted
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
@@ -35,16 +37,25 @@ def make_tables(target: Target, revision: str) -> None:
 
 
 @checkpoint("bundle.load")
-def load_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progress = lambda rows: None) -> Manifest:
+def load_bundle(
+    fleet: Fleet,
+    place: TenantPlace,
+    file: Path,
+    progress: Progress = lambda rows: None,
+    *,
+    ours: bool = False,
+) -> Manifest:
     """Load a bundle in one transaction into a database at the bundle's revision that has no identity yet.
 
     Rows that the migrations have inserted are deleted first, because the bundle has its own. Checksums are compared,
-    and at the end the rows in the database are counted. Raises ``BundleRefused``, ``LoadFailed``, ``OSError`` and what
+    and at the end the rows in the database are counted. ``ours`` says that this process has just written the bundle, so
+    its content may be of any size. Raises ``BundleRefused``, ``LoadFailed``, ``OSError`` and what
     ``migration_connection`` raises. After an error the database is as it was.
     """
+    limits = Limits.of(fleet.settings)
     url, name = fleet.servers[place.server].tenant_url(place.database), f"the database of {place.slug}"
     with (
-        open_bundle(file) as bundle,
+        open_bundle(file, replace(limits, expansion=None) if ours else limits) as bundle,
         migration_connection(url, name, failure=LoadFailed) as connection,
         connection.begin(),
     ):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from tenantapp.fleet.bundles.kinds import Kind
 
@@ -32,7 +32,7 @@ class BundledTable(_Strict):
 
     name: str
     file: str
-    columns: Annotated[tuple[BundledColumn, ...], Field(strict=False)]
+    columns: Annotated[tuple[BundledColumn, ...], Field(strict=False), FailFast()]
     rows: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     counters: dict[str, int]
@@ -65,8 +65,8 @@ class Manifest(_Strict):
     revision: str
     engine: str
     tenant: BundledTenant
-    tables: Annotated[tuple[BundledTable, ...], Field(strict=False)]
-    files: Annotated[tuple[BundledFile, ...], Field(strict=False)] = ()
+    tables: Annotated[tuple[BundledTable, ...], Field(strict=False), FailFast()]
+    files: Annotated[tuple[BundledFile, ...], Field(strict=False), FailFast()] = ()
 
     @property
     def rows(self) -> int:

@@ -10,11 +10,12 @@ from sqlalchemy.engine import Connection
 from tenantapp.databases.connections.migration_connections import check_foreign_keys
 from tenantapp.fleet.bundles.manifest import BundledTable
 from tenantapp.fleet.bundles.tables import has_counters, quoted
-from tenantapp.fleet.bundles.values import TO_SQLITE, convert
+from tenantapp.fleet.bundles.values import TO_SQLITE, Converter, convert
 from tenantapp.fleet.errors import LoadFailed
 from tenantapp.sql.full_text import fts_name, is_fts_index, rebuild_statement
 
 BATCH: Final = 100  # rows in memory at once
+BATCH_SIZE: Final = 2**20  # characters or bytes of rows in memory at once, or one row
 
 
 @contextmanager
@@ -45,9 +46,20 @@ def load_rows(
     places = ", ".join("?" * len(table.columns))
     insert = f"INSERT INTO {quoted(connection, table.name)} ({names}) VALUES ({places})"  # noqa: S608
     waiting = iter(rows)
-    while batch := [tuple(convert(converters, row)) for row in islice(waiting, BATCH)]:
+    while batch := list(_batch(converters, waiting)):
         connection.exec_driver_sql(insert, batch)
         progress(len(batch))
+
+
+def _batch(converters: list[Converter], rows: Iterator[list[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Yield up to ``BATCH`` rows, and not many more characters than ``BATCH_SIZE``."""
+    size = 0
+    for row in islice(rows, BATCH):
+        values = tuple(convert(converters, row))
+        yield values
+        size += sum(len(value) for value in values if isinstance(value, str | bytes))
+        if size >= BATCH_SIZE:
+            return
 
 
 def set_counters(connection: Connection, table: BundledTable) -> None:

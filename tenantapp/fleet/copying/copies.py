@@ -145,5 +145,5 @@ def _bundle(
         file = directory / "bundle"
         manifest = write_bundle(fleet.settings, connection, revision, place, file, counted(progress, "{} rows read"))
         make_tables(target, revision)
-        load_bundle(fleet, place, file, counted(progress, "{} rows loaded", total=manifest.rows, since=0.5))
+        load_bundle(fleet, place, file, counted(progress, "{} rows loaded", total=manifest.rows, since=0.5), ours=True)
     return Copied("bundle", revision)
