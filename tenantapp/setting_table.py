@@ -157,6 +157,9 @@ class Settings:
     service_accounts_most: int = setting(
         "service_accounts.most", number(int, 1, 100_000, "accounts"), "100", "most service accounts of a tenant"
     )
+    invitations_most: int = setting(
+        "invitations.most", number(int, 1, 100_000, "invitations"), "100", "most open invitations of a tenant"
+    )
     connections_budget: int | None = setting(
         "connections.budget",
         number(int, 1, 100_000, "connections"),

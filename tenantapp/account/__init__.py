@@ -23,6 +23,7 @@ def includeme(config: Configurator) -> None:
         "factor_views",
         "user_views",
         "member_views",
+        "invitation_views",
         "people_views",
         "token_views",
         "service_account_views",

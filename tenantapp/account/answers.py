@@ -125,6 +125,49 @@ class Device(Answer):
     expires_at: datetime
 
 
+class Invitation(Answer):
+    """An invitation into the tenant that waits for an answer: to an address of mail, or to a login.
+
+    ``sent_at`` is when the last mail about it was written.
+    """
+
+    id: UUID
+    address: str | None
+    login: str | None
+    role: str
+    invited_by: str | None
+    created_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None
+
+
+class ReceivedInvitation(Answer):
+    """An invitation that the person may accept or decline."""
+
+    id: UUID
+    tenant: NamedTenant
+    role: str
+    invited_by: str | None
+    expires_at: datetime
+
+
+class LinkedInvitation(Answer):
+    """What an invitation is about, for whoever has its link. ``address`` is where the link was sent."""
+
+    tenant: str
+    role: str
+    invited_by: str | None
+    address: str
+    expires_at: datetime
+
+
+class Joined(Answer):
+    """The tenant that an invitation has led into."""
+
+    tenant: NamedTenant
+    role: str
+
+
 class NamedGroup(Answer):
     """A group of people."""
 

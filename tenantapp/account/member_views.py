@@ -13,10 +13,12 @@ from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.identity import members
+from tenantapp.identity.errors import NotFound
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.members import Member
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.roles import list_roles
+from tenantapp.joining.invitations import belongs
 from tenantapp.tenancy.request import TenantRequest
 
 
@@ -71,9 +73,15 @@ def list_members(request: TenantRequest) -> dict[str, Any]:
     problems=("already_exists", "beyond_your_rights", "not_found"),
 )
 def create_member(request: TenantRequest) -> dict[str, Any]:
-    """Grant a role to an existing person or group, beside the roles that they have. Return the member."""
+    """Grant a role to a member, beside the roles that they have, or to a group. Return the member.
+
+    Who is no member is invited, so that nobody becomes one without being asked. Whether there is such a person is not
+    told.
+    """
     body: NewMember = request.checked_body
     session, tenant = request.user_session, request.access.require_tenant()
+    if body.login is not None and not belongs(session, tenant.id, body.login):
+        raise NotFound("member", body.login)
     held = request.access.permissions
     grant = add_grant(session, tenant.id, body.role, login=body.login, group=body.group, held=held)
     return member(members.member_with(session, grant))

@@ -196,6 +196,33 @@ class Grant(UserBase):
     group: Mapped[Group | None] = relationship()
 
 
+class Invitation(UserBase):
+    """A tenant asks somebody to become a member, by their address of mail or by their login. It waits for an answer.
+
+    One by login is only for a person who was there before it. ``sent_at`` is when the last mail about it was written.
+    An invitation that was accepted, declined or revoked is deleted.
+    """
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        CheckConstraint("(mail_address IS NULL) <> (login IS NULL)", name="one_invited"),
+        UniqueConstraint("tenant_id", "mail_address", "role"),
+        UniqueConstraint("tenant_id", "login", "role"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"))
+    mail_address: Mapped[str | None] = mapped_column(String(LOGIN_LENGTH), index=True)
+    login: Mapped[str | None] = mapped_column(String(LOGIN_LENGTH), index=True)
+    role: Mapped[str] = mapped_column(ForeignKey(Role.name, ondelete="CASCADE"))
+    invited_by_id: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    tenant: Mapped[Tenant] = relationship()
+    invited_by: Mapped[User | None] = relationship()
+
+
 class WebSession(UserBase):
     """A signed-in browser. Only the SHA-256 of the id in its cookie is stored.
 

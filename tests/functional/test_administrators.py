@@ -159,7 +159,7 @@ def test_the_administrator_enters_the_finished_tenant(real_installation: Install
     Worker(real_installation.registry.fleet, KINDS).run(Event(), until_idle=True)
     nobody = Client(real_installation.app).sign_in("nobody", "initech")
     assert nobody.post("/nodes", {"title": "the first"}).status_int == 201
-    assert nobody.post("/members", {"login": "rita", "role": "reader"}).status_int == 201
+    assert nobody.post("/invitations", {"login": "rita", "role": "reader"}).status_int == 201
 
 
 def test_commands(done: Command, failed: Callable[..., str], tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ REFUSED = {
     "post_totp_confirmation": (404, "not_found"),
     "post_passkeys": (401, "challenge_ended"),
     "patch_passkey": (404, "not_found"),
+    **{
+        f"post_{route}": (410, "link_not_valid")
+        for route in ("invitation_link", "accepted_link", "declined_link", "registering_link")
+    },
 }
 
 # A change of many rows needs a filter.

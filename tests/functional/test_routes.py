@@ -65,18 +65,22 @@ BODIES: dict[str, Any] = {
     "fleet_tenant_move": {"server": "main"},
     "fleet_adoptions": {"slug": "initech", "database": "initech"},
     "fleet_tenant_administrator": {"administrator": "rita"},
+    "invitations": {"login": "nobody", "role": "reader"},
+    **{f"{route}_link": {"token": "x"} for route in ("invitation", "accepted", "declined")},
+    "registering_link": {"token": "x", "login": "eve", "password": "a long passphrase"},
 }
 WITHOUT_BODY = {
     "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",
     "fleet_tenant_backups", "webhook_secret", "webhook_delivery_replay", "tenant_job_retry", "tenant_job_cancel",
     "fleet_tenant_job_retry", "fleet_tenant_job_cancel", "passkey_challenges", "own_passkey_challenges", "totp",
-    "new_passkey_challenges", "recovery_codes",
+    "new_passkey_challenges", "recovery_codes", "invitation_mail", "received_invitation",
 }  # fmt: skip
 OPERATE = "fleet.operate"
 PUBLIC = {
     ("session", "POST"), ("users", "POST"), ("passkey_challenges", "POST"),
     ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
     ("version", "GET"), ("openapi", "GET"),
+    ("invitation_link", "POST"), ("declined_link", "POST"), ("registering_link", "POST"),
     ("page_of_account", "GET"), ("page_of_tenant", "GET"), ("page_of_fleet", "GET"), ("page_of_operator", "GET"),
     ("page_assets", "GET"), ("page_components", "GET"),
     ("api_docs", "GET"), ("api_docs_style", "GET"), ("api_docs_script", "GET"),
@@ -86,6 +90,8 @@ FOR_ANY_SIGNED_IN = {
     ("session_of_id", "DELETE"), ("own_passkey_challenges", "POST"), ("reauthentication", "POST"),
     ("factors", "GET"), ("totp", "POST"), ("totp", "DELETE"), ("totp_confirmation", "POST"), ("recovery_codes", "POST"),
     ("new_passkey_challenges", "POST"), ("passkeys", "POST"), ("passkey", "PATCH"), ("passkey", "DELETE"),
+    ("received_invitations", "GET"), ("received_invitation", "POST"), ("received_invitation", "DELETE"),
+    ("accepted_link", "POST"),
 }  # fmt: skip
 
 
@@ -274,10 +280,12 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
         "member": ada.get("/members").json["items"][0]["grants"][0]["id"],
         "session_of_id": ada.get("/sessions").json["items"][0]["id"],
         "token_of_id": ada.post("/tokens", {"name": "x", "permissions": ["content.read"]}).json["id"],
+        "invitation": ada.post("/invitations", BODIES["invitations"]).json["id"],
         "service_account": ada.post("/service-accounts", {"login": "robot", "roles": ["reader"]}).json["id"],
         "tenant_operation": an_operation_on(installation, "acme"),
         "tenant_export_of_id": an_operation_on(installation, "acme"),
     }
+    rows["invitation_mail"] = rows["received_invitation"] = rows["invitation"]
     rows["file"] = rows["file_content"] = ada.upload("x", b"of acme").json["id"]
     add_parts_of_node(ada, rows)
     rows |= {f"{noun}_changes": rows[noun] for noun in ("node", "tag", "comment", "attachment")}

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "work": {"sql", "tenancy", "identity", "operations"},
     # It may know addresses and send mail, and so do those who vouch for people.
     "credentials": {"sql", "tenancy", "identity", "operations", "work", "mail"},
+    "joining": {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "databases", "fleet"},
     # Of credentials only the models, for the history of the user database.
     "databases": {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials"},
     "fleet": FLEET,
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     # It names the cursors of the changes.
     "webhooks": {"sql", "tenancy", "identity", "operations", "work", "outgoing", "api", "resources"},
     "mail": {"sql", "tenancy", "identity", "operations", "work"},
-    "account": {"sql", "tenancy", "identity", "mail", "credentials", "api"},
+    "account": {"sql", "tenancy", "identity", "joining", "mail", "credentials", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},
@@ -41,7 +42,7 @@ MAY_IMPORT = {
     "serving": set(),
     "outgoing": set(),
     "scaffold": {*FLEET, "resources"},
-    "cli": {*FLEET, "resources", "scaffold", "workspace"},
+    "cli": {*FLEET, "joining", "resources", "scaffold", "workspace"},
 }
 # The rooms within two of them, lowest first: each imports only what stands before it. What stands at the root of such
 # a room belongs to all of them, but for the modules that put them together.

@@ -67,7 +67,7 @@ def revision(installation: Installation, history: "History", message: str, empty
 def sweep(installation: Installation) -> None:
     """Delete expired web sessions, API tokens, one-time links and challenges of sign-ins, and old operations.
 
-    Account mail that has expired goes with the links, and so do counts of failed sign-ins that are over, and devices in
+    Account mail and invitations that have expired go with the links, and so do counts of failed sign-ins that are over, and devices in
     which nobody signed in for a year. Tokens are deleted 30 days after they expired, and operations
     fleet.keep_operations days after they finished. If the setting audit.keep is not 0, entries of the audit trail older
     than that many days are deleted too.
@@ -79,6 +79,7 @@ def sweep(installation: Installation) -> None:
     from tenantapp.fleet.kinds import KINDS
     from tenantapp.identity.api_tokens import sweep_tokens
     from tenantapp.identity.web_sessions import lifetimes_of, sweep
+    from tenantapp.joining.invitations import sweep_invitations
     from tenantapp.mail.outbox import sweep_mails
     from tenantapp.operations.queue import sweep_operations
 
@@ -86,6 +87,7 @@ def sweep(installation: Installation) -> None:
         count = sweep(session, lifetimes_of(installation.settings))
         expired = sweep_tokens(session)
         links = sweep_links(session)
+        sweep_invitations(session)
         sweep_mails(session)
         sweep_counters(session)
         sweep_devices(session)

@@ -1,0 +1,1 @@
+"""How does a person come in: into an installation, and into a tenant?"""
