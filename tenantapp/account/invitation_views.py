@@ -15,7 +15,7 @@ from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.credentials.errors import LinkNotValid
-from tenantapp.credentials.passwords import hash_password
+from tenantapp.credentials.password_rules import hash_new_password
 from tenantapp.identity.models import Invitation
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import refuse_tokens
@@ -204,7 +204,16 @@ def register_by_link(request: TenantRequest) -> dict[str, Any]:
     refuse_tokens(request)
     body: NewPerson = request.checked_body
     registration.check_person(body.login, body.name)
-    password_hash = hash_password(body.password, request.registry.app_settings.passwords_memory)
+    # Read before the transaction: no lock is held while the password is hashed.
+    with request.registry.user_db.begin(read_only=True) as session:
+        invitation, link = invitations.read_linked(session, body.token)
+        known = [body.login, body.name or "", link.mail_address or "", invitation.tenant.name, invitation.tenant.slug]
+    password_hash = hash_new_password(
+        body.password,
+        known,
+        memory=request.registry.app_settings.passwords_memory,
+        breached=request.registry.breached_passwords,
+    )
     user = registration.register_invited(
         request.user_session, body.token, login=body.login, name=body.name, password_hash=password_hash
     )
