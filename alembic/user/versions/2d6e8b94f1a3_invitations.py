@@ -1,7 +1,7 @@
 """Invitations.
 
 Revision ID: 2d6e8b94f1a3
-Revises: 6c1f92e0b7d3
+Revises: f4b82d7e19c5
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "2d6e8b94f1a3"
-down_revision: str | Sequence[str] | None = "6c1f92e0b7d3"
+down_revision: str | Sequence[str] | None = "f4b82d7e19c5"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
