@@ -1,11 +1,12 @@
 """The throttle over HTTP: whose attempt a request is, and the cookie of a known device."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final
 from uuid import UUID
 
 from tenantapp.credentials import devices
+from tenantapp.credentials.passwords import place
 from tenantapp.credentials.refusals import recorded_refusals
 from tenantapp.credentials.sign_in import account_of
 from tenantapp.credentials.throttling import Attempt, Kind
@@ -21,14 +22,15 @@ PLAIN_COOKIE: Final = "tenantapp-device"
 def guarded(request: TenantRequest, kind: Kind, login: str) -> Iterator[None]:
     """Let the block check what the request says who it is, unless too many attempts were made. Record refusals.
 
-    ``login`` is as it was typed. The block must not write to the user database. Raises ``TooManyAttempts`` and
-    ``ThrottleUnavailable``.
+    ``login`` is as it was typed. The block must not write to the user database. Raises ``TooManyAttempts``,
+    ``ThrottleUnavailable`` and, if a password cannot be hashed now, ``TooManySignIns``.
     """
     user_db, account = request.registry.user_db, account_of(login)
-    device = devices.find(user_db, account, device_token(request))
-    attempt = Attempt(kind, account, request.actor.address, device)
-    with recorded_refusals(user_db, request.actor, login), request.registry.throttle.guarded(attempt):
-        yield
+    with place() if kind is Kind.PASSWORD else nullcontext():
+        device = devices.find(user_db, account, device_token(request))
+        attempt = Attempt(kind, account, request.actor.address, device)
+        with recorded_refusals(user_db, request.actor, login), request.registry.throttle.guarded(attempt):
+            yield
 
 
 def device_token(request: TenantRequest) -> str | None:

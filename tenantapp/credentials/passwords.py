@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, local
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -30,6 +30,7 @@ FREE_THREADS: Final = 1  # of the web server, for requests that hash nothing
 _cores = BoundedSemaphore(os.cpu_count() or 1)
 # Who hashes or waits for a core. Only a web server has so many threads that it bounds them.
 _places = BoundedSemaphore(256)
+_thread = local()
 
 
 def bound_waiting(threads: int) -> None:
@@ -99,8 +100,26 @@ def _prepared(password: str) -> bytes:
 
 
 @contextmanager
+def place() -> Iterator[None]:
+    """Let this thread hash passwords in the block. Raises ``TooManySignIns`` at once if too many threads do or wait.
+
+    Hashing itself takes a place. Take it before whatever else a request does that is going to hash, so that one that is
+    refused has cost nothing.
+    """
+    if getattr(_thread, "has_place", False):
+        yield
+        return
+    with _acquired(_places, 0):
+        _thread.has_place = True
+        try:
+            yield
+        finally:
+            _thread.has_place = False
+
+
+@contextmanager
 def _turn() -> Iterator[None]:
-    with _acquired(_places, 0), _acquired(_cores, QUEUE_TIMEOUT):
+    with place(), _acquired(_cores, QUEUE_TIMEOUT):
         try:
             yield
         except (HashingError, VerificationError) as error:

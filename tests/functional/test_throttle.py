@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
 from limits.storage import Storage
 from sqlalchemy import select
 
-from tenantapp.credentials import devices, sign_in
+from tenantapp.credentials import devices, passwords, sign_in
 from tenantapp.credentials.counters import DatabaseCounters, counters_of, sweep_counters
 from tenantapp.credentials.errors import ThrottleUnavailable, TooManyAttempts
 from tenantapp.credentials.models import AttemptCount, KnownDevice
@@ -309,6 +310,18 @@ def test_a_store_that_failed_is_left_alone_for_a_moment() -> None:
     throttle._counters.incr = lambda key, *_: asked.append(key) or 1  # type: ignore[method-assign, func-returns-value]
     assert throttle.count(ADA)
     assert len(asked) == 3
+
+
+def test_a_flood_that_hashes_leaves_a_thread_free_and_costs_nothing(
+    installation: Installation, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = BoundedSemaphore(1)
+    monkeypatch.setattr(passwords, "_places", taken)
+    with taken, StatementRecorder(installation.registry.user_db.real) as queries:
+        refused = guess(client, password=PASSWORD)
+    assert (refused.status_int, refused.json["code"]) == (503, "busy")
+    assert len(queries) == 0
+    assert guess(client, password=PASSWORD).status_int == 201, "the place was given back, and nothing was counted"
 
 
 def test_refusals_are_logged_and_in_the_audit_trail(
