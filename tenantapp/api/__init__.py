@@ -14,7 +14,6 @@ from tenantapp.api.failure_log import FailureLog
 from tenantapp.api.idempotency import idempotent_view
 from tenantapp.api.json import json_renderer
 from tenantapp.api.problems import Problems, add_problem
-from tenantapp.api.streamed import StreamedRoutes
 from tenantapp.api.views import TriedFirst, bounded_body_view, checked_request_view, exact_path_view, part_view
 from tenantapp.identity import errors as identity
 from tenantapp.identity.policy import TenantMismatch
@@ -32,7 +31,6 @@ def includeme(config: Configurator) -> None:
     config.registry.problems = Problems()
     config.registry.tags, config.registry.tag_extensions = {}, {}
     config.registry.failure_log = FailureLog()
-    config.registry.streams_body = StreamedRoutes(config.registry)
     config.add_directive("add_problem", add_problem)
     config.add_renderer("json", json_renderer)
     config.add_view_predicate("tried_first", TriedFirst)

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "5"  # seconds
+AWAIT_BODY: Final = "tenantapp.await_body"  # in the environment of a request whose body our servers have not received
 
 
 class ApiError(Exception):
@@ -126,6 +127,9 @@ def challenge(code: str) -> str:
 
 def exception_response(error: BaseException, request: TenantRequest) -> Response:
     """Return the response for any exception."""
+    awaited = request.environ.get(AWAIT_BODY)
+    if awaited is not None and awaited.is_wanted:
+        return Response(status=HTTPStatus.CONTINUE.value)  # only for the log: the server receives the body
     if isinstance(error, HTTPForbidden) and isinstance(error.result, DeniedBecause):
         return _mapped_response(error.result.reason, request)
     if isinstance(error, ApiError):

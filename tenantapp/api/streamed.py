@@ -3,9 +3,9 @@
     class Upload(StreamedBody): ...
     @api_view("files", "POST", permission=..., body=Upload, answer=File, in_batch=False)
 
-The body may be of any media type. ``max_body`` of the view bounds it, also if its length is not announced. Our server
-passes such a body on unread (``serving.request_body``), so the view's checks of person, permission and origin come
-before its first byte.
+The body may be of any media type. ``max_body`` of the view bounds it, also if its length is not announced. Our servers
+ask the application before they receive a long body (``serving.asking``), so the view's checks of person, permission and
+origin come before its first byte.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,8 @@ from http import HTTPStatus
 from typing import Any, Final, Self
 
 from pydantic import BaseModel
-from pyramid.exceptions import URLDecodeError
-from pyramid.interfaces import IRoutesMapper
 
-from tenantapp.api.problems import ApiError
+from tenantapp.api.problems import AWAIT_BODY, ApiError
 from tenantapp.tenancy.request import TenantRequest
 
 PIECE: Final = 256 * 1024  # bytes
@@ -45,7 +43,10 @@ def pieces_of(request: TenantRequest, limit: int) -> Iterator[bytes]:
     """Yield the body in pieces of at most 256 KiB.
 
     Raises ``ApiError``: 413 as soon as there are more than ``limit`` bytes, 400 if the client leaves before the end.
+    Raises ``BlockingIOError`` if the server has only asked whether the body is wanted.
     """
+    if (await_body := request.environ.get(AWAIT_BODY)) is not None:
+        await_body(limit)
     length = request.content_length
     if request.is_body_seekable:
         request.make_body_seekable()  # an earlier attempt may have read it
@@ -76,28 +77,3 @@ def _broken_off() -> ApiError:
 def too_large(limit: int) -> ApiError:
     """Return the 413 for a body of more than ``limit`` bytes."""
     return ApiError(413, "body_too_large", f"The body may have at most {limit} bytes.")
-
-
-class StreamedRoutes:
-    """Says for the environment of a request whether its view receives the body piece by piece.
-
-    The server asks only about long bodies.
-    """
-
-    def __init__(self, registry: Any) -> None:
-        self._registry = registry
-        self._names: frozenset[tuple[str, str]] | None = None
-
-    def __call__(self, environ: dict[str, Any]) -> bool:
-        """Return whether the body is to be passed on unread."""
-        if self._names is None:
-            views = self._registry.introspector.get_category("views") or ()
-            found = [each["introspectable"] for each in views]
-            self._names = frozenset(
-                (view["route_name"], view["request_methods"]) for view in found if is_streamed(view.get("api_body"))
-            )
-        try:
-            route = self._registry.getUtility(IRoutesMapper)(TenantRequest(dict(environ)))["route"]
-        except URLDecodeError:
-            return False  # refused further inside
-        return route is not None and (route.name, environ["REQUEST_METHOD"]) in self._names

@@ -5,21 +5,17 @@ import logging
 import signal
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from waitress.proxy_headers import proxy_headers_middleware
 
 from tenantapp.ini_files import ini_loader
 from tenantapp.serving.options import Options, read_options
-from tenantapp.serving.request_body import read_whole_body
 from tenantapp.serving.worker import Worker
 
 log = logging.getLogger(__name__)
-
-HEADER_LIMIT: Final = 8190  # bytes of the request line, and of each of a hundred headers
 
 
 class Log(Logger):
@@ -57,7 +53,7 @@ class Application(BaseApplication):
 
     def _load(self) -> Any:
         try:
-            options = self._read()
+            self.options = self._read()
             app = self._loader.get_wsgi_app("main", self._variables)
         except SystemExit as error:
             log.error("The application does not start: %s", error)
@@ -72,13 +68,7 @@ class Application(BaseApplication):
             registry.worker_host.start()
             if registry.app_settings.http_allowed_hosts is None:
                 log.warning("Set http.allowed_hosts: without it, requests for any host are served.")
-        streamed = {} if registry is None else {"is_streamed": registry.streams_body}
-        return proxy_headers_middleware(
-            read_whole_body(app, options.max_request_body_size, **streamed),
-            trusted_proxy=options.trusted_proxy,
-            trusted_proxy_count=options.trusted_proxy_count,
-            trusted_proxy_headers=set(options.trusted_proxy_headers),
-        )
+        return app
 
     def run(self) -> None:
         """Serve until a signal stops the process."""
@@ -147,14 +137,6 @@ def _gunicorn_settings(options: Options) -> dict[str, Any]:
         "worker_class": Worker,
         "threads": options.threads,
         "graceful_timeout": options.graceful_timeout,
-        # A worker that stops still answers, for two seconds, what comes on kept connections (STOP_KEEPALIVE_LINGER).
-        "keepalive": options.keepalive,
-        "limit_request_line": HEADER_LIMIT,
-        "limit_request_field_size": HEADER_LIMIT,
-        # The middleware above decides alone which proxies to trust.
-        "forwarded_allow_ips": "",
-        "secure_scheme_headers": {},
-        "forwarder_headers": "",
         "logger_class": Log,
         "control_socket_disable": True,
     }

@@ -10,6 +10,7 @@ from typing import Final
 
 from tenantapp.ini_files import ini_loader
 from tenantapp.serving.cores import usable_cores
+from tenantapp.serving.proxy_headers import DEFAULT_HEADERS, HEADERS, TrustedProxy
 from tenantapp.setting_types import number, text
 from tenantapp.settings import (
     SERVING_VARIABLES,
@@ -21,9 +22,8 @@ from tenantapp.settings import (
 
 OURS: Final = ("egg:tenantapp", "egg:tenantapp#main")
 PREFIX: Final = "server."
-LINGER: Final = 2  # seconds, gunicorn's STOP_KEEPALIVE_LINGER
+LINGER: Final = 2  # seconds for which a worker that stops still answers what comes on kept connections
 DEFAULT_THREADS: Final = 4
-PROXY_HEADERS: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "forwarded")
 
 
 def workers(value: str) -> int:
@@ -49,8 +49,8 @@ def keepalive(value: str) -> int:
 def proxy_headers(value: str) -> frozenset[str]:
     """Return the names of headers that the proxy sends. Raises ``ValueError``."""
     names = frozenset(value.lower().split())
-    if unknown := sorted(names - set(PROXY_HEADERS)):
-        raise ValueError(f"may name only {', '.join(PROXY_HEADERS)}, not {', '.join(unknown)}")
+    if unknown := sorted(names - set(HEADERS)):
+        raise ValueError(f"may name only {', '.join(HEADERS)}, not {', '.join(unknown)}")
     return names
 
 
@@ -84,7 +84,7 @@ TABLE: Final = (
     Setting(
         "server.trusted_proxy_headers",
         proxy_headers,
-        " ".join(PROXY_HEADERS[:4]),
+        " ".join(DEFAULT_HEADERS),
         "headers that the proxy sets on every request",
     ),
 )
@@ -104,6 +104,11 @@ class Options:
     trusted_proxy: str | None
     trusted_proxy_count: int
     trusted_proxy_headers: frozenset[str]
+
+    @property
+    def proxy(self) -> TrustedProxy:
+        """Return the proxy to trust."""
+        return TrustedProxy(self.trusted_proxy, self.trusted_proxy_count, self.trusted_proxy_headers)
 
 
 def read_section(global_config: Mapping[str, str] | None) -> dict[str, str]:

@@ -1,38 +1,43 @@
-"""gunicorn's worker with threads, which can also keep the connections of a proxy."""
+"""gunicorn's worker: it serves with the loop of ``connections``, until the master stops it."""
 
-from typing import Any, Final
+import os
+from time import monotonic
+from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.base import Worker as BaseWorker
 
-MOST_KEPT: Final = 100  # connections; each is an open file, and nginx keeps 16 as we recommend
+from tenantapp.serving.servers import make_servers, turn
 
 
-class Worker(ThreadWorker):
-    """A worker that accepts a connection only for a free thread. The others wait where any worker can accept them.
+class Worker(BaseWorker):
+    """A process with threads. A loop receives requests and sends answers for all of its connections."""
 
-    Connections that are kept for their next request, or that have sent nothing yet, need no thread. A request on a kept
-    connection is this worker's, even if it has no thread for it. While there are more requests than threads, each
-    answer closes its connection. Otherwise the requests on kept connections could take turns for ever, and what waits
-    to be accepted would not be served.
+    def run(self) -> None:
+        """Serve until a signal stops the process, or the master is gone. Then let requests end."""
+        options = self.app.options
+        self._servers = make_servers(
+            self.wsgi,
+            keepalive=options.keepalive,
+            largest=options.max_request_body_size,
+            proxy=options.proxy,
+            threads=options.threads,
+            sockets=[listener.sock for listener in self.sockets],
+            backlog=self.cfg.backlog,
+        )
+        while self.alive and self.ppid == os.getppid():
+            self._turn()
+        for server in self._servers:
+            server.stop()
+        ends = monotonic() + self.cfg.graceful_timeout
+        while monotonic() < ends and not all(server.has_stopped for server in self._servers):
+            self._turn()
 
-    gunicorn reads the two attributes below before it accepts, and before it keeps, a connection.
-    """
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to stop (SIGTERM): wake the loop."""
+        self.alive = False
+        for server in getattr(self, "_servers", ()):
+            server.pull_trigger()
 
-    @property
-    def worker_connections(self) -> int:
-        """Return how many connections there may be, those that need no thread included."""
-        threads: int = self.cfg.threads
-        return threads + len(self.keepalived_conns) + len(self.pending_conns)
-
-    @worker_connections.setter
-    def worker_connections(self, value: Any) -> None:
-        """Ignore gunicorn's setting."""
-
-    @property
-    def max_keepalived(self) -> int:
-        """Return how many connections may be kept."""
-        return MOST_KEPT if self.nr_conns <= self.worker_connections else 0
-
-    @max_keepalived.setter
-    def max_keepalived(self, value: Any) -> None:
-        """Ignore gunicorn's setting."""
+    def _turn(self) -> None:
+        self.notify()
+        turn(self._servers)

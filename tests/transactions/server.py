@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from waitress import wasyncore
-from waitress.server import create_server
+
+from tenantapp.serving.servers import make_server
 
 
 @contextmanager
-def serving(app: Any, threads: int = 4) -> Iterator[tuple[str, int]]:
+def serving(app: Any, threads: int = 4, **options: Any) -> Iterator[tuple[str, int]]:
     """Serve the application on a free port of the loopback interface."""
-    server = create_server(app, host="127.0.0.1", port=0, threads=threads, clear_untrusted_proxy_headers=True)
+    server = make_server(app, host="127.0.0.1", port=0, threads=threads, **options)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

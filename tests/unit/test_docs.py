@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tenantapp.serving import options
+from tenantapp.serving.refusals import REFUSALS
 from tenantapp.setting_table import TABLE
 from tests.installation import Installation
 
@@ -49,6 +50,7 @@ def codes_in_source() -> set[tuple[int, str]]:
 def test_every_problem_is_documented(installation: Installation) -> None:
     table = installation.registry.problems._table.values()
     there = {(problem.status, problem.code) for problem in table} | codes_in_source()
+    there |= {(status, code) for status, (code, _) in REFUSALS.items()}
     rows = [row for page in API_PAGES for row in table_rows(page, 3)]
     documented = {(int(row[0]), row[1]) for row in rows if re.fullmatch(r"\d{3}", row[0])}
     assert documented == there

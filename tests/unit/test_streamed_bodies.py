@@ -7,9 +7,8 @@ import pytest
 
 from tenantapp.api.problems import ApiError
 from tenantapp.api.streamed import PIECE, pieces_of
-from tenantapp.serving.request_body import IN_MEMORY, read_whole_body
+from tenantapp.serving.asking import AWAIT_BODY, Awaited
 from tenantapp.tenancy.request import TenantRequest
-from tests.file_limits import files_no_larger_than
 
 LIMIT = 3 * PIECE
 
@@ -60,26 +59,8 @@ def test_a_second_attempt_gets_the_whole_body_again() -> None:
     assert [b"".join(pieces_of(request, LIMIT)) for _ in range(2)] == [b"x" * 10] * 2
 
 
-@pytest.mark.parametrize(("length", "streamed"), [(IN_MEMORY, False), (IN_MEMORY + 1, True), (None, True)])
-def test_the_server_passes_on_long_bodies_unread(length: int | None, streamed: bool) -> None:
-    source = io.BytesIO(b"x" * (length or 5))
-    seen: list[int] = []
-
-    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        seen.append(source.tell())
-        assert len(environ["wsgi.input"].read(10**7)) == len(source.getvalue())
-        return []
-
-    sent = {"CONTENT_LENGTH": str(length)} if length else {"HTTP_TRANSFER_ENCODING": "chunked"}
-    read_whole_body(app, 10**7, lambda environ: True)({"wsgi.input": source, **sent}, None)
-    assert (seen == [0]) == streamed
-
-
-def test_a_body_for_which_the_disk_has_no_room_is_refused() -> None:
-    length = IN_MEMORY + 1
-    sent = {"wsgi.input": io.BytesIO(b"x" * length), "CONTENT_LENGTH": str(length)}
-    answered: list[Any] = []
-    with files_no_larger_than(IN_MEMORY // 2):
-        read_whole_body(pytest.fail, 10**7)(sent, lambda *start: answered.append(start))  # type: ignore[arg-type]
-    ((status, headers),) = answered
-    assert (status, dict(headers)["Retry-After"]) == ("503 Service Unavailable", "5")
+def test_a_body_that_the_server_has_not_received_is_asked_for_with_its_bound() -> None:
+    awaited = Awaited()
+    with pytest.raises(BlockingIOError):
+        list(pieces_of(asked(awaited, **{AWAIT_BODY: awaited}), LIMIT))
+    assert (awaited.is_wanted, awaited.limit) == (True, LIMIT)
