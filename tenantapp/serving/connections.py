@@ -210,11 +210,10 @@ class Channel(HTTPChannel):
         with self.requests_lock:  # a thread that has finished says so under the lock
             closing, self.close_when_flushed = self.close_when_flushed, False
             super().handle_write()
-            if closing and self.connected:
-                if self.total_outbufs_len:
-                    self.close_when_flushed = True
-                else:
-                    self._linger()
+            if closing and self.total_outbufs_len:
+                self.close_when_flushed = True
+            elif closing:
+                self._linger()
 
     def _linger(self) -> None:
         """Close our side, and wait for the client's: otherwise it may lose the answer (RFC 9112, section 9.6)."""

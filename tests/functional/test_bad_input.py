@@ -1,6 +1,8 @@
 """Whatever comes in, the answer is a problem document with the right status, and nothing changes."""
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,6 +194,15 @@ def test_head_is_get_without_a_body(bob: Client) -> None:
 def test_the_proxys_request_id_is_kept_if_it_is_one(client: Client) -> None:
     assert client.get("/session", X_Request_ID="abcdef-12345").json["request_id"] == "abcdef-12345"
     assert client.get("/session", X_Request_ID="<script>").json["request_id"] != "<script>"
+
+
+def test_no_page_tells_of_the_inside(client: Client) -> None:
+    """Neither metrics nor a debugger is there by accident, and production asks for neither."""
+    for path in ("/metrics", "/_debug_toolbar/", "/server-status", "/debug", "/.git/config", "/.env"):
+        assert client.http.get(path, expect_errors=True).status_int == 404, path
+    production = (Path(__file__).parents[2] / "production.ini").read_text()
+    assert "debugtoolbar" not in production
+    assert not re.search(r"^(pyramid\.)?(debug|reload)\w* *= *true", production, re.MULTILINE)
 
 
 def test_an_unexpected_error_is_logged_and_says_nothing(

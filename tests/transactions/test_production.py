@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -420,6 +419,7 @@ def test_what_the_proxy_says_is_believed(served: Production) -> None:
     )
     assert (told["url"], told["client"]) == (f"http://127.0.0.1:{served.port}", "127.0.0.1")
     assert "Forwarded" not in told["headers"]
+    assert served.about(X_Forwarded_Proto="http, https")["url"] == f"https://127.0.0.1:{served.port}"
     assert served.get("/x/about", {"X-Forwarded-Proto": "gopher"}).status == 400
     page = Page(served, "bob")
     assert page.headers["Cookie"].startswith(f"{COOKIE}=")
@@ -501,9 +501,40 @@ def test_every_answer_says_that_its_connection_ends(served: Production) -> None:
         assert served.get(path, {"Connection": "keep-alive"}).headers["Connection"] == "close"
 
 
-def test_clients_that_send_nothing_do_not_stop_it(served: Production) -> None:
-    """They hold threads for five seconds at most; the next in line is answered then."""
-    silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(6)]
-    assert served.get("/__lbheartbeat__").status == 200
-    for connection in silent:
+def test_clients_that_send_nothing_or_slowly_do_not_hold_it_up(served: Production) -> None:
+    page, address = Page(served, "bob"), ("127.0.0.1", served.port)
+    head = "Host: x\r\n" + "".join(f"{name}: {value}\r\n" for name, value in page.headers.items())
+    long = f"{head.replace('application/json', 'text/csv')}Content-Length: 900000\r\n\r\nt"
+    beginnings = {
+        "": 60,
+        "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ": 40,
+        f"POST /api/v1/nodes HTTP/1.1\r\n{head}Content-Length: 99\r\n\r\n{{": 40,
+        f"POST /api/v1/nodes/import HTTP/1.1\r\n{long}": 10,
+        f"POST /api/v1/session HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n9\r\n": 10,
+    }
+    slow = [send(address, start.encode()) for start, times in beginnings.items() for _ in range(times)]
+    for _ in range(9):  # more than there are threads
+        started = time.monotonic()
+        assert served.get("/__lbheartbeat__").status == 200
+        assert time.monotonic() - started < 5
+    for connection in slow:
         connection.close()
+
+
+def test_what_the_server_itself_answers_has_the_headers_of_security_too(served: Production) -> None:
+    """The proxy speaks TLS, so ``Strict-Transport-Security`` is among them."""
+    for request in (
+        b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Port: x\r\n\r\n",
+    ):
+        answer = exchange(("127.0.0.1", served.port), request)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert json.loads(body)["code"] == "bad_request"
+        sent = {line.partition(b":")[0].lower() for line in head.split(b"\r\n")}
+        assert sent >= {b"strict-transport-security", b"x-content-type-options", b"content-security-policy"}
+        assert b"server" not in sent
+
+
+def test_the_id_of_a_request_is_the_proxys(served: Production) -> None:
+    assert served.get("/nowhere", {"X-Request-ID": "of-the-proxy"}).headers["X-Request-ID"] == "of-the-proxy"
