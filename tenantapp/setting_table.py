@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from tenantapp.setting_types import (
+    audit_stream,
     choice,
     flag,
     hosts,
@@ -21,6 +22,7 @@ from tenantapp.setting_types import (
     redis_url,
     retention,
     secret,
+    signing_secret,
     text,
     user_database_url,
     web_address,
@@ -362,6 +364,19 @@ class Settings:
         number(int, 0, 36500, "days"),
         "0",
         "days after which `tenantapp sweep` deletes an entry of the audit trail; 0: never",
+    )
+    audit_stream: "SplitResult | None" = setting(
+        "audit.stream",
+        audit_stream,
+        None,
+        "where a worker sends the audit trail: an https:// address, or a server of syslog+tcp, +udp or +unix",
+    )
+    audit_stream_secret: str | None = setting(
+        "audit.stream_secret",
+        signing_secret,
+        None,
+        "secret that entries sent to an https:// address are signed with, as webhooks are: whsec_...",
+        repr=False,
     )
     jobs_threads: int = setting(
         "jobs.threads",

@@ -206,6 +206,38 @@ def mail_url(value: str) -> "SplitResult":
     return url
 
 
+def audit_stream(value: str) -> "SplitResult":
+    """Return the URL of what takes the audit trail. Raises ``ValueError``."""
+    from urllib.parse import urlsplit
+
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    of_a_server = url.scheme == "https" or (url.scheme in ("syslog+tcp", "syslog+udp") and url.path in ("", "/"))
+    if of_a_server and url.hostname and not url.fragment and not url.username:
+        return url
+    if url.scheme == "syslog+unix" and not url.netloc and url.path.startswith("/"):
+        return url
+    raise ValueError(
+        "must be like https://host/path, syslog+tcp://host:514, syslog+udp://host:514 or syslog+unix:///dev/log"
+    )
+
+
+def signing_secret(value: str) -> str:
+    """Return a secret of Standard Webhooks. Raises ``ValueError``."""
+    from base64 import b64decode
+
+    try:
+        is_long = len(b64decode(value.removeprefix("whsec_"), validate=True)) >= 24
+    except ValueError:
+        is_long = False
+    if not value.startswith("whsec_") or not is_long:
+        raise ValueError("must be whsec_ and at least 24 random bytes in base64")
+    return value
+
+
 def mailbox(value: str) -> "Mailbox":
     """Return an address of email, perhaps with a name: ``Shop <shop@example.com>``. Raises ``ValueError``."""
     from tenantapp.email_addresses import read_mailbox

@@ -63,6 +63,9 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
         )
     if parsed["mail_url"] is not None and parsed["mail_from"] is None:
         raise SettingsError("setting mail.from is missing: it is the sender of mail, such as Shop <shop@example.com>")
+    stream = parsed["audit_stream"]
+    if stream is not None and stream.scheme == "https" and parsed["audit_stream_secret"] is None:
+        raise SettingsError("setting audit.stream_secret is missing: entries sent to an https:// address are signed")
     return Settings(servers=servers, pgbouncers=pgbouncers, given=given, **parsed)
 
 

@@ -13,6 +13,7 @@ from tenantapp.cli.queue_or_run import place_made, queue_or_run, say_missing
 from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import IMPORT, check_importable, request_import
 from tenantapp.fleet.querying.parallel import places
+from tenantapp.identity.audit import record
 from tenantapp.operations.queue import local_requester
 from tenantapp.tenancy.models import TenantFile
 
@@ -20,6 +21,8 @@ from tenantapp.tenancy.models import TenantFile
 def export(installation: Installation, slug: str, file: Path) -> None:
     """Export a tenant's data to a file."""
     (place,) = places(installation.fleet.user_db, [slug])
+    with installation.user_session() as session:
+        record(session, "export.write", tenant_id=place.id, slug=place.slug)
     with counting_bar("rows") as bar:
         manifest = export_bundle(installation.fleet, place, file, bar.advance)
     files = f" and {len(manifest.files)} files" if manifest.files else ""

@@ -6,6 +6,7 @@ from typing import Final
 from psycopg2 import errors as postgres
 from sqlalchemy.exc import DBAPIError
 
+from tenantapp.audit.errors import AuditError
 from tenantapp.identity.errors import IdentityError
 from tenantapp.operations.errors import FleetError, TenantBusy
 from tenantapp.operations.outcomes import first_line
@@ -22,6 +23,7 @@ class CommandFailed(Exception):
 
 KNOWN_ERRORS: Final = (
     CommandFailed,
+    AuditError,
     ScaffoldRefused,
     SettingsError,
     SqlError,

@@ -16,6 +16,7 @@ from tenantapp.fleet.migrating.plan import MigrationPlan, make_plan
 from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.migrating.status import fleet_status
 from tenantapp.fleet.verifying.verification import verify_migrated
+from tenantapp.identity.audit import record
 from tenantapp.operations.fleet import Fleet
 
 
@@ -37,6 +38,9 @@ def migrate(
     if dry_run:
         audience.planned(plan)
         return
+    if plan.orders:
+        with fleet.user_db.begin() as session:
+            record(session, "migrate.run", detail={"tenants": len(plan.orders), "revision": plan.wanted})
     run = MigrationRun(fleet, history, plan, audience.told, jobs=jobs, waves=waves, stop_after=stop_after)
     _run(fleet, MigrationReport(run), audience, jobs if verify else 0)
 

@@ -13,6 +13,7 @@ from tenantapp.cli.installation import Installation
 from tenantapp.cli.output import show_rows
 from tenantapp.fleet.querying.parallel import databases_of_our_own, places
 from tenantapp.fleet.querying.queries import TENANT, Answer, json_object, query_tenants, text_of
+from tenantapp.fleet.querying.recording import record_query
 
 # Of one tenant's rows. Memory holds the rows of at most twice as many tenants as there are jobs.
 MOST_BYTES: Final = 32 * 2**20
@@ -24,6 +25,8 @@ def query(
 ) -> None:
     """Print the answers of these tenants, or of all. Raises ``CommandFailed`` if one does not answer."""
     found = places(installation.fleet.user_db, slugs)
+    with installation.user_session() as session:
+        record_query(session, found, statement, limit)
     writer = _writer(layout)
     failed = []
     with databases_of_our_own(installation.fleet.servers, jobs) as databases:

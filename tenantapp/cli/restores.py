@@ -16,6 +16,7 @@ from tenantapp.fleet.backups.rehearsing import Rehearsal, rehearse_restore
 from tenantapp.fleet.backups.selection import check_whose, find_backup, server_for
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.identity import audit
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import local_requester
@@ -72,6 +73,8 @@ def test_restore(
     store = open_store(fleet.settings)
     record = find_backup(store, of, slug, backup)
     check_whose(record, present, slug)
+    with installation.user_session() as session:
+        audit.record(session, "restore.test", tenant_id=of, slug=slug, detail={"backup": record.id})
     with counting_bar("bytes", 2 * record.size) as bar:
         report = rehearse_restore(fleet, place, record, store, bar.advance)
     show_one(_report(report), as_json=as_json)

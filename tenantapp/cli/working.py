@@ -16,6 +16,7 @@ from uuid import UUID
 
 import click
 
+from tenantapp.audit.keeper import Keeper, trail_kept
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation, tenant_databases
 from tenantapp.databases.histories.revisions import outdated_revisions
@@ -83,15 +84,21 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
         _tell(installation, operation_id, outcome)
 
     fleet = installation.fleet
-    delivery = _delivery(fleet)
+    delivery, keeper = _delivery(fleet), Keeper(fleet.user_db, fleet.settings)
     worker, outdated = Worker(fleet, KINDS, CHORES, told), outdated_revisions(fleet.settings)
     if not until_idle:
-        with _worker_of_jobs(fleet, outdated) as jobs, jobs_worked_on(jobs), mail_delivered(delivery):
+        with (
+            _worker_of_jobs(fleet, outdated) as jobs,
+            jobs_worked_on(jobs),
+            mail_delivered(delivery),
+            trail_kept(keeper),
+        ):
             worker.run(ended)
         return
     worker.run(ended, until_idle=True)
     if delivery is not None:
         delivery.deliver()
+    keeper.work_until_idle()
     # The bundled domain has jobs too: webhooks and mail. Loading it takes a second, so only if a tenant is due.
     if fleet.may_declare or is_visit_due(fleet.user_db, outdated):
         with _worker_of_jobs(fleet, outdated) as jobs:

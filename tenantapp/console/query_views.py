@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from hashlib import sha256
 from threading import Lock
 from time import monotonic
 from typing import Any, Final
@@ -21,11 +20,11 @@ from tenantapp.console.declarations import fleet_change
 from tenantapp.content import example
 from tenantapp.fleet.querying.parallel import places
 from tenantapp.fleet.querying.queries import Answer, json_rows, query_tenants
-from tenantapp.identity.audit import record, recording
+from tenantapp.fleet.querying.recording import record_query
+from tenantapp.identity.audit import recording
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.request import TenantRequest
 
-RECORDED: Final = 1000  # characters of a statement that the audit trail keeps
 MOST_SECONDS: Final = 20.0
 
 
@@ -75,21 +74,11 @@ def _answer_page(request: TenantRequest) -> dict[str, Any]:
     after = query.after() or ""
     left = [place for place in found if place.slug > after]
     page = left[: query.limit]
-    detail = _recorded(body)
     with recording(request.registry.user_db, request.actor) as session:
-        for place in page:
-            record(session, "fleet.query", tenant_id=place.id, slug=place.slug, detail=detail)
+        record_query(session, page, body.statement, body.rows)
     items = _ask(request, body, page)
     more = len(items) < len(left)
     return {"items": items, "next": encode_cursor(items[-1]["tenant"]) if more else None}
-
-
-def _recorded(body: Question) -> dict[str, Any]:
-    """Return the detail of each tenant's audit entry. A long statement is cut and identified by its SHA-256."""
-    detail = {"statement": body.statement[:RECORDED], "rows": body.rows}
-    if len(body.statement) > RECORDED:
-        detail["sha256"] = sha256(body.statement.encode()).hexdigest()
-    return detail
 
 
 def _ask(request: TenantRequest, body: Question, page: Sequence[TenantPlace]) -> list[dict[str, Any]]:

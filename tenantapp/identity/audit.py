@@ -8,23 +8,21 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import ADDRESS_LENGTH, AuditEntry, Tenant
 from tenantapp.identity.names import LOCAL
-from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import ACTOR, Actor
+from tenantapp.tenancy.access import ACTOR, Actor, Person
 from tenantapp.tenancy.dbfactory import DBFactory
 
 NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 # What the people of a tenant do themselves, and of the work of operators, what has nothing of the machines in it.
-BY_PEOPLE: Final = ("member.", "service_account.", "token.", "export.", "invitation.", "webhook.", "job.")
+BY_PEOPLE: Final = ("session.", "member.", "service_account.", "token.", "export.", "invitation.", "webhook.", "job.")
 ABOUT_TENANT: Final = frozenset(
     {"tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete"}
 )
@@ -47,14 +45,18 @@ def record(
     slug: str | None = None,
     detail: Mapping[str, Any] = NO_DETAIL,
     by: str | None = None,
+    person: Person | None = None,
 ) -> None:
     """Write an entry in the session's transaction.
 
     ``action`` has the form ``what.how``. ``detail`` is JSON without secrets. The actor is in the session's ``info``. If
     it has none, the actor is ``by`` or ``local_requester()``. If nobody is signed in, ``by`` replaces the actor's name.
+    ``person`` is the actor whoever is signed in: the one who signs in just now.
     If an API token was used, its id is added to the detail as ``api_token``.
     """
     actor = _actor(session, by)
+    if person is not None:
+        actor = replace(actor, name=person.login, id=person.id)
     by_token = {} if actor.api_token_id is None else {"api_token": str(actor.api_token_id)}
     entry = AuditEntry(
         actor_id=actor.id,
@@ -165,12 +167,6 @@ def describe_entry(entry: AuditEntry) -> dict[str, Any]:
         "request_id": entry.request_id,
         "address": entry.address,
     }
-
-
-def sweep_entries(session: Session, older: timedelta) -> int:
-    """Delete the entries that are older than ``older``. Return how many."""
-    old = delete(AuditEntry).where(AuditEntry.at < utcnow() - older)
-    return cast("CursorResult[object]", session.execute(old)).rowcount
 
 
 def _actor(session: Session, by: str | None) -> Actor:

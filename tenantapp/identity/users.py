@@ -104,4 +104,7 @@ def set_password(session: Session, login: str, password_hash: str) -> User:
 
 def end_sessions(session: Session, user_id: UUID) -> None:
     """End every web session of a person."""
-    session.execute(delete(WebSession).where(WebSession.user_id == user_id))
+    ended = session.scalars(delete(WebSession).where(WebSession.user_id == user_id).returning(WebSession.id)).all()
+    if ended:
+        login = session.get_one(User, user_id).login
+        record(session, "session.end", detail={"login": login, "sessions": len(ended)})

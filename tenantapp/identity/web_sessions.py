@@ -7,18 +7,29 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, Final, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
+from tenantapp.identity.audit import record
 from tenantapp.identity.errors import NotFound, SessionEnded
-from tenantapp.identity.models import WebSession
+from tenantapp.identity.models import Tenant, User, WebSession
 from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import Person
 
 USER_AGENT_LENGTH = 200
+# What the audit trail says of a web session.
+_TOLD: Final = (
+    WebSession.id,
+    WebSession.user_id,
+    select(User.login).where(User.id == WebSession.user_id).scalar_subquery().label("login"),
+    select(User.name).where(User.id == WebSession.user_id).scalar_subquery().label("name"),
+    WebSession.tenant_id,
+    select(Tenant.slug).where(Tenant.id == WebSession.tenant_id).scalar_subquery().label("slug"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,8 @@ def start(
     )
     session.add(web_session)
     session.flush()
+    told = session.execute(select(*_TOLD).where(WebSession.id == web_session.id)).one()
+    _record(session, "session.start", told, factors=sorted(set(factors)))
     return web_session
 
 
@@ -85,9 +98,11 @@ def switch(session: Session, old_token: str, token: str, tenant_id: UUID) -> Non
         update(WebSession)
         .where(WebSession.token_hash == hash_token(old_token))
         .values(token_hash=hash_token(token), tenant_id=tenant_id, last_seen_at=utcnow())
-    )
-    if cast("CursorResult[object]", changed).rowcount != 1:
+        .returning(*_TOLD)
+    ).one_or_none()
+    if changed is None:
         raise SessionEnded
+    _record(session, "session.switch", changed)
 
 
 def authenticated_again(session: Session, old_token: str, token: str, factors: Iterable[str]) -> None:
@@ -117,24 +132,26 @@ def joined(factors: Iterable[str]) -> str:
 
 def end(session: Session, token: str) -> None:
     """Delete the web session with this token, if there is one."""
-    session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
+    _end(session, WebSession.token_hash == hash_token(token))
 
 
 def end_by_id(session: Session, web_session_id: UUID | None) -> None:
     """Delete the web session with this row id, if there is one. Its token may have changed."""
-    session.execute(delete(WebSession).where(WebSession.id == web_session_id))
+    _end(session, WebSession.id == web_session_id)
 
 
 def end_others(session: Session, user_id: UUID, web_session_id: UUID | None) -> int:
     """Delete all web sessions of a person but this one. Return how many."""
     others = delete(WebSession).where(WebSession.user_id == user_id, WebSession.id != web_session_id)
-    return cast("CursorResult[object]", session.execute(others)).rowcount
+    ended = cast("CursorResult[object]", session.execute(others)).rowcount
+    if ended:
+        record(session, "session.end", detail={"sessions": ended})
+    return ended
 
 
 def end_one(session: Session, user_id: UUID, web_session_id: UUID) -> None:
     """Delete one of a person's own web sessions. Raises ``NotFound``, also for a session of somebody else."""
-    ended = session.execute(delete(WebSession).where(WebSession.id == web_session_id, WebSession.user_id == user_id))
-    if cast("CursorResult[object]", ended).rowcount != 1:
+    if not _end(session, (WebSession.id == web_session_id) & (WebSession.user_id == user_id)):
         raise NotFound("session", web_session_id)
 
 
@@ -156,3 +173,18 @@ def sweep(session: Session, lifetimes: Lifetimes, now: datetime | None = None) -
     now = now or utcnow()
     expired = or_(WebSession.expires_at <= now, WebSession.last_seen_at <= now - lifetimes.idle)
     return cast("CursorResult[object]", session.execute(delete(WebSession).where(expired))).rowcount
+
+
+def _end(session: Session, which: ColumnElement[bool]) -> bool:
+    """Delete the web session that a condition selects. Return whether there was one."""
+    ended = session.execute(delete(WebSession).where(which).returning(*_TOLD)).one_or_none()
+    if ended is not None:
+        _record(session, "session.end", ended)
+    return ended is not None
+
+
+def _record(session: Session, action: str, told: Any, **detail: Any) -> None:
+    """Write what happens to a web session to the audit trail, as an act of its person."""
+    web_session_id, user_id, login, name, tenant_id, slug = told
+    detail = {"session": str(web_session_id), **detail}
+    record(session, action, tenant_id=tenant_id, slug=slug, detail=detail, person=Person(user_id, login, name))

@@ -23,7 +23,9 @@ from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.reconciling.mending import mend
 from tenantapp.fleet.reconciling.reconcile import Problem, find
 from tenantapp.fleet.removing.deletion import delete_later, undelete
+from tenantapp.fleet.removing.forgetting import forget_tenant
 from tenantapp.identity.audit import list_entries
+from tenantapp.identity.errors import NotFound
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.errors import LeaseLost, OperationRefused
 from tenantapp.operations.fleet import Fleet as Services
@@ -65,6 +67,18 @@ def test_it_holds_everything(kept: Kept) -> None:
     assert differences(before, contents(kept.fleet, again)) == []
     assert kept.tags() == ["first", "second"]
     works(kept.fleet, "acme")
+    # Another tenant is called so now. What is forgotten is the one that was removed.
+    with pytest.raises(OperationRefused, match="still exists"):
+        forget_tenant(kept.fleet, "acme", again.id)
+    assert forget_tenant(kept.fleet, "acme", None) >= 2
+    assert kept.store.final_copies(place.id) == []
+    assert forget_tenant(kept.fleet, "acme", place.id) == 0
+    with pytest.raises(NotFound):
+        forget_tenant(kept.fleet, "globex", None)
+    with kept.fleet.user_db.begin(read_only=True) as session:
+        forgotten = list_entries(session, action="tenant.forget")
+        found = [(entry.tenant_id, entry.slug, entry.detail["files"] > 0) for entry in forgotten]
+    assert found == [(place.id, "acme", False), (place.id, "acme", True)]
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, change: Callable[[URL], None]) -> None:

@@ -15,9 +15,10 @@ def add_operator(installation: Installation) -> Client:
 
 
 def trail(installation: Installation, actor: str = "otto") -> list[tuple[str, str | None]]:
-    """Actions and slugs of somebody, oldest first."""
+    """Actions and slugs of somebody, oldest first, but for signing in and out."""
     with installation.registry.user_db.begin(read_only=True) as session:
-        return [(each.action, each.slug) for each in reversed(list_entries(session, actor=actor))]
+        entries = reversed(list_entries(session, actor=actor))
+        return [(each.action, each.slug) for each in entries if not each.action.startswith("session.")]
 
 
 def code(answer: Any) -> tuple[int, str]:

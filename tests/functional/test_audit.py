@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tenantapp import identity
@@ -30,10 +29,10 @@ from tenantapp.identity import (
     tenants,
     users,
 )
-from tenantapp.identity.audit import list_entries, local_requester, record, sweep_entries
+from tenantapp.identity.audit import list_entries, local_requester, record
 from tenantapp.identity.declared_rights import DeclaredRights, DeclaredRole, apply_declared
 from tenantapp.identity.errors import AlreadyExists, TenantDeleted
-from tenantapp.identity.models import ApiToken, AuditEntry, Grant, User
+from tenantapp.identity.models import ApiToken, Grant, User
 from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
 from tenantapp.operations.queue import cancel_operation, retry_operation
 from tenantapp.sql.times import utcnow
@@ -160,7 +159,7 @@ RIGHTS: tuple[tuple[Any, Callable[[Session], Any], list[str]], ...] = (
 )
 # What writes, and leaves everybody's rights as they are.
 OTHERS = {
-    *("audit.record", "audit.sweep_entries", "grants.record_grant", "uniqueness.flush_unique"),
+    *("audit.record", "grants.record_grant", "uniqueness.flush_unique"),
     *("api_tokens.sweep_tokens", "tenants.register_tenant", "tenants.rename_tenant", "tenants.renew_epochs"),
     # Who signs in or out has the same rights.
     *(
@@ -291,16 +290,6 @@ def test_entries_outlive_the_tenant(installation: Installation) -> None:
     with installation.registry.user_db.begin(read_only=True) as session:
         (requested,) = list_entries(session, action="delete.request")
         assert requested.detail["arguments"]["copy"] is False
-
-
-def test_old_entries_are_swept_if_asked(installation: Installation) -> None:
-    act(installation, lambda session: suspend_tenant(session, "acme", "unpaid"))
-    with installation.registry.user_db.begin() as session:
-        old = update(AuditEntry).where(AuditEntry.action == "create.request")
-        session.execute(old.values(at=utcnow() - timedelta(days=31)))
-        assert sweep_entries(session, timedelta(days=32)) == 0
-        assert sweep_entries(session, timedelta(days=30)) == 2
-        assert set(session.scalars(select(AuditEntry.action))) == LEFT - {"create.request"} | {"tenant.suspend"}
 
 
 def test_commands(done: Command, ini: Path) -> None:

@@ -78,6 +78,10 @@ class TestQuery:
     def test_what_people_wrote_does_not_reach_the_terminal(self, three: Command) -> None:
         told = three("fleet", "query", "SELECT 'a' || char(27) || '[2J' || char(10) || 'b' AS words").out
         assert told.splitlines()[2].split() == ["acme", "a\\x1b[2J\\nb"]
+        # Whose data was read is in the trail of each.
+        entries = three("fleet", "audit", "--limit", "3", "--json").json["items"]
+        assert {(entry["action"], entry["slug"]) for entry in entries} == {("fleet.query", slug) for slug in TENANTS}
+        assert entries[0]["detail"]["statement"].startswith("SELECT 'a'")
 
     def test_those_that_fail_are_named(self, three: Command, run: Command, ini: Path) -> None:
         on_database(three, ini, "globex", "DROP TABLE node_tags")

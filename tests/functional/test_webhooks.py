@@ -11,7 +11,6 @@ from sqlalchemy import delete, select, update
 
 from tenantapp.fleet.copying.private_data import _remove_people
 from tenantapp.identity.audit import list_entries
-from tenantapp.identity.models import AuditEntry
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
@@ -355,8 +354,6 @@ def test_a_secret_is_shown_once_and_can_be_renewed(hooks: Hooks) -> None:
 
 
 def test_administrators_change_and_delete_webhooks_and_the_trail_says_so(hooks: Hooks) -> None:
-    with hooks.fleet.user_db.begin() as session:
-        session.execute(delete(AuditEntry))
     webhook = hooks.add(url=f"{hooks.receiver.url}?key=hidden")
     path = f"/webhooks/{webhook['id']}"
     assert hooks.ada.patch(path, {"name": "Other", "active": False}).json["off_reason"] == "by_people"
@@ -365,7 +362,7 @@ def test_administrators_change_and_delete_webhooks_and_the_trail_says_so(hooks: 
     assert hooks.receiver.take() == []
     assert hooks.ada.delete(path).status_int == 204
     assert hooks.ada.get(path).status_int == 404
-    entries = hooks.ada.get("/tenant/audit").json["items"]
+    entries = [each for each in hooks.ada.get("/tenant/audit").json["items"] if webhook["id"] in str(each["detail"])]
     assert [(each["action"], each["actor"]) for each in entries[::-1]] == [
         ("webhook.add", "ada"),
         ("webhook.change", "ada"),

@@ -13,7 +13,8 @@ import tenantapp
 ROOT = Path(tenantapp.__file__).parent
 EXAMPLES = [models.parent for models in (ROOT.parent / "examples").glob("*/*/models.py")]
 # What each room may import; settings belong to everyone. Nothing imports the domain but the assembly, by its name.
-FLEET = {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "databases", "files", "fleet"}
+BELOW = {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "audit"}
+FLEET = {*BELOW, "databases", "files", "fleet"}
 MAY_IMPORT = {
     "sql": set(),
     "tenancy": {"sql"},
@@ -23,8 +24,10 @@ MAY_IMPORT = {
     # It may know addresses and send mail, and so do those who vouch for people.
     "credentials": {"sql", "tenancy", "identity", "operations", "work", "mail"},
     "joining": {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "databases", "fleet"},
-    # Of credentials only the models, for the history of the user database.
-    "databases": {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials"},
+    # Of webhooks only what signs a request.
+    "audit": {"sql", "tenancy", "identity", "outgoing", "webhooks"},
+    # Of credentials and audit only the models, for the history of the user database.
+    "databases": BELOW,
     "fleet": FLEET,
     "api": {"sql", "tenancy", "identity"},
     # From databases only what writes a file through to the disk.

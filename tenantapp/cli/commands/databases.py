@@ -29,9 +29,12 @@ def init(installation: Installation, hardened: bool) -> None:
     from tenantapp.cli.describing import add_declared_rights
     from tenantapp.cli.hardening import harden_servers, show_open_databases
     from tenantapp.databases.histories.upgrading import upgrade_user_database
+    from tenantapp.identity.audit import record
     from tenantapp.identity.users import add_skeletons
 
     revision = upgrade_user_database(installation.settings)
+    with installation.user_session() as session:
+        record(session, "init.run", detail={"revision": revision})
     click.echo(f"The user database is at revision {revision}.")
     with installation.user_session() as session:
         add_skeletons(session)
@@ -78,6 +81,7 @@ def sweep(installation: Installation) -> None:
     from tenantapp.credentials.one_time_links import sweep_links
     from tenantapp.fleet.kinds import KINDS
     from tenantapp.identity.api_tokens import sweep_tokens
+    from tenantapp.identity.audit import record
     from tenantapp.identity.web_sessions import lifetimes_of, sweep
     from tenantapp.joining.invitations import sweep_invitations
     from tenantapp.mail.outbox import sweep_mails
@@ -94,6 +98,8 @@ def sweep(installation: Installation) -> None:
         sweep_challenges(session)
     with installation.user_session() as session:
         old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations), KINDS)
+        if count or expired or old:
+            record(session, "sweep.run", detail={"web_sessions": count, "tokens": expired, "operations": old})
     click.echo(f"{count} expired web {'session' if count == 1 else 'sessions'} deleted.")
     click.echo(f"{expired} expired API {'token' if expired == 1 else 'tokens'} deleted.")
     click.echo(f"{links} expired one-time {'link' if links == 1 else 'links'} deleted.")
@@ -102,11 +108,12 @@ def sweep(installation: Installation) -> None:
 
 
 def _sweep_audit_trail(installation: Installation) -> None:
-    from tenantapp.identity.audit import sweep_entries
-
     days = installation.settings.audit_keep
     if not days:
         return
-    with installation.user_session() as session:
-        count = sweep_entries(session, timedelta(days=days))
+    from tenantapp.audit.checkpoints import signing_key
+    from tenantapp.audit.sweeping import sweep_trail
+
+    key = signing_key(installation.settings)
+    count = sweep_trail(installation.fleet.user_db, key, timedelta(days=days))
     click.echo(f"{count} old {'entry' if count == 1 else 'entries'} of the audit trail deleted.")

@@ -3,6 +3,7 @@
 Long: it lists everything that can be done with a tenant.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,25 @@ def suspend(installation: Installation, slug: str, reason: str) -> None:
     with installation.user_session() as session:
         suspend_tenant(session, slug, reason)
     click.echo(f"The tenant {slug} is suspended.")
+
+
+@tenants.command()
+@slug_argument
+@tenant_id_option
+@click.option("--yes", "confirmed", is_flag=True, help="Do not ask for confirmation.")
+@pass_installation
+def forget(installation: Installation, slug: str, tenant_id: UUID | None, confirmed: bool) -> None:
+    """Delete the backups and final copies of a removed tenant for good.
+
+    The tenant is the last one of this slug that was removed, or that with the id.
+    """
+    from tenantapp.cli.output import ask
+    from tenantapp.fleet.removing.forgetting import forget_tenant
+
+    if not confirmed and sys.stdin.isatty():
+        ask(f"Delete all copies of {slug} for good?")
+    count = forget_tenant(installation.fleet, slug, tenant_id)
+    click.echo(f"{count} {'file' if count == 1 else 'files'} of {slug} deleted from the store for backups.")
 
 
 @tenants.command()

@@ -1,5 +1,7 @@
 """Commands for people."""
 
+import sys
+
 import click
 
 from tenantapp.cli.arguments import json_option, login_argument
@@ -34,6 +36,26 @@ def add(installation: Installation, login: str, name: str | None, operator: bool
     with installation.user_session() as session:
         service.create_user(session, login, name=name, password_hash=password_hash, operator=operator)
     click.echo(f"{normal} may sign in.")
+
+
+@users.command()
+@login_argument
+@click.option("--yes", "confirmed", is_flag=True, help="Do not ask for confirmation.")
+@pass_installation
+def forget(installation: Installation, login: str, confirmed: bool) -> None:
+    """Forget a person for good.
+
+    The account goes, with its address, sessions, tokens and roles. The audit trail keeps an id where it named the
+    person. If the command is stopped, run it again. What the person wrote in tenants' databases stays there.
+    """
+    from tenantapp.audit.forgetting import forget_person
+    from tenantapp.cli.output import ask
+
+    if not confirmed and sys.stdin.isatty():
+        ask(f"Forget {login} for good?")
+    found = forget_person(installation.fleet.user_db, login)
+    entries = "1 entry" if found.entries == 1 else f"{found.entries} entries"
+    click.echo(f"{login} is forgotten. {entries} of the audit trail had the name, and {found.user_id} now.")
 
 
 @users.command("list")

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import MetaData
 
+import tenantapp.audit.models
 import tenantapp.credentials.models
 import tenantapp.databases.models
 import tenantapp.mail.outbox_models

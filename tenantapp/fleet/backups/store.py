@@ -136,6 +136,16 @@ class Store:
         with suppress(FileNotFoundError):
             self._filesystem.rm(self._path(directory), recursive=True)
 
+    def count_files(self, tenant_id: UUID) -> int:
+        """Return how many files the store has of a tenant, records and lists included. Raises ``BackupFailed``."""
+        return sum(len(self._names(directory)) for directory in (tenant_id.hex, _files_directory(tenant_id)))
+
+    def remove_tenant(self, tenant_id: UUID) -> None:
+        """Remove everything that the store has of a tenant. Raises ``BackupFailed``."""
+        for directory in (tenant_id.hex, _files_directory(tenant_id)):
+            with _translated(directory):
+                self.remove_directory(directory)
+
     def remove_abandoned(self, tenant_id: UUID, now: datetime, key: UUID | None = None) -> list[str]:
         """Remove what killed attempts have left: if it is older than a day, or made under this key; returns the paths.
 

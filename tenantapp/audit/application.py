@@ -1,0 +1,12 @@
+"""The audit trail in the application: if the process has a worker, a thread beside it seals the entries."""
+
+from pyramid.config import Configurator
+
+from tenantapp.audit.keeper import Keeper
+
+
+def includeme(config: Configurator) -> None:
+    """Let a keeper begin with the worker of this process, if there is one."""
+    registry = config.registry
+    if registry.app_settings.fleet_worker:
+        registry.worker_host.beside.append(Keeper(registry.user_db, registry.app_settings).start)

@@ -1,0 +1,28 @@
+"""The exceptions of the audit trail.
+
+AuditError
+├── NotATrail         a file is not what ``tenantapp audit export`` writes
+├── NotOurSignature   a chain is not signed by a key that is trusted
+├── NotSent           the stream does not take entries
+└── NotForgotten      a person or a tenant cannot be forgotten, and the message says why
+"""
+
+
+class AuditError(Exception):
+    """Base class of the exceptions of the audit trail. The message is one sentence for an operator."""
+
+
+class NotATrail(AuditError):
+    """A file is not what ``tenantapp audit export`` writes."""
+
+
+class NotOurSignature(AuditError):
+    """A chain is not signed by a key that is trusted."""
+
+
+class NotSent(AuditError):
+    """The stream does not take entries now."""
+
+
+class NotForgotten(AuditError):
+    """A person or a tenant cannot be forgotten."""

@@ -1,0 +1,158 @@
+"""Forget a person: their account goes, and the trail keeps no more of them than an id.
+
+Where an entry names them, ``forgotten:`` and the id take the place of the text. Its salt goes too, and the digest of
+what was erased stays, so the chain still verifies; see ``canonical``. It may take long, and be killed: forgetting the
+same login again finishes it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Table, delete, select, update
+from sqlalchemy.orm import Session
+
+from tenantapp.audit.canonical import DETAIL, erase, plain
+from tenantapp.audit.errors import NotForgotten
+from tenantapp.audit.models import TRAIL, Forgetting
+from tenantapp.audit.sealing import trail_held
+from tenantapp.audit.verifying import FORGET, FORGOTTEN
+from tenantapp.identity.audit import record
+from tenantapp.identity.models import ApiToken, User, UserBase
+from tenantapp.identity.users import get_user, set_enabled
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.dbfactory import DBFactory
+
+AT_ONCE: Final = 1000  # rows in one transaction
+# What stands under these keys is never a person, also if somebody is called like it.
+NOT_PEOPLE: Final = frozenset({"role", "roles", "permission", "permissions", "group", "kind", "slug"})
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A person who was forgotten, and in how many entries of the trail they are an id now."""
+
+    user_id: UUID
+    entries: int
+
+
+def forget_person(user_db: DBFactory, login: str, *, by: str | None = None) -> Forgotten:
+    """Forget the person with this login. ``by`` is who asked for it, as for ``record``.
+
+    Their sessions and tokens end at once. Then every entry of the trail is read. At last the account goes with all that
+    belongs to it. What tenants have in their own databases is theirs, and stays. Raises ``NotFound``, and
+    ``NotForgotten`` for a service account.
+    """
+    with user_db.begin() as session:
+        person = _begin(session, login)
+    entries = 0
+    for some in _pages(user_db, TRAIL):
+        entries += _erase(user_db, person, [row.id for row in some if person.is_in(row)])
+    for table in UserBase.metadata.sorted_tables:
+        if "requested_by" in table.columns:
+            _rename(user_db, person, table)
+    with user_db.begin() as session:
+        _finish(session, person, entries, by)
+    return Forgotten(person.id, entries)
+
+
+class _Person:
+    """Finds a person in texts and in JSON, and puts their id in place of what names them."""
+
+    def __init__(self, user: User) -> None:
+        self.id, self.login, self.address = user.id, user.login, user.mail_address
+        self.mark = f"{FORGOTTEN}{user.id}"
+        names = sorted({name for name in (user.login, user.name, user.mail_address) if name}, key=len, reverse=True)
+        # As a word of its own: `ada` is in "ada, please", and not in "adapter" or "ada@example.com".
+        self._named = re.compile(rf"(?<![\w@.+-])({'|'.join(map(re.escape, names))})(?![\w@+-]|\.\w)", re.IGNORECASE)
+
+    def erased(self, value: Any, key: str = "") -> Any:
+        """Return JSON with the mark in place of each text that names the person."""
+        if isinstance(value, str):
+            return self.mark if key not in NOT_PEOPLE and self._named.search(value) else value
+        if isinstance(value, dict):
+            return {name: self.erased(each, name) for name, each in value.items()}
+        return [self.erased(each, key) for each in value] if isinstance(value, list) else value
+
+    def changes(self, row: Any) -> dict[str, Any]:
+        """Return what to change in an entry: the new values of its columns."""
+        changed: dict[str, Any] = {}
+        # `local:ada` is an account of the machine, and not this person's.
+        if row.actor_id == self.id or row.actor in (self.login, self.mark):
+            changed |= {"actor": self.mark, "address": None}
+        detail = self.erased(row.detail)
+        if detail != row.detail:
+            changed["detail"] = detail
+        return {name: value for name, value in changed.items() if value != getattr(row, name)}
+
+    def is_in(self, row: Any) -> bool:
+        """Return whether an entry names the person, or did until it was erased."""
+        return row.actor == self.mark or self.mark in str(row.detail) or bool(self.changes(row))
+
+
+def _begin(session: Session, login: str) -> _Person:
+    user = get_user(session, login)
+    if user.service_tenant_id is not None:
+        raise NotForgotten(f"{user.login} is a service account and no person. Remove it")
+    set_enabled(session, login, False)
+    session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
+    if session.get(Forgetting, user.id) is None:
+        session.add(Forgetting(user_id=user.id))
+    return _Person(user)
+
+
+def _pages(user_db: DBFactory, table: Table) -> Iterator[Any]:
+    """Yield the rows of a table, some at a time, each in a transaction of its own."""
+    after: UUID | None = None
+    while True:
+        rows = select(table).order_by(table.c.id).limit(AT_ONCE)
+        with user_db.begin(read_only=True) as session:
+            some = session.execute(rows if after is None else rows.where(table.c.id > after)).all()
+        if not some:
+            return
+        yield some
+        after = some[-1].id
+
+
+def _erase(user_db: DBFactory, person: _Person, ids: list[UUID]) -> int:
+    """Erase the person from these entries. Return how many there are."""
+    if ids:
+        with user_db.begin() as session:
+            # Nobody seals what is being changed.
+            trail_held(session)
+            for row in session.execute(select(TRAIL).where(TRAIL.c.id.in_(ids))).all():
+                if changed := person.changes(row):
+                    session.execute(update(TRAIL).where(TRAIL.c.id == row.id).values(**changed, **_seal(row, changed)))
+    return len(ids)
+
+
+def _seal(row: Any, changed: dict[str, Any]) -> dict[str, Any]:
+    """Return what becomes of the salt of an entry when these columns change."""
+    if row.hash is None:
+        return {}
+    names = [*changed.keys() & {"actor", "address"}]
+    detail = changed.get("detail", row.detail)
+    names += [f"{DETAIL}{key}" for key, value in row.detail.items() if detail[key] != value]
+    return {"salt": None, "erased": erase(plain(row), row.salt, row.erased, names)}
+
+
+def _rename(user_db: DBFactory, person: _Person, table: Table) -> None:
+    """Put the id in place of the login where it says who asked for an operation, and for whom."""
+    texts = [name for name in ("requested_by", "arguments", "result", "error") if name in table.columns]
+    for some in _pages(user_db, table):
+        with user_db.begin() as session:
+            for row in some:
+                new = {name: person.erased(getattr(row, name)) for name in texts}
+                if changed := {name: value for name, value in new.items() if value != getattr(row, name)}:
+                    session.execute(update(table).where(table.c.id == row.id).values(**changed))
+
+
+def _finish(session: Session, person: _Person, entries: int, by: str | None) -> None:
+    for table in UserBase.metadata.sorted_tables:
+        if "mail_address" in table.columns and table is not User.__table__ and person.address is not None:
+            session.execute(delete(table).where(table.c.mail_address == person.address))
+    session.execute(delete(User).where(User.id == person.id))
+    session.get_one(Forgetting, person.id).finished_at = utcnow()
+    record(session, FORGET, detail={"user": str(person.id), "entries": entries}, by=by)

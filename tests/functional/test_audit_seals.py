@@ -1,0 +1,189 @@
+"""The audit trail is sealed: what was done cannot be undone, and changes of it are found."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.audit.canonical import erase
+from tenantapp.audit.checkpoints import SigningKey
+from tenantapp.audit.exporting import trail_lines
+from tenantapp.audit.forgetting import forget_person
+from tenantapp.audit.models import Forgetting
+from tenantapp.audit.sealing import Sealer
+from tenantapp.audit.sweeping import sweep_trail
+from tenantapp.audit.verifying import Verdict, verify_lines
+from tenantapp.identity.audit import list_entries, record
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import AuditEntry
+from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.users import get_user
+from tenantapp.testing.clock import Clock
+from tests.functional.conftest import Command
+from tests.installation import Client, Installation
+
+SECRET = "a secret for the tests of the audit trail, long enough"
+KEY = SigningKey(SECRET)
+
+
+def write(installation: Installation, *actions: str, slug: str | None = "acme") -> None:
+    with installation.registry.user_db.begin() as session:
+        tenant_id = None if slug is None else get_tenant(session, slug).id
+        for action in actions:
+            record(session, action, tenant_id=tenant_id, slug=slug, detail={"login": "ada", "number": 1.5})
+
+
+def verified(installation: Installation) -> Verdict:
+    with installation.registry.user_db.begin(read_only=True) as session:
+        return verify_lines(trail_lines(session), [KEY.public])
+
+
+def test_entries_are_sealed_in_a_chain_for_each_tenant(installation: Installation) -> None:
+    sealer = Sealer(installation.registry.user_db, KEY, batch=3)
+    before = sealer.seal_all()
+    assert before > 3
+    write(installation, "test.one", "test.two")
+    write(installation, "test.three", slug="globex")
+    write(installation, "test.four", slug=None)
+    assert verified(installation).unsealed == 4
+    assert (sealer.seal(), sealer.seal(), sealer.seal()) == (3, 1, 0)
+    verdict = verified(installation)
+    assert (verdict.findings, verdict.unsealed, verdict.signed) == ([], 0, True)
+    assert (verdict.entries, verdict.chains) == (before + 4, 3)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_entries SET actor = 'eve' WHERE action = 'test.one'",
+        "UPDATE audit_entries SET detail = '{}' WHERE action = 'test.two'",
+        "UPDATE audit_entries SET hash = previous WHERE action = 'test.one'",
+        "DELETE FROM audit_entries WHERE action = 'test.two'",
+        "UPDATE audit_chains SET position = position - 1",
+        "DELETE FROM audit_chains",
+    ],
+)
+def test_the_database_refuses_to_alter_the_trail(installation: Installation, statement: str) -> None:
+    write(installation, "test.one")
+    Sealer(installation.registry.user_db, KEY).seal_all()
+    write(installation, "test.two")
+    with pytest.raises(DBAPIError, match="audit trail"), installation.registry.user_db.begin() as session:
+        session.execute(text(statement))
+    assert verified(installation).findings == []
+
+
+def test_a_sweep_leaves_a_signed_checkpoint(installation: Installation, clock: Clock) -> None:
+    user_db = installation.registry.user_db
+    write(installation, "test.old", "test.old", "test.old")
+    clock.advance(days=31)
+    write(installation, "test.young")
+    before = verified(installation).unsealed
+    assert sweep_trail(user_db, KEY, timedelta(days=32)) == 0
+    assert sweep_trail(user_db, KEY, timedelta(days=30), at_once=2) == before - 1
+    Sealer(user_db, KEY).seal_all()
+    verdict = verified(installation)
+    assert (verdict.findings, verdict.swept, verdict.entries) == ([], before - 1, 2)
+    with user_db.begin(read_only=True) as session:
+        assert [entry.action for entry in list_entries(session)] == ["audit.sweep", "test.young"]
+        assert list_entries(session)[0].detail["entries"] == before - 1
+
+
+def test_commands(done: Command, run: Command, failed: Callable[..., str], ini: Path, tmp_path: Path) -> None:
+    assert "tenancy.secret" in failed("audit", "key")
+    done("tenants", "create", "acme")
+    done("worker", "--until-idle")
+    assert done("audit", "verify").out == "1 entries in 1 chains verified, no signatures checked.\n"
+    with ini.open("a") as file:
+        file.write(f"tenancy.secret = {SECRET}\n")
+    assert run("audit", "verify").out.startswith("signature: ")
+    done("tenants", "suspend", "acme", "--reason", "unpaid")
+    done("worker", "--until-idle")  # a new signature does not cover what nobody has signed
+    assert "1 not sealed yet" in run("audit", "verify").out
+    assert done("audit", "sign", "--was", "none").out == "1 chain is signed by the present key.\n"
+    done("worker", "--until-idle")
+    assert done("audit", "verify").out == "3 entries in 2 chains verified.\n"
+    assert done("audit", "verify", "--tenant", "acme").out == "2 entries in 1 chains verified.\n"
+    exported, key = tmp_path / "trail.jsonl", done("audit", "key").out.strip()
+    assert done("audit", "export", str(exported)).out == f"3 entries of the audit trail are in {exported}.\n"
+
+    with closing(sqlite3.connect(ini.parent / "user.sqlite")) as database:
+        database.executescript(
+            "DROP TRIGGER audit_entries_kept; UPDATE audit_entries SET actor = 'eve' WHERE action = 'tenant.suspend'"
+        )
+    told = run("audit", "verify", "--json")
+    (finding,) = json.loads(told.out)["findings"]
+    assert (told.status, finding["kind"], finding["position"]) == (1, "altered", 2)
+    (suspended,) = [item for item in done("fleet", "audit", "--json").json["items"] if item["actor"] == "eve"]
+    assert finding["entry"] == suspended["id"]
+
+    done("audit", "verify", str(exported), "--key", key)
+    assert "public key" in failed("audit", "verify", str(exported), "--key", "beef")
+    lines = exported.read_text().splitlines()
+    assert run("audit", "verify", str(exported), "--key", "00" * 32).out.count("signature: ") == 4
+    exported.write_text("\n".join(lines[:-1]))
+    assert (
+        "The last entries are missing, after position 1 up to position 2." in run("audit", "verify", str(exported)).out
+    )
+    exported.write_text("[]")
+    assert "is not a JSON object" in failed("audit", "verify", str(exported))
+
+
+def test_a_person_is_forgotten_and_the_chain_still_verifies(installation: Installation) -> None:
+    user_db = installation.registry.user_db
+    installation.person("reader", login="olga.b@example.com")
+    ada = Client(installation.app).sign_in("olga.b@example.com")
+    assert ada.get("/session").json["user"]["login"] == "olga.b@example.com"
+    detail = {"login": "OLGA.B@example.com", "role": "reader", "reason": "asked by olga.b@example.com, twice"}
+    with user_db.begin() as session:
+        olga = get_user(session, "olga.b@example.com").id
+        record(session, "test.done", detail=detail)
+        record(session, "test.other", detail={"login": "bolga.b@example.com"})
+    Sealer(user_db, KEY).seal_all()
+    with user_db.begin() as session:
+        record(session, "test.late", detail=detail)  # not sealed yet
+    forgotten = forget_person(user_db, "Olga.B@example.com")
+    assert forgotten.user_id == olga
+    Sealer(user_db, KEY).seal_all()
+    verdict = verified(installation)
+    assert verdict.findings == []
+    assert 0 < verdict.erased < forgotten.entries
+    with user_db.begin(read_only=True) as session:
+        entries = list_entries(session)
+        told = {entry.action: entry for entry in entries}
+        assert told["test.done"].detail == {
+            "login": f"forgotten:{olga}",
+            "role": "reader",
+            "reason": f"forgotten:{olga}",
+        }
+        assert told["test.late"].detail == told["test.done"].detail
+        assert told["test.other"].detail == {"login": "bolga.b@example.com"}
+        assert (told["session.start"].actor, told["session.start"].address) == (f"forgotten:{olga}", None)
+        assert told["session.start"].actor_id == olga
+        assert told["user.forget"].detail == {"user": str(olga), "entries": forgotten.entries}
+        everything = "".join(map(str, session.execute(select(AuditEntry.__table__))))
+        assert "olga.b" not in everything.replace("bolga.b", "").lower()
+        with pytest.raises(NotFound):
+            get_user(session, "olga.b@example.com")
+    assert ada.get("/session").status_int == 401
+
+
+def test_who_hides_behind_a_forgotten_person_is_found(installation: Installation) -> None:
+    """Nothing is erased without an entry that says of how many."""
+    user_db = installation.registry.user_db
+    installation.person("reader", login="olga")
+    write(installation, "test.one")
+    Sealer(user_db, KEY).seal_all()
+    with user_db.begin() as session:
+        olga = get_user(session, "olga").id
+        session.add(Forgetting(user_id=olga))
+        lines = list(trail_lines(session))
+    (line,) = [line for line in lines if line.get("entry", {}).get("action") == "test.one"]
+    line["erased"] = erase(line["entry"], bytes.fromhex(line["salt"]), None, ["actor"])
+    line["entry"]["actor"] = f"forgotten:{olga}"
+    assert [finding.kind for finding in verify_lines(lines, [KEY.public]).findings] == ["erased"]
