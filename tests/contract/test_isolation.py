@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 from tenantapp.cli.hardening import harden_servers, name_open_databases, show_open_databases
 from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection, reading_connection
+from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.histories.user_database import make_user_database
 from tenantapp.databases.servers.hardening import harden, openness
 from tenantapp.databases.servers.scratch import scratch_database
@@ -161,6 +163,19 @@ def test_hardening_leaves_a_role_its_own_database(
     assert capsys.readouterr().out == ""
     assert not gets_in(url_of(fleet, acme, "customers"))
     works(fleet, "acme")
+
+
+def test_a_tenant_chooses_no_functions_for_the_role_of_the_server(fleet: Fleet, acme: TenantPlace) -> None:
+    """Its role may put a schema before PostgreSQL's own, for everybody who connects to its database."""
+    with connected(url_of(fleet, acme)) as cursor:
+        cursor.execute("CREATE SCHEMA mine")
+        cursor.execute("CREATE FUNCTION mine.version() RETURNS text LANGUAGE sql AS $$ SELECT 'mine' $$")
+        cursor.execute(f'ALTER DATABASE "{acme.database}" SET search_path = mine, pg_catalog, public')
+    url = server_of(fleet).own_url(acme.database)
+    assert fleet.ask("SELECT version()", url) == [("mine",)]
+    for way in (maintenance_connection, reading_connection, migration_connection):
+        with way(url, "it") as connection:
+            assert connection.exec_driver_sql("SELECT version()").scalar_one().startswith("PostgreSQL")
 
 
 def test_a_database_of_ours_that_was_opened_is_found(fleet: Fleet, acme: TenantPlace) -> None:

@@ -29,8 +29,10 @@ STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
 MAINTENANCE_DATABASE: Final = "postgres"
 ENGINES: Final = 32
 # Structures, copies and comparisons must not depend on how a server, a database or a role is configured. With
-# row_security off, PostgreSQL raises an error where a policy would hide rows.
+# row_security off, PostgreSQL raises an error where a policy would hide rows. With its own search_path, a tenant's role
+# could have the server's role call functions of the tenant's in place of PostgreSQL's.
 PINNED: Final = {
+    "search_path": "public",
     "row_security": "off",
     "TimeZone": "UTC",
     "DateStyle": "ISO",
