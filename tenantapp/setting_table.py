@@ -107,6 +107,9 @@ class Settings:
         "closed",
         "whether people may register themselves: open or closed",
     )
+    identity_operators_second_factor: bool = setting(
+        "identity.operators_second_factor", flag, "false", "whether operators need a second factor to work on the fleet"
+    )
     passwords_memory: int = setting(
         "passwords.memory",
         number(int, 8, 1048576, "KiB"),
@@ -149,6 +152,12 @@ class Settings:
         number(int, 120, 86400 * 365, "seconds"),
         "28800",
         "seconds after which a session ends in any case",
+    )
+    session_fresh: int = setting(
+        "session.fresh",
+        number(int, 30, 86400, "seconds"),
+        "600",
+        "seconds for which a dangerous act does not ask the person to prove again who they are",
     )
     tokens_most_days: int = setting(
         "tokens.most_days", number(int, 1, 3660, "days"), "366", "most days that an API token works"

@@ -27,6 +27,7 @@ def includeme(config: Configurator) -> None:
         "people_views",
         "token_views",
         "service_account_views",
+        "tenant_settings_views",
     ):
         config.include(f"tenantapp.account.{module}", route_prefix=PREFIX)
         config.scan(f"tenantapp.account.{module}")

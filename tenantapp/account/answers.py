@@ -113,6 +113,18 @@ class RecoveryCodes(Answer):
     codes: list[str]
 
 
+class TenantSettings(Answer):
+    """What a tenant asks of those who work in it."""
+
+    second_factor_required: bool
+
+
+class EndedSessions(Answer):
+    """How many sessions have ended."""
+
+    ended: int
+
+
 class Device(Answer):
     """A signed-in device. ``current`` marks the one that asks."""
 

@@ -70,6 +70,7 @@ def list_factors(request: TenantRequest) -> dict[str, Any]:
     "POST",
     permission=Permission.SIGNED_IN,
     writes="user",
+    fresh=True,
     status=201,
     answer=answers.NewApp,
     problems=("already_exists",),
@@ -105,6 +106,7 @@ def confirm_app(request: TenantRequest) -> Response:
     "DELETE",
     permission=Permission.SIGNED_IN,
     writes="user",
+    fresh=True,
     answer=None,
     problems=("not_found", "factor_needed"),
 )
@@ -119,6 +121,7 @@ def delete_app(request: TenantRequest) -> Response:
     "POST",
     permission=Permission.SIGNED_IN,
     writes="user",
+    fresh=True,
     status=201,
     answer=answers.PasskeyChallenge,
     problems=("too_many_passkeys",),
@@ -159,7 +162,15 @@ def rename_passkey(request: TenantRequest) -> dict[str, Any]:
     return passkey(passkeys.rename(request.user_session, request.access.person.id, path_id(request), name))
 
 
-@api_view("passkey", "DELETE", permission=Permission.SIGNED_IN, writes="user", answer=None, problems=("factor_needed",))
+@api_view(
+    "passkey",
+    "DELETE",
+    permission=Permission.SIGNED_IN,
+    writes="user",
+    fresh=True,
+    answer=None,
+    problems=("factor_needed",),
+)
 def delete_passkey(request: TenantRequest) -> Response:
     """Remove a passkey."""
     factors.remove_passkey(request.user_session, request.access.person.id, path_id(request))
@@ -171,6 +182,7 @@ def delete_passkey(request: TenantRequest) -> Response:
     "POST",
     permission=Permission.SIGNED_IN,
     writes="user",
+    fresh=True,
     status=201,
     answer=answers.RecoveryCodes,
     problems=("no_second_factor",),

@@ -16,6 +16,7 @@ from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.credentials.errors import LinkNotValid
 from tenantapp.credentials.password_rules import hash_new_password
+from tenantapp.identity.freshness import require_fresh_for
 from tenantapp.identity.models import Invitation
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import refuse_tokens
@@ -78,11 +79,15 @@ def list_invitations(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.Invitation,
-    problems=("already_exists", "beyond_your_rights", "mail_not_configured", "not_found", "too_many_invitations"),
+    problems=(
+        *("already_exists", "beyond_your_rights", "mail_not_configured", "not_found", "too_many_invitations"),
+        "reauthentication_required",
+    ),
 )
 def create_invitation(request: TenantRequest) -> dict[str, Any]:
     """Invite an address, which gets a mail, or a person by login. The answer does not tell whether there is anybody."""
     body: NewInvitation = request.checked_body
+    require_fresh_for(request, body.role)
     if body.address is not None:
         if not sends_mail(request):
             raise MailNotConfigured

@@ -14,6 +14,7 @@ from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.identity import members
 from tenantapp.identity.errors import NotFound
+from tenantapp.identity.freshness import require_fresh_for
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.members import Member
 from tenantapp.identity.permissions import Permission
@@ -70,7 +71,7 @@ def list_members(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.Member,
-    problems=("already_exists", "beyond_your_rights", "not_found"),
+    problems=("already_exists", "beyond_your_rights", "not_found", "reauthentication_required"),
 )
 def create_member(request: TenantRequest) -> dict[str, Any]:
     """Grant a role to a member, beside the roles that they have, or to a group. Return the member.
@@ -79,6 +80,7 @@ def create_member(request: TenantRequest) -> dict[str, Any]:
     told.
     """
     body: NewMember = request.checked_body
+    require_fresh_for(request, body.role)
     session, tenant = request.user_session, request.access.require_tenant()
     if body.login is not None and not belongs(session, tenant.id, body.login):
         raise NotFound("member", body.login)
@@ -94,10 +96,11 @@ def create_member(request: TenantRequest) -> dict[str, Any]:
     body=MemberRole,
     writes="user",
     answer=answers.Member,
-    problems=("already_exists", "beyond_your_rights", "last_admin"),
+    problems=("already_exists", "beyond_your_rights", "last_admin", "reauthentication_required"),
 )
 def change_member(request: TenantRequest) -> dict[str, Any]:
     """Put another role in place of that of a grant. Return the member."""
+    require_fresh_for(request, request.checked_body.role)
     session, tenant = request.user_session, request.access.require_tenant()
     held = request.access.permissions
     grant = members.change_role(session, tenant.id, path_id(request), request.checked_body.role, held=held)

@@ -8,7 +8,7 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from tenantapp.account.answers import Device, Session
+from tenantapp.account.answers import Device, EndedSessions, Session
 from tenantapp.account.guarding import remember_device
 from tenantapp.account.proving import SignIn, proof_in
 from tenantapp.answers import Page
@@ -116,7 +116,14 @@ def list_sessions(request: TenantRequest) -> dict[str, Any]:
     return {"items": [device(each, access.web_session_id) for each in live], "next": None}
 
 
-@api_view("session_of_id", "DELETE", permission=Permission.SIGNED_IN, writes="user", answer=None)
+@api_view("sessions", "DELETE", permission=Permission.SIGNED_IN, writes="user", fresh=True, answer=EndedSessions)
+def delete_other_sessions(request: TenantRequest) -> dict[str, Any]:
+    """End all of the person's other sessions."""
+    access: Access = request.access
+    return {"ended": web_sessions.end_others(request.user_session, access.person.id, access.web_session_id)}
+
+
+@api_view("session_of_id", "DELETE", permission=Permission.SIGNED_IN, writes="user", fresh=True, answer=None)
 def delete_one_session(request: TenantRequest) -> Response:
     """End one of the person's own sessions."""
     web_sessions.end_one(request.user_session, request.access.person.id, path_id(request))

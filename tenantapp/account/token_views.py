@@ -66,6 +66,7 @@ def list_tokens(request: TenantRequest) -> dict[str, Any]:
     permission=Permission.IN_TENANT,
     body=NewToken,
     writes="user",
+    fresh=True,
     status=201,
     answer=answers.MadeToken,
     problems=("beyond_your_rights", "not_found", "too_many_tokens"),

@@ -80,6 +80,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(identity.TooManyServiceAccounts, 409, "too_many_service_accounts")
     config.add_problem(identity.InvalidToken, 401, "invalid_token")
     config.add_problem(identity.InvalidCredentials, 401, "invalid_credentials")
+    config.add_problem(identity.ReauthenticationRequired, 403, "reauthentication_required")
     config.add_problem(identity.SessionEnded, 401, "not_signed_in")
     config.add_problem(identity.OperatorRequired, 403, "operator_required")
     config.add_problem(identity.PermissionMissing, 403, "permission_denied")

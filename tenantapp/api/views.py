@@ -56,7 +56,7 @@ class ViewOptions(TypedDict, total=False):
     with those of its package. With ``may_create``, the answer is 201 with ``Location`` if the request has made
     something. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is
     in bytes and defaults to the setting ``api.max_body``. With ``in_batch=False``, a batch cannot have this request
-    as a part.
+    as a part. With ``fresh``, the person must have proved lately who they are.
     """
 
     permission: Required[str]
@@ -73,6 +73,7 @@ class ViewOptions(TypedDict, total=False):
     reads_tenants: bool
     max_body: int | None
     in_batch: bool
+    fresh: bool
 
 
 class MergePatch(BaseModel, Generic[Patched]):
@@ -123,6 +124,7 @@ def _view_arguments(route_name: str, request_method: str, options: ViewOptions) 
         "api_may_create": options.get("may_create", False),
         "api_in_batch": options.get("in_batch", True),
         "reads_tenants": options.get("reads_tenants", False),
+        "fresh": options.get("fresh", False),
         "max_body": options.get("max_body"),
         # Pyramid tries the views of a route with more predicates first. A view that does not match costs as much as
         # making a response, so the most frequent method goes first.

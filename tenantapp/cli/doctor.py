@@ -20,6 +20,7 @@ CHECKS: Final = (
     Check("domain", configuration.domain, ("settings",)),
     Check("user database", databases.user_database, ("settings",)),
     Check("user revision", databases.user_revision, ("user database",)),
+    Check("stored secrets", databases.stored_secrets, ("user revision",)),
     Check("servers", databases.servers, ("settings",)),
     Check("PgBouncer", databases.pgbouncers, ("user revision",)),
     Check("clock", databases.clock, ("settings",)),

@@ -20,13 +20,20 @@ from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.copying.requests import request_adopt, request_clone, request_move
 from tenantapp.fleet.querying.newer_changes import newer_changes
 from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.freshness import require_fresh
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.tenants import get_tenant, place_of, refuse_unfinished
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.servers import SqliteServer
 
 READING_BACKUPS: Final = ("backup_refused", "backup_damaged")
-RESTORING: Final = (*READING_BACKUPS, "already_exists", "operation_refused", "unknown_revision")
+RESTORING: Final = (
+    *READING_BACKUPS,
+    "reauthentication_required",
+    "already_exists",
+    "operation_refused",
+    "unknown_revision",
+)
 COMPARING: Final = (*READING_BACKUPS, "tenant_unfinished", "tenant_unavailable", "tenant_migrating")
 COPYING: Final = ("already_exists", "copy_refused")
 
@@ -116,6 +123,7 @@ def restore_tenant(request: TenantRequest) -> dict[str, Any]:
     elif body.name is not None:
         raise InvalidValue("name", "Give a name only together with as, for a new tenant.")
     else:
+        require_fresh(request)  # it replaces what the tenant has now
         operation = request_restore(*subject, backup=body.backup, requested_by=requester)
     return accepted(request, operation)
 

@@ -25,6 +25,7 @@ from tenantapp.tenancy.request import TenantRequest
     "POST",
     permission=Permission.TENANT_EXPORT,
     writes="user",
+    fresh=True,
     status=202,
     answer=answers.Operation,
     headers=("Location",),

@@ -170,6 +170,7 @@ def undelete_tenant(request: TenantRequest) -> dict[str, Any]:
     "fleet_tenant_administrator",
     "POST",
     body=Appointment,
+    fresh=True,
     answer=FleetTenant,
     problems=(*NOT_SERVED, "has_administrator"),
 )
@@ -179,7 +180,7 @@ def appoint_administrator(request: TenantRequest) -> dict[str, Any]:
     return describe_one(session, appoint(session, request.matchdict["slug"], request.checked_body.administrator))
 
 
-@fleet_request("fleet_tenant_purge", body=Purge, problems=("tenant_not_deleted", "copy_required"))
+@fleet_request("fleet_tenant_purge", body=Purge, fresh=True, problems=("tenant_not_deleted", "copy_required"))
 def purge_tenant(request: TenantRequest) -> dict[str, Any]:
     """Request the removal of a deleted tenant and its data before ``purge_after``."""
     operation = deletion.request_purge(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pyotp
 import segno
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials.errors import InvalidCode
@@ -78,6 +78,12 @@ def find(session: Session, user_id: UUID) -> AuthenticatorApp | None:
     """Return the person's app, or None if there is none that counts."""
     app = session.get(AuthenticatorApp, user_id, populate_existing=True)
     return None if app is None or app.confirmed_at is None else app
+
+
+def number_in_clear(session: Session) -> int:
+    """Return how many secrets are stored in clear."""
+    in_clear = AuthenticatorApp.secret.startswith(CLEAR)
+    return session.scalar(select(func.count()).select_from(AuthenticatorApp).where(in_clear)) or 0
 
 
 def encrypt_again(session: Session, secrets: Secrets) -> int:

@@ -18,6 +18,7 @@ IdentityError
 +-- TooManyServiceAccounts  the tenant has as many service accounts as the settings allow
 +-- InvalidToken            the API token of a request is unknown, malformed, expired or revoked
 +-- InvalidCredentials      wrong login or password, or a disabled person: always the same error
++-- ReauthenticationRequired   the person has to prove again who they are, before a dangerous act
 +-- SessionEnded            another request has ended or replaced the web session
 +-- RegistrationClosed      people may not register themselves
 +-- TooManySignIns          every core is busy hashing passwords, or there is no memory
@@ -162,6 +163,13 @@ class InvalidCredentials(IdentityError):
     def __init__(self, reason: str = "no longer valid") -> None:
         super().__init__("The login or the password is wrong.")
         self.reason = reason
+
+
+class ReauthenticationRequired(IdentityError):
+    """The person proved who they are too long ago for a dangerous act."""
+
+    def __init__(self) -> None:
+        super().__init__("Prove again who you are first.")
 
 
 class SessionEnded(IdentityError):

@@ -17,7 +17,7 @@ from tenantapp.identity.token_text import is_token
 from tenantapp.identity.web_sessions import hash_token
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access
-from tenantapp.tenancy.errors import NoAccess, TenancyError, TokenNotAllowed
+from tenantapp.tenancy.errors import NoAccess, SecondFactorRequired, TenancyError, TokenNotAllowed
 from tenantapp.tenancy.request import TenantRequest
 
 log = logging.getLogger(__name__)
@@ -145,6 +145,9 @@ reads_tenants_view.options = ("reads_tenants",)  # type: ignore[attr-defined]
 
 def _permits_operator(request: TenantRequest, access: Access) -> Allowed | DeniedBecause:
     if access.operator:
+        needed = request.registry.app_settings.identity_operators_second_factor
+        if needed and not access.has_second_factor:
+            return DeniedBecause(SecondFactorRequired("the fleet"))
         return Allowed("An operator.")
     # The request log has a line with the same request id, which names the call.
     log.warning("Request %s: %s (%s) is not an operator.", request.request_id, access.person.login, access.person.id)

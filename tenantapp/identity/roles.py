@@ -55,6 +55,11 @@ def check_held(session: Session, role_name: str, held: Collection[str] | None) -
         raise RoleBeyondRights(role_name, sorted(beyond))
 
 
+def permits(session: Session, role: str, permission: str) -> bool:
+    """Return whether a role has a permission. A role that does not exist has none."""
+    return session.get(RolePermission, (role, permission)) is not None
+
+
 def known_permissions(session: Session) -> frozenset[str]:
     """Return the bundled permissions, and those of the domain that some role has."""
     return frozenset(Permission) | frozenset(session.scalars(select(RolePermission.permission).distinct()))

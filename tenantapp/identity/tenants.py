@@ -131,6 +131,16 @@ def resume_tenant(session: Session, slug: str) -> Tenant:
     return tenant
 
 
+def require_second_factor(session: Session, tenant_id: UUID, required: bool) -> Tenant:
+    """Require a second factor of everybody who works in a tenant, or no longer, from the next request on."""
+    tenant = session.scalars(select(Tenant).where(Tenant.id == tenant_id).with_for_update()).one()
+    if tenant.second_factor_required != required:
+        tenant.second_factor_required = required
+        _record(session, "settings.change", tenant, second_factor_required=required)
+    session.flush()
+    return tenant
+
+
 def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | None = None) -> Tenant:
     """Change a tenant's slug, and its name if one is given. Its database keeps its name.
 

@@ -149,6 +149,11 @@ RIGHTS: tuple[tuple[Any, Callable[[Session], Any], list[str]], ...] = (
     (tenants.resume_tenant, lambda s: tenants.resume_tenant(s, "acme"), ["tenant.resume"]),
     (tenants.delete_tenant, lambda s: tenants.delete_tenant(s, "acme", utcnow()), ["tenant.delete"]),
     (tenants.undelete_tenant, lambda s: tenants.undelete_tenant(s, "acme"), ["tenant.undelete"]),
+    (
+        tenants.require_second_factor,
+        lambda s: tenants.require_second_factor(s, acme(s), True),
+        ["settings.change"],
+    ),
     (users.set_enabled, lambda s: users.set_enabled(s, "ada", False), ["user.disable"]),
     (administrators.appoint, lambda s: administrators.appoint(s, "acme", "ed"), ["member.appoint"]),
     (
@@ -170,6 +175,7 @@ OTHERS = {
         "web_sessions.end_one",
     ),
     *("web_sessions.end_others", "web_sessions.start", "web_sessions.sweep", "web_sessions.switch"),
+    "roles.permits",
     *("web_sessions.add_factor", "web_sessions.authenticated_again"),
 }
 READING = re.compile(

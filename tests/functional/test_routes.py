@@ -52,6 +52,7 @@ BODIES: dict[str, Any] = {
     "webhook": {"name": "y"},
     "tokens": {"name": "x", "permissions": ["content.read"]},
     "reauthentication": {"code": "123456"},
+    "tenant_settings": {"second_factor_required": False},
     "totp_confirmation": {"code": "123456"},
     "passkeys": {"challenge": "x", "passkey": {}},
     "passkey": {"name": "x"},
@@ -87,7 +88,8 @@ PUBLIC = {
 }  # fmt: skip
 FOR_ANY_SIGNED_IN = {
     ("session", "GET"), ("session", "PATCH"), ("session", "DELETE"), ("sessions", "GET"),
-    ("session_of_id", "DELETE"), ("own_passkey_challenges", "POST"), ("reauthentication", "POST"),
+    ("session_of_id", "DELETE"), ("sessions", "DELETE"), ("reauthentication", "POST"),
+    ("own_passkey_challenges", "POST"),
     ("factors", "GET"), ("totp", "POST"), ("totp", "DELETE"), ("totp_confirmation", "POST"), ("recovery_codes", "POST"),
     ("new_passkey_challenges", "POST"), ("passkeys", "POST"), ("passkey", "PATCH"), ("passkey", "DELETE"),
     ("received_invitations", "GET"), ("received_invitation", "POST"), ("received_invitation", "DELETE"),
@@ -190,7 +192,7 @@ def test_with_an_api_token(installation: Installation) -> None:
         if permission == NO_PERMISSION_REQUIRED:
             continue
         elsewhere = "token_not_allowed" if permission in NOT_FOR_TOKENS else "tenant_forbidden"
-        of_people = permission in NOT_FOR_TOKENS or route.startswith("service_account")
+        of_people = permission in NOT_FOR_TOKENS or route.startswith(("service_account", "tenant_settings"))
         cases = {
             "wrong token, good cookie": (cookie, {}, (401, "invalid_token")),
             "another tenant": (whole, {"X_Tenant": "globex"}, (403, elsewhere)),

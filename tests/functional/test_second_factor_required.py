@@ -1,13 +1,30 @@
 """A tenant may require a second factor: who has none may sign in, and not work in it."""
 
+import os
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from tenantapp.identity.models import ApiToken, Tenant, WebSession
+from tenantapp.cli.checks import databases
+from tenantapp.cli.checks.examination import Examination, State
+from tenantapp.cli.installation import Installation as CommandsInstallation
+from tenantapp.credentials.models import AuthenticatorApp
+from tenantapp.identity import web_sessions
+from tenantapp.identity.audit import list_entries
+from tenantapp.identity.models import ApiToken, Tenant, User, WebSession
+from tenantapp.identity.users import get_user
+from tenantapp.identity.web_sessions import lifetimes_of
+from tenantapp.sql.times import utcnow
+from tenantapp.testing.clock import Clock
+from tests.functional.conftest import Command
 from tests.installation import Client, Installation
 
+LONG = "kettle umbrella granite"
 REFUSED = (403, "second_factor_required")
 
 
@@ -46,6 +63,96 @@ def test_it_is_refused_at_access(client: Client, change: Any, factors: str, enou
     assert code(client.get("/nodes")) == code(client.get("/t/globex/nodes")) == REFUSED
     assert code(client.post("/tokens", {"name": "x", "permissions": ["content.read"]})) == REFUSED
     assert client.switch("globex").json["second_factor_required"] is True
+
+
+def test_administrators_who_have_one_require_it(installation: Installation, client: Client, change: Any) -> None:
+    client.sign_in("ada")
+    assert client.get("/tenant/settings", status=200).json == {"second_factor_required": False}
+    assert code(client.patch("/tenant/settings", {"second_factor_required": True})) == REFUSED
+    change(WebSession, factors="password totp")
+    client.patch("/tenant/settings", {"second_factor_required": True}, status=200)
+    entry = client.get("/tenant/audit").json["items"][0]
+    assert (entry["action"], entry["actor"]) == ("settings.change", "ada")
+    assert entry["detail"] == {"second_factor_required": True}
+    bob = Client(installation.app).sign_in("bob")
+    assert code(bob.get("/nodes")) == REFUSED
+    assert client.patch("/tenant/settings", {"second_factor_required": False}).json == {"second_factor_required": False}
+    assert bob.get("/nodes").status_int == 200
+
+
+def test_operators_may_need_one(
+    installation: Installation, client: Client, change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(User, operator=True)
+    client.sign_in("ada")
+    settings = replace(installation.registry.app_settings, identity_operators_second_factor=True)
+    monkeypatch.setattr(installation.registry, "app_settings", settings)
+    assert code(client.get("/fleet/tenants")) == REFUSED
+    change(WebSession, factors="passkey")
+    assert client.get("/fleet/tenants").status_int == 200
+
+
+def test_dangerous_acts_ask_for_a_sign_in_of_lately(
+    installation: Installation, client: Client, change: Any, clock: Clock
+) -> None:
+    now = clock.freeze()
+    change(User, operator=True)
+    client.sign_in("ada")
+    session_id = client.get("/sessions").json["items"][0]["id"]
+    token = client.post("/tokens", {"name": "x", "permissions": ["tenant.export"]}, status=201).json["token"]
+    change(WebSession, authenticated_at=now - timedelta(seconds=601))
+    backup = {"backup": "x"}
+    acts: list[tuple[str, str, Any]] = [
+        ("POST", "/fleet/tenants/acme/purge", None),
+        ("POST", "/fleet/tenants/acme/restore", backup),
+        ("POST", "/fleet/tenants/acme/administrator", {"administrator": "rita"}),
+        ("POST", "/tenant/export", None),
+        ("PATCH", "/tenant/settings", {"second_factor_required": False}),
+        ("POST", "/tokens", {"name": "x", "permissions": ["content.read"]}),
+        ("POST", "/members", {"login": "rita", "role": "admin"}),
+        ("POST", "/invitations", {"login": "nobody", "role": "admin"}),
+        ("DELETE", "/sessions", None),
+        ("DELETE", f"/sessions/{session_id}", None),
+        ("POST", "/account/factors/totp", None),
+        ("DELETE", "/account/factors/totp", None),
+        ("POST", "/account/factors/passkey-challenges", None),
+        ("DELETE", f"/account/factors/passkeys/{session_id}", None),
+        ("POST", "/account/factors/recovery-codes", None),
+    ]
+    stale = (403, "reauthentication_required")
+    assert {act[:2]: code(client.request(*act)) for act in acts} == {act[:2]: stale for act in acts}
+    change(WebSession, authenticated_at=None)  # a session from before the column
+    assert code(client.delete("/sessions")) == stale
+    # What is not dangerous goes on, and a program has no password to give again.
+    assert client.post("/members", {"login": "rita", "role": "author"}).status_int == 201
+    assert code(client.post("/fleet/tenants/acme/restore", {**backup, "as": "x"}))[0] == 409
+    assert code(Client(installation.app).with_token(token).post("/tenant/export")) == (409, "backup_refused")
+    change(WebSession, authenticated_at=now - timedelta(seconds=600))
+    other = Client(installation.app).sign_in("ada")
+    assert client.delete("/sessions", status=200).json == {"ended": 1}
+    assert other.get("/session").status_int == 401
+    assert client.post("/members", {"login": "rita", "role": "admin"}).status_int == 201
+
+
+def test_an_operator_removes_the_factors_of_somebody_who_has_lost_them(done: Command, failed: Any) -> None:
+    done("users", "add", "ada", "--password-stdin", given=f"{LONG}\n")
+    assert done("users", "factors", "ada", "--json").json["items"] == []
+    with closing(CommandsInstallation(Path(os.environ["TENANTAPP_INI"]))) as installation:
+        with installation.user_session() as session:
+            user = get_user(session, "ada")
+            session.add(AuthenticatorApp(user_id=user.id, secret="v0:x", confirmed_at=utcnow()))
+            web_sessions.start(session, "token", user.id, None, lifetimes_of(installation.settings), None, ["totp"])
+        assert [each["factor"] for each in done("users", "factors", "ada", "--json").json["items"]] == ["totp"]
+        (found,) = databases.stored_secrets(Examination(installation))
+        assert (found.state, found.detail) == (State.WARNING, "1 secret of authenticator apps stored in clear")
+        said = done("users", "factors", "ada", "--remove").out
+        assert said == "1 second factor removed. ada signs in by the password alone.\n"
+        with installation.user_session(read_only=True) as session:
+            assert session.scalars(select(AuthenticatorApp.secret)).all() == []
+            assert session.scalars(select(WebSession.id)).all() == []
+            assert list_entries(session)[0].action == "factor.remove_all"
+        assert list(databases.stored_secrets(Examination(installation))) == []
+    assert failed("users", "factors", "nobody") == "There is no user nobody"
 
 
 def test_a_sign_in_says_what_it_was_by(client: Client) -> None:

@@ -46,6 +46,7 @@ class Operation:
     writes: DatabaseKind
     may_create: bool
     may_be_part: bool
+    fresh: bool
     tag: str
 
     @property
@@ -153,6 +154,7 @@ def _operation(entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Operati
         writes=view["api_writes"],
         may_create=view["api_may_create"],
         may_be_part=may_be_part({**view, "permission": permission}),
+        fresh=view["fresh"],
         tag=view["api_tag"] or room_of(view["callable"]),
     )
 

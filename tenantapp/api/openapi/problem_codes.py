@@ -83,10 +83,19 @@ def _natural(operation: Operation) -> Iterator[str]:
             yield "idempotency_unsupported"
     if not operation.is_public:
         yield from ("not_signed_in", "invalid_token", "tenant_mismatch")
+    if operation.fresh:
+        yield "reauthentication_required"
     if operation.permission in NOT_FOR_TOKENS:
         yield "token_not_allowed"
     if operation.permission == Permission.FLEET_OPERATE:
-        yield from ("operator_required", "fleet_failed", "history_unusable", "server_unavailable", "store_unavailable")
+        yield from (
+            "operator_required",
+            "second_factor_required",
+            "fleet_failed",
+            "history_unusable",
+            "server_unavailable",
+            "store_unavailable",
+        )
     if operation.is_for_tenant:
         yield from ("permission_denied", "tenant_forbidden", "tenant_suspended", "tenant_required")
         yield "second_factor_required"

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tenantapp.cli.checks.examination import Examination, Finding, State, count, ok, warning, wrong
+from tenantapp.credentials import authenticator_apps
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.histories.histories import head_revision, history_digest
 from tenantapp.databases.histories.upgrading import current_revision
@@ -75,6 +76,15 @@ def user_revision(examination: Examination) -> Iterator[Finding]:
     else:
         detail = f"the user database is at {found}, which this version does not know"
         yield wrong(name, detail, "Install the newer version of tenantapp that made it")
+
+
+def stored_secrets(examination: Examination) -> Iterator[Finding]:
+    """Look for secrets of second factors that are stored in clear, because there was no ``tenancy.secret``."""
+    with examination.installation.user_session(read_only=True) as session:
+        number = authenticator_apps.number_in_clear(session)
+    if number:
+        detail = f"{count(number, 'secret')} of authenticator apps stored in clear"
+        yield warning("stored secrets", detail, "Set tenancy.secret, and run `tenantapp secrets rotate`")
 
 
 def servers(examination: Examination) -> Iterator[Finding]:

@@ -151,3 +151,18 @@ def unlock(installation: Installation, login: str) -> None:
     finally:
         counting.dispose()
     click.echo(f"{names[0]} need not wait for failed sign-ins.")
+
+
+@users.command()
+@login_argument
+@click.option("--remove", is_flag=True, help="Remove them all, for a person who has lost them. Their web sessions end.")
+@json_option
+@pass_installation
+def factors(installation: Installation, login: str, remove: bool, as_json: bool) -> None:
+    """List or remove the second factors of a person."""
+    from tenantapp.cli.second_factors import remove_factors, show_factors
+
+    if remove:
+        remove_factors(installation, login)
+    else:
+        show_factors(installation, login, as_json)
