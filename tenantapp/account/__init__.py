@@ -8,11 +8,13 @@ from pyramid.config import Configurator
 from tenantapp.api import PREFIX
 from tenantapp.credentials import errors
 from tenantapp.credentials.breached import breached_passwords
-from tenantapp.credentials.errors import ThrottleUnavailable, TooManyAttempts
+from tenantapp.credentials.errors import LinkNotValid, ThrottleUnavailable, TooManyAttempts, TooManyLinks
 
 
 def includeme(config: Configurator) -> None:
     """Add the views of sessions, registration, members, tokens and service accounts under ``/api/v1``."""
+    config.add_problem(LinkNotValid, 410, "link_not_valid")
+    config.add_problem(TooManyLinks, 429, "too_many_links", headers=_retry_after)
     config.registry.breached_passwords = breached_passwords(config.registry.app_settings)
     config.add_problem(TooManyAttempts, 429, "too_many_attempts", headers=_retry_after)
     config.add_problem(ThrottleUnavailable, 503, "busy")
@@ -21,6 +23,8 @@ def includeme(config: Configurator) -> None:
         "session_views",
         "reauthentication_views",
         "factor_views",
+        "account_views",
+        "link_views",
         "user_views",
         "member_views",
         "invitation_views",
@@ -33,7 +37,7 @@ def includeme(config: Configurator) -> None:
         config.scan(f"tenantapp.account.{module}")
 
 
-def _retry_after(request: Any, error: TooManyAttempts) -> Mapping[str, str]:
+def _retry_after(request: Any, error: TooManyAttempts | TooManyLinks) -> Mapping[str, str]:
     return {"Retry-After": str(error.retry_after)}
 
 

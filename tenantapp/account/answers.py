@@ -15,6 +15,23 @@ class User(Answer):
     name: str
 
 
+class Account(User):
+    """A person's own account. ``address`` is their confirmed mail address.
+
+    ``password_set_at`` is null without a password, and for one that was set by an older version of the program.
+    """
+
+    address: str | None
+    has_password: bool
+    password_set_at: datetime | None
+
+
+class Accepted(Answer):
+    """The request is taken. Whether something is sent is only told by mail."""
+
+    detail: str
+
+
 class NamedPerson(Answer):
     """A person as others in the tenant see them."""
 

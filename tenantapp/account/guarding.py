@@ -33,6 +33,16 @@ def guarded(request: TenantRequest, kind: Kind, login: str) -> Iterator[None]:
             yield
 
 
+def count_attempt(request: TenantRequest, kind: Kind, name: str) -> None:
+    """Count a request that is never right or wrong, such as one for mail, unless there were too many.
+
+    ``name`` is a login or an address as it was typed. Raises ``TooManyAttempts`` and ``ThrottleUnavailable``.
+    """
+    attempt = Attempt(kind, account_of(name), request.actor.address)
+    with recorded_refusals(request.registry.user_db, request.actor, name):
+        request.registry.throttle.count(attempt)
+
+
 def device_token(request: TenantRequest) -> str | None:
     """Return the token of the browser as a known device, or None."""
     return read_cookie(request, _cookie_name(request))

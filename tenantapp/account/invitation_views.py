@@ -14,7 +14,6 @@ from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
-from tenantapp.credentials.errors import LinkNotValid
 from tenantapp.credentials.password_rules import hash_new_password
 from tenantapp.identity.freshness import require_fresh_for
 from tenantapp.identity.models import Invitation
@@ -269,4 +268,3 @@ def includeme(config: Configurator) -> None:
     config.add_route("declined_link", "/links/invitation/decline")
     config.add_route("registering_link", "/links/invitation/register")
     config.add_problem(TooManyInvitations, 409, "too_many_invitations")
-    config.add_problem(LinkNotValid, 410, "link_not_valid")

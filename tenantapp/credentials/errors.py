@@ -2,6 +2,7 @@
 
 CredentialsError
 +-- LinkNotValid             a one-time link is unknown, was used, or has expired: always the same error
++-- TooManyLinks             as many links were sent to a person as may be used at once
 +-- InvalidBreachedList      a list of breached passwords is not what it should be
 +-- TooManyAttempts          the throttle refuses an attempt before it is checked
 +-- ThrottleUnavailable      the store of the throttle does not answer, so nothing that can be guessed is checked
@@ -15,6 +16,7 @@ CredentialsError
 +-- TooManyPasskeys          the person has as many passkeys as they may have
 """
 
+from datetime import timedelta
 from typing import Any
 
 from tenantapp.identity.errors import IdentityError
@@ -29,6 +31,14 @@ class LinkNotValid(CredentialsError):
 
     def __init__(self) -> None:
         super().__init__("This link is not valid, or no longer. Ask for a new one.")
+
+
+class TooManyLinks(CredentialsError):
+    """As many links were sent to a person as may be used at once. They expire within ``retry_after`` seconds."""
+
+    def __init__(self, lifetime: timedelta) -> None:
+        self.retry_after = round(lifetime.total_seconds())
+        super().__init__(f"Too many links were sent. Use one of them, or wait {self.retry_after // 60} minutes.")
 
 
 class InvalidBreachedList(CredentialsError):

@@ -11,6 +11,7 @@ from tenantapp.identity.look_alikes import skeleton_hash
 from tenantapp.identity.models import NAME_LENGTH, User, WebSession
 from tenantapp.identity.names import check_login, clean_name, normalize_login
 from tenantapp.identity.uniqueness import flush_unique
+from tenantapp.sql.times import utcnow
 
 
 def create_user(
@@ -27,6 +28,7 @@ def create_user(
         login_skeleton=_free_skeleton(session, normal),
         name=clean_name(name or login[:NAME_LENGTH]),
         password_hash=password_hash,
+        password_set_at=None if password_hash is None else utcnow(),
         operator=operator,
     )
     session.add(user)
@@ -95,9 +97,26 @@ def set_password(session: Session, login: str, password_hash: str) -> User:
     user = get_user(session, login)
     if user.service_tenant_id is not None:
         raise InvalidValue("login", f"{user.login} is a service account, which has no password.")
-    user.password_hash = password_hash
-    record(session, "user.password", detail={"login": user.login})
+    store_password(session, user, password_hash, "password.set")
     end_sessions(session, user.id)
+    return user
+
+
+def store_password(session: Session, user: User, password_hash: str, action: str, *, by: str | None = None) -> None:
+    """Store the hash of a person's new password. ``action`` names it in the audit trail, ``by`` who did it.
+
+    Their web sessions go on.
+    """
+    user.password_hash, user.password_set_at, user.password_initial = password_hash, utcnow(), False
+    record(session, action, detail={"login": user.login}, by=by)
+    session.flush()
+
+
+def rename_user(session: Session, user_id: UUID, name: str) -> User:
+    """Give a person another name, which others in their tenants see. Raises ``InvalidValue``."""
+    user = session.scalars(select(User).where(User.id == user_id)).one()
+    user.name = clean_name(name)
+    record(session, "user.rename", detail={"login": user.login})
     session.flush()
     return user
 

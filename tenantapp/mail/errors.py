@@ -15,10 +15,10 @@ class MailError(FleetError):
 
 
 class MailNotConfigured(MailError):
-    """The installation sends no mail."""
+    """The installation sends no mail. ``lacking`` says why."""
 
-    def __init__(self) -> None:
-        super().__init__("This installation sends no mail: the setting mail.url is not set.")
+    def __init__(self, lacking: str = "the setting mail.url is not set") -> None:
+        super().__init__(f"This installation sends no mail: {lacking}.")
 
 
 class InvalidMail(MailError):

@@ -10,7 +10,7 @@ from tests.functional.fuzzing import FLEET_SLUG, World
 from tests.installation import Client
 
 # What the installation of the tests cannot do: it has one server, no store for backups, no failed operation, and an
-# administrator in each tenant. No example knows the token of a challenge, a code or a passkey.
+# administrator in each tenant. No example knows a password, the token of a challenge or a link, a code or a passkey.
 REFUSED = {
     "post_fleet_tenant_administrator": (409, "has_administrator"),
     "post_fleet_tenant_restore": (409, "backup_refused"),
@@ -23,6 +23,10 @@ REFUSED = {
         f"post_{route}": (410, "link_not_valid")
         for route in ("invitation_link", "accepted_link", "declined_link", "registering_link")
     },
+    "put_account_password": (422, "invalid"),
+    "post_link_confirm_address": (410, "link_not_valid"),
+    "post_link_reset_password": (410, "link_not_valid"),
+    "post_link_first_password": (410, "link_not_valid"),
 }
 
 # A change of many rows needs a filter.

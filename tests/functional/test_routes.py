@@ -27,6 +27,13 @@ from tests.installation import PASSWORD, Client, Installation
 NO_ROW = "0198c2f4-8a10-7c3e-9d5b-6f1e2a3b4c5d"
 BODIES: dict[str, Any] = {
     "session": {"tenant": "acme"},
+    "account": {"name": "x"},
+    "account_address": {"address": "x@example.com"},
+    "account_password": {"old": "wrong", "new": "three otters juggling"},
+    "account_password_resets": {"login": "ada"},
+    "link_confirm_address": {"token": "x"},
+    "link_reset_password": {"token": "x", "password": "y"},
+    "link_first_password": {"token": "x", "password": "y"},
     # The first needs one permission, the second another.
     "batch": {
         "requests": [
@@ -82,6 +89,8 @@ PUBLIC = {
     ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
     ("version", "GET"), ("openapi", "GET"),
     ("invitation_link", "POST"), ("declined_link", "POST"), ("registering_link", "POST"),
+    ("account_password_resets", "POST"), ("link_confirm_address", "POST"),
+    ("link_reset_password", "POST"), ("link_first_password", "POST"),
     ("page_of_account", "GET"), ("page_of_tenant", "GET"), ("page_of_fleet", "GET"), ("page_of_operator", "GET"),
     ("page_assets", "GET"), ("page_components", "GET"),
     ("api_docs", "GET"), ("api_docs_style", "GET"), ("api_docs_script", "GET"),
@@ -94,6 +103,7 @@ FOR_ANY_SIGNED_IN = {
     ("new_passkey_challenges", "POST"), ("passkeys", "POST"), ("passkey", "PATCH"), ("passkey", "DELETE"),
     ("received_invitations", "GET"), ("received_invitation", "POST"), ("received_invitation", "DELETE"),
     ("accepted_link", "POST"),
+    ("account", "GET"), ("account", "PATCH"), ("account_address", "POST"), ("account_password", "PUT"),
 }  # fmt: skip
 
 
@@ -210,6 +220,9 @@ def test_with_an_api_token(installation: Installation) -> None:
     for path, body in (
         ("/session", {"login": "ada", "password": PASSWORD}),
         ("/users", {"login": "x", "password": "y"}),
+        ("/account/password-resets", {"login": "x"}),
+        ("/links/confirm-address", {"token": "x"}),
+        ("/links/reset-password", {"token": "x", "password": "y"}),
     ):
         assert whole.post(path, body).json["code"] == "token_not_allowed"
 

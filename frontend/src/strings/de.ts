@@ -274,6 +274,7 @@ export const de: Strings = {
     too_many_attempts: "Es waren zu viele Versuche. Warten Sie einen Moment, und versuchen Sie es noch einmal.",
     too_many_invitations: "Zu viele Einladungen warten auf eine Antwort. Widerrufen Sie erst eine und laden Sie dann erneut ein.",
     too_many_passkeys: "Mehr Passkeys sind nicht erlaubt. Entfernen Sie einen, den Sie nicht mehr brauchen.",
+    too_many_links: "Es wurden zu viele Links gesendet. Verwenden Sie einen davon, oder warten Sie eine Stunde.",
     too_many_service_accounts: "Mehr Dienstkonten sind in diesem Arbeitsbereich nicht erlaubt. Entfernen Sie eines, das nicht mehr gebraucht wird.",
     too_many_tokens: "Mehr Token sind nicht erlaubt; auch abgelaufene zählen. Widerrufen Sie eines, das nicht mehr gebraucht wird.",
     too_many_webhooks: "Mehr Webhooks sind nicht erlaubt. Löschen Sie einen, der nicht mehr gebraucht wird.",

@@ -275,6 +275,7 @@ export const en = {
     too_many_attempts: "There were too many attempts. Wait a moment, and try again.",
     too_many_invitations: "Too many invitations wait for an answer. Revoke one first, then invite again.",
     too_many_passkeys: "You have as many passkeys as anybody may have. Remove one that you do not need.",
+    too_many_links: "Too many links were sent to you. Use one of them, or wait an hour.",
     too_many_service_accounts: "The workspace has as many service accounts as it may. Remove one that is not needed.",
     too_many_tokens: "There are as many tokens as there may be, the expired ones included. Revoke one that is not needed.",
     too_many_webhooks: "There are as many webhooks as there may be. Delete one that is not needed.",
