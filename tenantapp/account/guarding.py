@@ -48,6 +48,11 @@ def device_token(request: TenantRequest) -> str | None:
     return read_cookie(request, _cookie_name(request))
 
 
+def is_known_device(request: TenantRequest, user_id: UUID) -> bool:
+    """Return whether the person has signed in before in this browser. To be asked before ``remember_device``."""
+    return devices.is_known(request.user_session, user_id, device_token(request))
+
+
 def remember_device(request: TenantRequest, user_id: UUID) -> None:
     """Make the browser a known device of the person who has just signed in. The cookie stays after they sign out."""
     token = devices.remember(request.user_session, user_id, device_token(request))

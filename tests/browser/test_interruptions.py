@@ -77,8 +77,8 @@ def test_a_person_works_at_what_is_deployed(deployed: Deployment, visit: Visit) 
     expect(page).to_have_url(f"{deployed.site.url}/w/globex/nodes")
     expect(page.get_by_text("Nothing here yet")).to_be_visible()
     expect(ada.link("Members")).to_have_count(0)
-    [cookie] = ada.context.cookies()
-    assert (cookie["name"], cookie["secure"], cookie["httpOnly"]) == ("__Host-tenantapp", True, True)
+    cookies = {(cookie["name"], cookie["secure"], cookie["httpOnly"]) for cookie in ada.context.cookies()}
+    assert cookies == {("__Host-tenantapp", True, True), ("__Host-tenantapp-device", True, True)}
     page.get_by_role("button", name="Your menu").click()
     ada.button("Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
