@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.hardening import harden_servers, name_open_databases, show_open_databases
 from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection, reading_connection
@@ -31,6 +32,7 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import PostgresServer
 from tests.contract.conftest import Fleet
 from tests.contract.health import ours, works
+from tests.postgres import role_on
 
 DENIED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.FeatureNotSupported)
 # What a role might try in its own database to get out of it.
@@ -163,6 +165,20 @@ def test_hardening_leaves_a_role_its_own_database(
     assert capsys.readouterr().out == ""
     assert not gets_in(url_of(fleet, acme, "customers"))
     works(fleet, "acme")
+
+
+def test_what_our_role_may_not_close_is_left_and_named(
+    fleet: Fleet, acme: TenantPlace, opened: None, postgres_server: URL, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with role_on(postgres_server, "") as us:
+        fleet.change_settings(servers_main=us.set(database="").render_as_string(hide_password=False))
+        with pytest.raises(CommandFailed, match="Databases stay open to the roles of tenants on main"):
+            harden_servers(fleet.services)
+    shown = capsys.readouterr().out
+    assert "As a superuser, run:" in shown
+    assert f'GRANT CONNECT ON DATABASE "postgres" TO "{us.username}";' in shown
+    assert 'REVOKE CONNECT, CREATE, TEMPORARY ON DATABASE "customers" FROM PUBLIC;' in shown
+    assert gets_in(url_of(fleet, acme, "postgres"))
 
 
 def test_a_tenant_chooses_no_functions_for_the_role_of_the_server(fleet: Fleet, acme: TenantPlace) -> None:
