@@ -89,6 +89,17 @@ def test_a_password_needs_a_terminal_or_the_option(done: Command, failed: Callab
     assert done("users", "list", "--json").json == {"items": []}
 
 
+def test_a_person_sets_their_password_by_a_link(done: Command, failed: Callable[..., str], ini: Path) -> None:
+    printed = done("users", "add", "ada", "--link").out
+    assert "/links/first-password#" in printed
+    assert printed != done("users", "passwd", "ada", "--link").out
+    stored = on_user_database(ini, lambda session: get_user(session, "ada").password_hash)
+    assert stored is None
+    assert "set mail.url" in failed("users", "address", "ada", "ada@example.com")
+    assert "set mail.url" in failed("users", "add", "bob", "--address", "bob@example.com")
+    assert len(done("users", "list", "--json").json["items"]) == 1
+
+
 def test_groups(done: Command) -> None:
     done("users", "add", "ada", "--password-stdin", given=PASSWORD)
     done("groups", "add", "editors")

@@ -11,6 +11,10 @@ password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it."
 )
 
+link_option = click.option(
+    "--link", "by_link", is_flag=True, help="Ask for no password: mail or print a link by which the person sets one."
+)
+
 
 @click.group()
 def users() -> None:
@@ -23,10 +27,27 @@ def users() -> None:
 @click.option(
     "--operator", is_flag=True, help="Let this person work on the whole fleet. Operators gain no rights inside tenants."
 )
+@click.option("--address", help="The person's mail address: they are sent a link, which confirms it. Implies --link.")
+@link_option
 @password_option
 @pass_installation
-def add(installation: Installation, login: str, name: str | None, operator: bool, password_stdin: bool) -> None:
+def add(
+    installation: Installation,
+    login: str,
+    name: str | None,
+    operator: bool,
+    address: str | None,
+    by_link: bool,
+    password_stdin: bool,
+) -> None:
     """Add a person."""
+    if (by_link or address is not None) and password_stdin:
+        raise click.UsageError("A person sets a password by a link, or you set it by --password-stdin.")
+    if by_link or address is not None:
+        from tenantapp.cli.account_links import add_with_link
+
+        add_with_link(installation, login, name, operator, address)
+        return
     from tenantapp.cli.passwords import ask_password
     from tenantapp.identity import users as service
     from tenantapp.identity.names import check_login
@@ -108,10 +129,16 @@ def enable(installation: Installation, login: str) -> None:
 
 @users.command()
 @login_argument
+@link_option
 @password_option
 @pass_installation
-def passwd(installation: Installation, login: str, password_stdin: bool) -> None:
-    """Set a person's password. Their web sessions end at once."""
+def passwd(installation: Installation, login: str, by_link: bool, password_stdin: bool) -> None:
+    """Set a person's password. Their web sessions end at once; with --link, once they have set it."""
+    if by_link:
+        from tenantapp.cli.account_links import send_password_link
+
+        send_password_link(installation, login)
+        return
     from tenantapp.cli.passwords import ask_password
     from tenantapp.credentials.password_rules import words_about
     from tenantapp.identity import users as service
@@ -166,3 +193,14 @@ def factors(installation: Installation, login: str, remove: bool, as_json: bool)
         remove_factors(installation, login)
     else:
         show_factors(installation, login, as_json)
+
+
+@users.command()
+@login_argument
+@click.argument("address")
+@pass_installation
+def address(installation: Installation, login: str, address: str) -> None:
+    """Send a link to a mail address, by which it becomes that of a person."""
+    from tenantapp.cli.account_links import send_address_link
+
+    send_address_link(installation, login, address)
