@@ -150,9 +150,17 @@ def _rename(user_db: DBFactory, person: _Person, table: Table) -> None:
 
 
 def _finish(session: Session, person: _Person, entries: int, by: str | None) -> None:
+    """Remove the account. Its own rows go with it; invitations, links and mail know only the login or the address."""
     for table in UserBase.metadata.sorted_tables:
-        if "mail_address" in table.columns and table is not User.__table__ and person.address is not None:
-            session.execute(delete(table).where(table.c.mail_address == person.address))
+        if table is User.__table__:
+            continue
+        for name, value in (("mail_address", person.address), ("login", person.login)):
+            if name in table.columns and value is not None:
+                session.execute(delete(table).where(table.c[name] == value))
+        if "message" in table.columns:
+            waiting = session.execute(select(table.c.id, table.c.message)).all()
+            to = [row.id for row in waiting if person.erased(row.message) != row.message]
+            session.execute(delete(table).where(table.c.id.in_(to)))
     session.execute(delete(User).where(User.id == person.id))
     session.get_one(Forgetting, person.id).finished_at = utcnow()
     record(session, FORGET, detail={"user": str(person.id), "entries": entries}, by=by)

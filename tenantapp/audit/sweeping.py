@@ -19,17 +19,25 @@ from tenantapp.tenancy.dbfactory import DBFactory
 AT_ONCE: Final = 5000  # entries in one transaction: a statement ends within the server's limit
 
 
-def sweep_trail(user_db: DBFactory, key: SigningKey | None, older: timedelta, at_once: int = AT_ONCE) -> int:
+def sweep_trail(
+    user_db: DBFactory,
+    key: SigningKey | None,
+    older: timedelta,
+    *,
+    keep_unsent: bool = False,
+    at_once: int = AT_ONCE,
+) -> int:
     """Delete the entries that are older than ``older``. Return how many.
 
-    They are sealed first. An entry that was sealed behind a younger one stays until that one is old too. A chain whose
-    end is not signed by ``key`` is left alone.
+    They are sealed first. An entry that was sealed behind a younger one stays until that one is old too. With
+    ``keep_unsent``, so does what the stream has not taken. A chain whose end is not signed by ``key`` is left alone.
     """
     Sealer(user_db, key).seal_all()
     before = utcnow() - older
     with user_db.begin(read_only=True) as session:
         chains = session.scalars(select(AuditChain.chain)).all()
-    total = sum(_repeated(partial(_sweep, user_db, key, chain, before, at_once)) for chain in chains)
+    sweep = partial(_sweep, user_db, key, before=before, keep_unsent=keep_unsent, at_once=at_once)
+    total = sum(_repeated(partial(sweep, chain)) for chain in chains)
     if total:
         with user_db.begin() as session:
             record(session, "audit.sweep", detail={"entries": total, "before": before.isoformat()})
@@ -43,11 +51,20 @@ def _repeated(sweep: Callable[[], int]) -> int:
     return total
 
 
-def _sweep(user_db: DBFactory, key: SigningKey | None, chain_id: UUID, before: datetime, at_once: int) -> int:
+def _sweep(
+    user_db: DBFactory,
+    key: SigningKey | None,
+    chain_id: UUID,
+    *,
+    before: datetime,
+    keep_unsent: bool,
+    at_once: int,
+) -> int:
     with user_db.begin() as session:
         trail_held(session)
         chain = session.get_one(AuditChain, chain_id, with_for_update=True)
-        through = _through(session, chain, before, at_once)
+        most = min(chain.swept_position + at_once, chain.streamed if keep_unsent else chain.position)
+        through = _through(session, chain, before, most)
         if through is None or not is_head_signed(chain, key):
             return 0
         position, hash = through
@@ -60,11 +77,11 @@ def _sweep(user_db: DBFactory, key: SigningKey | None, chain_id: UUID, before: d
         return swept
 
 
-def _through(session: Session, chain: AuditChain, before: datetime, at_once: int) -> tuple[int, bytes] | None:
-    """Return the position and the hash of the last entry to delete now, or None if there is none."""
+def _through(session: Session, chain: AuditChain, before: datetime, most: int) -> tuple[int, bytes] | None:
+    """Return the position, which is ``most`` at most, and the hash of the last entry to delete now, or None."""
     kept = select(TRAIL.c.position).where(of_chain(chain.chain), TRAIL.c.position.is_not(None), TRAIL.c.at >= before)
     first_kept = session.scalar(kept.order_by(TRAIL.c.position).limit(1)) or chain.position + 1
-    last = min(first_kept - 1, chain.swept_position + at_once)
+    last = min(first_kept - 1, most)
     if last <= chain.swept_position:
         return None
     hash = session.scalar(select(TRAIL.c.hash).where(of_chain(chain.chain), TRAIL.c.position == last))

@@ -10,6 +10,7 @@ from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation
 from tenantapp.credentials.breached import breached_passwords, make_filter
 from tenantapp.credentials.password_rules import hash_new_password
+from tenantapp.identity.audit import record
 
 
 def ask_password(installation: Installation, password_stdin: bool, words: Collection[str]) -> str:
@@ -36,4 +37,6 @@ def load_breached(installation: Installation, source: Path) -> None:
         raise CommandFailed("Set passwords.breached to the file that the list is to be made into")
     with source.open("rb", buffering=1 << 20) as lines:
         count = make_filter(lines, source.stat().st_size, Path(target))
+    with installation.user_session() as session:
+        record(session, "passwords.load", detail={"passwords": count})
     click.echo(f"{count:,} breached passwords are in {target}, which has {Path(target).stat().st_size:,} bytes.")

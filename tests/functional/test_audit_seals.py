@@ -19,14 +19,17 @@ from tenantapp.audit.models import Forgetting
 from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.sweeping import sweep_trail
 from tenantapp.audit.verifying import Verdict, verify_lines
+from tenantapp.credentials.models import OneTimeLink
 from tenantapp.identity.audit import list_entries, record
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import AuditEntry
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
+from tenantapp.mail.outbox_models import OutgoingMail
+from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
 from tests.functional.conftest import Command
-from tests.installation import Client, Installation
+from tests.installation import PASSWORD, Client, Installation
 
 SECRET = "a secret for the tests of the audit trail, long enough"
 KEY = SigningKey(SECRET)
@@ -85,6 +88,7 @@ def test_a_sweep_leaves_a_signed_checkpoint(installation: Installation, clock: C
     write(installation, "test.young")
     before = verified(installation).unsealed
     assert sweep_trail(user_db, KEY, timedelta(days=32)) == 0
+    assert sweep_trail(user_db, KEY, timedelta(days=30), keep_unsent=True) == 0  # nothing was sent
     assert sweep_trail(user_db, KEY, timedelta(days=30), at_once=2) == before - 1
     Sealer(user_db, KEY).seal_all()
     verdict = verified(installation)
@@ -109,8 +113,13 @@ def test_commands(done: Command, run: Command, failed: Callable[..., str], ini: 
     done("worker", "--until-idle")
     assert done("audit", "verify").out == "3 entries in 2 chains verified.\n"
     assert done("audit", "verify", "--tenant", "acme").out == "2 entries in 1 chains verified.\n"
+    done("users", "add", "bob", "--password-stdin", given=PASSWORD)
+    assert "2 entries of the audit trail had the name" in done("users", "forget", "bob").out
+    assert failed("users", "forget", "bob") == "There is no user bob"
+    assert "backups.store" in failed("tenants", "forget", "acme")
+    done("worker", "--until-idle")
     exported, key = tmp_path / "trail.jsonl", done("audit", "key").out.strip()
-    assert done("audit", "export", str(exported)).out == f"3 entries of the audit trail are in {exported}.\n"
+    assert done("audit", "export", str(exported)).out == f"6 entries of the audit trail are in {exported}.\n"
 
     with closing(sqlite3.connect(ini.parent / "user.sqlite")) as database:
         database.executescript(
@@ -141,7 +150,11 @@ def test_a_person_is_forgotten_and_the_chain_still_verifies(installation: Instal
     assert ada.get("/session").json["user"]["login"] == "olga.b@example.com"
     detail = {"login": "OLGA.B@example.com", "role": "reader", "reason": "asked by olga.b@example.com, twice"}
     with user_db.begin() as session:
-        olga = get_user(session, "olga.b@example.com").id
+        user = get_user(session, "olga.b@example.com")
+        user.mail_address, olga = "olga@mail.example", user.id
+        later = utcnow() + timedelta(days=1)
+        session.add(OneTimeLink(token_hash=b"x", purpose="test", mail_address="olga@mail.example", expires_at=later))
+        session.add(OutgoingMail(message={"to": "Olga <olga@mail.example>"}, due_at=later, expires_at=later))
         record(session, "test.done", detail=detail)
         record(session, "test.other", detail={"login": "bolga.b@example.com"})
     Sealer(user_db, KEY).seal_all()
@@ -170,6 +183,8 @@ def test_a_person_is_forgotten_and_the_chain_still_verifies(installation: Instal
         assert "olga.b" not in everything.replace("bolga.b", "").lower()
         with pytest.raises(NotFound):
             get_user(session, "olga.b@example.com")
+        assert session.scalars(select(OneTimeLink)).all() == []
+        assert session.scalars(select(OutgoingMail)).all() == []
     assert ada.get("/session").status_int == 401
 
 

@@ -115,5 +115,6 @@ def _sweep_audit_trail(installation: Installation) -> None:
     from tenantapp.audit.sweeping import sweep_trail
 
     key = signing_key(installation.settings)
-    count = sweep_trail(installation.fleet.user_db, key, timedelta(days=days))
+    keep_unsent = installation.settings.audit_stream is not None
+    count = sweep_trail(installation.fleet.user_db, key, timedelta(days=days), keep_unsent=keep_unsent)
     click.echo(f"{count} old {'entry' if count == 1 else 'entries'} of the audit trail deleted.")
