@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 from sqlalchemy import select, text
@@ -13,12 +14,14 @@ from sqlalchemy.exc import DBAPIError
 
 from tenantapp.audit.canonical import erase
 from tenantapp.audit.checkpoints import SigningKey
-from tenantapp.audit.exporting import trail_lines
+from tenantapp.audit.exporting import one_moment, trail_lines
 from tenantapp.audit.forgetting import forget_person
+from tenantapp.audit.keeper import Keeper, trail_kept
 from tenantapp.audit.models import Forgetting
 from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.sweeping import sweep_trail
 from tenantapp.audit.verifying import Verdict, verify_lines
+from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.credentials.models import OneTimeLink
 from tenantapp.identity.audit import list_entries, record
 from tenantapp.identity.errors import NotFound
@@ -27,6 +30,7 @@ from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.testing.clock import Clock
 from tests.functional.conftest import Command
 from tests.installation import PASSWORD, Client, Installation
@@ -42,9 +46,13 @@ def write(installation: Installation, *actions: str, slug: str | None = "acme") 
             record(session, action, tenant_id=tenant_id, slug=slug, detail={"login": "ada", "number": 1.5})
 
 
+def verified_in(user_db: DBFactory, *keys: bytes) -> Verdict:
+    with user_db.begin(read_only=True) as session:
+        return verify_lines(trail_lines(session), keys)
+
+
 def verified(installation: Installation) -> Verdict:
-    with installation.registry.user_db.begin(read_only=True) as session:
-        return verify_lines(trail_lines(session), [KEY.public])
+    return verified_in(installation.registry.user_db, KEY.public)
 
 
 def test_entries_are_sealed_in_a_chain_for_each_tenant(installation: Installation) -> None:
@@ -202,3 +210,25 @@ def test_who_hides_behind_a_forgotten_person_is_found(installation: Installation
     line["erased"] = erase(line["entry"], bytes.fromhex(line["salt"]), None, ["actor"])
     line["entry"]["actor"] = f"forgotten:{olga}"
     assert [finding.kind for finding in verify_lines(lines, [KEY.public]).findings] == ["erased"]
+
+
+def test_the_trail_is_read_as_of_one_moment(shared_installation: Installation) -> None:
+    """SQLite has no other way to read."""
+    with one_moment(shared_installation.registry.user_db) as session:
+        assert next(trail_lines(session))["whole"]
+        if session.get_bind().dialect.name == "postgresql":
+            assert session.scalar(text("SHOW transaction_isolation")) == "repeatable read"
+            assert session.scalar(text("SHOW transaction_read_only")) == "on"
+
+
+def test_a_thread_of_a_worker_seals(done: Command, ini: Path) -> None:
+    done("users", "list")
+    with closing(CommandsInstallation(ini)) as installation:
+        user_db = installation.fleet.user_db
+        with user_db.begin() as session:
+            record(session, "test.done")
+        with trail_kept(Keeper(user_db, installation.settings)):
+            ends = monotonic() + 30
+            while verified_in(user_db).unsealed and monotonic() < ends:
+                sleep(0.02)
+        assert (verified_in(user_db).entries, verified_in(user_db).unsealed) == (1, 0)
