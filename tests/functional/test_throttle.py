@@ -13,14 +13,15 @@ from sqlalchemy import select
 
 from tenantapp.credentials import devices, passwords, sign_in
 from tenantapp.credentials.counters import DatabaseCounters, counters_of, sweep_counters
-from tenantapp.credentials.errors import ThrottleUnavailable, TooManyAttempts
+from tenantapp.credentials.errors import InvalidCode, ThrottleUnavailable, TooManyAttempts
 from tenantapp.credentials.models import AttemptCount, KnownDevice
+from tenantapp.credentials.refusals import recorded_refusals
 from tenantapp.credentials.throttling import FREE, LONGEST_WAIT, Attempt, Kind, Throttle, network_of
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import InvalidCredentials, TooManySignIns
 from tenantapp.identity.models import AuditEntry
 from tenantapp.identity.users import get_user
-from tenantapp.tenancy.access import NOBODY
+from tenantapp.tenancy.access import NOBODY, Actor
 from tenantapp.testing.clock import Clock
 from tests.installation import PASSWORD, Client, Installation, StatementRecorder
 
@@ -338,6 +339,15 @@ def test_refusals_are_logged_and_in_the_audit_trail(
     assert [(line.login, line.reason) for line in caplog.records] == reasons  # type: ignore[attr-defined]
     assert {line.address for line in caplog.records} == {"192.0.2.7"}  # type: ignore[attr-defined]
     assert all(each.request_id in line for each, line in zip(refusals(installation), caplog.messages, strict=True))
+
+
+def test_a_wrong_code_is_recorded_like_a_wrong_password(installation: Installation) -> None:
+    nobody = Actor(NOBODY, request_id="request-1", address="192.0.2.7")
+    with pytest.raises(InvalidCode), recorded_refusals(installation.registry.user_db, nobody, "ada"):
+        raise InvalidCode
+    [entry] = refusals(installation)
+    assert entry.detail == {"login": "ada", "reason": "wrong code"}
+    assert (entry.address, entry.request_id) == ("192.0.2.7", "request-1")
 
 
 def test_a_flood_of_guesses_does_not_fill_the_audit_trail(
