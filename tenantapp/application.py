@@ -37,6 +37,7 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.files")
     config.include("tenantapp.resources")
     config.include("tenantapp.webhooks")
+    config.include("tenantapp.federation")
     config.include("tenantapp.account")
     config.include("tenantapp.console")
     config.include("tenantapp.ops")

@@ -419,6 +419,24 @@ class Settings:
     mail_timeout: float = setting(
         "mail.timeout", number(float, 1, 600, "seconds"), "20", "seconds in which the mail server has to take a message"
     )
+    single_sign_on_allow_http: bool = setting(
+        "single_sign_on.allow_http",
+        flag,
+        "false",
+        "let identity providers have addresses that begin with http://, for development",
+    )
+    single_sign_on_allow_private: bool = setting(
+        "single_sign_on.allow_private",
+        flag,
+        "false",
+        "let identity providers have private and local addresses: administrators then reach the network of the server",
+    )
+    single_sign_on_timeout: float = setting(
+        "single_sign_on.timeout",
+        number(float, 0.1, 60, "seconds"),
+        "5",
+        "seconds in which an identity provider has to answer",
+    )
     webhooks_allow_http: bool = setting(
         "webhooks.allow_http", flag, "false", "let webhooks have addresses that begin with http://, for development"
     )

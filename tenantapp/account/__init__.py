@@ -32,9 +32,12 @@ def includeme(config: Configurator) -> None:
         "token_views",
         "service_account_views",
         "tenant_settings_views",
+        "single_sign_on_views",
+        "identity_provider_views",
     ):
         config.include(f"tenantapp.account.{module}", route_prefix=PREFIX)
         config.scan(f"tenantapp.account.{module}")
+    config.include("tenantapp.account.single_sign_on_views.add_browser_routes")
 
 
 def _retry_after(request: Any, error: TooManyAttempts | TooManyLinks) -> Mapping[str, str]:

@@ -69,14 +69,14 @@ class PasswordReset(Body, json_schema_extra=example({"login": "ada"})):
         return self
 
 
-@api_view("account", "GET", permission=Permission.SIGNED_IN, answer=Account)
+@api_view("account", "GET", permission=Permission.OWN_ACCOUNT, answer=Account)
 def read_account(request: TenantRequest) -> dict[str, Any]:
     """Return the person's own account."""
     user = request.user_session.scalars(select(User).where(User.id == request.access.person.id)).one()
     return account_object(user)
 
 
-@api_view("account", "PATCH", permission=Permission.SIGNED_IN, body=AccountChange, writes="user", answer=Account)
+@api_view("account", "PATCH", permission=Permission.OWN_ACCOUNT, body=AccountChange, writes="user", answer=Account)
 def change_account(request: TenantRequest) -> dict[str, Any]:
     """Change the person's name, which others in their tenants see."""
     return account_object(rename_user(request.user_session, request.access.person.id, request.checked_body.name))
@@ -85,7 +85,7 @@ def change_account(request: TenantRequest) -> dict[str, Any]:
 @api_view(
     "account_address",
     "POST",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     body=NewAddress,
     writes="user",
     status=202,
@@ -102,7 +102,7 @@ def request_address(request: TenantRequest) -> dict[str, Any]:
 @api_view(
     "account_password",
     "PUT",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     body=PasswordChange,
     writes="user",
     answer=Session,

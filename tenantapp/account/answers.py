@@ -260,3 +260,47 @@ class ServiceAccount(Answer):
     roles: list[str]
     enabled: bool
     created_at: datetime
+
+
+class SingleSignOn(Answer):
+    """The identity provider of a tenant, for whoever has not signed in. ``start`` is the path that a browser visits."""
+
+    tenant: str
+    name: str
+    start: str
+    required: bool
+
+
+class Elsewhere(Answer):
+    """An address that the browser goes to next."""
+
+    location: str
+
+
+class GroupRole(Answer):
+    """Whom the provider says to be in this group gets this role."""
+
+    group: str
+    role: str
+
+
+class IdentityProvider(Answer):
+    """The identity provider of the tenant. ``callback`` is the address that is registered there.
+
+    With one of ``factor_values`` in ``acr`` or ``amr``, the provider has seen a second factor. ``signed_in_by_it`` says
+    whether the one who asks is signed in by this provider, and so may require it.
+    """
+
+    id: UUID
+    name: str
+    issuer: str
+    client_id: str
+    has_secret: bool
+    groups_claim: str
+    default_role: str | None
+    factor_values: list[str]
+    roles: list[GroupRole]
+    required: bool
+    start: str
+    callback: str
+    signed_in_by_it: bool

@@ -53,7 +53,7 @@ class PasskeyName(Body, json_schema_extra=example({"name": "Key on my key ring"}
     name: str = Field(max_length=1000)
 
 
-@api_view("factors", "GET", permission=Permission.SIGNED_IN, answer=answers.Factors)
+@api_view("factors", "GET", permission=Permission.OWN_ACCOUNT, answer=answers.Factors)
 def list_factors(request: TenantRequest) -> dict[str, Any]:
     """Return the person's second factors."""
     found = factors.factors_of(request.user_session, request.access.person.id)
@@ -68,7 +68,7 @@ def list_factors(request: TenantRequest) -> dict[str, Any]:
 @api_view(
     "totp",
     "POST",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     writes="user",
     fresh=True,
     status=201,
@@ -86,7 +86,7 @@ def create_app(request: TenantRequest) -> dict[str, Any]:
 @api_view(
     "totp_confirmation",
     "POST",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     body=FirstCode,
     writes="user",
     answer=None,
@@ -104,7 +104,7 @@ def confirm_app(request: TenantRequest) -> Response:
 @api_view(
     "totp",
     "DELETE",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     writes="user",
     fresh=True,
     answer=None,
@@ -119,7 +119,7 @@ def delete_app(request: TenantRequest) -> Response:
 @api_view(
     "new_passkey_challenges",
     "POST",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     writes="user",
     fresh=True,
     status=201,
@@ -136,7 +136,7 @@ def create_registration(request: TenantRequest) -> dict[str, Any]:
 @api_view(
     "passkeys",
     "POST",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     body=NewPasskey,
     writes="user",
     status=201,
@@ -155,7 +155,9 @@ def create_passkey(request: TenantRequest) -> dict[str, Any]:
     return passkey(made)
 
 
-@api_view("passkey", "PATCH", permission=Permission.SIGNED_IN, body=PasskeyName, writes="user", answer=answers.Passkey)
+@api_view(
+    "passkey", "PATCH", permission=Permission.OWN_ACCOUNT, body=PasskeyName, writes="user", answer=answers.Passkey
+)
 def rename_passkey(request: TenantRequest) -> dict[str, Any]:
     """Give a passkey another name."""
     name = request.checked_body.name
@@ -165,7 +167,7 @@ def rename_passkey(request: TenantRequest) -> dict[str, Any]:
 @api_view(
     "passkey",
     "DELETE",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     writes="user",
     fresh=True,
     answer=None,
@@ -180,7 +182,7 @@ def delete_passkey(request: TenantRequest) -> Response:
 @api_view(
     "recovery_codes",
     "POST",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     writes="user",
     fresh=True,
     status=201,

@@ -109,7 +109,7 @@ def delete_invitation(request: TenantRequest) -> Response:
     return Response(status=204)
 
 
-@api_view("received_invitations", "GET", permission=Permission.SIGNED_IN, answer=Page[answers.ReceivedInvitation])
+@api_view("received_invitations", "GET", permission=Permission.OWN_ACCOUNT, answer=Page[answers.ReceivedInvitation])
 def list_received(request: TenantRequest) -> dict[str, Any]:
     """Return the invitations to the person's login and confirmed address, in one page."""
     found = invitations.list_received(request.user_session, request.access.person.id)
@@ -126,14 +126,14 @@ def list_received(request: TenantRequest) -> dict[str, Any]:
     return {"items": items, "next": None}
 
 
-@api_view("received_invitation", "POST", permission=Permission.SIGNED_IN, writes="user", answer=answers.Joined)
+@api_view("received_invitation", "POST", permission=Permission.OWN_ACCOUNT, writes="user", answer=answers.Joined)
 def accept_received(request: TenantRequest) -> dict[str, Any]:
     """Accept an invitation: the person is a member from the next request on."""
     session, person = request.user_session, request.access.person
     return accepted(request, invitations.received(session, person.id, path_id(request)))
 
 
-@api_view("received_invitation", "DELETE", permission=Permission.SIGNED_IN, writes="user", answer=None)
+@api_view("received_invitation", "DELETE", permission=Permission.OWN_ACCOUNT, writes="user", answer=None)
 def decline_received(request: TenantRequest) -> Response:
     """Decline an invitation."""
     session, person = request.user_session, request.access.person
@@ -165,7 +165,7 @@ def read_link(request: TenantRequest) -> dict[str, Any]:
 @api_view(
     "accepted_link",
     "POST",
-    permission=Permission.SIGNED_IN,
+    permission=Permission.OWN_ACCOUNT,
     body=LinkToken,
     writes="user",
     answer=answers.Joined,

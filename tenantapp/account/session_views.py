@@ -22,7 +22,7 @@ from tenantapp.identity.models import Tenant, WebSession
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import cookie_token, refuse_tokens
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import Access, GrantedTenant
+from tenantapp.tenancy.access import Access, GrantedTenant, reachable
 from tenantapp.tenancy.errors import NoAccess, SecondFactorRequired
 from tenantapp.tenancy.request import TenantRequest
 
@@ -108,7 +108,7 @@ def delete_session(request: TenantRequest) -> Response:
     return Response(status=204, headerlist=headers)
 
 
-@api_view("sessions", "GET", permission=Permission.SIGNED_IN, answer=Page[Device])
+@api_view("sessions", "GET", permission=Permission.OWN_ACCOUNT, answer=Page[Device])
 def list_sessions(request: TenantRequest) -> dict[str, Any]:
     """Return the person's signed-in devices, newest first."""
     access: Access = request.access
@@ -116,14 +116,14 @@ def list_sessions(request: TenantRequest) -> dict[str, Any]:
     return {"items": [device(each, access.web_session_id) for each in live], "next": None}
 
 
-@api_view("sessions", "DELETE", permission=Permission.SIGNED_IN, writes="user", fresh=True, answer=EndedSessions)
+@api_view("sessions", "DELETE", permission=Permission.OWN_ACCOUNT, writes="user", fresh=True, answer=EndedSessions)
 def delete_other_sessions(request: TenantRequest) -> dict[str, Any]:
     """End all of the person's other sessions."""
     access: Access = request.access
     return {"ended": web_sessions.end_others(request.user_session, access.person.id, access.web_session_id)}
 
 
-@api_view("session_of_id", "DELETE", permission=Permission.SIGNED_IN, writes="user", fresh=True, answer=None)
+@api_view("session_of_id", "DELETE", permission=Permission.OWN_ACCOUNT, writes="user", fresh=True, answer=None)
 def delete_one_session(request: TenantRequest) -> Response:
     """End one of the person's own sessions."""
     web_sessions.end_one(request.user_session, request.access.person.id, path_id(request))
@@ -143,7 +143,9 @@ def read_back(request: TenantRequest, token: str) -> Access:
 def session_object(request: TenantRequest, access: Access, token: str) -> dict[str, Any]:
     """Return the session as the API shows it."""
     # If the access was read before the view was known, it does not have the tenants.
-    tenants = tenants_of(request.user_session, access.person.id) if access.tenants is None else access.tenants
+    tenants = access.tenants
+    if tenants is None:
+        tenants = reachable(tenants_of(request.user_session, access.person.id), access.identity_provider_id)
     return {
         "user": {"id": access.person.id, "login": access.person.login, "name": access.person.name},
         "tenant": access.selected and named(access.selected),

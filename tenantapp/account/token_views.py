@@ -91,6 +91,7 @@ def create_token(request: TenantRequest) -> dict[str, Any]:
         days=body.days,
         limits=api_tokens.limits_of(request.registry.app_settings),
         factors=access.factors,
+        identity_provider_id=access.identity_provider_id if body.service_account is None else None,
     )
     return {**shown(token), "token": text}
 

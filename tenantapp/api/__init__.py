@@ -59,6 +59,8 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(tenancy.TenantSuspended, 403, "tenant_suspended", members=("reason",))
     config.add_problem(tenancy.TenantMigrating, 503, "tenant_migrating")
     config.add_problem(tenancy.SecondFactorRequired, 403, "second_factor_required")
+    config.add_problem(tenancy.SingleSignOnRequired, 403, "single_sign_on_required", members=("start",))
+    config.add_problem(tenancy.OwnSignInRequired, 403, "own_sign_in_required")
     config.add_problem(tenancy.TenantOutdated, 503, "tenant_outdated")
     config.add_problem(tenancy.TokenNotAllowed, 403, "token_not_allowed")
     config.add_problem(tenancy.ChangesGone, 410, "changes_gone")

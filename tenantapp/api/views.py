@@ -36,7 +36,10 @@ BYTES: Final = "application/octet-stream"
 View = Callable[[Any, Any], Any]
 Patched = TypeVar("Patched", bound=Content)
 # The permissions of calls that are not about the tenant of the request.
-OF_NO_TENANT: Final = (None, NO_PERMISSION_REQUIRED, Permission.SIGNED_IN, Permission.FLEET_OPERATE)
+OF_NO_TENANT: Final = (
+    *(None, NO_PERMISSION_REQUIRED),
+    *(Permission.SIGNED_IN, Permission.OWN_ACCOUNT, Permission.FLEET_OPERATE),
+)
 
 
 def path_id(request: TenantRequest) -> UUID:

@@ -49,6 +49,7 @@ COMMANDS: Final = {
     "roles": "tenantapp.cli.commands.roles:roles",
     "secrets": "tenantapp.cli.commands.secrets:secrets",
     "service-accounts": "tenantapp.cli.commands.service_accounts:service_accounts",
+    "sso": "tenantapp.cli.commands.sso:sso",
     "sweep": "tenantapp.cli.commands.databases:sweep",
     "tenants": "tenantapp.cli.commands.tenants:tenants",
     "tokens": "tenantapp.cli.commands.tokens:tokens",

@@ -8,6 +8,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Update, false, or_, select, update
 from sqlalchemy.exc import TimeoutError
@@ -20,14 +21,17 @@ from tenantapp.identity.models import ApiToken, Role, TenantState, WebSession
 from tenantapp.identity.names import SLUG
 from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.tenancy.access import Access, GrantedTenant, Person, TenantPlace, has_second_factor
+from tenantapp.tenancy.access import Access, GrantedTenant, Person, TenantPlace, has_second_factor, reachable
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import (
+    OwnSignInRequired,
     SecondFactorRequired,
+    SingleSignOnRequired,
     TenancyError,
     TenantDatabaseUnavailable,
     TenantForbidden,
     TenantMigrating,
+    TenantRefused,
     TenantRequired,
     TenantSuspended,
 )
@@ -116,10 +120,12 @@ class AccessReader:
             now,
             read_granted(row.granted),
             _refusal(row, named),
-            operator=row.operator,
+            # The administrators of a tenant decide what its provider says.
+            operator=row.operator and row.identity_provider_id is None,
             web_session_id=row.web_session_id,
-            tenants=self._tenants(row.tenants) if hasattr(row, "tenants") else None,
+            tenants=self._tenants(row.tenants, row.identity_provider_id) if hasattr(row, "tenants") else None,
             authenticated_at=row.authenticated_at,
+            owns_account=row.identity_provider_id in (None, row.provider_of_person),
         )
 
     def _access(
@@ -133,28 +139,30 @@ class AccessReader:
         **by_what: Any,
     ) -> Access:
         factors = frozenset(row.factors.split())
-        weak = row.second_factor_required and not (exempt or has_second_factor(factors))
-        early = refusal or (SecondFactorRequired() if weak else _too_early(row, now, self.outdated))
-        nothing = refusal is not None or weak
+        unproved = None if exempt else _unproved(row, factors)
+        early = refusal or unproved or _too_early(row, now, self.outdated)
+        nothing = refusal or unproved
+        hidden = refusal is not None or isinstance(unproved, OwnSignInRequired)
         return Access(
             person=Person(row.user_id, row.login, row.user_name),
             tenant=None if early else _place(row),
-            selected=None if refusal else GrantedTenant(row.tenant_id, row.slug, row.tenant_name, granted.roles),
+            selected=None if hidden else GrantedTenant(row.tenant_id, row.slug, row.tenant_name, granted.roles),
             refusal=early or TenantRequired(),
             roles=() if nothing else granted.roles,
             permissions=frozenset() if nothing else granted.permissions,
             expires_at=row.expires_at,
             factors=factors,
+            identity_provider_id=row.identity_provider_id,
             **by_what,
         )
 
-    def _tenants(self, text: str | None) -> tuple[GrantedTenant, ...]:
+    def _tenants(self, text: str | None, identity_provider_id: UUID | None) -> tuple[GrantedTenant, ...]:
         """Return the tenants in a text. One whose database is too old for this program is to be migrated."""
         return tuple(
             replace(each, condition="migrating")
             if each.condition == "active" and each.revision in self.outdated
             else each
-            for each in read_tenants(text)
+            for each in reachable(read_tenants(text), identity_provider_id)
         )
 
     def _is_due(self, last: datetime | None, now: datetime) -> bool:
@@ -184,6 +192,19 @@ def _refusal(row: Any, named: bool) -> TenancyError | None:
         failure = Failure(Cause.NOT_SERVED, f"its state is {row.state}")
         return TenantDatabaseUnavailable(row.slug, row.server, failure)
     return None
+
+
+def _unproved(row: Any, factors: frozenset[str]) -> TenantRefused | None:
+    """Return what the tenant asks of its people that this one has not proved, or None.
+
+    A provider counts in its own tenant and nowhere else: its administrators may let it say anything.
+    """
+    by_own_provider = row.identity_provider_id == row.provider_of_tenant
+    if row.single_sign_on_required and (row.identity_provider_id is None or not by_own_provider):
+        return SingleSignOnRequired(row.slug)
+    if row.identity_provider_id is not None and not by_own_provider:
+        return OwnSignInRequired()
+    return SecondFactorRequired() if row.second_factor_required and not has_second_factor(factors) else None
 
 
 def _place(row: Any) -> TenantPlace:

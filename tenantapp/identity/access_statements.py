@@ -32,6 +32,8 @@ _TENANT: Final = (
     Tenant.database.label("database"),
     Tenant.epoch.label("epoch"),
     Tenant.second_factor_required.label("second_factor_required"),
+    Tenant.single_sign_on_required.label("single_sign_on_required"),
+    Tenant.identity_provider_id.label("provider_of_tenant"),
 )
 
 
@@ -52,6 +54,8 @@ def session_statement(*further: ColumnElement[Any], named: bool = False) -> Sele
             WebSession.expires_at.label("expires_at"),
             WebSession.factors.label("factors"),
             WebSession.authenticated_at.label("authenticated_at"),
+            WebSession.identity_provider_id.label("identity_provider_id"),
+            User.identity_provider_id.label("provider_of_person"),
             *_TENANT,
             granted_text(WebSession.user_id, tenant_id).label("granted"),
             *further,
@@ -77,6 +81,7 @@ def token_statement() -> Select[*tuple[Any, ...]]:
             ApiToken.last_used_at.label("last_used_at"),
             ApiToken.expires_at.label("expires_at"),
             ApiToken.factors.label("factors"),
+            ApiToken.identity_provider_id.label("identity_provider_id"),
             User.service_tenant_id.label("service_tenant_id"),
             *_TENANT,
             granted_text(ApiToken.user_id, ApiToken.tenant_id).label("granted"),

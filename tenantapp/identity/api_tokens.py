@@ -46,13 +46,14 @@ def create_token(
     days: int,
     limits: TokenLimits,
     factors: Collection[str] = (),
+    identity_provider_id: UUID | None = None,
 ) -> tuple[ApiToken, str]:
     """Make a token that works for ``days`` days. Return it and its text, which is not stored.
 
-    ``factors`` are those of the web session that it is made in: a tenant that requires a second factor takes no token
-    that was made without one. ``held`` are the permissions of the person in the tenant. Raises ``InvalidValue``,
-    ``BeyondRights`` if the person does not have all of ``permissions``, ``TooManyTokens``, and ``NotFound`` for a
-    service account of another tenant.
+    ``factors`` and ``identity_provider_id`` are those of the web session that it is made in: a tenant that requires a
+    second factor, or its identity provider, takes no token that was made without. ``held`` are the permissions of the
+    person in the tenant. Raises ``InvalidValue``, ``BeyondRights`` if the person does not have all of ``permissions``,
+    ``TooManyTokens``, and ``NotFound`` for a service account of another tenant.
     """
     if user.service_tenant_id not in (None, tenant.id):
         # An older version of the program lets such an account get roles elsewhere.
@@ -79,6 +80,7 @@ def create_token(
         created_at=now,
         expires_at=now + timedelta(days=days),
         factors=joined(factors),
+        identity_provider_id=identity_provider_id,
     )
     session.add(token)
     session.flush()

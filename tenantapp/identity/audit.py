@@ -23,7 +23,8 @@ from tenantapp.tenancy.dbfactory import DBFactory
 NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 # What the people of a tenant do themselves, and of the work of operators, what has nothing of the machines in it.
 BY_PEOPLE: Final = (
-    *("session.", "member.", "service_account.", "token.", "export.", "invitation.", "webhook.", "job.", "settings."),
+    *("session.", "identity_provider.", "member.", "service_account.", "token.", "export."),
+    *("invitation.", "webhook.", "job.", "settings."),
 )
 ABOUT_TENANT: Final = frozenset(
     {"tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete"}

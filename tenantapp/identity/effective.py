@@ -99,6 +99,7 @@ def granted_tenants(user_id: SQLColumnExpression[UUID], now: ColumnElement[datet
         rank=Role.rank,
         condition=_condition(now),
         revision=Tenant.revision,
+        provider=Tenant.identity_provider_id,
     )
     return (
         select(cast(json_array(grant), Text))
@@ -140,6 +141,7 @@ def _read_tenants(text: str | None) -> tuple[GrantedTenant, ...]:
             by_rank((grant["rank"], grant["role"]) for grant in grants),
             grants[0]["condition"],
             grants[0]["revision"],
+            grants[0]["provider"] and UUID(grants[0]["provider"]),
         )
         for grants in each_tenant
     )

@@ -47,7 +47,8 @@ class User(UserBase):
     the program has made, until ``tenantapp init``, and for those whose login looks like that of somebody before them.
 
     ``mail_address`` is only stored once it is confirmed. A password that is ``initial`` was set by somebody else, and
-    has to be changed at its first use. With ``service_tenant_id`` it is a service account of this tenant: a program,
+    has to be changed at its first use. With ``identity_provider_id``, this provider of a tenant has made the person,
+    and vouches for all of their account. With ``service_tenant_id`` it is a service account of this tenant: a program,
     which has API tokens and does not sign in.
     """
 
@@ -71,6 +72,7 @@ class User(UserBase):
     password_set_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     password_initial: Mapped[bool] = mapped_column(default=False, server_default=false())
     login_skeleton: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True)
+    identity_provider_id: Mapped[UUID | None] = mapped_column(index=True)
 
 
 class Group(UserBase):
@@ -141,7 +143,7 @@ class Tenant(UserBase):
     served until ``migrating_until``, because its database is being migrated; the migration postpones this time while it
     works. With ``migrating_copied``, the migration has made a copy of the database, which may be put back. ``epoch``
     changes whenever the content of the database may go back, see ``epochs``. Older versions of the program write none.
-    The last three say what the tenant's administrators ask of those who work in it.
+    The last four say what the tenant's administrators ask of those who work in it.
     """
 
     __tablename__ = "tenants"
@@ -166,6 +168,7 @@ class Tenant(UserBase):
     second_factor_required: Mapped[bool] = mapped_column(default=False, server_default=false())
     single_sign_on_required: Mapped[bool] = mapped_column(default=False, server_default=false())
     impersonation_forbidden: Mapped[bool] = mapped_column(default=False, server_default=false())
+    identity_provider_id: Mapped[UUID | None]
 
     @hybrid_property
     def is_served(self) -> bool:

@@ -11,10 +11,11 @@ from typing import Final
 class Permission(StrEnum):
     """The permissions of the bundled views."""
 
-    # No role has these four. The first needs a signed-in person, the second one who may enter the tenant of the
-    # request, the third an operator of the installation. No API token will do for them. The fourth is the second for
-    # people and API tokens: the view itself has to check what they may do.
+    # No role has these five. The first needs a signed-in person, the second one who may change their own account, the
+    # third one who may enter the tenant of the request, the fourth an operator of the installation. No API token will
+    # do for them. The fifth is the third for people and API tokens: the view itself has to check what they may do.
     SIGNED_IN = "session.use"
+    OWN_ACCOUNT = "session.own_account"
     IN_TENANT = "session.in_tenant"
     FLEET_OPERATE = "fleet.operate"
     TENANT_ENTER = "tenant.enter"
@@ -38,7 +39,9 @@ _ADMIN: Final = (
     Permission.JOBS_MANAGE,
 )
 
-NOT_FOR_TOKENS: Final = frozenset({Permission.SIGNED_IN, Permission.IN_TENANT, Permission.FLEET_OPERATE})
+NOT_FOR_TOKENS: Final = frozenset(
+    {Permission.SIGNED_IN, Permission.OWN_ACCOUNT, Permission.IN_TENANT, Permission.FLEET_OPERATE}
+)
 OF_NO_ROLE: Final = NOT_FOR_TOKENS | {Permission.TENANT_ENTER}
 
 # The roles in tenants by rank, the lowest first.

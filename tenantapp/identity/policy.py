@@ -17,7 +17,7 @@ from tenantapp.identity.token_text import is_token
 from tenantapp.identity.web_sessions import hash_token
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access
-from tenantapp.tenancy.errors import NoAccess, SecondFactorRequired, TenancyError, TokenNotAllowed
+from tenantapp.tenancy.errors import NoAccess, OwnSignInRequired, SecondFactorRequired, TenancyError, TokenNotAllowed
 from tenantapp.tenancy.request import TenantRequest
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,8 @@ class SecurityPolicy:
             return DeniedBecause(TokenNotAllowed())
         if permission == Permission.SIGNED_IN:
             return Allowed("Signed in.")
+        if permission == Permission.OWN_ACCOUNT:
+            return Allowed("Their own account.") if access.owns_account else DeniedBecause(OwnSignInRequired())
         if permission == Permission.FLEET_OPERATE:
             return _permits_operator(request, access)
         if access.tenant is None:

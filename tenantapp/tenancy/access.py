@@ -11,7 +11,8 @@ from tenantapp.tenancy.errors import TenancyError, TenantRequired, TokenNotAllow
 ACTOR: Final = "actor"  # the key in a session's ``info`` of the ``Actor`` who writes in it
 NOBODY: Final = "not signed in"  # the name of an actor; no login has spaces, so no person has it
 # What proves who somebody is beside a password. A passkey is one also alone: then it has verified the person itself.
-SECOND_FACTORS: Final = frozenset({"totp", "passkey", "recovery_code"})
+# Of a provider (``sso``) it is one that the provider has seen, where the tenant's administrator trusts it.
+SECOND_FACTORS: Final = frozenset({"totp", "passkey", "recovery_code", "sso_factor"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class GrantedTenant:
     roles: tuple[str, ...]
     condition: TenantCondition = "active"
     revision: str | None = None
+    identity_provider_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ class Access:
     neither roles nor permissions. ``roles`` are the person's roles in it, the highest rank first.
     ``permissions`` is what these permit, or with ``api_token_id`` the part of it that the API token has. ``tenants``
     are the tenants that the person has a role in; it is None if they were not read. ``factors`` are what the person has
-    proved who they are by, such as ``password`` and ``totp``, and ``authenticated_at`` is when they last did.
+    proved who they are by, such as ``password`` and ``totp``, and ``authenticated_at`` is when they last did. With
+    ``identity_provider_id``, the provider of a tenant has vouched for them: that counts in its tenant and nowhere else.
+    They may change their account (``owns_account``) only if it has made them as well.
     """
 
     person: Person
@@ -98,6 +102,8 @@ class Access:
     tenants: tuple[GrantedTenant, ...] | None = None
     factors: frozenset[str] = frozenset()
     authenticated_at: datetime | None = None
+    identity_provider_id: UUID | None = None
+    owns_account: bool = True
 
     @property
     def has_second_factor(self) -> bool:
@@ -123,3 +129,8 @@ class Access:
 def has_second_factor(factors: Iterable[str]) -> bool:
     """Return whether one of these factors is more than a password."""
     return not SECOND_FACTORS.isdisjoint(factors)
+
+
+def reachable(tenants: Iterable[GrantedTenant], identity_provider_id: UUID | None) -> tuple[GrantedTenant, ...]:
+    """Return those of a person's tenants that this provider counts in, or all of them if no provider has vouched."""
+    return tuple(each for each in tenants if identity_provider_id in (None, each.identity_provider_id))

@@ -10,6 +10,8 @@ TenancyError
 |   +-- TenantSuspended             the selected tenant is suspended
 |   +-- TenantMigrating             the selected tenant's database is being migrated, or is too old
 |   +-- SecondFactorRequired        the selected tenant, or work on the fleet, asks for a second factor
+|   +-- SingleSignOnRequired        the selected tenant takes only those for whom its identity provider vouches
+|   +-- OwnSignInRequired           the identity provider of another tenant vouches for the person
 +-- TenantOutdated                  the selected tenant's database lacks a table or column that the program expects
 +-- ChangesGone                     the changes that a reader asks for are no longer kept
 +-- KeyInUse                        another request with the same idempotency key is running
@@ -91,6 +93,24 @@ class SecondFactorRequired(TenantRefused):
 
     def __init__(self, where: str = "this tenant") -> None:
         super().__init__(f"A second factor is required in {where}. Set one up, and sign in with it.")
+
+
+class SingleSignOnRequired(TenantRefused):
+    """The tenant's identity provider has not vouched for the person, or for who made the API token.
+
+    ``start`` is the path where a browser signs in by it.
+    """
+
+    def __init__(self, slug: str) -> None:
+        super().__init__("This tenant requires single sign-on. Sign in by its identity provider.")
+        self.start = f"/sso/{slug}/start"
+
+
+class OwnSignInRequired(TenantRefused):
+    """The identity provider of another tenant vouches for the person, which does not count here."""
+
+    def __init__(self) -> None:
+        super().__init__("You have signed in by the identity provider of a tenant, which counts only there.")
 
 
 class TenantOutdated(TenancyError):

@@ -15,6 +15,7 @@ import pytest
 from tenantapp.cli import main
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tests.golden import lend_templates, make_user_database
+from tests.identity_provider import Provider, running_provider
 from tests.installation import Installation
 from tests.shop import Base, access_of, shop_app
 
@@ -140,3 +141,10 @@ def shop(installation: Installation, shop_of: dict[int, Any]) -> Iterator[Instal
     original, installation.app = installation.app, app
     yield installation
     installation.app = original
+
+
+@pytest.fixture(scope="session")
+def identity_provider() -> Iterator[Provider]:
+    """A provider for all tests of the process: it takes half a second to start."""
+    with running_provider() as provider:
+        yield provider

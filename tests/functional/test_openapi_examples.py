@@ -10,7 +10,8 @@ from tests.functional.fuzzing import FLEET_SLUG, World
 from tests.installation import Client
 
 # What the installation of the tests cannot do: it has one server, no store for backups, no failed operation, and an
-# administrator in each tenant. No example knows a password, the token of a challenge or a link, a code or a passkey.
+# administrator in each tenant. No example knows a password, the token of a challenge or a link, a code or a passkey,
+# and none has an identity provider.
 REFUSED = {
     "post_fleet_tenant_administrator": (409, "has_administrator"),
     "post_fleet_tenant_restore": (409, "backup_refused"),
@@ -19,6 +20,9 @@ REFUSED = {
     "post_totp_confirmation": (404, "not_found"),
     "post_passkeys": (401, "challenge_ended"),
     "patch_passkey": (404, "not_found"),
+    "put_identity_provider": (422, "invalid"),
+    "patch_identity_provider": (404, "not_found"),
+    "post_session_single_sign_on": (404, "not_found"),
     **{
         f"post_{route}": (410, "link_not_valid")
         for route in ("invitation_link", "accepted_link", "declined_link", "registering_link")

@@ -11,7 +11,7 @@ from tenantapp.setting_table import TABLE
 from tests.installation import Installation
 
 ROOT = Path(__file__).parents[2]
-API_PAGES = ("api.md", "fleet-api.md", "accounts.md")
+API_PAGES = ("api.md", "fleet-api.md", "accounts.md", "single-sign-on.md")
 
 
 def table_rows(page: str, columns: int) -> list[list[str]]:

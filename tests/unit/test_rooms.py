@@ -13,7 +13,8 @@ import tenantapp
 ROOT = Path(tenantapp.__file__).parent
 EXAMPLES = [models.parent for models in (ROOT.parent / "examples").glob("*/*/models.py")]
 # What each room may import; settings belong to everyone. Nothing imports the domain but the assembly, by its name.
-BELOW = {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "audit"}
+BELOW = {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials"}
+BELOW |= {"audit", "outgoing", "federation"}
 FLEET = {*BELOW, "databases", "files", "fleet"}
 MAY_IMPORT = {
     "sql": set(),
@@ -24,9 +25,10 @@ MAY_IMPORT = {
     # It may know addresses and send mail, and so do those who vouch for people.
     "credentials": {"sql", "tenancy", "identity", "operations", "work", "mail"},
     "joining": {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "databases", "fleet"},
+    "federation": {"sql", "tenancy", "identity", "credentials", "outgoing"},
     # Of webhooks only what signs a request.
     "audit": {"sql", "tenancy", "identity", "outgoing", "webhooks"},
-    # Of credentials and audit only the models, for the history of the user database.
+    # Of credentials, federation and audit only the models, for the history of the user database.
     "databases": BELOW,
     "fleet": FLEET,
     "api": {"sql", "tenancy", "identity"},
@@ -36,7 +38,7 @@ MAY_IMPORT = {
     # It names the cursors of the changes.
     "webhooks": {"sql", "tenancy", "identity", "operations", "work", "outgoing", "api", "resources"},
     "mail": {"sql", "tenancy", "identity", "operations", "work"},
-    "account": {"sql", "tenancy", "identity", "joining", "mail", "credentials", "api"},
+    "account": {"sql", "tenancy", "identity", "joining", "mail", "credentials", "federation", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},

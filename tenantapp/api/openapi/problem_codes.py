@@ -96,9 +96,11 @@ def _natural(operation: Operation) -> Iterator[str]:
             "server_unavailable",
             "store_unavailable",
         )
+    if operation.permission == Permission.OWN_ACCOUNT:
+        yield "own_sign_in_required"
     if operation.is_for_tenant:
         yield from ("permission_denied", "tenant_forbidden", "tenant_suspended", "tenant_required")
-        yield "second_factor_required"
+        yield from ("second_factor_required", "single_sign_on_required", "own_sign_in_required")
         yield from ("tenant_unavailable", "tenant_migrating", "tenant_outdated")
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import MetaData
 import tenantapp.audit.models
 import tenantapp.credentials.models
 import tenantapp.databases.models
+import tenantapp.federation.models
 import tenantapp.mail.outbox_models
 import tenantapp.operations.models
 import tenantapp.work.models

@@ -1,0 +1,13 @@
+"""Who else vouches for a tenant's people?
+
+``providers`` has the services by which an administrator configures the tenant's identity provider, of OpenID Connect.
+``issuers`` reads what a provider publishes, and asks it for tokens; ``id_tokens`` checks what it says of a person.
+``signing_in`` puts these together, and ``people`` finds or makes the person and gives them roles.
+"""
+
+from typing import Any
+
+
+def includeme(config: Any) -> None:
+    """Include ``application``. It is named, not imported, so that a command can import one module alone."""
+    config.include("tenantapp.federation.application")

@@ -1,0 +1,26 @@
+"""Single sign-on in the application: the providers that it talks to, and the errors."""
+
+from pyramid.config import Configurator
+
+from tenantapp.federation import errors
+from tenantapp.federation.issuers import Issuers
+from tenantapp.outgoing.addresses import Addresses
+
+
+def includeme(config: Configurator) -> None:
+    """Put ``issuers`` on the registry, and say how errors are answered."""
+    settings = config.registry.app_settings
+    addresses = Addresses(
+        allow_http=settings.single_sign_on_allow_http, allow_private=settings.single_sign_on_allow_private
+    )
+    config.registry.issuers = Issuers(
+        addresses, seconds=settings.single_sign_on_timeout, most=max(1, settings.threads // 2)
+    )
+    config.add_problem(errors.NoIdentityProvider, 404, "not_found")
+    config.add_problem(errors.SingleSignOnFailed, 403, "single_sign_on_failed")
+    config.add_problem(errors.NoRole, 403, "single_sign_on_no_role")
+    config.add_problem(errors.IdentityProviderUnavailable, 503, "identity_provider_unavailable")
+    config.add_problem(errors.TooManyConversations, 503, "busy")
+    config.add_problem(errors.SingleSignOnUntried, 409, "single_sign_on_untried")
+    config.add_problem(errors.SingleSignOnInUse, 409, "single_sign_on_in_use")
+    config.registry.tags["single-sign-on"] = "The identity provider that vouches for a tenant's people."

@@ -1,0 +1,60 @@
+"""The errors of this package.
+
+FederationError
++-- NoIdentityProvider           the tenant has none, or there is no such tenant
++-- SingleSignOnFailed           the provider, or the browser, did not send what it should
++-- NoRole                       the provider vouches for a person whom the tenant gives no role
++-- IdentityProviderUnavailable  the provider does not answer, or not as it should
++-- TooManyConversations         every thread that may wait for providers waits for one
++-- SingleSignOnUntried          who requires single sign-on has to be signed in by it
++-- SingleSignOnInUse            the provider cannot be exchanged or removed while it is required
+"""
+
+
+class FederationError(Exception):
+    """Base of this package's errors. ``str(error)`` is a sentence that may be shown to the person."""
+
+
+class NoIdentityProvider(FederationError):
+    """The tenant has no identity provider. An unknown tenant is told from it by nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no single sign-on for this tenant.")
+
+
+class SingleSignOnFailed(FederationError):
+    """A sign-in at the provider did not lead to a web session. The sentence says why."""
+
+
+class NoRole(FederationError):
+    """The provider vouches for a person whom the tenant gives no role. Nobody is made."""
+
+    def __init__(self) -> None:
+        super().__init__("Your account has no role here. Ask an administrator of the tenant to give you one.")
+
+
+class IdentityProviderUnavailable(FederationError):
+    """The provider does not answer, or not as it should. ``field`` names the member of a body that has its address."""
+
+    field = "issuer"
+
+
+class TooManyConversations(FederationError):
+    """Every thread that may wait for identity providers waits for one."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many people are signing in by providers that are slow. Try again in a moment.")
+
+
+class SingleSignOnUntried(FederationError):
+    """The administrator who requires single sign-on is not signed in by it."""
+
+    def __init__(self) -> None:
+        super().__init__("Sign in by the identity provider first. So it is known to work before others need it.")
+
+
+class SingleSignOnInUse(FederationError):
+    """The provider cannot be exchanged or removed while the tenant requires it."""
+
+    def __init__(self) -> None:
+        super().__init__("Single sign-on is required. Stop requiring it first.")

@@ -1,0 +1,156 @@
+"""Find the person for whom a provider vouches, or make them, and give them their roles in the tenant.
+
+A provider belongs to a tenant's administrators, who may let it say anything. So it finds a person by nothing but the
+subject under which it has been linked with them: a login or an address in its words finds nobody. The logins of people
+that it makes have a mark of the tenant, so nobody learns from it which other logins there are.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from tenantapp.federation.errors import NoRole, SingleSignOnFailed
+from tenantapp.federation.models import FederatedIdentity, IdentityProvider
+from tenantapp.identity.audit import record
+from tenantapp.identity.errors import InvalidValue, LastAdmin
+from tenantapp.identity.grants import add_grant
+from tenantapp.identity.look_alikes import skeleton_hash
+from tenantapp.identity.members import revoke
+from tenantapp.identity.models import NAME_LENGTH, Grant, Tenant, User
+from tenantapp.identity.names import check_login, clean_name
+from tenantapp.identity.users import create_user
+
+MOST_GROUPS: Final = 2000  # of a person, that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What a provider says of a person. ``groups`` are as it names them; None says nothing of them."""
+
+    subject: str
+    login: str
+    name: str
+    groups: frozenset[str]
+
+
+def vouched(claims: Mapping[str, Any], groups_claim: str) -> Vouched:
+    """Return what the claims of a person say."""
+    named = [claims.get(name) for name in ("email", "preferred_username", "name")]
+    texts = [text for text in named if isinstance(text, str) and text.strip()]
+    name = claims.get("name")
+    groups = claims.get(groups_claim)
+    listed = groups if isinstance(groups, list) else [groups]
+    return Vouched(
+        subject=str(claims["sub"]),
+        login=texts[0] if texts else "person",
+        name=name if isinstance(name, str) and name.strip() else (texts[0] if texts else "Person"),
+        groups=frozenset(group for group in listed[:MOST_GROUPS] if isinstance(group, str)),
+    )
+
+
+def find_or_make(
+    session: Session, tenant: Tenant, provider: IdentityProvider, who: Vouched, *, link_to: UUID | None = None
+) -> FederatedIdentity:
+    """Return the identity of a person, with the roles that their groups give them.
+
+    ``link_to`` is a person who is signed in, and wants the provider to vouch for them from now on. Raises ``NoRole``
+    for somebody who would have no role, and ``SingleSignOnFailed`` for a disabled person, or if the identity or the
+    person is linked with another one.
+    """
+    roles = wanted_roles(provider, who.groups)
+    identity = session.get(FederatedIdentity, (provider.id, who.subject), with_for_update=True)
+    if link_to is not None:
+        identity = _linked(session, provider, who, identity, link_to)
+    if identity is None:
+        if not roles:
+            raise NoRole
+        identity = _made(session, tenant, provider, who)
+    if not identity.user.enabled:
+        raise SingleSignOnFailed("Your account is disabled. Ask an administrator of the tenant.")
+    give_roles(session, tenant.id, identity, roles)
+    return identity
+
+
+def wanted_roles(provider: IdentityProvider, groups: frozenset[str]) -> frozenset[str]:
+    """Return the roles that a provider gives to whoever is in these groups."""
+    given = {each.role for each in provider.roles if each.group in groups}
+    return frozenset(given | ({provider.default_role} if provider.default_role else set()))
+
+
+def give_roles(session: Session, tenant_id: UUID, identity: FederatedIdentity, roles: frozenset[str]) -> None:
+    """Give a person these roles, and take those that they had from the provider before. Others they keep.
+
+    The tenant's last administrator stays one.
+    """
+    own = select(Grant).where(Grant.tenant_id == tenant_id, Grant.user_id == identity.user_id)
+    held = {grant.role: grant for grant in session.scalars(own)}
+    before = set(identity.roles.split())
+    kept = set()
+    for role in sorted(roles - held.keys()):
+        add_grant(session, tenant_id, role, login=identity.user.login)
+    for role in sorted((before - roles) & held.keys()):
+        try:
+            with session.begin_nested():
+                revoke(session, tenant_id, held[role].id)
+        except LastAdmin:
+            kept.add(role)
+    # A role that somebody had before is not the provider's to take.
+    identity.roles = " ".join(sorted((roles - held.keys()) | (before & roles) | kept))
+
+
+def _linked(
+    session: Session, provider: IdentityProvider, who: Vouched, identity: FederatedIdentity | None, user_id: UUID
+) -> FederatedIdentity:
+    if identity is not None and identity.user_id != user_id:
+        raise SingleSignOnFailed("Somebody else here is linked with this account of the identity provider.")
+    if identity is not None:
+        return identity
+    other = exists().where(FederatedIdentity.provider_id == provider.id, FederatedIdentity.user_id == user_id)
+    if session.scalar(select(other)):
+        raise SingleSignOnFailed("You are linked with another account of the identity provider.")
+    return _identity(session, provider, who, session.get_one(User, user_id), "link")
+
+
+def _made(session: Session, tenant: Tenant, provider: IdentityProvider, who: Vouched) -> FederatedIdentity:
+    login = next(login for login in _logins(tenant.id, who) if not _is_taken(session, login))
+    user = create_user(session, login, name=_name(who))
+    user.identity_provider_id = provider.id
+    return _identity(session, provider, who, user, "provision")
+
+
+def _identity(session: Session, provider: IdentityProvider, who: Vouched, user: User, how: str) -> FederatedIdentity:
+    identity = FederatedIdentity(provider_id=provider.id, subject=who.subject, user=user, roles="")
+    session.add(identity)
+    session.flush()
+    slug = session.scalar(select(Tenant.slug).where(Tenant.id == provider.tenant_id))
+    detail = {"login": user.login, "subject": who.subject}
+    record(session, f"identity_provider.{how}", tenant_id=provider.tenant_id, slug=slug, detail=detail)
+    return identity
+
+
+def _logins(tenant_id: UUID, who: Vouched) -> Iterator[str]:
+    """Yield logins for a person, all with the mark of the tenant that service accounts have too."""
+    mark = tenant_id.hex[-12:]
+    digest = sha256(who.subject.encode()).hexdigest()
+    for base in (who.login[:200], f"{who.login[:200]}.{digest[:8]}", f"person.{digest[:32]}"):
+        try:
+            yield check_login(f"{base}@{mark}")
+        except InvalidValue:
+            continue
+
+
+def _is_taken(session: Session, login: str) -> bool:
+    alike = (User.login == login) | (User.login_skeleton == skeleton_hash(login))
+    return bool(session.scalar(select(exists().where(alike))))
+
+
+def _name(who: Vouched) -> str:
+    try:
+        return clean_name(who.name[:NAME_LENGTH])
+    except InvalidValue:
+        return "Person"
