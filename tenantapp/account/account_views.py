@@ -88,6 +88,7 @@ def change_account(request: TenantRequest) -> dict[str, Any]:
     permission=Permission.OWN_ACCOUNT,
     body=NewAddress,
     writes="user",
+    fresh=True,
     status=202,
     answer=Accepted,
     problems=("mail_not_configured", "too_many_links"),

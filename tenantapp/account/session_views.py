@@ -10,12 +10,14 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.account.answers import Device, EndedSessions, Session
 from tenantapp.account.guarding import remember_device
+from tenantapp.account.post import post_of
 from tenantapp.account.proving import SignIn, proof_in
 from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.credentials import sign_in
+from tenantapp.credentials.recovery_codes import RECOVERY_CODE, tell_used
 from tenantapp.identity import web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.models import Tenant, WebSession
@@ -62,6 +64,8 @@ def create_session(request: TenantRequest) -> dict[str, Any]:
     token = sign_in.sign_in(request.user_session, proof, tenant, request.registry.lifetimes, request.user_agent)
     request.response.headerlist.extend(request.registry.security_policy.remember(request, token))
     remember_device(request, proof.user_id)
+    if RECOVERY_CODE in proof.factors:
+        tell_used(request.user_session, post_of(request), proof.user_id)
     return session_object(request, read_back(request, token), token)
 
 

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 
 from tenantapp.credentials.errors import InvalidCode
 from tenantapp.credentials.models import RecoveryCode
+from tenantapp.credentials.post import Post
 from tenantapp.identity.audit import record
+from tenantapp.identity.models import User
 
 RECOVERY_CODE: Final = "recovery_code"  # the name of the factor
 NUMBER: Final = 10
@@ -37,6 +39,13 @@ def prove(session: Session, user_id: UUID, code: str) -> str:
     if cast("CursorResult[object]", session.execute(own)).rowcount != 1:
         raise InvalidCode
     return RECOVERY_CODE
+
+
+def tell_used(session: Session, post: Post, user_id: UUID) -> None:
+    """Have the person told at their confirmed address that a code was used, and how many are left."""
+    user = session.get_one(User, user_id)
+    left = str(number_left(session, user_id))
+    post.notice(session, user.mail_address, "recovery-code-used", login=user.login, left=left)
 
 
 def number_left(session: Session, user_id: UUID) -> int:

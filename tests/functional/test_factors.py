@@ -6,7 +6,7 @@ from typing import Any
 
 import pyotp
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from tenantapp.credentials import authenticator_apps
 from tenantapp.credentials.challenges import ATTEMPTS, sweep_challenges
@@ -16,6 +16,7 @@ from tenantapp.identity.audit import list_entries
 from tenantapp.identity.encrypted import Undecipherable
 from tenantapp.identity.models import Tenant, User, WebSession
 from tenantapp.identity.users import get_user
+from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.testing.clock import Clock
 from tests.authenticators import SoftAuthenticator
 from tests.installation import PASSWORD, SECRET, Client, Installation
@@ -184,6 +185,7 @@ def test_recovery_codes_stand_in_once_each(
 ) -> None:
     assert code(bob.post("/account/factors/recovery-codes")) == (409, "no_second_factor")
     App(bob, frozen)
+    change(installation, User, mail_address=case((User.login == "bob", "bob@example.com")))
     assert bob.get("/account/factors").json["few_recovery_codes"] is True
     former = bob.post("/account/factors/recovery-codes", status=201).json["codes"]
     codes = bob.post("/account/factors/recovery-codes", status=201).json["codes"]
@@ -197,6 +199,8 @@ def test_recovery_codes_stand_in_once_each(
     assert code(sign_in(other, asked["token"], recovery_code=former[0])) == (401, "invalid_code")
     answer = sign_in(other, asked["token"], recovery_code=codes[0].upper().replace("-", " "))
     assert (answer.status_int, answer.json["factors"]) == (201, ["password", "recovery_code"])
+    (mail,) = rows(installation, OutgoingMail)
+    assert all(each in str(mail.message) for each in ("bob@example.com", "A recovery code was used", "Codes left: 9."))
     assert code(sign_in(other, challenge(other)["token"], recovery_code=codes[0])) == (401, "invalid_code")
     shown = bob.get("/account/factors").json
     assert (shown["recovery_codes"], shown["few_recovery_codes"]) == (9, False)

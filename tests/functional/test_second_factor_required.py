@@ -111,6 +111,7 @@ def test_dangerous_acts_ask_for_a_sign_in_of_lately(
         ("POST", "/tokens", {"name": "x", "permissions": ["content.read"]}),
         ("POST", "/members", {"login": "rita", "role": "admin"}),
         ("POST", "/invitations", {"login": "nobody", "role": "admin"}),
+        ("POST", "/account/address", {"address": "ada@example.com"}),
         ("DELETE", "/sessions", None),
         ("DELETE", f"/sessions/{session_id}", None),
         ("POST", "/account/factors/totp", None),
