@@ -103,9 +103,9 @@ class Settings:
     )
     identity_registration: str = setting(
         "identity.registration",
-        choice("open", "closed"),
+        choice("closed", "open", "tenant"),
         "closed",
-        "whether people may register themselves: open or closed",
+        "whether people may register themselves: closed, open, or tenant: with a tenant of their own",
     )
     identity_operators_second_factor: bool = setting(
         "identity.operators_second_factor", flag, "false", "whether operators need a second factor to work on the fleet"

@@ -25,7 +25,7 @@ def includeme(config: Configurator) -> None:
         "factor_views",
         "account_views",
         "link_views",
-        "user_views",
+        "registration_views",
         "member_views",
         "invitation_views",
         "people_views",

@@ -8,13 +8,14 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.account import answers
-from tenantapp.account.links import links_of, sends_mail
+from tenantapp.account.link_views import PROBLEMS, UsedLink
+from tenantapp.account.post import post_of
+from tenantapp.account.registration_views import InvitedPerson, described, new_user
 from tenantapp.answers import Page
 from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
-from tenantapp.credentials.password_rules import hash_new_password
 from tenantapp.identity.freshness import require_fresh_for
 from tenantapp.identity.models import Invitation
 from tenantapp.identity.permissions import Permission
@@ -22,7 +23,6 @@ from tenantapp.identity.policy import refuse_tokens
 from tenantapp.joining import invitations, registration
 from tenantapp.joining.errors import TooManyInvitations
 from tenantapp.joining.invitations import Inviting
-from tenantapp.mail.errors import MailNotConfigured
 from tenantapp.tenancy.request import TenantRequest
 
 
@@ -39,25 +39,6 @@ class NewInvitation(Body, json_schema_extra=example({"address": "bob@example.com
         if (self.address is None) == (self.login is None):
             raise ValueError("Give either address or login.")
         return self
-
-
-class LinkToken(Body, json_schema_extra=example({"token": "0b7f..."})):
-    """The body of calls about a link: what its address has after ``#``."""
-
-    token: str = Field(max_length=100)
-
-
-class NewPerson(
-    LinkToken,
-    json_schema_extra=example(
-        {"token": "0b7f...", "login": "grace", "password": "a long passphrase", "name": "Grace Hopper"}
-    ),
-):
-    """The body of a registration by a link."""
-
-    login: str = Field(max_length=1000)
-    password: str = Field(max_length=10_000)
-    name: str | None = Field(None, max_length=1000)
 
 
 @api_view("invitations", "GET", permission=Permission.MEMBERS_MANAGE, query=PageQuery, answer=Page[answers.Invitation])
@@ -88,8 +69,6 @@ def create_invitation(request: TenantRequest) -> dict[str, Any]:
     body: NewInvitation = request.checked_body
     require_fresh_for(request, body.role)
     if body.address is not None:
-        if not sends_mail(request):
-            raise MailNotConfigured
         made = invitations.invite_address(request.user_session, inviting(request), body.address, body.role)
     else:
         made = invitations.invite_login(request.user_session, inviting(request), body.login or "", body.role)
@@ -145,10 +124,10 @@ def decline_received(request: TenantRequest) -> Response:
     "invitation_link",
     "POST",
     permission=NO_PERMISSION_REQUIRED,
-    body=LinkToken,
+    body=UsedLink,
     writes="user",
     answer=answers.LinkedInvitation,
-    problems=("link_not_valid",),
+    problems=PROBLEMS[:1],
 )
 def read_link(request: TenantRequest) -> dict[str, Any]:
     """Return what an invitation is about. Its link can still be used."""
@@ -166,10 +145,10 @@ def read_link(request: TenantRequest) -> dict[str, Any]:
     "accepted_link",
     "POST",
     permission=Permission.OWN_ACCOUNT,
-    body=LinkToken,
+    body=UsedLink,
     writes="user",
     answer=answers.Joined,
-    problems=("link_not_valid",),
+    problems=PROBLEMS[:1],
 )
 def accept_link(request: TenantRequest) -> dict[str, Any]:
     """Accept an invitation by its link, as the person who is signed in."""
@@ -181,10 +160,10 @@ def accept_link(request: TenantRequest) -> dict[str, Any]:
     "declined_link",
     "POST",
     permission=NO_PERMISSION_REQUIRED,
-    body=LinkToken,
+    body=UsedLink,
     writes="user",
     answer=None,
-    problems=("link_not_valid",),
+    problems=PROBLEMS[:1],
 )
 def decline_link(request: TenantRequest) -> Response:
     """Decline an invitation by its link. Nobody needs to be signed in."""
@@ -197,37 +176,28 @@ def decline_link(request: TenantRequest) -> Response:
     "registering_link",
     "POST",
     permission=NO_PERMISSION_REQUIRED,
-    body=NewPerson,
+    body=InvitedPerson,
     writes="user",
     status=201,
     answer=answers.User,
-    problems=("already_exists", "link_not_valid", "token_not_allowed"),
+    problems=("already_exists", *PROBLEMS),
 )
 def register_by_link(request: TenantRequest) -> dict[str, Any]:
     """Register by an invitation and accept it. The address that the link was sent to is confirmed by it."""
     refuse_tokens(request)
-    body: NewPerson = request.checked_body
-    registration.check_person(body.login, body.name)
+    body: InvitedPerson = request.checked_body
     # Read before the transaction: no lock is held while the password is hashed.
     with request.registry.user_db.begin(read_only=True) as session:
         invitation, link = invitations.read_linked(session, body.token)
-        known = [body.login, body.name or "", link.mail_address or "", invitation.tenant.name, invitation.tenant.slug]
-    password_hash = hash_new_password(
-        body.password,
-        known,
-        memory=request.registry.app_settings.passwords_memory,
-        breached=request.registry.breached_passwords,
-    )
-    user = registration.register_invited(
-        request.user_session, body.token, login=body.login, name=body.name, password_hash=password_hash
-    )
-    return {"id": user.id, "login": user.login, "name": user.name}
+        words = [link.mail_address or "", invitation.tenant.name, invitation.tenant.slug]
+    new = new_user(request, body, *words)
+    return described(registration.register_invited(request.user_session, body.token, new))
 
 
 def inviting(request: TenantRequest) -> Inviting:
     """Return who invites."""
     most = request.registry.app_settings.invitations_most
-    return Inviting(request.access, most, links_of(request) if sends_mail(request) else None)
+    return Inviting(request.access, most, post_of(request))
 
 
 def accepted(request: TenantRequest, invitation: Invitation) -> dict[str, Any]:

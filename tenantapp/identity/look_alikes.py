@@ -48,13 +48,18 @@ def check_own_login(login: str) -> None:
     """
     if not _is_user_name(login):
         raise InvalidValue("login", "A login has letters, digits and the signs of an ASCII keyboard.")
-    if skeleton(login) in _reserved():
+    if is_reserved(login):
         raise InvalidValue("login", "This login is reserved, or looks like one that is.")
     for part in PARTS.split(login):
         scripts = scripts_of(part)
         if len(scripts) > 1 and not any(scripts <= mixture for mixture in MIXTURES):
             mixed = ", ".join(sorted(map(str.title, scripts)))
             raise InvalidValue("login", f"A login has letters of one script; this one mixes {mixed}.")
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether a normalized login or a slug is a reserved name, or looks like one."""
+    return skeleton(name) in _reserved()
 
 
 def scripts_of(text: str) -> frozenset[str]:

@@ -4,7 +4,6 @@ Nobody becomes a member without being asked, and nobody learns by an invitation 
 looks the same.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -13,9 +12,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
+from tenantapp.credentials.addresses import check_address
 from tenantapp.credentials.errors import LinkNotValid
-from tenantapp.credentials.one_time_links import Link, Purpose, make_link, read_link, use_link
-from tenantapp.email_addresses import clean_address
+from tenantapp.credentials.one_time_links import Link, Purpose, address_of, make_link, read_link, use_link
+from tenantapp.credentials.post import Post
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.grants import record_grant
@@ -33,33 +33,27 @@ LIFETIME: Final = timedelta(days=7)
 RESENT_AFTER: Final = timedelta(minutes=1)  # nobody gets two mails about an invitation within it
 PACKAGE: Final = "tenantapp.joining"
 
-Linked = Callable[[Purpose, str], str]
-"""Returns the address of a link on the page, for its purpose and its token."""
-
 
 @dataclass(frozen=True, slots=True)
 class Inviting:
     """Who invites into which tenant: the access of a request. ``most`` is how many open invitations a tenant has.
 
-    ``linked`` is None if no mail is sent here; then people are only invited by their login.
+    Where no mail can be sent by the ``post``, people are only invited by their login.
     """
 
     access: Access
     most: int
-    linked: Linked | None = None
+    post: Post
 
 
 def invite_address(session: Session, inviting: Inviting, address: str, role: str) -> Invitation:
     """Invite whoever reads the mail of an address, and write to them.
 
-    Raises ``InvalidValue``, ``NotFound`` for the role, ``RoleBeyondRights``, ``TooManyInvitations``, and
-    ``AlreadyExists`` if this address has an open invitation to the role.
+    Raises ``MailNotConfigured``, ``InvalidValue``, ``NotFound`` for the role, ``RoleBeyondRights``,
+    ``TooManyInvitations``, and ``AlreadyExists`` if this address has an open invitation to the role.
     """
-    try:
-        clean = clean_address(address)
-    except ValueError as error:
-        raise InvalidValue("address", str(error)) from None
-    invitation = _invite(session, inviting, role, mail_address=clean)
+    inviting.post.require()
+    invitation = _invite(session, inviting, role, mail_address=check_address(address))
     _write(session, inviting, invitation)
     return invitation
 
@@ -199,7 +193,7 @@ def _write(session: Session, inviting: Inviting, invitation: Invitation) -> None
     )
     # Stored whether or not anybody gets it: who invites a login does not learn whether there is one.
     invitation.sent_at = utcnow()
-    if address is None or inviting.linked is None:
+    if address is None or inviting.post.lacking is not None:
         return
     detail = {"invitation": str(invitation.id)}
     token = make_link(
@@ -209,9 +203,10 @@ def _write(session: Session, inviting: Inviting, invitation: Invitation) -> None
         "tenant": inviting.access.require_tenant().name,
         "inviter": inviting.access.person.name,
         "role": invitation.role,
-        "link": inviting.linked(Purpose.INVITATION, token),
+        "link": address_of(inviting.post.web_address, Purpose.INVITATION, token),
     }
-    queue(session, address, write_letter(PACKAGE, "invitation", values), invitation.expires_at)
+    letter = write_letter(PACKAGE, "invitation", values, inviting.post.language)
+    queue(session, address, letter, invitation.expires_at)
 
 
 def _open() -> Any:

@@ -1,13 +1,38 @@
-"""Register people: by an invitation, or where the settings let them register by themselves."""
+"""Register people: by an invitation, or by themselves where the setting ``identity.registration`` lets them.
 
+Whoever registers has shown that they read the mail of an address. Until then nothing is stored but a link.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tenantapp.identity.look_alikes import check_own_login
+from tenantapp.credentials.addresses import check_address
+from tenantapp.credentials.one_time_links import LIFETIMES, Link, Purpose, address_of, make_link, read_link, use_link
+from tenantapp.credentials.post import Post
+from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.look_alikes import check_own_login, is_reserved
 from tenantapp.identity.models import User
-from tenantapp.identity.names import check_login, clean_name
+from tenantapp.identity.names import check_login, check_slug, clean_name
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.users import create_user
 from tenantapp.joining import invitations
+from tenantapp.mail.letters import write_letter
+from tenantapp.mail.outbox import queue
+from tenantapp.sql.times import utcnow
+
+PACKAGE: Final = "tenantapp.joining"
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """The person who registers. The hash is that of a password that follows the rule."""
+
+    login: str
+    name: str | None
+    password_hash: str
 
 
 def check_person(login: str, name: str | None) -> None:
@@ -17,15 +42,55 @@ def check_person(login: str, name: str | None) -> None:
         clean_name(name)
 
 
-def register_invited(session: Session, token: str, *, login: str, name: str | None, password_hash: str) -> User:
-    """Make the person who has the link of an invitation, and let them accept it. Their address is confirmed by it.
+def check_own_tenant(slug: str, name: str) -> None:
+    """Raise ``InvalidValue`` if nobody may choose this slug and this name for a tenant of their own."""
+    if is_reserved(check_slug(slug)):
+        raise InvalidValue("slug", "This slug is reserved, or looks like one that is.")
+    clean_name(name)
 
-    Raises ``LinkNotValid``, ``InvalidValue``, and ``AlreadyExists`` for the login or the address. Who has the link
-    reads the mail of the address, so they may learn that it has an account.
+
+def request_registration(session: Session, address: str, post: Post) -> None:
+    """Have a link sent to an address by which somebody registers. Who has an account there already is told by mail.
+
+    The same rows are written either way, so neither the answer nor its time tells. Raises ``InvalidValue`` and
+    ``MailNotConfigured``.
+    """
+    post.require()
+    clean = check_address(address)
+    user = session.scalar(select(User).where(User.mail_address == clean))
+    expires_at = utcnow() + LIFETIMES[Purpose.REGISTRATION]
+    token = make_link(session, Purpose.REGISTRATION, mail_address=clean, expires_at=expires_at)
+    values = {"link": address_of(post.web_address, Purpose.REGISTRATION, token), "page": post.web_address}
+    # The token of somebody who has an account goes nowhere.
+    template = "registration" if user is None else "registered-already"
+    queue(session, clean, write_letter(PACKAGE, template, values, post.language), expires_at)
+
+
+def read_registration(session: Session, token: str) -> Link:
+    """Return what the link of a registration is about. Raises ``LinkNotValid``."""
+    return read_link(session, Purpose.REGISTRATION, token)
+
+
+def register(session: Session, token: str, new: NewUser) -> User:
+    """Make the person who has the link of a registration. Raises ``LinkNotValid``, and what ``create_user`` raises."""
+    link = use_link(session, Purpose.REGISTRATION, token)
+    return _create(session, new, link.mail_address)
+
+
+def register_invited(session: Session, token: str, new: NewUser) -> User:
+    """Make the person who has the link of an invitation, and let them accept it.
+
+    Raises ``LinkNotValid``, ``InvalidValue``, and ``AlreadyExists`` for the login or the address.
     """
     invitation, link = invitations.use_linked(session, token)
-    user = create_user(session, login, name=name, password_hash=password_hash)
-    user.mail_address = link.mail_address
-    flush_unique(session, "account with the address", link.mail_address)
+    user = _create(session, new, link.mail_address)
     invitations.accept(session, invitation, user.id)
+    return user
+
+
+def _create(session: Session, new: NewUser, address: str | None) -> User:
+    # Who has the link reads the mail of the address, so they may learn that it has an account.
+    user = create_user(session, new.login, name=new.name, password_hash=new.password_hash)
+    user.mail_address, user.password_set_at = address, utcnow()
+    flush_unique(session, "account with the address", address)
     return user

@@ -1,6 +1,7 @@
 """Invitations into a tenant: by address and by login, accepted, declined, revoked."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_somebody_unknown_registers_by_the_link(ada: Client, stranger: Client, i
     assert (made["address"], made["role"], made["invited_by"], made["login"]) == (ADDRESS, "author", "Ada", None)
     mail = installation.mails[-1]
     assert (mail["To"], mail["Subject"]) == (ADDRESS, "Ada invites you to Acme")
-    assert "http://localhost/links/invitation#" in mail.get_body().get_content()
+    assert "/links/invitation#" in mail.get_body().get_content()
     about = stranger.post("/links/invitation", {"token": token}).json
     assert (about["tenant"], about["role"], about["address"]) == ("Acme", "author", ADDRESS)
     person = {"token": token, "login": "grace", "password": PASSWORD, "name": "Grace"}
@@ -63,10 +64,9 @@ def test_somebody_unknown_registers_by_the_link(ada: Client, stranger: Client, i
     assert ada.get("/invitations").json["items"] == []
     with installation.registry.user_db.begin(read_only=True) as session:
         assert get_user(session, "grace").mail_address == ADDRESS
-        entries = list_entries(session, slug="acme", limit=4)
-        assert [each.action for each in reversed(entries)] == [
-            *("invitation.create", "invitation.accept", "member.grant", "session.start"),
-        ]
+        entries = [each.action for each in reversed(list_entries(session, slug="acme"))]
+        began = entries.index("invitation.create")
+        assert entries[began + 1 : began + 3] == ["invitation.accept", "member.grant"]
 
 
 def test_a_person_who_is_there_is_asked_and_accepts(ada: Client, stranger: Client, installation: Installation) -> None:
@@ -178,8 +178,6 @@ def test_bad_invitations(
 
 
 def test_it_is_bounded(ada: Client, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     registry = installation.registry
     monkeypatch.setattr(registry, "app_settings", replace(registry.app_settings, invitations_most=1))
     assert ada.post("/invitations", {"address": ADDRESS, "role": "reader"}).status_int == 201
@@ -189,13 +187,23 @@ def test_it_is_bounded(ada: Client, installation: Installation, monkeypatch: pyt
     assert problem(ada.post("/invitations", {"address": ADDRESS, "role": "reader"})) == (409, "already_exists")
 
 
-def test_without_a_known_address_of_the_page_no_mail_is_sent(ada: Client, installation: Installation) -> None:
-    """A stranger's Host would be in the link."""
-    token = ada.post("/tokens", {"name": "x", "permissions": ["members.manage", "content.read"]}).json["token"]
+def test_a_link_does_not_lead_where_the_host_of_the_request_says(
+    ada: Client, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without web.address, no mail is sent that a Host of a stranger would be in."""
+    token = ada.post(
+        "/tokens", {"name": "x", "permissions": ["members.manage", "content.read", "content.create"]}
+    ).json["token"]
     program = Client(installation.app).with_token(token)
     invitation = {"address": ADDRESS, "role": "reader"}
-    assert problem(program.post("/invitations", invitation, Host="evil.example")) == (409, "mail_not_configured")
-    assert len(installation.deliver_mails()) == 0
+    registry = installation.registry
+    monkeypatch.setattr(registry, "app_settings", replace(registry.app_settings, web_address=None))
+    refused = program.post("/invitations", invitation, Host="evil.example")
+    assert problem(refused) == (409, "mail_not_configured")
+    with_address = replace(registry.app_settings, web_address="https://app.example.com")
+    monkeypatch.setattr(registry, "app_settings", with_address)
+    assert program.post("/invitations", invitation, Host="evil.example").status_int == 201
+    assert "https://app.example.com/links/" in str(installation.deliver_mails()[-1])
 
 
 def test_an_address_that_has_an_account_does_not_register_again(

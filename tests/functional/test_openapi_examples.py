@@ -25,7 +25,7 @@ REFUSED = {
     "post_session_single_sign_on": (404, "not_found"),
     **{
         f"post_{route}": (410, "link_not_valid")
-        for route in ("invitation_link", "accepted_link", "declined_link", "registering_link")
+        for route in ("invitation_link", "accepted_link", "declined_link", "registering_link", "link_registration")
     },
     "put_account_password": (422, "invalid"),
     "post_link_confirm_address": (410, "link_not_valid"),

@@ -78,6 +78,7 @@ BODIES: dict[str, Any] = {
     "fleet_tenant_administrator": {"administrator": "rita"},
     "invitations": {"login": "nobody", "role": "reader"},
     **{f"{route}_link": {"token": "x"} for route in ("invitation", "accepted", "declined")},
+    "link_registration": {"token": "x", "login": "eve", "password": "three otters juggling"},
     "registering_link": {"token": "x", "login": "eve", "password": "a long passphrase"},
 }
 WITHOUT_BODY = {
@@ -92,6 +93,7 @@ PUBLIC = {
     ("home", "GET"), ("lbheartbeat", "GET"), ("heartbeat", "GET"),
     ("version", "GET"), ("openapi", "GET"),
     ("invitation_link", "POST"), ("declined_link", "POST"), ("registering_link", "POST"),
+    ("link_registration", "POST"),
     ("account_password_resets", "POST"), ("link_confirm_address", "POST"),
     ("link_reset_password", "POST"), ("link_first_password", "POST"),
     ("page_of_account", "GET"), ("page_of_tenant", "GET"), ("page_of_fleet", "GET"), ("page_of_operator", "GET"),
@@ -223,7 +225,8 @@ def test_with_an_api_token(installation: Installation) -> None:
     assert len(tried) == 7
     for path, body in (
         ("/session", {"login": "ada", "password": PASSWORD}),
-        ("/users", {"login": "x", "password": "y"}),
+        ("/users", {"address": "x@example.com"}),
+        ("/links/registration", {"token": "x", "login": "x", "password": "y"}),
         ("/account/password-resets", {"login": "x"}),
         ("/links/confirm-address", {"token": "x"}),
         ("/links/reset-password", {"token": "x", "password": "y"}),

@@ -347,32 +347,6 @@ def test_a_tenant_that_is_being_made_is_neither_served_nor_suspended(installatio
     assert (answer.json["tenant"], answer.json["tenants"]) == (None, [])
 
 
-def test_registration_is_closed_by_default(client: Client) -> None:
-    answer = client.post("/users", {"login": "new", "password": PASSWORD})
-    assert (answer.status_int, answer.json["code"]) == (403, "registration_closed")
-
-
-def test_open_registration(installation: Installation, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    registry = installation.registry
-    monkeypatch.setattr(registry, "app_settings", replace(registry.app_settings, identity_registration="open"))
-    answer = client.post("/users", {"login": "New@Example.org", "password": PASSWORD, "name": "New"})
-    assert answer.status_int == 201
-    assert answer.json["login"] == "new@example.org"
-    for taken in ("new@example.org", "new@examp1e.org"):
-        answer = client.post("/users", {"login": taken, "password": PASSWORD})
-        assert (answer.status_int, answer.json["code"]) == (409, "already_exists"), taken
-    answer = client.post("/users", {"login": "R00t", "password": PASSWORD})
-    assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/login")
-    answer = client.post("/users", {"login": "short", "password": "short"})
-    assert (answer.status_int, answer.json["errors"][0]["pointer"]) == (422, "/password")
-    answer = client.post("/session", {"login": "new@example.org", "password": PASSWORD})
-    assert (answer.status_int, answer.json["tenants"]) == (201, [])
-    client.csrf_token = answer.json["csrf_token"]
-    assert client.get("/nodes").json["code"] == "tenant_required"
-
-
 @pytest.mark.parametrize("token", ["", "wrong"])
 def test_an_unsafe_request_needs_the_csrf_token(client: Client, token: str) -> None:
     client.sign_in("bob")

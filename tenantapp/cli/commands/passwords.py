@@ -9,7 +9,7 @@ from tenantapp.cli.installation import Installation, pass_installation
 
 @click.group()
 def passwords() -> None:
-    """Which passwords are refused."""
+    """Keep the list of breached passwords."""
 
 
 @passwords.command()
