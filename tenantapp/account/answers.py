@@ -277,7 +277,7 @@ class Elsewhere(Answer):
     location: str
 
 
-class GroupRole(Answer):
+class RoleOfGroup(Answer):
     """Whom the provider says to be in this group gets this role."""
 
     group: str
@@ -299,7 +299,7 @@ class IdentityProvider(Answer):
     groups_claim: str
     default_role: str | None
     factor_values: list[str]
-    roles: list[GroupRole]
+    roles: list[RoleOfGroup]
     required: bool
     start: str
     callback: str
