@@ -15,7 +15,7 @@ from tenantapp.tenancy.errors import SecondFactorRequired
 from tenantapp.tenancy.request import TenantRequest
 
 
-class TenantSettings(Body, json_schema_extra=example({"second_factor_required": False})):
+class TenantSettingsChange(Body, json_schema_extra=example({"second_factor_required": False})):
     """The body of ``PATCH /tenant/settings``."""
 
     second_factor_required: bool
@@ -38,7 +38,7 @@ def read_settings(request: TenantRequest) -> dict[str, Any]:
     "tenant_settings",
     "PATCH",
     permission=Permission.MEMBERS_MANAGE,
-    body=TenantSettings,
+    body=TenantSettingsChange,
     writes="user",
     fresh=True,
     answer=answers.TenantSettings,
