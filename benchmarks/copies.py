@@ -71,8 +71,7 @@ class PostgresCopies(Copies):
         name = place.database
         provisioning.create_role(connection, name, self._server.tenant_password(name))
         connection.exec_driver_sql(f'CREATE DATABASE "{name}" OWNER "{name}" TEMPLATE "{template}"')
-        provisioning.close_to_public(connection, name)
-        provisioning.limit_database(connection, name)
+        provisioning.open_to_owner(connection, name)
         inside = self._postgres.connect(name)
         with inside.cursor() as cursor:
             cursor.execute(f'REASSIGN OWNED BY "{template}" TO "{name}"')

@@ -66,7 +66,7 @@ class Deployment:
     def databases(self) -> list[Database]:
         """How the tenants' databases are reached without tenantapp."""
         settings = read_settings(self.settings, {})
-        server = Servers(settings.servers, settings.tenancy_secret)["main"]
+        server = Servers.of(settings)["main"]
         if isinstance(server, SqliteServer):
             return [{"path": str(server.path(place.database))} for place in self.places.values()]
         urls = [server.tenant_url(place.database) for place in self.places.values()]

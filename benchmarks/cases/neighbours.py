@@ -108,7 +108,7 @@ def _states(bench: Bench, deployment: Deployment) -> dict[str, State]:
 def _locked(bench: Bench, deployment: Deployment) -> Iterator[None]:
     """Somebody holds a lock in each of the other tenants' databases."""
     settings = read_settings(deployment.settings, {})
-    server = Servers(settings.servers, settings.tenancy_secret)["main"]
+    server = Servers.of(settings)["main"]
     with ExitStack() as stack:
         for slug in OTHERS:
             database = deployment.places[slug].database

@@ -102,7 +102,7 @@ def _rows(bench: Bench, engine: EngineName) -> Iterator[dict[str, Any]]:
     deployment = deploy(engine, directory, bench.postgres, ["t0"])
     place = deployment.places["t0"]
     settings = read_settings(deployment.settings, {})
-    ids = fill_tenant(Servers(settings.servers, settings.tenancy_secret)[place.server].tenant_url(place.database))
+    ids = fill_tenant(Servers.of(settings)[place.server].tenant_url(place.database))
     with Statements().listening() as statements:
         yield from measured(engine, Client(deployment), statements, ids, bench.rounds)
 

@@ -15,7 +15,7 @@ tenant_option = click.option(
 
 @click.group()
 def audit() -> None:
-    """The audit trail: verify it, export it. `fleet audit` shows it."""
+    """Verify and export the audit trail, which `fleet audit` shows."""
 
 
 @audit.command()
@@ -27,7 +27,7 @@ def audit() -> None:
 def verify(
     installation: Installation, file: Path | None, tenant: str | None, keys: tuple[str, ...], as_json: bool
 ) -> None:
-    """Verify the audit trail: is any entry altered, removed, inserted, or in another place?
+    """Verify that no entry of the audit trail is altered, removed, inserted, or in another place.
 
     Without FILE, the trail in the user database is verified, and with FILE one that `audit export` has written. By
     default the key of this installation is trusted; with --key only the keys that you name, and a FILE needs no
