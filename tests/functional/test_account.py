@@ -128,7 +128,7 @@ def test_a_password_is_changed_by_who_knows_the_old_one(installation: Installati
     ada.csrf_token = answer.json["csrf_token"]
     assert (ada.get("/session").status_int, other.get("/session").status_int) == (200, 401)
     assert [to for to, _, _ in mailed(installation)] == [ADDRESS, ADDRESS]
-    assert actions(installation)[-1] == ("password.change", "ada")
+    assert ("password.change", "ada") in actions(installation)
     assert other.post("/session", {"login": "ada", "password": NEW}).status_int == 401
     assert other.post("/session", {"login": "ada", "password": "five otters juggling"}).status_int == 201
 
@@ -153,7 +153,7 @@ def test_a_lost_password_is_replaced_by_a_link(
     assert (done.status_int, "Set-Cookie" in done.headers) == (204, False)
     assert ada.get("/session").status_int == 401
     assert [subject for _, subject, _ in mailed(installation)] == ["Your password was changed"]
-    assert actions(installation)[-1] == ("password.reset", "ada")
+    assert ("password.reset", "ada") in actions(installation)
     for used in (token, late):
         assert client.post("/links/reset-password", {"token": used, "password": NEW}).status_int == 410
     assert client.post("/session", {"login": "ada", "password": NEW}).status_int == 201

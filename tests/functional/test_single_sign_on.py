@@ -13,8 +13,11 @@ from sqlalchemy import select
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.federation.issuers import Issuers
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider
+from tenantapp.federation.providers import client_of
 from tenantapp.federation.signing_in import read_begun
-from tenantapp.identity.grants import add_grant
+from tenantapp.fleet.rotating.client_secrets import rotate_client_secrets
+from tenantapp.identity.encrypted import encrypt
+from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import AuditEntry, Tenant, User
 from tenantapp.identity.roles import add_role, allow
 from tenantapp.identity.tenants import get_tenant
@@ -221,6 +224,21 @@ def test_who_has_no_role_does_not_come_in(
     assert page.get("/session").json["roles"] == ["reader"]
 
 
+def test_the_last_administrator_stays_one(
+    acme: Client, installation: Installation, identity_provider: Provider
+) -> None:
+    carla = {**CARLA, "groups": ["admins"]}
+    assert signed_in(installation, identity_provider, carla).get("/session").json["roles"] == ["admin"]
+    with installation.registry.user_db.begin() as session:
+        remove_grant(session, find_grant(session, get_tenant(session, "acme").id, "admin", login="ada"))
+    kept = signed_in(installation, identity_provider, CARLA)
+    assert kept.get("/session").json["roles"] == ["admin", "author"]
+    # Once there is another, the provider takes what it gave.
+    with installation.registry.user_db.begin() as session:
+        add_grant(session, get_tenant(session, "acme").id, "admin", login="ada")
+    assert signed_in(installation, identity_provider, CARLA).get("/session").json["roles"] == ["author"]
+
+
 def test_it_is_required_from_the_next_request_on(
     acme: Client, installation: Installation, identity_provider: Provider
 ) -> None:
@@ -307,6 +325,24 @@ def test_the_secret_is_stored_encrypted_and_never_shown(
     shown = acme.get("/identity-provider", status=200)
     assert CLIENT_SECRET not in shown.text + told
     assert (shown.json["has_secret"], shown.json["callback"]) == (True, "http://localhost/sso/callback")
+
+
+def test_the_secret_is_encrypted_again_under_a_new_one(acme: Client, installation: Installation) -> None:
+    present = installation.registry.app_settings.tenancy_secret
+    settings = replace(
+        installation.registry.app_settings, tenancy_secret="a new secret, long enough", tenancy_former_secret=present
+    )
+    fleet = replace(installation.registry.fleet, user_db=installation.registry.user_db, settings=settings)
+    (rotated,) = rotate_client_secrets(fleet, lambda: None)
+    assert (rotated.changed, rotated.error) == (1, None)
+    with installation.registry.user_db.begin() as session:
+        provider = session.scalars(select(IdentityProvider)).one()
+        assert client_of(provider, ["a new secret, long enough"]).secret == CLIENT_SECRET
+        assert CLIENT_SECRET not in (provider.client_secret or "")
+        # One that was stored under a third secret is named, and left as it is.
+        provider.client_secret = encrypt("x", "a third secret", "identity provider", str(provider.id))
+    (rotated,) = rotate_client_secrets(fleet, lambda: None)
+    assert (rotated.changed, rotated.error) == (0, "Enter them again for acme: they cannot be read")
 
 
 def test_a_provider_that_is_down_is_told_and_holds_up_nobody(

@@ -346,7 +346,7 @@ def test_a_wrong_code_is_recorded_like_a_wrong_password(installation: Installati
     with pytest.raises(InvalidCode), recorded_refusals(installation.registry.user_db, nobody, "ada"):
         raise InvalidCode
     [entry] = refusals(installation)
-    assert entry.detail == {"login": "ada", "reason": "wrong code"}
+    assert entry.detail == {"login": "ada", "reason": "wrong second factor"}
     assert (entry.address, entry.request_id) == ("192.0.2.7", "request-1")
 
 
