@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -48,7 +49,7 @@ class Picture:
     path: str
     prepare: Callable[[Visitor], None]
     size: dict[str, int]
-    scheme: str = "light"
+    scheme: Literal["light", "dark"] = "light"
 
 
 def _table(visitor: Visitor) -> None:
@@ -107,20 +108,24 @@ def fill(visitor: Visitor) -> None:
 
 def take(browser: Browser, site: Site, directory: Path) -> list[Path]:
     """Take all pictures of a filled site into a directory. Return the files."""
-    return [_taken(browser, site, directory, picture) for picture in MAIN]
+    taken: list[Path] = []
+    for login, pictures in groupby(MAIN, key=lambda picture: picture.login):
+        with visiting(browser, site) as visitor:
+            if login:
+                visitor.signed_in(login, "/account")
+            taken += [_taken(visitor, directory, picture) for picture in pictures]
+    return taken
 
 
-def _taken(browser: Browser, site: Site, directory: Path, picture: Picture) -> Path:
-    with visiting(browser, site, viewport=picture.size, color_scheme=picture.scheme) as visitor:
-        if picture.login:
-            visitor.signed_in(picture.login, picture.path)
-        else:
-            visitor.open(picture.path)
-        picture.prepare(visitor)
-        visitor.page.wait_for_load_state("networkidle")
-        path = directory / f"{picture.name}.png"
-        visitor.page.screenshot(path=path, animations="disabled", caret="hide")
-        return path
+def _taken(visitor: Visitor, directory: Path, picture: Picture) -> Path:
+    visitor.page.set_viewport_size(picture.size)  # type: ignore[arg-type]
+    visitor.page.emulate_media(color_scheme=picture.scheme)
+    visitor.open(picture.path)
+    picture.prepare(visitor)
+    visitor.page.wait_for_load_state("networkidle")
+    path = directory / f"{picture.name}.png"
+    visitor.page.screenshot(path=path, animations="disabled", caret="hide")
+    return path
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pyramid.paster import get_appsettings
 
 from tenantapp import main
 from tenantapp.cli import demonstration
+from tenantapp.cli import main as run_command
 from tenantapp.operations.fleet import opened_fleet
 from tenantapp.settings import read_settings
 from tests.built_page import DIST
@@ -69,21 +70,33 @@ class Site:
         )
 
 
+class SiteHere(Site):
+    """A site that this process serves. It runs the commands too, for it has imported what they need."""
+
+    def command(self, *arguments: str) -> None:
+        before = os.umask(0o077)  # which a command sets for its process
+        try:
+            status = run_command(["--ini", str(self.directory / "site.ini"), *arguments])
+        finally:
+            os.umask(before)
+        assert status == 0, arguments
+
+
 def site_in(directory: Path, settings: str = "", **environment: str) -> Site:
     """Write the settings of a site. Nothing is served yet."""
-    return _written(directory, free_port(), settings, environment)
-
-
-def _written(directory: Path, port: int, settings: str, environment: Mapping[str, str]) -> Site:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TENANTAPP_")}
+    _write(directory, port := free_port(), settings)
+    return Site(directory, port, kept | environment)
+
+
+def _write(directory: Path, port: int, settings: str) -> None:
     (directory / "site.ini").write_text(INI.format(settings=settings, port=port))
-    return Site(directory, port, kept | dict(environment))
 
 
 @contextmanager
 def demo_in_thread(directory: Path, settings: str = "") -> Iterator[Site]:
     """Serve the demo in a thread of this process. Commands work on the same databases."""
-    _written(directory, 0, settings, {})
+    _write(directory, 0, settings)
     values: dict[str, Any] = dict(get_appsettings(str(directory / "site.ini")))
     (directory / "var").mkdir()
     with opened_fleet(read_settings(values, {})) as fleet:
@@ -94,7 +107,7 @@ def demo_in_thread(directory: Path, settings: str = "") -> Iterator[Site]:
         given: Any = SimpleNamespace(settings=registry.app_settings, fleet=registry.fleet, http_port=None)
         demonstration.make(given, None)
     with serving(app) as (_, port):
-        yield _written(directory, port, settings, {})
+        yield SiteHere(directory, port, {})
     for factory in (registry.user_db, registry.access_reader.database, registry.tenant_dbs):
         factory.dispose()
 

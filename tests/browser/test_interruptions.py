@@ -88,8 +88,8 @@ def test_a_person_works_at_what_is_deployed(deployed: Deployment, visit: Visit) 
 def test_a_change_is_made_once_though_the_server_stops_in_the_middle_and_comes_back_with_another_page(
     deployed: Deployment, visit: Visit
 ) -> None:
-    bob = visitor(deployed, visit).sign_in("bob", NEW, PASSWORD)
-    ada = visitor(deployed, visit).sign_in("ada", "/w/acme/nodes", PASSWORD)
+    bob = visitor(deployed, visit).signed_in("bob", NEW, PASSWORD)
+    ada = visitor(deployed, visit).signed_in("ada", "/w/acme/nodes", PASSWORD)
     ada.link("Members").wait_for()
     other = bob.tab().open(NEW)
     for tab, title in ((bob, "Not sent"), (other, "Answer lost")):
@@ -138,7 +138,7 @@ def lose_answer(route: Route) -> None:
 def test_who_loses_a_role_keeps_the_words_and_who_is_removed_sees_nothing_more(
     deployed: Deployment, visit: Visit
 ) -> None:
-    both = visitor(deployed, visit).sign_in("both", "/w/acme/nodes", PASSWORD)
+    both = visitor(deployed, visit).signed_in("both", "/w/acme/nodes", PASSWORD)
     page = both.page
     page.get_by_role("link", name="New node").click()
     both.field("Title").fill("Long thought about")

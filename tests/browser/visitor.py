@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import BrowserContext, Dialog, Locator, Page
 
@@ -16,6 +16,17 @@ RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "
 # No rule of these reads style sheets. In dark colors only those are asked again that look at colors.
 AXE = {"runOnly": RULES, "resultTypes": ["violations"], "preload": False}
 COLORS = {**AXE, "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+# Undefined if axe is not in the page. Of what it finds, only what is said goes to the test.
+RUN_AXE = """async asked => {
+  for (let frames = 0; document.querySelector("[aria-busy=true]"); frames += 1) { // what is busy is faint
+    if (frames > 3_600) throw new Error("The page has been busy for a minute.");
+    await new Promise(requestAnimationFrame);
+  }
+  if (!window.axe) return undefined;
+  const { violations } = await axe.run(asked);
+  return violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html.slice(0, 200))]);
+}"""
+GO = "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')) }"
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -25,6 +36,7 @@ class Visitor:
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.context, self.url = context, url
         self.page: Page = context.new_page()
+        self.scheme: Literal["light", "dark"] = "light"
         self.complaints: list[str] = []
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -48,9 +60,17 @@ class Visitor:
         self.page.goto(self.url + path)
         return self
 
+    def go(self, path: str) -> "Visitor":
+        """Go to an address within the document that is open, as by a link. Another document takes twice the time."""
+        self.page.evaluate(GO, path)
+        return self
+
     def sign_in(self, login: str, path: str = "/", password: str = DEMO_PASSWORD) -> "Visitor":
         """Open an address, and sign in where it asks for that."""
-        self.open(path)
+        return self.open(path).give_password(login, password)
+
+    def give_password(self, login: str, password: str = DEMO_PASSWORD) -> "Visitor":
+        """Sign in where the page that is open asks for that."""
         self.page.get_by_label("Login").fill(login)
         self.page.get_by_label("Password").fill(password)
         self.button("Sign in").click()
@@ -100,12 +120,18 @@ class Visitor:
         return self.context.request.fetch(f"{self.url}/api/v1{path}", method=method, headers=sent, data=data).json()
 
     def violations(self) -> list[str]:
-        """What axe finds wrong on the page, in light colors and in dark ones, with the same page."""
-        found = self._violations(AXE)
-        self.page.emulate_media(color_scheme="dark")
-        found += [f"dark: {each}" for each in self._violations(COLORS)]
-        self.page.emulate_media(color_scheme="light")
-        return found
+        """What axe finds wrong on the page, in light colors and in dark ones, with the same page.
+
+        All rules are asked in the present colors, and those that look at colors in the others, which then stay.
+        """
+        found = self.violations_in_present_colors()
+        self.scheme = "dark" if self.scheme == "light" else "light"
+        self.page.emulate_media(color_scheme=self.scheme)
+        return found + self._violations(COLORS)
+
+    def violations_in_present_colors(self) -> list[str]:
+        """What axe finds wrong on the page, where other tests have looked at the same page in other colors."""
+        return self._violations(AXE)
 
     def page_violations(self) -> list[str]:
         """What axe finds on a whole page, and by how much the page is too wide for a small telephone."""
@@ -120,11 +146,11 @@ class Visitor:
 
     def _violations(self, asked: dict[str, Any]) -> list[str]:
         """What axe finds wrong in the present colors (https://github.com/dequelabs/axe-core)."""
-        self.page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")  # or the text is faint
-        if not self.page.evaluate("() => 'axe' in window"):
+        found = self.page.evaluate(RUN_AXE, asked)
+        if found is None:
             self.page.evaluate(_axe())
-        found = self.page.evaluate(f"() => axe.run({json.dumps(asked)})")["violations"]
-        return [f"{each['id']}: {[node['html'][:200] for node in each['nodes'][:3]]}" for each in found]
+            found = self.page.evaluate(RUN_AXE, asked)
+        return [f"{rule} in {self.scheme} colors: {nodes}" for rule, nodes in found]
 
 
 def element_that(does: str) -> str:

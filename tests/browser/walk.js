@@ -2,12 +2,16 @@
 // Only rows with the mark of this tab are changed, so that two tabs know what is to be there at the end.
 (() => {
   const CALLS = new Set();
+  const PATIENCE = 60_000; // milliseconds
   const original = window.fetch;
   // Counts the calls that are under way. It changes nothing about them.
   window.fetch = (...given) => {
     const call = original(...given);
     CALLS.add(call);
-    const done = () => setTimeout(() => CALLS.delete(call));
+    const done = () => setTimeout(() => {
+      CALLS.delete(call);
+      wake();
+    });
     call.then(done, done);
     return call;
   };
@@ -19,11 +23,25 @@
   const sheet = () => all("dialog[open]").pop();
   const other = (slug, slugs) => slugs.find((each) => each !== slug);
 
+  let wake = () => undefined;
+  new MutationObserver(() => wake()).observe(document, { subtree: true, childList: true, attributes: true });
+
+  /** Wait until the page has changed or a call has ended. What else there is to wait for is looked at now and then. */
+  const change = () => new Promise((resolve) => {
+    const late = setTimeout(resolve, 50);
+    wake = () => {
+      wake = () => undefined;
+      clearTimeout(late);
+      setTimeout(resolve); // after all that the page does at once
+    };
+  });
+
   /** Wait until it is so. */
   async function until(condition, what) {
-    for (let waited = 0; !condition(); waited += 1) {
-      if (waited > 4000) throw new Error(`not so after 20 s: ${what} at ${location.href}`);
-      await pause(5);
+    const last = performance.now() + PATIENCE;
+    while (!condition()) {
+      if (performance.now() > last) throw new Error(`not so after ${PATIENCE / 1000} s: ${what} at ${location.href}`);
+      await change();
     }
   }
 
