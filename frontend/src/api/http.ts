@@ -1,5 +1,5 @@
-// One way to call the API: names the tenant, proves that the page asks, repeats what may be repeated, and asks for the
-// password in place when the session has expired.
+// One way to call the API: names the tenant, proves that the page asks, repeats what may be repeated, and asks in place
+// who the person is when the session has expired, or is too old for what is wanted.
 
 import { shallowRef } from "vue";
 
@@ -38,14 +38,17 @@ interface Guard {
   csrfToken(): string | undefined;
   /** Read the session again, because its token has changed. */
   renew(tenant: string | undefined): Promise<void>;
-  /** Ask for the password. Resolves to whether the person has signed in again. */
+  /** Ask the person to sign in. Resolves to whether they have. */
   signInAgain(): Promise<boolean>;
+  /** Ask the person to prove that it is still them. Resolves to whether they have. */
+  proveAgain(): Promise<boolean>;
 }
 
 let guard: Guard = {
   csrfToken: () => undefined,
   renew: () => Promise.resolve(),
   signInAgain: () => Promise.resolve(false),
+  proveAgain: () => Promise.resolve(false),
 };
 
 export function guardCalls(by: Guard): void {
@@ -63,6 +66,7 @@ export async function call<T>(method: string, path: string, asked: Asked = {}): 
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (error.code === "not_signed_in" && (await guard.signInAgain())) return sendOnce<T>(method, path, asked);
+    if (error.code === "reauthentication_required" && (await guard.proveAgain())) return sendOnce<T>(method, path, asked);
     if (error.code === "csrf_failed") {
       await guard.renew(asked.tenant);
       return sendOnce<T>(method, path, asked);

@@ -14,6 +14,15 @@ export interface CsvFault {
   detail: string;
 }
 
+/** What a sign-in that is not complete goes on with. */
+export interface Challenge {
+  token: string;
+  /** By which of these the person can go on. */
+  methods: string[];
+  /** What a passkey signs. */
+  passkey_options?: Record<string, Json>;
+}
+
 export class Problem extends Error {
   readonly status: number;
   readonly code: string;
@@ -29,12 +38,14 @@ export class Problem extends Error {
   readonly requestId: string | null;
   /** What the operators have written about a suspended workspace. */
   readonly reason: string | null;
+  readonly challenge: Challenge | undefined;
 
   constructor(status: number, body: Partial<ProblemBody>, headers: Headers) {
     super(body.detail ?? "");
     this.status = status;
     this.code = body.code ?? BY_STATUS[status] ?? "unknown";
     this.reason = body.reason ?? null;
+    this.challenge = body.challenge;
     this.errors = body.errors ?? [];
     this.lines = body.lines ?? [];
     this.wrong = body.wrong ?? 0;
@@ -60,6 +71,7 @@ interface ProblemBody {
   current: Record<string, Json>;
   request_id: string;
   reason: string | null;
+  challenge: Challenge;
 }
 
 /** The server was not reached, or its answer got lost. */

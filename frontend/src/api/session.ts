@@ -2,14 +2,23 @@
 
 import { ref, shallowRef, watch } from "vue";
 
-import type { Device, GetSessionData, GetSessionsData, PostSessionData, Session } from "../../generated/api/types.gen";
+import type {
+  Device,
+  GetSessionData,
+  GetSessionsData,
+  PostSessionData,
+  PostReauthenticationData,
+  Session,
+} from "../../generated/api/types.gen";
 import { onRemembered, recall, remember } from "../model/kept";
 import { forgetAllUnsaved } from "../model/unsaved";
 import { type Answer, call, guardCalls } from "./http";
+import type { Json } from "./json";
 import { Problem } from "./problem";
 
 const SESSION: (GetSessionData | PostSessionData)["url"] = "/api/v1/session";
 const SESSIONS: GetSessionsData["url"] = "/api/v1/sessions";
+const AGAIN: PostReauthenticationData["url"] = "/api/v1/session/reauthentication";
 
 /** A browser in which nobody has signed in need not ask. Its cookie is hidden from scripts. */
 const SIGNED_IN = "signed-in";
@@ -22,8 +31,8 @@ watch(session, (found) => {
   if (found !== undefined) remember(SIGNED_IN, found !== null);
   if (found) remember(PERSON, found.user.id);
 });
-/** Whether the person is asked for the password, because the session has expired in the middle of the work. */
-export const askingAgain = ref(false);
+/** What the person is asked for in the middle of the work: to sign in, because the session has expired, or a proof. */
+export const asking = ref<"sign-in" | "proof" | null>(null);
 let answered: ((signedIn: boolean) => void)[] = [];
 
 /** Read the session that the page begins with, if there may be one. */
@@ -44,17 +53,31 @@ export async function readSession(tenant?: string): Promise<Session | null> {
   return session.value ?? null;
 }
 
-/** Sign in. Throws the problem `invalid_credentials`. */
-export async function signIn(login: string, password: string): Promise<void> {
-  const made: Answer<Session> = await call("POST", SESSION, { body: { login, password } });
+/** Take a step of a sign-in. Throws a problem with a `challenge` if another one follows. */
+export async function signIn(step: Record<string, Json>): Promise<void> {
+  const made: Answer<Session> = await call("POST", SESSION, { body: step });
+  // Somebody else has signed in: nothing that was private is left in memory.
+  if (session.value && session.value.user.id !== made.data.user.id) return beginAnew();
   session.value = made.data;
 }
 
-/** Sign in again in place, and let the calls go on that wait for it. */
-export async function signInInPlace(login: string, password: string, tenant: string | undefined): Promise<void> {
-  await signIn(login, password);
+/** The person has signed in again in place: let the calls go on that wait for it. */
+export async function goOn(tenant: string | undefined): Promise<void> {
   if (tenant !== undefined) await readSession(tenant);
   settle(true);
+}
+
+/** Prove in place that it is still this person, and let the calls go on that wait for it. */
+export async function proveAgain(proof: Record<string, Json>): Promise<void> {
+  const { csrf_token, expires_at, factors, authenticated_at } = (await call<Session>("POST", AGAIN, { body: proof })).data;
+  // The roles are those in the tenant of this tab, as before.
+  if (session.value) session.value = { ...session.value, csrf_token, expires_at, factors, authenticated_at };
+  settle(true);
+}
+
+/** Prove nothing: what was to be done is refused. */
+export function giveUpProof(): void {
+  settle(false);
 }
 
 /** Do not sign in again: the page begins anew, and nothing that was private is left in memory. */
@@ -98,9 +121,22 @@ export async function endDevice(id: string): Promise<void> {
   await call("DELETE", `${SESSIONS}/${id}`);
 }
 
-function settle(signedIn: boolean): void {
-  askingAgain.value = false;
-  for (const resolve of answered.splice(0)) resolve(signedIn);
+/** Whoever signs in has proved as much as a proof does, so a sign-in takes its place. */
+function ask(what: "sign-in" | "proof"): Promise<boolean> {
+  if (!session.value) return Promise.resolve(false); // nobody was signed in
+  if (asking.value !== "sign-in") asking.value = what;
+  return new Promise((resolve) => answered.push(resolve));
+}
+
+function settle(done: boolean): void {
+  asking.value = null;
+  for (const resolve of answered.splice(0)) resolve(done);
+}
+
+/** Load the page again. What waits for it never goes on. */
+async function beginAnew(): Promise<void> {
+  window.location.reload();
+  await new Promise(() => undefined);
 }
 
 guardCalls({
@@ -110,12 +146,8 @@ guardCalls({
     const read = await readSession(tenant);
     if (person === undefined || read?.user.id === person) return;
     // Somebody else has signed in: what this person wrote must not be sent in the name of the other.
-    window.location.reload();
-    await new Promise(() => undefined);
+    await beginAnew();
   },
-  signInAgain: () => {
-    if (!session.value) return Promise.resolve(false); // nobody was signed in
-    askingAgain.value = true;
-    return new Promise((resolve) => answered.push(resolve));
-  },
+  signInAgain: () => ask("sign-in"),
+  proveAgain: () => ask("proof"),
 });

@@ -4,6 +4,7 @@
 import { defineAsyncComponent } from "vue";
 
 import { loadAhead } from "../model/missing";
+import { withTexts } from "../strings/late";
 
 type Loaded = typeof import("./later");
 type Parts = Omit<Loaded, "readBulkTexts">;
@@ -16,6 +17,14 @@ export function latePart<Name extends keyof Parts>(name: Name): Parts[Name] {
     if (name === "ChosenBar") await loaded.readBulkTexts();
     return loaded[name];
   });
+}
+
+type Entrance = typeof import("./entrance");
+const entrance = withTexts(() => import("./entrance"), () => import("../strings/account"));
+
+/** A part by which people sign in. Nobody who is signed in loads it. */
+export function entrancePart<Name extends keyof Entrance>(name: Name): Entrance[Name] {
+  return defineAsyncComponent<Entrance[Name]>(async () => (await entrance())[name]);
 }
 
 export function loadPartsNow(): void {

@@ -259,7 +259,7 @@ export const de: Strings = {
     password_change_required: "Jemand anderes hat Ihr Passwort gesetzt. Wählen Sie zuerst ein eigenes.",
     permission_denied: "Ihre Rollen erlauben das nicht. Wenden Sie sich an einen Administrator des Arbeitsbereichs.",
     range_not_satisfiable: "Die Datei ist kürzer als erwartet. Laden Sie sie noch einmal von vorn.",
-    reauthentication_required: "Ihre Anmeldung liegt dafür zu lange zurück. Melden Sie sich ab und wieder an, und wiederholen Sie es.",
+    reauthentication_required: "Sie haben sich nicht noch einmal ausgewiesen. Wiederholen Sie es, und beantworten Sie die Frage der Seite.",
     registration_closed: "Hier kann sich niemand selbst registrieren. Bitten Sie einen Betreiber um ein Konto.",
     second_factor_required: "Dieser Arbeitsbereich verlangt einen zweiten Faktor. Richten Sie für Ihr Konto einen ein, und melden Sie sich damit an.",
     identity_provider_unavailable: "Der Anmeldedienst dieses Arbeitsbereichs antwortet nicht. Warten Sie einen Moment, und versuchen Sie es noch einmal, oder fragen Sie die Verwaltung.",

@@ -260,7 +260,7 @@ export const en = {
     password_change_required: "Somebody else has set your password. Choose one of your own first.",
     permission_denied: "Your roles do not permit this. Ask an administrator of the workspace.",
     range_not_satisfiable: "The file is shorter than expected. Download it again from the beginning.",
-    reauthentication_required: "You signed in too long ago for this. Sign out, sign in again, and repeat it.",
+    reauthentication_required: "You have not proved that it is you. Repeat it, and answer what the page asks.",
     registration_closed: "People cannot register themselves here. Ask an operator for an account.",
     second_factor_required: "This workspace requires a second factor. Set one up for your account, and sign in with it.",
     identity_provider_unavailable: "The identity provider of this workspace does not answer. Wait a moment, and try again, or ask an administrator.",

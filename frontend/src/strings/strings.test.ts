@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest";
 
 import { de } from "./de";
+import { de as deAccount } from "./de.account";
 import { de as deBulk } from "./de.bulk";
 import { de as deManaging } from "./de.managing";
 import { de as deOperator } from "./de.operator";
 import { de as deRows } from "./de.rows";
 import { de as deViews } from "./de.views";
 import { en } from "./en";
+import { en as enAccount } from "./en.account";
 import { en as enBulk } from "./en.bulk";
 import { en as enManaging } from "./en.managing";
 import { en as enOperator } from "./en.operator";
@@ -20,6 +22,7 @@ type Texts = Map<string, string | Made>;
 
 const CATALOGUES: [string, object, object][] = [
   ["the page", en, de],
+  ["signing in and the own account", enAccount, deAccount],
   ["several rows at once", enBulk, deBulk],
   ["those who manage", enManaging, deManaging],
   ["rows from files", enRows, deRows],
@@ -27,7 +30,7 @@ const CATALOGUES: [string, object, object][] = [
   ["the tree and builders' components", enViews, deViews],
 ];
 /** The same in both languages. */
-const SAME = new Set(["tenantapp", "Administrator", "Filter", "Details", "Export", "Name", "Token", "Optional.", "Migration", "Server", "Revision", "Import", "Webhooks"]);
+const SAME = new Set(["tenantapp", "Passkey", "Administrator", "Filter", "Details", "Export", "Name", "Token", "Optional.", "Migration", "Server", "Revision", "Import", "Webhooks"]);
 
 function textsOf(catalogue: object, path = ""): Texts {
   const found: Texts = new Map();
