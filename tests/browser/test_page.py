@@ -438,7 +438,7 @@ def test_a_person_has_the_page_in_their_language(site: Site, visit: Visit) -> No
     assert ada.violations_in_present_colors() == []
     ada.go("/w/acme/manage/members")
     page.get_by_role("heading", name="Mitglieder").wait_for()
-    page.get_by_role("button", name="Mitglied hinzufügen").wait_for()
+    page.get_by_role("button", name="Einladen oder hinzufügen").wait_for()
     page.get_by_role("button", name="Ihr Menü").click()
     ada.button("English").click()
     page.get_by_role("heading", name="Members").wait_for()
@@ -565,7 +565,7 @@ def test_rows_that_stay_as_they_are_are_only_added(inventory: Site, visit: Visit
     expect(page.get_by_role("region", name="Order lines").locator("li")).to_contain_text("Anvil12")
     page.keyboard.press("Escape")
     ann.link("Members").click()
-    ann.button("Add a member").click()
+    ann.button("Invite or add").click()
     warehouse = ann.sheet().locator("label", has_text="warehouse")
     expect(warehouse).to_contain_text("Permits: read content; Move products in and out of stock")
     assert ann.unexpected([422]) == []

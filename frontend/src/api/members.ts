@@ -1,14 +1,28 @@
 // The calls about who has which roles in a tenant.
 
-import type { GetMembersData, GetRolesData, Member, MemberPage, Role, RolePage } from "../../generated/api/types.gen";
+import type {
+  GetInvitationsData,
+  GetMembersData,
+  GetRolesData,
+  Invitation,
+  InvitationPage,
+  Member,
+  MemberPage,
+  Role,
+  RolePage,
+} from "../../generated/api/types.gen";
 import type { Step } from "../model/roles";
 import { call } from "./http";
+import { Problem } from "./problem";
 
+const INVITATIONS: GetInvitationsData["url"] = "/api/v1/invitations";
 const MEMBERS: GetMembersData["url"] = "/api/v1/members";
 const ROLES: GetRolesData["url"] = "/api/v1/roles";
 
-/** A person by login, or a group by name. */
+/** A member by login, or a group by name. */
 export type Grantee = { login: string } | { group: string };
+/** Whoever is to have a role, also somebody who is no member yet. */
+export type Admitted = Grantee | { address: string };
 
 /** Words that a member's login or name has, and a role. Empty ones select all. */
 export interface MemberFilters {
@@ -29,6 +43,34 @@ export async function readMembers(
 /** The roles that a member may have, the highest rank first. */
 export async function readRoles(tenant: string): Promise<Role[]> {
   return (await call<RolePage>("GET", ROLES, { tenant })).data.items;
+}
+
+/** Give a role to a member or a group, and return them; invite who is neither. */
+export async function admit(tenant: string, who: Admitted, role: string): Promise<Member | undefined> {
+  if (!("address" in who)) {
+    try {
+      return (await call<Member>("POST", MEMBERS, { tenant, body: { ...who, role } })).data;
+    } catch (error) {
+      if ("group" in who || !(error instanceof Problem && error.code === "not_found")) throw error;
+    }
+  }
+  await call<Invitation>("POST", INVITATIONS, { tenant, body: { ...who, role } });
+  return undefined;
+}
+
+/** The invitations that wait for an answer, the oldest first. */
+export async function readInvitations(tenant: string, cursor: string, signal: AbortSignal): Promise<InvitationPage> {
+  const path = cursor ? `${INVITATIONS}?${new URLSearchParams({ cursor })}` : INVITATIONS;
+  return (await call<InvitationPage>("GET", path, { tenant, signal })).data;
+}
+
+/** Write one more mail about an invitation. It tells when the last one was written. */
+export async function sendInvitation(tenant: string, id: string): Promise<Invitation> {
+  return (await call<Invitation>("POST", `${INVITATIONS}/${id}/mail`, { tenant })).data;
+}
+
+export async function revokeInvitation(tenant: string, id: string): Promise<void> {
+  await call("DELETE", `${INVITATIONS}/${id}`, { tenant });
 }
 
 /** Make one change of the roles of a member. Return them with their roles, where one was added. */
