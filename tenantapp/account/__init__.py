@@ -34,6 +34,7 @@ def includeme(config: Configurator) -> None:
         "tenant_settings_views",
         "single_sign_on_views",
         "identity_provider_views",
+        "impersonation_views",
     ):
         config.include(f"tenantapp.account.{module}", route_prefix=PREFIX)
         config.scan(f"tenantapp.account.{module}")

@@ -56,12 +56,22 @@ class ChoosableTenant(NamedTenant):
     state: Literal["active", "suspended", "migrating"]
 
 
+class Impersonation(Answer):
+    """An operator, named by login, works as the person until ``expires_at`` at the latest."""
+
+    operator: str
+    reason: str
+    read_only: bool
+    expires_at: datetime
+
+
 class Session(Answer):
     """Who is signed in, the tenant of the request, and what the person may do there.
 
     ``csrf_token`` goes into the header ``X-CSRF-Token`` of every change. ``factors`` are what the person has proved
     who they are by, and ``authenticated_at`` is when they last did. With ``second_factor_required``, the tenant refuses
-    this session until it has a second factor.
+    this session until it has a second factor. With ``impersonation``, it is an operator's, who works as ``user`` in
+    ``tenant`` and nowhere else.
     """
 
     user: User
@@ -75,6 +85,7 @@ class Session(Answer):
     factors: list[str]
     authenticated_at: datetime | None
     second_factor_required: bool
+    impersonation: Impersonation | None
 
 
 class PasskeyChallenge(Answer):
@@ -131,9 +142,19 @@ class RecoveryCodes(Answer):
 
 
 class TenantSettings(Answer):
-    """What a tenant asks of those who work in it."""
+    """What a tenant asks of those who work in it. With ``impersonation_forbidden``, no operator works as its people."""
 
     second_factor_required: bool
+    impersonation_forbidden: bool
+
+
+class RunningImpersonation(Impersonation):
+    """An impersonation, as operators see it."""
+
+    id: UUID
+    user: User
+    tenant: NamedTenant
+    started_at: datetime
 
 
 class EndedSessions(Answer):
@@ -143,12 +164,13 @@ class EndedSessions(Answer):
 
 
 class Device(Answer):
-    """A signed-in device. ``current`` marks the one that asks."""
+    """A signed-in device. ``current`` marks the one that asks, ``impersonated`` that of an operator."""
 
     id: UUID
     current: bool
     tenant: NamedTenant | None
     user_agent: str | None
+    impersonated: bool
     created_at: datetime
     last_seen_at: datetime
     expires_at: datetime

@@ -69,7 +69,7 @@ def create_session(request: TenantRequest) -> dict[str, Any]:
     return session_object(request, read_back(request, token), token)
 
 
-@api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True, answer=Session)
+@api_view("session", "GET", permission=Permission.SIGNED_IN, reads_tenants=True, impersonated=True, answer=Session)
 def read_session(request: TenantRequest) -> dict[str, Any]:
     """Return who is signed in, the selected tenant, and the tenants that the person has a role in."""
     return session_object(request, request.access, cookie_token(request) or "")
@@ -99,11 +99,15 @@ def change_session(request: TenantRequest) -> dict[str, Any]:
     "DELETE",
     permission=Permission.SIGNED_IN,
     writes="user",
+    impersonated=True,
     answer=None,
     headers=("Set-Cookie", "Clear-Site-Data"),
 )
 def delete_session(request: TenantRequest) -> Response:
-    """Sign out: delete the row, clear the cookie, and have the browser forget the answers that it kept."""
+    """Sign out: delete the row, clear the cookie, and have the browser forget the answers that it kept.
+
+    An operator who works as somebody else ends that, and signs in again as themselves.
+    """
     # Ended by row id: a switch at the same moment gives the session another token.
     web_sessions.end_by_id(request.user_session, request.access.web_session_id)
     # OWASP ASVS 5.0, 14.3.1. Not "storage": that has the theme and the language; what else it has, the page forgets.
@@ -150,6 +154,10 @@ def session_object(request: TenantRequest, access: Access, token: str) -> dict[s
     tenants = access.tenants
     if tenants is None:
         tenants = reachable(tenants_of(request.user_session, access.person.id), access.identity_provider_id)
+    impersonation = access.impersonation
+    if impersonation is not None:
+        # The other tenants of the person are nothing to the operator.
+        tenants = tuple(tenant for tenant in tenants if access.selected and tenant.id == access.selected.id)
     return {
         "user": {"id": access.person.id, "login": access.person.login, "name": access.person.name},
         "tenant": access.selected and named(access.selected),
@@ -162,6 +170,13 @@ def session_object(request: TenantRequest, access: Access, token: str) -> dict[s
         "factors": sorted(access.factors),
         "authenticated_at": access.authenticated_at,
         "second_factor_required": isinstance(access.refusal, SecondFactorRequired),
+        "impersonation": impersonation
+        and {
+            "operator": impersonation.operator,
+            "reason": impersonation.reason,
+            "read_only": impersonation.read_only,
+            "expires_at": access.expires_at,
+        },
     }
 
 
@@ -177,6 +192,7 @@ def device(web_session: WebSession, current: UUID | None) -> dict[str, Any]:
         "current": web_session.id == current,
         "tenant": web_session.tenant and named(web_session.tenant),
         "user_agent": web_session.user_agent,
+        "impersonated": web_session.impersonator_id is not None,
         "created_at": web_session.created_at,
         "last_seen_at": web_session.last_seen_at,
         "expires_at": web_session.expires_at,

@@ -96,10 +96,18 @@ def create_token(request: TenantRequest) -> dict[str, Any]:
     return {**shown(token), "token": text}
 
 
-@api_view("token_of_id", "DELETE", permission=Permission.IN_TENANT, writes="user", answer=None)
+@api_view(
+    "token_of_id",
+    "DELETE",
+    permission=Permission.IN_TENANT,
+    writes="user",
+    answer=None,
+    problems=("not_while_impersonating",),
+)
 def delete_token(request: TenantRequest) -> Response:
     """Revoke a token of the person, or for an administrator any token of the tenant, from the next request on."""
     access, tenant = request.access, request.access.require_tenant()
+    access.refuse_impersonation()
     owner = None if access.may(Permission.MEMBERS_MANAGE) else access.person.id
     api_tokens.revoke_token(request.user_session, path_id(request), tenant_id=tenant.id, user_id=owner)
     return Response(status=204)

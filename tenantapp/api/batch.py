@@ -124,6 +124,7 @@ class BatchAnswer(Answer):
     problems=("batch_too_large",),
     tag="batch",
     in_batch=False,
+    impersonated=True,
 )
 def run_batch(request: TenantRequest) -> Any:
     """Carry out several requests in one transaction: all of them, or none.

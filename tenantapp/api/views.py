@@ -59,7 +59,8 @@ class ViewOptions(TypedDict, total=False):
     with those of its package. With ``may_create``, the answer is 201 with ``Location`` if the request has made
     something. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is
     in bytes and defaults to the setting ``api.max_body``. With ``in_batch=False``, a batch cannot have this request
-    as a part. With ``fresh``, the person must have proved lately who they are.
+    as a part. With ``fresh``, the person must have proved lately who they are. With ``impersonated``, an operator who
+    works as somebody else may make the call, also if it is about the person or changes something.
     """
 
     permission: Required[str]
@@ -77,6 +78,7 @@ class ViewOptions(TypedDict, total=False):
     max_body: int | None
     in_batch: bool
     fresh: bool
+    impersonated: bool
 
 
 class MergePatch(BaseModel, Generic[Patched]):
@@ -128,6 +130,7 @@ def _view_arguments(route_name: str, request_method: str, options: ViewOptions) 
         "api_in_batch": options.get("in_batch", True),
         "reads_tenants": options.get("reads_tenants", False),
         "fresh": options.get("fresh", False),
+        "impersonated": options.get("impersonated", False),
         "max_body": options.get("max_body"),
         # Pyramid tries the views of a route with more predicates first. A view that does not match costs as much as
         # making a response, so the most frequent method goes first.

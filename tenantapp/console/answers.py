@@ -254,13 +254,17 @@ class TenantRows(Answer):
 
 
 class OwnAuditEntry(Answer):
-    """An entry of the audit trail, as the administrators of the tenant see it. ``actor`` is null for operators."""
+    """An entry of the audit trail, as the administrators of the tenant see it. ``actor`` is null for operators.
+
+    With ``impersonated``, an operator did it as the actor.
+    """
 
     id: UUID
     at: datetime
     actor: str | None
     action: str
     detail: dict[str, Any]
+    impersonated: bool
 
 
 class AuditEntry(Answer):

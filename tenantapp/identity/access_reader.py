@@ -21,7 +21,15 @@ from tenantapp.identity.models import ApiToken, Role, TenantState, WebSession
 from tenantapp.identity.names import SLUG
 from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.tenancy.access import Access, GrantedTenant, Person, TenantPlace, has_second_factor, reachable
+from tenantapp.tenancy.access import (
+    Access,
+    GrantedTenant,
+    Impersonation,
+    Person,
+    TenantPlace,
+    has_second_factor,
+    reachable,
+)
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import (
     OwnSignInRequired,
@@ -126,6 +134,7 @@ class AccessReader:
             tenants=self._tenants(row.tenants, row.identity_provider_id) if hasattr(row, "tenants") else None,
             authenticated_at=row.authenticated_at,
             owns_account=row.identity_provider_id in (None, row.provider_of_person),
+            impersonation=_impersonation(row),
         )
 
     def _access(
@@ -136,10 +145,11 @@ class AccessReader:
         refusal: TenancyError | None,
         *,
         exempt: bool = False,
+        impersonation: Impersonation | None = None,
         **by_what: Any,
     ) -> Access:
         factors = frozenset(row.factors.split())
-        unproved = None if exempt else _unproved(row, factors)
+        unproved = None if exempt else _unproved(row, factors, impersonation)
         early = refusal or unproved or _too_early(row, now, self.outdated)
         nothing = refusal or unproved
         hidden = refusal is not None or isinstance(unproved, OwnSignInRequired)
@@ -153,6 +163,7 @@ class AccessReader:
             expires_at=row.expires_at,
             factors=factors,
             identity_provider_id=row.identity_provider_id,
+            impersonation=impersonation,
             **by_what,
         )
 
@@ -194,17 +205,25 @@ def _refusal(row: Any, named: bool) -> TenancyError | None:
     return None
 
 
-def _unproved(row: Any, factors: frozenset[str]) -> TenantRefused | None:
+def _unproved(row: Any, factors: frozenset[str], impersonation: Impersonation | None) -> TenantRefused | None:
     """Return what the tenant asks of its people that this one has not proved, or None.
 
-    A provider counts in its own tenant and nowhere else: its administrators may let it say anything.
+    A provider counts in its own tenant and nowhere else: its administrators may let it say anything. No provider
+    vouches for an operator who works as somebody else, which the tenant forbids by another setting.
     """
     by_own_provider = row.identity_provider_id == row.provider_of_tenant
-    if row.single_sign_on_required and (row.identity_provider_id is None or not by_own_provider):
+    asks = row.single_sign_on_required and impersonation is None
+    if asks and (row.identity_provider_id is None or not by_own_provider):
         return SingleSignOnRequired(row.slug)
     if row.identity_provider_id is not None and not by_own_provider:
         return OwnSignInRequired()
     return SecondFactorRequired() if row.second_factor_required and not has_second_factor(factors) else None
+
+
+def _impersonation(row: Any) -> Impersonation | None:
+    if row.impersonator is None:
+        return None
+    return Impersonation(row.impersonator, row.impersonation_reason, row.read_only)
 
 
 def _place(row: Any) -> TenantPlace:

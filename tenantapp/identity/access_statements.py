@@ -4,7 +4,8 @@ from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, SQLColumnExpression, Text, bindparam, select
+from sqlalchemy import ColumnElement, LargeBinary, Select, SQLColumnExpression, Text, and_, bindparam, or_, select
+from sqlalchemy.orm import aliased
 
 from tenantapp.identity.effective import granted_tenants, granted_text
 from tenantapp.identity.models import ApiToken, Tenant, User, WebSession
@@ -41,10 +42,12 @@ def session_statement(*further: ColumnElement[Any], named: bool = False) -> Sele
     """Return the SELECT of all that a request needs, by the hash of its web session's token.
 
     ``further`` are additional columns. The tenant is the one that the web session has selected, or with ``named`` the
-    one that has the parameter ``slug``. The SELECT has no row if there is no such session, if it has expired, or if the
-    person is disabled.
+    one that has the parameter ``slug``. An operator who works as somebody else has only the selected one. The SELECT
+    has no row if there is no such session, if it has expired, if the person is disabled, or if who works as them is no
+    operator any more.
     """
     tenant_id: SQLColumnExpression[UUID | None] = Tenant.id if named else WebSession.tenant_id
+    themselves, selected = WebSession.impersonator_id.is_(None), Tenant.id == WebSession.tenant_id
     return (
         select(
             *_PERSON,
@@ -56,16 +59,26 @@ def session_statement(*further: ColumnElement[Any], named: bool = False) -> Sele
             WebSession.authenticated_at.label("authenticated_at"),
             WebSession.identity_provider_id.label("identity_provider_id"),
             User.identity_provider_id.label("provider_of_person"),
+            WebSession.impersonator.label("impersonator"),
+            WebSession.impersonation_reason.label("impersonation_reason"),
+            WebSession.read_only.label("read_only"),
             *_TENANT,
             granted_text(WebSession.user_id, tenant_id).label("granted"),
             *further,
         )
         .select_from(WebSession)
         .join(User, User.id == WebSession.user_id)
-        .outerjoin(Tenant, Tenant.slug == _SLUG if named else Tenant.id == WebSession.tenant_id)
+        .outerjoin(Tenant, and_(Tenant.slug == _SLUG, or_(themselves, selected)) if named else selected)
         .where(WebSession.token_hash == _TOKEN_HASH, WebSession.expires_at > _NOW)
-        .where(WebSession.last_seen_at > _IDLE_SINCE, User.enabled)
+        .where(WebSession.last_seen_at > _IDLE_SINCE, User.enabled, or_(themselves, _by_operator()))
     )
+
+
+def _by_operator() -> ColumnElement[bool]:
+    """Return the condition that the impersonator of a web session is still an operator, and the person is none."""
+    operator = aliased(User)
+    still = select(operator.id).where(operator.id == WebSession.impersonator_id, operator.enabled, operator.operator)
+    return and_(~User.operator, still.correlate(WebSession).exists())
 
 
 def token_statement() -> Select[*tuple[Any, ...]]:

@@ -6,6 +6,7 @@ from pyramid.viewderivers import INGRESS
 from tenantapp.identity.access_reader import AccessReader
 from tenantapp.identity.cross_site import cross_site_view, permission_required_view
 from tenantapp.identity.freshness import fresh_view
+from tenantapp.identity.impersonation_guard import impersonation_view
 from tenantapp.identity.policy import SecurityPolicy, reads_tenants_view
 from tenantapp.identity.web_sessions import lifetimes_of
 from tenantapp.settings import Settings
@@ -35,4 +36,5 @@ def includeme(config: Configurator) -> None:
     # Outside the permission check, which reads the access.
     config.add_view_deriver(reads_tenants_view, under="permission_required", over="secured_view", name="reads_tenants")
     config.add_view_deriver(cross_site_view, under="secured_view", name="cross_site")
-    config.add_view_deriver(fresh_view, under="cross_site", over="checked_request", name="fresh")
+    config.add_view_deriver(impersonation_view, under="cross_site", name="impersonation")
+    config.add_view_deriver(fresh_view, under="impersonation", over="checked_request", name="fresh")

@@ -26,8 +26,12 @@ BY_PEOPLE: Final = (
     *("session.", "identity_provider.", "member.", "service_account.", "token.", "export."),
     *("invitation.", "webhook.", "job.", "settings."),
 )
+IMPERSONATOR: Final = "impersonator"  # the key in the detail of an entry that an operator has caused as somebody else
 ABOUT_TENANT: Final = frozenset(
-    {"tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete"}
+    {
+        *("tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete"),
+        *("impersonation.start", "impersonation.end"),
+    }
 )
 
 
@@ -55,19 +59,21 @@ def record(
     ``action`` has the form ``what.how``. ``detail`` is JSON without secrets. The actor is in the session's ``info``. If
     it has none, the actor is ``by`` or ``local_requester()``. If nobody is signed in, ``by`` replaces the actor's name.
     ``person`` is the actor whoever is signed in: the one who signs in just now.
-    If an API token was used, its id is added to the detail as ``api_token``.
+    If an API token was used, its id is added to the detail as ``api_token``. If an operator works as the actor, their
+    login is added as ``impersonator``.
     """
     actor = _actor(session, by)
     if person is not None:
         actor = replace(actor, name=person.login, id=person.id)
     by_token = {} if actor.api_token_id is None else {"api_token": str(actor.api_token_id)}
+    by_operator = {} if actor.impersonator is None else {IMPERSONATOR: actor.impersonator}
     entry = AuditEntry(
         actor_id=actor.id,
         actor=actor.name,
         action=action,
         tenant_id=tenant_id,
         slug=slug,
-        detail={**detail, **by_token},
+        detail={**detail, **by_token, **by_operator},
         request_id=actor.request_id,
         address=actor.address and actor.address[:ADDRESS_LENGTH],
     )
@@ -144,15 +150,17 @@ def describe_own_entry(entry: AuditEntry) -> dict[str, Any]:
     """Return an entry as the administrators of the tenant see it: without operators, addresses, servers and databases.
 
     Of what operators did, ``actor`` is null, and ``detail`` is empty unless it is about the tenant alone. Who lets
-    people in is named, operators too.
+    people in is named, operators too. With ``impersonated``, an operator did it as the actor, and is not named.
     """
     by_people = entry.action.startswith(BY_PEOPLE)
+    told = entry.detail if by_people or entry.action in ABOUT_TENANT else {}
     return {
         "id": entry.id,
         "at": entry.at,
         "actor": entry.actor if by_people and not entry.actor.startswith(LOCAL) else None,
         "action": entry.action,
-        "detail": entry.detail if by_people or entry.action in ABOUT_TENANT else {},
+        "detail": {key: value for key, value in told.items() if key != IMPERSONATOR},
+        "impersonated": IMPERSONATOR in entry.detail,
     }
 
 

@@ -20,6 +20,8 @@ IdentityError
 +-- InvalidCredentials      wrong login or password, or a disabled person: always the same error
 +-- ReauthenticationRequired   the person has to prove again who they are, before a dangerous act
 +-- SessionEnded            another request has ended or replaced the web session
++-- ImpersonationRefused    nobody may work as this person in this tenant
++-- ImpersonationForbidden  the tenant lets no operator work as one of its people
 +-- RegistrationClosed      people may not register themselves
 +-- TooManySignIns          every core is busy hashing passwords, or there is no memory
 +-- CrossSiteRequest        an unsafe request that did not come from our own page
@@ -177,6 +179,17 @@ class SessionEnded(IdentityError):
 
     def __init__(self) -> None:
         super().__init__("This session has ended. Sign in again.")
+
+
+class ImpersonationRefused(IdentityError):
+    """No operator may work as this person in this tenant. The message says why."""
+
+
+class ImpersonationForbidden(IdentityError):
+    """The tenant lets no operator work as one of its people."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"The tenant {slug} forbids that operators work as its people.")
 
 
 class RegistrationClosed(IdentityError):

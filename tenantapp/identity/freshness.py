@@ -16,8 +16,12 @@ from tenantapp.tenancy.request import TenantRequest
 
 
 def require_fresh(request: TenantRequest) -> None:
-    """Raise ``ReauthenticationRequired`` unless the person proved who they are within ``session.fresh`` seconds."""
+    """Raise ``ReauthenticationRequired`` unless the person proved who they are within ``session.fresh`` seconds.
+
+    Raises ``NotWhileImpersonating`` if an operator works as the person, who cannot prove to be them.
+    """
     access = request.access
+    access.refuse_impersonation()
     if access.api_token_id is not None:
         return
     lately = utcnow() - timedelta(seconds=request.registry.app_settings.session_fresh)

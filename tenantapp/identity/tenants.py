@@ -131,9 +131,14 @@ def resume_tenant(session: Session, slug: str) -> Tenant:
     return tenant
 
 
+def locked_tenant(session: Session, tenant_id: UUID) -> Tenant:
+    """Return a tenant, and lock its row."""
+    return session.scalars(select(Tenant).where(Tenant.id == tenant_id).with_for_update()).one()
+
+
 def require_second_factor(session: Session, tenant_id: UUID, required: bool) -> Tenant:
     """Require a second factor of everybody who works in a tenant, or no longer, from the next request on."""
-    tenant = session.scalars(select(Tenant).where(Tenant.id == tenant_id).with_for_update()).one()
+    tenant = locked_tenant(session, tenant_id)
     if tenant.second_factor_required != required:
         tenant.second_factor_required = required
         _record(session, "settings.change", tenant, second_factor_required=required)

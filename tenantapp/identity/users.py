@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
@@ -11,6 +11,7 @@ from tenantapp.identity.look_alikes import skeleton_hash
 from tenantapp.identity.models import NAME_LENGTH, User, WebSession
 from tenantapp.identity.names import check_login, clean_name, normalize_login
 from tenantapp.identity.uniqueness import flush_unique
+from tenantapp.identity.web_sessions import end_impersonations
 from tenantapp.sql.times import utcnow
 
 
@@ -122,7 +123,8 @@ def rename_user(session: Session, user_id: UUID, name: str) -> User:
 
 
 def end_sessions(session: Session, user_id: UUID) -> None:
-    """End every web session of a person."""
+    """End every web session of a person, and those in which they, an operator, work as somebody else."""
+    end_impersonations(session, or_(WebSession.user_id == user_id, WebSession.impersonator_id == user_id))
     ended = session.scalars(delete(WebSession).where(WebSession.user_id == user_id).returning(WebSession.id)).all()
     if ended:
         login = session.get_one(User, user_id).login

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, CursorResult, delete, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from tenantapp.identity.audit import record
+from tenantapp.identity.audit import IMPERSONATOR, record
 from tenantapp.identity.errors import NotFound, SessionEnded
 from tenantapp.identity.models import Tenant, User, WebSession
 from tenantapp.settings import Settings
@@ -29,6 +29,8 @@ _TOLD: Final = (
     select(User.name).where(User.id == WebSession.user_id).scalar_subquery().label("name"),
     WebSession.tenant_id,
     select(Tenant.slug).where(Tenant.id == WebSession.tenant_id).scalar_subquery().label("slug"),
+    WebSession.impersonator_id,
+    WebSession.impersonator,
 )
 
 
@@ -141,7 +143,8 @@ def end_by_id(session: Session, web_session_id: UUID | None) -> None:
 
 
 def end_others(session: Session, user_id: UUID, web_session_id: UUID | None) -> int:
-    """Delete all web sessions of a person but this one. Return how many."""
+    """Delete all web sessions of a person but this one. Return how many were the person's own."""
+    end_impersonations(session, WebSession.user_id == user_id)
     others = delete(WebSession).where(WebSession.user_id == user_id, WebSession.id != web_session_id)
     ended = cast("CursorResult[object]", session.execute(others)).rowcount
     if ended:
@@ -150,8 +153,12 @@ def end_others(session: Session, user_id: UUID, web_session_id: UUID | None) -> 
 
 
 def end_one(session: Session, user_id: UUID, web_session_id: UUID) -> None:
-    """Delete one of a person's own web sessions. Raises ``NotFound``, also for a session of somebody else."""
-    if not _end(session, (WebSession.id == web_session_id) & (WebSession.user_id == user_id)):
+    """Delete one of a person's own web sessions, or an operator's who works as them.
+
+    Raises ``NotFound``, also for a session of somebody else.
+    """
+    this = (WebSession.id == web_session_id) & (WebSession.user_id == user_id)
+    if not (end_impersonations(session, this) or _end(session, this)):
         raise NotFound("session", web_session_id)
 
 
@@ -172,19 +179,39 @@ def sweep(session: Session, lifetimes: Lifetimes, now: datetime | None = None) -
     """Delete the expired web sessions, which are refused anyway. Return how many."""
     now = now or utcnow()
     expired = or_(WebSession.expires_at <= now, WebSession.last_seen_at <= now - lifetimes.idle)
-    return cast("CursorResult[object]", session.execute(delete(WebSession).where(expired))).rowcount
+    impersonations = end_impersonations(session, expired, expired=True)
+    return impersonations + cast("CursorResult[object]", session.execute(delete(WebSession).where(expired))).rowcount
+
+
+def end_impersonations(session: Session, which: ColumnElement[bool], *, expired: bool = False) -> int:
+    """Delete those web sessions that a condition selects and in which an operator works as somebody else.
+
+    Return how many. Each has an entry in the audit trail, as an act of the session's actor.
+    """
+    ended = delete(WebSession).where(WebSession.impersonator_id.is_not(None), which).returning(*_TOLD)
+    rows = session.execute(ended).all()
+    for told in rows:
+        _record_end(session, told, expired=expired)
+    return len(rows)
 
 
 def _end(session: Session, which: ColumnElement[bool]) -> bool:
     """Delete the web session that a condition selects. Return whether there was one."""
     ended = session.execute(delete(WebSession).where(which).returning(*_TOLD)).one_or_none()
-    if ended is not None:
+    if ended is not None and ended.impersonator_id is not None:
+        _record_end(session, ended, by=Person(ended.impersonator_id, ended.impersonator, ended.impersonator))
+    elif ended is not None:
         _record(session, "session.end", ended)
     return ended is not None
 
 
+def _record_end(session: Session, told: Any, *, expired: bool = False, by: Person | None = None) -> None:
+    detail = {"session": str(told.id), "login": told.login, IMPERSONATOR: told.impersonator, "expired": expired}
+    record(session, "impersonation.end", tenant_id=told.tenant_id, slug=told.slug, detail=detail, person=by)
+
+
 def _record(session: Session, action: str, told: Any, **detail: Any) -> None:
     """Write what happens to a web session to the audit trail, as an act of its person."""
-    web_session_id, user_id, login, name, tenant_id, slug = told
-    detail = {"session": str(web_session_id), **detail}
-    record(session, action, tenant_id=tenant_id, slug=slug, detail=detail, person=Person(user_id, login, name))
+    detail = {"session": str(told.id), **detail}
+    person = Person(told.user_id, told.login, told.name)
+    record(session, action, tenant_id=told.tenant_id, slug=told.slug, detail=detail, person=person)

@@ -20,7 +20,7 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
     """Log method, path, status and duration, but no query string, header or body: these may contain secrets.
 
     If a person who is signed in is denied something, the line has the person's id and the slug of the tenant, if there
-    is one.
+    is one. If an operator works as the person, every line has that, and the operator's login.
     """
 
     def tween(request: TenantRequest) -> Any:
@@ -35,17 +35,21 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
             "milliseconds": round((perf_counter() - started) * 1000, 1),
         }
         message = "%(method)s %(path)r %(status)s in %(milliseconds)s ms"
-        if response.status_int in DENIALS and request.actor.id is not None:
-            fields |= _denied(request)
+        impersonator = request.actor.impersonator
+        if impersonator is not None or (response.status_int in DENIALS and request.actor.id is not None):
+            fields |= _who(request)
             message += ": person %(person)s, tenant %(tenant)s"
+        if impersonator is not None:
+            fields["impersonator"] = impersonator
+            message += ", impersonated by %(impersonator)r"
         log.info(message, fields, extra=fields)
         return response
 
     return tween
 
 
-def _denied(request: TenantRequest) -> dict[str, str | None]:
-    """Return who was denied the request, and for which tenant: that of the access, or what the request names."""
+def _who(request: TenantRequest) -> dict[str, str | None]:
+    """Return who made the request, and for which tenant: that of the access, or what the request names."""
     # It was read for the request, so this reads nothing.
     access = request.access
     tenant, named = access.tenant or access.selected, request.named_tenant

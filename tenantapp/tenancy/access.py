@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from tenantapp.tenancy.errors import TenancyError, TenantRequired, TokenNotAllowed
+from tenantapp.tenancy.errors import NotWhileImpersonating, TenancyError, TenantRequired, TokenNotAllowed
 
 ACTOR: Final = "actor"  # the key in a session's ``info`` of the ``Actor`` who writes in it
 NOBODY: Final = "not signed in"  # the name of an actor; no login has spaces, so no person has it
+BY_OPERATOR: Final = " (operator)"  # after the name that the tenant sees of a person as whom an operator works
+SHOWN_LENGTH: Final = 200  # characters of a name in the changes of a tenant
 # What proves who somebody is beside a password. A passkey is one also alone: then it has verified the person itself.
 # Of a provider (``sso``) it is one that the provider has seen, where the tenant's administrator trusts it.
 SECOND_FACTORS: Final = frozenset({"totp", "passkey", "recovery_code", "sso_factor"})
@@ -30,7 +32,7 @@ class Actor:
     ``shown`` is the person's name, for others in the tenant: a login may be an address that is nobody's business.
 
     ``address`` is the client's address, as the server and the proxies that it trusts report it. ``api_token_id`` is set
-    if the person acts by an API token.
+    if the person acts by an API token. ``impersonator`` is the login of the operator who in truth acts in their name.
     """
 
     name: str
@@ -39,6 +41,16 @@ class Actor:
     address: str | None = None
     api_token_id: UUID | None = None
     shown: str | None = None
+    impersonator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Impersonation:
+    """An operator, named by login, works as the person of an access. With ``read_only`` they change nothing."""
+
+    operator: str
+    reason: str
+    read_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,8 @@ class Access:
     are the tenants that the person has a role in; it is None if they were not read. ``factors`` are what the person has
     proved who they are by, such as ``password`` and ``totp``, and ``authenticated_at`` is when they last did. With
     ``identity_provider_id``, the provider of a tenant has vouched for them: that counts in its tenant and nowhere else.
-    They may change their account (``owns_account``) only if it has made them as well.
+    They may change their account (``owns_account``) only if it has made them as well. With ``impersonation``,
+    an operator works as the person, and the factors are the operator's.
     """
 
     person: Person
@@ -104,6 +117,7 @@ class Access:
     authenticated_at: datetime | None = None
     identity_provider_id: UUID | None = None
     owns_account: bool = True
+    impersonation: Impersonation | None = None
 
     @property
     def has_second_factor(self) -> bool:
@@ -120,6 +134,11 @@ class Access:
         """Raise ``TokenNotAllowed`` if the request was made with an API token."""
         if self.api_token_id is not None:
             raise TokenNotAllowed
+
+    def refuse_impersonation(self) -> None:
+        """Raise ``NotWhileImpersonating`` if an operator works as the person."""
+        if self.impersonation is not None:
+            raise NotWhileImpersonating
 
     def may(self, permission: str) -> bool:
         """Return whether the person has this permission in the tenant."""

@@ -5,6 +5,8 @@ TenancyError
 +-- NoAccess                        nobody is signed in
 +-- TenantRefused                   somebody is signed in, but may not use a tenant database
 |   +-- TokenNotAllowed             an API token cannot make this call
+|   +-- NotWhileImpersonating       an operator who works as somebody else cannot make this call
+|   +-- ImpersonationReadOnly       an operator who works as somebody else may only read
 |   +-- TenantRequired              no tenant is selected
 |   +-- TenantForbidden             the person has no role in the selected tenant, or no longer
 |   +-- TenantSuspended             the selected tenant is suspended
@@ -57,6 +59,20 @@ class TokenNotAllowed(TenantRefused):
 
     def __init__(self) -> None:
         super().__init__("An API token cannot make this call. Sign in.")
+
+
+class NotWhileImpersonating(TenantRefused):
+    """The call is about the person themselves, or dangerous. An operator who works as them cannot make it."""
+
+    def __init__(self) -> None:
+        super().__init__("An operator who works as somebody else cannot do this.")
+
+
+class ImpersonationReadOnly(TenantRefused):
+    """The impersonation is read-only, and the call changes something."""
+
+    def __init__(self) -> None:
+        super().__init__("This impersonation is read-only.")
 
 
 class TenantRequired(TenantRefused):

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from random import getrandbits
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from pyramid.url import parse_url_overrides
 from sqlalchemy.orm import Session
 from transaction import TransactionManager
 
-from tenantapp.tenancy.access import ACTOR, NOBODY, Access, Actor
+from tenantapp.tenancy.access import ACTOR, BY_OPERATOR, NOBODY, SHOWN_LENGTH, Access, Actor
 from tenantapp.tenancy.cache import TenantCache
 from tenantapp.tenancy.cache_stores import Place
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -135,8 +136,12 @@ class TenantRequest(Request):
         address = self.remote_addr or None
         if access is None:
             return Actor(NOBODY, request_id=self.request_id, address=address)
-        person = access.person
-        return Actor(person.login, person.id, self.request_id, address, access.api_token_id, person.name)
+        person, impersonation = access.person, access.impersonation
+        actor = Actor(person.login, person.id, self.request_id, address, access.api_token_id, person.name)
+        if impersonation is None:
+            return actor
+        shown = f"{person.name[: SHOWN_LENGTH - len(BY_OPERATOR)]}{BY_OPERATOR}"
+        return replace(actor, shown=shown, impersonator=impersonation.operator)
 
     @reify
     def user_session(self) -> Session:

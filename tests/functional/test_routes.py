@@ -63,6 +63,7 @@ BODIES: dict[str, Any] = {
     "tokens": {"name": "x", "permissions": ["content.read"]},
     "reauthentication": {"code": "123456"},
     "tenant_settings": {"second_factor_required": False},
+    "impersonations": {"login": "bob", "tenant": "acme", "reason": "x"},
     "totp_confirmation": {"code": "123456"},
     "passkeys": {"challenge": "x", "passkey": {}},
     "passkey": {"name": "x"},
@@ -234,6 +235,34 @@ def test_with_an_api_token(installation: Installation) -> None:
         assert whole.post(path, body).json["code"] == "token_not_allowed"
 
 
+def test_as_an_operator_who_works_as_somebody_else(installation: Installation) -> None:
+    """What is about the person, or dangerous, is never done; without ``write`` nothing changes at all."""
+    with installation.registry.user_db.begin() as session:
+        get_user(session, "ed").operator = True
+    ended = ("session", "DELETE")
+    never: set[str] = set()
+    for write in (False, True):
+        ed = Client(installation.app).sign_in("ed")
+        terms = {"login": "ada", "tenant": "acme", "reason": "x", "write": write}
+        ed.csrf_token = ed.post("/fleet/impersonations", terms, status=201).json["csrf_token"]
+        for route, method, pattern, permission in views(installation):
+            if permission == NO_PERMISSION_REQUIRED or (route, method) == ended or route == "batch":
+                continue
+            answer = call(ed, route, method, pattern, NO_ROW)
+            refused = (answer.status_int, answer.json_body.get("code")) if answer.status_int >= 400 else None
+            case = (route, method, refused)
+            if permission == OPERATE:
+                assert refused == (403, "operator_required"), case
+            elif permission in ("session.use", "tenant.export") and (route, method) != ("session", "GET"):
+                assert refused == (403, "not_while_impersonating"), case
+            elif not write:
+                assert (refused == (403, "impersonation_read_only")) == (method not in ("GET", "HEAD")), case
+            elif refused == (403, "not_while_impersonating"):
+                never.add(route)
+        assert ed.get("/session").json["user"]["login"] == "ada"
+    assert never == {"tokens", "token_of_id", "tenant_settings", "members", "member"}
+
+
 def test_a_newline_at_the_end_is_no_part_of_it(installation: Installation) -> None:
     """Not signed in, every route that is there is 401."""
     client = Client(installation.app)
@@ -380,7 +409,7 @@ def test_no_request_leaves_a_statement_open(installation: Installation) -> None:
         for route, method, pattern, _ in sorted(
             views(installation), key=lambda view: (view[1] == "DELETE", view[0][:5] == "fleet")
         ):
-            if route not in ("session", "users"):
+            if route not in ("session", "users", "impersonations"):
                 row_id = rows.get(route) or an_operation_on(installation, "acme")
                 status = call(ada, route, method, pattern, row_id).status_int
                 answered[status // 100] = answered.get(status // 100, 0) + 1

@@ -47,6 +47,7 @@ class Operation:
     may_create: bool
     may_be_part: bool
     fresh: bool
+    impersonated: bool
     tag: str
 
     @property
@@ -155,6 +156,7 @@ def _operation(entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Operati
         may_create=view["api_may_create"],
         may_be_part=may_be_part({**view, "permission": permission}),
         fresh=view["fresh"],
+        impersonated=view["impersonated"],
         tag=view["api_tag"] or room_of(view["callable"]),
     )
 

@@ -11,6 +11,7 @@ from pyramid.exceptions import ConfigurationError
 
 from tenantapp.api.json import OptionalBody
 from tenantapp.api.openapi.operations import Operation
+from tenantapp.identity.impersonation_guard import NOT_IMPERSONATED
 from tenantapp.identity.permissions import NOT_FOR_TOKENS, Permission
 
 # The codes of ``ApiError`` and of ``problem_response``, which the table of problems does not have.
@@ -85,6 +86,7 @@ def _natural(operation: Operation) -> Iterator[str]:
         yield from ("not_signed_in", "invalid_token", "tenant_mismatch")
     if operation.fresh:
         yield "reauthentication_required"
+    yield from _of_impersonation(operation)
     if operation.permission in NOT_FOR_TOKENS:
         yield "token_not_allowed"
     if operation.permission == Permission.FLEET_OPERATE:
@@ -102,6 +104,16 @@ def _natural(operation: Operation) -> Iterator[str]:
         yield from ("permission_denied", "tenant_forbidden", "tenant_suspended", "tenant_required")
         yield from ("second_factor_required", "single_sign_on_required", "own_sign_in_required")
         yield from ("tenant_unavailable", "tenant_migrating", "tenant_outdated")
+
+
+def _of_impersonation(operation: Operation) -> Iterator[str]:
+    """Yield what an operator who works as somebody else may be told, who is no operator meanwhile."""
+    if operation.is_public or operation.impersonated or operation.permission == Permission.FLEET_OPERATE:
+        return
+    if operation.changes:
+        yield "impersonation_read_only"
+    if operation.permission in NOT_IMPERSONATED or operation.fresh or "reauthentication_required" in operation.problems:
+        yield "not_while_impersonating"
 
 
 def _of_body(operation: Operation) -> Iterator[str]:

@@ -1,0 +1,43 @@
+"""An operator who works as somebody else does less than that person: a guard of every view.
+
+It is all about the tenant: what is about the person themselves, or takes all data out of the tenant, is refused. So are
+dangerous acts (``freshness``), because an operator cannot prove to be that person. If the impersonation is read-only,
+everything is refused that may change something.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from tenantapp.identity.permissions import Permission
+from tenantapp.tenancy.errors import ImpersonationReadOnly
+from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
+
+# The permissions of calls about the person and their account, and of the exports of the tenant.
+NOT_IMPERSONATED: Final = (Permission.SIGNED_IN, Permission.OWN_ACCOUNT, Permission.TENANT_EXPORT)
+
+
+def impersonation_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], Any]:
+    """Refuse what an operator may not do who works as somebody else (a view deriver).
+
+    A view that is declared with ``impersonated`` is let through. The wrapper raises ``NotWhileImpersonating`` and
+    ``ImpersonationReadOnly``. The parts of a batch are checked like other requests, and a batch itself is let through.
+    """
+    permission = info.options.get("permission")
+    if info.exception_only or info.options.get("impersonated") or permission in (None, NO_PERMISSION_REQUIRED):
+        return view
+
+    def guarded(context: Any, request: TenantRequest) -> Any:
+        impersonation = request.access.impersonation
+        if impersonation is not None:
+            if permission in NOT_IMPERSONATED:
+                request.access.refuse_impersonation()
+            if impersonation.read_only and request.method not in SAFE_METHODS:
+                raise ImpersonationReadOnly
+        return view(context, request)
+
+    return guarded
+
+
+impersonation_view.options = ("impersonated",)  # type: ignore[attr-defined]
