@@ -37,7 +37,7 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(exact_path_view, under=INGRESS, name="exact_path")
     config.add_view_deriver(part_view, under="exact_path", over="bounded_body", name="part")
     config.add_view_deriver(bounded_body_view, under="exact_path", over="secured_view", name="bounded_body")
-    config.add_view_deriver(checked_request_view, under="cross_site", name="checked_request")
+    config.add_view_deriver(checked_request_view, under="fresh", name="checked_request")
     config.add_view_deriver(idempotent_view, under="checked_request", name="idempotent")
     _add_problems(config)
     config.include("tenantapp.api.openapi")

@@ -37,4 +37,4 @@ def includeme(config: Configurator) -> None:
     config.add_view_deriver(reads_tenants_view, under="permission_required", over="secured_view", name="reads_tenants")
     config.add_view_deriver(cross_site_view, under="secured_view", name="cross_site")
     config.add_view_deriver(impersonation_view, under="cross_site", name="impersonation")
-    config.add_view_deriver(fresh_view, under="impersonation", over="checked_request", name="fresh")
+    config.add_view_deriver(fresh_view, under="impersonation", name="fresh")

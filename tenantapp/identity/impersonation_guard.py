@@ -8,6 +8,7 @@ everything is refused that may change something.
 from collections.abc import Callable
 from typing import Any, Final
 
+from pyramid.interfaces import IDefaultPermission
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.identity.permissions import Permission
@@ -24,8 +25,8 @@ def impersonation_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[
     A view that is declared with ``impersonated`` is let through. The wrapper raises ``NotWhileImpersonating`` and
     ``ImpersonationReadOnly``. The parts of a batch are checked like other requests, and a batch itself is let through.
     """
-    permission = info.options.get("permission")
-    if info.exception_only or info.options.get("impersonated") or permission in (None, NO_PERMISSION_REQUIRED):
+    permission = info.options.get("permission") or info.registry.queryUtility(IDefaultPermission)
+    if info.exception_only or info.options.get("impersonated") or permission == NO_PERMISSION_REQUIRED:
         return view
 
     def guarded(context: Any, request: TenantRequest) -> Any:

@@ -5,14 +5,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyramid.interfaces import IDefaultPermission
+from pyramid.registry import Registry
 from sqlalchemy import select, update
 
 from tenantapp.identity import web_sessions
 from tenantapp.identity.audit import describe_entry, list_entries
-from tenantapp.identity.models import User, WebSession
+from tenantapp.identity.impersonation_guard import impersonation_view
+from tenantapp.identity.models import Tenant, User, WebSession
 from tenantapp.identity.users import get_user, set_enabled
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import Access, Impersonation, Person
+from tenantapp.tenancy.errors import ImpersonationReadOnly
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.testing.clock import Clock
 from tests.functional.operators import add_operator, code
@@ -85,6 +89,18 @@ def test_reading_alone_also_in_batches(operator: Client) -> None:
     assert code(operator.get("/tenant/exports")) == IN_VAIN
 
 
+def test_views_with_the_default_permission_are_guarded_too() -> None:
+    registry, request = Registry(), TenantRequest.blank("/")
+    registry.registerUtility("content.read", IDefaultPermission)
+    info = SimpleNamespace(options={}, exception_only=False, registry=registry)
+    view = impersonation_view(lambda context, request: "done", info)
+    request.access = Access(Person(uuid7(), "ada", "Ada"), impersonation=Impersonation("otto", "x", True))
+    assert view(None, request) == "done"
+    request.method = "POST"
+    with pytest.raises(ImpersonationReadOnly):
+        view(None, request)
+
+
 def test_changes_are_seen_to_be_an_operators(
     installation: Installation, operator: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,6 +151,14 @@ def test_a_tenant_forbids_it(installation: Installation, operator: Client) -> No
         {"impersonation_forbidden": value} for value in (False, True)
     ]
     impersonate(operator.sign_in("otto"))
+
+
+def test_single_sign_on_is_not_asked_of_an_operator(installation: Installation, operator: Client) -> None:
+    with installation.registry.user_db.begin() as session:
+        session.execute(update(Tenant).values(single_sign_on_required=True))
+    assert code(Client(installation.app).sign_in("bob").get("/nodes")) == (403, "single_sign_on_required")
+    impersonate(operator)
+    assert operator.get("/nodes").status_int == 200
 
 
 @pytest.mark.parametrize(

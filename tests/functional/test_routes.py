@@ -239,7 +239,7 @@ def test_as_an_operator_who_works_as_somebody_else(installation: Installation) -
     """What is about the person, or dangerous, is never done; without ``write`` nothing changes at all."""
     with installation.registry.user_db.begin() as session:
         get_user(session, "ed").operator = True
-    ended = ("session", "DELETE")
+    ended, of_the_person = ("session", "DELETE"), ("session.use", "session.own_account", "tenant.export")
     never: set[str] = set()
     for write in (False, True):
         ed = Client(installation.app).sign_in("ed")
@@ -253,14 +253,14 @@ def test_as_an_operator_who_works_as_somebody_else(installation: Installation) -
             case = (route, method, refused)
             if permission == OPERATE:
                 assert refused == (403, "operator_required"), case
-            elif permission in ("session.use", "tenant.export") and (route, method) != ("session", "GET"):
+            elif permission in of_the_person and (route, method) != ("session", "GET"):
                 assert refused == (403, "not_while_impersonating"), case
             elif not write:
                 assert (refused == (403, "impersonation_read_only")) == (method not in ("GET", "HEAD")), case
             elif refused == (403, "not_while_impersonating"):
                 never.add(route)
         assert ed.get("/session").json["user"]["login"] == "ada"
-    assert never == {"tokens", "token_of_id", "tenant_settings", "members", "member"}
+    assert never == {"tokens", "token_of_id", "tenant_settings", "members", "member", "identity_provider"}
 
 
 def test_a_newline_at_the_end_is_no_part_of_it(installation: Installation) -> None:
