@@ -20,7 +20,8 @@ def add_with_link(
     with installation.user_session() as session:
         user = create_user(session, login, name=name, operator=operator)
         token = send_first_link(session, user, checked, post)
-    _tell(installation, token, checked)
+        normal = user.login
+    _tell(installation, normal, token, checked)
 
 
 def send_password_link(installation: Installation, login: str) -> None:
@@ -31,7 +32,8 @@ def send_password_link(installation: Installation, login: str) -> None:
             raise CommandFailed(f"{user.login} is a service account, which has no password")
         address = user.mail_address if installation.settings.mail_url and installation.settings.web_address else None
         token = send_first_link(session, user, address, None if address is None else _post(installation))
-    _tell(installation, token, address)
+        normal = user.login
+    _tell(installation, normal, token, address)
 
 
 def send_address_link(installation: Installation, login: str, address: str) -> None:
@@ -50,11 +52,14 @@ def _post(installation: Installation) -> Post:
     return Post(settings.web_address)
 
 
-def _tell(installation: Installation, token: str, address: str | None) -> None:
+def _tell(installation: Installation, login: str, token: str, address: str | None) -> None:
     days = LIFETIMES[Purpose.FIRST_PASSWORD].days
     if address is not None:
         click.echo(f"A link to set a password is sent to {address}. It works once, within {days} days.")
         return
-    page = installation.settings.web_address or f"http://localhost:{installation.http_port or 6543}"
-    click.echo(f"A password is set by this link, which works once, within {days} days:")
+    page = installation.settings.web_address
+    if page is None:
+        page = f"http://localhost:{installation.http_port or 6543}"
+        click.echo(f"web.address is not set, so the link leads to {page}. Set it to the address of the page.", err=True)
+    click.echo(f"{login} sets a password by this link, which works once, within {days} days:")
     click.echo(address_of(page, Purpose.FIRST_PASSWORD, token))

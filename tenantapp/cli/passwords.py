@@ -1,4 +1,4 @@
-"""Read new passwords from the terminal or from standard input, and make the list of breached ones."""
+"""Give people passwords from standard input, or initial ones, and make the list of breached ones."""
 
 import sys
 from collections.abc import Collection
@@ -9,25 +9,64 @@ import click
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation
 from tenantapp.credentials.breached import breached_passwords, make_filter
-from tenantapp.credentials.password_rules import hash_new_password
+from tenantapp.credentials.password_rules import hash_new_password, words_about
+from tenantapp.credentials.passwords import hash_password
+from tenantapp.credentials.readable_secrets import readable_secret
+from tenantapp.credentials.sign_in import INITIAL_LIVES
+from tenantapp.identity import users
 from tenantapp.identity.audit import record
+from tenantapp.identity.names import check_login
+from tenantapp.identity.users import How, create_user, get_user
 
 
-def ask_password(installation: Installation, password_stdin: bool, words: Collection[str]) -> str:
-    """Return the hash of a new password. ``words`` are what it must not contain.
+def add_with_password(
+    installation: Installation, login: str, name: str | None, operator: bool, *, password_stdin: bool
+) -> None:
+    """Make a person with the password on standard input, or with an initial one that is printed.
 
-    The password is standard input without its last line end, or is typed twice on the terminal. Raises
-    ``CommandFailed`` if there is no terminal, and ``InvalidValue``.
+    Raises ``InvalidValue`` and ``AlreadyExists``.
     """
-    if password_stdin:
-        password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
-    elif not sys.stdin.isatty():
-        raise CommandFailed("There is no terminal to ask for the password on; use --password-stdin")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True)
+    normal = check_login(login)  # refused before a password is read
+    password = _read_password() if password_stdin else readable_secret()
+    hashed, how = _hashed(installation, password, [login, name or ""], password_stdin)
+    with installation.user_session() as session:
+        create_user(session, login, name=name, password_hash=hashed, operator=operator, how=how)
+    _tell(password, how, f"{normal} may sign in")
+
+
+def set_password(installation: Installation, login: str, *, password_stdin: bool) -> None:
+    """Give a person the password on standard input, or an initial one that is printed. Their web sessions end.
+
+    Raises ``InvalidValue`` and ``NotFound``.
+    """
+    with installation.user_session(read_only=True) as session:
+        words = words_about(session, get_user(session, login).id)  # refused before a password is read
+    password = _read_password() if password_stdin else readable_secret()
+    hashed, how = _hashed(installation, password, words, password_stdin)
+    with installation.user_session() as session:
+        users.set_password(session, login, hashed, how)
+    _tell(password, how, f"{login} has a new password")
+
+
+def _read_password() -> str:
+    """Return standard input without its last line end."""
+    return sys.stdin.read().removesuffix("\n").removesuffix("\r")
+
+
+def _hashed(installation: Installation, password: str, words: Collection[str], password_stdin: bool) -> tuple[str, How]:
+    """Return the hash of a new password, and how the person gets it. The rule is for what somebody has chosen."""
     settings = installation.settings
+    if not password_stdin:
+        return hash_password(password, settings.passwords_memory), How.INITIAL
     breached = breached_passwords(settings)
-    return hash_new_password(password, words, memory=settings.passwords_memory, breached=breached)
+    return hash_new_password(password, words, memory=settings.passwords_memory, breached=breached), How.STDIN
+
+
+def _tell(password: str, how: How, done: str) -> None:
+    click.echo(f"{done}.")
+    if how is How.INITIAL:
+        click.echo(f"This password has to be changed at the first sign-in, within {INITIAL_LIVES.days} days:")
+        click.echo(password)
 
 
 def load_breached(installation: Installation, source: Path) -> None:

@@ -25,6 +25,7 @@ from tenantapp.credentials.one_time_links import (
 )
 from tenantapp.credentials.password_rules import Breached, hash_new_password, words_about
 from tenantapp.credentials.post import Post
+from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import User
 from tenantapp.identity.names import normalize_login
@@ -123,6 +124,7 @@ def send_first_link(session: Session, user: User, address: str | None, post: Pos
     With ``post``, it is sent to ``address``, which is confirmed by using it. Earlier such links no longer work.
     """
     revoke_links(session, user.id, FIRST)
+    record(session, "password.link", detail={"login": user.login, "mailed": post is not None})
     expires_at = utcnow() + LIFETIMES[FIRST]
     token = make_link(session, FIRST, user_id=user.id, mail_address=address if post else None, expires_at=expires_at)
     if post is not None and address is not None:

@@ -1,8 +1,6 @@
 """Recovery codes, which stand in for a second factor that is lost. Each works once."""
 
 import hashlib
-import secrets
-from base64 import b32encode
 from typing import Final, cast
 from uuid import UUID
 
@@ -12,25 +10,23 @@ from sqlalchemy.orm import Session
 from tenantapp.credentials.errors import InvalidCode
 from tenantapp.credentials.models import RecoveryCode
 from tenantapp.credentials.post import Post
+from tenantapp.credentials.readable_secrets import readable_secret
 from tenantapp.identity.audit import record
 from tenantapp.identity.models import User
 
 RECOVERY_CODE: Final = "recovery_code"  # the name of the factor
 NUMBER: Final = 10
 FEW: Final = 3  # from here on, people are told to make new ones
-# 120 random bits: with 112 and more, a fast hash without salt is enough (OWASP ASVS 5.0, 6.5.2).
-SIZE: Final = 15  # bytes
-GROUP: Final = 6  # characters between two hyphens
 
 
 def renew(session: Session, user_id: UUID) -> list[str]:
     """Return new recovery codes. Those that the person had before no longer work."""
     session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
-    codes = [b32encode(secrets.token_bytes(SIZE)).decode().lower() for _ in range(NUMBER)]
+    codes = [readable_secret() for _ in range(NUMBER)]
     session.add_all(RecoveryCode(user_id=user_id, code_hash=_hash(code)) for code in codes)
     session.flush()
     record(session, "factor.renew_recovery_codes")
-    return ["-".join(code[at : at + GROUP] for at in range(0, len(code), GROUP)) for code in codes]
+    return codes
 
 
 def prove(session: Session, user_id: UUID, code: str) -> str:

@@ -5,6 +5,8 @@ held while the password is hashed.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -12,15 +14,19 @@ from sqlalchemy.orm import Session
 
 from tenantapp.credentials import passwords
 from tenantapp.credentials.factors import HAS_FACTOR
+from tenantapp.credentials.one_time_links import LIFETIMES, Purpose
 from tenantapp.identity import web_sessions
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.errors import InvalidCredentials, InvalidValue
 from tenantapp.identity.models import User
 from tenantapp.identity.names import normalize_login
 from tenantapp.identity.web_sessions import Lifetimes
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import GrantedTenant
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenantForbidden
+
+INITIAL_LIVES: Final = LIFETIMES[Purpose.FIRST_PASSWORD]  # until an initial password is used, like a link in its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,8 @@ class Proof:
 def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> Proof:
     """Check a login and a password. ``memory`` is that for new hashes, in KiB.
 
-    Raises ``InvalidCredentials`` for an unknown login, a wrong password and a disabled person, after the same time if
-    the person's hash was made with this ``memory``. Raises ``TooManySignIns``.
+    Raises ``InvalidCredentials`` for an unknown login, a wrong password, an expired initial one and a disabled person,
+    after the same time if the person's hash was made with this ``memory``. Raises ``TooManySignIns``.
     """
     user, second_factor = _find(user_db, login)
     right = passwords.verify_password(user.password_hash if user else None, password, memory)
@@ -52,9 +58,16 @@ def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> 
         raise InvalidCredentials("unknown login" if user is None else "no password")
     if not (right and user.enabled):
         raise InvalidCredentials("disabled" if right else "wrong password")
+    if user.password_initial and _is_old(user.password_set_at):
+        raise InvalidCredentials("expired initial password")
     outdated = passwords.needs_rehash(user.password_hash, memory)
     new_hash = passwords.rehash(password, memory) if outdated else None
     return Proof(user.id, ("password",), user.password_hash, new_hash, second_factor, user.password_initial)
+
+
+def _is_old(password_set_at: datetime | None) -> bool:
+    """Return whether an initial password has expired (OWASP ASVS 5.0, 6.4.1)."""
+    return password_set_at is not None and utcnow() - password_set_at > INITIAL_LIVES
 
 
 def account_of(login: str) -> str:

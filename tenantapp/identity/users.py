@@ -1,5 +1,6 @@
 """Make, find, disable and enable people, and set their passwords. Each change is in the audit trail."""
 
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select
@@ -15,10 +16,23 @@ from tenantapp.identity.web_sessions import end_impersonations
 from tenantapp.sql.times import utcnow
 
 
+class How(StrEnum):
+    """How a person got a password that they have not chosen. The audit trail says so."""
+
+    INITIAL = "initial"  # it was generated, and has to be changed at its first use
+    STDIN = "stdin"  # whoever ran the command chose it
+
+
 def create_user(
-    session: Session, login: str, *, name: str | None = None, password_hash: str | None = None, operator: bool = False
+    session: Session,
+    login: str,
+    *,
+    name: str | None = None,
+    password_hash: str | None = None,
+    operator: bool = False,
+    how: How | None = None,
 ) -> User:
-    """Make a person. Without a password hash they cannot sign in yet.
+    """Make a person. Without a password hash they cannot sign in yet. ``how`` is None if they chose the password.
 
     Hash the password before the transaction begins (``passwords.hash_password``), because hashing is slow by design.
     Raises ``InvalidValue``, and ``AlreadyExists`` also for a login that looks like another one.
@@ -30,11 +44,12 @@ def create_user(
         name=clean_name(name or login[:NAME_LENGTH]),
         password_hash=password_hash,
         password_set_at=None if password_hash is None else utcnow(),
+        password_initial=how is How.INITIAL,
         operator=operator,
     )
     session.add(user)
     flush_unique(session, "user", normal)
-    record(session, "user.create", detail={"login": normal, "operator": operator})
+    record(session, "user.create", detail={"login": normal, "operator": operator} | _told(how))
     return user
 
 
@@ -90,7 +105,7 @@ def set_enabled(session: Session, login: str, enabled: bool) -> User:
     return user
 
 
-def set_password(session: Session, login: str, password_hash: str) -> User:
+def set_password(session: Session, login: str, password_hash: str, how: How | None = None) -> User:
     """Set a person's password and end their web sessions.
 
     Raises ``NotFound``, and ``InvalidValue`` for a service account.
@@ -98,18 +113,20 @@ def set_password(session: Session, login: str, password_hash: str) -> User:
     user = get_user(session, login)
     if user.service_tenant_id is not None:
         raise InvalidValue("login", f"{user.login} is a service account, which has no password.")
-    store_password(session, user, password_hash, "password.set")
+    store_password(session, user, password_hash, "password.set", how=how)
     end_sessions(session, user.id)
     return user
 
 
-def store_password(session: Session, user: User, password_hash: str, action: str, *, by: str | None = None) -> None:
+def store_password(
+    session: Session, user: User, password_hash: str, action: str, *, by: str | None = None, how: How | None = None
+) -> None:
     """Store the hash of a person's new password. ``action`` names it in the audit trail, ``by`` who did it.
 
     Their web sessions go on.
     """
-    user.password_hash, user.password_set_at, user.password_initial = password_hash, utcnow(), False
-    record(session, action, detail={"login": user.login}, by=by)
+    user.password_hash, user.password_set_at, user.password_initial = password_hash, utcnow(), how is How.INITIAL
+    record(session, action, detail={"login": user.login} | _told(how), by=by)
     session.flush()
 
 
@@ -129,3 +146,7 @@ def end_sessions(session: Session, user_id: UUID) -> None:
     if ended:
         login = session.get_one(User, user_id).login
         record(session, "session.end", detail={"login": login, "sessions": len(ended)})
+
+
+def _told(how: How | None) -> dict[str, str]:
+    return {} if how is None else {"how": how}

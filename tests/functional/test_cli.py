@@ -83,21 +83,66 @@ def test_people(done: Command, ini: Path) -> None:
     assert done("users", "list", "--json").json["items"][0]["enabled"]
 
 
-def test_a_password_needs_a_terminal_or_the_option(done: Command, failed: Callable[..., str]) -> None:
-    assert "--password-stdin" in failed("users", "add", "ada")
+def test_a_password_follows_the_rule_and_is_given_in_one_way(done: Command, failed: Callable[..., str]) -> None:
     assert "15 to 1024" in failed("users", "add", "ada", "--password-stdin", given="short\n")
+    assert "at most" in failed("users", "add", "ada", "--password-stdin", "--initial-password", given=PASSWORD)
     assert done("users", "list", "--json").json == {"items": []}
 
 
-def test_a_person_sets_their_password_by_a_link(done: Command, failed: Callable[..., str], ini: Path) -> None:
-    printed = done("users", "add", "ada", "--link").out
-    assert "/links/first-password#" in printed
-    assert printed != done("users", "passwd", "ada", "--link").out
-    stored = on_user_database(ini, lambda session: get_user(session, "ada").password_hash)
-    assert stored is None
+def test_a_person_sets_their_password_by_a_link(
+    done: Command, run: Command, failed: Callable[..., str], ini: Path
+) -> None:
+    printed = run("users", "add", "Ada")
+    assert "http://localhost:6599/links/first-password#" in printed.out
+    assert "web.address is not set" in printed.err
     assert "set mail.url" in failed("users", "address", "ada", "ada@example.com")
     assert "set mail.url" in failed("users", "add", "bob", "--address", "bob@example.com")
-    assert len(done("users", "list", "--json").json["items"]) == 1
+    with ini.open("a") as file:
+        file.write(
+            "web.address = https://app.example.com\nmail.url = file://%(here)s/mail/\nmail.from = app@example.com\n"
+        )
+    again = done("users", "passwd", "ada")
+    assert (again.err, again.out.splitlines()[1].partition("#")[0]) == (
+        "",
+        "https://app.example.com/links/first-password",
+    )
+    assert "is sent to bob@example.com" in done("users", "add", "bob", "--address", "bob@example.com").out
+    stored = on_user_database(ini, lambda session: get_user(session, "ada").password_hash)
+    assert stored is None
+    made = [
+        (entry["action"], entry["detail"].get("mailed")) for entry in done("fleet", "audit", "--json").json["items"]
+    ]
+    assert made[:5] == [
+        ("password.link", True),
+        ("user.create", None),
+        ("password.link", False),
+        ("password.link", False),
+        ("user.create", None),
+    ]
+
+
+def test_a_person_gets_an_initial_password(done: Command, ini: Path) -> None:
+    passwords = [
+        done("users", *command, "--initial-password").out.splitlines()[-1]
+        for command in (("add", "ada"), ("passwd", "ada"))
+    ]
+    assert passwords[0] != passwords[1]
+
+    def stored(session: Session) -> tuple[str | None, bool]:
+        user = get_user(session, "ada")
+        return user.password_hash, user.password_initial
+
+    password_hash, initial = on_user_database(ini, stored)
+    assert initial
+    assert verify_password(password_hash, passwords[1], MEMORY)
+    done("users", "passwd", "ada", "--password-stdin", given=PASSWORD)
+    assert on_user_database(ini, stored)[1] is False
+    entries = done("fleet", "audit", "--json").json["items"]
+    assert [(entry["action"], entry["detail"]["how"]) for entry in entries[:3]] == [
+        ("password.set", "stdin"),
+        ("password.set", "initial"),
+        ("user.create", "initial"),
+    ]
 
 
 def test_groups(done: Command) -> None:

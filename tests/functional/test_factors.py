@@ -311,6 +311,16 @@ def test_an_app_is_removed(installation: Installation, bob: Client, frozen: Cloc
     assert actions(installation) == ["factor.add", "factor.remove"]
 
 
+def test_an_initial_password_expires(installation: Installation, other: Client, clock: Clock) -> None:
+    change(installation, User, password_initial=True)
+    clock.advance(days=2)
+    assert code(other.post("/session", CREDENTIALS)) == (401, "password_change_required")
+    clock.advance(days=1)
+    assert code(other.post("/session", CREDENTIALS)) == (401, "invalid_credentials")
+    change(installation, User, password_initial=False)
+    assert other.post("/session", CREDENTIALS).status_int == 201
+
+
 @pytest.mark.parametrize("second_factor", [False, True])
 def test_an_initial_password_is_changed_first(
     installation: Installation, bob: Client, other: Client, frozen: Clock, second_factor: bool

@@ -8,11 +8,13 @@ from tenantapp.cli.arguments import json_option, login_argument
 from tenantapp.cli.installation import Installation, pass_installation
 
 password_option = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it."
+    "--password-stdin",
+    is_flag=True,
+    help="Take the password from standard input, for scripts.",
 )
 
-link_option = click.option(
-    "--link", "by_link", is_flag=True, help="Ask for no password: mail or print a link by which the person sets one."
+initial_option = click.option(
+    "--initial-password", is_flag=True, help="Print a password that the person has to change at the first sign-in."
 )
 
 
@@ -27,8 +29,8 @@ def users() -> None:
 @click.option(
     "--operator", is_flag=True, help="Let this person work on the whole fleet. Operators gain no rights inside tenants."
 )
-@click.option("--address", help="The person's mail address: they are sent a link, which confirms it. Implies --link.")
-@link_option
+@click.option("--address", help="The person's mail address. The link is sent there, and confirms it.")
+@initial_option
 @password_option
 @pass_installation
 def add(
@@ -37,26 +39,22 @@ def add(
     name: str | None,
     operator: bool,
     address: str | None,
-    by_link: bool,
+    initial_password: bool,
     password_stdin: bool,
 ) -> None:
-    """Add a person."""
-    if (by_link or address is not None) and password_stdin:
-        raise click.UsageError("A person sets a password by a link, or you set it by --password-stdin.")
-    if by_link or address is not None:
+    """Add a person.
+
+    They set their password by a link, which is sent to their address or else printed. It works once, for three days.
+    """
+    _check_options(initial_password, password_stdin, address)
+    if initial_password or password_stdin:
+        from tenantapp.cli.passwords import add_with_password
+
+        add_with_password(installation, login, name, operator, password_stdin=password_stdin)
+    else:
         from tenantapp.cli.account_links import add_with_link
 
         add_with_link(installation, login, name, operator, address)
-        return
-    from tenantapp.cli.passwords import ask_password
-    from tenantapp.identity import users as service
-    from tenantapp.identity.names import check_login
-
-    normal = check_login(login)  # refused before a password is asked for
-    password_hash = ask_password(installation, password_stdin, [login, name or ""])
-    with installation.user_session() as session:
-        service.create_user(session, login, name=name, password_hash=password_hash, operator=operator)
-    click.echo(f"{normal} may sign in.")
 
 
 @users.command()
@@ -129,26 +127,30 @@ def enable(installation: Installation, login: str) -> None:
 
 @users.command()
 @login_argument
-@link_option
+@initial_option
 @password_option
 @pass_installation
-def passwd(installation: Installation, login: str, by_link: bool, password_stdin: bool) -> None:
-    """Set a person's password. Their web sessions end at once; with --link, once they have set it."""
-    if by_link:
+def passwd(installation: Installation, login: str, initial_password: bool, password_stdin: bool) -> None:
+    """Let a person set a new password, by a link.
+
+    It is sent to their confirmed address or else printed. It works once, for three days, and their web sessions end
+    when they use it. With a password from you, they end at once.
+    """
+    _check_options(initial_password, password_stdin, None)
+    if initial_password or password_stdin:
+        from tenantapp.cli.passwords import set_password
+
+        set_password(installation, login, password_stdin=password_stdin)
+    else:
         from tenantapp.cli.account_links import send_password_link
 
         send_password_link(installation, login)
-        return
-    from tenantapp.cli.passwords import ask_password
-    from tenantapp.credentials.password_rules import words_about
-    from tenantapp.identity import users as service
 
-    with installation.user_session(read_only=True) as session:
-        words = words_about(session, service.get_user(session, login).id)  # refused before a password is asked for
-    password_hash = ask_password(installation, password_stdin, words)
-    with installation.user_session() as session:
-        service.set_password(session, login, password_hash)
-    click.echo(f"{login} has a new password.")
+
+def _check_options(initial_password: bool, password_stdin: bool, address: str | None) -> None:
+    """Raise ``UsageError`` if the person would get a password in two ways."""
+    if initial_password + password_stdin + (address is not None) > 1:
+        raise click.UsageError("Give one of --address, --initial-password and --password-stdin at most.")
 
 
 @users.command()
