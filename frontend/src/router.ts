@@ -1,11 +1,13 @@
 import { createRouter, createWebHistory } from "vue-router";
 
+import "./model/link"; // before the router reads the address
 import NotFound from "./pages/NotFound.vue";
 import ResourceList from "./pages/ResourceList.vue";
 import WorkspaceFrame from "./pages/WorkspaceFrame.vue";
 import WorkspaceStart from "./pages/WorkspaceStart.vue";
 import Workspaces from "./pages/Workspaces.vue";
 import { OPERATOR } from "./pages/operator/routes";
+import { entrancePage } from "./parts/late";
 import { withTexts } from "./strings/late";
 
 export const NEW = "new";
@@ -17,6 +19,7 @@ export const router = createRouter({
   routes: [
     { path: "/", name: "home", component: Workspaces },
     { path: "/account", name: "account", component: () => import("./pages/Account.vue") },
+    { path: "/links/:purpose", component: entrancePage("LinkPage"), props: true, meta: { open: true } },
     {
       path: "/w/:slug",
       component: WorkspaceFrame,

@@ -37,6 +37,7 @@ def home(request: TenantRequest) -> Response:
 
 
 @view_config(route_name="page_of_account", request_method="GET", permission=PUBLIC)
+@view_config(route_name="page_of_links", request_method="GET", permission=PUBLIC)
 @view_config(route_name="page_of_fleet", request_method="GET", permission=PUBLIC)
 @view_config(route_name="page_of_operator", request_method="GET", permission=PUBLIC)
 @view_config(route_name="page_of_tenant", request_method="GET", permission=PUBLIC)
@@ -121,6 +122,7 @@ def includeme(config: Configurator) -> None:
     config.add_view_predicate("is_page_wanted", IsPageWanted)
     config.add_route("home", "/")
     config.add_route("page_of_account", "/account")
+    config.add_route("page_of_links", "/links/{purpose}")
     config.add_route("page_of_fleet", "/operator")
     config.add_route("page_of_operator", "/operator/*rest")
     config.add_route("page_of_tenant", "/w/*rest")

@@ -37,7 +37,7 @@ def page(shared_on_sqlite: Installation, tmp_path_factory: pytest.TempPathFactor
     "path",
     [
         *("/", "/account", "/w/acme", "/w/acme/nodes", "/w/acme/nodes/new", "/w/nobody/knows"),
-        *("/operator", "/operator/tenants", "/operator/tenants/acme"),
+        *("/operator", "/operator/tenants", "/operator/tenants/acme", "/links/invitation"),
     ],
 )
 def test_each_address_of_the_page_answers_the_document_and_no_cache_keeps_it(page: TestApp, path: str) -> None:

@@ -98,6 +98,7 @@ PUBLIC = {
     ("account_password_resets", "POST"), ("link_confirm_address", "POST"),
     ("link_reset_password", "POST"), ("link_first_password", "POST"),
     ("page_of_account", "GET"), ("page_of_tenant", "GET"), ("page_of_fleet", "GET"), ("page_of_operator", "GET"),
+    ("page_of_links", "GET"),
     ("page_assets", "GET"), ("page_components", "GET"),
     ("api_docs", "GET"), ("api_docs_style", "GET"), ("api_docs_script", "GET"),
     ("single_sign_on", "GET"), ("sso_start", "GET"), ("sso_callback", "GET"), ("sso_sign_out", "GET"),

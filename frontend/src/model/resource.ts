@@ -2,7 +2,7 @@
 
 import type { Row } from "../api/json";
 import { language, locale } from "../strings/language";
-import type { DeclaredPermissions } from "./declared";
+import type { DeclaredPermissions, Registration } from "./declared";
 import { type Field, fieldOf, type FieldHints, labelOf, type Resolve, type Schema, withPeople } from "./field";
 
 const OPERATORS = ["", "not_", "in_", "min_", "max_", "gt_", "lt_", "has_", "like_"] as const;
@@ -50,6 +50,7 @@ export interface Document {
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema> };
   "x-permissions"?: DeclaredPermissions;
+  "x-registration"?: Registration;
 }
 
 export interface Filter {

@@ -8,7 +8,7 @@ import { readJson } from "../api/json";
 import { Offline } from "../api/problem";
 import { readSession, session } from "../api/session";
 import { locale } from "../strings";
-import { declarePermissions } from "./declared";
+import { declarePermissions, registration } from "./declared";
 import { recall, remember } from "./kept";
 import { once } from "./once";
 import { type Document, type Resource, resourcesOf } from "./resource";
@@ -65,6 +65,7 @@ async function fetchDocument(): Promise<Resource[]> {
   if (!answer?.ok) throw new Offline();
   const document = readJson(await answer.text()) as unknown as Document;
   declarePermissions(document["x-permissions"] ?? {});
+  registration.value = document["x-registration"] ?? "closed";
   return resourcesOf(document);
 }
 

@@ -27,6 +27,11 @@ export function entrancePart<Name extends keyof Entrance>(name: Name): Entrance[
   return defineAsyncComponent<Entrance[Name]>(async () => (await entrance())[name]);
 }
 
+/** A page for those who come by a link. */
+export function entrancePage<Name extends keyof Entrance>(name: Name): () => Promise<Entrance[Name]> {
+  return async () => (await entrance())[name];
+}
+
 export function loadPartsNow(): void {
   void loadAhead(parts);
 }

@@ -51,6 +51,7 @@ PART: Final = {"type": "integer", "description": "Of a batch: the index of the p
 KEYS: Final = {UUID_TEXT: {"type": "string", "format": "uuid"}, INTEGER_TEXT: {"type": "integer", "format": "int64"}}
 RESOURCE: Final = "x-resource"  # in a tag: how a page shows the rows
 PERMISSIONS: Final = "x-permissions"  # those that the domain has declared, in words
+REGISTRATION: Final = "x-registration"  # whether people may register themselves: the setting identity.registration
 CODES: Final = "x-problem-codes"  # those of the operation; the schema of a problem has all of its status
 
 
@@ -133,6 +134,7 @@ class _Builder:
             "servers": [{"url": "/"}],
             "tags": [self._tag(tag) for tag in tags],
             PERMISSIONS: self._permissions(),
+            REGISTRATION: self._registry.app_settings.identity_registration,
             "paths": paths,
             "components": {
                 "schemas": reachable([paths, responses], components),
