@@ -179,6 +179,9 @@ OTHERS = {
     *("web_sessions.add_factor", "web_sessions.authenticated_again"),
     # Of these, the callers in credentials name the action; the tests of accounts are about them.
     *("users.store_password", "users.rename_user"),
+    # The tests of impersonation are about these.
+    *("impersonations.start", "impersonations.end", "impersonations.forbid", "web_sessions.end_impersonations"),
+    "tenants.locked_tenant",
 }
 READING = re.compile(
     r"(check|list|get|find|has|describe|known|served|effective|local)_|tenants_of|roles_of|names_of|places_with|member_with"

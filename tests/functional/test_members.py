@@ -337,7 +337,7 @@ class TestAudit:
             ("token.create", None),
             ("session.start", None),
         ]
-        assert set(items[0]) == {"id", "at", "actor", "action", "detail"}
+        assert set(items[0]) == {"id", "at", "actor", "action", "detail", "impersonated"}
         page = ada.get("/tenant/audit?actor=ada&limit=1").json
         assert page["items"] == items[:1]
         assert ada.get(f"/tenant/audit?actor=ada&limit=1&cursor={page['next']}").json["items"] == items[1:2]
