@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Final
 from uuid import UUID
 
+from tenantapp.account.post import post_of
 from tenantapp.credentials import devices
 from tenantapp.credentials.passwords import place
 from tenantapp.credentials.refusals import recorded_refusals
@@ -48,14 +49,15 @@ def device_token(request: TenantRequest) -> str | None:
     return read_cookie(request, _cookie_name(request))
 
 
-def is_known_device(request: TenantRequest, user_id: UUID) -> bool:
-    """Return whether the person has signed in before in this browser. To be asked before ``remember_device``."""
-    return devices.is_known(request.user_session, user_id, device_token(request))
-
-
 def remember_device(request: TenantRequest, user_id: UUID) -> None:
-    """Make the browser a known device of the person who has just signed in. The cookie stays after they sign out."""
-    token = devices.remember(request.user_session, user_id, device_token(request))
+    """Make the browser a known device of the person who has just signed in, and who is told if it was none.
+
+    The cookie stays after they sign out.
+    """
+    session, sent = request.user_session, device_token(request)
+    if not devices.is_known(session, user_id, sent):
+        devices.tell_of_unknown(session, post_of(request), user_id, request.actor.address, request.user_agent)
+    token = devices.remember(session, user_id, sent)
     secure = "; Secure" if request.scheme == "https" else ""
     lifetime = int(devices.LIFETIME.total_seconds())
     cookie = f"{_cookie_name(request)}={token}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={lifetime}"

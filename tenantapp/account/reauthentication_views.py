@@ -8,6 +8,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.account.answers import PasskeyChallenge, Session
 from tenantapp.account.guarding import guarded
+from tenantapp.account.post import post_of
 from tenantapp.account.relying_parties import relying_party
 from tenantapp.account.session_views import read_back, session_object
 from tenantapp.api.json import Body
@@ -16,6 +17,7 @@ from tenantapp.content import example
 from tenantapp.credentials import challenges, passkeys
 from tenantapp.credentials.challenges import Purpose
 from tenantapp.credentials.factors import Answer
+from tenantapp.credentials.recovery_codes import RECOVERY_CODE, tell_used
 from tenantapp.credentials.sign_in import authenticate
 from tenantapp.credentials.throttling import Kind
 from tenantapp.identity import web_sessions
@@ -90,6 +92,8 @@ def prove_again(request: TenantRequest) -> dict[str, Any]:
     access, old_token, token = request.access, cookie_token(request) or "", web_sessions.new_token()
     factor = _proved(request, request.checked_body)
     web_sessions.authenticated_again(request.user_session, old_token, token, {*access.factors, factor})
+    if factor == RECOVERY_CODE:
+        tell_used(request.user_session, post_of(request), access.person.id)
     request.response.headerlist.extend(request.registry.security_policy.remember(request, token))
     return session_object(request, read_back(request, token), token)
 

@@ -3,6 +3,7 @@
 A known device only has counters of its own (see ``throttling``). Its token lets nobody in.
 """
 
+import re
 from datetime import datetime, timedelta
 from typing import Final, cast
 from uuid import UUID
@@ -10,7 +11,9 @@ from uuid import UUID
 from sqlalchemy import CursorResult, delete, exists, select, update
 from sqlalchemy.orm import Session
 
+from tenantapp.characters import visible
 from tenantapp.credentials.models import KnownDevice
+from tenantapp.credentials.post import Post
 from tenantapp.identity.models import User
 from tenantapp.identity.web_sessions import hash_token, new_token
 from tenantapp.sql.times import utcnow
@@ -18,6 +21,9 @@ from tenantapp.tenancy.dbfactory import DBFactory
 
 LIFETIME: Final = timedelta(days=365)  # without a sign-in
 MOST: Final = 50  # devices of a person; a program that signs in without keeping its cookies makes one each time
+
+MOST_NOTICES: Final = 5  # of unknown devices of a person, in an hour
+USER_AGENT_SHOWN: Final = 200  # characters
 
 
 def find(user_db: DBFactory, login: str, token: str | None) -> bytes | None:
@@ -73,6 +79,26 @@ def remember(session: Session, user_id: UUID, token: str | None, most: int = MOS
     latest = latest.order_by(KnownDevice.last_used_at.desc()).limit(most)
     session.execute(delete(KnownDevice).where(KnownDevice.user_id == user_id, KnownDevice.token_hash.not_in(latest)))
     return kept
+
+
+def tell_of_unknown(session: Session, post: Post, user_id: UUID, address: str | None, user_agent: str | None) -> None:
+    """Have a person told that somebody signs in as them on a device that is not known. Call it before ``remember``.
+
+    The first sign-in of a new account is not told of. Nor are more than ``MOST_NOTICES`` in an hour: a program that
+    keeps no cookies is on a new device each time. ``address`` is the client's.
+    """
+    user, now = session.get_one(User, user_id), utcnow()
+    made = session.scalars(select(KnownDevice.created_at).where(KnownDevice.user_id == user_id)).all()
+    is_first = not made and user.created_at > now - LIFETIME
+    if is_first or sum(at > now - timedelta(hours=1) for at in made) > MOST_NOTICES:
+        return
+    values = {"at": f"{now:%Y-%m-%d %H:%M} UTC", "client": address or "?", "browser": _shown(user_agent)}
+    post.notice(session, user.mail_address, "unknown-device", login=user.login, **values)
+
+
+def _shown(user_agent: str | None) -> str:
+    """Return what a browser calls itself, without what mail programs make links of: anybody can send any text."""
+    return re.sub(r"://|\.(?!\d)", " ", visible((user_agent or "?")[:USER_AGENT_SHOWN]))
 
 
 def _is_used_again(session: Session, user_id: UUID, token: str, now: datetime) -> bool:

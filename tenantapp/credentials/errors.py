@@ -14,12 +14,15 @@ CredentialsError
 +-- FactorNeeded             the last second factor stays while a tenant of the person requires one
 +-- NoSecondFactor           recovery codes are for people with a second factor
 +-- TooManyPasskeys          the person has as many passkeys as they may have
+
+InvalidValue
++-- WrongOldPassword         what is said to be the present password is not
 """
 
 from datetime import timedelta
 from typing import Any
 
-from tenantapp.identity.errors import IdentityError
+from tenantapp.identity.errors import IdentityError, InvalidValue
 
 
 class CredentialsError(IdentityError):
@@ -130,3 +133,12 @@ class TooManyPasskeys(CredentialsError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"Nobody has more than {most} passkeys. Remove one first.")
+
+
+class WrongOldPassword(InvalidValue):
+    """What is said to be the present password is not. ``reason`` is for the log and the audit trail."""
+
+    reason = "wrong old password"
+
+    def __init__(self) -> None:
+        super().__init__("old", "This is not your present password.")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.credentials import passwords
 from tenantapp.credentials.addresses import check_address, put_address
-from tenantapp.credentials.errors import LinkNotValid
+from tenantapp.credentials.errors import LinkNotValid, WrongOldPassword
 from tenantapp.credentials.factors import factors_of
 from tenantapp.credentials.one_time_links import (
     LIFETIMES,
@@ -61,12 +61,12 @@ class Change:
 def check_old_password(user_db: DBFactory, user_id: UUID, password: str, memory: int) -> str:
     """Return the stored hash of a person's password. ``memory`` is that for new hashes, in KiB.
 
-    Raises ``InvalidValue`` for the field ``old`` if it is not their password, and ``TooManySignIns``.
+    Raises ``WrongOldPassword`` and ``TooManySignIns``.
     """
     with user_db.begin(read_only=True) as session:
         old_hash = session.scalar(select(User.password_hash).where(User.id == user_id))
     if old_hash is None or not passwords.verify_password(old_hash, password, memory):
-        raise _wrong_password()
+        raise WrongOldPassword
     return old_hash
 
 
@@ -88,12 +88,12 @@ def change_password(
 ) -> None:
     """Store a new password that its person has chosen, and send them a notice.
 
-    With ``end_other_sessions``, their web sessions end but for ``keep``. Raises ``InvalidValue`` if another request has
-    changed the password since it was checked.
+    With ``end_other_sessions``, their web sessions end but for ``keep``. Raises ``WrongOldPassword`` if another request
+    has changed the password since it was checked.
     """
     user = session.scalars(select(User).where(User.id == change.user_id).with_for_update()).one()
     if user.password_hash != change.old_hash:
-        raise _wrong_password()
+        raise WrongOldPassword
     store_password(session, user, change.new_hash, "password.change")
     revoke_links(session, user.id, RESET, FIRST)
     if end_other_sessions:
@@ -172,10 +172,6 @@ _MAY_RESET: Final = (
     User.mail_address.is_not(None),
     User.password_hash.is_not(None),
 )
-
-
-def _wrong_password() -> InvalidValue:
-    return InvalidValue("old", "This is not your present password.")
 
 
 def _named(login: str | None, address: str | None) -> ColumnElement[bool]:

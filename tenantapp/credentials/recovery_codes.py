@@ -39,9 +39,9 @@ def prove(session: Session, user_id: UUID, code: str) -> str:
 
 def tell_used(session: Session, post: Post, user_id: UUID) -> None:
     """Have the person told at their confirmed address that a code was used, and how many are left."""
-    user = session.get_one(User, user_id)
-    left = str(number_left(session, user_id))
-    post.notice(session, user.mail_address, "recovery-code-used", login=user.login, left=left)
+    user, left = session.get_one(User, user_id), number_left(session, user_id)
+    name = "recovery-codes-few" if left <= FEW else "recovery-code-used"
+    post.notice(session, user.mail_address, name, login=user.login, left=str(left))
 
 
 def number_left(session: Session, user_id: UUID) -> int:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from tenantapp.characters import visible
-from tenantapp.credentials.errors import InvalidCode, TooManyAttempts
+from tenantapp.credentials.errors import InvalidCode, TooManyAttempts, WrongOldPassword
 from tenantapp.identity import audit
 from tenantapp.identity.errors import InvalidCredentials
 from tenantapp.tenancy.access import Actor
@@ -28,7 +28,7 @@ def recorded_refusals(user_db: DBFactory, actor: Actor, login: str) -> Iterator[
     """
     try:
         yield
-    except (InvalidCredentials, InvalidCode) as error:
+    except (InvalidCredentials, InvalidCode, WrongOldPassword) as error:
         _log(actor, login, error.reason)
         _write(user_db, actor, login, error.reason)
         raise

@@ -4,14 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from tenantapp.credentials.models import OneTimeLink
+from tenantapp.credentials.devices import LIFETIME, MOST_NOTICES
+from tenantapp.credentials.models import KnownDevice, OneTimeLink
 from tenantapp.credentials.password_changes import MOST_RESETS, send_first_link
 from tenantapp.credentials.post import Post
 from tenantapp.identity import users
 from tenantapp.identity.audit import list_entries
 from tenantapp.mail.outbox_models import OutgoingMail
+from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
 from tests.installation import PASSWORD, Client, Installation, StatementRecorder
 
@@ -113,8 +115,8 @@ def test_what_is_no_address_is_refused_and_links_are_bounded(installation: Insta
 
 
 def test_a_password_is_changed_by_who_knows_the_old_one(installation: Installation, ada: Client) -> None:
-    confirmed(installation)
     other, before = Client(installation.app).sign_in("ada"), ada.http.cookies["tenantapp"]
+    confirmed(installation)
     for old, new, pointer in (("wrong", NEW, "/old"), (PASSWORD, "short", "/new"), (PASSWORD, PASSWORD, "/new")):
         refused = ada.put("/account/password", {"old": old, "new": new})
         assert (refused.status_int, refused.json["errors"][0]["pointer"]) == (422, pointer)
@@ -211,6 +213,34 @@ def test_the_old_password_is_not_guessed(installation: Installation, ada: Client
     ada.http.cookies.pop("tenantapp-device", None)
     answers = [ada.put("/account/password", {"old": f"guess {number}", "new": NEW}) for number in range(7)]
     assert [answer.status_int for answer in answers][4:] == [422, 429, 429]
+    with installation.registry.user_db.begin(read_only=True) as session:
+        refused = [(entry.actor, entry.detail) for entry in list_entries(session, action="session.refuse")]
+    assert refused[-1] == ("ada", {"login": "ada", "reason": "wrong old password"})
+    assert len(refused) == 6, "five that were wrong, and the first that was not checked"
+
+
+def test_people_are_told_of_a_sign_in_in_an_unknown_browser(
+    installation: Installation, ada: Client, client: Client
+) -> None:
+    def sign_in(client: Client, login: str = "ada", **headers: str) -> list[str]:
+        """What is mailed when somebody signs in."""
+        client.post("/session", {"login": login, "password": PASSWORD}, status=201, **headers)
+        sent = [message.get_body(("plain",)).get_content() for message in installation.deliver_mails()]  # type: ignore[union-attr]
+        installation.mails.clear()
+        return sent
+
+    confirmed(installation)
+    confirmed(installation, "bob", "bob@example.com")
+    assert sign_in(client, "bob") == [], "the first sign-in of an account"
+    told = sign_in(client, **{"User-Agent": "Otter/1.5 (see https://otters.example/now)\u0085"})
+    assert [f"{utcnow():%Y-%m-%d}" in text for text in told] == [True]
+    assert "Browser: Otter/1.5 (see https otters example/now)" in told[0]
+    assert sign_in(client) == sign_in(ada) == []
+    further = [sign_in(Client(installation.app)) for _ in range(MOST_NOTICES + 1)]
+    assert [len(each) for each in further] == [1] * (MOST_NOTICES - 1) + [0] * 2, "nobody is flooded"
+    with installation.registry.user_db.begin() as session:
+        session.execute(update(KnownDevice).values(last_used_at=utcnow() - LIFETIME))
+    assert len(sign_in(client, "bob")) == 1, "a device that was not used for a year"
 
 
 def test_a_link_to_a_former_address_lets_nobody_in(installation: Installation, ada: Client, client: Client) -> None:

@@ -11,6 +11,8 @@ from sqlalchemy import case, select, update
 from tenantapp.credentials import authenticator_apps
 from tenantapp.credentials.challenges import ATTEMPTS, sweep_challenges
 from tenantapp.credentials.models import AuthenticatorApp, Passkey, RecoveryCode, SignInChallenge
+from tenantapp.credentials.one_time_links import Purpose, make_link
+from tenantapp.credentials.recovery_codes import FEW
 from tenantapp.fleet.rotating.authenticator_apps import rotate_authenticator_apps
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.encrypted import Undecipherable
@@ -199,13 +201,41 @@ def test_recovery_codes_stand_in_once_each(
     assert code(sign_in(other, asked["token"], recovery_code=former[0])) == (401, "invalid_code")
     answer = sign_in(other, asked["token"], recovery_code=codes[0].upper().replace("-", " "))
     assert (answer.status_int, answer.json["factors"]) == (201, ["password", "recovery_code"])
-    (mail,) = rows(installation, OutgoingMail)
+    (mail,) = [each for each in rows(installation, OutgoingMail) if "browser" not in each.message["subject"]]
     assert all(each in str(mail.message) for each in ("bob@example.com", "A recovery code was used", "Codes left: 9."))
     assert code(sign_in(other, challenge(other)["token"], recovery_code=codes[0])) == (401, "invalid_code")
     shown = bob.get("/account/factors").json
     assert (shown["recovery_codes"], shown["few_recovery_codes"]) == (9, False)
     renewed = "factor.renew_recovery_codes"
     assert actions(installation) == ["factor.add", renewed, renewed, "factor.use_recovery_code"]
+
+
+def test_people_are_told_when_few_recovery_codes_are_left(
+    installation: Installation, bob: Client, frozen: Clock
+) -> None:
+    App(bob, frozen)
+    change(installation, User, mail_address=case((User.login == "bob", "bob@example.com")))
+    codes = bob.post("/account/factors/recovery-codes", status=201).json["codes"]
+    for recovery_code in codes[FEW:]:
+        bob.csrf_token = bob.post("/session/reauthentication", {"recovery_code": recovery_code}).json["csrf_token"]
+    subjects = sorted(mail.message["subject"] for mail in rows(installation, OutgoingMail))
+    assert subjects == [
+        *["A recovery code was used"] * (len(codes) - FEW - 1),
+        "A recovery code was used, and few are left",
+    ]
+    assert bob.get("/account/factors").json["few_recovery_codes"] is True
+
+
+def test_a_password_by_a_link_leaves_the_second_factor(
+    installation: Installation, bob: Client, other: Client, frozen: Clock
+) -> None:
+    app = App(bob, frozen)
+    with installation.registry.user_db.begin() as session:
+        token = make_link(session, Purpose.RESET_PASSWORD, user_id=get_user(session, "bob").id)
+    other.post("/links/reset-password", {"token": token, "password": "three otters juggling"}, status=204)
+    asked = challenge(other, password="three otters juggling")
+    assert asked["methods"] == ["totp"]
+    assert sign_in(other, asked["token"], code=app.code()).json["factors"] == ["password", "totp"]
 
 
 def test_a_passkey_is_a_second_factor(installation: Installation, bob: Client, other: Client) -> None:

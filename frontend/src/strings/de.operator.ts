@@ -369,6 +369,7 @@ export const de: OperatorStrings = {
       "user.enable": "Konto einer Person freigegeben",
       "user.disable": "Konto einer Person gesperrt",
       "password.set": "Passwort einer Person gesetzt",
+      "password.link": "Einer Person einen Link zum Setzen des Passworts gegeben",
       "password.change": "Eigenes Passwort geändert",
       "password.reset": "Passwort per E-Mail zurückgesetzt",
       "address.change": "E-Mail-Adresse bestätigt",

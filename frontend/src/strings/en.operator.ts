@@ -371,6 +371,7 @@ export const en = {
       "user.enable": "Enabled a person’s account",
       "user.disable": "Disabled a person’s account",
       "password.set": "Set a person’s password",
+      "password.link": "Gave a person a link to set a password",
       "password.change": "Changed their password",
       "password.reset": "Reset their password by mail",
       "address.change": "Confirmed a mail address",
