@@ -28,6 +28,7 @@ export const router = createRouter({
         { path: "", name: "workspace", component: WorkspaceStart },
         { path: "manage/members", name: "members", component: managing(() => import("./pages/tenant/Members.vue")) },
         { path: "manage/access", name: "access", component: managing(() => import("./pages/tenant/ApiAccess.vue")) },
+        { path: "manage/security", name: "security", component: managing(() => import("./pages/tenant/Security.vue")) },
         {
           path: "manage/webhooks/:webhook?",
           name: "webhooks",

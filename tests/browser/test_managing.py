@@ -1,7 +1,9 @@
 """What the administrators of a workspace do at the page, in a real browser against a real server."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from sqlite3 import connect
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -183,6 +185,68 @@ def test_an_export_is_watched_and_downloaded_and_the_audit_trail_has_it(site: Si
     found["audit"] = ada.page_violations()
     assert {name: each for name, each in found.items() if each} == {}
     assert ada.unexpected([409]) == []
+
+
+def test_a_workspace_asks_more_of_its_people_and_says_what_to_do(site: Site, visit: Visit) -> None:
+    ada = visit(site).signed_in("ada", MANAGE + "/security")
+    page = ada.page
+    ada.button("Require a second factor").click()
+    expect(ada.sheet()).to_contain_text("Who has none loses access at once")
+    ada.sheet().get_by_role("button", name="Require a second factor").click()
+    expect(ada.sheet().get_by_role("alert")).to_contain_text("You have signed in without a second factor")
+    found = ada.violations()
+    page.keyboard.press("Escape")
+    ada.button("Forbid it to operators").click()
+    ada.sheet().get_by_role("button", name="Forbid it to operators").click()
+    ada.said("Operators may not work in the name of members.")
+    found += ada.page_violations()
+    ada.button("Allow it to operators").click()
+    ada.sheet().get_by_role("button", name="Allow it to operators").click()
+    ada.said("Operators may work in the name of members.")
+    with tenant_asking(site, "globex", "second_factor_required"):
+        ada.go("/w/globex/nodes")
+        page.get_by_role("heading", name="Second factor required").wait_for()
+        found += ada.violations()
+        ada.link("Set one up in your account").click()
+        expect(page).to_have_url(re.compile("/account$"))
+    with tenant_asking(site, "globex", "single_sign_on_required"):
+        ada.go("/w/globex/nodes")
+        page.get_by_role("heading", name="Single sign-on required").wait_for()
+        expect(ada.button("Sign in by the identity provider")).to_be_visible()
+    assert found == []
+    assert ada.unexpected([403]) == []
+
+
+@contextmanager
+def tenant_asking(site: Site, slug: str, what: str) -> Iterator[None]:
+    """Have a tenant require something of its people meanwhile."""
+    with closing(connect(site.directory / "var" / "user.sqlite", isolation_level=None)) as database:
+        database.execute(f"UPDATE tenants SET {what} = true WHERE slug = ?", (slug,))
+        yield
+        database.execute(f"UPDATE tenants SET {what} = false WHERE slug = ?", (slug,))
+
+
+def test_an_operator_works_as_somebody_until_they_end_it(site: Site, visit: Visit) -> None:
+    olga = visit(site).signed_in("olga", "/operator/tenants/acme")
+    olga.button("Work as somebody").click()
+    olga.field("Minutes").fill("90")
+    olga.sheet().get_by_role("button", name="Work as this person").click()
+    expect(olga.sheet()).to_contain_text("Write a whole number from 1 to 60.")
+    olga.field("Minutes").fill("5")
+    olga.field("Login of the person").fill("bob")
+    olga.field("Reason").fill("Ticket 4711")
+    found = olga.violations()
+    olga.field("Reason").press("Enter")
+    banner = olga.page.get_by_role("complementary", name="You work as somebody else")
+    expect(banner).to_contain_text("You can only read. You are olga.")
+    expect(banner).to_contain_text("The reason given: Ticket 4711")
+    olga.page.get_by_role("table").wait_for()
+    found += olga.page_violations()
+    banner.get_by_role("button", name="End it, and sign out").click()
+    olga.page.get_by_role("heading", name="Sign in").wait_for()
+    expect(banner).to_have_count(0)
+    assert found == []
+    assert olga.unexpected([401]) == []
 
 
 def test_a_person_makes_a_token_of_their_own_with_what_they_may_do(site: Site, visit: Visit) -> None:

@@ -24,7 +24,9 @@ import type {
   MigrationRun,
   Migrations,
   NewerThanBackup,
+  NewImpersonation,
   PostFleetAdoptionsData,
+  PostImpersonationsData,
   PostFleetOperationCancelData,
   PostFleetOperationRetryData,
   PostFleetQueryData,
@@ -69,6 +71,7 @@ const RESTORE: PostFleetTenantRestoreData["url"] = "/api/v1/fleet/tenants/{slug}
 const CLONE: PostFleetTenantCloneData["url"] = "/api/v1/fleet/tenants/{slug}/clone";
 const MOVE: PostFleetTenantMoveData["url"] = "/api/v1/fleet/tenants/{slug}/move";
 const ADOPTIONS: PostFleetAdoptionsData["url"] = "/api/v1/fleet/adoptions";
+const IMPERSONATIONS: PostImpersonationsData["url"] = "/api/v1/fleet/impersonations";
 const OPERATIONS: GetFleetOperationsData["url"] = "/api/v1/fleet/operations";
 const OPERATION: GetFleetOperationData["url"] = "/api/v1/fleet/operations/{id}";
 const RETRY: PostFleetOperationRetryData["url"] = "/api/v1/fleet/operations/{id}/retry";
@@ -143,4 +146,9 @@ async function list<T>(path: string, query: Query, signal: AbortSignal): Promise
 
 async function send<T>(method: string, path: string, body?: Body): Promise<T> {
   return (await call<T>(method, path, { body })).data;
+}
+
+/** Work as somebody else: the session of the operator ends, and the browser has that of the person in its place. */
+export async function impersonate(asked: NewImpersonation): Promise<void> {
+  await call("POST", IMPERSONATIONS, { body: { ...asked } });
 }

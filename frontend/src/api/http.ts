@@ -56,8 +56,10 @@ export function guardCalls(by: Guard): void {
 }
 
 /** The last call that was refused because of the person's roles, which may have changed since the page read them. */
-export const refused = shallowRef<{ tenant: string }>();
-const OF_RIGHTS = ["permission_denied", "not_owner", "tenant_forbidden"];
+export const refused = shallowRef<{ tenant: string; code: string }>();
+/** The tenant asks for more than the person has proved. */
+export const UNPROVED = ["second_factor_required", "single_sign_on_required", "own_sign_in_required"];
+const OF_RIGHTS = ["permission_denied", "not_owner", "tenant_forbidden", ...UNPROVED];
 
 /** Make a call. Throws `Problem` or `Offline`; an aborted call throws what `fetch` throws. */
 export async function call<T>(method: string, path: string, asked: Asked = {}): Promise<Answer<T>> {
@@ -71,7 +73,9 @@ export async function call<T>(method: string, path: string, asked: Asked = {}): 
       await guard.renew(asked.tenant);
       return sendOnce<T>(method, path, asked);
     }
-    if (asked.tenant !== undefined && OF_RIGHTS.includes(error.code)) refused.value = { tenant: asked.tenant };
+    if (asked.tenant !== undefined && OF_RIGHTS.includes(error.code)) {
+      refused.value = { tenant: asked.tenant, code: error.code };
+    }
     throw error;
   }
 }

@@ -124,6 +124,7 @@ export async function endDevice(id: string): Promise<void> {
 /** Whoever signs in has proved as much as a proof does, so a sign-in takes its place. */
 function ask(what: "sign-in" | "proof"): Promise<boolean> {
   if (!session.value) return Promise.resolve(false); // nobody was signed in
+  if (session.value.impersonation && what === "sign-in") giveUp(); // it is over, and nobody has this person's password
   if (asking.value !== "sign-in") asking.value = what;
   return new Promise((resolve) => answered.push(resolve));
 }

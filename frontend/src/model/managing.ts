@@ -16,6 +16,7 @@ const MEMBERS = "members.manage";
 const pages = (): ManagedPage[] => [
   { name: "members", label: t.manage.members, icon: "person", permission: MEMBERS },
   { name: "access", label: t.manage.access, icon: "gear", permission: MEMBERS },
+  { name: "security", label: t.manage.security, icon: "lock", permission: MEMBERS },
   { name: "webhooks", label: t.manage.webhooks, icon: "mail", permission: "webhooks.manage" },
   { name: "jobs", label: t.manage.jobs, icon: "check", permission: "jobs.manage" },
   { name: "exports", label: t.manage.exports, icon: "download", permission: "tenant.export" },

@@ -76,6 +76,19 @@ export const de: AccountStrings = {
       passkey: "Stattdessen einen Passkey benutzen",
     },
   },
+  next: {
+    secondFactor: "Im Konto einen einrichten",
+    provider: "Über den Identitätsanbieter anmelden",
+    signOut: "Abmelden",
+  },
+  impersonation: {
+    title: "Sie arbeiten als jemand anderes",
+    as: (person: string, tenant: string) => `Sie arbeiten als ${person} in ${tenant}.`,
+    readOnly: "Sie können nur lesen.",
+    writes: "Was Sie ändern, wird in diesem Namen geändert.",
+    until: (operator: string, when: string, reason: string) => `Sie sind ${operator}. Das endet am ${when}. Der angegebene Grund: ${reason}`,
+    end: "Beenden und abmelden",
+  },
   password: {
     new: "Neues Passwort",
     rule: "Mindestens 15 Zeichen, oder 8, wenn Sie einen zweiten Faktor haben. Mehrere Wörter, die nichts miteinander zu tun haben, kann man sich leicht merken.",

@@ -84,6 +84,32 @@ export const de: ManagingStrings = {
     revokeHelp: "Die gesendeten Links gelten dann nicht mehr. Sie können erneut einladen.",
     revoked: (name: string) => `Die Einladung von ${name} ist widerrufen.`,
   },
+  security: {
+    help: "Was dieser Arbeitsbereich von allen verlangt, die darin arbeiten. Änderungen gelten ab der nächsten Anfrage jeder Person.",
+    ownFactor: "Sie haben sich ohne zweiten Faktor angemeldet und würden sich selbst aussperren. Richten Sie im Konto einen ein, und kommen Sie wieder.",
+    settings: {
+      second_factor_required: {
+        title: "Zweiter Faktor",
+        help: "Ein Passkey oder eine Authentifizierungs-App neben dem Passwort. Von Dienstkonten wird keiner verlangt.",
+        isOn: "Ein zweiter Faktor ist Pflicht.",
+        isOff: "Ein zweiter Faktor ist nicht Pflicht.",
+        on: "Zweiten Faktor verlangen",
+        off: "Keinen mehr verlangen",
+        willOn: "Wer keinen hat, verliert sofort den Zugang, mit Sitzungen und API-Token, bis im Konto einer eingerichtet ist.",
+        willOff: "Danach genügt ein Passwort, auch für alle, die den Arbeitsbereich verwalten.",
+      },
+      impersonation_forbidden: {
+        title: "Betreiber im Namen von Mitgliedern",
+        help: "Um zu sehen, was ein Mitglied sieht, dürfen Betreiber in dessen Namen arbeiten, höchstens eine Stunde und mit einem Grund. Das Prüfprotokoll enthält alles davon.",
+        isOn: "Betreiber dürfen nicht im Namen von Mitgliedern arbeiten.",
+        isOff: "Betreiber dürfen im Namen von Mitgliedern arbeiten.",
+        on: "Betreibern verbieten",
+        off: "Betreibern erlauben",
+        willOn: "Wer als Betreiber im Namen eines Mitglieds arbeitet, wird sofort beendet. Helfen können Betreiber weiter, wo sie Ihre Daten nicht brauchen.",
+        willOff: "Danach können Betreiber im Namen von Mitgliedern arbeiten.",
+      },
+    },
+  },
   tokens: {
     title: "API-Token",
     help: "Alle Token dieses Arbeitsbereichs. Ein Token erlaubt, was die Person oder das Programm darf, dem es gehört, aber nie mehr als angegeben.",

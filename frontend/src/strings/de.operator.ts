@@ -95,6 +95,19 @@ export const de: OperatorStrings = {
     noServer: "In den Einstellungen steht kein anderer Server.",
     elsewhere: (backup: string) => `Aus der Sicherung von ${backup}`,
   },
+  impersonate: {
+    title: "Als jemand arbeiten",
+    start: "Als diese Person arbeiten",
+    login: "Anmeldename der Person",
+    reasonHelp: "Die Person erhält ihn per E-Mail, und die Administratoren des Arbeitsbereichs sehen ihn.",
+    minutes: "Minuten",
+    minutesWrong: "Geben Sie eine ganze Zahl von 1 bis 60 ein.",
+    write: "Auch ändern, was die Person ändern darf",
+    will: [
+      "Ihre eigene Sitzung endet. Dieser Browser arbeitet dann als diese Person, nur in diesem Arbeitsbereich.",
+      "Das Prüfprotokoll nennt beide Namen. Eine Zeile oben auf jeder Seite weist darauf hin und beendet es.",
+    ],
+  },
   actions: {
     appoint: "Administrator ernennen",
     suspend: "Sperren",

@@ -86,6 +86,7 @@ export const de: Strings = {
     jobs: "Aufträge",
     exports: "Export",
     audit: "Prüfprotokoll",
+    security: "Sicherheit",
   },
   list: {
     new: (noun: string) => `${noun} anlegen`,
@@ -207,6 +208,8 @@ export const de: Strings = {
       tenant_migrating: "Arbeitsbereich wird aktualisiert",
       permission_denied: "Keine Berechtigung",
       not_found: "Nicht gefunden",
+      second_factor_required: "Zweiter Faktor nötig",
+      single_sign_on_required: "Einmalanmeldung nötig",
       offline: "Keine Verbindung",
     },
     unknown: "Der Server hat etwas geantwortet, das die Seite nicht kennt. Versuchen Sie es gleich noch einmal. Bleibt es dabei, sagen Sie es einem Betreiber.",

@@ -75,6 +75,19 @@ export const en = {
       passkey: "Use a passkey instead",
     },
   },
+  next: {
+    secondFactor: "Set one up in your account",
+    provider: "Sign in by the identity provider",
+    signOut: "Sign out",
+  },
+  impersonation: {
+    title: "You work as somebody else",
+    as: (person: string, tenant: string) => `You work as ${person} in ${tenant}.`,
+    readOnly: "You can only read.",
+    writes: "What you change is changed in their name.",
+    until: (operator: string, when: string, reason: string) => `You are ${operator}. It ends at ${when}. The reason given: ${reason}`,
+    end: "End it, and sign out",
+  },
   password: {
     new: "New password",
     rule: "At least 15 characters, or 8 if you have a second factor. Several words that have nothing to do with each other are easy to remember.",

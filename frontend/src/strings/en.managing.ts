@@ -83,6 +83,32 @@ export const en = {
     revokeHelp: "The links that were sent do not work any more. You can invite them again.",
     revoked: (name: string) => `The invitation of ${name} is revoked.`,
   },
+  security: {
+    help: "What this workspace asks of those who work in it. Changes take effect with the next request of each person.",
+    ownFactor: "You have signed in without a second factor, and would lock yourself out. Set one up in your account, and come back.",
+    settings: {
+      second_factor_required: {
+        title: "Second factor",
+        help: "A passkey or an authenticator app besides the password. Service accounts are not asked for one.",
+        isOn: "A second factor is required.",
+        isOff: "A second factor is not required.",
+        on: "Require a second factor",
+        off: "Require none any more",
+        willOn: "Who has none loses access at once, with sessions and API tokens, until they set one up in their account.",
+        willOff: "A password is enough from then on, also for those who manage the workspace.",
+      },
+      impersonation_forbidden: {
+        title: "Operators in the name of members",
+        help: "To see what a member sees, operators may work in their name, for an hour at most and with a reason. The audit trail has each of it.",
+        isOn: "Operators may not work in the name of members.",
+        isOff: "Operators may work in the name of members.",
+        on: "Forbid it to operators",
+        off: "Allow it to operators",
+        willOn: "Operators who work in the name of a member are stopped at once. They can still help you with what needs no data of yours.",
+        willOff: "Operators can work in the name of members from then on.",
+      },
+    },
+  },
   tokens: {
     title: "API tokens",
     help: "All tokens of this workspace. A token permits what its owner may do, and no more than it was given.",

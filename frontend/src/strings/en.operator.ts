@@ -95,6 +95,19 @@ export const en = {
     noServer: "There is no other server in the settings.",
     elsewhere: (backup: string) => `From the backup of ${backup}`,
   },
+  impersonate: {
+    title: "Work as somebody",
+    start: "Work as this person",
+    login: "Login of the person",
+    reasonHelp: "The person is mailed it, and the administrators of the workspace see it.",
+    minutes: "Minutes",
+    minutesWrong: "Write a whole number from 1 to 60.",
+    write: "Also change what the person may change",
+    will: [
+      "Your own session ends. This browser then works as that person, in this workspace alone.",
+      "The audit trail has both names. A line at the top of each page says so, and ends it.",
+    ],
+  },
   actions: {
     appoint: "Appoint an administrator",
     suspend: "Suspend",

@@ -86,6 +86,7 @@ export const en = {
     jobs: "Jobs",
     exports: "Export",
     audit: "Audit trail",
+    security: "Security",
   },
   list: {
     new: (noun: string) => `New ${noun}`,
@@ -207,6 +208,8 @@ export const en = {
       tenant_migrating: "Workspace being updated",
       permission_denied: "No permission",
       not_found: "Not found",
+      second_factor_required: "Second factor required",
+      single_sign_on_required: "Single sign-on required",
       offline: "No connection",
     },
     unknown: "The server gave an answer that the page does not know. Try again in a moment. If it stays so, tell an operator.",
