@@ -1,5 +1,7 @@
 """Check access by one statement on the user database for every request.
 
+Only a request of an operator who works as somebody else takes a second one: whether they still are an operator.
+
 On PostgreSQL the statement is prepared once per connection, because planning the join takes most of its time. It runs
 in autocommit mode, outside the request's transaction, so it costs one round trip and holds no lock.
 """
@@ -14,7 +16,11 @@ from sqlalchemy import Update, false, or_, select, update
 from sqlalchemy.exc import TimeoutError
 from sqlalchemy.orm import Session
 
-from tenantapp.identity.access_statements import prepared_session_statement, prepared_token_statement
+from tenantapp.identity.access_statements import (
+    operator_statement,
+    prepared_session_statement,
+    prepared_token_statement,
+)
 from tenantapp.identity.effective import Granted, read_granted, read_tenants
 from tenantapp.identity.epochs import epoch_of
 from tenantapp.identity.models import ApiToken, Role, TenantState, WebSession
@@ -65,11 +71,14 @@ class AccessReader:
             for tenants in (False, True)
         }
         self._by_token = prepared_token_statement()
+        self._operator = operator_statement()
 
     def read(
         self, token_hash: bytes, now: datetime, *, slug: str | None = None, tenants: bool = False
     ) -> Access | None:
         """Return the access of a web session, or None if the session has ended or expired.
+
+        It is also None if who works as the person is no operator any more, or if the person has become one.
 
         ``slug`` names the tenant; without it, the session's choice counts. Text that is no slug names no tenant. With
         ``tenants``, the access has the tenants that the person has a role in. Raises ``UserDatabaseUnavailable``.
@@ -82,6 +91,8 @@ class AccessReader:
         if not rows:
             return None
         row = rows[0]
+        if row.impersonator is not None and not self._may_impersonate(row):
+            return None
         if self._is_due(row.last_seen_at, now):
             seen = update(WebSession).where(WebSession.token_hash == token_hash)
             seen = seen.where(WebSession.last_seen_at <= now - SEEN_INTERVAL).values(last_seen_at=now)
@@ -121,6 +132,10 @@ class AccessReader:
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
         row = session.execute(self._by_session[False, True].statement, values).one_or_none()
         return None if row is None else self._session_access(row, now, named=False)
+
+    def _may_impersonate(self, row: Any) -> bool:
+        """Return whether the impersonator is still an operator, and the person is none. It takes a second statement."""
+        return not row.operator and bool(self.database.fetch(self._operator, {"user_id": row.impersonator_id}))
 
     def _session_access(self, row: Any, now: datetime, *, named: bool) -> Access:
         return self._access(

@@ -1,7 +1,7 @@
 """Let an operator work as somebody else in one tenant: for a reason, for a time, and read-only unless they say so.
 
-An impersonation is a web session of its own, with the operator's name. The access statement finds it only while the
-impersonator is an operator, and shows no other tenant.
+An impersonation is a web session of its own, with the operator's name. It works only while the impersonator is an
+operator, and the access statement finds no other tenant by it.
 """
 
 from dataclasses import dataclass
