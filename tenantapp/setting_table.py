@@ -122,6 +122,12 @@ class Settings:
         None,
         "file of the filter of breached passwords, which `tenantapp passwords load` makes; by default there is none",
     )
+    passkeys_names: str | None = setting(
+        "passkeys.names",
+        text,
+        None,
+        "JSON file with names of what makes passkeys, by AAGUID; by default there are none",
+    )
     throttle_store: str | None = setting(
         "throttle.store",
         redis_url,

@@ -9,6 +9,7 @@ from tenantapp.api import PREFIX
 from tenantapp.credentials import errors
 from tenantapp.credentials.breached import breached_passwords
 from tenantapp.credentials.errors import LinkNotValid, ThrottleUnavailable, TooManyAttempts, TooManyLinks
+from tenantapp.credentials.passkey_names import passkey_names
 
 
 def includeme(config: Configurator) -> None:
@@ -16,6 +17,7 @@ def includeme(config: Configurator) -> None:
     config.add_problem(LinkNotValid, 410, "link_not_valid")
     config.add_problem(TooManyLinks, 429, "too_many_links", headers=_retry_after)
     config.registry.breached_passwords = breached_passwords(config.registry.app_settings)
+    config.registry.passkey_names = passkey_names(config.registry.app_settings)
     config.add_problem(TooManyAttempts, 429, "too_many_attempts", headers=_retry_after)
     config.add_problem(ThrottleUnavailable, 503, "busy")
     _add_problems(config)

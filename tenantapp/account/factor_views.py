@@ -150,7 +150,8 @@ def create_passkey(request: TenantRequest) -> dict[str, Any]:
     pending = challenges.open_own(request.registry.user_db, body.challenge, Purpose.ADD_PASSKEY, person.id)
     session, asked = request.user_session, pending.passkey_challenge or b""
     challenges.use(session, pending)
-    made = passkeys.add(session, person.id, relying_party(request), asked, body.passkey, body.name)
+    names = request.registry.passkey_names
+    made = passkeys.add(session, person.id, relying_party(request), asked, body.passkey, body.name, names)
     _add_to_session(request, PASSKEY)
     return passkey(made)
 

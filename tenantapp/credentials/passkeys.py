@@ -26,6 +26,7 @@ from webauthn.registration.verify_registration_response import VerifiedRegistrat
 
 from tenantapp.credentials.errors import InvalidCode, InvalidPasskey, TooManyPasskeys
 from tenantapp.credentials.models import Passkey
+from tenantapp.credentials.passkey_names import NO_NAMES, name_for
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import User
@@ -84,10 +85,11 @@ def add(
     challenge: bytes,
     answer: Mapping[str, Any],
     name: str | None = None,
+    names: Mapping[UUID, str] = NO_NAMES,
 ) -> Passkey:
     """Store the passkey that an authenticator has made. Raises ``InvalidPasskey`` and ``AlreadyExists``.
 
-    Without a name, it is called "Passkey" and the day.
+    Without a name, it is called by what has made it, as far as ``names`` tell.
     """
 
     def verify() -> VerifiedRegistration:
@@ -99,15 +101,16 @@ def add(
         )
 
     made = _verified(verify, InvalidPasskey)
-    now = utcnow()
+    now, aaguid = utcnow(), UUID(made.aaguid)
+    taken = [each.name for each in of_person(session, user_id)]
     passkey = Passkey(
         user_id=user_id,
-        name=clean_name(name or f"Passkey {now:%Y-%m-%d}"),
+        name=clean_name(name or name_for(aaguid, names, taken, now)),
         rp_id=party.id,
         credential_id=made.credential_id,
         public_key=made.credential_public_key,
         sign_count=made.sign_count,
-        aaguid=UUID(made.aaguid),
+        aaguid=aaguid,
         backed_up=made.credential_backed_up,
         created_at=now,
     )

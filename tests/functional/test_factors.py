@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pyotp
@@ -12,6 +13,7 @@ from tenantapp.credentials import authenticator_apps
 from tenantapp.credentials.challenges import ATTEMPTS, sweep_challenges
 from tenantapp.credentials.models import AuthenticatorApp, Passkey, RecoveryCode, SignInChallenge
 from tenantapp.credentials.one_time_links import Purpose, make_link
+from tenantapp.credentials.passkey_names import passkey_names
 from tenantapp.credentials.recovery_codes import FEW
 from tenantapp.fleet.rotating.authenticator_apps import rotate_authenticator_apps
 from tenantapp.identity.audit import list_entries
@@ -19,6 +21,8 @@ from tenantapp.identity.encrypted import Undecipherable
 from tenantapp.identity.models import Tenant, User, WebSession
 from tenantapp.identity.users import get_user
 from tenantapp.mail.outbox_models import OutgoingMail
+from tenantapp.settings import SettingsError
+from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
 from tests.authenticators import SoftAuthenticator
 from tests.installation import PASSWORD, SECRET, Client, Installation
@@ -312,6 +316,20 @@ def test_what_is_wrong_with_a_new_passkey_is_found(bob: Client, other: Client) -
     assert code(bob.post("/account/factors/passkeys", {**body, "passkey": {"id": "x"}})) == (422, "invalid")
     assert bob.post("/account/factors/passkeys", body).status_int == 201
     assert code(bob.post("/account/factors/passkeys", body)) == (401, "challenge_ended")
+
+
+def test_a_passkey_is_called_by_what_has_made_it(
+    installation: Installation, bob: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(installation.registry.app_settings, passkeys_names=str(tmp_path / "names.json"))
+    for wrong in ("", "[]", '{"x": {"name": "X"}}', '{"00010203-0405-0607-0809-0a0b0c0d0e0f": {"name": ""}}'):
+        (tmp_path / "names.json").write_text(wrong)
+        with pytest.raises(SettingsError, match=r"passkeys\.names"):
+            passkey_names(settings)
+    (tmp_path / "names.json").write_text('{"00010203-0405-0607-0809-0a0b0c0d0e0f": {"name": "Soft Key", "icon": "x"}}')
+    monkeypatch.setattr(installation.registry, "passkey_names", passkey_names(settings))
+    names = [add_passkey(bob, SoftAuthenticator(), **more).json["name"] for more in ({}, {}, {"name": "Mine"})]
+    assert names == ["Soft Key", f"Soft Key {utcnow():%Y-%m-%d}", "Mine"]
 
 
 def test_passkeys_are_renamed_and_removed_by_their_person(
