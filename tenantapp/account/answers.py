@@ -153,7 +153,7 @@ class RunningImpersonation(Impersonation):
 
     id: UUID
     user: User
-    tenant: NamedTenant
+    tenant: NamedTenant | None
     started_at: datetime
 
 

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "fleet": "tenantapp.cli.commands.fleet:fleet",
     "grants": "tenantapp.cli.commands.grants:grants",
     "groups": "tenantapp.cli.commands.groups:groups",
+    "impersonations": "tenantapp.cli.commands.impersonations:impersonations",
     "init": "tenantapp.cli.commands.databases:init",
     "jobs": "tenantapp.cli.commands.jobs:jobs",
     "migrate": "tenantapp.cli.commands.migrate:migrate",

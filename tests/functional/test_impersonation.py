@@ -1,6 +1,9 @@
 """An operator works as somebody else: in one tenant, for a time, and under both names."""
 
 import logging
+import os
+from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,16 +12,20 @@ from pyramid.interfaces import IDefaultPermission
 from pyramid.registry import Registry
 from sqlalchemy import select, update
 
-from tenantapp.identity import web_sessions
+from tenantapp.cli.installation import Installation as CommandsInstallation
+from tenantapp.identity import impersonations, web_sessions
 from tenantapp.identity.audit import describe_entry, list_entries
+from tenantapp.identity.grants import add_grant
 from tenantapp.identity.impersonation_guard import impersonation_view
 from tenantapp.identity.models import Tenant, User, WebSession
-from tenantapp.identity.users import get_user, set_enabled
+from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.users import create_user, get_user, set_enabled
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import Access, Impersonation, Person
 from tenantapp.tenancy.errors import ImpersonationReadOnly
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.testing.clock import Clock
+from tests.functional.conftest import Command
 from tests.functional.operators import add_operator, code
 from tests.installation import Client, Installation
 
@@ -244,6 +251,23 @@ def test_others_see_it_and_end_it(installation: Installation, operator: Client) 
     assert bob.delete("/sessions").json == {"ended": 0}
     assert code(operator.get("/nodes")) == NOBODY
     assert [entry.actor for entry in entries(installation, "impersonation.end")] == ["bob", "bob", "ed"]
+
+
+def test_the_command_line_lists_and_ends_them(done: Command, failed: Any) -> None:
+    with (
+        closing(CommandsInstallation(Path(os.environ["TENANTAPP_INI"]))) as commands,
+        commands.user_session() as session,
+    ):
+        otto, ada = (create_user(session, login, operator=login == "otto") for login in ("otto", "ada"))
+        session.add(Tenant(slug="acme", name="Acme", state="active", server="main", database="acme"))
+        session.flush()
+        add_grant(session, get_tenant(session, "acme").id, "reader", login="ada")
+        operator = Access(Person(otto.id, "otto", "Otto"))
+        made = str(impersonations.start(session, "token", operator, ada, "acme", impersonations.Terms("Ticket 1")).id)
+    [shown] = done("impersonations", "list", "--json").json["items"]
+    assert (shown["id"], shown["operator"], shown["login"], shown["tenant"]) == (made, "otto", "ada", "acme")
+    assert done("impersonations", "end", made).out == f"The impersonation {made} has ended.\n"
+    assert failed("impersonations", "end", made) == f"There is no impersonation {made}"
 
 
 def test_a_sign_in_ends_it(installation: Installation, operator: Client) -> None:
