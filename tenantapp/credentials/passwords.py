@@ -2,13 +2,15 @@
 
 import logging
 import os
+import sys
 import unicodedata
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from threading import BoundedSemaphore, local
-from typing import Final
+from threading import BoundedSemaphore, get_native_id, local
+from typing import Any, Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
@@ -17,6 +19,7 @@ from argon2.low_level import ARGON2_VERSION
 from tenantapp.identity.errors import InvalidValue, TooManySignIns
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 # OWASP Password Storage Cheat Sheet: m=19456 (19 MiB), t=2, p=1 is the recommended minimum.
 MEMORY: Final = 19456  # KiB
@@ -24,6 +27,7 @@ PASSES: Final = 2
 MAX_LENGTH: Final = 1024  # OWASP ASVS 5.0, 6.2.9 asks for at least 64; the limit keeps hashing cheap
 QUEUE_TIMEOUT: Final = 5.0  # seconds
 
+NICENESS: Final = 5  # of the threads that hash: they get a third of what a request gets, if both want a core
 FREE_THREADS: Final = 1  # of the web server, for requests that hash nothing
 
 # More hashes at once than cores would not be faster, and each takes its memory.
@@ -56,8 +60,7 @@ def hash_password(password: str, memory: int = MEMORY) -> str:
 
 def rehash(password: str, memory: int) -> str:
     """Return the Argon2id hash of an existing password of any length. Raises ``TooManySignIns``."""
-    with _turn():
-        return _hasher(memory).hash(_prepared(password))
+    return _hashed(_hasher(memory).hash, _prepared(password))
 
 
 def verify_password(password_hash: str | None, password: str, memory: int) -> bool:
@@ -65,11 +68,10 @@ def verify_password(password_hash: str | None, password: str, memory: int) -> bo
 
     Raises ``TooManySignIns``.
     """
-    with _turn():
-        try:
-            _hasher(memory).verify(password_hash or decoy_hash(memory), _prepared(password[: MAX_LENGTH + 1]))
-        except (VerifyMismatchError, InvalidHashError):
-            return False
+    try:
+        _hashed(_hasher(memory).verify, password_hash or decoy_hash(memory), _prepared(password[: MAX_LENGTH + 1]))
+    except (VerifyMismatchError, InvalidHashError):
+        return False
     return password_hash is not None
 
 
@@ -117,15 +119,32 @@ def place() -> Iterator[None]:
             _thread.has_place = False
 
 
-@contextmanager
-def _turn() -> Iterator[None]:
+def _hashed(hash_or_verify: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function of a hasher in a thread of the pool, and return its result. Raises ``TooManySignIns``."""
     with place(), _acquired(_cores, QUEUE_TIMEOUT):
         try:
-            yield
+            return _pool().submit(hash_or_verify, *arguments).result()
+        except (VerifyMismatchError, InvalidHashError):
+            raise
         except (HashingError, VerificationError) as error:
             # A password that is wrong never comes here. Mostly there is no memory.
             log.warning("A password could not be hashed: %s", error)
             raise TooManySignIns from error
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads that hash. Those of requests come first: a sign-in may wait, and a flood of them must."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, "hashing", _be_nice)
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
+
+
+def _be_nice() -> None:
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """Ids, times, names, tokens, JSON: the small things everything stands on."""
 
+import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
@@ -137,6 +139,13 @@ def test_a_flood_of_passwords_leaves_a_thread_free(monkeypatch: pytest.MonkeyPat
                 passwords.verify_password(None, "correct horse", 8)
             assert time.monotonic() - started < passwords.QUEUE_TIMEOUT / 2, "at once"
         assert not passwords.verify_password(None, "correct horse", 8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
+def test_requests_come_before_hashing() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    hashing = passwords._hashed(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    assert (hashing, os.getpriority(os.PRIO_PROCESS, 0)) == (min(own + passwords.NICENESS, 19), own)
 
 
 def test_tokens_hold_256_bits_and_the_csrf_token_does_not_give_them_away() -> None:
