@@ -5,15 +5,17 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 from pyramid.config import Configurator
+from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from sqlalchemy import select
 
 from tenantapp.account.answers import Accepted, Account, Session
 from tenantapp.account.guarding import count_attempt, guarded
 from tenantapp.account.post import post_of
-from tenantapp.account.session_views import read_back, session_object
+from tenantapp.account.session_views import read_back, session_object, signed_out
 from tenantapp.api.json import Body
 from tenantapp.api.views import api_view
+from tenantapp.audit.forgetting import leave
 from tenantapp.content import example
 from tenantapp.credentials import addresses, password_changes
 from tenantapp.credentials.password_changes import Hashing
@@ -80,6 +82,23 @@ def read_account(request: TenantRequest) -> dict[str, Any]:
 def change_account(request: TenantRequest) -> dict[str, Any]:
     """Change the person's name, which others in their tenants see."""
     return account_object(rename_user(request.user_session, request.access.person.id, request.checked_body.name))
+
+
+@api_view(
+    "account",
+    "DELETE",
+    permission=Permission.OWN_ACCOUNT,
+    writes="user",
+    fresh=True,
+    in_batch=False,
+    answer=None,
+    headers=("Set-Cookie", "Clear-Site-Data"),
+    problems=("last_admin",),
+)
+def delete_account(request: TenantRequest) -> Response:
+    """Forget the person: they are signed out for good, and a worker removes what is known of them."""
+    leave(request.user_session, request.access.person.id)
+    return Response(status=204, headerlist=signed_out(request))
 
 
 @api_view(

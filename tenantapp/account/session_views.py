@@ -110,10 +110,7 @@ def delete_session(request: TenantRequest) -> Response:
     """
     # Ended by row id: a switch at the same moment gives the session another token.
     web_sessions.end_by_id(request.user_session, request.access.web_session_id)
-    # OWASP ASVS 5.0, 14.3.1. Not "storage": that has the theme and the language; what else it has, the page forgets.
-    # Not "cookies": those of other applications on the same domain would go too.
-    headers = [*request.registry.security_policy.forget(request), ("Clear-Site-Data", '"cache"')]
-    return Response(status=204, headerlist=headers)
+    return Response(status=204, headerlist=signed_out(request))
 
 
 @api_view("sessions", "GET", permission=Permission.OWN_ACCOUNT, answer=Page[Device])
@@ -136,6 +133,13 @@ def delete_one_session(request: TenantRequest) -> Response:
     """End one of the person's own sessions."""
     web_sessions.end_one(request.user_session, request.access.person.id, path_id(request))
     return Response(status=204)
+
+
+def signed_out(request: TenantRequest) -> list[tuple[str, str]]:
+    """Return the headers that clear the cookie, and have the browser forget the answers that it kept."""
+    # OWASP ASVS 5.0, 14.3.1. Not "storage": that has the theme and the language; what else it has, the page forgets.
+    # Not "cookies": those of other applications on the same domain would go too.
+    return [*request.registry.security_policy.forget(request), ("Clear-Site-Data", '"cache"')]
 
 
 def read_back(request: TenantRequest, token: str) -> Access:

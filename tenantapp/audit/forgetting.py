@@ -1,14 +1,14 @@
 """Forget a person: their account goes, and the trail keeps no more of them than an id.
 
 Where an entry names them, ``forgotten:`` and the id take the place of the text. Its salt goes too, and the digest of
-what was erased stays, so the chain still verifies; see ``canonical``. It may take long, and be killed: forgetting the
-same login again finishes it.
+what was erased stays, so the chain still verifies; see ``canonical``. It may take long, and be killed: a worker
+finishes it, or forgetting the same login again.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Table, delete, select, update
@@ -20,8 +20,10 @@ from tenantapp.audit.models import TRAIL, Forgetting
 from tenantapp.audit.sealing import trail_held
 from tenantapp.audit.verifying import FORGET, FORGOTTEN
 from tenantapp.identity.audit import record
+from tenantapp.identity.members import keeping_admins, tenants_entered_by
 from tenantapp.identity.models import ApiToken, User, UserBase
 from tenantapp.identity.users import get_user, set_enabled
+from tenantapp.sql.prepared import LoneSelect
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
 
@@ -38,15 +40,47 @@ class Forgotten:
     entries: int
 
 
-def forget_person(user_db: DBFactory, login: str, *, by: str | None = None) -> Forgotten:
-    """Forget the person with this login. ``by`` is who asked for it, as for ``record``.
+def forget_person(user_db: DBFactory, login: str) -> Forgotten:
+    """Forget the person with this login.
 
     Their sessions and tokens end at once. Then every entry of the trail is read. At last the account goes with all that
     belongs to it. What tenants have in their own databases is theirs, and stays. Raises ``NotFound``, and
     ``NotForgotten`` for a service account.
     """
     with user_db.begin() as session:
-        person = _begin(session, login)
+        person = _begin(session, get_user(session, login))
+    return _forget(user_db, person)
+
+
+def leave(session: Session, user_id: UUID) -> None:
+    """Let a person be forgotten who asks for it. Their sessions and tokens end at once; ``forget_next`` does the rest.
+
+    Raises ``LastAdmin`` if a tenant would lose its last administrator.
+    """
+    with keeping_admins(session, tenants_entered_by(user_id)):
+        user = session.get_one(User, user_id)
+        record(session, "user.leave", detail={"login": user.login})
+        _begin(session, user)
+
+
+def forget_next(user_db: DBFactory) -> bool:
+    """Finish with a person who is waiting to be forgotten. Return whether there was one.
+
+    So it also finishes what a command began that was stopped.
+    """
+    waiting = user_db.fetch(_WAITING, {})
+    if waiting:
+        with user_db.begin() as session:
+            user = session.get(User, waiting[0].user_id)
+            if user is None:
+                session.get_one(Forgetting, waiting[0].user_id).finished_at = utcnow()
+            person = None if user is None else _Person(user)
+        if person is not None:
+            _forget(user_db, person)
+    return bool(waiting)
+
+
+def _forget(user_db: DBFactory, person: "_Person") -> Forgotten:
     entries = 0
     for some in _pages(user_db, TRAIL):
         entries += _erase(user_db, person, [row.id for row in some if person.is_in(row)])
@@ -54,8 +88,17 @@ def forget_person(user_db: DBFactory, login: str, *, by: str | None = None) -> F
         if "requested_by" in table.columns:
             _rename(user_db, person, table)
     with user_db.begin() as session:
-        _finish(session, person, entries, by)
+        _finish(session, person, entries)
     return Forgotten(person.id, entries)
+
+
+class _Waiting(NamedTuple):
+    user_id: UUID
+
+
+_WAITING: Final[LoneSelect[_Waiting]] = LoneSelect(
+    select(Forgetting.user_id).where(Forgetting.finished_at.is_(None)).limit(1), _Waiting
+)
 
 
 class _Person:
@@ -92,11 +135,10 @@ class _Person:
         return row.actor == self.mark or self.mark in str(row.detail) or bool(self.changes(row))
 
 
-def _begin(session: Session, login: str) -> _Person:
-    user = get_user(session, login)
+def _begin(session: Session, user: User) -> _Person:
     if user.service_tenant_id is not None:
         raise NotForgotten(f"{user.login} is a service account and no person. Remove it")
-    set_enabled(session, login, False)
+    set_enabled(session, user.login, False)
     session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
     if session.get(Forgetting, user.id) is None:
         session.add(Forgetting(user_id=user.id))
@@ -149,8 +191,14 @@ def _rename(user_db: DBFactory, person: _Person, table: Table) -> None:
                     session.execute(update(table).where(table.c.id == row.id).values(**changed))
 
 
-def _finish(session: Session, person: _Person, entries: int, by: str | None) -> None:
-    """Remove the account. Its own rows go with it; invitations, links and mail know only the login or the address."""
+def _finish(session: Session, person: _Person, entries: int) -> None:
+    """Remove the account, unless another process just has.
+
+    Its own rows go with it; invitations, links and mail know only the login or the address.
+    """
+    forgetting = session.scalars(select(Forgetting).where(Forgetting.user_id == person.id).with_for_update()).one()
+    if forgetting.finished_at is not None:
+        return
     for table in UserBase.metadata.sorted_tables:
         if table is User.__table__:
             continue
@@ -162,5 +210,5 @@ def _finish(session: Session, person: _Person, entries: int, by: str | None) -> 
             to = [row.id for row in waiting if person.erased(row.message) != row.message]
             session.execute(delete(table).where(table.c.id.in_(to)))
     session.execute(delete(User).where(User.id == person.id))
-    session.get_one(Forgetting, person.id).finished_at = utcnow()
-    record(session, FORGET, detail={"user": str(person.id), "entries": entries}, by=by)
+    forgetting.finished_at = utcnow()
+    record(session, FORGET, detail={"user": str(person.id), "entries": entries})

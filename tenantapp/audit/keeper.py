@@ -1,4 +1,7 @@
-"""A thread of a worker or of a serving process that seals the audit trail every few seconds, and sends it on."""
+"""A thread of a worker or of a serving process that keeps the audit trail.
+
+Every few seconds it seals entries, sends them on, and finishes with people who are being forgotten.
+"""
 
 import atexit
 import logging
@@ -10,6 +13,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.audit.checkpoints import signing_key
+from tenantapp.audit.forgetting import forget_next
 from tenantapp.audit.receivers import receiver_of
 from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.streaming import Streamer
@@ -25,9 +29,13 @@ STOP_WAIT: Final = 5.0  # seconds
 
 
 class Keeper:
-    """Seals the entries of an installation, and sends them on if a setting says where to. Several may work at once."""
+    """Seals the entries of an installation, sends them on if a setting says where to, and forgets people.
+
+    Several may work at once.
+    """
 
     def __init__(self, user_db: DBFactory, settings: Settings) -> None:
+        self._user_db = user_db
         self._sealer = Sealer(user_db, signing_key(settings))
         stream, secret = settings.audit_stream, settings.audit_stream_secret
         self._streamer = None if stream is None else Streamer(user_db, receiver_of(stream, secret))
@@ -35,10 +43,10 @@ class Keeper:
         self._thread: Thread | None = None
 
     def work(self) -> bool:
-        """Seal a batch, and send some of what is sealed. Return whether there may be more."""
+        """Seal a batch, send some of what is sealed, and forget a person. Return whether there may be more."""
         sealed = self._sealer.seal() > 0
         sent = self._streamer is not None and self._streamer.work()
-        return sealed or sent
+        return forget_next(self._user_db) or sealed or sent
 
     def work_until_idle(self) -> None:
         """Work until there is nothing to do."""

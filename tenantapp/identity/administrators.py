@@ -28,6 +28,11 @@ def has_admin(session: Session, tenant_id: UUID) -> bool:
     return bool(session.scalar(select(exists().where(Tenant.id == tenant_id, _administrated()))))
 
 
+def list_administrated(session: Session, ids: Sequence[UUID]) -> set[str]:
+    """Return the slugs of those of the tenants that have an administrator."""
+    return set(session.scalars(select(Tenant.slug).where(Tenant.id.in_(ids), _administrated())))
+
+
 def describe_tenants(session: Session, found: Sequence[Tenant]) -> list[dict[str, Any]]:
     """Return tenants as operators see them, and whether each has an administrator. Executes one statement."""
     having = select(Tenant.id).where(_administrated())

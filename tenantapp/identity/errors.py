@@ -90,10 +90,10 @@ class TenantDeleted(IdentityError):
 
 
 class LastAdmin(IdentityError):
-    """The change would leave nobody who may manage the tenant's members."""
+    """The change would leave nobody who may manage the members of these tenants, which are named by slug."""
 
-    def __init__(self) -> None:
-        super().__init__("A tenant needs at least one administrator.")
+    def __init__(self, slugs: Sequence[str]) -> None:
+        super().__init__(f"A tenant needs at least one administrator, and this would leave none: {', '.join(slugs)}.")
 
 
 class HasAdministrator(IdentityError):

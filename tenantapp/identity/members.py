@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload
 
-from tenantapp.identity.administrators import has_admin
+from tenantapp.identity.administrators import list_administrated
+from tenantapp.identity.effective import reaches
 from tenantapp.identity.errors import LastAdmin
 from tenantapp.identity.grants import get_grant, record_grant, remove_grant
-from tenantapp.identity.models import Grant, Group, Role, Tenant, User
+from tenantapp.identity.models import Grant, Group, Role, Tenant, TenantState, User
 from tenantapp.identity.roles import check_held, get_role
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.sql.full_text import fold
@@ -149,7 +150,7 @@ def change_role(
 
     Raises ``NotFound``, ``AlreadyExists``, ``LastAdmin``, and ``RoleBeyondRights`` for either role.
     """
-    with _keeping_an_admin(session, tenant_id):
+    with keeping_admins(session, Tenant.id == tenant_id):
         grant = get_grant(session, tenant_id, grant_id)
         for each in (grant.role, role):
             check_held(session, each, held)
@@ -165,19 +166,27 @@ def revoke(session: Session, tenant_id: UUID, grant_id: UUID, *, held: Collectio
 
     Raises ``NotFound``, ``LastAdmin`` and ``RoleBeyondRights``.
     """
-    with _keeping_an_admin(session, tenant_id):
+    with keeping_admins(session, Tenant.id == tenant_id):
         grant = get_grant(session, tenant_id, grant_id)
         check_held(session, grant.role, held)
         remove_grant(session, grant)
 
 
 @contextmanager
-def _keeping_an_admin(session: Session, tenant_id: UUID) -> Iterator[None]:
+def keeping_admins(session: Session, wanted: ColumnElement[bool]) -> Iterator[None]:
+    """Let the block change who has which role. Raise ``LastAdmin`` if one of these tenants loses its administrators."""
     # Without the lock, two administrators could remove each other at the same moment. It is FOR NO KEY UPDATE, so that
     # people who sign in, whose web sessions refer to the tenant, need not wait.
-    session.scalar(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
-    had_one = has_admin(session, tenant_id)
+    locked = select(Tenant.id).where(wanted).order_by(Tenant.id).with_for_update(key_share=True)
+    ids = session.scalars(locked).all()
+    before = list_administrated(session, ids)
     yield
     session.flush()
-    if had_one and not has_admin(session, tenant_id):
-        raise LastAdmin
+    if lost := before - list_administrated(session, ids):
+        raise LastAdmin(sorted(lost))
+
+
+def tenants_entered_by(user_id: UUID) -> ColumnElement[bool]:
+    """Return the condition that a person has a role in a tenant that is not deleted, also by a group."""
+    entered = select(Grant.tenant_id).where(reaches(literal(user_id)))
+    return Tenant.id.in_(entered) & (Tenant.state != TenantState.DELETED)

@@ -1,17 +1,21 @@
 """A person's own account: name, mail address, password, and the links that they are sent."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
+from tenantapp.audit.keeper import Keeper
 from tenantapp.credentials.devices import LIFETIME, MOST_NOTICES
 from tenantapp.credentials.models import KnownDevice, OneTimeLink
 from tenantapp.credentials.password_changes import MOST_RESETS, send_first_link
 from tenantapp.credentials.post import Post
 from tenantapp.identity import users
 from tenantapp.identity.audit import list_entries
+from tenantapp.identity.errors import NotFound
+from tenantapp.identity.models import WebSession
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
@@ -241,6 +245,34 @@ def test_people_are_told_of_a_sign_in_in_an_unknown_browser(
     with installation.registry.user_db.begin() as session:
         session.execute(update(KnownDevice).values(last_used_at=utcnow() - LIFETIME))
     assert len(sign_in(client, "bob")) == 1, "a device that was not used for a year"
+
+
+def test_people_delete_their_own_account(installation: Installation, ada: Client, client: Client) -> None:
+    refused = ada.delete("/account")
+    assert (refused.status_int, refused.json["code"]) == (409, "last_admin")
+    assert refused.json["detail"].endswith(": acme.")
+    assert ada.get("/session").json["roles"] == ["admin"]
+    bob, user_db = client.sign_in("bob"), installation.registry.user_db
+    by_token = Client(installation.app)
+    by_token.api_token = bob.post("/tokens", {"name": "x", "permissions": ["content.read"]}, status=201).json["token"]
+    assert by_token.delete("/account").json["code"] == "token_not_allowed"
+    with user_db.begin() as session:
+        bob_id = users.get_user(session, "bob").id
+        session.execute(update(WebSession).values(authenticated_at=utcnow() - timedelta(hours=1)))
+    assert bob.delete("/account").json["code"] == "reauthentication_required"
+    bob.csrf_token = bob.post("/session/reauthentication", {"password": PASSWORD}).json["csrf_token"]
+    gone = bob.delete("/account", status=204)
+    assert ("Max-Age=0" in gone.headers["Set-Cookie"], gone.headers["Clear-Site-Data"]) == (True, '"cache"')
+    assert [each.get("/session").status_int for each in (bob, by_token)] == [401, 401]
+    assert bob.post("/session", {"login": "bob", "password": PASSWORD}).status_int == 401
+    Keeper(user_db, installation.registry.app_settings).work_until_idle()
+    with user_db.begin(read_only=True) as session:
+        with pytest.raises(NotFound):
+            users.get_user(session, "bob")
+        told = {entry.action: (entry.actor, entry.detail) for entry in list_entries(session)}
+    mark = f"forgotten:{bob_id}"
+    assert told["user.leave"] == (mark, {"login": mark})
+    assert told["user.forget"][1]["user"] == str(bob_id)
 
 
 def test_a_link_to_a_former_address_lets_nobody_in(installation: Installation, ada: Client, client: Client) -> None:

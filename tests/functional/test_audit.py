@@ -164,7 +164,7 @@ RIGHTS: tuple[tuple[Any, Callable[[Session], Any], list[str]], ...] = (
 )
 # What writes, and leaves everybody's rights as they are.
 OTHERS = {
-    *("audit.record", "grants.record_grant", "uniqueness.flush_unique"),
+    *("audit.record", "grants.record_grant", "uniqueness.flush_unique", "members.keeping_admins"),
     *("api_tokens.sweep_tokens", "tenants.register_tenant", "tenants.rename_tenant", "tenants.renew_epochs"),
     # Who signs in or out has the same rights.
     *(

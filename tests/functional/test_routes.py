@@ -111,7 +111,8 @@ FOR_ANY_SIGNED_IN = {
     ("new_passkey_challenges", "POST"), ("passkeys", "POST"), ("passkey", "PATCH"), ("passkey", "DELETE"),
     ("received_invitations", "GET"), ("received_invitation", "POST"), ("received_invitation", "DELETE"),
     ("accepted_link", "POST"),
-    ("account", "GET"), ("account", "PATCH"), ("account_address", "POST"), ("account_password", "PUT"),
+    ("account", "GET"), ("account", "PATCH"), ("account", "DELETE"),
+    ("account_address", "POST"), ("account_password", "PUT"),
 }  # fmt: skip
 
 

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     # It names the cursors of the changes.
     "webhooks": {"sql", "tenancy", "identity", "operations", "work", "outgoing", "api", "resources"},
     "mail": {"sql", "tenancy", "identity", "operations", "work"},
-    "account": {"sql", "tenancy", "identity", "joining", "mail", "credentials", "federation", "api"},
+    "account": {"sql", "tenancy", "identity", "joining", "mail", "credentials", "federation", "audit", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
     "web": {"tenancy"},

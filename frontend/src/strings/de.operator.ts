@@ -381,6 +381,7 @@ export const de: OperatorStrings = {
       "user.create": "Konto einer Person erstellt",
       "user.enable": "Konto einer Person freigegeben",
       "user.disable": "Konto einer Person gesperrt",
+      "user.leave": "Eigenes Konto gelöscht",
       "password.set": "Passwort einer Person gesetzt",
       "password.link": "Einer Person einen Link zum Setzen des Passworts gegeben",
       "password.change": "Eigenes Passwort geändert",

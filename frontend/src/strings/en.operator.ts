@@ -383,6 +383,7 @@ export const en = {
       "user.create": "Made a person’s account",
       "user.enable": "Enabled a person’s account",
       "user.disable": "Disabled a person’s account",
+      "user.leave": "Deleted their own account",
       "password.set": "Set a person’s password",
       "password.link": "Gave a person a link to set a password",
       "password.change": "Changed their password",
