@@ -42,7 +42,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The bundled application with the people and tenants of the demo. Each test makes rows of its own."""
-    with demo_in_thread(tmp_path_factory.mktemp("site"), "backups.store = %(here)s/store") as running:
+    settings = (
+        "backups.store = %(here)s/store",
+        "single_sign_on.allow_http = true",
+        "single_sign_on.allow_private = true",
+    )
+    with demo_in_thread(tmp_path_factory.mktemp("site"), "\n".join(settings)) as running:
         yield running
 
 

@@ -1,9 +1,12 @@
 """What the administrators of a workspace do at the page, in a real browser against a real server."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from sqlite3 import connect
+from threading import Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -214,7 +217,75 @@ def test_a_workspace_asks_more_of_its_people_and_says_what_to_do(site: Site, vis
         page.get_by_role("heading", name="Single sign-on required").wait_for()
         expect(ada.button("Sign in by the identity provider")).to_be_visible()
     assert found == []
-    assert ada.unexpected([403]) == []
+    assert ada.unexpected([403, 404]) == []
+
+
+def test_an_administrator_sets_up_single_sign_on(site: Site, visit: Visit) -> None:
+    ada = visit(site).signed_in("ada", MANAGE + "/security")
+    page = ada.page
+    with published_provider() as issuer:
+        ada.button("Set up an identity provider").click()
+        ada.field("Name of the provider").fill("Directory")
+        ada.field("Issuer").fill(f"{issuer}/other")
+        ada.field("Client id").fill("tenantapp")
+        ada.field("Client secret").fill("a secret")
+        ada.button("Add a group").click()
+        page.get_by_label("Group 1", exact=True).fill("staff")
+        page.get_by_label("Role of group 1").select_option("author")
+        ada.button("Save").click()
+        expect(ada.field("Issuer")).to_be_focused()  # which calls itself otherwise
+        found = ada.violations()
+        ada.field("Issuer").fill(issuer)
+        ada.field("Issuer").press("Enter")
+        ada.said("The identity provider is set up.")
+        expect(page.get_by_role("listitem").filter(has_text="staff gets author")).to_be_visible()
+        found += ada.page_violations()
+        ada.button("Try it, and link your account").click()
+        expect(page).to_have_url(re.compile(rf"^{issuer}/authorize\?.*client_id=tenantapp"))
+
+        bob = visit(site).open("/?problem=single_sign_on_failed")
+        expect(bob.page.get_by_role("alert")).to_contain_text("The sign-in at the identity provider did not work.")
+        bob.open("/w/acme/nodes")
+        bob.button("Sign in with your organisation").click()
+        expect(bob.page.get_by_label("Workspace")).to_have_value("acme")
+        bob.page.get_by_label("Workspace").fill("globex")
+        bob.button("Go to the identity provider").click()
+        expect(bob.page.get_by_role("alert")).to_contain_text("This workspace has no identity provider.")
+        found += bob.violations()
+        bob.page.get_by_label("Workspace").fill("acme")
+        bob.button("Go to the identity provider").click()
+        expect(bob.page).to_have_url(re.compile(rf"^{issuer}/authorize"))
+        ada.open(MANAGE + "/security")
+        ada.button("Remove the identity provider").click()
+        ada.sheet().get_by_role("button", name="Remove the identity provider").click()
+        ada.said("The identity provider is removed.")
+    assert found == []
+    assert ada.unexpected([404, 422]) == []
+    assert bob.unexpected([404]) == []
+
+
+@contextmanager
+def published_provider() -> Iterator[str]:
+    """Serve what an identity provider publishes, and a page where people would sign in. Yield its address."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            document = {"issuer": issuer, "authorization_endpoint": f"{issuer}/authorize"}
+            document |= {name: f"{issuer}/{name}" for name in ("token_endpoint", "jwks_uri")}
+            is_document = self.path.endswith("openid-configuration")
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json" if is_document else "text/html")
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode() if is_document else b"<link rel=icon href='data:,'>")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("localhost", 0), Answers) as server:
+        issuer = f"http://localhost:{server.server_port}"
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield issuer
+        server.shutdown()
 
 
 @contextmanager

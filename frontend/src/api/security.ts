@@ -2,14 +2,22 @@
 
 import type {
   Elsewhere,
+  GetIdentityProviderData,
+  GetSingleSignOnData,
   GetTenantSettingsData,
+  IdentityProvider,
   PostSessionSingleSignOnData,
+  ProviderSettings,
+  SingleSignOn,
   TenantSettings,
   TenantSettingsChange,
 } from "../../generated/api/types.gen";
 import { call } from "./http";
+import { Problem } from "./problem";
 
 const SETTINGS: GetTenantSettingsData["url"] = "/api/v1/tenant/settings";
+const PROVIDER: GetIdentityProviderData["url"] = "/api/v1/identity-provider";
+const SINGLE_SIGN_ON: GetSingleSignOnData["url"] = "/api/v1/single-sign-on";
 const LINK: PostSessionSingleSignOnData["url"] = "/api/v1/session/single-sign-on";
 
 export async function readSettings(tenant: string): Promise<TenantSettings> {
@@ -24,4 +32,32 @@ export async function changeSettings(tenant: string, change: TenantSettingsChang
 export async function goToProvider(tenant: string, to: string): Promise<void> {
   const { location } = (await call<Elsewhere>("POST", LINK, { body: { tenant, to } })).data;
   window.location.assign(location);
+}
+
+/** The identity provider of a tenant; null without one. */
+export async function readProvider(tenant: string): Promise<IdentityProvider | null> {
+  try {
+    return (await call<IdentityProvider>("GET", PROVIDER, { tenant })).data;
+  } catch (error) {
+    if (error instanceof Problem && error.code === "not_found") return null;
+    throw error;
+  }
+}
+
+export async function setProvider(tenant: string, settings: ProviderSettings): Promise<IdentityProvider> {
+  return (await call<IdentityProvider>("PUT", PROVIDER, { tenant, body: { ...settings } })).data;
+}
+
+export async function requireProvider(tenant: string, required: boolean): Promise<IdentityProvider> {
+  return (await call<IdentityProvider>("PATCH", PROVIDER, { tenant, body: { required } })).data;
+}
+
+export async function removeProvider(tenant: string): Promise<void> {
+  await call("DELETE", PROVIDER, { tenant });
+}
+
+/** Sign in by the identity provider of a tenant, before anybody is signed in. The browser leaves the page. */
+export async function signInByProvider(tenant: string, to: string): Promise<void> {
+  const { start } = (await call<SingleSignOn>("GET", `${SINGLE_SIGN_ON}?${new URLSearchParams({ tenant })}`)).data;
+  window.location.assign(`${start}?${new URLSearchParams({ to })}`);
 }

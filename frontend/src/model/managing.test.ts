@@ -7,6 +7,7 @@ import { actionLabel, detailsOf } from "./audit";
 import { declaredWords, declarePermissions } from "./declared";
 import { argumentsOf, canCancel, canRetry, whenOf } from "./job";
 import { managedPages } from "./managing";
+import { mappingOf } from "./mapping";
 import { usePaged } from "./paged";
 import { permissionLabel } from "./permissions";
 import type { Resource } from "./resource";
@@ -50,6 +51,13 @@ describe("the steps to other roles", () => {
   it("never leave a moment without the right to manage members", () => {
     expect(steps(["admin"], ["reader", "owner"])).toEqual(["id of admin becomes owner", "add reader"]);
     expect(steps(["reader", "admin"], ["author", "owner"])).toEqual(["id of admin becomes owner", "id of reader becomes author"]);
+  });
+});
+
+describe("the roles of an identity provider's groups", () => {
+  it("leave out lines that are not filled in", () => {
+    const lines = [{ group: " staff ", role: "author" }, { group: "  ", role: "admin" }, { group: "guests", role: "" }];
+    expect(mappingOf(lines)).toEqual([{ group: "staff", role: "author" }]);
   });
 });
 

@@ -76,6 +76,13 @@ export const de: AccountStrings = {
       passkey: "Stattdessen einen Passkey benutzen",
     },
   },
+  organisation: {
+    title: "Mit Ihrer Organisation anmelden",
+    workspace: "Arbeitsbereich",
+    help: "Wie er in seiner Adresse steht, hinter /w/.",
+    go: "Zum Identitätsanbieter",
+    none: "Dieser Arbeitsbereich hat keinen Identitätsanbieter. Prüfen Sie die Schreibweise, oder melden Sie sich mit Ihrem Passwort an.",
+  },
   next: {
     secondFactor: "Im Konto einen einrichten",
     provider: "Über den Identitätsanbieter anmelden",

@@ -75,6 +75,13 @@ export const en = {
       passkey: "Use a passkey instead",
     },
   },
+  organisation: {
+    title: "Sign in with your organisation",
+    workspace: "Workspace",
+    help: "As it is in its address, behind /w/.",
+    go: "Go to the identity provider",
+    none: "This workspace has no identity provider. Look at its spelling, or sign in with your password.",
+  },
   next: {
     secondFactor: "Set one up in your account",
     provider: "Sign in by the identity provider",
