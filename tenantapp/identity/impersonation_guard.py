@@ -30,12 +30,11 @@ def impersonation_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[
         return view
 
     def guarded(context: Any, request: TenantRequest) -> Any:
-        impersonation = request.access.impersonation
-        if impersonation is not None:
-            if permission in NOT_IMPERSONATED:
-                request.access.refuse_impersonation()
-            if impersonation.read_only and request.method not in SAFE_METHODS:
-                raise ImpersonationReadOnly
+        access = request.access
+        if permission in NOT_IMPERSONATED:
+            access.refuse_impersonation()
+        if access.only_reads and request.method not in SAFE_METHODS:
+            raise ImpersonationReadOnly
         return view(context, request)
 
     return guarded

@@ -124,6 +124,11 @@ class Access:
         """Return whether the person has proved who they are by more than a password."""
         return has_second_factor(self.factors)
 
+    @property
+    def only_reads(self) -> bool:
+        """Return whether an operator works as the person, and changes nothing."""
+        return self.impersonation is not None and self.impersonation.read_only
+
     def require_tenant(self) -> TenantPlace:
         """Return the tenant of this request. Raises ``refusal`` if there is none."""
         if self.tenant is None:

@@ -159,7 +159,9 @@ class TenantRequest(Request):
         """
         if self.part_of is not None:
             return self.part_of.tenant_session
-        session = self._open("tenant", self.registry.tenant_dbs.for_access(self.access))
+        factory = self.registry.tenant_dbs.for_access(self.access)
+        # The database refuses what an operator may not change, also in a view that is open to everybody.
+        session = self._open("tenant", factory, only_reads=self.access.only_reads)
         session.info[ACTOR] = self.actor
         return session
 
@@ -181,8 +183,8 @@ class TenantRequest(Request):
         part.part_of, part.part_index, part.tm = self, index, self.tm
         return part
 
-    def _open(self, kind: DatabaseKind, factory: DBFactory) -> Session:
-        read_only = self.writes != kind or self.method in SAFE_METHODS
+    def _open(self, kind: DatabaseKind, factory: DBFactory, *, only_reads: bool = False) -> Session:
+        read_only = only_reads or self.writes != kind or self.method in SAFE_METHODS
         session = factory.get_session(read_only=read_only)
         if not read_only:
             # "changed": zope.sqlalchemy does not notice Core and text statements, and would silently roll them back.

@@ -11,6 +11,8 @@ import pytest
 from pyramid.interfaces import IDefaultPermission
 from pyramid.registry import Registry
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+from transaction import TransactionManager
 
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.identity import impersonations, web_sessions
@@ -21,7 +23,7 @@ from tenantapp.identity.models import Tenant, User, WebSession
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import create_user, get_user, set_enabled
 from tenantapp.sql.ids import uuid7
-from tenantapp.tenancy.access import Access, Impersonation, Person
+from tenantapp.tenancy.access import ACTOR, Access, Impersonation, Person
 from tenantapp.tenancy.errors import ImpersonationReadOnly
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.testing.clock import Clock
@@ -106,6 +108,24 @@ def test_views_with_the_default_permission_are_guarded_too() -> None:
     request.method = "POST"
     with pytest.raises(ImpersonationReadOnly):
         view(None, request)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_the_database_refuses_changes_as_well(read_only: bool) -> None:
+    asked: list[bool] = []
+
+    def get_session(*, read_only: bool) -> Session:
+        asked.append(read_only)
+        return Session()
+
+    request: Any = TenantRequest.blank("/", method="POST")
+    request.access = Access(Person(uuid7(), "ada", "Ada"), impersonation=Impersonation("otto", "x", read_only))
+    request.registry = SimpleNamespace(
+        tenant_dbs=SimpleNamespace(for_access=lambda access: SimpleNamespace(get_session=get_session))
+    )
+    request.tm = TransactionManager(explicit=True)
+    assert request.tenant_session.info[ACTOR].name
+    assert asked == [read_only]
 
 
 def test_changes_are_seen_to_be_an_operators(
