@@ -12,13 +12,14 @@ import { withTexts } from "./strings/late";
 
 export const NEW = "new";
 
+const account = withTexts(() => import("./pages/Account.vue"), () => import("./strings/account"));
 const managing = <T>(part: () => Promise<T>) => withTexts(part, () => import("./strings/managing"));
 
 export const router = createRouter({
   history: createWebHistory(),
   routes: [
     { path: "/", name: "home", component: Workspaces },
-    { path: "/account", name: "account", component: () => import("./pages/Account.vue") },
+    { path: "/account", name: "account", component: account },
     { path: "/links/:purpose", component: entrancePage("LinkPage"), props: true, meta: { open: true } },
     {
       path: "/w/:slug",

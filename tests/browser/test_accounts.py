@@ -2,15 +2,27 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
+from time import time
 
+import pyotp
 from playwright.sync_api import expect
+from sqlalchemy import update
 
+from tenantapp.credentials.password_changes import send_first_link
+from tenantapp.identity.models import WebSession
+from tenantapp.identity.users import create_user
+from tenantapp.sql.times import utcnow
 from tests.browser.visitor import Visitor
 from tests.browser.workshop import Workshop
 from tests.installation import PASSWORD, Client
 
 Visit = Callable[..., Visitor]
 NEW = "three otters juggling"
+AUTHENTICATOR = {  # of the telephone or computer itself, which knows its owner by a finger
+    "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+    "isUserVerified": True, "automaticPresenceSimulation": True,
+}  # fmt: skip
 
 
 def mailed_link(workshop: Workshop) -> str:
@@ -66,3 +78,73 @@ def test_somebody_registers_by_an_invitation_and_replaces_a_lost_password(worksh
     expect(page.get_by_role("alert")).to_contain_text("This link no longer works.")
     assert {name: each for name, each in found.items() if each} == {}
     assert grace.unexpected([409, 410, 422]) == []
+
+
+def sign_out(visitor: Visitor) -> None:
+    visitor.page.get_by_role("button", name="Your menu").click()
+    visitor.button("Sign out").click()
+    visitor.page.get_by_role("heading", name="Sign in").wait_for()
+
+
+def test_a_person_sets_up_factors_and_signs_in_by_each(workshop: Workshop, visit: Visit) -> None:
+    registry = workshop.installation.registry
+    with registry.user_db.begin() as session:
+        token = send_first_link(session, create_user(session, "hal", name="Hal"), None, None)
+    found: dict[str, list[str]] = {}
+    visitor = visit(workshop.site).open(f"/links/first-password#{token}")
+    page = visitor.page
+    devtools = visitor.context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    page.get_by_label("New password required").fill(NEW)
+    visitor.button("Set the password").click()
+    visitor.link("Sign in").click()
+    visitor.give_password("hal", NEW)
+    expect(page.get_by_text("You are in no workspace yet")).to_be_visible()
+
+    visitor.go("/account")
+    visitor.button("Set up").click()
+    app = pyotp.TOTP((page.locator("[data-secret]").text_content() or "").replace(" ", ""))
+    found["app"] = visitor.violations()
+    now = time()
+    visitor.field("Code").fill(app.at(now))
+    visitor.button("Confirm").click()
+    visitor.said("The authenticator app is set up.")
+    with registry.user_db.begin() as session:
+        session.execute(update(WebSession).values(authenticated_at=utcnow() - timedelta(hours=1)))
+    visitor.button("Make new codes").click()
+    page.get_by_label("Password", exact=True).fill("wrong")
+    visitor.button("Continue").click()
+    expect(visitor.sheet().get_by_role("alert")).to_be_visible()
+    found["proof"] = visitor.violations()
+    page.get_by_label("Password", exact=True).fill(NEW)
+    visitor.button("Continue").click()
+    codes = visitor.sheet().get_by_role("list", name="Recovery codes").get_by_role("listitem")
+    expect(codes).to_have_count(10)
+    found["codes"] = visitor.violations()
+    visitor.button("I have kept them").click()
+    visitor.button("Add a passkey").click()
+    visitor.field("Name of the passkey").fill("Laptop")
+    visitor.button("Continue").click()
+    visitor.said("The passkey is added.")
+    found["account"] = visitor.page_violations()
+
+    sign_out(visitor)
+    visitor.page.get_by_label("Login").fill("hal")
+    page.get_by_label("Password").fill(NEW)
+    visitor.button("Sign in").click()
+    visitor.button("Use the authenticator app instead").click()
+    page.get_by_label("Code of your authenticator app").fill(app.at(now))  # it was used
+    visitor.button("Continue").click()
+    expect(page.get_by_role("alert")).to_contain_text("was used before")
+    found["second step"] = visitor.page_violations()
+    page.get_by_label("Code of your authenticator app").fill(app.at(now + 30))
+    visitor.button("Continue").click()
+    page.get_by_text("You are in no workspace yet").wait_for()
+    sign_out(visitor)
+    visitor.button("Use a passkey").click()
+    page.get_by_text("You are in no workspace yet").wait_for()
+    visitor.go("/account")
+    expect(page.get_by_text("10 codes are left")).to_be_visible()
+    assert {name: each for name, each in found.items() if each} == {}
+    assert visitor.unexpected([401, 403]) == []

@@ -69,10 +69,13 @@ export async function goOn(tenant: string | undefined): Promise<void> {
 
 /** Prove in place that it is still this person, and let the calls go on that wait for it. */
 export async function proveAgain(proof: Record<string, Json>): Promise<void> {
-  const { csrf_token, expires_at, factors, authenticated_at } = (await call<Session>("POST", AGAIN, { body: proof })).data;
-  // The roles are those in the tenant of this tab, as before.
-  if (session.value) session.value = { ...session.value, csrf_token, expires_at, factors, authenticated_at };
+  renewed((await call<Session>("POST", AGAIN, { body: proof })).data);
   settle(true);
+}
+
+/** The session has another token now. The roles are those in the tenant of this tab, as before. */
+export function renewed({ csrf_token, expires_at, factors, authenticated_at }: Session): void {
+  if (session.value) session.value = { ...session.value, csrf_token, expires_at, factors, authenticated_at };
 }
 
 /** Prove nothing: what was to be done is refused. */
@@ -115,6 +118,11 @@ export async function signOut(): Promise<void> {
 export async function readDevices(): Promise<Device[]> {
   const read = await call<{ items: Device[] }>("GET", SESSIONS);
   return read.data.items;
+}
+
+/** End all other sessions of the person. */
+export async function endOtherDevices(): Promise<void> {
+  await call("DELETE", SESSIONS);
 }
 
 export async function endDevice(id: string): Promise<void> {
