@@ -22,7 +22,7 @@ from tenantapp.tenancy.dbfactory import DBFactory
 LIFETIME: Final = timedelta(days=365)  # without a sign-in
 MOST: Final = 50  # devices of a person; a program that signs in without keeping its cookies makes one each time
 
-MOST_NOTICES: Final = 5  # of unknown devices of a person, in an hour
+MOST_NOTICES: Final = 5  # new devices of a person that are told of, in an hour
 USER_AGENT_SHOWN: Final = 200  # characters
 
 
@@ -84,13 +84,13 @@ def remember(session: Session, user_id: UUID, token: str | None, most: int = MOS
 def tell_of_unknown(session: Session, post: Post, user_id: UUID, address: str | None, user_agent: str | None) -> None:
     """Have a person told that somebody signs in as them on a device that is not known. Call it before ``remember``.
 
-    The first sign-in of a new account is not told of. Nor are more than ``MOST_NOTICES`` in an hour: a program that
-    keeps no cookies is on a new device each time. ``address`` is the client's.
+    The first sign-in of a new account is not told of, and nothing after ``MOST_NOTICES`` new devices in an hour: a
+    program that keeps no cookies is on a new device each time. ``address`` is the client's.
     """
     user, now = session.get_one(User, user_id), utcnow()
     made = session.scalars(select(KnownDevice.created_at).where(KnownDevice.user_id == user_id)).all()
     is_first = not made and user.created_at > now - LIFETIME
-    if is_first or sum(at > now - timedelta(hours=1) for at in made) > MOST_NOTICES:
+    if is_first or sum(at > now - timedelta(hours=1) for at in made) >= MOST_NOTICES:
         return
     values = {"at": f"{now:%Y-%m-%d %H:%M} UTC", "client": address or "?", "browser": _shown(user_agent)}
     post.notice(session, user.mail_address, "unknown-device", login=user.login, **values)
