@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tenantapp.audit.keeper import Keeper
-from tenantapp.credentials.devices import LIFETIME, MOST_NOTICES
+from tenantapp.credentials import devices
 from tenantapp.credentials.models import KnownDevice, OneTimeLink
 from tenantapp.credentials.password_changes import MOST_RESETS, send_first_link
 from tenantapp.credentials.post import Post
@@ -239,11 +239,14 @@ def test_people_are_told_of_a_sign_in_in_an_unknown_browser(
     told = sign_in(client, **{"User-Agent": "Otter/1.5 (see https://otters.example/now)\u0085"})
     assert [f"{utcnow():%Y-%m-%d}" in text for text in told] == [True]
     assert "Browser: Otter/1.5 (see https otters example/now)" in told[0]
-    assert sign_in(client) == sign_in(ada) == []
-    further = [sign_in(Client(installation.app)) for _ in range(MOST_NOTICES + 1)]
-    assert [len(each) for each in further] == [1] * (MOST_NOTICES - 2) + [0] * 3, "nobody is flooded"
+    assert sign_in(client) == []
     with installation.registry.user_db.begin() as session:
-        session.execute(update(KnownDevice).values(last_used_at=utcnow() - LIFETIME))
+        ada_id = users.get_user(session, "ada").id
+        for _ in range(devices.MOST_NOTICES - 2):
+            devices.remember(session, ada_id, None)
+    assert sign_in(Client(installation.app)) == [], "nobody is flooded"
+    with installation.registry.user_db.begin() as session:
+        session.execute(update(KnownDevice).values(last_used_at=utcnow() - devices.LIFETIME))
     assert len(sign_in(client, "bob")) == 1, "a device that was not used for a year"
 
 
