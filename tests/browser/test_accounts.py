@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from tenantapp.credentials.password_changes import send_first_link
 from tenantapp.identity.models import WebSession
-from tenantapp.identity.users import create_user
+from tenantapp.identity.users import create_user, get_user
 from tenantapp.sql.times import utcnow
 from tests.browser.visitor import Visitor
 from tests.browser.workshop import Workshop
@@ -26,11 +26,10 @@ AUTHENTICATOR = {  # of the telephone or computer itself, which knows its owner 
 
 
 def mailed_link(workshop: Workshop) -> str:
-    """The path of the link in the last mail that was sent, with its token."""
-    content = workshop.installation.deliver_mails()[-1].get_body(("plain",)).get_content()  # type: ignore[union-attr]
-    found = re.search(r"/links/[\w-]+#[\w-]{43}", content)
-    assert found, content
-    return found[0]
+    """The path of the last link that was mailed, with its token."""
+    mails = [mail.get_body(("plain",)).get_content() for mail in workshop.installation.deliver_mails()]  # type: ignore[union-attr]
+    links = [link for content in mails for link in re.findall(r"/links/[\w-]+#[\w-]{43}", content)]
+    return str(links[-1])
 
 
 def test_somebody_registers_by_an_invitation_and_replaces_a_lost_password(workshop: Workshop, visit: Visit) -> None:
@@ -148,3 +147,55 @@ def test_a_person_sets_up_factors_and_signs_in_by_each(workshop: Workshop, visit
     expect(page.get_by_text("10 codes are left")).to_be_visible()
     assert {name: each for name, each in found.items() if each} == {}
     assert visitor.unexpected([401, 403]) == []
+
+
+def test_somebody_registers_accepts_an_invitation_and_leaves_for_good(workshop: Workshop, visit: Visit) -> None:
+    workshop.create_tenant("joined", "Joined", ada="admin")
+    registry = workshop.installation.registry
+    visitor = visit(workshop.site).open("/account")
+    page = visitor.page
+    visitor.button("Create an account").click()
+    page.get_by_label("Mail address required").fill("ivy@example.com")
+    visitor.button("Send a link").click()
+    expect(page.get_by_text("A mail is on its way")).to_be_visible()
+    visitor.open(mailed_link(workshop))
+    page.get_by_label("Login required").fill("ivy")
+    page.get_by_label("Name", exact=True).fill("Ivy")
+    page.get_by_label("New password required").fill(PASSWORD)
+    visitor.button("Create an account").click()
+    page.get_by_text("You are in no workspace yet").wait_for()
+    ada = Client(workshop.installation.app).sign_in("ada", tenant="joined")
+    assert ada.post("/invitations", {"login": "ivy", "role": "reader"}).status_int == 201
+
+    visitor.go("/account")
+    found = visitor.page_violations()
+    visitor.button("Accept the invitation to Joined").click()
+    visitor.said("You are a member of Joined now.")
+    page.get_by_label("Name required").fill("Ivy Green")
+    visitor.button("Save").click()
+    visitor.said("Saved.")
+    expect(page.get_by_role("button", name="Your menu")).to_contain_text("Ivy Green")
+    expect(page.get_by_text("ivy@example.com")).to_be_visible()
+    page.get_by_label("New address required").fill("ivy@example.org")
+    visitor.button("Send a link").click()
+    expect(page.get_by_text("A link is on its way to ivy@example.org.")).to_be_visible()
+    link = mailed_link(workshop)
+    page.get_by_label("Present password required").fill("wrong")
+    page.get_by_label("New password required").fill(NEW)
+    visitor.button("Change the password").click()
+    expect(page.get_by_text("This is not your present password.")).to_be_visible()
+    page.get_by_label("Present password required").fill(PASSWORD)
+    visitor.button("Change the password").click()
+    visitor.said("Your password is changed.")
+    visitor.open(link)
+    visitor.button("Confirm the address").click()
+    expect(page.get_by_text("The address is confirmed.")).to_be_visible()
+    with registry.user_db.begin(read_only=True) as session:
+        assert get_user(session, "ivy").mail_address == "ivy@example.org"
+
+    visitor.open("/account")
+    visitor.button("Delete the account").click()
+    visitor.sheet().get_by_role("button", name="Delete the account").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+    assert found == []
+    assert visitor.unexpected([401, 422]) == []

@@ -34,7 +34,7 @@ class Workshop:
 def workshop_in(directory: Path) -> Iterator[Workshop]:
     """Serve it during the block."""
     with (
-        sqlite_installation(directory, **{"web.directory": str(DIST)}) as installation,
+        sqlite_installation(directory, **{"web.directory": str(DIST), "identity.registration": "open"}) as installation,
         serving(installation.app) as (_, port),
     ):
         yield Workshop(Site(directory, port, {}), installation)

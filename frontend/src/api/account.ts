@@ -2,6 +2,7 @@
 
 import type {
   Account,
+  DeleteAccountData,
   DeletePasskeyData,
   GetReceivedInvitationsData,
   Joined,
@@ -21,9 +22,9 @@ import type {
 } from "../../generated/api/types.gen";
 import { call } from "./http";
 import { madePasskey } from "./passkeys";
-import { renewed } from "./session";
+import { leave, renewed } from "./session";
 
-const ACCOUNT: PatchAccountData["url"] = "/api/v1/account";
+const ACCOUNT: (DeleteAccountData | PatchAccountData)["url"] = "/api/v1/account";
 const ADDRESS: PostAccountAddressData["url"] = "/api/v1/account/address";
 const PASSWORD: PutAccountPasswordData["url"] = "/api/v1/account/password";
 const APP: PostTotpData["url"] = "/api/v1/account/factors/totp";
@@ -35,6 +36,12 @@ const INVITATIONS: GetReceivedInvitationsData["url"] = "/api/v1/account/invitati
 
 export async function rename(name: string): Promise<Account> {
   return (await call<Account>("PATCH", ACCOUNT, { body: { name } })).data;
+}
+
+/** Delete the account, and leave the page. */
+export async function deleteAccount(): Promise<void> {
+  await call("DELETE", ACCOUNT);
+  leave();
 }
 
 /** Have a link sent to another address, which counts once it was opened. */

@@ -108,11 +108,15 @@ export async function signOut(): Promise<void> {
   } catch (error) {
     if (!(error instanceof Problem && error.status === 401)) throw error;
   }
+  leave();
+}
+
+/** The session has ended for all tabs: nothing that was private is left in the browser. */
+export function leave(): void {
   remember(SIGNED_IN, false);
   remember(SIGNED_OUT, Date.now());
   forgetAllUnsaved();
-  // A new document: nothing that was private is left in memory.
-  window.location.replace("/");
+  window.location.replace("/"); // a new document, with nothing in memory
 }
 
 export async function readDevices(): Promise<Device[]> {

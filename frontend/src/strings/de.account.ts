@@ -113,6 +113,12 @@ export const de: AccountStrings = {
     download: "Herunterladen",
     kept: "Ich habe sie aufbewahrt",
   },
+  leaving: {
+    title: "Für immer gehen",
+    help: "Ihr Name, Ihre Adresse, Ihr Passwort, Ihre zweiten Faktoren und Ihre Token werden gelöscht. Was Sie in Arbeitsbereichen geschrieben haben, bleibt dort, ohne Ihren Namen.",
+    delete: "Konto löschen",
+    sure: "Sie werden überall abgemeldet und kommen nicht mehr in dieses Konto. Das lässt sich nicht rückgängig machen.",
+  },
   app: {
     title: "Authenticator-App einrichten",
     scan: "Scannen Sie das mit der App.",

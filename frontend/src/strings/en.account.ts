@@ -112,6 +112,12 @@ export const en = {
     download: "Download",
     kept: "I have kept them",
   },
+  leaving: {
+    title: "Leave for good",
+    help: "Your name, address, password, second factors and tokens are deleted. What you have written in workspaces stays there, without your name.",
+    delete: "Delete the account",
+    sure: "You are signed out everywhere, and cannot come back to this account. This cannot be undone.",
+  },
   app: {
     title: "Set up an authenticator app",
     scan: "Scan this with the app.",
