@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from sqlite3 import connect
+from sqlite3 import Connection, connect
 from threading import Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -255,13 +255,34 @@ def test_an_administrator_sets_up_single_sign_on(site: Site, visit: Visit) -> No
         bob.page.get_by_label("Workspace").fill("acme")
         bob.button("Go to the identity provider").click()
         expect(bob.page).to_have_url(re.compile(rf"^{issuer}/authorize"))
+        has_vouched(site, "ada")
         ada.open(MANAGE + "/security")
+        ada.button("Require single sign-on").click()
+        expect(ada.sheet()).to_contain_text("sessions and API tokens of people in this workspace need the provider")
+        ada.sheet().get_by_role("button", name="Require single sign-on").click()
+        ada.said("Single sign-on is required.")
+        ada.button("Require it no longer").click()
+        ada.sheet().get_by_role("button", name="Require it no longer").click()
+        ada.said("Single sign-on is not required any more.")
         ada.button("Remove the identity provider").click()
         ada.sheet().get_by_role("button", name="Remove the identity provider").click()
         ada.said("The identity provider is removed.")
     assert found == []
     assert ada.unexpected([404, 422]) == []
     assert bob.unexpected([404]) == []
+
+
+def has_vouched(site: Site, login: str) -> None:
+    """Have the sessions of a person begun by the one identity provider that there is."""
+    with user_database(site) as database:
+        provider, user = "SELECT id FROM identity_providers", "SELECT id FROM users WHERE login = ?"
+        database.execute(
+            f"UPDATE web_sessions SET identity_provider_id = ({provider}) WHERE user_id = ({user})", (login,)
+        )
+
+
+def user_database(site: Site) -> closing[Connection]:
+    return closing(connect(site.directory / "var" / "user.sqlite", isolation_level=None))
 
 
 @contextmanager
@@ -291,7 +312,7 @@ def published_provider() -> Iterator[str]:
 @contextmanager
 def tenant_asking(site: Site, slug: str, what: str) -> Iterator[None]:
     """Have a tenant require something of its people meanwhile."""
-    with closing(connect(site.directory / "var" / "user.sqlite", isolation_level=None)) as database:
+    with user_database(site) as database:
         database.execute(f"UPDATE tenants SET {what} = true WHERE slug = ?", (slug,))
         yield
         database.execute(f"UPDATE tenants SET {what} = false WHERE slug = ?", (slug,))
