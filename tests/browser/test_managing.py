@@ -338,7 +338,7 @@ def test_an_operator_works_as_somebody_until_they_end_it(site: Site, visit: Visi
     olga.page.get_by_role("heading", name="Sign in").wait_for()
     expect(banner).to_have_count(0)
     assert found == []
-    assert olga.unexpected([401]) == []
+    assert olga.unexpected([401, 403]) == []  # what the console was still reading is refused
 
 
 def test_a_person_makes_a_token_of_their_own_with_what_they_may_do(site: Site, visit: Visit) -> None:
