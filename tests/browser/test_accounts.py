@@ -71,9 +71,11 @@ def test_somebody_registers_by_an_invitation_and_replaces_a_lost_password(worksh
     grace.link("Sign in").click()
     grace.give_password("grace", NEW)
     expect(page.get_by_role("button", name="Your menu")).to_contain_text("grace")
-    grace.open(link)
+    grace.open("/links/reset-password").page.get_by_role("heading", name="This link is not complete").wait_for()
+    grace.open(link)  # to the browser, the same document
     page.get_by_label("New password required").fill(PASSWORD)
     grace.button("Set the password").click()
+    expect(page).to_have_url(f"{workshop.site.url}/links/reset-password")
     expect(page.get_by_role("alert")).to_contain_text("This link no longer works.")
     assert {name: each for name, each in found.items() if each} == {}
     assert grace.unexpected([409, 410, 422]) == []

@@ -10,3 +10,10 @@ export const openedByLink = typeof window !== "undefined" && window.location.pat
 export const linkToken = openedByLink ? window.location.hash.slice(1) : "";
 
 if (linkToken) window.history.replaceState(window.history.state, "", window.location.pathname);
+
+/** Another link of the same kind, opened in this tab: to the browser it is the same document. */
+if (openedByLink) {
+  window.addEventListener("hashchange", () => {
+    if (window.location.pathname.startsWith(BEFORE)) window.location.reload();
+  });
+}
