@@ -37,10 +37,13 @@ def includeme(config: Configurator) -> None:
         "single_sign_on_views",
         "identity_provider_views",
         "impersonation_views",
+        "provisioning_token_views",
     ):
         config.include(f"tenantapp.account.{module}", route_prefix=PREFIX)
         config.scan(f"tenantapp.account.{module}")
     config.include("tenantapp.account.single_sign_on_views.add_browser_routes")
+    config.include("tenantapp.account.scim_views")
+    config.scan("tenantapp.account.scim_views")
 
 
 def _retry_after(request: Any, error: TooManyAttempts | TooManyLinks) -> Mapping[str, str]:

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     CODE = "code"  # of a second factor, or of a recovery
     RESET = "reset"  # requests for mail that lets somebody in
     REGISTRATION = "registration"
+    PROVISIONING = "provisioning"  # wrong tokens of directories
 
 
 @dataclass(frozen=True, slots=True)

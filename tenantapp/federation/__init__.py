@@ -3,6 +3,10 @@
 ``providers`` has the services by which an administrator configures the tenant's identity provider, of OpenID Connect.
 ``issuers`` reads what a provider publishes, and asks it for tokens; ``id_tokens`` checks what it says of a person.
 ``signing_in`` puts these together, and ``people`` finds or makes the person and gives them roles.
+
+By SCIM, the directory behind a provider says who is there. ``provisioning_tokens`` has the tokens that it comes with,
+``scim_storage`` and ``scim_service`` speak the protocol, ``directory`` does what the directory says, and
+``provisioned`` finds whom it has told of.
 """
 
 from typing import Any

@@ -23,4 +23,5 @@ def includeme(config: Configurator) -> None:
     config.add_problem(errors.TooManyConversations, 503, "busy")
     config.add_problem(errors.SingleSignOnUntried, 409, "single_sign_on_untried")
     config.add_problem(errors.SingleSignOnInUse, 409, "single_sign_on_in_use")
+    config.add_problem(errors.TooManyProvisioningTokens, 409, "too_many_tokens")
     config.registry.tags["single-sign-on"] = "The identity provider that vouches for a tenant's people."

@@ -8,7 +8,12 @@ FederationError
 +-- TooManyConversations         every thread that may wait for providers waits for one
 +-- SingleSignOnUntried          who requires single sign-on has to be signed in by it
 +-- SingleSignOnInUse            the provider cannot be exchanged or removed while it is required
++-- RequestRefused               SCIM has an answer of its own to what a directory asks
++-- TooManyProvisioningTokens    the provider has as many tokens as it may have
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class FederationError(Exception):
@@ -27,7 +32,7 @@ class SingleSignOnFailed(FederationError):
 
 
 class NoRole(FederationError):
-    """The provider vouches for a person whom the tenant gives no role. Nobody is made."""
+    """The provider vouches for a person whom the tenant gives no role, or whom its directory does not know."""
 
     def __init__(self) -> None:
         super().__init__("Your account has no role here. Ask an administrator of the tenant to give you one.")
@@ -58,3 +63,18 @@ class SingleSignOnInUse(FederationError):
 
     def __init__(self) -> None:
         super().__init__("Single sign-on is required. Stop requiring it first.")
+
+
+class RequestRefused(FederationError):
+    """What a directory asks is wrong. The answer is SCIM's: ``status``, ``headers``, and ``body`` as JSON."""
+
+    def __init__(self, detail: str, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> None:
+        super().__init__(detail)
+        self.status, self.headers, self.body = status, headers, body
+
+
+class TooManyProvisioningTokens(FederationError):
+    """The provider has as many tokens for its directory as it may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"No tenant has more than {most} tokens for its directory. Revoke one first.")

@@ -1,13 +1,13 @@
 """The models of the user database for the identity providers of tenants, and for the people they vouch for."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from tenantapp.identity.models import NAME_LENGTH, Role, Tenant, User, UserBase
+from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, Role, Tenant, User, UserBase
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
 
@@ -16,6 +16,8 @@ CLIENT_LENGTH: Final = 500
 CLAIM_LENGTH: Final = 100
 GROUP_LENGTH: Final = 255
 SUBJECT_LENGTH: Final = 255  # OpenID Connect Core 1.0, section 2
+EXTERNAL_ID_LENGTH: Final = 255
+KEY_LENGTH: Final = 800  # of a name in lower case, which may be longer than the name
 
 
 class IdentityProvider(UserBase):
@@ -66,3 +68,73 @@ class FederatedIdentity(UserBase):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     signed_in_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     user: Mapped[User] = relationship()
+
+
+class ProvisioningToken(UserBase):
+    """With it, the directory behind a provider says who is there, by SCIM. Only the SHA-256 of it is stored."""
+
+    __tablename__ = "provisioning_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    provider_id: Mapped[UUID] = mapped_column(ForeignKey(IdentityProvider.id, ondelete="CASCADE"), index=True)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ProvisionedPerson(UserBase):
+    """A person as the directory of a tenant describes them by SCIM. ``document`` is what we only give back.
+
+    ``user_name_key`` is ``user_name`` as it is compared. ``roles`` are those that the person has from the directory,
+    with spaces between them, until the person is linked with a ``FederatedIdentity``, which then has them.
+    """
+
+    __tablename__ = "provisioned_people"
+    __table_args__ = (
+        UniqueConstraint("provider_id", "user_name_key"),
+        UniqueConstraint("provider_id", "external_id"),
+        UniqueConstraint("provider_id", "user_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    provider_id: Mapped[UUID] = mapped_column(ForeignKey(IdentityProvider.id, ondelete="CASCADE"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    user_name: Mapped[str] = mapped_column(String(LOGIN_LENGTH))
+    user_name_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    external_id: Mapped[str | None] = mapped_column(String(EXTERNAL_ID_LENGTH))
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    active: Mapped[bool] = mapped_column(default=True)
+    roles: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    version: Mapped[int] = mapped_column(default=1)
+    user: Mapped[User] = relationship()
+
+
+class ProvisionedGroup(UserBase):
+    """A group of the directory. Its name, or what the directory calls it itself, may give a role: ``ProviderRole``."""
+
+    __tablename__ = "provisioned_groups"
+    __table_args__ = (Index("ix_provisioned_groups_provider_id_display_name_key", "provider_id", "display_name_key"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    provider_id: Mapped[UUID] = mapped_column(ForeignKey(IdentityProvider.id, ondelete="CASCADE"))
+    display_name: Mapped[str] = mapped_column(String(GROUP_LENGTH))
+    display_name_key: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    external_id: Mapped[str | None] = mapped_column(String(EXTERNAL_ID_LENGTH))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class ProvisionedGroupMember(UserBase):
+    """A person of the directory is in a group of it."""
+
+    __tablename__ = "provisioned_group_members"
+
+    group_id: Mapped[UUID] = mapped_column(ForeignKey(ProvisionedGroup.id, ondelete="CASCADE"), primary_key=True)
+    person_id: Mapped[UUID] = mapped_column(
+        ForeignKey(ProvisionedPerson.id, ondelete="CASCADE"), primary_key=True, index=True
+    )

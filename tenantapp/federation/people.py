@@ -2,7 +2,8 @@
 
 A provider belongs to a tenant's administrators, who may let it say anything. So it finds a person by nothing but the
 subject under which it has been linked with them: a login or an address in its words finds nobody. The logins of people
-that it makes have a mark of the tenant, so nobody learns from it which other logins there are.
+that it makes have a mark of the tenant, so nobody learns from it which other logins there are. Once the directory of
+the tenant says by SCIM who is there (``provisioned``), nobody else comes in.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,9 @@ from uuid import UUID
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from tenantapp.federation import provisioned
 from tenantapp.federation.errors import NoRole, SingleSignOnFailed
-from tenantapp.federation.models import FederatedIdentity, IdentityProvider
+from tenantapp.federation.models import FederatedIdentity, IdentityProvider, ProvisionedPerson
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue, LastAdmin
 from tenantapp.identity.grants import add_grant
@@ -30,12 +32,18 @@ MOST_GROUPS: Final = 2000  # of a person, that are looked at
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """What a provider says of a person. ``groups`` are as it names them; None says nothing of them."""
+    """What a provider says of a person. ``groups`` are as it names them.
+
+    ``ids`` are what a directory may call the person: the subject, and Entra's ``oid``. ``confirmed_address`` is set if
+    the provider has confirmed it.
+    """
 
     subject: str
     login: str
     name: str
     groups: frozenset[str]
+    ids: tuple[str, ...] = ()
+    confirmed_address: str | None = None
 
 
 def vouched(claims: Mapping[str, Any], groups_claim: str) -> Vouched:
@@ -45,11 +53,15 @@ def vouched(claims: Mapping[str, Any], groups_claim: str) -> Vouched:
     name = claims.get("name")
     groups = claims.get(groups_claim)
     listed = groups if isinstance(groups, list) else [groups]
+    ids = [claims.get(name) for name in ("sub", "oid")]
+    confirmed = claims.get("email") if claims.get("email_verified") is True else None
     return Vouched(
         subject=str(claims["sub"]),
         login=texts[0] if texts else "person",
         name=name if isinstance(name, str) and name.strip() else (texts[0] if texts else "Person"),
         groups=frozenset(group for group in listed[:MOST_GROUPS] if isinstance(group, str)),
+        ids=tuple(text for text in ids if isinstance(text, str) and text),
+        confirmed_address=confirmed if isinstance(confirmed, str) and confirmed else None,
     )
 
 
@@ -59,13 +71,19 @@ def find_or_make(
     """Return the identity of a person, with the roles that their groups give them.
 
     ``link_to`` is a person who is signed in, and wants the provider to vouch for them from now on. Raises ``NoRole``
-    for somebody who would have no role, and ``SingleSignOnFailed`` for a disabled person, or if the identity or the
-    person is linked with another one.
+    for somebody who would have no role or was not provisioned, and ``SingleSignOnFailed`` for a disabled person, or if
+    the identity or the person is linked with another one.
     """
+    by_directory = provisioned.is_used(session, provider.id)
+    if by_directory:
+        provisioned.lock(session, tenant.id)
     roles = wanted_roles(provider, who.groups)
     identity = session.get(FederatedIdentity, (provider.id, who.subject), with_for_update=True)
     if link_to is not None:
         identity = _linked(session, provider, who, identity, link_to)
+    if by_directory:
+        identity, groups = _of_directory(session, provider, who, identity)
+        roles = roles if groups is None else wanted_roles(provider, groups)
     if identity is None:
         if not roles:
             raise NoRole
@@ -82,7 +100,9 @@ def wanted_roles(provider: IdentityProvider, groups: frozenset[str]) -> frozense
     return frozenset(given | ({provider.default_role} if provider.default_role else set()))
 
 
-def give_roles(session: Session, tenant_id: UUID, identity: FederatedIdentity, roles: frozenset[str]) -> None:
+def give_roles(
+    session: Session, tenant_id: UUID, identity: FederatedIdentity | ProvisionedPerson, roles: frozenset[str]
+) -> None:
     """Give a person these roles, and take those that they had from the provider before. Others they keep.
 
     The tenant's last administrator stays one.
@@ -116,10 +136,39 @@ def _linked(
     return _identity(session, provider, who, session.get_one(User, user_id), "link")
 
 
-def _made(session: Session, tenant: Tenant, provider: IdentityProvider, who: Vouched) -> FederatedIdentity:
-    login = next(login for login in _logins(tenant.id, who) if not _is_taken(session, login))
-    user = create_user(session, login, name=_name(who))
+def make_person(
+    session: Session, tenant_id: UUID, provider: IdentityProvider, login: str, name: str, known_as: str
+) -> User:
+    """Make a person for whom the provider vouches. ``known_as`` is what it calls them itself."""
+    free = (each for each in _logins(tenant_id, login, known_as) if not _is_taken(session, each))
+    user = create_user(session, next(free), name=name_for(name))
     user.identity_provider_id = provider.id
+    return user
+
+
+def _of_directory(
+    session: Session, provider: IdentityProvider, who: Vouched, identity: FederatedIdentity | None
+) -> tuple[FederatedIdentity, frozenset[str] | None]:
+    """Return the identity of a person who was provisioned, and their groups, or None if the directory tells no groups.
+
+    Raises ``NoRole`` for somebody whom the directory does not know.
+    """
+    user_id = None if identity is None else identity.user_id
+    person = provisioned.find(session, provider.id, user_id, who.ids, who.confirmed_address)
+    if person is None:
+        raise NoRole
+    if identity is None:
+        identity = _identity(session, provider, who, person.user, "link")
+        identity.roles = person.roles
+    elif person.user_id != identity.user_id:
+        provisioned.move(session, person, identity.user)
+    if not person.active:
+        raise SingleSignOnFailed("Your account is disabled. Ask an administrator of the tenant.")
+    return identity, provisioned.groups_of(session, person) if provisioned.has_groups(session, provider.id) else None
+
+
+def _made(session: Session, tenant: Tenant, provider: IdentityProvider, who: Vouched) -> FederatedIdentity:
+    user = make_person(session, tenant.id, provider, who.login, who.name, who.subject)
     return _identity(session, provider, who, user, "provision")
 
 
@@ -133,11 +182,11 @@ def _identity(session: Session, provider: IdentityProvider, who: Vouched, user: 
     return identity
 
 
-def _logins(tenant_id: UUID, who: Vouched) -> Iterator[str]:
+def _logins(tenant_id: UUID, wanted: str, known_as: str) -> Iterator[str]:
     """Yield logins for a person, all with the mark of the tenant that service accounts have too."""
     mark = tenant_id.hex[-12:]
-    digest = sha256(who.subject.encode()).hexdigest()
-    for base in (who.login[:200], f"{who.login[:200]}.{digest[:8]}", f"person.{digest[:32]}"):
+    digest = sha256(known_as.encode()).hexdigest()
+    for base in (wanted[:200], f"{wanted[:200]}.{digest[:8]}", f"person.{digest[:32]}"):
         try:
             yield check_login(f"{base}@{mark}")
         except InvalidValue:
@@ -149,8 +198,9 @@ def _is_taken(session: Session, login: str) -> bool:
     return bool(session.scalar(select(exists().where(alike))))
 
 
-def _name(who: Vouched) -> str:
+def name_for(text: str) -> str:
+    """Return the name of a person who is called like this elsewhere."""
     try:
-        return clean_name(who.name[:NAME_LENGTH])
+        return clean_name(text[:NAME_LENGTH])
     except InvalidValue:
         return "Person"

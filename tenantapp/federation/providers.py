@@ -83,7 +83,7 @@ def set_provider(session: Session, access: Access, content: ProviderContent, sec
     """
     tenant = access.require_tenant()
     row = _locked(session, tenant)
-    _check_rights(session, access)
+    check_rights(session, access)
     _check_roles(session, access, content)
     provider = _same_or_new(session, row, content)
     provider.name, provider.groups_claim = clean_name(content.name), content.groups_claim
@@ -105,7 +105,7 @@ def remove_provider(session: Session, access: Access) -> None:
     Raises ``NoIdentityProvider``, ``RoleBeyondRights``, and ``SingleSignOnInUse`` while it is required.
     """
     tenant = access.require_tenant()
-    _check_rights(session, access)
+    check_rights(session, access)
     row = _locked(session, tenant)
     provider = get_provider(session, tenant.id)
     if row.single_sign_on_required:
@@ -121,7 +121,7 @@ def require(session: Session, access: Access, required: bool) -> IdentityProvide
     unless the administrator is signed in by the provider.
     """
     tenant = access.require_tenant()
-    _check_rights(session, access)
+    check_rights(session, access)
     row = _locked(session, tenant)
     provider = get_provider(session, tenant.id)
     if required and access.identity_provider_id != provider.id:
@@ -211,7 +211,7 @@ def _remove(session: Session, row: Tenant, provider: IdentityProvider) -> None:
     session.flush()
 
 
-def _check_rights(session: Session, access: Access) -> None:
+def check_rights(session: Session, access: Access) -> None:
     """Raise ``RoleBeyondRights`` for who is less than an administrator: a provider can be whomever it vouches for."""
     check_held(session, ADMIN, access.permissions)
 
