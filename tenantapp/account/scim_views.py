@@ -54,7 +54,7 @@ def scim(request: TenantRequest) -> Response:
     asked = ScimRequest(
         method=request.method,
         base_url=f"{request.application_url}/scim/v2/{slug}",
-        path=path or "/",
+        path=f"/{path}",
         query=dict(request.GET),
         headers=dict(request.headers),
         body=request.body,
@@ -107,4 +107,4 @@ def _sent(status: int, headers: Mapping[str, str], content: Mapping[str, Any] | 
 
 def includeme(config: Configurator) -> None:
     """Add the route. The rest of the path is scim2-server's."""
-    config.add_route("scim", f"/scim/v2/{{slug:{SLUG.pattern}}}{{path:(/.*)?}}")
+    config.add_route("scim", f"/scim/v2/{{slug:{SLUG.pattern}}}/{{path:.*}}")

@@ -34,9 +34,22 @@ from tenantapp.identity.users import rename_user, set_enabled
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 
-MOST_PEOPLE: Final = 100_000  # of a tenant
-MOST_GROUPS: Final = 10_000  # of a tenant
-MOST_CHANGED: Final = 1000  # members of a group in one request
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many people and groups a directory may tell of, and how many members of a group with a role change at once.
+
+    A filter without an index looks at ``looked_at`` people or groups.
+    """
+
+    people: int = 100_000
+    groups: int = 10_000
+    changed: int = 1000
+    looked_at: int = 1000
+
+
+BOUNDS: Final = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,7 @@ class Directory:
     session: Session
     tenant: TenantPlace
     provider: IdentityProvider
+    bounds: Bounds = BOUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +80,7 @@ def add_person(directory: Directory, content: PersonContent) -> ProvisionedPerso
     """
     session, provider = directory.session, directory.provider
     _check_person(directory, content, None)
-    _check_number(session, ProvisionedPerson, provider.id, MOST_PEOPLE, "people")
+    _check_number(session, ProvisionedPerson, provider.id, directory.bounds.people, "people")
     user = _known_to_provider(directory, content.external_id) or make_person(
         session, directory.tenant.id, provider, content.user_name, content.name, content.user_name
     )
@@ -121,7 +135,7 @@ def remove_person(directory: Directory, person: ProvisionedPerson) -> None:
 def add_group(directory: Directory, name: str, external_id: str | None, members: Collection[UUID]) -> ProvisionedGroup:
     """Make a group. Raises ``InvalidValue``."""
     _check_group(name, external_id)
-    _check_number(directory.session, ProvisionedGroup, directory.provider.id, MOST_GROUPS, "groups")
+    _check_number(directory.session, ProvisionedGroup, directory.provider.id, directory.bounds.groups, "groups")
     group = ProvisionedGroup(
         provider_id=directory.provider.id,
         display_name=name,
@@ -175,8 +189,8 @@ def _set_members(directory: Directory, group: ProvisionedGroup, members: Collect
     session, wanted = directory.session, set(members)
     before = set(members_of(session, group.id))
     come, leave = wanted - before, before - wanted
-    if _gives_roles(directory, group) and len(come | leave) > MOST_CHANGED:
-        raise InvalidValue("members", f"Change at most {MOST_CHANGED} members of a group with a role at a time.")
+    if _gives_roles(directory, group) and len(come | leave) > directory.bounds.changed:
+        raise InvalidValue("members", f"Change at most {directory.bounds.changed} members of a group with a role at a time.")
     _check_members(directory, come)
     session.add_all(ProvisionedGroupMember(group_id=group.id, person_id=person_id) for person_id in come)
     gone = ProvisionedGroupMember.person_id.in_(leave)

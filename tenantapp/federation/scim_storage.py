@@ -5,7 +5,7 @@ whom it does not see may as well not exist.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, cast
 from uuid import UUID
 
 from scim2_models import (
@@ -30,7 +30,6 @@ from tenantapp.federation.provisioned import key_of
 from tenantapp.federation.scim_models import Group, User, content_of, group_of, member_ids, user_of
 from tenantapp.identity.models import User as Account
 
-LOOKED_AT: Final = 1000  # resources that a filter without an index looks at
 Row = ProvisionedPerson | ProvisionedGroup
 
 
@@ -131,8 +130,9 @@ class DirectoryStorage(ScimStorage):
     ) -> list[Resource[Any]]:
         for condition in _indexed(resource_type, wanted.ast):
             statement = statement.where(condition)
-        rows = self._session.scalars(statement.limit(LOOKED_AT + 1)).all()
-        if len(rows) > LOOKED_AT:
+        most = self._directory.bounds.looked_at
+        rows = self._session.scalars(statement.limit(most + 1)).all()
+        if len(rows) > most:
             raise TooManyException(detail="Filter by userName, externalId, displayName of a group, or id.")
         return [shown for shown in map(self._shown, rows) if wanted.match(shown)]
 

@@ -23,6 +23,7 @@ REFUSED = {
     "put_identity_provider": (422, "invalid"),
     "patch_identity_provider": (404, "not_found"),
     "post_session_single_sign_on": (404, "not_found"),
+    "post_provisioning_tokens": (404, "not_found"),
     **{
         f"post_{route}": (410, "link_not_valid")
         for route in ("invitation_link", "accepted_link", "declined_link", "registering_link", "link_registration")

@@ -29,6 +29,7 @@ BODIES: dict[str, Any] = {
     "identity_provider": {"required": False},
     "identity_provider PUT": {"name": "x", "issuer": "https://127.0.0.1", "client_id": "x"},
     "session_single_sign_on": {"tenant": "acme"},
+    "provisioning_tokens": {"name": "x"},
     "session": {"tenant": "acme"},
     "account": {"name": "x"},
     "account_address": {"address": "x@example.com"},
@@ -102,6 +103,8 @@ PUBLIC = {
     ("page_assets", "GET"), ("page_components", "GET"),
     ("api_docs", "GET"), ("api_docs_style", "GET"), ("api_docs_script", "GET"),
     ("single_sign_on", "GET"), ("sso_start", "GET"), ("sso_callback", "GET"), ("sso_sign_out", "GET"),
+    # A token of the directory lets in.
+    *(("scim", method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
 }  # fmt: skip
 FOR_ANY_SIGNED_IN = {
     ("session", "GET"), ("session", "PATCH"), ("session", "DELETE"), ("sessions", "GET"),
@@ -126,7 +129,7 @@ def views(installation: Installation) -> list[tuple[str, str, str, str]]:
     found = []
     for each in introspector.get_category("views"):
         view = each["introspectable"]
-        if view["route_name"] is None:
+        if view["route_name"] is None or view["request_methods"] is None:  # those of errors have no methods
             continue
         permission = next(
             (other["value"] for other in each["related"] if other.category_name == "permissions"),

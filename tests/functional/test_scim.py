@@ -1,21 +1,25 @@
 """The directory of a tenant says by SCIM who is there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from scim2_client.engines.wsgi import WSGISCIMClient
+from scim2_server.requests import ScimRequest
 from scim2_tester import Status, check_server
 from sqlalchemy import select, update
 from webtest import TestApp
 
-from tenantapp.federation import directory, scim_storage
-from tenantapp.federation.errors import NoRole, SingleSignOnFailed
+from tenantapp.federation import directory
+from tenantapp.federation.directory import Bounds
+from tenantapp.federation.errors import NoRole, RequestRefused, SingleSignOnFailed
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider, ProviderRole, ProvisionedPerson
 from tenantapp.federation.people import vouched
+from tenantapp.federation.scim_service import answer
 from tenantapp.federation.signing_in import Proved, sign_in
+from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import AuditEntry, Grant, Tenant, User
 from tenantapp.identity.roles import add_role, allow
@@ -126,8 +130,23 @@ def roles(installation: Installation, user: User) -> set[str]:
         return set(session.scalars(select(Grant.role).where(Grant.user_id == user.id)))
 
 
+class Checking(WSGISCIMClient):
+    """Removes nothing twice: after each check, the checker removes all that it has made in those before."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.gone: set[str] = set()
+
+    def delete(self, model: Any, id: str | None = None, **options: Any) -> Any:
+        if id in self.gone:
+            return None
+        answer = super().delete(model, id, **options)
+        self.gone.add(str(id))
+        return answer
+
+
 def test_a_checker_of_servers_is_content(acme: Directory, installation: Installation) -> None:
-    client = WSGISCIMClient(
+    client = Checking(
         installation.app, base_url="http://localhost/scim/v2/acme", headers={"Authorization": f"Bearer {acme.token}"}
     )
     results = check_server(client)
@@ -362,7 +381,7 @@ def test_the_last_administrator_stays_one(acme: Directory, installation: Install
     acme.ask("delete", f"/Users/{carla}", status=204)
 
 
-def test_what_is_too_much_is_refused(acme: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_much_is_refused(acme: Directory) -> None:
     carla = acme.add()
     acme.ask("post", "/Users", {"schemas": [USER], "userName": "x", "title": "x" * 300_000}, 413)
     acme.ask("post", "/Users", {"schemas": [USER], "userName": "x", "displayName": "x" * 9000}, 400)
@@ -379,14 +398,29 @@ def test_what_is_too_much_is_refused(acme: Directory, monkeypatch: pytest.Monkey
     acme.ask("post", "/Users", {"schemas": [USER]}, 400)
     acme.ask("get", "/Nothing", status=404)
     acme.ask("put", "/Users", {}, 405)
-    acme.add(userName="dora@example.com", externalId=None)
-    monkeypatch.setattr(directory, "MOST_PEOPLE", 2)
-    acme.ask("post", "/Users", {"schemas": [USER], "userName": "x"}, 400)
-    monkeypatch.setattr(directory, "MOST_CHANGED", 0)
-    acme.ask("post", "/Groups", {"schemas": [GROUP], "displayName": "Staff", "members": [{"value": carla}]}, 400)
-    monkeypatch.setattr(scim_storage, "LOOKED_AT", 1)
-    assert acme.ask("get", '/Users?filter=displayName sw "C"', status=400)["scimType"] == "tooMany"
-    assert acme.found("Users", filter='userName eq "carla@example.com"') == [carla]
+
+
+def test_a_directory_is_bounded(acme: Directory, installation: Installation) -> None:
+    carla = acme.add()
+    with installation.registry.user_db.begin() as session:
+        provider = session.scalars(select(IdentityProvider)).one()
+        tenant = installation.local_access("acme").require_tenant()
+        small = directory.Directory(session, tenant, provider, Bounds(people=1, groups=0, changed=0, looked_at=0))
+        dora = directory.PersonContent("dora", None, "Dora", True, {})
+        with pytest.raises(InvalidValue, match="more than 1 people"):
+            directory.add_person(small, dora)
+        with pytest.raises(InvalidValue, match="more than 0 groups"):
+            directory.add_group(small, "Staff", None, [])
+        more = replace(small, bounds=replace(small.bounds, groups=1))
+        with pytest.raises(InvalidValue, match="at most 0 members"):
+            directory.add_group(more, "Staff", None, [UUID(carla)])
+        asked = ScimRequest("GET", "http://localhost", "/Users", {"filter": 'displayName sw "C"'})
+        with pytest.raises(RequestRefused) as refused:
+            answer(small, asked)
+        assert refused.value.body["scimType"] == "tooMany"
+        one = replace(small, bounds=Bounds(looked_at=1))
+        assert (answer(one, asked).body or {})["totalResults"] == 1
+        session.rollback()
 
 
 def test_wrong_tokens_are_throttled_and_the_right_one_is_not(acme: Directory) -> None:
