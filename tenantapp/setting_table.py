@@ -166,7 +166,10 @@ class Settings:
         "seconds for which a dangerous act does not ask the person to prove again who they are",
     )
     tokens_most_days: int = setting(
-        "tokens.most_days", number(int, 1, 3660, "days"), "366", "most days that an API token works"
+        "tokens.most_days",
+        number(int, 1, 3660, "days"),
+        "366",
+        "most days that an API token works, or a token of a directory (SCIM)",
     )
     tokens_most: int = setting(
         "tokens.most", number(int, 1, 100_000, "tokens"), "100", "most API tokens of a person in a tenant"

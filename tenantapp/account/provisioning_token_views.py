@@ -6,7 +6,7 @@ from pydantic import Field
 from pyramid.config import Configurator
 from pyramid.response import Response
 
-from tenantapp.account import answers
+from tenantapp.account import provisioning_answers as answers
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example

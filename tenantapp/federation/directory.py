@@ -28,12 +28,11 @@ from tenantapp.identity.api_tokens import revoke_token
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import AlreadyExists, InvalidValue
 from tenantapp.identity.grants import remove_grant
-from tenantapp.identity.members import keeping_an_admin
-from tenantapp.identity.models import LOGIN_LENGTH, ApiToken, Grant, User, WebSession
+from tenantapp.identity.members import keeping_admins
+from tenantapp.identity.models import LOGIN_LENGTH, ApiToken, Grant, Tenant, User, WebSession
 from tenantapp.identity.users import rename_user, set_enabled
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def add_person(directory: Directory, content: PersonContent) -> ProvisionedPerso
     )
     session.add(person)
     session.flush()
-    _record(directory, "person.add", person)
+    _record(directory, "scim.person_add", person)
     if content.active:
         _let_in(directory, person)
     else:
@@ -115,14 +114,14 @@ def change_person(directory: Directory, person: ProvisionedPerson, content: Pers
     if _is_owned(person) and person.user.name != name_for(content.name):
         rename_user(directory.session, person.user_id, name_for(content.name))
     if was_active != content.active:
-        _record(directory, "person.activate" if content.active else "person.deactivate", person)
+        _record(directory, "scim.person_activate" if content.active else "scim.person_deactivate", person)
         (_let_in if content.active else _shut_out)(directory, person)
 
 
 def remove_person(directory: Directory, person: ProvisionedPerson) -> None:
     """Remove a person from the tenant. Who has never signed in goes altogether. Raises ``LastAdmin``."""
     session, user = directory.session, person.user
-    _record(directory, "person.remove", person)
+    _record(directory, "scim.person_remove", person)
     _shut_out(directory, person)
     goes = _is_owned(person) and not provisioned.is_linked(session, person)
     session.delete(person)
@@ -144,7 +143,7 @@ def add_group(directory: Directory, name: str, external_id: str | None, members:
     )
     directory.session.add(group)
     directory.session.flush()
-    _record_group(directory, "group.add", group)
+    _record_group(directory, "scim.group_add", group)
     _set_members(directory, group, members, renamed=False)
     return group
 
@@ -159,14 +158,14 @@ def change_group(
     group.display_name, group.display_name_key, group.external_id = name, provisioned.key_of(name), external_id
     _changed(group)
     directory.session.flush()
-    _record_group(directory, "group.change", group)
+    _record_group(directory, "scim.group_change", group)
     _set_members(directory, group, members, renamed=renamed and (before or _gives_roles(directory, group)))
 
 
 def remove_group(directory: Directory, group: ProvisionedGroup) -> None:
     """Remove a group. Its members lose the roles that it gave them."""
     session = directory.session
-    _record_group(directory, "group.remove", group)
+    _record_group(directory, "scim.group_remove", group)
     gave, members = _gives_roles(directory, group), members_of(session, group.id)
     session.execute(delete(ProvisionedGroupMember).where(ProvisionedGroupMember.group_id == group.id))
     session.delete(group)
@@ -190,7 +189,9 @@ def _set_members(directory: Directory, group: ProvisionedGroup, members: Collect
     before = set(members_of(session, group.id))
     come, leave = wanted - before, before - wanted
     if _gives_roles(directory, group) and len(come | leave) > directory.bounds.changed:
-        raise InvalidValue("members", f"Change at most {directory.bounds.changed} members of a group with a role at a time.")
+        raise InvalidValue(
+            "members", f"Change at most {directory.bounds.changed} members of a group with a role at a time."
+        )
     _check_members(directory, come)
     session.add_all(ProvisionedGroupMember(group_id=group.id, person_id=person_id) for person_id in come)
     gone = ProvisionedGroupMember.person_id.in_(leave)
@@ -218,7 +219,7 @@ def _let_in(directory: Directory, person: ProvisionedPerson) -> None:
 def _shut_out(directory: Directory, person: ProvisionedPerson) -> None:
     """Take all roles in the tenant, revoke the tokens for it, and end the sessions by the provider."""
     session, tenant, user = directory.session, directory.tenant, person.user
-    with keeping_an_admin(session, tenant.id):
+    with keeping_admins(session, Tenant.id == tenant.id):
         for grant in session.scalars(select(Grant).where(Grant.tenant_id == tenant.id, Grant.user_id == user.id)):
             remove_grant(session, grant)
         if _is_owned(person):
@@ -304,14 +305,14 @@ def _changed(row: ProvisionedPerson | ProvisionedGroup) -> None:
     row.changed_at, row.version = utcnow(), row.version + 1
 
 
-def _record(directory: Directory, how: str, person: ProvisionedPerson) -> None:
+def _record(directory: Directory, action: str, person: ProvisionedPerson) -> None:
     # No name that only the directory knows: the trail keeps it when the person is forgotten.
     detail = {"login": person.user.login, "person": str(person.id)}
     tenant = directory.tenant
-    record(directory.session, f"scim.{how}", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
+    record(directory.session, action, tenant_id=tenant.id, slug=tenant.slug, detail=detail)
 
 
-def _record_group(directory: Directory, how: str, group: ProvisionedGroup) -> None:
+def _record_group(directory: Directory, action: str, group: ProvisionedGroup) -> None:
     tenant = directory.tenant
     detail = {"group": group.display_name, "id": str(group.id)}
-    record(directory.session, f"scim.{how}", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
+    record(directory.session, action, tenant_id=tenant.id, slug=tenant.slug, detail=detail)

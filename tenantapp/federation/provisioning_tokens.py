@@ -53,7 +53,7 @@ def create_token(
     )
     session.add(token)
     session.flush()
-    _record(session, "token_create", tenant, token)
+    _record(session, "scim.token_create", tenant, token)
     return token, text
 
 
@@ -71,7 +71,7 @@ def revoke_token(session: Session, access: Access, token_id: UUID) -> None:
     token = next((each for each in list_tokens(session, tenant.id) if each.id == token_id), None)
     if token is None:
         raise NotFound("token", token_id)
-    _record(session, "token_revoke", tenant, token)
+    _record(session, "scim.token_revoke", tenant, token)
     session.delete(token)
 
 
@@ -115,6 +115,6 @@ def _note_use(user_db: DBFactory, token_id: UUID, now: datetime) -> None:
         session.execute(used)
 
 
-def _record(session: Session, how: str, tenant: TenantPlace, token: ProvisioningToken) -> None:
+def _record(session: Session, action: str, tenant: TenantPlace, token: ProvisioningToken) -> None:
     detail = {"token": str(token.id), "name": token.name}
-    record(session, f"scim.{how}", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
+    record(session, action, tenant_id=tenant.id, slug=tenant.slug, detail=detail)

@@ -15,8 +15,10 @@ from pyramid.urldispatch import RoutesMapper
 from sqlalchemy import event
 
 from tenantapp.credentials.models import Passkey
+from tenantapp.federation.models import IdentityProvider, ProvisioningToken
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.permissions import NOT_FOR_TOKENS, OF_NO_ROLE
+from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.operations.queue import list_operations
 from tenantapp.sql.times import utcnow
@@ -265,7 +267,10 @@ def test_as_an_operator_who_works_as_somebody_else(installation: Installation) -
             elif refused == (403, "not_while_impersonating"):
                 never.add(route)
         assert ed.get("/session").json["user"]["login"] == "ada"
-    assert never == {"tokens", "token_of_id", "tenant_settings", "members", "member", "identity_provider"}
+    assert never == {
+        "tokens", "token_of_id", "tenant_settings", "members", "member", "identity_provider",
+        "provisioning_tokens", "provisioning_token",
+    }  # fmt: skip
 
 
 def test_a_newline_at_the_end_is_no_part_of_it(installation: Installation) -> None:
@@ -320,6 +325,19 @@ def add_job(installation: Installation) -> str:
     return str(row["id"])
 
 
+def add_provisioning_token(installation: Installation) -> str:
+    """The id of a new token for the directory of acme."""
+    with installation.registry.user_db.begin() as session:
+        tenant_id, named = get_tenant(session, "acme").id, {"issuer": "https://x.example.com", "client_id": "x"}
+        provider = IdentityProvider(tenant_id=tenant_id, name="x", groups_claim="x", factor_values="", **named)
+        session.add(provider)
+        session.flush()
+        token = ProvisioningToken(provider_id=provider.id, token_hash=b"x", name="x", expires_at=utcnow())
+        session.add(token)
+        session.flush()
+        return str(token.id)
+
+
 def add_parts_of_node(ada: Client, rows: dict[str, str]) -> None:
     """Comment on the node among these rows, and attach the file to it."""
     node = rows["node"]
@@ -349,6 +367,7 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
     rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
     rows["tenant_job"] = rows["tenant_job_retry"] = rows["tenant_job_cancel"] = add_job(installation)
     rows["passkey"] = add_passkey(installation, "ada")
+    rows["provisioning_token"] = add_provisioning_token(installation)
     members = ada.get("/members").json
     tried = 0
     for route, method, pattern, permission in views(installation):
@@ -414,7 +433,7 @@ def test_no_request_leaves_a_statement_open(installation: Installation) -> None:
         for route, method, pattern, _ in sorted(
             views(installation), key=lambda view: (view[1] == "DELETE", view[0][:5] == "fleet")
         ):
-            if route not in ("session", "users", "impersonations"):
+            if route not in ("session", "users", "impersonations", "scim"):
                 row_id = rows.get(route) or an_operation_on(installation, "acme")
                 status = call(ada, route, method, pattern, row_id).status_int
                 answered[status // 100] = answered.get(status // 100, 0) + 1

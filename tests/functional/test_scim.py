@@ -205,7 +205,7 @@ def test_who_is_removed_is_out_from_the_next_request(acme: Directory, installati
         identity = session.scalars(select(FederatedIdentity)).one()
         assert session.get_one(ProvisionedPerson, UUID(again)).user_id == identity.user_id
         actions = set(session.scalars(select(AuditEntry.action).where(AuditEntry.actor == "scim Entra ID")))
-    assert {"scim.person.add", "scim.person.deactivate", "scim.person.remove", "token.revoke", "user.disable"} < actions
+    assert {"scim.person_add", "scim.person_deactivate", "scim.person_remove", "token.revoke", "user.disable"} < actions
     come(installation, sub="id-of-carla").get("/nodes", status=200)
 
 
@@ -373,7 +373,7 @@ def test_the_last_administrator_stays_one(acme: Directory, installation: Install
         acme.patch(f"/Users/{carla}", {"op": "replace", "path": "active", "value": False}, status=409),
         acme.ask("delete", f"/Users/{carla}", status=409),
     ):
-        assert refused["detail"] == "A tenant needs at least one administrator."
+        assert refused["detail"].startswith("A tenant needs at least one administrator")
     assert acme.ask("get", f"/Users/{carla}")["active"] is True
     assert user_of(installation, carla).enabled
     with installation.registry.user_db.begin() as session:
