@@ -75,16 +75,32 @@ def create_invitation(request: TenantRequest) -> dict[str, Any]:
     return invitation_of(made)
 
 
-@api_view("invitation_mail", "POST", permission=Permission.MEMBERS_MANAGE, writes="user", answer=answers.Invitation)
+@api_view(
+    "invitation_mail",
+    "POST",
+    permission=Permission.MEMBERS_MANAGE,
+    writes="user",
+    answer=answers.Invitation,
+    problems=("beyond_your_rights", "reauthentication_required"),
+)
 def resend_invitation(request: TenantRequest) -> dict[str, Any]:
     """Write another mail about an invitation, at most one a minute. It then lasts for seven days again."""
-    return invitation_of(invitations.resend(request.user_session, inviting(request), path_id(request)))
+    session, tenant = request.user_session, request.access.require_tenant()
+    require_fresh_for(request, invitations.invitation_of_tenant(session, tenant.id, path_id(request)).role)
+    return invitation_of(invitations.resend(session, inviting(request), path_id(request)))
 
 
-@api_view("invitation", "DELETE", permission=Permission.MEMBERS_MANAGE, writes="user", answer=None)
+@api_view(
+    "invitation",
+    "DELETE",
+    permission=Permission.MEMBERS_MANAGE,
+    writes="user",
+    answer=None,
+    problems=("beyond_your_rights",),
+)
 def delete_invitation(request: TenantRequest) -> Response:
     """Revoke an invitation. Its links no longer work."""
-    invitations.revoke_invitation(request.user_session, request.access.require_tenant().id, path_id(request))
+    invitations.revoke_invitation(request.user_session, request.access, path_id(request))
     return Response(status=204)
 
 
@@ -105,7 +121,14 @@ def list_received(request: TenantRequest) -> dict[str, Any]:
     return {"items": items, "next": None}
 
 
-@api_view("received_invitation", "POST", permission=Permission.OWN_ACCOUNT, writes="user", answer=answers.Joined)
+@api_view(
+    "received_invitation",
+    "POST",
+    permission=Permission.OWN_ACCOUNT,
+    writes="user",
+    answer=answers.Joined,
+    problems=PROBLEMS[:1],
+)
 def accept_received(request: TenantRequest) -> dict[str, Any]:
     """Accept an invitation: the person is a member from the next request on."""
     session, person = request.user_session, request.access.person
@@ -180,7 +203,7 @@ def decline_link(request: TenantRequest) -> Response:
     writes="user",
     status=201,
     answer=answers.User,
-    problems=("already_exists", *PROBLEMS),
+    problems=("already_exists", "too_many_attempts", *PROBLEMS),
 )
 def register_by_link(request: TenantRequest) -> dict[str, Any]:
     """Register by an invitation and accept it. The address that the link was sent to is confirmed by it."""
@@ -189,8 +212,8 @@ def register_by_link(request: TenantRequest) -> dict[str, Any]:
     # Read before the transaction: no lock is held while the password is hashed.
     with request.registry.user_db.begin(read_only=True) as session:
         invitation, link = invitations.read_linked(session, body.token)
-        words = [link.mail_address or "", invitation.tenant.name, invitation.tenant.slug]
-    new = new_user(request, body, *words)
+        words = [invitation.tenant.name, invitation.tenant.slug]
+    new = new_user(request, body, link.mail_address or "", *words)
     return described(registration.register_invited(request.user_session, body.token, new))
 
 

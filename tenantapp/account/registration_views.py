@@ -92,7 +92,7 @@ def request_registration(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.User,
-    problems=("already_exists", "registration_closed", *PROBLEMS),
+    problems=("already_exists", "registration_closed", "too_many_attempts", *PROBLEMS),
 )
 def register(request: TenantRequest) -> dict[str, Any]:
     """Make the account of whoever has the link, and if the installation says so, a tenant of their own."""
@@ -113,11 +113,15 @@ def register(request: TenantRequest) -> dict[str, Any]:
     return described(user)
 
 
-def new_user(request: TenantRequest, body: InvitedPerson, *words: str) -> NewUser:
-    """Return the person of a body, whose login and password are checked. ``words`` are not in the password."""
-    registration.check_person(body.login, body.name)
+def new_user(request: TenantRequest, body: InvitedPerson, address: str, *words: str) -> NewUser:
+    """Return the person of a body, whose login and password are checked. ``words`` are not in the password.
+
+    Attempts are counted: an answer tells which logins are taken.
+    """
+    count_attempt(request, Kind.REGISTRATION, address)
+    registration.check_person(body.login, body.name, address)
     hashing = hashing_of(request)
-    known = [body.login, body.name or "", *words]
+    known = [body.login, body.name or "", address, *words]
     password_hash = hash_new_password(body.password, known, memory=hashing.memory, breached=hashing.breached)
     return NewUser(body.login, body.name, password_hash)
 

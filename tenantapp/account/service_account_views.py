@@ -13,6 +13,7 @@ from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
 from tenantapp.identity import service_accounts
+from tenantapp.identity.freshness import require_fresh_for
 from tenantapp.identity.members import roles_of
 from tenantapp.identity.models import User
 from tenantapp.identity.permissions import Permission
@@ -60,12 +61,17 @@ def list_service_accounts(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.ServiceAccount,
-    problems=("already_exists", "beyond_your_rights", "not_found", "token_not_allowed", "too_many_service_accounts"),
+    problems=(
+        *("already_exists", "beyond_your_rights", "not_found", "token_not_allowed", "too_many_service_accounts"),
+        "reauthentication_required",
+    ),
 )
 def create_service_account(request: TenantRequest) -> dict[str, Any]:
     """Make a service account with roles in the tenant. It is a member; it cannot sign in."""
     request.access.refuse_tokens()
     body: NewServiceAccount = request.checked_body
+    for role in body.roles:
+        require_fresh_for(request, role)
     tenant, most = request.access.require_tenant(), request.registry.app_settings.service_accounts_most
     account = service_accounts.create_service_account(
         request.user_session, tenant, body.login, body.roles, held=request.access.permissions, name=body.name, most=most

@@ -12,6 +12,7 @@ from tenantapp.content import example
 from tenantapp.identity import impersonations
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.permissions import Permission
+from tenantapp.identity.roles import require_admin
 from tenantapp.identity.tenants import require_second_factor
 from tenantapp.tenancy.errors import SecondFactorRequired
 from tenantapp.tenancy.request import TenantRequest
@@ -53,16 +54,17 @@ def read_settings(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     fresh=True,
     answer=answers.TenantSettings,
-    problems=("token_not_allowed",),
+    problems=("beyond_your_rights", "token_not_allowed"),
 )
 def change_settings(request: TenantRequest) -> dict[str, Any]:
     """Change what the tenant asks of those who work in it, from the next request on.
 
-    Only a person whose session has a second factor can require one: they would lock themselves out. Impersonations that
-    are under way end when the tenant forbids them.
+    Only who has all permissions of the role ``admin`` changes them. Only a person whose session has a second factor can
+    require one: they would lock themselves out. Impersonations that are under way end when the tenant forbids them.
     """
     request.access.refuse_tokens()
     body: TenantSettingsChange = request.checked_body
+    require_admin(request.user_session, request.access.permissions)
     if body.second_factor_required and not request.access.has_second_factor:
         raise SecondFactorRequired
     session, tenant_id = request.user_session, request.access.require_tenant().id

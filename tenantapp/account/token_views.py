@@ -17,6 +17,7 @@ from tenantapp.identity.effective import effective_permissions
 from tenantapp.identity.errors import PermissionMissing
 from tenantapp.identity.models import ApiToken, User
 from tenantapp.identity.permissions import Permission
+from tenantapp.identity.roles import holds_admin
 from tenantapp.identity.service_accounts import find_service_account
 from tenantapp.tenancy.access import Access
 from tenantapp.tenancy.request import TenantRequest
@@ -81,6 +82,9 @@ def create_token(request: TenantRequest) -> dict[str, Any]:
         require_members_manage(access)
         user = find_service_account(session, tenant.id, body.service_account)
         held = effective_permissions(session, user.id, tenant.id).permissions
+        if not holds_admin(session, access.permissions):
+            # Whoever makes the token has its text, and so all that it permits.
+            held &= access.permissions
     token, text = api_tokens.create_token(
         session,
         tenant,

@@ -156,6 +156,8 @@ def move_tenant(request: TenantRequest) -> dict[str, Any]:
 def adopt_database(request: TenantRequest) -> dict[str, Any]:
     """Request a new tenant with a copy of an existing database. The original does not change."""
     body: Adoption = request.checked_body
+    if body.administrator is not None:
+        require_fresh(request)
     check_server(request, body.server)
     check_revision(request, body.revision)
     operation = request_adopt(

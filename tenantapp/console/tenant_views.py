@@ -22,6 +22,7 @@ from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
 from tenantapp.identity.administrators import describe_one, describe_tenants
+from tenantapp.identity.freshness import require_fresh
 from tenantapp.identity.models import TenantState
 from tenantapp.tenancy.request import TenantRequest
 
@@ -98,10 +99,12 @@ def list_tenants(request: TenantRequest) -> dict[str, Any]:
     return {"items": describe_tenants(request.user_session, page["items"]), "next": page["next"]}
 
 
-@fleet_request("fleet_tenants", body=NewTenant, problems=("already_exists",))
+@fleet_request("fleet_tenants", body=NewTenant, problems=("already_exists", "reauthentication_required"))
 def create_tenant(request: TenantRequest) -> dict[str, Any]:
     """Make a tenant: at once if a warm database is ready, otherwise by a worker."""
     body: NewTenant = request.checked_body
+    if body.administrator is not None:
+        require_fresh(request)
     check_server(request, body.server)
     operation = request_create(
         request.user_session,

@@ -1,6 +1,5 @@
 """Read roles, add and remove them, and change their permissions. Each change is in the audit trail."""
 
-from collections import defaultdict
 from collections.abc import Collection
 from typing import Final
 
@@ -46,13 +45,21 @@ def check_held(session: Session, role_name: str, held: Collection[str] | None) -
     """
     if held is None:
         return
-    permits: defaultdict[str, set[str]] = defaultdict(set)
-    rows = select(RolePermission.role, RolePermission.permission).where(RolePermission.role.in_((role_name, ADMIN)))
-    for role, permission in session.execute(rows):
-        permits[role].add(permission)
-    beyond, of_admin = permits[role_name] - set(held), permits[ADMIN]
-    if beyond and not (of_admin and of_admin <= set(held)):
+    permitted = select(RolePermission.permission).where(RolePermission.role == role_name)
+    beyond = set(session.scalars(permitted)) - set(held)
+    if beyond and not holds_admin(session, held):
         raise RoleBeyondRights(role_name, sorted(beyond))
+
+
+def holds_admin(session: Session, held: Collection[str]) -> bool:
+    """Return whether ``held`` has all permissions of the role ``admin``, so that who has them decides on the tenant."""
+    of_admin = set(session.scalars(select(RolePermission.permission).where(RolePermission.role == ADMIN)))
+    return bool(of_admin) and of_admin <= set(held)
+
+
+def require_admin(session: Session, held: Collection[str]) -> None:
+    """Raise ``RoleBeyondRights`` unless ``holds_admin``."""
+    check_held(session, ADMIN, held)
 
 
 def permits(session: Session, role: str, permission: str) -> bool:

@@ -17,10 +17,12 @@ from tenantapp.credentials.errors import LinkNotValid
 from tenantapp.credentials.one_time_links import Link, Purpose, address_of, make_link, read_link, use_link
 from tenantapp.credentials.post import Post
 from tenantapp.identity.audit import record
-from tenantapp.identity.errors import InvalidValue, NotFound
+from tenantapp.identity.effective import effective_permissions
+from tenantapp.identity.errors import InvalidValue, NotFound, RoleBeyondRights
 from tenantapp.identity.grants import record_grant
 from tenantapp.identity.models import Grant, GroupMember, Invitation, Tenant, User
 from tenantapp.identity.names import normalize_login
+from tenantapp.identity.permissions import Permission
 from tenantapp.identity.roles import check_held, get_role
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.joining.errors import TooManyInvitations
@@ -88,11 +90,14 @@ def list_invitations(session: Session, tenant_id: UUID, *, after: UUID | None, l
 
 
 def resend(session: Session, inviting: Inviting, invitation_id: UUID) -> Invitation:
-    """Write another mail about an invitation, which then lasts for ``LIFETIME`` again. Raises ``NotFound``.
+    """Write another mail about an invitation, which then lasts for ``LIFETIME`` again.
+
+    Raises ``NotFound``, and ``RoleBeyondRights`` for a role that permits more than the person may do.
 
     Within ``RESENT_AFTER`` of the last mail it does nothing: ``sent_at`` tells.
     """
-    invitation = _of_tenant(session, inviting.access.require_tenant().id, invitation_id)
+    invitation = invitation_of_tenant(session, inviting.access.require_tenant().id, invitation_id)
+    check_held(session, invitation.role, inviting.access.permissions)
     now = utcnow()
     if invitation.sent_at is None or invitation.sent_at <= now - RESENT_AFTER:
         invitation.expires_at = now + LIFETIME
@@ -101,9 +106,10 @@ def resend(session: Session, inviting: Inviting, invitation_id: UUID) -> Invitat
     return invitation
 
 
-def revoke_invitation(session: Session, tenant_id: UUID, invitation_id: UUID) -> None:
-    """Take an invitation back. Its links no longer work. Raises ``NotFound``."""
-    invitation = _of_tenant(session, tenant_id, invitation_id)
+def revoke_invitation(session: Session, access: Access, invitation_id: UUID) -> None:
+    """Take an invitation back. Its links no longer work. Raises ``NotFound`` and ``RoleBeyondRights``."""
+    invitation = invitation_of_tenant(session, access.require_tenant().id, invitation_id)
+    check_held(session, invitation.role, access.permissions)
     _record(session, "invitation.revoke", invitation)
     session.delete(invitation)
 
@@ -136,7 +142,12 @@ def use_linked(session: Session, token: str) -> tuple[Invitation, Link]:
 
 
 def accept(session: Session, invitation: Invitation, user_id: UUID) -> Grant:
-    """Make a person a member by an invitation, from the next request on. Return their grant of the role."""
+    """Make a person a member by an invitation, from the next request on. Return their grant of the role.
+
+    Raises ``LinkNotValid`` if it was used or revoked meanwhile, or if who invited may no longer give the role.
+    """
+    if not _may_still_be_given(session, invitation):
+        raise LinkNotValid
     held = select(Grant).where(Grant.tenant_id == invitation.tenant_id, Grant.user_id == user_id)
     grant = session.scalar(held.where(Grant.role == invitation.role))
     # Gone before the role is given: of two who accept at once, one waits here and finds nothing.
@@ -219,7 +230,21 @@ def _is_for(user: type[User]) -> ColumnElement[bool]:
     return or_(Invitation.mail_address == user.mail_address, by_login)
 
 
-def _of_tenant(session: Session, tenant_id: UUID, invitation_id: UUID) -> Invitation:
+def _may_still_be_given(session: Session, invitation: Invitation) -> bool:
+    """Return whether who has invited may still give the role: they are there, and have the rights."""
+    inviter = invitation.invited_by
+    if inviter is None or not inviter.enabled:
+        return False
+    held = effective_permissions(session, inviter.id, invitation.tenant_id).permissions
+    try:
+        check_held(session, invitation.role, held)
+    except RoleBeyondRights:
+        return False
+    return Permission.MEMBERS_MANAGE in held
+
+
+def invitation_of_tenant(session: Session, tenant_id: UUID, invitation_id: UUID) -> Invitation:
+    """Return an open invitation of a tenant. Raises ``NotFound``."""
     found: Invitation | None = session.scalar(
         _open().where(Invitation.id == invitation_id, Invitation.tenant_id == tenant_id)
     )

@@ -15,7 +15,7 @@ from tenantapp.credentials.post import Post
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.look_alikes import check_own_login, is_reserved
 from tenantapp.identity.models import User
-from tenantapp.identity.names import check_login, check_slug, clean_name
+from tenantapp.identity.names import check_login, check_slug, clean_name, normalize_login
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.users import create_user
 from tenantapp.joining import invitations
@@ -35,9 +35,15 @@ class NewUser:
     password_hash: str
 
 
-def check_person(login: str, name: str | None) -> None:
-    """Raise ``InvalidValue`` if nobody may choose this login and this name for themselves. Costs no hash."""
-    check_own_login(check_login(login))
+def check_person(login: str, name: str | None, address: str) -> None:
+    """Raise ``InvalidValue`` if nobody may choose this login and this name for themselves. Costs no hash.
+
+    A login that is an address of mail must be that of the person. Logins with ``:`` are marks of the program.
+    """
+    normal = check_login(login)
+    check_own_login(normal)
+    if ":" in normal or ("@" in normal and normal != normalize_login(address)):
+        raise InvalidValue("login", "A login has no colon. A login with @ is the address that your link was sent to.")
     if name is not None:
         clean_name(name)
 

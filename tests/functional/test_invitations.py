@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from tenantapp.identity.audit import list_entries
-from tenantapp.identity.models import Invitation, User
+from tenantapp.identity.grants import add_grant, find_grant, remove_grant
+from tenantapp.identity.models import Invitation, RolePermission, User
+from tenantapp.identity.roles import add_role
+from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import create_user, get_user
 from tenantapp.joining.invitations import LIFETIME, sweep_invitations
 from tenantapp.sql.times import utcnow
@@ -217,3 +220,46 @@ def test_an_address_that_has_an_account_does_not_register_again(
     with installation.registry.user_db.begin(read_only=True) as session:
         assert session.query(User).filter_by(login="grace").count() == 0
     assert stranger.sign_in("nobody").post("/links/invitation/accept", {"token": token}).status_int == 200
+
+
+def test_an_invitation_ends_with_the_rights_of_who_made_it(
+    ada: Client, stranger: Client, installation: Installation
+) -> None:
+    """Also for an administrator who is disabled."""
+    invitation = ada.post("/invitations", {"login": "nobody", "role": "admin"}).json
+    _, token = invite(ada, installation)
+    with installation.registry.user_db.begin() as session:
+        add_grant(session, get_tenant(session, "acme").id, "admin", login="rita")
+        tenant_id = get_tenant(session, "acme").id
+        remove_grant(session, find_grant(session, tenant_id, "admin", login="ada"))
+        add_grant(session, tenant_id, "editor", login="ada")
+    nobody = stranger.sign_in("nobody")
+    for answer in (
+        nobody.post(f"/account/invitations/{invitation['id']}"),
+        nobody.post("/links/invitation/accept", {"token": token}),
+    ):
+        assert problem(answer) == (410, "link_not_valid")
+    assert nobody.get("/session").json["tenants"] == []
+
+
+def test_who_has_less_than_the_role_neither_sends_nor_revokes_an_invitation(
+    ada: Client, stranger: Client, installation: Installation
+) -> None:
+    with installation.registry.user_db.begin() as session:
+        made = add_role(session, "usher")
+        made.permissions = [RolePermission(permission=each) for each in ("members.manage", "content.read")]
+        add_grant(session, get_tenant(session, "acme").id, "usher", login="rita")
+    invitation = ada.post("/invitations", {"login": "nobody", "role": "admin"}).json
+    ada.post("/service-accounts", {"login": "robot", "roles": ["admin"]})
+    rita, path = stranger.sign_in("rita", "acme"), f"/invitations/{invitation['id']}"
+    whole = {"name": "x", "permissions": ["members.manage", "content.edit_any"], "service_account": "robot"}
+    for answer in (
+        rita.post(f"{path}/mail"),
+        rita.delete(path),
+        rita.post("/tokens", whole),
+        rita.patch("/tenant/settings", {"impersonation_forbidden": True}),
+        rita.patch("/tenant/settings", {"second_factor_required": False}),
+    ):
+        assert problem(answer) == (403, "beyond_your_rights")
+    assert len(ada.get("/invitations").json["items"]) == 1
+    assert rita.post("/tokens", {**whole, "permissions": ["members.manage"]}).status_int == 201

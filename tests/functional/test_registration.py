@@ -59,9 +59,13 @@ def test_who_reads_the_mail_of_an_address_registers(
         ({"password": "short"}, (422, "invalid")),
         ({"password": "grace@example.com"}, (422, "invalid")),
         ({"tenant": {"slug": "own", "name": "Own"}}, (422, "invalid")),
+        ({"login": "other@example.com"}, (422, "invalid")),  # not the address of the link
+        ({"login": "forgotten:x"}, (422, "invalid")),
         ({"token": "x" * 43}, (410, "link_not_valid")),
     ):
+        installation.registry.throttle.forget(ADDRESS)
         assert problem(client.post("/links/registration", {**GRACE, "token": token, **wrong})) == expected, wrong
+    installation.registry.throttle.forget(ADDRESS)
     made = client.post("/links/registration", {**GRACE, "token": token})
     assert (made.status_int, made.json["login"], made.json["name"]) == (201, "grace", "Grace")
     assert client.get("/session").status_int == 401, "a link signs nobody in"
@@ -93,6 +97,15 @@ def test_an_address_is_not_flooded_with_mail(opened: Callable[[str], Client], in
     assert problem(client.post("/users", {"address": "no address"})) == (422, "invalid")
 
 
+def test_a_link_does_not_tell_again_and_again_which_logins_are_taken(
+    opened: Callable[[str], Client], installation: Installation
+) -> None:
+    client = opened("open")
+    body = {**GRACE, "token": token_for(client, installation)}
+    answers = [problem(client.post("/links/registration", {**body, "login": "bob"})) for _ in range(7)]
+    assert (answers[0], answers[-1]) == ((409, "already_exists"), (429, "too_many_attempts"))
+
+
 def test_people_begin_with_a_tenant_of_their_own(opened: Callable[[str], Client], installation: Installation) -> None:
     client = opened("tenant")
     body = {**GRACE, "token": token_for(client, installation)}
@@ -103,7 +116,9 @@ def test_people_begin_with_a_tenant_of_their_own(opened: Callable[[str], Client]
         ({"slug": "r00t", "name": "x"}, (422, "invalid")),
         ({"slug": "own", "name": ""}, (422, "invalid")),
     ):
+        installation.registry.throttle.forget(ADDRESS)
         assert problem(client.post("/links/registration", {**body, "tenant": tenant})) == expected, tenant
+    installation.registry.throttle.forget(ADDRESS)
     made = client.post("/links/registration", {**body, "tenant": {"slug": "graces", "name": "Grace's"}})
     assert made.status_int == 201
     otto = Client(installation.app)
