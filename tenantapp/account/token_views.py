@@ -106,12 +106,10 @@ def create_token(request: TenantRequest) -> dict[str, Any]:
     permission=Permission.IN_TENANT,
     writes="user",
     answer=None,
-    problems=("not_while_impersonating",),
 )
 def delete_token(request: TenantRequest) -> Response:
     """Revoke a token of the person, or for an administrator any token of the tenant, from the next request on."""
     access, tenant = request.access, request.access.require_tenant()
-    access.refuse_impersonation()
     owner = None if access.may(Permission.MEMBERS_MANAGE) else access.person.id
     api_tokens.revoke_token(request.user_session, path_id(request), tenant_id=tenant.id, user_id=owner)
     return Response(status=204)

@@ -1,8 +1,9 @@
 """An operator who works as somebody else does less than that person: a guard of every view.
 
-It is all about the tenant: what is about the person themselves, or takes all data out of the tenant, is refused. So are
-dangerous acts (``freshness``), because an operator cannot prove to be that person. If the impersonation is read-only,
-everything is refused that may change something.
+It is about the content of the tenant: what is about the person themselves, or takes all data out of the tenant, is
+refused. So is what manages the tenant (``MANAGING``), because it would outlast the impersonation, and so are dangerous
+acts (``freshness``), because an operator cannot prove to be that person. If the impersonation is read-only, everything
+is refused that may change something.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,14 @@ from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
 
 # The permissions of calls about the person and their account, and of the exports of the tenant.
 NOT_IMPERSONATED: Final = (Permission.SIGNED_IN, Permission.OWN_ACCOUNT, Permission.TENANT_EXPORT)
+
+# The permissions of calls that manage the tenant: its members, settings, tokens, webhooks and jobs. They only read.
+MANAGING: Final = (
+    Permission.MEMBERS_MANAGE,
+    Permission.IN_TENANT,
+    Permission.WEBHOOKS_MANAGE,
+    Permission.JOBS_MANAGE,
+)
 
 
 def impersonation_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], Any]:
@@ -35,6 +44,8 @@ def impersonation_view(view: Callable[[Any, Any], Any], info: Any) -> Callable[[
             access.refuse_impersonation()
         if access.only_reads and request.method not in SAFE_METHODS:
             raise ImpersonationReadOnly
+        if permission in MANAGING and request.method not in SAFE_METHODS:
+            access.refuse_impersonation()
         return view(context, request)
 
     return guarded

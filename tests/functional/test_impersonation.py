@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pyramid.interfaces import IDefaultPermission
@@ -16,14 +17,14 @@ from transaction import TransactionManager
 
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.identity import impersonations, web_sessions
-from tenantapp.identity.audit import describe_entry, list_entries
+from tenantapp.identity.audit import describe_entry, list_entries, record
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.impersonation_guard import impersonation_view
 from tenantapp.identity.models import Tenant, User, WebSession
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import create_user, get_user, set_enabled
 from tenantapp.sql.ids import uuid7
-from tenantapp.tenancy.access import ACTOR, Access, Impersonation, Person
+from tenantapp.tenancy.access import ACTOR, Access, Actor, Impersonation, Person
 from tenantapp.tenancy.errors import ImpersonationReadOnly
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.testing.clock import Clock
@@ -135,10 +136,12 @@ def test_changes_are_seen_to_be_an_operators(
     assert made["impersonation"]["read_only"] is False
     operator.post("/nodes", {"title": "x"}, status=201)
     with caplog.at_level(logging.INFO, "tenantapp.requests"):
-        operator.post("/members", {"login": "rita", "role": "author"}, status=201)
+        operator.post("/nodes", {"title": "y"}, status=201)
     assert f"person {made['user']['id']}, tenant acme, impersonated by 'otto'" in caplog.text
-    assert code(operator.post("/members", {"login": "rita", "role": "admin"})) == IN_VAIN
-    assert code(operator.post("/invitations", {"login": "nobody", "role": "admin"})) == IN_VAIN
+    actor = Actor("ada", UUID(made["user"]["id"]), impersonator="otto")
+    with installation.registry.user_db.begin() as session:
+        session.info[ACTOR] = actor
+        record(session, "member.grant", tenant_id=get_tenant(session, "acme").id, slug="acme", detail={})
     granted = entries(installation, "member.grant")[0]
     assert (granted.actor, granted.detail["impersonator"]) == ("ada", "otto")
     ada = Client(installation.app).sign_in("ada")
@@ -150,6 +153,19 @@ def test_changes_are_seen_to_be_an_operators(
     assert (grant["actor"], grant["impersonated"]) == ("ada", True)
     assert (start["actor"], start["detail"]["reason"], start["detail"]["read_only"]) == (None, "Ticket 4711", False)
     assert "otto" not in ada.get("/tenant/audit").text
+
+
+def test_nothing_that_outlasts_it_is_done(operator: Client) -> None:
+    impersonate(operator, login="ada", write=True)
+    for path, body in (
+        ("/members", {"login": "rita", "role": "author"}),
+        ("/invitations", {"login": "nobody", "role": "reader"}),
+        ("/service-accounts", {"login": "robot", "roles": ["reader"]}),
+        ("/webhooks", {"name": "x", "url": "https://1.1.1.1/", "resources": ["nodes"]}),
+    ):
+        before = operator.get(path, status=200).json["items"]
+        assert code(operator.post(path, body)) == IN_VAIN, path
+        assert operator.get(path).json["items"] == before
 
 
 def test_people_of_the_tenant_see_that_it_was_an_operator_and_not_who() -> None:

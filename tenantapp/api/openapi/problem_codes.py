@@ -11,7 +11,7 @@ from pyramid.exceptions import ConfigurationError
 
 from tenantapp.api.json import OptionalBody
 from tenantapp.api.openapi.operations import Operation
-from tenantapp.identity.impersonation_guard import NOT_IMPERSONATED
+from tenantapp.identity.impersonation_guard import MANAGING, NOT_IMPERSONATED
 from tenantapp.identity.permissions import NOT_FOR_TOKENS, Permission
 
 # The codes of ``ApiError`` and of ``problem_response``, which the table of problems does not have.
@@ -112,7 +112,9 @@ def _of_impersonation(operation: Operation) -> Iterator[str]:
         return
     if operation.changes:
         yield "impersonation_read_only"
-    if operation.permission in NOT_IMPERSONATED or operation.fresh or "reauthentication_required" in operation.problems:
+    managed = operation.changes and operation.permission in MANAGING
+    proved = operation.fresh or "reauthentication_required" in operation.problems
+    if operation.permission in NOT_IMPERSONATED or managed or proved:
         yield "not_while_impersonating"
 
 
