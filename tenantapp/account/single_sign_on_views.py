@@ -18,19 +18,20 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from tenantapp.account import answers
+from tenantapp.account.post import post_of
 from tenantapp.api.json import Body
 from tenantapp.api.query import NoQuery
 from tenantapp.api.views import api_view
 from tenantapp.content import example
 from tenantapp.federation import providers, signing_in
-from tenantapp.federation.errors import FederationError, NoIdentityProvider, SingleSignOnFailed
+from tenantapp.federation.errors import FederationError, NoIdentityProvider
 from tenantapp.federation.models import IdentityProvider
 from tenantapp.identity import web_sessions
 from tenantapp.identity.encrypted import secrets_of
 from tenantapp.identity.names import SLUG
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import cookie_token
-from tenantapp.tenancy.access import ACTOR, Access
+from tenantapp.tenancy.access import ACTOR
 from tenantapp.tenancy.request import TenantRequest
 
 PUBLIC: Final = NO_PERMISSION_REQUIRED
@@ -82,6 +83,7 @@ def read_single_sign_on(request: TenantRequest) -> dict[str, Any]:
     "POST",
     permission=Permission.OWN_ACCOUNT,
     body=Link,
+    fresh=True,
     answer=answers.Elsewhere,
     headers=("Set-Cookie",),
     tag=TAG,
@@ -139,26 +141,22 @@ def _signed_in(request: TenantRequest) -> Response:
     code = signing_in.code_in(given, begun, registry.issuers.metadata(provider.issuer))
     client = providers.client_of(provider, secrets_of(registry.app_settings))
     proved = signing_in.prove(registry.issuers, provider, client, code, request.route_url("sso_callback"), begun)
-    link_to = _who_links(request, begun)
+    linking = signing_in.check_linking(begun, request.identity, registry.app_settings.session_fresh)
     with registry.user_db.begin() as session:
         session.info[ACTOR] = request.actor
         if old_token := cookie_token(request):
             web_sessions.end(session, old_token)
         token = signing_in.sign_in(
-            session, provider.id, proved, registry.lifetimes, request.user_agent, link_to=link_to
+            session,
+            provider.id,
+            proved,
+            registry.lifetimes,
+            request.user_agent,
+            linking=linking,
+            post=post_of(request),
         )
     headers = [*registry.security_policy.remember(request, token), _cookie(request, "", 0)]
     return _redirect(HTTPSeeOther, begun.to, headers)
-
-
-def _who_links(request: TenantRequest, begun: signing_in.Begun) -> UUID | None:
-    """Return the person who has begun to link, if this browser is still theirs. Raises ``SingleSignOnFailed``."""
-    if begun.links is None:
-        return None
-    access: Access | None = request.identity
-    if access is None or not access.owns_account or str(access.web_session_id) != begun.links:
-        raise SingleSignOnFailed("You are no longer signed in as the person who began this. Begin again.")
-    return access.person.id
 
 
 def _to_end(request: TenantRequest) -> Response:

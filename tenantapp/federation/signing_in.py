@@ -10,6 +10,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from hmac import compare_digest
 from typing import Any, Final
 from uuid import UUID
@@ -20,6 +21,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tenantapp.credentials.post import Post
 from tenantapp.federation.errors import SingleSignOnFailed
 from tenantapp.federation.id_tokens import read_id_token, second_factor_seen
 from tenantapp.federation.issuers import ClientOf, Issuers, Metadata
@@ -29,7 +31,7 @@ from tenantapp.identity import web_sessions
 from tenantapp.identity.models import Tenant, User
 from tenantapp.identity.web_sessions import Lifetimes
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import ACTOR, Actor
+from tenantapp.tenancy.access import ACTOR, Access, Actor
 
 LASTS: Final = 600  # seconds between the beginning and the end of a sign-in
 SCOPES: Final = "openid profile email"
@@ -162,6 +164,22 @@ def _with_userinfo(
     return {**more, **claims}
 
 
+def check_linking(begun: Begun, access: Access | None, fresh: int) -> Access | None:
+    """Return the access of the person who has begun to link, if this browser is still theirs, or None of a sign-in.
+
+    They proved who they are within ``fresh`` seconds before they began. What they began is in a cookie, which somebody
+    who has their session can write as well: so it is checked again. Raises ``SingleSignOnFailed``.
+    """
+    if begun.links is None:
+        return None
+    if access is None or not access.owns_account or str(access.web_session_id) != begun.links:
+        raise SingleSignOnFailed("You are no longer signed in as the person who began this. Begin again.")
+    proved_at, earliest = access.authenticated_at, utcnow() - timedelta(seconds=fresh + LASTS)
+    if access.impersonation is not None or proved_at is None or proved_at < earliest:
+        raise SingleSignOnFailed("It is too long ago that you proved who you are. Begin again.")
+    return access
+
+
 def sign_in(
     session: Session,
     provider_id: UUID,
@@ -169,9 +187,13 @@ def sign_in(
     lifetimes: Lifetimes,
     user_agent: str | None,
     *,
-    link_to: UUID | None = None,
+    linking: Access | None = None,
+    post: Post,
 ) -> str:
     """Start a web session in the provider's tenant, and return its token.
+
+    ``linking`` is the access of a person who wants the provider to vouch for them from now on. The first time, it has
+    not vouched for them before: so the session is as fresh as theirs was, and they are told by ``post``.
 
     Raises ``SingleSignOnFailed``, also if the provider was exchanged since the sign-in began, and ``NoRole``.
     """
@@ -179,13 +201,17 @@ def sign_in(
     if provider is None:
         raise SingleSignOnFailed("The identity provider of the tenant is another one now. Begin again.")
     tenant = session.get_one(Tenant, provider.tenant_id)
-    identity = find_or_make(session, tenant, provider, proved.who, link_to=link_to)
-    identity.signed_in_at = utcnow()
+    identity = find_or_make(session, tenant, provider, proved.who, link_to=linking.person.id if linking else None)
+    is_new, identity.signed_in_at = identity.signed_in_at is None, utcnow()
     _act_as(session, identity.user)
     token = web_sessions.new_token()
     factors = [FACTOR, *([SECOND_FACTOR] if proved.second_factor else [])]
     started = web_sessions.start(session, token, identity.user_id, tenant.id, lifetimes, user_agent, factors)
     started.identity_provider_id = provider.id
+    if linking is not None and is_new:
+        started.authenticated_at = linking.authenticated_at
+        values = {"login": identity.user.login, "provider": provider.name, "tenant": tenant.name}
+        post.notice(session, identity.user.mail_address, "provider-linked", **values)
     session.flush()
     return token
 

@@ -21,7 +21,10 @@ from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import AuditEntry, Tenant, User
 from tenantapp.identity.roles import add_role, allow
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.users import get_user
+from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.outgoing.addresses import Addresses
+from tenantapp.testing.clock import Clock
 from tests.functional.conftest import Command
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, Provider
 from tests.installation import Client, Installation
@@ -169,6 +172,40 @@ def test_to_link_is_asked_in_the_page_and_ends_in_the_same_session(
     assert "no longer signed in" in refused(come_back(bob, back))
     with installation.registry.user_db.begin() as session:
         assert session.scalars(select(FederatedIdentity)).all() == []
+
+
+def test_to_link_needs_a_fresh_sign_in_and_makes_none(
+    acme: Client, installation: Installation, identity_provider: Provider, clock: Clock
+) -> None:
+    """Who has taken an old session adds no way to sign in, not even with a cookie that says they began in time."""
+    with installation.registry.user_db.begin() as session:
+        get_user(session, "bob").mail_address = "bob@example.com"
+    bob = Client(installation.app).sign_in("bob", "acme")
+    since = bob.get("/session").json["authenticated_at"]
+    clock.advance(seconds=500)
+    location = bob.post("/session/single-sign-on", {"tenant": "acme"}, status=200).json["location"]
+    clock.advance(seconds=200)
+    refused(bob.post("/session/single-sign-on", {"tenant": "acme"}), 403, "reauthentication_required")
+    assert come_back(bob, identity_provider.visit(location, CARLA)).status_int == 303
+    assert bob.get("/session").json["authenticated_at"] == since
+    with installation.registry.user_db.begin() as session:
+        [notice] = session.scalars(select(OutgoingMail.message)).all()
+    assert notice["recipient"] == "bob@example.com"
+    assert notice["subject"] == "Single sign-on was linked with your account"
+    # From then on the provider does prove who the person is.
+    again = signed_in(installation, identity_provider, CARLA).get("/session").json
+    assert again["user"]["login"] == "bob"
+    assert again["authenticated_at"] > since
+    # Whoever has a session writes that cookie themselves: the age of the session counts.
+    rita = Client(installation.app).sign_in("rita", "acme")
+    location = rita.post("/session/single-sign-on", {"tenant": "acme"}, status=200).json["location"]
+    forged = replace(read_begun(rita.http.cookies["tenantapp-sso"]), until=2**40).written()
+    clock.advance(seconds=1201)
+    others = [f"{name}={value}" for name, value in rita.http.cookies.items() if name != "tenantapp-sso"]
+    back = identity_provider.visit(location, ADMIN)
+    assert "too long ago" in refused(come_back(rita, back, "; ".join([forged, *others])))
+    with installation.registry.user_db.begin() as session:
+        assert [each.user.login for each in session.scalars(select(FederatedIdentity))] == ["bob"]
 
 
 def test_what_is_tampered_with_is_refused(
