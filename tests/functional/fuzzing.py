@@ -15,6 +15,7 @@ from tenantapp.identity import web_sessions
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.models import Tenant, TenantState, User
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.users import create_user
 from tenantapp.sql.ids import uuid7
 from tests.installation import PASSWORD_HASH, Client, Installation, documented
 
@@ -106,7 +107,10 @@ class World:
         self.put_back(operation_id)
         token = web_sessions.new_token()
         with self.registry.user_db.begin() as session:
-            web_sessions.start(session, token, self._person, self._acme, self.registry.lifetimes, None, ["password"])
+            # Who deletes their account does so once.
+            leaves = operation_id == "delete_account"
+            person = create_user(session, f"leaver-{uuid7().hex}").id if leaves else self._person
+            web_sessions.start(session, token, person, self._acme, self.registry.lifetimes, None, ["password"])
         return {"cookies": {"tenantapp": token}, "headers": {"X-CSRF-Token": web_sessions.csrf_token(token)}}
 
 

@@ -144,7 +144,7 @@ def test_a_path_that_is_not_utf8(installation: Installation, method: str) -> Non
     ("method", "path", "allow"),
     [
         ("PUT", "/api/v1/session", "DELETE, GET, HEAD, PATCH, POST"),
-        ("POST", "/api/v1/sessions", "GET, HEAD"),
+        ("POST", "/api/v1/sessions", "DELETE, GET, HEAD"),
         ("OPTIONS", "/api/v1/nodes", "DELETE, GET, HEAD, PATCH, POST"),
         ("TRACE", "/api/v1/nodes", "DELETE, GET, HEAD, PATCH, POST"),
         ("POST", "/", "GET, HEAD"),

@@ -136,7 +136,7 @@ def test_transfers_in_both_directions_lose_no_cent_and_wait_for_no_other(ada: Cl
     assert pointers(added(ada, "/transfers", 422, payer_id=one, payee_id=nobody, cents=1)) == ["/payee_id"]
 
     def pay(ids: tuple[str, str]) -> list[int]:
-        who = Client(kitchen.app).sign_in("ada", "acme")
+        who = ada.copy()
         body = {"payer_id": ids[0], "payee_id": ids[1], "cents": 30}
         return [who.post("/transfers", body).status_int for _ in range(3)]
 
