@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from tenantapp.api.address import host_name
 from tenantapp.credentials.post import Post
 from tenantapp.mail.letters import LANGUAGES
 from tenantapp.settings import Settings
 from tenantapp.tenancy.request import TenantRequest
 
 OF_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
 def post_of(request: TenantRequest) -> Post:
@@ -24,11 +26,20 @@ def page_address(request: TenantRequest) -> str | None:
     """Return the address of the page, such as ``https://app.example.com``, or None if it is not known.
 
     It is the setting ``web.address``. Without it, the request's own address counts if ``http.allowed_hosts`` has its
-    host, or if it is of this machine: otherwise a stranger could have our mail lead people to another site.
+    host, or if it is of this machine: otherwise a stranger could have our mail lead people to another site. So a
+    port of a listed host counts only if it is the server's own, or one that a trusted proxy has named.
     """
     settings: Settings = request.registry.app_settings
     if settings.web_address is not None:
         return settings.web_address
-    if settings.http_allowed_hosts is not None or request.domain in OF_THIS_MACHINE:
+    if request.domain in OF_THIS_MACHINE:
         return str(request.application_url)
-    return None
+    return None if settings.http_allowed_hosts is None else _listed_address(request)
+
+
+def _listed_address(request: TenantRequest) -> str:
+    name, port = host_name(request.host) or "", request.host_port
+    shown = f"[{name}]" if ":" in name else name
+    own = port == request.environ["SERVER_PORT"] and port != DEFAULT_PORTS[request.scheme]
+    path = request.application_url.removeprefix(request.host_url)
+    return f"{request.scheme}://{shown}{f':{port}' if own else ''}{path}"

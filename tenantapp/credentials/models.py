@@ -58,24 +58,6 @@ class KnownDevice(UserBase):
     last_used_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, index=True)
 
 
-class SignInChallenge(UserBase):
-    """A sign-in that waits for its next step, or an authenticator that is to sign something. It is used once.
-
-    Only the SHA-256 of its token is stored. ``factors`` are what was proved so far, with spaces between them. The
-    person is not known yet if they sign in by a passkey alone.
-    """
-
-    __tablename__ = "sign_in_challenges"
-
-    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    purpose: Mapped[str] = mapped_column(String(20))
-    user_id: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
-    factors: Mapped[str] = mapped_column(String(100), default="")
-    detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    attempts: Mapped[int] = mapped_column(default=0)
-    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-
-
 class AuthenticatorApp(UserBase):
     """A person's program for time-based one-time passwords (RFC 6238). It counts once a first code has confirmed it.
 

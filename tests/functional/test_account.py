@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
+from tenantapp.account.post import page_address
 from tenantapp.audit.keeper import Keeper
 from tenantapp.credentials import devices
 from tenantapp.credentials.models import KnownDevice, OneTimeLink
@@ -18,6 +20,7 @@ from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import WebSession
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.request import TenantRequest
 from tenantapp.testing.clock import Clock
 from tests.installation import PASSWORD, Client, Installation, StatementRecorder
 
@@ -333,3 +336,22 @@ def test_a_link_has_the_host_of_the_request_only_if_hosts_are_checked(
     assert ada.post("/account/address", {"address": ADDRESS}, **at_host(ada, "app.example.org")).status_int == 202
     (message,) = installation.deliver_mails()
     assert "http://app.example.org/links/confirm-address#" in message.as_string().replace("=\n", "")
+
+
+@pytest.mark.parametrize(
+    ("host", "server_port", "address"),
+    [
+        ("APP.example.org.:666", "80", "http://app.example.org"),
+        ("app.example.org:6543", "6543", "http://app.example.org:6543"),
+        ("[2001:db8::1]:666", "80", "http://[2001:db8::1]"),
+        ("localhost:6543", "80", "http://localhost:6543"),
+        ("evil.example.org:80", "80", None),
+    ],
+)
+def test_nobody_chooses_the_port_of_a_link(host: str, server_port: str, address: str | None) -> None:
+    """Whoever sends the request writes its Host: only what is listed of it, and what the server knows, is in mail."""
+    request = TenantRequest.blank("/api/v1/account", headers={"Host": host}, environ={"SERVER_PORT": server_port})
+    listed = None if address is None else frozenset({"app.example.org", "2001:db8::1"})
+    settings = SimpleNamespace(web_address=None, http_allowed_hosts=listed)
+    request.registry = SimpleNamespace(app_settings=settings)
+    assert page_address(request) == address

@@ -8,18 +8,20 @@ from typing import Any
 import pyotp
 import pytest
 from sqlalchemy import case, select, update
+from sqlalchemy.orm import Session
 
 from tenantapp.credentials import authenticator_apps
 from tenantapp.credentials.challenges import ATTEMPTS, sweep_challenges
-from tenantapp.credentials.models import AuthenticatorApp, Passkey, RecoveryCode, SignInChallenge
+from tenantapp.credentials.factors import remove_all
+from tenantapp.credentials.models import AuthenticatorApp, Passkey, RecoveryCode
 from tenantapp.credentials.one_time_links import Purpose, make_link
 from tenantapp.credentials.passkey_names import passkey_names
 from tenantapp.credentials.recovery_codes import FEW
 from tenantapp.fleet.rotating.authenticator_apps import rotate_authenticator_apps
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.encrypted import Undecipherable
-from tenantapp.identity.models import Tenant, User, WebSession
-from tenantapp.identity.users import get_user
+from tenantapp.identity.models import SignInChallenge, Tenant, User, WebSession
+from tenantapp.identity.users import get_user, set_enabled, store_password
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.settings import SettingsError
 from tenantapp.sql.times import utcnow
@@ -155,6 +157,33 @@ def test_a_challenge_ends(installation: Installation, bob: Client, other: Client
     assert code(sign_in(other, asked["token"], code=app.code())) == (401, "challenge_ended")
     with installation.registry.user_db.begin() as session:
         assert sweep_challenges(session) == len(stored) == 3
+
+
+def test_a_challenge_ends_with_the_rights_of_its_person(
+    installation: Installation, bob: Client, other: Client, frozen: Clock
+) -> None:
+    """Also if they get them back: what an old password has proved does not count any more."""
+    app = App(bob, frozen)
+
+    def disable_and_enable(session: Session) -> None:
+        set_enabled(session, "bob", False)
+        set_enabled(session, "bob", True)
+
+    def same_password(session: Session) -> None:
+        user = get_user(session, "bob")
+        store_password(session, user, user.password_hash or "", "password.change")
+
+    for act in (disable_and_enable, same_password):
+        asked = challenge(other)
+        with installation.registry.user_db.begin() as session:
+            act(session)
+        frozen.advance(seconds=30)
+        assert code(sign_in(other, asked["token"], code=app.code())) == (401, "challenge_ended"), act
+    asked = challenge(other)
+    assert rows(installation, SignInChallenge) != []
+    with installation.registry.user_db.begin() as session:
+        remove_all(session, "bob")
+    assert rows(installation, SignInChallenge) == []
 
 
 def test_a_tenant_that_is_not_granted_is_refused_before_the_second_step(
