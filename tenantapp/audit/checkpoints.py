@@ -24,10 +24,14 @@ PURPOSE: Final = b"tenantapp audit checkpoints 1"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One end of a chain: after the entry at this position, which has this hash, at this time."""
+    """One end of a chain: after the entry at this position, which has this hash, at this time.
+
+    The end of a chain whose beginning the chain of no tenant has is signed as ``recorded``, not as ``head``. So who
+    removes the beginnings cannot pretend that none was recorded yet.
+    """
 
     chain: UUID
-    end: Literal["head", "swept"]
+    end: Literal["head", "recorded", "swept"]
     position: int
     hash: bytes
     at: datetime
@@ -83,9 +87,9 @@ def is_signed(checkpoint: Checkpoint, key: bytes | None, signature: bytes | None
     return True
 
 
-def head_of(chain: AuditChain) -> Checkpoint:
-    """Return where a chain ends."""
-    return Checkpoint(chain.chain, "head", chain.position, chain.hash, chain.at)
+def head_of(chain: AuditChain, *, recorded: bool) -> Checkpoint:
+    """Return where a chain ends. ``recorded`` says whether its beginning is recorded."""
+    return Checkpoint(chain.chain, "recorded" if recorded else "head", chain.position, chain.hash, chain.at)
 
 
 def swept_of(chain: AuditChain) -> Checkpoint:
@@ -93,9 +97,9 @@ def swept_of(chain: AuditChain) -> Checkpoint:
     return Checkpoint(chain.chain, "swept", chain.swept_position, chain.swept_hash, chain.swept_at)
 
 
-def sign_head(chain: AuditChain, key: SigningKey | None) -> None:
+def sign_head(chain: AuditChain, key: SigningKey | None, *, recorded: bool = True) -> None:
     """Sign where a chain ends now."""
-    chain.key, chain.signature = _signed(head_of(chain), key)
+    chain.key, chain.signature = _signed(head_of(chain, recorded=recorded), key)
 
 
 def sign_swept(chain: AuditChain, key: SigningKey | None) -> None:
@@ -105,7 +109,16 @@ def sign_swept(chain: AuditChain, key: SigningKey | None) -> None:
 
 def is_head_signed(chain: AuditChain, key: SigningKey | None) -> bool:
     """Return whether the end of a chain is signed by a key that this one trusts. Without a key, nothing is signed."""
-    return key is None or is_signed(head_of(chain), chain.key, chain.signature, key.trusted)
+    return key is None or is_recorded(chain, key.trusted) or _is_head(chain, key.trusted, recorded=False)
+
+
+def is_recorded(chain: AuditChain, trusted: Iterable[bytes]) -> bool:
+    """Return whether the end of a chain is signed by a trusted key, and its beginning was recorded before."""
+    return _is_head(chain, trusted, recorded=True)
+
+
+def _is_head(chain: AuditChain, trusted: Iterable[bytes], *, recorded: bool) -> bool:
+    return is_signed(head_of(chain, recorded=recorded), chain.key, chain.signature, trusted)
 
 
 def _signed(checkpoint: Checkpoint, key: SigningKey | None) -> tuple[bytes | None, bytes | None]:

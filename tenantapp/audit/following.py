@@ -12,7 +12,7 @@ from tenantapp.audit.canonical import digests_of, hash_of
 
 WINDOW: Final = 1000
 MOST_TOLD: Final = 1000
-Kind = Literal["altered", "removed", "inserted", "reordered", "signature", "erased"]
+Kind = Literal["altered", "removed", "inserted", "reordered", "signature", "erased", "unsealed"]
 
 
 @dataclass(slots=True)

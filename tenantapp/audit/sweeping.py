@@ -32,8 +32,10 @@ def sweep_trail(
     They are sealed first. An entry that was sealed behind a younger one stays until that one is old too. With
     ``keep_unsent``, so does what the stream has not taken. A chain whose end is not signed by ``key`` is left alone.
     """
-    Sealer(user_db, key).seal_all()
     before = utcnow() - older
+    sealer = Sealer(user_db, key)
+    sealer.seal_all()
+    sealer.record_again(before)
     with user_db.begin(read_only=True) as session:
         chains = session.scalars(select(AuditChain.chain)).all()
     sweep = partial(_sweep, user_db, key, before=before, keep_unsent=keep_unsent, at_once=at_once)

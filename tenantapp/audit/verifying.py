@@ -4,19 +4,21 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+from tenantapp.audit.beginnings import BEGIN
 from tenantapp.audit.canonical import BEGINNING
 from tenantapp.audit.checkpoints import Checkpoint, is_signed
 from tenantapp.audit.errors import NotATrail
 from tenantapp.audit.exporting import FORMAT, Line
-from tenantapp.audit.following import Finding, Follower
+from tenantapp.audit.following import MOST_TOLD, Finding, Follower
 from tenantapp.audit.models import OF_NO_TENANT
 
 FORGOTTEN: Final = "forgotten:"  # stands, with the id of the person, in place of what was erased
+UNSEALED_FOR: Final = timedelta(minutes=10)  # longer than a transaction lasts
 FORGET: Final = "user.forget"  # the action of the entry that says who was forgotten, and how many entries named them
 
 
@@ -69,6 +71,8 @@ class _Verifier:
         self._head: Line | None = None
         self._forgotten: dict[str, int] = {}  # by person, how many entries were erased, as the trail has it
         self._erased: Counter[str] = Counter()  # by person, how many there are
+        self._missing: set[str] = set()  # chains that were begun, and were not seen yet
+        self._newest = ""  # the time of the newest entry that was sealed in its turn
 
     def add(self, line: Line) -> None:
         if self._whole is None:
@@ -80,6 +84,7 @@ class _Verifier:
             self._open_chain(line)
         elif "unsealed" in line:
             self._verdict.unsealed += 1
+            self._check_unsealed(line["unsealed"])
         else:
             self._add_entry(line)
 
@@ -89,28 +94,41 @@ class _Verifier:
         self._close_chain()
         if self._whole:
             self._compare_erased()
+            for chain in sorted(self._missing):
+                self._tell(Finding("removed", chain, "This chain was begun, and nothing of it is left."))
         return self._verdict
 
     def _open_chain(self, line: Line) -> None:
         self._verdict.chains += 1
         chain, self._head, swept = line["chain"], line["head"], line["swept"]
         if self._head is None or swept is None:
+            self._missing.discard(chain)
             self._follower = Follower(chain, 0, BEGINNING.hex())
             self._tell(Finding("removed", chain, "The signed end of this chain is missing."))
             return
-        self._check_signature(chain, "head", self._head)
-        self._check_signature(chain, "swept", swept)
+        is_begun = chain in self._missing
+        self._missing.discard(chain)
+        recorded = self._is_signed(chain, "recorded", self._head)
+        if self._keys and recorded and self._whole and not is_begun and chain != str(OF_NO_TENANT):
+            text = "The entry that this chain begins is missing in the chain of no tenant."
+            self._tell(Finding("removed", chain, text))
+        if not recorded and not self._is_signed(chain, "head", self._head):
+            self._tell_signature(chain, "end", self._head)
+        if not self._is_signed(chain, "swept", swept):
+            self._tell_signature(chain, "beginning", swept)
         self._follower = Follower(chain, swept["position"], swept["hash"])
         self._verdict.swept += swept["position"]
 
-    def _check_signature(self, chain: str, end: Any, line: Line) -> None:
+    def _is_signed(self, chain: str, end: Any, line: Line) -> bool:
+        """Return whether an end of a chain is signed by a trusted key. Without keys nothing is wrong with it."""
         at = datetime.fromisoformat(line["at"])
         checkpoint = Checkpoint(UUID(chain), end, line["position"], bytes.fromhex(line["hash"]), at)
         key, signature = (None if line[name] is None else bytes.fromhex(line[name]) for name in ("key", "signature"))
-        if self._keys and not is_signed(checkpoint, key, signature, self._keys):
-            where = "end" if end == "head" else "beginning"
-            text = f"The signed {where} of the chain, after position {line['position']}, is not signed by a known key."
-            self._tell(Finding("signature", chain, text, line["position"]))
+        return not self._keys or is_signed(checkpoint, key, signature, self._keys)
+
+    def _tell_signature(self, chain: str, where: str, line: Line) -> None:
+        text = f"The signed {where} of the chain, after position {line['position']}, is not signed by a known key."
+        self._tell(Finding("signature", chain, text, line["position"]))
 
     def _close_chain(self) -> None:
         follower = self._follower
@@ -128,6 +146,11 @@ class _Verifier:
         self._verdict.entries += 1
         self._follower.add(line)
         entry = line["entry"]
+        if entry["action"] == BEGIN:
+            if self._follower.chain == str(OF_NO_TENANT):
+                self._missing.add(entry["detail"]["chain"])
+        else:
+            self._newest = max(self._newest, entry["at"])
         if line["erased"] is not None:
             self._verdict.erased += 1
             self._erased.update(_people_in(line))
@@ -141,8 +164,18 @@ class _Verifier:
                 text = f"{number} entries name a forgotten person, {person}, and the trail says that of {said}."
                 self._tell(Finding("erased", str(OF_NO_TENANT), text))
 
+    def _check_unsealed(self, entry: Line) -> None:
+        """Entries are sealed in their order, so an old one that waits while younger ones are sealed was left out."""
+        at, newest = (datetime.fromisoformat(text) for text in (entry["at"], self._newest or entry["at"]))
+        if newest - at > UNSEALED_FOR or entry["action"] == BEGIN:
+            text = f"The entry {entry['id']} of {entry['at']} is not sealed, and later ones are."
+            self._tell(Finding("unsealed", entry["tenant_id"] or str(OF_NO_TENANT), text, None, entry["id"]))
+
     def _tell(self, finding: Finding) -> None:
-        self._verdict.findings.append(finding)
+        if len(self._verdict.findings) < MOST_TOLD:
+            self._verdict.findings.append(finding)
+        else:
+            self._verdict.untold += 1
 
 
 def _people_in(line: Line) -> set[str]:

@@ -7,17 +7,19 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic, sleep
+from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from tenantapp.audit.canonical import erase
-from tenantapp.audit.checkpoints import SigningKey
+from tenantapp.audit.checkpoints import SigningKey, sign_head
 from tenantapp.audit.exporting import one_moment, trail_lines
 from tenantapp.audit.forgetting import forget_person
 from tenantapp.audit.keeper import Keeper, trail_kept
-from tenantapp.audit.models import Forgetting
+from tenantapp.audit.models import OF_NO_TENANT, TRAIL, AuditChain, Forgetting, of_chain
 from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.sweeping import sweep_trail
 from tenantapp.audit.verifying import Verdict, verify_lines
@@ -66,7 +68,7 @@ def test_entries_are_sealed_in_a_chain_for_each_tenant(installation: Installatio
     assert (sealer.seal(), sealer.seal(), sealer.seal()) == (3, 1, 0)
     verdict = verified(installation)
     assert (verdict.findings, verdict.unsealed, verdict.signed) == ([], 0, True)
-    assert (verdict.entries, verdict.chains) == (before + 4, 3)
+    assert (verdict.entries, verdict.chains) == (before + 4 + 2, 3)  # with the beginnings of two chains
 
 
 @pytest.mark.parametrize(
@@ -89,37 +91,112 @@ def test_the_database_refuses_to_alter_the_trail(installation: Installation, sta
     assert verified(installation).findings == []
 
 
+def without_triggers(session: Session) -> None:
+    """Do what somebody does first who has the database."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    for table in ("audit_entries", "audit_chains"):
+        for rule in ("kept", "not_deleted") if is_sqlite else ("kept",):
+            session.execute(text(f"DROP TRIGGER {table}_{rule}" + ("" if is_sqlite else f" ON {table}")))
+
+
+def take_apart(session: Session, *chains: UUID) -> None:
+    """Forget that these chains were sealed, so that they seem to be new."""
+    for chain in chains:
+        nothing = dict.fromkeys(("position", "previous", "hash", "salt"))
+        session.execute(update(TRAIL).where(of_chain(chain)).values(nothing))
+        session.execute(delete(AuditChain).where(AuditChain.chain == chain))
+
+
+def found(installation: Installation) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.chain) for finding in verified(installation).findings]
+
+
+def test_a_chain_that_was_removed_whole_is_missed_and_not_begun_again(installation: Installation, clock: Clock) -> None:
+    user_db = installation.registry.user_db
+    write(installation, "test.one", "test.two")
+    write(installation, "test.three", slug="globex")
+    Sealer(user_db, KEY).seal_all()
+    with user_db.begin() as session:
+        acme, globex = get_tenant(session, "acme").id, get_tenant(session, "globex").id
+        without_triggers(session)
+        session.execute(delete(TRAIL).where(of_chain(acme)))
+        session.execute(delete(AuditChain).where(AuditChain.chain == acme))
+    assert found(installation) == [("removed", str(acme))]
+    with user_db.begin() as session:
+        take_apart(session, globex)
+        session.execute(delete(TRAIL).where(TRAIL.c.action == "test.three"))
+    write(installation, "test.four")
+    removed = {("removed", str(acme)), ("removed", str(globex))}
+    assert set(found(installation)) == removed
+    assert Sealer(user_db, KEY).seal_all() == 0
+    clock.advance(minutes=11)
+    write(installation, "test.five", slug=None)
+    assert Sealer(user_db, KEY).seal_all() == 1
+    assert set(found(installation)) == {*removed, ("unsealed", str(acme)), ("unsealed", str(globex))}
+    with user_db.begin() as session:
+        take_apart(session, OF_NO_TENANT)
+    assert Sealer(user_db, KEY).seal_all() == 0
+    assert set(found(installation)) == {("unsealed", str(OF_NO_TENANT))}  # the beginnings, which never wait
+
+
+def test_beginnings_of_older_chains_are_recorded_once(installation: Installation) -> None:
+    user_db = installation.registry.user_db
+    write(installation, "test.one")
+    Sealer(user_db, KEY).seal_all()
+    with user_db.begin() as session:
+        without_triggers(session)
+        take_apart(session, OF_NO_TENANT)
+        session.execute(delete(TRAIL).where(TRAIL.c.action == "audit.chain"))
+        chains = session.scalars(select(AuditChain).order_by(AuditChain.chain)).all()
+        ids = [str(chain.chain) for chain in chains]
+        for chain in chains:
+            sign_head(chain, KEY, recorded=False)  # as an older version has left it
+    Sealer(user_db, KEY).seal_all()
+    assert found(installation) == []
+    with user_db.begin() as session:
+        begun = list_entries(session, action="audit.chain")
+        assert sorted(entry.detail["chain"] for entry in begun) == ids
+        session.execute(delete(TRAIL).where(of_chain(OF_NO_TENANT)))
+        session.execute(delete(AuditChain).where(AuditChain.chain == OF_NO_TENANT))
+    write(installation, "test.two", slug=None)
+    assert Sealer(user_db, KEY).seal_all() == 0  # the ends of the others say that there was one
+    assert found(installation) == [("removed", chain) for chain in ids]
+
+
 def test_a_sweep_leaves_a_signed_checkpoint(installation: Installation, clock: Clock) -> None:
     user_db = installation.registry.user_db
     write(installation, "test.old", "test.old", "test.old")
+    Sealer(user_db, KEY).seal_all()
     clock.advance(days=31)
     write(installation, "test.young")
-    before = verified(installation).unsealed
+    before = verified(installation).entries
     assert sweep_trail(user_db, KEY, timedelta(days=32)) == 0
     assert sweep_trail(user_db, KEY, timedelta(days=30), keep_unsent=True) == 0  # nothing was sent
-    assert sweep_trail(user_db, KEY, timedelta(days=30), at_once=2) == before - 1
+    assert sweep_trail(user_db, KEY, timedelta(days=30), at_once=2) == before
     Sealer(user_db, KEY).seal_all()
     verdict = verified(installation)
-    assert (verdict.findings, verdict.swept, verdict.entries) == ([], before - 1, 2)
+    assert (verdict.findings, verdict.swept, verdict.entries) == ([], before, 4)
     with user_db.begin(read_only=True) as session:
-        assert [entry.action for entry in list_entries(session)] == ["audit.sweep", "test.young"]
-        assert list_entries(session)[0].detail["entries"] == before - 1
+        # The beginnings of both chains are recorded again before their entries go.
+        again = ["audit.chain", "audit.chain"]
+        assert [entry.action for entry in list_entries(session)] == ["audit.sweep", *again, "test.young"]
+        assert list_entries(session)[0].detail["entries"] == before
 
 
 def test_commands(done: Command, run: Command, failed: Callable[..., str], ini: Path, tmp_path: Path) -> None:
     assert "tenancy.secret" in failed("audit", "key")
     done("tenants", "create", "acme")
     done("worker", "--until-idle")
-    assert done("audit", "verify").out == "1 entries in 1 chains verified, no signatures checked.\n"
+    assert done("audit", "verify").out == "2 entries in 2 chains verified, no signatures checked.\n"
     with ini.open("a") as file:
         file.write(f"tenancy.secret = {SECRET}\n")
     assert run("audit", "verify").out.startswith("signature: ")
     done("tenants", "suspend", "acme", "--reason", "unpaid")
     done("worker", "--until-idle")  # a new signature does not cover what nobody has signed
     assert "1 not sealed yet" in run("audit", "verify").out
-    assert done("audit", "sign", "--was", "none").out == "1 chain is signed by the present key.\n"
+    assert done("audit", "sign", "--was", "none").out == "2 chains are signed by the present key.\n"
     done("worker", "--until-idle")
-    assert done("audit", "verify").out == "3 entries in 2 chains verified.\n"
+    assert done("audit", "verify").out == "4 entries in 2 chains verified.\n"
     assert done("audit", "verify", "--tenant", "acme").out == "2 entries in 1 chains verified.\n"
     done("users", "add", "bob", "--password-stdin", given=PASSWORD)
     assert "2 entries of the audit trail had the name" in done("users", "forget", "bob").out
@@ -127,7 +204,7 @@ def test_commands(done: Command, run: Command, failed: Callable[..., str], ini: 
     assert "backups.store" in failed("tenants", "forget", "acme")
     done("worker", "--until-idle")
     exported, key = tmp_path / "trail.jsonl", done("audit", "key").out.strip()
-    assert done("audit", "export", str(exported)).out == f"6 entries of the audit trail are in {exported}.\n"
+    assert done("audit", "export", str(exported)).out == f"7 entries of the audit trail are in {exported}.\n"
 
     with closing(sqlite3.connect(ini.parent / "user.sqlite")) as database:
         database.executescript(

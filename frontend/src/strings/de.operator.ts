@@ -451,6 +451,7 @@ export const de: OperatorStrings = {
       "init.run": "Datenbanken vorbereitet",
       "sweep.run": "Abgelaufenes gelöscht",
       "passwords.load": "Kompromittierte Passwörter geladen",
+      "audit.chain": "Prüfprotokoll eines Mandanten begonnen",
       "audit.sweep": "Alte Einträge gelöscht",
       "audit.export": "Prüfprotokoll exportiert",
       "audit.sign": "Prüfprotokoll neu signiert",

@@ -453,6 +453,7 @@ export const en = {
       "init.run": "Prepared the databases",
       "sweep.run": "Deleted what had expired",
       "passwords.load": "Loaded breached passwords",
+      "audit.chain": "Began to seal the audit trail of a tenant",
       "audit.sweep": "Deleted old entries",
       "audit.export": "Exported the audit trail",
       "audit.sign": "Signed the audit trail again",
