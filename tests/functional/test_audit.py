@@ -169,13 +169,14 @@ OTHERS = {
     # Who signs in or out has the same rights.
     *(
         "users.add_skeletons",
+        "users.end_challenges",
         "users.end_sessions",
         "web_sessions.end",
         "web_sessions.end_by_id",
         "web_sessions.end_one",
     ),
     *("web_sessions.end_others", "web_sessions.start", "web_sessions.sweep", "web_sessions.switch"),
-    "roles.permits",
+    *("roles.permits", "roles.holds_admin", "roles.require_admin"),
     *("web_sessions.add_factor", "web_sessions.authenticated_again"),
     # Of these, the callers in credentials name the action; the tests of accounts are about them.
     *("users.store_password", "users.rename_user"),
