@@ -12,6 +12,7 @@ from scim2_tester import Status, check_server
 from sqlalchemy import select, update
 from webtest import TestApp
 
+from tenantapp.credentials.post import Post
 from tenantapp.federation import directory
 from tenantapp.federation.directory import Bounds
 from tenantapp.federation.errors import NoRole, RequestRefused, SingleSignOnFailed
@@ -24,6 +25,8 @@ from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import AuditEntry, Grant, Tenant, User
 from tenantapp.identity.roles import add_role, allow
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import Access, Person
 from tests.installation import Client, Installation
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -110,7 +113,9 @@ def come(installation: Installation, slug: str = "acme", link_to: UUID | None = 
     with installation.registry.user_db.begin() as session:
         provider = session.scalars(select(IdentityProvider).where(IdentityProvider.client_id == slug)).one()
         who = Proved(vouched(claims, "groups"), second_factor=False)
-        token = sign_in(session, provider.id, who, installation.registry.lifetimes, None, link_to=link_to)
+        linking = None if link_to is None else Access(Person(link_to, "both", "Both"), authenticated_at=utcnow())
+        lifetimes, post = installation.registry.lifetimes, Post("https://app.example.com")
+        token = sign_in(session, provider.id, who, lifetimes, None, linking=linking, post=post)
     page = Client(installation.app)
     page.http.extra_environ["HTTP_COOKIE"] = f"tenantapp={token}"
     page.csrf_token = page.get("/session", status=200).json["csrf_token"]
