@@ -116,7 +116,7 @@ def test_a_sqlite_file_that_could_not_be_written(tmp_path: Path, database: str) 
             if database == "tenant":
                 answer = bob.post("/nodes", {"title": "x"})
             else:
-                answer = Client(installation.app).post("/session", SIGN_IN)
+                answer = bob.patch("/session", {"tenant": "acme"})
         assert_unknown(answer)
         assert installation.checkedout() == 0
         assert bob.post("/nodes", {"title": "after"}).status_int == 201
