@@ -143,7 +143,9 @@ def run(place: Path) -> Run:
 def test_what_the_wheel_holds(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    ours = [path for path in (CHECKOUT / "tenantapp").rglob("*") if path.suffix in (".py", ".css", ".js", ".tmpl")]
+    ours = [
+        path for path in (CHECKOUT / "tenantapp").rglob("*") if path.suffix in (".py", ".css", ".js", ".tmpl", ".txt")
+    ]
     # The page, if it is built: only a wheel that `make build` makes is sure to have it.
     ours += [path for path in (CHECKOUT / "tenantapp" / "web" / "dist").rglob("*") if path.is_file()]
     expected = {f"tenantapp/{path.relative_to(CHECKOUT / 'tenantapp')}" for path in ours}
@@ -172,6 +174,8 @@ def test_the_page_for_builders_leads_to_a_product_that_is_deployed(place: Path, 
         with asking_engine(postgres_server).connect() as connection:
             (statement,) = [block for language, block in BLOCKS if language == "sql"]
             connection.exec_driver_sql(statement.replace(" inventory ", f" {role} "))
+            # The server of the tests is closed to roles that nobody lets in.
+            connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE postgres TO {role}")
         bash(place, on(postgres_server, role, script(place)).replace("6543", port), given)
     finally:
         remove_all_but(before, postgres_server)
