@@ -10,6 +10,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 
 from tenantapp import main
+from tenantapp.credentials import passwords
 from tenantapp.credentials.passwords import hash_password
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.creating.create import create_tenant
@@ -45,6 +46,9 @@ PATIENT: Final = {
 Made = TypeVar("Made", bound="Installation")
 
 
+TEST_THREADS = 256
+
+
 class Installation:
     """Settings, application and databases of one tenantapp, with tenants of these slugs.
 
@@ -58,6 +62,8 @@ class Installation:
         with opened_fleet(read_settings(self.settings, {})) as fleet:
             make_user_database(fleet)
         self.app = main({}, **self.settings)
+        # Tests sign in from as many threads as they like, which no server has.
+        passwords.bound_waiting(TEST_THREADS)
         self.registry = self.app.registry
         self.registry.mail_transport = self.mails = Mails()
         with ExitStack() as until:
