@@ -426,7 +426,7 @@ def test_two_moves_at_once_make_no_circle(real_installation: Installation) -> No
         statuses: list[int] = []
 
         def move(node: str, parent: str, barrier: threading.Barrier = barrier, statuses: Any = statuses) -> None:
-            client = Client(real_installation.app).sign_in("bob")
+            client = bob.copy()
             barrier.wait()
             statuses.append(client.patch(f"/nodes/{node}", {"parent_id": parent}).status_int)
 
