@@ -332,10 +332,10 @@ def test_two_writers_lose_no_update(real_installation: Installation) -> None:
     bob = Client(real_installation.app).sign_in("bob")
     node = bob.post("/nodes", {"title": "0"}).json
     outcomes: list[int] = []
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=60)
 
     def write(number: int) -> None:
-        client = Client(real_installation.app).sign_in("bob")
+        client = bob.copy()
         barrier.wait()
         for step in range(10):
             tag = client.get(f"/nodes/{node['id']}").headers["ETag"]
@@ -353,10 +353,11 @@ def test_two_writers_lose_no_update(real_installation: Installation) -> None:
 
 
 def test_the_same_new_tag_by_many_at_once(real_installation: Installation) -> None:
-    barrier, statuses = threading.Barrier(6), []
+    bob = Client(real_installation.app).sign_in("bob")
+    barrier, statuses = threading.Barrier(6, timeout=60), []
 
     def write() -> None:
-        client = Client(real_installation.app).sign_in("bob")
+        client = bob.copy()
         barrier.wait()
         statuses.append(client.post("/nodes", {"title": "x", "tags": ["new", "shiny"]}).status_int)
 
@@ -366,13 +367,13 @@ def test_the_same_new_tag_by_many_at_once(real_installation: Installation) -> No
     for thread in threads:
         thread.join()
     assert statuses == [201] * 6
-    tags = Client(real_installation.app).sign_in("bob").get("/tags").json["items"]
+    tags = bob.get("/tags").json["items"]
     assert [(tag["name"], tag["nodes"]) for tag in tags] == [("new", 6), ("shiny", 6)]
 
 
 def test_the_same_put_of_a_new_row_by_many_at_once(real_installation: Installation) -> None:
     clients = [Client(real_installation.app).sign_in("bob") for _ in range(6)]
-    barrier, answers = threading.Barrier(len(clients)), []
+    barrier, answers = threading.Barrier(len(clients), timeout=60), []
     paths = [f"/nodes/{uuid7()}" for _ in range(4)]
 
     def write(client: Client) -> None:
@@ -398,7 +399,7 @@ def test_signing_out_wins_over_a_switch_at_the_same_moment(real_installation: In
         other = Client(real_installation.app)
         other.http.set_cookie("tenantapp", one.http.cookies["tenantapp"])
         other.csrf_token = one.csrf_token
-        barrier, statuses = threading.Barrier(2), {}
+        barrier, statuses = threading.Barrier(2, timeout=60), {}
 
         def leave(client: Client = one, barrier: Any = barrier, statuses: Any = statuses) -> None:
             barrier.wait()
@@ -422,7 +423,7 @@ def test_two_moves_at_once_make_no_circle(real_installation: Installation) -> No
     bob = Client(real_installation.app).sign_in("bob")
     for _ in range(10):
         one, two = (bob.post("/nodes", {"title": title}).json["id"] for title in ("one", "two"))
-        barrier = threading.Barrier(2)
+        barrier = threading.Barrier(2, timeout=60)
         statuses: list[int] = []
 
         def move(node: str, parent: str, barrier: threading.Barrier = barrier, statuses: Any = statuses) -> None:

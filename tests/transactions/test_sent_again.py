@@ -20,7 +20,7 @@ TIMES = 20
 def test_many_at_once_make_one_row(real_installation: Installation) -> None:
     page = Client(real_installation.app).sign_in("bob", "acme")
     answers: list[Any] = []
-    start = threading.Barrier(TIMES)
+    start = threading.Barrier(TIMES, timeout=60)
 
     def send(client: Client) -> None:
         start.wait()

@@ -56,7 +56,10 @@ def test_movements_change_the_stock_and_it_is_never_negative(client: Any) -> Non
 def test_eight_at_once_take_no_piece_twice(client: Any) -> None:
     admin = client("admin")
     product = new_product(admin, 12)
-    others, begin = [client("admin", login=f"worker-{number}") for number in range(THREADS)], Barrier(THREADS)
+    others, begin = (
+        [client("admin", login=f"worker-{number}") for number in range(THREADS)],
+        Barrier(THREADS, timeout=60),
+    )
     answers: list[int] = []
 
     def take(who: Any) -> None:
