@@ -3,10 +3,12 @@
 from pyramid.config import Configurator
 
 from tenantapp.audit.keeper import Keeper
+from tenantapp.operations.background import Background
 
 
 def includeme(config: Configurator) -> None:
     """Let a keeper begin with the worker of this process, if there is one."""
     registry = config.registry
     if registry.app_settings.fleet_worker:
-        registry.worker_host.beside.append(Keeper(registry.user_db, registry.app_settings).start)
+        keeper = Keeper(registry.user_db, registry.app_settings)
+        registry.worker_host.beside.append(Background("audit trail", keeper.run).start)

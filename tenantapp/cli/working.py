@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,19 +16,20 @@ from uuid import UUID
 
 import click
 
-from tenantapp.audit.keeper import Keeper, trail_kept
+from tenantapp.audit.keeper import Keeper
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation, tenant_databases
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.mail.delivering import Delivery, delivery_of, mail_delivered
+from tenantapp.mail.delivering import Delivery, delivery_of
 from tenantapp.mail.transports import transport_of
+from tenantapp.operations.background import Background
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.queue import get_operation
 from tenantapp.operations.worker import Worker
 from tenantapp.work.visits import is_visit_due
-from tenantapp.work.worker import JobWorker, jobs_worked_on
+from tenantapp.work.worker import JobWorker, job_host
 
 COLLECT_AFTER: Final = 700  # new objects, as Python has it: unlike other commands, a worker runs for weeks
 LOOK_EVERY: Final = 1.0  # seconds
@@ -89,9 +90,9 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
     if not until_idle:
         with (
             _worker_of_jobs(fleet, outdated) as jobs,
-            jobs_worked_on(jobs),
-            mail_delivered(delivery),
-            trail_kept(keeper),
+            job_host(jobs),
+            nullcontext() if delivery is None else Background("mail", delivery.run),
+            Background("audit trail", keeper.run),
         ):
             worker.run(ended)
         return

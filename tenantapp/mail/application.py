@@ -11,6 +11,7 @@ from tenantapp.mail.delivering import delivery_of
 from tenantapp.mail.messages import JOB, send_mail
 from tenantapp.mail.sending import SendMail
 from tenantapp.mail.transports import transport_of
+from tenantapp.operations.background import Background
 from tenantapp.tenancy.access import Access
 from tenantapp.work.queue import Enqueue
 
@@ -34,7 +35,7 @@ def includeme(config: Configurator) -> None:
     # The transport is read when it is needed: tests put another in its place.
     registry.mail_delivery = delivery_of(settings, registry.user_db, lambda: registry.mail_transport)
     if registry.mail_delivery is not None and settings.fleet_worker:
-        registry.worker_host.beside.append(registry.mail_delivery.start)
+        registry.worker_host.beside.append(Background("mail", registry.mail_delivery.run).start)
     config.add_request_method(send_mail, "send_mail")
     config.add_problem(errors.MailNotConfigured, 409, "mail_not_configured")
     config.add_problem(errors.InvalidMail, 422, "invalid")

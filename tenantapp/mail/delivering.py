@@ -4,12 +4,10 @@ No transaction is open while it waits for the mail server. The message counts as
 worker that dies between the two has another one send it again, with the same ``Message-ID``.
 """
 
-import atexit
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from threading import Event, Thread
+from threading import Event
 from typing import Final
 
 from tenantapp.email_addresses import Mailbox
@@ -17,14 +15,12 @@ from tenantapp.mail.errors import MailDelayed, MailRefused
 from tenantapp.mail.messages import envelope_of
 from tenantapp.mail.outbox import ClaimedMail, claim, discard, is_mail_due, postpone
 from tenantapp.mail.transports import Transport
+from tenantapp.operations.background import repeat
 from tenantapp.settings import Settings
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.work.running import DATABASE_ERRORS
 
 log = logging.getLogger(__name__)
 POLL_EVERY: Final = 1.0  # seconds
-POLL_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
-STOP_WAIT: Final = 5.0  # seconds to wait for the server's answer when the process ends
 # A message takes as long as the server may take, mail.timeout, and a while for the two transactions.
 LEASE_BESIDES: Final = 60.0  # seconds
 
@@ -38,43 +34,20 @@ class Delivery:
     def __init__(self, user_db: DBFactory, transport: Callable[[], Transport], sender: Mailbox, timeout: float) -> None:
         self._user_db, self._transport, self._sender = user_db, transport, sender
         self._lease = timedelta(seconds=timeout + LEASE_BESIDES)
-        self._stop = Event()
-        self._thread: Thread | None = None
 
-    def deliver(self) -> int:
-        """Send what is due now. Return how many messages were sent. Raises ``DATABASE_ERRORS``."""
+    def deliver(self, stop: Event | None = None) -> int:
+        """Send what is due now, or until ``stop`` is set. Return how many were sent.
+
+        Raises ``background.DATABASE_ERRORS``.
+        """
         sent = 0
-        while not self._stop.is_set() and (mail := self._claim()):
+        while not (stop and stop.is_set()) and (mail := self._claim()):
             sent += self._send(mail)
         return sent
 
-    def start(self) -> None:
-        """Start the thread, if it was not started already."""
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name="mail", daemon=True)
-            self._thread.start()
-            atexit.register(self.stop)
-
-    def stop(self) -> None:
-        """Ask the thread to end, and wait some seconds for it."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(STOP_WAIT)
-        atexit.unregister(self.stop)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            pause = POLL_EVERY
-            try:
-                self.deliver()
-            except DATABASE_ERRORS as error:
-                # No tables yet, or the database is down; either may change.
-                log.warning("No mail can be read: %s", error)
-                pause = POLL_WHEN_DOWN
-            except Exception:
-                log.exception("The outbox is looked at again in a moment.")
-                pause = POLL_WHEN_DOWN
-            self._stop.wait(pause)
+    def run(self, stop: Event) -> None:
+        """Send what is due, until ``stop`` is set."""
+        repeat(stop, lambda: self.deliver(stop) > 0, POLL_EVERY, "No mail can be read")
 
     def _claim(self) -> ClaimedMail | None:
         # Look first without the write lock, of which SQLite has only one.
@@ -113,16 +86,3 @@ def delivery_of(settings: Settings, user_db: DBFactory, transport: Callable[[], 
     if settings.mail_url is None or settings.mail_from is None:
         return None
     return Delivery(user_db, transport, settings.mail_from, settings.mail_timeout)
-
-
-@contextmanager
-def mail_delivered(delivery: Delivery | None) -> Iterator[None]:
-    """Let account mail be delivered by a thread of its own until the block ends."""
-    if delivery is None:
-        yield
-        return
-    delivery.start()
-    try:
-        yield
-    finally:
-        delivery.stop()

@@ -11,7 +11,7 @@ from tenantapp.tenancy.request import SAFE_METHODS, TenantRequest
 from tenantapp.work.declarations import RETRIES, DeclaredJobs, Handler
 from tenantapp.work.errors import JobsError
 from tenantapp.work.queue import NO_ARGUMENTS, NO_DELAY, Enqueue
-from tenantapp.work.worker import JobHost, JobWorker
+from tenantapp.work.worker import JobWorker, job_host
 
 
 def includeme(config: Configurator) -> None:
@@ -23,8 +23,10 @@ def includeme(config: Configurator) -> None:
     config.add_request_method(enqueue_in_request, "enqueue")
     if registry.app_settings.fleet_worker:
         outdated = registry.access_reader.outdated
-        registry.job_host = JobHost(JobWorker(registry.fleet, registry.tenant_dbs, registry.jobs, outdated))
-        registry.worker_host.beside.append(registry.job_host.start)
+        worker = JobWorker(registry.fleet, registry.tenant_dbs, registry.jobs, outdated)
+        registry.job_host = job_host(worker)
+        # Asked when the threads begin: jobs are declared later than this.
+        registry.worker_host.beside.append(lambda: registry.job_host.start() if worker.has_jobs else None)
 
 
 def add_job_directive(

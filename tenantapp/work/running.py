@@ -12,19 +12,17 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.local_access import LOCAL_PERSON, local_access
+from tenantapp.operations.background import DATABASE_ERRORS
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.models import PROGRESS_LENGTH
 from tenantapp.operations.outcomes import sentence
-from tenantapp.sql.errors import SqlError
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import ACTOR, Access, Actor, TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import TenancyError
 from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import TenantJob
 from tenantapp.work import claims
@@ -44,7 +42,6 @@ POSTGRES_LIMITS: Final = text(
 )
 Told = Callable[[str], None]
 """Called with a line for each failure of a job."""
-DATABASE_ERRORS: Final = (SqlError, TenancyError, DBAPIError)
 
 
 @dataclass

@@ -4,7 +4,6 @@ One thread claims the visits and renews their leases, so a slow job keeps no oth
 free. A job that takes longer than it may loses its lease, and with it its thread, whose work is then not committed.
 """
 
-import atexit
 import logging
 import time
 from collections.abc import Iterator
@@ -13,13 +12,14 @@ from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Final
 
+from tenantapp.operations.background import DATABASE_ERRORS, Background
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.server_engines import ServerEngines
 from tenantapp.work.declarations import DeclaredJobs
 from tenantapp.work.queue import Enqueue
-from tenantapp.work.running import DATABASE_ERRORS, RunningVisit, Told
+from tenantapp.work.running import RunningVisit, Told
 from tenantapp.work.visits import (
     LEASE,
     Visit,
@@ -192,35 +192,6 @@ def worker_databases(fleet: Fleet) -> Iterator[TenantDatabases]:
         databases.dispose()
 
 
-@contextmanager
-def jobs_worked_on(worker: JobWorker) -> Iterator[None]:
-    """Let a worker of jobs work in a thread of its own until the block ends."""
-    stop = Event()
-    thread = Thread(target=worker.run, args=(stop,), name="jobs", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(STOP_WAIT + POLL_EVERY)
-
-
-class JobHost:
-    """A thread of the serving process that works on jobs. It stops when the process ends."""
-
-    def __init__(self, worker: JobWorker) -> None:
-        self._worker, self._stop = worker, Event()
-        self._thread: Thread | None = None
-
-    def start(self) -> None:
-        """Start the thread, if it was not started already and if jobs are declared."""
-        if self._thread is None and self._worker.has_jobs:
-            self._thread = Thread(target=self._worker.run, args=(self._stop,), name="jobs", daemon=True)
-            self._thread.start()
-            atexit.register(self.stop)
-
-    def stop(self) -> None:
-        """Ask the thread to end, and wait some seconds for it."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(STOP_WAIT + POLL_EVERY)
+def job_host(worker: JobWorker) -> Background:
+    """Return the thread of a worker of jobs. It waits a while for jobs to stop."""
+    return Background("jobs", worker.run, STOP_WAIT + POLL_EVERY)

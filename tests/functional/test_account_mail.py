@@ -9,11 +9,12 @@ from time import monotonic
 import pytest
 from sqlalchemy import select, update
 
-from tenantapp.mail.delivering import Delivery, mail_delivered
+from tenantapp.mail.delivering import Delivery
 from tenantapp.mail.letters import write_letter
 from tenantapp.mail.outbox import MAILS, Letter, claim, discard, postpone, queue
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.mail.transports import SmtpTransport
+from tenantapp.operations.background import Background
 from tenantapp.setting_types import mail_url, mailbox
 from tenantapp.sql.times import utcnow
 from tests.installation import Installation
@@ -140,7 +141,7 @@ def test_a_thread_delivers_within_two_seconds(shared_installation: Installation,
     user_db, arrived = shared_installation.registry.user_db, Event()
     server.on_data = arrived.set
     transport = SmtpTransport(mail_url(server.url(options="?starttls=no")), 5)
-    with mail_delivered(Delivery(user_db, lambda: transport, mailbox(ANN), 5)):
+    with Background("mail", Delivery(user_db, lambda: transport, mailbox(ANN), 5).run):
         put(shared_installation)
         since = monotonic()
         assert arrived.wait(5)

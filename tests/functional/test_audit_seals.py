@@ -18,7 +18,7 @@ from tenantapp.audit.canonical import erase
 from tenantapp.audit.checkpoints import SigningKey, sign_head
 from tenantapp.audit.exporting import one_moment, trail_lines
 from tenantapp.audit.forgetting import forget_person
-from tenantapp.audit.keeper import Keeper, trail_kept
+from tenantapp.audit.keeper import Keeper
 from tenantapp.audit.models import OF_NO_TENANT, TRAIL, AuditChain, Forgetting, of_chain
 from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.sweeping import sweep_trail
@@ -31,6 +31,7 @@ from tenantapp.identity.models import AuditEntry
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.mail.outbox_models import OutgoingMail
+from tenantapp.operations.background import Background
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.testing.clock import Clock
@@ -304,7 +305,7 @@ def test_a_thread_of_a_worker_seals(done: Command, ini: Path) -> None:
         user_db = installation.fleet.user_db
         with user_db.begin() as session:
             record(session, "test.done")
-        with trail_kept(Keeper(user_db, installation.settings)):
+        with Background("audit trail", Keeper(user_db, installation.settings).run):
             ends = monotonic() + 30
             while verified_in(user_db).unsealed and monotonic() < ends:
                 sleep(0.02)

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "joining": {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "databases", "fleet"},
     "federation": {"sql", "tenancy", "identity", "credentials", "outgoing"},
     # Of webhooks only what signs a request.
-    "audit": {"sql", "tenancy", "identity", "outgoing", "webhooks"},
+    "audit": {"sql", "tenancy", "identity", "operations", "outgoing", "webhooks"},
     # Of credentials, federation and audit only the models, for the history of the user database.
     "databases": BELOW,
     "fleet": FLEET,

@@ -1,0 +1,70 @@
+"""Work in a thread of its own, beside what the process does, until it is told to stop or the process ends."""
+
+import atexit
+import logging
+from collections.abc import Callable
+from threading import Event, Thread
+from types import TracebackType
+from typing import Final, Self
+
+from sqlalchemy.exc import DBAPIError
+
+from tenantapp.sql.errors import SqlError
+from tenantapp.tenancy.errors import TenancyError
+
+log = logging.getLogger(__name__)
+DATABASE_ERRORS: Final = (SqlError, TenancyError, DBAPIError)
+PAUSE_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
+STOP_WAIT: Final = 5.0  # seconds
+
+
+class Background:
+    """A daemon thread that calls ``run`` with the event that asks it to stop.
+
+    As a context manager it works until the block ends.
+    """
+
+    def __init__(self, name: str, run: Callable[[Event], None], stop_wait: float = STOP_WAIT) -> None:
+        self._name, self._run, self._stop_wait = name, run, stop_wait
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, if it was not started already."""
+        if self._thread is None:
+            self._thread = Thread(target=self._run, args=(self._stop,), name=self._name, daemon=True)
+            self._thread.start()
+            atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Ask the thread to end, and wait for it for ``stop_wait`` seconds."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(self._stop_wait)
+        atexit.unregister(self.stop)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def repeat(stop: Event, work: Callable[[], bool], every: float, cannot: str) -> None:
+    """Call ``work`` over and over, and ``every`` seconds after it has returned false, until ``stop`` is set.
+
+    An error is logged, and the work is tried again later. ``cannot`` says what is not done while it fails.
+    """
+    while not stop.is_set():
+        pause = PAUSE_WHEN_DOWN
+        try:
+            pause = 0.0 if work() else every
+        except DATABASE_ERRORS as error:
+            # No tables yet, or the database is down; either may change.
+            log.warning("%s: %s", cannot, error)
+        except Exception:
+            log.exception("%s", cannot)
+        stop.wait(pause)
