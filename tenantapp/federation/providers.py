@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from tenantapp.federation.errors import (
@@ -16,11 +16,11 @@ from tenantapp.federation.errors import (
 from tenantapp.federation.issuers import ClientOf
 from tenantapp.federation.models import IdentityProvider, ProviderRole
 from tenantapp.identity.audit import record
-from tenantapp.identity.encrypted import decrypt_by_any, encrypt
+from tenantapp.identity.encrypted import CLEAR, decrypt_by_any, encrypt
 from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import ApiToken, Tenant, TenantState, User, WebSession
 from tenantapp.identity.names import clean_name, clean_reason
-from tenantapp.identity.roles import ADMIN, check_held, get_role
+from tenantapp.identity.roles import check_held, get_role, require_admin
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.tenancy.access import Access, TenantPlace
 
@@ -83,7 +83,7 @@ def set_provider(session: Session, access: Access, content: ProviderContent, sec
     """
     tenant = access.require_tenant()
     row = _locked(session, tenant)
-    check_rights(session, access)
+    require_admin(session, access.permissions)
     _check_roles(session, access, content)
     provider = _same_or_new(session, row, content)
     provider.name, provider.groups_claim = clean_name(content.name), content.groups_claim
@@ -105,7 +105,7 @@ def remove_provider(session: Session, access: Access) -> None:
     Raises ``NoIdentityProvider``, ``RoleBeyondRights``, and ``SingleSignOnInUse`` while it is required.
     """
     tenant = access.require_tenant()
-    check_rights(session, access)
+    require_admin(session, access.permissions)
     row = _locked(session, tenant)
     provider = get_provider(session, tenant.id)
     if row.single_sign_on_required:
@@ -121,7 +121,7 @@ def require(session: Session, access: Access, required: bool) -> IdentityProvide
     unless the administrator is signed in by the provider.
     """
     tenant = access.require_tenant()
-    check_rights(session, access)
+    require_admin(session, access.permissions)
     row = _locked(session, tenant)
     provider = get_provider(session, tenant.id)
     if required and access.identity_provider_id != provider.id:
@@ -164,6 +164,12 @@ def encrypt_again(session: Session, provider_id: UUID, secrets: Sequence[str | N
     opened = client_of(provider, secrets).secret or ""
     provider.client_secret = encrypt(opened, secrets[0], PURPOSE, str(provider.id))
     return True
+
+
+def number_in_clear(session: Session) -> int:
+    """Return how many providers have a secret that is stored in clear."""
+    in_clear = IdentityProvider.client_secret.startswith(CLEAR)
+    return session.scalar(select(func.count()).select_from(IdentityProvider).where(in_clear)) or 0
 
 
 def list_providers(session: Session) -> list[tuple[Tenant, IdentityProvider]]:
@@ -209,11 +215,6 @@ def _remove(session: Session, row: Tenant, provider: IdentityProvider) -> None:
     row.identity_provider_id = None
     session.delete(provider)
     session.flush()
-
-
-def check_rights(session: Session, access: Access) -> None:
-    """Raise ``RoleBeyondRights`` for who is less than an administrator: a provider can be whomever it vouches for."""
-    check_held(session, ADMIN, access.permissions)
 
 
 def _check_roles(session: Session, access: Access, content: ProviderContent) -> None:

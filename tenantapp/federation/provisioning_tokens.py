@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from tenantapp.federation.errors import TooManyProvisioningTokens
 from tenantapp.federation.models import IdentityProvider, ProvisioningToken
-from tenantapp.federation.providers import check_rights, get_provider
+from tenantapp.federation.providers import get_provider
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidToken, InvalidValue, NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.names import clean_name
+from tenantapp.identity.roles import require_admin
 from tenantapp.identity.token_text import is_token, new_token
 from tenantapp.identity.web_sessions import hash_token
 from tenantapp.sql.times import utcnow
@@ -37,7 +38,7 @@ def create_token(
     ``TooManyProvisioningTokens``.
     """
     tenant = access.require_tenant()
-    check_rights(session, access)
+    require_admin(session, access.permissions)
     provider = get_provider(session, tenant.id, for_update=True)
     if not 1 <= days <= most_days:
         raise InvalidValue("days", f"A token works for 1 to {most_days} days.")
@@ -67,7 +68,7 @@ def list_tokens(session: Session, tenant_id: UUID) -> Sequence[ProvisioningToken
 def revoke_token(session: Session, access: Access, token_id: UUID) -> None:
     """Delete a token, from the next request on. Raises ``NotFound``, and ``RoleBeyondRights`` as for making one."""
     tenant = access.require_tenant()
-    check_rights(session, access)
+    require_admin(session, access.permissions)
     token = next((each for each in list_tokens(session, tenant.id) if each.id == token_id), None)
     if token is None:
         raise NotFound("token", token_id)

@@ -52,14 +52,22 @@ def check_held(session: Session, role_name: str, held: Collection[str] | None) -
 
 
 def holds_admin(session: Session, held: Collection[str]) -> bool:
-    """Return whether ``held`` has all permissions of the role ``admin``, so that who has them decides on the tenant."""
-    of_admin = set(session.scalars(select(RolePermission.permission).where(RolePermission.role == ADMIN)))
+    """Return whether ``held`` has all permissions of the role ``admin``, so that who has them decides on the tenant.
+
+    If that role is gone or empty, nobody has.
+    """
+    of_admin = _permissions_of_admin(session)
     return bool(of_admin) and of_admin <= set(held)
 
 
 def require_admin(session: Session, held: Collection[str]) -> None:
     """Raise ``RoleBeyondRights`` unless ``holds_admin``."""
-    check_held(session, ADMIN, held)
+    if not holds_admin(session, held):
+        raise RoleBeyondRights(ADMIN, sorted(_permissions_of_admin(session) - set(held)))
+
+
+def _permissions_of_admin(session: Session) -> set[str]:
+    return set(session.scalars(select(RolePermission.permission).where(RolePermission.role == ADMIN)))
 
 
 def permits(session: Session, role: str, permission: str) -> bool:

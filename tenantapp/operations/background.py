@@ -7,13 +7,13 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Final, Self
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.errors import TenancyError
 
 log = logging.getLogger(__name__)
-DATABASE_ERRORS: Final = (SqlError, TenancyError, DBAPIError)
+DATABASE_ERRORS: Final = (SqlError, TenancyError, DBAPIError, TimeoutError)
 PAUSE_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
 STOP_WAIT: Final = 5.0  # seconds
 

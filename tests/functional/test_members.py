@@ -11,7 +11,7 @@ from tenantapp.identity import groups, members
 from tenantapp.identity.audit import list_entries, local_requester, record
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.models import RolePermission
-from tenantapp.identity.roles import add_role, allow
+from tenantapp.identity.roles import add_role, allow, get_role
 from tenantapp.identity.tenants import get_tenant, resume_tenant, suspend_tenant
 from tenantapp.identity.users import create_user
 from tenantapp.tenancy.access import ACTOR, Actor
@@ -370,3 +370,16 @@ class TestAudit:
     def test_needs_the_right_to_manage_members(self, installation: Installation) -> None:
         refused = Client(installation.app).sign_in("bob").get("/tenant/audit")
         assert (refused.status_int, refused.json["code"]) == (403, "permission_denied")
+
+
+def test_an_empty_role_of_administrators_lets_nobody_decide_on_the_tenant(
+    ada: Client, installation: Installation
+) -> None:
+    with installation.registry.user_db.begin() as session:
+        made = add_role(session, "usher")
+        made.permissions = [RolePermission(permission=each) for each in ("members.manage", "content.read")]
+        add_grant(session, get_tenant(session, "acme").id, "usher", login="rita")
+        get_role(session, "admin").permissions = []
+    rita = Client(installation.app).sign_in("rita", "acme")
+    answer = rita.patch("/tenant/settings", {"impersonation_forbidden": True})
+    assert (answer.status_int, answer.json["code"]) == (403, "beyond_your_rights")

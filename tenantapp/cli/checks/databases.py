@@ -18,6 +18,7 @@ from tenantapp.databases.histories.histories import head_revision, history_diges
 from tenantapp.databases.histories.upgrading import current_revision
 from tenantapp.databases.servers.hardening import openness
 from tenantapp.databases.servers.scratch import scratch_mark
+from tenantapp.federation import providers
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import cause, first_line
@@ -79,12 +80,16 @@ def user_revision(examination: Examination) -> Iterator[Finding]:
 
 
 def stored_secrets(examination: Examination) -> Iterator[Finding]:
-    """Look for secrets of second factors that are stored in clear, because there was no ``tenancy.secret``."""
+    """Look for secrets that are stored in clear, because there was no ``tenancy.secret``."""
     with examination.installation.user_session(read_only=True) as session:
-        number = authenticator_apps.number_in_clear(session)
-    if number:
-        detail = f"{count(number, 'secret')} of authenticator apps stored in clear"
-        yield warning("stored secrets", detail, "Set tenancy.secret, and run `tenantapp secrets rotate`")
+        numbers = {
+            "authenticator apps": authenticator_apps.number_in_clear(session),
+            "identity providers": providers.number_in_clear(session),
+        }
+    for whose, number in numbers.items():
+        if number:
+            detail = f"{count(number, 'secret')} of {whose} stored in clear"
+            yield warning("stored secrets", detail, "Set tenancy.secret, and run `tenantapp secrets rotate`")
 
 
 def servers(examination: Examination) -> Iterator[Finding]:
