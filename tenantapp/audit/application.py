@@ -11,4 +11,4 @@ def includeme(config: Configurator) -> None:
     registry = config.registry
     if registry.app_settings.fleet_worker:
         keeper = Keeper(registry.user_db, registry.app_settings)
-        registry.worker_host.beside.append(Background("audit trail", keeper.run).start)
+        registry.worker_host.add(Background("audit trail", keeper.run))

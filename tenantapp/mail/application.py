@@ -35,7 +35,7 @@ def includeme(config: Configurator) -> None:
     # The transport is read when it is needed: tests put another in its place.
     registry.mail_delivery = delivery_of(settings, registry.user_db, lambda: registry.mail_transport)
     if registry.mail_delivery is not None and settings.fleet_worker:
-        registry.worker_host.beside.append(Background("mail", registry.mail_delivery.run).start)
+        registry.worker_host.add(Background("mail", registry.mail_delivery.run))
     config.add_request_method(send_mail, "send_mail")
     config.add_problem(errors.MailNotConfigured, 409, "mail_not_configured")
     config.add_problem(errors.InvalidMail, 422, "invalid")

@@ -36,9 +36,13 @@ class Background:
             self._thread.start()
             atexit.register(self.stop)
 
+    def ask_to_stop(self) -> None:
+        """Ask the thread to end, without waiting for it."""
+        self._stop.set()
+
     def stop(self) -> None:
         """Ask the thread to end, and wait for it for ``stop_wait`` seconds."""
-        self._stop.set()
+        self.ask_to_stop()
         if self._thread is not None:
             self._thread.join(self._stop_wait)
         atexit.unregister(self.stop)

@@ -5,12 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
+from tenantapp.operations.background import Background
 from tenantapp.operations.errors import FleetError, OperationStopped, TenantBusy
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 POLL_EVERY: Final = 1.0  # seconds
 POLL_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
 CHORES_EVERY: Final = 5.0  # seconds
-STOP_WAIT: Final = 5.0  # seconds to wait for a step to stop when the process ends
 Chore = Callable[[Fleet], None]
 Told = Callable[[UUID, Outcome], None]
 
@@ -127,19 +127,23 @@ class Worker:
 
 
 class WorkerHost:
-    """Threads of this process that work on operations while the application serves.
+    """Threads of this process that work on operations while the application serves, and others beside them.
 
     They stop when the process ends. If a step has not stopped by then, its lease runs out, and another worker resumes
     the operation.
     """
 
     def __init__(self, fleet: Fleet, kinds: Kinds, chores: Sequence[Chore], jobs: int) -> None:
-        self._workers = [Worker(fleet, kinds, chores) for _ in range(jobs)]
-        self._lock, self._stop = Lock(), Event()
-        self._threads: list[Thread] = []
+        self._number = jobs
+        self._threads = [
+            Background(f"worker {number}", Worker(fleet, kinds, chores).run) for number in range(1, jobs + 1)
+        ]
+        self._lock = Lock()
         self.started = jobs == 0
-        self.beside: list[Callable[[], None]] = []
-        """What else begins with the threads."""
+
+    def add(self, beside: Background) -> None:
+        """Let a thread begin and end with the others."""
+        self._threads.append(beside)
 
     def start(self) -> None:
         """Start the threads. Do nothing if they were started already, or if there are to be none."""
@@ -147,20 +151,15 @@ class WorkerHost:
             if self.started:
                 return
             self.started = True
-            self._threads = [
-                Thread(target=worker.run, args=(self._stop,), name=f"worker {number}", daemon=True)
-                for number, worker in enumerate(self._workers, 1)
-            ]
         for thread in self._threads:
             thread.start()
-        for begin in self.beside:
-            begin()
         atexit.register(self.stop)
-        log.info("This process works on operations, %d at once.", len(self._threads))
+        log.info("This process works on operations, %d at once.", self._number)
 
     def stop(self) -> None:
-        """Ask the threads to end, and wait a few seconds for each."""
-        self._stop.set()
+        """Ask all threads to end, and wait a few seconds for each."""
         for thread in self._threads:
-            thread.join(STOP_WAIT)
+            thread.ask_to_stop()
+        for thread in self._threads:
+            thread.stop()
         atexit.unregister(self.stop)

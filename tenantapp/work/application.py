@@ -24,9 +24,7 @@ def includeme(config: Configurator) -> None:
     if registry.app_settings.fleet_worker:
         outdated = registry.access_reader.outdated
         worker = JobWorker(registry.fleet, registry.tenant_dbs, registry.jobs, outdated)
-        registry.job_host = job_host(worker)
-        # Asked when the threads begin: jobs are declared later than this.
-        registry.worker_host.beside.append(lambda: registry.job_host.start() if worker.has_jobs else None)
+        registry.worker_host.add(job_host(worker))
 
 
 def add_job_directive(

@@ -70,18 +70,13 @@ class JobWorker:
         self._wake = Event()
         self._renewed = self._added = -ADD_EVERY
 
-    @property
-    def has_jobs(self) -> bool:
-        """Return whether jobs are declared."""
-        return bool(self._declared)
-
     def run(self, stop: Event, *, until_idle: bool = False) -> None:
-        """Work until ``stop`` is set or, with ``until_idle``, until no visit is due.
+        """Work until ``stop`` is set or, with ``until_idle``, until no visit is due. Without declared jobs, do nothing.
 
         If the user database does not answer, the worker tries again later; with ``until_idle`` it raises the error.
         """
         try:
-            while not stop.is_set():
+            while self._declared and not stop.is_set():
                 self._wake.clear()
                 pause = min(POLL_EVERY, self._renew_every)
                 try:
