@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials.errors import LinkNotValid, TooManyLinks
-from tenantapp.credentials.one_time_links import LIFETIMES, Purpose, count_links, make_link, revoke_links, use_link
+from tenantapp.credentials.one_time_links import LIFETIMES, Purpose, count_links, make_link, revoke_mailed, use_own_link
 from tenantapp.credentials.post import Post
 from tenantapp.email_addresses import clean_address
 from tenantapp.identity.audit import record
@@ -56,30 +56,28 @@ def confirm_address(session: Session, token: str) -> User:
 
     Raises ``LinkNotValid``, also if the address has become somebody else's, or the person is disabled.
     """
-    link = use_link(session, CONFIRM, token)
-    user = session.scalar(select(User).where(User.id == link.user_id, User.enabled))
-    if user is None or link.mail_address is None or not put_address(session, user, link.mail_address):
+    link, user = use_own_link(session, CONFIRM, token)
+    if link.mail_address is None or not put_address(session, user, link.mail_address):
         raise LinkNotValid
-    revoke_links(session, user.id, CONFIRM)
     return user
 
 
 def put_address(session: Session, user: User, address: str) -> bool:
     """Store a person's confirmed address. Return false, and store nothing, if it is somebody else's.
 
+    Links that were mailed to the person, or to the former address, no longer work: its reader must not get in.
     Raises ``LinkNotValid`` if it becomes somebody else's at the same moment.
     """
     if user.mail_address == address:
         return True
     if session.scalar(select(User.id).where(User.mail_address == address)) is not None:
         return False
-    user.mail_address = address
+    former, user.mail_address = user.mail_address, address
     try:
         session.flush()
     except IntegrityError:
         raise LinkNotValid from None
-    # Links that were sent to the former address must not let its reader in.
-    revoke_links(session, user.id, Purpose.RESET_PASSWORD)
+    revoke_mailed(session, user.id, former)
     record(session, "address.change", detail={"login": user.login}, by=user.login)
     return True
 

@@ -25,8 +25,7 @@ from tenantapp.credentials.password_rules import words_about
 from tenantapp.credentials.sign_in import Proof, still_right, tenant_to_select
 from tenantapp.identity.audit import record
 from tenantapp.identity.models import SignInChallenge, User
-from tenantapp.identity.users import end_challenges
-from tenantapp.identity.web_sessions import hash_token, joined, new_token
+from tenantapp.identity.web_sessions import end_pending, hash_token, joined, new_token
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import ACTOR, Actor
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -166,7 +165,7 @@ def choose_password(session: Session, pending: Pending, password_hash: str) -> P
     use(session, pending)
     user = _unchanged(session, pending)
     user.password_hash, user.password_initial, user.password_set_at = password_hash, False, utcnow()
-    end_challenges(session, user.id)
+    end_pending(session, user.id)
     session.flush()
     record(session, "password.change", by=user.login, detail={"login": user.login, "initial": True})
     return Proof(user.id, pending.proved, password_hash)

@@ -13,12 +13,11 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials.errors import LinkNotValid
-from tenantapp.credentials.models import OneTimeLink
-from tenantapp.identity.models import UserBase
+from tenantapp.identity.models import OneTimeLink, User, UserBase
 from tenantapp.sql.prepared import LoneSelect
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -110,15 +109,34 @@ def use_link(session: Session, purpose: Purpose, token: str) -> Link:
     return _found(session.execute(used).one_or_none())
 
 
+def use_own_link(session: Session, purpose: Purpose, token: str) -> tuple[Link, User]:
+    """Return what a link is about, and the person whose it is, who is locked; the link is deleted.
+
+    Of two who change an account at the same moment, the second sees what the first has done. Raises ``LinkNotValid``,
+    also for a disabled person.
+    """
+    own = select(User).where(User.id == read_link(session, purpose, token).user_id, User.enabled)
+    user = session.scalar(own.with_for_update().execution_options(populate_existing=True))
+    if user is None:
+        raise LinkNotValid
+    return use_link(session, purpose, token), user
+
+
 def count_links(session: Session, purpose: Purpose, user_id: UUID | None) -> int:
     """Return how many links of a person could be used now."""
     living = select(func.count()).select_from(LINKS).where(LINKS.c.expires_at > utcnow())
     return session.scalars(living.where(LINKS.c.purpose == purpose, LINKS.c.user_id == user_id)).one()
 
 
-def revoke_links(session: Session, user_id: UUID, *purposes: Purpose) -> None:
-    """Delete a person's links for these purposes."""
-    session.execute(delete(LINKS).where(LINKS.c.user_id == user_id, LINKS.c.purpose.in_(purposes)))
+def revoke_mailed(session: Session, user_id: UUID, former: str | None) -> None:
+    """Delete the links that were mailed to a person, and those to an address that was theirs, such as invitations.
+
+    A link for a first password that an operator has passed on stays.
+    """
+    passed_on = and_(LINKS.c.purpose == Purpose.FIRST_PASSWORD, LINKS.c.mail_address.is_(None))
+    session.execute(delete(LINKS).where(LINKS.c.user_id == user_id, ~passed_on))
+    if former is not None:
+        session.execute(delete(LINKS).where(LINKS.c.mail_address == former))
 
 
 def has_expired_links(user_db: DBFactory) -> bool:

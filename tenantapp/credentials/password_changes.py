@@ -14,15 +14,7 @@ from tenantapp.credentials import passwords
 from tenantapp.credentials.addresses import check_address, put_address
 from tenantapp.credentials.errors import LinkNotValid, WrongOldPassword
 from tenantapp.credentials.factors import factors_of
-from tenantapp.credentials.one_time_links import (
-    LIFETIMES,
-    Purpose,
-    count_links,
-    make_link,
-    read_link,
-    revoke_links,
-    use_link,
-)
+from tenantapp.credentials.one_time_links import LIFETIMES, Purpose, count_links, make_link, read_link, use_own_link
 from tenantapp.credentials.password_rules import Breached, hash_new_password, words_about
 from tenantapp.credentials.post import Post
 from tenantapp.identity.audit import record
@@ -30,7 +22,7 @@ from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import User
 from tenantapp.identity.names import normalize_login
 from tenantapp.identity.users import end_sessions, store_password
-from tenantapp.identity.web_sessions import end_others
+from tenantapp.identity.web_sessions import end_others, end_pending
 from tenantapp.mail.messages import NOBODY
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -95,7 +87,6 @@ def change_password(
     if user.password_hash != change.old_hash:
         raise WrongOldPassword
     store_password(session, user, change.new_hash, "password.change")
-    revoke_links(session, user.id, RESET, FIRST)
     if end_other_sessions:
         end_others(session, user.id, keep)
     post.notice(session, user.mail_address, "password-changed", login=user.login)
@@ -121,9 +112,10 @@ def request_reset(session: Session, post: Post, *, login: str | None = None, add
 def send_first_link(session: Session, user: User, address: str | None, post: Post | None) -> str:
     """Make a link by which a person sets their first password, or one in the place of a lost one. Return its token.
 
-    With ``post``, it is sent to ``address``, which is confirmed by using it. Earlier such links no longer work.
+    With ``post``, it is sent to ``address``, which is confirmed by using it. Earlier links of the person, for whatever
+    they are, and sign-ins that wait for their next step, no longer work.
     """
-    revoke_links(session, user.id, FIRST)
+    end_pending(session, user.id)
     record(session, "password.link", detail={"login": user.login, "mailed": post is not None})
     expires_at = utcnow() + LIFETIMES[FIRST]
     token = make_link(session, FIRST, user_id=user.id, mail_address=address if post else None, expires_at=expires_at)
@@ -154,12 +146,10 @@ def set_by_link(session: Session, purpose: Purpose, token: str, change: Change, 
     Second factors stay. The address that a link for the first password was sent to is confirmed. Raises
     ``LinkNotValid``.
     """
-    link = use_link(session, purpose, token)
-    user = session.scalar(select(User).where(User.id == link.user_id, User.enabled).with_for_update())
-    if user is None or user.id != change.user_id:
+    link, user = use_own_link(session, purpose, token)
+    if user.id != change.user_id:
         raise LinkNotValid
     store_password(session, user, change.new_hash, ACTIONS[purpose], by=user.login)
-    revoke_links(session, user.id, RESET, FIRST)
     end_sessions(session, user.id)
     if link.mail_address is not None:
         put_address(session, user, link.mail_address)

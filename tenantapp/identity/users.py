@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue, LooksLikeAnother, NotFound
 from tenantapp.identity.look_alikes import skeleton_hash
-from tenantapp.identity.models import NAME_LENGTH, SignInChallenge, User, WebSession
+from tenantapp.identity.models import NAME_LENGTH, User, WebSession
 from tenantapp.identity.names import check_login, clean_name, normalize_login
 from tenantapp.identity.uniqueness import flush_unique
-from tenantapp.identity.web_sessions import end_impersonations
+from tenantapp.identity.web_sessions import end_impersonations, end_pending
 from tenantapp.sql.times import utcnow
 
 
@@ -94,7 +94,7 @@ def list_users(session: Session) -> list[User]:
 
 
 def set_enabled(session: Session, login: str, enabled: bool) -> User:
-    """Enable or disable a person. Disabling ends their web sessions. Raises ``NotFound``."""
+    """Enable or disable a person. Disabling ends their web sessions, and what is pending. Raises ``NotFound``."""
     user = get_user(session, login)
     if user.enabled != enabled:
         user.enabled = enabled
@@ -123,10 +123,10 @@ def store_password(
 ) -> None:
     """Store the hash of a person's new password. ``action`` names it in the audit trail, ``by`` who did it.
 
-    Their web sessions go on, but no sign-in that the old password has begun.
+    Their web sessions go on, but what is pending ends: sign-ins that the old password has begun, and one-time links.
     """
     user.password_hash, user.password_set_at, user.password_initial = password_hash, utcnow(), how is How.INITIAL
-    end_challenges(session, user.id)
+    end_pending(session, user.id)
     record(session, action, detail={"login": user.login} | _told(how), by=by)
     session.flush()
 
@@ -143,19 +143,14 @@ def rename_user(session: Session, user_id: UUID, name: str) -> User:
 def end_sessions(session: Session, user_id: UUID) -> None:
     """End every web session of a person, and those in which they, an operator, work as somebody else.
 
-    Sign-ins that wait for their next step end as well.
+    Sign-ins that wait for their next step, and one-time links, end as well.
     """
-    end_challenges(session, user_id)
+    end_pending(session, user_id)
     end_impersonations(session, or_(WebSession.user_id == user_id, WebSession.impersonator_id == user_id))
     ended = session.scalars(delete(WebSession).where(WebSession.user_id == user_id).returning(WebSession.id)).all()
     if ended:
         login = session.get_one(User, user_id).login
         record(session, "session.end", detail={"login": login, "sessions": len(ended)})
-
-
-def end_challenges(session: Session, user_id: UUID) -> None:
-    """End the sign-ins of a person that wait for their next step: what was proved until now no longer counts."""
-    session.execute(delete(SignInChallenge).where(SignInChallenge.user_id == user_id))
 
 
 def _told(how: How | None) -> dict[str, str]:

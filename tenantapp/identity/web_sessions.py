@@ -1,4 +1,7 @@
-"""Start, find and end web sessions. A web session is a signed-in browser, and a row of the user database."""
+"""Start, find and end web sessions. A web session is a signed-in browser, and a row of the user database.
+
+What may lead to one, or to the account, and waits to be used ends here too: see ``end_pending``.
+"""
 
 import hashlib
 import hmac
@@ -15,7 +18,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from tenantapp.identity.audit import IMPERSONATOR, record
 from tenantapp.identity.errors import NotFound, SessionEnded
-from tenantapp.identity.models import Tenant, User, WebSession
+from tenantapp.identity.models import OneTimeLink, SignInChallenge, Tenant, User, WebSession
 from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Person
@@ -143,13 +146,25 @@ def end_by_id(session: Session, web_session_id: UUID | None) -> None:
 
 
 def end_others(session: Session, user_id: UUID, web_session_id: UUID | None) -> int:
-    """Delete all web sessions of a person but this one. Return how many were the person's own."""
+    """Delete all web sessions of a person but this one, and what is pending. Return how many were the person's own."""
+    end_pending(session, user_id)
     end_impersonations(session, WebSession.user_id == user_id)
     others = delete(WebSession).where(WebSession.user_id == user_id, WebSession.id != web_session_id)
     ended = cast("CursorResult[object]", session.execute(others)).rowcount
     if ended:
         record(session, "session.end", detail={"sessions": ended})
     return ended
+
+
+def end_pending(session: Session, user_id: UUID) -> None:
+    """End whatever was begun as a person, or sent to them, and waits for its next step: sign-ins and one-time links.
+
+    So it is of no use any more to whoever had the account before. Invitations stay: they let nobody into an account.
+    """
+    # The person is locked first, as by whoever uses a link: so one waits for the other, and not each for the other.
+    session.scalar(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    for model in (SignInChallenge, OneTimeLink):
+        session.execute(delete(model).where(model.user_id == user_id))
 
 
 def end_one(session: Session, user_id: UUID, web_session_id: UUID) -> None:

@@ -11,13 +11,13 @@ from sqlalchemy import func, select, update
 from tenantapp.account.post import page_address
 from tenantapp.audit.keeper import Keeper
 from tenantapp.credentials import devices
-from tenantapp.credentials.models import KnownDevice, OneTimeLink
+from tenantapp.credentials.models import KnownDevice
 from tenantapp.credentials.password_changes import MOST_RESETS, send_first_link
 from tenantapp.credentials.post import Post
 from tenantapp.identity import users
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import NotFound
-from tenantapp.identity.models import WebSession
+from tenantapp.identity.models import OneTimeLink, WebSession
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.request import TenantRequest
@@ -288,6 +288,21 @@ def test_a_link_to_a_former_address_lets_nobody_in(installation: Installation, a
     (_, _, reset), (_, _, confirm), _ = mailed(installation)
     assert client.post("/links/confirm-address", {"token": confirm}).status_int == 204
     assert client.post("/links/reset-password", {"token": reset, "password": NEW}).status_int == 410
+
+
+def test_who_had_an_account_for_a_minute_does_not_get_it_back(
+    installation: Installation, ada: Client, client: Client
+) -> None:
+    """An address that a thief has asked for is not confirmed after its owner has a new password."""
+    confirmed(installation)
+    ada.post("/account/address", {"address": "thief@example.com"}, status=202)
+    (_, _, confirm), _ = mailed(installation)
+    client.post("/account/password-resets", {"login": "ada"})
+    ((_, _, reset),) = mailed(installation)
+    client.post("/links/reset-password", {"token": reset, "password": NEW}, status=204)
+    assert client.post("/links/confirm-address", {"token": confirm}).json["code"] == "link_not_valid"
+    client.csrf_token = client.post("/session", {"login": "ada", "password": NEW}, status=201).json["csrf_token"]
+    assert client.get("/account").json["address"] == ADDRESS
 
 
 def test_a_disabled_person_gets_no_password_by_a_link(installation: Installation, client: Client) -> None:

@@ -169,11 +169,11 @@ OTHERS = {
     # Who signs in or out has the same rights.
     *(
         "users.add_skeletons",
-        "users.end_challenges",
         "users.end_sessions",
         "web_sessions.end",
         "web_sessions.end_by_id",
         "web_sessions.end_one",
+        "web_sessions.end_pending",
     ),
     *("web_sessions.end_others", "web_sessions.start", "web_sessions.sweep", "web_sessions.switch"),
     *("roles.permits", "roles.holds_admin", "roles.require_admin"),

@@ -24,10 +24,9 @@ from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.sweeping import sweep_trail
 from tenantapp.audit.verifying import Verdict, verify_lines
 from tenantapp.cli.installation import Installation as CommandsInstallation
-from tenantapp.credentials.models import OneTimeLink
 from tenantapp.identity.audit import list_entries, record
 from tenantapp.identity.errors import NotFound
-from tenantapp.identity.models import AuditEntry
+from tenantapp.identity.models import AuditEntry, OneTimeLink
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.mail.outbox_models import OutgoingMail

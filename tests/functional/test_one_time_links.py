@@ -1,14 +1,20 @@
 """One-time links: one purpose, one use, a time, and only a hash in the database."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tenantapp.audit.forgetting import leave
+from tenantapp.credentials.addresses import put_address
+from tenantapp.credentials.challenges import Pending, ask_passkey, choose_password
+from tenantapp.credentials.challenges import Purpose as Challenged
 from tenantapp.credentials.errors import LinkNotValid
-from tenantapp.credentials.models import OneTimeLink
+from tenantapp.credentials.factors import remove_all
 from tenantapp.credentials.one_time_links import (
     LIFETIMES,
     Purpose,
@@ -17,17 +23,24 @@ from tenantapp.credentials.one_time_links import (
     has_expired_links,
     make_link,
     read_link,
-    revoke_links,
     sweep_links,
     use_link,
 )
+from tenantapp.credentials.passkeys import Asked
+from tenantapp.credentials.password_changes import Change, change_password, send_first_link, set_by_link
+from tenantapp.credentials.post import Post
 from tenantapp.fleet.removing.expired import remove_expired
 from tenantapp.identity import users
+from tenantapp.identity.models import OneTimeLink, SignInChallenge, User
+from tenantapp.identity.web_sessions import end_others, hash_token
 from tenantapp.operations.fleet import Fleet
 from tenantapp.testing.clock import Clock
 from tests.installation import Installation
 
 RESET = Purpose.RESET_PASSWORD
+OWN = (Purpose.CONFIRM_ADDRESS, RESET, Purpose.FIRST_PASSWORD)
+ANN = "ann@example.com"
+POST = Post("https://app.example.com")
 
 
 def made(installation: Installation, purpose: Purpose = RESET, **about: Any) -> str:
@@ -45,12 +58,12 @@ def used(session: Session, token: str, purpose: Purpose = RESET) -> bool:
 
 def test_a_link_is_used_once_and_for_its_purpose_only(installation: Installation) -> None:
     user_db = installation.registry.user_db
-    token = made(installation, mail_address="ann@example.com", detail={"role": "author"})
+    token = made(installation, mail_address=ANN, detail={"role": "author"})
     with user_db.begin() as session:
         assert not used(session, token, Purpose.INVITATION)
         assert not used(session, token[:-1])
         link = read_link(session, RESET, token)
-        assert (link.user_id, link.mail_address, link.detail) == (None, "ann@example.com", {"role": "author"})
+        assert (link.user_id, link.mail_address, link.detail) == (None, ANN, {"role": "author"})
         assert use_link(session, RESET, token) == link
         assert not used(session, token)
     with user_db.begin() as session, pytest.raises(LinkNotValid):
@@ -93,16 +106,81 @@ def test_links_expire_and_are_removed_by_workers(installation: Installation, clo
         assert used(session, invitation, Purpose.INVITATION)
 
 
-def test_the_links_of_a_person_are_counted_revoked_and_go_with_them(installation: Installation) -> None:
+def pending(session: Session, user: User) -> dict[Purpose, str]:
+    """A link for each thing that a person may do with their own account, and a sign-in that waits for its next step."""
+    ask_passkey(session, Challenged.AGAIN, Asked({}, b"asked"), user.id)
+    return {purpose: make_link(session, purpose, user_id=user.id, mail_address=ANN) for purpose in OWN}
+
+
+def challenged(session: Session, user: User) -> Pending:
+    """The challenge of somebody whose password is an initial one."""
+    user.password_hash = None
+    asked = ask_passkey(session, Challenged.NEW_PASSWORD, Asked({}, b"asked"), user.id)
+    return Pending(hash_token(asked["token"]), Challenged.NEW_PASSWORD, user.id, user.login, (), {})
+
+
+def set_by(purpose: Purpose, session: Session, user: User) -> None:
+    token = make_link(session, purpose, user_id=user.id)
+    set_by_link(session, purpose, token, Change(user.id, user.password_hash, "new"), POST)
+
+
+def change(session: Session, user: User) -> None:
+    own = Change(user.id, user.password_hash, "new")
+    change_password(session, own, POST, keep=None, end_other_sessions=False)
+
+
+EVENTS: dict[str, Callable[[Session, User], object]] = {
+    "they change their password": change,
+    "they replace a lost one": partial(set_by, RESET),
+    "they set their first one": partial(set_by, Purpose.FIRST_PASSWORD),
+    "they replace an initial one": lambda session, user: choose_password(session, challenged(session, user), "new"),
+    "an operator sets one": lambda session, user: users.set_password(session, user.login, "new"),
+    "an operator gives them a link": lambda session, user: send_first_link(session, user, None, None),
+    "they are disabled": lambda session, user: users.set_enabled(session, user.login, False),
+    "they are disabled and enabled": lambda session, user: [
+        users.set_enabled(session, user.login, enabled) for enabled in (False, True)
+    ],
+    "they lost their factors": lambda session, user: remove_all(session, user.login),
+    "they end their other sessions": lambda session, user: end_others(session, user.id, None),
+    "they leave": lambda session, user: leave(session, user.id),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_is_pending_ends_when_an_account_is_made_safe(installation: Installation, event: str) -> None:
+    """Whoever had the account for a minute is left with nothing that leads back into it."""
+    with installation.registry.user_db.begin() as session:
+        bob, ed = (users.get_user(session, login) for login in ("bob", "ed"))
+        tokens, of_ed = pending(session, bob), pending(session, ed)
+        invitation = make_link(session, Purpose.INVITATION, mail_address=ANN)
+        EVENTS[event](session, bob)
+        assert [used(session, token, purpose) for purpose, token in tokens.items()] == [False] * len(OWN)
+        assert {each.user_id for each in session.scalars(select(SignInChallenge))} == {ed.id}
+        assert all(used(session, token, purpose) for purpose, token in of_ed.items()), "nobody else's"
+        assert used(session, invitation, Purpose.INVITATION), "it lets nobody into the account"
+
+
+def test_another_address_ends_what_was_mailed_to_a_person(installation: Installation) -> None:
+    with installation.registry.user_db.begin() as session:
+        bob = users.get_user(session, "bob")
+        bob.mail_address = "former@example.com"
+        passed_on = make_link(session, Purpose.FIRST_PASSWORD, user_id=bob.id)
+        invited = [make_link(session, Purpose.INVITATION, mail_address=address) for address in (bob.mail_address, ANN)]
+        mailed = pending(session, bob)
+        assert put_address(session, bob, "new@example.com")
+        assert [used(session, token, purpose) for purpose, token in mailed.items()] == [False] * len(OWN)
+        assert [used(session, token, Purpose.INVITATION) for token in invited] == [False, True]
+        assert used(session, passed_on, Purpose.FIRST_PASSWORD), "an operator has given it by hand"
+
+
+def test_the_links_of_a_person_are_counted(installation: Installation) -> None:
     with installation.registry.user_db.begin() as session:
         ada, bob = (users.get_user(session, login).id for login in ("ada", "bob"))
-        token, of_bob = (make_link(session, RESET, user_id=user_id) for user_id in (ada, bob))
-        invitation = make_link(session, Purpose.INVITATION, user_id=ada)
-        assert count_links(session, RESET, ada) == 1
-        revoke_links(session, ada, RESET, Purpose.FIRST_PASSWORD)
         assert count_links(session, RESET, ada) == 0
-        assert [used(session, token), used(session, of_bob)] == [False, True]
-        assert used(session, invitation, Purpose.INVITATION)
+        for user_id in (ada, bob):
+            make_link(session, RESET, user_id=user_id)
+        make_link(session, Purpose.FIRST_PASSWORD, user_id=ada)
+        assert count_links(session, RESET, ada) == 1
 
 
 def test_the_token_is_in_the_fragment_of_the_address() -> None:
