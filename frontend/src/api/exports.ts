@@ -1,14 +1,13 @@
 // The calls about the exports of a tenant.
 
 import type { ExportPage, GetTenantExportsData, Operation, PostTenantExportData } from "../../generated/api/types.gen";
-import { addressIn, call } from "./http";
+import { addressIn, addressWith, call } from "./http";
 
 const EXPORT: PostTenantExportData["url"] = "/api/v1/tenant/export";
 const EXPORTS: GetTenantExportsData["url"] = "/api/v1/tenant/exports";
 
 export async function readExports(tenant: string, cursor: string, signal?: AbortSignal): Promise<ExportPage> {
-  const query = cursor ? `?${new URLSearchParams({ cursor })}` : "";
-  return (await call<ExportPage>("GET", EXPORTS + query, { tenant, signal })).data;
+  return (await call<ExportPage>("GET", addressWith(EXPORTS, { cursor }), { tenant, signal })).data;
 }
 
 export async function beginExport(tenant: string): Promise<Operation> {

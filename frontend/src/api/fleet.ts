@@ -41,7 +41,7 @@ import type {
   TenantRows,
   TenantSize,
 } from "../../generated/api/types.gen";
-import { call } from "./http";
+import { addressWith, call } from "./http";
 import type { Json } from "./json";
 
 export type {
@@ -127,8 +127,7 @@ export const cancelOperation = (id: string) => send<FleetOperation>("POST", fill
 
 /** Ask a page of tenants the question. `cursor` goes on where the last page ended. */
 export async function askFleet(body: Body, cursor: string, signal: AbortSignal): Promise<PageOf<TenantRows>> {
-  const path = cursor === "" ? QUERY : `${QUERY}?${new URLSearchParams({ cursor })}`;
-  return (await call<PageOf<TenantRows>>("POST", path, { body, signal })).data;
+  return (await call<PageOf<TenantRows>>("POST", addressWith(QUERY, { cursor }), { body, signal })).data;
 }
 
 /** Put a value into the one place of an address. */

@@ -15,6 +15,12 @@ export function addressIn(tenant: string, path: string): string {
   return `${PREFIX}/t/${encodeURIComponent(tenant)}${path}`;
 }
 
+/** An address with those parameters that are not empty. */
+export function addressWith(path: string, query: Readonly<Record<string, string>>): string {
+  const filled = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
+  return filled.size > 0 ? `${path}?${filled}` : path;
+}
+
 export interface Asked {
   /** The slug of the tenant. A call about the person names none. */
   tenant?: string | undefined;

@@ -10,7 +10,7 @@ import type {
   PostTenantJobCancelData,
   PostTenantJobRetryData,
 } from "../../generated/api/types.gen";
-import { call } from "./http";
+import { addressWith, call } from "./http";
 
 const OWN: GetTenantJobsData["url"] = "/api/v1/tenant/jobs";
 const RETRY_OWN: PostTenantJobRetryData["url"] = "/api/v1/tenant/jobs/{id}/retry";
@@ -40,10 +40,8 @@ export function jobsOf(slug: string): JobCalls {
 function callsOf(list: string, retry: string, cancel: string, tenant: string | undefined): JobCalls {
   const send = async (path: string, id: string): Promise<Job> => (await call<Job>("POST", path.replace("{id}", id), { tenant })).data;
   return {
-    read: async (state, cursor, signal) => {
-      const query = new URLSearchParams({ ...(state && { state }), ...(cursor && { cursor }) });
-      return (await call<JobPage>("GET", `${list}?${query}`, { tenant, signal })).data;
-    },
+    read: async (state, cursor, signal) =>
+      (await call<JobPage>("GET", addressWith(list, { state, cursor }), { tenant, signal })).data,
     retry: (id) => send(retry, id),
     cancel: (id) => send(cancel, id),
   };

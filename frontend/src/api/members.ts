@@ -12,7 +12,7 @@ import type {
   RolePage,
 } from "../../generated/api/types.gen";
 import type { Step } from "../model/roles";
-import { call } from "./http";
+import { addressWith, call } from "./http";
 import { Problem } from "./problem";
 
 const INVITATIONS: GetInvitationsData["url"] = "/api/v1/invitations";
@@ -32,12 +32,11 @@ export interface MemberFilters {
 
 export async function readMembers(
   tenant: string,
-  { q, role }: MemberFilters,
+  filters: MemberFilters,
   cursor: string,
   signal?: AbortSignal,
 ): Promise<MemberPage> {
-  const query = new URLSearchParams({ ...(q && { q }), ...(role && { role }), ...(cursor && { cursor }) });
-  return (await call<MemberPage>("GET", query.size > 0 ? `${MEMBERS}?${query}` : MEMBERS, { tenant, signal })).data;
+  return (await call<MemberPage>("GET", addressWith(MEMBERS, { ...filters, cursor }), { tenant, signal })).data;
 }
 
 /** The roles that a member may have, the highest rank first. */
@@ -60,8 +59,7 @@ export async function admit(tenant: string, who: Admitted, role: string): Promis
 
 /** The invitations that wait for an answer, the oldest first. */
 export async function readInvitations(tenant: string, cursor: string, signal: AbortSignal): Promise<InvitationPage> {
-  const path = cursor ? `${INVITATIONS}?${new URLSearchParams({ cursor })}` : INVITATIONS;
-  return (await call<InvitationPage>("GET", path, { tenant, signal })).data;
+  return (await call<InvitationPage>("GET", addressWith(INVITATIONS, { cursor }), { tenant, signal })).data;
 }
 
 /** Write one more mail about an invitation. It tells when the last one was written. */

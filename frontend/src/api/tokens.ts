@@ -12,7 +12,7 @@ import type {
   Session,
   TokenPage,
 } from "../../generated/api/types.gen";
-import { call } from "./http";
+import { addressWith, call } from "./http";
 
 const TOKENS: GetTokensData["url"] = "/api/v1/tokens";
 const ACCOUNTS: GetServiceAccountsData["url"] = "/api/v1/service-accounts";
@@ -20,8 +20,8 @@ const SESSION: GetSessionData["url"] = "/api/v1/session";
 
 /** The person's own tokens for a tenant, or with `all` those of everybody. */
 export async function readTokens(tenant: string, all: boolean, cursor: string, signal: AbortSignal): Promise<TokenPage> {
-  const query = new URLSearchParams({ ...(all ? { all: "true" } : {}), ...(cursor ? { cursor } : {}) });
-  return (await call<TokenPage>("GET", `${TOKENS}?${query}`, { tenant, signal })).data;
+  const path = addressWith(TOKENS, { all: all ? "true" : "", cursor });
+  return (await call<TokenPage>("GET", path, { tenant, signal })).data;
 }
 
 export async function createToken(tenant: string, made: NewToken): Promise<MadeToken> {
@@ -38,8 +38,7 @@ export async function readOwnPermissions(tenant: string): Promise<string[]> {
 }
 
 export async function readAccounts(tenant: string, cursor: string, signal: AbortSignal): Promise<ServiceAccountPage> {
-  const query = cursor ? `?${new URLSearchParams({ cursor })}` : "";
-  return (await call<ServiceAccountPage>("GET", ACCOUNTS + query, { tenant, signal })).data;
+  return (await call<ServiceAccountPage>("GET", addressWith(ACCOUNTS, { cursor }), { tenant, signal })).data;
 }
 
 export async function createAccount(tenant: string, made: NewServiceAccount): Promise<ServiceAccount> {

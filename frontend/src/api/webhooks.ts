@@ -14,7 +14,7 @@ import type {
   WebhookPage,
   WebhookWithSecret,
 } from "../../generated/api/types.gen";
-import { call } from "./http";
+import { addressWith, call } from "./http";
 
 const WEBHOOKS: GetWebhooksData["url"] = "/api/v1/webhooks";
 const WEBHOOK: GetWebhookData["url"] = "/api/v1/webhooks/{id}";
@@ -28,8 +28,7 @@ function fill(address: string, id: string): string {
 }
 
 export async function readWebhooks(tenant: string, cursor: string, signal: AbortSignal): Promise<WebhookPage> {
-  const query = cursor ? `?${new URLSearchParams({ cursor })}` : "";
-  return (await call<WebhookPage>("GET", WEBHOOKS + query, { tenant, signal })).data;
+  return (await call<WebhookPage>("GET", addressWith(WEBHOOKS, { cursor }), { tenant, signal })).data;
 }
 
 export async function readWebhook(tenant: string, id: string): Promise<Webhook> {
@@ -63,8 +62,8 @@ export async function readDeliveries(
   cursor: string,
   signal: AbortSignal,
 ): Promise<DeliveryPage> {
-  const query = new URLSearchParams({ ...(state && { state }), ...(cursor && { cursor }) });
-  return (await call<DeliveryPage>("GET", `${fill(DELIVERIES, id)}?${query}`, { tenant, signal })).data;
+  const path = addressWith(fill(DELIVERIES, id), { state, cursor });
+  return (await call<DeliveryPage>("GET", path, { tenant, signal })).data;
 }
 
 /** Let a message be sent again. The same key asks for the same again, and it is done once. */

@@ -5,7 +5,6 @@ import { plural } from "./words";
 
 export const de: ManagingStrings = {
   manage: {
-    more: "Mehr anzeigen",
     done: "Fertig",
     actions: "Aktionen",
     operator: "ein Betreiber",

@@ -4,7 +4,6 @@ import { plural } from "./words";
 
 export const en = {
   manage: {
-    more: "Show more",
     done: "Done",
     actions: "Actions",
     operator: "an operator",
