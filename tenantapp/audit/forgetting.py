@@ -3,11 +3,17 @@
 Where an entry names them, ``forgotten:`` and the id take the place of the text. Its salt goes too, and the digest of
 what was erased stays, so the chain still verifies; see ``canonical``. It may take long, and be killed: a worker
 finishes it, or forgetting the same login again.
+
+People choose their login and their name. So these are not looked for everywhere: somebody who is called like a server,
+a tenant or a role would erase what others did. A login counts only where it is the whole text under a key that names
+people (``identity.audit.NAMING``), and only since the account was made: somebody else may have had it before. What
+people wrote, such as a reason, is searched for words only in entries about the person.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -18,18 +24,18 @@ from tenantapp.audit.canonical import DETAIL, erase, plain
 from tenantapp.audit.errors import NotForgotten
 from tenantapp.audit.models import TRAIL, Forgetting
 from tenantapp.audit.sealing import trail_held
-from tenantapp.audit.verifying import FORGET, FORGOTTEN
-from tenantapp.identity.audit import record
+from tenantapp.audit.verifying import FORGET
+from tenantapp.identity.audit import ARGUMENTS, NAMING, Naming, record
+from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.members import keeping_admins, tenants_entered_by
 from tenantapp.identity.models import ApiToken, User, UserBase
+from tenantapp.identity.names import FORGOTTEN, normalize_login
 from tenantapp.identity.users import get_user, set_enabled
 from tenantapp.sql.prepared import LoneSelect
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
 
 AT_ONCE: Final = 1000  # rows in one transaction
-# What stands under these keys is never a person, also if somebody is called like it.
-NOT_PEOPLE: Final = frozenset({"role", "roles", "permission", "permissions", "group", "kind", "slug"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def forget_next(user_db: DBFactory) -> bool:
             user = session.get(User, waiting[0].user_id)
             if user is None:
                 session.get_one(Forgetting, waiting[0].user_id).finished_at = utcnow()
-            person = None if user is None else _Person(user)
+            person = None if user is None else _person(session, user)
         if person is not None:
             _forget(user_db, person)
     return bool(waiting)
@@ -86,7 +92,7 @@ def _forget(user_db: DBFactory, person: "_Person") -> Forgotten:
         entries += _erase(user_db, person, [row.id for row in some if person.is_in(row)])
     for table in UserBase.metadata.sorted_tables:
         if "requested_by" in table.columns:
-            _rename(user_db, person, table)
+            _erase_requester(user_db, person, table)
     with user_db.begin() as session:
         _finish(session, person, entries)
     return Forgotten(person.id, entries)
@@ -101,38 +107,128 @@ _WAITING: Final[LoneSelect[_Waiting]] = LoneSelect(
 )
 
 
+@dataclass(frozen=True, slots=True)
 class _Person:
-    """Finds a person in texts and in JSON, and puts their id in place of what names them."""
+    """Finds a person in entries and operations, and puts ``mark`` in place of what names them.
 
-    def __init__(self, user: User) -> None:
-        self.id, self.login, self.address = user.id, user.login, user.mail_address
-        self.mark = f"{FORGOTTEN}{user.id}"
-        names = sorted({name for name in (user.login, user.name, user.mail_address) if name}, key=len, reverse=True)
-        # As a word of its own: `ada` is in "ada, please", and not in "adapter" or "ada@example.com".
-        self._named = re.compile(rf"(?<![\w@.+-])({'|'.join(map(re.escape, names))})(?![\w@+-]|\.\w)", re.IGNORECASE)
+    ``logins`` are how others name them. They are theirs since the time ``since``.
+    """
 
-    def erased(self, value: Any, key: str = "") -> Any:
-        """Return JSON with the mark in place of each text that names the person."""
-        if isinstance(value, str):
-            return self.mark if key not in NOT_PEOPLE and self._named.search(value) else value
-        if isinstance(value, dict):
-            return {name: self.erased(each, name) for name, each in value.items()}
-        return [self.erased(each, key) for each in value] if isinstance(value, list) else value
+    id: UUID
+    login: str
+    logins: frozenset[str]
+    address: str | None
+    since: datetime
+    mark: str
+    words: re.Pattern[str]
+    words_and_name: re.Pattern[str]
 
-    def changes(self, row: Any) -> dict[str, Any]:
+    def is_in(self, entry: Any) -> bool:
+        """Return whether an entry is about the person, or was until they were erased from it."""
+        was_erased = entry.erased is not None or entry.hash is None
+        has_mark = entry.actor == self.mark or self.mark in str(entry.detail)
+        return (was_erased and has_mark) or bool(self.changes(entry))
+
+    def changes(self, entry: Any) -> dict[str, Any]:
         """Return what to change in an entry: the new values of its columns."""
-        changed: dict[str, Any] = {}
-        # `local:ada` is an account of the machine, and not this person's.
-        if row.actor_id == self.id or row.actor in (self.login, self.mark):
-            changed |= {"actor": self.mark, "address": None}
-        detail = self.erased(row.detail)
-        if detail != row.detail:
-            changed["detail"] = detail
-        return {name: value for name, value in changed.items() if value != getattr(row, name)}
+        if not self._is_about(entry):
+            return {}
+        new: dict[str, Any] = {"detail": self._erased(entry)}
+        if self._acts_in(entry):
+            new |= {"actor": self.mark, "address": None}
+        return {name: value for name, value in new.items() if value != getattr(entry, name)}
 
-    def is_in(self, row: Any) -> bool:
-        """Return whether an entry names the person, or did until it was erased."""
-        return row.actor == self.mark or self.mark in str(row.detail) or bool(self.changes(row))
+    def asked_for(self, operation: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what to change in an operation, or in the record of a run: who asked for it, and for whom.
+
+        An error is a text of ours, and nothing depends on it when the operation is finished.
+        """
+        new: dict[str, Any] = {}
+        if operation["requested_by"] in self.logins:
+            new["requested_by"] = self.mark
+        arguments = operation.get("arguments", {})
+        if renamed := self._renamed(arguments):
+            new["arguments"] = {**arguments, **renamed}
+        error = operation.get("error")
+        if new and error and operation["finished_at"] is not None:
+            new["error"] = self.words.sub(self.mark, error)
+        return {name: value for name, value in new.items() if value != operation[name]}
+
+    def _is_about(self, entry: Any) -> bool:
+        if entry.action == FORGET:
+            return False
+        return self._acts_in(entry) or bool(self._named_in(entry))
+
+    def _acts_in(self, entry: Any) -> bool:
+        if entry.actor_id is not None:
+            return bool(entry.actor_id == self.id)
+        return entry.actor == self.mark or (entry.actor in self.logins and entry.at >= self.since)
+
+    def _named_in(self, entry: Any) -> dict[str, Any]:
+        """Return what names the person in the detail of an entry, with the mark in its place."""
+        is_later = entry.at >= self.since
+        named = self._renamed(entry.detail, logins=is_later)
+        arguments = entry.detail.get(ARGUMENTS)
+        if isinstance(arguments, dict) and (renamed := self._renamed(arguments, logins=is_later)):
+            named[ARGUMENTS] = {**arguments, **renamed}
+        return named
+
+    def _renamed(self, given: Mapping[str, Any], *, logins: bool = True) -> dict[str, Any]:
+        return {key: self.mark for key, value in given.items() if self._is_named(key, value, logins)}
+
+    def _is_named(self, key: str, value: Any, logins: bool) -> bool:
+        if not isinstance(value, str):
+            return False
+        match NAMING.get(key):
+            case Naming.LOGIN:
+                return value == self.mark or (logins and _normal(value) in self.logins)
+            case Naming.ADDRESS:
+                return value in (self.mark, self.address)
+        return False
+
+    def _erased(self, entry: Any) -> dict[str, Any]:
+        """Return the detail of an entry that is about the person, without them."""
+        named = self._named_in(entry)
+        kinds = {key: NAMING.get(key) for key, value in entry.detail.items() if isinstance(value, str)}
+        if any(kinds.get(key) is Naming.LOGIN for key in named):
+            named |= {key: self.mark for key, kind in kinds.items() if kind is Naming.SUBJECT}
+        written = [key for key, kind in kinds.items() if kind is Naming.TEXT]
+        named |= {key: self.mark for key in written if self.words_and_name.search(entry.detail[key])}
+        return {**entry.detail, **named}
+
+
+def _person(session: Session, user: User) -> _Person:
+    logins = {user.login}
+    if user.mail_address is not None:
+        # Who types their address where their login is asked for is named by it, unless it is the login of another.
+        typed = _normal(user.mail_address)
+        if typed is not None and session.scalar(select(User.id).where(User.login == typed)) is None:
+            logins.add(typed)
+    called = [user.login, *([user.mail_address] if user.mail_address else [])]
+    return _Person(
+        id=user.id,
+        login=user.login,
+        logins=frozenset(logins),
+        address=user.mail_address,
+        since=user.created_at,
+        mark=f"{FORGOTTEN}{user.id}",
+        words=_any_of(called),
+        words_and_name=_any_of([*called, user.name]),
+    )
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern of a name as a word of its own: `ada` is in "ada, please", not in "ada@example.com"."""
+    longest_first = sorted(map(re.escape, names), key=len, reverse=True)
+    return re.compile(rf"(?<![\w@.+-])({'|'.join(longest_first)})(?![\w@+-]|\.\w)", re.IGNORECASE)
+
+
+def _normal(text: str) -> str | None:
+    """Return what somebody typed as a login in its stored form, or None if it can be none."""
+    try:
+        return normalize_login(text)
+    except InvalidValue:
+        return None
 
 
 def _begin(session: Session, user: User) -> _Person:
@@ -142,7 +238,7 @@ def _begin(session: Session, user: User) -> _Person:
     session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
     if session.get(Forgetting, user.id) is None:
         session.add(Forgetting(user_id=user.id))
-    return _Person(user)
+    return _person(session, user)
 
 
 def _pages(user_db: DBFactory, table: Table) -> Iterator[Any]:
@@ -180,21 +276,22 @@ def _seal(row: Any, changed: dict[str, Any]) -> dict[str, Any]:
     return {"salt": None, "erased": erase(plain(row), row.salt, row.erased, names)}
 
 
-def _rename(user_db: DBFactory, person: _Person, table: Table) -> None:
+def _erase_requester(user_db: DBFactory, person: _Person, table: Table) -> None:
     """Put the id in place of the login where it says who asked for an operation, and for whom."""
-    texts = [name for name in ("requested_by", "arguments", "result", "error") if name in table.columns]
     for some in _pages(user_db, table):
-        with user_db.begin() as session:
-            for row in some:
-                new = {name: person.erased(getattr(row, name)) for name in texts}
-                if changed := {name: value for name, value in new.items() if value != getattr(row, name)}:
-                    session.execute(update(table).where(table.c.id == row.id).values(**changed))
+        if ids := [row.id for row in some if person.asked_for(row._asdict())]:
+            with user_db.begin() as session:
+                # A worker that has one of them records what it did meanwhile.
+                for row in session.execute(select(table).where(table.c.id.in_(ids)).with_for_update()).all():
+                    if changed := person.asked_for(row._asdict()):
+                        session.execute(update(table).where(table.c.id == row.id).values(**changed))
 
 
 def _finish(session: Session, person: _Person, entries: int) -> None:
     """Remove the account, unless another process just has.
 
-    Its own rows go with it; invitations, links and mail know only the login or the address.
+    Its own rows go with it; invitations, links and mail know only the login or the address. Mail that waits for others
+    is theirs, whatever stands in it.
     """
     forgetting = session.scalars(select(Forgetting).where(Forgetting.user_id == person.id).with_for_update()).one()
     if forgetting.finished_at is not None:
@@ -202,13 +299,12 @@ def _finish(session: Session, person: _Person, entries: int) -> None:
     for table in UserBase.metadata.sorted_tables:
         if table is User.__table__:
             continue
-        for name, value in (("mail_address", person.address), ("login", person.login)):
-            if name in table.columns and value is not None:
-                session.execute(delete(table).where(table.c[name] == value))
-        if "message" in table.columns:
-            waiting = session.execute(select(table.c.id, table.c.message)).all()
-            to = [row.id for row in waiting if person.erased(row.message) != row.message]
-            session.execute(delete(table).where(table.c.id.in_(to)))
+        if "mail_address" in table.columns and person.address is not None:
+            session.execute(delete(table).where(table.c.mail_address == person.address))
+        if "login" in table.columns:
+            session.execute(delete(table).where(table.c.login == person.login))
+        if "message" in table.columns and person.address is not None:
+            session.execute(delete(table).where(table.c.message["recipient"].as_string() == person.address))
     session.execute(delete(User).where(User.id == person.id))
     forgetting.finished_at = utcnow()
     record(session, FORGET, detail={"user": str(person.id), "entries": entries})

@@ -16,8 +16,8 @@ from tenantapp.audit.errors import NotATrail
 from tenantapp.audit.exporting import FORMAT, Line
 from tenantapp.audit.following import MOST_TOLD, Finding, Follower
 from tenantapp.audit.models import OF_NO_TENANT
+from tenantapp.identity.names import FORGOTTEN
 
-FORGOTTEN: Final = "forgotten:"  # stands, with the id of the person, in place of what was erased
 UNSEALED_FOR: Final = timedelta(minutes=10)  # longer than a transaction lasts
 FORGET: Final = "user.forget"  # the action of the entry that says who was forgotten, and how many entries named them
 

@@ -9,13 +9,14 @@ from tenantapp.characters import visible
 from tenantapp.credentials.errors import InvalidCode, TooManyAttempts, WrongOldPassword
 from tenantapp.identity import audit
 from tenantapp.identity.errors import InvalidCredentials
+from tenantapp.identity.models import LOGIN_LENGTH
 from tenantapp.tenancy.access import Actor
 from tenantapp.tenancy.dbfactory import DBFactory
 
 log = logging.getLogger(__name__)
 
 REFUSED: Final = "session.refuse"
-LOGIN_SHOWN: Final = 100  # characters of what was typed
+LOGIN_SHOWN: Final = LOGIN_LENGTH  # of what was typed: a whole login is found when its person is forgotten
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -27,6 +28,28 @@ BY_PEOPLE: Final = (
     *("invitation.", "webhook.", "job.", "settings."),
 )
 IMPERSONATOR: Final = "impersonator"  # the key in the detail of an entry that an operator has caused as somebody else
+
+
+class Naming(StrEnum):
+    """How the text under a key of a detail may name a person."""
+
+    LOGIN = "login"  # it is the login of a person, or what somebody typed as theirs
+    ADDRESS = "address"  # it is a mail address
+    SUBJECT = "subject"  # it is what an identity provider calls the person whose login is beside it
+    TEXT = "text"  # somebody wrote it, so it may have a name in it
+
+
+# Each key in the detail of an entry, and in the arguments of an operation, whose value may name a person. Nothing is
+# erased under another key when a person is forgotten. See ``audit.forgetting``.
+NAMING: Final[Mapping[str, Naming]] = MappingProxyType(
+    {
+        **dict.fromkeys(("login", "user", "administrator", IMPERSONATOR), Naming.LOGIN),
+        "address": Naming.ADDRESS,
+        "subject": Naming.SUBJECT,
+        **dict.fromkeys(("name", "reason"), Naming.TEXT),
+    }
+)
+ARGUMENTS: Final = "arguments"  # the key of the arguments of an operation in the detail of its entry
 ABOUT_TENANT: Final = frozenset(
     {
         *("tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete"),
@@ -56,11 +79,11 @@ def record(
 ) -> None:
     """Write an entry in the session's transaction.
 
-    ``action`` has the form ``what.how``. ``detail`` is JSON without secrets. The actor is in the session's ``info``. If
-    it has none, the actor is ``by`` or ``local_requester()``. If nobody is signed in, ``by`` replaces the actor's name.
-    ``person`` is the actor whoever is signed in: the one who signs in just now.
-    If an API token was used, its id is added to the detail as ``api_token``. If an operator works as the actor, their
-    login is added as ``impersonator``.
+    ``action`` has the form ``what.how``. ``detail`` is JSON without secrets. What may name a person is under a key of
+    ``NAMING``. The actor is in the session's ``info``. If it has none, the actor is ``by`` or ``local_requester()``. If
+    nobody is signed in, ``by`` replaces the actor's name. ``person`` is the actor whoever is signed in: the one who
+    signs in just now. If an API token was used, its id is added to the detail as ``api_token``. If an operator works as
+    the actor, their login is added as ``impersonator``.
     """
     actor = _actor(session, by)
     if person is not None:

@@ -12,6 +12,7 @@ PERMISSION_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,48}\.[a-z][a-z0-9_]{0,48}
 # Roles and permissions are read from one text, in which colons and spaces separate them.
 ROLE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 LOCAL: Final = "local:"  # before the name of a user of this machine who has not signed in
+FORGOTTEN: Final = "forgotten:"  # before the id of a person, in place of what was erased of them
 # A label of RFC 1123. It can be part of a host name, a path and a file name.
 SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -32,14 +33,15 @@ def normalize_login(login: str) -> str:
 def check_login(login: str) -> str:
     """Return the stored form of a new login. Raises ``InvalidValue``.
 
-    A login has 1 to 254 visible characters. It does not begin with ``@``, which marks a group on the command line, or
-    with ``local:``, which marks a user of this machine in the audit trail.
+    A login has 1 to 254 visible characters. It does not begin with ``@``, which marks a group on the command line. Nor
+    does it begin with ``local:`` or ``forgotten:``, which mark in the audit trail who is no person with an account.
     """
     normal = normalize_login(login)
     seen = not ignorable().search(normal) and not any(map(str.isspace, normal))
-    if not 1 <= len(normal) <= LOGIN_LENGTH or not seen or normal.startswith(("@", LOCAL)):
+    if not 1 <= len(normal) <= LOGIN_LENGTH or not seen or normal.startswith(("@", LOCAL, FORGOTTEN)):
+        reserved = f"@, {LOCAL} or {FORGOTTEN}"
         raise InvalidValue(
-            "login", f"A login has 1 to {LOGIN_LENGTH} visible characters and does not begin with @ or {LOCAL}"
+            "login", f"A login has 1 to {LOGIN_LENGTH} visible characters and does not begin with {reserved}"
         )
     return normal
 

@@ -239,7 +239,7 @@ def test_a_person_is_forgotten_and_the_chain_still_verifies(installation: Instal
         user.mail_address, olga = "olga@mail.example", user.id
         later = utcnow() + timedelta(days=1)
         session.add(OneTimeLink(token_hash=b"x", purpose="test", mail_address="olga@mail.example", expires_at=later))
-        session.add(OutgoingMail(message={"to": "Olga <olga@mail.example>"}, due_at=later, expires_at=later))
+        session.add(OutgoingMail(message={"recipient": "olga@mail.example"}, due_at=later, expires_at=later))
         record(session, "test.done", detail=detail)
         record(session, "test.other", detail={"login": "bolga.b@example.com"})
     Sealer(user_db, KEY).seal_all()
