@@ -310,7 +310,8 @@ class IdentityProvider(Answer):
     """The identity provider of the tenant. ``callback`` is the address that is registered there.
 
     With one of ``factor_values`` in ``acr`` or ``amr``, the provider has seen a second factor. ``signed_in_by_it`` says
-    whether the one who asks is signed in by this provider, and so may require it.
+    whether the one who asks is signed in by this provider, and so may require it. With ``only_provisioned``, nobody
+    comes in by it of whom the directory has not told.
     """
 
     id: UUID
@@ -323,6 +324,7 @@ class IdentityProvider(Answer):
     factor_values: list[str]
     roles: list[RoleOfGroup]
     required: bool
+    only_provisioned: bool
     start: str
     callback: str
     signed_in_by_it: bool

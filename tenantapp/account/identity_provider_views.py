@@ -61,10 +61,11 @@ class ProviderSettings(
     roles: list[GroupRole] = Field(default_factory=list, max_length=200)
 
 
-class Requirement(Body, json_schema_extra=example({"required": True})):
-    """The body of ``PATCH /identity-provider``."""
+class ProviderUse(Body, json_schema_extra=example({"required": True})):
+    """The body of ``PATCH /identity-provider``: what to change."""
 
-    required: bool
+    required: bool | None = None
+    only_provisioned: bool | None = None
 
 
 @api_view(
@@ -115,18 +116,26 @@ def set_provider(request: TenantRequest) -> dict[str, Any]:
     "identity_provider",
     "PATCH",
     permission=Permission.MEMBERS_MANAGE,
-    body=Requirement,
+    body=ProviderUse,
     writes="user",
     fresh=True,
     answer=answers.IdentityProvider,
     tag=TAG,
     problems=("beyond_your_rights", "not_found", "single_sign_on_untried", "token_not_allowed"),
 )
-def require_provider(request: TenantRequest) -> dict[str, Any]:
-    """Require single sign-on of the tenant's people, or no longer. It holds from the next request."""
+def change_use(request: TenantRequest) -> dict[str, Any]:
+    """Require single sign-on of the tenant's people, or no longer; let only provisioned people in, or others too.
+
+    It holds from the next request.
+    """
     request.access.refuse_tokens()
-    required: bool = request.checked_body.required
-    return _shown(request, providers.require(request.user_session, request.access, required))
+    body: ProviderUse = request.checked_body
+    session, access = request.user_session, request.access
+    if body.required is not None:
+        providers.require(session, access, body.required)
+    if body.only_provisioned is not None:
+        providers.admit(session, access, body.only_provisioned)
+    return _shown(request, providers.get_provider(session, access.require_tenant().id))
 
 
 @api_view(
@@ -168,6 +177,7 @@ def _shown(request: TenantRequest, provider: IdentityProvider) -> dict[str, Any]
         "factor_values": provider.factor_values.split(),
         "roles": [{"group": each.group, "role": each.role} for each in provider.roles],
         "required": tenant.single_sign_on_required,
+        "only_provisioned": provider.only_provisioned,
         "start": f"/sso/{tenant.slug}/start",
         "callback": request.route_url("sso_callback"),
         "signed_in_by_it": request.access.identity_provider_id == provider.id,

@@ -75,9 +75,11 @@ class PersonContent:
 def add_person(directory: Directory, content: PersonContent) -> ProvisionedPerson:
     """Make a person, or take on the one whom the provider knows by ``external_id``.
 
-    Raises ``AlreadyExists`` if the directory has told of them before, and ``InvalidValue``.
+    From then on nobody comes in by the provider of whom the directory does not tell. Raises ``AlreadyExists`` if it has
+    told of them before, ``InvalidValue``, and ``AccountDisabled`` if they may not be let in.
     """
     session, provider = directory.session, directory.provider
+    provider.only_provisioned = True
     _check_person(directory, content, None)
     _check_number(session, ProvisionedPerson, provider.id, directory.bounds.people, "people")
     user = _known_to_provider(directory, content.external_id) or make_person(
@@ -104,7 +106,10 @@ def add_person(directory: Directory, content: PersonContent) -> ProvisionedPerso
 
 
 def change_person(directory: Directory, person: ProvisionedPerson, content: PersonContent) -> None:
-    """Change what the directory says of a person. Raises ``AlreadyExists``, ``InvalidValue`` and ``LastAdmin``."""
+    """Change what the directory says of a person.
+
+    Raises ``AlreadyExists``, ``InvalidValue``, ``LastAdmin``, and ``AccountDisabled`` if they may not be let in again.
+    """
     _check_person(directory, content, person.id)
     was_active, person.active = person.active, content.active
     person.user_name, person.user_name_key = content.user_name, provisioned.key_of(content.user_name)
@@ -212,7 +217,7 @@ def _refresh(directory: Directory, people: Collection[UUID]) -> None:
 
 def _let_in(directory: Directory, person: ProvisionedPerson) -> None:
     if _is_owned(person):
-        set_enabled(directory.session, person.user.login, True)
+        provisioned.enable(directory.session, person.user)
     _give_roles(directory, person)
 
 
@@ -223,7 +228,7 @@ def _shut_out(directory: Directory, person: ProvisionedPerson) -> None:
         for grant in session.scalars(select(Grant).where(Grant.tenant_id == tenant.id, Grant.user_id == user.id)):
             remove_grant(session, grant)
         if _is_owned(person):
-            set_enabled(session, user.login, False)
+            set_enabled(session, user.login, False, by_provider=True)
     for token_id in session.scalars(
         select(ApiToken.id).where(ApiToken.tenant_id == tenant.id, ApiToken.user_id == user.id)
     ).all():

@@ -3,6 +3,7 @@
 FederationError
 +-- NoIdentityProvider           the tenant has none, or there is no such tenant
 +-- SingleSignOnFailed           the provider, or the browser, did not send what it should
+|   +-- AccountDisabled          not the directory has disabled the account, or it is about to go
 +-- NoRole                       the provider vouches for a person whom the tenant gives no role
 +-- IdentityProviderUnavailable  the provider does not answer, or not as it should
 +-- TooManyConversations         every thread that may wait for providers waits for one
@@ -29,6 +30,15 @@ class NoIdentityProvider(FederationError):
 
 class SingleSignOnFailed(FederationError):
     """A sign-in at the provider did not lead to a web session. The sentence says why."""
+
+
+class AccountDisabled(SingleSignOnFailed):
+    """The account is disabled, and not by the directory that lets the person in; or it is about to go."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The account is disabled, and not by this directory, or it is being removed. Only an operator enables it."
+        )
 
 
 class NoRole(FederationError):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from tenantapp.identity.models import LOGIN_LENGTH, NAME_LENGTH, Role, Tenant, User, UserBase
@@ -25,7 +25,9 @@ class IdentityProvider(UserBase):
 
     ``client_secret`` is stored as ``identity.encrypted`` does. ``groups_claim`` names the claim with a person's groups,
     and ``default_role`` is what everybody gets for whom the provider vouches. ``factor_values`` are separated by
-    spaces: if ``acr`` is one of them, or ``amr`` has one, the provider has seen a second factor.
+    spaces: if ``acr`` is one of them, or ``amr`` has one, the provider has seen a second factor. With
+    ``only_provisioned``, nobody comes in of whom the directory has not told; it is set when the directory first tells
+    of somebody, and stays when it tells of nobody any more.
     """
 
     __tablename__ = "identity_providers"
@@ -40,6 +42,7 @@ class IdentityProvider(UserBase):
     default_role: Mapped[str | None] = mapped_column(ForeignKey(Role.name, ondelete="SET NULL"))
     factor_values: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    only_provisioned: Mapped[bool] = mapped_column(default=False, server_default=false())
     roles: Mapped[list["ProviderRole"]] = relationship(order_by="ProviderRole.group", cascade="all, delete-orphan")
 
 

@@ -74,7 +74,7 @@ def find_or_make(
     for somebody who would have no role or was not provisioned, and ``SingleSignOnFailed`` for a disabled person, or if
     the identity or the person is linked with another one.
     """
-    by_directory = provisioned.is_used(session, provider.id)
+    by_directory = provisioned.is_used(session, provider)
     if by_directory:
         provisioned.lock(session, tenant.id)
     roles = wanted_roles(provider, who.groups)
@@ -148,15 +148,17 @@ def make_person(
 
 def _of_directory(
     session: Session, provider: IdentityProvider, who: Vouched, identity: FederatedIdentity | None
-) -> tuple[FederatedIdentity, frozenset[str] | None]:
+) -> tuple[FederatedIdentity | None, frozenset[str] | None]:
     """Return the identity of a person who was provisioned, and their groups, or None if the directory tells no groups.
 
-    Raises ``NoRole`` for somebody whom the directory does not know.
+    Of somebody whom the directory does not know, return ``identity``. Raises ``NoRole`` if it decides who comes in.
     """
     user_id = None if identity is None else identity.user_id
     person = provisioned.find(session, provider.id, user_id, who.ids, who.confirmed_address)
     if person is None:
-        raise NoRole
+        if provider.only_provisioned:
+            raise NoRole
+        return identity, None
     if identity is None:
         identity = _identity(session, provider, who, person.user, "link")
         identity.roles = person.roles

@@ -7,15 +7,16 @@ from uuid import UUID
 from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
-from tenantapp.federation.errors import NoRole
+from tenantapp.federation.errors import AccountDisabled, NoRole
 from tenantapp.federation.models import (
     FederatedIdentity,
+    IdentityProvider,
     ProvisionedGroup,
     ProvisionedGroupMember,
     ProvisionedPerson,
 )
 from tenantapp.identity.models import Tenant, User
-from tenantapp.identity.users import set_enabled
+from tenantapp.identity.users import get_user, set_enabled
 
 
 def lock(session: Session, tenant_id: UUID) -> None:
@@ -23,9 +24,21 @@ def lock(session: Session, tenant_id: UUID) -> None:
     session.scalar(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
 
 
-def is_used(session: Session, provider_id: UUID) -> bool:
-    """Return whether the directory has provisioned somebody. Then nobody else comes in by the provider."""
-    return bool(session.scalar(select(exists().where(ProvisionedPerson.provider_id == provider_id))))
+def is_used(session: Session, provider: IdentityProvider) -> bool:
+    """Return whether the directory tells of people, or alone decides who comes in."""
+    told = exists().where(ProvisionedPerson.provider_id == provider.id)
+    return provider.only_provisioned or bool(session.scalar(select(told)))
+
+
+def enable(session: Session, user: User) -> None:
+    """Enable the account of a person whom the directory lets in again, after it has shut them out.
+
+    Raises ``AccountDisabled`` if others disabled the account: an operator, or the person who has asked to be forgotten.
+    """
+    user = get_user(session, user.login, for_update=True)
+    if not user.enabled and not user.disabled_by_provider:
+        raise AccountDisabled
+    set_enabled(session, user.login, True)
 
 
 def has_groups(session: Session, provider_id: UUID) -> bool:
@@ -76,17 +89,19 @@ def find(
 def move(session: Session, person: ProvisionedPerson, user: User) -> None:
     """Let the directory speak of a person who was there before, in place of the one that it has made for them.
 
-    Raises ``NoRole`` for an operator.
+    Raises ``NoRole`` for an operator, and ``AccountDisabled`` as ``enable`` does.
     """
     made = person.user
     if user.operator or made.identity_provider_id != person.provider_id:
         raise NoRole
+    if person.active:
+        enable(session, made)
     person.user, person.roles = user, ""
     session.flush()
     session.delete(made)
     session.flush()
     if person.active and user.identity_provider_id == person.provider_id:
-        set_enabled(session, user.login, True)
+        enable(session, user)
 
 
 def groups_of(session: Session, person: ProvisionedPerson) -> frozenset[str]:

@@ -48,8 +48,9 @@ class User(UserBase):
 
     ``mail_address`` is only stored once it is confirmed. A password that is ``initial`` was set by somebody else, and
     has to be changed at its first use. With ``identity_provider_id``, this provider of a tenant has made the person,
-    and vouches for all of their account. With ``service_tenant_id`` it is a service account of this tenant: a program,
-    which has API tokens and does not sign in.
+    and vouches for all of their account. With ``disabled_by_provider``, it is the one who disabled the account, and may
+    enable it again. With ``service_tenant_id`` it is a service account of this tenant: a program, which has API tokens
+    and does not sign in.
     """
 
     __tablename__ = "users"
@@ -73,6 +74,7 @@ class User(UserBase):
     password_initial: Mapped[bool] = mapped_column(default=False, server_default=false())
     login_skeleton: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True)
     identity_provider_id: Mapped[UUID | None] = mapped_column(index=True)
+    disabled_by_provider: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Group(UserBase):

@@ -77,10 +77,13 @@ def _free_skeleton(session: Session, login: str) -> bytes:
     return found
 
 
-def get_user(session: Session, login: str) -> User:
-    """Return the person with this login. Raises ``NotFound``."""
+def get_user(session: Session, login: str, *, for_update: bool = False) -> User:
+    """Return the person with this login, with ``for_update`` as nobody else changes them. Raises ``NotFound``."""
     try:
-        user = session.scalar(select(User).where(User.login == normalize_login(login)))
+        wanted = select(User).where(User.login == normalize_login(login))
+        if for_update:
+            wanted = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+        user = session.scalar(wanted)
     except InvalidValue:
         user = None
     if user is None:
@@ -93,11 +96,17 @@ def list_users(session: Session) -> list[User]:
     return list(session.scalars(select(User).order_by(User.login)))
 
 
-def set_enabled(session: Session, login: str, enabled: bool) -> User:
-    """Enable or disable a person. Disabling ends their web sessions, and what is pending. Raises ``NotFound``."""
-    user = get_user(session, login)
-    if user.enabled != enabled:
-        user.enabled = enabled
+def set_enabled(session: Session, login: str, enabled: bool, *, by_provider: bool = False) -> User:
+    """Enable or disable a person. Disabling ends their web sessions, and what is pending. Raises ``NotFound``.
+
+    ``by_provider`` is set if the identity provider that has made the person disables them. Of somebody who is disabled
+    already it changes nothing. If others disable them after it, the provider no longer may enable them.
+    """
+    user = get_user(session, login, for_update=True)
+    before = user.enabled, user.disabled_by_provider
+    if user.enabled != enabled or not by_provider:
+        user.enabled, user.disabled_by_provider = enabled, by_provider and not enabled
+    if (user.enabled, user.disabled_by_provider) != before:
         record(session, "user.enable" if enabled else "user.disable", detail={"login": user.login})
     if not enabled:
         end_sessions(session, user.id)

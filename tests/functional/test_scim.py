@@ -12,10 +12,11 @@ from scim2_tester import Status, check_server
 from sqlalchemy import select, update
 from webtest import TestApp
 
+from tenantapp.audit.forgetting import leave
 from tenantapp.credentials.post import Post
 from tenantapp.federation import directory
 from tenantapp.federation.directory import Bounds
-from tenantapp.federation.errors import NoRole, RequestRefused, SingleSignOnFailed
+from tenantapp.federation.errors import AccountDisabled, NoRole, RequestRefused, SingleSignOnFailed
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider, ProviderRole, ProvisionedPerson
 from tenantapp.federation.people import vouched
 from tenantapp.federation.scim_service import answer
@@ -25,6 +26,7 @@ from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import AuditEntry, Grant, Tenant, User
 from tenantapp.identity.roles import add_role, allow
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.users import get_user, set_enabled
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access, Person
 from tests.installation import Client, Installation
@@ -122,6 +124,11 @@ def come(installation: Installation, slug: str = "acme", link_to: UUID | None = 
     return page
 
 
+def active(acme: Directory, person_id: str, value: bool, status: int = 204) -> Any:
+    """The directory lets a person in, or shuts them out."""
+    return acme.patch(f"/Users/{person_id}", {"op": "replace", "path": "active", "value": value}, status=status)
+
+
 def user_of(installation: Installation, person_id: str) -> User:
     with installation.registry.user_db.begin(read_only=True) as session:
         person = session.get_one(ProvisionedPerson, UUID(person_id))
@@ -212,6 +219,62 @@ def test_who_is_removed_is_out_from_the_next_request(acme: Directory, installati
         actions = set(session.scalars(select(AuditEntry.action).where(AuditEntry.actor == "scim Entra ID")))
     assert {"scim.person_add", "scim.person_deactivate", "scim.person_remove", "token.revoke", "user.disable"} < actions
     come(installation, sub="id-of-carla").get("/nodes", status=200)
+
+
+def test_a_directory_enables_again_only_whom_it_has_shut_out(acme: Directory, installation: Installation) -> None:
+    """Not whom an operator has disabled, before it or after it, and not who is about to be forgotten."""
+
+    def disabled(login: str) -> None:
+        with installation.registry.user_db.begin() as session:
+            set_enabled(session, login, False)
+
+    def left(login: str) -> None:
+        with installation.registry.user_db.begin() as session:
+            leave(session, get_user(session, login).id)
+
+    for number, (shut_out_first, by_others) in enumerate(((False, disabled), (True, disabled), (True, left))):
+        person = acme.add(userName=f"p{number}", externalId=f"id-of-{number}")
+        come(installation, sub=f"id-of-{number}")
+        login = user_of(installation, person).login
+        if shut_out_first:
+            active(acme, person, False)
+        by_others(login)
+        if not shut_out_first:
+            active(acme, person, False)
+        assert "Only an operator" in active(acme, person, True, 403)["detail"]
+        assert not user_of(installation, person).enabled
+        # Nor by telling of them anew, nor by their own sign-in.
+        acme.ask("delete", f"/Users/{person}", status=204)
+        again = {"schemas": [USER], "userName": "again", "externalId": f"id-of-{number}"}
+        assert "Only an operator" in acme.ask("post", "/Users", again, 403)["detail"]
+        acme.add(userName=f"p{number}", externalId=f"object-of-{number}")
+        with pytest.raises(AccountDisabled):
+            come(installation, sub=f"id-of-{number}", oid=f"object-of-{number}")
+
+
+def test_who_alone_decides_who_comes_in_goes_on_doing_so(acme: Directory, installation: Installation) -> None:
+    """A directory that tells of nobody any more does not open the tenant. An administrator does."""
+    before = come(installation, sub="before")
+    acme.ask("delete", f"/Users/{acme.add()}", status=204)
+    assert acme.found("Users") == []
+    for subject in ("stranger", "before"):
+        with pytest.raises(NoRole):
+            come(installation, sub=subject)
+    ada = Client(installation.app).sign_in("ada", "acme")
+    path = "/identity-provider"
+    assert ada.get(path, status=200).json["only_provisioned"] is True
+    assert ada.patch(path, {"only_provisioned": False}, status=200).json["only_provisioned"] is False
+    assert come(installation, sub="before").get("/session").json["user"] == before.get("/session").json["user"]
+    # Whom the directory has shut out is still out, and the next person it tells of closes the tenant again.
+    dora = acme.add(userName="dora", externalId="id-of-dora")
+    active(acme, dora, False)
+    ada.patch(path, {"only_provisioned": False}, status=200)
+    with pytest.raises(SingleSignOnFailed):
+        come(installation, sub="id-of-dora")
+    come(installation, sub="stranger")
+    assert ada.patch(path, {"only_provisioned": True}, status=200).json["required"] is False
+    with pytest.raises(NoRole):
+        come(installation, sub="another stranger")
 
 
 def test_who_has_an_account_of_their_own_keeps_it(opened: Open, acme: Directory, installation: Installation) -> None:

@@ -400,6 +400,8 @@ export const de: ManagingStrings = {
       "identity_provider.remove": "hat den Identitätsanbieter entfernt",
       "identity_provider.require": "hat die Einmalanmeldung verlangt",
       "identity_provider.release": "verlangt die Einmalanmeldung nicht mehr",
+      "identity_provider.close": "lässt durch die Einmalanmeldung nur noch Personen aus dem Verzeichnis herein",
+      "identity_provider.open": "lässt durch die Einmalanmeldung auch andere als die Personen aus dem Verzeichnis herein",
       "identity_provider.provision": "hat sich zum ersten Mal über den Identitätsanbieter angemeldet",
       "identity_provider.link": "hat ein Konto mit dem Identitätsanbieter verknüpft",
       "identity_provider.break_glass": "hat die Anmeldung ohne Identitätsanbieter zugelassen",

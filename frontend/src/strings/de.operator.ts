@@ -424,6 +424,8 @@ export const de: OperatorStrings = {
       "identity_provider.remove": "Identitätsanbieter entfernt",
       "identity_provider.require": "Einmalanmeldung verlangt",
       "identity_provider.release": "Einmalanmeldung nicht mehr verlangt",
+      "identity_provider.close": "Durch die Einmalanmeldung nur noch Personen aus dem Verzeichnis hereingelassen",
+      "identity_provider.open": "Durch die Einmalanmeldung auch andere als die Personen aus dem Verzeichnis hereingelassen",
       "identity_provider.provision": "Zum ersten Mal über einen Identitätsanbieter angemeldet",
       "identity_provider.link": "Konto mit einem Identitätsanbieter verknüpft",
       "identity_provider.break_glass": "Anmeldung ohne Identitätsanbieter zugelassen",

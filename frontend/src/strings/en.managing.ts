@@ -399,6 +399,8 @@ export const en = {
       "identity_provider.remove": "removed the identity provider",
       "identity_provider.require": "required single sign-on",
       "identity_provider.release": "required single sign-on no longer",
+      "identity_provider.close": "now lets only people of the directory in by single sign-on",
+      "identity_provider.open": "now lets others than people of the directory in by single sign-on",
       "identity_provider.provision": "came in by the identity provider for the first time",
       "identity_provider.link": "linked an account with the identity provider",
       "identity_provider.break_glass": "let people in without the identity provider",

@@ -426,6 +426,8 @@ export const en = {
       "identity_provider.remove": "Removed an identity provider",
       "identity_provider.require": "Required single sign-on",
       "identity_provider.release": "Required single sign-on no longer",
+      "identity_provider.close": "Let only people of the directory in by single sign-on",
+      "identity_provider.open": "Let others than people of the directory in by single sign-on",
       "identity_provider.provision": "Came in by an identity provider for the first time",
       "identity_provider.link": "Linked an account with an identity provider",
       "identity_provider.break_glass": "Let people in without their identity provider",
