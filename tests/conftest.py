@@ -62,6 +62,7 @@ def new_installation() -> Callable[[dict[str, str]], Installation]:
 def installation(shared_installation: Installation) -> Iterator[Installation]:
     """An installation with people in it; whatever the test does to the databases is rolled back."""
     with rolled_back(shared_installation, recording=False) as installation:
+        installation.mails.clear()  # of the tests before
         yield installation
 
 

@@ -165,7 +165,8 @@ def request_reset(request: TenantRequest) -> dict[str, Any]:
     """Send a link by which a person sets a new password. The answer is the same for everybody, and for nobody."""
     refuse_tokens(request)
     body: PasswordReset = request.checked_body
-    count_attempt(request, Kind.RESET, body.login or body.address or "")
+    person = password_changes.named(body.login, body.address)
+    count_attempt(request, Kind.RESET, body.login or body.address or "", person=person)
     try:
         password_changes.request_reset(request.user_session, post_of(request), login=body.login, address=body.address)
     except MailNotConfigured as error:

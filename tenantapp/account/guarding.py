@@ -5,12 +5,15 @@ from contextlib import contextmanager, nullcontext
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
+
 from tenantapp.account.post import post_of
 from tenantapp.credentials import devices
 from tenantapp.credentials.passwords import place
 from tenantapp.credentials.refusals import recorded_refusals
 from tenantapp.credentials.sign_in import account_of
 from tenantapp.credentials.throttling import Attempt, Kind
+from tenantapp.identity.models import User
 from tenantapp.identity.policy import read_cookie
 from tenantapp.tenancy.request import TenantRequest
 
@@ -28,20 +31,43 @@ def guarded(request: TenantRequest, kind: Kind, login: str) -> Iterator[None]:
     """
     user_db, account = request.registry.user_db, account_of(login)
     with place() if kind is Kind.PASSWORD else nullcontext():
-        device = devices.find(user_db, account, device_token(request))
+        device = devices.find(user_db, User.login == account, device_token(request))
         attempt = Attempt(kind, account, request.actor.address, device)
         with recorded_refusals(user_db, request.actor, login), request.registry.throttle.guarded(attempt):
             yield
 
 
-def count_attempt(request: TenantRequest, kind: Kind, name: str) -> None:
+def count_attempt(
+    request: TenantRequest,
+    kind: Kind,
+    name: str,
+    *,
+    token: str | None = None,
+    person: ColumnElement[bool] | None = None,
+) -> None:
     """Count a request that is never right or wrong, such as one for mail, unless there were too many.
 
-    ``name`` is a login or an address as it was typed. Raises ``TooManyAttempts`` and ``ThrottleUnavailable``.
+    ``name`` is a login or an address as it was typed. The use of a link is counted for its ``token``, because anybody
+    may ask for mail to an address. With ``person``, a condition on ``User``, their known devices have counters of their
+    own. Raises ``TooManyAttempts`` and ``ThrottleUnavailable``.
     """
-    attempt = Attempt(kind, account_of(name), request.actor.address)
-    with recorded_refusals(request.registry.user_db, request.actor, name):
-        request.registry.throttle.count(attempt)
+    user_db, account = request.registry.user_db, account_of(name) if token is None else token
+    device = None if person is None else devices.find(user_db, person, device_token(request))
+    with recorded_refusals(user_db, request.actor, name):
+        request.registry.throttle.count(Attempt(kind, account, request.actor.address, device))
+
+
+def count_challenge(request: TenantRequest) -> None:
+    """Count a request for a challenge of a passkey, for its address alone: nobody is named, and nothing is guessed.
+
+    Raises ``TooManyAttempts`` and ``ThrottleUnavailable``.
+    """
+    request.registry.throttle.count(Attempt(Kind.PASSKEY, None, request.actor.address))
+
+
+def challenge_met(request: TenantRequest) -> None:
+    """Take back what ``count_challenge`` has counted: somebody signs in by the challenge."""
+    request.registry.throttle.succeeded(Attempt(Kind.PASSKEY, None, request.actor.address))
 
 
 def device_token(request: TenantRequest) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from tenantapp.account.guarding import guarded
+from tenantapp.account.guarding import challenge_met, guarded
 from tenantapp.account.relying_parties import relying_party
 from tenantapp.api.json import Body
 from tenantapp.content import example
@@ -79,7 +79,10 @@ def _next_step(request: TenantRequest, body: SignIn, token: str) -> tuple[Proof,
     # Nobody guesses what a passkey has signed, and without a person there is no account to guard.
     guard = guarded(request, Kind.CODE, pending.login) if pending.login else nullcontext()
     with guard:
-        return challenges.prove_rest(user_db, secrets, pending, answer, party, request.actor), _tenant(pending)
+        proof = challenges.prove_rest(user_db, secrets, pending, answer, party, request.actor)
+    if not pending.login:
+        challenge_met(request)
+    return proof, _tenant(pending)
 
 
 def hash_own_password(request: TenantRequest, pending: Pending, password: str) -> str:

@@ -7,7 +7,7 @@ from pyramid.config import Configurator
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from tenantapp.account.answers import PasskeyChallenge, Session
-from tenantapp.account.guarding import guarded
+from tenantapp.account.guarding import count_challenge, guarded
 from tenantapp.account.post import post_of
 from tenantapp.account.relying_parties import relying_party
 from tenantapp.account.session_views import read_back, session_object
@@ -52,11 +52,12 @@ class Again(Body, json_schema_extra=example({"password": "correct horse battery"
     writes="user",
     status=201,
     answer=PasskeyChallenge,
-    problems=("csrf_failed", "token_not_allowed"),
+    problems=("csrf_failed", "token_not_allowed", "too_many_attempts"),
 )
 def create_challenge(request: TenantRequest) -> dict[str, Any]:
     """Begin a sign-in by a passkey alone. The answer goes to ``POST /session``."""
     refuse_tokens(request)
+    count_challenge(request)
     asked = passkeys.ask_to_sign(relying_party(request))
     return challenges.ask_passkey(request.user_session, Purpose.PASSKEY, asked)
 

@@ -118,7 +118,7 @@ def new_user(request: TenantRequest, body: InvitedPerson, address: str, *words: 
 
     Attempts are counted: an answer tells which logins are taken.
     """
-    count_attempt(request, Kind.REGISTRATION, address)
+    count_attempt(request, Kind.LINK, address, token=body.token)
     registration.check_person(body.login, body.name, address)
     hashing = hashing_of(request)
     known = [body.login, body.name or "", address, *words]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, exists, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.characters import visible
@@ -26,10 +26,10 @@ MOST_NOTICES: Final = 5  # new devices of a person that are told of, in an hour
 USER_AGENT_SHOWN: Final = 200  # characters
 
 
-def find(user_db: DBFactory, login: str, token: str | None) -> bytes | None:
-    """Return the hash of the token if it is of a device of the person with this normalized login, else None.
+def find(user_db: DBFactory, person: ColumnElement[bool], token: str | None) -> bytes | None:
+    """Return the hash of the token if it is of a device of the person whom this condition on ``User`` names, else None.
 
-    It takes as long if nobody has the login.
+    It takes as long if there is nobody.
     """
     if token is None:
         return None
@@ -39,7 +39,7 @@ def find(user_db: DBFactory, login: str, token: str | None) -> bytes | None:
             select(KnownDevice.token_hash)
             .join(User, User.id == KnownDevice.user_id)
             .where(KnownDevice.token_hash == hashed, KnownDevice.last_used_at > utcnow() - LIFETIME)
-            .where(User.login == login)
+            .where(person)
         )
     return None if known is None else hashed
 

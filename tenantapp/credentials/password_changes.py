@@ -99,7 +99,7 @@ def request_reset(session: Session, post: Post, *, login: str | None = None, add
     expired already. Raises ``MailNotConfigured``.
     """
     post.require()
-    user = session.scalar(select(User).where(_named(login, address), *_MAY_RESET))
+    user = session.scalar(select(User).where(named(login, address), *_MAY_RESET))
     user_id = user.id if user else None
     sent = count_links(session, RESET, user_id) < MOST_RESETS and user is not None
     expires_at = utcnow() + (LIFETIMES[RESET] if sent else LIFETIMES[RESET] * 0)
@@ -164,7 +164,8 @@ _MAY_RESET: Final = (
 )
 
 
-def _named(login: str | None, address: str | None) -> ColumnElement[bool]:
+def named(login: str | None, address: str | None) -> ColumnElement[bool]:
+    """Return the condition on ``User`` of the person with a login, or else with a mail address, as it was typed."""
     try:
         if address is not None:
             return User.mail_address == check_address(address)

@@ -2,7 +2,7 @@
 
 Three counters stand before each attempt: of its account, of the address it comes from, and of all together. They are
 counted before the attempt is checked, so attempts at the same moment do not outrun them, and a refused attempt is not
-checked. A right one takes its counts back.
+checked. A right one takes its counts back. Where nothing is guessed, only the address is counted.
 
 A browser in which the person has signed in before has counters of its own, and only those (OWASP, "Slow Down Online
 Guessing Attacks with Device Cookies"). So nobody locks people out of their own browsers by guessing. What holds for a
@@ -49,21 +49,24 @@ class Kind(StrEnum):
 
     PASSWORD = "password"  # noqa: S105
     CODE = "code"  # of a second factor, or of a recovery
-    RESET = "reset"  # requests for mail that lets somebody in
-    REGISTRATION = "registration"
+    RESET = "reset"  # requests for mail by which a password is replaced
+    REGISTRATION = "registration"  # requests for mail by which somebody registers
+    LINK = "link"  # uses of one link: the answer tells which logins are taken
+    PASSKEY = "passkey"  # challenges for a passkey of anybody, each of which is stored
     PROVISIONING = "provisioning"  # wrong tokens of directories
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Somebody tries to prove who they are.
+    """Somebody tries to prove who they are, or asks for something that costs us a row or a mail.
 
-    ``account`` is a normalized login or the id of a person; it need not exist. ``address`` is that of the client, if
-    it is known. ``device`` is the hash of the token of a device that is known for this account.
+    ``account`` is what the attempt is about: a normalized login or mail address, the token of a link, or the slug of a
+    directory's tenant. It need not exist; without one, only ``address`` is counted, which is that of the client, if it
+    is known. ``device`` is the hash of the token of a device that is known for this account.
     """
 
     kind: Kind
-    account: str
+    account: str | None
     address: str | None = None
     device: bytes | None = None
 
@@ -108,13 +111,13 @@ class Throttle:
             if attempt.device is None:
                 for reason, key, limit in self._shared(attempt):
                     self._count_shared(reason, key, limit)
-            return self._count_own(attempt)
+            return attempt.account is None or self._count_own(attempt)
 
     def succeeded(self, attempt: Attempt, free: bool = False) -> None:
         """Forget the failures of the account, or of the known device: it was right. ``free`` is of ``count``."""
         with self._asking():
             # One of the first attempts: there was no wait yet.
-            for key in _own_keys(attempt)[: 1 if free else 3]:
+            for key in () if attempt.account is None else _own_keys(attempt)[: 1 if free else 3]:
                 self._counters.clear(key)
             self._take_back_shared(attempt)
 
@@ -130,7 +133,8 @@ class Throttle:
         if attempt.address is not None:
             network = network_of(attempt.address)
             yield "address", _key(attempt.kind, "address", network), self._per_address
-        yield "all", _key(attempt.kind, "all", ""), self._overall
+        if attempt.account is not None:
+            yield "all", _key(attempt.kind, "all", ""), self._overall
 
     def _count_shared(self, reason: str, key: str, limit: RateLimitItem) -> None:
         counted = self._counters.incr(key, limit.get_expiry())
@@ -204,7 +208,9 @@ def network_of(address: str) -> str:
 def _own_keys(attempt: Attempt) -> tuple[str, str, str]:
     """Return the keys of an account or a known device: of its attempts, of the length of its waits, of its wait."""
     whose = "account" if attempt.device is None else "device"
-    name = attempt.account if attempt.device is None else f"{attempt.device.hex()} {attempt.account}"
+    name = attempt.account or ""
+    if attempt.device is not None:
+        name = f"{attempt.device.hex()} {name}"
     tried, level, wait = (_key(attempt.kind, f"{whose}-{what}", name) for what in ("tried", "level", "wait"))
     return tried, level, wait
 

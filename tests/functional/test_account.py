@@ -30,7 +30,6 @@ ADDRESS = "ada@example.com"
 
 @pytest.fixture
 def ada(installation: Installation) -> Client:
-    installation.mails.clear()
     return Client(installation.app).sign_in("ada")
 
 
@@ -214,6 +213,18 @@ def test_nobody_is_flooded_with_links(installation: Installation, client: Client
         assert [answer.status_int for answer in answers] == [202] * 5 + [429] * 2, login
     assert answers[-1].json["code"] == "too_many_attempts"
     assert len(mailed(installation)) == MOST_RESETS
+
+
+def test_who_asks_for_links_does_not_keep_their_owner_from_asking(
+    installation: Installation, ada: Client, client: Client
+) -> None:
+    """In a browser in which they have signed in, whether they name their login or their address."""
+    confirmed(installation)
+    ada.delete("/session")
+    for named in ({"login": "ada"}, {"address": ADDRESS}):
+        assert [client.post("/account/password-resets", named).status_int for _ in range(6)][-1] == 429
+        assert ada.post("/account/password-resets", named).status_int == 202
+    assert [ada.post("/account/password-resets", {"login": "bob"}).status_int for _ in range(6)][-1] == 429
 
 
 def test_the_old_password_is_not_guessed(installation: Installation, ada: Client) -> None:

@@ -17,6 +17,7 @@ from tenantapp.credentials.models import AuthenticatorApp, Passkey, RecoveryCode
 from tenantapp.credentials.one_time_links import Purpose, make_link
 from tenantapp.credentials.passkey_names import passkey_names
 from tenantapp.credentials.recovery_codes import FEW
+from tenantapp.credentials.throttling import Throttle
 from tenantapp.fleet.rotating.authenticator_apps import rotate_authenticator_apps
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.encrypted import Undecipherable
@@ -300,6 +301,28 @@ def test_a_passkey_alone_says_who_it_is_if_it_verifies_the_person(bob: Client, o
     asked = other.post("/passkey-challenges").json
     unverified = authenticator.get(asked["passkey_options"])
     assert code(sign_in(other, asked["token"], passkey=unverified)) == (401, "invalid_code")
+
+
+def test_nobody_has_challenges_stored_without_end(
+    installation: Installation, bob: Client, other: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are counted for the address alone; those that somebody signs in by do not count."""
+    other.http.extra_environ["REMOTE_ADDR"] = "192.0.2.1"
+    authenticator, counters = SoftAuthenticator(), installation.registry.throttle._counters
+    add_passkey(bob, authenticator)
+    monkeypatch.setattr(installation.registry, "throttle", Throttle(counters, per_address=2, overall=2))
+    for _ in range(3):
+        asked = other.post("/passkey-challenges", status=201).json
+        signed = authenticator.get(asked["passkey_options"])
+        assert sign_in(other, asked["token"], passkey=signed).status_int == 201
+        other.http.reset()
+        other.csrf_token = ""
+    answers = [other.post("/passkey-challenges") for _ in range(3)]
+    assert [code(each) for each in answers[1:]] == [(201, None), (429, "too_many_attempts")]
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 600
+    assert len(rows(installation, SignInChallenge)) == 2
+    other.http.extra_environ["REMOTE_ADDR"] = "192.0.2.2"
+    assert other.post("/passkey-challenges").status_int == 201
 
 
 def test_a_passkey_alone_lets_no_disabled_person_in(installation: Installation, bob: Client, other: Client) -> None:

@@ -21,8 +21,7 @@ ADDRESS = "grace@example.com"
 
 
 @pytest.fixture
-def ada(client: Client, installation: Installation) -> Client:
-    installation.mails.clear()
+def ada(client: Client) -> Client:
     return client.sign_in("ada")
 
 

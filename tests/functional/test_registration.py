@@ -21,7 +21,6 @@ def opened(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Calla
     def made(how: str) -> Client:
         registry = installation.registry
         monkeypatch.setattr(registry, "app_settings", replace(registry.app_settings, identity_registration=how))
-        installation.mails.clear()
         return Client(installation.app)
 
     return made
@@ -63,9 +62,9 @@ def test_who_reads_the_mail_of_an_address_registers(
         ({"login": "forgotten:x"}, (422, "invalid")),
         ({"token": "x" * 43}, (410, "link_not_valid")),
     ):
-        installation.registry.throttle.forget(ADDRESS)
+        installation.registry.throttle.forget(token)
         assert problem(client.post("/links/registration", {**GRACE, "token": token, **wrong})) == expected, wrong
-    installation.registry.throttle.forget(ADDRESS)
+    installation.registry.throttle.forget(token)
     made = client.post("/links/registration", {**GRACE, "token": token})
     assert (made.status_int, made.json["login"], made.json["name"]) == (201, "grace", "Grace")
     assert client.get("/session").status_int == 401, "a link signs nobody in"
@@ -106,9 +105,20 @@ def test_a_link_does_not_tell_again_and_again_which_logins_are_taken(
     assert (answers[0], answers[-1]) == ((409, "already_exists"), (429, "too_many_attempts"))
 
 
+def test_who_asks_for_mail_to_an_address_does_not_keep_its_owner_from_the_link(
+    opened: Callable[[str], Client], installation: Installation
+) -> None:
+    client = opened("open")
+    token = token_for(client, installation)
+    stranger = Client(installation.app)
+    assert [stranger.post("/users", {"address": ADDRESS}).status_int for _ in range(6)][-1] == 429
+    assert client.post("/links/registration", {**GRACE, "token": token}).status_int == 201
+
+
 def test_people_begin_with_a_tenant_of_their_own(opened: Callable[[str], Client], installation: Installation) -> None:
     client = opened("tenant")
-    body = {**GRACE, "token": token_for(client, installation)}
+    token = token_for(client, installation)
+    body = {**GRACE, "token": token}
     for tenant, expected in (
         (None, (422, "invalid")),
         ({"slug": "acme", "name": "Acme"}, (409, "already_exists")),
@@ -116,9 +126,9 @@ def test_people_begin_with_a_tenant_of_their_own(opened: Callable[[str], Client]
         ({"slug": "r00t", "name": "x"}, (422, "invalid")),
         ({"slug": "own", "name": ""}, (422, "invalid")),
     ):
-        installation.registry.throttle.forget(ADDRESS)
+        installation.registry.throttle.forget(token)
         assert problem(client.post("/links/registration", {**body, "tenant": tenant})) == expected, tenant
-    installation.registry.throttle.forget(ADDRESS)
+    installation.registry.throttle.forget(token)
     made = client.post("/links/registration", {**body, "tenant": {"slug": "graces", "name": "Grace's"}})
     assert made.status_int == 201
     otto = Client(installation.app)

@@ -19,7 +19,7 @@ from tenantapp.credentials.refusals import recorded_refusals
 from tenantapp.credentials.throttling import FREE, LONGEST_WAIT, Attempt, Kind, Throttle, network_of
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import InvalidCredentials, TooManySignIns
-from tenantapp.identity.models import AuditEntry
+from tenantapp.identity.models import AuditEntry, User
 from tenantapp.identity.users import get_user
 from tenantapp.tenancy.access import NOBODY, Actor
 from tenantapp.testing.clock import Clock
@@ -279,7 +279,7 @@ def test_devices_are_forgotten(installation: Installation, clock: Clock) -> None
         tokens = [devices.remember(session, ada, None, most=2) for _ in range(3) if clock.advance(seconds=1)]
         assert [devices.is_known(session, ada, token) for token in tokens] == [False, True, True]
     clock.advance(days=366)
-    assert devices.find(user_db, "ada", tokens[2]) is None
+    assert devices.find(user_db, User.login == "ada", tokens[2]) is None
     with user_db.begin() as session:
         assert not devices.is_known(session, ada, tokens[2])
         assert devices.sweep_devices(session) == 2
