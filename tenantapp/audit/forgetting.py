@@ -12,6 +12,7 @@ people wrote, such as a reason, is searched for words only in entries about the 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -59,7 +60,8 @@ def forget_person(user_db: DBFactory, login: str) -> Forgotten:
 
 
 def leave(session: Session, user_id: UUID) -> None:
-    """Let a person be forgotten who asks for it. Their sessions and tokens end at once; ``forget_next`` does the rest.
+    """Let a person be forgotten who asks for it. Their sessions and tokens end at once; ``forget_waiting`` does the
+    rest.
 
     Raises ``LastAdmin`` if a tenant would lose its last administrator.
     """
@@ -69,21 +71,27 @@ def leave(session: Session, user_id: UUID) -> None:
         _begin(session, user)
 
 
-def forget_next(user_db: DBFactory) -> bool:
-    """Finish with a person who is waiting to be forgotten. Return whether there was one.
+def forget_waiting(user_db: DBFactory) -> bool:
+    """Finish with the people who are waiting to be forgotten. Return whether there were any.
 
-    So it also finishes what a command began that was stopped.
+    So it also finishes what a command began that was stopped. If it fails with somebody, the others are forgotten
+    before the error is raised.
     """
     waiting = user_db.fetch(_WAITING, {})
-    if waiting:
-        with user_db.begin() as session:
-            user = session.get(User, waiting[0].user_id)
-            if user is None:
-                session.get_one(Forgetting, waiting[0].user_id).finished_at = utcnow()
-            person = None if user is None else _person(session, user)
-        if person is not None:
-            _forget(user_db, person)
+    with ExitStack() as rest:
+        for row in waiting:
+            rest.callback(_finish_with, user_db, row.user_id)
     return bool(waiting)
+
+
+def _finish_with(user_db: DBFactory, user_id: UUID) -> None:
+    with user_db.begin() as session:
+        user = session.get(User, user_id)
+        if user is None:
+            session.get_one(Forgetting, user_id).finished_at = utcnow()
+        person = None if user is None else _person(session, user)
+    if person is not None:
+        _forget(user_db, person)
 
 
 def _forget(user_db: DBFactory, person: "_Person") -> Forgotten:
@@ -103,7 +111,7 @@ class _Waiting(NamedTuple):
 
 
 _WAITING: Final[LoneSelect[_Waiting]] = LoneSelect(
-    select(Forgetting.user_id).where(Forgetting.finished_at.is_(None)).limit(1), _Waiting
+    select(Forgetting.user_id).where(Forgetting.finished_at.is_(None)), _Waiting
 )
 
 

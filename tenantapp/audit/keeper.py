@@ -3,11 +3,13 @@
 Every few seconds it seals entries, sends them on, and finishes with people who are being forgotten.
 """
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Event
 from typing import Final
 
 from tenantapp.audit.checkpoints import signing_key
-from tenantapp.audit.forgetting import forget_next
+from tenantapp.audit.forgetting import forget_waiting
 from tenantapp.audit.receivers import receiver_of
 from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.streaming import Streamer
@@ -21,26 +23,30 @@ LOOK_EVERY: Final = 2.0  # seconds
 class Keeper:
     """Seals the entries of an installation, sends them on if a setting says where to, and forgets people.
 
-    Several may work at once.
+    None of the three keeps the others from going on. Several keepers may work at once.
     """
 
     def __init__(self, user_db: DBFactory, settings: Settings) -> None:
-        self._user_db = user_db
-        self._sealer = Sealer(user_db, signing_key(settings))
-        stream, secret = settings.audit_stream, settings.audit_stream_secret
-        self._streamer = None if stream is None else Streamer(user_db, receiver_of(stream, secret))
-
-    def work(self) -> bool:
-        """Seal a batch, send some of what is sealed, and forget a person. Return whether there may be more."""
-        sealed = self._sealer.seal() > 0
-        sent = self._streamer is not None and self._streamer.work()
-        return forget_next(self._user_db) or sealed or sent
+        sealer = Sealer(user_db, signing_key(settings))
+        self._works: dict[str, Callable[[], bool]] = {
+            "People cannot be forgotten": lambda: forget_waiting(user_db),
+            "The audit trail cannot be sealed": lambda: sealer.seal() > 0,
+        }
+        if settings.audit_stream is not None:
+            streamer = Streamer(user_db, receiver_of(settings.audit_stream, settings.audit_stream_secret))
+            self._works["The audit trail cannot be sent on"] = streamer.work
 
     def work_until_idle(self) -> None:
-        """Work until there is nothing to do."""
-        while self.work():
-            pass
+        """Work until there is nothing to do. If something fails, the rest is done before its error is raised."""
+        with ExitStack() as rest:
+            for work in reversed(self._works.values()):
+                rest.callback(_until_idle, work)
 
     def run(self, stop: Event) -> None:
         """Work until ``stop`` is set."""
-        repeat(stop, self.work, LOOK_EVERY, "The audit trail cannot be kept")
+        repeat(stop, self._works, LOOK_EVERY)
+
+
+def _until_idle(work: Callable[[], bool]) -> None:
+    while work():
+        pass

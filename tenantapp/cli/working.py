@@ -99,11 +99,11 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
     worker.run(ended, until_idle=True)
     if delivery is not None:
         delivery.deliver()
-    keeper.work_until_idle()
     # The bundled domain has jobs too: webhooks and mail. Loading it takes a second, so only if a tenant is due.
     if fleet.may_declare or is_visit_due(fleet.user_db, outdated):
         with _worker_of_jobs(fleet, outdated) as jobs:
             jobs.run(ended, until_idle=True)
+    keeper.work_until_idle()
 
 
 def _delivery(fleet: Fleet) -> Delivery | None:

@@ -47,7 +47,7 @@ class Delivery:
 
     def run(self, stop: Event) -> None:
         """Send what is due, until ``stop`` is set."""
-        repeat(stop, lambda: self.deliver(stop) > 0, POLL_EVERY, "No mail can be read")
+        repeat(stop, {"No mail can be read": lambda: self.deliver(stop) > 0}, POLL_EVERY)
 
     def _claim(self) -> ClaimedMail | None:
         # Look first without the write lock, of which SQLite has only one.

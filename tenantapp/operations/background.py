@@ -2,8 +2,9 @@
 
 import atexit
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Thread
+from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,7 +15,7 @@ from tenantapp.tenancy.errors import TenancyError
 
 log = logging.getLogger(__name__)
 DATABASE_ERRORS: Final = (SqlError, TenancyError, DBAPIError, TimeoutError)
-PAUSE_WHEN_DOWN: Final = 10.0  # seconds, while the user database does not answer
+PAUSE_WHEN_DOWN: Final = 10.0  # seconds after an error, such as that the user database does not answer
 STOP_WAIT: Final = 5.0  # seconds
 
 
@@ -57,18 +58,26 @@ class Background:
         self.stop()
 
 
-def repeat(stop: Event, work: Callable[[], bool], every: float, cannot: str) -> None:
-    """Call ``work`` over and over, and ``every`` seconds after it has returned false, until ``stop`` is set.
+def repeat(stop: Event, works: Mapping[str, Callable[[], bool]], every: float) -> None:
+    """Call each work over and over, and ``every`` seconds after it has returned false, until ``stop`` is set.
 
-    An error is logged, and the work is tried again later. ``cannot`` says what is not done while it fails.
+    An error is logged, and that work is tried again later; the others go on meanwhile. The key of a work says what is
+    not done while it fails.
     """
+    due = dict.fromkeys(works, 0.0)
     while not stop.is_set():
-        pause = PAUSE_WHEN_DOWN
-        try:
-            pause = 0.0 if work() else every
-        except DATABASE_ERRORS as error:
-            # No tables yet, or the database is down; either may change.
-            log.warning("%s: %s", cannot, error)
-        except Exception:
-            log.exception("%s", cannot)
-        stop.wait(pause)
+        for cannot, work in works.items():
+            if monotonic() >= due[cannot]:
+                due[cannot] = monotonic() + _pause_after(work, every, cannot)
+        stop.wait(max(0.0, min(due.values()) - monotonic()))
+
+
+def _pause_after(work: Callable[[], bool], every: float, cannot: str) -> float:
+    try:
+        return 0.0 if work() else every
+    except DATABASE_ERRORS as error:
+        # No tables yet, or the database is down; either may change.
+        log.warning("%s: %s", cannot, error)
+    except Exception:
+        log.exception("%s", cannot)
+    return PAUSE_WHEN_DOWN

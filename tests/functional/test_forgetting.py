@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from tenantapp.audit import forgetting
 from tenantapp.audit.exporting import trail_lines
-from tenantapp.audit.forgetting import forget_person
+from tenantapp.audit.forgetting import forget_person, leave
+from tenantapp.audit.keeper import Keeper
 from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.verifying import verify_lines
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue
-from tenantapp.identity.models import AuditEntry
+from tenantapp.identity.models import AuditEntry, User
 from tenantapp.identity.names import check_login
 from tenantapp.identity.users import create_user
 from tenantapp.mail.outbox import Letter, queue
@@ -145,3 +146,29 @@ def test_operations_and_mail_of_others_stay(installation: Installation, leavers:
 def test_nobody_is_called_like_somebody_who_was_forgotten() -> None:
     with pytest.raises(InvalidValue, match="forgotten:"):
         check_login("Forgotten:019b")
+
+
+def test_who_cannot_be_forgotten_keeps_nothing_else_from_being_done(
+    installation: Installation, leavers: dict[str, Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_db, finish = installation.registry.user_db, forgetting._finish
+    keeper = Keeper(user_db, installation.registry.app_settings)
+
+    def finish_not_main(session: Session, person: Any, entries: int) -> None:
+        assert person.login != "main"
+        finish(session, person, entries)
+
+    with user_db.begin() as session:
+        for person in leavers.values():
+            leave(session, person.id)
+    with monkeypatch.context() as patched:
+        patched.setattr(forgetting, "_finish", finish_not_main)
+        with pytest.raises(AssertionError):
+            keeper.work_until_idle()
+    with user_db.begin(read_only=True) as session:
+        assert [user.login for user in session.scalars(select(User)) if user.login in leavers] == ["main"]
+        assert verify_lines(trail_lines(session), ()).unsealed == 0
+    keeper.work_until_idle()
+    with user_db.begin(read_only=True) as session:
+        verdict = verify_lines(trail_lines(session), ())
+        assert (verdict.findings, verdict.unsealed) == ([], 0)

@@ -329,9 +329,9 @@ def test_refusals_are_logged_and_in_the_audit_trail(
     installation: Installation, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "tenantapp.credentials.refusals"):
-        for login, password in (("ada", "wrong"), ("gone", PASSWORD), ("a\x1b[2J\n\u202e" + "b" * 200, "wrong")):
+        for login, password in (("ada", "wrong"), ("gone", PASSWORD), ("a\x1b[2J\n\u202e" + "b" * 300, "wrong")):
             assert guess(client, login, password, "192.0.2.7").status_int == 401
-    shown = r"a\x1b[2J\n\u202e" + "b" * 93
+    shown = r"a\x1b[2J\n\u202e" + "b" * 247
     reasons = [("ada", "wrong password"), ("gone", "disabled"), (shown, "unknown login")]
     assert [(each.detail["login"], each.detail["reason"]) for each in refusals(installation)] == reasons
     by = {(each.actor, each.actor_id, each.address) for each in refusals(installation)}
