@@ -7,8 +7,10 @@ in autocommit mode, outside the request's transaction, so it costs one round tri
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from sqlalchemy.exc import TimeoutError
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.access_statements import (
-    operator_statement,
+    impersonation_statement,
     prepared_session_statement,
     prepared_token_statement,
 )
@@ -71,7 +73,7 @@ class AccessReader:
             for tenants in (False, True)
         }
         self._by_token = prepared_token_statement()
-        self._operator = operator_statement()
+        self._impersonation = impersonation_statement()
 
     def read(
         self, token_hash: bytes, now: datetime, *, slug: str | None = None, tenants: bool = False
@@ -91,13 +93,17 @@ class AccessReader:
         if not rows:
             return None
         row = rows[0]
-        if row.impersonator is not None and not self._may_impersonate(row):
-            return None
-        if self._is_due(row.last_seen_at, now):
+        # Few sessions have an impersonator, so the others do not pay for reading more about one.
+        impersonating = row.impersonator_id is not None
+        found = (
+            self.database.fetch(self._impersonation, {"web_session_id": row.web_session_id}) if impersonating else ()
+        )
+        access = self._session_access(row, now, found, named=slug is not None)
+        if access is not None and self._is_due(row.last_seen_at, now):
             seen = update(WebSession).where(WebSession.token_hash == token_hash)
             seen = seen.where(WebSession.last_seen_at <= now - SEEN_INTERVAL).values(last_seen_at=now)
             self._write("a web session was last seen", seen, now)
-        return self._session_access(row, now, named=slug is not None)
+        return access
 
     def read_token(self, token_hash: bytes, now: datetime, *, slug: str | None = None) -> Access | None:
         """Return the access of an API token, or None if it is unknown or has expired.
@@ -131,13 +137,16 @@ class AccessReader:
         """Return the access with its tenants, read in a transaction that has just written the web session."""
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
         row = session.execute(self._by_session[False, True].statement, values).one_or_none()
-        return None if row is None else self._session_access(row, now, named=False)
+        if row is None:
+            return None
+        impersonation = self._impersonation.statement
+        found = row.impersonator_id and session.execute(impersonation, {"web_session_id": row.web_session_id}).all()
+        return self._session_access(row, now, found, named=False)
 
-    def _may_impersonate(self, row: Any) -> bool:
-        """Return whether the impersonator is still an operator, and the person is none. It takes a second statement."""
-        return not row.operator and bool(self.database.fetch(self._operator, {"user_id": row.impersonator_id}))
-
-    def _session_access(self, row: Any, now: datetime, *, named: bool) -> Access:
+    def _session_access(self, row: Any, now: datetime, found: Sequence[Any] | None, *, named: bool) -> Access | None:
+        """Return the access of a row. ``found`` has the row of its impersonation, if there is one that may be."""
+        if row.impersonator_id is not None and (row.operator or not found):
+            return None
         return self._access(
             row,
             now,
@@ -149,7 +158,7 @@ class AccessReader:
             tenants=self._tenants(row.tenants, row.identity_provider_id) if hasattr(row, "tenants") else None,
             authenticated_at=row.authenticated_at,
             owns_account=row.identity_provider_id in (None, row.provider_of_person),
-            impersonation=_impersonation(row),
+            impersonation=Impersonation(*found[0]) if found else None,
         )
 
     def _access(
@@ -163,7 +172,7 @@ class AccessReader:
         impersonation: Impersonation | None = None,
         **by_what: Any,
     ) -> Access:
-        factors = frozenset(row.factors.split())
+        factors = _factors(row.factors)
         unproved = None if exempt else _unproved(row, factors, impersonation)
         early = refusal or unproved or _too_early(row, now, self.outdated)
         nothing = refusal or unproved
@@ -226,19 +235,18 @@ def _unproved(row: Any, factors: frozenset[str], impersonation: Impersonation | 
     A provider counts in its own tenant and nowhere else: its administrators may let it say anything. No provider
     vouches for an operator who works as somebody else, which the tenant forbids by another setting.
     """
-    by_own_provider = row.identity_provider_id == row.provider_of_tenant
-    asks = row.single_sign_on_required and impersonation is None
-    if asks and (row.identity_provider_id is None or not by_own_provider):
-        return SingleSignOnRequired(row.slug)
-    if row.identity_provider_id is not None and not by_own_provider:
-        return OwnSignInRequired()
+    if row.identity_provider_id is None:
+        if row.single_sign_on_required and impersonation is None:
+            return SingleSignOnRequired(row.slug)
+    elif row.identity_provider_id != row.provider_of_tenant:
+        return SingleSignOnRequired(row.slug) if row.single_sign_on_required else OwnSignInRequired()
     return SecondFactorRequired() if row.second_factor_required and not has_second_factor(factors) else None
 
 
-def _impersonation(row: Any) -> Impersonation | None:
-    if row.impersonator is None:
-        return None
-    return Impersonation(row.impersonator, row.impersonation_reason, row.read_only)
+@lru_cache(maxsize=64)
+def _factors(text: str) -> frozenset[str]:
+    """Return the factors in a text. There are few such texts."""
+    return frozenset(text.split())
 
 
 def _place(row: Any) -> TenantPlace:

@@ -54,6 +54,24 @@ def test_times_are_aware_and_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-01-01 10:00:00.000001", datetime(2026, 1, 1, 10, 0, 0, 1, UTC)),
+        ("2026-01-01 10:00:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("2026-01-01T10:00:00Z", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("2026-01-01 10:00:00+02:00", datetime(2026, 1, 1, 8, tzinfo=UTC)),
+        ("2026-01-01", datetime(2026, 1, 1, tzinfo=UTC)),
+        (None, None),
+    ],
+)
+def test_texts_that_sqlite_may_have_are_read_in_utc(text: str | None, time: datetime | None) -> None:
+    read = UtcDateTime().result_processor(sqlite.dialect(), None)
+    assert read is not None
+    assert read(text) == time
+    assert time is None or (read(text) or time).utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
     ("typed", "stored"),
     [("Ada", "ada"), ("STRASSE", "strasse"), ("Straße", "strasse"), ("\uff41da", "ada"), ("a@b.org",) * 2],
 )
