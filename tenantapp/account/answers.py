@@ -203,12 +203,16 @@ class ReceivedInvitation(Answer):
 
 
 class LinkedInvitation(Answer):
-    """What an invitation is about, for whoever has its link. ``address`` is where the link was sent."""
+    """What an invitation is about, for whoever has its link. ``address`` is where the link was sent.
+
+    With ``login``, only this person may accept it.
+    """
 
     tenant: str
     role: str
     invited_by: str | None
     address: str
+    login: str | None
     expires_at: datetime
 
 

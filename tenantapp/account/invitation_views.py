@@ -21,7 +21,7 @@ from tenantapp.identity.models import Invitation
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import refuse_tokens
 from tenantapp.joining import invitations, registration
-from tenantapp.joining.errors import TooManyInvitations
+from tenantapp.joining.errors import NotInvited, TooManyInvitations
 from tenantapp.joining.invitations import Inviting
 from tenantapp.tenancy.request import TenantRequest
 
@@ -160,6 +160,7 @@ def read_link(request: TenantRequest) -> dict[str, Any]:
         "role": invitation.role,
         "invited_by": inviter(invitation),
         "address": link.mail_address,
+        "login": invitation.login,
         "expires_at": invitation.expires_at,
     }
 
@@ -171,11 +172,12 @@ def read_link(request: TenantRequest) -> dict[str, Any]:
     body=UsedLink,
     writes="user",
     answer=answers.Joined,
-    problems=PROBLEMS[:1],
+    problems=("not_invited", *PROBLEMS[:1]),
 )
 def accept_link(request: TenantRequest) -> dict[str, Any]:
-    """Accept an invitation by its link, as the person who is signed in."""
+    """Accept an invitation by its link, as the person who is signed in. One by login is for its person alone."""
     invitation, _ = invitations.use_linked(request.user_session, request.checked_body.token)
+    invitations.check_invited(request.user_session, invitation, request.access.person.id)
     return accepted(request, invitation)
 
 
@@ -203,7 +205,7 @@ def decline_link(request: TenantRequest) -> Response:
     writes="user",
     status=201,
     answer=answers.User,
-    problems=("already_exists", "too_many_attempts", *PROBLEMS),
+    problems=("already_exists", "not_invited", "too_many_attempts", *PROBLEMS),
 )
 def register_by_link(request: TenantRequest) -> dict[str, Any]:
     """Register by an invitation and accept it. The address that the link was sent to is confirmed by it."""
@@ -212,6 +214,7 @@ def register_by_link(request: TenantRequest) -> dict[str, Any]:
     # Read before the transaction: no lock is held while the password is hashed.
     with request.registry.user_db.begin(read_only=True) as session:
         invitation, link = invitations.read_linked(session, body.token)
+        invitations.check_invited(session, invitation, None)
         words = [invitation.tenant.name, invitation.tenant.slug]
     new = new_user(request, body, link.mail_address or "", *words)
     return described(registration.register_invited(request.user_session, body.token, new))
@@ -261,3 +264,4 @@ def includeme(config: Configurator) -> None:
     config.add_route("declined_link", "/links/invitation/decline")
     config.add_route("registering_link", "/links/invitation/register")
     config.add_problem(TooManyInvitations, 409, "too_many_invitations")
+    config.add_problem(NotInvited, 403, "not_invited")

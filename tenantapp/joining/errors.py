@@ -2,6 +2,7 @@
 
 JoiningError
 +-- TooManyInvitations   the tenant has as many open invitations as the setting ``invitations.most`` allows
++-- NotInvited           the invitation is for the person with another login
 """
 
 from tenantapp.identity.errors import IdentityError
@@ -16,3 +17,10 @@ class TooManyInvitations(JoiningError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"No tenant has more than {most} open invitations. Revoke one first.")
+
+
+class NotInvited(JoiningError):
+    """The invitation is for the person with another login, who is named: the link was in a mail to them."""
+
+    def __init__(self, login: str) -> None:
+        super().__init__(f"This invitation is for {login}. Sign in with this account.")

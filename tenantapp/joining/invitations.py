@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from tenantapp.credentials.addresses import check_address
 from tenantapp.credentials.errors import LinkNotValid
@@ -25,7 +25,7 @@ from tenantapp.identity.names import normalize_login
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.roles import check_held, get_role
 from tenantapp.identity.uniqueness import flush_unique
-from tenantapp.joining.errors import TooManyInvitations
+from tenantapp.joining.errors import NotInvited, TooManyInvitations
 from tenantapp.mail.letters import write_letter
 from tenantapp.mail.outbox import queue
 from tenantapp.sql.times import utcnow
@@ -141,6 +141,18 @@ def use_linked(session: Session, token: str) -> tuple[Invitation, Link]:
     return _linked_to(session, link), link
 
 
+def check_invited(session: Session, invitation: Invitation, user_id: UUID | None) -> None:
+    """Raise ``NotInvited`` if an invitation by login is for another person than this one, or than somebody new.
+
+    One by address is for whoever has its link, with whatever account.
+    """
+    if invitation.login is None:
+        return
+    mine = select(exists().where(Invitation.id == invitation.id, User.id == user_id, _is_for(User)))
+    if not session.scalar(mine):
+        raise NotInvited(invitation.login)
+
+
 def accept(session: Session, invitation: Invitation, user_id: UUID) -> Grant:
     """Make a person a member by an invitation, from the next request on. Return their grant of the role.
 
@@ -221,8 +233,12 @@ def _write(session: Session, inviting: Inviting, invitation: Invitation) -> None
 
 
 def _open() -> Any:
-    whole = select(Invitation).options(joinedload(Invitation.tenant), joinedload(Invitation.invited_by))
-    return whole.where(Invitation.expires_at > utcnow())
+    """Return the SELECT of the invitations that can be accepted: not expired, and into a tenant that is not deleted.
+
+    A suspended tenant takes new members, who work there once it is resumed.
+    """
+    whole = select(Invitation).join(Invitation.tenant).where(Invitation.expires_at > utcnow(), Tenant.is_served)
+    return whole.options(contains_eager(Invitation.tenant), joinedload(Invitation.invited_by))
 
 
 def _is_for(user: type[User]) -> ColumnElement[bool]:

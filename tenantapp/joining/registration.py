@@ -86,9 +86,10 @@ def register(session: Session, token: str, new: NewUser) -> User:
 def register_invited(session: Session, token: str, new: NewUser) -> User:
     """Make the person who has the link of an invitation, and let them accept it.
 
-    Raises ``LinkNotValid``, ``InvalidValue``, and ``AlreadyExists`` for the login or the address.
+    Raises ``LinkNotValid``, ``InvalidValue``, ``AlreadyExists`` for the login or the address, and ``NotInvited``.
     """
     invitation, link = invitations.use_linked(session, token)
+    invitations.check_invited(session, invitation, None)
     user = _create(session, new, link.mail_address)
     invitations.accept(session, invitation, user.id)
     return user

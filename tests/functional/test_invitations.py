@@ -11,7 +11,7 @@ from tenantapp.identity.audit import list_entries
 from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import Invitation, RolePermission, User
 from tenantapp.identity.roles import add_role
-from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.tenants import delete_tenant, get_tenant, suspend_tenant, undelete_tenant
 from tenantapp.identity.users import create_user, get_user
 from tenantapp.joining.invitations import LIFETIME, sweep_invitations
 from tenantapp.sql.times import utcnow
@@ -126,6 +126,43 @@ def test_only_who_was_there_before_accepts_by_login(ada: Client, stranger: Clien
     later = stranger.sign_in("later")
     assert later.get("/account/invitations").json["items"] == []
     assert problem(later.post(f"/account/invitations/{invitation['id']}")) == (404, "not_found")
+
+
+def test_a_link_by_login_is_for_its_person_alone(ada: Client, stranger: Client, installation: Installation) -> None:
+    with installation.registry.user_db.begin() as session:
+        get_user(session, "nobody").mail_address = ADDRESS
+    _, token = invite(ada, installation, "admin", login="Nobody")
+    assert stranger.post("/links/invitation", {"token": token}).json["login"] == "nobody"
+    person = {"token": token, "login": "grace", "password": PASSWORD}
+    assert problem(stranger.post("/links/invitation/register", person)) == (403, "not_invited")
+    stranger.sign_in("bob")
+    assert problem(stranger.post("/links/invitation/accept", {"token": token})) == (403, "not_invited")
+    stranger.sign_in("nobody")
+    assert stranger.post("/links/invitation/accept", {"token": token}).json["role"] == "admin"
+
+
+def test_a_deleted_tenant_invites_nobody_until_it_is_undeleted(
+    ada: Client, stranger: Client, installation: Installation
+) -> None:
+    user_db = installation.registry.user_db
+    _, token = invite(ada, installation)
+    own = ada.post("/invitations", {"login": "nobody", "role": "reader"}).json["id"]
+    person = {"token": token, "login": "grace", "password": PASSWORD}
+    nobody = Client(installation.app).sign_in("nobody")
+    with user_db.begin() as session:
+        delete_tenant(session, "acme", utcnow() + timedelta(days=1))
+    for path, body in (("", {"token": token}), ("/decline", {"token": token}), ("/register", person)):
+        assert problem(stranger.post(f"/links/invitation{path}", body)) == (410, "link_not_valid"), path
+    assert problem(nobody.post("/links/invitation/accept", {"token": token})) == (410, "link_not_valid")
+    assert nobody.get("/account/invitations").json["items"] == []
+    for method in (nobody.post, nobody.delete):
+        assert problem(method(f"/account/invitations/{own}")) == (404, "not_found")
+    with user_db.begin() as session:
+        undelete_tenant(session, "acme")
+        suspend_tenant(session, "acme", "unpaid")
+    assert stranger.post("/links/invitation", {"token": token}).status_int == 200
+    assert nobody.post(f"/account/invitations/{own}").json["role"] == "reader"
+    assert nobody.get("/session").json["tenants"][0]["state"] == "suspended"
 
 
 def test_another_persons_invitation_is_not_there(ada: Client, stranger: Client) -> None:

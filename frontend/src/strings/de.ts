@@ -253,6 +253,7 @@ export const de: Strings = {
     no_second_factor: "Richten Sie zuerst einen zweiten Faktor ein. Wiederherstellungscodes ersetzen ihn nur.",
     node_has_children: "Unter diesem Knoten liegen weitere. Löschen oder verschieben Sie zuerst diese.",
     not_found: "Das gibt es nicht oder nicht mehr. Laden Sie die Liste neu.",
+    not_invited: "Diese Einladung gilt einem anderen Konto. Melden Sie sich mit dem Konto an, das eingeladen wurde.",
     not_owner: "Das gehört jemand anderem, und Sie dürfen es nicht ändern. Fragen Sie die Person, der es gehört, oder einen Administrator.",
     not_signed_in: "Sie sind nicht angemeldet. Melden Sie sich wieder an.",
     offline: "Der Server ist nicht erreichbar. Prüfen Sie Ihre Verbindung, und versuchen Sie es erneut.",

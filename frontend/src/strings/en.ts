@@ -254,6 +254,7 @@ export const en = {
     no_second_factor: "Set up a second factor first. Recovery codes only stand in for one.",
     node_has_children: "There are nodes below this one. Delete or move them first.",
     not_found: "It is gone, or it was never here. Load the list again.",
+    not_invited: "This invitation is for another account. Sign in with the account that was invited.",
     not_owner: "It belongs to somebody else, and you may not change it. Ask its owner, or an administrator.",
     not_signed_in: "You are not signed in. Sign in again.",
     offline: "The server cannot be reached. Look at your connection, and try again.",
