@@ -149,7 +149,7 @@ def change_use(request: TenantRequest) -> dict[str, Any]:
     problems=("beyond_your_rights", "not_found", "single_sign_on_in_use", "token_not_allowed"),
 )
 def delete_provider(request: TenantRequest) -> Response:
-    """Remove the identity provider. Sessions and API tokens that came by it end; people keep their roles."""
+    """Remove the identity provider. Sessions, API tokens and roles that came by it end."""
     request.access.refuse_tokens()
     providers.remove_provider(request.user_session, request.access)
     return Response(status=204)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
+from tenantapp.federation.ending import end_provider
 from tenantapp.federation.errors import (
     NoIdentityProvider,
     SingleSignOnInUse,
@@ -18,7 +19,7 @@ from tenantapp.federation.models import IdentityProvider, ProviderRole
 from tenantapp.identity.audit import record
 from tenantapp.identity.encrypted import CLEAR, decrypt_by_any, encrypt
 from tenantapp.identity.errors import InvalidValue, NotFound
-from tenantapp.identity.models import ApiToken, Tenant, TenantState, User, WebSession
+from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import clean_name, clean_reason
 from tenantapp.identity.roles import check_held, get_role, require_admin
 from tenantapp.identity.tenants import get_tenant
@@ -77,8 +78,8 @@ def client_of(provider: IdentityProvider, secrets: Sequence[str | None]) -> Clie
 def set_provider(session: Session, access: Access, content: ProviderContent, secret: str | None) -> IdentityProvider:
     """Configure the provider of the access's tenant. ``secret`` is ``tenancy.secret``.
 
-    With another issuer or client it is another provider: it knows nobody yet, and the web sessions and API tokens that
-    came by the old one end. Raises ``InvalidValue``, ``RoleBeyondRights`` for who is less than an administrator, and
+    With another issuer or client it is another provider: it knows nobody yet, and what the old one has given ends, see
+    ``ending``. Raises ``InvalidValue``, ``RoleBeyondRights`` for who is less than an administrator, and
     ``SingleSignOnInUse`` for another issuer or client while the provider is required.
     """
     tenant = access.require_tenant()
@@ -100,7 +101,7 @@ def set_provider(session: Session, access: Access, content: ProviderContent, sec
 
 
 def remove_provider(session: Session, access: Access) -> None:
-    """Remove the provider of the access's tenant. Sessions and tokens that came by it end; people and roles stay.
+    """Remove the provider of the access's tenant. What it has given ends, see ``ending``.
 
     Raises ``NoIdentityProvider``, ``RoleBeyondRights``, and ``SingleSignOnInUse`` while it is required.
     """
@@ -110,7 +111,7 @@ def remove_provider(session: Session, access: Access) -> None:
     provider = get_provider(session, tenant.id)
     if row.single_sign_on_required:
         raise SingleSignOnInUse
-    _remove(session, row, provider)
+    end_provider(session, row, provider)
     _record(session, "remove", tenant, {"issuer": provider.issuer})
 
 
@@ -207,7 +208,7 @@ def _same_or_new(session: Session, row: Tenant, content: ProviderContent) -> Ide
     if row.single_sign_on_required:
         raise SingleSignOnInUse
     if present is not None:
-        _remove(session, row, present)
+        end_provider(session, row, present)
     provider = IdentityProvider(
         tenant_id=row.id,
         name=content.name,
@@ -220,16 +221,6 @@ def _same_or_new(session: Session, row: Tenant, content: ProviderContent) -> Ide
     session.flush()
     row.identity_provider_id = provider.id
     return provider
-
-
-def _remove(session: Session, row: Tenant, provider: IdentityProvider) -> None:
-    for model in (WebSession, ApiToken):
-        session.execute(delete(model).where(model.identity_provider_id == provider.id))
-    # They are people like others from now on, who may be given a password or a link.
-    session.execute(update(User).where(User.identity_provider_id == provider.id).values(identity_provider_id=None))
-    row.identity_provider_id = None
-    session.delete(provider)
-    session.flush()
 
 
 def _check_roles(session: Session, access: Access, content: ProviderContent) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.servers.snapshots import snapshot_of
+from tenantapp.federation.models import IdentityProvider
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import delete_later, purge_deleted, request_purge, undelete
@@ -17,13 +18,16 @@ from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import AlreadyExists, InvalidValue, TenantDeleted, TenantUnfinished
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.groups import create_group
-from tenantapp.identity.models import Grant, Tenant
+from tenantapp.identity.models import Grant, Tenant, WebSession
 from tenantapp.identity.tenants import get_tenant, rename_tenant, resume_tenant, suspend_tenant
+from tenantapp.identity.users import create_user, list_users
+from tenantapp.identity.web_sessions import hash_token
 from tenantapp.operations.errors import OperationRefused, TenantBusy
 from tenantapp.operations.foreground import run_now
 from tenantapp.operations.leases import claim_next, give_back
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import list_operations, retry_operation
+from tenantapp.sql.times import utcnow
 from tests.contract.conftest import Fleet, work
 from tests.contract.health import ours, works
 from tests.contract.kept import WEEK, with_store
@@ -78,12 +82,30 @@ def test_one_that_was_suspended_comes_back_suspended(fleet: Fleet) -> None:
     assert state(fleet) == "suspended"
 
 
+def made_by_its_provider(session: Session, tenant: Tenant) -> None:
+    """The provider of the tenant has made Carla and Dora, who are signed in by it. Dora is in another tenant too."""
+    provider = IdentityProvider(
+        tenant_id=tenant.id, name="Directory", issuer="x", client_id="x", groups_claim="x", factor_values=""
+    )
+    session.add(provider)
+    session.flush()
+    tenant.identity_provider_id = provider.id
+    for login in ("carla", "dora"):
+        user = create_user(session, login)
+        user.identity_provider_id = provider.id
+        by_it = {"token_hash": hash_token(login), "identity_provider_id": provider.id, "expires_at": utcnow()}
+        session.add(WebSession(user_id=user.id, **by_it))
+    add_grant(session, tenant.id, "reader", login="carla")
+    add_grant(session, get_tenant(session, "globex").id, "reader", login="dora")
+
+
 def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
     with fleet.user_db.begin() as session:
         create_group(session, "editors")
         acme = get_tenant(session, "acme")
         database = acme.database
         add_grant(session, acme.id, "editor", group="editors")
+        made_by_its_provider(session, acme)
     delete(fleet, timedelta(0))
     with fleet.user_db.begin() as session:
         waiting = request_purge(session, fleet.services, "acme", requested_by="local:tests", copy=False).id
@@ -92,14 +114,17 @@ def test_nothing_is_left_after_the_grace_period(fleet: Fleet) -> None:
     assert state(fleet) is None
     assert not [thing for thing in fleet.everything() if database in thing]
     with fleet.user_db.begin(read_only=True) as session:
-        assert session.scalars(select(Grant)).all() == []
+        # What its identity provider gave ends with it. Who is somebody elsewhere stays so.
+        assert session.scalars(select(WebSession)).all() == []
+        assert {user.login: user.enabled for user in list_users(session)} == {"carla": False, "dora": True}
+        assert session.scalars(select(Grant.tenant_id)).all() == [get_tenant(session, "globex").id]
         done = {operation.id: operation for operation in list_operations(session) if operation.kind == "delete"}
         assert {operation.state for operation in done.values()} == {"succeeded", "cancelled"}
         assert done[waiting].result == {
             "final_copy": None,
             "database": "removed",
             "role": "removed",
-            "grants": 1,
+            "grants": 2,
             "web_sessions": 0,
             "api_tokens": 0,
             "service_accounts": 0,

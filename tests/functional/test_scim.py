@@ -277,6 +277,39 @@ def test_who_alone_decides_who_comes_in_goes_on_doing_so(acme: Directory, instal
         come(installation, sub="another stranger")
 
 
+def test_what_a_provider_gave_ends_with_it(acme: Directory, installation: Installation) -> None:
+    both = Client(installation.app).sign_in("both", "acme")
+    linked = come(installation, link_to=UUID(both.get("/session").json["user"]["id"]), sub="id-of-both")
+    acme.add(userName="both", externalId="id-of-both")
+    carla, dora, eve = (acme.add(userName=name, externalId=name) for name in ("carla", "dora", "eve"))
+    acme.group("Staff", carla, dora)
+    acme.group("Admins", eve, externalId="id-of-admins")
+    page, by_eve = come(installation, sub="carla"), come(installation, sub="eve")
+    with installation.registry.user_db.begin() as session:
+        tenant_id = get_tenant(session, "acme").id
+        users = {name: user_of(installation, each) for name, each in (("carla", carla), ("dora", dora), ("eve", eve))}
+        add_grant(session, tenant_id, "editor", login=users["dora"].login)
+        remove_grant(session, find_grant(session, tenant_id, "admin", login="ada"))
+    assert set(linked.get("/session").json["roles"]) == {"author", "reader"}
+    by_eve.delete("/identity-provider", status=204)
+    for ended in (page, linked, by_eve):
+        assert ended.get("/session").status_int == 401
+    # Own roles stay, and whom nothing is left is disabled. The last administrator stays one.
+    assert both.get("/session").json["roles"] == ["author"]
+    assert {name: roles(installation, user) for name, user in users.items()} == {
+        "carla": set(),
+        "dora": {"editor"},
+        "eve": {"admin"},
+    }
+    with installation.registry.user_db.begin(read_only=True) as session:
+        found = {name: session.get_one(User, user.id) for name, user in users.items()}
+        assert {name: user.enabled for name, user in found.items()} == {"carla": False, "dora": True, "eve": True}
+        assert {user.identity_provider_id for user in found.values()} == {None}
+        trail = {(each.action, each.detail.get("role")) for each in session.scalars(select(AuditEntry))}
+    assert {("member.revoke", "reader"), ("member.revoke", "author"), ("user.disable", None)} <= trail
+    assert ("member.revoke", "editor") not in trail
+
+
 def test_who_has_an_account_of_their_own_keeps_it(opened: Open, acme: Directory, installation: Installation) -> None:
     """They are linked with the provider, and lose what they are in its tenant."""
     with installation.registry.user_db.begin(read_only=True) as session:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from tenantapp.databases.errors import ProvisioningFailed
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
+from tenantapp.federation.ending import end_with_tenant
 from tenantapp.fleet.backups.export_kind import remove_exports
 from tenantapp.fleet.backups.final_copies import final_copy
 from tenantapp.fleet.closing.discarding import is_kept, remove_database, replaced_databases
@@ -249,6 +250,7 @@ def _remove_rows(session: Session, operation: Operation) -> None:
         # The rights in it go with it, so nothing else tells of them.
         record(session, "tenant.remove", tenant_id=tenant.id, slug=tenant.slug, detail=counts)
         request_deleted_hooks(session, operation.result.get("hooks", ()), tenant, operation.requested_by)
+        end_with_tenant(session, tenant)
         session.delete(tenant)
     session.flush()
 
