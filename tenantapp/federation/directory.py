@@ -29,7 +29,7 @@ from tenantapp.identity.audit import record
 from tenantapp.identity.errors import AlreadyExists, InvalidValue
 from tenantapp.identity.grants import remove_grant
 from tenantapp.identity.members import keeping_admins
-from tenantapp.identity.models import LOGIN_LENGTH, ApiToken, Grant, Tenant, User, WebSession
+from tenantapp.identity.models import LOGIN_LENGTH, ApiToken, Grant, Invitation, Tenant, User, WebSession
 from tenantapp.identity.users import rename_user, set_enabled
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
@@ -222,13 +222,14 @@ def _let_in(directory: Directory, person: ProvisionedPerson) -> None:
 
 
 def _shut_out(directory: Directory, person: ProvisionedPerson) -> None:
-    """Take all roles in the tenant, revoke the tokens for it, and end the sessions by the provider."""
+    """Take all roles in the tenant, revoke tokens and invitations for it, and end the sessions by the provider."""
     session, tenant, user = directory.session, directory.tenant, person.user
     with keeping_admins(session, Tenant.id == tenant.id):
         for grant in session.scalars(select(Grant).where(Grant.tenant_id == tenant.id, Grant.user_id == user.id)):
             remove_grant(session, grant)
         if _is_owned(person):
             set_enabled(session, user.login, False, by_provider=True)
+    _revoke_invitations(directory, user)
     for token_id in session.scalars(
         select(ApiToken.id).where(ApiToken.tenant_id == tenant.id, ApiToken.user_id == user.id)
     ).all():
@@ -237,6 +238,17 @@ def _shut_out(directory: Directory, person: ProvisionedPerson) -> None:
     session.execute(delete(WebSession).where(WebSession.user_id == user.id, by_provider))
     _holder(session, person).roles = ""
     session.flush()
+
+
+def _revoke_invitations(directory: Directory, user: User) -> None:
+    session, tenant = directory.session, directory.tenant
+    whom = Invitation.login == user.login
+    if user.mail_address is not None:
+        whom |= Invitation.mail_address == user.mail_address
+    for invitation in session.scalars(select(Invitation).where(Invitation.tenant_id == tenant.id, whom)):
+        detail = {"login": user.login, "role": invitation.role, "invitation": str(invitation.id)}
+        record(session, "invitation.revoke", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
+        session.delete(invitation)
 
 
 def _give_roles(directory: Directory, person: ProvisionedPerson) -> None:

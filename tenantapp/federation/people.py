@@ -6,11 +6,11 @@ that it makes have a mark of the tenant, so nobody learns from it which other lo
 the tenant says by SCIM who is there (``provisioned``), nobody else comes in.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
@@ -140,8 +140,7 @@ def make_person(
     session: Session, tenant_id: UUID, provider: IdentityProvider, login: str, name: str, known_as: str
 ) -> User:
     """Make a person for whom the provider vouches. ``known_as`` is what it calls them itself."""
-    free = (each for each in _logins(tenant_id, login, known_as) if not _is_taken(session, each))
-    user = create_user(session, next(free), name=name_for(name))
+    user = create_user(session, _free_login(session, tenant_id, login, known_as), name=name_for(name))
     user.identity_provider_id = provider.id
     return user
 
@@ -184,15 +183,21 @@ def _identity(session: Session, provider: IdentityProvider, who: Vouched, user: 
     return identity
 
 
-def _logins(tenant_id: UUID, wanted: str, known_as: str) -> Iterator[str]:
-    """Yield logins for a person, all with the mark of the tenant that service accounts have too."""
+def _free_login(session: Session, tenant_id: UUID, wanted: str, known_as: str) -> str:
+    """Return a login for a person, with the mark of the tenant that service accounts have too.
+
+    The first two are taken if another provider of the tenant has made the same person. Nobody has the last one.
+    """
     mark = tenant_id.hex[-12:]
     digest = sha256(known_as.encode()).hexdigest()
-    for base in (wanted[:200], f"{wanted[:200]}.{digest[:8]}", f"person.{digest[:32]}"):
+    for base in (wanted[:200], f"{wanted[:200]}.{digest[:8]}"):
         try:
-            yield check_login(f"{base}@{mark}")
+            login = check_login(f"{base}@{mark}")
         except InvalidValue:
             continue
+        if not _is_taken(session, login):
+            return login
+    return check_login(f"person.{uuid4().hex}@{mark}")
 
 
 def _is_taken(session: Session, login: str) -> bool:

@@ -18,12 +18,12 @@ from tenantapp.federation import directory
 from tenantapp.federation.directory import Bounds
 from tenantapp.federation.errors import AccountDisabled, NoRole, RequestRefused, SingleSignOnFailed
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider, ProviderRole, ProvisionedPerson
-from tenantapp.federation.people import vouched
+from tenantapp.federation.people import make_person, vouched
 from tenantapp.federation.scim_service import answer
 from tenantapp.federation.signing_in import Proved, sign_in
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.grants import add_grant, find_grant, remove_grant
-from tenantapp.identity.models import AuditEntry, Grant, Tenant, User
+from tenantapp.identity.models import AuditEntry, Grant, Invitation, Tenant, User
 from tenantapp.identity.roles import add_role, allow
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user, set_enabled
@@ -320,10 +320,21 @@ def test_who_has_an_account_of_their_own_keeps_it(opened: Open, acme: Directory,
     linked = come(installation, link_to=both_id, sub="id-of-both")
     both = acme.add(userName="both@example.com", externalId="id-of-both")
     assert user_of(installation, both).login == "both"
+    with installation.registry.user_db.begin() as session:
+        get_user(session, "both").mail_address = "both@example.com"
+        for slug, whom in (
+            ("acme", {"login": "both"}),
+            ("acme", {"mail_address": "both@example.com"}),
+            ("globex", {"login": "both"}),
+        ):
+            invitation = Invitation(tenant_id=get_tenant(session, slug).id, role="admin", expires_at=utcnow(), **whom)
+            session.add(invitation)
     acme.ask("delete", f"/Users/{both}", status=204)
     assert linked.get("/session").status_int == 401
     assert program.get("/nodes").status_int == 401
     assert own.get("/nodes").json["code"] == "tenant_forbidden"
+    with installation.registry.user_db.begin(read_only=True) as session:
+        assert [each.tenant.slug for each in session.scalars(select(Invitation))] == ["globex"]
     own.switch("globex")
     own.get("/nodes", status=200)
 
@@ -348,6 +359,18 @@ def test_nobody_is_taken_over(acme: Directory, installation: Installation) -> No
     # Who has signed in is known by the subject alone.
     with pytest.raises(NoRole):
         come(installation, sub="y", email="gina@example.com", email_verified=True)
+
+
+def test_who_is_exchanged_often_has_a_login_of_their_own(acme: Directory, installation: Installation) -> None:
+    """Another client is another provider, which makes the same person anew. The earlier accounts keep their logins."""
+    with installation.registry.user_db.begin() as session:
+        tenant = get_tenant(session, "acme")
+        provider = session.scalars(select(IdentityProvider)).one()
+        made = [make_person(session, tenant.id, provider, "dora@example.com", "Dora", "id-of-dora") for _ in range(4)]
+        marks = {user.login.rpartition("@")[2] for user in made}
+        begin = [user.login.partition("@")[0] for user in made]
+        assert (begin[:2], [text[:7] for text in begin[2:]]) == (["dora", "dora"], ["person."] * 2)
+    assert len(marks) == 1
 
 
 def test_who_came_before_is_found_by_the_directory(acme: Directory, installation: Installation) -> None:
