@@ -21,4 +21,5 @@ def rotate_secret(installation: Installation, as_json: bool) -> None:
         click.echo("Nothing here depends on tenancy.secret.")
     failed = [result.where for result in results if result.error is not None]
     if failed:
-        raise CommandFailed(f"What depends on the former secret is left on {', '.join(failed)}: run the command again")
+        left = ", ".join(dict.fromkeys(failed))
+        raise CommandFailed(f"Something depends on another secret still, on {left}: see the errors, and run it again")

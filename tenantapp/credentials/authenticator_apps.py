@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from tenantapp.credentials.errors import InvalidCode
 from tenantapp.credentials.models import AuthenticatorApp
 from tenantapp.identity.audit import record
-from tenantapp.identity.encrypted import CLEAR, Undecipherable, decrypt, decrypt_by_any, encrypt
+from tenantapp.identity.encrypted import CLEAR, decrypt_by_any, encrypt
 from tenantapp.identity.errors import AlreadyExists, NotFound
 from tenantapp.sql.times import utcnow
 
@@ -86,20 +86,6 @@ def number_in_clear(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(AuthenticatorApp).where(in_clear)) or 0
 
 
-def encrypt_again(session: Session, secrets: Secrets) -> int:
-    """Encrypt what was encrypted under a former secret, or not at all, under the present one. Return how many.
-
-    Raises ``Undecipherable`` if one was encrypted under yet another.
-    """
-    outdated = [
-        app for app in session.scalars(select(AuthenticatorApp).with_for_update()) if not _is_current(app, secrets)
-    ]
-    for app in outdated:
-        app.secret = _encrypted(_decrypted(app, secrets), secrets, app.user_id)
-    session.flush()
-    return len(outdated)
-
-
 def _matching_step(secrets: Secrets, app: AuthenticatorApp, code: str) -> int:
     """Return the time step that the code is of. Raises ``InvalidCode``."""
     totp = pyotp.TOTP(_decrypted(app, secrets), interval=STEP)
@@ -125,14 +111,3 @@ def _encrypted(secret: str, secrets: Secrets, user_id: UUID) -> str:
 
 def _decrypted(app: AuthenticatorApp, secrets: Secrets) -> str:
     return decrypt_by_any(app.secret, secrets, TOTP, str(app.user_id))
-
-
-def _is_current(app: AuthenticatorApp, secrets: Secrets) -> bool:
-    """Return whether the present secret, or none, reads what is stored, and would be used for it now."""
-    if app.secret.startswith(CLEAR):
-        return secrets[0] is None
-    try:
-        decrypt(app.secret, secrets[0], TOTP, str(app.user_id))
-    except Undecipherable:
-        return False
-    return True

@@ -169,19 +169,6 @@ def release(session: Session, slug: str, reason: str) -> bool:
     return was_required
 
 
-def encrypt_again(session: Session, provider_id: UUID, secrets: Sequence[str | None]) -> bool:
-    """Encrypt the secret of a provider under the first of the secrets. Return whether it has one.
-
-    Raises ``Undecipherable``.
-    """
-    provider = session.get(IdentityProvider, provider_id, with_for_update=True)
-    if provider is None or provider.client_secret is None:
-        return False
-    opened = client_of(provider, secrets).secret or ""
-    provider.client_secret = encrypt(opened, secrets[0], PURPOSE, str(provider.id))
-    return True
-
-
 def number_in_clear(session: Session) -> int:
     """Return how many providers have a secret that is stored in clear."""
     in_clear = IdentityProvider.client_secret.startswith(CLEAR)

@@ -70,5 +70,17 @@ def decrypt_by_any(stored: str, secrets: Sequence[str | None], purpose: str, own
     raise Undecipherable
 
 
+def encrypt_again(stored: str, secrets: Sequence[str | None], purpose: str, owner: str) -> str:
+    """Return a stored text as it is stored under the first of the secrets: the same text, if it is so already.
+
+    Raises ``Undecipherable`` if it was encrypted under none of them.
+    """
+    if stored.startswith(CLEAR) == (secrets[0] is None):
+        with suppress(Undecipherable):
+            decrypt(stored, secrets[0], purpose, owner)
+            return stored
+    return encrypt(decrypt_by_any(stored, secrets, purpose, owner), secrets[0], purpose, owner)
+
+
 def _key(secret: str, purpose: str) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=f"tenantapp {purpose}".encode()).derive(secret.encode())

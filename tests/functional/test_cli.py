@@ -17,10 +17,12 @@ from sqlalchemy.orm import Session
 from tenantapp.cli.installation import Installation
 from tenantapp.credentials.counters import DatabaseCounters
 from tenantapp.credentials.errors import TooManyAttempts
+from tenantapp.credentials.models import AuthenticatorApp
 from tenantapp.credentials.passwords import MEMORY, verify_password
 from tenantapp.credentials.throttling import FREE, Attempt, Kind, Throttle
 from tenantapp.fleet.querying.parallel import databases_of_our_own
 from tenantapp.identity import roles
+from tenantapp.identity.encrypted import encrypt
 from tenantapp.identity.local_access import local_access
 from tenantapp.identity.models import ApiToken, RolePermission, Tenant, TenantState, WebSession
 from tenantapp.identity.tenants import get_tenant
@@ -352,6 +354,20 @@ def test_a_grant_that_nobody_has_is_not_removed(done: Command, failed: Callable[
 def test_where_no_server_is_postgresql_nothing_depends_on_the_secret(done: Command) -> None:
     assert done("secrets", "rotate").out == "Nothing here depends on tenancy.secret.\n"
     assert done("secrets", "rotate", "--json").json == {"items": []}
+
+
+def test_a_stored_secret_that_cannot_be_read_is_named(ini: Path, done: Command, run: Command) -> None:
+    done("users", "add", "ada", "--password-stdin", given=PASSWORD)
+
+    def store(session: Session) -> None:
+        ada = get_user(session, "ada").id
+        session.add(AuthenticatorApp(user_id=ada, secret=encrypt("x", "another secret", "totp", str(ada))))
+        session.commit()
+
+    on_user_database(ini, store)
+    told = run("secrets", "rotate")
+    assert (told.status, "Those of ada cannot be read" in told.out) == (1, True)
+    assert "Something depends on another secret still, on the user database" in told.err
 
 
 def test_without_a_user_database(ini: Path, failed: Callable[..., str], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tenantapp.credentials.one_time_links import Purpose, make_link
 from tenantapp.credentials.passkey_names import passkey_names
 from tenantapp.credentials.recovery_codes import FEW
 from tenantapp.credentials.throttling import Throttle
-from tenantapp.fleet.rotating.authenticator_apps import rotate_authenticator_apps
+from tenantapp.fleet.rotating.stored_secrets import rotate_stored_secrets
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.encrypted import Undecipherable
 from tenantapp.identity.models import SignInChallenge, Tenant, User, WebSession
@@ -207,8 +207,8 @@ def test_secrets_are_stored_encrypted(installation: Installation, bob: Client, f
     registry, settings = installation.registry, installation.registry.app_settings
     rotating = replace(settings, tenancy_secret=SECRET * 2, tenancy_former_secret=secret)
     fleet = replace(registry.fleet, user_db=registry.user_db, settings=rotating)
-    assert [each.changed for each in rotate_authenticator_apps(fleet, lambda: None)] == [1]
-    assert list(rotate_authenticator_apps(fleet, lambda: None)) == []
+    assert [each.changed for each in rotate_stored_secrets(fleet, lambda: None)] == [1]
+    assert list(rotate_stored_secrets(fleet, lambda: None)) == []
     with registry.user_db.begin() as session:
         frozen.advance(seconds=30)
         with pytest.raises(Undecipherable):

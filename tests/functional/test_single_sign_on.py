@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import select
 
 from tenantapp.cli.installation import Installation as CommandsInstallation
+from tenantapp.credentials.models import AuthenticatorApp
 from tenantapp.federation.issuers import Issuers
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider
 from tenantapp.federation.providers import client_of
 from tenantapp.federation.signing_in import read_begun
-from tenantapp.fleet.rotating.client_secrets import rotate_client_secrets
-from tenantapp.identity.encrypted import encrypt
+from tenantapp.fleet.rotating.stored_secrets import rotate_stored_secrets
+from tenantapp.identity.encrypted import decrypt, encrypt
 from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import AuditEntry, Tenant, User
 from tenantapp.identity.roles import add_role, allow
@@ -370,16 +371,30 @@ def test_the_secret_is_encrypted_again_under_a_new_one(acme: Client, installatio
         installation.registry.app_settings, tenancy_secret="a new secret, long enough", tenancy_former_secret=present
     )
     fleet = replace(installation.registry.fleet, user_db=installation.registry.user_db, settings=settings)
-    (rotated,) = rotate_client_secrets(fleet, lambda: None)
+    (rotated,) = rotate_stored_secrets(fleet, lambda: None)
     assert (rotated.changed, rotated.error) == (1, None)
     with installation.registry.user_db.begin() as session:
         provider = session.scalars(select(IdentityProvider)).one()
         assert client_of(provider, ["a new secret, long enough"]).secret == CLIENT_SECRET
         assert CLIENT_SECRET not in (provider.client_secret or "")
-        # One that was stored under a third secret is named, and left as it is.
+        # What was stored under a third secret is named, left as it is, and keeps nothing else from its turn.
         provider.client_secret = encrypt("x", "a third secret", "identity provider", str(provider.id))
-    (rotated,) = rotate_client_secrets(fleet, lambda: None)
-    assert (rotated.changed, rotated.error) == (0, "Enter them again for acme: they cannot be read")
+        for login, secret in (("ada", "a third secret"), ("bob", present), ("rita", "a new secret, long enough")):
+            person = get_user(session, login).id
+            session.add(AuthenticatorApp(user_id=person, secret=encrypt(login, secret, "totp", str(person))))
+    apps, client_secrets = rotate_stored_secrets(fleet, lambda: None)
+    assert (apps.changed, apps.where, str(apps.error).partition(". ")[0]) == (
+        1,
+        "the user database",
+        "Those of ada cannot be read",
+    )
+    assert (client_secrets.changed, client_secrets.error) == (
+        0,
+        "Those of acme cannot be read. Their administrators enter them again",
+    )
+    with installation.registry.user_db.begin(read_only=True) as session:
+        stored = session.get_one(AuthenticatorApp, get_user(session, "bob").id)
+        assert decrypt(stored.secret, "a new secret, long enough", "totp", str(stored.user_id)) == "bob"
 
 
 def test_a_provider_that_is_down_is_told_and_holds_up_nobody(

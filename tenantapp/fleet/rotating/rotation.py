@@ -6,24 +6,17 @@ Processes that have both secrets go on meanwhile. Each rotation can be run again
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tenantapp.fleet.rotating.authenticator_apps import rotate_authenticator_apps
-from tenantapp.fleet.rotating.client_secrets import rotate_client_secrets
 from tenantapp.fleet.rotating.results import Rotated
 from tenantapp.fleet.rotating.role_passwords import rotate_role_passwords
 from tenantapp.fleet.rotating.signatures import rotate_signatures
+from tenantapp.fleet.rotating.stored_secrets import rotate_stored_secrets
 from tenantapp.identity.audit import record
 from tenantapp.operations.fleet import Fleet
 
 Rotation = Callable[[Fleet, Callable[[], Any]], Iterator[Rotated]]
 
-# All that depends on the secret. What is encrypted under a key that is derived from it has its rotation here too, which
-# decrypts each value under the present secret, or else under ``tenancy.former_secret``, and encrypts it again.
-ROTATIONS: Final[tuple[Rotation, ...]] = (
-    rotate_role_passwords,
-    rotate_authenticator_apps,
-    rotate_client_secrets,
-    rotate_signatures,
-)
+# All that depends on the secret.
+ROTATIONS: Final[tuple[Rotation, ...]] = (rotate_role_passwords, rotate_stored_secrets, rotate_signatures)
 
 
 def rotate(fleet: Fleet, advance: Callable[[], Any]) -> list[Rotated]:
