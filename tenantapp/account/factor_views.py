@@ -112,7 +112,7 @@ def confirm_app(request: TenantRequest) -> Response:
 )
 def delete_app(request: TenantRequest) -> Response:
     """Remove the authenticator app."""
-    factors.remove_app(request.user_session, request.access.person.id)
+    factors.remove_app(request.user_session, request.access.person.id, relying_party(request))
     return Response(status=204)
 
 
@@ -176,7 +176,8 @@ def rename_passkey(request: TenantRequest) -> dict[str, Any]:
 )
 def delete_passkey(request: TenantRequest) -> Response:
     """Remove a passkey."""
-    factors.remove_passkey(request.user_session, request.access.person.id, path_id(request))
+    person, party = request.access.person, relying_party(request)
+    factors.remove_passkey(request.user_session, person.id, path_id(request), party)
     return Response(status=204)
 
 

@@ -11,7 +11,7 @@ CredentialsError
 +-- ChallengeEnded           a challenge is unknown, used, expired, or was answered wrongly too often
 +-- InvalidCode              a code or a passkey is wrong, or was used before
 +-- InvalidPasskey           a new passkey cannot be taken
-+-- FactorNeeded             the last second factor stays while a tenant of the person requires one
++-- FactorNeeded             the last second factor that works at this host stays while the person needs it to sign in
 +-- NoSecondFactor           recovery codes are for people with a second factor
 +-- TooManyPasskeys          the person has as many passkeys as they may have
 
@@ -115,7 +115,10 @@ class InvalidPasskey(CredentialsError):
 
 
 class FactorNeeded(CredentialsError):
-    """The last second factor stays while a tenant of the person requires one, or they have no password."""
+    """The last second factor that works at this host stays while the person needs it to sign in.
+
+    They do if one of their tenants requires one, if they have no password, or if they have passkeys of other hosts.
+    """
 
     def __init__(self) -> None:
         super().__init__("You need this factor to sign in. Set up another one first.")

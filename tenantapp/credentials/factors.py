@@ -40,6 +40,11 @@ class Factors:
         """Return how many there are. Recovery codes only stand in for them."""
         return len(self.passkeys) + (self.app is not None)
 
+    def usable_at(self, party: RelyingParty) -> list[AuthenticatorApp | Passkey]:
+        """Return those that the person can use at this host: an app at any, a passkey at its own."""
+        own = [each for each in self.passkeys if each.rp_id == party.id]
+        return [*([] if self.app is None else [self.app]), *own]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -93,21 +98,21 @@ def prove(
     return PASSKEY
 
 
-def remove_app(session: Session, user_id: UUID) -> None:
-    """Remove the person's authenticator app. Raises ``NotFound`` and ``FactorNeeded``."""
+def remove_app(session: Session, user_id: UUID, party: RelyingParty) -> None:
+    """Remove the person's authenticator app, at this host. Raises ``NotFound`` and ``FactorNeeded``."""
     app = authenticator_apps.find(session, user_id)
     if app is None:
         raise NotFound("authenticator app of", user_id)
-    _check_removable(session, user_id)
+    _check_removable(session, user_id, app, party)
     session.delete(app)
     session.flush()
     _removed(session, user_id, {"factor": TOTP})
 
 
-def remove_passkey(session: Session, user_id: UUID, passkey_id: UUID) -> None:
-    """Remove a passkey of the person. Raises ``NotFound`` and ``FactorNeeded``."""
+def remove_passkey(session: Session, user_id: UUID, passkey_id: UUID, party: RelyingParty) -> None:
+    """Remove a passkey of the person, at this host. Raises ``NotFound`` and ``FactorNeeded``."""
     passkey = passkeys.get(session, user_id, passkey_id)
-    _check_removable(session, user_id)
+    _check_removable(session, user_id, passkey, party)
     session.delete(passkey)
     session.flush()
     _removed(session, user_id, {"factor": PASSKEY, "passkey": str(passkey_id), "name": passkey.name})
@@ -135,14 +140,19 @@ def remove_all(session: Session, login: str) -> int:
     return number
 
 
-def _check_removable(session: Session, user_id: UUID) -> None:
-    """Raise ``FactorNeeded`` if the person could not work any more without their last second factor."""
+def _check_removable(session: Session, user_id: UUID, removed: AuthenticatorApp | Passkey, party: RelyingParty) -> None:
+    """Raise ``FactorNeeded`` if the person could not work any more at this host without the factor.
+
+    Passkeys of other hosts do not help here. They harm: as long as there are any, a password alone lets nobody in.
+    """
     user = _lock(session, user_id)
-    if factors_of(session, user_id).number > 1:
+    found = factors_of(session, user_id)
+    here = found.usable_at(party)
+    if (len(here) if removed in here else found.number) > 1:
         return
     own = [tenant.id for tenant in tenants_of(session, user_id)]
     requiring = select(Tenant.id).where(Tenant.id.in_(own), Tenant.second_factor_required).limit(1)
-    if user.password_hash is None or session.scalar(requiring) is not None:
+    if found.number > 1 or user.password_hash is None or session.scalar(requiring) is not None:
         raise FactorNeeded
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyotp
 import pytest
@@ -400,6 +401,19 @@ def test_passkeys_are_renamed_and_removed_by_their_person(
     change(installation, Tenant, second_factor_required=False)
     bob.delete(f"/account/factors/passkeys/{second}", status=204)
     assert rows(installation, RecoveryCode) == []
+    assert Client(installation.app).post("/session", CREDENTIALS).status_int == 201
+
+
+def test_a_passkey_of_another_host_is_no_way_in(installation: Installation, bob: Client, frozen: Clock) -> None:
+    """It is asked for here, and works there alone."""
+    here, elsewhere = (f"/account/factors/passkeys/{add_passkey(bob, SoftAuthenticator()).json['id']}" for _ in "12")
+    there = UUID(elsewhere.rpartition("/")[2])
+    change(installation, Passkey, rp_id=case((Passkey.id == there, "elsewhere.example"), else_=Passkey.rp_id))
+    App(bob, frozen)
+    bob.delete(here, status=204)
+    assert code(bob.delete("/account/factors/totp")) == (409, "factor_needed")
+    bob.delete(elsewhere, status=204)
+    bob.delete("/account/factors/totp", status=204)
     assert Client(installation.app).post("/session", CREDENTIALS).status_int == 201
 
 
