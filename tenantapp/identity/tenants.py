@@ -38,6 +38,15 @@ def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str |
     return tenant
 
 
+def ask_the_same(tenant: Tenant, original: Tenant) -> None:
+    """Let a tenant with a copy of another one's data ask of people what the administrators of the other one decided.
+
+    Not for single sign-on: the tenant has no identity provider. See ``Tenant``.
+    """
+    tenant.second_factor_required = original.second_factor_required
+    tenant.impersonation_forbidden = original.impersonation_forbidden
+
+
 def database_name(tenant_id: UUID) -> str:
     """Return the name of a tenant's database."""
     return f"tenant_{tenant_id.hex}"

@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Boolean, select, update
 
 from tenantapp.cli.checks import databases
 from tenantapp.cli.checks.examination import Examination, State
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.credentials.models import AuthenticatorApp
+from tenantapp.fleet.creating.new_tenants import register
 from tenantapp.identity import web_sessions
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.models import ApiToken, Tenant, User, WebSession
+from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.identity.web_sessions import lifetimes_of
+from tenantapp.operations.models import Operation
+from tenantapp.operations.queue import SOURCES
+from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
 from tests.functional.conftest import Command
@@ -177,3 +182,23 @@ def test_a_token_has_the_factors_of_its_session(installation: Installation, clie
     change(ApiToken, factors="")
     assert code(Client(installation.app).with_token(strong).get("/nodes")) == REFUSED
     assert Client(installation.app).with_token(programs).get("/nodes").status_int == 200
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_copy_of_the_data_asks_the_same_of_people(installation: Installation, source: str) -> None:
+    """Whatever a tenant's administrators can require is in the copy, but what needs an identity provider."""
+    asked = {column.name for column in Tenant.__table__.columns if isinstance(column.type, Boolean)}
+    asked -= {"migrating_copied", "single_sign_on_required"}
+    with installation.registry.user_db.begin() as session:
+        acme = get_tenant(session, "acme")
+        given = {"slug": "copy", "name": "Copy", "server": acme.server}
+        for name in asked:
+            setattr(acme, name, True)
+        acme.single_sign_on_required = True
+        copy = register(session, Operation(kind="copy", arguments={**given, source: str(acme.id)}))
+        assert {name for name in asked if getattr(copy, name)} == asked
+        assert not copy.single_sign_on_required
+        of_nobody = register(
+            session, Operation(kind="copy", arguments={**given, "slug": "other", source: str(uuid7())})
+        )
+        assert not any(getattr(of_nobody, name) for name in asked)

@@ -16,12 +16,13 @@ from tenantapp.fleet.hooks.declarations import HookEvent
 from tenantapp.fleet.hooks.steps import hook_step
 from tenantapp.identity.administrators import name_administrator
 from tenantapp.identity.models import Tenant, TenantState
-from tenantapp.identity.tenants import database_name, place_of, register_tenant
+from tenantapp.identity.tenants import ask_the_same, database_name, place_of, register_tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.foreground import Request, run_now
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
 from tenantapp.operations.outcomes import Report
+from tenantapp.operations.queue import SOURCES
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import TenantPlace
 
@@ -30,12 +31,16 @@ def register(session: Session, operation: Operation, tenant_id: UUID | None = No
     """Make the tenant's row, which claims the slug, under the given id or a new one.
 
     Each attempt makes a new tenant, and so a new database. If a first administrator is named, they get their role at
-    once, and can enter when the tenant is ready; if the attempt is undone, the role goes with the row. Raises
-    ``InvalidValue`` and ``AlreadyExists``.
+    once, and can enter when the tenant is ready; if the attempt is undone, the role goes with the row. If the data are
+    those of another tenant that still exists, it asks the same of people. Raises ``InvalidValue`` and
+    ``AlreadyExists``.
     """
     given = operation.arguments
     tenant_id = tenant_id or uuid7()
     tenant = register_tenant(session, tenant_id, given["slug"], name=given["name"], server=given["server"])
+    original_id = next((UUID(given[name]) for name in SOURCES if name in given), None)
+    if original_id is not None and (original := session.get(Tenant, original_id)) is not None:
+        ask_the_same(tenant, original)
     operation.tenant_id, operation.slug = tenant_id, tenant.slug
     operation.arguments = {**given, "tenant_id": str(tenant_id)}
     if given.get("administrator") is not None:
