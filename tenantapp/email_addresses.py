@@ -37,10 +37,23 @@ def clean_address(text: str) -> str:
     local, at, domain = unicodedata.normalize("NFC", text).rpartition("@")
     if not at or not _LOCAL.fullmatch(local):
         raise ValueError("An email address is like ann@example.com.")
-    address = f"{check_line(local)}@{_in_ascii(domain)}"
+    address = f"{check_line(local)}@{clean_domain(domain)}"
     if len(local.encode()) > LONGEST_LOCAL or len(address.encode()) > LONGEST:
         raise ValueError(f"An email address has at most {LONGEST} bytes, and {LONGEST_LOCAL} before the @.")
     return address
+
+
+def clean_domain(domain: str) -> str:
+    """Return the domain of an address as the DNS has it: in lower case and in ASCII. Raises ``ValueError``."""
+    if _DEVIATIONS.search(domain):
+        raise ValueError("The domain of this email address is ambiguous. Write it in its ASCII form, xn--...")
+    try:
+        found = domain.lower() if domain.isascii() else domain.encode("idna").decode().lower()
+    except UnicodeError:
+        found = ""
+    if not _DOMAIN.fullmatch(found):
+        raise ValueError("The domain of an email address is like example.com.")
+    return found
 
 
 def clean_mailbox(name: str, address: str) -> Mailbox:
@@ -55,15 +68,3 @@ def read_mailbox(text: str) -> Mailbox:
     """Return the name and address of ``Name <name@example.com>`` or ``name@example.com``. Raises ``ValueError``."""
     named = _NAMED.fullmatch(text)
     return clean_mailbox(*named.groups()) if named else clean_mailbox("", text)
-
-
-def _in_ascii(domain: str) -> str:
-    if _DEVIATIONS.search(domain):
-        raise ValueError("The domain of this email address is ambiguous. Write it in its ASCII form, xn--...")
-    try:
-        found = domain.lower() if domain.isascii() else domain.encode("idna").decode().lower()
-    except UnicodeError:
-        found = ""
-    if not _DOMAIN.fullmatch(found):
-        raise ValueError("The domain of an email address is like example.com.")
-    return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tenantapp.setting_types import (
     audit_stream,
     choice,
+    dns_servers,
     flag,
     hosts,
     mail_url,
@@ -427,6 +428,15 @@ class Settings:
     mail_from: "Mailbox | None" = setting("mail.from", mailbox, None, "sender of mail; required with mail.url")
     mail_timeout: float = setting(
         "mail.timeout", number(float, 1, 600, "seconds"), "20", "seconds in which the mail server has to take a message"
+    )
+    dns_servers: tuple[tuple[str, int], ...] | None = setting(
+        "dns.servers",
+        dns_servers,
+        None,
+        "addresses of DNS servers that are asked for the records of domains; by default those of the machine",
+    )
+    dns_timeout: float = setting(
+        "dns.timeout", number(float, 0.1, 30, "seconds"), "5", "seconds in which the DNS has to answer"
     )
     single_sign_on_allow_http: bool = setting(
         "single_sign_on.allow_http",

@@ -93,6 +93,26 @@ def hosts(value: str) -> frozenset[str]:
     return found
 
 
+def dns_servers(value: str) -> tuple[tuple[str, int], ...]:
+    """Return addresses and ports of DNS servers: ``192.0.2.53 [2001:db8::53]:5353``. Raises ``ValueError``."""
+    from ipaddress import ip_address
+
+    found = []
+    for word in value.split():
+        match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?|([0-9a-f:.]+)", word.lower())
+        try:
+            address = ip_address(match[1] or match[2] or match[4] if match else "")
+        except ValueError:
+            address = None
+        port = int(match[3] or 53) if match else 0
+        if address is None or not 1 <= port <= 65535:
+            raise ValueError("must be IP addresses, separated by spaces, each with a port if it is not 53")
+        found.append((str(address), port))
+    if not found:
+        raise ValueError("must have an address")
+    return tuple(found)
+
+
 def origins(value: str) -> frozenset[str]:
     """Return origins of pages, separated by spaces, as browsers write them (RFC 6454). Raises ``ValueError``."""
     found = frozenset(value.split())

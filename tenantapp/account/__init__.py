@@ -38,6 +38,7 @@ def includeme(config: Configurator) -> None:
         "identity_provider_views",
         "impersonation_views",
         "provisioning_token_views",
+        "domain_views",
     ):
         config.include(f"tenantapp.account.{module}", route_prefix=PREFIX)
         config.scan(f"tenantapp.account.{module}")

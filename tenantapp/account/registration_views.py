@@ -20,6 +20,7 @@ from tenantapp.identity.errors import InvalidValue, RegistrationClosed
 from tenantapp.identity.models import User
 from tenantapp.identity.policy import refuse_tokens
 from tenantapp.joining import own_tenants, registration
+from tenantapp.joining.errors import AddressCaptured
 from tenantapp.joining.registration import NewUser
 from tenantapp.settings import Settings
 from tenantapp.tenancy.request import TenantRequest
@@ -92,7 +93,7 @@ def request_registration(request: TenantRequest) -> dict[str, Any]:
     writes="user",
     status=201,
     answer=answers.User,
-    problems=("already_exists", "registration_closed", "too_many_attempts", *PROBLEMS),
+    problems=("already_exists", "registration_closed", "single_sign_on_required", "too_many_attempts", *PROBLEMS),
 )
 def register(request: TenantRequest) -> dict[str, Any]:
     """Make the account of whoever has the link, and if the installation says so, a tenant of their own."""
@@ -140,6 +141,7 @@ def described(user: User) -> dict[str, Any]:
 
 
 def includeme(config: Configurator) -> None:
-    """Add the routes."""
+    """Add the routes, and say how an error is answered."""
+    config.add_problem(AddressCaptured, 403, "single_sign_on_required", members=("start",))
     config.add_route("users", "/users")
     config.add_route("link_registration", "/links/registration")

@@ -16,18 +16,21 @@ from pyramid.httpexceptions import HTTPFound, HTTPSeeOther
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
+from sqlalchemy.orm import Session
 
 from tenantapp.account import answers
 from tenantapp.account.post import post_of
 from tenantapp.api.json import Body
-from tenantapp.api.query import NoQuery
+from tenantapp.api.query import NoQuery, bad_query
 from tenantapp.api.views import api_view
 from tenantapp.content import example
-from tenantapp.federation import providers, signing_in
+from tenantapp.federation import domains, providers, signing_in
 from tenantapp.federation.errors import FederationError, NoIdentityProvider
 from tenantapp.federation.models import IdentityProvider
 from tenantapp.identity import web_sessions
 from tenantapp.identity.encrypted import secrets_of
+from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.models import Tenant
 from tenantapp.identity.names import SLUG
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import cookie_token
@@ -43,9 +46,10 @@ TAG: Final = "single-sign-on"
 
 
 class SingleSignOnQuery(NoQuery):
-    """The query parameters of ``GET /single-sign-on``: the slug of a tenant."""
+    """The query parameters of ``GET /single-sign-on``: the slug of a tenant, or the domain of a mail address."""
 
-    tenant: str = Field(max_length=100)
+    tenant: str | None = Field(None, max_length=100)
+    domain: str | None = Field(None, max_length=1000)
 
 
 class Link(Body, json_schema_extra=example({"tenant": "acme", "to": "/account"})):
@@ -65,17 +69,30 @@ class Link(Body, json_schema_extra=example({"tenant": "acme", "to": "/account"})
     problems=("not_found",),
 )
 def read_single_sign_on(request: TenantRequest) -> dict[str, Any]:
-    """Return where a browser signs in by the identity provider of a tenant, before anybody is signed in."""
-    slug = request.checked_query.tenant
-    if not SLUG.fullmatch(slug):
-        raise NoIdentityProvider
-    tenant, provider = providers.provider_at(request.user_session, slug)
+    """Return where a browser signs in by the identity provider of a tenant, before anybody is signed in.
+
+    The tenant is named by its slug, or by a domain that it has verified.
+    """
+    tenant, provider = _named(request.user_session, request.checked_query)
     return {
         "tenant": tenant.slug,
         "name": provider.name,
         "start": f"/sso/{tenant.slug}/start",
         "required": tenant.single_sign_on_required,
     }
+
+
+def _named(session: Session, query: SingleSignOnQuery) -> tuple[Tenant, IdentityProvider]:
+    if (query.tenant is None) == (query.domain is None):
+        raise bad_query("tenant", "Name either a tenant or a domain")
+    if query.domain is not None:
+        try:
+            return domains.provider_of(session, domains.check_name(query.domain))
+        except InvalidValue:
+            raise NoIdentityProvider from None
+    if not SLUG.fullmatch(query.tenant or ""):
+        raise NoIdentityProvider
+    return providers.provider_at(session, query.tenant or "")
 
 
 @api_view(

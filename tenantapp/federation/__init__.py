@@ -7,6 +7,9 @@
 By SCIM, the directory behind a provider says who is there. ``provisioning_tokens`` has the tokens that it comes with,
 ``scim_storage`` and ``scim_service`` speak the protocol, ``directory`` does what the directory says, and
 ``provisioned`` finds whom it has told of.
+
+``domains`` has the domains of mail addresses that a tenant has proved to be its own, by a record in the DNS that
+``txt_records`` reads.
 """
 
 from typing import Any

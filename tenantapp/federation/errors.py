@@ -6,14 +6,18 @@ FederationError
 |   +-- AccountDisabled          not the directory has disabled the account, or it is about to go
 +-- NoRole                       the provider vouches for a person whom the tenant gives no role
 +-- IdentityProviderUnavailable  the provider does not answer, or not as it should
-+-- TooManyConversations         every thread that may wait for providers waits for one
++-- TooManyConversations         every thread that may wait for providers, or for the DNS, waits for one
 +-- SingleSignOnUntried          who requires single sign-on has to be signed in by it
 +-- SingleSignOnInUse            the provider cannot be exchanged or removed while it is required
 +-- RequestRefused               SCIM has an answer of its own to what a directory asks
 +-- TooManyProvisioningTokens    the provider has as many tokens as it may have
++-- DomainNotProved              the DNS does not have the record of a domain
++-- DomainTaken                  the domain is verified for another tenant
++-- TooManyDomains               the tenant has claimed as many domains as it may
++-- DnsUnavailable               the DNS does not answer
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -55,10 +59,10 @@ class IdentityProviderUnavailable(FederationError):
 
 
 class TooManyConversations(FederationError):
-    """Every thread that may wait for identity providers waits for one."""
+    """Every thread that may wait for identity providers, or for the DNS, waits for one."""
 
-    def __init__(self) -> None:
-        super().__init__("Too many people are signing in by providers that are slow. Try again in a moment.")
+    def __init__(self, what: str = "Too many people are signing in by providers that are slow.") -> None:
+        super().__init__(f"{what} Try again in a moment.")
 
 
 class SingleSignOnUntried(FederationError):
@@ -88,3 +92,40 @@ class TooManyProvisioningTokens(FederationError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"No tenant has more than {most} tokens for its directory. Revoke one first.")
+
+
+class DomainNotProved(FederationError):
+    """The DNS does not have the record. ``record`` is its name, ``expected`` its text, ``found`` what is there."""
+
+    def __init__(self, record: str, expected: str, found: Sequence[str], alias: str | None) -> None:
+        self.record, self.expected, self.found = record, expected, list(found)
+        if alias is not None:
+            told = f"{record} is an alias of {alias}. The record has to stand there itself"
+        elif found:
+            told = f"{record} has other TXT records, and not this one. It can take a while until all servers have it"
+        else:
+            told = f"{record} has no TXT record. It can take a while until all servers have it"
+        super().__init__(f"{told}.")
+
+
+class DomainTaken(FederationError):
+    """The domain is verified for another tenant, which is not named."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is verified for another tenant. It is free once its record there was missing for a week."
+        )
+
+
+class TooManyDomains(FederationError):
+    """The tenant has claimed as many domains as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"No tenant claims more than {most} domains. Remove one first.")
+
+
+class DnsUnavailable(FederationError):
+    """The DNS does not answer, or not as it should."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The DNS does not answer for {name}. Try again in a moment.")

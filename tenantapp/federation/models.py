@@ -17,6 +17,8 @@ CLAIM_LENGTH: Final = 100
 GROUP_LENGTH: Final = 255
 SUBJECT_LENGTH: Final = 255  # OpenID Connect Core 1.0, section 2
 EXTERNAL_ID_LENGTH: Final = 255
+DOMAIN_LENGTH: Final = 253  # RFC 1035, section 2.3.4, as text
+CHALLENGE_LENGTH: Final = 43
 KEY_LENGTH: Final = 800  # of a name in lower case, which may be longer than the name
 
 
@@ -141,3 +143,36 @@ class ProvisionedGroupMember(UserBase):
     person_id: Mapped[UUID] = mapped_column(
         ForeignKey(ProvisionedPerson.id, ondelete="CASCADE"), primary_key=True, index=True
     )
+
+
+class TenantDomain(UserBase):
+    """A tenant claims a domain of mail addresses. It is the tenant's while ``verified_at`` says since when.
+
+    ``name`` is in lower case and in ASCII (IDNA). ``challenge`` is what the record in the DNS has to say. With
+    ``capture``, who has an address of the domain registers by the tenant's provider alone. A worker looks for the
+    record at ``check_at``; since ``missing_since`` it is not there.
+    """
+
+    __tablename__ = "tenant_domains"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(DOMAIN_LENGTH))
+    challenge: Mapped[str] = mapped_column(String(CHALLENGE_LENGTH))
+    capture: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    missing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    check_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+
+
+IS_VERIFIED: Final = TenantDomain.verified_at.is_not(None)
+# A domain is verified for one tenant only.
+Index(
+    "uq_tenant_domains_verified_name",
+    TenantDomain.name,
+    unique=True,
+    postgresql_where=IS_VERIFIED,
+    sqlite_where=IS_VERIFIED,
+)

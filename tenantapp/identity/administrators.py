@@ -47,6 +47,16 @@ def describe_one(session: Session, tenant: Tenant) -> dict[str, Any]:
     return describe_tenants(session, [tenant])[0]
 
 
+def list_mail_addresses(session: Session, tenant_id: UUID) -> Sequence[str]:
+    """Return the confirmed mail addresses of the tenant's administrators."""
+    managing = select(Grant).join(RolePermission, RolePermission.role == Grant.role)
+    managing = managing.where(Grant.tenant_id == tenant_id, RolePermission.permission == Permission.MEMBERS_MANAGE)
+    own = managing.with_only_columns(Grant.user_id).where(Grant.user_id.is_not(None))
+    of_group = managing.with_only_columns(GroupMember.user_id).join(GroupMember, GroupMember.group_id == Grant.group_id)
+    addresses = select(User.mail_address).where(User.id.in_(own) | User.id.in_(of_group))
+    return [each for each in session.scalars(addresses.where(User.enabled).order_by(User.id)) if each is not None]
+
+
 def _administrated() -> ColumnElement[bool]:
     """Return the condition that a tenant has an administrator."""
     managing = (

@@ -24,7 +24,7 @@ from tenantapp.tenancy.dbfactory import DBFactory
 NO_DETAIL: Final[Mapping[str, Any]] = MappingProxyType({})
 # What the people of a tenant do themselves, and of the work of operators, what has nothing of the machines in it.
 BY_PEOPLE: Final = (
-    *("session.", "identity_provider.", "scim.", "member.", "service_account.", "token.", "export."),
+    *("session.", "identity_provider.", "scim.", "domain.", "member.", "service_account.", "token.", "export."),
     *("invitation.", "webhook.", "job.", "settings."),
 )
 IMPERSONATOR: Final = "impersonator"  # the key in the detail of an entry that an operator has caused as somebody else

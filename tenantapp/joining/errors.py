@@ -3,6 +3,7 @@
 JoiningError
 +-- TooManyInvitations   the tenant has as many open invitations as the setting ``invitations.most`` allows
 +-- NotInvited           the invitation is for the person with another login
++-- AddressCaptured      who has this address registers by the identity provider of a tenant
 """
 
 from tenantapp.identity.errors import IdentityError
@@ -24,3 +25,16 @@ class NotInvited(JoiningError):
 
     def __init__(self, login: str) -> None:
         super().__init__(f"This invitation is for {login}. Sign in with this account.")
+
+
+class AddressCaptured(JoiningError):
+    """Who has this mail address registers by the identity provider of a tenant. ``start`` is where a browser does."""
+
+    def __init__(self, slug: str) -> None:
+        self.start = start_of(slug)
+        super().__init__("Your organisation signs in by single sign-on. Go on there: you need no account of your own.")
+
+
+def start_of(slug: str) -> str:
+    """Return the path at which a browser signs in by the identity provider of a tenant."""
+    return f"/sso/{slug}/start"

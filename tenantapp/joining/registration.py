@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from tenantapp.credentials.addresses import check_address
 from tenantapp.credentials.one_time_links import LIFETIMES, Link, Purpose, address_of, make_link, read_link, use_link
 from tenantapp.credentials.post import Post
+from tenantapp.federation import domains
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.look_alikes import check_own_login, is_reserved
 from tenantapp.identity.models import User
@@ -19,6 +20,7 @@ from tenantapp.identity.names import check_login, check_slug, clean_name, normal
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.users import create_user
 from tenantapp.joining import invitations
+from tenantapp.joining.errors import AddressCaptured, start_of
 from tenantapp.mail.letters import write_letter
 from tenantapp.mail.outbox import queue
 from tenantapp.sql.times import utcnow
@@ -58,7 +60,8 @@ def check_own_tenant(slug: str, name: str) -> None:
 def request_registration(session: Session, address: str, post: Post) -> None:
     """Have a link sent to an address by which somebody registers. Who has an account there already is told by mail.
 
-    The same rows are written either way, so neither the answer nor its time tells. Raises ``InvalidValue`` and
+    So is who has an address of a domain that a tenant captures: they sign in by its provider, and get no link. The same
+    rows are written either way, so neither the answer nor its time tells. Raises ``InvalidValue`` and
     ``MailNotConfigured``.
     """
     post.require()
@@ -66,9 +69,13 @@ def request_registration(session: Session, address: str, post: Post) -> None:
     user = session.scalar(select(User).where(User.mail_address == clean))
     expires_at = utcnow() + LIFETIMES[Purpose.REGISTRATION]
     token = make_link(session, Purpose.REGISTRATION, mail_address=clean, expires_at=expires_at)
-    values = {"link": address_of(post.web_address, Purpose.REGISTRATION, token), "page": post.web_address}
-    # The token of somebody who has an account goes nowhere.
+    captor = domains.capturing_tenant(session, clean)
     template = "registration" if user is None else "registered-already"
+    values = {"link": address_of(post.web_address, Purpose.REGISTRATION, token), "page": post.web_address}
+    if user is None and captor is not None:
+        template = "registration-captured"
+        values = {"link": f"{post.web_address}{start_of(captor.slug)}", "tenant": captor.name}
+    # The token of the others goes nowhere.
     queue(session, clean, write_letter(PACKAGE, template, values, post.language), expires_at)
 
 
@@ -78,8 +85,15 @@ def read_registration(session: Session, token: str) -> Link:
 
 
 def register(session: Session, token: str, new: NewUser) -> User:
-    """Make the person who has the link of a registration. Raises ``LinkNotValid``, and what ``create_user`` raises."""
+    """Make the person who has the link of a registration.
+
+    Raises ``LinkNotValid``, ``AddressCaptured`` if a tenant captures the domain of the address by now, and what
+    ``create_user`` raises.
+    """
     link = use_link(session, Purpose.REGISTRATION, token)
+    captor = domains.capturing_tenant(session, link.mail_address or "")
+    if captor is not None:
+        raise AddressCaptured(captor.slug)
     return _create(session, new, link.mail_address)
 
 

@@ -28,6 +28,7 @@ CHECKS = [
 ]
 FLEET_SLUG = "globex"  # the calls of the fleet change it
 WEBHOOK = {"name": "x", "url": "https://1.1.1.1/", "resources": ["nodes"]}
+DOMAIN = {"domain": "fuzzed.example"}
 ROUTES_OF_ROWS = (
     "file",
     "node",
@@ -38,6 +39,7 @@ ROUTES_OF_ROWS = (
     "session_of_id",
     "service_account",
     "webhook",
+    "domain",
     "fleet_operation",
 )
 
@@ -76,6 +78,7 @@ class World:
             "tag": tags.get("heavy", tags["a"]),  # the first is that of the example
             "file": file,
             "webhook": (client.get("/webhooks").json["items"] or [client.post("/webhooks", WEBHOOK).json])[0]["id"],
+            "domain": (client.get("/domains").json["items"] or [client.post("/domains", DOMAIN).json])[0]["id"],
             "member": client.get("/members").json["items"][0]["grants"][0]["id"],
             "service_account": client.post("/service-accounts", {"login": uuid7().hex, "roles": ["reader"]}).json["id"],
             "session_of_id": client.get("/sessions").json["items"][0]["id"],

@@ -32,6 +32,8 @@ BODIES: dict[str, Any] = {
     "identity_provider PUT": {"name": "x", "issuer": "https://127.0.0.1", "client_id": "x"},
     "session_single_sign_on": {"tenant": "acme"},
     "provisioning_tokens": {"name": "x"},
+    "domains": {"domain": "acme.example"},
+    "domain": {"capture": True},
     "session": {"tenant": "acme"},
     "account": {"name": "x"},
     "account_address": {"address": "x@example.com"},
@@ -89,7 +91,7 @@ WITHOUT_BODY = {
     "fleet_tenant_undelete", "fleet_tenant_purge", "fleet_operation_retry", "fleet_operation_cancel", "tenant_export",
     "fleet_tenant_backups", "webhook_secret", "webhook_delivery_replay", "tenant_job_retry", "tenant_job_cancel",
     "fleet_tenant_job_retry", "fleet_tenant_job_cancel", "passkey_challenges", "own_passkey_challenges", "totp",
-    "new_passkey_challenges", "recovery_codes", "invitation_mail", "received_invitation",
+    "new_passkey_challenges", "recovery_codes", "invitation_mail", "received_invitation", "verified_domain",
 }  # fmt: skip
 OPERATE = "fleet.operate"
 PUBLIC = {
@@ -369,6 +371,7 @@ def test_with_another_tenants_ids(installation: Installation) -> None:
     rows["webhook_deliveries"], rows["webhook_delivery_replay"] = rows["webhook"], add_delivery(installation, rows)
     rows["tenant_job"] = rows["tenant_job_retry"] = rows["tenant_job_cancel"] = add_job(installation)
     rows["passkey"] = add_passkey(installation, "ada")
+    rows["domain"] = rows["verified_domain"] = ada.post("/domains", BODIES["domains"]).json["id"]
     rows["provisioning_token"] = add_provisioning_token(installation)
     members = ada.get("/members").json
     tried = 0

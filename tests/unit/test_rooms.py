@@ -24,7 +24,20 @@ MAY_IMPORT = {
     "work": {"sql", "tenancy", "identity", "operations"},
     # It may know addresses and send mail, and so do those who vouch for people.
     "credentials": {"sql", "tenancy", "identity", "operations", "work", "mail"},
-    "joining": {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials", "databases", "fleet"},
+    "joining": {
+        *(
+            "sql",
+            "tenancy",
+            "identity",
+            "operations",
+            "work",
+            "mail",
+            "credentials",
+            "federation",
+            "databases",
+            "fleet",
+        ),
+    },
     "federation": {"sql", "tenancy", "identity", "credentials", "outgoing"},
     # Of webhooks only what signs a request.
     "audit": {"sql", "tenancy", "identity", "operations", "outgoing", "webhooks"},
