@@ -39,13 +39,15 @@ from tenantapp.tenancy.access import TenantPlace
 class Bounds:
     """How many people and groups a directory may tell of, and how many members of a group with a role change at once.
 
-    A filter without an index looks at ``looked_at`` people or groups.
+    A filter without an index looks at ``looked_at`` people or groups. The groups of a page have ``members`` members in
+    all, unless it is a single group.
     """
 
     people: int = 100_000
     groups: int = 10_000
     changed: int = 1000
     looked_at: int = 1000
+    members: int = 5000
 
 
 BOUNDS: Final = Bounds()
@@ -187,6 +189,13 @@ def members_of(session: Session, group_id: UUID) -> list[UUID]:
             select(ProvisionedGroupMember.person_id).where(of_group).order_by(ProvisionedGroupMember.person_id)
         )
     )
+
+
+def count_members(session: Session, group_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return how many members each of these groups has. One without members is left out."""
+    of_group = ProvisionedGroupMember.group_id
+    numbers = select(of_group, func.count()).where(of_group.in_(group_ids)).group_by(of_group)
+    return {row[0]: row[1] for row in session.execute(numbers)}
 
 
 def _set_members(directory: Directory, group: ProvisionedGroup, members: Collection[UUID], *, renamed: bool) -> None:

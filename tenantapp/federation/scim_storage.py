@@ -4,12 +4,14 @@ Every statement names the identity provider of the tenant. So a directory finds 
 whom it does not see may as well not exist.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, cast
 from uuid import UUID
 
 from scim2_models import (
     NotFoundException,
+    Path,
     PreconditionFailedException,
     Resource,
     ResourceType,
@@ -24,7 +26,7 @@ from sqlalchemy import ColumnElement, Select, false, func, select
 
 from tenantapp.characters import not_in_a_line
 from tenantapp.federation import directory as services
-from tenantapp.federation.directory import Directory, members_of
+from tenantapp.federation.directory import Directory, count_members, members_of
 from tenantapp.federation.models import ProvisionedGroup, ProvisionedPerson
 from tenantapp.federation.provisioned import key_of
 from tenantapp.federation.scim_models import Group, User, content_of, group_of, member_ids, user_of
@@ -48,31 +50,34 @@ class DirectoryStorage(ScimStorage):
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
         """Return a person or a group. Raises ``NotFoundException``."""
-        return self._shown(self._row(resource_type, resource_id))
+        return self._shown(self._row(resource_type, resource_id), members=_has_members(response_parameters))
 
     def search(
         self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
     ) -> SearchPage:
         """Return a page of what a filter finds, in the order in which it was made. People come before groups.
 
-        Raises ``TooManyException`` for a filter without an index in a large directory.
+        It has fewer groups than asked for if their members are too many. Raises ``TooManyException`` for a filter
+        without an index in a large directory.
         """
         start, count = search_request.start_index_0 or 0, search_request.count or 0
         wanted = search_request.filter
-        found: list[Resource[Any]] = []
+        found: list[Row] = []
         total = 0
         for resource_type in resource_types:
             statement = self._statement(resource_type)
             if wanted is None:
                 number = self._session.scalar(select(func.count()).select_from(statement.subquery())) or 0
                 page = statement.offset(max(0, start - total)).limit(max(0, count - len(found)))
-                found += map(self._shown, self._session.scalars(page))
+                found += self._session.scalars(page)
             else:
                 matching = self._matching(statement, resource_type, wanted)
                 number = len(matching)
                 found += matching[max(0, start - total) :][: max(0, count - len(found))]
             total += number
-        return SearchPage(total, found)
+        members = _has_members(search_request)
+        page_of_rows = self._within_bounds(found) if members else found
+        return SearchPage(total, [self._shown(row, members=members) for row in page_of_rows])
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Make a person or a group. Raises what ``directory`` does."""
@@ -125,21 +130,41 @@ class DirectoryStorage(ScimStorage):
         people = people.where(ProvisionedPerson.provider_id == provider_id, Account.operator.is_(False))
         return people.order_by(ProvisionedPerson.id)
 
-    def _matching(
-        self, statement: Select[Any], resource_type: ResourceType, wanted: ScimFilter[Any]
-    ) -> list[Resource[Any]]:
+    def _matching(self, statement: Select[Any], resource_type: ResourceType, wanted: ScimFilter[Any]) -> list[Row]:
         for condition in _indexed(resource_type, wanted.ast):
             statement = statement.where(condition)
         most = self._directory.bounds.looked_at
         rows = self._session.scalars(statement.limit(most + 1)).all()
         if len(rows) > most:
             raise TooManyException(detail="Filter by userName, externalId, displayName of a group, or id.")
-        return [shown for shown in map(self._shown, rows) if wanted.match(shown)]
+        by_members = "members" in str(wanted).lower()
+        if by_members and len(rows) > 1 and len(self._within_bounds(rows)) < len(rows):
+            raise TooManyException(detail="Filter by displayName, externalId or id of a group as well.")
+        return [row for row in rows if wanted.match(self._shown(row, members=by_members))]
 
-    def _shown(self, row: Row) -> Resource[Any]:
+    def _within_bounds(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the first of the rows: all, or as many as have no more members than a page may have, or one."""
+        numbers = count_members(self._session, [row.id for row in rows if isinstance(row, ProvisionedGroup)])
+        members = accumulate(numbers.get(row.id, 0) for row in rows)
+        most = self._directory.bounds.members
+        return [
+            row for number, (row, so_far) in enumerate(zip(rows, members, strict=True)) if not number or so_far <= most
+        ]
+
+    def _shown(self, row: Row, *, members: bool = True) -> Resource[Any]:
         if isinstance(row, ProvisionedPerson):
             return user_of(row)
-        return group_of(row, members_of(self._session, row.id))
+        return group_of(row, members_of(self._session, row.id) if members else [])
+
+
+def _has_members(asked: ResponseParameters[Any] | None) -> bool:
+    """Return whether an answer has the members of groups."""
+    if asked is None:
+        return True
+    kept = Path[Group].iter_paths(
+        include_subattributes=False, attributes=asked.attributes, excluded_attributes=asked.excluded_attributes
+    )
+    return "members" in map(str, kept)
 
 
 def _indexed(resource_type: ResourceType, node: FilterNode) -> list[ColumnElement[bool]]:

@@ -488,6 +488,31 @@ def test_pages_and_versions(acme: Directory) -> None:
     acme.ask("delete", f"/Users/{people[0]}", status=412, If_Match=version)
 
 
+def test_a_page_of_groups_has_not_too_many_members(acme: Directory, installation: Installation) -> None:
+    """Without their members, and one by one, all groups are there."""
+    people = [acme.add(userName=f"p{number}", externalId=None) for number in range(3)]
+    groups = [acme.group(name, *people[:number]) for name, number in (("A", 3), ("B", 1), ("C", 1), ("D", 0))]
+    page = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+    with installation.registry.user_db.begin(read_only=True) as session:
+        provider = session.scalars(select(IdentityProvider)).one()
+        tenant = installation.local_access("acme").require_tenant()
+        small = directory.Directory(session, tenant, provider, Bounds(members=2))
+
+        def listed(**query: str) -> list[tuple[str, int]]:
+            found = answer(small, ScimRequest("GET", "http://localhost", "/Groups", query)).body or {}
+            assert (found["schemas"], found["totalResults"]) == ([page], 4 if "filter" not in query else 1)
+            return [(each["displayName"], len(each.get("members", ()))) for each in found["Resources"]]
+
+        assert listed() == [("A", 3)]
+        assert listed(startIndex="2") == [("B", 1), ("C", 1), ("D", 0)]
+        for query in ({"excludedAttributes": "members"}, {"attributes": "displayName"}):
+            assert listed(**query) == [(name, 0) for name in "ABCD"]
+        assert listed(filter=f'displayName eq "a" and members eq "{people[2]}"') == [("A", 3)]
+        with pytest.raises(RequestRefused, match="of a group as well"):
+            listed(filter=f'members eq "{people[0]}"')
+    assert "members" not in acme.ask("get", f"/Groups/{groups[0]}?excludedAttributes=members")
+
+
 def test_the_last_administrator_stays_one(acme: Directory, installation: Installation) -> None:
     carla = acme.add()
     acme.group("Admins", carla, externalId="id-of-admins")
