@@ -22,7 +22,15 @@ import orjson
 from pydantic import ValidationError
 
 from tenantapp.databases.servers.durable_files import sync
-from tenantapp.fleet.bundles.limits import LONGEST_MANIFEST, MIB, Limits, check_entries
+from tenantapp.fleet.bundles.limits import (
+    BYTES_OF_A_VALUE,
+    LONGEST_MANIFEST,
+    MIB,
+    VALUES_ALWAYS_TAKEN,
+    Limits,
+    check_entries,
+    named_twice,
+)
 from tenantapp.fleet.bundles.manifest import FORMAT, VERSION, BundledFile, BundledTable, Manifest
 from tenantapp.fleet.errors import BundleNotWritten, BundleRefused, NotPortable
 from tenantapp.private_files import open_regular
@@ -223,6 +231,8 @@ def _manifest(file: Path, archive: zipfile.ZipFile) -> Manifest:
         content = stream.read(LONGEST_MANIFEST + 1)
     if len(content) > LONGEST_MANIFEST:
         raise BundleRefused(file, f"its manifest is longer than {LONGEST_MANIFEST // MIB} MiB")
+    if _is_crowded(content):
+        raise BundleRefused(file, "its manifest has more values than a manifest needs")
     raw = orjson.loads(content)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise BundleRefused(file, "it is not a bundle of tenantapp")
@@ -233,11 +243,26 @@ def _manifest(file: Path, archive: zipfile.ZipFile) -> Manifest:
         manifest = Manifest.model_validate(raw)
     except ValidationError as error:
         raise BundleRefused(file, "its manifest is wrong") from error
-    names = [table.file for table in manifest.tables] + [each.file for each in manifest.files]
-    if len(set(names)) < len(names):
-        # Otherwise a small archive would take as much disk as its manifest is long.
-        raise BundleRefused(file, "its manifest names a part of the archive twice")
+    _check_names(file, manifest)
     return manifest
+
+
+def _is_crowded(content: bytes) -> bool:
+    """Return whether a manifest has so many small values that they would take thirty times its size as objects."""
+    bare = STRINGS.sub(b"", content)
+    values = sum(bare.count(sign) for sign in (b",", b"[", b"{"))
+    return values > VALUES_ALWAYS_TAKEN + len(content) // BYTES_OF_A_VALUE
+
+
+def _check_names(file: Path, manifest: Manifest) -> None:
+    """Raise ``BundleRefused`` if the manifest names something twice: only one of the two would count."""
+    # Of a part that is named twice, a small archive would take as much disk as its manifest is long.
+    named = {"part": [table.file for table in manifest.tables] + [each.file for each in manifest.files]}
+    named |= {"table": [table.name for table in manifest.tables], "file": [str(each.id) for each in manifest.files]}
+    named["column"] = [f"{column.name} of {table.name}" for table in manifest.tables for column in table.columns]
+    for what, names in named.items():
+        if (name := named_twice(names)) is not None:
+            raise BundleRefused(file, f"its manifest names the {what} {name} twice")
 
 
 def _values_in(line: bytes) -> int | None:
