@@ -38,8 +38,8 @@ class NewPasskey(
 ):
     """The body of ``POST /account/factors/passkeys``.
 
-    ``passkey`` is what ``navigator.credentials.create`` has returned, as JSON. Without a name, it is called "Passkey"
-    and the day.
+    ``passkey`` is what ``navigator.credentials.create`` has returned, as JSON. Without a name, it is called by what has
+    made it, as far as that is known, or else "Passkey" and the day.
     """
 
     challenge: str = Field(max_length=100)

@@ -6,8 +6,9 @@ CredentialsError
 +-- InvalidBreachedList      a list of breached passwords is not what it should be
 +-- TooManyAttempts          the throttle refuses an attempt before it is checked
 +-- ThrottleUnavailable      the store of the throttle does not answer, so nothing that can be guessed is checked
-+-- SignInIncomplete         the password is right, and a second factor is needed too; it has a challenge
-+-- PasswordChangeRequired   everything is right, and the password is to be changed first; it has a challenge
++-- Continued                a sign-in goes on with another step; it has a challenge
+|   +-- SignInIncomplete         the password is right, and a second factor is needed too
+|   +-- PasswordChangeRequired   everything is right, and the password is to be changed first
 +-- ChallengeEnded           a challenge is unknown, used, expired, or was answered wrongly too often
 +-- InvalidCode              a code or a passkey is wrong, or was used before
 +-- InvalidPasskey           a new passkey cannot be taken

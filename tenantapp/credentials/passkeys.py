@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 import webauthn
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
 from webauthn.helpers import base64url_to_bytes, generate_challenge, options_to_json
@@ -190,11 +190,6 @@ def rename(session: Session, user_id: UUID, passkey_id: UUID, name: str) -> Pass
     passkey.name = clean_name(name)
     session.flush()
     return passkey
-
-
-def number_of(session: Session, user_id: UUID) -> int:
-    """Return how many passkeys the person has."""
-    return session.scalar(select(func.count()).where(Passkey.user_id == user_id)) or 0
 
 
 def _id_in(answer: Mapping[str, Any]) -> bytes:

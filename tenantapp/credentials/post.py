@@ -33,15 +33,25 @@ class Post:
             raise MailNotConfigured(self.lacking)
 
     def link(
-        self, session: Session, address: str, purpose: Purpose, token: str, expires_at: datetime, **values: str
+        self,
+        session: Session,
+        address: str,
+        purpose: Purpose,
+        token: str,
+        expires_at: datetime,
+        *,
+        package: str = PACKAGE,
+        **values: str,
     ) -> None:
-        """Have a link sent in the session's transaction. The template has the name of the purpose."""
+        """Have a link sent in the session's transaction. The template of the package has the name of the purpose."""
         link = address_of(self.web_address, purpose, token)
-        letter = write_letter(PACKAGE, purpose, {**values, "link": link}, self.language)
+        letter = write_letter(package, purpose, {**values, "link": link}, self.language)
         queue(session, address, letter, expires_at)
 
-    def notice(self, session: Session, address: str | None, name: str, **values: str) -> None:
+    def notice(
+        self, session: Session, address: str | None, name: str, *, package: str = PACKAGE, **values: str
+    ) -> None:
         """Have a notice sent to a confirmed address, if the person has one and can be written to."""
         if address is not None and self.lacking is None:
-            letter = write_letter(PACKAGE, name, {**values, "page": self.web_address}, self.language)
+            letter = write_letter(package, name, {**values, "page": self.web_address}, self.language)
             queue(session, address, letter, utcnow() + NOTICE_LIVES)

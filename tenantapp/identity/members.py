@@ -16,6 +16,7 @@ from tenantapp.identity.errors import LastAdmin
 from tenantapp.identity.grants import get_grant, record_grant, remove_grant
 from tenantapp.identity.models import Grant, Group, Role, Tenant, TenantState, User
 from tenantapp.identity.roles import check_held, get_role
+from tenantapp.identity.tenants import locking
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.sql.full_text import fold
 
@@ -175,10 +176,8 @@ def revoke(session: Session, tenant_id: UUID, grant_id: UUID, *, held: Collectio
 @contextmanager
 def keeping_admins(session: Session, wanted: ColumnElement[bool]) -> Iterator[None]:
     """Let the block change who has which role. Raise ``LastAdmin`` if one of these tenants loses its administrators."""
-    # Without the lock, two administrators could remove each other at the same moment. It is FOR NO KEY UPDATE, so that
-    # people who sign in, whose web sessions refer to the tenant, need not wait.
-    locked = select(Tenant.id).where(wanted).order_by(Tenant.id).with_for_update(key_share=True)
-    ids = session.scalars(locked).all()
+    # Without the lock, two administrators could remove each other at the same moment.
+    ids = session.scalars(locking(select(Tenant.id).where(wanted).order_by(Tenant.id))).all()
     before = list_administrated(session, ids)
     yield
     session.flush()

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue, NotFound, TooManyServiceAccounts
 from tenantapp.identity.grants import add_grant
-from tenantapp.identity.models import NAME_LENGTH, ApiToken, Grant, Tenant, User
+from tenantapp.identity.models import NAME_LENGTH, ApiToken, Grant, User
 from tenantapp.identity.names import check_login, clean_name, normalize_login
 from tenantapp.identity.roles import check_held
+from tenantapp.identity.tenants import locked_tenant
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.tenancy.access import TenantPlace
 
@@ -33,8 +34,7 @@ def create_service_account(
     ``InvalidValue``, ``NotFound``, ``AlreadyExists``, ``RoleBeyondRights`` and ``TooManyServiceAccounts``.
     """
     normal = check_login(_within(tenant.id, login))
-    # Of two requests at once, the second counts what the first has made. FOR NO KEY UPDATE: see ``members``.
-    session.scalar(select(Tenant.id).where(Tenant.id == tenant.id).with_for_update(key_share=True))
+    locked_tenant(session, tenant.id)  # of two requests at once, the second counts what the first has made
     there = select(func.count()).select_from(User).where(User.service_tenant_id == tenant.id)
     if (session.scalar(there) or 0) >= most:
         raise TooManyServiceAccounts(most)

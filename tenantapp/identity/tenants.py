@@ -5,10 +5,10 @@ The package ``fleet`` makes and removes the tenant databases.
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
@@ -18,6 +18,8 @@ from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_slug, clean_name, clean_reason
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.tenancy.access import TenantPlace
+
+Selecting = TypeVar("Selecting", bound=Select[Any])
 
 
 def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str | None, server: str) -> Tenant:
@@ -55,11 +57,7 @@ def database_name(tenant_id: UUID) -> str:
 def get_tenant(session: Session, slug: str, *, for_update: bool = False) -> Tenant:
     """Return the tenant with this slug, in any state. ``for_update`` locks its row. Raises ``NotFound``."""
     statement = select(Tenant).where(Tenant.slug == slug)
-    if for_update:
-        # The row is read again, because it may have changed since. Its key does not change, so inserts of rows that
-        # refer to it need not wait (FOR NO KEY UPDATE).
-        statement = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
-    tenant = session.scalar(statement)
+    tenant = session.scalar(locking(statement) if for_update else statement)
     if tenant is None:
         raise NotFound("tenant", slug)
     return tenant
@@ -142,7 +140,16 @@ def resume_tenant(session: Session, slug: str) -> Tenant:
 
 def locked_tenant(session: Session, tenant_id: UUID) -> Tenant:
     """Return a tenant, and lock its row."""
-    return session.scalars(select(Tenant).where(Tenant.id == tenant_id).with_for_update()).one()
+    return session.scalars(locking(select(Tenant).where(Tenant.id == tenant_id))).one()
+
+
+def locking(tenants: Selecting) -> Selecting:
+    """Return a SELECT of tenants that locks their rows, and reads them again, because they may have changed since.
+
+    It is FOR NO KEY UPDATE: the keys of the tenants stay, so whoever inserts rows that refer to them, such as the web
+    sessions of people who sign in, need not wait.
+    """
+    return tenants.with_for_update(key_share=True).execution_options(populate_existing=True)
 
 
 def require_second_factor(session: Session, tenant_id: UUID, required: bool) -> Tenant:
@@ -206,7 +213,7 @@ def renew_epochs(session: Session, slugs: Collection[str] = (), *, server: str |
 
     This is for an operator who has restored databases without this program. Raises ``NotFound``.
     """
-    statement = select(Tenant).order_by(Tenant.slug).with_for_update(key_share=True)
+    statement = locking(select(Tenant).order_by(Tenant.slug))
     if slugs:
         statement = statement.where(Tenant.slug.in_(slugs))
     if server is not None:

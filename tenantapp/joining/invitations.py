@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from tenantapp.credentials.addresses import check_address
 from tenantapp.credentials.errors import LinkNotValid
-from tenantapp.credentials.one_time_links import Link, Purpose, address_of, make_link, read_link, use_link
+from tenantapp.credentials.one_time_links import LIFETIMES, Link, Purpose, make_link, read_link, use_link
 from tenantapp.credentials.post import Post
 from tenantapp.identity.audit import record
 from tenantapp.identity.effective import effective_permissions
@@ -24,14 +24,13 @@ from tenantapp.identity.models import Grant, GroupMember, Invitation, Tenant, Us
 from tenantapp.identity.names import normalize_login
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.roles import check_held, get_role
+from tenantapp.identity.tenants import locked_tenant
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.joining.errors import NotInvited, TooManyInvitations
-from tenantapp.mail.letters import write_letter
-from tenantapp.mail.outbox import queue
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access
 
-LIFETIME: Final = timedelta(days=7)
+LIFETIME: Final = LIFETIMES[Purpose.INVITATION]
 RESENT_AFTER: Final = timedelta(minutes=1)  # nobody gets two mails about an invitation within it
 PACKAGE: Final = "tenantapp.joining"
 
@@ -190,8 +189,7 @@ def sweep_invitations(session: Session) -> int:
 def _invite(session: Session, inviting: Inviting, role: str, **whom: str) -> Invitation:
     tenant_id = inviting.access.require_tenant().id
     check_held(session, get_role(session, role, keep=True).name, inviting.access.permissions)
-    # Of two requests at once, the second counts what the first has made. FOR NO KEY UPDATE: see ``members``.
-    session.scalar(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+    locked_tenant(session, tenant_id)  # of two requests at once, the second counts what the first has made
     session.execute(delete(Invitation).where(Invitation.tenant_id == tenant_id, Invitation.expires_at <= utcnow()))
     waiting = select(func.count()).select_from(Invitation).where(Invitation.tenant_id == tenant_id)
     if session.scalars(waiting).one() >= inviting.most:
@@ -222,14 +220,17 @@ def _write(session: Session, inviting: Inviting, invitation: Invitation) -> None
     token = make_link(
         session, Purpose.INVITATION, mail_address=address, detail=detail, expires_at=invitation.expires_at
     )
-    values = {
-        "tenant": inviting.access.require_tenant().name,
-        "inviter": inviting.access.person.name,
-        "role": invitation.role,
-        "link": address_of(inviting.post.web_address, Purpose.INVITATION, token),
-    }
-    letter = write_letter(PACKAGE, "invitation", values, inviting.post.language)
-    queue(session, address, letter, invitation.expires_at)
+    inviting.post.link(
+        session,
+        address,
+        Purpose.INVITATION,
+        token,
+        invitation.expires_at,
+        package=PACKAGE,
+        tenant=inviting.access.require_tenant().name,
+        inviter=inviting.access.person.name,
+        role=invitation.role,
+    )
 
 
 def _open() -> Any:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials.addresses import check_address
-from tenantapp.credentials.one_time_links import LIFETIMES, Link, Purpose, address_of, make_link, read_link, use_link
+from tenantapp.credentials.one_time_links import LIFETIMES, Link, Purpose, make_link, read_link, use_link
 from tenantapp.credentials.post import Post
 from tenantapp.federation import domains
 from tenantapp.identity.errors import InvalidValue
@@ -21,8 +21,6 @@ from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.users import create_user
 from tenantapp.joining import invitations
 from tenantapp.joining.errors import AddressCaptured, start_of
-from tenantapp.mail.letters import write_letter
-from tenantapp.mail.outbox import queue
 from tenantapp.sql.times import utcnow
 
 PACKAGE: Final = "tenantapp.joining"
@@ -70,13 +68,14 @@ def request_registration(session: Session, address: str, post: Post) -> None:
     expires_at = utcnow() + LIFETIMES[Purpose.REGISTRATION]
     token = make_link(session, Purpose.REGISTRATION, mail_address=clean, expires_at=expires_at)
     captor = domains.capturing_tenant(session, clean)
-    template = "registration" if user is None else "registered-already"
-    values = {"link": address_of(post.web_address, Purpose.REGISTRATION, token), "page": post.web_address}
-    if user is None and captor is not None:
-        template = "registration-captured"
-        values = {"link": f"{post.web_address}{start_of(captor.slug)}", "tenant": captor.name}
-    # The token of the others goes nowhere.
-    queue(session, clean, write_letter(PACKAGE, template, values, post.language), expires_at)
+    # The token of those who do not register goes nowhere.
+    if user is not None:
+        post.notice(session, clean, "registered-already", package=PACKAGE)
+    elif captor is not None:
+        start = f"{post.web_address}{start_of(captor.slug)}"
+        post.notice(session, clean, "registration-captured", package=PACKAGE, link=start, tenant=captor.name)
+    else:
+        post.link(session, clean, Purpose.REGISTRATION, token, expires_at, package=PACKAGE)
 
 
 def read_registration(session: Session, token: str) -> Link:
