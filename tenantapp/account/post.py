@@ -9,6 +9,8 @@ from tenantapp.settings import Settings
 from tenantapp.tenancy.request import TenantRequest
 
 OF_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+# In the environment of a request to our servers: SERVER_PORT is what a trusted proxy says, if there is one.
+LISTENING_PORT: Final = "tenantapp.listening_port"
 DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
@@ -27,7 +29,7 @@ def page_address(request: TenantRequest) -> str | None:
 
     It is the setting ``web.address``. Without it, the request's own address counts if ``http.allowed_hosts`` has its
     host, or if it is of this machine: otherwise a stranger could have our mail lead people to another site. So a
-    port of a listed host counts only if it is the server's own, or one that a trusted proxy has named.
+    port of a listed host counts only if the server listens on it. What a proxy says of it may be what the client said.
     """
     settings: Settings = request.registry.app_settings
     if settings.web_address is not None:
@@ -40,6 +42,7 @@ def page_address(request: TenantRequest) -> str | None:
 def _listed_address(request: TenantRequest) -> str:
     name, port = host_name(request.host) or "", request.host_port
     shown = f"[{name}]" if ":" in name else name
-    own = port == request.environ["SERVER_PORT"] and port != DEFAULT_PORTS[request.scheme]
+    listening = request.environ.get(LISTENING_PORT, request.environ["SERVER_PORT"])
+    own = port == listening and port != DEFAULT_PORTS[request.scheme]
     path = request.application_url.removeprefix(request.host_url)
     return f"{request.scheme}://{shown}{f':{port}' if own else ''}{path}"

@@ -21,6 +21,7 @@ DEFAULT_HEADERS: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-pr
 HEADERS: Final = (*DEFAULT_HEADERS, "forwarded", "x-request-id")
 FORWARDING: Final = ("X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_FORWARDED_PROTO", "X_FORWARDED_PORT", "FORWARDED")
 UNUSED: Final = ("X_FORWARDED_BY",)
+LISTENING_PORT: Final = "tenantapp.listening_port"  # in the environment: whatever a proxy says, we listen on this one
 PORTS: Final = {"http": "80", "https": "443"}
 HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::([0-9]{1,5}))?")
 ADDRESS: Final = re.compile(
@@ -65,7 +66,7 @@ def believe_proxy(app: Application, proxy: TrustedProxy) -> Application:
     """Wrap the application. A malformed header of the trusted proxy is 400."""
 
     def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
-        peer = environ["REMOTE_ADDR"]
+        peer, environ[LISTENING_PORT] = environ["REMOTE_ADDR"], environ["SERVER_PORT"]
         trusted = proxy.is_at(peer)
         given = {name: environ.pop(f"HTTP_{name}", "") for name in (*FORWARDING, *UNUSED)}
         if not (trusted and "x-request-id" in proxy.headers):

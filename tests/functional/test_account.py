@@ -19,6 +19,7 @@ from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import OneTimeLink, WebSession
 from tenantapp.mail.outbox_models import OutgoingMail
+from tenantapp.serving.proxy_headers import TrustedProxy, believe_proxy
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.testing.clock import Clock
@@ -381,3 +382,23 @@ def test_nobody_chooses_the_port_of_a_link(host: str, server_port: str, address:
     settings = SimpleNamespace(web_address=None, http_allowed_hosts=listed)
     request.registry = SimpleNamespace(app_settings=settings)
     assert page_address(request) == address
+
+
+@pytest.mark.parametrize("headers", [{"X-Forwarded-Host": "app.example.org:666"}, {"X-Forwarded-Port": "666"}])
+def test_no_client_chooses_the_port_of_a_link_through_a_proxy(headers: dict[str, str]) -> None:
+    """Many proxies pass on the Host, or the port, that the client has sent."""
+    seen = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        request = TenantRequest(environ)
+        settings = SimpleNamespace(web_address=None, http_allowed_hosts=frozenset({"app.example.org"}))
+        request.registry = SimpleNamespace(app_settings=settings)
+        seen.append(page_address(request))
+        return []
+
+    given = {"Host": "app.example.org", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example.org", **headers}
+    environ = TenantRequest.blank(
+        "/", headers=given, environ={"REMOTE_ADDR": "192.0.2.1", "SERVER_PORT": "6543"}
+    ).environ
+    believe_proxy(application, TrustedProxy("192.0.2.1"))(environ, None)
+    assert seen == ["https://app.example.org"]
