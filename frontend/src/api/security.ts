@@ -56,8 +56,12 @@ export async function removeProvider(tenant: string): Promise<void> {
   await call("DELETE", PROVIDER, { tenant });
 }
 
-/** Sign in by the identity provider of a tenant, before anybody is signed in. The browser leaves the page. */
-export async function signInByProvider(tenant: string, to: string): Promise<void> {
-  const { start } = (await call<SingleSignOn>("GET", `${SINGLE_SIGN_ON}?${new URLSearchParams({ tenant })}`)).data;
-  window.location.assign(`${start}?${new URLSearchParams({ to })}`);
+/**
+ * Sign in by the identity provider of a tenant, before anybody is signed in. The browser leaves the page. The tenant is named by
+ * its slug, or by somebody's mail address, of which only the domain is sent. `pathIn` says where the person goes in the tenant.
+ */
+export async function signInByProvider(named: string, pathIn: (tenant: string) => string): Promise<void> {
+  const query = new URLSearchParams(named.includes("@") ? { domain: named.replace(/^.*@/, "") } : { tenant: named });
+  const { start, tenant } = (await call<SingleSignOn>("GET", `${SINGLE_SIGN_ON}?${query}`)).data;
+  window.location.assign(`${start}?${new URLSearchParams({ to: pathIn(tenant) })}`);
 }

@@ -144,10 +144,11 @@ export const de: AccountStrings = {
   },
   organisation: {
     title: "Mit Ihrer Organisation anmelden",
-    workspace: "Arbeitsbereich",
-    help: "Wie er in seiner Adresse steht, hinter /w/.",
+    workspace: "Arbeitsbereich oder E-Mail-Adresse",
+    help: "Ihre E-Mail-Adresse bei der Arbeit. Oder der Arbeitsbereich, wie er in seiner Adresse hinter /w/ steht.",
     go: "Zum Identitätsanbieter",
     none: "Dieser Arbeitsbereich hat keinen Identitätsanbieter. Prüfen Sie die Schreibweise, oder melden Sie sich mit Ihrem Passwort an.",
+    noneOfAddress: "Kein Arbeitsbereich hat einen Identitätsanbieter für diese Adresse. Nennen Sie Ihren Arbeitsbereich, oder melden Sie sich mit Ihrem Passwort an.",
   },
   next: {
     secondFactor: "Im Konto einen einrichten",

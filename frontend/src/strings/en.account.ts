@@ -143,10 +143,11 @@ export const en = {
   },
   organisation: {
     title: "Sign in with your organisation",
-    workspace: "Workspace",
-    help: "As it is in its address, behind /w/.",
+    workspace: "Workspace or mail address",
+    help: "Your mail address at work. Or the workspace, as it is in its address behind /w/.",
     go: "Go to the identity provider",
     none: "This workspace has no identity provider. Look at its spelling, or sign in with your password.",
+    noneOfAddress: "No workspace has an identity provider for this address. Name your workspace, or sign in with your password.",
   },
   next: {
     secondFactor: "Set one up in your account",
