@@ -14,12 +14,12 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, select, update
+from sqlalchemy import Select, bindparam, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials.post import Post
-from tenantapp.email_addresses import clean_domain
+from tenantapp.email_addresses import clean_address, clean_domain
 from tenantapp.federation.errors import (
     DnsUnavailable,
     DomainNotProved,
@@ -28,12 +28,13 @@ from tenantapp.federation.errors import (
     TooManyConversations,
     TooManyDomains,
 )
-from tenantapp.federation.models import DOMAIN_LENGTH, IS_VERIFIED, IdentityProvider, TenantDomain
+from tenantapp.federation.models import DOMAIN_LENGTH, IS_VERIFIED, FederatedIdentity, IdentityProvider, TenantDomain
 from tenantapp.federation.txt_records import TxtAnswer, TxtRecords
 from tenantapp.identity.administrators import list_mail_addresses
 from tenantapp.identity.audit import record
+from tenantapp.identity.effective import reaches
 from tenantapp.identity.errors import InvalidValue, NotFound
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import Grant, Tenant, TenantState, User
 from tenantapp.identity.names import clean_reason
 from tenantapp.identity.roles import require_admin
 from tenantapp.identity.tenants import get_tenant
@@ -208,6 +209,25 @@ def capturing_tenant(session: Session, address: str) -> Tenant | None:
     """Return the tenant whose provider everybody registers by who has a checked mail address of its domain, or None."""
     found = session.execute(_provided(address.rpartition("@")[2]).where(TenantDomain.capture)).one_or_none()
     return None if found is None else found[0]
+
+
+def captured_member(session: Session, provider: IdentityProvider, address: str) -> UUID | None:
+    """Return who has a confirmed address that their provider has confirmed too, of a domain that the tenant captures.
+
+    It is a member of the tenant already, no operator, and nobody whom the provider knows. Who decides on the domain
+    reads its mail, and so is who could reset the person's password; but they do not make a member of anybody. While the
+    record is missing, nobody is found.
+    """
+    try:
+        checked = clean_address(address)
+    except ValueError:
+        return None
+    captured = _provided(checked.rpartition("@")[2]).where(TenantDomain.capture, TenantDomain.missing_since.is_(None))
+    if session.scalar(captured.with_only_columns(Tenant.id)) != provider.tenant_id:
+        return None
+    is_member = exists(select(Grant.id).where(Grant.tenant_id == provider.tenant_id, reaches(User.id)))
+    is_known = exists().where(FederatedIdentity.provider_id == provider.id, FederatedIdentity.user_id == User.id)
+    return session.scalar(select(User.id).where(User.mail_address == checked, ~User.operator, is_member, ~is_known))
 
 
 def _provided(name: str) -> Select[Tenant, IdentityProvider]:

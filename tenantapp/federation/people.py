@@ -1,7 +1,8 @@
 """Find the person for whom a provider vouches, or make them, and give them their roles in the tenant.
 
 A provider belongs to a tenant's administrators, who may let it say anything. So it finds a person by nothing but the
-subject under which it has been linked with them: a login or an address in its words finds nobody. The logins of people
+subject under which it has been linked with them: a login or an address in its words finds nobody, but for members with
+an address of a domain that the tenant has proved to be its own, and captures (``domains``). The logins of people
 that it makes have a mark of the tenant, so nobody learns from it which other logins there are. Once the directory of
 the tenant says by SCIM who is there (``provisioned``), nobody else comes in.
 """
@@ -16,6 +17,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from tenantapp.federation import provisioned
+from tenantapp.federation.domains import captured_member
 from tenantapp.federation.errors import NoRole, SingleSignOnFailed
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider, ProvisionedPerson
 from tenantapp.identity.audit import record
@@ -70,15 +72,19 @@ def find_or_make(
 ) -> FederatedIdentity:
     """Return the identity of a person, with the roles that their groups give them.
 
-    ``link_to`` is a person who is signed in, and wants the provider to vouch for them from now on. Raises ``NoRole``
-    for somebody who would have no role or was not provisioned, and ``SingleSignOnFailed`` for a disabled person, or if
-    the identity or the person is linked with another one.
+    ``link_to`` is a person who is signed in, and wants the provider to vouch for them from now on. A member with an
+    address of a domain that the tenant captures is linked at their first sign-in, see ``captured_member``.
+
+    Raises ``NoRole`` for somebody who would have no role or was not provisioned, and ``SingleSignOnFailed`` for a
+    disabled person, or if the identity or the person is linked with another one.
     """
     by_directory = provisioned.is_used(session, provider)
     if by_directory:
         provisioned.lock(session, tenant.id)
     roles = wanted_roles(provider, who.groups)
     identity = session.get(FederatedIdentity, (provider.id, who.subject), with_for_update=True)
+    if link_to is None and identity is None and who.confirmed_address is not None and not by_directory:
+        link_to = captured_member(session, provider, who.confirmed_address)
     if link_to is not None:
         identity = _linked(session, provider, who, identity, link_to)
     if by_directory:

@@ -193,7 +193,8 @@ def sign_in(
     """Start a web session in the provider's tenant, and return its token.
 
     ``linking`` is the access of a person who wants the provider to vouch for them from now on. The first time, it has
-    not vouched for them before: so the session is as fresh as theirs was, and they are told by ``post``.
+    not vouched for them before: so the session is as fresh as theirs was. Whoever was there before the provider knew
+    them is told by ``post``.
 
     Raises ``SingleSignOnFailed``, also if the provider was exchanged since the sign-in began, and ``NoRole``.
     """
@@ -210,6 +211,7 @@ def sign_in(
     started.identity_provider_id = provider.id
     if linking is not None and is_new:
         started.authenticated_at = linking.authenticated_at
+    if is_new and identity.user.identity_provider_id != provider.id:
         values = {"login": identity.user.login, "provider": provider.name, "tenant": tenant.name}
         post.notice(session, identity.user.mail_address, "provider-linked", **values)
     session.flush()

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.credentials.models import AuthenticatorApp
 from tenantapp.federation.issuers import Issuers
-from tenantapp.federation.models import FederatedIdentity, IdentityProvider
+from tenantapp.federation.models import FederatedIdentity, IdentityProvider, TenantDomain
 from tenantapp.federation.providers import client_of
 from tenantapp.federation.signing_in import read_begun
 from tenantapp.fleet.rotating.stored_secrets import rotate_stored_secrets
@@ -25,6 +25,7 @@ from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.outgoing.addresses import Addresses
+from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
 from tests.functional.conftest import Command
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, Provider
@@ -131,6 +132,60 @@ def test_nobody_is_taken_over_by_what_a_provider_says(
         told = page.get("/session").json
         assert told["user"]["id"] != gina_id
         assert [tenant["slug"] for tenant in told["tenants"]] == ["acme"]
+
+
+def test_a_member_with_an_address_of_a_captured_domain_is_linked(
+    acme: Client, installation: Installation, identity_provider: Provider
+) -> None:
+    """The tenant reads the mail of the domain. But it makes nobody a member, and is nobody elsewhere."""
+    registry, everybody = installation.registry, ("both", "gina", "bob", "rita")
+    with registry.user_db.begin() as session:
+        ids = {}
+        for login in everybody:
+            user = get_user(session, login)
+            user.mail_address, ids[login] = f"{login}@acme.example", str(user.id)
+        get_user(session, "bob").operator = True
+        domain = TenantDomain(tenant_id=get_tenant(session, "acme").id, name="acme.example", challenge="x")
+        domain.verified_at = utcnow()
+        session.add(domain)
+
+    def who_comes(login: str, number: int, **claims: Any) -> tuple[str, Client]:
+        address = {"email": f"{login}@acme.example", "email_verified": True}
+        person = {"sub": f"{login} {number}", "groups": ["staff"], **address, **claims}
+        page = signed_in(installation, identity_provider, person)
+        return str(page.get("/session").json["user"]["id"]), page
+
+    assert who_comes("both", 1)[0] not in ids.values(), "nothing is captured"
+    with registry.user_db.begin() as session:
+        session.scalars(select(TenantDomain)).one().capture = True
+    assert who_comes("both", 2, email_verified=False)[0] not in ids.values()
+    assert who_comes("both", 3, email="both@www.acme.example")[0] not in ids.values()
+    assert who_comes("gina", 1)[0] not in ids.values(), "no member"
+    assert who_comes("bob", 1)[0] not in ids.values(), "an operator"
+    with registry.user_db.begin() as session:
+        assert session.scalars(select(OutgoingMail)).all() == []
+    user_id, page = who_comes("both", 4)
+    assert user_id == ids["both"]
+    assert [tenant["slug"] for tenant in page.get("/session").json["tenants"]] == ["acme"]
+    refused(page.get("/nodes", X_Tenant="globex"), 403, "own_sign_in_required")
+    refused(page.get("/account"), 403, "own_sign_in_required")
+    with registry.user_db.begin() as session:
+        [notice] = session.scalars(select(OutgoingMail.message)).all()
+        assert notice["recipient"] == "both@acme.example"
+        assert notice["subject"] == "Single sign-on was linked with your account"
+    assert who_comes("both", 4)[0] == ids["both"]
+    assert who_comes("both", 5)[0] not in ids.values(), "the provider knows them by another subject"
+    with registry.user_db.begin() as session:
+        assert len(session.scalars(select(OutgoingMail)).all()) == 1
+        session.scalars(select(TenantDomain)).one().missing_since = utcnow()
+    assert who_comes("rita", 1)[0] not in ids.values(), "the record is missing"
+    # Who is disabled gets no second account either.
+    with registry.user_db.begin() as session:
+        session.scalars(select(TenantDomain)).one().missing_since = None
+        get_user(session, "rita").enabled = False
+    page = Client(installation.app)
+    rita = {"sub": "rita 2", "groups": ["staff"], "email": "rita@acme.example", "email_verified": True}
+    refused(come_back(page, identity_provider.visit(begin(page), rita)))
 
 
 def test_a_provider_counts_in_its_own_tenant_alone(
