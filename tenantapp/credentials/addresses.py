@@ -3,7 +3,6 @@
 Nobody learns whether an address is somebody else's: the answer is the same, and only who reads mail there is told.
 """
 
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -90,8 +89,4 @@ def _send(session: Session, user: User, address: str, post: Post) -> None:
     if taken:
         post.notice(session, address, "address-taken")
     else:
-        post.link(session, address, CONFIRM, token, expires_at, login=user.login, hours=_hours(LIFETIMES[CONFIRM]))
-
-
-def _hours(time: timedelta) -> str:
-    return str(round(time.total_seconds() / 3600))
+        post.link(session, address, CONFIRM, token, expires_at, login=user.login)

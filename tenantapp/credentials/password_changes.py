@@ -105,8 +105,7 @@ def request_reset(session: Session, post: Post, *, login: str | None = None, add
     expires_at = utcnow() + (LIFETIMES[RESET] if sent else LIFETIMES[RESET] * 0)
     token = make_link(session, RESET, user_id=user_id, mail_address=None, expires_at=expires_at)
     to = user.mail_address if user and user.mail_address and sent else NOBODY.address
-    minutes = str(round(LIFETIMES[RESET].total_seconds() / 60))
-    post.link(session, to, RESET, token, expires_at, login=user.login if user else "", minutes=minutes)
+    post.link(session, to, RESET, token, expires_at, login=user.login if user else "")
 
 
 def send_first_link(session: Session, user: User, address: str | None, post: Post | None) -> str:
@@ -120,8 +119,7 @@ def send_first_link(session: Session, user: User, address: str | None, post: Pos
     expires_at = utcnow() + LIFETIMES[FIRST]
     token = make_link(session, FIRST, user_id=user.id, mail_address=address if post else None, expires_at=expires_at)
     if post is not None and address is not None:
-        days = str(LIFETIMES[FIRST].days)
-        post.link(session, address, FIRST, token, expires_at, login=user.login, days=days)
+        post.link(session, address, FIRST, token, expires_at, login=user.login)
     return token
 
 

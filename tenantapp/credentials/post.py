@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from tenantapp.credentials.one_time_links import Purpose, address_of
+from tenantapp.credentials.one_time_links import LIFETIMES, Purpose, address_of
 from tenantapp.mail.errors import MailNotConfigured
 from tenantapp.mail.letters import write_letter
 from tenantapp.mail.outbox import queue
@@ -43,9 +43,12 @@ class Post:
         package: str = PACKAGE,
         **values: str,
     ) -> None:
-        """Have a link sent in the session's transaction. The template of the package has the name of the purpose."""
-        link = address_of(self.web_address, purpose, token)
-        letter = write_letter(package, purpose, {**values, "link": link}, self.language)
+        """Have a link sent in the session's transaction. The template of the package has the name of the purpose.
+
+        Besides ``values``, it may have the ``link``, and how long it works: ``days``, ``hours`` or ``minutes``.
+        """
+        values |= _lifetime(purpose) | {"link": address_of(self.web_address, purpose, token)}
+        letter = write_letter(package, purpose, values, self.language)
         queue(session, address, letter, expires_at)
 
     def notice(
@@ -55,3 +58,8 @@ class Post:
         if address is not None and self.lacking is None:
             letter = write_letter(package, name, {**values, "page": self.web_address}, self.language)
             queue(session, address, letter, utcnow() + NOTICE_LIVES)
+
+
+def _lifetime(purpose: Purpose) -> dict[str, str]:
+    units = {"days": timedelta(days=1), "hours": timedelta(hours=1), "minutes": timedelta(minutes=1)}
+    return {name: str(LIFETIMES[purpose] // unit) for name, unit in units.items()}

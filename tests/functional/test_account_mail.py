@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from string import Template
 from threading import Event
 from time import monotonic
 
 import pytest
 from sqlalchemy import select, update
 
+import tenantapp
 from tenantapp.mail.delivering import Delivery
-from tenantapp.mail.letters import write_letter
+from tenantapp.mail.letters import LANGUAGES, write_letter
 from tenantapp.mail.outbox import MAILS, Letter, claim, discard, postpone, queue
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.mail.transports import SmtpTransport
@@ -149,6 +151,20 @@ def test_a_thread_delivers_within_two_seconds(shared_installation: Installation,
     server.on_data = None
     assert len(server.take()) == 1
     assert waiting(shared_installation) == []
+
+
+def test_every_letter_is_there_in_each_language_with_the_same_values() -> None:
+    """A paragraph with an address has nothing else, so it becomes a link in HTML."""
+    for package in ("credentials", "joining"):
+        letters = {}
+        for language in LANGUAGES:
+            folder = Path(tenantapp.__file__).parent / package / "templates" / language
+            texts = {path.stem: path.read_text("utf-8") for path in folder.glob("*.txt")}
+            letters[language] = {name: set(Template(text).get_identifiers()) for name, text in texts.items()}
+            paragraphs = [paragraph for text in texts.values() for paragraph in text.strip().split("\n\n")]
+            assert {each for each in paragraphs if "$link" in each or "$page" in each} <= {"$link", "$page"}
+        assert len(letters["en"]) > 2
+        assert letters["en"] == letters["de"]
 
 
 def test_values_are_escaped_in_html_and_make_no_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
