@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
 
 from tenantapp.account.post import post_of
 from tenantapp.credentials import devices
@@ -76,18 +77,20 @@ def device_token(request: TenantRequest) -> str | None:
 
 
 def remember_device(request: TenantRequest, user_id: UUID) -> None:
-    """Make the browser a known device of the person who has just signed in, and who is told if it was none.
+    """Make the browser a known device of the person who has just signed in, and who is told if it was none."""
+    request.response.headerlist.append(device_cookie(request, request.user_session, user_id))
 
-    The cookie stays after they sign out.
-    """
-    session, sent = request.user_session, device_token(request)
+
+def device_cookie(request: TenantRequest, session: Session, user_id: UUID) -> tuple[str, str]:
+    """Do the same in this session on the user database, and return the header. The cookie stays after a sign-out."""
+    sent = device_token(request)
     if not devices.is_known(session, user_id, sent):
         devices.tell_of_unknown(session, post_of(request), user_id, request.actor.address, request.user_agent)
     token = devices.remember(session, user_id, sent)
     secure = "; Secure" if request.scheme == "https" else ""
     lifetime = int(devices.LIFETIME.total_seconds())
-    cookie = f"{_cookie_name(request)}={token}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={lifetime}"
-    request.response.headerlist.append(("Set-Cookie", cookie))
+    # Lax: it comes along when an identity provider sends the browser back.
+    return "Set-Cookie", f"{_cookie_name(request)}={token}; Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age={lifetime}"
 
 
 def _cookie_name(request: TenantRequest) -> str:

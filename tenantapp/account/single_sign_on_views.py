@@ -6,6 +6,7 @@ database is held while the provider is asked.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,9 +17,11 @@ from pyramid.httpexceptions import HTTPFound, HTTPSeeOther
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tenantapp.account import answers
+from tenantapp.account.guarding import device_cookie
 from tenantapp.account.post import post_of
 from tenantapp.api.json import Body
 from tenantapp.api.query import NoQuery, bad_query
@@ -29,18 +32,21 @@ from tenantapp.federation.errors import FederationError, NoIdentityProvider
 from tenantapp.federation.models import IdentityProvider
 from tenantapp.identity import web_sessions
 from tenantapp.identity.encrypted import secrets_of
-from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.errors import AlreadyExists, InvalidValue
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.names import SLUG
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.policy import cookie_token
+from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.access import ACTOR
+from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.request import TenantRequest
 
 PUBLIC: Final = NO_PERMISSION_REQUIRED
 SECURE_COOKIE: Final = "__Host-tenantapp-sso"
 PLAIN_COOKIE: Final = "tenantapp-sso"
 START: Final = "/"
+TRIES: Final = 3
 MOST_GIVEN: Final = 4000  # characters of a parameter that a provider gives back
 TAG: Final = "single-sign-on"
 
@@ -159,11 +165,12 @@ def _signed_in(request: TenantRequest) -> Response:
     client = providers.client_of(provider, secrets_of(registry.app_settings))
     proved = signing_in.prove(registry.issuers, provider, client, code, request.route_url("sso_callback"), begun)
     linking = signing_in.check_linking(begun, request.identity, registry.app_settings.session_fresh)
-    with registry.user_db.begin() as session:
+
+    def sign_in(session: Session) -> list[tuple[str, str]]:
         session.info[ACTOR] = request.actor
         if old_token := cookie_token(request):
             web_sessions.end(session, old_token)
-        token = signing_in.sign_in(
+        token, user_id = signing_in.sign_in(
             session,
             provider.id,
             proved,
@@ -172,8 +179,22 @@ def _signed_in(request: TenantRequest) -> Response:
             linking=linking,
             post=post_of(request),
         )
-    headers = [*registry.security_policy.remember(request, token), _cookie(request, "", 0)]
-    return _redirect(HTTPSeeOther, begun.to, headers)
+        return [*registry.security_policy.remember(request, token), device_cookie(request, session, user_id)]
+
+    headers = _in_a_transaction(registry.user_db, sign_in)
+    return _redirect(HTTPSeeOther, begun.to, [*headers, _cookie(request, "", 0)])
+
+
+def _in_a_transaction(user_db: DBFactory, write: Callable[[Session], Any]) -> Any:
+    """Return what ``write`` returns in a transaction. It is tried again if another one was in the way.
+
+    The whole request cannot be tried again: its code is used up. Two visits at once may make the same person.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(TransactionConflict, IntegrityError, AlreadyExists), user_db.begin() as session:
+            return write(session)
+    with user_db.begin() as session:
+        return write(session)
 
 
 def _to_end(request: TenantRequest) -> Response:

@@ -189,8 +189,8 @@ def sign_in(
     *,
     linking: Access | None = None,
     post: Post,
-) -> str:
-    """Start a web session in the provider's tenant, and return its token.
+) -> tuple[str, UUID]:
+    """Start a web session in the provider's tenant. Return its token, and whose it is.
 
     ``linking`` is the access of a person who wants the provider to vouch for them from now on. The first time, it has
     not vouched for them before: so the session is as fresh as theirs was. Whoever was there before the provider knew
@@ -215,7 +215,7 @@ def sign_in(
         values = {"login": identity.user.login, "provider": provider.name, "tenant": tenant.name}
         post.notice(session, identity.user.mail_address, "provider-linked", **values)
     session.flush()
-    return token
+    return token, identity.user_id
 
 
 def _act_as(session: Session, user: User) -> None:

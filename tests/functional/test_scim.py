@@ -117,7 +117,7 @@ def come(installation: Installation, slug: str = "acme", link_to: UUID | None = 
         who = Proved(vouched(claims, "groups"), second_factor=False)
         linking = None if link_to is None else Access(Person(link_to, "both", "Both"), authenticated_at=utcnow())
         lifetimes, post = installation.registry.lifetimes, Post("https://app.example.com")
-        token = sign_in(session, provider.id, who, lifetimes, None, linking=linking, post=post)
+        token, _ = sign_in(session, provider.id, who, lifetimes, None, linking=linking, post=post)
     page = Client(installation.app)
     page.http.extra_environ["HTTP_COOKIE"] = f"tenantapp={token}"
     page.csrf_token = page.get("/session", status=200).json["csrf_token"]

@@ -12,12 +12,14 @@ from sqlalchemy import select
 
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.credentials.models import AuthenticatorApp
+from tenantapp.federation import signing_in
 from tenantapp.federation.issuers import Issuers
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider, TenantDomain
 from tenantapp.federation.providers import client_of
 from tenantapp.federation.signing_in import read_begun
 from tenantapp.fleet.rotating.stored_secrets import rotate_stored_secrets
 from tenantapp.identity.encrypted import decrypt, encrypt
+from tenantapp.identity.errors import AlreadyExists
 from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import AuditEntry, Tenant, User
 from tenantapp.identity.roles import add_role, allow
@@ -25,6 +27,7 @@ from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.users import get_user
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.outgoing.addresses import Addresses
+from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
 from tests.functional.conftest import Command
@@ -118,6 +121,25 @@ def test_a_person_comes_for_the_first_time_and_again(
         carla = found.scalars(select(User).where(User.name == "Carla Müller")).one()
         assert (carla.password_hash, carla.mail_address) == (None, None)
         assert {entry.actor for entry in entries if "sso" in entry.detail["factors"]} == {carla.login}
+
+
+def test_a_sign_in_that_conflicts_is_tried_again_with_the_same_code(
+    acme: Client, installation: Installation, identity_provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider takes a code once, so what it has said is kept."""
+    in_the_way = [TransactionConflict(), AlreadyExists("user", "carla")]
+    real = signing_in.sign_in
+
+    def sign_in(*arguments: Any, **options: Any) -> Any:
+        signed_in = real(*arguments, **options)
+        if in_the_way:
+            raise in_the_way.pop()
+        return signed_in
+
+    monkeypatch.setattr(signing_in, "sign_in", sign_in)
+    signed_in(installation, identity_provider, CARLA).get("/nodes", status=200)
+    with installation.registry.user_db.begin(read_only=True) as session:
+        assert session.scalars(select(User.name).where(User.name == CARLA["name"])).all() == [CARLA["name"]]
 
 
 def test_nobody_is_taken_over_by_what_a_provider_says(
@@ -252,6 +274,11 @@ def test_to_link_needs_a_fresh_sign_in_and_makes_none(
     again = signed_in(installation, identity_provider, CARLA).get("/session").json
     assert again["user"]["login"] == "bob"
     assert again["authenticated_at"] > since
+    # That was in a browser in which he had not been. In one that he knows, he is told of nothing.
+    come_back(bob, identity_provider.visit(begin(bob), CARLA))
+    with installation.registry.user_db.begin() as session:
+        subjects = session.scalars(select(OutgoingMail.message).order_by(OutgoingMail.id)).all()
+    assert [each["subject"] for each in subjects] == [notice["subject"], "A sign-in in a new browser"]
     # Whoever has a session writes that cookie themselves: the age of the session counts.
     rita = Client(installation.app).sign_in("rita", "acme")
     location = rita.post("/session/single-sign-on", {"tenant": "acme"}, status=200).json["location"]

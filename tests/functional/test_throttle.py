@@ -255,7 +255,7 @@ def test_a_stolen_device_helps_nobody(installation: Installation, client: Client
 def test_a_device_is_known_to_the_people_who_signed_in_there(installation: Installation, client: Client) -> None:
     _, header = guess(client, password=PASSWORD).headers.getall("Set-Cookie")
     token = client.http.cookies["tenantapp-device"]
-    assert header == f"tenantapp-device={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000"
+    assert header == f"tenantapp-device={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age=31536000"
     client.delete("/session")
     client.csrf_token = ""
     assert client.http.cookies["tenantapp-device"] == token, "a sign-out keeps it"
