@@ -183,12 +183,6 @@ def use(session: Session, pending: Pending) -> None:
         raise ChallengeEnded
 
 
-def sweep_challenges(session: Session) -> int:
-    """Delete the expired challenges, which are refused anyway. Return how many."""
-    expired = delete(SignInChallenge).where(SignInChallenge.expires_at <= utcnow())
-    return cast("CursorResult[object]", session.execute(expired)).rowcount
-
-
 def _prove_alone(session: Session, pending: Pending, answer: Answer, party: RelyingParty) -> Proof:
     if answer.passkey is None or pending.passkey_challenge is None:
         raise InvalidCode

@@ -11,7 +11,6 @@ from typing import Final, cast
 from limits.storage import Storage, storage_from_string
 from sqlalchemy import CursorResult, case, delete, func, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session
 
 from tenantapp.credentials.models import AttemptCount
 from tenantapp.sql.errors import SqlError
@@ -110,12 +109,6 @@ def counters_of(url: str | None, database: Callable[[], DBFactory]) -> Storage:
     # limits has another name for the scheme of a socket than the client.
     made = storage_from_string(url.replace("unix:", "redis+unix:", 1), **options)  # type: ignore[arg-type]
     return cast(Storage, made)
-
-
-def sweep_counters(session: Session) -> int:
-    """Delete the expired counters of the user database. Return how many."""
-    expired = delete(AttemptCount).where(AttemptCount.expires_at <= utcnow())
-    return cast("CursorResult[object]", session.execute(expired)).rowcount
 
 
 def _sweep(connection: Connection) -> None:

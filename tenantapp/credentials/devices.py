@@ -108,9 +108,3 @@ def _is_used_again(session: Session, user_id: UUID, token: str, now: datetime) -
         .values(last_used_at=now)
     )
     return cast("CursorResult[object]", session.execute(used)).rowcount == 1
-
-
-def sweep_devices(session: Session) -> int:
-    """Delete the devices that were not used for a year. Return how many."""
-    old = delete(KnownDevice).where(KnownDevice.last_used_at <= utcnow() - LIFETIME)
-    return cast("CursorResult[object]", session.execute(old)).rowcount

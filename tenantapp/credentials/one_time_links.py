@@ -13,14 +13,12 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials.errors import LinkNotValid
 from tenantapp.identity.models import OneTimeLink, User, UserBase
-from tenantapp.sql.prepared import LoneSelect
-from tenantapp.sql.times import UtcDateTime, utcnow
-from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.sql.times import utcnow
 
 LINKS: Final = UserBase.metadata.tables[OneTimeLink.__tablename__]
 TOKEN_BYTES: Final = 32  # 256 random bits
@@ -56,10 +54,6 @@ class Link(NamedTuple):
     mail_address: str | None
     detail: Mapping[str, Any]
     expires_at: datetime
-
-
-class _Purpose(NamedTuple):
-    purpose: str
 
 
 def make_link(
@@ -139,20 +133,6 @@ def revoke_mailed(session: Session, user_id: UUID, former: str | None) -> None:
         session.execute(delete(LINKS).where(LINKS.c.mail_address == former))
 
 
-def has_expired_links(user_db: DBFactory) -> bool:
-    """Return whether ``sweep_links`` would delete a link."""
-    return bool(user_db.fetch(_IS_EXPIRED, {"now": utcnow()}))
-
-
-def sweep_links(session: Session) -> int:
-    """Delete the expired links, which are refused anyway. Return how many."""
-    expired = delete(LINKS).where(LINKS.c.expires_at <= utcnow())
-    return len(session.scalars(expired.returning(LINKS.c.purpose)).all())
-
-
-_IS_EXPIRED: Final[LoneSelect[_Purpose]] = LoneSelect(
-    select(OneTimeLink.purpose).where(OneTimeLink.expires_at <= bindparam("now", type_=UtcDateTime)).limit(1), _Purpose
-)
 _COLUMNS: Final = (LINKS.c.user_id, LINKS.c.mail_address, LINKS.c.detail, LINKS.c.expires_at)
 
 

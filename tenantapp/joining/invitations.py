@@ -180,12 +180,6 @@ def decline(session: Session, invitation: Invitation) -> None:
     session.delete(invitation)
 
 
-def sweep_invitations(session: Session) -> int:
-    """Delete the invitations that have expired. Return how many."""
-    expired = delete(Invitation).where(Invitation.expires_at <= utcnow())
-    return len(session.scalars(expired.returning(Invitation.id)).all())
-
-
 def _invite(session: Session, inviting: Inviting, role: str, **whom: str) -> Invitation:
     tenant_id = inviting.access.require_tenant().id
     check_held(session, get_role(session, role, keep=True).name, inviting.access.permissions)

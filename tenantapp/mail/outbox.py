@@ -52,9 +52,6 @@ class _Due(NamedTuple):
 _IS_DUE: Final[LoneSelect[_Due]] = LoneSelect(
     select(OutgoingMail.id).where(OutgoingMail.due_at <= bindparam("now", type_=UtcDateTime)).limit(1), _Due
 )
-_IS_EXPIRED: Final[LoneSelect[_Due]] = LoneSelect(
-    select(OutgoingMail.id).where(OutgoingMail.expires_at <= bindparam("now", type_=UtcDateTime)).limit(1), _Due
-)
 
 
 def queue(session: Session, to: Recipient, letter: Letter, expires_at: datetime) -> UUID:
@@ -104,14 +101,3 @@ def postpone(session: Session, mail: ClaimedMail) -> None:
     session.execute(
         update(MAILS).where(MAILS.c.id == mail.id, MAILS.c.owner == mail.owner).values(due_at=due_at, owner=None)
     )
-
-
-def has_expired_mails(user_db: DBFactory) -> bool:
-    """Return whether ``sweep_mails`` would delete a message."""
-    return bool(user_db.fetch(_IS_EXPIRED, {"now": utcnow()}))
-
-
-def sweep_mails(session: Session) -> int:
-    """Delete the messages that have expired. Return how many."""
-    expired = delete(MAILS).where(MAILS.c.expires_at <= utcnow())
-    return len(session.scalars(expired.returning(MAILS.c.id)).all())

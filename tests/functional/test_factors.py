@@ -12,13 +12,14 @@ from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials import authenticator_apps
-from tenantapp.credentials.challenges import ATTEMPTS, sweep_challenges
+from tenantapp.credentials.challenges import ATTEMPTS
 from tenantapp.credentials.factors import remove_all
 from tenantapp.credentials.models import AuthenticatorApp, Passkey, RecoveryCode
 from tenantapp.credentials.one_time_links import Purpose, make_link
 from tenantapp.credentials.passkey_names import passkey_names
 from tenantapp.credentials.recovery_codes import FEW
 from tenantapp.credentials.throttling import Throttle
+from tenantapp.fleet.removing.expired import sweep_expired
 from tenantapp.fleet.rotating.stored_secrets import rotate_stored_secrets
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.encrypted import Undecipherable
@@ -158,7 +159,7 @@ def test_a_challenge_ends(installation: Installation, bob: Client, other: Client
     frozen.advance(minutes=10)
     assert code(sign_in(other, asked["token"], code=app.code())) == (401, "challenge_ended")
     with installation.registry.user_db.begin() as session:
-        assert sweep_challenges(session) == len(stored) == 3
+        assert sweep_expired(session)[SignInChallenge] == len(stored) == 3
 
 
 def test_a_challenge_ends_with_the_rights_of_its_person(

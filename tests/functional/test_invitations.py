@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from tenantapp.fleet.removing.expired import sweep_expired
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.grants import add_grant, find_grant, remove_grant
 from tenantapp.identity.models import Invitation, RolePermission, User
 from tenantapp.identity.roles import add_role
 from tenantapp.identity.tenants import delete_tenant, get_tenant, suspend_tenant, undelete_tenant
 from tenantapp.identity.users import create_user, get_user
-from tenantapp.joining.invitations import LIFETIME, sweep_invitations
+from tenantapp.joining.invitations import LIFETIME
 from tenantapp.sql.times import utcnow
 from tests.installation import PASSWORD, Client, Installation
 
@@ -194,7 +195,7 @@ def test_it_is_sent_again_revoked_and_expires(ada: Client, stranger: Client, ins
         session.query(Invitation).one().expires_at -= LIFETIME
     assert ada.get("/invitations").json["items"] == []
     with installation.registry.user_db.begin() as session:
-        assert sweep_invitations(session) == 1
+        assert sweep_expired(session)[Invitation] == 1
 
 
 @pytest.mark.parametrize(

@@ -15,27 +15,29 @@ from tenantapp.credentials.challenges import Pending, ask_passkey, choose_passwo
 from tenantapp.credentials.challenges import Purpose as Challenged
 from tenantapp.credentials.errors import LinkNotValid
 from tenantapp.credentials.factors import remove_all
+from tenantapp.credentials.models import AttemptCount
 from tenantapp.credentials.one_time_links import (
     LIFETIMES,
     Purpose,
     address_of,
     count_links,
-    has_expired_links,
     make_link,
     read_link,
-    sweep_links,
     use_link,
 )
 from tenantapp.credentials.passkeys import Asked
 from tenantapp.credentials.password_changes import Change, change_password, send_first_link, set_by_link
 from tenantapp.credentials.post import Post
-from tenantapp.fleet.removing.expired import remove_expired
+from tenantapp.federation.models import ProvisioningToken
+from tenantapp.fleet.removing.expired import EXPIRING, remove_expired, sweep_expired
 from tenantapp.identity import users
-from tenantapp.identity.models import OneTimeLink, SignInChallenge, User
+from tenantapp.identity.models import ApiToken, OneTimeLink, SignInChallenge, User, UserBase, WebSession
 from tenantapp.identity.web_sessions import end_others, hash_token
+from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.operations.fleet import Fleet
+from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
-from tests.installation import Installation
+from tests.installation import Installation, StatementRecorder
 
 RESET = Purpose.RESET_PASSWORD
 OWN = (Purpose.CONFIRM_ADDRESS, RESET, Purpose.FIRST_PASSWORD)
@@ -92,18 +94,32 @@ def test_links_expire_and_are_removed_by_workers(installation: Installation, clo
     registry = installation.registry
     assert LIFETIMES[RESET] <= timedelta(minutes=10)
     token, invitation = made(installation), made(installation, Purpose.INVITATION)
+    with registry.user_db.begin() as session:
+        ends = utcnow() + timedelta(minutes=10)
+        session.add(SignInChallenge(token_hash=b"a", purpose="test", expires_at=ends))
+        session.add(AttemptCount(key="test", count=1, expires_at=ends))
+        session.add(OutgoingMail(message={}, due_at=ends, expires_at=ends))
     fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
-    remove_expired(fleet)
+    with StatementRecorder(registry.user_db.real) as recorded:
+        remove_expired(fleet)
+    assert len(recorded) == 1, "it only looks"
     clock.advance(minutes=10)
     with registry.user_db.begin() as session:
         assert not used(session, token)
         assert read_link(session, Purpose.INVITATION, invitation)
-    assert has_expired_links(registry.user_db)
     remove_expired(fleet)
-    assert not has_expired_links(registry.user_db)
     with registry.user_db.begin() as session:
-        assert sweep_links(session) == 0
+        for model in (SignInChallenge, AttemptCount, OutgoingMail):
+            assert session.scalars(select(model)).all() == []
+        assert not any(sweep_expired(session).values())
         assert used(session, invitation, Purpose.INVITATION)
+
+
+def test_whatever_expires_is_removed() -> None:
+    """Sessions and tokens by ``tenantapp sweep``; a token of a directory by an administrator who has made too many."""
+    expiring = {mapper.class_ for mapper in UserBase.registry.mappers if "expires_at" in mapper.columns}
+    removed = {at.class_ for at in EXPIRING}
+    assert expiring - removed == {WebSession, ApiToken, ProvisioningToken}
 
 
 def pending(session: Session, user: User) -> dict[Purpose, str]:

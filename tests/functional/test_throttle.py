@@ -12,11 +12,12 @@ from limits.storage import Storage
 from sqlalchemy import select
 
 from tenantapp.credentials import devices, passwords, sign_in
-from tenantapp.credentials.counters import DatabaseCounters, counters_of, sweep_counters
+from tenantapp.credentials.counters import DatabaseCounters, counters_of
 from tenantapp.credentials.errors import InvalidCode, ThrottleUnavailable, TooManyAttempts
 from tenantapp.credentials.models import AttemptCount, KnownDevice
 from tenantapp.credentials.refusals import recorded_refusals
 from tenantapp.credentials.throttling import FREE, LONGEST_WAIT, Attempt, Kind, Throttle, network_of
+from tenantapp.fleet.removing.expired import sweep_expired
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import InvalidCredentials, TooManySignIns
 from tenantapp.identity.models import AuditEntry, User
@@ -186,7 +187,7 @@ def test_expired_counts_are_removed_by_the_way(installation: Installation, clock
     with user_db.begin() as session:
         assert list(session.scalars(select(AttemptCount.key))) == ["password:again"]
         clock.advance(minutes=2)
-        assert sweep_counters(session) == 1
+        assert sweep_expired(session)[AttemptCount] == 1
     assert counters.get("password:again") == 0
 
 
@@ -282,7 +283,7 @@ def test_devices_are_forgotten(installation: Installation, clock: Clock) -> None
     assert devices.find(user_db, User.login == "ada", tokens[2]) is None
     with user_db.begin() as session:
         assert not devices.is_known(session, ada, tokens[2])
-        assert devices.sweep_devices(session) == 2
+        assert sweep_expired(session)[KnownDevice] == 2
 
 
 def test_without_the_store_nobody_signs_in_and_everybody_works(

@@ -75,27 +75,18 @@ def sweep(installation: Installation) -> None:
     fleet.keep_operations days after they finished. If the setting audit.keep is not 0, entries of the audit trail older
     than that many days are deleted too.
     """
-    from tenantapp.credentials.challenges import sweep_challenges
-    from tenantapp.credentials.counters import sweep_counters
-    from tenantapp.credentials.devices import sweep_devices
-    from tenantapp.credentials.one_time_links import sweep_links
     from tenantapp.fleet.kinds import KINDS
+    from tenantapp.fleet.removing.expired import sweep_expired
     from tenantapp.identity.api_tokens import sweep_tokens
     from tenantapp.identity.audit import record
+    from tenantapp.identity.models import OneTimeLink
     from tenantapp.identity.web_sessions import lifetimes_of, sweep
-    from tenantapp.joining.invitations import sweep_invitations
-    from tenantapp.mail.outbox import sweep_mails
     from tenantapp.operations.queue import sweep_operations
 
     with installation.user_session() as session:
         count = sweep(session, lifetimes_of(installation.settings))
         expired = sweep_tokens(session)
-        links = sweep_links(session)
-        sweep_invitations(session)
-        sweep_mails(session)
-        sweep_counters(session)
-        sweep_devices(session)
-        sweep_challenges(session)
+        links = sweep_expired(session)[OneTimeLink]
     with installation.user_session() as session:
         old = sweep_operations(session, timedelta(days=installation.settings.fleet_keep_operations), KINDS)
         if count or expired or old:

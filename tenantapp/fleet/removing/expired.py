@@ -1,16 +1,63 @@
-"""Remove what has expired in the user database and may let somebody in: one-time links, and mail that has them."""
+"""Delete what has expired in the user database. All of it is refused anyway."""
 
-from tenantapp.credentials.one_time_links import has_expired_links, sweep_links
-from tenantapp.mail.outbox import has_expired_mails, sweep_mails
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, cast
+
+from sqlalchemy import CursorResult, bindparam, delete, exists, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from tenantapp.credentials import devices
+from tenantapp.credentials.models import AttemptCount, KnownDevice
+from tenantapp.identity.models import Invitation, OneTimeLink, SignInChallenge
+from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.operations.fleet import Fleet
+from tenantapp.sql.prepared import LoneSelect
+from tenantapp.sql.times import UtcDateTime, utcnow
+
+AT_ONCE: Final = timedelta(0)
+# Rows by the time after which they are deleted, and how long they are kept after it.
+EXPIRING: Final[Mapping[InstrumentedAttribute[datetime], timedelta]] = {
+    OneTimeLink.expires_at: AT_ONCE,
+    OutgoingMail.expires_at: AT_ONCE,
+    Invitation.expires_at: AT_ONCE,
+    SignInChallenge.expires_at: AT_ONCE,
+    AttemptCount.expires_at: AT_ONCE,
+    KnownDevice.last_used_at: devices.LIFETIME,
+}
+
+
+class _Found(NamedTuple):
+    is_any: bool
+
+
+def _until(at: InstrumentedAttribute[datetime]) -> str:
+    """Return the name of the parameter up to which a time is over."""
+    return f"{at.class_.__tablename__}_until"
+
+
+_IS_ANY: Final[LoneSelect[_Found]] = LoneSelect(
+    select(or_(*(exists().where(at <= bindparam(_until(at), type_=UtcDateTime)) for at in EXPIRING)).label("is_any")),
+    _Found,
+)
 
 
 def remove_expired(fleet: Fleet) -> None:
-    """Delete expired one-time links and messages: a chore of workers.
+    """Delete what has expired: a chore of workers.
 
     It looks first without the write lock, of which SQLite has only one.
     """
-    if has_expired_links(fleet.user_db) or has_expired_mails(fleet.user_db):
+    now = utcnow()
+    until: dict[str, Any] = {_until(at): now - kept for at, kept in EXPIRING.items()}
+    if fleet.user_db.fetch(_IS_ANY, until)[0].is_any:
         with fleet.user_db.begin() as session:
-            sweep_links(session)
-            sweep_mails(session)
+            sweep_expired(session)
+
+
+def sweep_expired(session: Session) -> dict[Any, int]:
+    """Delete what has expired. Return how many rows of each model."""
+    now, swept = utcnow(), dict[Any, int]()
+    for at, kept in EXPIRING.items():
+        deleted = session.execute(delete(at.class_).where(at <= now - kept))
+        swept[at.class_] = cast("CursorResult[object]", deleted).rowcount
+    return swept
