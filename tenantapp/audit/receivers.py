@@ -3,7 +3,6 @@
 A receiver gets some lines, each a JSON object, and returns once it has taken all. Otherwise it raises ``NotSent``.
 """
 
-import json
 import os
 import socket
 import time
@@ -17,7 +16,7 @@ from tenantapp.audit.exporting import Line
 from tenantapp.outgoing.addresses import Addresses
 from tenantapp.outgoing.errors import OutgoingError
 from tenantapp.outgoing.sending import post
-from tenantapp.webhooks.signing import signed_headers
+from tenantapp.outgoing.signing import signed_headers
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -127,9 +126,8 @@ class SyslogDatagrams:
 def _message(line: Line) -> bytes:
     """Return a message of RFC 5424. Its MSGID is the action, which may have 32 characters there."""
     entry = line["entry"]
-    text = json.dumps(line, sort_keys=True, separators=(",", ":"))
     head = f"<{PRIORITY}>1 {entry['at']} {socket.gethostname()} tenantapp {os.getpid()} {entry['action'][:32]} - "
-    return (head + text).encode("ascii")
+    return head.encode("ascii") + canonical(line)
 
 
 def _short(line: Line) -> Line:

@@ -1,6 +1,6 @@
 """Whom does a tenant tell about its changes?
 
-``signing`` makes secrets and signatures. ``rows`` has the services that add, change and list webhooks and their
+``rows`` has the services that add, change and list webhooks and their
 deliveries, which are rows of the tenant's database. ``outbox`` makes deliveries of the changes, and ``delivering`` is
 the job that sends them. ``application`` is the part in the application, and ``views`` are its calls.
 """

@@ -12,6 +12,7 @@ from uuid import UUID
 from tenantapp.outgoing.addresses import Addresses
 from tenantapp.outgoing.errors import OutgoingError, RequestFailed
 from tenantapp.outgoing.sending import post
+from tenantapp.outgoing.signing import signed_headers
 from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
 from tenantapp.webhooks.outbox import (
@@ -25,7 +26,6 @@ from tenantapp.webhooks.outbox import (
     record_failed,
     remove_old,
 )
-from tenantapp.webhooks.signing import signed_headers
 from tenantapp.work.running import Job
 
 NO_TIME: Final = timedelta(0)

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from tenantapp.content import Content, example, one_line
 from tenantapp.identity.errors import InvalidValue, NotFound
+from tenantapp.outgoing.signing import new_secret
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Access, TenantPlace
 from tenantapp.tenancy.changes import present_position
 from tenantapp.tenancy.known_tables import needs_table
 from tenantapp.tenancy.models import DeliveryState, TenantDelivery, TenantWebhook
 from tenantapp.webhooks.errors import TooManyWebhooks, WebhookOff
-from tenantapp.webhooks.signing import new_secret
 
 WEBHOOKS: Final = TenantWebhook.__tablename__
 COPIED, FAILING, GONE, BY_PEOPLE = "copied", "failing", "gone", "by_people"

@@ -26,9 +26,9 @@ from sqlalchemy.orm import DeclarativeBase
 from tenantapp.api import PREFIX
 from tenantapp.fleet.hooks import running
 from tenantapp.operations.fleet import Fleet
+from tenantapp.outgoing.signing import signed_headers
 from tenantapp.resources import Resource, create_row
 from tenantapp.tenancy import models
-from tenantapp.webhooks.signing import signed_headers
 from tenantapp.work.inline import run_due_jobs
 from tenantapp.work.worker import worker_databases
 from tests.functional.conftest import Command

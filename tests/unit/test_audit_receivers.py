@@ -12,9 +12,9 @@ import pytest
 
 from tenantapp.audit.errors import NotSent
 from tenantapp.audit.receivers import Https, SyslogDatagrams, SyslogStream, receiver_of
+from tenantapp.outgoing.signing import new_secret
 from tenantapp.setting_types import audit_stream, signing_secret
 from tenantapp.settings import SettingsError, read_settings
-from tenantapp.webhooks.signing import new_secret
 from tests.receivers import answering, is_genuine
 
 ENTRY = {"at": "2026-01-31T09:12:44.000000+00:00", "action": "test.done", "detail": {"name": "Ådå"}}

@@ -13,8 +13,8 @@ import pytest
 from tenantapp.outgoing.addresses import Addresses
 from tenantapp.outgoing.errors import RequestFailed, TargetRefused
 from tenantapp.outgoing.sending import Received, exchange, post
+from tenantapp.outgoing.signing import new_secret, signed_headers
 from tenantapp.testing.receivers import receiving
-from tenantapp.webhooks.signing import new_secret, signed_headers
 from tests.receivers import answering, is_genuine
 
 LOCAL = Addresses(allow_http=True, allow_private=True)

@@ -39,8 +39,7 @@ MAY_IMPORT = {
         ),
     },
     "federation": {"sql", "tenancy", "identity", "credentials", "outgoing"},
-    # Of webhooks only what signs a request.
-    "audit": {"sql", "tenancy", "identity", "operations", "outgoing", "webhooks"},
+    "audit": {"sql", "tenancy", "identity", "operations", "outgoing"},
     # Of credentials, federation and audit only the models, for the history of the user database.
     "databases": BELOW,
     "fleet": FLEET,
