@@ -140,13 +140,13 @@ class Settings:
         "throttle.per_address",
         number(int, 1, 1_000_000, "attempts"),
         "60",
-        "failed attempts to sign in from one address in ten minutes after which it has to wait",
+        "failed sign-ins, and requests of each other kind, from one address in ten minutes after which it has to wait",
     )
     throttle_overall: int = setting(
         "throttle.overall",
         number(int, 1, 1_000_000, "attempts"),
         "600",
-        "failed attempts to sign in in a minute after which all unknown devices have to wait",
+        "failed sign-ins, and requests of each other kind, in a minute after which all unknown devices have to wait",
     )
     session_idle_timeout: int = setting(
         "session.idle_timeout",
