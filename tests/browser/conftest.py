@@ -14,6 +14,7 @@ from tests.browser.visitor import Visitor
 from tests.browser.workshop import Workshop, workshop_in
 from tests.built_page import DIST, built_page
 from tests.chromium import chromium
+from tests.dns_server import DnsServer, running_dns_server
 from tests.installation import sqlite_installation
 from tests.once import copy_made_once
 from tests.programs import needed
@@ -40,12 +41,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def dns() -> Iterator[DnsServer]:
+    """A DNS server that the site asks. Each test publishes below a domain of its own."""
+    with running_dns_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def site(browser: Browser, dns: DnsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The bundled application with the people and tenants of the demo. Each test makes rows of its own."""
     settings = (
         "backups.store = %(here)s/store",
         "single_sign_on.allow_http = true",
         "single_sign_on.allow_private = true",
+        f"dns.servers = 127.0.0.1:{dns.port}",
     )
     with demo_in_thread(tmp_path_factory.mktemp("site"), "\n".join(settings)) as running:
         yield running

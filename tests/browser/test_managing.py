@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.site import Site
 from tests.browser.visitor import Visitor
+from tests.dns_server import DnsServer
 
 Visit = Callable[..., Visitor]
 MANAGE = "/w/acme/manage"
@@ -273,6 +274,37 @@ def test_an_administrator_sets_up_single_sign_on(site: Site, visit: Visit) -> No
     assert found == []
     assert ada.unexpected([404, 422]) == []
     assert bob.unexpected([404]) == []
+
+
+def test_an_administrator_proves_a_domain(site: Site, visit: Visit, dns: DnsServer) -> None:
+    ada = visit(site).signed_in("ada", MANAGE + "/security")
+    ada.button("Claim a domain").click()
+    ada.field("Domain").fill("ACME.example")
+    ada.button("Show the record").click()
+    record = ada.sheet().get_by_label("Name of the record").first
+    expect(record).to_have_value("_tenantapp.acme.example")
+    text = ada.sheet().get_by_label("Text of the record").first.input_value()
+    dns.publish("_tenantapp.acme.example", "another text")
+    ada.sheet().get_by_role("button", name="Verify", exact=True).click()
+    expect(ada.page.get_by_role("alert")).to_contain_text("The DNS does not have this record yet.")
+    expect(ada.page.get_by_role("alert")).to_contain_text("The DNS has: another text")
+    found = ada.violations()
+    dns.publish("_tenantapp.acme.example", "another text", text)
+    ada.sheet().get_by_role("button", name="Verify", exact=True).click()
+    ada.said("acme.example is verified.")
+    ada.button("Capture acme.example").click()
+    expect(ada.sheet()).to_contain_text("make no account of their own any more")
+    ada.sheet().get_by_role("button", name="Capture", exact=True).click()
+    ada.said("The domain is captured.")
+    row = ada.page.get_by_role("listitem").filter(has_text="acme.example")
+    expect(row).to_contain_text("It is captured.")
+    found += ada.page_violations()
+    ada.button("Remove acme.example").click()
+    ada.sheet().get_by_role("button", name="Remove", exact=True).click()
+    ada.said("The domain is removed.")
+    expect(row).to_have_count(0)
+    assert found == []
+    assert ada.unexpected([404, 409]) == []
 
 
 def has_vouched(site: Site, login: str) -> None:

@@ -39,6 +39,8 @@ export class Problem extends Error {
   /** What the operators have written about a suspended workspace. */
   readonly reason: string | null;
   readonly challenge: Challenge | undefined;
+  /** What the DNS has in place of the record of a domain. */
+  readonly found: readonly string[];
 
   constructor(status: number, body: Partial<ProblemBody>, headers: Headers) {
     super(body.detail ?? "");
@@ -46,6 +48,7 @@ export class Problem extends Error {
     this.code = body.code ?? BY_STATUS[status] ?? "unknown";
     this.reason = body.reason ?? null;
     this.challenge = body.challenge;
+    this.found = body.found ?? [];
     this.errors = body.errors ?? [];
     this.lines = body.lines ?? [];
     this.wrong = body.wrong ?? 0;
@@ -72,6 +75,7 @@ interface ProblemBody {
   request_id: string;
   reason: string | null;
   challenge: Challenge;
+  found: string[];
 }
 
 /** The server was not reached, or its answer got lost. */
