@@ -60,8 +60,9 @@ def forget_person(user_db: DBFactory, login: str) -> Forgotten:
 
 
 def leave(session: Session, user_id: UUID) -> None:
-    """Let a person be forgotten who asks for it. Their sessions and tokens end at once; ``forget_waiting`` does the
-    rest.
+    """Let a person be forgotten who asks for it.
+
+    Their sessions and tokens end at once; ``forget_waiting`` does the rest.
 
     Raises ``LastAdmin`` if a tenant would lose its last administrator.
     """
