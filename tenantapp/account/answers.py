@@ -244,12 +244,24 @@ class MemberUser(User):
 
 
 class Member(Answer):
-    """A person or a group with roles in the tenant, the highest rank first."""
+    """A person or a group with roles in the tenant, the highest rank first.
+
+    ``second_factor`` is whether the person has a second factor, or all people of the group have one. It is null for a
+    service account.
+    """
 
     user: MemberUser | None
     group: NamedGroup | None
     roles: list[str]
     grants: list[MemberGrant]
+    second_factor: bool | None
+
+
+class SecondFactors(Answer):
+    """How many people have a role in the tenant, also by a group, and how many of them have no second factor."""
+
+    people: int
+    without_second_factor: int
 
 
 class Role(Answer):

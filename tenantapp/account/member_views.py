@@ -1,10 +1,12 @@
 """Members over HTTP: administrators manage who has which roles in the tenant."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field, model_validator
 from pyramid.config import Configurator
 from pyramid.response import Response
+from sqlalchemy.orm import Session
 
 from tenantapp.account import answers
 from tenantapp.answers import Page
@@ -12,6 +14,7 @@ from tenantapp.api.json import Body
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.api.views import ID, api_view, path_id
 from tenantapp.content import example
+from tenantapp.credentials import factors
 from tenantapp.identity import members
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.freshness import require_fresh_for
@@ -24,10 +27,14 @@ from tenantapp.tenancy.request import TenantRequest
 
 
 class MembersQuery(PageQuery):
-    """Which members: those whose login or name has all words of ``q``, and that have the role."""
+    """Which members: those whose login or name has all words of ``q``, and that have the role.
+
+    With ``without_second_factor``, only people without one, and groups with such a person.
+    """
 
     q: str = Field("", max_length=200)
     role: str | None = Field(None, max_length=50)
+    without_second_factor: bool = False
 
 
 class NewMember(Body, json_schema_extra=example({"login": "bob", "role": "editor"})):
@@ -57,10 +64,23 @@ def list_members(request: TenantRequest) -> dict[str, Any]:
     query: MembersQuery = request.checked_query
     session, tenant = request.user_session, request.access.require_tenant()
     found = members.list_members(
-        session, tenant.id, words=query.q, role=query.role, after=query.after_id(), limit=query.limit + 1
+        session,
+        tenant.id,
+        words=query.q,
+        role=query.role,
+        only=factors.LETS_IN_WITHOUT_FACTOR if query.without_second_factor else None,
+        after=query.after_id(),
+        limit=query.limit + 1,
     )
     page = page_of(found, query.limit, lambda member: str(member.first_id))
-    return {"items": [member(each) for each in page["items"]], "next": page["next"]}
+    return {"items": _shown(session, page["items"]), "next": page["next"]}
+
+
+@api_view("second_factors", "GET", permission=Permission.MEMBERS_MANAGE, answer=answers.SecondFactors)
+def count_second_factors(request: TenantRequest) -> dict[str, Any]:
+    """Return how many people have a role in the tenant, also by a group, and how many of them lack a second factor."""
+    found = factors.count_factors(request.user_session, request.access.require_tenant().id)
+    return {"people": found.people, "without_second_factor": found.without_second_factor}
 
 
 @api_view(
@@ -86,7 +106,7 @@ def create_member(request: TenantRequest) -> dict[str, Any]:
         raise NotFound("member", body.login)
     held = request.access.permissions
     grant = add_grant(session, tenant.id, body.role, login=body.login, group=body.group, held=held)
-    return member(members.member_with(session, grant))
+    return _shown(session, [members.member_with(session, grant)])[0]
 
 
 @api_view(
@@ -104,7 +124,7 @@ def change_member(request: TenantRequest) -> dict[str, Any]:
     session, tenant = request.user_session, request.access.require_tenant()
     held = request.access.permissions
     grant = members.change_role(session, tenant.id, path_id(request), request.checked_body.role, held=held)
-    return member(members.member_with(session, grant))
+    return _shown(session, [members.member_with(session, grant)])[0]
 
 
 @api_view(
@@ -130,25 +150,34 @@ def list_roles_of_members(request: TenantRequest) -> dict[str, Any]:
     return {"items": items, "next": None}
 
 
-def member(found: Member) -> dict[str, Any]:
+def _shown(session: Session, some: Sequence[Member]) -> list[dict[str, Any]]:
+    """Return members as the API shows them. Executes one statement."""
+    lacking = factors.grants_without_factor(session, [each.first_id for each in some])
+    return [_member(each, each.first_id not in lacking) for each in some]
+
+
+def _member(found: Member, has_factor: bool) -> dict[str, Any]:
     """Return a member as the API shows it: the names of the roles, and the grants that can be changed."""
     user, group = found.user, found.group
+    is_program = user is not None and user.service_tenant_id is not None
     return {
         "user": user
         and {
             "id": user.id,
             "login": user.login,
             "name": user.name,
-            "service_account": user.service_tenant_id is not None,
+            "service_account": is_program,
         },
         "group": group and {"id": group.id, "name": group.name},
         "roles": [grant.role for grant in found.grants],
         "grants": [{"id": grant.id, "role": grant.role} for grant in found.grants],
+        "second_factor": None if is_program else has_factor,
     }
 
 
 def includeme(config: Configurator) -> None:
     """Add the routes."""
     config.add_route("members", "/members")
+    config.add_route("second_factors", "/members/second-factors")
     config.add_route("member", f"/members/{ID}")
     config.add_route("roles", "/roles")

@@ -1,11 +1,11 @@
 """The second factors of a person together: which there are, and which may be removed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials import authenticator_apps, passkeys, recovery_codes
@@ -17,13 +17,24 @@ from tenantapp.credentials.recovery_codes import RECOVERY_CODE
 from tenantapp.identity.audit import record
 from tenantapp.identity.effective import tenants_of
 from tenantapp.identity.errors import NotFound
-from tenantapp.identity.models import Tenant, User
+from tenantapp.identity.models import Grant, GroupMember, Tenant, User
 from tenantapp.identity.users import end_sessions, get_user
 
 # Whether the person in a SELECT from ``User`` has a second factor.
 HAS_FACTOR: Final[ColumnElement[bool]] = or_(
     exists().where(AuthenticatorApp.user_id == User.id, AuthenticatorApp.confirmed_at.is_not(None)),
     exists().where(Passkey.user_id == User.id),
+)
+# A service account does not sign in, so it is asked for none.
+_IS_PERSON: Final = User.service_tenant_id.is_(None)
+_LACKS_FACTOR: Final = and_(_IS_PERSON, ~HAS_FACTOR)
+# Whether the grant in a SELECT from ``Grant`` lets somebody in who has no second factor. Two conditions, each with its
+# index.
+LETS_IN_WITHOUT_FACTOR: Final[ColumnElement[bool]] = or_(
+    exists().where(User.id == Grant.user_id, _LACKS_FACTOR).correlate(Grant),
+    exists()
+    .where(GroupMember.group_id == Grant.group_id, User.id == GroupMember.user_id, _LACKS_FACTOR)
+    .correlate(Grant),
 )
 
 
@@ -47,6 +58,14 @@ class Factors:
 
 
 @dataclass(frozen=True, slots=True)
+class FactorCount:
+    """How many people a tenant lets in, and how many of them have no second factor."""
+
+    people: int
+    without_second_factor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a person gives to prove a second factor: a code, a recovery code, or what a passkey has signed."""
 
@@ -62,6 +81,19 @@ def factors_of(session: Session, user_id: UUID) -> Factors:
         passkeys.of_person(session, user_id),
         recovery_codes.number_left(session, user_id),
     )
+
+
+def grants_without_factor(session: Session, grant_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these grants that let somebody in without a second factor: the person, or one of the group."""
+    return set(session.scalars(select(Grant.id).where(Grant.id.in_(grant_ids), LETS_IN_WITHOUT_FACTOR)))
+
+
+def count_factors(session: Session, tenant_id: UUID) -> FactorCount:
+    """Count the people with a role in a tenant, also by a group. Executes one statement."""
+    members = select(func.coalesce(Grant.user_id, GroupMember.user_id)).where(Grant.tenant_id == tenant_id)
+    members = members.outerjoin(GroupMember, GroupMember.group_id == Grant.group_id)
+    numbers = select(func.count(), func.count().filter(~HAS_FACTOR)).where(User.id.in_(members), _IS_PERSON)
+    return FactorCount(*session.execute(numbers).one())
 
 
 def methods_of(session: Session, user_id: UUID, party: RelyingParty) -> list[str]:

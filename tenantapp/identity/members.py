@@ -43,6 +43,7 @@ def list_members(
     *,
     words: str = "",
     role: str | None = None,
+    only: ColumnElement[bool] | None = None,
     after: UUID | None = None,
     limit: int | None = None,
     at_once: int = LOOKED_AT,
@@ -50,12 +51,15 @@ def list_members(
     """Return members in the order in which they got their first role.
 
     Each of the ``words`` must be a part of the login or the name; case and accents do not count. ``role`` is one that
-    the member has, perhaps beside others. ``after`` is the ``first_id`` of the last member of the page before. Executes
-    two statements, and with ``words`` one more for each ``at_once`` members that it looks at.
+    the member has, perhaps beside others. ``only`` is a condition on their first grant. ``after`` is the ``first_id``
+    of the last member of the page before. Executes two statements, and with ``words`` one more for each ``at_once``
+    members that it looks at.
     """
     first = select(Grant).where(Grant.tenant_id == tenant_id, ~_has_another(tenant_id, earlier=True)).order_by(Grant.id)
     if role is not None:
         first = first.where(_has_another(tenant_id, role=role))
+    if only is not None:
+        first = first.where(only)
     if wanted := fold(words).split():
         first = first.where(Grant.id.in_(_named(session, first, wanted, after, limit, at_once)))
     elif after is not None:

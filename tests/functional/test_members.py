@@ -7,15 +7,17 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event
 
+from tenantapp.credentials.models import AuthenticatorApp, Passkey
 from tenantapp.identity import groups, members
 from tenantapp.identity.audit import list_entries, local_requester, record
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.models import RolePermission
 from tenantapp.identity.roles import add_role, allow, get_role
 from tenantapp.identity.tenants import get_tenant, resume_tenant, suspend_tenant
-from tenantapp.identity.users import create_user
+from tenantapp.identity.users import create_user, get_user
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import ACTOR, Actor
-from tests.installation import Client, Installation
+from tests.installation import Client, Installation, StatementRecorder
 
 
 @pytest.fixture
@@ -119,6 +121,45 @@ def test_found_members_come_in_pages(ada: Client, installation: Installation) ->
     assert pages == [["p1", "p3"], ["p5", "p7"]]
 
 
+def test_administrators_see_who_has_no_second_factor(ada: Client, installation: Installation) -> None:
+    def without() -> list[str]:
+        [both, counted] = [ada.get("/members?without_second_factor=true"), ada.get("/members/second-factors").json]
+        every = ada.get("/members").json["items"]
+        assert both.json["items"] == [each for each in every if each["second_factor"] is False]
+        return [*names(both), f"{counted['without_second_factor']} of {counted['people']}"]
+
+    ada.post("/service-accounts", {"login": "robot", "roles": ["reader"]}, status=201)
+    assert ada.get("/members?q=robot").json["items"][0]["second_factor"] is None
+    assert without() == ["editors", "Ada", "Bob", "Rita", "Gone", "Both", "6 of 6"]
+    confirmed = {"ada": None, "bob": utcnow(), "rita": utcnow(), "ed": utcnow(), "gone": None}
+    with installation.registry.user_db.begin() as session:
+        people = {login: get_user(session, login).id for login in confirmed}
+        session.add_all(
+            AuthenticatorApp(user_id=people[login], secret="v0:x", confirmed_at=at) for login, at in confirmed.items()
+        )
+        key = {"name": "x", "rp_id": "localhost", "credential_id": b"x", "public_key": b"x", "sign_count": 0}
+        session.add(Passkey(user_id=people["gone"], **key, aaguid=uuid4(), backed_up=False))
+    assert without() == ["Ada", "Both", "2 of 6"]
+    with installation.registry.user_db.begin() as session:
+        groups.join_group(session, "nobody", "editors")
+    assert without() == ["editors", "Ada", "Both", "3 of 7"]
+    assert names(ada.get("/members?without_second_factor=true&q=bo")) == ["Both"]
+    changed = ada.patch(f"/members/{grant_id(ada, 'bob')}", {"role": "reader"}, status=200).json
+    assert changed["second_factor"] is True
+    assert Client(installation.app).sign_in("both", "acme").get("/members/second-factors").status_int == 403
+
+
+def test_a_page_of_members_takes_as_many_statements_as_one_of_them(ada: Client, installation: Installation) -> None:
+    recorder = StatementRecorder(installation.registry.user_db.real)
+    numbers = []
+    for limit in (1, 6):
+        before = len(recorder)
+        with recorder:
+            assert len(ada.get(f"/members?limit={limit}").json["items"]) == limit
+        numbers.append(len(recorder) - before)
+    assert numbers == [4, 4]  # access, the first grants, all grants of these members, and who lacks a second factor
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 3, 100])
 def test_members_are_found_however_many_are_looked_at_at_once(installation: Installation, at_once: int) -> None:
     with installation.registry.user_db.begin() as session:
@@ -171,6 +212,7 @@ def test_a_new_member_is_in_from_the_next_request_and_out_again(ada: Client, ins
         "group": None,
         "roles": ["reader"],
         "grants": [{"id": grant["id"], "role": "reader"}],
+        "second_factor": False,
     }
     assert nobody.post("/nodes", {"title": "x"}).json["code"] == "permission_denied"
     assert ada.delete(path).status_int == 204
