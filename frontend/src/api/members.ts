@@ -3,6 +3,7 @@
 import type {
   GetInvitationsData,
   GetMembersData,
+  GetSecondFactorsData,
   GetRolesData,
   Invitation,
   InvitationPage,
@@ -10,6 +11,7 @@ import type {
   MemberPage,
   Role,
   RolePage,
+  SecondFactors,
 } from "../../generated/api/types.gen";
 import type { Step } from "../model/roles";
 import { addressWith, call } from "./http";
@@ -17,6 +19,7 @@ import { Problem } from "./problem";
 
 const INVITATIONS: GetInvitationsData["url"] = "/api/v1/invitations";
 const MEMBERS: GetMembersData["url"] = "/api/v1/members";
+const FACTORS: GetSecondFactorsData["url"] = "/api/v1/members/second-factors";
 const ROLES: GetRolesData["url"] = "/api/v1/roles";
 
 /** A member by login, or a group by name. */
@@ -24,10 +27,11 @@ export type Grantee = { login: string } | { group: string };
 /** Whoever is to have a role, also somebody who is no member yet. */
 export type Admitted = Grantee | { address: string };
 
-/** Words that a member's login or name has, and a role. Empty ones select all. */
+/** Words that a member's login or name has, a role, and whether they lack a second factor. Empty ones select all. */
 export interface MemberFilters {
   q: string;
   role: string;
+  without_second_factor: "true" | "";
 }
 
 export async function readMembers(
@@ -37,6 +41,11 @@ export async function readMembers(
   signal?: AbortSignal,
 ): Promise<MemberPage> {
   return (await call<MemberPage>("GET", addressWith(MEMBERS, { ...filters, cursor }), { tenant, signal })).data;
+}
+
+/** How many people have a role in the tenant, and how many of them lack a second factor. */
+export async function countSecondFactors(tenant: string): Promise<SecondFactors> {
+  return (await call<SecondFactors>("GET", FACTORS, { tenant })).data;
 }
 
 /** The roles that a member may have, the highest rank first. */

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { effectScope } from "vue";
 
-import type { Delivery, Job, OwnAuditEntry, Webhook } from "../../generated/api/types.gen";
+import type { Delivery, Job, OwnAuditEntry, Session, Webhook } from "../../generated/api/types.gen";
 import { Offline } from "../api/problem";
+import { session } from "../api/session";
 import { actionLabel, detailsOf } from "./audit";
 import { declaredWords, declarePermissions } from "./declared";
 import { argumentsOf, canCancel, canRetry, whenOf } from "./job";
-import { managedPages } from "./managing";
+import { managedPages, mayManage } from "./managing";
 import { mappingOf } from "./mapping";
 import { usePaged } from "./paged";
 import { permissionLabel } from "./permissions";
@@ -72,7 +73,11 @@ describe("what roles permit", () => {
     expect([permissionLabel("books.sell"), permissionLabel("books.burn")]).toEqual(["Sell books", "books.burn"]);
     expect([declaredWords("books.sell", "de"), declaredWords("toString")]).toEqual(["Bücher verkaufen", undefined]);
     expect(managedPages(["content.read"])).toEqual([]);
-    expect(managedPages(["members.manage"]).map((each) => each.name)).toContain("members");
+    const names = (): string[] => managedPages(["members.manage", "tenant.export"]).map((each) => each.name);
+    expect([mayManage.value, names()]).toEqual([true, ["members", "access", "security", "exports", "audit"]]);
+    session.value = { impersonation: { operator: "olga" }, user: {} } as unknown as Session;
+    expect([mayManage.value, names()]).toEqual([false, ["members", "access", "security", "audit"]]);
+    session.value = undefined;
   });
 });
 

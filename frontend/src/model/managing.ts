@@ -1,7 +1,9 @@
 // The pages of a workspace for those who manage it.
 
+import { computed } from "vue";
 import type { LocationQueryValue } from "vue-router";
 
+import { session } from "../api/session";
 import { t } from "../strings";
 
 interface ManagedPage {
@@ -12,14 +14,18 @@ interface ManagedPage {
   permission: string;
 }
 
+/** Operators who work as somebody else only look at what manages the workspace. The server refuses the rest. */
+export const mayManage = computed(() => !session.value?.impersonation);
+
 const MEMBERS = "members.manage";
+const EXPORT = "tenant.export"; // which they may not even look at
 const pages = (): ManagedPage[] => [
   { name: "members", label: t.manage.members, icon: "person", permission: MEMBERS },
   { name: "access", label: t.manage.access, icon: "gear", permission: MEMBERS },
   { name: "security", label: t.manage.security, icon: "lock", permission: MEMBERS },
   { name: "webhooks", label: t.manage.webhooks, icon: "mail", permission: "webhooks.manage" },
   { name: "jobs", label: t.manage.jobs, icon: "check", permission: "jobs.manage" },
-  { name: "exports", label: t.manage.exports, icon: "download", permission: "tenant.export" },
+  { name: "exports", label: t.manage.exports, icon: "download", permission: EXPORT },
   { name: "audit", label: t.manage.audit, icon: "list", permission: MEMBERS },
 ];
 
@@ -34,5 +40,6 @@ export function given(filters: Record<string, string>): Record<string, string> {
 }
 
 export function managedPages(permissions: readonly string[]): ManagedPage[] {
-  return pages().filter((each) => permissions.includes(each.permission));
+  const held = permissions.filter((each) => each !== EXPORT || mayManage.value);
+  return pages().filter((each) => held.includes(each.permission));
 }

@@ -160,6 +160,7 @@ export const de: AccountStrings = {
     as: (person: string, tenant: string) => `Sie arbeiten als ${person} in ${tenant}.`,
     readOnly: "Sie können nur lesen.",
     writes: "Was Sie ändern, wird in diesem Namen geändert.",
+    manages: "Was den Arbeitsbereich verwaltet, können Sie nur ansehen.",
     until: (operator: string, when: string, reason: string) => `Sie sind ${operator}. Das endet am ${when}. Der angegebene Grund: ${reason}`,
     end: "Beenden und abmelden",
   },

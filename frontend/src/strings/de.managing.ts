@@ -1,7 +1,7 @@
 // Die Texte für die Verwaltung eines Arbeitsbereichs und für Token auf Deutsch.
 
 import type { ManagingStrings } from "./en.managing";
-import { plural } from "./words";
+import { number, plural } from "./words";
 
 export const de: ManagingStrings = {
   manage: {
@@ -41,7 +41,7 @@ export const de: ManagingStrings = {
     ofRole: "Mit der Rolle",
     anyRole: "Jede Rolle",
     found: (count: number, more: boolean) => `${more ? "mehr als " : ""}${plural(count, "Mitglied passt", "Mitglieder passen")}`,
-    nothing: "Kein Mitglied hat all diese Wörter im Anmeldenamen oder Namen und diese Rolle.",
+    nothing: "Kein Mitglied passt dazu.",
     change: "Ändern",
     changeOf: (name: string) => `Rollen von ${name} ändern`,
     remove: "Entfernen",
@@ -64,6 +64,9 @@ export const de: ManagingStrings = {
     unknownGroup: "Eine Gruppe mit diesem Namen gibt es nicht. Prüfen Sie die Schreibweise, oder fragen Sie einen Betreiber.",
     hasThem: "Diese Rollen sind schon vergeben, oder es gibt eine Einladung dazu. Wählen Sie andere, oder sehen Sie in den Listen nach.",
     noMail: "Diese Installation versendet keine E-Mails. Laden Sie per Anmeldename ein, oder bitten Sie einen Betreiber, E-Mail einzurichten.",
+    lacksFactor: "kein zweiter Faktor",
+    groupLacksFactor: "nicht alle mit zweitem Faktor",
+    lackingFactor: "Ohne zweiten Faktor",
     who: "Geben Sie an, um wen es geht.",
   },
   invitations: {
@@ -86,6 +89,12 @@ export const de: ManagingStrings = {
   security: {
     help: "Was dieser Arbeitsbereich von allen verlangt, die darin arbeiten. Änderungen gelten ab der nächsten Anfrage jeder Person.",
     ownFactor: "Sie haben sich ohne zweiten Faktor angemeldet und würden sich selbst aussperren. Richten Sie im Konto einen ein, und kommen Sie wieder.",
+    lacking: (without: number, people: number) =>
+      without === 0
+        ? `Alle in diesem Arbeitsbereich (${number(people)}) haben einen zweiten Faktor.`
+        : `${number(without)} von ${plural(people, "Mitglied", "Mitgliedern")} ${without === 1 ? "hat" : "haben"} noch keinen zweiten Faktor. Sobald er Pflicht ist, wird er beim nächsten Besuch verlangt.`,
+    locked: (without: number, people: number) => `${number(without)} von ${plural(people, "Mitglied", "Mitgliedern")} ${without === 1 ? "hat" : "haben"} keinen zweiten Faktor und keinen Zugang, bis einer eingerichtet ist.`,
+    showLacking: "Zeigen, wer",
     settings: {
       second_factor_required: {
         title: "Zweiter Faktor",
@@ -202,6 +211,18 @@ export const de: ManagingStrings = {
       will: "Die Domain führt niemanden mehr zu Ihrem Identitätsanbieter, und andere können sie bestätigen. Den Eintrag im DNS können Sie löschen.",
       said: "Die Domain ist entfernt.",
     },
+  },
+  scim: {
+    title: "Ihr Verzeichnis (SCIM)",
+    help: "Das Verzeichnis hinter dem Identitätsanbieter kann Personen hier anlegen, bevor sie sich anmelden, sagen, wer in welcher Gruppe ist, und entfernen, wer gegangen ist. Es kommt mit einem eigenen Token.",
+    make: "Token für das Verzeichnis erstellen",
+    nameHelp: "Für welches Verzeichnis es ist, damit andere es später erkennen.",
+    base: "Adresse des SCIM-Dienstes",
+    entra: "Die Adresse ist die „Mandanten-URL“, das Token das „geheime Token“. Ordnen Sie `objectId` dem Attribut `externalId` zu.",
+    okta: "Die Adresse ist die „SCIM connector base URL“, das Feld für die eindeutige Kennung ist `userName`, und das Token gehört in „HTTP Header“.",
+    others: "Andere",
+    ofOthers: "Es ist SCIM 2.0. Das Token ist ein Bearer-Token: `Authorization: Bearer …`",
+    revokeHelp: "Das Verzeichnis wird ab seiner nächsten Anfrage abgewiesen, und die Personen bleiben, wie sie sind. Das lässt sich nicht rückgängig machen.",
   },
   tokens: {
     title: "API-Token",

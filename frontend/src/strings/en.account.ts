@@ -159,6 +159,7 @@ export const en = {
     as: (person: string, tenant: string) => `You work as ${person} in ${tenant}.`,
     readOnly: "You can only read.",
     writes: "What you change is changed in their name.",
+    manages: "What manages the workspace you can only look at.",
     until: (operator: string, when: string, reason: string) => `You are ${operator}. It ends at ${when}. The reason given: ${reason}`,
     end: "End it, and sign out",
   },

@@ -1,6 +1,6 @@
 // The texts for those who manage a workspace, and of tokens.
 
-import { plural } from "./words";
+import { number, plural } from "./words";
 
 export const en = {
   manage: {
@@ -40,7 +40,7 @@ export const en = {
     ofRole: "With the role",
     anyRole: "Any role",
     found: (count: number, more: boolean) => `${more ? "more than " : ""}${plural(count, "member fits", "members fit")}`,
-    nothing: "No member has all these words in the login or name, and this role.",
+    nothing: "No member is like this.",
     change: "Change",
     changeOf: (name: string) => `Change the roles of ${name}`,
     remove: "Remove",
@@ -63,6 +63,9 @@ export const en = {
     unknownGroup: "There is no group with this name. Look at its spelling, or ask an operator.",
     hasThem: "They have these roles already, or are invited to them. Choose others, or look at the lists.",
     noMail: "This installation sends no mail. Invite by login, or ask an operator to set mail up.",
+    lacksFactor: "no second factor",
+    groupLacksFactor: "not all with a second factor",
+    lackingFactor: "Without a second factor",
     who: "Write who it is.",
   },
   invitations: {
@@ -85,6 +88,12 @@ export const en = {
   security: {
     help: "What this workspace asks of those who work in it. Changes take effect with the next request of each person.",
     ownFactor: "You have signed in without a second factor, and would lock yourself out. Set one up in your account, and come back.",
+    lacking: (without: number, people: number) =>
+      without === 0
+        ? `Everybody in this workspace (${number(people)}) has a second factor.`
+        : `${number(without)} of ${plural(people, "member", "members")} ${without === 1 ? "has" : "have"} no second factor yet. Once it is required, they are asked for one at their next visit.`,
+    locked: (without: number, people: number) => `${number(without)} of ${plural(people, "member", "members")} ${without === 1 ? "has" : "have"} no second factor, and cannot enter until they set one up.`,
+    showLacking: "Show who",
     settings: {
       second_factor_required: {
         title: "Second factor",
@@ -201,6 +210,18 @@ export const en = {
       will: "The domain leads nobody to your identity provider any more, and others may verify it. You can remove the record from the DNS.",
       said: "The domain is removed.",
     },
+  },
+  scim: {
+    title: "Your directory (SCIM)",
+    help: "The directory behind the identity provider can make people here before they sign in, say who is in which group, and remove who has left. It comes with a token of its own.",
+    make: "Make a token for the directory",
+    nameHelp: "Which directory it is for, so that others know it later.",
+    base: "Address of the SCIM service",
+    entra: "The address is the “Tenant URL”, and the token the “Secret token”. Map `objectId` to `externalId`.",
+    okta: "The address is the “SCIM connector base URL”, the unique identifier field is `userName`, and the token goes into “HTTP Header”.",
+    others: "Others",
+    ofOthers: "It is SCIM 2.0. The token is a bearer token: `Authorization: Bearer …`",
+    revokeHelp: "The directory is refused from its next request on, and the people stay as they are. This cannot be undone.",
   },
   tokens: {
     title: "API tokens",
