@@ -290,7 +290,6 @@ def test_an_administrator_sets_up_single_sign_on(site: Site, visit: Visit) -> No
     assert bob.unexpected([404]) == []
 
 
-<<<<<<< HEAD
 def test_an_administrator_proves_a_domain(site: Site, visit: Visit, dns: DnsServer) -> None:
     ada = visit(site).signed_in("ada", MANAGE + "/security")
     ada.button("Claim a domain").click()
@@ -320,7 +319,8 @@ def test_an_administrator_proves_a_domain(site: Site, visit: Visit, dns: DnsServ
     expect(row).to_have_count(0)
     assert found == []
     assert ada.unexpected([404, 409]) == []
-=======
+
+
 def keep_tokens_of_the_directory(ada: Visitor) -> None:
     """Make a token for the directory, which works, and is in the list from then on."""
     ada.button("Make a token").click()
@@ -337,7 +337,6 @@ def keep_tokens_of_the_directory(ada: Visitor) -> None:
     told = ada.context.request.get(f"{base}/Users", headers={"Authorization": f"Bearer {token}"})
     assert (told.status, told.json()["totalResults"]) == (200, 0)
     expect(row(ada, "Entra ID")).to_contain_text("never")
->>>>>>> 31d2c21 (Tokens for a directory are kept on the page, and operators in another's name see no managing buttons)
 
 
 def has_vouched(site: Site, login: str) -> None:

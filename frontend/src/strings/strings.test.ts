@@ -30,7 +30,7 @@ const CATALOGUES: [string, object, object][] = [
   ["the tree and builders' components", enViews, deViews],
 ];
 /** The same in both languages. */
-const SAME = new Set(["tenantapp", "Passkey", "Administrator", "Filter", "Details", "Export", "Name", "Token", "Optional.", "Migration", "Server", "Revision", "Import", "Webhooks"]);
+const SAME = new Set(["tenantapp", "Passkey", "Administrator", "Filter", "Details", "Export", "Name", "Token", "Optional.", "Migration", "Server", "Revision", "Import", "Webhooks", "Domain", "Domains"]);
 
 function textsOf(catalogue: object, path = ""): Texts {
   const found: Texts = new Map();
