@@ -8,7 +8,9 @@ from typing import Any, Final
 from waitress.parser import HTTPRequestParser, ParsingError
 
 PIECE: Final = 64 * 1024  # bytes that are received and sent at once
-IN_MEMORY: Final = 512 * 1024  # bytes; the application is asked about a longer body, and it goes to a temporary file
+# Bytes. About a longer body the application is asked, and then it goes to a temporary file. A shorter one is held for
+# whoever sends it: of 500 connections, 64 MB.
+IN_MEMORY: Final = 128 * 1024
 TARGET: Final = re.compile(r"(?:https?://[!-~]+|/[!-~]*|\*)", re.IGNORECASE)  # printable ASCII (RFC 3986)
 
 

@@ -13,7 +13,7 @@ from waitress.server import MultiSocketServer, TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from tenantapp.serving.connections import Channel, Limits
-from tenantapp.serving.incoming import PIECE
+from tenantapp.serving.incoming import IN_MEMORY, PIECE
 from tenantapp.serving.proxy_headers import TrustedProxy, believe_proxy
 from tenantapp.serving.refusals import HEAD_LIMIT
 
@@ -25,6 +25,7 @@ DEFAULTS: Final = {
     "max_request_header_size": HEAD_LIMIT,
     "ident": "",
     "recv_bytes": PIECE,
+    "inbuf_overflow": IN_MEMORY,
     "outbuf_high_watermark": AHEAD,
 }
 
