@@ -12,6 +12,7 @@ from dns.rdtypes.ANY.TXT import TXT
 
 TTL: Final = 3600  # long, so an answer that is kept would be noticed
 LONGEST_UDP: Final = 512  # octets (RFC 1035, section 4.2.1)
+PORTS_TRIED: Final = 20
 SILENT: Final = "silent"
 BROKEN: Final = "broken"
 
@@ -90,15 +91,23 @@ def running_dns_server() -> Iterator[DnsServer]:
             if (answer := server.answer(self.rfile.read(length), "tcp")) is not None:
                 self.wfile.write(len(answer).to_bytes(2) + answer)
 
-    with (
-        socketserver.ThreadingUDPServer(("127.0.0.1", 0), OverUdp) as udp,
-        socketserver.ThreadingTCPServer(udp.server_address, OverTcp) as tcp,
-    ):
-        server.port = udp.server_address[1]
+    tcp, udp = _on_one_port(OverTcp, OverUdp)
+    with tcp, udp:
+        server.port = int(udp.server_address[1])
         for each in (udp, tcp):
-            threading.Thread(target=each.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+            threading.Thread(target=each.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
         try:
             yield server
         finally:
             udp.shutdown()
             tcp.shutdown()
+
+
+def _on_one_port(tcp: Any, udp: Any) -> tuple[socketserver.TCPServer, socketserver.UDPServer]:
+    for _ in range(PORTS_TRIED):
+        first = socketserver.ThreadingTCPServer(("127.0.0.1", 0), tcp)
+        try:
+            return first, socketserver.ThreadingUDPServer(first.server_address, udp)
+        except OSError:
+            first.server_close()  # by UDP, somebody else has this port
+    raise AssertionError("no port is free for both TCP and UDP")

@@ -180,6 +180,7 @@ export const de: ManagingStrings = {
     name: "Domain",
     nameHelp: "Was in Ihren E-Mail-Adressen hinter dem @ steht, etwa example.com. Beanspruchen Sie andere, auch solche darunter, einzeln.",
     goOn: "Eintrag zeigen",
+    recordOf: (domain: string) => `Eintrag zeigen: ${domain}`,
     claimed: "Sie haben diese Domain schon beansprucht.",
     verify: "Bestätigen",
     verifyOf: (domain: string) => `${domain} bestätigen`,

@@ -179,6 +179,7 @@ export const en = {
     name: "Domain",
     nameHelp: "What follows the @ in your mail addresses, such as example.com. Claim others, and those below it, one by one.",
     goOn: "Show the record",
+    recordOf: (domain: string) => `Show the record of ${domain}`,
     claimed: "You have claimed this domain already.",
     verify: "Verify",
     verifyOf: (domain: string) => `Verify ${domain}`,
