@@ -17,8 +17,9 @@ def includeme(config: Configurator) -> None:
     config.registry.issuers = Issuers(
         addresses, seconds=settings.single_sign_on_timeout, most=max(1, settings.threads // 2)
     )
+    # With those who wait for providers, fewer than all threads.
     config.registry.txt_records = TxtRecords(
-        settings.dns_servers, seconds=settings.dns_timeout, most=max(1, settings.threads // 2)
+        settings.dns_servers, seconds=settings.dns_timeout, most=max(1, settings.threads // 4)
     )
     config.add_problem(errors.NoIdentityProvider, 404, "not_found")
     config.add_problem(errors.SingleSignOnFailed, 403, "single_sign_on_failed")
