@@ -173,7 +173,7 @@ def remove_group(directory: Directory, group: ProvisionedGroup) -> None:
     """Remove a group. Its members lose the roles that it gave them."""
     session = directory.session
     _record_group(directory, "scim.group_remove", group)
-    gave, members = _gives_roles(directory, group), members_of(session, group.id)
+    gave, members = _gives_roles(directory, group), provisioned.members_of(session, group.id)
     session.execute(delete(ProvisionedGroupMember).where(ProvisionedGroupMember.group_id == group.id))
     session.delete(group)
     session.flush()
@@ -181,26 +181,9 @@ def remove_group(directory: Directory, group: ProvisionedGroup) -> None:
         _refresh(directory, members)
 
 
-def members_of(session: Session, group_id: UUID) -> list[UUID]:
-    """Return the ids of the provisioned people in a group, the oldest first."""
-    of_group = ProvisionedGroupMember.group_id == group_id
-    return list(
-        session.scalars(
-            select(ProvisionedGroupMember.person_id).where(of_group).order_by(ProvisionedGroupMember.person_id)
-        )
-    )
-
-
-def count_members(session: Session, group_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Return how many members each of these groups has. One without members is left out."""
-    of_group = ProvisionedGroupMember.group_id
-    numbers = select(of_group, func.count()).where(of_group.in_(group_ids)).group_by(of_group)
-    return {row[0]: row[1] for row in session.execute(numbers)}
-
-
 def _set_members(directory: Directory, group: ProvisionedGroup, members: Collection[UUID], *, renamed: bool) -> None:
     session, wanted = directory.session, set(members)
-    before = set(members_of(session, group.id))
+    before = set(provisioned.members_of(session, group.id))
     come, leave = wanted - before, before - wanted
     if _gives_roles(directory, group) and len(come | leave) > directory.bounds.changed:
         raise InvalidValue(

@@ -1,10 +1,11 @@
 """Find people and groups that the directory of a tenant has provisioned, and who of them signs in."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.federation.errors import AccountDisabled, NoRole
@@ -112,3 +113,29 @@ def groups_of(session: Session, person: ProvisionedPerson) -> frozenset[str]:
         .where(ProvisionedGroupMember.person_id == person.id)
     )
     return frozenset(text for row in rows for text in row if text is not None)
+
+
+def members_of(session: Session, group_id: UUID) -> list[UUID]:
+    """Return the ids of the provisioned people in a group, the oldest first."""
+    of_group = ProvisionedGroupMember.group_id == group_id
+    return list(
+        session.scalars(
+            select(ProvisionedGroupMember.person_id).where(of_group).order_by(ProvisionedGroupMember.person_id)
+        )
+    )
+
+
+def members_by_group(session: Session, group_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """Return the same for each of these groups. One without members is left out."""
+    of_group, found = ProvisionedGroupMember.group_id, defaultdict(list)
+    rows = select(of_group, ProvisionedGroupMember.person_id).where(of_group.in_(group_ids))
+    for group_id, person_id in session.execute(rows.order_by(ProvisionedGroupMember.person_id)):
+        found[group_id].append(person_id)
+    return found
+
+
+def count_members(session: Session, group_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return how many members each of these groups has. One without members is left out."""
+    of_group = ProvisionedGroupMember.group_id
+    numbers = select(of_group, func.count()).where(of_group.in_(group_ids)).group_by(of_group)
+    return {row[0]: row[1] for row in session.execute(numbers)}

@@ -26,9 +26,9 @@ from sqlalchemy import ColumnElement, Select, false, func, select
 
 from tenantapp.characters import not_in_a_line
 from tenantapp.federation import directory as services
-from tenantapp.federation.directory import Directory, count_members, members_of
+from tenantapp.federation.directory import Directory
 from tenantapp.federation.models import ProvisionedGroup, ProvisionedPerson
-from tenantapp.federation.provisioned import key_of
+from tenantapp.federation.provisioned import count_members, key_of, members_by_group
 from tenantapp.federation.scim_models import Group, User, content_of, group_of, member_ids, user_of
 from tenantapp.identity.models import User as Account
 
@@ -50,7 +50,7 @@ class DirectoryStorage(ScimStorage):
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
         """Return a person or a group. Raises ``NotFoundException``."""
-        return self._shown(self._row(resource_type, resource_id), members=_has_members(response_parameters))
+        return self._shown([self._row(resource_type, resource_id)], members=_has_members(response_parameters))[0]
 
     def search(
         self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None
@@ -76,8 +76,7 @@ class DirectoryStorage(ScimStorage):
                 found += matching[max(0, start - total) :][: max(0, count - len(found))]
             total += number
         members = _has_members(search_request)
-        page_of_rows = self._within_bounds(found) if members else found
-        return SearchPage(total, [self._shown(row, members=members) for row in page_of_rows])
+        return SearchPage(total, self._shown(self._within_bounds(found) if members else found, members=members))
 
     def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
         """Make a person or a group. Raises what ``directory`` does."""
@@ -89,7 +88,7 @@ class DirectoryStorage(ScimStorage):
             group = cast(Group, resource)
             name, external_id = group.display_name or "", group.external_id or None
             row = services.add_group(self._directory, name, external_id, member_ids(group))
-        return self._shown(row)
+        return self._shown([row])[0]
 
     def update(
         self, resource_type: ResourceType, resource: Resource[Any], *, expected_version: str | None = None
@@ -102,7 +101,7 @@ class DirectoryStorage(ScimStorage):
             group = cast(Group, resource)
             name, external_id = group.display_name or "", group.external_id or None
             services.change_group(self._directory, row, name, external_id, member_ids(group))
-        return self._shown(row)
+        return self._shown([row])[0]
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Remove a person or a group. Raises ``NotFoundException`` and ``LastAdmin``."""
@@ -138,9 +137,10 @@ class DirectoryStorage(ScimStorage):
         if len(rows) > most:
             raise TooManyException(detail="Filter by userName, externalId, displayName of a group, or id.")
         by_members = "members" in str(wanted).lower()
-        if by_members and len(rows) > 1 and len(self._within_bounds(rows)) < len(rows):
+        if by_members and len(self._within_bounds(rows)) < len(rows):
             raise TooManyException(detail="Filter by displayName, externalId or id of a group as well.")
-        return [row for row in rows if wanted.match(self._shown(row, members=by_members))]
+        shown = self._shown(rows, members=by_members)
+        return [row for row, resource in zip(rows, shown, strict=True) if wanted.match(resource)]
 
     def _within_bounds(self, rows: Sequence[Row]) -> list[Row]:
         """Return the first of the rows: all, or as many as have no more members than a page may have, or one."""
@@ -151,10 +151,13 @@ class DirectoryStorage(ScimStorage):
             row for number, (row, so_far) in enumerate(zip(rows, members, strict=True)) if not number or so_far <= most
         ]
 
-    def _shown(self, row: Row, *, members: bool = True) -> Resource[Any]:
-        if isinstance(row, ProvisionedPerson):
-            return user_of(row)
-        return group_of(row, members_of(self._session, row.id) if members else [])
+    def _shown(self, rows: Sequence[Row], *, members: bool = True) -> list[Resource[Any]]:
+        """Return the rows as the directory sees them. With ``members``, groups have theirs."""
+        ids = [row.id for row in rows if isinstance(row, ProvisionedGroup)]
+        held = members_by_group(self._session, ids) if members and ids else {}
+        return [
+            user_of(row) if isinstance(row, ProvisionedPerson) else group_of(row, held.get(row.id, [])) for row in rows
+        ]
 
 
 def _has_members(asked: ResponseParameters[Any] | None) -> bool:
