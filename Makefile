@@ -1,4 +1,4 @@
-# make setup | run | page | screenshots | test | test-quick | fuzz | lint | format | lock | build | bench | clean
+# make setup | run | page | screenshots | test | test-quick | schemas | fuzz | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
@@ -22,7 +22,7 @@ RUNS = .venv/.runs
 # The tests start the program many times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run page screenshots test test-quick fuzz lint format lock build bench clean
+.PHONY: setup run page screenshots test test-quick schemas fuzz lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -69,6 +69,10 @@ test: setup
 # What a change breaks first, in less than a minute.
 test-quick: setup
 	$(BIN)/pytest -n $(PROCESSES) --dist worksteal -k "not postgresql" tests/unit tests/functional $(PYTEST_ARGS)
+
+# Each construct that a schema may have, through every verb of the fleet.
+schemas: setup
+	$(BIN)/pytest -n $(PROCESSES) --dist worksteal tests/schemas/each.py $(PYTEST_ARGS)
 
 # Other requests each time, and many: every operation must answer as the OpenAPI document says.
 fuzz: setup

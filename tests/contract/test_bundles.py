@@ -218,7 +218,6 @@ def test_what_has_no_portable_form_is_named(fleet: Fleet, acme: TenantPlace, tmp
     [
         ("ALTER TABLE tags ENABLE ROW LEVEL SECURITY", "the table tags: it has row level security"),
         ("ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", "the table tags: it has row level"),
-        ("CREATE TABLE urgent_tags () INHERITS (tags)", "the table urgent_tags: it inherits from the table tags"),
         ("SELECT lo_from_bytea(4711, 'large')", "the large object 4711: it is no part of a table"),
     ],
 )
@@ -288,7 +287,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("change", "error", "match"),
         [
-            ({"version": 3}, BundleRefused, "version 3, and this program reads versions up to 2"),
+            ({"version": 4}, BundleRefused, "version 4, and this program reads versions up to 3"),
             ({"format": "another"}, BundleRefused, "not a bundle of tenantapp"),
             ({"domain": "bookshop"}, BundleRefused, "of the domain bookshop"),
             ({"revision": "abc"}, UnknownRevision, "no revision abc"),
@@ -617,12 +616,15 @@ class TestPostgres:
             export(fleet, acme, tmp_path / "bundle")
 
 
-def test_sqlite_does_not_take_a_decimal_that_it_cannot_keep(both: Fleet, tmp_path: Path) -> None:
-    settings = both.with_revision("tenant", 'op.create_table("sums", sa.Column("sum", sa.Numeric(38, 20)))')
+def test_sqlite_does_not_take_a_number_that_it_cannot_keep(both: Fleet, tmp_path: Path) -> None:
+    columns = 'sa.Column("sum", sa.Numeric(38, 20)), sa.Column("share", sa.Double)'
+    settings = both.with_revision("tenant", f'op.create_table("sums", {columns})')
     place = create_on(both, "server", "acme")
     upgrade_tenant_database(both.under(settings), place)
-    with connected(both, place) as connection:
-        connection.exec_driver_sql("INSERT INTO sums VALUES (1.00000000000000000001)")
-    export(both, place, tmp_path / "bundle", settings)
-    with pytest.raises(LoadFailed, match="cannot keep the decimal"):
-        bring_in(both, tmp_path / "bundle", "copy", settings, server="files")
+    values = {"1.00000000000000000001, 1": "the decimal", "1, 'NaN'": "the number NaN", "1, '-0'": "the number -0.0"}
+    for number, (value, words) in enumerate(values.items()):
+        with connected(both, place) as connection:
+            connection.exec_driver_sql(f"DELETE FROM sums; INSERT INTO sums VALUES ({value})")
+        export(both, place, tmp_path / f"bundle{number}", settings)
+        with pytest.raises(LoadFailed, match=f"SQLite cannot keep {words}"):
+            bring_in(both, tmp_path / f"bundle{number}", "copy", settings, server="files")

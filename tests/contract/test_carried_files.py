@@ -187,12 +187,13 @@ def test_a_bundle_carries_files(carried: Carried, tmp_path: Path) -> None:
     assert carried.contents(copy) == CONTENTS
 
 
-def test_a_bundle_without_files_is_one_that_earlier_versions_read(carried: Carried, tmp_path: Path) -> None:
+def test_a_bundle_without_files_does_not_speak_of_files(carried: Carried, tmp_path: Path) -> None:
     for file_id in carried.ids:
         carried.storage.remove(carried.acme.id, file_id)
     bundle = tmp_path / "bundle"
     manifest = export_bundle(carried.fleet.services, carried.acme, bundle)
-    assert (manifest.version, manifest.files) == (1, ())
+    # Those of PostgreSQL have sequences.
+    assert (manifest.version, manifest.files) == (1 if carried.fleet.admin is None else 3, ())
     with ZipFile(bundle) as archive:
         assert b'"files"' not in archive.read("manifest.json")
     copy = import_tenant(carried.fleet.services, bundle, "copy")

@@ -96,7 +96,7 @@ class BundleWriter:
 
     def write_manifest(self, manifest: Manifest) -> None:
         unknown_before = set() if manifest.files else {"files"}
-        written = manifest.model_dump_json(indent=2, exclude=unknown_before).encode()
+        written = manifest.model_dump_json(indent=2, exclude=unknown_before, exclude_none=True).encode()
         if len(written) > LONGEST_MANIFEST:
             raise NotPortable(manifest.tenant.slug, f"{len(manifest.files)} files are too many for a bundle")
         with self._open(MANIFEST) as stream:

@@ -19,12 +19,15 @@ from tenantapp.fleet.bundles.manifest import (
     FORMAT,
     VERSION,
     WITHOUT_FILES,
+    WITHOUT_SEQUENCES,
     BundledColumn,
     BundledFile,
     BundledTable,
     BundledTenant,
     Manifest,
 )
+from tenantapp.fleet.bundles.postgres_sequences import read_sequences
+from tenantapp.fleet.bundles.postgres_views import filled_views
 from tenantapp.fleet.bundles.tables import PortableTable, counters, not_carried, portable_tables, quoted
 from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert
 from tenantapp.fleet.errors import NotPortable
@@ -110,9 +113,12 @@ def _write(
 ) -> Manifest:
     tables = [_write_table(connection, writer, table, progress) for table in portable_tables(connection, metadata)]
     files = () if content is None else tuple(_write_files(connection, writer, place, content))
+    postgres = connection.dialect.name == "postgresql"
+    sequences = (read_sequences(connection) or None) if postgres else None
+    views = (filled_views(connection) or None) if postgres else None
     manifest = Manifest(
         format=FORMAT,
-        version=VERSION if files else WITHOUT_FILES,
+        version=VERSION if sequences or views else WITHOUT_SEQUENCES if files else WITHOUT_FILES,
         created_at=utcnow(),
         tenantapp=version("tenantapp"),
         domain=settings.tenantapp_domain,
@@ -121,6 +127,8 @@ def _write(
         tenant=BundledTenant(slug=place.slug, name=place.name),
         tables=tuple(tables),
         files=files,
+        sequences=sequences,
+        materialized_views=views,
     )
     writer.write_manifest(manifest)
     return manifest
@@ -163,7 +171,8 @@ def rows_of(
         for batch in result.partitions(BATCH):
             for row in batch:
                 try:
-                    yield convert(converters, row)
+                    # A table may have no columns that are carried. Its rows count all the same.
+                    yield convert(converters, row[: len(columns)])
                 except (ValueError, TypeError, ArithmeticError) as error:
                     raise NotPortable(f"a row of {table.name}", str(error).rstrip(".")) from error
             progress(len(batch))
@@ -184,4 +193,4 @@ def _select(connection: Connection, table: PortableTable, columns: list[tuple[st
 
     ordered = f" ORDER BY {', '.join(map(order, table.key))}" if table.key else ""
     names = ", ".join(map(read, kinds)) or "NULL"
-    return f"SELECT {names} FROM {quoted(connection, table.name)}{ordered}"  # noqa: S608
+    return f"SELECT {names} FROM {table.source(connection)}{ordered}"  # noqa: S608

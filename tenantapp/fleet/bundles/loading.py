@@ -1,13 +1,13 @@
 """Load a bundle into a database that was made for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import psycopg2
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import MetaData, func, select, table
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections.migration_connections import migration_connection
@@ -17,8 +17,8 @@ from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.fleet.bundles import postgres_loading, sqlite_loading
 from tenantapp.fleet.bundles.archive import Bundle, open_bundle
 from tenantapp.fleet.bundles.limits import Limits
-from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
-from tenantapp.fleet.bundles.tables import not_carried, portable_tables, quoted
+from tenantapp.fleet.bundles.manifest import Manifest
+from tenantapp.fleet.bundles.tables import PortableTable, not_carried, portable_tables
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
@@ -59,20 +59,24 @@ def load_bundle(
         migration_connection(url, name, failure=LoadFailed) as connection,
         connection.begin(),
     ):
-        _check_target(connection, metadata_of(fleet.settings, "tenant"), bundle.manifest, file, name)
+        tables = portable_tables(connection, metadata_of(fleet.settings, "tenant"))
+        _check_target(connection, tables, bundle.manifest, file, name)
         engine = ENGINES[connection.dialect.name]
         try:
             with engine.constraints_later(connection, name):
-                _replace_rows(connection, bundle, progress)
+                _replace_rows(connection, tables, bundle, progress)
+            engine.finish(connection, bundle.manifest)
         except (ValueError, TypeError, ArithmeticError) as error:
             raise LoadFailed(name, f"a value does not fit its column ({error})") from error
         except psycopg2.Error as error:
             raise LoadFailed(name, first_line(error)) from error
-        _check_rows(connection, bundle.manifest, name)
+        _check_rows(connection, tables, bundle.manifest, name)
         return bundle.manifest
 
 
-def _check_target(connection: Connection, metadata: MetaData, manifest: Manifest, file: Path, name: str) -> None:
+def _check_target(
+    connection: Connection, tables: Sequence[PortableTable], manifest: Manifest, file: Path, name: str
+) -> None:
     if connection.scalar(select(func.count()).select_from(TenantIdentity)):
         raise LoadFailed(name, "it belongs to a tenant already")
     if (found := not_carried(connection)) is not None:
@@ -80,7 +84,7 @@ def _check_target(connection: Connection, metadata: MetaData, manifest: Manifest
     heads = MigrationContext.configure(connection).get_current_heads()
     if heads != (manifest.revision,):
         raise LoadFailed(name, f"it is not at the bundle's revision {manifest.revision}")
-    target = {table.name: {column for column, _ in table.columns} for table in portable_tables(connection, metadata)}
+    target = {table.name: {column for column, _ in table.columns} for table in tables}
     bundled = {table.name: {column.name for column in table.columns} for table in manifest.tables}
     for wrong in sorted(target.keys() | bundled.keys()):
         if target.get(wrong) != bundled.get(wrong):
@@ -88,20 +92,16 @@ def _check_target(connection: Connection, metadata: MetaData, manifest: Manifest
 
 
 @checkpoint("bundle.replace_rows")
-def _replace_rows(connection: Connection, bundle: Bundle, progress: Progress) -> None:
+def _replace_rows(connection: Connection, tables: Sequence[PortableTable], bundle: Bundle, progress: Progress) -> None:
     engine = ENGINES[connection.dialect.name]
-    for bundled in bundle.manifest.tables:
-        connection.exec_driver_sql(f"DELETE FROM {quoted(connection, bundled.name)}")  # noqa: S608 - one of ours
+    engine.empty(connection, tables)
     for bundled in bundle.manifest.tables:
         engine.load_rows(connection, bundled, bundle.rows(bundled), progress)
-        engine.set_counters(connection, bundled)
 
 
-def _check_rows(connection: Connection, manifest: Manifest, name: str) -> None:
-    for bundled in manifest.tables:
-        if _count(connection, bundled) != bundled.rows:
-            raise LoadFailed(name, f"the table {bundled.name} does not have the bundle's {bundled.rows} rows")
-
-
-def _count(connection: Connection, bundled: BundledTable) -> int | None:
-    return connection.scalar(select(func.count()).select_from(table(bundled.name)))
+def _check_rows(connection: Connection, tables: Sequence[PortableTable], manifest: Manifest, name: str) -> None:
+    bundled = {table.name: table.rows for table in manifest.tables}
+    for table in tables:
+        counted = f"SELECT count(*) FROM {table.source(connection)}"  # noqa: S608 - one of ours
+        if connection.exec_driver_sql(counted).scalar() != bundled[table.name]:
+            raise LoadFailed(name, f"the table {table.name} does not have the bundle's {bundled[table.name]} rows")

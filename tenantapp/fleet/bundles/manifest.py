@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from tenantapp.fleet.bundles.kinds import Kind
 
 FORMAT: Final = "tenantapp bundle"
-VERSION: Final = 2
-WITHOUT_FILES: Final = 1  # the version of a bundle without files, which earlier programs read
+VERSION: Final = 3
+# The versions of bundles that have neither counters nor files, and no counters: earlier programs read them.
+WITHOUT_FILES: Final = 1
+WITHOUT_SEQUENCES: Final = 2
 
 
 class _Strict(BaseModel):
@@ -47,6 +49,14 @@ class BundledFile(_Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class BundledSequence(_Strict):
+    """A sequence of PostgreSQL: the last number, and whether it was issued or is the next one."""
+
+    name: str
+    last: int
+    issued: bool
+
+
 class BundledTenant(_Strict):
     """The slug and the name of the tenant."""
 
@@ -55,10 +65,14 @@ class BundledTenant(_Strict):
 
 
 class Manifest(_Strict):
-    """The content of ``manifest.json``. ``files`` are those whose content is in the bundle."""
+    """The content of ``manifest.json``. ``files`` are those whose content is in the bundle.
+
+    ``sequences`` and ``materialized_views`` are those of PostgreSQL, and None in a bundle that does not know. Of the
+    latter it has the names of those that hold rows.
+    """
 
     format: Literal["tenantapp bundle"]
-    version: Literal[1, 2]
+    version: Literal[1, 2, 3]
     created_at: Annotated[datetime, Field(strict=False)]
     tenantapp: str
     domain: str
@@ -67,6 +81,8 @@ class Manifest(_Strict):
     tenant: BundledTenant
     tables: Annotated[tuple[BundledTable, ...], Field(strict=False), FailFast()]
     files: Annotated[tuple[BundledFile, ...], Field(strict=False), FailFast()] = ()
+    sequences: Annotated[tuple[BundledSequence, ...] | None, Field(strict=False)] = None
+    materialized_views: Annotated[tuple[str, ...] | None, Field(strict=False)] = None
 
     @property
     def rows(self) -> int:

@@ -1,6 +1,6 @@
-"""Load rows into PostgreSQL by COPY, without foreign keys and triggers, which are added again at the end."""
+"""Load rows into PostgreSQL by COPY, without foreign keys and triggers, which are there again at the end."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -8,8 +8,10 @@ import psycopg2
 from sqlalchemy.engine import Connection
 
 from tenantapp.fleet.bundles.kinds import Kind
-from tenantapp.fleet.bundles.manifest import BundledTable
-from tenantapp.fleet.bundles.tables import as_sent, quoted, sequence_of
+from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
+from tenantapp.fleet.bundles.postgres_sequences import set_sequences
+from tenantapp.fleet.bundles.postgres_views import refresh_views
+from tenantapp.fleet.bundles.tables import PortableTable, as_sent, quoted, sequence_of
 from tenantapp.fleet.bundles.values import TO_POSTGRES, convert
 
 CHUNK: Final = 2**18  # bytes to send at once
@@ -19,28 +21,39 @@ NULL: Final = "\\N"
 FOREIGN_KEYS: Final = """
 SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
     format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+    || coalesce(format('; COMMENT ON CONSTRAINT %I ON %s IS ', conname, conrelid::regclass)
+        || quote_literal(obj_description(oid, 'pg_constraint')), '')
 FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 ORDER BY conrelid, conname
 """
 TRIGGERS: Final = """
-SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass), pg_get_triggerdef(oid)
-FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0 AND tgenabled = 'O' ORDER BY tgrelid, tgname
+SELECT format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
+    format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
+        CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' END, t.tgname)
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid AND c.relkind IN ('r', 'p')
+WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' ORDER BY t.tgrelid, t.tgname
 """
 
 
 @contextmanager
 def constraints_later(connection: Connection, name: str) -> Iterator[None]:
-    """Drop foreign keys and triggers for the block. Adding the foreign keys again checks them.
+    """Drop foreign keys and disable triggers for the block. Adding the foreign keys again checks them.
 
     Rows may refer to each other in a circle, so no order would satisfy the foreign keys. Triggers have fired for these
-    rows already.
+    rows already. Each gets back its mode: one that is enabled ``ALWAYS`` would fire whatever role replicates.
     """
     found = [tuple(row) for asked in (TRIGGERS, FOREIGN_KEYS) for row in connection.exec_driver_sql(_escaped(asked))]
-    for drop, _ in found:
-        connection.exec_driver_sql(_escaped(drop))
+    for off, _ in found:
+        connection.exec_driver_sql(_escaped(off))
     yield
     # In reverse order: a trigger must not fire while a foreign key is added.
-    for _, create in reversed(found):
-        connection.exec_driver_sql(_escaped(create))
+    for _, on in reversed(found):
+        connection.exec_driver_sql(_escaped(on))
+
+
+def empty(connection: Connection, tables: Sequence[PortableTable]) -> None:
+    """Remove the rows that the migrations have inserted. A rule may keep DELETE from it."""
+    for table in tables:
+        connection.exec_driver_sql(f"TRUNCATE {table.source(connection)}")
 
 
 def load_rows(
@@ -48,16 +61,27 @@ def load_rows(
 ) -> None:
     """Load a table's rows. Raises what ``convert`` raises for a value that does not fit its column."""
     names = ", ".join(quoted(connection, column.name) for column in table.columns)
+    columns = f" ({names})" if names else ""
     raw: Any = connection.connection.dbapi_connection
     lines = _Lines(_lines(table, rows), progress)
     try:
         with raw.cursor() as cursor:
-            cursor.copy_expert(as_sent(f"COPY {quoted(connection, table.name)} ({names}) FROM STDIN"), lines)
+            cursor.copy_expert(as_sent(f"COPY {quoted(connection, table.name)}{columns} FROM STDIN"), lines)
     except psycopg2.Error:
         if lines.error is not None:
             # psycopg2 ends the COPY, and its error does not have the reason.
             raise lines.error from None
         raise
+
+
+def finish(connection: Connection, manifest: Manifest) -> None:
+    """Set the sequences, and compute the materialized views. Raises ``ValueError`` for sequences that do not fit."""
+    if manifest.sequences is None:
+        for table in manifest.tables:
+            set_counters(connection, table)
+    else:
+        set_sequences(connection, manifest.sequences)
+    refresh_views(connection, manifest.materialized_views)
 
 
 def set_counters(connection: Connection, table: BundledTable) -> None:

@@ -1,6 +1,6 @@
 """Load rows into SQLite. Connections for migrations do not enforce foreign keys, which are checked at the end."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
@@ -8,8 +8,8 @@ from typing import Any, Final
 from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections.migration_connections import check_foreign_keys
-from tenantapp.fleet.bundles.manifest import BundledTable
-from tenantapp.fleet.bundles.tables import has_counters, quoted
+from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
+from tenantapp.fleet.bundles.tables import PortableTable, has_counters, quoted
 from tenantapp.fleet.bundles.values import TO_SQLITE, Converter, convert
 from tenantapp.fleet.errors import LoadFailed
 from tenantapp.sql.full_text import fts_name, is_fts_index, rebuild_statement
@@ -37,6 +37,12 @@ def constraints_later(connection: Connection, name: str) -> Iterator[None]:
     check_foreign_keys(connection, name, LoadFailed)
 
 
+def empty(connection: Connection, tables: Sequence[PortableTable]) -> None:
+    """Remove the rows that the migrations have inserted."""
+    for table in tables:
+        connection.exec_driver_sql(f"DELETE FROM {table.source(connection)}")  # noqa: S608
+
+
 def load_rows(
     connection: Connection, table: BundledTable, rows: Iterable[list[Any]], progress: Callable[[int], None]
 ) -> None:
@@ -60,6 +66,12 @@ def _batch(converters: list[Converter], rows: Iterator[list[Any]]) -> Iterator[t
         size += sum(len(value) for value in values if isinstance(value, str | bytes))
         if size >= BATCH_SIZE:
             return
+
+
+def finish(connection: Connection, manifest: Manifest) -> None:
+    """Set the counters of the tables."""
+    for table in manifest.tables:
+        set_counters(connection, table)
 
 
 def set_counters(connection: Connection, table: BundledTable) -> None:

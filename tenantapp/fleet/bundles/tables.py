@@ -16,16 +16,13 @@ from tenantapp.tenancy.models import TenantIdentity
 # Every database has its own, so a bundle does not carry them.
 OURS: Final = frozenset({"alembic_version", TenantIdentity.__tablename__})
 POSTGRES_TABLES: Final = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname, c.relname, c.relkind = 'r' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 """
 # What a bundle does not carry, and why. Partitions are read through their partitioned table.
 NOT_CARRIED: Final = """
 SELECT 'the table ' || relname, 'it has row level security' FROM pg_class WHERE relrowsecurity
-UNION ALL
-SELECT 'the table ' || c.relname, 'it inherits from the table ' || p.relname FROM pg_inherits i
-JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'r'
 UNION ALL
 SELECT 'the large object ' || min(oid), 'it is no part of a table' FROM pg_largeobject_metadata HAVING count(*) > 0
 ORDER BY 1
@@ -40,13 +37,19 @@ WHERE l.schema = 'main' AND l.type IN ('table', 'virtual')
 class PortableTable:
     """A table: its columns with their kinds (None: no portable form), and the columns that order its rows.
 
-    Computed columns are left out. ``padded`` are the columns of type CHAR, which PostgreSQL pads with spaces.
+    Computed columns are left out. ``padded`` are the columns of type CHAR, which PostgreSQL pads with spaces. ``alone``
+    says that other tables may inherit from it, which have their rows themselves.
     """
 
     name: str
     columns: tuple[tuple[str, Kind | None], ...]
     key: tuple[str, ...]
     padded: frozenset[str] = frozenset()
+    alone: bool = False
+
+    def source(self, connection: Connection) -> str:
+        """Return the table as a statement names it, to read or to empty its own rows."""
+        return ("ONLY " if self.alone else "") + quoted(connection, self.name)
 
     def kinds(self) -> list[tuple[str, Kind]]:
         """Return the columns and their kinds. Raises ``NotPortable`` for the first column without a portable form."""
@@ -68,11 +71,11 @@ def portable_tables(connection: Connection, metadata: sa.MetaData) -> list[Porta
     """Return the tables with a tenant's data, by name. Raises ``NotPortable`` for a table that a bundle cannot hold."""
     inspector = sa.inspect(connection)
     found = []
-    for name in sorted(_names(connection)):
+    for name, alone in sorted(_names(connection)):
         reflected = inspector.get_columns(name)
         columns = tuple(_columns(connection, reflected, metadata.tables.get(name)))
         key = tuple(inspector.get_pk_constraint(name)["constrained_columns"])
-        found.append(PortableTable(name, columns, key, _padded(connection, reflected)))
+        found.append(PortableTable(name, columns, key, _padded(connection, reflected), alone))
     return found
 
 
@@ -113,19 +116,20 @@ def as_sent(quoted_identifier: str) -> str:
     return quoted_identifier.replace("%%", "%")
 
 
-def _names(connection: Connection) -> Iterator[str]:
+def _names(connection: Connection) -> Iterator[tuple[str, bool]]:
     if connection.dialect.name == "sqlite":
         found = connection.exec_driver_sql(SQLITE_TABLES).all()
         # An index of words is made again from the words.
-        rows = [(kind == "table", name) for kind, name, sql in found if not is_fts_index(name, sql)]
+        rows = [(kind == "table", name, False) for kind, name, sql in found if not is_fts_index(name, sql)]
     else:
-        rows = [(schema == "public", name) for schema, name in connection.exec_driver_sql(POSTGRES_TABLES)]
-    for plain, name in rows:
+        tables = connection.exec_driver_sql(POSTGRES_TABLES)
+        rows = [(schema == "public", name, alone) for schema, name, alone in tables]
+    for plain, name, alone in rows:
         if name in OURS or name.startswith("sqlite_"):
             continue
         if not plain:
             raise NotPortable(f"the table {name}", "it is virtual, or in a schema other than public")
-        yield name
+        yield name, alone
 
 
 def _columns(connection: Connection, columns: Any, model: sa.Table | None) -> Iterator[tuple[str, Kind | None]]:

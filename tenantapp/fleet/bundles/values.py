@@ -104,6 +104,14 @@ def _stored_decimal(value: str) -> float:
     return number
 
 
+def _stored_float(value: Any) -> float:
+    number = _float_of(value)
+    # SQLite stores NULL for the one and 0.0 for the other.
+    if math.isnan(number) or (number == 0 and math.copysign(1, number) < 0):
+        raise ValueError(f"SQLite cannot keep the number {value}")
+    return number
+
+
 def _float_of(value: Any) -> float:
     if isinstance(value, str) and value not in SPECIAL_FLOATS:
         raise ValueError(f"{value!r} is not a number")
@@ -113,7 +121,7 @@ def _float_of(value: Any) -> float:
 TO_SQLITE: Final[Mapping[Kind, Converter]] = {
     Kind.TEXT: _is(str),
     Kind.INTEGER: _is(int),
-    Kind.FLOAT: _float_of,
+    Kind.FLOAT: _stored_float,
     Kind.DECIMAL: _stored_decimal,
     Kind.BOOLEAN: lambda value: int(_is(bool)(value)),
     Kind.UUID: lambda value: UUID(value).hex,

@@ -1,0 +1,6 @@
+CREATE TABLE crews (id int PRIMARY KEY, head int);
+CREATE TABLE workers (id int PRIMARY KEY, team int NOT NULL REFERENCES crews, mentor int REFERENCES workers ON DELETE SET NULL);
+ALTER TABLE crews ADD FOREIGN KEY (head) REFERENCES workers DEFERRABLE INITIALLY DEFERRED NOT VALID;
+-- rows
+INSERT INTO crews VALUES (1, 1), (2, NULL);
+INSERT INTO workers VALUES (1, 1, 2), (2, 1, 1), (3, 2, 3);

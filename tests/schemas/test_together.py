@@ -1,0 +1,18 @@
+"""What builders have in their schemas comes through a clone, a backup and a bundle as it was.
+
+``make schemas`` does this for each construct alone, with all verbs, on each version of PostgreSQL that is there.
+"""
+
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from tests.schemas.constructs import all_constructs, together
+from tests.schemas.verbs import schemas
+
+
+def test_nothing_is_lost(postgres_server: URL, tmp_path: Path) -> None:
+    construct = together([each for each in all_constructs() if not each.refused])
+    with schemas({"main": postgres_server}, tmp_path, construct) as tenant:
+        assert len(tenant.original) > 30
+        assert (tenant.by_clone(), tenant.by_backup(), tenant.by_bundle(), tenant.lost()) == ({}, {}, {}, {})

@@ -1,0 +1,120 @@
+"""A tenant whose history has a construct, and what the fleet does with it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg2
+from sqlalchemy.engine import URL
+
+from tenantapp.databases.histories.histories import head_revision
+from tenantapp.fleet.bundles.exporting import export_bundle
+from tenantapp.fleet.bundles.importing import import_tenant
+from tenantapp.fleet.removing.deletion import delete_later, request_purge
+from tenantapp.operations.errors import FleetError
+from tenantapp.tenancy.access import TenantPlace
+from tests.contract.conftest import Fleet, everything_on, remove_all_but
+from tests.contract.copies import drop_subscriptions
+from tests.contract.copies import work as done
+from tests.contract.kept import Kept, with_store
+from tests.installation import SECRET
+from tests.schemas.constructs import Construct
+from tests.schemas.state import differences, read_state
+
+REVISION: Final = """
+from alembic import op
+
+revision = "feedc0de0001"
+down_revision = "{head}"
+
+
+def upgrade():
+    op.get_bind().exec_driver_sql({schema!r})
+"""
+
+
+class Failed(FleetError):
+    """An operation failed; the message is its own."""
+
+
+class Schemas(Kept):
+    """The tenant acme on the server ``main``, with a construct and its rows. Each verb returns what is not the same."""
+
+    def __init__(self, fleet: Fleet, construct: Construct, servers: dict[str, URL]) -> None:
+        self.fleet, self.servers = with_store(fleet), servers
+        fleet.migrated()
+        copy = fleet.copy_of("tenant")
+        text = REVISION.format(head=head_revision(fleet.settings, "tenant"), schema=construct.schema.replace("%", "%%"))
+        (copy / "versions" / "feedc0de0001_construct.py").write_text(text)
+        fleet.change_settings(migrations_tenant=str(copy))
+        database = fleet.create("acme").database
+        host, user = servers["main"].query["host"], servers["main"].username
+        with psycopg2.connect(host=host, user=user, dbname=database) as connection, connection.cursor() as cursor:
+            cursor.execute(f'SET ROLE "{database}"')
+            cursor.execute(construct.rows)
+        self.original = self.state(self.place())
+
+    def state(self, place: TenantPlace) -> dict[str, Any]:
+        return read_state(self.servers[place.server], place.database)
+
+    def lost(self, slug: str = "acme") -> dict[str, Any]:
+        """What a tenant does not have as the original had it."""
+        return differences(self.original, self.state(self.place(slug)))
+
+    def by_clone(self) -> dict[str, Any]:
+        done(self.fleet, "clone", "acme", "cloned")
+        return self.lost("cloned")
+
+    def by_backup(self) -> dict[str, Any]:
+        self.succeeded(self.backup())
+        self.succeeded(self.restore_as("acme", "restored"))
+        return self.lost("restored")
+
+    def by_bundle(self) -> dict[str, Any]:
+        file = self.fleet.directory / "acme.bundle"
+        export_bundle(self.fleet.services, self.place(), file)
+        import_tenant(self.fleet.services, file, "imported")
+        return self.lost("imported")
+
+    def by_restore(self) -> dict[str, Any]:
+        self.succeeded(self.restore())
+        return self.lost()
+
+    def by_delete(self) -> dict[str, Any]:
+        """The final copy of a clone; what is restored from it."""
+        with self.fleet.user_db.begin() as session:
+            tenant_id = delete_later(session, "cloned", timedelta(0)).id
+        self.succeeded(self.ask(request_purge, "cloned"))
+        self.succeeded(self.restore_as("cloned", "returned", tenant_id=tenant_id))
+        return self.lost("returned")
+
+    def by_move(self) -> dict[str, Any]:
+        done(self.fleet, "move", "acme", "other")
+        return self.lost()
+
+    def succeeded(self, operation_id: Any) -> None:
+        """Let a worker work. Raises ``Failed`` if the operation fails."""
+        self.work()
+        operation = self.outcome(operation_id)
+        if operation.state != "succeeded":
+            raise Failed(operation.error)
+
+
+@contextmanager
+def schemas(servers: dict[str, URL], directory: Path, construct: Construct) -> Iterator[Schemas]:
+    """A fleet on these servers. What it leaves is removed."""
+    values = {
+        f"servers.{name}": url.set(database="").render_as_string(hide_password=False) for name, url in servers.items()
+    }
+    values |= {"user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite", "tenancy.secret": SECRET}
+    before = {url: everything_on(url) for url in servers.values()}
+    fleet = Fleet(values, servers["main"], directory)
+    try:
+        yield Schemas(fleet, construct, servers)
+    finally:
+        fleet.close()
+        for url in servers.values():
+            drop_subscriptions(fleet, url)
+            remove_all_but(before[url], url)
