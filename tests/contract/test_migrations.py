@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Integer, Table, inspect, select, text
 from sqlalchemy.engine import URL
 
+from tenantapp.audit.models import Forgetting
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.errors import (
     DatabaseBusy,
@@ -37,6 +38,7 @@ from tenantapp.databases.histories.upgrading import (
 from tenantapp.databases.schemas import autogenerate as revisions
 from tenantapp.databases.schemas.autogenerate import make_revision
 from tenantapp.databases.servers.scratch import scratch_database
+from tenantapp.federation.models import IdentityProvider, ProvisionedPerson
 from tenantapp.identity.errors import LooksLikeAnother
 from tenantapp.identity.grants import add_grant, find_grant, list_grants
 from tenantapp.identity.models import Role, Tenant, User
@@ -158,6 +160,30 @@ def test_a_downgrade_makes_no_people_of_service_accounts(fleet: Fleet) -> None:
     with fleet.user_db.begin() as session:
         assert [user.login for user in list_users(session)] == ["ada"]
         assert [grant.role for grant in list_grants(session, get_tenant(session, "acme").id)] == ["reader"]
+
+
+def test_whom_a_directory_has_shut_out_is_known_after_the_upgrade(fleet: Fleet) -> None:
+    """Somebody of whom it has not said so was disabled by others, and so was who is being forgotten."""
+    target = Target(fleet.settings, "user", "the user database", fleet.migrated().user_db.engine.url)
+    with fleet.user_db.begin() as session:
+        tenant = Tenant(slug="acme", name="Acme", server="main", database="tenant_1")
+        session.add(tenant)
+        session.flush()
+        names = dict.fromkeys(("name", "issuer", "client_id", "groups_claim", "factor_values"), "x")
+        provider = IdentityProvider(tenant_id=tenant.id, **names)
+        session.add(provider)
+        session.flush()
+        for login in ("shut-out", "disabled", "leaving"):
+            user = create_user(session, login)
+            user.identity_provider_id, user.enabled = provider.id, False
+            person = {"user_name": login, "user_name_key": login, "document": {}, "active": login == "disabled"}
+            session.add(ProvisionedPerson(provider_id=provider.id, user_id=user.id, **person))
+        session.add(Forgetting(user_id=user.id))
+    run_command(target, lambda config: command.downgrade(config, "4a8f0c6d9e27"))
+    run_command(target, lambda config: command.upgrade(config, "head"))
+    with fleet.user_db.begin() as session:
+        assert [user.login for user in list_users(session) if user.disabled_by_provider] == ["shut-out"]
+        assert session.scalars(select(IdentityProvider.only_provisioned)).all() == [True]
 
 
 def test_what_logins_look_like_is_noted_after_the_upgrade(fleet: Fleet) -> None:
