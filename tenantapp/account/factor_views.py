@@ -7,6 +7,7 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from tenantapp.account import answers
+from tenantapp.account.post import post_of
 from tenantapp.account.relying_parties import relying_party
 from tenantapp.api.json import Body
 from tenantapp.api.views import ID, api_view, path_id
@@ -98,6 +99,7 @@ def confirm_app(request: TenantRequest) -> Response:
     secrets = secrets_of(request.registry.app_settings)
     authenticator_apps.confirm(session, secrets, person.id, request.checked_body.code)
     _add_to_session(request, TOTP)
+    _tell(request)
     return Response(status=204)
 
 
@@ -113,6 +115,7 @@ def confirm_app(request: TenantRequest) -> Response:
 def delete_app(request: TenantRequest) -> Response:
     """Remove the authenticator app."""
     factors.remove_app(request.user_session, request.access.person.id, relying_party(request))
+    _tell(request)
     return Response(status=204)
 
 
@@ -153,6 +156,7 @@ def create_passkey(request: TenantRequest) -> dict[str, Any]:
     names = request.registry.passkey_names
     made = passkeys.add(session, person.id, relying_party(request), asked, body.passkey, body.name, names)
     _add_to_session(request, PASSKEY)
+    _tell(request)
     return passkey(made)
 
 
@@ -178,6 +182,7 @@ def delete_passkey(request: TenantRequest) -> Response:
     """Remove a passkey."""
     person, party = request.access.person, relying_party(request)
     factors.remove_passkey(request.user_session, person.id, path_id(request), party)
+    _tell(request)
     return Response(status=204)
 
 
@@ -193,7 +198,9 @@ def delete_passkey(request: TenantRequest) -> Response:
 )
 def create_recovery_codes(request: TenantRequest) -> dict[str, Any]:
     """Make new recovery codes. They are in this answer and nowhere else; the former ones no longer work."""
-    return {"codes": factors.renew_recovery_codes(request.user_session, request.access.person.id)}
+    codes = factors.renew_recovery_codes(request.user_session, request.access.person.id)
+    _tell(request)
+    return {"codes": codes}
 
 
 def app(found: AuthenticatorApp) -> dict[str, Any]:
@@ -212,6 +219,10 @@ def passkey(found: Passkey) -> dict[str, Any]:
         "created_at": found.created_at,
         "last_used_at": found.last_used_at,
     }
+
+
+def _tell(request: TenantRequest) -> None:
+    factors.tell_of_change(request.user_session, request.access.person.id, post_of(request))
 
 
 def _add_to_session(request: TenantRequest, factor: str) -> None:

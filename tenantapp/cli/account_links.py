@@ -44,12 +44,19 @@ def send_address_link(installation: Installation, login: str, address: str) -> N
     click.echo(f"A link is sent to {address}. The address counts once it was opened.")
 
 
-def _post(installation: Installation) -> Post:
-    """Return how letters are written. Raises ``CommandFailed`` if they cannot be."""
+def post_of(installation: Installation) -> Post:
+    """Return how letters are written by a command. Without the settings that they need, none are."""
     settings = installation.settings
-    if settings.mail_url is None or settings.web_address is None:
-        raise CommandFailed("To send a link, set mail.url, mail.from and web.address")
-    return Post(settings.web_address)
+    lacking = settings.mail_url is None or settings.web_address is None
+    return Post(settings.web_address or "", "set mail.url, mail.from and web.address" if lacking else None)
+
+
+def _post(installation: Installation) -> Post:
+    """Return how letters with links are written. Raises ``CommandFailed`` if they cannot be."""
+    post = post_of(installation)
+    if post.lacking is not None:
+        raise CommandFailed(f"To send a link, {post.lacking}")
+    return post
 
 
 def _tell(installation: Installation, login: str, token: str, address: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import click
 
+from tenantapp.cli.account_links import post_of
 from tenantapp.cli.installation import Installation
 from tenantapp.cli.output import show_rows
 from tenantapp.credentials import factors
@@ -35,5 +36,7 @@ def remove_factors(installation: Installation, login: str) -> None:
     """Remove all second factors of a person, and say how many. Raises ``NotFound``."""
     with installation.user_session() as session:
         number = factors.remove_all(session, login)
+        if number:
+            factors.tell_of_change(session, get_user(session, login).id, post_of(installation))
     removed = f"{number} second {'factor' if number == 1 else 'factors'} removed"
     click.echo(f"{removed}. {login} signs in by the password alone.")

@@ -13,6 +13,7 @@ from tenantapp.credentials.authenticator_apps import TOTP, Secrets
 from tenantapp.credentials.errors import FactorNeeded, InvalidCode, NoSecondFactor
 from tenantapp.credentials.models import AuthenticatorApp, Passkey, RecoveryCode
 from tenantapp.credentials.passkeys import PASSKEY, RelyingParty
+from tenantapp.credentials.post import Post
 from tenantapp.credentials.recovery_codes import RECOVERY_CODE
 from tenantapp.identity.audit import record
 from tenantapp.identity.effective import tenants_of
@@ -170,6 +171,12 @@ def remove_all(session: Session, login: str) -> int:
     end_sessions(session, user.id)
     record(session, "factor.remove_all", detail={"login": user.login, "factors": number})
     return number
+
+
+def tell_of_change(session: Session, user_id: UUID, post: Post) -> None:
+    """Write to a person that their factors were changed (OWASP ASVS 5.0, 6.3.7)."""
+    user = session.get_one(User, user_id)
+    post.notice(session, user.mail_address, "factors-changed", login=user.login)
 
 
 def _check_removable(session: Session, user_id: UUID, removed: AuthenticatorApp | Passkey, party: RelyingParty) -> None:
