@@ -88,12 +88,22 @@ def test_sequences_seeds_and_types(fleet: Fleet) -> None:
         assert connection.execute(insert).inserted_primary_key == (last + 1,)
 
 
+UNFIT = "no primary key, a deferrable one, or not replicated: unfit"
+
+
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("CREATE TABLE unfit (id int)", "no primary key, or not replicated: unfit"),
-        ("CREATE UNLOGGED TABLE unfit (id int PRIMARY KEY)", "no primary key, or not replicated: unfit"),
-        ("CREATE MATERIALIZED VIEW unfit AS SELECT id FROM nodes", "no primary key, or not replicated: unfit"),
+        ("CREATE TABLE unfit (id int)", UNFIT),
+        ("CREATE UNLOGGED TABLE unfit (id int PRIMARY KEY)", UNFIT),
+        ("CREATE MATERIALIZED VIEW unfit AS SELECT id FROM nodes", UNFIT),
+        ("CREATE TABLE unfit (id int PRIMARY KEY DEFERRABLE)", UNFIT),
+        (
+            """CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+            CREATE TRIGGER always BEFORE UPDATE ON tags FOR EACH ROW EXECUTE FUNCTION pass();
+            ALTER TABLE tags ENABLE ALWAYS TRIGGER always""",
+            "triggers that fire also for replicated rows: always of tags",
+        ),
         ("SELECT lo_create(0)", "large objects are not replicated"),
         (
             "ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",

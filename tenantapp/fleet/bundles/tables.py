@@ -1,5 +1,6 @@
 """Describe the tables of a database for a bundle: names, columns, kinds, order of rows, counters."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SAWarning
 
 from tenantapp.fleet.bundles.kinds import Kind, declared_kind, kind_of
 from tenantapp.fleet.errors import NotPortable
@@ -72,7 +74,7 @@ def portable_tables(connection: Connection, metadata: sa.MetaData) -> list[Porta
     inspector = sa.inspect(connection)
     found = []
     for name, alone in sorted(_names(connection)):
-        reflected = inspector.get_columns(name)
+        reflected = _reflected(inspector, name)
         columns = tuple(_columns(connection, reflected, metadata.tables.get(name)))
         key = tuple(inspector.get_pk_constraint(name)["constrained_columns"])
         found.append(PortableTable(name, columns, key, _padded(connection, reflected), alone))
@@ -130,6 +132,13 @@ def _names(connection: Connection) -> Iterator[tuple[str, bool]]:
         if not plain:
             raise NotPortable(f"the table {name}", "it is virtual, or in a schema other than public")
         yield name, alone
+
+
+def _reflected(inspector: sa.Inspector, table: str) -> Any:
+    with warnings.catch_warnings():
+        # Such a column is refused, or left to the server.
+        warnings.filterwarnings("ignore", "Did not recognize type", SAWarning)
+        return inspector.get_columns(table)
 
 
 def _columns(connection: Connection, columns: Any, model: sa.Table | None) -> Iterator[tuple[str, Kind | None]]:

@@ -17,7 +17,8 @@ from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context
 from tenantapp.tenancy.servers import PostgresServer, Server
 
-# What replication cannot handle: tables without a key, and objects that are not replicated.
+# What replication cannot handle: tables without a key, or with one that is checked later; objects that are not
+# replicated; triggers that would change on the new server what has been changed already.
 # https://www.postgresql.org/docs/current/logical-replication-restrictions.html
 CAPABLE: Final = """
 SELECT current_setting('wal_level') AS wal_level,
@@ -27,7 +28,10 @@ SELECT current_setting('wal_level') AS wal_level,
     (SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND (relkind IN ('m', 'f')
          OR relkind IN ('r', 'p') AND (relpersistence <> 'p' OR NOT (relreplident IN ('f', 'i') OR relreplident = 'd'
-             AND EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary))))) AS unfit
+             AND EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary AND indimmediate))))) AS unfit,
+    (SELECT string_agg(format('%%s of %%s', tgname, relname), ', ' ORDER BY relname, tgname)
+     FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
+     WHERE NOT tgisinternal AND tgenabled IN ('A', 'R') AND tgparentid = 0) AS fires
 """
 SEQUENCES: Final = """
 SELECT format('%%I.%%I', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -57,7 +61,9 @@ def why_not_replicated(fleet: Fleet, original: Connection, source: Server, targe
     if found.secured:
         return f"tables with row level security cannot be replicated: {found.secured}"
     if found.unfit:
-        return f"no primary key, or not replicated: {found.unfit}"
+        return f"no primary key, a deferrable one, or not replicated: {found.unfit}"
+    if found.fires:
+        return f"triggers that fire also for replicated rows: {found.fires}"
     if read_structure(original) != expected_on(fleet, source, revision):
         return "its structure is not that of its revision"
     return None

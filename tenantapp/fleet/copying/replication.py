@@ -46,6 +46,11 @@ ERRORS_COUNTED: Final = (15,)
 SCHEMAS: Final = """
 SELECT format('%%I', nspname) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 """
+PARTITIONS: Final = """
+SELECT DISTINCT format('%%I.%%I', nspname, relname) FROM unnest(%s::text[]) AS name
+CROSS JOIN LATERAL (SELECT name::regclass AS relid UNION SELECT relid FROM pg_partition_tree(name::regclass)) AS part
+JOIN pg_class c ON c.oid = part.relid JOIN pg_namespace n ON n.oid = relnamespace
+"""
 MOST_CONNECTIONS: Final = 100  # one for the changes, and one for each table that is being copied
 
 
@@ -92,7 +97,7 @@ class Replication:
             if tables:
                 listed = ", ".join(tables)
                 connection.exec_driver_sql(f"ALTER PUBLICATION {self._quoted(connection)} ADD TABLE {listed}")
-                connection.exec_driver_sql(f"GRANT SELECT ON TABLE {listed} TO {self._quoted_role(connection)}")
+                self._grant(connection, tables)
         with self._on_target() as connection:
             name = self._quoted(connection)
             connection.exec_driver_sql(f"ALTER SUBSCRIPTION {name} ENABLE")
@@ -203,6 +208,12 @@ class Replication:
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schemas} TO {role}".replace("%", "%%"))
         # Tenant databases have a statement timeout, which would end the copying of a large table.
         connection.exec_driver_sql(f"ALTER ROLE {role} IN DATABASE {database} SET statement_timeout = 0")
+
+    def _grant(self, connection: Connection, tables: Sequence[str]) -> None:
+        """Let the role read these tables, and the partitions of those that have some, which are copied one by one."""
+        parts = connection.exec_driver_sql(PARTITIONS, ([name.replace("%%", "%") for name in tables],)).scalars()
+        listed = ", ".join(each.replace("%", "%%") for each in parts)
+        connection.exec_driver_sql(f"GRANT SELECT ON TABLE {listed} TO {self._quoted_role(connection)}")
 
     def _drop_role(self) -> None:
         databases_on(self._source).drop(self._role)

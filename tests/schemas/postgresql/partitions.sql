@@ -1,4 +1,3 @@
--- move: cannot be replicated
 CREATE TABLE events (id int, kind text, at date, PRIMARY KEY (id, kind, at)) PARTITION BY LIST (kind);
 CREATE TABLE events_a PARTITION OF events FOR VALUES IN ('a') PARTITION BY RANGE (at);
 CREATE TABLE events_a_2020 PARTITION OF events_a FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
