@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tenantapp.identity.local_access import local_access
 from tests.browser.everything import Base, includeme
-from tests.browser.site import Site, demo_in_thread, served, site_in
+from tests.browser.site import Site, demo_in_thread, initialised, served, site_in
 from tests.browser.visitor import Visitor
 from tests.browser.workshop import Workshop, workshop_in
 from tests.built_page import DIST, built_page
@@ -83,10 +83,11 @@ def example(tmp_path_factory: pytest.TempPathFactory, name: str, role: str) -> I
     def site(directory: Path) -> Site:
         return site_in(directory, settings, PYTHONPATH=str(EXAMPLES / name))
 
-    directory = copy_made_once(
-        tmp_path_factory, name, lambda empty: site(empty).commands(*lines, given="correct horse battery\n")
-    )
-    with served(site(directory)) as serving:
+    def make(empty: Path) -> None:
+        with initialised(site_in(empty)):  # the user database is the same for each domain, and init adds its rights
+            site(empty).commands(*lines, given="correct horse battery\n")
+
+    with served(site(copy_made_once(tmp_path_factory, name, make))) as serving:
         yield serving
 
 

@@ -9,9 +9,8 @@ from subprocess import CalledProcessError
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.site import Site, served, site_in
+from tests.browser.site import Site, make_demo, served, site_in
 from tests.browser.visitor import Visitor
-from tests.once import copy_made_once
 
 Visit = Callable[..., Visitor]
 SETTINGS = """
@@ -27,10 +26,8 @@ PAGES = ("Tenants", "Operations", "Migration", "Servers", "Findings", "Query", "
 @pytest.fixture(scope="module")
 def fleet(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The bundled application with a worker, two servers and a store for backups."""
-    directory = copy_made_once(
-        tmp_path_factory, "fleet", lambda empty: site_in(empty, SETTINGS).commands("init", "demo")
-    )
-    with served(site_in(directory, SETTINGS)) as serving:
+    make_demo(site := site_in(tmp_path_factory.mktemp("fleet"), SETTINGS))
+    with served(site) as serving:
         yield serving
 
 
