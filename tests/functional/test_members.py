@@ -123,10 +123,10 @@ def test_found_members_come_in_pages(ada: Client, installation: Installation) ->
 
 def test_administrators_see_who_has_no_second_factor(ada: Client, installation: Installation) -> None:
     def without() -> list[str]:
-        [both, counted] = [ada.get("/members?without_second_factor=true"), ada.get("/members/second-factors").json]
+        listed, counted = ada.get("/members?without_second_factor=true"), ada.get("/members/second-factors").json
         every = ada.get("/members").json["items"]
-        assert both.json["items"] == [each for each in every if each["second_factor"] is False]
-        return [*names(both), f"{counted['without_second_factor']} of {counted['people']}"]
+        assert listed.json["items"] == [each for each in every if each["second_factor"] is False]
+        return [*names(listed), f"{counted['without_second_factor']} of {counted['people']}"]
 
     ada.post("/service-accounts", {"login": "robot", "roles": ["reader"]}, status=201)
     assert ada.get("/members?q=robot").json["items"][0]["second_factor"] is None
