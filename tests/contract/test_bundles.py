@@ -202,7 +202,7 @@ def test_nobody_elses_data_is_exported(fleet: Fleet, acme: TenantPlace, tmp_path
 
 
 def test_what_has_no_portable_form_is_named(fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
-    kind = "POINT" if fleet.admin is None else "integer[]"
+    kind = "POINT" if fleet.admin is None else "regclass"
     with connected(fleet, acme) as connection:
         connection.exec_driver_sql(f"CREATE TABLE odd (id INTEGER PRIMARY KEY, place {kind})")
         if fleet.admin is None:
@@ -216,8 +216,7 @@ def test_what_has_no_portable_form_is_named(fleet: Fleet, acme: TenantPlace, tmp
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("ALTER TABLE tags ENABLE ROW LEVEL SECURITY", "the table tags: it has row level security"),
-        ("ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", "the table tags: it has row level"),
+        ("ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", "the table tags: row level security"),
         ("SELECT lo_from_bytea(4711, 'large')", "the large object 4711: it is no part of a table"),
     ],
 )
@@ -232,13 +231,14 @@ def test_what_a_bundle_does_not_carry_is_refused_by_name(
 
 
 def test_a_target_that_a_bundle_is_not_enough_for_is_refused_by_name(both: Fleet, tmp_path: Path) -> None:
-    secured = 'if op.get_bind().dialect.name == "postgresql": op.execute("ALTER TABLE tags ENABLE ROW LEVEL SECURITY")'
+    statement = "ALTER TABLE tags ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+    secured = f'if op.get_bind().dialect.name == "postgresql": op.execute("{statement}")'
     settings = both.with_revision("tenant", secured)
     place = both.create("acme")
     upgrade_tenant_database(both.under(settings), place)
     export(both, place, tmp_path / "bundle", settings)
     before = both.made()
-    with pytest.raises(LoadFailed, match="the table tags: it has row level security"):
+    with pytest.raises(LoadFailed, match="the table tags: row level security hides its rows"):
         bring_in(both, tmp_path / "bundle", "copy", settings, server="server")
     assert both.made() == before
 
@@ -593,38 +593,33 @@ class TestPostgres:
     def engine_name(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 
-    @pytest.mark.parametrize(
-        ("kind", "value"),
-        [("timestamptz", "'infinity'"), ("date", "'-infinity'"), ("timestamp", "'infinity'"), ("numeric", "'NaN'")],
-    )
-    def test_a_value_without_portable_form(
-        self, fleet: Fleet, acme: TenantPlace, tmp_path: Path, kind: str, value: str
-    ) -> None:
-        with connected(fleet, acme) as connection:
-            connection.exec_driver_sql(f"CREATE TABLE odd (v {kind})")
-            connection.exec_driver_sql(f"INSERT INTO odd VALUES ({value})")
-        with pytest.raises(NotPortable, match="a row of odd"):
-            export(fleet, acme, tmp_path / "bundle")
-
-    def test_a_table_in_another_schema_is_not_left_out_silently(
+    def test_tables_with_the_same_name_in_a_bundle_are_refused(
         self, fleet: Fleet, acme: TenantPlace, tmp_path: Path
     ) -> None:
         with connected(fleet, acme) as connection:
-            connection.exec_driver_sql("CREATE SCHEMA other")
-            connection.exec_driver_sql("CREATE TABLE other.things (id INTEGER)")
-        with pytest.raises(NotPortable, match="things"):
+            connection.exec_driver_sql(
+                'CREATE SCHEMA a; CREATE TABLE a.b (id INTEGER); CREATE TABLE "a.b" (id INTEGER)'
+            )
+        with pytest.raises(NotPortable, match="two tables"):
             export(fleet, acme, tmp_path / "bundle")
 
 
 def test_sqlite_does_not_take_a_number_that_it_cannot_keep(both: Fleet, tmp_path: Path) -> None:
-    columns = 'sa.Column("sum", sa.Numeric(38, 20)), sa.Column("share", sa.Double)'
+    columns = 'sa.Column("sum", sa.Numeric(38, 20)), sa.Column("share", sa.Double), sa.Column("day", sa.Date)'
     settings = both.with_revision("tenant", f'op.create_table("sums", {columns})')
     place = create_on(both, "server", "acme")
     upgrade_tenant_database(both.under(settings), place)
-    values = {"1.00000000000000000001, 1": "the decimal", "1, 'NaN'": "the number NaN", "1, '-0'": "the number -0.0"}
+    values = {
+        "1.00000000000000000001, 1": "SQLite cannot keep the decimal",
+        "'NaN', 1": "SQLite cannot keep the decimal",
+        "1, 'NaN'": "SQLite cannot keep the number NaN",
+        "1, '-0'": "SQLite cannot keep the number -0.0",
+        "1, 1, 'infinity'": "infinity",
+        "1, 1, '0044-03-15 BC'": "0044-03-15 BC",
+    }
     for number, (value, words) in enumerate(values.items()):
         with connected(both, place) as connection:
             connection.exec_driver_sql(f"DELETE FROM sums; INSERT INTO sums VALUES ({value})")
         export(both, place, tmp_path / f"bundle{number}", settings)
-        with pytest.raises(LoadFailed, match=f"SQLite cannot keep {words}"):
+        with pytest.raises(LoadFailed, match=words):
             bring_in(both, tmp_path / f"bundle{number}", "copy", settings, server="files")

@@ -37,6 +37,8 @@ PINNED: Final = {
     "TimeZone": "UTC",
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
     "extra_float_digits": "3",
 }
 # The database that the next connection leads to, and the function that returns the kept engine of a server.

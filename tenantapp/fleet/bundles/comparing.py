@@ -73,6 +73,8 @@ def _forms(here: PortableTable, there: PortableTable) -> dict[str, Form]:
 def _form(kinds: set[Kind], *, padded: bool) -> Form:
     if kinds == {Kind.JSON}:
         return _parsed
+    if kinds == {Kind.DECIMAL}:
+        return _without_zeros
     if kinds == {Kind.TEXT, Kind.UUID}:
         return _uuid
     if kinds == {Kind.TIMESTAMP, Kind.TIMESTAMPTZ}:
@@ -90,6 +92,10 @@ def _without_padding(value: Any) -> Any:
 
 def _without_zone(value: Any) -> Any:
     return value if value is None else value.removesuffix("Z")
+
+
+def _without_zeros(value: Any) -> Any:
+    return value if value is None else format(Decimal(value).normalize() + 0, "f")
 
 
 def _uuid(value: Any) -> Any:

@@ -29,7 +29,7 @@ from tenantapp.fleet.bundles.manifest import (
 from tenantapp.fleet.bundles.postgres_sequences import read_sequences
 from tenantapp.fleet.bundles.postgres_views import filled_views
 from tenantapp.fleet.bundles.tables import PortableTable, counters, not_carried, portable_tables, quoted
-from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert
+from tenantapp.fleet.bundles.values import FROM_POSTGRES, FROM_SQLITE, FROM_TEXT, convert, exactly
 from tenantapp.fleet.errors import NotPortable
 from tenantapp.fleet.tenant_files import Source, begun, carrying, from_tenant, listed_in
 from tenantapp.operations.checkpoints import checkpoint
@@ -118,7 +118,11 @@ def _write(
     views = (filled_views(connection) or None) if postgres else None
     manifest = Manifest(
         format=FORMAT,
-        version=VERSION if sequences or views else WITHOUT_SEQUENCES if files else WITHOUT_FILES,
+        version=VERSION
+        if sequences or views or any(each.of for table in tables for each in table.columns)
+        else WITHOUT_SEQUENCES
+        if files
+        else WITHOUT_FILES,
         created_at=utcnow(),
         tenantapp=version("tenantapp"),
         domain=settings.tenantapp_domain,
@@ -151,7 +155,7 @@ def _write_table(
     return BundledTable(
         name=table.name,
         file=file,
-        columns=tuple(BundledColumn(name=name, type=kind) for name, kind in columns),
+        columns=tuple(BundledColumn(name=name, type=kind, of=table.others.get(name)) for name, kind in columns),
         rows=rows,
         sha256=sha256,
         counters=counters(connection, table),
@@ -165,7 +169,8 @@ def rows_of(
     progress: Progress = lambda rows: None,
 ) -> Iterator[list[Any]]:
     """Yield the rows of a table with these columns, in the form of a bundle. Raises ``NotPortable``."""
-    converters = [(FROM_SQLITE if connection.dialect.name == "sqlite" else FROM_POSTGRES)[kind] for _, kind in columns]
+    known = FROM_SQLITE if connection.dialect.name == "sqlite" else FROM_POSTGRES
+    converters = [exactly if name in table.unscaled else known[kind] for name, kind in columns]
     streaming = {"stream_results": True, "max_row_buffer": BATCH}
     with connection.exec_driver_sql(_select(connection, table, columns), execution_options=streaming) as result:
         for batch in result.partitions(BATCH):
@@ -183,8 +188,12 @@ def _select(connection: Connection, table: PortableTable, columns: list[tuple[st
     kinds = dict(columns)
 
     def read(column: str) -> str:
-        cast = "::text" if postgres and kinds[column] in FROM_TEXT else ""
-        return quoted(connection, column) + cast
+        name = quoted(connection, column)
+        if kinds[column] == Kind.OTHER:
+            # What the output function of the type writes; a cast may write something else. A composite that has only
+            # null is not null itself.
+            return f"CASE num_nulls({name}) WHEN 0 THEN format('%%s', {name}) END"
+        return f"{name}::text" if postgres and kinds[column] in FROM_TEXT else name
 
     def order(column: str) -> str:
         # By bytes on both engines, so that the same rows make the same file.

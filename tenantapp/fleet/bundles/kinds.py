@@ -25,6 +25,7 @@ class Kind(StrEnum):
     DATE = "date"
     TIME = "time"
     JSON = "json"
+    OTHER = "other"  # of PostgreSQL alone, as text
 
 
 # In this order: some are subclasses of others.

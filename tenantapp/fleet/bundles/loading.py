@@ -16,6 +16,7 @@ from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade_to
 from tenantapp.fleet.bundles import postgres_loading, sqlite_loading
 from tenantapp.fleet.bundles.archive import Bundle, open_bundle
+from tenantapp.fleet.bundles.kinds import Kind
 from tenantapp.fleet.bundles.limits import Limits
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.bundles.tables import PortableTable, not_carried, portable_tables
@@ -65,7 +66,7 @@ def load_bundle(
         try:
             with engine.constraints_later(connection, name):
                 _replace_rows(connection, tables, bundle, progress)
-            engine.finish(connection, bundle.manifest)
+            engine.finish(connection, tables, bundle.manifest)
         except (ValueError, TypeError, ArithmeticError) as error:
             raise LoadFailed(name, f"a value does not fit its column ({error})") from error
         except psycopg2.Error as error:
@@ -89,14 +90,21 @@ def _check_target(
     for wrong in sorted(target.keys() | bundled.keys()):
         if target.get(wrong) != bundled.get(wrong):
             raise BundleRefused(file, f"its table {wrong} is not that of revision {manifest.revision}")
+    types = {(table.name, column): type_ for table in tables for column, type_ in table.others.items()}
+    for table in manifest.tables:
+        for column in table.columns:
+            if column.type == Kind.OTHER and types.get((table.name, column.name)) != column.of:
+                what = f"its column {table.name}.{column.name} has the type {column.of} of PostgreSQL"
+                raise BundleRefused(file, f"{what}, and that of {name} has another")
 
 
 @checkpoint("bundle.replace_rows")
 def _replace_rows(connection: Connection, tables: Sequence[PortableTable], bundle: Bundle, progress: Progress) -> None:
     engine = ENGINES[connection.dialect.name]
     engine.empty(connection, tables)
+    by_name = {table.name: table for table in tables}
     for bundled in bundle.manifest.tables:
-        engine.load_rows(connection, bundled, bundle.rows(bundled), progress)
+        engine.load_rows(connection, by_name[bundled.name], bundled, bundle.rows(bundled), progress)
 
 
 def _check_rows(connection: Connection, tables: Sequence[PortableTable], manifest: Manifest, name: str) -> None:

@@ -20,10 +20,11 @@ class _Strict(BaseModel):
 
 
 class BundledColumn(_Strict):
-    """A column and its type."""
+    """A column and its type. If that is ``other``, ``of`` is PostgreSQL's name of it."""
 
     name: str
     type: Annotated[Kind, Field(strict=False)]
+    of: str | None = None
 
 
 class BundledTable(_Strict):

@@ -57,7 +57,11 @@ def empty(connection: Connection, tables: Sequence[PortableTable]) -> None:
 
 
 def load_rows(
-    connection: Connection, table: BundledTable, rows: Iterable[list[Any]], progress: Callable[[int], None]
+    connection: Connection,
+    target: PortableTable,
+    table: BundledTable,
+    rows: Iterable[list[Any]],
+    progress: Callable[[int], None],
 ) -> None:
     """Load a table's rows. Raises what ``convert`` raises for a value that does not fit its column."""
     names = ", ".join(quoted(connection, column.name) for column in table.columns)
@@ -66,7 +70,7 @@ def load_rows(
     lines = _Lines(_lines(table, rows), progress)
     try:
         with raw.cursor() as cursor:
-            cursor.copy_expert(as_sent(f"COPY {quoted(connection, table.name)}{columns} FROM STDIN"), lines)
+            cursor.copy_expert(as_sent(f"COPY {target.words(connection)}{columns} FROM STDIN"), lines)
     except psycopg2.Error:
         if lines.error is not None:
             # psycopg2 ends the COPY, and its error does not have the reason.
@@ -74,22 +78,23 @@ def load_rows(
         raise
 
 
-def finish(connection: Connection, manifest: Manifest) -> None:
+def finish(connection: Connection, tables: Sequence[PortableTable], manifest: Manifest) -> None:
     """Set the sequences, and compute the materialized views. Raises ``ValueError`` for sequences that do not fit."""
     if manifest.sequences is None:
-        for table in manifest.tables:
-            set_counters(connection, table)
+        by_name = {table.name: table for table in tables}
+        for bundled in manifest.tables:
+            set_counters(connection, by_name[bundled.name], bundled)
     else:
         set_sequences(connection, manifest.sequences)
     refresh_views(connection, manifest.materialized_views)
 
 
-def set_counters(connection: Connection, table: BundledTable) -> None:
+def set_counters(connection: Connection, target: PortableTable, table: BundledTable) -> None:
     """Restart the autoincrement columns after the last number issued, and after the highest number in the table."""
     for column in table.columns:
-        sequence = sequence_of(connection, table.name, column.name) if column.type == Kind.INTEGER else None
+        sequence = sequence_of(connection, target, column.name) if column.type == Kind.INTEGER else None
         if sequence is not None:
-            highest = f"SELECT max({quoted(connection, column.name)}) FROM {quoted(connection, table.name)}"  # noqa: S608
+            highest = f"SELECT max({quoted(connection, column.name)}) FROM {target.words(connection)}"  # noqa: S608
             last = max(connection.exec_driver_sql(highest).scalar() or 0, table.counters.get(column.name, 0))
             if last > 0:
                 connection.exec_driver_sql("SELECT setval(%s, %s)", (sequence, last))

@@ -44,13 +44,17 @@ def empty(connection: Connection, tables: Sequence[PortableTable]) -> None:
 
 
 def load_rows(
-    connection: Connection, table: BundledTable, rows: Iterable[list[Any]], progress: Callable[[int], None]
+    connection: Connection,
+    target: PortableTable,
+    table: BundledTable,
+    rows: Iterable[list[Any]],
+    progress: Callable[[int], None],
 ) -> None:
     """Load a table's rows. Raises what ``convert`` raises for a value that does not fit its column."""
     converters = [TO_SQLITE[column.type] for column in table.columns]
     names = ", ".join(quoted(connection, column.name) for column in table.columns)
     places = ", ".join("?" * len(table.columns))
-    insert = f"INSERT INTO {quoted(connection, table.name)} ({names}) VALUES ({places})"  # noqa: S608
+    insert = f"INSERT INTO {target.words(connection)} ({names}) VALUES ({places})"  # noqa: S608
     waiting = iter(rows)
     while batch := list(_batch(converters, waiting)):
         connection.exec_driver_sql(insert, batch)
@@ -68,7 +72,7 @@ def _batch(converters: list[Converter], rows: Iterator[list[Any]]) -> Iterator[t
             return
 
 
-def finish(connection: Connection, manifest: Manifest) -> None:
+def finish(connection: Connection, tables: Sequence[PortableTable], manifest: Manifest) -> None:
     """Set the counters of the tables."""
     for table in manifest.tables:
         set_counters(connection, table)

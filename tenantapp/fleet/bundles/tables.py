@@ -1,8 +1,8 @@
 """Describe the tables of a database for a bundle: names, columns, kinds, order of rows, counters."""
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -11,11 +11,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SAWarning
 
 from tenantapp.fleet.bundles.kinds import Kind, declared_kind, kind_of
+from tenantapp.fleet.bundles.postgres_types import carried_types
 from tenantapp.fleet.errors import NotPortable
 from tenantapp.sql.full_text import is_fts_index
 from tenantapp.tenancy.models import TenantIdentity
 
 # Every database has its own, so a bundle does not carry them.
+PUBLIC: Final = "public"
 OURS: Final = frozenset({"alembic_version", TenantIdentity.__tablename__})
 POSTGRES_TABLES: Final = """
 SELECT n.nspname, c.relname, c.relkind = 'r' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -24,7 +26,8 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' A
 """
 # What a bundle does not carry, and why. Partitions are read through their partitioned table.
 NOT_CARRIED: Final = """
-SELECT 'the table ' || relname, 'it has row level security' FROM pg_class WHERE relrowsecurity
+SELECT 'the table ' || relname, 'row level security hides its rows' FROM pg_class
+WHERE relrowsecurity AND row_security_active(oid)
 UNION ALL
 SELECT 'the large object ' || min(oid), 'it is no part of a table' FROM pg_largeobject_metadata HAVING count(*) > 0
 ORDER BY 1
@@ -39,19 +42,34 @@ WHERE l.schema = 'main' AND l.type IN ('table', 'virtual')
 class PortableTable:
     """A table: its columns with their kinds (None: no portable form), and the columns that order its rows.
 
-    Computed columns are left out. ``padded`` are the columns of type CHAR, which PostgreSQL pads with spaces. ``alone``
-    says that other tables may inherit from it, which have their rows themselves.
+    ``name`` begins with the ``schema``, unless that is ``public``. Computed columns are left out. ``padded`` are the
+    columns of type CHAR, which PostgreSQL pads with spaces, and ``unscaled`` those that keep the zeros at the end of a
+    decimal. ``others`` are PostgreSQL's types of the columns that have the kind ``OTHER``. ``alone`` says that other
+    tables may inherit from it, which have their rows themselves.
     """
 
-    name: str
+    schema: str | None
+    bare_name: str
     columns: tuple[tuple[str, Kind | None], ...]
     key: tuple[str, ...]
     padded: frozenset[str] = frozenset()
+    unscaled: frozenset[str] = frozenset()
+    others: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the name in a bundle."""
+        return self.bare_name if self.schema in (None, PUBLIC) else f"{self.schema}.{self.bare_name}"
+
+    def words(self, connection: Connection) -> str:
+        """Return the table as a statement names it."""
+        schema = "" if self.schema in (None, PUBLIC) else f"{quoted(connection, str(self.schema))}."
+        return schema + quoted(connection, self.bare_name)
 
     def source(self, connection: Connection) -> str:
         """Return the table as a statement names it, to read or to empty its own rows."""
-        return ("ONLY " if self.alone else "") + quoted(connection, self.name)
+        return ("ONLY " if self.alone else "") + self.words(connection)
 
     def kinds(self) -> list[tuple[str, Kind]]:
         """Return the columns and their kinds. Raises ``NotPortable`` for the first column without a portable form."""
@@ -71,14 +89,28 @@ def not_carried(connection: Connection) -> tuple[str, str] | None:
 
 def portable_tables(connection: Connection, metadata: sa.MetaData) -> list[PortableTable]:
     """Return the tables with a tenant's data, by name. Raises ``NotPortable`` for a table that a bundle cannot hold."""
-    inspector = sa.inspect(connection)
-    found = []
-    for name, alone in sorted(_names(connection)):
-        reflected = _reflected(inspector, name)
-        columns = tuple(_columns(connection, reflected, metadata.tables.get(name)))
-        key = tuple(inspector.get_pk_constraint(name)["constrained_columns"])
-        found.append(PortableTable(name, columns, key, _padded(connection, reflected), alone))
-    return found
+    inspector, found = sa.inspect(connection), []
+    carried = carried_types(connection) if connection.dialect.name == "postgresql" else {}
+    for schema, name, alone in _names(connection):
+        reflected = _reflected(inspector, name, schema)
+        own = metadata.tables.get(name) if schema in (None, PUBLIC) else None
+        columns, others = _columns(connection, reflected, own, carried.get((schema or "", name), {}))
+        found.append(
+            PortableTable(
+                schema,
+                name,
+                columns,
+                key=tuple(inspector.get_pk_constraint(name, schema)["constrained_columns"]),
+                padded=_padded(connection, reflected),
+                unscaled=_unscaled(connection, reflected),
+                others=others,
+                alone=alone,
+            )
+        )
+    by_name = {table.name: table for table in found}
+    if len(by_name) < len(found):
+        raise NotPortable("two tables", "one has the name of the other and its schema")
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def counters(connection: Connection, table: PortableTable) -> dict[str, int]:
@@ -87,7 +119,7 @@ def counters(connection: Connection, table: PortableTable) -> dict[str, int]:
         return _sqlite_counters(connection, table)
     found: dict[str, int] = {}
     for column, kind in table.columns:
-        sequence = sequence_of(connection, table.name, column) if kind == Kind.INTEGER else None
+        sequence = sequence_of(connection, table, column) if kind == Kind.INTEGER else None
         if sequence is not None:
             asked = f"SELECT last_value, is_called FROM {sequence}"  # noqa: S608 - the server quoted it
             last, called = connection.exec_driver_sql(asked).one()
@@ -95,10 +127,10 @@ def counters(connection: Connection, table: PortableTable) -> dict[str, int]:
     return found
 
 
-def sequence_of(connection: Connection, table: str, column: str) -> str | None:
+def sequence_of(connection: Connection, table: PortableTable, column: str) -> str | None:
     """Return the name of a PostgreSQL column's sequence, quoted for a statement, or None if it has none."""
     name: str | None = connection.scalar(
-        sa.select(sa.func.pg_get_serial_sequence(as_sent(quoted(connection, table)), column))
+        sa.select(sa.func.pg_get_serial_sequence(as_sent(table.words(connection)), column))
     )
     return name
 
@@ -118,30 +150,39 @@ def as_sent(quoted_identifier: str) -> str:
     return quoted_identifier.replace("%%", "%")
 
 
-def _names(connection: Connection) -> Iterator[tuple[str, bool]]:
+def _names(connection: Connection) -> Iterator[tuple[str | None, str, bool]]:
+    """Yield for each table its schema on PostgreSQL, its name, and whether it is read alone."""
     if connection.dialect.name == "sqlite":
-        found = connection.exec_driver_sql(SQLITE_TABLES).all()
-        # An index of words is made again from the words.
-        rows = [(kind == "table", name, False) for kind, name, sql in found if not is_fts_index(name, sql)]
+        for kind, name, sql in connection.exec_driver_sql(SQLITE_TABLES).all():
+            # An index of words is made again from the words.
+            if name in OURS or name.startswith("sqlite_") or is_fts_index(name, sql):
+                continue
+            if kind != "table":
+                raise NotPortable(f"the table {name}", "it is virtual")
+            yield None, name, False
     else:
-        tables = connection.exec_driver_sql(POSTGRES_TABLES)
-        rows = [(schema == "public", name, alone) for schema, name, alone in tables]
-    for plain, name, alone in rows:
-        if name in OURS or name.startswith("sqlite_"):
-            continue
-        if not plain:
-            raise NotPortable(f"the table {name}", "it is virtual, or in a schema other than public")
-        yield name, alone
+        for schema, name, alone in connection.exec_driver_sql(POSTGRES_TABLES).all():
+            if schema != PUBLIC or name not in OURS:
+                yield schema, name, alone
 
 
-def _reflected(inspector: sa.Inspector, table: str) -> Any:
+def _reflected(inspector: sa.Inspector, table: str, schema: str | None) -> Any:
     with warnings.catch_warnings():
-        # Such a column is refused, or left to the server.
+        # Such a column is refused, or its values are text.
         warnings.filterwarnings("ignore", "Did not recognize type", SAWarning)
-        return inspector.get_columns(table)
+        return inspector.get_columns(table, schema)
 
 
-def _columns(connection: Connection, columns: Any, model: sa.Table | None) -> Iterator[tuple[str, Kind | None]]:
+def _columns(
+    connection: Connection, columns: Any, model: sa.Table | None, carried: Mapping[str, str]
+) -> tuple[tuple[tuple[str, Kind | None], ...], dict[str, str]]:
+    """Return the columns with their kinds, and the types of those that have the kind ``OTHER``."""
+    kinds = dict(_kinds(connection, columns, model))
+    others = {name: carried[name] for name, kind in kinds.items() if kind is None and name in carried}
+    return tuple((kinds | dict.fromkeys(others, Kind.OTHER)).items()), others
+
+
+def _kinds(connection: Connection, columns: Any, model: sa.Table | None) -> Iterator[tuple[str, Kind | None]]:
     dialect = connection.dialect
     for column in columns:
         if "computed" in column:
@@ -160,6 +201,13 @@ def _padded(connection: Connection, columns: Any) -> frozenset[str]:
     if connection.dialect.name == "sqlite":
         return frozenset()
     return frozenset(column["name"] for column in columns if isinstance(column["type"], sa.CHAR))
+
+
+def _unscaled(connection: Connection, columns: Any) -> frozenset[str]:
+    if connection.dialect.name == "sqlite":
+        return frozenset()
+    numbers = [column for column in columns if isinstance(column["type"], sa.Numeric)]
+    return frozenset(column["name"] for column in numbers if column["type"].scale is None)
 
 
 def _sqlite_counters(connection: Connection, table: PortableTable) -> dict[str, int]:

@@ -38,9 +38,14 @@ def _float(value: Any) -> float | str:
 def _decimal(value: Any) -> str:
     number = Decimal(repr(value) if isinstance(value, float) else value)
     if not number.is_finite():
-        raise ValueError("a decimal NaN or infinity has no portable form")
+        return exactly(number)
     # 1.50 and 1.5 are the same number. Plain notation, and no negative zero.
     return format(number.normalize() + 0, "f") if number else "0"
+
+
+def exactly(value: Decimal) -> str:
+    """Return a decimal with the zeros at its end, or as PostgreSQL writes what is no number."""
+    return format(value, "f")
 
 
 def _timestamp(value: datetime) -> str:
@@ -64,11 +69,23 @@ def _base64(value: Any) -> str:
     return base64.b64encode(value).decode()
 
 
+def _or_as_it_is(converter: Converter) -> Converter:
+    """Return a converter that leaves what Python has no value for as PostgreSQL writes it, such as ``infinity``."""
+
+    def convert_one(value: Any) -> Any:
+        try:
+            return converter(value)
+        except ValueError:
+            return value
+
+    return convert_one
+
+
 # For types that both engines write as text in the same form.
 FROM_TEXT: Final[Mapping[Kind, Converter]] = {
     Kind.TEXT: _is(str),
     Kind.UUID: lambda value: str(UUID(value)),
-    # Infinity and years before 1 raise.
+    # Infinity, years before 1 and years of five digits raise.
     Kind.TIMESTAMP: lambda value: _timestamp(datetime.fromisoformat(value)),
     Kind.TIMESTAMPTZ: lambda value: _timestamptz(datetime.fromisoformat(value)),
     Kind.DATE: lambda value: date.fromisoformat(value).isoformat(),
@@ -77,6 +94,8 @@ FROM_TEXT: Final[Mapping[Kind, Converter]] = {
 }
 FROM_POSTGRES: Final[Mapping[Kind, Converter]] = {
     **FROM_TEXT,
+    **{kind: _or_as_it_is(FROM_TEXT[kind]) for kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.DATE, Kind.TIME)},
+    Kind.OTHER: _is(str),
     Kind.INTEGER: _is(int),
     Kind.FLOAT: _float,
     Kind.DECIMAL: _decimal,
@@ -99,7 +118,7 @@ def _stored_timestamp(value: str) -> str:
 
 def _stored_decimal(value: str) -> float:
     number = float(_is(str)(value))
-    if Decimal(repr(number)) != Decimal(value):
+    if not math.isfinite(number) or Decimal(repr(number)) != Decimal(value):
         raise ValueError(f"SQLite cannot keep the decimal {value} exactly")
     return number
 
@@ -146,6 +165,7 @@ TO_POSTGRES: Final[Mapping[Kind, Converter]] = {
     Kind.DATE: _is(str),
     Kind.TIME: _is(str),
     Kind.JSON: _is(str),
+    Kind.OTHER: _is(str),
 }
 
 

@@ -1,4 +1,3 @@
--- bundle: in a schema other than public
 CREATE SCHEMA archive;
 CREATE TABLE archive.remarks (id int PRIMARY KEY, word text CONSTRAINT filled CHECK (word <> ''));
 CREATE INDEX by_word ON archive.remarks (word);

@@ -1,4 +1,3 @@
--- bundle: the column bookings.during: its type has no portable form
 CREATE TABLE bookings (id int PRIMARY KEY, during tsrange, EXCLUDE USING gist (during WITH &&));
 CREATE UNLOGGED TABLE hasty (id int PRIMARY KEY);
 CREATE TABLE twins (a int, b text);

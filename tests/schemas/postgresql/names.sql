@@ -1,4 +1,3 @@
--- bundle: in a schema other than public
 CREATE SCHEMA "50% off";
 CREATE TABLE "50% off"."Ärger ""mit"" %s" ("%(name)s" int PRIMARY KEY, "select" text, "a.b" text DEFAULT '%');
 CREATE TABLE "Nodes" (id int PRIMARY KEY);

@@ -1,4 +1,3 @@
--- bundle: the column numbers.span: its type has no portable form
 CREATE TABLE numbers (id int PRIMARY KEY, f float8, r real, n numeric, m numeric(20, 5), at timestamptz, t timestamp, d date, span interval);
 -- rows
 INSERT INTO numbers (id, f, r, n) VALUES (1, 'NaN', 'NaN', 'NaN'), (2, 'Infinity', '-Infinity', 'Infinity'), (3, '-0', '-0', 0),

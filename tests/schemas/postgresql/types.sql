@@ -1,4 +1,3 @@
--- bundle: its type has no portable form
 CREATE TYPE mood AS ENUM ('sad', 'so,so', 'glad ''n'' "gay"');
 CREATE TYPE pair AS (a int, b text);
 CREATE DOMAIN short AS varchar(20) CHECK (VALUE <> '');
