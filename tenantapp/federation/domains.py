@@ -37,7 +37,7 @@ from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import Grant, Tenant, TenantState, User
 from tenantapp.identity.names import clean_reason
 from tenantapp.identity.roles import require_admin
-from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.tenants import get_tenant, locked_tenant
 from tenantapp.identity.uniqueness import flush_unique
 from tenantapp.identity.web_sessions import new_token
 from tenantapp.sql.prepared import LoneSelect
@@ -92,7 +92,7 @@ def claim(session: Session, access: Access, name: str) -> TenantDomain:
     tenant = access.require_tenant()
     require_admin(session, access.permissions)
     checked = check_name(name)
-    session.scalar(select(Tenant.id).where(Tenant.id == tenant.id).with_for_update(key_share=True))
+    locked_tenant(session, tenant.id)
     if (session.scalar(select(func.count()).where(TenantDomain.tenant_id == tenant.id)) or 0) >= MOST:
         raise TooManyDomains(MOST)
     domain = TenantDomain(tenant_id=tenant.id, name=checked, challenge=new_token())

@@ -22,7 +22,7 @@ from tenantapp.identity.errors import InvalidValue, NotFound
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import clean_name, clean_reason
 from tenantapp.identity.roles import check_held, get_role, require_admin
-from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.tenants import get_tenant, locked_tenant, locking
 from tenantapp.tenancy.access import Access, TenantPlace
 
 PURPOSE: Final = "identity provider"  # of the key that encrypts the client's secret
@@ -48,7 +48,7 @@ class ProviderContent:
 def get_provider(session: Session, tenant_id: UUID, *, for_update: bool = False) -> IdentityProvider:
     """Return the provider of a tenant. Raises ``NoIdentityProvider``."""
     if for_update:
-        session.scalar(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+        locked_tenant(session, tenant_id)
     statement = select(IdentityProvider).where(IdentityProvider.tenant_id == tenant_id)
     provider = session.scalar(statement.options(selectinload(IdentityProvider.roles)))
     if provider is None:
@@ -182,7 +182,7 @@ def list_providers(session: Session) -> list[tuple[Tenant, IdentityProvider]]:
 
 
 def _locked(session: Session, tenant: TenantPlace) -> Tenant:
-    row = session.scalar(select(Tenant).where(Tenant.id == tenant.id).with_for_update(key_share=True))
+    row = session.scalar(locking(select(Tenant).where(Tenant.id == tenant.id)))
     if row is None:
         raise NotFound("tenant", tenant.slug)
     return row

@@ -16,13 +16,14 @@ from tenantapp.federation.models import (
     ProvisionedGroupMember,
     ProvisionedPerson,
 )
-from tenantapp.identity.models import Tenant, User
+from tenantapp.identity.models import User
+from tenantapp.identity.tenants import locked_tenant
 from tenantapp.identity.users import get_user, set_enabled
 
 
 def lock(session: Session, tenant_id: UUID) -> None:
     """Let nobody else change people of the tenant until the transaction ends, so that all take locks in one order."""
-    session.scalar(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+    locked_tenant(session, tenant_id)
 
 
 def is_used(session: Session, provider: IdentityProvider) -> bool:

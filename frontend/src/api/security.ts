@@ -8,6 +8,7 @@ import type {
   IdentityProvider,
   PostSessionSingleSignOnData,
   ProviderSettings,
+  ProviderUse,
   SingleSignOn,
   TenantSettings,
   TenantSettingsChange,
@@ -48,8 +49,8 @@ export async function setProvider(tenant: string, settings: ProviderSettings): P
   return (await call<IdentityProvider>("PUT", PROVIDER, { tenant, body: { ...settings } })).data;
 }
 
-export async function requireProvider(tenant: string, required: boolean): Promise<IdentityProvider> {
-  return (await call<IdentityProvider>("PATCH", PROVIDER, { tenant, body: { required } })).data;
+export async function changeProvider(tenant: string, change: ProviderUse): Promise<IdentityProvider> {
+  return (await call<IdentityProvider>("PATCH", PROVIDER, { tenant, body: { ...change } })).data;
 }
 
 export async function removeProvider(tenant: string): Promise<void> {

@@ -168,8 +168,19 @@ export const de: ManagingStrings = {
     },
     remove: {
       action: "Identitätsanbieter entfernen",
-      will: "Sitzungen und API-Token, die darüber entstanden sind, enden sofort. Rollen bleiben. Wer keine andere Anmeldung hat, kommt nicht mehr herein.",
+      will: "Sitzungen, API-Token und Rollen, die darüber entstanden sind, enden sofort. Wer keine andere Anmeldung hat, kommt nicht mehr herein.",
       said: "Der Identitätsanbieter ist entfernt.",
+    },
+    onlyDirectory: "Darüber kommen nur Personen herein, die Ihr Verzeichnis genannt hat.",
+    open: {
+      action: "Auch andere hereinlassen",
+      will: "Alle, für die der Anbieter bürgt, kommen herein, auch wenn Ihr Verzeichnis sie nicht nennt, sofern ihre Gruppen ihnen eine Rolle geben.",
+      said: "Jetzt kommen auch andere als die Personen aus dem Verzeichnis herein.",
+    },
+    close: {
+      action: "Nur Personen aus dem Verzeichnis hereinlassen",
+      will: "Wer nicht im Verzeichnis steht, kann sich nicht mehr über den Anbieter anmelden.",
+      said: "Über den Anbieter kommen nur noch Personen aus dem Verzeichnis herein.",
     },
   },
   domains: {

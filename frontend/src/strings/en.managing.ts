@@ -167,8 +167,19 @@ export const en = {
     },
     remove: {
       action: "Remove the identity provider",
-      will: "Sessions and API tokens that came by it end at once. People keep their roles. Who has no other sign-in cannot come in any more.",
+      will: "Sessions, API tokens and roles that came by it end at once. People who have no other sign-in cannot come in any more.",
       said: "The identity provider is removed.",
+    },
+    onlyDirectory: "People come in by it only if your directory has named them.",
+    open: {
+      action: "Let others in as well",
+      will: "Everybody for whom the provider vouches comes in, also those whom your directory does not name, if their groups give them a role.",
+      said: "Others than the people of the directory come in as well.",
+    },
+    close: {
+      action: "Let only people of the directory in",
+      will: "People whom your directory does not name can no longer sign in by the provider.",
+      said: "Only people of the directory come in by the provider.",
     },
   },
   domains: {
