@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.querying.parallel import databases_of_our_own
-from tenantapp.fleet.querying.queries import Answer, json_object, query_for_person, query_tenants
+from tenantapp.fleet.querying.queries import Answer, json_object, json_rows, query_for_person, query_tenants
 from tenantapp.identity import grants, groups, users
 from tenantapp.identity.tenants import suspend_tenant
 from tenantapp.sql.ids import uuid7
@@ -71,11 +72,23 @@ POSTGRES_WRITES = (
 
 # What the drivers cannot make a value of Python of.
 SQLITE_ODDITIES = ("CAST(x'ff' AS text)",)
-POSTGRES_ODDITIES = (
-    "interval '1000000000 days'",
-    "timestamp '20000-01-01'",
-    "(repeat('[', 3000) || repeat(']', 3000))::json",
-)
+POSTGRES_ODDITIES = ("(repeat('[', 3000) || repeat(']', 3000))::json",)
+# What a value of Python or of JSON would be something else for.
+SQLITE_TEXTS = {"9e999": "Infinity", "-9e999": "-Infinity"}
+POSTGRES_TEXTS = {
+    "'infinity'::date": "infinity",
+    "'-infinity'::timestamptz": "-infinity",
+    "'0044-03-15 BC'::date": "0044-03-15 BC",
+    "'0044-03-15 12:00+02 BC'::timestamptz": "0044-03-15 10:00:00+00 BC",
+    "'20000-01-01'::timestamp": "20000-01-01 00:00:00",
+    "'1 mon'::interval": "1 mon",
+    "'1000000000 days'::interval": "1000000000 days",
+    "ARRAY['1 mon 2 days'::interval, NULL]": ["1 mon 2 days", None],
+    "ARRAY['infinity'::date, '2026-01-31']": ["infinity", "2026-01-31"],
+    "'NaN'::float8": "NaN",
+    "'NaN'::numeric": "NaN",
+    "ARRAY['-Infinity'::float4]": ["-Infinity"],
+}
 
 
 @pytest.fixture
@@ -223,6 +236,15 @@ def test_a_value_that_cannot_be_read_is_its_tenants_failure(
         assert odd.failure, value
         assert odd.rows == ()
         assert [answer.rows for answer in others] == [[(None,)]] * 2, value
+
+
+def test_a_value_that_json_would_change_is_a_text(
+    fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]
+) -> None:
+    texts = SQLITE_TEXTS if fleet.admin is None else POSTGRES_TEXTS
+    asked = ", ".join(f"{value} AS c{number}" for number, value in enumerate(texts))
+    (answer,) = ask(databases, three[:1], f"SELECT {asked}")
+    assert orjson.loads(json_rows(answer.rows)) == [list(texts.values())]
 
 
 def test_somebody_elses_data_is_not_read(fleet: Fleet, databases: TenantDatabases, three: list[TenantPlace]) -> None:

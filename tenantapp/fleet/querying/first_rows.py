@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite, isnan
 from sys import getsizeof
 from typing import Any, Final
 
@@ -21,7 +22,10 @@ class Most:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a statement, as the driver gives them. ``truncated``: there were more rows than the limits allow."""
+    """The rows of a statement, with text for values that Python or JSON would change.
+
+    ``truncated``: there were more rows than the limits allow.
+    """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
@@ -40,8 +44,15 @@ def first_rows(cursor: Any, rows: Iterable[tuple[Any, ...]], most: Most) -> Rows
         if len(kept) == most.rows or left < 0:
             truncated = True
             break
-        kept.append(row)
+        kept.append(tuple(map(_exact, row)))
     return Rows(tuple(column[0] for column in cursor.description), kept, truncated)
+
+
+def _exact(value: Any) -> Any:
+    """Return the value, with text for floats that JSON has no number for: NaN and the infinite ones."""
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return list(map(_exact, value)) if isinstance(value, list) else value
 
 
 def _weight(value: Any, depth: int = 0) -> int:

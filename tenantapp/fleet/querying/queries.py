@@ -32,7 +32,8 @@ MOST_BYTES: Final = 8 * 2**20  # the limit of memory for the rows of one tenant
 class Answer:
     """What one tenant's database answered. If it did not, ``failure`` says why, and there are no columns and no rows.
 
-    Values are those of the driver. On SQLite, for instance, a time is the stored text. ``truncated``: there are more
+    Values are those of the driver. On SQLite, for instance, a time is the stored text. On PostgreSQL, text stands for
+    spans of time, and for times that Python does not have. ``truncated``: there are more
     rows.
     """
 

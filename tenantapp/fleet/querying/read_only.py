@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session
 
 from tenantapp.fleet.errors import QueryFailed
 from tenantapp.fleet.querying.first_rows import Most, Rows, first_rows
+from tenantapp.fleet.querying.postgres_values import tell_exactly
 from tenantapp.fleet.querying.read_only_sqlite import ONLY_READING, Interrupted, read_sqlite
 from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.failures import Cause
 from tenantapp.sql.waits import take_ended
 
-# What the drivers raise for a value that Python cannot express: a year after 9999, an interval of a billion days, or
-# JSON that is nested too deeply.
+# What the drivers raise for a value that Python cannot express, such as JSON that is nested too deeply.
 NOT_A_VALUE: Final = (ValueError, ArithmeticError, RecursionError)
 BATCH: Final = 20  # rows that the driver holds at once, whatever their size
 # https://www.postgresql.org/docs/current/plpgsql-cursors.html: OPEN FOR EXECUTE refuses more than one statement.
@@ -74,9 +74,13 @@ def _unless_ended() -> Iterator[None]:
 
 
 def _read_postgres(raw: Any, statement: str, most: Most, deadline: float) -> Rows:
+    tell_exactly(raw)
     with raw.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config('timezone', 'UTC', true), set_config('tenantapp.statement', %s, true)", (statement,)
+            "SELECT set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO', true),"
+            " set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '3', true),"
+            " set_config('tenantapp.statement', %s, true)",
+            (statement,),
         )
         _limit_time(cursor, deadline)
         cursor.execute(OPEN)
