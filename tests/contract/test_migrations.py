@@ -211,7 +211,12 @@ def test_upgrading_again_changes_nothing(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failing", "error"), [("raise LookupError", LookupError), ("op.execute('nonsense')", MigrationFailed)]
+    ("failing", "error"),
+    [
+        ("raise LookupError", LookupError),
+        ("op.execute('nonsense')", MigrationFailed),
+        ("op.get_bind().connection.cursor().execute('nonsense')", MigrationFailed),
+    ],
 )
 def test_a_failing_migration_leaves_nothing(fleet: Fleet, failing: str, error: type[Exception]) -> None:
     place = fleet.initialised().create("acme")

@@ -24,7 +24,9 @@ from tenantapp.databases.histories.histories import History, history_config
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.version_tables import keep_version_tables
 from tenantapp.operations.errors import FleetError
+from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.errors import SqlError
+from tenantapp.sql.prepared import DRIVER_ERRORS
 from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.errors import TenancyError
 
@@ -49,12 +51,17 @@ def run_command(target: Target, command: Callable[[Config], Result]) -> Result:
 
 @contextmanager
 def alembic_at_work(target: Target) -> Iterator[None]:
-    """Let only one thread of this process run Alembic at a time. Alembic's errors become ``MigrationFailed``."""
+    """Let only one thread of this process run Alembic at a time. Alembic's errors become ``MigrationFailed``.
+
+    So do the driver's own, which a revision gets that uses the driver's cursor.
+    """
     try:
         with ONE_AT_A_TIME:
             yield
     except CommandError as error:
         raise MigrationFailed(target.name, str(error).rstrip(".")) from error
+    except DRIVER_ERRORS as error:
+        raise MigrationFailed(target.name, first_line(error)) from error
 
 
 class RepeatedEnvironment:
