@@ -20,7 +20,7 @@ from tenantapp.databases.errors import DatabaseBusy, UnknownRevision
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
 from tenantapp.fleet.bundles import importing
-from tenantapp.fleet.bundles.archive import LOOKED_AT, open_bundle
+from tenantapp.fleet.bundles.archive import LOOKED_AT, STRINGS, open_bundle
 from tenantapp.fleet.bundles.exporting import check_bundle, export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.bundles.limits import ALWAYS_TAKEN, LONGEST_MANIFEST, USUAL, Limits, check_entries
@@ -431,6 +431,12 @@ class TestRefused:
         }[what]
         with pytest.raises(BundleRefused, match=reason):
             check_bundle(bundle)
+
+    def test_a_string_without_an_end_is_read_once(self) -> None:
+        """From each quote in it, it would be read to the end again: for hours."""
+        for given in (b'"' + b'\\"' * 4_000_000, b'"' + b"\\\\" * 4_000_000 + b"\\"):
+            assert STRINGS.sub(b"", given) == b""
+        assert STRINGS.sub(b"", b'["a\\"b", 1, "c\\\\"]') == b"[, 1, ]"
 
     @pytest.mark.parametrize("what", ["part", "table", "column", "entry"])
     def test_what_is_named_twice(self, bundle: Path, what: str) -> None:

@@ -40,7 +40,8 @@ SEAL_LENGTH: Final = len(SEAL) + 64
 MANIFEST: Final = "manifest.json"
 CHUNK: Final = 2**20
 LOOKED_AT: Final = 2**16  # bytes; a longer row is looked at before it is parsed
-STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+# A string that is not closed ends with the text: to look for its end from each quote in it would take for ever.
+STRINGS: Final = re.compile(rb'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)')
 UNREADABLE: Final = (
     zipfile.BadZipFile,
     zlib.error,
@@ -95,8 +96,9 @@ class BundleWriter:
         return BundledFile(id=file_id, file=name, size=size, sha256=digest.hexdigest())
 
     def write_manifest(self, manifest: Manifest) -> None:
-        unknown_before = set() if manifest.files else {"files"}
-        written = manifest.model_dump_json(indent=2, exclude=unknown_before, exclude_none=True).encode()
+        # Earlier programs refuse members that they do not know.
+        newer = {name for name in ("files", "sequences", "materialized_views") if not getattr(manifest, name)}
+        written = manifest.model_dump_json(indent=2, exclude=newer, exclude_none=True).encode()
         if len(written) > LONGEST_MANIFEST:
             raise NotPortable(manifest.tenant.slug, f"{len(manifest.files)} files are too many for a bundle")
         with self._open(MANIFEST) as stream:
@@ -259,6 +261,7 @@ def _check_names(file: Path, manifest: Manifest) -> None:
     # Of a part that is named twice, a small archive would take as much disk as its manifest is long.
     named = {"part": [table.file for table in manifest.tables] + [each.file for each in manifest.files]}
     named |= {"table": [table.name for table in manifest.tables], "file": [str(each.id) for each in manifest.files]}
+    named["sequence"] = [each.name for each in manifest.sequences]
     named["column"] = [f"{column.name} of {table.name}" for table in manifest.tables for column in table.columns]
     for what, names in named.items():
         if (name := named_twice(names)) is not None:

@@ -17,6 +17,7 @@ from tenantapp.databases.contents.rows import Rows
 from tenantapp.fleet.bundles.exporting import rows_of
 from tenantapp.fleet.bundles.kinds import Kind
 from tenantapp.fleet.bundles.tables import PortableTable, counters, portable_tables
+from tenantapp.fleet.bundles.values import without_zeros
 
 MODULUS: Final = 2**128
 Form = Callable[[Any], Any]
@@ -95,7 +96,7 @@ def _without_zone(value: Any) -> Any:
 
 
 def _without_zeros(value: Any) -> Any:
-    return value if value is None else format(Decimal(value).normalize() + 0, "f")
+    return value if value is None else without_zeros(value)
 
 
 def _uuid(value: Any) -> Any:
@@ -112,5 +113,10 @@ def _parsed(value: Any) -> Any:
 
 
 def _number(digits: str) -> list[str]:
-    # A list, so that the number 1 does not equal the string "1". Adding 0 turns -0 into 0.
-    return ["number", str(Decimal(digits).normalize() + 0)]
+    """Return a number in one form. Arithmetic would round one of more than 28 digits."""
+    sign, figures, exponent = Decimal(digits).as_tuple()
+    whole = "".join(map(str, figures)).lstrip("0")
+    short = whole.rstrip("0")
+    # A list, so that the number 1 does not equal the string "1". Minus zero is zero.
+    form = f"{'-' if sign else ''}{short}e{int(exponent) + len(whole) - len(short)}" if short else "0"
+    return ["number", form]

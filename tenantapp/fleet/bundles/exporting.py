@@ -114,8 +114,8 @@ def _write(
     tables = [_write_table(connection, writer, table, progress) for table in portable_tables(connection, metadata)]
     files = () if content is None else tuple(_write_files(connection, writer, place, content))
     postgres = connection.dialect.name == "postgresql"
-    sequences = (read_sequences(connection) or None) if postgres else None
-    views = (filled_views(connection) or None) if postgres else None
+    sequences = read_sequences(connection) if postgres else ()
+    views = filled_views(connection) if postgres else ()
     manifest = Manifest(
         format=FORMAT,
         version=VERSION

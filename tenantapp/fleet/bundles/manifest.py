@@ -13,6 +13,7 @@ VERSION: Final = 3
 # The versions of bundles that have neither counters nor files, and no counters: earlier programs read them.
 WITHOUT_FILES: Final = 1
 WITHOUT_SEQUENCES: Final = 2
+WITH_VIEWS: Final = 3  # the first version that knows which materialized views hold rows
 
 
 class _Strict(BaseModel):
@@ -68,8 +69,8 @@ class BundledTenant(_Strict):
 class Manifest(_Strict):
     """The content of ``manifest.json``. ``files`` are those whose content is in the bundle.
 
-    ``sequences`` and ``materialized_views`` are those of PostgreSQL, and None in a bundle that does not know. Of the
-    latter it has the names of those that hold rows.
+    ``sequences`` and ``materialized_views`` are those of PostgreSQL; of the latter it has the names of those that hold
+    rows. Before version 3 a bundle does not know them.
     """
 
     format: Literal["tenantapp bundle"]
@@ -82,8 +83,8 @@ class Manifest(_Strict):
     tenant: BundledTenant
     tables: Annotated[tuple[BundledTable, ...], Field(strict=False), FailFast()]
     files: Annotated[tuple[BundledFile, ...], Field(strict=False), FailFast()] = ()
-    sequences: Annotated[tuple[BundledSequence, ...] | None, Field(strict=False)] = None
-    materialized_views: Annotated[tuple[str, ...] | None, Field(strict=False)] = None
+    sequences: Annotated[tuple[BundledSequence, ...], Field(strict=False), FailFast()] = ()
+    materialized_views: Annotated[tuple[str, ...], Field(strict=False), FailFast()] = ()
 
     @property
     def rows(self) -> int:

@@ -8,7 +8,7 @@ import psycopg2
 from sqlalchemy.engine import Connection
 
 from tenantapp.fleet.bundles.kinds import Kind
-from tenantapp.fleet.bundles.manifest import BundledTable, Manifest
+from tenantapp.fleet.bundles.manifest import WITH_VIEWS, BundledTable, Manifest
 from tenantapp.fleet.bundles.postgres_sequences import set_sequences
 from tenantapp.fleet.bundles.postgres_views import refresh_views
 from tenantapp.fleet.bundles.tables import PortableTable, as_sent, quoted, sequence_of
@@ -80,13 +80,13 @@ def load_rows(
 
 def finish(connection: Connection, tables: Sequence[PortableTable], manifest: Manifest) -> None:
     """Set the sequences, and compute the materialized views. Raises ``ValueError`` for sequences that do not fit."""
-    if manifest.sequences is None:
+    if not manifest.sequences:
         by_name = {table.name: table for table in tables}
         for bundled in manifest.tables:
             set_counters(connection, by_name[bundled.name], bundled)
     else:
         set_sequences(connection, manifest.sequences)
-    refresh_views(connection, manifest.materialized_views)
+    refresh_views(connection, manifest.materialized_views if manifest.version >= WITH_VIEWS else None)
 
 
 def set_counters(connection: Connection, target: PortableTable, table: BundledTable) -> None:

@@ -32,9 +32,12 @@ def filled_views(connection: Connection) -> tuple[str, ...]:
 def refresh_views(connection: Connection, filled: Collection[str] | None) -> None:
     """Compute the materialized views that are to hold rows, and empty the others.
 
-    Without ``filled``, compute those that the migrations have filled.
+    Without ``filled``, compute those that the migrations have filled. Raises ``ValueError`` for one that is not there.
     """
-    for name, was_filled in _views(connection):
+    views = _views(connection)
+    for name in sorted(set(filled or ()) - {name for name, _ in views}):
+        raise ValueError(f"the materialized view {name} is not in the revision")
+    for name, was_filled in views:
         if was_filled if filled is None else name in filled:
             _refresh(connection, name)
         elif was_filled:

@@ -40,7 +40,13 @@ def _decimal(value: Any) -> str:
     if not number.is_finite():
         return exactly(number)
     # 1.50 and 1.5 are the same number. Plain notation, and no negative zero.
-    return format(number.normalize() + 0, "f") if number else "0"
+    return without_zeros(exactly(number))
+
+
+def without_zeros(digits: str) -> str:
+    """Return a decimal without the zeros at its end. Arithmetic would round one of more than 28 digits."""
+    short = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "0" if short == "-0" else short
 
 
 def exactly(value: Decimal) -> str:
