@@ -26,8 +26,7 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' A
 """
 # What a bundle does not carry, and why. Partitions are read through their partitioned table.
 NOT_CARRIED: Final = """
-SELECT 'the table ' || relname, 'row level security hides its rows' FROM pg_class
-WHERE relrowsecurity AND row_security_active(oid)
+SELECT 'the table ' || relname, 'it has row level security' FROM pg_class WHERE relrowsecurity
 UNION ALL
 SELECT 'the large object ' || min(oid), 'it is no part of a table' FROM pg_largeobject_metadata HAVING count(*) > 0
 ORDER BY 1

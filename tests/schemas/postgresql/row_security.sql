@@ -1,4 +1,4 @@
--- bundle: the table accounts: row level security hides its rows
+-- bundle: the table accounts: it has row level security
 CREATE TABLE accounts (id int PRIMARY KEY, owner text NOT NULL);
 ALTER TABLE accounts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE accounts FORCE ROW LEVEL SECURITY;
