@@ -81,12 +81,17 @@ def remember_device(request: TenantRequest, user_id: UUID) -> None:
     request.response.headerlist.append(device_cookie(request, request.user_session, user_id))
 
 
-def device_cookie(request: TenantRequest, session: Session, user_id: UUID) -> tuple[str, str]:
-    """Do the same in this session on the user database, and return the header. The cookie stays after a sign-out."""
-    sent = device_token(request)
-    if not devices.is_known(session, user_id, sent):
-        devices.tell_of_unknown(session, post_of(request), user_id, request.actor.address, request.user_agent)
-    token = devices.remember(session, user_id, sent)
+def device_cookie(
+    request: TenantRequest, session: Session, user_id: UUID, *, by_provider: bool = False
+) -> tuple[str, str]:
+    """Do the same in this session on the user database, and return the header. The cookie stays after a sign-out.
+
+    ``by_provider`` says that an identity provider has vouched for the person, who has not proved it here.
+    """
+    sent, client = device_token(request), (request.actor.address, request.user_agent)
+    if not devices.is_known(session, user_id, sent, by_provider=by_provider):
+        devices.tell_of_unknown(session, post_of(request), user_id, *client, by_provider=by_provider)
+    token = devices.remember(session, user_id, sent, by_provider=by_provider)
     secure = "; Secure" if request.scheme == "https" else ""
     lifetime = int(devices.LIFETIME.total_seconds())
     # Lax: it comes along when an identity provider sends the browser back.

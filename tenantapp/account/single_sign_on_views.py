@@ -179,7 +179,8 @@ def _signed_in(request: TenantRequest) -> Response:
             linking=linking,
             post=post_of(request),
         )
-        return [*registry.security_policy.remember(request, token), device_cookie(request, session, user_id)]
+        device = device_cookie(request, session, user_id, by_provider=True)
+        return [*registry.security_policy.remember(request, token), device]
 
     headers = _in_a_transaction(registry.user_db, sign_in)
     return _redirect(HTTPSeeOther, begun.to, [*headers, _cookie(request, "", 0)])

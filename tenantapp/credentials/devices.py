@@ -1,6 +1,9 @@
 """Know the browsers in which people have signed in, by a cookie that stays after they sign out.
 
 A known device only has counters of its own (see ``throttling``). Its token lets nobody in.
+
+A sign-in by an identity provider makes a device that counts for the notice alone. The provider belongs to the
+administrators of one tenant: they could make devices of anybody who is linked, and guess at the account with each.
 """
 
 import re
@@ -29,7 +32,7 @@ USER_AGENT_SHOWN: Final = 200  # characters
 def find(user_db: DBFactory, person: ColumnElement[bool], token: str | None) -> bytes | None:
     """Return the hash of the token if it is of a device of the person whom this condition on ``User`` names, else None.
 
-    It takes as long if there is nobody.
+    A device by a provider is none. It takes as long if there is nobody.
     """
     if token is None:
         return None
@@ -39,58 +42,69 @@ def find(user_db: DBFactory, person: ColumnElement[bool], token: str | None) -> 
             select(KnownDevice.token_hash)
             .join(User, User.id == KnownDevice.user_id)
             .where(KnownDevice.token_hash == hashed, KnownDevice.last_used_at > utcnow() - LIFETIME)
-            .where(person)
+            .where(~KnownDevice.by_provider, person)
         )
     return None if known is None else hashed
 
 
-def is_known(session: Session, user_id: UUID, token: str | None) -> bool:
-    """Return whether the person has signed in before in the browser that has this token."""
+def is_known(session: Session, user_id: UUID, token: str | None, *, by_provider: bool = False) -> bool:
+    """Return whether the person has signed in before in the browser that has this token.
+
+    Unless they sign in by a provider now as well, what a provider has vouched for there is not asked.
+    """
     if token is None:
         return False
-    return (
-        session.scalar(
-            select(
-                exists().where(
-                    KnownDevice.token_hash == hash_token(token),
-                    KnownDevice.user_id == user_id,
-                    KnownDevice.last_used_at > utcnow() - LIFETIME,
-                )
-            )
-        )
-        is True
+    device = exists().where(
+        KnownDevice.token_hash == hash_token(token),
+        KnownDevice.user_id == user_id,
+        KnownDevice.last_used_at > utcnow() - LIFETIME,
     )
+    return session.scalar(select(device if by_provider else device.where(~KnownDevice.by_provider))) is True
 
 
-def remember(session: Session, user_id: UUID, token: str | None, most: int = MOST) -> str:
+def remember(session: Session, user_id: UUID, token: str | None, *, by_provider: bool = False, most: int = MOST) -> str:
     """Make the browser a known device of a person who has signed in. Return the token that it has from now on.
 
     A browser that several people use keeps its token. A token that this installation did not issue is not adopted.
-    Of more than ``most`` devices, those are forgotten that were used longest ago.
+    Of more than ``most`` devices by providers, or of others, those are forgotten that were used longest ago.
     """
     now = utcnow()
-    if token is not None and _is_used_again(session, user_id, token, now):
+    if token is not None and _is_used_again(session, user_id, token, by_provider, now):
         return token
     shared = token is not None and session.scalar(select(exists().where(KnownDevice.token_hash == hash_token(token))))
     kept = token if token is not None and shared else new_token()
-    session.add(KnownDevice(token_hash=hash_token(kept), user_id=user_id, created_at=now, last_used_at=now))
+    device = KnownDevice(token_hash=hash_token(kept), user_id=user_id, created_at=now, last_used_at=now)
+    device.by_provider = by_provider
+    session.add(device)
     session.flush()
-    latest = select(KnownDevice.token_hash).where(KnownDevice.user_id == user_id)
-    latest = latest.order_by(KnownDevice.last_used_at.desc()).limit(most)
-    session.execute(delete(KnownDevice).where(KnownDevice.user_id == user_id, KnownDevice.token_hash.not_in(latest)))
+    alike = (KnownDevice.user_id == user_id, KnownDevice.by_provider == by_provider)
+    latest = select(KnownDevice.token_hash).where(*alike).order_by(KnownDevice.last_used_at.desc()).limit(most)
+    session.execute(delete(KnownDevice).where(*alike, KnownDevice.token_hash.not_in(latest)))
     return kept
 
 
-def tell_of_unknown(session: Session, post: Post, user_id: UUID, address: str | None, user_agent: str | None) -> None:
+def tell_of_unknown(
+    session: Session,
+    post: Post,
+    user_id: UUID,
+    address: str | None,
+    user_agent: str | None,
+    *,
+    by_provider: bool = False,
+) -> None:
     """Have a person told that somebody signs in as them on a device that is not known. Call it before ``remember``.
 
     The first sign-in of a new account is not told of, and nothing after ``MOST_NOTICES`` new devices in an hour: a
-    program that keeps no cookies is on a new device each time. ``address`` is the client's.
+    program that keeps no cookies is on a new device each time. Sign-ins by a provider are counted by themselves.
+    ``address`` is the client's.
     """
     user, now = session.get_one(User, user_id), utcnow()
-    made = session.scalars(select(KnownDevice.created_at).where(KnownDevice.user_id == user_id)).all()
+    made = session.execute(
+        select(KnownDevice.created_at, KnownDevice.by_provider).where(KnownDevice.user_id == user_id)
+    ).all()
     is_first = not made and user.created_at > now - LIFETIME
-    if is_first or sum(at > now - timedelta(hours=1) for at in made) >= MOST_NOTICES:
+    lately = [at for at, how in made if how == by_provider and at > now - timedelta(hours=1)]
+    if is_first or len(lately) >= MOST_NOTICES:
         return
     values = {"at": f"{now:%Y-%m-%d %H:%M} UTC", "client": address or "?", "browser": _shown(user_agent)}
     post.notice(session, user.mail_address, "unknown-device", login=user.login, **values)
@@ -101,10 +115,10 @@ def _shown(user_agent: str | None) -> str:
     return re.sub(r"://|\.(?!\d)", " ", visible((user_agent or "?")[:USER_AGENT_SHOWN]))
 
 
-def _is_used_again(session: Session, user_id: UUID, token: str, now: datetime) -> bool:
+def _is_used_again(session: Session, user_id: UUID, token: str, by_provider: bool, now: datetime) -> bool:
     used = (
         update(KnownDevice)
         .where(KnownDevice.token_hash == hash_token(token), KnownDevice.user_id == user_id)
-        .values(last_used_at=now)
+        .values({"last_used_at": now} | ({} if by_provider else {"by_provider": False}))
     )
     return cast("CursorResult[object]", session.execute(used)).rowcount == 1

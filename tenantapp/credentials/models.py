@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenantapp.identity.models import NAME_LENGTH, User, UserBase
@@ -29,7 +29,8 @@ class AttemptCount(UserBase):
 class KnownDevice(UserBase):
     """A browser in which a person has signed in. Only the SHA-256 of its token is stored.
 
-    Several people may share a browser, and so its token.
+    Several people may share a browser, and so its token. ``by_provider`` is set if nothing but the identity provider
+    of a tenant has vouched for the person there: such a device counts for the notice of an unknown browser alone.
     """
 
     __tablename__ = "known_devices"
@@ -38,6 +39,7 @@ class KnownDevice(UserBase):
     user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True, index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     last_used_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, index=True)
+    by_provider: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class AuthenticatorApp(UserBase):

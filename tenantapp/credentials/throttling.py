@@ -6,7 +6,7 @@ checked. A right one takes its counts back. Where nothing is guessed, only the a
 
 A browser in which the person has signed in before has counters of its own, and only those (OWASP, "Slow Down Online
 Guessing Attacks with Device Cookies"). So nobody locks people out of their own browsers by guessing. What holds for a
-login holds whether or not anybody has it.
+login holds whether or not anybody has it. A sign-in by an identity provider makes no such browser.
 """
 
 import hashlib

@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from tenantapp.cli.installation import Installation as CommandsInstallation
+from tenantapp.credentials.devices import MOST_NOTICES
 from tenantapp.credentials.models import AuthenticatorApp
+from tenantapp.credentials.throttling import FREE, LONGEST_WAIT
 from tenantapp.federation import signing_in
 from tenantapp.federation.issuers import Issuers
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider, TenantDomain
@@ -32,7 +34,7 @@ from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
 from tests.functional.conftest import Command
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, Provider
-from tests.installation import Client, Installation
+from tests.installation import PASSWORD, Client, Installation
 from tests.ports import free_port
 
 HERE = Addresses(allow_http=True, allow_private=True)
@@ -236,6 +238,42 @@ def test_a_provider_counts_in_its_own_tenant_alone(
         signed_in(installation, identity_provider, {**CARLA, "sub": "id-of-both"}).get("/session").json["user"]["login"]
         == "both"
     )
+
+
+def test_a_provider_makes_no_browser_in_which_guesses_are_free(
+    acme: Client, installation: Installation, identity_provider: Provider, clock: Clock
+) -> None:
+    """Whoever rules the provider can sign in as a person who is linked, in as many browsers as they like."""
+    with installation.registry.user_db.begin() as session:
+        get_user(session, "both").mail_address = "both@example.com"
+    own = Client(installation.app).sign_in("both", "acme")
+    location = own.post("/session/single-sign-on", {"tenant": "acme"}, status=200).json["location"]
+    both = {**CARLA, "sub": "id-of-both"}
+    assert come_back(own, identity_provider.visit(location, both)).status_int == 303
+
+    def told() -> int:
+        """How many sign-ins in a new browser are told of."""
+        with installation.registry.user_db.begin(read_only=True) as session:
+            subjects = [each["subject"] for each in session.scalars(select(OutgoingMail.message))]
+        return subjects.count("A sign-in in a new browser")
+
+    def guess(page: Client, password: str = "wrong") -> int:
+        page.http.cookies.pop("tenantapp", None)
+        page.csrf_token = ""
+        return int(page.post("/session", {"login": "both", "password": password}).status_int)
+
+    assert told() == 0
+    pages = [signed_in(installation, identity_provider, both) for _ in range(MOST_NOTICES + 1)]
+    assert told() == MOST_NOTICES, "nobody is flooded"
+    again = come_back(pages[0], identity_provider.visit(begin(pages[0]), both))
+    assert (again.status_int, told()) == (303, MOST_NOTICES), "the same browser"
+    assert [guess(pages[0]) for _ in range(FREE)] == [401] * FREE
+    assert guess(pages[1], PASSWORD) == 429, "all of them share the counters of strangers"
+    assert guess(own, PASSWORD) == 201, "and their own browser is not among them"
+    clock.advance(seconds=LONGEST_WAIT)
+    assert (guess(pages[1], PASSWORD), told()) == (201, MOST_NOTICES + 1)
+    assert [guess(pages[0]) for _ in range(FREE + 1)][-1] == 429
+    assert guess(pages[1], PASSWORD) == 201, "since they have signed in there themselves"
 
 
 def test_to_link_is_asked_in_the_page_and_ends_in_the_same_session(

@@ -279,11 +279,15 @@ def test_devices_are_forgotten(installation: Installation, clock: Clock) -> None
         ada = get_user(session, "ada").id
         tokens = [devices.remember(session, ada, None, most=2) for _ in range(3) if clock.advance(seconds=1)]
         assert [devices.is_known(session, ada, token) for token in tokens] == [False, True, True]
+        others = [devices.remember(session, ada, None, by_provider=True, most=1) for _ in range(2)]
+        assert [devices.is_known(session, ada, token) for token in tokens] == [False, True, True], "by a provider"
+        assert not any(devices.is_known(session, ada, token) for token in others)
+        assert [devices.is_known(session, ada, token, by_provider=True) for token in others].count(True) == 1
     clock.advance(days=366)
     assert devices.find(user_db, User.login == "ada", tokens[2]) is None
     with user_db.begin() as session:
         assert not devices.is_known(session, ada, tokens[2])
-        assert sweep_expired(session)[KnownDevice] == 2
+        assert sweep_expired(session)[KnownDevice] == 3
 
 
 def test_without_the_store_nobody_signs_in_and_everybody_works(
