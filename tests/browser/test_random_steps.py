@@ -11,7 +11,7 @@ from tests.browser.workshop import Workshop
 from tests.installation import PASSWORD
 
 Visit = Callable[..., Visitor]
-STEPS = int(os.environ.get("WALK_STEPS", "600"))  # of both tabs together
+STEPS = int(os.environ.get("WALK_STEPS", "1000"))  # of both tabs together
 SEED = int(os.environ.get("WALK_SEED", secrets.randbelow(2**31)))
 WALK = (Path(__file__).parent / "walk.js").read_text()
 SLUGS = ["north", "south"]
