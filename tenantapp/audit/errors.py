@@ -5,7 +5,10 @@ AuditError
 ├── NotOurSignature   a chain is not signed by a key that is trusted
 ├── NotSent           the stream does not take entries
 └── NotForgotten      a person or a tenant cannot be forgotten, and the message says why
+    └── NotForgottenYet   an operation that has not finished needs the login
 """
+
+from uuid import UUID
 
 
 class AuditError(Exception):
@@ -26,3 +29,13 @@ class NotSent(AuditError):
 
 class NotForgotten(AuditError):
     """A person or a tenant cannot be forgotten."""
+
+
+class NotForgottenYet(NotForgotten):
+    """A person is out, and will be forgotten when an operation that names them has finished."""
+
+    def __init__(self, user_id: UUID, operation_id: UUID) -> None:
+        super().__init__(
+            f"The person {user_id} is out, but the operation {operation_id} that names them has not finished. When it"
+            " has, a worker forgets the person; so does the same command"
+        )

@@ -4,39 +4,40 @@ Where an entry names them, ``forgotten:`` and the id take the place of the text.
 what was erased stays, so the chain still verifies; see ``canonical``. It may take long, and be killed: a worker
 finishes it, or forgetting the same login again.
 
-People choose their login and their name. So these are not looked for everywhere: somebody who is called like a server,
-a tenant or a role would erase what others did. A login counts only where it is the whole text under a key that names
-people (``identity.audit.NAMING``), and only since the account was made: somebody else may have had it before. What
-people wrote, such as a reason, is searched for words only in entries about the person.
+What names them, and where, is told in ``named_person``.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.audit.canonical import DETAIL, erase, plain
-from tenantapp.audit.errors import NotForgotten
+from tenantapp.audit.errors import NotForgotten, NotForgottenYet
 from tenantapp.audit.models import TRAIL, Forgetting
+from tenantapp.audit.named_person import NamedPerson, named_person
 from tenantapp.audit.sealing import trail_held
 from tenantapp.audit.verifying import FORGET
-from tenantapp.identity.audit import ARGUMENTS, NAMING, Naming, record
-from tenantapp.identity.errors import InvalidValue
+from tenantapp.identity.audit import record
 from tenantapp.identity.members import keeping_admins, tenants_entered_by
 from tenantapp.identity.models import ApiToken, User, UserBase
-from tenantapp.identity.names import FORGOTTEN, normalize_login
 from tenantapp.identity.users import get_user, set_enabled
+from tenantapp.operations.background import DATABASE_ERRORS
+from tenantapp.operations.leases import database_time
+from tenantapp.operations.models import Operation
 from tenantapp.sql.prepared import LoneSelect
-from tenantapp.sql.times import utcnow
+from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
 
+log = logging.getLogger(__name__)
 AT_ONCE: Final = 1000  # rows in one transaction
+CLAIM: Final = timedelta(seconds=60)  # after which another process may take a person over
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +52,18 @@ def forget_person(user_db: DBFactory, login: str) -> Forgotten:
     """Forget the person with this login.
 
     Their sessions and tokens end at once. Then every entry of the trail is read. At last the account goes with all that
-    belongs to it. What tenants have in their own databases is theirs, and stays. Raises ``NotFound``, and
-    ``NotForgotten`` for a service account.
+    belongs to it. What tenants have in their own databases is theirs, and stays. Raises ``NotFound``, ``NotForgotten``
+    for a service account, and ``NotForgottenYet`` if an operation that has not finished needs the login.
     """
     with user_db.begin() as session:
         person = _begin(session, get_user(session, login))
-    return _forget(user_db, person)
+    return Forgotten(person.id, sum(_forget(user_db, person)))
 
 
 def leave(session: Session, user_id: UUID) -> None:
     """Let a person be forgotten who asks for it.
 
-    Their sessions and tokens end at once; ``forget_waiting`` does the rest.
+    Their sessions and tokens end at once; ``Forgetter`` does the rest.
 
     Raises ``LastAdmin`` if a tenant would lose its last administrator.
     """
@@ -72,182 +73,134 @@ def leave(session: Session, user_id: UUID) -> None:
         _begin(session, user)
 
 
-def forget_waiting(user_db: DBFactory) -> bool:
-    """Finish with the people who are waiting to be forgotten. Return whether there were any.
+class Forgetter:
+    """Finishes with the people who are waiting to be forgotten, also with those whom a stopped command has begun with.
 
-    So it also finishes what a command began that was stopped. If it fails with somebody, the others are forgotten
-    before the error is raised.
+    Several may work at once: each claims one person at a time. Who cannot be forgotten is tried again when the others
+    have been.
     """
-    waiting = user_db.fetch(_WAITING, {})
-    with ExitStack() as rest:
-        for row in waiting:
-            rest.callback(_finish_with, user_db, row.user_id)
-    return bool(waiting)
+
+    def __init__(self, user_db: DBFactory) -> None:
+        self._user_db = user_db
+        self._claimed: UUID | None = None
+        self._steps: Iterator[int] = iter(())
+        self._renew_at = 0.0
+        self._put_off = set[UUID]()
+        self._failed = 0
+
+    def work(self) -> bool:
+        """Do one step, which reads at most ``AT_ONCE`` rows. Return false if nobody is left.
+
+        Raises ``NotForgotten`` in place of false if some could not be forgotten. The log has each with the reason.
+        """
+        if self._claimed is None and not self._claim():
+            return self._end_round()
+        try:
+            self._renew()
+            if next(self._steps, None) is None:
+                self._claimed = None
+        except NotForgottenYet as error:
+            log.info("%s", error)
+            self._release()
+        except Exception as error:
+            is_bug = not isinstance(error, DATABASE_ERRORS)
+            log.error("The person %s cannot be forgotten: %s", self._claimed, error, exc_info=is_bug)
+            self._failed += 1
+            self._release()
+        return True
+
+    def _claim(self) -> bool:
+        waiting = {row.user_id for row in self._user_db.fetch(_WAITING, {"now": utcnow()})} - self._put_off
+        if not waiting:
+            return False
+        with self._user_db.begin() as session:
+            free = select(Forgetting).where(*_IS_FREE, Forgetting.user_id.in_(waiting)).order_by(Forgetting.begun_at)
+            locked = free.limit(1).with_for_update(skip_locked=True)
+            forgetting = session.scalar(locked, {"now": database_time(session)})
+            if forgetting is None:
+                return False
+            user = session.get(User, forgetting.user_id)
+            if user is None:
+                forgetting.finished_at = utcnow()
+            forgetting.claimed_until = database_time(session) + CLAIM
+            self._claimed = forgetting.user_id
+            self._steps = iter(()) if user is None else _forget(self._user_db, named_person(session, user))
+        self._renew_at = monotonic() + CLAIM.total_seconds() / 2
+        return True
+
+    def _renew(self) -> None:
+        if monotonic() >= self._renew_at:
+            with self._user_db.begin() as session:
+                self._claim_until(session, database_time(session) + CLAIM)
+            self._renew_at = monotonic() + CLAIM.total_seconds() / 2
+
+    def _release(self) -> None:
+        if self._claimed is None:
+            return
+        self._put_off.add(self._claimed)
+        with self._user_db.begin() as session:
+            self._claim_until(session, None)
+        self._claimed = None
+
+    def _claim_until(self, session: Session, until: datetime | None) -> None:
+        session.execute(update(Forgetting).where(Forgetting.user_id == self._claimed).values(claimed_until=until))
+
+    def _end_round(self) -> bool:
+        failed, self._failed = self._failed, 0
+        self._put_off.clear()
+        if failed:
+            raise NotForgotten(f"{failed} could not be forgotten, see the log")
+        return False
 
 
-def _finish_with(user_db: DBFactory, user_id: UUID) -> None:
-    with user_db.begin() as session:
-        user = session.get(User, user_id)
-        if user is None:
-            session.get_one(Forgetting, user_id).finished_at = utcnow()
-        person = None if user is None else _person(session, user)
-    if person is not None:
-        _forget(user_db, person)
-
-
-def _forget(user_db: DBFactory, person: "_Person") -> Forgotten:
+def _forget(user_db: DBFactory, person: NamedPerson) -> Iterator[int]:
+    """Forget a person step by step. Each step yields in how many entries they were erased."""
+    _check_operations(user_db, person)
     entries = 0
     for some in _pages(user_db, TRAIL):
-        entries += _erase(user_db, person, [row.id for row in some if person.is_in(row)])
+        entries += (erased := _erase(user_db, person, [row.id for row in some if person.is_in(row)]))
+        yield erased
     for table in UserBase.metadata.sorted_tables:
         if "requested_by" in table.columns:
-            _erase_requester(user_db, person, table)
+            for some in _pages(user_db, table):
+                _erase_requester(user_db, person, table, some)
+                yield 0
     with user_db.begin() as session:
         _finish(session, person, entries)
-    return Forgotten(person.id, entries)
+
+
+def _check_operations(user_db: DBFactory, person: NamedPerson) -> None:
+    """Raise ``NotForgottenYet`` if the arguments of an operation that has not finished name the person.
+
+    It would fail without them. Nobody can give them to another one: the person is disabled.
+    """
+    with user_db.begin(read_only=True) as session:
+        unfinished = select(_OPERATIONS).where(_OPERATIONS.c.finished_at.is_(None)).order_by(_OPERATIONS.c.id)
+        for row in session.execute(unfinished):
+            if person.given(row._asdict()):
+                raise NotForgottenYet(person.id, row.id)
 
 
 class _Waiting(NamedTuple):
     user_id: UUID
 
 
-_WAITING: Final[LoneSelect[_Waiting]] = LoneSelect(
-    select(Forgetting.user_id).where(Forgetting.finished_at.is_(None)), _Waiting
+_OPERATIONS: Final = cast(Table, Operation.__table__)
+_IS_FREE: Final = (
+    Forgetting.finished_at.is_(None),
+    or_(Forgetting.claimed_until.is_(None), Forgetting.claimed_until <= bindparam("now", type_=UtcDateTime)),
 )
+_WAITING: Final[LoneSelect[_Waiting]] = LoneSelect(select(Forgetting.user_id).where(*_IS_FREE), _Waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """Finds a person in entries and operations, and puts ``mark`` in place of what names them.
-
-    ``logins`` are how others name them. They are theirs since the time ``since``.
-    """
-
-    id: UUID
-    login: str
-    logins: frozenset[str]
-    address: str | None
-    since: datetime
-    mark: str
-    words: re.Pattern[str]
-    words_and_name: re.Pattern[str]
-
-    def is_in(self, entry: Any) -> bool:
-        """Return whether an entry is about the person, or was until they were erased from it."""
-        was_erased = entry.erased is not None or entry.hash is None
-        has_mark = entry.actor == self.mark or self.mark in str(entry.detail)
-        return (was_erased and has_mark) or bool(self.changes(entry))
-
-    def changes(self, entry: Any) -> dict[str, Any]:
-        """Return what to change in an entry: the new values of its columns."""
-        if not self._is_about(entry):
-            return {}
-        new: dict[str, Any] = {"detail": self._erased(entry)}
-        if self._acts_in(entry):
-            new |= {"actor": self.mark, "address": None}
-        return {name: value for name, value in new.items() if value != getattr(entry, name)}
-
-    def asked_for(self, operation: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what to change in an operation, or in the record of a run: who asked for it, and for whom.
-
-        An error is a text of ours, and nothing depends on it when the operation is finished.
-        """
-        new: dict[str, Any] = {}
-        if operation["requested_by"] in self.logins:
-            new["requested_by"] = self.mark
-        arguments = operation.get("arguments", {})
-        if renamed := self._renamed(arguments):
-            new["arguments"] = {**arguments, **renamed}
-        error = operation.get("error")
-        if new and error and operation["finished_at"] is not None:
-            new["error"] = self.words.sub(self.mark, error)
-        return {name: value for name, value in new.items() if value != operation[name]}
-
-    def _is_about(self, entry: Any) -> bool:
-        if entry.action == FORGET:
-            return False
-        return self._acts_in(entry) or bool(self._named_in(entry))
-
-    def _acts_in(self, entry: Any) -> bool:
-        if entry.actor_id is not None:
-            return bool(entry.actor_id == self.id)
-        return entry.actor == self.mark or (entry.actor in self.logins and entry.at >= self.since)
-
-    def _named_in(self, entry: Any) -> dict[str, Any]:
-        """Return what names the person in the detail of an entry, with the mark in its place."""
-        is_later = entry.at >= self.since
-        named = self._renamed(entry.detail, logins=is_later)
-        arguments = entry.detail.get(ARGUMENTS)
-        if isinstance(arguments, dict) and (renamed := self._renamed(arguments, logins=is_later)):
-            named[ARGUMENTS] = {**arguments, **renamed}
-        return named
-
-    def _renamed(self, given: Mapping[str, Any], *, logins: bool = True) -> dict[str, Any]:
-        return {key: self.mark for key, value in given.items() if self._is_named(key, value, logins)}
-
-    def _is_named(self, key: str, value: Any, logins: bool) -> bool:
-        if not isinstance(value, str):
-            return False
-        match NAMING.get(key):
-            case Naming.LOGIN:
-                return value == self.mark or (logins and _normal(value) in self.logins)
-            case Naming.ADDRESS:
-                return value in (self.mark, self.address)
-        return False
-
-    def _erased(self, entry: Any) -> dict[str, Any]:
-        """Return the detail of an entry that is about the person, without them."""
-        named = self._named_in(entry)
-        kinds = {key: NAMING.get(key) for key, value in entry.detail.items() if isinstance(value, str)}
-        if any(kinds.get(key) is Naming.LOGIN for key in named):
-            named |= {key: self.mark for key, kind in kinds.items() if kind is Naming.SUBJECT}
-        written = [key for key, kind in kinds.items() if kind is Naming.TEXT]
-        named |= {key: self.mark for key in written if self.words_and_name.search(entry.detail[key])}
-        return {**entry.detail, **named}
-
-
-def _person(session: Session, user: User) -> _Person:
-    logins = {user.login}
-    if user.mail_address is not None:
-        # Who types their address where their login is asked for is named by it, unless it is the login of another.
-        typed = _normal(user.mail_address)
-        if typed is not None and session.scalar(select(User.id).where(User.login == typed)) is None:
-            logins.add(typed)
-    called = [user.login, *([user.mail_address] if user.mail_address else [])]
-    return _Person(
-        id=user.id,
-        login=user.login,
-        logins=frozenset(logins),
-        address=user.mail_address,
-        since=user.created_at,
-        mark=f"{FORGOTTEN}{user.id}",
-        words=_any_of(called),
-        words_and_name=_any_of([*called, user.name]),
-    )
-
-
-def _any_of(names: Iterable[str]) -> re.Pattern[str]:
-    """Return the pattern of a name as a word of its own: `ada` is in "ada, please", not in "ada@example.com"."""
-    longest_first = sorted(map(re.escape, names), key=len, reverse=True)
-    return re.compile(rf"(?<![\w@.+-])({'|'.join(longest_first)})(?![\w@+-]|\.\w)", re.IGNORECASE)
-
-
-def _normal(text: str) -> str | None:
-    """Return what somebody typed as a login in its stored form, or None if it can be none."""
-    try:
-        return normalize_login(text)
-    except InvalidValue:
-        return None
-
-
-def _begin(session: Session, user: User) -> _Person:
+def _begin(session: Session, user: User) -> NamedPerson:
     if user.service_tenant_id is not None:
         raise NotForgotten(f"{user.login} is a service account and no person. Remove it")
     set_enabled(session, user.login, False)
     session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
     if session.get(Forgetting, user.id) is None:
         session.add(Forgetting(user_id=user.id))
-    return _person(session, user)
+    return named_person(session, user)
 
 
 def _pages(user_db: DBFactory, table: Table) -> Iterator[Any]:
@@ -263,7 +216,7 @@ def _pages(user_db: DBFactory, table: Table) -> Iterator[Any]:
         after = some[-1].id
 
 
-def _erase(user_db: DBFactory, person: _Person, ids: list[UUID]) -> int:
+def _erase(user_db: DBFactory, person: NamedPerson, ids: list[UUID]) -> int:
     """Erase the person from these entries. Return how many there are."""
     if ids:
         with user_db.begin() as session:
@@ -285,18 +238,17 @@ def _seal(row: Any, changed: dict[str, Any]) -> dict[str, Any]:
     return {"salt": None, "erased": erase(plain(row), row.salt, row.erased, names)}
 
 
-def _erase_requester(user_db: DBFactory, person: _Person, table: Table) -> None:
-    """Put the id in place of the login where it says who asked for an operation, and for whom."""
-    for some in _pages(user_db, table):
-        if ids := [row.id for row in some if person.asked_for(row._asdict())]:
-            with user_db.begin() as session:
-                # A worker that has one of them records what it did meanwhile.
-                for row in session.execute(select(table).where(table.c.id.in_(ids)).with_for_update()).all():
-                    if changed := person.asked_for(row._asdict()):
-                        session.execute(update(table).where(table.c.id == row.id).values(**changed))
+def _erase_requester(user_db: DBFactory, person: NamedPerson, table: Table, some: Iterable[Any]) -> None:
+    """Put the id in place of the login where these rows say who asked for an operation, and for whom."""
+    if ids := [row.id for row in some if person.asked_for(row._asdict())]:
+        with user_db.begin() as session:
+            # A worker that has one of them records what it did meanwhile.
+            for row in session.execute(select(table).where(table.c.id.in_(ids)).with_for_update()).all():
+                if changed := person.asked_for(row._asdict()):
+                    session.execute(update(table).where(table.c.id == row.id).values(**changed))
 
 
-def _finish(session: Session, person: _Person, entries: int) -> None:
+def _finish(session: Session, person: NamedPerson, entries: int) -> None:
     """Remove the account, unless another process just has.
 
     Its own rows go with it; invitations, links and mail know only the login or the address. Mail that waits for others

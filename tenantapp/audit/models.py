@@ -52,10 +52,14 @@ class AuditChain(UserBase):
 
 
 class Forgetting(UserBase):
-    """A person is being forgotten, or was if it is finished. Only then do the triggers permit to erase from entries."""
+    """A person is being forgotten, or was if it is finished. Only then do the triggers permit to erase from entries.
+
+    Until ``claimed_until``, a worker is at it.
+    """
 
     __tablename__ = "forgettings"
 
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
     begun_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    claimed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -40,7 +40,7 @@ class Naming(StrEnum):
 
 
 # Each key in the detail of an entry, and in the arguments of an operation, whose value may name a person. Nothing is
-# erased under another key when a person is forgotten. See ``audit.forgetting``.
+# erased under another key when a person is forgotten. See ``audit.named_person``.
 NAMING: Final[Mapping[str, Naming]] = MappingProxyType(
     {
         **dict.fromkeys(("login", "user", "administrator", IMPERSONATOR), Naming.LOGIN),

@@ -1,6 +1,6 @@
 """People choose what they are called. Who is forgotten takes nothing with them that is about others."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.headerregistry import Address
 from typing import Any
 
@@ -9,19 +9,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tenantapp.audit import forgetting
+from tenantapp.audit.errors import NotForgotten, NotForgottenYet
 from tenantapp.audit.exporting import trail_lines
-from tenantapp.audit.forgetting import forget_person, leave
+from tenantapp.audit.forgetting import Forgetter, forget_person, leave
 from tenantapp.audit.keeper import Keeper
+from tenantapp.audit.models import Forgetting
 from tenantapp.audit.sealing import Sealer
 from tenantapp.audit.verifying import verify_lines
 from tenantapp.identity.audit import record
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import AuditEntry, User
 from tenantapp.identity.names import check_login
-from tenantapp.identity.users import create_user
+from tenantapp.identity.users import create_user, get_user
 from tenantapp.mail.outbox import Letter, queue
 from tenantapp.mail.outbox_models import OutgoingMail
-from tenantapp.operations.models import Operation, OperationState
+from tenantapp.operations.models import Operation, OperationState, RecordedRun
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import Person
 from tests.installation import Installation
@@ -82,12 +84,12 @@ def test_entries_of_the_person_are_erased_where_they_name_them(
 ) -> None:
     user_db, main = installation.registry.user_db, leavers["main"]
     mark = f"forgotten:{main.id}"
-    arguments = {"server": "main", "name": "main", "administrator": "Main"}
+    arguments = {"server": "main", "name": "for main", "administrator": "Main"}
     entries: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         ("impersonation.start", {"login": "main", "reason": "MAIN asked", "impersonator": "ada"}, {"reason": mark}),
         ("identity_provider.link", {"login": "main", "subject": "00u1"}, {"subject": mark}),
         ("session.refuse", {"login": "Main@example.com", "reason": "disabled"}, {}),
-        ("create.request", {"arguments": arguments}, {"arguments": {**arguments, "administrator": mark}}),
+        ("create.request", {"arguments": arguments}, {"arguments": {**arguments, "name": mark, "administrator": mark}}),
         ("invitation.accept", {"address": "main@example.com", "role": "main"}, {"address": mark}),
     )
     with user_db.begin() as session:
@@ -115,32 +117,99 @@ def test_entries_of_the_person_are_erased_where_they_name_them(
 
 def test_operations_and_mail_of_others_stay(installation: Installation, leavers: dict[str, Person]) -> None:
     user_db, mark = installation.registry.user_db, f"forgotten:{leavers['main'].id}"
-    given = {"server": "main", "slug": "main", "administrator": "main"}
-    done = {"result": {"server": "main"}, "error": "The server main is down for main.", "finished_at": utcnow()}
-    later = utcnow() + timedelta(days=1)
+    given = {"server": "main", "slug": "main", "administrator": "main", "reason": "MAIN asked for it"}
+    now, long_ago = utcnow(), utcnow() - timedelta(days=1)
+    failed: dict[str, Any] = {
+        "state": OperationState.FAILED,
+        "result": {"server": "main"},
+        "error": "The server main is down for main.",
+        "finished_at": now,
+    }
+    others = {"server": "main", "reason": "unpaid, says main"}
     with user_db.begin() as session:
-        waiting = Operation(kind="main", slug="main", arguments=given, requested_by="ada", progress_text="main")
-        of_ada = Operation(kind="a", state=OperationState.FAILED, requested_by="local:main", **done)
-        of_main = Operation(kind="b", state=OperationState.FAILED, requested_by="main", **done)
-        session.add_all([waiting, of_ada, of_main])
+        for_main = Operation(kind="main", slug="main", arguments=given, requested_by="ada", progress_text="main")
+        of_main = Operation(kind="b", requested_by="main", arguments={"reason": "For main"}, **failed)
+        of_local = Operation(kind="a", requested_by="local:main", arguments=others, **failed)
+        of_former = Operation(kind="a", requested_by="main", arguments=given, created_at=long_ago, **failed)
+        waiting = Operation(kind="c", requested_by="main", arguments={"server": "main"})
+        for_main.state, for_main.finished_at = OperationState.SUCCEEDED, now
+        session.add_all([for_main, of_main, of_local, of_former, waiting])
+        for begun in (now, long_ago):
+            session.add(run_by("main", begun))
         for address in ("main@example.com", "ada@example.com", "main@example.org"):
             to = Address("main", addr_spec=address)
-            queue(session, to, Letter("main invites you", "From main, main@example.com"), later)
+            queue(session, to, Letter("main invites you", "From main, main@example.com"), now + timedelta(days=1))
     forget_person(user_db, "main")
     with user_db.begin() as session:
-        waiting, of_ada, of_main = (session.merge(each) for each in (waiting, of_ada, of_main))
-        assert waiting.arguments == {**given, "administrator": mark}
-        assert (waiting.kind, waiting.slug, waiting.requested_by, waiting.progress_text) == (
-            "main",
-            "main",
-            "ada",
-            "main",
+        for_main, of_main, of_local, of_former, waiting = (
+            session.merge(each) for each in (for_main, of_main, of_local, of_former, waiting)
         )
-        assert (of_ada.requested_by, of_ada.error) == ("local:main", done["error"])
-        assert (of_main.requested_by, of_main.result) == (mark, {"server": "main"})
+        assert for_main.arguments == {**given, "administrator": mark, "reason": mark}
+        assert (for_main.kind, for_main.slug, for_main.requested_by) == ("main", "main", "ada")
+        assert for_main.progress_text == "main"
+        assert (of_main.requested_by, of_main.arguments, of_main.result) == (mark, {"reason": mark}, {"server": "main"})
         assert of_main.error == f"The server {mark} is down for {mark}."
+        for other, arguments, by in ((of_local, others, "local:main"), (of_former, given, "main")):
+            assert (other.requested_by, other.arguments, other.error) == (by, arguments, failed["error"])
+        assert (waiting.requested_by, waiting.arguments) == (mark, {"server": "main"})
+        runs = session.scalars(select(RecordedRun).order_by(RecordedRun.started_at))
+        assert [run.requested_by for run in runs] == ["main", mark], "somebody else had the login before"
         mails = session.scalars(select(OutgoingMail)).all()
         assert {mail.message["recipient"] for mail in mails} == {"ada@example.com", "main@example.org"}
+
+
+def run_by(login: str, begun: datetime) -> RecordedRun:
+    return RecordedRun(
+        wanted="head", requested_by=login, owner="o", jobs=1, stages=[], points=[], started_at=begun, seen_at=begun
+    )
+
+
+def test_who_is_named_by_an_unfinished_operation_is_forgotten_when_it_has_finished(
+    installation: Installation, leavers: dict[str, Person]
+) -> None:
+    user_db, mark = installation.registry.user_db, f"forgotten:{leavers['main'].id}"
+    given, keeper = {"administrator": "main"}, Keeper(user_db, installation.registry.app_settings)
+    with user_db.begin() as session:
+        queued = Operation(kind="create", arguments=given, requested_by="ada")
+        session.add(queued)
+        session.flush()
+        operation_id = queued.id
+    with pytest.raises(NotForgottenYet, match=str(operation_id)):
+        forget_person(user_db, "main")
+    keeper.work_until_idle()
+    with user_db.begin() as session:
+        queued = session.get_one(Operation, operation_id)
+        assert queued.arguments == given, "it would fail without"
+        assert not get_user(session, "main").enabled
+        queued.state, queued.finished_at = OperationState.SUCCEEDED, utcnow()
+    keeper.work_until_idle()
+    with user_db.begin() as session:
+        assert session.get_one(Operation, operation_id).arguments == {"administrator": mark}
+        assert session.get(User, leavers["main"].id) is None
+
+
+def test_processes_share_the_people_and_take_over_from_one_that_died(
+    installation: Installation, leavers: dict[str, Person]
+) -> None:
+    user_db = installation.registry.user_db
+    with user_db.begin() as session:
+        for person in leavers.values():
+            leave(session, person.id)
+    first, second = Forgetter(user_db), Forgetter(user_db)
+    assert first.work(), "it has read one page of the trail, and stops there"
+    while second.work():
+        pass
+    with user_db.begin() as session:
+        (left,) = session.scalars(select(Forgetting).where(Forgetting.finished_at.is_(None)))
+        assert session.get(User, left.user_id) is not None
+        left.claimed_until = utcnow() - timedelta(seconds=1)
+    assert second.work()
+    while first.work() or second.work():
+        pass
+    with user_db.begin(read_only=True) as session:
+        ends = [entry for entry in told(session) if entry[0] == "user.forget"]
+    assert {detail["user"] for _, _, detail in ends} == {str(person.id) for person in leavers.values()}
+    assert len(ends) == len(leavers)
 
 
 def test_nobody_is_called_like_somebody_who_was_forgotten() -> None:
@@ -149,13 +218,16 @@ def test_nobody_is_called_like_somebody_who_was_forgotten() -> None:
 
 
 def test_who_cannot_be_forgotten_keeps_nothing_else_from_being_done(
-    installation: Installation, leavers: dict[str, Person], monkeypatch: pytest.MonkeyPatch
+    installation: Installation,
+    leavers: dict[str, Person],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     user_db, finish = installation.registry.user_db, forgetting._finish
     keeper = Keeper(user_db, installation.registry.app_settings)
 
     def finish_not_main(session: Session, person: Any, entries: int) -> None:
-        assert person.login != "main"
+        assert person.login == "acme", person.login
         finish(session, person, entries)
 
     with user_db.begin() as session:
@@ -163,10 +235,17 @@ def test_who_cannot_be_forgotten_keeps_nothing_else_from_being_done(
             leave(session, person.id)
     with monkeypatch.context() as patched:
         patched.setattr(forgetting, "_finish", finish_not_main)
-        with pytest.raises(AssertionError):
+        with pytest.raises(NotForgotten, match="2 could not be forgotten"):
             keeper.work_until_idle()
+    failures = [each.getMessage() for each in caplog.records if each.name == forgetting.__name__]
+    assert [text.split(" cannot")[0] for text in failures] == [
+        f"The person {leavers[login].id}" for login in ("main", "may")
+    ]
     with user_db.begin(read_only=True) as session:
-        assert [user.login for user in session.scalars(select(User)) if user.login in leavers] == ["main"]
+        assert [user.login for user in session.scalars(select(User).order_by(User.login)) if user.login in leavers] == [
+            "main",
+            "may",
+        ]
         assert verify_lines(trail_lines(session), ()).unsealed == 0
     keeper.work_until_idle()
     with user_db.begin(read_only=True) as session:
