@@ -77,13 +77,14 @@ class PersonContent:
 def add_person(directory: Directory, content: PersonContent) -> ProvisionedPerson:
     """Make a person, or take on the one whom the provider knows by ``external_id``.
 
-    From then on nobody comes in by the provider of whom the directory does not tell. Raises ``AlreadyExists`` if it has
-    told of them before, ``InvalidValue``, and ``AccountDisabled`` if they may not be let in.
+    From the first one on nobody comes in by the provider of whom the directory does not tell, unless an administrator
+    has decided on it. Raises ``AlreadyExists`` if it has told of them before, ``InvalidValue``, and ``AccountDisabled``
+    if they may not be let in.
     """
     session, provider = directory.session, directory.provider
-    provider.only_provisioned = True
     _check_person(directory, content, None)
     _check_number(session, ProvisionedPerson, provider.id, directory.bounds.people, "people")
+    _close(directory)
     user = _known_to_provider(directory, content.external_id) or make_person(
         session, directory.tenant.id, provider, content.user_name, content.name, content.user_name
     )
@@ -207,9 +208,23 @@ def _refresh(directory: Directory, people: Collection[UUID]) -> None:
             _give_roles(directory, person)
 
 
+def _close(directory: Directory) -> None:
+    """Let nobody else come in, unless that was decided before, by an administrator too: read under the lock."""
+    session, provider, tenant = directory.session, directory.provider, directory.tenant
+    session.refresh(provider, ["only_provisioned", "admission_decided"])
+    if not provider.admission_decided:
+        provider.only_provisioned = provider.admission_decided = True
+        session.flush()
+        detail = {"issuer": provider.issuer}
+        record(session, "identity_provider.close", tenant_id=tenant.id, slug=tenant.slug, detail=detail)
+
+
 def _let_in(directory: Directory, person: ProvisionedPerson) -> None:
     if _is_owned(person):
         provisioned.enable(directory.session, person.user)
+    identity = provisioned.identity_of(directory.session, person)
+    if identity is not None:
+        identity.shut_out = False
     _give_roles(directory, person)
 
 
@@ -229,6 +244,9 @@ def _shut_out(directory: Directory, person: ProvisionedPerson) -> None:
     by_provider = WebSession.identity_provider_id == person.provider_id
     session.execute(delete(WebSession).where(WebSession.user_id == user.id, by_provider))
     _holder(session, person).roles = ""
+    identity = provisioned.identity_of(session, person)
+    if identity is not None:
+        identity.shut_out = True
     session.flush()
 
 

@@ -29,7 +29,8 @@ class IdentityProvider(UserBase):
     and ``default_role`` is what everybody gets for whom the provider vouches. ``factor_values`` are separated by
     spaces: if ``acr`` is one of them, or ``amr`` has one, the provider has seen a second factor. With
     ``only_provisioned``, nobody comes in of whom the directory has not told; it is set when the directory first tells
-    of somebody, and stays when it tells of nobody any more.
+    of somebody, and stays when it tells of nobody any more. Since ``admission_decided``, only an administrator changes
+    it.
     """
 
     __tablename__ = "identity_providers"
@@ -45,6 +46,7 @@ class IdentityProvider(UserBase):
     factor_values: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     only_provisioned: Mapped[bool] = mapped_column(default=False, server_default=false())
+    admission_decided: Mapped[bool] = mapped_column(default=False, server_default=false())
     roles: Mapped[list["ProviderRole"]] = relationship(order_by="ProviderRole.group", cascade="all, delete-orphan")
 
 
@@ -61,7 +63,8 @@ class ProviderRole(UserBase):
 class FederatedIdentity(UserBase):
     """A provider knows a person by this subject. Neither a login nor an address of mail finds them.
 
-    ``roles`` are those that the person has from the provider, separated by spaces.
+    ``roles`` are those that the person has from the provider, separated by spaces. With ``shut_out``, the directory has
+    said that the person is not to come in, or has removed them, and they stay out until it tells of them again.
     """
 
     __tablename__ = "federated_identities"
@@ -72,6 +75,7 @@ class FederatedIdentity(UserBase):
     roles: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     signed_in_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    shut_out: Mapped[bool] = mapped_column(default=False, server_default=false())
     user: Mapped[User] = relationship()
 
 

@@ -76,7 +76,8 @@ def find_or_make(
     address of a domain that the tenant captures is linked at their first sign-in, see ``captured_member``.
 
     Raises ``NoRole`` for somebody who would have no role or was not provisioned, and ``SingleSignOnFailed`` for a
-    disabled person, or if the identity or the person is linked with another one.
+    person who is disabled or whom the directory has removed, or if the identity or the person is linked with another
+    one.
     """
     by_directory = provisioned.is_used(session, provider)
     if by_directory:
@@ -94,7 +95,7 @@ def find_or_make(
         if not roles:
             raise NoRole
         identity = _made(session, tenant, provider, who)
-    if not identity.user.enabled:
+    if identity.shut_out or not identity.user.enabled:
         raise SingleSignOnFailed("Your account is disabled. Ask an administrator of the tenant.")
     give_roles(session, tenant.id, identity, roles)
     return identity
@@ -171,6 +172,7 @@ def _of_directory(
         provisioned.move(session, person, identity.user)
     if not person.active:
         raise SingleSignOnFailed("Your account is disabled. Ask an administrator of the tenant.")
+    identity.shut_out = False
     return identity, provisioned.groups_of(session, person) if provisioned.has_groups(session, provider.id) else None
 
 

@@ -137,13 +137,14 @@ def require(session: Session, access: Access, required: bool) -> IdentityProvide
 def admit(session: Session, access: Access, only_provisioned: bool) -> IdentityProvider:
     """Let only those come in by the provider of whom the directory tells, or everybody for whom it vouches.
 
-    Whom the directory has shut out stays out. Raises ``NoIdentityProvider`` and ``RoleBeyondRights``.
+    The directory does not change it then. Whom it has shut out stays out. Raises ``NoIdentityProvider`` and
+    ``RoleBeyondRights``.
     """
     tenant = access.require_tenant()
     require_admin(session, access.permissions)
     provider = get_provider(session, tenant.id, for_update=True)
-    if provider.only_provisioned != only_provisioned:
-        provider.only_provisioned = only_provisioned
+    if (provider.only_provisioned, provider.admission_decided) != (only_provisioned, True):
+        provider.only_provisioned, provider.admission_decided = only_provisioned, True
         session.flush()
         _record(session, "close" if only_provisioned else "open", tenant, {"issuer": provider.issuer})
     return provider

@@ -16,6 +16,7 @@ from sqlalchemy import Column, Integer, Table, inspect, select, text
 from sqlalchemy.engine import URL
 
 from tenantapp.audit.models import Forgetting
+from tenantapp.credentials.models import KnownDevice
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.errors import (
     DatabaseBusy,
@@ -38,7 +39,7 @@ from tenantapp.databases.histories.upgrading import (
 from tenantapp.databases.schemas import autogenerate as revisions
 from tenantapp.databases.schemas.autogenerate import make_revision
 from tenantapp.databases.servers.scratch import scratch_database
-from tenantapp.federation.models import IdentityProvider, ProvisionedPerson
+from tenantapp.federation.models import FederatedIdentity, IdentityProvider, ProvisionedPerson
 from tenantapp.identity.errors import LooksLikeAnother
 from tenantapp.identity.grants import add_grant, find_grant, list_grants
 from tenantapp.identity.models import Role, Tenant, User
@@ -178,12 +179,19 @@ def test_whom_a_directory_has_shut_out_is_known_after_the_upgrade(fleet: Fleet) 
             user.identity_provider_id, user.enabled = provider.id, False
             person = {"user_name": login, "user_name_key": login, "document": {}, "active": login == "disabled"}
             session.add(ProvisionedPerson(provider_id=provider.id, user_id=user.id, **person))
+            session.add(FederatedIdentity(provider_id=provider.id, subject=login, user_id=user.id))
+            session.add(KnownDevice(token_hash=login.encode(), user_id=user.id))
         session.add(Forgetting(user_id=user.id))
     run_command(target, lambda config: command.downgrade(config, "4a8f0c6d9e27"))
     run_command(target, lambda config: command.upgrade(config, "head"))
     with fleet.user_db.begin() as session:
         assert [user.login for user in list_users(session) if user.disabled_by_provider] == ["shut-out"]
-        assert session.scalars(select(IdentityProvider.only_provisioned)).all() == [True]
+        provider = session.scalars(select(IdentityProvider)).one()
+        assert (provider.only_provisioned, provider.admission_decided) == (True, True)
+        assert {each.subject for each in session.scalars(select(FederatedIdentity)) if not each.shut_out} == {
+            "disabled"
+        }
+        assert session.scalars(select(KnownDevice.by_provider)).all() == [True] * 3
 
 
 def test_what_logins_look_like_is_noted_after_the_upgrade(fleet: Fleet) -> None:

@@ -265,16 +265,37 @@ def test_who_alone_decides_who_comes_in_goes_on_doing_so(acme: Directory, instal
     assert ada.get(path, status=200).json["only_provisioned"] is True
     assert ada.patch(path, {"only_provisioned": False}, status=200).json["only_provisioned"] is False
     assert come(installation, sub="before").get("/session").json["user"] == before.get("/session").json["user"]
-    # Whom the directory has shut out is still out, and the next person it tells of closes the tenant again.
+    # Whom the directory has shut out is still out, and nobody whom it tells of closes the tenant again.
     dora = acme.add(userName="dora", externalId="id-of-dora")
+    assert ada.get(path, status=200).json["only_provisioned"] is False
     active(acme, dora, False)
-    ada.patch(path, {"only_provisioned": False}, status=200)
     with pytest.raises(SingleSignOnFailed):
         come(installation, sub="id-of-dora")
     come(installation, sub="stranger")
     assert ada.patch(path, {"only_provisioned": True}, status=200).json["required"] is False
     with pytest.raises(NoRole):
         come(installation, sub="another stranger")
+    with installation.registry.user_db.begin(read_only=True) as session:
+        entries = session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+        told = [(each.action.partition(".")[2], each.actor.partition(" ")[0]) for each in entries]
+    assert [each for each in told if each[0] in ("close", "open")] == [
+        ("close", "scim"),
+        ("open", "ada"),
+        ("close", "ada"),
+    ]
+
+
+def test_what_an_administrator_has_decided_before_stands(acme: Directory, installation: Installation) -> None:
+    ada = Client(installation.app).sign_in("ada", "acme")
+    for _ in range(2):
+        ada.patch("/identity-provider", {"only_provisioned": False}, status=200)
+    acme.add()
+    come(installation, sub="stranger")
+    with installation.registry.user_db.begin(read_only=True) as session:
+        decided = select(AuditEntry.action).where(
+            AuditEntry.action.in_(("identity_provider.open", "identity_provider.close"))
+        )
+        assert session.scalars(decided).all() == ["identity_provider.open"]
 
 
 def test_what_a_provider_gave_ends_with_it(acme: Directory, installation: Installation) -> None:
@@ -337,6 +358,17 @@ def test_who_has_an_account_of_their_own_keeps_it(opened: Open, acme: Directory,
         assert [each.tenant.slug for each in session.scalars(select(Invitation))] == ["globex"]
     own.switch("globex")
     own.get("/nodes", status=200)
+    # In a tenant that lets others in, they come in again only if the directory tells of them again.
+    ada = Client(installation.app).sign_in("ada", "acme")
+    ada.patch("/identity-provider", {"only_provisioned": False}, status=200)
+    for link_to in (None, both_id):
+        with pytest.raises(SingleSignOnFailed):
+            come(installation, sub="id-of-both", link_to=link_to)
+    again = acme.add(userName="both@example.com", externalId="id-of-both")
+    come(installation, sub="id-of-both").get("/nodes", status=200)
+    acme.ask("delete", f"/Users/{again}", status=204)
+    acme.add(userName="both", externalId="object-of-both")
+    come(installation, sub="id-of-both", oid="object-of-both").get("/nodes", status=200)
 
 
 def test_nobody_is_taken_over(acme: Directory, installation: Installation) -> None:
