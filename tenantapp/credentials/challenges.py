@@ -177,7 +177,13 @@ def ask_passkey(session: Session, purpose: Purpose, asked: Asked, user_id: UUID 
 
 
 def use(session: Session, pending: Pending) -> None:
-    """Delete the challenge, so that nobody uses it again. Raises ``ChallengeEnded`` if somebody just has."""
+    """Delete the challenge, so that nobody uses it again. Raises ``ChallengeEnded`` if somebody just has.
+
+    The person is locked first, as by ``end_pending``, which deletes challenges too: so neither waits for what the other
+    holds.
+    """
+    if pending.user_id is not None:
+        session.scalar(select(User.id).where(User.id == pending.user_id).with_for_update(key_share=True))
     deleted = session.execute(delete(SignInChallenge).where(SignInChallenge.token_hash == pending.token_hash))
     if cast("CursorResult[object]", deleted).rowcount != 1:
         raise ChallengeEnded
@@ -190,9 +196,12 @@ def _prove_alone(session: Session, pending: Pending, answer: Answer, party: Rely
 
 
 def _unchanged(session: Session, pending: Pending) -> User:
-    """Lock and return the person. Raises ``ChallengeEnded`` if they were disabled or got another password meanwhile."""
-    locked = select(User).where(User.id == pending.user_id).with_for_update()
-    user = session.scalars(locked.execution_options(populate_existing=True)).one_or_none()
+    """Return the person, whom ``use`` has locked.
+
+    Raises ``ChallengeEnded`` if they were disabled or got another password meanwhile.
+    """
+    person = select(User).where(User.id == pending.user_id)
+    user = session.scalars(person.execution_options(populate_existing=True)).one_or_none()
     if user is None or not user.enabled or _mark(user.password_hash) != pending.detail.get("password"):
         raise ChallengeEnded
     return user

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import CursorResult, bindparam, delete, exists, or_, select
+from sqlalchemy import CursorResult, bindparam, delete, exists, inspect, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from tenantapp.credentials import devices
@@ -55,9 +55,14 @@ def remove_expired(fleet: Fleet) -> None:
 
 
 def sweep_expired(session: Session) -> dict[Any, int]:
-    """Delete what has expired. Return how many rows of each model."""
+    """Delete what has expired. Return how many rows of each model.
+
+    What somebody is just using is left for the next time. So this never waits while it holds rows that others wait for.
+    """
     now, swept = utcnow(), dict[Any, int]()
     for at, kept in EXPIRING.items():
-        deleted = session.execute(delete(at.class_).where(at <= now - kept))
+        key = inspect(at.class_).primary_key
+        free = select(*key).where(at <= now - kept).with_for_update(skip_locked=True)
+        deleted = session.execute(delete(at.class_).where(tuple_(*key).in_(free)))
         swept[at.class_] = cast("CursorResult[object]", deleted).rowcount
     return swept
