@@ -1,7 +1,7 @@
 """Dangerous acts ask the person to have proved lately who they are: ``api_view(..., fresh=True)``.
 
-So whoever finds a browser that is signed in cannot do them (OWASP ASVS 5.0, 7.5.1). A program with an API token passes:
-the token was made in a session that had just been proved.
+So a stranger at a browser that is signed in cannot do them (OWASP ASVS 5.0, 7.5.1). A program with an API token passes:
+the token was made in a session that had just been proved, or by an operator on the command line.
 """
 
 from collections.abc import Callable
