@@ -87,7 +87,7 @@ def verify_domain(request: TenantRequest) -> dict[str, Any]:
     # Read before the transaction: no connection is held while the DNS is asked.
     with registry.user_db.begin(read_only=True) as session:
         name = domains.name_to_verify(session, request.access, domain_id)
-    answer = registry.txt_records.read(domains.record_name(name))
+    answer = registry.txt_records.read(domains.record_name(name), request.access.require_tenant().id)
     return _shown(domains.verify(request.user_session, request.access, domain_id, answer))
 
 

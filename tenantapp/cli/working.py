@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,6 +22,7 @@ from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation, tenant_databases
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.kinds import CHORES, KINDS
+from tenantapp.fleet.removing.lapsed_domains import check_domains, keep_checking_domains
 from tenantapp.mail.delivering import Delivery, delivery_of
 from tenantapp.mail.transports import transport_of
 from tenantapp.operations.background import Background
@@ -93,6 +95,7 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
             job_host(jobs),
             nullcontext() if delivery is None else Background("mail", delivery.run),
             Background("audit trail", keeper.run),
+            Background("domains", partial(keep_checking_domains, fleet)),
         ):
             worker.run(ended)
         return
@@ -104,6 +107,8 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
         with _worker_of_jobs(fleet, outdated) as jobs:
             jobs.run(ended, until_idle=True)
     keeper.work_until_idle()
+    while check_domains(fleet):
+        pass
 
 
 def _delivery(fleet: Fleet) -> Delivery | None:

@@ -236,23 +236,27 @@ def _provided(name: str) -> Select[Tenant, IdentityProvider]:
     return statement.where(TenantDomain.name == name, IS_VERIFIED, Tenant.state == TenantState.ACTIVE)
 
 
-def check_due(user_db: DBFactory, records: TxtRecords, post: Post) -> None:
+def check_due(user_db: DBFactory, records: TxtRecords, post: Post) -> bool:
     """Look for the records of domains that nobody has looked at for a day: of a few at a time, in any worker.
+
+    Return whether others may be due, and the DNS answers.
 
     A domain whose record is missing for ``GRACE`` is not the tenant's any more. Its administrators are told by ``post``
     when the record is missed for the first time, and at the end. Only an answer of the DNS counts.
     """
-    for domain_id, name in user_db.fetch(_DUE, {"now": utcnow()}):
+    due = user_db.fetch(_DUE, {"now": utcnow()})
+    for domain_id, name in due:
         if not _is_taken_on(user_db, domain_id):
             continue
         try:
-            answer = records.read(record_name(name))
+            answer = records.read(record_name(name), None)
         except (DnsUnavailable, TooManyConversations) as error:
             # Others wait for the next time: each of them could take as long.
             log.warning("The domain %s is looked at later: %s", name, error)
-            return
+            return False
         with user_db.begin() as session:
             _note(session, domain_id, answer, post)
+    return len(due) == MOST_CHECKED
 
 
 def _is_taken_on(user_db: DBFactory, domain_id: UUID) -> bool:

@@ -1,13 +1,16 @@
 """Read TXT records from the DNS (RFC 1035): what is published at this moment, as far as the asked servers know it.
 
 Only the configured servers are asked, and the name is taken as it is, without the search list of the machine. Nothing
-is connected to that a record names. Few threads of a process wait for the DNS at once.
+is connected to that a record names. Few threads of a process wait for the DNS at once, and one for each tenant: a
+tenant chooses the servers that answer for its domains, and they may be slow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from tenantapp.federation.errors import DnsUnavailable, TooManyConversations
 
@@ -37,15 +40,34 @@ class TxtRecords:
     def __init__(self, servers: Sequence[tuple[str, int]] | None, *, seconds: float, most: int) -> None:
         self._servers, self._seconds = servers, seconds
         self._places = BoundedSemaphore(most)
+        self._asking: set[UUID] = set()
+        self._lock = Lock()
 
-    def read(self, name: str) -> TxtAnswer:
-        """Return what the DNS has at a name, in full. Raises ``DnsUnavailable`` and ``TooManyConversations``."""
-        if not self._places.acquire(blocking=False):
-            raise TooManyConversations("Too many people are waiting for the DNS.")
-        try:
+    def read(self, name: str, tenant_id: UUID | None) -> TxtAnswer:
+        """Return what the DNS has at a name, in full. A tenant asks one question at a time.
+
+        Raises ``DnsUnavailable`` and ``TooManyConversations``.
+        """
+        with self.place_of(tenant_id):
             return self._asked(name)
+
+    @contextmanager
+    def place_of(self, tenant_id: UUID | None) -> Iterator[None]:
+        """Let the block ask a question of a tenant. Raises ``TooManyConversations``."""
+        with self._lock:
+            if tenant_id in self._asking:
+                raise TooManyConversations("The tenant is asking the DNS already.")
+            if not self._places.acquire(blocking=False):
+                raise TooManyConversations("Too many people are waiting for the DNS.")
+            if tenant_id is not None:
+                self._asking.add(tenant_id)
+        try:
+            yield
         finally:
-            self._places.release()
+            with self._lock:
+                if tenant_id is not None:
+                    self._asking.discard(tenant_id)
+                self._places.release()
 
     def _asked(self, name: str) -> TxtAnswer:
         # It takes a fifth of a second to import, and few processes ask.

@@ -16,7 +16,6 @@ from tenantapp.fleet.hooks.after import HOOK
 from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.removing.deletion import DELETE, purge_deleted
 from tenantapp.fleet.removing.expired import remove_expired
-from tenantapp.fleet.removing.lapsed_domains import check_domains
 from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.worker import Chore
@@ -37,4 +36,4 @@ _OF_TENANTS: Final = (
 )
 _OTHERS: Final = (WARM, DISCARD, DISCARD_EXPORT, HOOK)
 KINDS: Final[Kinds] = {kind.name: kind for kind in (*_OF_TENANTS, *_OTHERS)}
-CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm, remove_expired, check_domains)
+CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm, remove_expired)

@@ -9,9 +9,7 @@ from threading import Event, Lock
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
-
-from tenantapp.operations.background import Background
+from tenantapp.operations.background import DATABASE_ERRORS, Background
 from tenantapp.operations.errors import FleetError, OperationStopped, TenantBusy
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds
@@ -56,7 +54,7 @@ class Worker:
                 if not worked or time.monotonic() - self._chores_done >= CHORES_EVERY:
                     self._do_chores()
                     worked = worked or (until_idle and self.is_work_waiting())
-            except (SqlError, TenancyError, DBAPIError) as error:
+            except DATABASE_ERRORS as error:
                 # No tables yet, or the database is down; either may change.
                 log.warning("No operations can be read: %s", error)
                 if until_idle:
@@ -105,6 +103,10 @@ class Worker:
                 chore(self.fleet)
             except FleetError as error:
                 log.warning("%s", error)
+            except DATABASE_ERRORS:
+                raise
+            except Exception:
+                log.exception("A chore of workers failed. It is tried again, and the others are done.")
 
     def _claim(self) -> Claim | None:
         # Look first without the write lock, of which SQLite has only one.

@@ -208,6 +208,8 @@ def test_a_serving_process_that_hosts_a_worker_does_jobs(make_installation: Any)
         registry.worker_host.start()
         try:
             assert done.wait(60)
+            # Others work beside it: they wait for servers elsewhere, or must not wait for operations.
+            assert {"audit trail", "domains"} <= {thread.name for thread in threading.enumerate()}
         finally:
             registry.worker_host.stop()
         assert installation.checkedout() == 0

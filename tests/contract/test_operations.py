@@ -305,6 +305,22 @@ def test_progress(services: Services, journal: Journal) -> None:
     ]
 
 
+def test_a_chore_that_fails_ends_no_worker(services: Services, caplog: pytest.LogCaptureFixture) -> None:
+    """The thread of a serving process is not begun again."""
+    stop, done = threading.Event(), list[Services]()
+
+    def fail(fleet: Services) -> None:
+        raise RuntimeError("chores fail")
+
+    def finish(fleet: Services) -> None:
+        done.append(fleet)
+        stop.set()
+
+    Worker(services, {}, (fail, finish)).run(stop)
+    assert done == [services]
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["chores fail"]
+
+
 class TestCancel:
     def test_before_it_began(self, services: Services, journal: Journal) -> None:
         kind = work.kind(journal, undoes=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tenantapp.email_addresses import read_mailbox
 from tenantapp.federation import domains
 from tenantapp.federation.models import IdentityProvider, TenantDomain
 from tenantapp.federation.txt_records import TxtRecords
-from tenantapp.fleet.removing.lapsed_domains import check_domains
+from tenantapp.fleet.removing.lapsed_domains import check_domains, keep_checking_domains
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import AuditEntry
 from tenantapp.identity.tenants import get_tenant
@@ -158,6 +159,22 @@ def test_a_dns_that_does_not_answer_is_no_answer(
     assert ada.get("/domains").json["items"] == [domain]
 
 
+def test_a_tenant_asks_the_dns_one_question_at_a_time(
+    ada: Client, gina: Client, dns: DnsServer, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The servers of its domain may be slow, and other tenants ask too."""
+    own, other = claimed(ada), claimed(gina)
+    records = TxtRecords([("127.0.0.1", dns.port)], seconds=2, most=2)
+    monkeypatch.setattr(installation.registry, "txt_records", records)
+    with installation.registry.user_db.begin(read_only=True) as session:
+        acme_id = get_tenant(session, "acme").id
+    with records.place_of(acme_id):
+        assert problem(verify(ada, own)) == (503, "busy")
+        assert dns.asked == []
+        assert problem(verify(gina, other)) == (409, "domain_not_proved")
+    assert problem(verify(ada, own)) == (409, "domain_not_proved")
+
+
 def test_a_domain_is_verified_for_one_tenant_only(ada: Client, gina: Client, dns: DnsServer) -> None:
     first, second = claimed(ada), claimed(gina)
     dns.publish(RECORD, first["record_text"], second["record_text"])
@@ -215,7 +232,12 @@ def test_names_are_compared_as_the_dns_has_them() -> None:
 
 
 def test_a_domain_without_its_record_is_lost_after_a_week(
-    ada: Client, gina: Client, dns: DnsServer, installation: Installation, clock: Clock
+    ada: Client,
+    gina: Client,
+    dns: DnsServer,
+    installation: Installation,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     registry = installation.registry
     with registry.user_db.begin() as session:
@@ -232,8 +254,10 @@ def test_a_domain_without_its_record_is_lost_after_a_week(
     def after(**time: float) -> Any:
         clock.advance(**time)
         dns.asked.clear()
-        check_domains(fleet)
-        check_domains(fleet)
+        stop = Event()
+        monkeypatch.setattr(stop, "wait", lambda seconds: stop.set())
+        keep_checking_domains(fleet, stop)
+        assert not check_domains(fleet), "nothing is left"
         assert len(dns.asked) <= 1, "each is looked at once a day"
         with registry.user_db.begin(read_only=True) as session:
             [found] = domains.list_domains(session, get_tenant(session, "acme").id)
