@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from tenantapp.account.guarding import challenge_met, guarded
+from tenantapp.account.post import post_of
 from tenantapp.account.relying_parties import relying_party
 from tenantapp.api.json import Body
 from tenantapp.content import example
@@ -72,7 +73,8 @@ def _next_step(request: TenantRequest, body: SignIn, token: str) -> tuple[Proof,
     if body.new_password is not None:
         pending = challenges.open_challenge(user_db, token, Purpose.NEW_PASSWORD)
         password_hash = hash_own_password(request, pending, body.new_password)
-        return challenges.choose_password(request.user_session, pending, password_hash), _tenant(pending)
+        proof = challenges.choose_password(request.user_session, pending, password_hash, post_of(request))
+        return proof, _tenant(pending)
     pending = challenges.open_challenge(user_db, token, Purpose.SECOND_FACTOR, Purpose.PASSKEY)
     answer = Answer(body.code, body.recovery_code, body.passkey)
     secrets, party = secrets_of(request.registry.app_settings), relying_party(request)

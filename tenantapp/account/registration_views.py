@@ -105,7 +105,8 @@ def register(request: TenantRequest) -> dict[str, Any]:
     # Read before the transaction: no lock is held while the password is hashed.
     with request.registry.user_db.begin(read_only=True) as session:
         link = registration.read_registration(session, body.token)
-    new = new_user(request, body, link.mail_address or "", body.tenant.name if body.tenant else "")
+    words = () if body.tenant is None else (body.tenant.slug, body.tenant.name)
+    new = new_user(request, body, link.mail_address or "", *words)
     user = registration.register(request.user_session, body.token, new)
     if body.tenant is not None:
         registration.check_own_tenant(body.tenant.slug, body.tenant.name)

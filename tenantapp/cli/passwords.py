@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from tenantapp.cli.account_links import post_of
 from tenantapp.cli.failures import CommandFailed
 from tenantapp.cli.installation import Installation
 from tenantapp.credentials.breached import breached_passwords, make_filter
+from tenantapp.credentials.factors import factors_of
+from tenantapp.credentials.password_changes import tell_of_new_password
 from tenantapp.credentials.password_rules import hash_new_password, words_about
 from tenantapp.credentials.passwords import hash_password
 from tenantapp.credentials.readable_secrets import readable_secret
@@ -35,16 +38,20 @@ def add_with_password(
 
 
 def set_password(installation: Installation, login: str, *, password_stdin: bool) -> None:
-    """Give a person the password on standard input, or an initial one that is printed. Their web sessions end.
+    """Give a person the password on standard input, or an initial one that is printed, and send them a notice.
+
+    Their web sessions end.
 
     Raises ``InvalidValue`` and ``NotFound``.
     """
     with installation.user_session(read_only=True) as session:
-        words = words_about(session, get_user(session, login).id)  # refused before a password is read
+        user_id = get_user(session, login).id  # refused before a password is read
+        words, second_factor = words_about(session, user_id), factors_of(session, user_id).number > 0
     password = _read_password() if password_stdin else readable_secret()
-    hashed, how = _hashed(installation, password, words, password_stdin)
+    hashed, how = _hashed(installation, password, words, password_stdin, second_factor=second_factor)
     with installation.user_session() as session:
-        users.set_password(session, login, hashed, how)
+        user = users.set_password(session, login, hashed, how)
+        tell_of_new_password(session, user, post_of(installation))
     _tell(password, how, f"{login} has a new password")
 
 
@@ -53,13 +60,26 @@ def _read_password() -> str:
     return sys.stdin.read().removesuffix("\n").removesuffix("\r")
 
 
-def _hashed(installation: Installation, password: str, words: Collection[str], password_stdin: bool) -> tuple[str, How]:
-    """Return the hash of a new password, and how the person gets it. The rule is for what somebody has chosen."""
+def _hashed(
+    installation: Installation,
+    password: str,
+    words: Collection[str],
+    password_stdin: bool,
+    *,
+    second_factor: bool = False,
+) -> tuple[str, How]:
+    """Return the hash of a new password, and how the person gets it. The rule is for what somebody has chosen.
+
+    ``second_factor`` says that the person has one.
+    """
     settings = installation.settings
     if not password_stdin:
         return hash_password(password, settings.passwords_memory), How.INITIAL
     breached = breached_passwords(settings)
-    return hash_new_password(password, words, memory=settings.passwords_memory, breached=breached), How.STDIN
+    hashed = hash_new_password(
+        password, words, memory=settings.passwords_memory, second_factor=second_factor, breached=breached
+    )
+    return hashed, How.STDIN
 
 
 def _tell(password: str, how: How, done: str) -> None:

@@ -21,7 +21,9 @@ from tenantapp.credentials.authenticator_apps import Secrets
 from tenantapp.credentials.errors import ChallengeEnded, InvalidCode, PasswordChangeRequired, SignInIncomplete
 from tenantapp.credentials.factors import Answer
 from tenantapp.credentials.passkeys import PASSKEY, Asked, RelyingParty
+from tenantapp.credentials.password_changes import tell_of_new_password
 from tenantapp.credentials.password_rules import words_about
+from tenantapp.credentials.post import Post
 from tenantapp.credentials.sign_in import Proof, still_right, tenant_to_select
 from tenantapp.identity.audit import record
 from tenantapp.identity.models import SignInChallenge, User
@@ -157,10 +159,10 @@ def words_against(session: Session, pending: Pending) -> list[str]:
     return words_about(session, pending.user_id)
 
 
-def choose_password(session: Session, pending: Pending, password_hash: str) -> Proof:
-    """Store the hash of the person's own password, and return what is proved. Raises ``ChallengeEnded``.
+def choose_password(session: Session, pending: Pending, password_hash: str, post: Post) -> Proof:
+    """Store the hash of the person's own password, send them a notice, and return what is proved.
 
-    Hash the password before the transaction begins, because hashing is slow by design.
+    Hash the password before the transaction begins, because hashing is slow by design. Raises ``ChallengeEnded``.
     """
     use(session, pending)
     user = _unchanged(session, pending)
@@ -168,6 +170,7 @@ def choose_password(session: Session, pending: Pending, password_hash: str) -> P
     end_pending(session, user.id)
     session.flush()
     record(session, "password.change", by=user.login, detail={"login": user.login, "initial": True})
+    tell_of_new_password(session, user, post)
     return Proof(user.id, pending.proved, password_hash)
 
 

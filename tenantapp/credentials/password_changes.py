@@ -89,6 +89,11 @@ def change_password(
     store_password(session, user, change.new_hash, "password.change")
     if end_other_sessions:
         end_others(session, user.id, keep)
+    tell_of_new_password(session, user, post)
+
+
+def tell_of_new_password(session: Session, user: User, post: Post) -> None:
+    """Write to a person that they have a new password, whoever has set it (OWASP ASVS 5.0, 6.3.7)."""
     post.notice(session, user.mail_address, "password-changed", login=user.login)
 
 
@@ -151,7 +156,7 @@ def set_by_link(session: Session, purpose: Purpose, token: str, change: Change, 
     end_sessions(session, user.id)
     if link.mail_address is not None:
         put_address(session, user, link.mail_address)
-    post.notice(session, user.mail_address, "password-changed", login=user.login)
+    tell_of_new_password(session, user, post)
 
 
 _MAY_RESET: Final = (

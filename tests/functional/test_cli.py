@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.cli.installation import Installation
@@ -29,6 +29,7 @@ from tenantapp.identity.tenants import get_tenant
 from tenantapp.identity.token_text import is_token
 from tenantapp.identity.users import get_user
 from tenantapp.identity.web_sessions import lifetimes_of, new_token, start
+from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.resources import find_rows
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
@@ -145,6 +146,33 @@ def test_a_person_gets_an_initial_password(done: Command, ini: Path) -> None:
         ("password.set", "initial"),
         ("user.create", "initial"),
     ]
+
+
+def test_a_person_is_told_of_a_password_that_an_operator_sets(
+    done: Command, failed: Callable[..., str], ini: Path
+) -> None:
+    done("users", "add", "ada", "--password-stdin", given=PASSWORD)
+    assert "15 to 1024" in failed("users", "passwd", "ada", "--password-stdin", given="kettle-42")
+
+    def give_factor(session: Session) -> None:
+        ada = get_user(session, "ada")
+        ada.mail_address = "ada@example.com"
+        session.add(AuthenticatorApp(user_id=ada.id, secret="", confirmed_at=utcnow()))
+        session.commit()
+
+    def told(session: Session) -> list[str]:
+        return [mail.message["subject"] for mail in session.scalars(select(OutgoingMail))]
+
+    on_user_database(ini, give_factor)
+    done("users", "passwd", "ada", "--password-stdin", given="kettle-42")
+    assert on_user_database(ini, told) == [], "nothing can be mailed without the settings"
+    with ini.open("a") as file:
+        file.write(
+            "web.address = https://app.example.com\nmail.url = file://%(here)s/mail/\nmail.from = a@example.com\n"
+        )
+    done("users", "passwd", "ada", "--password-stdin", given="kettle-43")
+    done("users", "passwd", "ada", "--initial-password")
+    assert on_user_database(ini, told) == ["Your password was changed"] * 2
 
 
 def test_groups(done: Command) -> None:

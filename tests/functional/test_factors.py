@@ -444,7 +444,7 @@ def test_an_initial_password_is_changed_first(
     installation: Installation, bob: Client, other: Client, frozen: Clock, second_factor: bool
 ) -> None:
     app = App(bob, frozen) if second_factor else None
-    change(installation, User, password_initial=True)
+    change(installation, User, password_initial=True, mail_address=case((User.login == "bob", "bob@example.com")))
     if app is not None:
         asked = challenge(other)
         assert code(sign_in(other, asked["token"], new_password="kettle umbrella granite")) == (401, "challenge_ended")
@@ -461,6 +461,7 @@ def test_an_initial_password_is_changed_first(
     with installation.registry.user_db.begin(read_only=True) as session:
         user = get_user(session, "bob")
         assert (user.password_initial, user.password_set_at) == (False, frozen.now())
+    assert "Your password was changed" in {mail.message["subject"] for mail in rows(installation, OutgoingMail)}
     assert code(other.post("/session", CREDENTIALS)) == (401, "invalid_credentials")
 
 

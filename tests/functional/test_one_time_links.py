@@ -149,7 +149,9 @@ EVENTS: dict[str, Callable[[Session, User], object]] = {
     "they change their password": change,
     "they replace a lost one": partial(set_by, RESET),
     "they set their first one": partial(set_by, Purpose.FIRST_PASSWORD),
-    "they replace an initial one": lambda session, user: choose_password(session, challenged(session, user), "new"),
+    "they replace an initial one": lambda session, user: choose_password(
+        session, challenged(session, user), "new", POST
+    ),
     "an operator sets one": lambda session, user: users.set_password(session, user.login, "new"),
     "an operator gives them a link": lambda session, user: send_first_link(session, user, None, None),
     "they are disabled": lambda session, user: users.set_enabled(session, user.login, False),

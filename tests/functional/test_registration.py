@@ -125,6 +125,7 @@ def test_people_begin_with_a_tenant_of_their_own(opened: Callable[[str], Client]
         ({"slug": "adm-in/", "name": "x"}, (422, "invalid")),
         ({"slug": "r00t", "name": "x"}, (422, "invalid")),
         ({"slug": "own", "name": ""}, (422, "invalid")),
+        ({"slug": PASSWORD.split()[0], "name": "x"}, (422, "invalid")),  # it is in the password
     ):
         installation.registry.throttle.forget(token)
         assert problem(client.post("/links/registration", {**body, "tenant": tenant})) == expected, tenant

@@ -9,6 +9,7 @@ from sqlalchemy import select, text, update
 
 from tenantapp.credentials.challenges import Purpose, choose_password, open_challenge, use
 from tenantapp.credentials.errors import ChallengeEnded
+from tenantapp.credentials.post import Post
 from tenantapp.fleet.removing.expired import sweep_expired
 from tenantapp.identity.models import SignInChallenge, User
 from tenantapp.identity.users import get_user
@@ -29,7 +30,7 @@ def test_who_secures_an_account_and_who_signs_in(real_installation: Installation
 
     def sign_in() -> None:
         with user_db.begin() as session:
-            choose_password(session, pending, "a hash")
+            choose_password(session, pending, "a hash", Post("https://app.example.com"))
 
     def secure() -> None:
         with user_db.begin() as session:
