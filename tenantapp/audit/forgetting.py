@@ -101,7 +101,7 @@ class Forgetter:
                 self._claimed = None
         except NotForgottenYet as error:
             log.info("%s", error)
-            self._release()
+            self._release(not_before=CLAIM)
         except Exception as error:
             is_bug = not isinstance(error, DATABASE_ERRORS)
             log.error("The person %s cannot be forgotten: %s", self._claimed, error, exc_info=is_bug)
@@ -134,12 +134,13 @@ class Forgetter:
                 self._claim_until(session, database_time(session) + CLAIM)
             self._renew_at = monotonic() + CLAIM.total_seconds() / 2
 
-    def _release(self) -> None:
+    def _release(self, not_before: timedelta | None = None) -> None:
+        """Put the person off. ``not_before`` is the time in which nobody tries again."""
         if self._claimed is None:
             return
         self._put_off.add(self._claimed)
         with self._user_db.begin() as session:
-            self._claim_until(session, None)
+            self._claim_until(session, None if not_before is None else database_time(session) + not_before)
         self._claimed = None
 
     def _claim_until(self, session: Session, until: datetime | None) -> None:

@@ -54,7 +54,7 @@ class AuditChain(UserBase):
 class Forgetting(UserBase):
     """A person is being forgotten, or was if it is finished. Only then do the triggers permit to erase from entries.
 
-    Until ``claimed_until``, a worker is at it.
+    Until ``claimed_until``, a worker is at it, or waits for an operation that has not finished.
     """
 
     __tablename__ = "forgettings"

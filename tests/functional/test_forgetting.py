@@ -182,6 +182,9 @@ def test_who_is_named_by_an_unfinished_operation_is_forgotten_when_it_has_finish
         assert queued.arguments == given, "it would fail without"
         assert not get_user(session, "main").enabled
         queued.state, queued.finished_at = OperationState.SUCCEEDED, utcnow()
+        forgetting = session.get_one(Forgetting, leavers["main"].id)
+        assert forgetting.claimed_until is not None, "it is not asked every two seconds"
+        forgetting.claimed_until = utcnow()
     keeper.work_until_idle()
     with user_db.begin() as session:
         assert session.get_one(Operation, operation_id).arguments == {"administrator": mark}
