@@ -1,6 +1,6 @@
 """What builders have in their schemas comes through a clone, a backup and a bundle as it was.
 
-``make schemas`` does this for each construct alone, with all verbs, on each version of PostgreSQL that is there.
+``make schemas`` does this for each construct alone, with all verbs.
 """
 
 from pathlib import Path
