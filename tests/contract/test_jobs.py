@@ -103,15 +103,17 @@ def test_no_job_is_done_twice_by_workers_at_once(desk: Desk) -> None:
 
 
 def test_a_slow_tenant_keeps_no_other_waiting(desk: Desk) -> None:
-    may_end, other_done = Event(), Event()
+    begun, may_end, other_done = Event(), Event(), Event()
 
     def wait(job: Job) -> None:
+        begun.set()
         assert may_end.wait(60)
 
     desk.declared.declare("wait", wait)
     desk.declared.declare("tell", lambda job: other_done.set())
     desk.enqueue("wait")
     with at_work(desk):
+        assert begun.wait(60)
         of_globex(desk).enqueue("tell")
         assert other_done.wait(60)
         assert desk.jobs("state") == ["running"]
