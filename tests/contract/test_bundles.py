@@ -584,6 +584,13 @@ class TestSqlite:
         assert "could not be loaded into the database of copy" in Program(*arguments, "1500000").end().stdout
         assert tenants(fleet) == before
 
+    def test_an_infinite_decimal_is_named(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+        with connected(fleet, acme) as connection:
+            connection.exec_driver_sql("CREATE TABLE sums (id INTEGER PRIMARY KEY, total NUMERIC)")
+            connection.exec_driver_sql("INSERT INTO sums VALUES (1, 9e999)")
+        with pytest.raises(NotPortable, match="a row of sums: a decimal that is infinite"):
+            export(fleet, acme, tmp_path / "bundle")
+
     @pytest.mark.parametrize("value", ["x'00'", "'not a time'", "7"])
     def test_a_value_of_another_type_is_named(
         self, fleet: Fleet, acme: TenantPlace, tmp_path: Path, value: str

@@ -10,7 +10,7 @@ from tenantapp.fleet.bundles.kinds import Kind
 
 FORMAT: Final = "tenantapp bundle"
 VERSION: Final = 3
-# The versions of bundles that have neither counters nor files, and no counters: earlier programs read them.
+# The versions of bundles without files and sequences, and without sequences: earlier programs read them.
 WITHOUT_FILES: Final = 1
 WITHOUT_SEQUENCES: Final = 2
 WITH_VIEWS: Final = 3  # the first version that knows which materialized views hold rows

@@ -8,8 +8,9 @@ from sqlalchemy.engine import Connection
 # Those that others read come first. A view between two of them counts as well.
 VIEWS: Final = """
 WITH RECURSIVE views AS (
-    SELECT oid, relkind, relispopulated, format('%I.%I', relnamespace::regnamespace, relname) AS name FROM pg_class
-    WHERE relkind IN ('v', 'm') AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
+    SELECT c.oid, relkind, relispopulated, format('%I.%I', nspname, relname) AS name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE relkind IN ('v', 'm') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 ), uses AS (
     SELECT DISTINCT r.ev_class AS reader, d.refobjid AS read FROM pg_rewrite r
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass

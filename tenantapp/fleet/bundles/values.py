@@ -38,9 +38,13 @@ def _float(value: Any) -> float | str:
 def _decimal(value: Any) -> str:
     number = Decimal(repr(value) if isinstance(value, float) else value)
     if not number.is_finite():
-        return exactly(number)
+        raise ValueError("a decimal that is infinite has no portable form")
     # 1.50 and 1.5 are the same number. Plain notation, and no negative zero.
     return without_zeros(exactly(number))
+
+
+def _finite_or_not(value: Decimal) -> str:
+    return _decimal(value) if value.is_finite() else exactly(value)
 
 
 def without_zeros(digits: str) -> str:
@@ -104,7 +108,7 @@ FROM_POSTGRES: Final[Mapping[Kind, Converter]] = {
     Kind.OTHER: _is(str),
     Kind.INTEGER: _is(int),
     Kind.FLOAT: _float,
-    Kind.DECIMAL: _decimal,
+    Kind.DECIMAL: _finite_or_not,
     Kind.BOOLEAN: _is(bool),
     Kind.BYTES: _base64,
 }
