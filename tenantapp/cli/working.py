@@ -21,8 +21,8 @@ from tenantapp.audit.keeper import Keeper
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation, tenant_databases
 from tenantapp.databases.histories.revisions import outdated_revisions
+from tenantapp.federation.lapsed_domains import check_domains, keep_checking_domains
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.fleet.removing.lapsed_domains import check_domains, keep_checking_domains
 from tenantapp.mail.delivering import Delivery, delivery_of
 from tenantapp.mail.transports import transport_of
 from tenantapp.operations.background import Background

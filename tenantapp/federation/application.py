@@ -1,10 +1,14 @@
-"""Single sign-on in the application: the providers that it talks to, and the errors."""
+"""Single sign-on in the application: the providers and the DNS that it talks to, and the errors."""
+
+from functools import partial
 
 from pyramid.config import Configurator
 
 from tenantapp.federation import errors
 from tenantapp.federation.issuers import Issuers
+from tenantapp.federation.lapsed_domains import keep_checking_domains
 from tenantapp.federation.txt_records import TxtRecords
+from tenantapp.operations.background import Background
 from tenantapp.outgoing.addresses import Addresses
 
 
@@ -21,6 +25,8 @@ def includeme(config: Configurator) -> None:
     config.registry.txt_records = TxtRecords(
         settings.dns_servers, seconds=settings.dns_timeout, most=max(1, settings.threads // 4)
     )
+    if settings.fleet_worker:
+        config.registry.worker_host.add(Background("domains", partial(keep_checking_domains, config.registry.fleet)))
     config.add_problem(errors.NoIdentityProvider, 404, "not_found")
     config.add_problem(errors.SingleSignOnFailed, 403, "single_sign_on_failed")
     config.add_problem(errors.NoRole, 403, "single_sign_on_no_role")

@@ -1,7 +1,6 @@
 """The fleet in the application: what it puts on the registry, and what it does at start-up."""
 
 import logging
-from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
@@ -11,9 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.hooks.declarations import DeclaredHooks, add_tenant_hook_directive
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.fleet.removing.lapsed_domains import keep_checking_domains
 from tenantapp.identity.tenants import list_tenants, place_of
-from tenantapp.operations.background import Background
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.worker import WorkerHost
 from tenantapp.tenancy.access import TenantPlace
@@ -36,7 +33,6 @@ def includeme(config: Configurator) -> None:
     registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
     config.add_subscriber(_add_known_tenants, ApplicationCreated)
     if registry.app_settings.fleet_worker:
-        registry.worker_host.add(Background("domains", partial(keep_checking_domains, registry.fleet)))
         # Under a web server other than ours, the first request shows that the application serves.
         config.add_subscriber(_start_worker, NewRequest)
 

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.email_addresses import read_mailbox
 from tenantapp.federation import domains
+from tenantapp.federation.lapsed_domains import check_domains, keep_checking_domains
 from tenantapp.federation.models import IdentityProvider, TenantDomain
 from tenantapp.federation.txt_records import TxtRecords
-from tenantapp.fleet.removing.lapsed_domains import check_domains, keep_checking_domains
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.identity.models import AuditEntry
 from tenantapp.identity.tenants import get_tenant

@@ -38,7 +38,7 @@ MAY_IMPORT = {
             "fleet",
         ),
     },
-    "federation": {"sql", "tenancy", "identity", "credentials", "outgoing"},
+    "federation": {"sql", "tenancy", "identity", "operations", "credentials", "outgoing"},
     "audit": {"sql", "tenancy", "identity", "operations", "outgoing"},
     # Of credentials, federation and audit only the models, for the history of the user database.
     "databases": BELOW,
