@@ -140,6 +140,7 @@ def test_another_structure_is_noticed(fleet: Fleet, store: Store, acme: TenantPl
     record = backup(fleet, acme, store).model_copy(update={"fingerprint": "0" * 64})
     with pytest.raises(BackupDamaged, match="the restored structure differs"):
         rehearse(fleet, record, store)
+    assert rehearse(fleet, record.model_copy(update={"fingerprint_method": "of another version"}), store).drift == ()
 
 
 def test_nothing_is_restored_over_what_is_there(fleet: Fleet, store: Store, acme: TenantPlace) -> None:

@@ -20,7 +20,7 @@ from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, chunks_of, counted, nobody
 from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.kept_files import FilesKept
-from tenantapp.fleet.backups.records import FINAL_SUFFIX, FORMAT, VERSION, BackupRecord
+from tenantapp.fleet.backups.records import FINAL_SUFFIX, FORMAT, METHOD, VERSION, BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupRefused
 from tenantapp.fleet.tenant_files import counts
@@ -161,4 +161,5 @@ def _described(connection: Connection, to: _Destination, tool: str) -> dict[str,
         "tool": tool,
         "revision": heads[0],
         "fingerprint": fingerprint(read_structure(connection)),
+        "fingerprint_method": METHOD,
     }

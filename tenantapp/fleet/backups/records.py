@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 FORMAT: Final = "tenantapp backup"
 FINAL_FORMAT: Final = "tenantapp final copy"
 VERSION: Final = 1
+# How fingerprints are made. A fingerprint of another method is not compared. The method gets another name when a
+# structure has other parts, or when they are written in another way.
+METHOD: Final = "as printed"
+FIRST_METHOD: Final = "as printed"  # that of records which name none
 RECORD_SUFFIX: Final = ".json"
 FINAL_SUFFIX: Final = "final"  # before the suffix of the engine
 BUNDLE_SUFFIX: Final = "bundle"
@@ -44,8 +48,9 @@ class StoredFile(BaseModel):
 
 
 class BackupRecord(StoredFile):
-    """The record of a dump, in the engine's own format. ``fingerprint`` is that of the dumped structure.
+    """The record of a dump, in the engine's own format.
 
+    ``fingerprint`` is that of the dumped structure, and ``fingerprint_method`` says how it was made.
     ``server`` and ``tool`` are the versions that made it. On SQLite, both are the version of the library. ``files`` is
     the number of the tenant's files, whose content the store keeps beside the dumps, and ``files_missing`` the number
     of those that had no content.
@@ -55,6 +60,7 @@ class BackupRecord(StoredFile):
     server: str
     tool: str
     fingerprint: str
+    fingerprint_method: str = FIRST_METHOD
     files: Annotated[int, Field(ge=0)] = 0
     files_missing: Annotated[int, Field(ge=0)] = 0
 

@@ -13,7 +13,7 @@ from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, counted, nobody
-from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.backups.records import METHOD, BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.operations.checkpoints import checkpoint
@@ -122,9 +122,9 @@ def _restore_postgres(settings: Settings, url: URL, name: str, chunks: Iterable[
 
 def _check_structure(url: URL, name: str, record: BackupRecord) -> None:
     heads, found, version = look_at(url, name)
-    # Another version of PostgreSQL may express the same definition differently.
-    same_version = ".".join(map(str, version)) == record.server
-    if heads != (record.revision,) or (same_version and fingerprint(found) != record.fingerprint):
+    # Another version of PostgreSQL may express the same definition differently, and so may another version of ours.
+    comparable = (".".join(map(str, version)), METHOD) == (record.server, record.fingerprint_method)
+    if heads != (record.revision,) or (comparable and fingerprint(found) != record.fingerprint):
         raise BackupDamaged(record.file, "the restored structure differs from the one that was backed up")
 
 
