@@ -509,7 +509,10 @@ class Settings:
         "days for which a tenant's administrators can fetch an export",
     )
     backups_postgres_bin: str | None = setting(
-        "backups.postgres_bin", text, None, "directory of pg_dump and pg_restore; by default the search path"
+        "backups.postgres_bin",
+        text,
+        None,
+        "directories of pg_dump and pg_restore, separated by colons; by default the search path",
     )
     demo_enabled: bool = setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases")
     threads: int = 4

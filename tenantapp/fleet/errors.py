@@ -67,10 +67,11 @@ class BackupError(FleetError):
 
 
 class BackupRefused(BackupError):
-    """A setting, a tool, a backup or the right server is missing."""
+    """A setting, a tool, a backup or the right server is missing. ``reason`` is the message without its beginning."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The backup is refused: {reason}.")
+        self.reason = reason
 
 
 class BackupFailed(BackupError):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,13 @@ from sqlalchemy.exc import SAWarning
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.equal_structures import sqlite_uniques
 from tenantapp.fleet.backups.postgres_dumps import address_of, environment_of
+from tenantapp.fleet.backups.postgres_tools import choose_tools
+from tenantapp.fleet.errors import BackupRefused
 from tenantapp.operations.outcomes import first_line
 from tenantapp.private_files import is_regular
 from tenantapp.scaffold.errors import ScaffoldRefused
 from tenantapp.setting_types import user_database_url
+from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.models import CORE_TABLES
 from tenantapp.tenancy.servers import sqlite_url
 
@@ -119,13 +121,14 @@ def _words(connection: Connection, url: URL) -> str:
     """Return the structure in the engine's words. Raises ``ScaffoldRefused`` if no ``pg_dump`` can write it."""
     if url.get_backend_name() == "sqlite":
         return "".join(f"{sql};\n\n" for sql in connection.exec_driver_sql(SQLITE_WORDS).scalars())
-    program = shutil.which("pg_dump", path=os.environ.get(TOOL_DIRECTORY))
-    if program is None:
+    try:
+        tools = choose_tools(os.environ.get(TOOL_DIRECTORY), server_version(connection))
+    except BackupRefused as error:
         raise ScaffoldRefused(
-            "There is no pg_dump, which writes the structure: put it into the search path, or name its directory in "
-            f"{TOOL_DIRECTORY}"
-        )
-    command = [program, *DUMP, f"--exclude-table={HISTORY}", f"--dbname={address_of(url)}"]
+            f"The structure cannot be written: {error.reason.partition(';')[0]}. Put the tools into the search path, "
+            f"or name their directory in {TOOL_DIRECTORY}"
+        ) from error
+    command = [tools.path("pg_dump"), *DUMP, f"--exclude-table={HISTORY}", f"--dbname={address_of(url)}"]
     done = subprocess.run(command, env=environment_of(url), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise ScaffoldRefused(f"pg_dump cannot write the structure: {first_line(done.stderr)}")

@@ -1,8 +1,9 @@
 """Backups are whole or not there, are restored as they were, and go when the policy says so."""
 
 import json
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,6 +106,21 @@ def test_a_rehearsal_leaves_nothing(fleet: Fleet, store: Store, acme: TenantPlac
     assert (report.record, report.server, report.revision, report.drift) == (record, "main", record.revision, ())
     assert (report.rows["tags"], report.rows["nodes"], report.rows["tenant_identity"]) == (1, 0, 1)
     assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
+
+
+def test_what_the_store_has_lost_is_no_backup(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+    class Losing(Store):
+        def write(self, file: str, chunks: Iterable[bytes]) -> tuple[int, str]:
+            written = super().write(file, chunks)
+            filesystem, root = fsspec.core.url_to_fs(fleet.settings.backups_store)
+            path = f"{root.rstrip('/')}/{file}"
+            filesystem.pipe_file(path, filesystem.cat_file(path)[:-1])
+            return written
+
+    losing = Losing(*fsspec.core.url_to_fs(fleet.settings.backups_store))
+    with pytest.raises(BackupDamaged, match="its size or checksum is not that of its record"):
+        backup(fleet, acme, losing)
+    assert files(fleet) == []
 
 
 @pytest.mark.parametrize("damage", ["altered", "cut off", "gone"])
@@ -258,21 +274,59 @@ class TestPostgres:
         return str(request.param)
 
     def test_a_tool_that_is_too_old(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
-        directory = fleet.directory / "old"
-        directory.mkdir()
-        for tool in ("pg_dump", "pg_restore"):
-            (directory / tool).write_text(f"#!/bin/sh\necho '{tool} (PostgreSQL) 9.6.24'\n")
-            (directory / tool).chmod(0o755)
-        old = replace(fleet.settings, backups_postgres_bin=str(directory))
-        with pytest.raises(BackupRefused, match=r"pg_dump has version 9\.6\.24, older than the server's [0-9.]+; let"):
+        said = "echo 'pg_dump (PostgreSQL) 9.6.24'"
+        old = self.with_tools(fleet, said, said)
+        with pytest.raises(
+            BackupRefused, match=r"the newest pg_dump in \S+ has version 9\.6\.24, and \d+ is needed; let"
+        ):
             backup_tenant(fleet.under(old), acme, store)
         record = backup(fleet, acme, store)
-        with pytest.raises(BackupRefused, match=r"pg_restore has version"):
+        with pytest.raises(BackupRefused, match="has version 9"):
             rehearse(fleet, record, store, old)
+        with pytest.raises(BackupRefused, match="and 99 is needed; let"):
+            rehearse(fleet, record.model_copy(update={"tool": "99.1"}), store)
         nowhere = replace(fleet.settings, backups_postgres_bin=str(fleet.directory))
         with pytest.raises(BackupRefused, match="there is no pg_dump in"):
             backup_tenant(fleet.under(nowhere), acme, store)
         assert store.records(acme.id) == [record]
+
+    @staticmethod
+    def with_tools(fleet: Fleet, dump: str = 'exec {real} "$@"', restore: str = 'exec {real} "$@"') -> Settings:
+        """Settings whose tools are these lines of a shell; ``{real}`` is the program that they stand for."""
+        directory = fleet.directory / uuid7().hex
+        directory.mkdir()
+        for tool, line in (("pg_dump", dump), ("pg_restore", restore)):
+            real = shutil.which(tool, path=fleet.settings.backups_postgres_bin)
+            (directory / tool).write_text(f"#!/bin/sh\n{line.format(real=real)}\n")
+            (directory / tool).chmod(0o755)
+        return replace(fleet.settings, backups_postgres_bin=str(directory))
+
+    def test_tools_that_the_server_does_not_take(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+        newer = self.with_tools(fleet, restore="echo 'SET timeout_of_tomorrow = 0;'")
+        before = fleet.made()
+        refused = r'PostgreSQL [0-9.]+ does not take what pg_restore [0-9.]+ writes \(.*"timeout_of_tomorrow"\); let'
+        with pytest.raises(BackupRefused, match=refused):
+            backup_tenant(fleet.under(newer), acme, store)
+        assert files(fleet) == []
+        record = backup(fleet, acme, store)
+        with pytest.raises(BackupRefused, match=refused):
+            rehearse(fleet, record, store, newer)
+        assert fleet.made() == before
+
+    def test_a_dump_that_pg_restore_cannot_read_is_no_backup(
+        self, fleet: Fleet, store: Store, acme: TenantPlace
+    ) -> None:
+        cut_off = self.with_tools(fleet, dump='{real} "$@" | head -c 5000')  # and its status is 0
+        with pytest.raises(BackupFailed, match=r"^pg_restore failed on the dump .*: could not read from input file"):
+            backup_tenant(fleet.under(cut_off), acme, store)
+        assert files(fleet) == []
+
+    def test_an_older_server(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
+        record = backup(fleet, acme, store).model_copy(update={"server": "99.1"})
+        with pytest.raises(
+            BackupRefused, match=r"it was made on PostgreSQL 99.1, and the server main has [0-9.]+, which"
+        ):
+            rehearse(fleet, record, store)
 
     def test_what_the_tool_says_is_passed_on(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
         url = fleet.servers["main"].url.set(database=acme.database)
@@ -294,7 +348,7 @@ class TestPostgres:
         monkeypatch.setattr(subprocess.Popen, "__init__", noting)
         backup(fleet, acme, store)
         password = str(fleet.servers["main"].tenant_url(acme.database).password)
-        assert len(commands) == 2
+        assert {Path(command[0]).name for command in commands} == {"pg_dump", "pg_restore"}
         assert password not in str(commands)
 
     def test_what_a_dump_writes_in_other_words_is_no_difference(

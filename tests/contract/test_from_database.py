@@ -70,5 +70,5 @@ def test_without_pg_dump_nothing_is_written(postgres_server: URL, tmp_path: Path
     finally:
         with asking_engine(url).connect() as connection:
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
-    assert done.stderr.startswith("tenantapp: There is no pg_dump, which writes the structure")
+    assert done.stderr.startswith("tenantapp: The structure cannot be written: there is no pg_dump in")
     assert (done.returncode, list(tmp_path.iterdir())) == (1, [])

@@ -192,9 +192,9 @@ def test_a_missing_pg_dump_is_wrong_only_where_backups_are_kept(
     nothing = {"backups.postgres_bin": str(tmp_path / "backups")}
     kept, given_up = doctor(on_postgresql, nothing), doctor(on_postgresql, nothing | {"backups.store": ""})
     assert (kept.status, given_up.status) == (1, 0)
-    assert not_ok(kept) == {"pg_dump": "wrong", "pg_restore": "wrong"}
-    assert found(given_up, "pg_dump")[0]["state"] == "warning"
-    assert "backups.postgres_bin" in found(kept, "pg_dump")[0]["advice"]
+    assert not_ok(kept) == {"tools for main": "wrong"}
+    assert found(given_up, "tools for main")[0]["state"] == "warning"
+    assert "backups.postgres_bin" in found(kept, "tools for main")[0]["advice"]
 
 
 def test_a_pgbouncer_that_does_not_answer_is_named(doctor: Doctor, on_postgresql: Mapping[str, str]) -> None:

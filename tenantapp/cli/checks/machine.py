@@ -5,7 +5,6 @@ import platform
 import secrets
 import sqlite3
 import stat
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.metadata import version
@@ -16,15 +15,15 @@ import psycopg2
 import psycopg2.extensions
 
 from tenantapp.cli.checks.examination import Examination, Finding, count, ok, warning, wrong
+from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
 from tenantapp.databases.servers.sqlite_databases import SUFFIXES
-from tenantapp.fleet.backups.postgres_dumps import check_tool
+from tenantapp.fleet.backups.postgres_tools import Tools, choose_tools, fitting_tools
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.errors import BackupRefused
 from tenantapp.mail.errors import MailDelayed
 from tenantapp.mail.transports import transport_of
-from tenantapp.tenancy.servers import SqliteServer
+from tenantapp.tenancy.servers import Server, SqliteServer
 
-TOOLS: Final = ("pg_dump", "pg_restore")
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -42,21 +41,30 @@ def versions(examination: Examination) -> Iterator[Finding]:
 
 
 def postgres_tools(examination: Examination) -> Iterator[Finding]:
-    """Check the PostgreSQL tools that backups need."""
-    settings = examination.installation.settings
-    if not any(url.get_backend_name() == "postgresql" for url in settings.servers.values()):
-        return
-    newest = max(examination.versions.values(), default=(0,))
-    report = warning if settings.backups_store is None else wrong
-    for tool in TOOLS:
+    """Check, for each PostgreSQL server, the tools that backups need."""
+    installation = examination.installation
+    report = warning if installation.settings.backups_store is None else wrong
+    for server in installation.fleet.servers.values():
+        if isinstance(server, SqliteServer):
+            continue
+        check = f"tools for {server.name}"
         try:
-            yield ok(tool, f"version {check_tool(settings, tool, newest)}")
+            tools = _tools_for(examination, server)
         except BackupRefused as error:
-            reason = str(error).removeprefix("The backup is refused: ").partition(";")[0]
-            advice = "Install the PostgreSQL client programs, and let backups.postgres_bin name their directory"
-            yield report(tool, reason, advice)
-        except (OSError, subprocess.SubprocessError) as error:
-            yield report(tool, f"it does not work ({error})", "Let backups.postgres_bin name another directory")
+            reason, _, advice = error.reason.partition("; ")
+            advice = advice or "let backups.postgres_bin name another directory"
+            yield report(check, reason, advice[0].upper() + advice[1:])
+        else:
+            yield ok(check, f"version {tools.version} in {tools.directory}")
+
+
+def _tools_for(examination: Examination, server: Server) -> Tools:
+    settings = examination.installation.settings
+    if server.name not in examination.versions:  # it does not answer
+        return choose_tools(settings.backups_postgres_bin, (0,))
+    url, name = server.own_url(MAINTENANCE_DATABASE), f"server {server.name}"
+    with reading_connection(url, name) as connection:
+        return fitting_tools(settings, connection)
 
 
 def files(examination: Examination) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, chunks_of, counted, nobody
 from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.kept_files import FilesKept
+from tenantapp.fleet.backups.postgres_tools import choose_tools, fitting_tools, version_of
 from tenantapp.fleet.backups.records import FINAL_SUFFIX, FORMAT, METHOD, VERSION, BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupRefused
@@ -70,9 +71,15 @@ def backup_tenant(
     """Back up a tenant's database as it is at one moment.
 
     The tenant can be used meanwhile; on PostgreSQL it cannot be migrated. The backup exists once its record is written,
-    which is done last. ``made_for`` finds it by ``key``. Raises what ``write_dump`` raises.
+    which is done last, after the dump was read back from the store. ``made_for`` finds it by ``key``. Raises what
+    ``write_dump`` raises, and ``BackupDamaged``.
     """
     record = write_dump(fleet, place, store, progress, key=key)
+    try:
+        _read_back(fleet.settings, store, record, progress)
+    except BaseException:
+        store.remove(record)
+        raise
     store.add(record)
     return record
 
@@ -99,6 +106,20 @@ def write_dump(
     return record.model_copy(update=counts(len(files.ids), files.missing))
 
 
+def _read_back(settings: Settings, store: Store, record: BackupRecord, progress: Progress) -> None:
+    """Read a dump from the store, all of it, and on PostgreSQL with the tool that would restore it.
+
+    Raises ``BackupDamaged``, ``BackupRefused`` and ``BackupFailed``.
+    """
+    chunks = counted(store.checked(record), lambda size: progress(0))  # the work goes on, and nothing is added
+    if record.engine == "sqlite":
+        for _ in chunks:
+            pass
+    else:
+        tools = choose_tools(settings.backups_postgres_bin, version_of(record.server), version_of(record.tool))
+        postgres_dumps.read_through(tools, f"the dump {record.file}", chunks)
+
+
 def _write_database(fleet: Fleet, to: _Destination) -> BackupRecord:
     server = fleet.servers[to.place.server]
     return _dump_sqlite(server, to) if isinstance(server, SqliteServer) else _dump_postgres(fleet.settings, server, to)
@@ -116,13 +137,14 @@ def _dump_sqlite(server: SqliteServer, to: _Destination) -> BackupRecord:
 
 def _dump_postgres(settings: Settings, server: Server, to: _Destination) -> BackupRecord:
     url = _url_that_sees_every_row(server, to)
-    with reading_connection(url, to.name) as connection, connection.begin():
-        tool = postgres_dumps.check_tool(settings, "pg_dump", server_version(connection))
-        connection.exec_driver_sql(NO_IDLE_TIMEOUT)
-        described = _described(connection, to, tool)
-        snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
-        with postgres_dumps.dump(settings, url, to.name, snapshot) as chunks:
-            return to.write("dump", chunks, described)
+    with reading_connection(url, to.name) as connection:
+        tools = fitting_tools(settings, connection)
+        with connection.begin():
+            connection.exec_driver_sql(NO_IDLE_TIMEOUT)
+            described = _described(connection, to, tools.version)
+            snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
+            with postgres_dumps.dump(tools, url, to.name, snapshot) as chunks:
+                return to.write("dump", chunks, described)
 
 
 def _url_that_sees_every_row(server: Server, to: _Destination) -> URL:

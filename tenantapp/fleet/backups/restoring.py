@@ -6,13 +6,14 @@ from pathlib import Path
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
 
-from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
 from tenantapp.databases.schemas.expected import expected_structure
 from tenantapp.databases.schemas.structure import Structure, difference, fingerprint, read_structure
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, counted, nobody
+from tenantapp.fleet.backups.postgres_tools import Tools, fitting_tools, version_of
 from tenantapp.fleet.backups.records import METHOD, BackupRecord
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
@@ -57,29 +58,49 @@ def restore_database(
 ) -> None:
     """Make a database from a backup, at the backup's revision.
 
-    First the whole dump is checked, then restored, then the structure is compared. So ``progress`` gets the size of the
-    dump twice. Nothing is overwritten. If the process dies, the function can be called again. Raises ``BackupRefused``,
-    ``BackupDamaged``, ``BackupFailed``, and what ``ServerDatabases`` and ``reading_connection`` raise.
+    First the server, its tools and the whole dump are checked, then the dump is restored, then the structure is
+    compared. So ``progress`` gets the size of the dump twice. Nothing is overwritten. If the process dies, the function
+    can be called again. Raises ``BackupRefused``, ``BackupDamaged``, ``BackupFailed``, and what ``ServerDatabases`` and
+    ``reading_connection`` raise.
     """
     url = server.tenant_url(database)
-    check_engine(record, server)
+    tools = check_server(settings, record, server)
     for _ in counted(store.checked(record), progress):
         pass
     databases_on(server).prepare(database, mark)
     chunks = counted(store.checked(record), progress)
     if isinstance(server, SqliteServer):
         _restore_sqlite(server.path(database), name, chunks)
-    else:
-        _restore_postgres(settings, url, name, chunks)
+    elif tools is not None:
+        _restore_postgres(tools, url, name, chunks)
     _check_structure(url, name, record)
 
 
-def check_engine(record: BackupRecord, server: Server) -> None:
-    """Raise ``BackupRefused`` if the backup comes from the other engine."""
+def check_server(settings: Settings, record: BackupRecord, server: Server) -> Tools | None:
+    """Return the tools that restore a backup on a server: on SQLite there are none.
+
+    Raises ``BackupRefused`` if the server is of the other engine or of an older major version, or if no tools fit, and
+    what ``reading_connection`` raises.
+    """
     if server.url.get_backend_name() != record.engine:
         engine = record.engine
         raise BackupRefused(
             f"it comes from {engine}, and the server {server.name} is not {engine}; use a bundle instead"
+        )
+    if isinstance(server, SqliteServer):
+        return None
+    url, name = server.own_url(MAINTENANCE_DATABASE), f"server {server.name}"
+    with reading_connection(url, name) as connection:
+        _check_not_older(record, server, server_version(connection))
+        return fitting_tools(settings, connection, version_of(record.tool))
+
+
+def _check_not_older(record: BackupRecord, server: Server, version: tuple[int, ...]) -> None:
+    made_on = version_of(record.server)[0]
+    if version[0] < made_on:
+        raise BackupRefused(
+            f"it was made on PostgreSQL {record.server}, and the server {server.name} has "
+            f"{'.'.join(map(str, version))}, which is older; name a server with PostgreSQL {made_on} or newer"
         )
 
 
@@ -107,13 +128,11 @@ def _restore_sqlite(path: Path, name: str, chunks: Iterable[bytes]) -> None:
         raise BackupFailed("Restoring", name, error.strerror or str(error)) from error
 
 
-def _restore_postgres(settings: Settings, url: URL, name: str, chunks: Iterable[bytes]) -> None:
-    _, found, version = look_at(url, name)
-    if found.parts:
+def _restore_postgres(tools: Tools, url: URL, name: str, chunks: Iterable[bytes]) -> None:
+    if look_at(url, name)[1].parts:
         return  # an earlier attempt restored it, completely: a restore is one transaction
-    postgres_dumps.check_tool(settings, "pg_restore", version)
     try:
-        postgres_dumps.restore(settings, url, name, chunks)
+        postgres_dumps.restore(tools, url, name, chunks)
     except BackupFailed:
         # An earlier attempt that seemed to fail may have committed after all.
         if not look_at(url, name)[1].parts:

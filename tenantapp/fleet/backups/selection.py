@@ -5,7 +5,7 @@ from uuid import UUID
 
 from tenantapp.databases.schemas.expected import check_revision
 from tenantapp.fleet.backups.records import BackupRecord
-from tenantapp.fleet.backups.restoring import check_engine
+from tenantapp.fleet.backups.restoring import check_server
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupRefused
 from tenantapp.identity.errors import NotFound
@@ -44,9 +44,12 @@ def check_whose(record: BackupRecord, present: str | None, slug: str) -> None:
 
 
 def check_restorable(settings: Settings, record: BackupRecord, server: Server) -> None:
-    """Raise ``BackupRefused`` or ``UnknownRevision`` if the server cannot take the backup. The dump is not read."""
-    check_engine(record, server)
+    """Check whether the server can take the backup. The dump is not read.
+
+    Raises ``UnknownRevision`` and what ``check_server`` raises.
+    """
     check_revision(settings, record.revision)
+    check_server(settings, record, server)
 
 
 def server_for(servers: Servers, tenant: Tenant | None, named: str | None) -> Server:

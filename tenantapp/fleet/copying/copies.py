@@ -17,6 +17,7 @@ from tenantapp.databases.servers.sqlite_databases import SqliteDatabases
 from tenantapp.databases.servers.sqlite_pages import Progress, copy_pages, finish_copy
 from tenantapp.databases.servers.working_directories import working_directory
 from tenantapp.fleet.backups import postgres_dumps
+from tenantapp.fleet.backups.postgres_tools import Tools, fitting_tools
 from tenantapp.fleet.bundles.exporting import write_bundle
 from tenantapp.fleet.bundles.loading import load_bundle, make_tables
 from tenantapp.fleet.copying.originals import Original, single_revision
@@ -81,8 +82,8 @@ def copy_database(
         databases_on(server).create(place.database, mark)
     with original.reading() as connection:
         at = revision or single_revision(connection, original.name)
-        if _tools_fit(fleet.settings, connection, target):
-            return _dump(fleet.settings, connection, original, target, at, progress)
+        if (tools := _fitting_tools(fleet.settings, connection, target)) is not None:
+            return _dump(tools, connection, original, target, at, progress)
         return _bundle(fleet, connection, target, place, at, progress)
 
 
@@ -104,28 +105,28 @@ def _revision_of(target: Target, name: str) -> str:
         return single_revision(connection, name)
 
 
-def _tools_fit(settings: Settings, connection: Connection, target: Target) -> bool:
-    """Return whether pg_dump and pg_restore can copy from the one server to the other."""
+def _fitting_tools(settings: Settings, connection: Connection, target: Target) -> Tools | None:
+    """Return the pg_dump and pg_restore that can copy from the one server to the other, or None."""
     if {connection.dialect.name, target.url.get_backend_name()} != {"postgresql"}:
-        return False
+        return None
+    source = server_version(connection)
     with reading_connection(target.url, target.name) as other:
-        source, new = (server_version(found) for found in (connection, other))
-    try:
-        postgres_dumps.check_tool(settings, "pg_dump", source)
-        postgres_dumps.check_tool(settings, "pg_restore", new)
-    except BackupRefused:
-        return False
-    # An older server may not understand the dump of a newer one.
-    return int(source[0]) <= int(new[0])
+        # An older server may not understand the dump of a newer one.
+        if server_version(other)[0] < source[0]:
+            return None
+        try:
+            return fitting_tools(settings, other, source)
+        except BackupRefused:
+            return None
 
 
 def _dump(
-    settings: Settings, connection: Connection, original: Original, target: Target, revision: str, progress: Progress
+    tools: Tools, connection: Connection, original: Original, target: Target, revision: str, progress: Progress
 ) -> Copied:
     snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
     size: int = connection.scalar(select(func.pg_database_size(func.current_database()))) or 1
-    with postgres_dumps.dump(settings, original.url, original.name, snapshot, *PIPED) as chunks:
-        postgres_dumps.restore(settings, target.url, target.name, _counted(chunks, size, progress))
+    with postgres_dumps.dump(tools, original.url, original.name, snapshot, *PIPED) as chunks:
+        postgres_dumps.restore(tools, target.url, target.name, _counted(chunks, size, progress))
     return Copied("dump", revision)
 
 
