@@ -5,6 +5,7 @@ Long: one table, in which a setting is found by its name.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tenantapp.setting_types import (
@@ -25,6 +26,7 @@ from tenantapp.setting_types import (
     secret,
     signing_secret,
     text,
+    time_of_day,
     user_database_url,
     web_address,
 )
@@ -507,6 +509,12 @@ class Settings:
         number(int, 1, 3650, "days"),
         "7",
         "days for which a tenant's administrators can fetch an export",
+    )
+    backups_rehearse: time | None = setting(
+        "backups.rehearse",
+        time_of_day,
+        None,
+        "time of day in UTC, such as 03:30, at which a worker tests the newest backup of a tenant; by default never",
     )
     backups_postgres_bin: str | None = setting(
         "backups.postgres_bin",

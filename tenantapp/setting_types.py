@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from datetime import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -152,6 +153,13 @@ def retention(value: str) -> Mapping[str, int]:
     if len(found) < len(matches):
         raise ValueError("must be like: daily 7, weekly 4, monthly 12, yearly 3")
     return found
+
+
+def time_of_day(value: str) -> time:
+    """Return a time of day. Raises ``ValueError``."""
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        raise ValueError("must be a time of day such as 03:30")
+    return time.fromisoformat(value)
 
 
 def choice(*words: str) -> Callable[[str], str]:

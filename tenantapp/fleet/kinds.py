@@ -4,6 +4,7 @@ from typing import Final
 
 from tenantapp.fleet.backups.backup_kind import BACKUP
 from tenantapp.fleet.backups.export_kind import DISCARD_EXPORT, EXPORT
+from tenantapp.fleet.backups.nightly_rehearsal import REHEARSE, rehearse_nightly
 from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
 from tenantapp.fleet.bundles.importing import IMPORT
 from tenantapp.fleet.closing.discarding import DISCARD
@@ -34,6 +35,6 @@ _OF_TENANTS: Final = (
     MIGRATE,
     SWEEP_FILES,
 )
-_OTHERS: Final = (WARM, DISCARD, DISCARD_EXPORT, HOOK)
+_OTHERS: Final = (WARM, DISCARD, DISCARD_EXPORT, HOOK, REHEARSE)
 KINDS: Final[Kinds] = {kind.name: kind for kind in (*_OF_TENANTS, *_OTHERS)}
-CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm, remove_expired)
+CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm, remove_expired, rehearse_nightly)

@@ -14,6 +14,7 @@ from tenantapp.operations.errors import FleetError, OperationStopped, TenantBusy
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.leases import Claim, claim_next, give_back, is_work_waiting
+from tenantapp.operations.models import OperationState
 from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.runner import USUAL_PACE, Pace, run_operation
 from tenantapp.sql.errors import SqlError
@@ -123,7 +124,10 @@ class Worker:
             log.info("Operation %s can be resumed when its lease runs out.", claim.operation_id)
 
     def _tell(self, claim: Claim, outcome: Outcome) -> None:
-        log.info("Operation %s: %s", claim.operation_id, outcome.state)
+        if outcome.state == OperationState.FAILED:
+            log.warning("Operation %s failed: %s", claim.operation_id, outcome.error)
+        else:
+            log.info("Operation %s: %s", claim.operation_id, outcome.state)
         if self.told is not None:
             self.told(claim.operation_id, outcome)
 

@@ -244,6 +244,7 @@ export const de: OperatorStrings = {
       discard: "Datenbank verwerfen",
       discard_export: "Export verwerfen",
       sweep_files: "Dateien aufräumen",
+      rehearse: "Sicherung ausprobieren",
     },
   },
   server: {

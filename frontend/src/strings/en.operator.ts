@@ -245,6 +245,7 @@ export const en = {
       discard: "Discard a database",
       discard_export: "Discard an export",
       sweep_files: "Sweep files",
+      rehearse: "Test a backup",
     },
   },
   server: {

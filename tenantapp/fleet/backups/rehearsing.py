@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy.engine import URL
 
@@ -11,7 +12,7 @@ from tenantapp.databases.contents.contents import read_contents
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.schemas.expected import check_revision
-from tenantapp.databases.servers.scratch import scratch_mark, scratch_name
+from tenantapp.databases.servers.scratch import remove_scratch, scratch_mark, scratch_name
 from tenantapp.fleet.backups.chunks import Progress, nobody
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restoring import drift_of, restore_database
@@ -39,16 +40,25 @@ class Rehearsal:
 
 
 def rehearse_restore(
-    fleet: Fleet, server: Server, record: BackupRecord, store: Store, progress: Progress = nobody
+    fleet: Fleet,
+    server: Server,
+    record: BackupRecord,
+    store: Store,
+    progress: Progress = nobody,
+    *,
+    key: UUID | None = None,
 ) -> Rehearsal:
     """Restore a backup into a scratch database, migrate it as a restore does, and remove it.
 
-    Raises what ``restore_database`` and ``upgrade`` raise.
+    If the process is killed, the next call with this ``key`` removes what it left. Raises what ``restore_database`` and
+    ``upgrade`` raise.
     """
     settings = fleet.settings
     check_revision(settings, record.revision)
     begun = time.monotonic()
-    with scratch_name(server) as database:
+    if key is not None:
+        remove_scratch(server, key)
+    with scratch_name(server, key) as database:
         url = server.tenant_url(database)
         restore_database(settings, server, database, record, store, scratch_mark(fleet), NAME, progress)
         rows = _rows(server.own_url(database))

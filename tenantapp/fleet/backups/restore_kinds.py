@@ -10,7 +10,7 @@ from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.kept_files import from_backups
-from tenantapp.fleet.backups.restoring import drift_of, identify, restore_database
+from tenantapp.fleet.backups.restoring import drift_of, identify, refuse_drift, restore_database
 from tenantapp.fleet.backups.selection import find_backup
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.closing.switching import (
@@ -22,13 +22,10 @@ from tenantapp.fleet.closing.switching import (
     switch,
 )
 from tenantapp.fleet.creating.new_tenants import register, tenant_kind
-from tenantapp.fleet.errors import BackupRefused
 from tenantapp.fleet.hooks.declarations import HookEvent
 from tenantapp.fleet.tenant_files import bring_to_new, from_tenant, remove_new_files
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
-
-NAMED: Final = 3  # differences that the message names
 
 
 def _prepare_in_place(session: Session, operation: Operation) -> None:
@@ -68,11 +65,8 @@ def _migrate(context: Context) -> dict[str, Any]:
     target = tenant_target(fleet, place)
     revision = upgrade(target)
     drift = drift_of(fleet, server, target.url, target.name, revision)
-    if drift and not context.arguments["accept_drift"]:
-        raise BackupRefused(
-            f"after a restore, it does not have the structure of revision {revision}: {'; '.join(drift[:NAMED])}; "
-            "--accept-drift restores it nevertheless"
-        )
+    if not context.arguments["accept_drift"]:
+        refuse_drift(drift, revision)
     identify(server, place)
     return {"revision": revision, "drift": list(drift)}
 

@@ -1,7 +1,8 @@
 """Make a database from a backup."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
@@ -23,6 +24,8 @@ from tenantapp.settings import Settings
 from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import Server, SqliteServer
+
+NAMED: Final = 3  # differences that the message names
 
 
 def restore_into(fleet: Fleet, record: BackupRecord, store: Store, place: TenantPlace, mark: str) -> None:
@@ -119,6 +122,15 @@ def drift_of(fleet: Fleet, server: Server, url: URL, name: str, revision: str) -
     """Return how a structure differs from that of this revision. Raises what ``expected_structure`` raises."""
     _, found, version = look_at(url, name)
     return tuple(difference(expected_structure(fleet, server, version, revision), found))
+
+
+def refuse_drift(drift: Sequence[str], revision: str) -> None:
+    """Raise ``BackupRefused`` if a restored structure differs from that of its revision."""
+    if drift:
+        raise BackupRefused(
+            f"after a restore, it does not have the structure of revision {revision}: {'; '.join(drift[:NAMED])}; "
+            "--accept-drift restores it nevertheless"
+        )
 
 
 def _restore_sqlite(path: Path, name: str, chunks: Iterable[bytes]) -> None:

@@ -7,7 +7,7 @@ import { o } from "../../strings/operator";
 export const STATES = ["queued", "running", "undoing", "succeeded", "failed", "cancelled"] as const;
 export const KINDS = [
   "create", "delete", "import", "export", "clone", "move", "adopt", "backup", "restore", "restore_as", "migrate",
-  "warm", "discard", "discard_export", "sweep_files",
+  "warm", "discard", "discard_export", "sweep_files", "rehearse",
 ] as const;
 
 export type StepState = "done" | "doing" | "undoing" | "stopped" | "waiting";
