@@ -33,7 +33,7 @@ def copy(kept: Kept) -> URL:
     """A copy of the database of acme, by the server's own role: a backup, restored."""
     fleet, server = kept.fleet, kept.fleet.servers["main"]
     record = backup_tenant(fleet.services, kept.place(), kept.store)
-    restore_database(fleet.settings, server, COPY, record, kept.store, fleet.mark(), "the copy")
+    restore_database(fleet.services, server, COPY, record, kept.store, fleet.mark(), "the copy")
     return server.own_url(COPY)
 
 
@@ -59,8 +59,8 @@ def rolled_back(url: URL) -> Iterator[Connection]:
 
 
 def test_each_loss_is_found(kept: Kept, copy: URL) -> None:
-    structure, contents = read(original(kept))
-    assert read(copy) == (structure, contents)
+    (_, contents), (structure, copied) = read(original(kept)), read(copy)
+    assert copied == contents
     missed = {}
     for loss, found in (SQLITE_LOSSES if kept.fleet.admin is None else POSTGRES_LOSSES).items():
         with rolled_back(copy) as connection:

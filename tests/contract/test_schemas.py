@@ -136,6 +136,11 @@ def verify(fleet: Fleet, place: TenantPlace, settings: Settings | None = None) -
         return verifying.verify(place)
 
 
+def named(verdict: Verdict) -> list[str]:
+    """What differs. That nothing but the printed definitions could be compared, where tools are missing, is no part."""
+    return [finding for finding in verdict.findings if not finding.startswith("definitions are compared only as")]
+
+
 def structure(fleet: Fleet, place: TenantPlace) -> Structure:
     return structure_at(fleet.servers[place.server].tenant_url(place.database), place.slug)
 
@@ -180,7 +185,7 @@ def test_a_drift_is_found_and_nothing_else(fleet: Fleet, acme: TenantPlace, drif
     change(fleet, acme, alter)
     verdict = verify(fleet, acme)
     assert verdict.state == State.DRIFTED
-    (found,) = verdict.findings
+    (found,) = named(verdict)
     assert found.startswith(line)
 
 
@@ -191,7 +196,7 @@ def test_an_index_of_the_same_name_is_not_the_same(fleet: Fleet, acme: TenantPla
         op.create_index("ix_nodes_owner_id_id", "nodes", ["owner_id", "id"], **options)
 
     change(fleet, acme, replace)
-    (found,) = verify(fleet, acme).findings
+    (found,) = named(verify(fleet, acme))
     assert found.startswith("table nodes: index ix_nodes_owner_id_id differs: it should be (")
 
 
@@ -201,7 +206,7 @@ def test_the_action_of_a_foreign_key_counts(fleet: Fleet, acme: TenantPlace) -> 
         batch.create_foreign_key("fk_node_tags_tag_id_tags", "tags", ["tag_id"], ["id"])
 
     change(fleet, acme, altered("node_tags", replace))
-    (found,) = verify(fleet, acme).findings
+    (found,) = named(verify(fleet, acme))
     assert found.startswith("table node_tags: constraint fk_node_tags_tag_id_tags differs")
 
 
@@ -287,7 +292,7 @@ class TestVerification:
             assert verifying.verify(acme).state == State.RIGHT
             (path,) = fleet.directory.glob("history_tenant/versions/feedc0de0002_*")
             path.write_text(path.read_text().replace("String(300)", "String(3000)"))
-            (finding,) = verifying.verify(acme).findings
+            (finding,) = named(verifying.verify(acme))
         assert finding.startswith("table nodes: column title differs")
 
     def test_one_that_cannot_be_reached_does_not_keep_the_others(self, fleet: Fleet, acme: TenantPlace) -> None:
@@ -413,5 +418,4 @@ class TestPostgres:
         """What a copy of a template has when its tables were not handed over."""
         url = fleet.servers["main"].url.set(database=acme.database)
         fleet.ask("ALTER TABLE tags OWNER TO CURRENT_USER", url)
-        findings = verify(fleet, acme).findings
-        assert any("table tags differs" in finding and "owned by" in finding for finding in findings)
+        assert verify(fleet, acme).findings == (f"table tags: owner {url.username} should not be there",)

@@ -19,6 +19,7 @@ from tests.contract.conftest import Fleet, everything_on, remove_all_but
 from tests.contract.copies import drop_subscriptions
 from tests.contract.copies import work as done
 from tests.contract.kept import Kept, with_store
+from tests.contract.rows import findings
 from tests.installation import SECRET
 from tests.schemas.constructs import Construct
 from tests.schemas.state import differences, read_state
@@ -60,8 +61,10 @@ class Schemas(Kept):
         return read_state(self.servers[place.server], place.database)
 
     def lost(self, slug: str = "acme") -> dict[str, Any]:
-        """What a tenant does not have as the original had it."""
-        return differences(self.original, self.state(self.place(slug)))
+        """What a tenant does not have as the original had it, and what `fleet verify` says of it."""
+        place = self.place(slug)
+        wrong = findings(self.fleet, place, self.fleet.settings)
+        return differences(self.original, self.state(place)) | ({"findings": wrong} if wrong else {})
 
     def by_clone(self) -> dict[str, Any]:
         done(self.fleet, "clone", "acme", "cloned")

@@ -2,7 +2,8 @@
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -44,11 +45,11 @@ class KnownStructures:
 
     def __init__(self, *, most: int = MOST_KEPT, kept_for: float = KEPT_FOR) -> None:
         self._most, self._kept_for = most, kept_for
-        self._made: OrderedDict[Key, tuple[float, Structure]] = OrderedDict()
-        self._locks: defaultdict[Key, Lock] = defaultdict(Lock)
+        self._made: OrderedDict[Hashable, tuple[float, Structure]] = OrderedDict()
+        self._locks: defaultdict[Hashable, Lock] = defaultdict(Lock)
         self._lock = Lock()
 
-    def get(self, key: Key, make: Callable[[], Structure]) -> Structure:
+    def get(self, key: Hashable, make: Callable[[], Structure]) -> Structure:
         """Return the structure of this key. ``make`` makes it if it is not known; raises what ``make`` raises."""
         with self._lock:
             lock = self._locks[key]
@@ -73,14 +74,22 @@ def expected_structure(fleet: Fleet, server: Server, version: tuple[int, ...], r
     """
 
     def make() -> Structure:
-        check_revision(settings, revision)
-        with scratch_database(fleet, "tenant", server=server) as url:
-            upgrade_to(Target(settings, "tenant", NAME, url), revision)
+        with database_at(fleet, server, revision) as url:
             return structure_at(url, NAME)
 
-    settings = fleet.settings
     place = None if isinstance(server, SqliteServer) else server.url
-    return _known.get(Key(place, version, revision, history_digest(settings, "tenant").digest), make)
+    return _known.get(Key(place, version, revision, history_digest(fleet.settings, "tenant").digest), make)
+
+
+@contextmanager
+def database_at(fleet: Fleet, server: Server, revision: str) -> Iterator[URL]:
+    """Yield the URL of a scratch database that the history has brought to this revision. Raises as
+    ``expected_structure`` does.
+    """
+    check_revision(fleet.settings, revision)
+    with scratch_database(fleet, "tenant", server=server) as url:
+        upgrade_to(Target(fleet.settings, "tenant", NAME, url), revision)
+        yield url
 
 
 def structure_at(url: URL, name: str) -> Structure:

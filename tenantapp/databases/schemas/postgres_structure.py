@@ -3,7 +3,6 @@
 https://www.postgresql.org/docs/current/catalogs.html
 """
 
-import re
 from typing import Final
 
 from sqlalchemy import func, select
@@ -11,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 # NOT NULL is a property of the column here. PostgreSQL 18 also has it as a constraint (contype n), whose name the
 # server chooses. The index of a primary key, a unique or an exclusion constraint is left out, because the constraint
-# describes it. Owners are compared with the owner of the database, since each tenant's role has a name of its own.
+# describes it. Owners are compared with the owner of the database, since each tenant's role has a name of its own. An
+# owner is a part by itself: a restored form, which comes from a dump, has none.
 STATEMENT: Final = """
 WITH schemas AS (
     SELECT oid, nspname, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
@@ -49,9 +49,10 @@ SELECT r.thing, '', concat_ws(' ',
     pg_get_expr(r.relpartbound, r.oid),
     CASE WHEN r.relrowsecurity THEN 'row level security' END,
     CASE WHEN r.relforcerowsecurity THEN 'forced' END,
-    CASE WHEN r.relkind IN ('v', 'm') THEN pg_get_viewdef(r.oid) END,
-    CASE WHEN r.relowner <> owner.datdba THEN 'owned by ' || pg_get_userbyid(r.relowner) END)
-FROM relations r, owner
+    CASE WHEN r.relkind IN ('v', 'm') THEN pg_get_viewdef(r.oid) END)
+FROM relations r
+UNION ALL
+SELECT r.thing, 'owner ' || pg_get_userbyid(r.relowner), '' FROM relations r JOIN owner ON r.relowner <> owner.datdba
 UNION ALL
 SELECT r.thing, 'values', concat_ws(' ', format_type(q.seqtypid, NULL), 'from', q.seqstart, 'by', q.seqincrement,
     'within', q.seqmin, 'to', q.seqmax, CASE WHEN q.seqcycle THEN 'cycle' END)
@@ -102,10 +103,6 @@ UNION ALL
 SELECT thing, '', CASE prokind WHEN 'a' THEN '' ELSE pg_get_functiondef(oid) END FROM routines
 """
 SEARCH_PATH: Final = "search_path"
-# A cast of an array. After a dump and a restore, it is an array of cast elements. The server makes such a cast of a
-# condition like status IN ('a', 'b') on a varchar.
-CAST_ARRAY: Final = re.compile(r"\(ARRAY\[(?P<items>(?:'(?:[^']|'')*'|[^'\[\]])*)\]\)::(?P<type>[\w .\"]+)\[\]")
-ITEM: Final = re.compile(r"(?:'(?:[^']|'')*'|[^',])+")
 
 
 def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
@@ -113,19 +110,9 @@ def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
     # With only pg_catalog on the path, the server writes every name in full, whatever path the database has.
     before = connection.scalar(select(func.current_setting(SEARCH_PATH)))
     connection.scalar(select(func.set_config(SEARCH_PATH, "pg_catalog", True)))
-    rows = [(thing, part, _canonical(words)) for thing, part, words in connection.exec_driver_sql(_statement())]
+    rows = [(thing, part, words) for thing, part, words in connection.exec_driver_sql(_statement())]
     connection.scalar(select(func.set_config(SEARCH_PATH, before, True)))
     return rows
-
-
-def _canonical(definition: str) -> str:
-    """Return a definition in the same form, whether it comes from a migration or from a restored dump."""
-
-    def cast_each(match: re.Match[str]) -> str:
-        items = [f"({item.strip()})::{match['type']}" for item in ITEM.findall(match["items"])]
-        return f"ARRAY[{', '.join(items)}]"
-
-    return CAST_ARRAY.sub(cast_each, definition)
 
 
 def _statement() -> str:

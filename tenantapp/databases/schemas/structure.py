@@ -28,7 +28,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """All parts of a database, in a fixed order. Equal structures are equal values.
+    """All parts of a database, in a fixed order. Equal values are equal structures.
+
+    PostgreSQL may print one expression in two ways, so that equal structures have different definitions.
+    ``tenantapp.fleet.backups.restored_forms`` compares them.
 
     It leaves out the order of a table's columns. A column that was added later comes last, a column that was made with
     the table does not, and statements that name their columns see no difference. It also leaves out rows, privileges,
@@ -56,7 +59,7 @@ def fingerprint(structure: Structure) -> str:
 
 
 def difference(expected: Structure, found: Structure) -> list[str]:
-    """Return the faults of the found structure, one line each; no lines if both are equal.
+    """Return the faults of the found structure as it is written, one line each; no lines if both are equal.
 
     For a table that is missing, or that should not be there, the columns are not listed.
     """
@@ -75,6 +78,18 @@ def difference(expected: Structure, found: Structure) -> list[str]:
         elif should[key] != have[key]:
             lines.append(f"{name} differs: it should be ({should[key]}) and is ({have[key]})")
     return lines
+
+
+def same_parts_differ(expected: Structure, found: Structure) -> bool:
+    """Return whether a part that both structures have is defined differently."""
+    should, have = _by_name(expected), _by_name(found)
+    return any(should[key] != have[key] for key in should.keys() & have.keys())
+
+
+def redefined(structure: Structure, restored: Structure) -> Structure:
+    """Return the same parts, each as the restored structure defines it, if it has that part."""
+    written = _by_name(restored)
+    return structure_of((p.thing, p.part, written.get((p.thing, p.part), p.definition)) for p in structure.parts)
 
 
 def found_in(findings: list[str]) -> str:

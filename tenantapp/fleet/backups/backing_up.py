@@ -22,6 +22,7 @@ from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.kept_files import FilesKept
 from tenantapp.fleet.backups.postgres_tools import choose_tools, fitting_tools, version_of
 from tenantapp.fleet.backups.records import FINAL_SUFFIX, FORMAT, METHOD, VERSION, BackupRecord
+from tenantapp.fleet.backups.restored_forms import restored_form, side_at
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import BackupRefused
 from tenantapp.fleet.tenant_files import counts
@@ -122,26 +123,26 @@ def _read_back(settings: Settings, store: Store, record: BackupRecord, progress:
 
 def _write_database(fleet: Fleet, to: _Destination) -> BackupRecord:
     server = fleet.servers[to.place.server]
-    return _dump_sqlite(server, to) if isinstance(server, SqliteServer) else _dump_postgres(fleet.settings, server, to)
+    return _dump_sqlite(fleet, server, to) if isinstance(server, SqliteServer) else _dump_postgres(fleet, server, to)
 
 
-def _dump_sqlite(server: SqliteServer, to: _Destination) -> BackupRecord:
+def _dump_sqlite(fleet: Fleet, server: SqliteServer, to: _Destination) -> BackupRecord:
     # Beside the tenants' files, which have room for it, and where `fleet reconcile` finds it if we are killed.
     with scratch_name(server, to.key) as scratch:
         file = server.path(scratch)
         sqlite_copies.copy(server.path(to.place.database), file, to.name)
         with reading_connection(sqlite_url(file), to.name) as connection, connection.begin():
-            described = _described(connection, to, sqlite3.sqlite_version)
+            described = _described(fleet, server, connection, to, sqlite3.sqlite_version)
         return to.write("sqlite", chunks_of(file), described)
 
 
-def _dump_postgres(settings: Settings, server: Server, to: _Destination) -> BackupRecord:
+def _dump_postgres(fleet: Fleet, server: Server, to: _Destination) -> BackupRecord:
     url = _url_that_sees_every_row(server, to)
     with reading_connection(url, to.name) as connection:
-        tools = fitting_tools(settings, connection)
+        tools = fitting_tools(fleet.settings, connection)
         with connection.begin():
             connection.exec_driver_sql(NO_IDLE_TIMEOUT)
-            described = _described(connection, to, tools.version)
+            described = _described(fleet, server, connection, to, tools.version)
             snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
             with postgres_dumps.dump(tools, url, to.name, snapshot) as chunks:
                 return to.write("dump", chunks, described)
@@ -163,7 +164,7 @@ def _url_that_sees_every_row(server: Server, to: _Destination) -> URL:
     return url
 
 
-def _described(connection: Connection, to: _Destination, tool: str) -> dict[str, object]:
+def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destination, tool: str) -> dict[str, object]:
     """Return the record without what is known only after the dump: file, size and checksum."""
     place = to.place
     if connection.scalars(select(TenantIdentity.tenant_id)).all() != [place.id]:
@@ -171,6 +172,8 @@ def _described(connection: Connection, to: _Destination, tool: str) -> dict[str,
     heads = MigrationContext.configure(connection).get_current_heads()
     if len(heads) != 1:
         raise BackupRefused(f"the database of {place.slug} is not at exactly one revision")
+    version = server_version(connection)
+    side = side_at(to.name, server, version, read_structure(connection), connection.engine.url)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -179,9 +182,9 @@ def _described(connection: Connection, to: _Destination, tool: str) -> dict[str,
         "name": place.name,
         "created_at": to.created_at,
         "engine": connection.dialect.name,
-        "server": ".".join(map(str, server_version(connection))),
+        "server": ".".join(map(str, version)),
         "tool": tool,
         "revision": heads[0],
-        "fingerprint": fingerprint(read_structure(connection)),
+        "fingerprint": fingerprint(restored_form(fleet, side)),
         "fingerprint_method": METHOD,
     }

@@ -7,16 +7,19 @@ from sqlalchemy.engine import URL
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.contents.contents import Contents, differences, read_contents
 from tenantapp.databases.contents.contents import Progress as RowsRead
-from tenantapp.databases.schemas.structure import Structure, difference, found_in, read_structure
+from tenantapp.databases.schemas.structure import found_in, read_structure
 from tenantapp.databases.servers.scratch import remove_scratch, scratch_mark, scratch_name
 from tenantapp.fleet.backups.chunks import Progress
 from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.backups.restored_forms import Side, side_at, structure_differences
 from tenantapp.fleet.backups.restoring import restore_database
 from tenantapp.fleet.backups.store import Store
 from tenantapp.fleet.errors import CopyNotProved
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
+from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import Server
 
 NAME = "a scratch database"
 
@@ -42,15 +45,16 @@ def prove_copy(
     remove_scratch(server, key)
     with scratch_name(server, key) as scratch:
         mark = scratch_mark(fleet)
-        restore_database(fleet.settings, server, scratch, record, store, mark, NAME, restored)
-        copy = _all_of(server.own_url(scratch), NAME, read)
-    original = _all_of(server.own_url(place.database), name, read)
-    wrong = [*difference(original[0], copy[0]), *differences(original[1], copy[1])]
+        restore_database(fleet, server, scratch, record, store, mark, NAME, restored)
+        copy = _all_of(server, server.own_url(scratch), NAME, read)
+        original = _all_of(server, server.own_url(place.database), name, read)
+        wrong = [*structure_differences(fleet, original[0], copy[0]), *differences(original[1], copy[1])]
     if wrong:
         raise CopyNotProved(name, found_in(wrong))
     return original[1].rows
 
 
-def _all_of(url: URL, name: str, read: RowsRead) -> tuple[Structure, Contents]:
+def _all_of(server: Server, url: URL, name: str, read: RowsRead) -> tuple[Side, Contents]:
     with reading_connection(url, name) as connection, connection.begin():
-        return read_structure(connection), read_contents(connection, name, read)
+        side = side_at(name, server, server_version(connection), read_structure(connection), url)
+        return side, read_contents(connection, name, read)

@@ -12,7 +12,7 @@ FINAL_FORMAT: Final = "tenantapp final copy"
 VERSION: Final = 1
 # How fingerprints are made. A fingerprint of another method is not compared. The method gets another name when a
 # structure has other parts, or when they are written in another way.
-METHOD: Final = "as printed"
+METHOD: Final = "restored form"
 FIRST_METHOD: Final = "as printed"  # that of records which name none
 RECORD_SUFFIX: Final = ".json"
 FINAL_SUFFIX: Final = "final"  # before the suffix of the engine

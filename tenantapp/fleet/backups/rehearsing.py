@@ -60,7 +60,7 @@ def rehearse_restore(
         remove_scratch(server, key)
     with scratch_name(server, key) as database:
         url = server.tenant_url(database)
-        restore_database(settings, server, database, record, store, scratch_mark(fleet), NAME, progress)
+        restore_database(fleet, server, database, record, store, scratch_mark(fleet), NAME, progress)
         rows = _rows(server.own_url(database))
         revision = upgrade(Target(settings, "tenant", NAME, url))
         drift = drift_of(fleet, server, url, NAME, revision)

@@ -50,7 +50,7 @@ def _restore(context: Context) -> dict[str, Any]:
     store, server, name = open_store(fleet.settings), fleet.servers[place.server], f"the database of {place.slug}"
     record = find_backup(store, UUID(given["backup_of"]), place.slug, given["backup"])
     progress = told(context, 2 * record.size)
-    restore_database(fleet.settings, server, place.database, record, store, given["mark"], name, progress)
+    restore_database(fleet, server, place.database, record, store, given["mark"], name, progress)
     taken = record.model_dump(mode="json", include={"created_at"})
     return {"backup": record.id, "taken_at": taken["created_at"], "backup_revision": record.revision}
 

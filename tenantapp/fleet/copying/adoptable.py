@@ -1,5 +1,6 @@
 """Check whether a foreign database can become that of a tenant."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -9,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.schemas.expected import check_revision
-from tenantapp.databases.schemas.structure import Structure, difference, found_in, read_structure
+from tenantapp.databases.schemas.structure import Structure, found_in
+from tenantapp.fleet.backups.restored_forms import Side, structure_differences
 from tenantapp.fleet.bundles.tables import OURS
-from tenantapp.fleet.copying.checks import expected_on
+from tenantapp.fleet.copying.checks import expected_on, found_on
 from tenantapp.fleet.copying.originals import Original, heads_of, identities_of
 from tenantapp.fleet.errors import CopyRefused
 from tenantapp.identity.models import Tenant
@@ -26,7 +28,7 @@ MAY_LACK: Final = frozenset(f"table {name}" for name in OURS)
 class _Found(NamedTuple):
     """What a database contains and records about itself."""
 
-    structure: Structure
+    side: Side
     heads: tuple[str, ...]
     identities: list[str]
 
@@ -39,20 +41,20 @@ def check_adoptable(fleet: Fleet, server: Server, original: Original, database: 
     have the structure of its revision. Also raises ``UnknownRevision`` and what reading it raises.
     """
     with original.reading() as connection:
-        found = _read(connection)
+        found = _read(server, connection, original.name)
     with fleet.user_db.begin(read_only=True) as session:
         _check_nobodys(session, server, database, found.identities)
     at = _revision(found.heads, original.name, revision) or head_revision(fleet.settings, "tenant")
     check_revision(fleet.settings, at)
-    findings = difference(_without_lacking(expected_on(fleet, server, at), found.structure), found.structure)
+    expected = _without_lacking(expected_on(fleet, server, at), found.side.structure)
+    findings = structure_differences(fleet, expected, found.side)
     if findings:
         raise CopyRefused(f"{_capital(original.name)} lacks the structure of revision {at}: {found_in(findings)}.")
     return at
 
 
-def _read(connection: Connection) -> _Found:
-    structure = read_structure(connection)
-    return _Found(structure, heads_of(connection), identities_of(connection))
+def _read(server: Server, connection: Connection, name: str) -> _Found:
+    return _Found(found_on(server, connection, name), heads_of(connection), identities_of(connection))
 
 
 def _check_nobodys(session: Session, server: Server, database: str, identities: list[str]) -> None:
@@ -78,10 +80,11 @@ def _revision(heads: tuple[str, ...], name: str, given: str | None) -> str | Non
     return heads[0] if heads else given
 
 
-def _without_lacking(expected: Structure, found: Structure) -> Structure:
+def _without_lacking(expected: Side, found: Structure) -> Side:
     """Return the expected structure without those of our tables that the found structure lacks."""
     lacking = MAY_LACK - {part.thing for part in found.parts}
-    return Structure(tuple(part for part in expected.parts if part.thing not in lacking))
+    parts = tuple(part for part in expected.structure.parts if part.thing not in lacking)
+    return replace(expected, structure=Structure(parts))
 
 
 def _capital(name: str) -> str:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.contents.contents import Contents, differences, read_contents
-from tenantapp.databases.schemas.expected import expected_structure
-from tenantapp.databases.schemas.structure import Structure, difference, found_in, read_structure
+from tenantapp.databases.schemas.structure import found_in, read_structure
+from tenantapp.fleet.backups.restored_forms import Side, side_at, side_of_revision, structure_differences
 from tenantapp.fleet.bundles.comparing import portable_differences
 from tenantapp.fleet.bundles.tables import OURS
 from tenantapp.fleet.errors import CopyFailed
@@ -40,26 +40,31 @@ def version_of(server: Server) -> tuple[int, ...]:
         return server_version(connection)
 
 
-def expected_on(fleet: Fleet, server: Server, revision: str) -> Structure:
-    """Return the structure that a revision should have on a server. Raises what ``expected_structure`` raises."""
-    return expected_structure(fleet, server, version_of(server), revision)
+def expected_on(fleet: Fleet, server: Server, revision: str) -> Side:
+    """Return the structure that a revision should have on a server. Raises what ``side_of_revision`` raises."""
+    return side_of_revision(fleet, server, version_of(server), revision)
 
 
-def expected_of_copy(fleet: Fleet, original: Connection, server: Server, revision: str) -> Structure:
+def found_on(server: Server, connection: Connection, name: str) -> Side:
+    """Return the structure of the database of this name that the connection leads to, on this server."""
+    return side_at(name, server, server_version(connection), read_structure(connection), connection.engine.url)
+
+
+def expected_of_copy(fleet: Fleet, original: Side, server: Server, revision: str) -> Side:
     """Return the structure that a copy on this server should have.
 
     It is that of the original. Another engine or version may express that differently, so there it is that of the
     revision.
     """
-    same_engine = original.dialect.name == server.url.get_backend_name()
-    if same_engine and server_version(original) == version_of(server):
-        return read_structure(original)
+    same_engine = original.server.url.get_backend_name() == server.url.get_backend_name()
+    if same_engine and original.version == version_of(server):
+        return original
     return expected_on(fleet, server, revision)
 
 
-def check_structure(found: Structure, expected: Structure, name: str) -> None:
+def check_structure(fleet: Fleet, found: Side, expected: Side, name: str) -> None:
     """Raise ``CopyFailed`` if the structures differ. The message names the first differences."""
-    findings = difference(expected, found)
+    findings = structure_differences(fleet, expected, found)
     if findings:
         raise CopyFailed(name, f"the structure differs from the expected one: {found_in(findings)}")
 

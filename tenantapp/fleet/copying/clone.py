@@ -3,10 +3,10 @@
 from typing import Any, Final
 from uuid import UUID
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.targets import tenant_target
-from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.servers.identity_rows import write_identity
-from tenantapp.fleet.copying.checks import check_structure, expected_on
+from tenantapp.fleet.copying.checks import check_structure, expected_on, found_on
 from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import check_identity, original_of
 from tenantapp.fleet.copying.private_data import remove_private_data
@@ -28,9 +28,10 @@ def finish_copy(context: Context, place: TenantPlace, revision: str) -> None:
     Raises ``CopyFailed``, and what ``expected_on`` and ``write_identity`` raise.
     """
     fleet = context.fleet
-    target = tenant_target(fleet, place)
-    expected = expected_on(fleet, fleet.servers[place.server], revision)
-    check_structure(structure_at(target.url, target.name), expected, target.name)
+    target, server = tenant_target(fleet, place), fleet.servers[place.server]
+    with reading_connection(target.url, target.name) as connection, connection.begin():
+        found = found_on(server, connection, target.name)
+    check_structure(fleet, found, expected_on(fleet, server, revision), target.name)
     context.check()
     write_identity(target.url, target.name, place.id, CopyFailed)
 

@@ -1,16 +1,19 @@
 """The kind of operation that moves a tenant to another server."""
 
 import time
+from contextlib import suppress
 from typing import Any, Final
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
 from tenantapp.databases.histories.targets import Target, tenant_target
-from tenantapp.databases.schemas.structure import fingerprint, read_structure
+from tenantapp.databases.schemas.structure import fingerprint
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
+from tenantapp.fleet.backups.restored_forms import restored_form
 from tenantapp.fleet.closing.switching import (
     check_present,
     let_back_in,
@@ -25,6 +28,7 @@ from tenantapp.fleet.copying.checks import (
     check_portable_contents,
     check_structure,
     expected_of_copy,
+    found_on,
 )
 from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import Original, check_identity, heads_of, original_of, single_revision
@@ -38,6 +42,7 @@ from tenantapp.fleet.copying.replication import Replication
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.checkpoints import checkpoint
+from tenantapp.operations.errors import FleetError
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.models import Operation
 from tenantapp.tenancy.servers import PostgresServer, Server
@@ -54,15 +59,19 @@ def _plan(context: Context) -> dict[str, Any]:
     """Before anything is made, find out what the copy should be like, and whether it can be replicated."""
     check_present(context)
     fleet, place = context.fleet, present_place(context)
-    original, server = original_of(fleet.servers, place), _server(context)
+    original, server, source = original_of(fleet.servers, place), _server(context), fleet.servers[place.server]
     with original.reading() as connection:
         check_identity(connection, place)
         if connection.dialect.name == "postgresql":
             check_every_row_seen(connection, original.name)
         revision = single_revision(connection, original.name)
-        expected = expected_of_copy(fleet, connection, server, revision)
-        reason = why_not_replicated(fleet, connection, fleet.servers[place.server], server, revision)
-    return {"revision": revision, "fingerprint": fingerprint(expected), "not_replicated": reason}
+        found = found_on(source, connection, original.name)
+        reason = why_not_replicated(fleet, connection, found, server, revision)
+    if reason is not None:
+        # A dump may differ as printed. Find out now how to compare it, and not while people wait.
+        with suppress(FleetError):
+            restored_form(fleet, expected_of_copy(fleet, found, server, revision))
+    return {"revision": revision, "fingerprint": fingerprint(found.structure), "not_replicated": reason}
 
 
 def _replicate(context: Context) -> dict[str, Any]:
@@ -81,6 +90,8 @@ def _replicate(context: Context) -> dict[str, Any]:
         replication.remove()
         return {"not_replicated": str(error), "database_made": True}
     fill_by_replication(context, replication, _original(context), target)
+    with _original(context).reading() as connection, _new(context).reading() as copy:
+        _check_structure(context, connection, copy)
     return {}
 
 
@@ -117,16 +128,21 @@ def _check(context: Context, original: Original, method: str) -> bool:
     with original.reading() as connection, _new(context).reading() as copy:
         if heads_of(connection) != (revision,) or heads_of(copy) != (revision,):
             raise CopyFailed(original.name, "it was migrated during the move")
-        found = read_structure(copy)
-        if fingerprint(found) != context.result["fingerprint"]:
-            expected = expected_of_copy(context.fleet, connection, _server(context), revision)
-            check_structure(found, expected, original.name)
-            raise CopyFailed(original.name, "its structure was changed during the move")
+        _check_structure(context, connection, copy)
         if method == "bundle":
             check_portable_contents(original.name, connection, copy, _target(context).metadata)
             return True
         patience = settings.fleet_compare_timeout if method == "replication" else None
         return check_contents(original.name, connection, copy, patience)
+
+
+def _check_structure(context: Context, original: Connection, copy: Connection) -> None:
+    fleet, server, name = context.fleet, _server(context), _original(context).name
+    present = found_on(fleet.servers[context.arguments["from_server"]], original, name)
+    if fingerprint(present.structure) != context.result["fingerprint"]:
+        raise CopyFailed(name, "its structure was changed during the move")
+    expected = expected_of_copy(fleet, present, server, context.result["revision"])
+    check_structure(fleet, found_on(server, copy, "the copy"), expected, name)
 
 
 def _new(context: Context) -> Original:

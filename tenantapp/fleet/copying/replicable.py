@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade_to
-from tenantapp.databases.schemas.structure import read_structure
+from tenantapp.fleet.backups.restored_forms import Side, structure_differences
 from tenantapp.fleet.copying.checks import expected_on, tables_to_replicate
 from tenantapp.fleet.copying.originals import Original, identities_of
 from tenantapp.fleet.copying.replication import Replication
@@ -44,11 +44,14 @@ PATIENCE: Final = 60.0  # seconds
 LAST_PATIENCE: Final = 15.0  # seconds, during which the tenant's people wait
 
 
-def why_not_replicated(fleet: Fleet, original: Connection, source: Server, target: Server, revision: str) -> str | None:
+def why_not_replicated(fleet: Fleet, original: Connection, side: Side, target: Server, revision: str) -> str | None:
     """Return why a database cannot be replicated, or None if nothing known beforehand prevents it.
+
+    ``side`` is its structure.
 
     Raises what ``expected_on`` raises.
     """
+    source = side.server
     if not isinstance(source, PostgresServer) or not isinstance(target, PostgresServer):
         return "only PostgreSQL replicates to PostgreSQL"
     found = original.exec_driver_sql(CAPABLE).one()
@@ -64,7 +67,7 @@ def why_not_replicated(fleet: Fleet, original: Connection, source: Server, targe
         return f"no primary key, a deferrable one, or not replicated: {found.unfit}"
     if found.fires:
         return f"triggers that fire also for replicated rows: {found.fires}"
-    if read_structure(original) != expected_on(fleet, source, revision):
+    if structure_differences(fleet, expected_on(fleet, source, revision), side):
         return "its structure is not that of its revision"
     return None
 

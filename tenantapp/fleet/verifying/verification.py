@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from tenantapp.databases.connections.maintenance_engines import ADVISORY_LOCK
 from tenantapp.databases.errors import UnknownRevision
-from tenantapp.databases.schemas.expected import expected_structure
-from tenantapp.databases.schemas.structure import Structure, difference, read_structure
+from tenantapp.databases.schemas.structure import Structure, read_structure
+from tenantapp.fleet.backups.restored_forms import side_at, side_of_revision, structure_differences
 from tenantapp.fleet.migrating.orders import MigrationResult, MigrationState
 from tenantapp.fleet.querying.parallel import databases_of_our_own, in_parallel, local_access_to
 from tenantapp.identity.models import Tenant, TenantState
@@ -151,10 +151,17 @@ class Verification:
             return ["it was never migrated" if not reading.heads else "it is at several revisions at once"]
         try:
             server = self._fleet.servers[place.server]
-            expected = expected_structure(self._fleet, server, reading.version, reading.heads[0])
+            expected = side_of_revision(self._fleet, server, reading.version, reading.heads[0])
         except UnknownRevision as error:
             return [str(error).rstrip(".")]
-        return difference(expected, reading.structure)
+        found = side_at(
+            f"the database of {place.slug}",
+            server,
+            reading.version,
+            reading.structure,
+            server.tenant_url(place.database),
+        )
+        return structure_differences(self._fleet, expected, found)
 
 
 def verify_migrated(
