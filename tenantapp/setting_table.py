@@ -317,6 +317,12 @@ class Settings:
     migrations_oldest: str | None = setting(
         "migrations.oldest", text, None, "oldest revision of a tenant database that is served; by default all are"
     )
+    migrations_transaction: str = setting(
+        "migrations.transaction",
+        choice("history", "revision"),
+        "history",
+        "what a migration does in one transaction: history: all its revisions, or revision: each by itself",
+    )
     migrations_lock_timeout: float = setting(
         "migrations.lock_timeout",
         number(float, 0.05, 60, "seconds"),

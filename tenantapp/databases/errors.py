@@ -4,10 +4,11 @@ FleetError
 +-- HistoryError            a migration history, or the domain's models, cannot be found or used
 |   +-- UnknownRevision     a database, or a bundle, is at a revision that the history does not have
 +-- DatabaseUnreachable     a database or a server does not answer
-+-- DatabaseBusy            somebody else holds the database; nothing was changed
++-- DatabaseBusy            somebody else holds the database; nothing was changed, or only whole revisions
 +-- ReadingFailed           a database could not be read; nothing was changed
 |   +-- RowsHidden          because its policies keep rows from the role that reads it
 +-- MigrationFailed         a migration ended in an error and was rolled back
+|   +-- MigrationStopped    a part of it was committed before, and stays
 +-- MigrationRefused        a tenant database cannot be migrated to the requested revision
 +-- ProvisioningFailed      a server did not make or remove a database
 |   +-- TemplateMissing     the template to copy does not exist any more
@@ -39,10 +40,11 @@ class DatabaseUnreachable(FleetError):
 
 
 class DatabaseBusy(FleetError):
-    """A lock was not free in time."""
+    """A lock was not free in time. If revisions were applied before that, ``at`` is the revision that was reached."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"Nothing was changed in {name}, for somebody else is using it; try again later.")
+    def __init__(self, name: str, *, at: str | None = None) -> None:
+        changed = f"Nothing was changed in {name}" if at is None else f"The migration of {name} stopped at {at}"
+        super().__init__(f"{changed}, for somebody else is using it; try again later.")
 
 
 class ReadingFailed(FleetError):
@@ -60,7 +62,23 @@ class MigrationFailed(FleetError):
     """The migration failed. The database is as it was before."""
 
     def __init__(self, name: str, reason: str) -> None:
+        self.reason = reason
         super().__init__(f"The migration of {name} failed and was rolled back: {reason}.")
+
+
+class MigrationStopped(MigrationFailed):
+    """The migration failed in a revision after something was committed.
+
+    The database is at the revision ``at``. If the failed revision commits by itself (``autocommit_block``), what it has
+    committed stays as well.
+    """
+
+    def __init__(self, name: str, reason: str, failed: str | None, at: str | None) -> None:
+        self.reason = reason
+        where = "after its last revision" if failed is None else f"in the revision {failed}"
+        FleetError.__init__(
+            self, f"The migration of {name} failed {where} and stopped at {at or 'no revision'}: {reason}."
+        )
 
 
 class MigrationRefused(FleetError):

@@ -489,7 +489,7 @@ class TestSnapshots:
         order = MigrationOrder(place.id, "t01", yard.head, SECOND, snapshot=True)
         migrator = Migrator(yard.services, history)
         with pytest.raises(PuttingBackFailed, match="served, or taken over, meanwhile"):
-            migrator.migrate(order, place, yard.head, lambda: False)
+            migrator.migrate(order, place, yard.head, lambda: False, [].append)
         assert self.tables(yard, 1) == {"half"}
         copy = snapshot_of(yard.fleet.servers["main"], place.database, "the database of t01")
         assert copy.exists()

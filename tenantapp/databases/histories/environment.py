@@ -16,11 +16,12 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 import tenantapp.databases.histories.equal_structures  # noqa: F401 - autogenerate calls it
-from tenantapp.databases.connections.migration_connections import check_foreign_keys, migration_connection
+from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.errors import HistoryError, MigrationFailed
 from tenantapp.databases.histories.command_line import command_line_target
 from tenantapp.databases.histories.full_text import include_object
 from tenantapp.databases.histories.histories import History, history_config
+from tenantapp.databases.histories.progress import PER_REVISION, Progress
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.version_tables import keep_version_tables
 from tenantapp.operations.errors import FleetError
@@ -128,23 +129,16 @@ def _run(target: Target) -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    reached: list[set[str]] = []
     with migration_connection(target.url, target.name, target.limits) as connection:
         keep_version_tables(connection.dialect)
-        _configure(target, connection=connection, on_version_apply=lambda heads, **_: reached.append(heads))
-        with context.begin_transaction():
+        _configure(target, connection=connection)
+        progress = Progress(target, connection, context.get_context())
+        with progress.explained(), context.begin_transaction():
             context.run_migrations()
-            check_foreign_keys(connection, target.name)
-            # Ask the database only if no revision was applied.
-            revision = _single(reached[-1]) if reached else context.get_context().get_current_revision()
+            progress.check()
+            revision = progress.reached
     if target.record is not None:
         target.record(revision)
-
-
-def _single(heads: set[str]) -> str | None:
-    if len(heads) > 1:
-        raise CommandError(f"The database would have more than one revision: {', '.join(sorted(heads))}.")
-    return next(iter(heads), None)
 
 
 def _configure(target: Target, **options: Any) -> None:
@@ -155,6 +149,7 @@ def _configure(target: Target, **options: Any) -> None:
         render_as_batch=True,
         # Both engines can roll DDL back. Alembic assumes that SQLite cannot.
         transactional_ddl=True,
+        transaction_per_migration=target.settings.migrations_transaction == PER_REVISION,
         render_item=_render_item,
         include_object=include_object,
         **options,

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -64,16 +64,16 @@ class FencedMove:
         if fenced is None:
             raise MigrationRefused("The tenant does not exist any more.")
         there = fenced.revision == order.wanted
-        reached: str | None = order.wanted
+        reached: list[str | None] = [order.wanted] if there else []
         try:
             if not there:
                 may_put_back = partial(self._may_put_back, order)
-                reached = self._migrator.migrate(order, fenced.place, fenced.revision, may_put_back)
+                self._migrator.migrate(order, fenced.place, fenced.revision, may_put_back, reached.append)
         except PuttingBackFailed:
             # The database may be half migrated, so keep the fence up. It falls when its time has passed.
             raise
         except BaseException:
-            self._record(order, None)
+            self._record(order, reached)
             raise
         self._record(order, reached)
         return MigrationState.ALREADY_THERE if there else MigrationState.MIGRATED
@@ -113,15 +113,14 @@ class FencedMove:
             return False
 
     @checkpoint("migration.record")
-    def _record(self, order: MigrationOrder, reached: str | None) -> None:
+    def _record(self, order: MigrationOrder, reached: Sequence[str | None]) -> None:
         for attempt in range(ATTEMPTS):
             try:
                 with self._user_db.engine.connect() as connection:
-                    if reached is None:
-                        # A copy was put back, or the first of several revisions stayed.
-                        lower_fence(connection, order.tenant_id, changed=True)
+                    if reached:
+                        record_revision(connection, order.tenant_id, reached[-1])
                     else:
-                        record_revision(connection, order.tenant_id, reached)
+                        lower_fence(connection, order.tenant_id, changed=True)
                 return
             except (SqlError, TenancyError, DBAPIError):
                 if attempt == ATTEMPTS - 1:

@@ -30,33 +30,41 @@ class Migrator:
 
     @checkpoint("migration.run")
     def migrate(
-        self, order: MigrationOrder, place: TenantPlace, found: str | None, may_put_back: Callable[[], bool]
-    ) -> str | None:
-        """Migrate a database from its recorded revision to the wanted one, and return the revision it has then.
+        self,
+        order: MigrationOrder,
+        place: TenantPlace,
+        found: str | None,
+        may_put_back: Callable[[], bool],
+        reached: Callable[[str | None], None],
+    ) -> None:
+        """Migrate a database from its recorded revision to the wanted one.
 
-        With ``order.snapshot`` the database is copied first. If a copy exists, an earlier attempt was cut short, and
-        that copy is put back first. If the migration fails, ``may_put_back`` is asked before the new copy is put back.
+        ``reached`` is called with the revision that the database has then, also if the migration fails after it has
+        committed a part. With ``order.snapshot`` the database is copied first. If a copy exists, an earlier attempt was
+        cut short, and that copy is put back first. If the migration fails, ``may_put_back`` is asked before the new
+        copy is put back.
         Raises ``MigrationRefused``, ``SnapshotFailed``, ``DatabaseUnreachable``, ``DatabaseBusy``, ``MigrationFailed``,
         ``ServerError``, and what a migration raises.
         """
         down = self._history.direction(found, order.wanted, down=order.down) == "down"
         if not order.snapshot:
-            return self._move(place, order.wanted, down)
+            self._move(place, order.wanted, down, reached)
+            return
         snapshot = self._copy_of(place)
         if snapshot.exists():
             snapshot.put_back()
         snapshot.take()
         try:
-            reached = self._move(place, order.wanted, down)
+            self._move(place, order.wanted, down, reached)
         except BaseException as error:
             if not may_put_back():
                 raise PuttingBackFailed(
                     _name(place), f"the tenant was served, or taken over, meanwhile ({error})"
                 ) from error
             snapshot.put_back()
+            reached(found)
             raise
         snapshot.drop()
-        return reached
 
     def forget_copy(self, place: TenantPlace) -> None:
         """Remove a copy that may be older than what people have written. Raises ``SnapshotFailed``."""
@@ -69,12 +77,10 @@ class Migrator:
     def _copy_of(self, place: TenantPlace) -> Snapshot:
         return snapshot_of(self._servers[place.server], place.database, _name(place))
 
-    def _move(self, place: TenantPlace, wanted: str, down: bool) -> str | None:
-        reached: list[str | None] = []
+    def _move(self, place: TenantPlace, wanted: str, down: bool, reached: Callable[[str | None], None]) -> None:
         url = self._servers[place.server].tenant_url(place.database)
-        target = Target(self._settings, "tenant", _name(place), url, reached.append, self._limits)
+        target = Target(self._settings, "tenant", _name(place), url, reached, self._limits)
         self._environment.move(target, wanted, down=down)
-        return reached[-1] if reached else wanted
 
 
 def _name(place: TenantPlace) -> str:
