@@ -40,7 +40,7 @@ class DatabaseUnreachable(FleetError):
 
 
 class DatabaseBusy(FleetError):
-    """A lock was not free in time. If revisions were applied before that, ``at`` is the revision that was reached."""
+    """A lock was not free in time. If revisions were applied before that, ``at`` says where the migration stopped."""
 
     def __init__(self, name: str, *, at: str | None = None) -> None:
         changed = f"Nothing was changed in {name}" if at is None else f"The migration of {name} stopped at {at}"
@@ -69,16 +69,14 @@ class MigrationFailed(FleetError):
 class MigrationStopped(MigrationFailed):
     """The migration failed in a revision after something was committed.
 
-    The database is at the revision ``at``. If the failed revision commits by itself (``autocommit_block``), what it has
-    committed stays as well.
+    ``at`` has the revision of the database, and what else stays. If the failed revision commits by itself
+    (``autocommit_block``), what it has committed stays as well.
     """
 
-    def __init__(self, name: str, reason: str, failed: str | None, at: str | None) -> None:
+    def __init__(self, name: str, reason: str, failed: str | None, at: str) -> None:
         self.reason = reason
         where = "after its last revision" if failed is None else f"in the revision {failed}"
-        FleetError.__init__(
-            self, f"The migration of {name} failed {where} and stopped at {at or 'no revision'}: {reason}."
-        )
+        FleetError.__init__(self, f"The migration of {name} failed {where} and stopped at {at}: {reason}.")
 
 
 class MigrationRefused(FleetError):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tenantapp.databases.errors import DatabaseBusy, MigrationFailed
+from tenantapp.databases.histories.concurrent_indexes import INVALID
 from tenantapp.databases.histories.progress import Progress
 from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
@@ -148,6 +149,36 @@ class TestPostgres:
         yard.settings = replace(yard.settings, migrations_transaction="revision")
         create_tenant(yard.services, "new")
         assert yard.revisions() == {"t00": FIRST, "new": THIRD}
+
+    def test_an_index_that_was_not_made_whole_is_named_and_made_again(self, yard: Yard) -> None:
+        """One that cannot be the attempt's own, because it has another name, stays."""
+        assert not move(yard, 0, FIRST)
+        yard.ask(0, "INSERT INTO things SELECT 1, 'a' FROM generate_series(1, 2)")
+        self.make_concurrently(yard, "op.execute('CREATE UNIQUE INDEX CONCURRENTLY ON things (id)')")
+        assert move(yard, 0, SECOND) == self.left("things_id_idx")
+        self.make_concurrently(
+            yard, "op.create_index('ix_Things', 'things', ['id'], unique=True, postgresql_concurrently=True)"
+        )
+        for _ in range(2):
+            assert move(yard, 0, SECOND) == self.left('"ix_Things"', ", which the next attempt removes")
+            assert {name for _, name in yard.ask(0, INVALID)} == {"things_id_idx", "ix_Things"}
+        yard.ask(0, "TRUNCATE things")
+        assert not move(yard, 0, SECOND)
+        assert yard.ask(0, INVALID) == [("things_id_idx",) * 2]
+
+    def make_concurrently(self, yard: Yard, statement: str) -> None:
+        before = "op.execute('CREATE TABLE IF NOT EXISTS before (id INTEGER)')"
+        block = f"with op.get_context().autocommit_block():\n        {statement}"
+        yard.add_revision(f"{before}\n    {block}", revision=SECOND, before=FIRST)
+
+    def left(self, index: str, more: str = "") -> str:
+        stopped = f"The migration of the database of t00 failed in the revision {SECOND} and stopped at {FIRST}"
+        return (
+            f"{stopped} and left the invalid index {index}{more}: could not create unique index {self.quoted(index)}."
+        )
+
+    def quoted(self, index: str) -> str:
+        return index if index.startswith('"') else f'"{index}"'
 
     def advice(self, slug: str, reason: str) -> str:
         where = f"the database of {slug}" if slug else "the template database"

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from tenantapp.databases.connections.maintenance_engines import is_busy
 from tenantapp.databases.connections.migration_connections import check_foreign_keys
 from tenantapp.databases.errors import DatabaseBusy, MigrationFailed, MigrationStopped
+from tenantapp.databases.histories.concurrent_indexes import ConcurrentIndexes
 from tenantapp.databases.histories.targets import Target
 from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.prepared import DRIVER_ERRORS
@@ -41,6 +42,7 @@ class Progress:
         self._heads: set[str] | None = None  # after the last revision that was applied, if any was
         self._failing: str | None = None  # the revision under way
         self._commits_by_itself = False
+        self._indexes: ConcurrentIndexes | None = None
         context._migrations_fn = self._watch(context._migrations_fn)
         context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, self._applied)
         event.listen(connection, "set_connection_execution_options", self._note_options)
@@ -96,11 +98,14 @@ class Progress:
     def _note_options(self, connection: Connection, options: Any) -> None:
         if options.get("isolation_level") == "AUTOCOMMIT":
             self._commits_by_itself = True
+            if self._indexes is None and connection.dialect.name == "postgresql":
+                self._indexes = ConcurrentIndexes(connection)
 
     def _look_what_stayed(self, error: BaseException) -> None:
         try:
             self._connection.rollback()
             heads = set(self._context.get_current_heads())
+            left = self._indexes.left() if self._indexes is not None else ""
         except DBAPIError:
             return  # the connection is broken, and the error says so
         at = next(iter(heads), None)
@@ -108,12 +113,13 @@ class Progress:
             self._target.record(at)
         if heads == self._found and not self._commits_by_itself:
             return
+        where = " and left ".join(words for words in (at or "no revision", left) if words)
         original = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(error, DatabaseBusy) or is_busy(original):
-            raise DatabaseBusy(self._target.name, at=at or "no revision") from error
+            raise DatabaseBusy(self._target.name, at=where) from error
         if isinstance(original, (*DRIVER_ERRORS, CommandError, MigrationFailed)):
             reason = original.reason if isinstance(original, MigrationFailed) else first_line(original)
-            raise MigrationStopped(self._target.name, reason, self._failing, at) from error
+            raise MigrationStopped(self._target.name, reason, self._failing, where) from error
 
     def _say_that_it_needs_more_transactions(self, error: BaseException) -> None:
         original = error.orig if isinstance(error, DBAPIError) else error
