@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 """
 
 import re
+from contextlib import closing
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -47,7 +48,7 @@ class ConcurrentIndexes:
         return " and ".join([*parts, *([f"the invalid index {', '.join(others)}"] if others else [])])
 
     def _prepare(self, connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
-        with connection.connection.cursor() as own:
+        with closing(connection.connection.cursor()) as own:
             if self._before is None:
                 own.execute(INVALID)
                 self._before = {index for index, _ in own.fetchall()}

@@ -30,7 +30,7 @@ NEEDS_OWN_TRANSACTION: Final = (psycopg2.errors.UnsafeNewEnumValueUsage, psycopg
 
 
 class Progress:
-    """Watches the run of an Alembic command on a database.
+    """The run of an Alembic command on a database, watched.
 
     ``context`` is configured for the connection. It gets the function that yields the revisions wrapped.
     """
@@ -55,7 +55,7 @@ class Progress:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """If the block fails, record the revision that the database is at, and raise an error that says what stayed.
+        """Record the revision that the database is at if the block fails, and raise an error that says what stayed.
 
         Raises ``MigrationStopped`` and ``DatabaseBusy``. Errors that the revision itself raises are left as they are.
         """
