@@ -1,28 +1,25 @@
 """A browser, and a site to visit."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tenantapp.identity.local_access import local_access
 from tests.browser.everything import Base, includeme
-from tests.browser.site import Site, demo_in_thread, initialised, served, site_in
+from tests.browser.example import served_example
+from tests.browser.site import Site, demo_in_thread
 from tests.browser.visitor import Visitor
 from tests.browser.workshop import Workshop, workshop_in
 from tests.built_page import DIST, built_page
 from tests.chromium import chromium
 from tests.dns_server import DnsServer, running_dns_server
 from tests.installation import sqlite_installation
-from tests.once import copy_made_once
 from tests.programs import needed
 from tests.shop import app_including
 from tests.transactions.server import serving
 
 PATIENCE = 60_000  # milliseconds that a step may take on a busy machine
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="session")
@@ -63,32 +60,15 @@ def site(browser: Browser, dns: DnsServer, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def bookshop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The example of a domain, with one shop and one person."""
-    with example(tmp_path_factory, "bookshop", role="author") as running:
+    with served_example("bookshop", "author", tmp_path_factory.mktemp("bookshop")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def inventory(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The example with products, orders and jobs, with one company and its administrator."""
-    with example(tmp_path_factory, "inventory", role="admin") as running:
+    with served_example("inventory", "admin", tmp_path_factory.mktemp("inventory")) as running:
         yield running
-
-
-@contextmanager
-def example(tmp_path_factory: pytest.TempPathFactory, name: str, role: str) -> Iterator[Site]:
-    """Serve an example with the tenant north, where Ann has this role."""
-    settings = f"tenantapp.domain = {name}\nmigrations.tenant = {name}:migrations\nfiles.storage = %(here)s/files"
-    lines = ("init", "tenants create north", "users add ann --password-stdin", f"grants add ann north --role {role}")
-
-    def site(directory: Path) -> Site:
-        return site_in(directory, settings, PYTHONPATH=str(EXAMPLES / name))
-
-    def make(empty: Path) -> None:
-        with initialised(site_in(empty)):  # the user database is the same for each domain, and init adds its rights
-            site(empty).commands(*lines, given="correct horse battery\n")
-
-    with served(site(copy_made_once(tmp_path_factory, name, make))) as serving:
-        yield serving
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from pyramid.paster import get_appsettings
 from tenantapp import main
 from tenantapp.cli import demonstration
 from tenantapp.cli import main as run_command
-from tenantapp.operations.fleet import Fleet, opened_fleet
+from tenantapp.operations.fleet import opened_fleet
 from tenantapp.settings import read_settings
 from tests.built_page import DIST
 from tests.golden import lend_templates, make_user_database
@@ -28,7 +28,6 @@ from tests.transactions.server import serving
 
 BIN = Path(sys.executable).parent
 START = 60  # seconds
-RUN = "import sys; from tenantapp.cli import main; sys.exit(any(main(line.split()) for line in sys.argv[1:]))"
 INI = """
 [app:main]
 use = egg:tenantapp
@@ -60,14 +59,8 @@ class Site:
 
     def command(self, *arguments: str) -> None:
         """Run ``tenantapp``."""
-        self.commands(" ".join(arguments))
-
-    def commands(self, *lines: str, given: str = "") -> None:
-        """Run several command lines in one process, which imports what they need once."""
-        run = [sys.executable, "-c", RUN, *(f"--ini site.ini {line}" for line in lines)]
-        subprocess.run(
-            run, cwd=self.directory, env=self.environment, input=given.encode(), check=True, capture_output=True
-        )
+        run = [BIN / "tenantapp", "--ini", "site.ini", *arguments]
+        subprocess.run(run, cwd=self.directory, env=self.environment, check=True, capture_output=True)
 
 
 class SiteHere(Site):
@@ -82,12 +75,12 @@ class SiteHere(Site):
         assert status == 0, arguments
 
 
-def site_in(directory: Path, settings: str = "", **environment: str) -> Site:
+def site_in(directory: Path, settings: str = "") -> Site:
     """Write the settings of a site. Nothing is served yet."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TENANTAPP_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TENANTAPP_")}
     port = free_port()
     (directory / "site.ini").write_text(INI.format(settings=settings, port=port))
-    return Site(directory, port, kept | environment)
+    return Site(directory, port, environment)
 
 
 def settings_of(site: Site) -> dict[str, Any]:
@@ -95,18 +88,11 @@ def settings_of(site: Site) -> dict[str, Any]:
     return dict(get_appsettings(str(site.directory / "site.ini")))
 
 
-@contextmanager
-def initialised(site: Site) -> Iterator[Fleet]:
-    """The fleet of a site whose user database is made, in this process. Nothing is served yet."""
-    (site.directory / "var").mkdir()
-    with opened_fleet(read_settings(settings_of(site), {})) as fleet:
-        make_user_database(fleet)
-        yield fleet
-
-
 def make_demo(site: Site) -> None:
     """Make the user database and the demo, in this process: as commands it would take three times as long."""
-    with initialised(site) as fleet, ExitStack() as until:
+    (site.directory / "var").mkdir()
+    with opened_fleet(read_settings(settings_of(site), {})) as fleet, ExitStack() as until:
+        make_user_database(fleet)
         lend_templates(fleet, [fleet.servers.default], until)
         given: Any = SimpleNamespace(settings=fleet.settings, fleet=fleet, http_port=None)
         demonstration.make(given, None)
