@@ -18,9 +18,9 @@ def clone(installation: Installation, slug: str, new: str, detach: bool, as_json
     _copy(installation, new, partial(request_clone, slug=slug, new_slug=new, **given), detach, as_json)
 
 
-def move(installation: Installation, slug: str, server: str, detach: bool, as_json: bool) -> None:
-    """Move a tenant to another server, and print where it is."""
-    given: dict[str, Any] = {"fleet": installation.fleet, "requested_by": local_requester()}
+def move(installation: Installation, slug: str, server: str, detach: bool, as_json: bool, **options: Any) -> None:
+    """Move a tenant to another server, and print where it is. ``options`` are those of ``request_move``."""
+    given: dict[str, Any] = {"fleet": installation.fleet, "requested_by": local_requester(), **options}
     _copy(installation, slug, partial(request_move, slug=slug, server=server, **given), detach, as_json)
 
 

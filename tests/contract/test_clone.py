@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.servers.sqlite_pages import copy_pages
-from tenantapp.fleet.copying import copies
+from tenantapp.fleet.copying import clone, copies
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.kinds import KINDS
@@ -177,7 +177,8 @@ def test_one_that_is_not_what_it_says_is_not_cloned(fleet: Fleet, server: str) -
     with connected(fleet, acme) as connection:
         connection.exec_driver_sql("ALTER TABLE tags ADD COLUMN more INTEGER")
     with pytest.raises(
-        CopyFailed, match=r"the structure differs from the expected one: table tags: column more should not"
+        CopyFailed,
+        match=r"the structure differs from the expected one: table tags: column more should not be there; --accept-dri",
     ):
         work(fleet, "clone", "acme", "copy")
     with connected(fleet, acme) as connection:
@@ -190,6 +191,40 @@ def test_one_that_is_not_what_it_says_is_not_cloned(fleet: Fleet, server: str) -
         assert {operation.state for operation in list_operations(session) if operation.kind == "clone"} == {"failed"}
     with pytest.raises(NotFound):
         place(fleet, "copy")
+
+
+@pytest.mark.parametrize(("source", "target"), [("files", "shelf"), ("server", "other")])
+def test_drift_can_be_accepted(fleet: Fleet, source: str, target: str) -> None:
+    acme = acme_on(fleet, source)
+    with connected(fleet, acme) as connection:
+        connection.exec_driver_sql("ALTER TABLE tags ADD COLUMN more INTEGER DEFAULT 7")
+        connection.exec_driver_sql("CREATE TABLE by_hand (id INTEGER PRIMARY KEY)")
+    done = work(fleet, "clone", "acme", "copy", server=target, accept_drift=True)
+    assert done["drift"] == ["table by_hand should not be there", "table tags: column more should not be there"]
+    with connected(fleet, place(fleet, "copy")) as connection:
+        assert connection.exec_driver_sql("SELECT more FROM tags").scalars().all()[:1] == [7]
+        connection.exec_driver_sql("DROP TABLE by_hand")
+    moved = work(fleet, "move", "acme", target, accept_drift=True)
+    assert moved["method"] in ("copy", "dump")
+    with connected(fleet, place(fleet, "acme")) as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM by_hand").scalar() == 0
+
+
+@pytest.mark.parametrize("server", ["files", "server"])
+def test_only_the_drift_of_the_original_is_accepted(fleet: Fleet, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    acme_on(fleet, server)
+    before, copied = made(fleet), clone.copy_database
+
+    def lose_an_index(*arguments: Any, **options: Any) -> Any:
+        done = copied(*arguments, **options)
+        with connected(fleet, arguments[2]) as connection:
+            connection.exec_driver_sql("DROP INDEX ix_nodes_owner_id_id")
+        return done
+
+    monkeypatch.setattr(clone, "copy_database", lose_an_index)
+    with pytest.raises(CopyFailed, match="index ix_nodes_owner_id_id is missing"):
+        work(fleet, "clone", "acme", "copy", accept_drift=True)
+    assert made(fleet) == before
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=IDS)

@@ -248,6 +248,7 @@ def import_(installation: Installation, /, file: Path, slug: str, detach: bool, 
 @click.option("--name", help="The name that people see. Default: the new slug.")
 @server_option("A server of the settings, of either engine. Default: the tenant's server.")
 @click.option("--without-people", is_flag=True, help="Let the domain remove private data from the copy.")
+@click.option("--accept-drift", is_flag=True, help="Copy even if the structure is not that of its revision.")
 @detach_option
 @json_option
 @pass_installation
@@ -264,10 +265,11 @@ def clone(installation: Installation, /, slug: str, new: str, detach: bool, as_j
 @tenants.command()
 @slug_argument
 @server_option("A server of the settings, of either engine.", required=True)
+@click.option("--accept-drift", is_flag=True, help="Move even if the structure is not that of its revision.")
 @detach_option
 @json_option
 @pass_installation
-def move(installation: Installation, slug: str, server: str, detach: bool, as_json: bool) -> None:
+def move(installation: Installation, /, slug: str, server: str, detach: bool, as_json: bool, **options: Any) -> None:
     """Move a tenant to another server.
 
     During the switch, the tenant's people get 503 with Retry-After. The old database is closed and kept for
@@ -275,7 +277,7 @@ def move(installation: Installation, slug: str, server: str, detach: bool, as_js
     """
     from tenantapp.cli import tenant_copies
 
-    tenant_copies.move(installation, slug, server, detach, as_json)
+    tenant_copies.move(installation, slug, server, detach, as_json, **options)
 
 
 @tenants.command()

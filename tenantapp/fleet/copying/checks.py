@@ -23,6 +23,7 @@ from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import Server, SqliteServer
 
+ACCEPT: Final = "; --accept-drift copies it nevertheless"
 # The identity is that of the original, or missing.
 NOT_COPIED: Final = frozenset({TenantIdentity.__tablename__})
 POSTGRES_TABLES: Final = """
@@ -62,11 +63,31 @@ def expected_of_copy(fleet: Fleet, original: Side, server: Server, revision: str
     return expected_on(fleet, server, revision)
 
 
-def check_structure(fleet: Fleet, found: Side, expected: Side, name: str) -> None:
-    """Raise ``CopyFailed`` if the structures differ. The message names the first differences."""
+def check_structure(fleet: Fleet, found: Side, expected: Side, name: str, advice: str = "") -> None:
+    """Raise ``CopyFailed`` if the structures differ. The message names the first differences, and ends with advice."""
     findings = structure_differences(fleet, expected, found)
     if findings:
-        raise CopyFailed(name, f"the structure differs from the expected one: {found_in(findings)}")
+        raise CopyFailed(name, f"the structure differs from the expected one: {found_in(findings)}{advice}")
+
+
+def check_same_drift(fleet: Fleet, original: Side, found: Side, revision: str, name: str) -> list[str]:
+    """Return how a copy differs from its revision. Raise ``CopyFailed`` unless its original differs likewise.
+
+    On the same engine and version, both are equal. Another one may express the same difference in other words, so there
+    the same parts are to differ. Raises what ``expected_on`` raises.
+    """
+    if expected_of_copy(fleet, original, found.server, revision) is original:
+        check_structure(fleet, found, original, name)
+    drift = structure_differences(fleet, expected_on(fleet, found.server, revision), found)
+    before = structure_differences(fleet, expected_on(fleet, original.server, revision), original)
+    if unlike := {_part(line) for line in drift} ^ {_part(line) for line in before}:
+        raise CopyFailed(name, f"the copy differs from the original: {found_in(sorted(unlike))}")
+    return drift
+
+
+def _part(finding: str) -> str:
+    """Return what a finding is about, without the definitions."""
+    return finding.split(" differs: ", 1)[0]
 
 
 def check_contents(name: str, original: Connection, copy: Connection, patience: float | None = None) -> bool:

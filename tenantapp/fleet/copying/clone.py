@@ -6,7 +6,8 @@ from uuid import UUID
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.targets import tenant_target
 from tenantapp.databases.servers.identity_rows import write_identity
-from tenantapp.fleet.copying.checks import check_structure, expected_on, found_on
+from tenantapp.fleet.backups.restored_forms import Side
+from tenantapp.fleet.copying.checks import ACCEPT, check_same_drift, check_structure, expected_on, found_on
 from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import check_identity, original_of
 from tenantapp.fleet.copying.private_data import remove_private_data
@@ -20,30 +21,41 @@ from tenantapp.operations.kinds import Context, Step
 from tenantapp.tenancy.access import TenantPlace
 
 
-def finish_copy(context: Context, place: TenantPlace, revision: str) -> None:
+def finish_copy(context: Context, place: TenantPlace, revision: str, original: Side | None = None) -> list[str]:
     """Compare a copy's structure with that of its revision, and write the tenant's identity into it.
 
-    If the process dies, the function can be called again.
-
-    Raises ``CopyFailed``, and what ``expected_on`` and ``write_identity`` raise.
+    With an ``original``, the copy may differ from its revision as that does: the differences are returned. If the
+    process dies, the function can be called again. Raises ``CopyFailed``, and what ``expected_on`` and
+    ``write_identity`` raise.
     """
-    fleet = context.fleet
+    fleet, drift = context.fleet, list[str]()
     target, server = tenant_target(fleet, place), fleet.servers[place.server]
     with reading_connection(target.url, target.name) as connection, connection.begin():
         found = found_on(server, connection, target.name)
-    check_structure(fleet, found, expected_on(fleet, server, revision), target.name)
+    if original is None:
+        check_structure(fleet, found, expected_on(fleet, server, revision), target.name, _advice(context))
+    else:
+        drift = check_same_drift(fleet, original, found, revision, target.name)
     context.check()
     write_identity(target.url, target.name, place.id, CopyFailed)
+    return drift
+
+
+def _advice(context: Context) -> str:
+    return ACCEPT if "accept_drift" in context.arguments else ""
+
+
+def _source(context: Context) -> TenantPlace:
+    with context.fleet.user_db.begin(read_only=True) as session:
+        source = session.get(Tenant, UUID(context.arguments["source"]))
+        if source is None:
+            raise CopyRefused("The tenant to be copied does not exist any more.")
+        return place_of(source)
 
 
 def _copy(context: Context) -> dict[str, Any]:
     """Fill the database. This runs once: after an interruption it fails on what is left, and is undone."""
-    fleet, place = context.fleet, new_tenant(context)
-    with fleet.user_db.begin(read_only=True) as session:
-        source = session.get(Tenant, UUID(context.arguments["source"]))
-        if source is None:
-            raise CopyRefused("The tenant to be copied does not exist any more.")
-        source_place = place_of(source)
+    fleet, place, source_place = context.fleet, new_tenant(context), _source(context)
     original = original_of(fleet.servers, source_place)
     with original.reading() as connection:
         check_identity(connection, source_place)
@@ -52,11 +64,20 @@ def _copy(context: Context) -> dict[str, Any]:
     return {"method": copied.method, "revision": copied.revision}
 
 
-def _finish(context: Context) -> None:
+def _finish(context: Context) -> dict[str, Any]:
     place = new_tenant(context)
     if context.arguments["without_people"]:
         remove_private_data(context.fleet.settings, tenant_target(context.fleet, place))
-    finish_copy(context, place, context.result["revision"])
+    # Clones that an earlier version has queued do not have the argument.
+    original = _side_of_source(context) if context.arguments.get("accept_drift") else None
+    return {"drift": finish_copy(context, place, context.result["revision"], original)}
+
+
+def _side_of_source(context: Context) -> Side:
+    servers, place = context.fleet.servers, _source(context)
+    original = original_of(servers, place)
+    with original.reading() as connection:
+        return found_on(servers[place.server], connection, original.name)
 
 
 def _carry_files(context: Context) -> dict[str, int]:

@@ -33,11 +33,13 @@ def request_clone(
     name: str | None = None,
     server: str | None = None,
     without_people: bool = False,
+    accept_drift: bool = False,
     operation_id: UUID | None = None,
 ) -> Operation:
     """Claim the new slug, and queue the making of a tenant from a copy of another tenant's data.
 
-    With ``without_people``, the domain removes private data from the copy. ``server`` defaults to that of the source.
+    With ``without_people``, the domain removes private data from the copy. With ``accept_drift``, the structure need
+    not be that of the revision, but only that of the source. ``server`` defaults to that of the source.
     Raises ``NotFound``, ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``CopyRefused``.
     """
     source = _served_tenant(session, slug)
@@ -45,6 +47,7 @@ def request_clone(
         _check_people_removable(fleet, source)
     arguments = _new_tenant(session, new_slug, name, fleet.servers[server or source.server])
     given = {**arguments, "source": str(source.id), "source_slug": slug, "without_people": without_people}
+    given["accept_drift"] = accept_drift
     return request_operation(session, CLONE, None, given, requested_by, operation_id=operation_id)
 
 
@@ -55,15 +58,18 @@ def request_move(
     server: str,
     *,
     requested_by: str,
+    accept_drift: bool = False,
     operation_id: UUID | None = None,
 ) -> Operation:
     """Queue the move of a tenant to another server, of either engine.
 
+    With ``accept_drift``, a structure that is not that of the revision is moved to another version of PostgreSQL too.
     Raises ``NotFound``, ``ServerError``, ``CopyRefused`` if the tenant is on this server already, and
     ``OperationRefused`` if the tenant is being made or is deleted.
     """
     tenant = get_tenant(session, slug)
     given = switch_arguments(fleet, tenant, fleet.servers[server]) | {"mark": installation_mark(session)}
+    given["accept_drift"] = accept_drift
     return request_operation(session, MOVE, tenant, given, requested_by, operation_id=operation_id)
 
 
