@@ -2,6 +2,7 @@
 
 FleetError
 +-- HistoryError            a migration history, or the domain's models, cannot be found or used
+|   +-- RevisionLoses       a revision removes something that it does not name
 |   +-- UnknownRevision     a database, or a bundle, is at a revision that the history does not have
 +-- DatabaseUnreachable     a database or a server does not answer
 +-- DatabaseBusy            somebody else holds the database; nothing was changed, or only whole revisions
@@ -18,6 +19,9 @@ FleetError
     +-- NothingToRevise     the models and the migrations agree
 """
 
+import json
+from collections.abc import Sequence
+
 from tenantapp.operations.errors import FleetError
 
 
@@ -30,6 +34,18 @@ class UnknownRevision(HistoryError):
 
     def __init__(self, revision: str) -> None:
         super().__init__(f"The tenant history has no revision {revision}; a newer version of the program may have it.")
+
+
+class RevisionLoses(HistoryError):
+    """A revision removes parts of a table that stays, and neither names them nor lists them in its ``loses``."""
+
+    def __init__(self, revision: str, lost: Sequence[str]) -> None:
+        self.parts = tuple(lost)
+        listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in lost)
+        super().__init__(
+            f"The revision {revision} loses what it does not name. Let it make this again, or write into it that it is "
+            f"meant: loses = [{listed}]"
+        )
 
 
 class DatabaseUnreachable(FleetError):

@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL
 from tenantapp.databases.connections.postgres import DATABASE_SETTINGS
 from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.databases.models import Installation
+from tenantapp.databases.schemas.effects import Effects
 from tenantapp.databases.servers.postgres_databases import PostgresDatabases
 from tenantapp.databases.servers.sqlite_databases import MARK, SqliteDatabases
 from tenantapp.databases.servers.templates import Template, current_template, installation_mark
@@ -47,7 +48,7 @@ def make_user_database(fleet: Fleet) -> None:
 def lend_templates(fleet: Fleet, servers: Iterable[Server], until: ExitStack) -> None:
     """Let these servers have the template, as if a tenant had been made on each, until the stack is closed."""
     with fleet.user_db.begin(read_only=True) as session:
-        template = current_template(fleet, installation_mark(session))
+        template = replace(current_template(fleet, installation_mark(session)), watch=Effects)
     for server in {server.url: server for server in servers}.values():
         if isinstance(server, SqliteServer):
             _copy_template(server, template)

@@ -19,11 +19,11 @@ import tenantapp.databases.histories.equal_structures  # noqa: F401 - autogenera
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.errors import HistoryError, MigrationFailed
 from tenantapp.databases.histories.command_line import command_line_target
+from tenantapp.databases.histories.engine_classes import WATCH, extend_engine_class
 from tenantapp.databases.histories.full_text import include_object
 from tenantapp.databases.histories.histories import History, history_config
 from tenantapp.databases.histories.progress import PER_REVISION, Progress
 from tenantapp.databases.histories.targets import Target
-from tenantapp.databases.histories.version_tables import keep_version_tables
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.errors import SqlError
@@ -130,9 +130,10 @@ def _run(target: Target) -> None:
             context.run_migrations()
         return
     with migration_connection(target.url, target.name, target.limits) as connection:
-        keep_version_tables(connection.dialect)
-        _configure(target, connection=connection)
-        progress = Progress(target, connection, context.get_context())
+        extend_engine_class(connection.dialect)
+        watch = None if target.watch is None else target.watch(connection)
+        _configure(target, connection=connection, **{WATCH: watch})
+        progress = Progress(target, connection, context.get_context(), watch)
         with progress.explained(), context.begin_transaction():
             context.run_migrations()
             progress.check()

@@ -19,7 +19,7 @@ from tenantapp.databases.connections.maintenance_engines import is_busy
 from tenantapp.databases.connections.migration_connections import check_foreign_keys
 from tenantapp.databases.errors import DatabaseBusy, MigrationFailed, MigrationStopped
 from tenantapp.databases.histories.concurrent_indexes import ConcurrentIndexes
-from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.targets import Target, Watch
 from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.prepared import DRIVER_ERRORS
 
@@ -35,8 +35,11 @@ class Progress:
     ``context`` is configured for the connection. It gets the function that yields the revisions wrapped.
     """
 
-    def __init__(self, target: Target, connection: Connection, context: MigrationContext) -> None:
+    def __init__(
+        self, target: Target, connection: Connection, context: MigrationContext, watch: Watch | None = None
+    ) -> None:
         self._target, self._connection, self._context = target, connection, context
+        self._effects = watch
         self._per_revision = target.settings.migrations_transaction == PER_REVISION
         self._found: set[str] = set()  # the revision at which the run began
         self._heads: set[str] | None = None  # after the last revision that was applied, if any was
@@ -80,7 +83,12 @@ class Progress:
                 if self._per_revision and self._heads is not None:
                     self._begin_again()
                 self._failing = step.info.up_revision_id
-                yield step
+                if self._effects is None:
+                    yield step
+                else:
+                    self._effects.begin(str(self._failing), getattr(step.info.up_revision.module, "loses", ()))
+                    yield step
+                    self._effects.end()
             self._failing = None
 
         return watched

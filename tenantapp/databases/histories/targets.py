@@ -1,12 +1,13 @@
 """The databases that a history is run on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import MetaData, update
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Connection
 
 from tenantapp.databases.connections.migration_connections import USUAL_LIMITS, Limits
 from tenantapp.databases.histories.histories import History, metadata_of
@@ -18,11 +19,25 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import database_url
 
 
+class Watch(Protocol):
+    """Watches each revision that is run, as ``schemas.effects.Effects`` does."""
+
+    def begin(self, revision: str, loses: Collection[str]) -> None:
+        """Begin with a revision, and with what it says that it loses."""
+
+    def note_batch(self, table: str, dropped: Iterable[str]) -> None:
+        """Note what operations of Alembic's batch mode take from a table, such as ``column title``."""
+
+    def end(self) -> None:
+        """End with the revision, which has run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A database to migrate along a history, and its name in messages.
 
-    ``record`` is called with the database's revision once the transaction is over.
+    ``record`` is called with the database's revision once the transaction is over, and ``watch`` with the connection
+    before.
     """
 
     settings: Settings
@@ -31,6 +46,7 @@ class Target:
     url: URL
     record: Callable[[str | None], None] | None = None
     limits: Limits = USUAL_LIMITS
+    watch: Callable[[Connection], Watch] | None = None
 
     @property
     def metadata(self) -> MetaData:

@@ -16,6 +16,7 @@ from tenantapp.databases.histories.environment import run_command
 from tenantapp.databases.histories.histories import History, head_revision, history_config, script_directory
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.schemas.data_migrations import explain
+from tenantapp.databases.schemas.effects import Effects
 from tenantapp.databases.schemas.layout import laid_out
 from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.operations.fleet import Fleet
@@ -46,7 +47,7 @@ def make_revision(fleet: Fleet, history: History, message: str) -> Path:
     settings = fleet.settings
     message = _check(settings, history, message)
     with scratch_database(fleet, history) as url:
-        target = Target(settings, history, "a scratch database", url)
+        target = Target(settings, history, "a scratch database", url, watch=Effects)
         run_command(target, partial(command.upgrade, revision="head"))
         path = run_command(target, partial(_write, message=message))
     if path is None:

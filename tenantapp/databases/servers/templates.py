@@ -5,17 +5,18 @@ changes, a new template replaces it.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import create_engine, inspect, select
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.errors import HistoryError
 from tenantapp.databases.histories.histories import head_revision, history_digest
-from tenantapp.databases.histories.targets import Target
+from tenantapp.databases.histories.targets import Target, Watch
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.models import Installation
 from tenantapp.operations.checkpoints import checkpoint
@@ -29,13 +30,17 @@ MARK_PREFIX: Final = "tenantapp "
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The name and the content of a template. ``known`` has the prefixes of all our templates, the older ones too."""
+    """The name and the content of a template.
+
+    ``known`` has the prefixes of all our templates, the older ones too. ``watch`` watches the revisions of a new one.
+    """
 
     settings: Settings
     name: str
     revision: str
     mark: str
     known: tuple[str, ...]
+    watch: Callable[[Connection], Watch] | None = None
 
     def is_old(self, name: str) -> bool:
         """Return whether the template of this name is one of ours that this one replaces."""
@@ -48,7 +53,7 @@ class Template:
         It is not compared with the structure that its revision should have. That structure is found in the same way, by
         running the history in an empty database of the same server (schemas.expected).
         """
-        upgrade(Target(self.settings, "tenant", "the template database", url))
+        upgrade(Target(self.settings, "tenant", "the template database", url, watch=self.watch))
         table = TenantIdentity.__tablename__
         engine = create_engine(url, poolclass=NullPool)
         with engine.connect() as connection:

@@ -4,6 +4,7 @@ Its steps make the database. The kind ``warm`` uses the same steps to make a dat
 arguments ``tenant_id``, ``server`` and ``mark``, and return ``template`` and ``revision``.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.errors import TemplateMissing
 from tenantapp.databases.models import WarmDatabase
+from tenantapp.databases.schemas.effects import Effects
 from tenantapp.databases.servers.base import ServerDatabases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import current_template, installation_mark
@@ -116,7 +118,7 @@ def _take_warm(session: Session, server: str, template: str) -> WarmDatabase | N
 
 
 def _ensure_template(context: Context) -> dict[str, Any]:
-    template = current_template(context.fleet, context.arguments["mark"])
+    template = replace(current_template(context.fleet, context.arguments["mark"]), watch=Effects)
     _databases(context).ensure_template(template)
     return {"template": template.name, "revision": template.revision}
 
