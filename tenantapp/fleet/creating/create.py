@@ -10,11 +10,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.errors import TemplateMissing
+from tenantapp.databases.histories.targets import Watch
 from tenantapp.databases.models import WarmDatabase
-from tenantapp.databases.schemas.effects import Effects
 from tenantapp.databases.servers.base import ServerDatabases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import current_template, installation_mark
@@ -118,9 +119,16 @@ def _take_warm(session: Session, server: str, template: str) -> WarmDatabase | N
 
 
 def _ensure_template(context: Context) -> dict[str, Any]:
-    template = replace(current_template(context.fleet, context.arguments["mark"]), watch=Effects)
+    template = replace(current_template(context.fleet, context.arguments["mark"]), watch=_watch)
     _databases(context).ensure_template(template)
     return {"template": template.name, "revision": template.revision}
+
+
+def _watch(connection: Connection) -> Watch:
+    # Only for a template that is built: most tenants are made without that, and importing it takes time.
+    from tenantapp.databases.schemas.effects import Effects
+
+    return Effects(connection)
 
 
 def _copy_template(context: Context) -> dict[str, Any]:
