@@ -8,6 +8,8 @@ FleetError
 +-- DatabaseBusy            somebody else holds the database; nothing was changed, or only whole revisions
 +-- ReadingFailed           a database could not be read; nothing was changed
 |   +-- RowsHidden          because its policies keep rows from the role that reads it
++-- PrivilegesNotCarried    a database has privileges that cannot be given again in a copy
++-- RolesMissing            a server has no role to which something should be granted
 +-- MigrationFailed         a migration ended in an error and was rolled back
 |   +-- MigrationStopped    a part of it was committed before, and stays
 +-- MigrationRefused        a tenant database cannot be migrated to the requested revision
@@ -72,6 +74,21 @@ class ReadingFailed(FleetError):
 
 class RowsHidden(ReadingFailed):
     """Row level security: https://www.postgresql.org/docs/current/ddl-rowsecurity.html"""
+
+
+class PrivilegesNotCarried(FleetError):
+    """Somebody else than the owner has granted them, or they are not ours to give. ``words`` say what they are."""
+
+    def __init__(self, name: str, words: str) -> None:
+        super().__init__(f"{name[0].upper()}{name[1:]} has something that no copy can be given: {words}.")
+
+
+class RolesMissing(FleetError):
+    """Roles belong to a server, so each server needs those that a history names."""
+
+    def __init__(self, server: str, roles: Sequence[str], name: str) -> None:
+        listed = ", ".join(roles)
+        super().__init__(f"The server {server} has no role {listed}, which {name} gives privileges to; make it first.")
 
 
 class MigrationFailed(FleetError):

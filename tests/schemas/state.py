@@ -18,12 +18,21 @@ SELECT format('%I.%I', n.nspname, c.relname), c.relkind, c.relispopulated
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1
 """
+# No dump has them: settings, and who may connect.
+SETTINGS: Final = """
+SELECT concat_ws(' ', setdatabase <> 0, nullif(setrole, 0)::regrole, item)
+FROM pg_db_role_setting JOIN pg_database ON datname = current_database(), unnest(setconfig) AS item
+WHERE setdatabase = pg_database.oid OR setdatabase = 0 AND setrole = datdba
+UNION ALL
+SELECT concat_ws(' ', each.grantee::regrole, each.privilege_type, each.is_grantable)
+FROM pg_database, aclexplode(datacl) AS each WHERE datname = current_database()
+"""
 OWN: Final = {"public.tenant_identity"}  # each tenant has another
 TENANT: Final = re.compile(r"(tenant|template)_\w{20,}")  # the names of roles
 
 
 def read_state(server: URL, database: str) -> dict[str, Any]:
-    """Everything: definitions with owners, privileges and comments, rows, sequences, large objects."""
+    """Everything: definitions with owners, privileges and comments, rows, sequences, large objects, settings."""
     found: dict[str, Any] = {"definitions": _definitions(server, database)}
     with closing(psycopg2.connect(**_superuser(server), dbname=database, options=PINNED)) as connection:
         cursor = connection.cursor()
@@ -37,6 +46,8 @@ def read_state(server: URL, database: str) -> dict[str, Any]:
             found[name] = cursor.fetchall() if kind == "S" or filled else "not filled"
         cursor.execute("SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY 1")
         found["large objects"] = cursor.fetchall()
+        cursor.execute(SETTINGS)
+        found["settings"] = sorted(TENANT.sub("TENANT", words) for (words,) in cursor.fetchall())
     return found
 
 
@@ -60,7 +71,9 @@ def _definitions(server: URL, database: str) -> list[str]:
         with suppress(subprocess.CalledProcessError):
             _tool(server, "dropdb", scratch)
     lines = TENANT.sub("TENANT", text).splitlines()
-    return [line for line in lines if line.strip() and not line.startswith(("--", "\\"))]
+    said = [line for line in lines if line.strip() and not line.startswith(("--", "\\"))]
+    # In which order something was granted does not matter.
+    return sorted(said, key=lambda line: (True, line) if line.startswith(("GRANT ", "REVOKE ")) else (False, ""))
 
 
 def _tool(server: URL, name: str, *options: str, given: bytes = b"") -> bytes:

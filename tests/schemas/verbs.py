@@ -114,6 +114,8 @@ def schemas(servers: dict[str, URL], directory: Path, construct: Construct) -> I
     values |= {"user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite", "tenancy.secret": SECRET}
     before = {url: everything_on(url) for url in servers.values()}
     fleet = Fleet(values, servers["main"], directory)
+    for url in servers.values():
+        fleet.ask("CREATE ROLE reporting", url)  # some constructs grant it something
     try:
         yield Schemas(fleet, construct, servers)
     finally:

@@ -64,7 +64,7 @@ MAY_IMPORT = {
 # The rooms within two of them, lowest first: each imports only what stands before it. What stands at the root of such
 # a room belongs to all of them, but for the modules that put them together.
 WITHIN = {
-    "databases": ["connections", "histories", "servers", "schemas", "contents"],
+    "databases": ["connections", "privileges", "histories", "servers", "schemas", "contents"],
     "fleet": [
         "closing",
         "hooks",

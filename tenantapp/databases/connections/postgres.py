@@ -28,6 +28,13 @@ WHERE datallowconn AND granted.privilege_type IN ('CONNECT', 'CREATE', 'TEMPORAR
     AND granted.grantee <> datdba AND (granted.grantee = 0 OR rolname IS NOT NULL)
 ORDER BY datname, role
 """
+# Objects in the present database. What is of pg_default_acl belongs to no object, and policies name roles.
+OWNS: Final = """
+SELECT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass
+    AND refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s)
+    AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (deptype = 'r' OR deptype = 'o' AND classid <> 'pg_default_acl'::regclass))
+"""
 LIMITS: Final = "SELECT rolname, shobj_description(oid, 'pg_authid'), rolconnlimit FROM pg_roles ORDER BY rolname"
 SCRAM_ITERATIONS_SETTABLE: Final = (16, 0)
 COPY_METHOD: Final = "SELECT current_setting('file_copy_method', true)"  # a setting since PostgreSQL 18
@@ -184,6 +191,11 @@ def ties_of(connection: Connection, role: str) -> list[str]:
     Databases that the role owns are left out. The server's shared objects count as the database that is connected to.
     """
     return list(connection.exec_driver_sql(TIES, (role,)).scalars())
+
+
+def owns_objects(connection: Connection, role: str) -> bool:
+    """Return whether a role owns an object of the database that is connected to, or a policy there is for it."""
+    return bool(connection.exec_driver_sql(OWNS, (role,)).scalar())
 
 
 def drop_owned(connection: Connection, role: str) -> None:

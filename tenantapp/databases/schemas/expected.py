@@ -1,5 +1,6 @@
 """The structure that a revision should have, found by running the history in a scratch database."""
 
+import sqlite3
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterator
@@ -10,7 +11,7 @@ from typing import Final, NamedTuple
 from alembic.util import CommandError
 from sqlalchemy.engine import URL
 
-from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection, reading_connection
 from tenantapp.databases.errors import UnknownRevision
 from tenantapp.databases.histories.histories import history_digest, script_directory
 from tenantapp.databases.histories.targets import Target
@@ -19,6 +20,7 @@ from tenantapp.databases.schemas.structure import Structure, read_structure
 from tenantapp.databases.servers.scratch import scratch_database
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
+from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.servers import Server, SqliteServer
 
 NAME = "a scratch database"
@@ -90,6 +92,19 @@ def database_at(fleet: Fleet, server: Server, revision: str) -> Iterator[URL]:
     with scratch_database(fleet, "tenant", server=server) as url:
         upgrade_to(Target(fleet.settings, "tenant", NAME, url), revision)
         yield url
+
+
+def expected_privileges(fleet: Fleet, server: Server, revision: str) -> dict[str, str]:
+    """Return the privileges and settings that a revision has on a server. Raises what ``expected_structure`` raises."""
+    return expected_structure(fleet, server, version_of(server), revision).privileges
+
+
+def version_of(server: Server) -> tuple[int, ...]:
+    """Return the version of a server. Raises what ``maintenance_connection`` raises."""
+    if isinstance(server, SqliteServer):
+        return sqlite3.sqlite_version_info
+    with maintenance_connection(server.url, f"server {server.name}") as connection:
+        return server_version(connection)
 
 
 def structure_at(url: URL, name: str) -> Structure:

@@ -8,6 +8,8 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.privileges.catalogue import read_privileges
+
 # NOT NULL is a property of the column here. PostgreSQL 18 also has it as a constraint (contype n), whose name the
 # server chooses. The index of a primary key, a unique or an exclusion constraint is left out, because the constraint
 # describes it. Owners are compared with the owner of the database, since each tenant's role has a name of its own. An
@@ -103,6 +105,7 @@ UNION ALL
 SELECT thing, '', CASE prokind WHEN 'a' THEN '' ELSE pg_get_functiondef(oid) END FROM routines
 """
 SEARCH_PATH: Final = "search_path"
+PRIVILEGES: Final = "privileges"
 
 
 def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
@@ -111,6 +114,7 @@ def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
     before = connection.scalar(select(func.current_setting(SEARCH_PATH)))
     connection.scalar(select(func.set_config(SEARCH_PATH, "pg_catalog", True)))
     rows = [(thing, part, words) for thing, part, words in connection.exec_driver_sql(_statement())]
+    rows += [(thing, PRIVILEGES, words) for thing, words in read_privileges(connection).items()]
     connection.scalar(select(func.set_config(SEARCH_PATH, before, True)))
     return rows
 

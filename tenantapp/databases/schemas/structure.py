@@ -8,10 +8,11 @@ from typing import Final
 import orjson
 from sqlalchemy.engine import Connection
 
-from tenantapp.databases.schemas.postgres_structure import read_postgres
+from tenantapp.databases.schemas.postgres_structure import PRIVILEGES, read_postgres
 from tenantapp.databases.schemas.sqlite_structure import read_sqlite
 
 NAMED: Final = 3  # findings that a sentence has room for
+USUAL: Final = "as PostgreSQL makes them"
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -34,11 +35,21 @@ class Structure:
     ``tenantapp.fleet.backups.restored_forms`` compares them.
 
     It leaves out the order of a table's columns. A column that was added later comes last, a column that was made with
-    the table does not, and statements that name their columns see no difference. It also leaves out rows, privileges,
-    comments and how things are stored.
+    the table does not, and statements that name their columns see no difference. It also leaves out rows, comments and
+    how things are stored. Privileges and settings are parts of their own: a dump does not carry them.
     """
 
     parts: tuple[Part, ...]
+
+    @property
+    def privileges(self) -> dict[str, str]:
+        """Return the privileges and settings that PostgreSQL does not give by itself, by the name of the thing."""
+        return {part.thing: part.definition for part in self.parts if part.part == PRIVILEGES}
+
+    @property
+    def definitions(self) -> "Structure":
+        """Return the structure without privileges and settings, as a dump has it."""
+        return Structure(tuple(part for part in self.parts if part.part != PRIVILEGES))
 
 
 def read_structure(connection: Connection) -> Structure:
@@ -68,9 +79,12 @@ def difference(expected: Structure, found: Structure) -> list[str]:
     for key in sorted(should.keys() | have.keys()):
         thing, part = key
         whole = (thing, "")
-        if part and not (whole in should and whole in have):
+        if part and (whole in should) != (whole in have):
             continue
         name = f"{thing}: {part}" if part else thing
+        if part == PRIVILEGES:
+            should.setdefault(key, USUAL)
+            have.setdefault(key, USUAL)
         if key not in have:
             lines.append(f"{name} is missing")
         elif key not in should:
@@ -81,9 +95,9 @@ def difference(expected: Structure, found: Structure) -> list[str]:
 
 
 def same_parts_differ(expected: Structure, found: Structure) -> bool:
-    """Return whether a part that both structures have is defined differently."""
+    """Return whether a part that both structures have, other than privileges, is defined differently."""
     should, have = _by_name(expected), _by_name(found)
-    return any(should[key] != have[key] for key in should.keys() & have.keys())
+    return any(should[key] != have[key] for key in should.keys() & have.keys() if key[1] != PRIVILEGES)
 
 
 def redefined(structure: Structure, restored: Structure) -> Structure:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import ProgrammingError
 
 from tenantapp.databases.connections import postgres
-from tenantapp.databases.connections.maintenance_engines import advisory_lock, maintenance_connection
+from tenantapp.databases.connections.maintenance_engines import advisory_lock, maintenance_connection, translated
 from tenantapp.databases.errors import DatabaseBusy, ProvisioningFailed, TemplateMissing
 from tenantapp.databases.servers import postgres_templates
 from tenantapp.databases.servers.base import (
@@ -75,7 +75,7 @@ class PostgresDatabases(ServerDatabases):
 
     def drop_template(self, template: str) -> None:
         with self._connection() as connection, self._template_lock(connection):
-            postgres_templates.drop(connection, template)
+            self._drop_template(connection, template)
 
     def copy_template(self, template: str, database: str, tenant_id: UUID, mark: str) -> None:
         with self._connection() as connection:
@@ -192,9 +192,19 @@ class PostgresDatabases(ServerDatabases):
         for name in postgres.database_names(connection, TEMPLATE_PREFIX):
             if template.is_old(name):
                 try:
-                    postgres_templates.drop(connection, name)
+                    with translated(f"server {self._server.name}", ProvisioningFailed):
+                        self._drop_template(connection, name)
                 except (DatabaseBusy, ProvisioningFailed):
                     log.info("The old template %s is in use; it is removed later.", name)
+
+    def _drop_template(self, connection: Connection, name: str) -> None:
+        # Copies that earlier versions have made still have the default privileges of the template's role.
+        for database in postgres.ties_of(connection, name):
+            with self._connection(database) as other:
+                # A copy that is not handed over yet has all its tables from this role.
+                if not postgres.owns_objects(other, name):
+                    postgres.drop_owned(other, name)
+        postgres_templates.drop(connection, name)
 
     @contextmanager
     def _connection(self, database: str | None = None) -> Iterator[Connection]:

@@ -1,5 +1,6 @@
 """The statements that make a template database and hand over a copy, over a maintenance connection."""
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -7,11 +8,16 @@ from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.postgres import quoted
+from tenantapp.databases.privileges.catalogue import DATABASE, DEFAULT, PUBLIC_SCHEMA, ROLE, read_privileges
+from tenantapp.databases.privileges.giving import give
+from tenantapp.databases.privileges.statements import POLICY
 from tenantapp.databases.servers.templates import Template
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.tenancy.models import TenantIdentity
 
 UNFINISHED: Final = "_new"
+# The role does not own the schema public, and the rest is not in the database.
+NOT_REASSIGNED: Final = frozenset({DATABASE, ROLE, PUBLIC_SCHEMA})
 
 
 @checkpoint("template.begin")
@@ -61,10 +67,26 @@ def drop(connection: Connection, name: str) -> None:
 
 @checkpoint("template.hand_over")
 def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID) -> None:
-    """Give the owner of a copy what the template's role owns, and write the tenant's identity, in one transaction."""
-    table = quoted(connection, TenantIdentity.__tablename__)
-    statements = (
-        f"REASSIGN OWNED BY {quoted(connection, template)} TO {quoted(connection, owner)}",
-        f"INSERT INTO {table} (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING",  # noqa: S608
-    )
-    connection.exec_driver_sql("; ".join(("BEGIN", *statements, "COMMIT")), (str(tenant_id),))
+    """Give the owner of a copy what the template's role has there, and write the tenant's identity, in one transaction.
+
+    REASSIGN OWNED gives away objects, with the privileges on them. The rest is given by itself.
+    """
+    rest = _not_reassigned(read_privileges(connection, role=template, database=template))
+    old, new = quoted(connection, template), quoted(connection, owner)
+    identity = f"INSERT INTO {quoted(connection, TenantIdentity.__tablename__)} (tenant_id) VALUES (%s)"  # noqa: S608
+    statements = (f"REASSIGN OWNED BY {old} TO {new}", f"{identity} ON CONFLICT DO NOTHING")
+    connection.exec_driver_sql("; ".join(("BEGIN", *statements)), (str(tenant_id),))
+    if rest:
+        give(connection, rest, owner)
+        # It owns nothing here any more. What is left are its rights, which would keep it from being dropped.
+        connection.exec_driver_sql(f"DROP OWNED BY {old}")
+    connection.exec_driver_sql("COMMIT")
+
+
+def _not_reassigned(privileges: Mapping[str, str]) -> dict[str, str]:
+    """Return what a copy of a database does not have, or has for the role of the template only."""
+    return {
+        thing: words
+        for thing, words in privileges.items()
+        if thing in NOT_REASSIGNED or thing.startswith(DEFAULT) or POLICY in words
+    }

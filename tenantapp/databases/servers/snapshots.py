@@ -16,6 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.errors import DatabaseBusy, PuttingBackFailed, SnapshotFailed
+from tenantapp.databases.privileges.catalogue import DATABASE, read_privileges
+from tenantapp.databases.privileges.giving import give
 from tenantapp.databases.servers.durable_files import sync
 from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.operations.checkpoints import checkpoint
@@ -67,10 +69,11 @@ class PostgresSnapshot(Snapshot):
     def take(self) -> None:
         with self._connection(SnapshotFailed) as connection:
             self._drop(connection)
-            copy, original = postgres.quoted(connection, self._copy), postgres.quoted(connection, self._database)
-            made = f"CREATE DATABASE {copy} OWNER {original} TEMPLATE {original}{postgres.strategy(connection)}"
-            # CREATE DATABASE copies neither privileges nor settings. Nobody needs to connect to a copy.
+            new, original = postgres.quoted(connection, self._failed), postgres.quoted(connection, self._database)
+            made = f"CREATE DATABASE {new} OWNER {original} TEMPLATE {original}{postgres.strategy(connection)}"
+            # Nobody needs to connect to a copy.
             self._alone(connection, f"{made} ALLOW_CONNECTIONS false")
+            self._complete(connection)
 
     def put_back(self) -> None:
         with self._connection(PuttingBackFailed) as connection:
@@ -79,13 +82,24 @@ class PostgresSnapshot(Snapshot):
             failed = postgres.quoted(connection, self._failed)
             # Sent together, the statements are one transaction.
             renamed = f"ALTER DATABASE {original} RENAME TO {failed}; ALTER DATABASE {copy} RENAME TO {original}"
-            self._alone(connection, f"{renamed}; {postgres.opening(connection, self._database)}")
+            admitted = f"ALTER DATABASE {original} ALLOW_CONNECTIONS true"
+            self._alone(connection, f"{renamed}; {postgres.closing(connection, self._database)}; {admitted}")
             postgres.drop_database(connection, self._failed)
 
     @checkpoint("snapshot.drop")
     def drop(self) -> None:
         with self._connection(SnapshotFailed) as connection:
             self._drop(connection)
+
+    def _complete(self, connection: Connection) -> None:
+        """Give a copy its name, and before that the database's own privileges and settings, which no copy has."""
+        new = postgres.quoted(connection, self._failed)
+        usual = (postgres.closing(connection, self._failed), *postgres.limiting(connection, self._failed))
+        connection.exec_driver_sql("; ".join(("BEGIN", *usual)))
+        found = read_privileges(connection, role=self._database, database=self._database)
+        own = {DATABASE: found[DATABASE]} if DATABASE in found else {}
+        give(connection, own, self._database, of=self._failed)
+        connection.exec_driver_sql(f"ALTER DATABASE {new} RENAME TO {postgres.quoted(connection, self._copy)}; COMMIT")
 
     def _drop(self, connection: Connection) -> None:
         postgres.drop_database(connection, self._copy)

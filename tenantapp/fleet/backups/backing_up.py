@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, Connection
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import RowsHidden
+from tenantapp.databases.privileges.giving import check_carried
 from tenantapp.databases.schemas.structure import fingerprint, read_structure
 from tenantapp.databases.servers.scratch import scratch_name
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
@@ -172,8 +173,9 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
     heads = MigrationContext.configure(connection).get_current_heads()
     if len(heads) != 1:
         raise BackupRefused(f"the database of {place.slug} is not at exactly one revision")
-    version = server_version(connection)
-    side = side_at(to.name, server, version, read_structure(connection), connection.engine.url)
+    version, structure = server_version(connection), read_structure(connection)
+    check_carried(structure.privileges, to.name)
+    side = side_at(to.name, server, version, structure, connection.engine.url)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -185,6 +187,7 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
         "server": ".".join(map(str, version)),
         "tool": tool,
         "revision": heads[0],
-        "fingerprint": fingerprint(restored_form(fleet, side)),
+        "fingerprint": fingerprint(restored_form(fleet, side).definitions),
         "fingerprint_method": METHOD,
+        "privileges": structure.privileges,
     }

@@ -19,6 +19,9 @@ FINAL_SUFFIX: Final = "final"  # before the suffix of the engine
 BUNDLE_SUFFIX: Final = "bundle"
 
 
+LATER: Final = frozenset({"files", "files_missing", "privileges"})  # members that earlier versions do not know
+
+
 class StoredFile(BaseModel):
     """The record of a file: JSON beside it. ``file`` is its path in the store, ``size`` its size in bytes."""
 
@@ -53,7 +56,8 @@ class BackupRecord(StoredFile):
     ``fingerprint`` is that of the dumped structure, and ``fingerprint_method`` says how it was made.
     ``server`` and ``tool`` are the versions that made it. On SQLite, both are the version of the library. ``files`` is
     the number of the tenant's files, whose content the store keeps beside the dumps, and ``files_missing`` the number
-    of those that had no content.
+    of those that had no content. ``privileges`` are those of the database on PostgreSQL with its settings, which a dump
+    does not carry. If there are none, as in the backups of earlier versions, they are those of the revision.
     """
 
     format: Literal["tenantapp backup", "tenantapp final copy"]
@@ -63,12 +67,13 @@ class BackupRecord(StoredFile):
     fingerprint_method: str = FIRST_METHOD
     files: Annotated[int, Field(ge=0)] = 0
     files_missing: Annotated[int, Field(ge=0)] = 0
+    privileges: dict[str, str] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
-    def _without_zeros(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what earlier versions do not know, if there are no files."""
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what earlier versions do not know, if there is none of it."""
         written: dict[str, Any] = write(self)
-        return {name: value for name, value in written.items() if value or name not in ("files", "files_missing")}
+        return {name: value for name, value in written.items() if value or name not in LATER}
 
 
 class FinalCopy(BackupRecord):

@@ -14,6 +14,7 @@ from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.schemas.expected import check_revision
 from tenantapp.databases.servers.scratch import remove_scratch, scratch_mark, scratch_name
 from tenantapp.fleet.backups.chunks import Progress, nobody
+from tenantapp.fleet.backups.recorded_privileges import recorded_privileges
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restoring import drift_of, restore_database
 from tenantapp.fleet.backups.store import Store
@@ -50,17 +51,19 @@ def rehearse_restore(
 ) -> Rehearsal:
     """Restore a backup into a scratch database, migrate it as a restore does, and remove it.
 
-    If the process is killed, the next call with this ``key`` removes what it left. Raises what ``restore_database`` and
-    ``upgrade`` raise.
+    If the process is killed, the next call with this ``key`` removes what it left. Raises what ``recorded_privileges``,
+    ``restore_database`` and ``upgrade`` raise.
     """
     settings = fleet.settings
     check_revision(settings, record.revision)
+    privileges = recorded_privileges(fleet, server, record).given
     begun = time.monotonic()
     if key is not None:
         remove_scratch(server, key)
     with scratch_name(server, key) as database:
         url = server.tenant_url(database)
-        restore_database(fleet, server, database, record, store, scratch_mark(fleet), NAME, progress)
+        mark = scratch_mark(fleet)
+        restore_database(fleet, server, database, record, store, mark, NAME, progress, privileges=privileges)
         rows = _rows(server.own_url(database))
         revision = upgrade(Target(settings, "tenant", NAME, url))
         drift = drift_of(fleet, server, url, NAME, revision)

@@ -10,6 +10,7 @@ from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.kept_files import from_backups
+from tenantapp.fleet.backups.recorded_privileges import recorded_privileges
 from tenantapp.fleet.backups.restoring import drift_of, identify, refuse_drift, restore_database
 from tenantapp.fleet.backups.selection import find_backup
 from tenantapp.fleet.backups.store import open_store
@@ -50,9 +51,11 @@ def _restore(context: Context) -> dict[str, Any]:
     store, server, name = open_store(fleet.settings), fleet.servers[place.server], f"the database of {place.slug}"
     record = find_backup(store, UUID(given["backup_of"]), place.slug, given["backup"])
     progress = told(context, 2 * record.size)
-    restore_database(fleet, server, place.database, record, store, given["mark"], name, progress)
+    privileges, left_out = recorded_privileges(fleet, server, record, accept_drift=given["accept_drift"])
+    restore_database(fleet, server, place.database, record, store, given["mark"], name, progress, privileges=privileges)
     taken = record.model_dump(mode="json", include={"created_at"})
-    return {"backup": record.id, "taken_at": taken["created_at"], "backup_revision": record.revision}
+    described = {"backup": record.id, "taken_at": taken["created_at"], "backup_revision": record.revision}
+    return described | ({"left_out": left_out} if left_out else {})
 
 
 def _drop(context: Context) -> None:

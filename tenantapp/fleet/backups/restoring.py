@@ -1,6 +1,6 @@
 """Make a database from a backup."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,12 +8,14 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
+from tenantapp.databases.privileges.giving import check_given_again, give_privileges
 from tenantapp.databases.schemas.structure import Structure, fingerprint, read_structure
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
 from tenantapp.fleet.backups.chunks import Progress, counted, nobody
 from tenantapp.fleet.backups.postgres_tools import Tools, fitting_tools, version_of
+from tenantapp.fleet.backups.recorded_privileges import recorded_privileges
 from tenantapp.fleet.backups.records import METHOD, BackupRecord
 from tenantapp.fleet.backups.restored_forms import (
     Side,
@@ -40,7 +42,8 @@ def restore_into(fleet: Fleet, record: BackupRecord, store: Store, place: Tenant
     The identity is written last: until then, no tenant is served from the database.
     """
     server, name = fleet.servers[place.server], f"the database of {place.slug}"
-    restore_database(fleet, server, place.database, record, store, mark, name)
+    privileges = recorded_privileges(fleet, server, record).given
+    restore_database(fleet, server, place.database, record, store, mark, name, privileges=privileges)
     identify(server, place)
 
 
@@ -64,24 +67,29 @@ def restore_database(
     mark: str,
     name: str,
     progress: Progress = nobody,
+    *,
+    privileges: Mapping[str, str],
 ) -> None:
-    """Make a database from a backup, at the backup's revision.
+    """Make a database from a backup, at the backup's revision, and give it these privileges and settings.
 
     First the server, its tools and the whole dump are checked, then the dump is restored, then the structure is
     compared. So ``progress`` gets the size of the dump twice. Nothing is overwritten. If the process dies, the function
-    can be called again. Raises ``BackupRefused``, ``BackupDamaged``, ``BackupFailed``, and what ``ServerDatabases`` and
-    ``reading_connection`` raise.
+    can be called again. Raises ``BackupRefused``, ``BackupDamaged``, ``BackupFailed``, what ``check_given_again``
+    raises, and what ``ServerDatabases`` and ``reading_connection`` raise.
     """
     url = server.tenant_url(database)
     tools = check_server(fleet.settings, record, server)
     for _ in counted(store.checked(record), progress):
         pass
+    check_given_again(privileges, server, "the backup")
     databases_on(server).prepare(database, mark)
     chunks = counted(store.checked(record), progress)
     if isinstance(server, SqliteServer):
         _restore_sqlite(server.path(database), name, chunks)
     elif tools is not None:
         _restore_postgres(tools, url, name, chunks)
+        # A restore that was interrupted here is begun again: the database is not compared yet, and has no identity.
+        give_privileges(url, name, privileges, _not_given)
     _check_structure(fleet, server, url, name, record)
 
 
@@ -148,13 +156,13 @@ def _restore_sqlite(path: Path, name: str, chunks: Iterable[bytes]) -> None:
 
 
 def _restore_postgres(tools: Tools, url: URL, name: str, chunks: Iterable[bytes]) -> None:
-    if look_at(url, name)[1].parts:
+    if look_at(url, name)[1].definitions.parts:
         return  # an earlier attempt restored it, completely: a restore is one transaction
     try:
         postgres_dumps.restore(tools, url, name, chunks)
     except BackupFailed:
         # An earlier attempt that seemed to fail may have committed after all.
-        if not look_at(url, name)[1].parts:
+        if not look_at(url, name)[1].definitions.parts:
             raise
 
 
@@ -169,9 +177,13 @@ def _check_structure(fleet: Fleet, server: Server, url: URL, name: str, record: 
 
 def _is_backed_up(fleet: Fleet, record: BackupRecord, restored: Side) -> bool:
     # Nearly always, one restore gives the form that further restores do not change.
-    if fingerprint(restored.structure) == record.fingerprint:
+    if fingerprint(restored.structure.definitions) == record.fingerprint:
         return True
-    return fingerprint(restored_form(fleet, restored)) == record.fingerprint
+    return fingerprint(restored_form(fleet, restored).definitions) == record.fingerprint
+
+
+def _not_given(name: str, reason: str) -> BackupFailed:
+    return BackupFailed("Giving privileges", name, reason)
 
 
 def _identity_not_written(name: str, reason: str) -> BackupFailed:

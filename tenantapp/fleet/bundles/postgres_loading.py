@@ -7,6 +7,7 @@ from typing import Any, Final
 import psycopg2
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.privileges.giving import everything_allowed
 from tenantapp.fleet.bundles.kinds import Kind
 from tenantapp.fleet.bundles.manifest import WITH_VIEWS, BundledTable, Manifest
 from tenantapp.fleet.bundles.postgres_sequences import set_sequences
@@ -36,18 +37,19 @@ WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' ORDER BY t.tgrelid, t.tgname
 
 @contextmanager
 def constraints_later(connection: Connection, name: str) -> Iterator[None]:
-    """Drop foreign keys and disable triggers for the block. Adding the foreign keys again checks them.
+    """Drop foreign keys, disable triggers and allow the owner everything for the block. Adding the keys checks them.
 
     Rows may refer to each other in a circle, so no order would satisfy the foreign keys. Triggers have fired for these
     rows already. Each gets back its mode: one that is enabled ``ALWAYS`` would fire whatever role replicates.
     """
     found = [tuple(row) for asked in (TRIGGERS, FOREIGN_KEYS) for row in connection.exec_driver_sql(_escaped(asked))]
-    for off, _ in found:
-        connection.exec_driver_sql(_escaped(off))
-    yield
-    # In reverse order: a trigger must not fire while a foreign key is added.
-    for _, on in reversed(found):
-        connection.exec_driver_sql(_escaped(on))
+    with everything_allowed(connection):
+        for off, _ in found:
+            connection.exec_driver_sql(_escaped(off))
+        yield
+        # In reverse order: a trigger must not fire while a foreign key is added.
+        for _, on in reversed(found):
+            connection.exec_driver_sql(_escaped(on))
 
 
 def empty(connection: Connection, tables: Sequence[PortableTable]) -> None:

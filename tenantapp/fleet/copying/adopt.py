@@ -9,6 +9,7 @@ from tenantapp.databases.connections.migration_connections import migration_conn
 from tenantapp.databases.histories.histories import script_directory
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.histories.upgrading import upgrade
+from tenantapp.databases.schemas.expected import expected_privileges
 from tenantapp.fleet.copying.adoptable import check_adoptable
 from tenantapp.fleet.copying.clone import finish_copy
 from tenantapp.fleet.copying.copies import copy_database
@@ -41,7 +42,8 @@ def _copy(context: Context) -> dict[str, Any]:
     """Fill the database. This runs once: after an interruption it fails on what is left, and is undone."""
     fleet, place, mark = context.fleet, new_tenant(context), context.arguments["mark"]
     at = context.result["adopted_at"]
-    copied = copy_database(fleet, _original(context), place, mark, context.progress, revision=at)
+    privileges = expected_privileges(fleet, fleet.servers[place.server], at)
+    copied = copy_database(fleet, _original(context), place, mark, context.progress, revision=at, privileges=privileges)
     return {"method": copied.method}
 
 

@@ -1,6 +1,5 @@
 """Compare a copy with its original: the structure and all content."""
 
-import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,8 @@ from sqlalchemy import MetaData
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
-from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.contents.contents import Contents, differences, read_contents
+from tenantapp.databases.schemas.expected import version_of
 from tenantapp.databases.schemas.structure import found_in, read_structure
 from tenantapp.fleet.backups.restored_forms import Side, side_at, side_of_revision, structure_differences
 from tenantapp.fleet.bundles.comparing import portable_differences
@@ -21,7 +20,7 @@ from tenantapp.fleet.errors import CopyFailed
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.servers import Server, SqliteServer
+from tenantapp.tenancy.servers import Server
 
 ACCEPT: Final = "; --accept-drift copies it nevertheless"
 # The identity is that of the original, or missing.
@@ -31,14 +30,6 @@ SELECT format('%%I.%%I', nspname, relname) FROM pg_class c JOIN pg_namespace n O
 WHERE relkind IN ('r', 'p') AND NOT relispartition AND nspname !~ '^pg_' AND nspname <> 'information_schema'
     AND NOT (nspname = 'public' AND relname = ANY (%s))
 """
-
-
-def version_of(server: Server) -> tuple[int, ...]:
-    """Return the version of a server. Raises what ``maintenance_connection`` raises."""
-    if isinstance(server, SqliteServer):
-        return sqlite3.sqlite_version_info
-    with maintenance_connection(server.url, f"server {server.name}") as connection:
-        return server_version(connection)
 
 
 def expected_on(fleet: Fleet, server: Server, revision: str) -> Side:

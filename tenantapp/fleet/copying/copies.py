@@ -1,7 +1,7 @@
 """Copy a database into an empty one, also to the other engine."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,9 @@ from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.targets import Target, tenant_target
+from tenantapp.databases.privileges.giving import check_given_again, give_privileges
+from tenantapp.databases.schemas.expected import structure_at
+from tenantapp.databases.schemas.structure import found_in, read_structure
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.sqlite_databases import SqliteDatabases
 from tenantapp.databases.servers.sqlite_pages import Progress, copy_pages, finish_copy
@@ -61,14 +64,16 @@ def copy_database(
     *,
     revision: str | None = None,
     made: bool = False,
+    privileges: Mapping[str, str] | None = None,
 ) -> Copied:
     """Make the database of a place, with our mark, as a copy of another one at one moment. It gets no identity yet.
 
     The original can be used meanwhile, but on PostgreSQL not migrated. ``revision`` is that of an original that records
-    none. ``progress`` gets a fraction from 0 to 1 and a text; an exception from it ends the copying. A database that
-    exists already is refused, because another worker may be filling it. If this operation has ``made`` it empty, it is
-    filled in one transaction. Raises ``CopyRefused``, ``CopyFailed``, ``BackupFailed``, a ``BundleError``,
-    ``HistoryError`` and what connections raise.
+    none. ``privileges`` are those that the copy gets, if they are not the original's. ``progress`` gets a fraction from
+    0 to 1 and a text; an exception from it ends the copying. A database that exists already is refused, because another
+    worker may be filling it. If this operation has ``made`` it empty, it is filled in one transaction. Raises
+    ``CopyRefused``, ``CopyFailed``, ``BackupFailed``, a ``BundleError``, ``HistoryError``, what ``check_given_again``
+    raises, and what connections raise.
     """
     server = fleet.servers[place.server]
     target = tenant_target(fleet, place)
@@ -78,13 +83,17 @@ def copy_database(
         with SqliteDatabases(server).filled(place.database, mark) as file:
             _copy_file(original.path, file, original.name, progress)
         return Copied("copy", revision or _revision_of(target, original.name))
-    if not made:
-        databases_on(server).create(place.database, mark)
     with original.reading() as connection:
         at = revision or single_revision(connection, original.name)
-        if (tools := _fitting_tools(fleet.settings, connection, target)) is not None:
-            return _dump(tools, connection, original, target, at, progress)
-        return _bundle(fleet, connection, target, place, at, progress)
+        given = read_structure(connection).privileges if privileges is None else privileges
+        check_given_again(given, server, original.name)
+        if not made:
+            databases_on(server).create(place.database, mark)
+        if (tools := _fitting_tools(fleet.settings, connection, target)) is None:
+            return _bundle(fleet, connection, target, place, at, progress, given)
+        copied = _dump(tools, connection, original, target, at, progress)
+    give_privileges(target.url, target.name, given, CopyFailed)
+    return copied
 
 
 def _copy_file(source: Path, copy: Path, name: str, progress: Progress) -> None:
@@ -140,11 +149,28 @@ def _counted(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator
 
 
 def _bundle(
-    fleet: Fleet, connection: Connection, target: Target, place: TenantPlace, revision: str, progress: Progress
+    fleet: Fleet,
+    connection: Connection,
+    target: Target,
+    place: TenantPlace,
+    revision: str,
+    progress: Progress,
+    privileges: Mapping[str, str],
 ) -> Copied:
     with working_directory("copy") as directory:
         file = directory / "bundle"
         manifest = write_bundle(fleet.settings, connection, revision, place, file, counted(progress, "{} rows read"))
         make_tables(target, revision)
+        if {connection.dialect.name, target.url.get_backend_name()} == {"postgresql"}:
+            _check_privileges(target, privileges)
         load_bundle(fleet, place, file, counted(progress, "{} rows loaded", total=manifest.rows, since=0.5), ours=True)
     return Copied("bundle", revision)
+
+
+def _check_privileges(target: Target, privileges: Mapping[str, str]) -> None:
+    """Raise ``CopyFailed`` if the original has other privileges or settings than its history has given the copy."""
+    found = structure_at(target.url, target.name).privileges
+    things = {thing for thing, _ in privileges.items() ^ found.items()}
+    if things:
+        words = "a bundle carries no privileges, and those of these are not of the history"
+        raise CopyFailed(target.name, f"{words}: {found_in(sorted(things))}")

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
 from tenantapp.databases.histories.targets import Target, tenant_target
+from tenantapp.databases.privileges.giving import check_given_again
 from tenantapp.databases.schemas.structure import fingerprint
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
@@ -68,6 +69,7 @@ def _plan(context: Context) -> dict[str, Any]:
             check_every_row_seen(connection, original.name)
         revision = single_revision(connection, original.name)
         found = found_on(source, connection, original.name)
+        check_given_again(found.structure.privileges, server, original.name)
         reason = why_not_replicated(fleet, connection, found, server, revision)
     if reason is not None:
         # A dump may differ as printed. Find out now how to compare it, and not while people wait.

@@ -7,6 +7,7 @@ from sqlalchemy.engine import Connection
 from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.histories.targets import Target
 from tenantapp.databases.histories.upgrading import upgrade_to
+from tenantapp.databases.privileges.giving import everything_allowed
 from tenantapp.fleet.backups.restored_forms import Side, structure_differences
 from tenantapp.fleet.copying.checks import expected_on, tables_to_replicate
 from tenantapp.fleet.copying.originals import Original, identities_of
@@ -88,7 +89,8 @@ def fill_by_replication(context: Context, replication: Replication, original: Or
         tables = tables_to_replicate(connection)
         if tables:
             # The original has the rows that migrations insert, in their present state.
-            connection.exec_driver_sql(f"TRUNCATE {', '.join(tables)}")
+            with everything_allowed(connection):
+                connection.exec_driver_sql(f"TRUNCATE {', '.join(tables)}")
     replication.add(tables)
     replication.wait_until_copied(context.progress)
     for _ in range(TRIES):

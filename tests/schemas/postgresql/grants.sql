@@ -1,0 +1,28 @@
+CREATE SCHEMA "Odd s%";
+CREATE TYPE "Odd s%".mood AS ENUM ('calm', 'cross');
+CREATE TYPE pair AS (a int, b int);
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE SEQUENCE tickets;
+CREATE TABLE accounts (id int PRIMARY KEY, "odd ""c%l" int, moods "Odd s%".mood[]);
+CREATE TABLE ledger (id int PRIMARY KEY);
+CREATE FUNCTION feel(mood "Odd s%".mood, VARIADIC words text[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE work(IN a int, OUT b int) LANGUAGE sql AS 'SELECT 1';
+CREATE AGGREGATE total (int) (sfunc = int4pl, stype = int, initcond = '0');
+REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION feel TO reporting;
+REVOKE USAGE ON TYPE "Odd s%".mood, positive FROM PUBLIC;
+GRANT USAGE ON TYPE pair TO reporting WITH GRANT OPTION;
+GRANT ALL ON accounts TO reporting;
+GRANT UPDATE ("odd ""c%l", id) ON accounts TO PUBLIC;
+GRANT INSERT (id) ON ledger TO reporting WITH GRANT OPTION;
+REVOKE DELETE, TRUNCATE ON ledger FROM CURRENT_USER;
+GRANT SELECT, USAGE ON SEQUENCE tickets TO reporting;
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+GRANT ALL ON SCHEMA public TO CURRENT_USER;
+GRANT USAGE ON SCHEMA public, "Odd s%" TO reporting;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Odd s%" GRANT SELECT ON TABLES TO reporting;
+ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO reporting;
+DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO reporting', current_database()); END $$;
+-- rows
+INSERT INTO accounts VALUES (1, 2, '{calm}');
+INSERT INTO ledger VALUES (1);
