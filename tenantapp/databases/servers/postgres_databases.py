@@ -13,7 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import advisory_lock, maintenance_connection, translated
-from tenantapp.databases.errors import DatabaseBusy, ProvisioningFailed, TemplateMissing
+from tenantapp.databases.errors import DatabaseBusy, DatabaseUnreachable, ProvisioningFailed, TemplateMissing
 from tenantapp.databases.servers import postgres_templates
 from tenantapp.databases.servers.base import (
     REPLICATION_PREFIX,
@@ -194,17 +194,18 @@ class PostgresDatabases(ServerDatabases):
                 try:
                     with translated(f"server {self._server.name}", ProvisioningFailed):
                         self._drop_template(connection, name)
-                except (DatabaseBusy, ProvisioningFailed):
+                except (DatabaseBusy, DatabaseUnreachable, ProvisioningFailed):
                     log.info("The old template %s is in use; it is removed later.", name)
 
     def _drop_template(self, connection: Connection, name: str) -> None:
+        postgres_templates.drop(connection, name)
         # Copies that earlier versions have made still have the default privileges of the template's role.
         for database in postgres.ties_of(connection, name):
             with self._connection(database) as other:
                 # A copy that is not handed over yet has all its tables from this role.
                 if not postgres.owns_objects(other, name):
                     postgres.drop_owned(other, name)
-        postgres_templates.drop(connection, name)
+        postgres.drop_role(connection, name)
 
     @contextmanager
     def _connection(self, database: str | None = None) -> Iterator[Connection]:

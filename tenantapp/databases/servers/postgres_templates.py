@@ -51,18 +51,15 @@ def finish(connection: Connection, template: Template, new: str) -> None:
 
 def discard(connection: Connection, template: Template, new: str) -> None:
     """Remove what an attempt has left."""
-    if postgres.database_exists(connection, new):
-        connection.exec_driver_sql(f"ALTER DATABASE {quoted(connection, new)} WITH IS_TEMPLATE false")
-        postgres.drop_database(connection, new)
+    drop(connection, new)
     postgres.drop_role(connection, template.name)
 
 
 def drop(connection: Connection, name: str) -> None:
-    """Remove a template and its role."""
+    """Remove a template. Its role is not removed."""
     if postgres.database_exists(connection, name):
         connection.exec_driver_sql(f"ALTER DATABASE {quoted(connection, name)} WITH IS_TEMPLATE false")
         postgres.drop_database(connection, name)
-    postgres.drop_role(connection, name)
 
 
 @checkpoint("template.hand_over")

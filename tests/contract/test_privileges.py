@@ -1,0 +1,144 @@
+"""What a history says about privileges and settings of PostgreSQL is the same in every copy, or the copy is refused.
+
+``make schemas`` shows that it is the same. Here is the rest.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from sqlalchemy.engine import URL
+
+from tenantapp.databases.errors import RolesMissing
+from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.servers.snapshots import snapshot_of
+from tenantapp.fleet.errors import CopyFailed
+from tests.contract.conftest import everything_on
+from tests.contract.copies import work
+from tests.schemas.constructs import Construct
+from tests.schemas.verbs import REVISION, Schemas, schemas
+
+HISTORY = """
+CREATE TABLE figures (id int PRIMARY KEY);
+CREATE FUNCTION secret() RETURNS text LANGUAGE sql AS 'SELECT ''secret''';
+REVOKE EXECUTE ON FUNCTION secret() FROM PUBLIC;
+GRANT SELECT ON figures TO reporting;
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''CET''', current_database()); END $$;
+"""
+LATER = """
+CREATE TABLE own (id int PRIMARY KEY);
+ALTER TABLE own ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON own TO CURRENT_USER USING (true);
+GRANT ALL ON SCHEMA public TO CURRENT_USER
+"""
+
+
+@pytest.fixture(scope="module")
+def tenant(postgres_server: URL, logical_server: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schemas]:
+    servers = {"main": postgres_server, "other": logical_server}
+    construct = Construct("privileges", HISTORY, "INSERT INTO figures VALUES (1)")
+    with schemas(servers, tmp_path_factory.mktemp("privileges"), construct) as tenant:
+        yield tenant
+
+
+def as_superuser(tenant: Schemas, *statements: str, slug: str = "acme") -> list[Any]:
+    """Rows of the last statement, in the tenant's database."""
+    url, place = tenant.servers["main"], tenant.place(slug)
+    address = {"host": url.query["host"], "user": url.username, "dbname": place.database}
+    with psycopg2.connect(**address) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def altered(tenant: Schemas, words: str | None = None) -> str:
+    """The id of the backup, whose record says this of the privileges of figures, and nothing else."""
+    if not tenant.store.records(tenant.place().id):
+        tenant.done(tenant.backup())
+    record = tenant.store.records(tenant.place().id)[0]
+    privileges = {} if words is None else {"table figures": words}
+    tenant.store.add(record.model_copy(update={"privileges": privileges}))
+    return record.id
+
+
+def test_a_record_is_not_believed(tenant: Schemas) -> None:
+    before = tenant.databases()
+    words = 'GRANT SELECT TO "reporting"; GRANT ALL TO "tenant_of_another"'
+    for wrong, message in [
+        (words, 'table figures: GRANT ALL TO "tenant_of_another"; --accept-drift restores it without them'),
+        (f"{words}; DROP", f"has something that no copy can be given: table figures: {words}; DROP."),
+        ("GRANT ALL TO PUBLIC", "function secret(): privileges differs: it should be (REVOKE EXECUTE FROM PUBLIC)"),
+    ]:
+        assert message in tenant.failed(tenant.restore_as("acme", "past", backup=altered(tenant, wrong)))
+    assert tenant.databases() == before
+    done = tenant.done(tenant.restore_as("acme", "past", backup=altered(tenant, words), accept_drift=True))
+    assert done.result["left_out"] == ['table figures: GRANT ALL TO "tenant_of_another"']
+    granted = "SELECT DISTINCT grantee FROM information_schema.table_privileges WHERE table_name = 'figures'"
+    assert set(as_superuser(tenant, granted, slug="past")) == {("reporting",), (tenant.place("past").database,)}
+
+
+def test_a_backup_of_an_earlier_version(tenant: Schemas) -> None:
+    """It gets the privileges of its revision."""
+    tenant.done(tenant.restore_as("acme", "earlier", backup=altered(tenant)))
+    assert tenant.lost("earlier") == {}
+
+
+def test_what_no_copy_can_be_given(tenant: Schemas) -> None:
+    as_superuser(
+        tenant,
+        "GRANT SELECT ON figures TO reporting WITH GRANT OPTION",
+        "SET LOCAL ROLE reporting",
+        "GRANT SELECT ON figures TO PUBLIC",
+    )
+    assert 'table figures: GRANT SELECT TO "reporting"' in tenant.failed(tenant.backup())
+    as_superuser(tenant, "REVOKE GRANT OPTION FOR SELECT ON figures FROM reporting CASCADE")
+    assert tenant.lost() == {}
+
+
+def test_a_role_that_the_other_server_lacks(tenant: Schemas) -> None:
+    other = tenant.servers["other"]
+    tenant.fleet.ask("DROP ROLE reporting", other)
+    before = everything_on(other)
+    for kind, *arguments in (("clone", "acme", "elsewhere"), ("move", "acme", "other")):
+        with pytest.raises(RolesMissing, match="The server other has no role reporting, which the database of acme"):
+            work(tenant.fleet, kind, *arguments, **({"server": "other"} if kind == "clone" else {}))
+    assert everything_on(other) == before
+    tenant.fleet.ask("CREATE ROLE reporting", other)
+
+
+def test_a_bundle_in_between(tenant: Schemas, tmp_path: Path) -> None:
+    """Between servers whose tools do not fit."""
+    tools = tenant.fleet.values["backups.postgres_bin"]
+    tenant.fleet.change_settings(backups_postgres_bin=str(tmp_path))
+    as_superuser(tenant, "GRANT INSERT ON figures TO reporting")
+    with pytest.raises(CopyFailed, match="those of these are not of the history: table figures"):
+        work(tenant.fleet, "clone", "acme", "by-bundle")
+    as_superuser(tenant, "REVOKE INSERT ON figures FROM reporting")
+    tenant.fleet.change_settings(backups_postgres_bin=tools)
+
+
+def test_a_copy_is_put_back_after_a_migration(tenant: Schemas) -> None:
+    place = tenant.place()
+    snapshot = snapshot_of(tenant.fleet.servers["main"], place.database, "acme")
+    snapshot.take()
+    as_superuser(tenant, f"ALTER DATABASE \"{place.database}\" SET timezone = 'UTC'", "DROP FUNCTION secret()")
+    snapshot.put_back()
+    assert tenant.lost() == {}
+
+
+def test_a_new_revision(tenant: Schemas) -> None:
+    """The old template goes, although earlier versions have left its default privileges in copies."""
+    (old,) = [name for kind, name in everything_on(tenant.servers["main"]) if kind == "role" and "template_" in name]
+    as_superuser(tenant, f'ALTER DEFAULT PRIVILEGES FOR ROLE "{old}" REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC')
+    fleet = tenant.fleet
+    later = Path(fleet.values["migrations.tenant"]) / "versions" / "feedc0de0002_later.py"
+    text = REVISION.format(head=head_revision(fleet.settings, "tenant"), schema=LATER)
+    later.write_text(text.replace('"feedc0de0001"', '"feedc0de0002"', 1))
+    place = fleet.create("later")
+    assert old not in {name for _, name in everything_on(tenant.servers["main"])}
+    to = "SELECT polroles::regrole[]::text[] FROM pg_policy"
+    assert as_superuser(tenant, to, slug="later") == [([place.database],)]
+    assert 'table own: POLICY "own" TO OWNER' in tenant.failed(tenant.backup("later"))
