@@ -33,7 +33,7 @@ def copy(kept: Kept) -> URL:
     """A copy of the database of acme, by the server's own role: a backup, restored."""
     fleet, server = kept.fleet, kept.fleet.servers["main"]
     record = backup_tenant(fleet.services, kept.place(), kept.store)
-    restore_database(fleet.services, server, COPY, record, kept.store, fleet.mark(), "the copy")
+    restore_database(fleet.services, server, COPY, record, kept.store, fleet.mark(), "the copy", privileges={})
     return server.own_url(COPY)
 
 

@@ -85,8 +85,8 @@ def plant(monkeypatch: pytest.MonkeyPatch, change: Callable[[URL], None]) -> Non
     """Let something be done to each database that a copy is restored into, given its URL."""
     real = proving.restore_database
 
-    def losing(settings: Any, server: Any, database: str, *rest: Any) -> None:
-        real(settings, server, database, *rest)
+    def losing(fleet: Any, server: Any, database: str, *rest: Any, **given: Any) -> None:
+        real(fleet, server, database, *rest, **given)
         change(server.own_url(database))
 
     monkeypatch.setattr(proving, "restore_database", losing)
