@@ -349,7 +349,7 @@ class TestRestore:
         kept.done(kept.backup())
         before = tenant(kept)
 
-        def interrupted(*arguments: Any) -> None:
+        def interrupted(*arguments: Any, **options: Any) -> None:
             raise KeyboardInterrupt
 
         services = kept.fleet.services

@@ -58,6 +58,7 @@ def test_every_name_is_quoted_anew() -> None:
         ('ALTER DATABASE "tenant_1" SET "a"."b" TO %s', ("it's",)),
         ("SELECT pg_catalog.set_config(%s, %s, true)", ("Search_Path", '"x", y')),
         ('ALTER ROLE "tenant_1" IN DATABASE "tenant_1" SET "Search_Path" FROM CURRENT', ()),
+        ("SET LOCAL search_path TO pg_catalog", ()),
     ]
 
 

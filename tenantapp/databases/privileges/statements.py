@@ -130,6 +130,8 @@ def _set(
         # A list in quotes would be one name.
         yield Statement("SELECT pg_catalog.set_config(%s, %s, true)", (setting, value))
         yield Statement(f"{altered} SET {name} FROM CURRENT")
+        # Whoever executes this may be a superuser, and must not look up functions on the path of a tenant.
+        yield Statement("SET LOCAL search_path TO pg_catalog")
     else:
         yield Statement(f"{altered} SET {name} TO %s", (value,))
 
