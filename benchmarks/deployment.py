@@ -16,10 +16,10 @@ from tenantapp.credentials.passwords import hash_password
 from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, users, web_sessions
-from tenantapp.identity.models import Tenant, TenantState
+from tenantapp.identity.models import Tenant, TenantState, User
 from tenantapp.settings import read_settings
 from tenantapp.sql.ids import uuid7
-from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.access import Person, TenantPlace
 from tenantapp.tenancy.servers import Servers, SqliteServer
 from tenantapp.workspace.models import Author, Node
 
@@ -172,13 +172,14 @@ def _let_in(registry: Any, deployment: Deployment) -> None:
         for slug, place in deployment.places.items():
             user = users.create_user(session, f"editor@{slug}", password_hash=password_hash)
             grants.add_grant(session, place.id, "editor", login=user.login)
-            deployment.tokens[slug] = _sign_in(registry, session, user.id, place)
+            deployment.tokens[slug] = _sign_in(registry, session, user, place)
         first = next(iter(deployment.places.values()))
         user = users.create_user(session, "stranger", password_hash=password_hash)
-        deployment.stranger = _sign_in(registry, session, user.id, first)
+        deployment.stranger = _sign_in(registry, session, user, first)
 
 
-def _sign_in(registry: Any, session: Any, user_id: UUID, place: TenantPlace) -> str:
+def _sign_in(registry: Any, session: Any, user: User, place: TenantPlace) -> str:
     token = web_sessions.new_token()
-    web_sessions.start(session, token, user_id, place.id, registry.lifetimes, None, ["password"])
+    person = Person(user.id, user.login, user.name)
+    web_sessions.start(session, token, person, place, registry.lifetimes, None, ["password"])
     return token

@@ -88,10 +88,11 @@ def device_cookie(
 
     ``by_provider`` says that an identity provider has vouched for the person, who has not proved it here.
     """
-    sent, client = device_token(request), (request.actor.address, request.user_agent)
-    if not devices.is_known(session, user_id, sent, by_provider=by_provider):
-        devices.tell_of_unknown(session, post_of(request), user_id, *client, by_provider=by_provider)
-    token = devices.remember(session, user_id, sent, by_provider=by_provider)
+    token, client = device_token(request), (request.actor.address, request.user_agent)
+    if token is None or not devices.use_again(session, user_id, token, by_provider=by_provider):
+        before = devices.held(session, user_id, by_provider=by_provider)
+        devices.tell_of_unknown(session, post_of(request), user_id, before, *client)
+        token = devices.remember(session, user_id, token, before, by_provider=by_provider)
     secure = "; Secure" if request.scheme == "https" else ""
     lifetime = int(devices.LIFETIME.total_seconds())
     # Lax: it comes along when an identity provider sends the browser back.

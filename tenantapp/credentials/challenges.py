@@ -74,8 +74,8 @@ def require_rest(user_db: DBFactory, proof: Proof, tenant_slug: str | None, part
         return
     with user_db.begin() as session:
         session.info[ACTOR] = actor
-        still_right(session, proof)
-        tenant_to_select(session, proof.user_id, tenant_slug)
+        _, tenants = still_right(session, proof)
+        tenant_to_select(tenants, tenant_slug)
         current = replace(proof, password_hash=proof.new_hash or proof.password_hash)
         if proof.second_factor:
             next_step: Exception = SignInIncomplete(_ask_second_factor(session, current, tenant_slug, party))

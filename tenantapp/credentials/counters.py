@@ -3,24 +3,46 @@
 Both are a ``Storage`` of the package ``limits``, which has the one for Redis.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import cache
 from itertools import count
-from typing import Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from limits.storage import Storage, storage_from_string
-from sqlalchemy import CursorResult, case, delete, func, select
+from sqlalchemy import CursorResult, Integer, String, bindparam, case, delete, func, or_, select
 from sqlalchemy.engine import Connection
 
 from tenantapp.credentials.models import AttemptCount
 from tenantapp.sql.errors import SqlError
-from tenantapp.sql.times import utcnow
+from tenantapp.sql.prepared import CompiledText, compiled_for
+from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.dbfactory import DBFactory
 
 PATIENCE: Final = 0.5  # seconds for an answer of Redis
 SWEEP_EVERY: Final = 200  # attempts between two removals of expired counts, in each process
 SWEPT_AT_ONCE: Final = 1000  # rows
+
+
+_COLUMNS: Final = (("key", String), ("count", Integer), ("expires_at", UtcDateTime))
+
+
+class Change(NamedTuple):
+    """What to add to a counter. One that is new or has expired lasts ``expiry`` seconds from now; nought forgets it."""
+
+    key: str
+    expiry: int
+    amount: int = 1
+
+    def taken_back(self) -> "Change":
+        """Return the change that undoes this one."""
+        return self._replace(amount=-self.amount)
+
+
+def forgotten(key: str) -> Change:
+    """Return the change that forgets a counter."""
+    return Change(key, 0, 0)
 
 
 class DatabaseCounters(Storage):
@@ -44,20 +66,24 @@ class DatabaseCounters(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add ``amount`` to a counter and return it. A counter that is new or has expired lasts ``expiry`` seconds."""
+        return self.add([Change(key, expiry, amount)])[0]
+
+    def add(self, changes: Sequence[Change]) -> list[int]:
+        """Change several counters by one statement, and return them in this order. No two changes have the same key.
+
+        Counters that others change at the same time are to come in the same order in all calls: each is locked until
+        the statement ends.
+        """
         now = utcnow()
+        values: dict[str, Any] = {"now": now}
+        for number, (key, expiry, amount) in enumerate(changes):
+            expires_at = now + timedelta(seconds=expiry)
+            values |= {f"key{number}": key, f"count{number}": amount, f"expires_at{number}": expires_at}
         with self._database().engine.connect() as connection:
             if next(self._calls) % self._sweep_every == 0:
                 _sweep(connection)
-            insert = insert_for(connection.dialect.name, AttemptCount).values(
-                key=key, count=amount, expires_at=now + timedelta(seconds=expiry)
-            )
-            expired = AttemptCount.expires_at <= now
-            changed = {
-                "count": case((expired, insert.excluded.count), else_=AttemptCount.count + insert.excluded.count),
-                "expires_at": case((expired, insert.excluded.expires_at), else_=AttemptCount.expires_at),
-            }
-            counted = insert.on_conflict_do_update(index_elements=[AttemptCount.key], set_=changed)
-            return connection.execute(counted.returning(AttemptCount.count)).scalar_one()
+            counts = dict(_added(connection.dialect.name, len(changes)).execute(connection, values))
+        return [counts[change.key] for change in changes]
 
     def get(self, key: str) -> int:
         """Return a counter, or 0 if there is none."""
@@ -89,6 +115,35 @@ class DatabaseCounters(Storage):
         """Forget all counters, and return how many there were."""
         with self._database().engine.connect() as connection:
             return cast("CursorResult[object]", connection.execute(delete(AttemptCount))).rowcount
+
+
+@cache
+def _added(dialect: str, changes: int) -> CompiledText:
+    """Return the statement that makes so many changes. It is kept, because SQLAlchemy compiles such a one each time."""
+    rows = [{name: bindparam(f"{name}{number}", type_=type_) for name, type_ in _COLUMNS} for number in range(changes)]
+    insert, now = insert_for(dialect, AttemptCount).values(rows), bindparam("now", type_=UtcDateTime)
+    # What forgets a counter gives it a time that is over.
+    anew = or_(AttemptCount.expires_at <= now, insert.excluded.expires_at <= now)
+    changed = {
+        "count": case((anew, insert.excluded.count), else_=AttemptCount.count + insert.excluded.count),
+        "expires_at": case((anew, insert.excluded.expires_at), else_=AttemptCount.expires_at),
+    }
+    added = insert.on_conflict_do_update(index_elements=[AttemptCount.key], set_=changed)
+    return compiled_for(added.returning(AttemptCount.key, AttemptCount.count), dialect)
+
+
+def add_all(counters: Storage, changes: Sequence[Change]) -> list[int]:
+    """Change several counters, and return them: by one statement, if they are in the user database."""
+    if isinstance(counters, DatabaseCounters):
+        return counters.add(changes) if changes else []
+    return [_add(counters, change) for change in changes]
+
+
+def _add(counters: Storage, change: Change) -> int:
+    if change.expiry == 0:
+        counters.clear(change.key)
+        return 0
+    return counters.incr(*change)
 
 
 def counters_of(url: str | None, database: Callable[[], DBFactory]) -> Storage:

@@ -7,11 +7,11 @@ administrators of one tenant: they could make devices of anybody who is linked, 
 """
 
 import re
-from datetime import datetime, timedelta
-from typing import Final, cast
+from datetime import timedelta
+from typing import Final, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, update
+from sqlalchemy import Boolean, ColumnElement, CursorResult, Uuid, bindparam, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.characters import visible
@@ -19,7 +19,8 @@ from tenantapp.credentials.models import KnownDevice
 from tenantapp.credentials.post import Post
 from tenantapp.identity.models import User
 from tenantapp.identity.web_sessions import hash_token, new_token
-from tenantapp.sql.times import utcnow
+from tenantapp.sql.prepared import LoneSelect
+from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
 
 LIFETIME: Final = timedelta(days=365)  # without a sign-in
@@ -27,6 +28,26 @@ MOST: Final = 50  # devices of a person; a program that signs in without keeping
 
 MOST_NOTICES: Final = 5  # new devices of a person that are told of, in an hour
 USER_AGENT_SHOWN: Final = 200  # characters
+
+
+class Held(NamedTuple):
+    """How many devices a person has: all, those that are alike, which a provider has vouched for or not, and of these,
+    those that are new within an hour."""
+
+    total: int
+    alike: int
+    lately: int
+
+
+_ALIKE: Final = KnownDevice.by_provider == bindparam("by_provider", type_=Boolean)
+_HELD: Final = LoneSelect(
+    select(
+        func.count().label("total"),
+        func.count().filter(_ALIKE).label("alike"),
+        func.count().filter(_ALIKE, KnownDevice.created_at > bindparam("lately", type_=UtcDateTime)).label("lately"),
+    ).where(KnownDevice.user_id == bindparam("user_id", type_=Uuid)),
+    Held,
+)
 
 
 def find(user_db: DBFactory, person: ColumnElement[bool], token: str | None) -> bytes | None:
@@ -47,39 +68,57 @@ def find(user_db: DBFactory, person: ColumnElement[bool], token: str | None) -> 
     return None if known is None else hashed
 
 
-def is_known(session: Session, user_id: UUID, token: str | None, *, by_provider: bool = False) -> bool:
-    """Return whether the person has signed in before in the browser that has this token.
+def use_again(session: Session, user_id: UUID, token: str, *, by_provider: bool = False) -> bool:
+    """Note that the person signs in again in the browser that has this token. Return whether they have done so before.
 
     Unless they sign in by a provider now as well, what a provider has vouched for there is not asked.
     """
-    if token is None:
-        return False
-    device = exists().where(
-        KnownDevice.token_hash == hash_token(token),
-        KnownDevice.user_id == user_id,
-        KnownDevice.last_used_at > utcnow() - LIFETIME,
+    lately = KnownDevice.last_used_at > utcnow() - LIFETIME
+    return _use(
+        session,
+        user_id,
+        token,
+        *([lately] if by_provider else [lately, ~KnownDevice.by_provider]),
+        by_provider=by_provider,
     )
-    return session.scalar(select(device if by_provider else device.where(~KnownDevice.by_provider))) is True
 
 
-def remember(session: Session, user_id: UUID, token: str | None, *, by_provider: bool = False, most: int = MOST) -> str:
+def held(session: Session, user_id: UUID, *, by_provider: bool = False) -> Held:
+    """Return how many devices a person has."""
+    values = {"user_id": user_id, "by_provider": by_provider, "lately": utcnow() - timedelta(hours=1)}
+    return _HELD.rows(session, values)[0]
+
+
+def remember(
+    session: Session,
+    user_id: UUID,
+    token: str | None,
+    before: Held | None = None,
+    *,
+    by_provider: bool = False,
+    most: int = MOST,
+) -> str:
     """Make the browser a known device of a person who has signed in. Return the token that it has from now on.
 
-    A browser that several people use keeps its token. A token that this installation did not issue is not adopted.
-    Of more than ``most`` devices by providers, or of others, those are forgotten that were used longest ago.
+    ``before`` is what ``held`` has said, if it was asked. A browser that several people use keeps its token. A token
+    that this installation did not issue is not adopted. Of more than ``most`` devices by providers, or of others, those
+    are forgotten that were used longest ago.
     """
     now = utcnow()
-    if token is not None and _is_used_again(session, user_id, token, by_provider, now):
+    # It may be known by a provider, or from long ago.
+    if token is not None and _use(session, user_id, token, by_provider=by_provider):
         return token
     shared = token is not None and session.scalar(select(exists().where(KnownDevice.token_hash == hash_token(token))))
     kept = token if token is not None and shared else new_token()
     device = KnownDevice(token_hash=hash_token(kept), user_id=user_id, created_at=now, last_used_at=now)
     device.by_provider = by_provider
+    before = before or held(session, user_id, by_provider=by_provider)
     session.add(device)
     session.flush()
-    alike = (KnownDevice.user_id == user_id, KnownDevice.by_provider == by_provider)
-    latest = select(KnownDevice.token_hash).where(*alike).order_by(KnownDevice.last_used_at.desc()).limit(most)
-    session.execute(delete(KnownDevice).where(*alike, KnownDevice.token_hash.not_in(latest)))
+    if before.alike >= most:
+        alike = (KnownDevice.user_id == user_id, KnownDevice.by_provider == by_provider)
+        latest = select(KnownDevice.token_hash).where(*alike).order_by(KnownDevice.last_used_at.desc()).limit(most)
+        session.execute(delete(KnownDevice).where(*alike, KnownDevice.token_hash.not_in(latest)))
     return kept
 
 
@@ -87,24 +126,20 @@ def tell_of_unknown(
     session: Session,
     post: Post,
     user_id: UUID,
+    before: Held,
     address: str | None,
     user_agent: str | None,
-    *,
-    by_provider: bool = False,
 ) -> None:
     """Have a person told that somebody signs in as them on a device that is not known. Call it before ``remember``.
 
     The first sign-in of a new account is not told of, and nothing after ``MOST_NOTICES`` new devices in an hour: a
     program that keeps no cookies is on a new device each time. Sign-ins by a provider are counted by themselves.
-    ``address`` is the client's.
+    ``before`` is what ``held`` has said, and ``address`` is the client's.
     """
+    if before.lately >= MOST_NOTICES:
+        return
     user, now = session.get_one(User, user_id), utcnow()
-    made = session.execute(
-        select(KnownDevice.created_at, KnownDevice.by_provider).where(KnownDevice.user_id == user_id)
-    ).all()
-    is_first = not made and user.created_at > now - LIFETIME
-    lately = [at for at, how in made if how == by_provider and at > now - timedelta(hours=1)]
-    if is_first or len(lately) >= MOST_NOTICES:
+    if not before.total and user.created_at > now - LIFETIME:
         return
     values = {"at": f"{now:%Y-%m-%d %H:%M} UTC", "client": address or "?", "browser": _shown(user_agent)}
     post.notice(session, user.mail_address, "unknown-device", login=user.login, **values)
@@ -115,10 +150,10 @@ def _shown(user_agent: str | None) -> str:
     return re.sub(r"://|\.(?!\d)", " ", visible((user_agent or "?")[:USER_AGENT_SHOWN]))
 
 
-def _is_used_again(session: Session, user_id: UUID, token: str, by_provider: bool, now: datetime) -> bool:
+def _use(session: Session, user_id: UUID, token: str, *which: ColumnElement[bool], by_provider: bool) -> bool:
     used = (
         update(KnownDevice)
-        .where(KnownDevice.token_hash == hash_token(token), KnownDevice.user_id == user_id)
-        .values({"last_used_at": now} | ({} if by_provider else {"by_provider": False}))
+        .where(KnownDevice.token_hash == hash_token(token), KnownDevice.user_id == user_id, *which)
+        .values({"last_used_at": utcnow()} | ({} if by_provider else {"by_provider": False}))
     )
     return cast("CursorResult[object]", session.execute(used)).rowcount == 1

@@ -4,29 +4,72 @@ To sign in takes three steps: read the hash, verify the password, write the web 
 held while the password is hashed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Text, Uuid, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials import passwords
 from tenantapp.credentials.factors import HAS_FACTOR
 from tenantapp.credentials.one_time_links import LIFETIMES, Purpose
 from tenantapp.identity import web_sessions
-from tenantapp.identity.effective import tenants_of
+from tenantapp.identity.effective import granted_tenants, read_tenants, tenants_of
 from tenantapp.identity.errors import InvalidCredentials, InvalidValue
 from tenantapp.identity.models import User
 from tenantapp.identity.names import normalize_login
 from tenantapp.identity.web_sessions import Lifetimes
-from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import GrantedTenant
+from tenantapp.sql.prepared import LoneSelect, PreparedSelect
+from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.tenancy.access import GrantedTenant, Person
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenantForbidden
 
 INITIAL_LIVES: Final = LIFETIMES[Purpose.FIRST_PASSWORD]  # until an initial password is used, like a link in its place
+
+
+class _ByLogin(NamedTuple):
+    id: UUID
+    enabled: bool
+    password_hash: str | None
+    password_set_at: datetime | None
+    password_initial: bool
+    has_factor: bool
+
+
+class _Locked(NamedTuple):
+    enabled: bool
+    password_hash: str | None
+    login: str
+    name: str
+    tenants: str | None
+
+
+_BY_LOGIN: Final = LoneSelect(
+    select(
+        User.id,
+        User.enabled,
+        User.password_hash,
+        User.password_set_at,
+        User.password_initial,
+        HAS_FACTOR.label("has_factor"),
+    ).where(User.login == bindparam("login", type_=Text)),
+    _ByLogin,
+)
+_LOCKED: Final = PreparedSelect(
+    "tenantapp_lock_person",
+    select(
+        *(User.enabled, User.password_hash, User.login, User.name),
+        granted_tenants(User.id, bindparam("now", type_=UtcDateTime)).label("tenants"),
+    )
+    .where(User.id == bindparam("user_id", type_=Uuid))
+    .with_for_update(of=User),
+    {"user_id": "uuid", "now": "timestamptz"},
+    _Locked,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +95,8 @@ def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> 
     Raises ``InvalidCredentials`` for an unknown login, a wrong password, an expired initial one and a disabled person,
     after the same time if the person's hash was made with this ``memory``. Raises ``TooManySignIns``.
     """
-    user, second_factor = _find(user_db, login)
+    found = user_db.fetch(_BY_LOGIN, {"login": account_of(login)})
+    user = found[0] if found else None
     right = passwords.verify_password(user.password_hash if user else None, password, memory)
     if user is None or user.password_hash is None:
         raise InvalidCredentials("unknown login" if user is None else "no password")
@@ -62,7 +106,7 @@ def authenticate(user_db: DBFactory, login: str, password: str, memory: int) -> 
         raise InvalidCredentials("expired initial password")
     outdated = passwords.needs_rehash(user.password_hash, memory)
     new_hash = passwords.rehash(password, memory) if outdated else None
-    return Proof(user.id, ("password",), user.password_hash, new_hash, second_factor, user.password_initial)
+    return Proof(user.id, ("password",), user.password_hash, new_hash, user.has_factor, user.password_initial)
 
 
 def _is_old(password_set_at: datetime | None) -> bool:
@@ -78,15 +122,6 @@ def account_of(login: str) -> str:
         return ""  # nobody has it
 
 
-def _find(user_db: DBFactory, login: str) -> tuple[User | None, bool]:
-    """Return the person with this login, and whether they have a second factor."""
-    with user_db.begin(read_only=True) as session:
-        wanted = select(User, HAS_FACTOR).where(User.login == account_of(login))
-        found = session.execute(wanted).one_or_none()
-        session.expunge_all()
-    return (None, False) if found is None else (found[0], found[1])
-
-
 def sign_in(
     session: Session,
     proof: Proof,
@@ -99,24 +134,24 @@ def sign_in(
     Raises ``TenantForbidden`` for a tenant that is unknown, suspended or not granted. Raises ``InvalidCredentials`` if
     the person was disabled, or the password changed, after it was checked.
     """
-    still_right(session, proof)
-    tenant_id = tenant_to_select(session, proof.user_id, tenant_slug)
+    person, tenants = still_right(session, proof)
+    tenant = tenant_to_select(tenants, tenant_slug)
     token = web_sessions.new_token()
-    web_sessions.start(session, token, proof.user_id, tenant_id, lifetimes, user_agent, proof.factors)
+    web_sessions.start(session, token, person, tenant, lifetimes, user_agent, proof.factors)
     return token
 
 
-def still_right(session: Session, proof: Proof) -> None:
-    """Lock the person, and store the new hash if there is one.
+def still_right(session: Session, proof: Proof) -> tuple[Person, tuple[GrantedTenant, ...]]:
+    """Lock the person, and store the new hash if there is one. Return the person, and the tenants they have a role in.
 
     Raises ``InvalidCredentials`` if the person was disabled, or the password changed, after it was checked.
     """
-    locked = select(User.enabled, User.password_hash).where(User.id == proof.user_id).with_for_update()
-    found = session.execute(locked).one_or_none()
-    if found is None or not found.enabled or proof.password_hash not in (None, found.password_hash):
+    found = _LOCKED.rows(session, {"user_id": proof.user_id, "now": utcnow()})
+    if not (found and found[0].enabled and proof.password_hash in (None, found[0].password_hash)):
         raise InvalidCredentials
     if proof.new_hash is not None:
         session.execute(update(User).where(User.id == proof.user_id).values(password_hash=proof.new_hash))
+    return Person(proof.user_id, found[0].login, found[0].name), read_tenants(found[0].tenants)
 
 
 def switch_tenant(session: Session, old_token: str, user_id: UUID, tenant_slug: str) -> str:
@@ -124,26 +159,26 @@ def switch_tenant(session: Session, old_token: str, user_id: UUID, tenant_slug: 
 
     Raises ``TenantForbidden`` and ``SessionEnded``.
     """
-    tenant_id = _granted_tenant(session, user_id, tenant_slug)
+    tenant = _of_slug(tenants_of(session, user_id), tenant_slug)
     token = web_sessions.new_token()
-    web_sessions.switch(session, old_token, token, tenant_id)
+    web_sessions.switch(session, old_token, token, tenant.id)
     return token
 
 
-def tenant_to_select(session: Session, user_id: UUID, slug: str | None) -> UUID | None:
-    """Return the id of the tenant with this slug, or of the person's only tenant. Raises ``TenantForbidden``."""
+def tenant_to_select(tenants: Iterable[GrantedTenant], slug: str | None) -> GrantedTenant | None:
+    """Return the tenant with this slug, or the only one. Raises ``TenantForbidden``."""
     if slug is not None:
-        return _granted_tenant(session, user_id, slug)
-    tenants = _choosable(session, user_id)
-    return tenants[0].id if len(tenants) == 1 else None
+        return _of_slug(tenants, slug)
+    choosable = _choosable(tenants)
+    return choosable[0] if len(choosable) == 1 else None
 
 
-def _granted_tenant(session: Session, user_id: UUID, slug: str) -> UUID:
-    for tenant in _choosable(session, user_id):
+def _of_slug(tenants: Iterable[GrantedTenant], slug: str) -> GrantedTenant:
+    for tenant in _choosable(tenants):
         if tenant.slug == slug:
-            return tenant.id
+            return tenant
     raise TenantForbidden
 
 
-def _choosable(session: Session, user_id: UUID) -> list[GrantedTenant]:
-    return [tenant for tenant in tenants_of(session, user_id) if tenant.condition != "suspended"]
+def _choosable(tenants: Iterable[GrantedTenant]) -> list[GrantedTenant]:
+    return [tenant for tenant in tenants if tenant.condition != "suspended"]

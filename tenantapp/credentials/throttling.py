@@ -18,12 +18,13 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.errors import StorageError
 from limits.storage import Storage
 
+from tenantapp.credentials.counters import Change, add_all, forgotten
 from tenantapp.credentials.errors import ThrottleUnavailable, TooManyAttempts
 from tenantapp.identity.errors import TooManySignIns
 from tenantapp.settings import Settings
@@ -71,6 +72,14 @@ class Attempt:
     device: bytes | None = None
 
 
+class _Shared(NamedTuple):
+    """A counter that several accounts share: its name in a refusal, what an attempt adds to it, and what it allows."""
+
+    reason: str
+    change: Change
+    most: int
+
+
 class Throttle:
     """Counts attempts and refuses those that are too many. All threads share one.
 
@@ -108,43 +117,46 @@ class Throttle:
         Raises ``TooManyAttempts`` and ``ThrottleUnavailable``.
         """
         with self._asking():
-            if attempt.device is None:
-                for reason, key, limit in self._shared(attempt):
-                    self._count_shared(reason, key, limit)
-            return attempt.account is None or self._count_own(attempt)
+            shared = self._shared(attempt)
+            own = [] if attempt.account is None else [Change(_own_keys(attempt)[0], FORGOTTEN)]
+            changes = [*(each.change for each in shared), *own]
+            counts = add_all(self._counters, changes)
+            for number, each in enumerate(shared):
+                refused = counts[number] - each.most
+                if refused > 0:
+                    # What one counter refuses, those after it do not count.
+                    add_all(self._counters, [later.taken_back() for later in changes[number + 1 :]])
+                    raise self._too_many(each.reason, each.change.key, refused)
+            return attempt.account is None or self._is_free(attempt, counts[-1])
 
     def succeeded(self, attempt: Attempt, free: bool = False) -> None:
         """Forget the failures of the account, or of the known device: it was right. ``free`` is of ``count``."""
         with self._asking():
             # One of the first attempts: there was no wait yet.
-            for key in () if attempt.account is None else _own_keys(attempt)[: 1 if free else 3]:
-                self._counters.clear(key)
-            self._take_back_shared(attempt)
+            own = () if attempt.account is None else _own_keys(attempt)[: 1 if free else 3]
+            shared = [each.change.taken_back() for each in self._shared(attempt)]
+            add_all(self._counters, [*shared, *map(forgotten, own)])
 
     def forget(self, account: str) -> None:
         """Forget the failures of an account, of each kind. Those of its known devices are forgotten by themselves."""
         with self._asking():
-            for kind in Kind:
-                for key in _own_keys(Attempt(kind, account)):
-                    self._counters.clear(key)
+            add_all(self._counters, [forgotten(key) for kind in Kind for key in _own_keys(Attempt(kind, account))])
 
-    def _shared(self, attempt: Attempt) -> Iterator[tuple[str, str, RateLimitItem]]:
-        """Yield the counters that the attempt shares with others. The address is first: it keeps one from the rest."""
-        if attempt.address is not None:
-            network = network_of(attempt.address)
-            yield "address", _key(attempt.kind, "address", network), self._per_address
-        if attempt.account is not None:
-            yield "all", _key(attempt.kind, "all", ""), self._overall
+    def _shared(self, attempt: Attempt) -> list["_Shared"]:
+        """Return the counters that the attempt shares with others. The address is first: it keeps one from the rest."""
+        found = []
+        if attempt.device is None and attempt.address is not None:
+            key = _key(attempt.kind, "address", network_of(attempt.address))
+            found.append(_shared("address", key, self._per_address))
+        if attempt.device is None and attempt.account is not None:
+            found.append(_shared("all", _key(attempt.kind, "all", ""), self._overall))
+        return found
 
-    def _count_shared(self, reason: str, key: str, limit: RateLimitItem) -> None:
-        counted = self._counters.incr(key, limit.get_expiry())
-        if counted > limit.amount:
-            raise self._too_many(reason, key, counted - limit.amount)
-
-    def _count_own(self, attempt: Attempt) -> bool:
-        tried, level, wait = _own_keys(attempt)
-        if self._counters.incr(tried, FORGOTTEN) < FREE:
+    def _is_free(self, attempt: Attempt, tried: int) -> bool:
+        """Return whether this is one of the first attempts. Raises ``TooManyAttempts`` during a wait."""
+        if tried < FREE:
             return True
+        _, level, wait = _own_keys(attempt)
         # Only the attempt that begins a wait raises the level. So it cannot be raised by many at the same moment.
         seconds = min(FIRST_WAIT << min(self._counters.get(level), 30), LONGEST_WAIT)
         refused = self._counters.incr(wait, seconds) - 1
@@ -159,17 +171,10 @@ class Throttle:
 
     def _take_back(self, attempt: Attempt, free: bool) -> None:
         tried, level, wait = _own_keys(attempt)
+        own = [Change(tried, FORGOTTEN), *([] if free else [Change(level, FORGOTTEN)])]
+        counted = [*(each.change for each in self._shared(attempt)), *own]
         with self._asking():
-            self._counters.incr(tried, FORGOTTEN, -1)
-            if not free:
-                self._counters.incr(level, FORGOTTEN, -1)
-                self._counters.clear(wait)
-            self._take_back_shared(attempt)
-
-    def _take_back_shared(self, attempt: Attempt) -> None:
-        if attempt.device is None:
-            for _, key, limit in self._shared(attempt):
-                self._counters.incr(key, limit.get_expiry(), -1)
+            add_all(self._counters, [*(each.taken_back() for each in counted), *([] if free else [forgotten(wait)])])
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -203,6 +208,10 @@ def network_of(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ip_network((int(parsed), IPV6_NETWORK), strict=False))
+
+
+def _shared(reason: str, key: str, limit: RateLimitItem) -> _Shared:
+    return _Shared(reason, Change(key, limit.get_expiry()), limit.amount)
 
 
 def _own_keys(attempt: Attempt) -> tuple[str, str, str]:

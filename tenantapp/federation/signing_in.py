@@ -31,7 +31,7 @@ from tenantapp.identity import web_sessions
 from tenantapp.identity.models import Tenant, User
 from tenantapp.identity.web_sessions import Lifetimes
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import ACTOR, Access, Actor
+from tenantapp.tenancy.access import ACTOR, Access, Actor, Person
 
 LASTS: Final = 600  # seconds between the beginning and the end of a sign-in
 SCOPES: Final = "openid profile email"
@@ -207,7 +207,8 @@ def sign_in(
     _act_as(session, identity.user)
     token = web_sessions.new_token()
     factors = [FACTOR, *([SECOND_FACTOR] if proved.second_factor else [])]
-    started = web_sessions.start(session, token, identity.user_id, tenant.id, lifetimes, user_agent, factors)
+    person = Person(identity.user.id, identity.user.login, identity.user.name)
+    started = web_sessions.start(session, token, person, tenant, lifetimes, user_agent, factors)
     started.identity_provider_id = provider.id
     if linking is not None and is_new:
         started.authenticated_at = linking.authenticated_at

@@ -136,11 +136,13 @@ class AccessReader:
     def read_within(self, session: Session, token_hash: bytes, now: datetime) -> Access | None:
         """Return the access with its tenants, read in a transaction that has just written the web session."""
         values = {"token_hash": token_hash, "now": now, "idle_since": now - self._idle_timeout}
-        row = session.execute(self._by_session[False, True].statement, values).one_or_none()
-        if row is None:
+        session.flush()
+        rows = self._by_session[False, True].rows(session, values)
+        if not rows:
             return None
-        impersonation = self._impersonation.statement
-        found = row.impersonator_id and session.execute(impersonation, {"web_session_id": row.web_session_id}).all()
+        row = rows[0]
+        impersonating = row.impersonator_id is not None
+        found = self._impersonation.rows(session, {"web_session_id": row.web_session_id}) if impersonating else ()
         return self._session_access(row, now, found, named=False)
 
     def _session_access(self, row: Any, now: datetime, found: Sequence[Any] | None, *, named: bool) -> Access | None:

@@ -20,8 +20,9 @@ from tenantapp.identity.audit import IMPERSONATOR, record
 from tenantapp.identity.errors import NotFound, SessionEnded
 from tenantapp.identity.models import OneTimeLink, SignInChallenge, Tenant, User, WebSession
 from tenantapp.settings import Settings
+from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
-from tenantapp.tenancy.access import Person
+from tenantapp.tenancy.access import GrantedTenant, Person, TenantPlace
 
 USER_AGENT_LENGTH = 200
 # What the audit trail says of a web session.
@@ -71,17 +72,19 @@ def csrf_token(token: str) -> str:
 def start(
     session: Session,
     token: str,
-    user_id: UUID,
-    tenant_id: UUID | None,
+    person: Person,
+    tenant: GrantedTenant | Tenant | TenantPlace | None,
     lifetimes: Lifetimes,
     user_agent: str | None,
     factors: Iterable[str],
 ) -> WebSession:
-    """Store and return a web session for a new token. ``factors`` are what the person has proved who they are by."""
+    """Add and return a web session for a new token. ``factors`` are what the person has proved who they are by."""
     now = utcnow()
+    tenant_id, slug = (None, None) if tenant is None else (tenant.id, tenant.slug)
     web_session = WebSession(
+        id=uuid7(),
         token_hash=hash_token(token),
-        user_id=user_id,
+        user_id=person.id,
         tenant_id=tenant_id,
         user_agent=user_agent[:USER_AGENT_LENGTH] if user_agent else None,
         created_at=now,
@@ -91,9 +94,8 @@ def start(
         factors=joined(factors),
     )
     session.add(web_session)
-    session.flush()
-    told = session.execute(select(*_TOLD).where(WebSession.id == web_session.id)).one()
-    _record(session, "session.start", told, factors=sorted(set(factors)))
+    detail = {"session": str(web_session.id), "factors": sorted(set(factors))}
+    record(session, "session.start", tenant_id=tenant_id, slug=slug, detail=detail, person=person)
     return web_session
 
 
@@ -225,8 +227,7 @@ def _record_end(session: Session, told: Any, *, expired: bool = False, by: Perso
     record(session, "impersonation.end", tenant_id=told.tenant_id, slug=told.slug, detail=detail, person=by)
 
 
-def _record(session: Session, action: str, told: Any, **detail: Any) -> None:
+def _record(session: Session, action: str, told: Any) -> None:
     """Write what happens to a web session to the audit trail, as an act of its person."""
-    detail = {"session": str(told.id), **detail}
     person = Person(told.user_id, told.login, told.name)
-    record(session, action, tenant_id=told.tenant_id, slug=told.slug, detail=detail, person=person)
+    record(session, action, tenant_id=told.tenant_id, slug=told.slug, detail={"session": str(told.id)}, person=person)

@@ -15,11 +15,14 @@ from typing import Any, Final, Generic, TypeVar
 import psycopg2
 import psycopg2.errors
 from sqlalchemy import Float, Numeric, Select
-from sqlalchemy.engine import Dialect, Engine, make_url
+from sqlalchemy.engine import Connection, Dialect, Engine, make_url
+from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from tenantapp.sql.engines import UNPREPARED, raise_translated
+from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.failures import Cause, failure_of
 from tenantapp.sql.postgres_connections import stand_alone, take_unchecked
 from tenantapp.sql.sqlite_files import READ_ONLY
@@ -43,8 +46,7 @@ class LoneSelect(Generic[Row]):
 
     def __init__(self, statement: Select[*tuple[Any, ...]], row: type[Row] | None = None) -> None:
         self.statement = statement
-        self._postgres = _Text(statement, _dialect("postgresql+psycopg2", paramstyle="format"))
-        self._sqlite = _Text(statement, _dialect("sqlite+pysqlite", paramstyle="qmark"))
+        self._postgres, self._sqlite = compiled_for(statement, "postgresql"), compiled_for(statement, "sqlite")
         made: Any = row or namedtuple("LoneRow", [str(column.key) for column in statement.selected_columns])
         # The same as the named tuple's own _make, but without a Python call for each row.
         self._row: Callable[[Iterable[Any]], Row] = partial(tuple.__new__, made)
@@ -56,9 +58,13 @@ class LoneSelect(Generic[Row]):
         """
         database = session.info.get(DATABASE)
         if database is None or session.in_transaction() or not _only_reads(session):
-            return [self._row(row) for row in session.execute(self.statement, dict(values))]
+            return self._within(session.connection(), values)
         rows: Sequence[Row] = database.fetch(self, values)
         return rows
+
+    def _within(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
+        text = self._postgres if connection.dialect.name == "postgresql" else self._sqlite
+        return text.read(text.execute(connection, values), self._row)
 
     def fetch(self, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
         """Return the rows, on a connection of this engine's pool. Raises the engine's exception if the database fails.
@@ -111,14 +117,16 @@ class PreparedSelect(LoneSelect[Row]):
         self, name: str, statement: Select[*tuple[Any, ...]], types: Mapping[str, str], row: type[Row] | None = None
     ) -> None:
         super().__init__(statement, row)
-        self._prepared = _Text(statement, _dialect("postgresql+psycopg2", paramstyle="numeric_dollar"))
+        self._prepared = CompiledText(statement, _dialect("postgresql+psycopg2", paramstyle="numeric_dollar"))
         self._name = name
         declared = _list(types.get(each) or self._prepared.type_of(each) for each in self._prepared.parameters)
         self._prepare_sql = f"PREPARE {name}{declared} AS {self._prepared.sql}"
         self._execute_sql = f"EXECUTE {name}{_list('%s' for _ in self._prepared.parameters)}"
 
     def _execute(self, connection: Any, cursor: Any, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
-        if self._name not in connection.info or engine.get_execution_options()[UNPREPARED]:
+        if engine.get_execution_options()[UNPREPARED]:
+            return super()._execute(connection, cursor, engine, values)
+        if self._name not in connection.info:
             # PREPARE costs a round trip, so the first use skips it: with many tenants there may be no second use.
             connection.info[self._name] = False
             return super()._execute(connection, cursor, engine, values)
@@ -134,6 +142,24 @@ class PreparedSelect(LoneSelect[Row]):
             cursor.execute(self._execute_sql, parameters)
         return self._prepared.read(cursor.fetchall(), self._row)
 
+    def _within(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
+        if connection.dialect.name != "postgresql" or connection.get_execution_options()[UNPREPARED]:
+            return super()._within(connection, values)
+        if self._name not in connection.info:
+            connection.info[self._name] = False
+            return super()._within(connection, values)
+        try:
+            if not connection.info[self._name]:
+                connection.exec_driver_sql(self._prepare_sql, execution_options={"no_parameters": True})
+                connection.info[self._name] = True
+            found = connection.exec_driver_sql(self._execute_sql, tuple(self._prepared.bound(values)))
+        except NotSupportedError as error:
+            # A migration has changed a column, so PostgreSQL refuses the prepared statement, and has ended the
+            # transaction. It can be tried again, on another connection.
+            connection.invalidate(error)
+            raise TransactionConflict from error
+        return self._prepared.read(found.fetchall(), self._row)
+
     def _prepare_on(self, connection: Any, cursor: Any) -> None:
         # PREPARE is sent separately, because the statement stays prepared even if its first execution fails.
         if not connection.info[self._name]:
@@ -141,10 +167,12 @@ class PreparedSelect(LoneSelect[Row]):
             connection.info[self._name] = True
 
 
-class _Text:
+class CompiledText:
     """A statement's text for one engine, and the conversion of its parameters and columns."""
 
-    def __init__(self, statement: Select[*tuple[Any, ...]], dialect: Dialect) -> None:
+    def __init__(
+        self, statement: Select[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]], dialect: Dialect
+    ) -> None:
         compiled = statement.compile(dialect=dialect)
         # The constants of a list, such as those of IN, become one parameter each.
         given = compiled.construct_expanded_state(
@@ -161,7 +189,7 @@ class _Text:
         processors: dict[str, Any] = {name: type_.bind_processor(dialect) for name, type_ in self._types.items()}
         processors |= given.processors
         self._in = [(name, processors.get(name)) for name in self.parameters]
-        columns = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
+        columns = [column.type.dialect_impl(dialect) for column in statement.exported_columns]
         readers = [column.result_processor(dialect, _code(column)) for column in columns]
         self._out: list[tuple[int, Processor]] = [
             (index, process) for index, process in enumerate(readers) if process is not None
@@ -176,6 +204,10 @@ class _Text:
         known = self._constants | dict(values)
         return [process(known[name]) if process else known[name] for name, process in self._in]
 
+    def execute(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the driver's rows. Raises what SQLAlchemy raises."""
+        return connection.exec_driver_sql(self.sql, tuple(self.bound(values))).fetchall()
+
     def read(self, rows: Sequence[Any], make: Callable[[Iterable[Any]], Row]) -> list[Row]:
         """Return the driver's rows with Python values."""
         if not self._out:
@@ -189,9 +221,15 @@ class _Text:
         return found
 
 
+def compiled_for(statement: Select[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]], engine: str) -> CompiledText:
+    """Return a statement as the driver of this engine, ``postgresql`` or ``sqlite``, gets it."""
+    name, paramstyle = ("postgresql+psycopg2", "format") if engine == "postgresql" else ("sqlite+pysqlite", "qmark")
+    return CompiledText(statement, _dialect(name, paramstyle=paramstyle))
+
+
 def postgres_text(statement: Select[*tuple[Any, ...]]) -> str:
     """Return the text of a statement as PostgreSQL gets it to prepare."""
-    return _Text(statement, _dialect("postgresql+psycopg2", paramstyle="numeric_dollar")).sql
+    return CompiledText(statement, _dialect("postgresql+psycopg2", paramstyle="numeric_dollar")).sql
 
 
 def _code(type_: TypeEngine[Any]) -> int | None:

@@ -1,6 +1,7 @@
 """A prepared SELECT gives the same rows whichever way it is sent."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tenantapp.sql.engines import UNPREPARED
+from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.prepared import PreparedSelect
 from tenantapp.sql.times import UtcDateTime
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -104,6 +106,28 @@ def test_a_session_that_writes_sees_what_it_has_written(database: DBFactory) -> 
         session.execute(text("UPDATE things SET name = 'changed'"))
         assert {row.name for row in THINGS.rows(session, VALUES)} == {"changed"}
         session.rollback()
+
+
+def test_a_changed_column_ends_the_transaction_and_the_next_one_reads_it(database: DBFactory) -> None:
+    """PostgreSQL refuses a statement that was prepared before."""
+
+    def read() -> int:
+        with database.begin() as session:
+            return len(THINGS.rows(session, VALUES))
+
+    def change(type_: str) -> None:
+        if database.engine.dialect.name == "postgresql":
+            with database.begin() as session:
+                session.execute(text(f"ALTER TABLE things ALTER name TYPE {type_}"))
+
+    assert [read() for _ in range(3)] == [2, 2, 2]
+    change("text")
+    with nullcontext() if database.engine.dialect.name == "sqlite" else pytest.raises(TransactionConflict):
+        read()
+    assert [read() for _ in range(3)] == [2, 2, 2]
+    change("varchar(50)")
+    assert [len(THINGS.fetch(database.engine, VALUES)) for _ in range(2)] == [2, 2]
+    assert database.checkedout() == 0
 
 
 def test_it_is_one_round_trip(database: DBFactory) -> None:

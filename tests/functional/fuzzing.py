@@ -14,9 +14,10 @@ from schemathesis.specs.openapi import checks
 from tenantapp.identity import web_sessions
 from tenantapp.identity.grants import add_grant
 from tenantapp.identity.models import Tenant, TenantState, User
-from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.identity.users import create_user
 from tenantapp.sql.ids import uuid7
+from tenantapp.tenancy.access import Person
 from tests.installation import PASSWORD_HASH, Client, Installation, documented
 
 CHECKS = [
@@ -57,7 +58,8 @@ class World:
             acme = get_tenant(session, "acme")
             for tenant in (acme, *(get_tenant(session, slug) for slug in also_in)):
                 add_grant(session, tenant.id, "admin", login="otto")
-            self._person, self._acme, self._fleet_tenant = person.id, acme.id, get_tenant(session, FLEET_SLUG).id
+            self._person, self._acme = Person(person.id, person.login, person.name), place_of(acme)
+            self._fleet_tenant = get_tenant(session, FLEET_SLUG).id
 
     def token(self) -> str:
         """An API token with all that the person may do in acme."""
@@ -112,7 +114,8 @@ class World:
         with self.registry.user_db.begin() as session:
             # Who deletes their account does so once.
             leaves = operation_id == "delete_account"
-            person = create_user(session, f"leaver-{uuid7().hex}").id if leaves else self._person
+            who = create_user(session, f"leaver-{uuid7().hex}") if leaves else self._person
+            person = Person(who.id, who.login, who.name)
             web_sessions.start(session, token, person, self._acme, self.registry.lifetimes, None, ["password"])
         return {"cookies": {"tenantapp": token}, "headers": {"X-CSRF-Token": web_sessions.csrf_token(token)}}
 

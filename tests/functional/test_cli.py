@@ -33,6 +33,7 @@ from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.resources import find_rows
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import Person
 from tenantapp.tenancy.user_database import user_database
 from tenantapp.workspace.nodes import nodes as notes
 from tests.functional.conftest import INI, Command
@@ -334,11 +335,13 @@ def test_sweep(done: Command, ini: Path) -> None:
 
     def sign_in_twice(session: Session) -> None:
         lifetimes = lifetimes_of(Installation(ini).settings)
-        user_id = get_user(session, "ada").id
+        user = get_user(session, "ada")
+        person = Person(user.id, user.login, user.name)
         for _ in range(2):
-            start(session, new_token(), user_id, None, lifetimes, None, ("password",))
+            start(session, new_token(), person, None, lifetimes, None, ("password",))
+        session.flush()
         session.execute(update(WebSession).values(expires_at=utcnow()))
-        start(session, new_token(), user_id, None, lifetimes, None, ("password",))
+        start(session, new_token(), person, None, lifetimes, None, ("password",))
 
     on_user_database(ini, sign_in_twice)
     assert done("sweep").out.startswith("2 expired")

@@ -25,6 +25,7 @@ from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import SOURCES
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import Person
 from tenantapp.testing.clock import Clock
 from tests.functional.conftest import Command
 from tests.installation import Client, Installation
@@ -147,7 +148,8 @@ def test_an_operator_removes_the_factors_of_somebody_who_has_lost_them(done: Com
         with installation.user_session() as session:
             user = get_user(session, "ada")
             session.add(AuthenticatorApp(user_id=user.id, secret="v0:x", confirmed_at=utcnow()))
-            web_sessions.start(session, "token", user.id, None, lifetimes_of(installation.settings), None, ["totp"])
+            person = Person(user.id, user.login, user.name)
+            web_sessions.start(session, "token", person, None, lifetimes_of(installation.settings), None, ["totp"])
         assert [each["factor"] for each in done("users", "factors", "ada", "--json").json["items"]] == ["totp"]
         (found,) = databases.stored_secrets(Examination(installation))
         assert (found.state, found.detail) == (State.WARNING, "1 secret of authenticator apps stored in clear")
