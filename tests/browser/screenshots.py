@@ -100,7 +100,7 @@ MAIN: Final = (
 
 def fill(visitor: Visitor) -> None:
     """Make the rows that the pictures show beside those of the demo."""
-    visitor.signed_in("ada", "/")
+    visitor.with_session("ada")
     for title, body, tags, status in NODES:
         content = {"title": title, "body": body, "tags": tags, "status": status}
         visitor.api("POST", "/t/acme/nodes", content)
@@ -112,7 +112,7 @@ def take(browser: Browser, site: Site, directory: Path) -> list[Path]:
     for login, pictures in groupby(MAIN, key=lambda picture: picture.login):
         with visiting(browser, site) as visitor:
             if login:
-                visitor.signed_in(login, "/account")
+                visitor.with_session(login)
             taken += [_taken(visitor, directory, picture) for picture in pictures]
     return taken
 

@@ -102,7 +102,8 @@ def make_demo(site: Site) -> None:
 def demo_in_thread(directory: Path, settings: str = "") -> Iterator[Site]:
     """Serve the demo in a thread of this process. Commands work on the same databases."""
     make_demo(site := site_in(directory, settings))
-    registry = (app := main({}, **PATIENT | {"web.directory": str(DIST)} | settings_of(site))).registry
+    app = main({}, **PATIENT | {"web.directory": str(DIST), "api.batch_seconds": "60"} | settings_of(site))
+    registry = app.registry
     with serving(app) as (_, port):
         yield SiteHere(directory, port, {})
     for factory in (registry.user_db, registry.access_reader.database, registry.tenant_dbs):

@@ -45,7 +45,7 @@ def nodes(visit: Visit) -> Iterator[Nodes]:
 
 
 def test_nothing_moves_while_a_list_is_read_searched_and_paged(site: Site, visit: Visit, nodes: Nodes) -> None:
-    carol = visit(site).signed_in("carol", LIST)
+    carol = visit(site).with_session("carol")
     [parent] = nodes(carol, [{"title": "A parent whose title comes later than its rows"}])
     nodes(carol, [{"title": f"Shifted {each}", "parent_id": parent, "tags": ["a", "b"]} for each in range(60)])
     nodes(carol, [{"title": title} for title in LONG])
@@ -78,7 +78,7 @@ def test_nothing_moves_while_a_list_is_read_searched_and_paged(site: Site, visit
 
 
 def test_every_key_of_the_help_does_what_it_says(site: Site, visit: Visit, nodes: Nodes) -> None:
-    bob = visit(site).signed_in("bob", LIST)
+    bob = visit(site).with_session("bob")
     nodes(bob, [{"title": f"Keys {each}"} for each in range(3)])
     page = bob.open(f"{LIST}?q=keys&_sort=id").page
     rows = page.locator(".row-link")
@@ -125,7 +125,7 @@ def everything_in(visitor: Visitor, words: str) -> dict[str, Any]:
 
 
 def test_an_author_changes_many_rows_and_none_of_others(site: Site, visit: Visit, nodes: Nodes) -> None:
-    bob, carol = visit(site).signed_in("bob", LIST), visit(site).signed_in("carol", LIST)
+    bob, carol = visit(site).with_session("bob"), visit(site).with_session("carol")
     for each in range(3):  # theirs are among his
         nodes(bob, [{"title": f"Bulk {each} own {some}", "tags": ["old"]} for some in range(20)])
         nodes(carol, [{"title": f"Bulk {each} other {some}", "tags": ["old"]} for some in range(5)])
@@ -199,7 +199,7 @@ def choose_all_while_the_filters_change(bob: Visitor) -> None:
 
 
 def test_many_rows_are_deleted_after_a_question_and_come_back(site: Site, visit: Visit, nodes: Nodes) -> None:
-    bob = visit(site, viewport={"width": 360, "height": 700}).signed_in("bob", LIST)
+    bob = visit(site, viewport={"width": 360, "height": 700}).with_session("bob")
     [top] = nodes(bob, [{"title": "Removed 0", "body": "# Kept", "tags": ["kept"]}])
     [middle] = nodes(bob, [{"title": "Removed 1", "parent_id": top}])
     nodes(bob, [{"title": "Removed 2", "parent_id": middle}, {"title": "Removed 3"}])

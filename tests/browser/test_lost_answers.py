@@ -96,7 +96,7 @@ def test_reads_are_repeated_and_changes_are_not(workshop: Workshop, visit: Visit
 def test_late_answers_do_not_show_what_nobody_asks_for_any_more(workshop: Workshop, visit: Visit) -> None:
     for slug in ("early", "late"):
         workshop.create_tenant(slug, both="author")
-    both = visit(workshop.site).signed_in("both", "/w/early/nodes", PASSWORD)
+    both = visit(workshop.site).with_session("both", PASSWORD)
     for slug in ("early", "late"):
         nodes = [{"title": f"{slug} {word} {number}"} for number in range(3) for word in ("slow", "quick")]
         requests = [{"method": "POST", "path": "/nodes", "body": each} for each in nodes]

@@ -442,7 +442,7 @@ def test_a_person_makes_a_token_of_their_own_with_what_they_may_do(site: Site, v
     bob.said("The token notes is revoked.")
     assert status_with(site, token) == 401
     for path in ("members", "export"):
-        bob.open(f"{MANAGE}/{path}")
+        bob.go(f"{MANAGE}/{path}")
         expect(bob.page.get_by_role("alert")).to_contain_text("Your roles do not permit this.")
     expect(bob.link("Members")).to_have_count(0)
     assert found == []

@@ -50,7 +50,7 @@ LINKS = """
 
 def test_odd_texts_are_shown_or_refused_at_their_field(workshop: Workshop, visit: Visit) -> None:
     workshop.create_tenant("odd", HOSTILE, both="author")
-    both = visit(workshop.site).signed_in("both", "/w/odd/nodes", PASSWORD)
+    both = visit(workshop.site).with_session("both", PASSWORD)
     page = both.page
     tenant = {"X-Tenant": "odd"}
     tags = [f"{HOSTILE[:28]} {number:04}" for number in range(1_000)]
@@ -58,7 +58,7 @@ def test_odd_texts_are_shown_or_refused_at_their_field(workshop: Workshop, visit
     nodes += [{"title": f"tagged {start}", "tags": tags[start : start + 50]} for start in range(0, len(tags), 50)]
     requests = [{"method": "POST", "path": "/nodes", "body": each} for each in nodes]
     both.api("POST", "/batch", {"requests": requests}, **tenant)
-    page.reload()
+    both.open("/w/odd/nodes")
     expect(page.locator("tbody tr")).to_have_count(len(nodes))
     assert both.titles()[: len(TITLES)] == TITLES
     assert page.title() == f"Nodes · {HOSTILE}"
@@ -101,7 +101,7 @@ def test_odd_texts_are_shown_or_refused_at_their_field(workshop: Workshop, visit
 
 
 def test_an_address_leads_to_no_other_call_than_that_of_a_row(workshop: Workshop, visit: Visit) -> None:
-    both = visit(workshop.site).signed_in("both", "/w/acme/nodes", PASSWORD)
+    both = visit(workshop.site).with_session("both", PASSWORD)
     called: list[str] = []
     both.page.on("request", lambda request: called.append(request.url))
     for odd in ("..%2Ftags", "..%2F..%2Fv1%2Fsession", "x%3Flimit=1", "x%23", "%00"):

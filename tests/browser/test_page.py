@@ -108,7 +108,7 @@ def test_a_filter_is_a_chip_and_in_the_address(site: Site, visit: Visit) -> None
 
 
 def test_what_cannot_be_undone_is_asked_first(site: Site, visit: Visit) -> None:
-    ada = visit(site).signed_in("ada", "/w/acme/tags")
+    ada = visit(site).with_session("ada")
     tag = ada.api("POST", "/tags", {"name": "obsolete"}, **{"X-Tenant": "acme"})
     ada.open(f"/w/acme/tags/{tag['id']}")
     ada.button("Delete").click()
@@ -121,7 +121,7 @@ def test_what_cannot_be_undone_is_asked_first(site: Site, visit: Visit) -> None:
 
 
 def test_a_row_that_takes_others_along_is_asked_about_first(site: Site, visit: Visit) -> None:
-    ada = visit(site).signed_in("ada", LIST)
+    ada = visit(site).with_session("ada")
     of_acme = {"X-Tenant": "acme"}
     nodes = [ada.api("POST", "/nodes", {"title": f"Discussed {number}"}, **of_acme) for number in range(3)]
     for node in nodes[:2]:
@@ -135,7 +135,7 @@ def test_a_row_that_takes_others_along_is_asked_about_first(site: Site, visit: V
     ada.sheet().get_by_role("button", name="Delete", exact=True).last.click()
     ada.said("“Discussed 0” is deleted.")
     expect(ada.button("Undo")).to_have_count(0)
-    ada.open(f"{LIST}?q=discussed")
+    ada.go(f"{LIST}?q=discussed")
     for number in (1, 2):
         ada.page.get_by_role("checkbox", name=f"Discussed {number}").check()
     ada.page.get_by_role("region", name="Chosen rows").get_by_role("button", name="Delete").click()
@@ -167,7 +167,7 @@ def test_two_tabs_show_two_workspaces(site: Site, visit: Visit) -> None:
 
 
 def test_a_lost_race_shows_both_versions_and_the_person_chooses(site: Site, visit: Visit) -> None:
-    ada = visit(site).signed_in("ada", LIST)
+    ada = visit(site).with_session("ada")
     node = ada.api("POST", "/nodes", {"title": "Contested", "body": "first"}, **{"X-Tenant": "acme"})
     ada.open(f"{LIST}/{node['id']}")
     page = ada.page
@@ -309,7 +309,7 @@ def test_a_suspended_workspace_is_explained(site: Site, visit: Visit) -> None:
 
 
 def test_hostile_markdown_is_harmless(site: Site, visit: Visit) -> None:
-    ada = visit(site).signed_in("ada", LIST)
+    ada = visit(site).with_session("ada")
     body = (
         "# Title\n\n<script>window.hit = 1</script><img src=x onerror='window.hit = 2'>\n\n"
         "[bad](javascript:window.hit=3) [good](https://example.org) ![far](https://example.org/x.png)\n\n"

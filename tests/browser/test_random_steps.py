@@ -37,7 +37,7 @@ def test_steps_at_random_in_two_tabs_leave_each_row_in_its_workspace(workshop: W
         workshop.create_tenant(slug, both="author")
     one = visit(workshop.site, viewport=SMALL)
     one.context.add_init_script(TITLES_ALONE)
-    one.signed_in("both", "/", PASSWORD)
+    one.with_session("both", PASSWORD)
     for slug in SLUGS:
         seeds = [{"method": "POST", "path": "/nodes", "body": {"title": f"{slug}-seed-{n}"}} for n in range(SEEDED)]
         one.api("POST", "/batch", {"requests": seeds}, **{"X-Tenant": slug})

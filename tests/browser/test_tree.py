@@ -98,7 +98,7 @@ def test_a_person_works_in_the_tree(site: Site, visit: Visit) -> None:
 
 
 def test_a_tree_may_be_wide_and_deep(site: Site, visit: Visit) -> None:
-    ada = visit(site, viewport={"width": 360, "height": 700}).signed_in("ada", "/account")
+    ada = visit(site, viewport={"width": 360, "height": 700}).with_session("ada")
     page = ada.page
     wide = made(ada, "Wide")
     chain = [str(uuid4()) for _ in range(20)]
@@ -149,7 +149,7 @@ def test_a_tree_may_be_wide_and_deep(site: Site, visit: Visit) -> None:
 
 def test_what_is_too_much_for_one_answer_is_read_in_halves(visit: Visit, tmp_path: Path) -> None:
     with demo_in_thread(tmp_path, "api.batch = 2") as site:
-        ada = visit(site).signed_in("ada", "/account")
+        ada = visit(site).with_session("ada")
         tops = [f"Top {number}" for number in range(3)]
         for top in tops:
             made(ada, f"Below {top}", made(ada, top))

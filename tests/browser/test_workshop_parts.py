@@ -188,7 +188,7 @@ def test_rows_come_from_a_csv_file_or_the_page_says_which_lines_are_wrong(worksh
 
 def test_a_node_has_comments_and_files(workshop: Workshop, visit: Visit) -> None:
     workshop.create_tenant("talk", both="author", ada="admin")
-    both = visit(workshop.site).signed_in("both", "/account", PASSWORD)
+    both = visit(workshop.site).with_session("both", PASSWORD)
     page, tenant = both.page, {"X-Tenant": "talk"}
     node = both.api("POST", "/nodes", {"title": "Plan"}, **tenant)["id"]
     both.open(f"/w/talk/nodes/{node}")
@@ -224,7 +224,7 @@ def test_a_node_has_comments_and_files(workshop: Workshop, visit: Visit) -> None
     expect(files.locator("li")).to_have_count(2)
     found = both.page_violations()
 
-    ada = visit(workshop.site).signed_in("ada", "/account", PASSWORD)
+    ada = visit(workshop.site).with_session("ada", PASSWORD)
     ada.api("POST", "/comments", {"node_id": node, "text": "Of Ada"}, **tenant)
     expect(comments.locator("li")).to_have_count(2)  # without a reload
     expect(comments.get_by_role("button", name="Delete “Of Ada”")).to_have_count(0)
@@ -243,7 +243,7 @@ def test_a_node_has_comments_and_files(workshop: Workshop, visit: Visit) -> None
 
 def test_a_file_is_a_field_of_a_form_and_a_link_in_a_list(workshop: Workshop, visit: Visit) -> None:
     workshop.create_tenant("files", both="author")
-    both = visit(workshop.site).signed_in("both", "/account", PASSWORD)
+    both = visit(workshop.site).with_session("both", PASSWORD)
     page, tenant = both.page, {"X-Tenant": "files"}
     both.api("POST", "/nodes", {"title": "Plan"}, **tenant)
     both.open("/w/files/attachments/new?columns=name,file_id")
