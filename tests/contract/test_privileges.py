@@ -13,7 +13,9 @@ from sqlalchemy.engine import URL
 
 from tenantapp.databases.errors import RolesMissing
 from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
+from tenantapp.databases.servers.templates import current_template
 from tenantapp.fleet.errors import CopyFailed
 from tests.contract.conftest import everything_on
 from tests.contract.copies import work
@@ -26,7 +28,10 @@ CREATE FUNCTION secret() RETURNS text LANGUAGE sql AS 'SELECT ''secret''';
 REVOKE EXECUTE ON FUNCTION secret() FROM PUBLIC;
 GRANT SELECT ON figures TO reporting;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''CET''', current_database()); END $$;
+DO $$ BEGIN
+    EXECUTE format('ALTER DATABASE %I SET timezone = ''CET''', current_database());
+    EXECUTE format('ALTER DATABASE %I SET lock_timeout = ''1s''', current_database());
+END $$;
 """
 LATER = """
 CREATE TABLE own (id int PRIMARY KEY);
@@ -141,4 +146,8 @@ def test_a_new_revision(tenant: Schemas) -> None:
     assert old not in {name for _, name in everything_on(tenant.servers["main"])}
     to = "SELECT polroles::regrole[]::text[] FROM pg_policy"
     assert as_superuser(tenant, to, slug="later") == [([place.database],)]
+    before = tenant.state(place)
+    template = current_template(fleet.services, fleet.mark()).name
+    databases_on(fleet.servers["main"]).copy_template(template, place.database, place.id, fleet.mark())
+    assert tenant.state(place) == before
     assert 'table own: POLICY "own" TO OWNER' in tenant.failed(tenant.backup("later"))

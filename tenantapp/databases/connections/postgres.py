@@ -231,6 +231,13 @@ def database_exists(connection: Connection, database: str) -> bool:
     return connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).first() is not None
 
 
+def admits(connection: Connection, database: str) -> bool:
+    """Return whether the server lets anybody connect to this database."""
+    return bool(
+        connection.exec_driver_sql("SELECT datallowconn FROM pg_database WHERE datname = %s", (database,)).scalar()
+    )
+
+
 def role_exists(connection: Connection, role: str) -> bool:
     """Return whether the server has this role."""
     return connection.exec_driver_sql("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).first() is not None

@@ -35,6 +35,8 @@ LOOKS: Final = 2
 LONGEST_END: Final = 30.0  # seconds
 # Templates that this process has seen, by server and name: checking for a template takes a connection.
 _seen: Final[set[tuple[str, str]]] = set()
+# What ``not_reassigned`` says of templates, by server and name: a template does not change.
+_not_reassigned: Final[dict[tuple[str, str], dict[str, str]]] = {}
 
 
 class PostgresDatabases(ServerDatabases):
@@ -84,9 +86,12 @@ class PostgresDatabases(ServerDatabases):
                 self._create_role(connection, database, mark)
             if not present.database:
                 self._copy(connection, template, database)
+            elif self._is_handed_over(connection, database):
+                return  # to open it again would take from it the timeouts that the history sets
             postgres.open_to_owner(connection, database)
         with self._connection(database) as connection:
-            postgres_templates.hand_over(connection, template, database, tenant_id)
+            rest = self._not_reassigned(connection, template)
+            postgres_templates.hand_over(connection, template, database, tenant_id, rest)
 
     @checkpoint("database.close")
     def close(self, database: str, patience: float) -> None:
@@ -174,6 +179,18 @@ class PostgresDatabases(ServerDatabases):
                 raise
             _seen.discard(self._key(template))
             raise TemplateMissing(f"server {self._server.name}", template) from error
+
+    def _is_handed_over(self, connection: Connection, database: str) -> bool:
+        if not postgres.admits(connection, database):
+            return False
+        with self._connection(database) as copy:
+            return postgres_templates.is_handed_over(copy)
+
+    def _not_reassigned(self, connection: Connection, template: str) -> dict[str, str]:
+        key = self._key(template)
+        if key not in _not_reassigned:
+            _not_reassigned[key] = postgres_templates.not_reassigned(connection, template)
+        return _not_reassigned[key]
 
     def _build(self, connection: Connection, template: Template) -> None:
         new = postgres_templates.begin(connection, template, self._server.tenant_password(template.name))

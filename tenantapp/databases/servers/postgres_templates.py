@@ -62,28 +62,38 @@ def drop(connection: Connection, name: str) -> None:
         postgres.drop_database(connection, name)
 
 
-@checkpoint("template.hand_over")
-def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID) -> None:
-    """Give the owner of a copy what the template's role has there, and write the tenant's identity, in one transaction.
+def is_handed_over(connection: Connection) -> bool:
+    """Return whether a copy was handed over: its identity is written in the same transaction."""
+    table = quoted(connection, TenantIdentity.__tablename__)
+    return bool(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table})").scalar())  # noqa: S608
 
-    REASSIGN OWNED gives away objects, with the privileges on them. The rest is given by itself.
+
+def not_reassigned(connection: Connection, template: str) -> dict[str, str]:
+    """Return the privileges and settings of a template that REASSIGN OWNED in a copy does not give to the copy's owner.
+
+    They are not in the copy, or there for the role of the template only. ``connection`` leads to a copy that is not
+    handed over yet.
     """
-    rest = _not_reassigned(read_privileges(connection, role=template, database=template))
-    old, new = quoted(connection, template), quoted(connection, owner)
-    identity = f"INSERT INTO {quoted(connection, TenantIdentity.__tablename__)} (tenant_id) VALUES (%s)"  # noqa: S608
-    statements = (f"REASSIGN OWNED BY {old} TO {new}", f"{identity} ON CONFLICT DO NOTHING")
-    connection.exec_driver_sql("; ".join(("BEGIN", *statements)), (str(tenant_id),))
-    if rest:
-        give(connection, rest, owner)
-        # It owns nothing here any more. What is left are its rights, which would keep it from being dropped.
-        connection.exec_driver_sql(f"DROP OWNED BY {old}")
-    connection.exec_driver_sql("COMMIT")
-
-
-def _not_reassigned(privileges: Mapping[str, str]) -> dict[str, str]:
-    """Return what a copy of a database does not have, or has for the role of the template only."""
     return {
         thing: words
-        for thing, words in privileges.items()
+        for thing, words in read_privileges(connection, role=template, database=template).items()
         if thing in NOT_REASSIGNED or thing.startswith(DEFAULT) or POLICY in words
     }
+
+
+@checkpoint("template.hand_over")
+def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID, rest: Mapping[str, str]) -> None:
+    """Give the owner of a copy what the template's role has there, and write the tenant's identity, in one transaction.
+
+    REASSIGN OWNED gives away objects, with the privileges on them. ``rest`` is what ``not_reassigned`` returned.
+    """
+    old, new = quoted(connection, template), quoted(connection, owner)
+    identity = f"INSERT INTO {quoted(connection, TenantIdentity.__tablename__)} (tenant_id) VALUES (%s)"  # noqa: S608
+    statements = ("BEGIN", f"REASSIGN OWNED BY {old} TO {new}", f"{identity} ON CONFLICT DO NOTHING")
+    if not rest:
+        connection.exec_driver_sql("; ".join((*statements, "COMMIT")), (str(tenant_id),))
+        return
+    connection.exec_driver_sql("; ".join(statements), (str(tenant_id),))
+    give(connection, rest, owner)
+    # The template's role owns nothing here any more. Its rights are left, which would keep it from being dropped.
+    connection.exec_driver_sql(f"DROP OWNED BY {old}; COMMIT")
