@@ -3,7 +3,7 @@ CREATE TABLE words (
     n int CHECK (n BETWEEN 1 AND 10 AND n <> ALL (ARRAY[2, 3])), c char(5) DEFAULT 'x', j jsonb DEFAULT '{"a": [1, ","]}'
 );
 CREATE INDEX lower_words ON words (lower(s), (t || ',' || s)) WHERE s IN ('ab', 'cd');
-CREATE VIEW short AS SELECT id FROM words WHERE s IN ('ab', left('cde', 2)) AND t = ANY (ARRAY['a,b'::text]);
+CREATE VIEW few_words AS SELECT id FROM words WHERE s IN ('ab', left('cde', 2)) AND t = ANY (ARRAY['a,b'::text]);
 CREATE DOMAIN hour AS int CHECK (VALUE BETWEEN 0 AND 23 AND VALUE <> 13);
 CREATE TABLE shifts (
     id int PRIMARY KEY, first hour DEFAULT 8, during int4range, kind varchar(9) DEFAULT 'day', twice bool DEFAULT (1 BETWEEN 0 AND 3 AND true),
