@@ -212,7 +212,7 @@ class Channel(HTTPChannel):
             super().handle_write()
             if closing and self.total_outbufs_len:
                 self.close_when_flushed = True
-            elif closing:
+            elif closing and self.connected:  # and not if the client has gone meanwhile
                 self._linger()
 
     def _linger(self) -> None:

@@ -1,7 +1,9 @@
 """Slow clients, strange requests and long bodies, through the real loop that production and development share."""
 
 import json
+import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -212,3 +214,21 @@ def test_a_client_that_leaves_frees_its_thread(address: Address) -> None:
     finished = threading.Event()
     threading.Thread(target=lambda: exchange(address, get("/", "Connection: close")) and finished.set()).start()
     assert finished.wait(5)
+
+
+def test_a_client_that_leaves_before_its_answer_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    begun, gone = threading.Event(), threading.Event()
+
+    def late(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        begun.set()
+        assert gone.wait(5)
+        return app(environ, start_response)
+
+    with serving(late, threads=1) as address:
+        leaving = send(address, get("/", "Connection: close"))
+        assert begun.wait(5)
+        leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset it
+        leaving.close()
+        gone.set()
+        assert exchange(address, get("/", "Connection: close")).endswith(b"x 0")
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
