@@ -20,6 +20,7 @@ from tenantapp.databases.connections.migration_connections import migration_conn
 from tenantapp.databases.errors import HistoryError, MigrationFailed
 from tenantapp.databases.histories.command_line import command_line_target
 from tenantapp.databases.histories.engine_classes import WATCH, extend_engine_class
+from tenantapp.databases.histories.enums import ENUMS
 from tenantapp.databases.histories.full_text import include_object
 from tenantapp.databases.histories.histories import History, history_config
 from tenantapp.databases.histories.progress import PER_REVISION, Progress
@@ -132,7 +133,7 @@ def _run(target: Target) -> None:
     with migration_connection(target.url, target.name, target.limits) as connection:
         extend_engine_class(connection.dialect)
         watch = None if target.watch is None else target.watch(connection)
-        _configure(target, connection=connection, **{WATCH: watch})
+        _configure(target, connection=connection, **{WATCH: watch, ENUMS: target.enums})
         progress = Progress(target, connection, context.get_context(), watch)
         with progress.explained(), context.begin_transaction():
             context.run_migrations()

@@ -37,7 +37,8 @@ class Target:
     """A database to migrate along a history, and its name in messages.
 
     ``record`` is called with the database's revision once the transaction is over, and ``watch`` with the connection
-    before.
+    before. ``enums`` takes the values of the enumerations, by their names, as far as the revisions that are run make
+    them.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class Target:
     record: Callable[[str | None], None] | None = None
     limits: Limits = USUAL_LIMITS
     watch: Callable[[Connection], Watch] | None = None
+    enums: dict[str, list[str]] | None = None
 
     @property
     def metadata(self) -> MetaData:

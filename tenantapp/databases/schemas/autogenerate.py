@@ -47,7 +47,7 @@ def make_revision(fleet: Fleet, history: History, message: str) -> Path:
     settings = fleet.settings
     message = _check(settings, history, message)
     with scratch_database(fleet, history) as url:
-        target = Target(settings, history, "a scratch database", url, watch=Effects)
+        target = Target(settings, history, "a scratch database", url, watch=Effects, enums={})
         run_command(target, partial(command.upgrade, revision="head"))
         path = run_command(target, partial(_write, message=message))
     if path is None:
