@@ -18,9 +18,13 @@ BEGINNING: Final = '    """Move to this revision."""\n'
 IDENTITY: Final = re.compile(r'    op\.create_table\(\n        "tenant_identity",\n.*?\n    \)\n', re.DOTALL)
 DROPPED_IDENTITY: Final = '    op.drop_table("tenant_identity")\n'
 IDENTITY_COMMENT: Final = "    # Every tenant's database has it, and adopting another database adds it.\n"
+# After these lines stand those imports.
 IMPORTED: Final = (
     ("from collections.abc import Sequence\n", "from pathlib import Path\n"),
-    ("from alembic import op\n", "from tenantapp.databases.histories.scripts import run_script\n"),
+    (
+        r"from alembic import op\n(?:from tenantapp\..*\n)*",
+        "from tenantapp.databases.histories.scripts import run_script\n",
+    ),
 )
 IN_ITS_WORDS: Final = """    if op.get_context().dialect.name == "{dialect}":
         # In its own words: so this is exactly the structure that was found.
@@ -56,6 +60,6 @@ def _in_its_words(revision: str, package: str, found: FoundDatabase) -> str:
     own_type = rf'\.with_variant\(\s*{package}\.models\.Found\((?:"[^"]*"|\'[^\']*\')\), "{found.dialect.name}"\s*\)'
     revision = laid_out(re.sub(own_type, "", revision))
     script = IN_ITS_WORDS.format(dialect=found.dialect.name, script=SCRIPT)
-    for line, more in (*IMPORTED, (BEGINNING, script)):
-        revision = revision.replace(line, line + more, 1)
-    return revision
+    for line, more in IMPORTED:
+        revision = re.sub(f"({line})", rf"\g<1>{more}", revision, count=1)
+    return revision.replace(BEGINNING, BEGINNING + script, 1)

@@ -8,6 +8,7 @@ from alembic import command
 from sqlalchemy import Column, Enum, Integer, Table
 
 from tenantapp.databases.errors import MigrationFailed, NothingToRevise
+from tenantapp.databases.histories.enums import IMPORT
 from tenantapp.databases.histories.environment import run_command
 from tenantapp.databases.histories.targets import tenant_target
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
@@ -35,8 +36,8 @@ def color(*values: str) -> "Column[object]":
 
 
 UPGRADE = """
-    op.set_enum_values("Color", ["dark red", "red", "green", "blue"])
-    op.create_enum("size", ["s", "m"])
+    enums.set_enum_values("Color", ["dark red", "red", "green", "blue"])
+    enums.create_enum("size", ["s", "m"])
     with op.batch_alter_table("paints", schema=None) as batch_op:
         batch_op.add_column(sa.Column("size", sa.Enum("s", "m", name="size"), nullable=True))
 """
@@ -44,8 +45,8 @@ DOWNGRADE = """
     with op.batch_alter_table("paints", schema=None) as batch_op:
         batch_op.drop_column("size")
 
-    op.drop_enum("size")
-    op.set_enum_values("Color", ["red", "blue"])
+    enums.drop_enum("size")
+    enums.set_enum_values("Color", ["red", "blue"])
 """
 
 
@@ -88,9 +89,13 @@ def test_a_type_that_is_there_serves_another_table(fleet: Fleet) -> None:
     path.write_text(with_upgrade(path, f'op.create_table("one", {column})'))
     upgrade_tenant_database(services, place)
     path = make_empty_revision(services.settings, "tenant", "two")
-    array = 'op.add_column("two", sa.Column("n", sa.ARRAY(sa.Enum("x", name="nn")))); op.set_enum_values("nn", ["z"])'
+    array = (
+        'op.add_column("two", sa.Column("n", sa.ARRAY(sa.Enum("x", name="nn")))); enums.set_enum_values("nn", ["z"])'
+    )
     array = array if fleet.admin else "pass"
-    path.write_text(with_upgrade(path, f'op.create_table("two", {column}); {array}'))
+    path.write_text(
+        with_upgrade(path, f'op.create_table("two", {column}); {array}; enums.set_enum_values("nn", ["z"])')
+    )
     upgrade_tenant_database(services, place)
     fleet.ask("INSERT INTO two (s) VALUES ('b')", url)
     if fleet.admin is not None:
@@ -100,4 +105,5 @@ def test_a_type_that_is_there_serves_another_table(fleet: Fleet) -> None:
 def with_upgrade(path: Path, body: str) -> str:
     """The text of an empty revision that does this."""
     before, _, after = path.read_text().partition("    pass\n")
+    before = before.replace("from alembic import op\n", f"from alembic import op\n{IMPORT}\n")
     return f"{before}    {body}\n{after}"

@@ -1,8 +1,8 @@
 """Enumerations in migrations: operations that a revision calls, and that autogenerate writes into one.
 
-    op.create_enum("color", ["red", "green"])
-    op.set_enum_values("color", ["red", "yellow", "green"])
-    op.drop_enum("color")
+    enums.create_enum("color", ["red", "green"])
+    enums.set_enum_values("color", ["red", "yellow", "green"])
+    enums.drop_enum("color")
 
 PostgreSQL has a type for each ``sa.Enum`` that is native, and Alembic sees neither a new type nor a new value. On
 SQLite an enumeration is a text, and there is nothing to do. So a database cannot tell its values there: the run of the
@@ -12,6 +12,7 @@ history notes them in ``Enums``.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from alembic import op
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
@@ -23,6 +24,7 @@ from sqlalchemy.engine import Connection
 Enums = dict[str, list[str]]
 """The values of each enumeration, in their order."""
 ENUMS: Final = "tenantapp_enums"  # the option of a migration context that has the ``Enums`` of the run
+IMPORT: Final = "from tenantapp.databases.histories import enums"
 FOUND: Final = """
 SELECT typname, array_agg(enumlabel::text ORDER BY enumsortorder) FROM pg_type t JOIN pg_enum ON enumtypid = t.oid
 WHERE pg_type_is_visible(t.oid) AND NOT EXISTS (
@@ -53,52 +55,52 @@ class _EnumOperation(MigrateOperation):
         return (self.name, self.enum, self.values)
 
 
-@Operations.register_operation("create_enum")
 class CreateEnum(_EnumOperation):
-    """Make the type of an enumeration, unless it is there."""
+    """The type of an enumeration is made, unless it is there."""
 
     name = "create_enum"
-
-    @classmethod
-    def create_enum(cls, operations: Operations, enum: str, values: Sequence[str]) -> None:
-        """Do it in a migration."""
-        operations.invoke(cls(enum, values))
 
     def reverse(self) -> MigrateOperation:
         """Return the operation of the downgrade."""
         return DropEnum(self.enum, (), self.values)
 
 
-@Operations.register_operation("drop_enum")
 class DropEnum(_EnumOperation):
-    """Remove the type of an enumeration that no column has any more."""
+    """The type of an enumeration is removed."""
 
     name = "drop_enum"
-
-    @classmethod
-    def drop_enum(cls, operations: Operations, enum: str) -> None:
-        """Do it in a migration."""
-        operations.invoke(cls(enum, ()))
 
     def reverse(self) -> MigrateOperation:
         """Return the operation of the downgrade."""
         return CreateEnum(self.enum, self.was)
 
 
-@Operations.register_operation("set_enum_values")
 class SetEnumValues(_EnumOperation):
-    """Give an enumeration these values. If some are removed or reordered, the type is replaced in all its columns."""
+    """An enumeration gets these values."""
 
     name = "set_enum_values"
-
-    @classmethod
-    def set_enum_values(cls, operations: Operations, enum: str, values: Sequence[str]) -> None:
-        """Do it in a migration."""
-        operations.invoke(cls(enum, values))
 
     def reverse(self) -> MigrateOperation:
         """Return the operation of the downgrade."""
         return SetEnumValues(self.enum, self.was, self.values)
+
+
+def create_enum(enum: str, values: Sequence[str]) -> None:
+    """Make the type of an enumeration in a migration, unless it is there."""
+    op.invoke(CreateEnum(enum, values))
+
+
+def drop_enum(enum: str) -> None:
+    """Remove the type of an enumeration in a migration, once no column has it any more."""
+    op.invoke(DropEnum(enum, ()))
+
+
+def set_enum_values(enum: str, values: Sequence[str]) -> None:
+    """Give an enumeration these values in a migration.
+
+    If some are removed or reordered, a new type replaces the old one in all columns.
+    """
+    op.invoke(SetEnumValues(enum, values))
 
 
 @Operations.implementation_for(CreateEnum)
@@ -119,8 +121,9 @@ def _carry_out(operations: Operations, operation: _EnumOperation) -> None:
 @renderers.dispatch_for(SetEnumValues)
 @renderers.dispatch_for(DropEnum)
 def _render(context: AutogenContext, operation: _EnumOperation) -> str:
+    context.imports.add(IMPORT)
     values = f", {operation.values!r}" if operation.values else ""
-    return f"op.{operation.name}({operation.enum!r}{values})"
+    return f"enums.{operation.name}({operation.enum!r}{values})"
 
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
