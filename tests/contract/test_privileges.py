@@ -13,13 +13,18 @@ from sqlalchemy.engine import URL
 
 from tenantapp.databases.errors import RolesMissing
 from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.databases.servers.templates import current_template
+from tenantapp.fleet.backups import restoring
+from tenantapp.fleet.backups.restoring import restore_database
 from tenantapp.fleet.errors import CopyFailed
+from tenantapp.sql.ids import uuid7
 from tests.contract.conftest import everything_on
 from tests.contract.copies import work
 from tests.schemas.constructs import Construct
+from tests.schemas.state import differences, read_state
 from tests.schemas.verbs import REVISION, Schemas, schemas
 
 HISTORY = """
@@ -89,6 +94,27 @@ def test_a_backup_of_an_earlier_version(tenant: Schemas) -> None:
     """It gets the privileges of its revision."""
     tenant.done(tenant.restore_as("acme", "earlier", backup=altered(tenant)))
     assert tenant.lost("earlier") == {}
+
+
+def test_a_restore_that_was_interrupted_before_they_were_given(
+    tenant: Schemas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is begun again, and finds all of the dump restored."""
+
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    altered(tenant)
+    server, database = tenant.fleet.servers["main"], f"tenant_{uuid7().hex}"
+    record = tenant.store.records(tenant.place().id)[0]
+    given = (tenant.fleet.services, server, database, record, tenant.store, tenant.fleet.mark(), "it")
+    privileges = structure_at(server.own_url(tenant.place().database), "acme").privileges
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "give_privileges", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            restore_database(*given, privileges=privileges)
+    restore_database(*given, privileges=privileges)
+    assert differences(tenant.original, read_state(tenant.servers["main"], database)) == {}
 
 
 def test_what_no_copy_can_be_given(tenant: Schemas) -> None:
