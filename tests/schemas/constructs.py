@@ -1,7 +1,8 @@
 """What builders have in their schemas: a file of SQL for each construct.
 
 A file has the statements of a revision, then the line ``-- rows``, then statements of the tenant. A line before them
-such as ``-- bundle: has no portable form`` says that this verb refuses it, and by which words.
+such as ``-- bundle: has no portable form`` says that this verb refuses it, and by which words. ``-- needs: 18`` says
+that older versions of PostgreSQL do not have it.
 """
 
 import re
@@ -15,17 +16,23 @@ REFUSED: Final = re.compile(r"^-- (\w+): (.+)$", re.M)
 
 @dataclass(frozen=True)
 class Construct:
-    """One construct, or several together. ``refused`` has words of the message, by the verb."""
+    """One construct, or several together. ``refused`` has words of the message, by the verb.
+
+    ``needs`` is the oldest major version of PostgreSQL that has it.
+    """
 
     name: str
     schema: str
     rows: str
     refused: dict[str, str] = field(default_factory=dict)
+    needs: int = 0
 
 
 def read_construct(file: Path) -> Construct:
     schema, _, rows = file.read_text().partition("-- rows\n")
-    return Construct(file.stem, schema, rows, dict(REFUSED.findall(schema)))
+    said = dict(REFUSED.findall(schema))
+    needs = int(said.pop("needs", 0))
+    return Construct(file.stem, schema, rows, said, needs)
 
 
 def all_constructs() -> list[Construct]:

@@ -1,30 +1,50 @@
-"""Each construct alone, through every verb: ``make schemas``. It is exact, or it is refused by name."""
+"""Each construct alone, through every verb, on every PostgreSQL that can be had: ``make schemas``.
 
-from collections.abc import Iterator
+It is exact, or it is refused by name.
+"""
+
+import os
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import URL
 
 from tenantapp.operations.errors import FleetError
-from tests.postgres import own_postgres
-from tests.schemas.constructs import Construct, all_constructs
+from tests.postgres import own_postgres, programs_by_major
+from tests.schemas.constructs import Construct, all_constructs, together
 from tests.schemas.verbs import schemas
+from tests.schemas.versions import PROMISED
 
 # A move takes the tenant from its server, so it is the last.
 VERBS = ("clone", "backup", "bundle", "delete", "restore", "move")
+MAJORS = list(programs_by_major())
+CASES = [(major, each) for each in all_constructs() for major in MAJORS if each.needs <= major]
+Pair = Callable[[int], dict[str, URL]]
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, URL]]:
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Pair]:
+    """Starts two servers of a major version, when they are first wanted."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(own_postgres(wal_level="logical")) for name in ("main", "other")}
+
+        @cache
+        def started(major: int) -> dict[str, URL]:
+            programs = programs_by_major()[major]
+            return {
+                name: stack.enter_context(own_postgres(programs=programs, wal_level="logical"))
+                for name in ("main", "other")
+            }
+
+        yield started
 
 
-@pytest.mark.parametrize("construct", all_constructs(), ids=lambda each: each.name)
-def test_it_is_exact_or_refused_by_name(servers: dict[str, URL], tmp_path: Path, construct: Construct) -> None:
-    with schemas(servers, tmp_path, construct) as tenant:
+@pytest.mark.parametrize(("major", "construct"), CASES, ids=[f"{each.name}-{major}" for major, each in CASES])
+def test_it_is_exact_or_refused_by_name(pair: Pair, tmp_path: Path, major: int, construct: Construct) -> None:
+    with schemas(pair(major), tmp_path, construct) as tenant:
         for verb in VERBS:
             words = construct.refused.get(verb)
             if words is None:
@@ -33,3 +53,20 @@ def test_it_is_exact_or_refused_by_name(servers: dict[str, URL], tmp_path: Path,
                 with pytest.raises(FleetError, match=words):
                     getattr(tenant, f"by_{verb}")()
                 assert tenant.lost() == {}, verb
+
+
+def test_all_together_go_to_each_newer_version_and_not_back(pair: Pair, tmp_path: Path) -> None:
+    construct = together([each for each in all_constructs() if each.needs <= MAJORS[0]])
+    names = [f"v{major}" for major in MAJORS]
+    with schemas({f"v{major}": pair(major)["main"] for major in MAJORS}, tmp_path, construct) as tenant:
+        for older, newer in pairwise(names):
+            tenant.read_original(printer=newer)
+            assert tenant.by_backup(f"on-{newer}", server=newer) == {}, newer
+            assert tenant.by_move(newer) == {}, newer
+            tenant.succeeded(tenant.backup())
+            with pytest.raises(FleetError, match=rf"the server {older} has [0-9.]+, which is older"):
+                tenant.restore_as("acme", "older", server=older)
+
+
+def test_the_versions_that_are_promised_are_here() -> None:
+    assert "CI" not in os.environ or set(MAJORS) >= PROMISED

@@ -1,5 +1,6 @@
 """A tenant whose history has a construct, and what the fleet does with it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,13 +15,13 @@ from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.removing.deletion import delete_later, request_purge
 from tenantapp.operations.errors import FleetError
-from tenantapp.tenancy.access import TenantPlace
 from tests.contract.conftest import Fleet, everything_on, remove_all_but
 from tests.contract.copies import drop_subscriptions
 from tests.contract.copies import work as done
 from tests.contract.kept import Kept, with_store
 from tests.contract.rows import findings
 from tests.installation import SECRET
+from tests.postgres import programs_by_major
 from tests.schemas.constructs import Construct
 from tests.schemas.state import differences, read_state
 
@@ -41,7 +42,7 @@ class Failed(FleetError):
 
 
 class Schemas(Kept):
-    """The tenant acme on the server ``main``, with a construct and its rows. Each verb returns what is not the same."""
+    """The tenant acme on the first server, with a construct and its rows. Each verb returns what is not the same."""
 
     def __init__(self, fleet: Fleet, construct: Construct, servers: dict[str, URL]) -> None:
         self.fleet, self.servers = with_store(fleet), servers
@@ -49,31 +50,37 @@ class Schemas(Kept):
         copy = fleet.copy_of("tenant")
         text = REVISION.format(head=head_revision(fleet.settings, "tenant"), schema=construct.schema.replace("%", "%%"))
         (copy / "versions" / "feedc0de0001_construct.py").write_text(text)
-        fleet.change_settings(migrations_tenant=str(copy))
+        tools = os.pathsep.join(map(str, programs_by_major().values()))
+        fleet.change_settings(migrations_tenant=str(copy), backups_postgres_bin=tools)
         database = fleet.create("acme").database
-        host, user = servers["main"].query["host"], servers["main"].username
+        first = next(iter(servers.values()))  # that of new tenants
+        host, user = first.query["host"], first.username
         with psycopg2.connect(host=host, user=user, dbname=database) as connection, connection.cursor() as cursor:
             cursor.execute(f'SET ROLE "{database}"')
             cursor.execute(construct.rows)
-        self.original = self.state(self.place())
+        self.read_original()
 
-    def state(self, place: TenantPlace) -> dict[str, Any]:
-        return read_state(self.servers[place.server], place.database)
+    def read_original(self, printer: str | None = None) -> None:
+        """Read what others are compared with. Its definitions are written as the server ``printer`` writes them."""
+        place = self.place()
+        self.original = read_state(self.servers[place.server], place.database, self.servers[printer or place.server])
 
     def lost(self, slug: str = "acme") -> dict[str, Any]:
         """What a tenant does not have as the original had it, and what `fleet verify` says of it."""
         place = self.place(slug)
+        server = self.servers[place.server]
         wrong = findings(self.fleet, place, self.fleet.settings)
-        return differences(self.original, self.state(place)) | ({"findings": wrong} if wrong else {})
+        lacking = differences(self.original, read_state(server, place.database, server), server)
+        return lacking | ({"findings": wrong} if wrong else {})
 
     def by_clone(self) -> dict[str, Any]:
         done(self.fleet, "clone", "acme", "cloned")
         return self.lost("cloned")
 
-    def by_backup(self) -> dict[str, Any]:
+    def by_backup(self, new: str = "restored", **options: Any) -> dict[str, Any]:
         self.succeeded(self.backup())
-        self.succeeded(self.restore_as("acme", "restored"))
-        return self.lost("restored")
+        self.succeeded(self.restore_as("acme", new, **options))
+        return self.lost(new)
 
     def by_bundle(self) -> dict[str, Any]:
         file = self.fleet.directory / "acme.bundle"
@@ -93,8 +100,8 @@ class Schemas(Kept):
         self.succeeded(self.restore_as("cloned", "returned", tenant_id=tenant_id))
         return self.lost("returned")
 
-    def by_move(self) -> dict[str, Any]:
-        done(self.fleet, "move", "acme", "other")
+    def by_move(self, server: str = "other") -> dict[str, Any]:
+        done(self.fleet, "move", "acme", server)
         return self.lost()
 
     def succeeded(self, operation_id: Any) -> None:
@@ -113,7 +120,7 @@ def schemas(servers: dict[str, URL], directory: Path, construct: Construct) -> I
     }
     values |= {"user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite", "tenancy.secret": SECRET}
     before = {url: everything_on(url) for url in servers.values()}
-    fleet = Fleet(values, servers["main"], directory)
+    fleet = Fleet(values, next(iter(servers.values())), directory)
     for url in servers.values():
         fleet.ask("CREATE ROLE reporting", url)  # some constructs grant it something
     try:

@@ -36,14 +36,15 @@ WHERE c.relkind = 'S' AND {SCHEMAS} ORDER BY 1
 """  # noqa: S608
 CHUNK: Final = 2**20  # bytes of a large object that are read at once
 INV_READ: Final = 0x40000
-# Their sizes are nowhere to be read: each is opened, and sought to its end.
+# Their sizes are nowhere to be read: each is opened, and sought to its end. All get the same descriptor, so if nothing
+# else went into a subquery, PostgreSQL 15 would keep the first size for all (Memoize).
 LARGE_OBJECTS: Final = f"""
 SELECT count(DISTINCT o.oid), coalesce(sum(hashtextextended(
     concat_ws(':', o.oid, size, start, sha256(lo_get(o.oid, start, {CHUNK}))) COLLATE "C", 0)), 0)
 FROM pg_largeobject_metadata o
 CROSS JOIN LATERAL (SELECT lo_open(o.oid, {INV_READ}) AS descriptor OFFSET 0) AS opened
-CROSS JOIN LATERAL (SELECT lo_lseek64(descriptor, 0, 2) AS size OFFSET 0) AS sought
-CROSS JOIN LATERAL (SELECT lo_close(descriptor) WHERE size IS NOT NULL OFFSET 0) AS closed
+CROSS JOIN LATERAL (SELECT lo_lseek64(descriptor, 0 * o.oid::bigint, 2) AS size OFFSET 0) AS sought
+CROSS JOIN LATERAL (SELECT lo_close(descriptor) WHERE size >= 0 * o.oid::bigint OFFSET 0) AS closed
 CROSS JOIN LATERAL generate_series(0, size, {CHUNK}) AS start
 """  # noqa: S608
 
