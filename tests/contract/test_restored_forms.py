@@ -92,6 +92,16 @@ def test_what_a_restore_writes_in_another_way_is_equal(databases: Databases, dum
     assert found == should.partition("it should be ")[2].replace("cde", "efg"), "both in the same form"
 
 
+def test_a_structure_that_was_changed_meanwhile_has_no_form(databases: Databases, dumped: list[str]) -> None:
+    """What was read is not what is dumped now: a migration came between."""
+    written, restored = databases.made(WRITTEN), databases.made(RESTORED)
+    with written.database() as url, create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE words DROP CONSTRAINT words_n_check")
+    reason, *lines = databases.differences(written, restored)
+    assert "(Could not read it: its structure was changed meanwhile)" in reason
+    assert len(lines) == 2
+
+
 def test_without_tools_the_printed_definitions_count(databases: Databases, dumped: list[str]) -> None:
     databases.services = databases.fleet.under(
         replace(databases.fleet.settings, backups_postgres_bin=str(databases.fleet.directory))

@@ -115,6 +115,13 @@ def test_imports_run_one_way(room: str) -> None:
         assert not foreign, f"{module.relative_to(ROOT)} imports from {sorted(foreign)}"
 
 
+def test_structures_are_compared_in_one_place() -> None:
+    """Equal ones may differ as printed: ``structure_differences`` is for everyone."""
+    compares = "tenantapp.databases.schemas.structure.difference"
+    named = [path for path in ROOT.rglob("*.py") if "difference" in path.read_text()]
+    assert [path.name for path in named if compares in imports(path)] == ["restored_forms.py"]
+
+
 @pytest.mark.parametrize("domain", [ROOT / "workspace", *EXAMPLES], ids=lambda path: path.name)
 def test_the_services_of_a_domain_know_nothing_of_http(domain: Path) -> None:
     """Views, scripts and commands call the same ones. What includes the views at start-up has to know them."""

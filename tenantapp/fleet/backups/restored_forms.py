@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.errors import ReadingFailed
 from tenantapp.databases.schemas.expected import KnownStructures, database_at, expected_structure, structure_at
 from tenantapp.databases.schemas.structure import (
     Structure,
@@ -95,7 +96,8 @@ def restored_form(fleet: Fleet, side: Side) -> Structure:
 
     On SQLite it is the structure itself, because a copy has the statements of the original. Parts that a dump does not
     carry stay as they are. The forms are kept in this process for ten minutes. Raises ``BackupRefused`` if a tool is
-    missing, ``BackupFailed``, and what ``scratch_database`` and opening the side's database raise.
+    missing, ``BackupFailed``, ``ReadingFailed`` if the database does not have this structure any more, and what
+    ``scratch_database`` and opening the side's database raise.
     """
     if isinstance(side.server, SqliteServer):
         return side.structure
@@ -110,7 +112,7 @@ def _key(side: Side, structure: Structure) -> Key:
 def _restored(fleet: Fleet, side: Side) -> Structure:
     form, name, copied = side.structure, side.name, COPY.format(side.name)
     with ExitStack() as stack:
-        url = stack.enter_context(side.database())
+        url = original = stack.enter_context(side.database())
         for _ in range(MOST_RESTORES):
             copy = stack.enter_context(scratch_database(fleet, "tenant", server=side.server))
             _copy_structure(fleet.settings, (url, name), (copy, copied))
@@ -118,6 +120,9 @@ def _restored(fleet: Fleet, side: Side) -> Structure:
             if form == before:
                 break
             url, name = copy, copied
+        # It may have been migrated after it was read. Then the form is that of another structure.
+        if not set(side.structure.parts) <= set(structure_at(original, side.name).parts):
+            raise ReadingFailed(side.name, "its structure was changed meanwhile")
     return form
 
 

@@ -71,10 +71,11 @@ def _plan(context: Context) -> dict[str, Any]:
         found = found_on(source, connection, original.name)
         check_given_again(found.structure.privileges, server, original.name)
         reason = why_not_replicated(fleet, connection, found, server, revision)
+    expected = expected_of_copy(fleet, found, server, revision)
     if reason is not None:
         # A dump may differ as printed. Find out now how to compare it, and not while people wait.
         with suppress(FleetError):
-            restored_form(fleet, expected_of_copy(fleet, found, server, revision))
+            restored_form(fleet, expected)
     return {"revision": revision, "fingerprint": fingerprint(found.structure), "not_replicated": reason}
 
 
