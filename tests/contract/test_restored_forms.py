@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -11,7 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.schemas.expected import KnownStructures
 from tenantapp.databases.servers.scratch import scratch_database
-from tenantapp.fleet.backups import postgres_dumps, restored_forms
+from tenantapp.fleet.backups import restored_forms
+from tenantapp.fleet.backups.postgres_tools import Tools
 from tenantapp.fleet.backups.restored_forms import Side, side_at, structure_differences
 from tenantapp.fleet.backups.restoring import look_at
 from tests.contract.conftest import Fleet
@@ -66,13 +68,13 @@ def databases(fleet: Fleet) -> Iterator[Databases]:
 def dumped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The databases that are dumped, while nothing is known yet."""
     names: list[str] = []
-    real = postgres_dumps.dump
+    real = restored_forms.copy_structure
 
-    def noting(settings: object, url: URL, *rest: str) -> object:
-        names.append(str(url.database))
-        return real(settings, url, *rest)  # type: ignore[arg-type]
+    def noting(tools: Tools, original: tuple[URL, str], *rest: Any) -> None:
+        names.append(original[1])
+        real(tools, original, *rest)
 
-    monkeypatch.setattr(postgres_dumps, "dump", noting)
+    monkeypatch.setattr(restored_forms, "copy_structure", noting)
     monkeypatch.setattr(restored_forms, "_known", KnownStructures())
     return names
 
@@ -81,7 +83,7 @@ def test_what_a_restore_writes_in_another_way_is_equal(databases: Databases, dum
     written, restored = databases.made(WRITTEN), databases.made(RESTORED)
     assert written.structure != restored.structure
     assert databases.differences(written, restored) == []
-    assert len(dumped) == 2, "the original, and its copy to see that nothing more changes"
+    assert dumped == ["it", "a scratch database with the structure of it"], "once more, to see that nothing changes"
     assert databases.differences(restored, written) == []
     assert len(dumped) == 2, "both forms are known"
     changed = (WRITTEN, "ALTER TABLE words DROP CONSTRAINT words_s_check", f"ALTER TABLE words ADD {OTHER_LIST}")

@@ -20,6 +20,8 @@ LOCK_WAIT: Final = 10_000  # milliseconds
 # The role that restores becomes the owner, and no privileges are granted.
 NOBODY_ELSE: Final = ("--no-owner", "--no-privileges", "--no-password")
 
+STRUCTURE_ALONE: Final = ("--schema-only", "--no-publications", "--no-subscriptions")
+
 
 @contextmanager
 def dump(tools: Tools, url: URL, name: str, snapshot: str, *more: str) -> Iterator[Iterator[bytes]]:
@@ -43,6 +45,19 @@ def _chunks(tools: Tools, url: URL, name: str, snapshot: str, more: tuple[str, .
 @checkpoint("dump.restore")
 def restore(tools: Tools, url: URL, name: str, chunks: Iterable[bytes]) -> None:
     """Restore a dump into an empty database, all or nothing. Raises ``BackupFailed``."""
+    _restore(tools, url, name, chunks)
+
+
+def copy_structure(tools: Tools, original: tuple[URL, str], copy: tuple[URL, str], snapshot: str) -> None:
+    """Copy the structure of a database at this exported snapshot into an empty one. Publications stay behind.
+
+    Both are given as URL and name. Raises ``BackupFailed``.
+    """
+    with dump(tools, *original, snapshot, *STRUCTURE_ALONE) as chunks:
+        _restore(tools, *copy, chunks)
+
+
+def _restore(tools: Tools, url: URL, name: str, chunks: Iterable[bytes]) -> None:
     options = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE, _at(url))
     with _running(tools, RESTORE, options, environment_of(url), name, stdin=subprocess.PIPE) as process:
         _give(process, chunks)

@@ -25,7 +25,7 @@ from tenantapp.databases.schemas.structure import (
     same_parts_differ,
 )
 from tenantapp.databases.servers.scratch import scratch_database
-from tenantapp.fleet.backups import postgres_dumps
+from tenantapp.fleet.backups.postgres_dumps import copy_structure
 from tenantapp.fleet.backups.postgres_tools import fitting_tools
 from tenantapp.fleet.errors import BackupRefused
 from tenantapp.operations.errors import FleetError
@@ -36,7 +36,6 @@ from tenantapp.tenancy.servers import Server, SqliteServer
 COPY: Final = "a scratch database with the structure of {}"
 # Most expressions are as they stay after one restore. The next restore shows that.
 MOST_RESTORES: Final = 3
-STRUCTURE_ALONE: Final = ("--schema-only", "--no-publications", "--no-subscriptions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +126,12 @@ def _restored(fleet: Fleet, side: Side) -> Structure:
 
 
 def _copy_structure(settings: Settings, original: tuple[URL, str], copy: tuple[URL, str]) -> None:
-    """Dump the structure of a database into an empty one, both with their names in messages."""
+    """Copy the structure of a database into an empty one. Both are given as URL and name."""
     with reading_connection(*original) as connection:
         tools = fitting_tools(settings, connection)
         with connection.begin():
             snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
-            with postgres_dumps.dump(tools, *original, snapshot, *STRUCTURE_ALONE) as chunks:
-                postgres_dumps.restore(tools, *copy, chunks)
+            copy_structure(tools, original, copy, snapshot)
 
 
 _known: Final = KnownStructures()
