@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from tenantapp.databases.errors import RolesMissing
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.schemas.expected import structure_at
+from tenantapp.databases.schemas.structure import difference
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.databases.servers.templates import current_template
@@ -127,6 +128,17 @@ def test_what_no_copy_can_be_given(tenant: Schemas) -> None:
     assert 'table figures: GRANT SELECT TO "reporting"' in tenant.failed(tenant.backup())
     as_superuser(tenant, "REVOKE GRANT OPTION FOR SELECT ON figures FROM reporting CASCADE")
     assert tenant.lost() == {}
+
+
+def test_another_owner_is_named(tenant: Schemas) -> None:
+    url, place = tenant.servers["main"], tenant.place()
+    address = tenant.fleet.servers["main"].own_url(place.database)
+    before = structure_at(address, "acme")
+    as_superuser(tenant, f'ALTER FUNCTION secret() OWNER TO "{url.username}"')
+    after = structure_at(address, "acme")
+    assert difference(before, after) == [f"function secret(): owner {url.username} should not be there"]
+    assert after.definitions == before.definitions  # a dump has no owners, so a backup can be restored
+    as_superuser(tenant, f'ALTER FUNCTION secret() OWNER TO "{place.database}"')
 
 
 def test_a_role_that_the_other_server_lacks(tenant: Schemas) -> None:

@@ -16,7 +16,7 @@ from tenantapp.databases.privileges.catalogue import read_privileges
 # owner is a part by itself: a restored form, which comes from a dump, has none.
 STATEMENT: Final = """
 WITH schemas AS (
-    SELECT oid, nspname, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
+    SELECT oid, nspname, nspowner, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
     FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 ), owner AS (
     SELECT datdba FROM pg_database WHERE datname = current_database()
@@ -54,7 +54,12 @@ SELECT r.thing, '', concat_ws(' ',
     CASE WHEN r.relkind IN ('v', 'm') THEN pg_get_viewdef(r.oid) END)
 FROM relations r
 UNION ALL
-SELECT r.thing, 'owner ' || pg_get_userbyid(r.relowner), '' FROM relations r JOIN owner ON r.relowner <> owner.datdba
+SELECT o.thing, 'owner ' || pg_get_userbyid(o.owned_by), '' FROM owner JOIN (
+    SELECT thing, relowner FROM relations
+    UNION ALL SELECT thing, typowner FROM types
+    UNION ALL SELECT thing, proowner FROM routines
+    UNION ALL SELECT 'schema ' || nspname, nspowner FROM schemas WHERE nspname <> 'public'
+) AS o (thing, owned_by) ON o.owned_by <> owner.datdba
 UNION ALL
 SELECT r.thing, 'values', concat_ws(' ', format_type(q.seqtypid, NULL), 'from', q.seqstart, 'by', q.seqincrement,
     'within', q.seqmin, 'to', q.seqmax, CASE WHEN q.seqcycle THEN 'cycle' END)

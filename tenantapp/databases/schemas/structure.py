@@ -48,8 +48,8 @@ class Structure:
 
     @property
     def definitions(self) -> "Structure":
-        """Return the structure without privileges and settings, as a dump has it."""
-        return Structure(tuple(part for part in self.parts if part.part != PRIVILEGES))
+        """Return the structure without privileges, settings and other owners, as a dump has it."""
+        return Structure(tuple(part for part in self.parts if part.part != PRIVILEGES and part.part[:6] != "owner "))
 
 
 def read_structure(connection: Connection) -> Structure:
