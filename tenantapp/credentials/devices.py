@@ -11,7 +11,20 @@ from datetime import timedelta
 from typing import Final, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, CursorResult, Uuid, bindparam, delete, exists, func, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    CursorResult,
+    Table,
+    Uuid,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from tenantapp.characters import visible
@@ -48,6 +61,18 @@ _HELD: Final = LoneSelect(
     ).where(KnownDevice.user_id == bindparam("user_id", type_=Uuid)),
     Held,
 )
+
+# Statements on the table, not on the model: these are many times cheaper, and each sign-in has one or more of them.
+_DEVICES: Final = cast(Table, KnownDevice.__table__)
+_ADD: Final = insert(_DEVICES)
+_LIKE: Final = (
+    KnownDevice.user_id == bindparam("of_user", type_=Uuid),
+    KnownDevice.by_provider == bindparam("how", type_=Boolean),
+)
+_LATEST: Final = (
+    select(KnownDevice.token_hash).where(*_LIKE).order_by(KnownDevice.last_used_at.desc()).limit(bindparam("most"))
+)
+_FORGET: Final = delete(_DEVICES).where(*_LIKE, KnownDevice.token_hash.not_in(_LATEST))
 
 
 def find(user_db: DBFactory, person: ColumnElement[bool], token: str | None) -> bytes | None:
@@ -110,15 +135,11 @@ def remember(
         return token
     shared = token is not None and session.scalar(select(exists().where(KnownDevice.token_hash == hash_token(token))))
     kept = token if token is not None and shared else new_token()
-    device = KnownDevice(token_hash=hash_token(kept), user_id=user_id, created_at=now, last_used_at=now)
-    device.by_provider = by_provider
+    whose = {"user_id": user_id, "by_provider": by_provider}
     before = before or held(session, user_id, by_provider=by_provider)
-    session.add(device)
-    session.flush()
+    session.execute(_ADD, {**whose, "token_hash": hash_token(kept), "created_at": now, "last_used_at": now})
     if before.alike >= most:
-        alike = (KnownDevice.user_id == user_id, KnownDevice.by_provider == by_provider)
-        latest = select(KnownDevice.token_hash).where(*alike).order_by(KnownDevice.last_used_at.desc()).limit(most)
-        session.execute(delete(KnownDevice).where(*alike, KnownDevice.token_hash.not_in(latest)))
+        session.execute(_FORGET, {"of_user": user_id, "how": by_provider, "most": most})
     return kept
 
 
@@ -152,7 +173,7 @@ def _shown(user_agent: str | None) -> str:
 
 def _use(session: Session, user_id: UUID, token: str, *which: ColumnElement[bool], by_provider: bool) -> bool:
     used = (
-        update(KnownDevice)
+        update(_DEVICES)
         .where(KnownDevice.token_hash == hash_token(token), KnownDevice.user_id == user_id, *which)
         .values({"last_used_at": utcnow()} | ({} if by_provider else {"by_provider": False}))
     )

@@ -208,10 +208,13 @@ def sign_in(
     token = web_sessions.new_token()
     factors = [FACTOR, *([SECOND_FACTOR] if proved.second_factor else [])]
     person = Person(identity.user.id, identity.user.login, identity.user.name)
-    started = web_sessions.start(session, token, person, tenant, lifetimes, user_agent, factors)
-    started.identity_provider_id = provider.id
-    if linking is not None and is_new:
-        started.authenticated_at = linking.authenticated_at
+    proved_at = linking.authenticated_at if linking is not None and is_new else None
+    session.flush()  # the person may be new
+    web_sessions.start(
+        *(session, token, person, tenant, lifetimes, user_agent, factors),
+        identity_provider_id=provider.id,
+        authenticated_at=proved_at,
+    )
     if is_new and identity.user.identity_provider_id != provider.id:
         values = {"login": identity.user.login, "provider": provider.name, "tenant": tenant.name}
         post.notice(session, identity.user.mail_address, "provider-linked", **values)

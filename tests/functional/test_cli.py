@@ -339,7 +339,6 @@ def test_sweep(done: Command, ini: Path) -> None:
         person = Person(user.id, user.login, user.name)
         for _ in range(2):
             start(session, new_token(), person, None, lifetimes, None, ("password",))
-        session.flush()
         session.execute(update(WebSession).values(expires_at=utcnow()))
         start(session, new_token(), person, None, lifetimes, None, ("password",))
 
