@@ -3,11 +3,13 @@
 https://www.postgresql.org/docs/current/catalogs.html
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.maintenance_engines import PINNED
 from tenantapp.databases.privileges.catalogue import read_privileges
 
 # NOT NULL is a property of the column here. PostgreSQL 18 also has it as a constraint (contype n), whose name the
@@ -109,19 +111,26 @@ FROM types t JOIN pg_constraint c ON c.contypid = t.oid AND c.contype = 'c'
 UNION ALL
 SELECT thing, '', CASE prokind WHEN 'a' THEN '' ELSE pg_get_functiondef(oid) END FROM routines
 """
-SEARCH_PATH: Final = "search_path"
+# What definitions are printed with, whatever a database or a role has set, such as a time zone. With only pg_catalog on
+# the path, the server writes every name in full.
+PRINTED: Final = PINNED | {"search_path": "pg_catalog", "quote_all_identifiers": "off"}
 PRIVILEGES: Final = "privileges"
 
 
 def read_postgres(connection: Connection) -> list[tuple[str, str, str]]:
     """Return thing, part and definition of everything in the database that the server or an extension did not make."""
-    # With only pg_catalog on the path, the server writes every name in full, whatever path the database has.
-    before = connection.scalar(select(func.current_setting(SEARCH_PATH)))
-    connection.scalar(select(func.set_config(SEARCH_PATH, "pg_catalog", True)))
+    before = connection.execute(select(*map(func.current_setting, PRINTED))).one()
+    _set(connection, PRINTED.values())
     rows = [(thing, part, words) for thing, part, words in connection.exec_driver_sql(_statement())]
     rows += [(thing, PRIVILEGES, words) for thing, words in read_privileges(connection).items()]
-    connection.scalar(select(func.set_config(SEARCH_PATH, before, True)))
+    _set(connection, before)
     return rows
+
+
+def _set(connection: Connection, values: Iterable[str]) -> None:
+    """Set what definitions are printed with, in the order of ``PRINTED``, until the transaction ends."""
+    pairs = zip(PRINTED, values, strict=True)
+    connection.execute(select(*(func.set_config(name, value, True) for name, value in pairs)))
 
 
 def _statement() -> str:
