@@ -115,7 +115,8 @@ def test_a_restore_that_was_interrupted_before_they_were_given(
         with pytest.raises(KeyboardInterrupt):
             restore_database(*given, privileges=privileges)
     restore_database(*given, privileges=privileges)
-    assert differences(tenant.original, read_state(tenant.servers["main"], database)) == {}
+    url = tenant.servers["main"]
+    assert differences(tenant.original, read_state(url, database, url), url) == {}
 
 
 def test_what_no_copy_can_be_given(tenant: Schemas) -> None:
@@ -184,8 +185,9 @@ def test_a_new_revision(tenant: Schemas) -> None:
     assert old not in {name for _, name in everything_on(tenant.servers["main"])}
     to = "SELECT polroles::regrole[]::text[] FROM pg_policy"
     assert as_superuser(tenant, to, slug="later") == [([place.database],)]
-    before = tenant.state(place)
+    url = tenant.servers["main"]
+    before = read_state(url, place.database, url)
     template = current_template(fleet.services, fleet.mark()).name
     databases_on(fleet.servers["main"]).copy_template(template, place.database, place.id, fleet.mark())
-    assert tenant.state(place) == before
+    assert differences(before, read_state(url, place.database, url), url) == {}
     assert 'table own: POLICY "own" TO OWNER' in tenant.failed(tenant.backup("later"))
