@@ -1,8 +1,10 @@
 """What builders have in their schemas: a file of SQL for each construct.
 
-A file has the statements of a revision, then the line ``-- rows``, then statements of the tenant. A line before them
-such as ``-- bundle: has no portable form`` says that this verb refuses it, and by which words. ``-- needs: 18`` says
-that older versions of PostgreSQL do not have it.
+A file has the statements of a revision, then the line ``-- rows``, then statements of the tenant. Lines before them say
+
+- ``-- bundle: has no portable form``: this verb refuses it, and by which words;
+- ``-- replication: no primary key``: a move does not replicate it, and by which words it says so;
+- ``-- needs: 18``: older versions of PostgreSQL do not have it.
 """
 
 import re
@@ -16,29 +18,45 @@ REFUSED: Final = re.compile(r"^-- (\w+): (.+)$", re.M)
 
 @dataclass(frozen=True)
 class Construct:
-    """One construct, or several together. ``refused`` has words of the message, by the verb.
+    """One construct, or several together.
 
-    ``needs`` is the oldest major version of PostgreSQL that has it.
+    ``refused`` has words of the message, by the verb, and ``dumped`` those that say why it is not replicated, if it is
+    not. ``needs`` is the oldest major version of PostgreSQL that has it.
     """
 
     name: str
     schema: str
     rows: str
     refused: dict[str, str] = field(default_factory=dict)
+    dumped: str = ""
     needs: int = 0
 
 
 def read_construct(file: Path) -> Construct:
     schema, _, rows = file.read_text().partition("-- rows\n")
     said = dict(REFUSED.findall(schema))
-    needs = int(said.pop("needs", 0))
-    return Construct(file.stem, schema, rows, said, needs)
+    dumped, needs = said.pop("replication", ""), int(said.pop("needs", 0))
+    return Construct(file.stem, schema, rows, said, dumped, needs)
 
 
 def all_constructs() -> list[Construct]:
     return [read_construct(file) for file in sorted(HERE.glob("postgresql/*.sql"))]
 
 
-def together(constructs: list[Construct]) -> Construct:
-    """All of them in one database."""
-    return Construct("together", "".join(each.schema for each in constructs), "".join(each.rows for each in constructs))
+def together(constructs: list[Construct], name: str = "together") -> Construct:
+    """All of them in one database. One of them is enough for a verb to refuse it."""
+    refused: dict[str, str] = {}
+    for verb, words in (item for each in constructs for item in each.refused.items()):
+        refused[verb] = f"{refused[verb]}|{words}" if verb in refused else words
+    dumped = "|".join(each.dumped for each in constructs if each.dumped)
+    schema, rows = ("".join(getattr(each, part) for each in constructs) for part in ("schema", "rows"))
+    return Construct(name, schema, rows, refused, dumped, max(each.needs for each in constructs))
+
+
+def grouped(constructs: list[Construct]) -> list[Construct]:
+    """As few together as go the same ways: those that are replicated, those that are dumped, those without a bundle."""
+    groups: dict[str, list[Construct]] = {}
+    for each in constructs:
+        way = "refused" if each.refused else "dumped" if each.dumped else "replicated"
+        groups.setdefault(way, []).append(each)
+    return [together(group, way) for way, group in groups.items()]

@@ -1,6 +1,7 @@
-"""Each construct alone, through every verb, on every PostgreSQL that can be had: ``make schemas``.
+"""Each construct through every verb, on every PostgreSQL that can be had: ``make schemas``.
 
-It is exact, or it is refused by name.
+It is exact, or it is refused by name. On the newest version each is alone, on the others those that go the same ways
+are together.
 """
 
 import os
@@ -15,14 +16,18 @@ from sqlalchemy.engine import URL
 
 from tenantapp.operations.errors import FleetError
 from tests.postgres import own_postgres, programs_by_major
-from tests.schemas.constructs import Construct, all_constructs, together
+from tests.schemas.constructs import Construct, all_constructs, grouped, together
 from tests.schemas.verbs import schemas
 from tests.schemas.versions import PROMISED
 
 # A move takes the tenant from its server, so it is the last.
 VERBS = ("clone", "backup", "bundle", "delete", "restore", "move")
 MAJORS = list(programs_by_major())
-CASES = [(major, each) for each in all_constructs() for major in MAJORS if each.needs <= major]
+CASES = [
+    (major, each)
+    for major, those in ((major, [each for each in all_constructs() if each.needs <= major]) for major in MAJORS)
+    for each in (those if major == MAJORS[-1] else grouped(those))
+]
 Pair = Callable[[int], dict[str, URL]]
 
 

@@ -1,6 +1,7 @@
 """A tenant whose history has a construct, and what the fleet does with it."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -45,7 +46,7 @@ class Schemas(Kept):
     """The tenant acme on the first server, with a construct and its rows. Each verb returns what is not the same."""
 
     def __init__(self, fleet: Fleet, construct: Construct, servers: dict[str, URL]) -> None:
-        self.fleet, self.servers = with_store(fleet), servers
+        self.fleet, self.servers, self.construct = with_store(fleet), servers, construct
         fleet.migrated()
         copy = fleet.copy_of("tenant")
         text = REVISION.format(head=head_revision(fleet.settings, "tenant"), schema=construct.schema.replace("%", "%%"))
@@ -101,8 +102,9 @@ class Schemas(Kept):
         return self.lost("returned")
 
     def by_move(self, server: str = "other") -> dict[str, Any]:
-        done(self.fleet, "move", "acme", server)
-        return self.lost()
+        why_not = done(self.fleet, "move", "acme", server)["not_replicated"]
+        wrong = {} if _is_as_said(why_not, self.construct.dumped) else {"not replicated": why_not}
+        return self.lost() | wrong
 
     def succeeded(self, operation_id: Any) -> None:
         """Let a worker work. Raises ``Failed`` if the operation fails."""
@@ -110,6 +112,12 @@ class Schemas(Kept):
         operation = self.outcome(operation_id)
         if operation.state != "succeeded":
             raise Failed(operation.error)
+
+
+def _is_as_said(why_not: str | None, words: str) -> bool:
+    if why_not is None:
+        return not words
+    return bool(words) and re.search(words, why_not) is not None
 
 
 @contextmanager

@@ -1,3 +1,4 @@
+-- replication: no primary key
 CREATE TABLE bookings (id int PRIMARY KEY, during tsrange, EXCLUDE USING gist (during WITH &&));
 CREATE UNLOGGED TABLE hasty (id int PRIMARY KEY);
 CREATE TABLE twins (a int, b text);

@@ -1,3 +1,4 @@
+-- replication: no primary key
 CREATE TABLE words (
     id int PRIMARY KEY, s varchar(20) CHECK (s IN ('ab', left('cde', 2))), t text CHECK (t = ANY (ARRAY['a,b', 'it''s', '(']) OR t LIKE '%(%'),
     n int CHECK (n BETWEEN 1 AND 10 AND n <> ALL (ARRAY[2, 3])), c char(5) DEFAULT 'x', j jsonb DEFAULT '{"a": [1, ","]}'

@@ -1,3 +1,4 @@
+-- replication: no primary key
 CREATE TABLE log (at timestamptz, line text);
 CREATE TABLE nothing ();
 CREATE TABLE alone (one int UNIQUE);

@@ -1,3 +1,4 @@
+-- replication: no primary key
 CREATE TABLE sales (id int PRIMARY KEY, amount int);
 CREATE MATERIALIZED VIEW totals AS SELECT sum(amount) AS total FROM sales;
 CREATE MATERIALIZED VIEW doubled AS SELECT total * 2 AS total FROM totals;

@@ -1,3 +1,4 @@
+-- replication: no primary key
 CREATE TABLE moments (
     id int, at timestamptz DEFAULT '2020-01-01 00:00+00', day date DEFAULT '2020-02-01', span interval DEFAULT '1 mon 2 days',
     CHECK (at > '1900-01-01 00:00+00'::timestamptz)

@@ -1,3 +1,4 @@
+-- replication: no primary key
 CREATE SCHEMA "50% off";
 CREATE TABLE "50% off"."Ärger ""mit"" %s" ("%(name)s" int PRIMARY KEY, "select" text, "a.b" text DEFAULT '%');
 CREATE TABLE "Nodes" (id int PRIMARY KEY);

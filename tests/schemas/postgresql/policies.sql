@@ -1,4 +1,5 @@
 -- bundle: the table drafts: it has row level security
+-- replication: row level security
 CREATE TABLE drafts (id int PRIMARY KEY, author text NOT NULL);
 ALTER TABLE drafts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY theirs ON drafts AS RESTRICTIVE FOR SELECT USING (author = current_setting('app.author', true));

@@ -1,4 +1,5 @@
 -- bundle: the table holdings: it has row level security
+-- replication: row level security
 CREATE TABLE holdings (id int PRIMARY KEY, owner text NOT NULL);
 ALTER TABLE holdings ENABLE ROW LEVEL SECURITY;
 ALTER TABLE holdings FORCE ROW LEVEL SECURITY;

@@ -1,3 +1,4 @@
+-- replication: no primary key
 DO $$ BEGIN
     EXECUTE format('ALTER DATABASE %I SET search_path = public, "$user", ''Odd, ''''s''', current_database());
     EXECUTE format('ALTER DATABASE %I SET timezone = ''Europe/Berlin''', current_database());

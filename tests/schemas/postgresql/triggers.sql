@@ -1,3 +1,4 @@
+-- replication: triggers that fire
 CREATE TABLE pages (id int PRIMARY KEY, words text, changed int DEFAULT 0);
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.changed := COALESCE(NEW.changed, 0) + 1; RETURN NEW; END $$;
 CREATE TRIGGER always BEFORE INSERT OR UPDATE ON pages FOR EACH ROW EXECUTE FUNCTION touch();
