@@ -83,6 +83,16 @@ class PrivilegesNotCarried(FleetError):
         super().__init__(f"{name[0].upper()}{name[1:]} has something that no copy can be given: {words}.")
 
 
+class NotRestorable(FleetError):
+    """A function finds what it names by the search path, and a restore has none. ``what`` calls the function."""
+
+    def __init__(self, name: str, what: str, reason: str) -> None:
+        super().__init__(
+            f"No copy of {name} could be restored, because the {what} needs a search path ({reason}): write the names "
+            "in its functions with their schemas, or give these functions a search_path."
+        )
+
+
 class RolesMissing(FleetError):
     """Roles belong to a server, so each server needs those that a history names."""
 

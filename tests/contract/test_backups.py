@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,8 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from tenantapp.databases.errors import UnknownRevision
+from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.databases.errors import NotRestorable, UnknownRevision
 from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.schemas.structure import fingerprint
 from tenantapp.databases.servers.base import SCRATCH_PREFIX
@@ -327,6 +329,38 @@ class TestPostgres:
             (directory / tool).write_text(f"#!/bin/sh\n{line.format(real=real)}\n")
             (directory / tool).chmod(0o755)
         return replace(fleet.settings, backups_postgres_bin=str(directory))
+
+    @pytest.mark.parametrize(
+        ("made", "what"),
+        [
+            ("x int GENERATED ALWAYS AS (g(id)) STORED", "generated column x of public.t"),
+            ("CONSTRAINT c CHECK (g(id) > 0)", "constraint c of public.t"),
+            ("x pos DEFAULT 1", "constraint positive of the type public.pos"),
+            (
+                "x int DEFAULT 1); CREATE INDEX i ON t ((g(x) + 1)) WHERE g(x) > 0; CREATE TABLE u (id int",
+                "index public.i",
+            ),
+        ],
+    )
+    def test_what_needs_a_search_path_is_found_before_a_restore_fails(
+        self, fleet: Fleet, store: Store, acme: TenantPlace, made: str, what: str
+    ) -> None:
+        connected = partial(migration_connection, fleet.servers["main"].tenant_url(acme.database), "acme")
+        with connected() as connection, connection.begin():
+            connection.exec_driver_sql(
+                "CREATE FUNCTION h(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n + 1';"
+                "CREATE FUNCTION g(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN h(n); END';"
+                "CREATE DOMAIN pos AS int CONSTRAINT positive CHECK (g(value) > 0);"
+                f"CREATE TABLE t (id int, {made}); INSERT INTO t (id) VALUES (1)"
+            )
+        with pytest.raises(
+            NotRestorable, match=rf"because the {what} needs a search path \(function h\(integer\) does"
+        ):
+            backup(fleet, acme, store)
+        assert store.records(acme.id) == []
+        with connected() as connection, connection.begin():
+            connection.exec_driver_sql("ALTER FUNCTION g(int) SET search_path = public")
+        assert rehearse(fleet, backup(fleet, acme, store), store).rows["t"] == 1
 
     def test_tools_that_the_server_does_not_take(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
         newer = self.with_tools(fleet, restore="echo 'SET timeout_of_tomorrow = 0;'")

@@ -51,6 +51,8 @@ def pair() -> Iterator[Pair]:
 def test_it_is_exact_or_refused_by_name(pair: Pair, tmp_path: Path, major: int, construct: Construct) -> None:
     with schemas(pair(major), tmp_path, construct) as tenant:
         for verb in VERBS:
+            if verb == "delete" and "clone" in construct.refused:
+                continue  # it would be the clone
             words = construct.refused.get(verb)
             if words is None:
                 assert getattr(tenant, f"by_{verb}")() == {}, verb
@@ -61,7 +63,8 @@ def test_it_is_exact_or_refused_by_name(pair: Pair, tmp_path: Path, major: int, 
 
 
 def test_all_together_go_to_each_newer_version_and_not_back(pair: Pair, tmp_path: Path) -> None:
-    construct = together([each for each in all_constructs() if each.needs <= MAJORS[0]])
+    known = [each for each in all_constructs() if each.needs <= MAJORS[0]]
+    construct = together([each for each in known if {"backup", "move"}.isdisjoint(each.refused)])
     names = [f"v{major}" for major in MAJORS]
     with schemas({f"v{major}": pair(major)["main"] for major in MAJORS}, tmp_path, construct) as tenant:
         for older, newer in pairwise(names):

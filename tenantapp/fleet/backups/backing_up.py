@@ -15,6 +15,7 @@ from tenantapp.databases.connections.maintenance_engines import reading_connecti
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import RowsHidden
 from tenantapp.databases.privileges.giving import check_carried
+from tenantapp.databases.schemas.computed import check_computable
 from tenantapp.databases.schemas.structure import fingerprint, read_structure
 from tenantapp.databases.servers.scratch import scratch_name
 from tenantapp.fleet.backups import postgres_dumps, sqlite_copies
@@ -98,7 +99,7 @@ def write_dump(
     """Write the dump of a backup, or of a ``final`` copy, to the store, and return its record, which is not added yet.
 
     The content of the tenant's files is kept in the store too. Raises ``BackupRefused``, ``BackupFailed``,
-    ``FilesNotCarried``, ``WrongTenantDatabase`` and what ``reading_connection`` raises.
+    ``FilesNotCarried``, ``NotRestorable``, ``WrongTenantDatabase`` and what ``reading_connection`` raises.
     """
     files = FilesKept(fleet, place, store, progress)
     files.keep()
@@ -143,6 +144,7 @@ def _dump_postgres(fleet: Fleet, server: Server, to: _Destination) -> BackupReco
         tools = fitting_tools(fleet.settings, connection)
         with connection.begin():
             connection.exec_driver_sql(NO_IDLE_TIMEOUT)
+            check_computable(connection, to.name)
             described = _described(fleet, server, connection, to, tools.version)
             snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
             with postgres_dumps.dump(tools, url, to.name, snapshot) as chunks:

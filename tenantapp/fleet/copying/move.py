@@ -11,6 +11,7 @@ from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.privileges.giving import check_given_again
+from tenantapp.databases.schemas.computed import check_computable
 from tenantapp.databases.schemas.structure import fingerprint
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
@@ -67,6 +68,8 @@ def _plan(context: Context) -> dict[str, Any]:
         check_identity(connection, place)
         if connection.dialect.name == "postgresql":
             check_every_row_seen(connection, original.name)
+            if isinstance(server, PostgresServer):
+                check_computable(connection, original.name)
         revision = single_revision(connection, original.name)
         found = found_on(source, connection, original.name)
         check_given_again(found.structure.privileges, server, original.name)
