@@ -27,7 +27,7 @@ ON_POSTGRES = (
     "database.create:after",
     "database.open_to_owner:after",
     HANDED_OVER,
-    "dump.restore:after",
+    "privileges.give:before",
 )
 ON_SQLITE = (HANDED_OVER, "file.publish:before", "file.publish:after")
 SWITCH = ("fence.raise:after", "discard.request:after", "operation.begin_step:after:2")

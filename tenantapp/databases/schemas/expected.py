@@ -85,8 +85,9 @@ def expected_structure(fleet: Fleet, server: Server, version: tuple[int, ...], r
 
 @contextmanager
 def database_at(fleet: Fleet, server: Server, revision: str) -> Iterator[URL]:
-    """Yield the URL of a scratch database that the history has brought to this revision. Raises as
-    ``expected_structure`` does.
+    """Yield the URL of a scratch database that the history has brought to this revision.
+
+    Raises what ``expected_structure`` raises.
     """
     check_revision(fleet.settings, revision)
     with scratch_database(fleet, "tenant", server=server) as url:
