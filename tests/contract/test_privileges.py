@@ -15,6 +15,7 @@ from tenantapp.databases.errors import RolesMissing
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.schemas.structure import difference
+from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.databases.servers.templates import current_template
@@ -38,6 +39,17 @@ DO $$ BEGIN
     EXECUTE format('ALTER DATABASE %I SET timezone = ''CET''', current_database());
     EXECUTE format('ALTER DATABASE %I SET lock_timeout = ''1s''', current_database());
 END $$;
+"""
+# Whoever restores a dump computes the checks, as the role that owns the database.
+OPENING = """
+CREATE FUNCTION opened() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+    IF current_setting('transaction_read_only') = 'off' THEN
+        EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO PUBLIC', current_database());
+    END IF;
+    RETURN true;
+END $$;
+CREATE TABLE opening (id int CHECK (opened()));
+INSERT INTO opening VALUES (1);
 """
 LATER = """
 CREATE TABLE own (id int PRIMARY KEY);
@@ -65,30 +77,61 @@ def as_superuser(tenant: Schemas, *statements: str, slug: str = "acme") -> list[
         return cursor.fetchall() if cursor.description else []
 
 
-def altered(tenant: Schemas, words: str | None = None) -> str:
-    """The id of the backup, whose record says this of the privileges of figures, and nothing else."""
+def is_open(tenant: Schemas, slug: str = "acme") -> bool:
+    """Whether every role of the server may connect to the tenant's database."""
+    return any(
+        as_superuser(tenant, "SELECT has_database_privilege('public', current_database(), 'CONNECT')", slug=slug)[0]
+    )
+
+
+def altered(tenant: Schemas, words: str | None = None, **more: str) -> str:
+    """The id of the backup, whose record says this of the privileges of figures, and ``more``, and nothing else."""
     if not tenant.store.records(tenant.place().id):
         tenant.done(tenant.backup())
     record = tenant.store.records(tenant.place().id)[0]
-    privileges = {} if words is None else {"table figures": words}
+    privileges = more if words is None else {"table figures": words, **more}
     tenant.store.add(record.model_copy(update={"privileges": privileges}))
     return record.id
 
 
 def test_a_record_is_not_believed(tenant: Schemas) -> None:
     before = tenant.databases()
-    words = 'GRANT SELECT TO "reporting"; GRANT ALL TO "tenant_of_another"'
-    for wrong, message in [
-        (words, 'table figures: GRANT ALL TO "tenant_of_another"; --accept-drift restores it without them'),
-        (f"{words}; DROP", f"has something that no copy can be given: table figures: {words}; DROP."),
-        ("GRANT ALL TO PUBLIC", "function secret(): privileges differs: it should be (REVOKE EXECUTE FROM PUBLIC)"),
+    known = 'GRANT SELECT TO "reporting"'
+    words = f'{known}; GRANT ALL TO "reporting"; GRANT ALL TO PUBLIC; GRANT ALL TO "tenant_of_another"'
+    opening = {"database": "GRANT CONNECT TO PUBLIC; SET \"TimeZone\" TO 'UTC'"}
+    for wrong, more, message in [
+        (
+            words,
+            {},
+            'table figures: GRANT ALL TO "reporting"; table figures: GRANT ALL TO PUBLIC; table figures: GRANT',
+        ),
+        ("GRANT ALL TO PUBLIC", {}, "table figures: GRANT ALL TO PUBLIC; --accept-drift restores it without them"),
+        (None, opening, "does not give: database: GRANT CONNECT TO PUBLIC; database: SET \"TimeZone\" TO 'UTC'; --acc"),
+        (f"{words}; DROP", {}, f"has something that no copy can be given: table figures: {words}; DROP."),
+        (known, {}, "function secret(): privileges differs: it should be (REVOKE EXECUTE FROM PUBLIC)"),
     ]:
-        assert message in tenant.failed(tenant.restore_as("acme", "past", backup=altered(tenant, wrong)))
+        assert message in tenant.failed(tenant.restore_as("acme", "past", backup=altered(tenant, wrong, **more)))
     assert tenant.databases() == before
-    done = tenant.done(tenant.restore_as("acme", "past", backup=altered(tenant, words), accept_drift=True))
-    assert done.result["left_out"] == ['table figures: GRANT ALL TO "tenant_of_another"']
-    granted = "SELECT DISTINCT grantee FROM information_schema.table_privileges WHERE table_name = 'figures'"
-    assert set(as_superuser(tenant, granted, slug="past")) == {("reporting",), (tenant.place("past").database,)}
+    backup = altered(tenant, words, **opening)
+    done = tenant.done(tenant.restore_as("acme", "past", backup=backup, accept_drift=True))
+    assert len(done.result["left_out"]) == 5
+    granted = "SELECT grantee FROM information_schema.table_privileges WHERE table_name = 'figures' AND grantee <> %s"
+    others = granted.replace("%s", f"'{tenant.place('past').database}'")
+    assert as_superuser(tenant, others, slug="past") == [("reporting",)]
+    assert not is_open(tenant, "past")
+
+
+def test_no_dump_opens_a_database(tenant: Schemas) -> None:
+    tenant.execute(OPENING)
+    assert is_open(tenant)
+    work(tenant.fleet, "clone", "acme", "opening", accept_drift=True)
+    assert as_superuser(tenant, "SELECT id FROM opening", slug="opening") == [(1,)]
+    assert not is_open(tenant, "opening")
+    # Neither does what is executed between that and the identity.
+    place = tenant.place()
+    write_identity(tenant.fleet.servers["main"].tenant_url(place.database), "acme", place.id, CopyFailed)
+    assert not is_open(tenant)
+    as_superuser(tenant, "DROP TABLE opening", "DROP FUNCTION opened()")
 
 
 def test_a_backup_of_an_earlier_version(tenant: Schemas) -> None:
@@ -109,7 +152,8 @@ def test_a_restore_that_was_interrupted_before_they_were_given(
     server, database = tenant.fleet.servers["main"], f"tenant_{uuid7().hex}"
     record = tenant.store.records(tenant.place().id)[0]
     given = (tenant.fleet.services, server, database, record, tenant.store, tenant.fleet.mark(), "it")
-    privileges = structure_at(server.own_url(tenant.place().database), "acme").privileges
+    privileges = dict(structure_at(server.own_url(tenant.place().database), "acme").privileges)
+    privileges["database"] += "; GRANT CONNECT TO PUBLIC"  # nobody gets that, whatever is given
     with monkeypatch.context() as patch:
         patch.setattr(restoring, "give_privileges", interrupted)
         with pytest.raises(KeyboardInterrupt):

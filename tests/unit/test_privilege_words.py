@@ -7,7 +7,14 @@ import pytest
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from tenantapp.databases.privileges.catalogue import Target
-from tenantapp.databases.privileges.statements import NotUnderstood, check, known_only, roles_named, statements_for
+from tenantapp.databases.privileges.statements import (
+    NotUnderstood,
+    check,
+    gives_others,
+    known_only,
+    roles_named,
+    statements_for,
+)
 
 CONNECTION: Any = SimpleNamespace(dialect=PGDialect_psycopg2())
 TABLE = Target("TABLE public.notes", "")
@@ -71,15 +78,28 @@ def test_what_is_missing_gets_nothing() -> None:
 
 
 def test_only_what_is_known_is_kept() -> None:
-    known = {"table a": 'GRANT SELECT TO "reporting"', "database": "SET \"TimeZone\" TO 'UTC'"}
-    words = {
-        "table b": 'GRANT ALL TO PUBLIC; GRANT SELECT TO "other"; GRANT SELECT TO "reporting"',
-        "database": "SET \"TimeZone\" TO 'CET'; SET \"row_security\" TO 'off'",
+    known = {
+        "table a": 'GRANT INSERT, SELECT TO "reporting"; GRANT UPDATE TO "reporting" WITH GRANT OPTION',
+        "table b": 'GRANT ALL TO "reporting"; GRANT SELECT ON COLUMN "id" TO PUBLIC',
+        "database": "SET \"TimeZone\" TO 'UTC'; SET \"work_mem\" TO '4MB'",
     }
-    assert roles_named(words) == {"other", "reporting"}
-    kept, left_out = known_only(words, known)
-    assert kept == {
-        "table b": 'GRANT ALL TO PUBLIC; GRANT SELECT TO "reporting"',
-        "database": "SET \"TimeZone\" TO 'CET'",
+    kept = {
+        "table a": 'REVOKE ALL FROM PUBLIC; GRANT ALL TO OWNER; GRANT SELECT, UPDATE TO "reporting"; POLICY "p" TO "x"',
+        "table b": 'GRANT DELETE TO "reporting"; GRANT SELECT ON COLUMN "id" TO PUBLIC',
+        "database": "SET \"work_mem\" TO '4MB'",
     }
-    assert left_out == ['table b: GRANT SELECT TO "other"', "database: SET \"row_security\" TO 'off'"]
+    beyond = {
+        "table a": [
+            "GRANT SELECT TO PUBLIC",
+            'GRANT ALL TO "reporting"',
+            'GRANT SELECT TO "reporting" WITH GRANT OPTION',
+        ],
+        "table b": ["GRANT SELECT TO PUBLIC", 'GRANT SELECT ON COLUMN "name" TO PUBLIC', 'GRANT SELECT TO "other"'],
+        "database": ["GRANT CONNECT TO PUBLIC", "SET \"TimeZone\" TO 'CET'", "SET \"work_mem\" TO '4MB' FOR OWNER"],
+    }
+    words = {thing: "; ".join((kept[thing], *beyond[thing])) for thing in kept} | {"table c": "GRANT SELECT TO PUBLIC"}
+    left_out = [f"{thing}: {each}" for thing, listed in beyond.items() for each in listed]
+    assert known_only(words, known) == (kept, [*left_out, "table c: GRANT SELECT TO PUBLIC"])
+    assert roles_named(words) == {"other", "reporting", "x"}
+    assert gives_others({"database": "GRANT CONNECT TO PUBLIC"})
+    assert not gives_others({"table a": 'REVOKE ALL FROM "reporting"; GRANT ALL TO OWNER'})

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from psycopg2.extensions import encrypt_password
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from tenantapp.operations.checkpoints import checkpoint
@@ -81,6 +82,13 @@ def opening(connection: Connection, database: str) -> str:
 def closing(connection: Connection, database: str) -> str:
     """Return the statement that takes the right to connect to a database from PUBLIC, to which every role belongs."""
     return f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted(connection, database)} FROM PUBLIC"
+
+
+def close_to_public(connection: Connection) -> None:
+    """Take the right to connect to the present database from PUBLIC, as its owner. On SQLite there is nothing to do."""
+    if connection.dialect.name == "postgresql":
+        database = str(connection.scalar(select(func.current_database())))
+        connection.exec_driver_sql(closing(connection, database).replace("%", "%%"))
 
 
 def limiting(connection: Connection, database: str) -> list[str]:

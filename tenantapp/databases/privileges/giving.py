@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL, Connection
 
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.connections.migration_connections import migration_connection
-from tenantapp.databases.connections.postgres import quoted
+from tenantapp.databases.connections.postgres import close_to_public, quoted
 from tenantapp.databases.errors import PrivilegesNotCarried, RolesMissing
 from tenantapp.databases.privileges.catalogue import find_targets, read_privileges
 from tenantapp.databases.privileges.statements import FROM_OWNER, NotUnderstood, check, roles_named, statements_for
@@ -53,16 +53,16 @@ def give_privileges(
 ) -> None:
     """Give a database these privileges and settings, as its owner, in one transaction. It may be called again.
 
-    Only what a database has that PostgreSQL does not make by itself is given: nothing is taken away. Raises
-    ``PrivilegesNotCarried``, ``failure``, and what ``migration_connection`` raises.
+    Only what a database has that PostgreSQL does not make by itself is given. Nothing is taken away but the right of
+    PUBLIC to connect, whatever the privileges or the contents of the database say. Raises ``PrivilegesNotCarried``,
+    ``failure``, and what ``migration_connection`` raises.
     """
-    if not privileges:
-        return
     with migration_connection(url, name, failure=failure) as connection, connection.begin():
         try:
             give(connection, privileges, str(url.username))
         except NotUnderstood as error:
             raise PrivilegesNotCarried(name, str(error)) from error
+        close_to_public(connection)
 
 
 def give(connection: Connection, privileges: Mapping[str, str], owner: str, *, of: str | None = None) -> None:

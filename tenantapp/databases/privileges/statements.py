@@ -16,6 +16,8 @@ from tenantapp.databases.privileges.catalogue import ROLE, Target
 
 OWNER: Final = "OWNER"
 PUBLIC: Final = "PUBLIC"
+ALL: Final = "ALL"
+GRANT: Final = "GRANT"
 POLICY: Final = "POLICY"
 FROM_OWNER: Final = f"FROM {OWNER}"
 RIGHT: Final = (
@@ -62,27 +64,47 @@ def roles_named(privileges: Mapping[str, str]) -> frozenset[str]:
     return frozenset(chain.from_iterable(map(_roles, _all(privileges))))
 
 
-def names_others(privileges: Mapping[str, str]) -> bool:
-    """Return whether roles or settings are named. Raises ``NotUnderstood``."""
-    return any(_roles(each) or _settings(each) for each in _all(privileges))
+def gives_others(privileges: Mapping[str, str]) -> bool:
+    """Return whether something is granted to others than the owner, PUBLIC among them, or set.
+
+    Raises ``NotUnderstood``.
+    """
+    return any(map(_gives, _all(privileges)))
 
 
 def known_only(privileges: Mapping[str, str], known: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Return the privileges without the roles and settings that the known ones do not name, and what was left out.
+    """Return the privileges that give others nothing beyond the known ones, and what was left out.
 
-    Policies are kept, since the dump has them too. Raises ``NotUnderstood``.
+    Others than the owner keep the rights that they have on the same thing by the known privileges. A setting is kept
+    if the known ones have it with the same value. What only takes away is kept, and so are policies, since the dump
+    has them too. Raises ``NotUnderstood``.
     """
     kept: dict[str, str] = {}
     out = []
-    roles, settings = roles_named(known), set(chain.from_iterable(map(_settings, _all(known))))
     for thing, words in privileges.items():
+        allowed = _parse(thing, known[thing]) if thing in known else []
         for each in _parse(thing, words):
-            named = each["policy"] is not None or set(_roles(each)) <= roles
-            if named and set(_settings(each)) <= settings:
+            if not _gives(each) or _is_among(each, allowed):
                 kept[thing] = f"{kept[thing]}{BETWEEN}{each[0]}" if thing in kept else each[0]
             else:
                 out.append(f"{thing}: {each[0]}")
     return kept, out
+
+
+def _gives(each: re.Match[str]) -> bool:
+    return each["setting"] is not None or (each["verb"] == GRANT and each["grantees"] != OWNER)
+
+
+def _is_among(each: re.Match[str], allowed: list[re.Match[str]]) -> bool:
+    """Return whether the statements for a thing make a setting, or grant all the rights, that this one does."""
+    if each["setting"] is not None:
+        return any(each[0] == other[0] for other in allowed)
+    granted = set[str]()
+    for other in allowed:
+        same = all(each[part] == other[part] for part in ("verb", "column", "grantees"))
+        if same and (other["option"] or not each["option"]):
+            granted.update(_rights(other))
+    return ALL in granted or granted.issuperset(_rights(each))
 
 
 def statements_for(
@@ -107,8 +129,8 @@ def statements_for(
 
 def _grant(connection: Connection, each: re.Match[str], target: Target, owner: str) -> str:
     column = f" ({_name(connection, each['column'])})" if each["column"] else ""
-    rights = ", ".join(right + column for right in each["rights"].split(", "))
-    to = "TO" if each["verb"] == "GRANT" else "FROM"
+    rights = ", ".join(right + column for right in _rights(each))
+    to = "TO" if each["verb"] == GRANT else "FROM"
     grantee = _grantee(connection, each["grantees"], owner)
     words = (target.before, each["verb"], rights, "ON", target.words, to, grantee + (each["option"] or ""))
     return " ".join(words).lstrip()
@@ -159,8 +181,8 @@ def _roles(each: re.Match[str]) -> list[str]:
     return [_plain(name, '"') for name in GRANTEES.findall(listed) if name not in (OWNER, PUBLIC)]
 
 
-def _settings(each: re.Match[str]) -> list[str]:
-    return [] if each["setting"] is None else [_plain(each["setting"], '"')]
+def _rights(each: re.Match[str]) -> list[str]:
+    return each["rights"].split(", ")
 
 
 def _grantee(connection: Connection, grantee: str, owner: str) -> str:
