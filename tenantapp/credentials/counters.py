@@ -29,7 +29,10 @@ _COLUMNS: Final = (("key", String), ("count", Integer), ("expires_at", UtcDateTi
 
 
 class Change(NamedTuple):
-    """What to add to a counter. One that is new or has expired lasts ``expiry`` seconds from now; nought forgets it."""
+    """What to add to a counter. One that is new or has expired lasts ``expiry`` seconds from now.
+
+    With an ``amount`` of nought it is forgotten, and so it is when as much is taken back as was added.
+    """
 
     key: str
     expiry: int
@@ -77,7 +80,8 @@ class DatabaseCounters(Storage):
         now = utcnow()
         values: dict[str, Any] = {"now": now}
         for number, (key, expiry, amount) in enumerate(changes):
-            expires_at = now + timedelta(seconds=expiry)
+            # What is taken back or forgotten makes no counter that counts.
+            expires_at = now + timedelta(seconds=expiry if amount > 0 else 0)
             values |= {f"key{number}": key, f"count{number}": amount, f"expires_at{number}": expires_at}
         with self._database().engine.connect() as connection:
             if next(self._calls) % self._sweep_every == 0:
@@ -122,11 +126,11 @@ def _added(dialect: str, changes: int) -> CompiledText:
     """Return the statement that makes so many changes. It is kept, because SQLAlchemy compiles such a one each time."""
     rows = [{name: bindparam(f"{name}{number}", type_=type_) for name, type_ in _COLUMNS} for number in range(changes)]
     insert, now = insert_for(dialect, AttemptCount).values(rows), bindparam("now", type_=UtcDateTime)
-    # What forgets a counter gives it a time that is over.
-    anew = or_(AttemptCount.expires_at <= now, insert.excluded.expires_at <= now)
+    anew = or_(AttemptCount.expires_at <= now, insert.excluded.count == 0)
+    total = AttemptCount.count + insert.excluded.count
     changed = {
-        "count": case((anew, insert.excluded.count), else_=AttemptCount.count + insert.excluded.count),
-        "expires_at": case((anew, insert.excluded.expires_at), else_=AttemptCount.expires_at),
+        "count": case((anew, insert.excluded.count), (total <= 0, 0), else_=total),
+        "expires_at": case((anew, insert.excluded.expires_at), (total <= 0, now), else_=AttemptCount.expires_at),
     }
     added = insert.on_conflict_do_update(index_elements=[AttemptCount.key], set_=changed)
     return compiled_for(added.returning(AttemptCount.key, AttemptCount.count), dialect)
@@ -140,10 +144,13 @@ def add_all(counters: Storage, changes: Sequence[Change]) -> list[int]:
 
 
 def _add(counters: Storage, change: Change) -> int:
-    if change.expiry == 0:
+    if change.amount > 0:
+        return counters.incr(*change)
+    if change.amount == 0 or (left := counters.incr(*change)) <= 0:
+        # It may have expired meanwhile, and a counter below nought would let somebody try more often.
         counters.clear(change.key)
         return 0
-    return counters.incr(*change)
+    return left
 
 
 def counters_of(url: str | None, database: Callable[[], DBFactory]) -> Storage:
@@ -168,5 +175,8 @@ def counters_of(url: str | None, database: Callable[[], DBFactory]) -> Storage:
 
 def _sweep(connection: Connection) -> None:
     """Delete some of the expired counters, so that a flood of attempts on all kinds of names does not fill the disk."""
-    expired = select(AttemptCount.key).where(AttemptCount.expires_at <= utcnow()).limit(SWEPT_AT_ONCE)
-    connection.execute(delete(AttemptCount).where(AttemptCount.key.in_(expired)))
+    now = utcnow()
+    keys = select(AttemptCount.key).where(AttemptCount.expires_at <= now).limit(SWEPT_AT_ONCE)
+    # Not those that a sign-in changes at the same moment: it may wait for another one of these.
+    free = keys.with_for_update(skip_locked=True)
+    connection.execute(delete(AttemptCount).where(AttemptCount.key.in_(free), AttemptCount.expires_at <= now))

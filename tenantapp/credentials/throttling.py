@@ -40,6 +40,7 @@ LONGEST_WAIT: Final = 3600  # seconds
 FORGOTTEN: Final = 86400  # seconds after the first attempt when the attempts on an account are forgotten
 ADDRESS_MINUTES: Final = 10
 IPV6_NETWORK: Final = 64  # bits: what a provider gives to one customer at least (RFC 6177)
+MOST_FLOODING: Final = 1000  # addresses over their limit that a process knows
 PAUSE: Final = 1.0  # seconds without asking a store that has failed
 # The attempt was not checked, so it tells nothing and is not counted.
 UNCHECKED: Final = (TooManySignIns, SqlError)
@@ -94,6 +95,7 @@ class Throttle:
         self._per_address = RateLimitItemPerMinute(per_address, ADDRESS_MINUTES)
         self._overall = RateLimitItemPerMinute(overall)
         self._closed_until = 0.0
+        self._flooding: set[str] = set()
 
     @contextmanager
     def guarded(self, attempt: Attempt) -> Iterator[None]:
@@ -120,13 +122,14 @@ class Throttle:
             shared = self._shared(attempt)
             own = [] if attempt.account is None else [Change(_own_keys(attempt)[0], FORGOTTEN)]
             changes = [*(each.change for each in shared), *own]
-            counts = add_all(self._counters, changes)
-            for number, each in enumerate(shared):
-                refused = counts[number] - each.most
-                if refused > 0:
-                    # What one counter refuses, those after it do not count.
-                    add_all(self._counters, [later.taken_back() for later in changes[number + 1 :]])
-                    raise self._too_many(each.reason, each.change.key, refused)
+            counts: list[int] = []
+            if shared and shared[0].change.key in self._flooding:
+                # Alone, so that a flood from one address leaves the counters of all and of the account as they are.
+                counts = add_all(self._counters, changes[:1])
+                self._refuse(shared, changes, counts)
+                self._flooding.discard(shared[0].change.key)
+            counts += add_all(self._counters, changes[len(counts) :])
+            self._refuse(shared, changes, counts)
             return attempt.account is None or self._is_free(attempt, counts[-1])
 
     def succeeded(self, attempt: Attempt, free: bool = False) -> None:
@@ -142,7 +145,7 @@ class Throttle:
         with self._asking():
             add_all(self._counters, [forgotten(key) for kind in Kind for key in _own_keys(Attempt(kind, account))])
 
-    def _shared(self, attempt: Attempt) -> list["_Shared"]:
+    def _shared(self, attempt: Attempt) -> list[_Shared]:
         """Return the counters that the attempt shares with others. The address is first: it keeps one from the rest."""
         found = []
         if attempt.device is None and attempt.address is not None:
@@ -152,13 +155,24 @@ class Throttle:
             found.append(_shared("all", _key(attempt.kind, "all", ""), self._overall))
         return found
 
+    def _refuse(self, shared: list[_Shared], changes: list[Change], counts: list[int]) -> None:
+        """Raise ``TooManyAttempts`` if a shared counter is full. What it refuses, those after it do not count."""
+        for number, (each, counted) in enumerate(zip(shared, counts, strict=False)):
+            if counted > each.most:
+                add_all(self._counters, [later.taken_back() for later in changes[number + 1 : len(counts)]])
+                if number == 0:
+                    if len(self._flooding) >= MOST_FLOODING:
+                        self._flooding.clear()
+                    self._flooding.add(each.change.key)
+                raise self._too_many(each.reason, each.change.key, counted - each.most)
+
     def _is_free(self, attempt: Attempt, tried: int) -> bool:
         """Return whether this is one of the first attempts. Raises ``TooManyAttempts`` during a wait."""
         if tried < FREE:
             return True
         _, level, wait = _own_keys(attempt)
         # Only the attempt that begins a wait raises the level. So it cannot be raised by many at the same moment.
-        seconds = min(FIRST_WAIT << min(self._counters.get(level), 30), LONGEST_WAIT)
+        seconds = min(FIRST_WAIT << max(0, min(self._counters.get(level), 30)), LONGEST_WAIT)
         refused = self._counters.incr(wait, seconds) - 1
         if refused:
             raise self._too_many("account" if attempt.device is None else "device", wait, refused)

@@ -362,6 +362,29 @@ class TestPostgres:
             connection.exec_driver_sql("ALTER FUNCTION g(int) SET search_path = public")
         assert rehearse(fleet, backup(fleet, acme, store), store).rows["t"] == 1
 
+    def test_functions_of_a_tenant_are_called_as_the_tenant(
+        self, fleet: Fleet, store: Store, acme: TenantPlace
+    ) -> None:
+        """Policies hide rows from the owner, so the server's own role dumps them: it computes nothing."""
+        url = fleet.servers["main"].tenant_url(acme.database)
+        with migration_connection(url, "acme") as connection, connection.begin():
+            connection.exec_driver_sql(
+                "CREATE FUNCTION mine(n int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN"
+                "    IF (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN"
+                "        RAISE undefined_function USING MESSAGE = 'called by a superuser'; END IF;"
+                "    IF n > 9 THEN RAISE EXCEPTION 'never restored, for another reason'; END IF;"
+                "    RETURN true; END $$;"
+                "CREATE TABLE t (id int CHECK (mine(id))); INSERT INTO t VALUES (1);"
+                "ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY;"
+                "CREATE POLICY p ON t USING (id < 100)"
+            )
+        backup(fleet, acme, store)
+        with migration_connection(url, "acme") as connection, connection.begin():
+            connection.exec_driver_sql(
+                "CREATE INDEX i ON t ((id + 1)) WHERE id > 0; ALTER TABLE t ADD CHECK (mine(id + 9)) NOT VALID"
+            )
+        backup(fleet, acme, store)
+
     def test_tools_that_the_server_does_not_take(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
         newer = self.with_tools(fleet, restore="echo 'SET timeout_of_tomorrow = 0;'")
         before = fleet.made()

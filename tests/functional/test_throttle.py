@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials import devices, passwords, sign_in
-from tenantapp.credentials.counters import DatabaseCounters, counters_of
+from tenantapp.credentials.counters import Change, DatabaseCounters, add_all, counters_of, forgotten
 from tenantapp.credentials.errors import InvalidCode, ThrottleUnavailable, TooManyAttempts
 from tenantapp.credentials.models import AttemptCount, KnownDevice
 from tenantapp.credentials.refusals import recorded_refusals
@@ -24,6 +25,7 @@ from tenantapp.identity.audit import list_entries
 from tenantapp.identity.errors import InvalidCredentials, TooManySignIns
 from tenantapp.identity.models import AuditEntry, User
 from tenantapp.identity.users import get_user
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import NOBODY, Actor
 from tenantapp.testing.clock import Clock
 from tests.installation import PASSWORD, Client, Installation, StatementRecorder
@@ -191,6 +193,37 @@ def test_expired_counts_are_removed_by_the_way(installation: Installation, clock
         clock.advance(minutes=2)
         assert sweep_expired(session)[AttemptCount] == 1
     assert counters.get("password:again") == 0
+
+
+def check_what_is_taken_back(counters: Storage, wait: Wait) -> None:
+    assert add_all(counters, [Change("one", 60), Change("two", 60)]) == [1, 1]
+    wait(120)
+    add_all(counters, [Change("one", 60, -1), forgotten("two"), Change("never", 60, -1)])
+    assert [counters.get(key) for key in ("one", "two", "never")] == [0, 0, 0]
+    assert add_all(counters, [Change("one", 60), Change("never", 60, 2)]) == [1, 2], "none was below nought"
+    assert add_all(counters, [Change("one", 60, -1), Change("never", 60, -1)]) == [0, 1]
+    assert counters.get_expiry("one") <= utcnow().timestamp() + 1, "it counts no more"
+
+
+def check_a_flood(counters: Storage) -> None:
+    throttle, gina = Throttle(counters, 3, 600), Attempt(Kind.PASSWORD, "gina", "192.0.2.1")
+    try_and_fail(throttle, ADA)
+    assert [try_and_fail(throttle, gina) > 0 for _ in range(9)] == [False, False, *[True] * 7]
+    waits = [try_and_fail(throttle, replace(gina, address=f"192.0.2.{number}")) for number in range(5, 9)]
+    assert waits == [0, 0, 0, 2], "two attempts at gina were counted"
+
+
+def test_what_is_taken_back_leaves_nothing(installation: Installation, redis_counters: Storage, clock: Clock) -> None:
+    check_what_is_taken_back(redis_counters, wait_in_redis(redis_counters))
+    clock.freeze()
+    check_what_is_taken_back(database_counters(installation), lambda seconds: clock.advance(seconds=seconds) and None)
+
+
+def test_a_flood_from_one_address_changes_its_own_counter_alone(
+    installation: Installation, redis_counters: Storage
+) -> None:
+    check_a_flood(redis_counters)
+    check_a_flood(database_counters(installation))
 
 
 def test_a_guess_is_refused_before_it_is_checked(client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,11 @@ notices before, because the path of the database leads to it.
 
 from typing import Final
 
-from sqlalchemy import func, select
-from sqlalchemy.engine import Connection
+from psycopg2.errors import InvalidSchemaName, UndefinedColumn, UndefinedFunction, UndefinedObject, UndefinedTable
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.errors import NotRestorable
 from tenantapp.operations.outcomes import first_line
 
@@ -44,22 +45,25 @@ SELECT format('index %s', x.indexrelid::regclass),
 FROM calling JOIN pg_index x ON classid = 'pg_class'::regclass AND x.indexrelid = objid
 ORDER BY 1
 """
-SEARCH_PATH: Final = "search_path"
+# As the tenant's role, whatever else the connection has been told; a row that a policy hides is not computed.
+SETTINGS: Final = "SET LOCAL search_path = ''; SET LOCAL row_security = on; SET LOCAL statement_timeout = '5s'"
+# What a name that is not found is called. Whatever else fails, fails for another reason.
+NOT_FOUND: Final = (UndefinedFunction, UndefinedTable, UndefinedObject, UndefinedColumn, InvalidSchemaName)
 
 
-def check_computable(connection: Connection, name: str) -> None:
+def check_computable(url: URL, name: str) -> None:
     """Raise ``NotRestorable`` if an expression cannot be computed with nothing on the search path.
 
-    One row of each table is computed, in the connection's transaction. ``name`` is that of the database in messages. On
-    SQLite there is nothing to look for.
+    One row of each table is computed. The functions are the tenant's, so ``url`` has to be that of the tenant's role:
+    another one would let the tenant act as that. ``name`` is that of the database in messages. On SQLite there is
+    nothing to look for. Raises what ``reading_connection`` raises.
     """
-    if connection.dialect.name != "postgresql":
+    if url.get_backend_name() != "postgresql":
         return
-    before = connection.scalar(select(func.current_setting(SEARCH_PATH)))
-    connection.scalar(select(func.set_config(SEARCH_PATH, "", True)))
-    for what, statement in connection.exec_driver_sql(STATEMENT.replace("%", "%%")).all():
-        _compute(connection, name, what, statement)
-    connection.scalar(select(func.set_config(SEARCH_PATH, before, True)))
+    with reading_connection(url, name) as connection, connection.begin():
+        connection.exec_driver_sql(SETTINGS)
+        for what, statement in connection.exec_driver_sql(STATEMENT.replace("%", "%%")).all():
+            _compute(connection, name, what, statement)
 
 
 def _compute(connection: Connection, name: str, what: str, statement: str) -> None:
@@ -67,4 +71,5 @@ def _compute(connection: Connection, name: str, what: str, statement: str) -> No
         with connection.begin_nested():
             connection.exec_driver_sql(statement.replace("%", "%%")).all()
     except DBAPIError as error:
-        raise NotRestorable(name, what, first_line(error.orig)) from error
+        if isinstance(error.orig, NOT_FOUND):
+            raise NotRestorable(name, what, first_line(error.orig)) from error

@@ -140,11 +140,13 @@ def _dump_sqlite(fleet: Fleet, server: SqliteServer, to: _Destination) -> Backup
 
 def _dump_postgres(fleet: Fleet, server: Server, to: _Destination) -> BackupRecord:
     url = _url_that_sees_every_row(server, to)
+    if not to.final:
+        # A final copy is restored anyway before anything is removed.
+        check_computable(server.tenant_url(to.place.database), to.name)
     with reading_connection(url, to.name) as connection:
         tools = fitting_tools(fleet.settings, connection)
         with connection.begin():
             connection.exec_driver_sql(NO_IDLE_TIMEOUT)
-            check_computable(connection, to.name)
             described = _described(fleet, server, connection, to, tools.version)
             snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
             with postgres_dumps.dump(tools, url, to.name, snapshot) as chunks:

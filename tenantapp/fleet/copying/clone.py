@@ -5,6 +5,7 @@ from uuid import UUID
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.targets import tenant_target
+from tenantapp.databases.schemas.computed import check_computable
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.fleet.backups.restored_forms import Side
 from tenantapp.fleet.copying.checks import ACCEPT, check_same_drift, check_structure, expected_on, found_on
@@ -19,6 +20,7 @@ from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
 from tenantapp.operations.kinds import Context, Step
 from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.servers import PostgresServer
 
 
 def finish_copy(context: Context, place: TenantPlace, revision: str, original: Side | None = None) -> list[str]:
@@ -59,6 +61,8 @@ def _copy(context: Context) -> dict[str, Any]:
     original = original_of(fleet.servers, source_place)
     with original.reading() as connection:
         check_identity(connection, source_place)
+    if isinstance(fleet.servers[place.server], PostgresServer):
+        check_computable(fleet.servers[source_place.server].tenant_url(source_place.database), original.name)
     mark = context.arguments["mark"]
     copied = copy_database(fleet, original, place, mark, context.progress)
     return {"method": copied.method, "revision": copied.revision}

@@ -13,7 +13,6 @@ from sqlalchemy.engine import Connection
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.privileges.giving import check_given_again, give_privileges
-from tenantapp.databases.schemas.computed import check_computable
 from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.schemas.structure import found_in, read_structure
 from tenantapp.databases.servers.server_databases import databases_on
@@ -133,7 +132,6 @@ def _fitting_tools(settings: Settings, connection: Connection, target: Target) -
 def _dump(
     tools: Tools, connection: Connection, original: Original, target: Target, revision: str, progress: Progress
 ) -> Copied:
-    check_computable(connection, original.name)
     snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
     size: int = connection.scalar(select(func.pg_database_size(func.current_database()))) or 1
     with postgres_dumps.dump(tools, original.url, original.name, snapshot, *PIPED) as chunks:

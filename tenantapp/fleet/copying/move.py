@@ -64,12 +64,12 @@ def _plan(context: Context) -> dict[str, Any]:
     check_present(context)
     fleet, place = context.fleet, present_place(context)
     original, server, source = original_of(fleet.servers, place), _server(context), fleet.servers[place.server]
+    if isinstance(server, PostgresServer):
+        check_computable(source.tenant_url(place.database), original.name)
     with original.reading() as connection:
         check_identity(connection, place)
         if connection.dialect.name == "postgresql":
             check_every_row_seen(connection, original.name)
-            if isinstance(server, PostgresServer):
-                check_computable(connection, original.name)
         revision = single_revision(connection, original.name)
         found = found_on(source, connection, original.name)
         check_given_again(found.structure.privileges, server, original.name)
