@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import inspect, select
 from sqlalchemy.engine import URL, Connection
 
-from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.connections.maintenance_engines import reading_connection, schema_of
 from tenantapp.files.errors import FilesUnavailable
 from tenantapp.files.storage import Storage, open_storage
 from tenantapp.fleet.errors import FilesNotCarried
@@ -46,7 +46,7 @@ def listed_files(url: URL, name: str) -> list[ListedFile]:
 
 def listed_in(connection: Connection) -> list[ListedFile]:
     """Return the files that a transaction sees the rows of."""
-    if not inspect(connection).has_table(TenantFile.__tablename__):
+    if not inspect(connection).has_table(TenantFile.__tablename__, schema_of(connection)):
         return []
     rows = connection.execute(select(TenantFile.id, TenantFile.size, TenantFile.sha256).order_by(TenantFile.id))
     return [ListedFile(*row) for row in rows]

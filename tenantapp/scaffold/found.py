@@ -13,7 +13,7 @@ from sqlalchemy import MetaData, Table, inspect
 from sqlalchemy.engine import URL, Connection, Dialect
 from sqlalchemy.exc import SAWarning
 
-from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.connections.maintenance_engines import PUBLIC, reading_connection
 from tenantapp.databases.histories.equal_structures import sqlite_uniques
 from tenantapp.fleet.backups.postgres_dumps import address_of, environment_of
 from tenantapp.fleet.backups.postgres_tools import choose_tools
@@ -77,6 +77,9 @@ def read_database(given: str) -> FoundDatabase:
         raise ScaffoldRefused(f"--from-database {error}") from None
     name = f"the database {Path(str(url.database)).name}"
     with reading_connection(_read_only(url), name) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            # The models are of the tables in public. It is the builder's own database.
+            connection.exec_driver_sql(f"SET LOCAL search_path = {PUBLIC}")
         tables, others = _tables(connection)
         _check(tables, name)
         words = _words(connection, url)

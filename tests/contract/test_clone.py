@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.errors import ReadingFailed
 from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.fleet.copying import clone, copies
 from tenantapp.fleet.creating.create import request_create
@@ -26,6 +27,7 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import ServerError, WrongTenantDatabase
 from tenantapp.tenancy.models import TenantBase, TenantFile, TenantIdentity
 from tenantapp.workspace.models import Attachment, Author, Comment, Node
+from tests.contract import decoys
 from tests.contract.conftest import Fleet
 from tests.contract.copies import IDS, PAIRS, create_on, four_servers, made, place, state, work
 from tests.contract.kept import WEEK
@@ -208,6 +210,29 @@ def test_drift_can_be_accepted(fleet: Fleet, source: str, target: str) -> None:
     assert moved["method"] in ("copy", "dump")
     with connected(fleet, place(fleet, "acme")) as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM by_hand").scalar() == 0
+
+
+def test_the_role_of_the_server_calls_nothing_of_a_tenants(fleet: Fleet) -> None:
+    acme = acme_on(fleet, "server")
+    decoys.lay(fleet.servers["server"].tenant_url(acme.database))
+    assert work(fleet, "clone", "acme", "copy", server="other", accept_drift=True)["method"] == "dump"
+    assert work(fleet, "move", "acme", "other", accept_drift=True)["compared"]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "type_"),
+    [
+        ("alembic_version", "version_num", "varchar"),
+        ("tenant_identity", "tenant_id", "uuid"),
+    ],
+)
+def test_the_role_of_the_server_reads_no_view_in_place_of_a_table(
+    fleet: Fleet, table: str, column: str, type_: str
+) -> None:
+    acme = create_on(fleet, "server", "acme")
+    decoys.put_view_in_place(fleet.servers["server"].tenant_url(acme.database), table, column, type_)
+    with pytest.raises(ReadingFailed, match=f'access to non-system view "{table}" is restricted'):
+        work(fleet, "clone", "acme", "copy")
 
 
 @pytest.mark.parametrize("server", ["files", "server"])

@@ -4,16 +4,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.contents.contents import Contents, differences, read_contents
+from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import ReadingFailed, RowsHidden
+from tenantapp.databases.histories.histories import heads_of
 from tenantapp.databases.schemas.structure import Structure, difference, read_structure
 from tenantapp.fleet.backups.backing_up import backup_tenant
+from tenantapp.fleet.backups.proving import prove_copy
+from tenantapp.fleet.backups.rehearsing import rehearse_restore
 from tenantapp.fleet.backups.restoring import restore_database
+from tenantapp.fleet.copying.originals import identities_of
+from tenantapp.fleet.copying.replicable import CAPABLE
+from tenantapp.sql.ids import uuid7
+from tenantapp.tenancy.models import TenantIdentity
+from tests.contract import decoys
 from tests.contract.conftest import Fleet
 from tests.contract.everything import POSTGRES_LOSSES, SQLITE_LOSSES, add_everything
 from tests.contract.kept import Kept
@@ -91,10 +100,27 @@ def test_whoever_does_not_see_every_row_reads_nothing(kept: Kept) -> None:
         read(url)
     # Whatever is read without looking at the policies first fails as well, and is not cut short.
     with pytest.raises(ReadingFailed, match="row-level security policy"), reading_connection(url, "it") as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM secrets")
+        connection.exec_driver_sql("SELECT count(*) FROM public.secrets")
     kept.execute(f'ALTER DATABASE "{place.database}" SET row_security = on')
     with pytest.raises(ReadingFailed, match="row-level security policy"), reading_connection(url, "it") as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM secrets")
+        connection.exec_driver_sql("SELECT count(*) FROM public.secrets")
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
+def test_the_role_of_the_server_calls_nothing_of_a_tenants(fleet: Fleet) -> None:
+    """While it looks at a database, backs it up, restores that, and proves a copy."""
+    kept = Kept(fleet)
+    place, server, key = kept.place(), kept.fleet.servers["main"], uuid7()
+    decoys.lay(server.tenant_url(place.database))
+    with reading_connection(original(kept), "it") as connection, connection.begin():
+        check_every_row_seen(connection, "it")
+        assert len(heads_of(connection)) == 1
+        assert identities_of(connection) == [place.id.hex]
+        assert connection.scalars(select(TenantIdentity.tenant_id)).all() == [place.id]
+        assert connection.exec_driver_sql(CAPABLE).one().secured is None
+    record = backup_tenant(fleet.services, place, kept.store)
+    assert rehearse_restore(fleet.services, server, record, kept.store).rows["tags"] == 1
+    assert prove_copy(fleet.services, place, record, kept.store, key, lambda size: None, lambda rows: None) > 1
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)

@@ -35,6 +35,7 @@ from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import retry_operation
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import PostgresServer
+from tests.contract import decoys
 from tests.contract.conftest import Fleet
 from tests.contract.copies import contents, create_on, four_servers, made, place, work
 from tests.contract.health import is_served, nothing_is_wrong
@@ -66,6 +67,18 @@ def test_a_slot_that_is_gone_is_not_waited_for(fleet: Fleet) -> None:
     with pytest.raises(CopyFailed, match="its replication slot is gone"):
         replication.catch_up(60)
     assert monotonic() - began < 30
+
+
+def test_a_tenant_writes_no_statement_of_a_replication(fleet: Fleet) -> None:
+    acme = create_on(fleet, "other", "acme")
+    decoys.lay(fleet.servers["other"].tenant_url(acme.database))
+    new = acme.database.removesuffix(acme.database[-4:]) + "copy"
+    databases_on(fleet.servers["server"]).create(new, fleet.mark())
+    servers = fleet.servers["other"], acme.database, fleet.servers["server"]
+    replication = replication_between(*servers, new, mark=fleet.mark(), stalled=10.0)
+    replication.begin()
+    replication.add([])
+    replication.remove()
 
 
 def test_sequences_seeds_and_types(fleet: Fleet) -> None:

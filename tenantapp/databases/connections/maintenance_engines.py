@@ -29,10 +29,11 @@ STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
 MAINTENANCE_DATABASE: Final = "postgres"
 ENGINES: Final = 32
 # Structures, copies and comparisons must not depend on how a server, a database or a role is configured. With
-# row_security off, PostgreSQL raises an error where a policy would hide rows. With its own search_path, a tenant's role
-# could have the server's role call functions of the tenant's in place of PostgreSQL's.
+# row_security off, PostgreSQL raises an error where a policy would hide rows. A tenant owns the schema public of its
+# database: with public on the path, even behind pg_catalog, a function or operator there whose types fit better would
+# be called in place of PostgreSQL's, with the rights of the server's role (CVE-2018-1058).
 PINNED: Final = {
-    "search_path": "public",
+    "search_path": "pg_catalog",
     "row_security": "off",
     "TimeZone": "UTC",
     "DateStyle": "ISO",
@@ -41,6 +42,14 @@ PINNED: Final = {
     "lc_monetary": "C",
     "extra_float_digits": "3",
 }
+PUBLIC: Final = "public"  # the schema of our tables
+# A view in place of one of our tables calls the tenant's functions as whoever reads it (CVE-2024-7348). Servers that do
+# not know the setting lack that mending of PostgreSQL's as well. Materialized views are read nevertheless.
+RESTRICTED: Final = """
+SELECT set_config('restrict_nonsystem_relation_kind', 'view, foreign-table', false)
+WHERE current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL
+"""
+KNOWN: Final = ("citext", "hstore")  # types of extensions that SQLAlchemy knows
 # The database that the next connection leads to, and the function that returns the kept engine of a server.
 _wanted: ContextVar[str] = ContextVar("wanted")
 _kept: ContextVar[Callable[[URL], Engine] | None] = ContextVar("kept", default=None)
@@ -85,6 +94,7 @@ def _make(address: URL, **pool: Any) -> Engine:
         **pool,
     )
     event.listen(engine, "do_connect", _connect_to_wanted)
+    event.listen(engine, "connect", _restrict_in_others)
     return engine
 
 
@@ -102,17 +112,18 @@ def _connect_to_wanted(dialect: Dialect, record: object, arguments: object, keyw
     keywords["options"] = pinned_options(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)
 
 
-def pinned_options(options: str, lock: float, statement: float) -> str:
+def pinned_options(options: str, lock: float, statement: float, **other: str) -> str:
     """Return PostgreSQL connection options with the settings of all connections of the fleet, and timeouts in seconds.
 
-    ``lock`` limits the wait for a lock, ``statement`` a statement and an idle transaction.
+    ``lock`` limits the wait for a lock, ``statement`` a statement and an idle transaction. ``other`` settings take the
+    place of those that are pinned.
     """
     timeouts = {
         "lock_timeout": lock,
         "statement_timeout": statement,
         "idle_in_transaction_session_timeout": statement,
     }
-    settings = PINNED | {name: f"{seconds * 1000:.0f}" for name, seconds in timeouts.items()}
+    settings = PINNED | other | {name: f"{seconds * 1000:.0f}" for name, seconds in timeouts.items()}
     return " ".join([options, *(f"-c {name}={value}" for name, value in settings.items())])
 
 
@@ -137,9 +148,10 @@ def maintenance_connection(url: URL, name: str) -> Iterator[Connection]:
 def reading_connection(url: URL, name: str) -> Iterator[Connection]:
     """Yield a connection that reads a database as of one moment and cannot write.
 
-    On PostgreSQL it sees every row of a table, or reading the table fails. It keeps migrations out, because a table
-    that a migration rebuilds looks empty to older transactions. Raises ``DatabaseUnreachable``, ``DatabaseBusy`` and,
-    for what fails in the block, ``ReadingFailed``.
+    On PostgreSQL it sees every row of a table, or reading the table fails, and views are not read. It keeps migrations
+    out, because a table that a migration rebuilds looks empty to older transactions. Only ``pg_catalog`` is on the
+    path: models are read in ``public``, and other statements name the schema, see ``schema_of``. Raises
+    ``DatabaseUnreachable``, ``DatabaseBusy`` and, for what fails in the block, ``ReadingFailed``.
     """
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
@@ -150,7 +162,13 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
     with translated(name, ReadingFailed), engine.connect() as connection:
         if url.get_backend_name() != "sqlite":
             take_advisory_lock(connection, name, MIGRATION_WAIT, func.pg_try_advisory_lock_shared(ADVISORY_LOCK))
-        yield connection.execution_options(postgresql_readonly=True)
+            connection.execution_options(postgresql_readonly=True, schema_translate_map={None: PUBLIC})
+        yield connection
+
+
+def schema_of(connection: Connection) -> str | None:
+    """Return the schema of our tables, or None on SQLite, which has none."""
+    return PUBLIC if connection.dialect.name == "postgresql" else None
 
 
 @contextmanager
@@ -179,6 +197,10 @@ def _reading_engine(url: URL) -> Engine:
         isolation_level="REPEATABLE READ",
     )
     event.listen(engine, "do_connect", partial(_connect_to_read, url.password))
+    event.listen(engine, "connect", _restrict)
+    # Of extensions in public, as the server writes them if that is not on the path.
+    known: Any = engine.dialect
+    known.ischema_names = known.ischema_names | {f"{PUBLIC}.{name}": known.ischema_names[name] for name in KNOWN}
     return engine
 
 
@@ -189,6 +211,20 @@ def _connect_to_read(
     pinned = {"options": pinned_options(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)}
     given = {} if password is None else {"password": password}
     return connect_as_role(dialect.connect, keywords | pinned | given)
+
+
+def _restrict_in_others(connection: Any, record: object) -> None:
+    """Restrict what is read in the databases of tenants. Listener on ``connect``."""
+    if _wanted.get() != MAINTENANCE_DATABASE:
+        _restrict(connection, record)
+
+
+def _restrict(connection: Any, record: object) -> None:
+    """Let nothing be read that calls functions of a tenant's. Listener on ``connect``."""
+    before, connection.autocommit = connection.autocommit, True
+    with connection.cursor() as cursor:
+        cursor.execute(RESTRICTED)
+    connection.autocommit = before
 
 
 def _on_sqlite_read(connection: sqlite3.Connection, record: object) -> None:

@@ -16,6 +16,7 @@ from tenantapp.databases.connections.maintenance_engines import (
     ADVISORY_LOCK,
     LOCK_TIMEOUT,
     MIGRATION_WAIT,
+    PUBLIC,
     STATEMENT_TIMEOUT,
     pinned_options,
     take_advisory_lock,
@@ -113,7 +114,8 @@ def _connect(dialect: Dialect, *_: object) -> Any:
 
 def _driver_connect(dialect: Dialect, url: URL, limits: Limits) -> Any:
     _, keywords = dialect.create_connect_args(url)
-    options = pinned_options(keywords.pop("options", ""), limits.lock, limits.statement)
+    # Revisions and models name the tables without a schema. The role is that of the owner of what is called.
+    options = pinned_options(keywords.pop("options", ""), limits.lock, limits.statement, search_path=PUBLIC)
     given = CONNECT_ARGUMENTS | dict(keywords) | {"options": options}
     return connect_as_role(dialect.connect, given if url.password is None else given | {"password": url.password})
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import MetaData
+from sqlalchemy.engine import Connection
 
 import tenantapp.audit.models
 import tenantapp.credentials.models
@@ -18,6 +20,7 @@ import tenantapp.federation.models
 import tenantapp.mail.outbox_models
 import tenantapp.operations.models
 import tenantapp.work.models
+from tenantapp.databases.connections.maintenance_engines import schema_of
 from tenantapp.databases.errors import HistoryError
 from tenantapp.databases.histories.domain_models import import_models
 from tenantapp.identity.models import UserBase
@@ -113,3 +116,9 @@ def _read(script: ScriptDirectory, files: Iterable[Path]) -> HistoryDigest:
     revisions = frozenset(found.revision for found in script.walk_revisions())
     unnamed = tuple(name for name in CORE_TABLES if not any(name.encode() in content for content in contents.values()))
     return HistoryDigest(tuple(script.get_heads()), revisions, unnamed, digest.hexdigest())
+
+
+def heads_of(connection: Connection) -> tuple[str, ...]:
+    """Return the revisions that a database records. Empty if it was never migrated."""
+    options = {"version_table_schema": schema_of(connection)}
+    return tuple(MigrationContext.configure(connection, opts=options).get_current_heads())

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.maintenance_engines import PUBLIC
 from tenantapp.databases.connections.postgres import quoted
 from tenantapp.databases.privileges.catalogue import DATABASE, DEFAULT, PUBLIC_SCHEMA, ROLE, read_privileges
 from tenantapp.databases.privileges.giving import give
@@ -16,6 +17,7 @@ from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.tenancy.models import TenantIdentity
 
 UNFINISHED: Final = "_new"
+IDENTITY: Final = f"{PUBLIC}.{TenantIdentity.__tablename__}"
 # The role does not own the schema public, and the rest is not in the database.
 NOT_REASSIGNED: Final = frozenset({DATABASE, ROLE, PUBLIC_SCHEMA})
 
@@ -64,8 +66,7 @@ def drop(connection: Connection, name: str) -> None:
 
 def is_handed_over(connection: Connection) -> bool:
     """Return whether a copy was handed over: its identity is written in the same transaction."""
-    table = quoted(connection, TenantIdentity.__tablename__)
-    return bool(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table})").scalar())  # noqa: S608
+    return bool(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {IDENTITY})").scalar())  # noqa: S608
 
 
 def not_reassigned(connection: Connection, template: str) -> dict[str, str]:
@@ -88,7 +89,7 @@ def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID
     REASSIGN OWNED gives away objects, with the privileges on them. ``rest`` is what ``not_reassigned`` returned.
     """
     old, new = quoted(connection, template), quoted(connection, owner)
-    identity = f"INSERT INTO {quoted(connection, TenantIdentity.__tablename__)} (tenant_id) VALUES (%s)"  # noqa: S608
+    identity = f"INSERT INTO {IDENTITY} (tenant_id) VALUES (%s)"  # noqa: S608
     statements = ("BEGIN", f"REASSIGN OWNED BY {old} TO {new}", f"{identity} ON CONFLICT DO NOTHING")
     if not rest:
         connection.exec_driver_sql("; ".join((*statements, "COMMIT")), (str(tenant_id),))

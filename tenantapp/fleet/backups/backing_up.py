@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import func, select
 from sqlalchemy.engine import URL, Connection
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import RowsHidden
+from tenantapp.databases.histories.histories import heads_of
 from tenantapp.databases.privileges.giving import check_carried
 from tenantapp.databases.schemas.computed import check_computable
 from tenantapp.databases.schemas.structure import fingerprint, read_structure
@@ -174,7 +174,7 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
     place = to.place
     if connection.scalars(select(TenantIdentity.tenant_id)).all() != [place.id]:
         raise WrongTenantDatabase(place.slug)
-    heads = MigrationContext.configure(connection).get_current_heads()
+    heads = heads_of(connection)
     if len(heads) != 1:
         raise BackupRefused(f"the database of {place.slug} is not at exactly one revision")
     version, structure = server_version(connection), read_structure(connection)

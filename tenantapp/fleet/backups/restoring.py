@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
+from tenantapp.databases.histories.histories import heads_of
 from tenantapp.databases.privileges.giving import check_given_again, give_privileges
 from tenantapp.databases.schemas.structure import Structure, fingerprint, read_structure
 from tenantapp.databases.servers.identity_rows import write_identity
@@ -127,9 +127,9 @@ def look_at(url: URL, name: str) -> tuple[tuple[str, ...], Structure, tuple[int,
     Raises what ``reading_connection`` raises.
     """
     with reading_connection(url, name) as connection, connection.begin():
-        heads = MigrationContext.configure(connection).get_current_heads()
+        heads = heads_of(connection)
         version = server_version(connection)
-        return tuple(heads), read_structure(connection), version
+        return heads, read_structure(connection), version
 
 
 def drift_of(fleet: Fleet, server: Server, url: URL, name: str, revision: str) -> tuple[str, ...]:

@@ -6,12 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, select
 from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections.maintenance_engines import reading_connection
-from tenantapp.databases.histories.histories import metadata_of
+from tenantapp.databases.histories.histories import heads_of, metadata_of
 from tenantapp.fleet.bundles.archive import BundleWriter, new_bundle, open_bundle
 from tenantapp.fleet.bundles.kinds import Kind
 from tenantapp.fleet.bundles.limits import USUAL, Limits
@@ -56,7 +55,7 @@ def export_bundle(fleet: Fleet, place: TenantPlace, file: Path, progress: Progre
     with reading_connection(url, name) as connection, connection.begin():
         if connection.scalars(select(TenantIdentity.tenant_id)).all() != [place.id]:
             raise WrongTenantDatabase(place.slug)
-        heads = MigrationContext.configure(connection).get_current_heads()
+        heads = heads_of(connection)
         if len(heads) != 1:
             raise NotPortable(name, "it is not at exactly one revision")
         content = from_tenant(fleet.settings, place.id)

@@ -11,6 +11,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.maintenance_engines import PUBLIC
+
 OF_SERVER: Final = (
     *("bool", "int2", "int4", "int8", "float4", "float8", "numeric", "money"),
     *("text", "varchar", "bpchar", "char", "name", "bytea", "uuid", "json", "jsonb", "jsonpath", "xml"),
@@ -51,5 +53,6 @@ def carried_types(connection: Connection) -> Mapping[tuple[str, str], dict[str, 
     found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     given = {"of_server": list(OF_SERVER), "of_extensions": list(OF_EXTENSIONS)}
     for schema, table, column, type_ in connection.execute(text(COLUMNS), given):
-        found[schema, table][column] = type_
+        # As it is written where public is on the path.
+        found[schema, table][column] = type_.removeprefix(f"{PUBLIC}.")
     return found

@@ -63,7 +63,7 @@ class PortableTable:
 
     def words(self, connection: Connection) -> str:
         """Return the table as a statement names it."""
-        schema = "" if self.schema in (None, PUBLIC) else f"{quoted(connection, str(self.schema))}."
+        schema = "" if self.schema is None else f"{quoted(connection, self.schema)}."
         return schema + quoted(connection, self.bare_name)
 
     def source(self, connection: Connection) -> str:

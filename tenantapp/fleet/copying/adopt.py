@@ -6,14 +6,14 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Table
 
 from tenantapp.databases.connections.migration_connections import migration_connection
-from tenantapp.databases.histories.histories import script_directory
+from tenantapp.databases.histories.histories import heads_of, script_directory
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.schemas.expected import expected_privileges
 from tenantapp.fleet.copying.adoptable import check_adoptable
 from tenantapp.fleet.copying.clone import finish_copy
 from tenantapp.fleet.copying.copies import copy_database
-from tenantapp.fleet.copying.originals import Original, foreign_original, heads_of
+from tenantapp.fleet.copying.originals import Original, foreign_original
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed
 from tenantapp.fleet.hooks.declarations import HookEvent

@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.histories.histories import head_revision, heads_of
 from tenantapp.databases.schemas.expected import check_revision
 from tenantapp.databases.schemas.structure import Structure, found_in
 from tenantapp.fleet.backups.restored_forms import Side, structure_differences
 from tenantapp.fleet.bundles.tables import OURS
 from tenantapp.fleet.copying.checks import expected_on, found_on
-from tenantapp.fleet.copying.originals import Original, heads_of, identities_of
+from tenantapp.fleet.copying.originals import Original, identities_of
 from tenantapp.fleet.errors import CopyRefused
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.checkpoints import checkpoint

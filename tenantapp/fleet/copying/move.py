@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
+from tenantapp.databases.histories.histories import heads_of
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.privileges.giving import check_given_again
 from tenantapp.databases.schemas.computed import check_computable
@@ -35,7 +36,7 @@ from tenantapp.fleet.copying.checks import (
     found_on,
 )
 from tenantapp.fleet.copying.copies import copy_database
-from tenantapp.fleet.copying.originals import Original, check_identity, heads_of, original_of, single_revision
+from tenantapp.fleet.copying.originals import Original, check_identity, original_of, single_revision
 from tenantapp.fleet.copying.replicable import (
     fill_by_replication,
     follow_to_the_end,

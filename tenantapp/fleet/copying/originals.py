@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect
 from sqlalchemy.engine import URL, Connection
 
-from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.connections.maintenance_engines import reading_connection, schema_of
+from tenantapp.databases.histories.histories import heads_of
 from tenantapp.fleet.errors import CopyRefused
 from tenantapp.private_files import is_regular
 from tenantapp.tenancy.access import TenantPlace
@@ -20,7 +20,6 @@ from tenantapp.tenancy.servers import Server, Servers, SqliteServer, sqlite_url
 
 # While the data is copied, the transaction that holds the snapshot sends nothing.
 NO_IDLE_TIMEOUT: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
-IDENTITIES: Final = text(f"SELECT tenant_id FROM {TenantIdentity.__tablename__}")  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,6 @@ def foreign_original(server: Server, database: str) -> Original:
     return Original(server.own_url(database), None, name)
 
 
-def heads_of(connection: Connection) -> tuple[str, ...]:
-    """Return the revisions that a database records. Empty if it was never migrated."""
-    return tuple(MigrationContext.configure(connection).get_current_heads())
-
-
 def single_revision(connection: Connection, name: str) -> str:
     """Return the revision of a database. Raises ``CopyRefused`` if it is not at exactly one."""
     heads = heads_of(connection)
@@ -80,9 +74,13 @@ def single_revision(connection: Connection, name: str) -> str:
 
 def identities_of(connection: Connection) -> list[str]:
     """Return the tenant ids that a database records, in hexadecimal. Empty if it belongs to no tenant yet."""
-    if not inspect(connection).has_table(TenantIdentity.__tablename__):
+    schema, name = schema_of(connection), TenantIdentity.__tablename__
+    if not inspect(connection).has_table(name, schema):
         return []
-    return [str(row.tenant_id).replace("-", "") for row in connection.execute(IDENTITIES)]
+    words = name if schema is None else f"{schema}.{name}"
+    # Not by the model: the identity of a database that was closed is no UUID.
+    rows = connection.exec_driver_sql(f"SELECT tenant_id FROM {words}")  # noqa: S608
+    return [str(row.tenant_id).replace("-", "") for row in rows]
 
 
 def check_identity(connection: Connection, place: TenantPlace) -> None:
