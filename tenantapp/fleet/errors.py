@@ -12,6 +12,7 @@ FleetError
 |   +-- BackupDamaged       a backup differs from what was written
 |   +-- CopyNotProved       a copy, once restored, differs from the database; nothing was removed
 +-- CopyRequired            a tenant is not removed, because no copy of it can be kept
++-- NotCopied               a tenant is not removed, because what is in it keeps a final copy from being made or proved
 +-- CopyRefused             a tenant is not copied; nothing was made
 +-- CopyFailed              a copy failed; what was made of it is undone
 +-- FilesNotCarried         the storage of files does not answer
@@ -102,6 +103,19 @@ class CopyRequired(FleetError):
         super().__init__(
             f"The tenant {slug} is not removed: the setting backups.store names no place for its final copy. "
             f"`tenantapp tenants delete {slug} --now --without-copy` removes it without a copy."
+        )
+
+
+class NotCopied(FleetError):
+    """Something in the database keeps a final copy from being made or proved. ``reason`` is a sentence.
+
+    The people of a tenant can bring that about, so the message says how an operator removes the tenant nevertheless.
+    """
+
+    def __init__(self, slug: str, reason: str) -> None:
+        super().__init__(
+            f"{reason} Mend that and retry the removal; or `tenantapp tenants delete {slug} --now --without-copy` "
+            "removes the tenant without a copy."
         )
 
 

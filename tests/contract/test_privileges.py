@@ -11,15 +11,20 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import URL
 
-from tenantapp.databases.errors import RolesMissing
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection
+from tenantapp.databases.connections.migration_connections import migration_connection
+from tenantapp.databases.errors import PrivilegesNotCarried, RolesMissing
 from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.privileges.giving import everything_allowed
 from tenantapp.databases.schemas.expected import structure_at
 from tenantapp.databases.schemas.structure import difference
 from tenantapp.databases.servers.identity_rows import write_identity
+from tenantapp.databases.servers.postgres_templates import hand_over
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.databases.servers.templates import current_template
 from tenantapp.fleet.backups import restoring
+from tenantapp.fleet.backups.rehearsing import rehearse_restore
 from tenantapp.fleet.backups.restoring import restore_database
 from tenantapp.fleet.errors import CopyFailed
 from tenantapp.sql.ids import uuid7
@@ -208,6 +213,41 @@ def test_a_bundle_in_between(tenant: Schemas, tmp_path: Path) -> None:
     tenant.fleet.change_settings(backups_postgres_bin=tools)
 
 
+def test_what_cannot_be_given_again_is_one_sentence(tenant: Schemas) -> None:
+    """Where a history has it, and where a template has."""
+    server, place = tenant.fleet.servers["main"], tenant.place()
+    url = server.own_url(place.database)
+    rest = {"schema public": 'GRANT USAGE TO PUBLIC BY "reporting"'}
+    as_superuser(
+        tenant,
+        f'REVOKE TRUNCATE ON figures FROM "{place.database}"',
+        "GRANT SELECT ON figures TO reporting WITH GRANT OPTION",
+        "SET LOCAL ROLE reporting",
+        "GRANT SELECT ON figures TO PUBLIC",
+    )
+    with migration_connection(server.tenant_url(place.database), "acme") as connection, connection.begin() as begun:
+        named = r'table figures: .* TO PUBLIC BY "reporting"'
+        with pytest.raises(PrivilegesNotCarried, match=named), everything_allowed(connection, "acme"):
+            pass
+        begun.rollback()
+    with maintenance_connection(url, "it") as connection, pytest.raises(PrivilegesNotCarried, match="The template t"):
+        hand_over(connection, place.database, place.database, place.id, rest)
+    as_superuser(
+        tenant,
+        "REVOKE GRANT OPTION FOR SELECT ON figures FROM reporting CASCADE",
+        f'GRANT TRUNCATE ON figures TO "{place.database}"',
+    )
+    assert tenant.lost() == {}
+
+
+def test_a_rehearsal_names_what_a_restore_leaves_out(tenant: Schemas) -> None:
+    words = 'GRANT SELECT TO "reporting"; GRANT INSERT TO "reporting"'
+    backup = altered(tenant, words)
+    record = next(each for each in tenant.store.records(tenant.place().id) if each.id == backup)
+    done = rehearse_restore(tenant.fleet.services, tenant.fleet.servers["main"], record, tenant.store)
+    assert done.drift[0] == 'table figures: GRANT INSERT TO "reporting"'
+
+
 def test_a_copy_is_put_back_after_a_migration(tenant: Schemas) -> None:
     place = tenant.place()
     snapshot = snapshot_of(tenant.fleet.servers["main"], place.database, "acme")
@@ -234,4 +274,11 @@ def test_a_new_revision(tenant: Schemas) -> None:
     template = current_template(fleet.services, fleet.mark()).name
     databases_on(fleet.servers["main"]).copy_template(template, place.database, place.id, fleet.mark())
     assert differences(before, read_state(url, place.database, url), url) == {}
-    assert 'table own: POLICY "own" TO OWNER' in tenant.failed(tenant.backup("later"))
+    refused = 'table own: POLICY "own" TO OWNER'
+    assert refused in tenant.failed(tenant.backup("later"))
+    # Nor can there be a final copy. The message says how the tenant is removed nevertheless.
+    error = tenant.failed(tenant.delete("later"))
+    assert refused in error
+    assert error.endswith("or `tenantapp tenants delete later --now --without-copy` removes the tenant without a copy.")
+    tenant.done(tenant.delete("later", copy=False))
+    assert "later" not in tenant.slugs()

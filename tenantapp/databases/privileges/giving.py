@@ -58,31 +58,34 @@ def give_privileges(
     ``failure``, and what ``migration_connection`` raises.
     """
     with migration_connection(url, name, failure=failure) as connection, connection.begin():
-        try:
-            give(connection, privileges, str(url.username))
-        except NotUnderstood as error:
-            raise PrivilegesNotCarried(name, str(error)) from error
+        give(connection, privileges, str(url.username), name)
         close_to_public(connection)
 
 
-def give(connection: Connection, privileges: Mapping[str, str], owner: str, *, of: str | None = None) -> None:
+def give(
+    connection: Connection, privileges: Mapping[str, str], owner: str, name: str, *, of: str | None = None
+) -> None:
     """Give the present database these privileges and settings, within the transaction.
 
-    ``owner`` is the role that owns the database. ``of`` is another database of its server, for what is given to the
-    database itself. Raises ``NotUnderstood``.
+    ``owner`` is the role that owns the database, and ``name`` what it is called in messages. ``of`` is another database
+    of its server, for what is given to the database itself. Raises ``PrivilegesNotCarried``.
     """
     with _names_in_full(connection):
         targets = find_targets(connection, privileges, of)
-        for thing, words in sorted(privileges.items()):
-            for statement in statements_for(connection, thing, words, targets.get(thing), owner):
-                connection.exec_driver_sql(*statement)
+        try:
+            for thing, words in sorted(privileges.items()):
+                for statement in statements_for(connection, thing, words, targets.get(thing), owner):
+                    connection.exec_driver_sql(*statement)
+        except NotUnderstood as error:
+            raise PrivilegesNotCarried(name, str(error)) from error
 
 
 @contextmanager
-def everything_allowed(connection: Connection) -> Iterator[None]:
+def everything_allowed(connection: Connection, name: str) -> Iterator[None]:
     """Let the owner of a database do everything with its tables, within the transaction, until the block ends.
 
-    A history may take rights from the owner: that of changing a log, for instance.
+    A history may take rights from the owner: that of changing a log, for instance. Raises ``PrivilegesNotCarried`` at
+    the end of the block, if a table has privileges that cannot be given again. ``name`` is for that message.
     """
     owner = str(connection.scalar(select(func.current_user())))
     with _names_in_full(connection):
@@ -91,7 +94,7 @@ def everything_allowed(connection: Connection) -> Iterator[None]:
             connection.exec_driver_sql(f"{target.before} GRANT ALL ON {target.words} TO {quoted(connection, owner)}")
     yield
     if found:
-        give(connection, found, owner)
+        give(connection, found, owner, name)
 
 
 @contextmanager

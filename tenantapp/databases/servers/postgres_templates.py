@@ -87,6 +87,7 @@ def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID
     """Give the owner of a copy what the template's role has there, and write the tenant's identity, in one transaction.
 
     REASSIGN OWNED gives away objects, with the privileges on them. ``rest`` is what ``not_reassigned`` returned.
+    Raises ``PrivilegesNotCarried``.
     """
     old, new = quoted(connection, template), quoted(connection, owner)
     identity = f"INSERT INTO {IDENTITY} (tenant_id) VALUES (%s)"  # noqa: S608
@@ -95,6 +96,6 @@ def hand_over(connection: Connection, template: str, owner: str, tenant_id: UUID
         connection.exec_driver_sql("; ".join((*statements, "COMMIT")), (str(tenant_id),))
         return
     connection.exec_driver_sql("; ".join(statements), (str(tenant_id),))
-    give(connection, rest, owner)
+    give(connection, rest, owner, f"the template {template}")
     # The template's role owns nothing here any more. Its rights are left, which would keep it from being dropped.
     connection.exec_driver_sql(f"DROP OWNED BY {old}; COMMIT")

@@ -98,7 +98,7 @@ class PostgresSnapshot(Snapshot):
         connection.exec_driver_sql("; ".join(("BEGIN", *usual)))
         found = read_privileges(connection, role=self._database, database=self._database)
         own = {DATABASE: found[DATABASE]} if DATABASE in found else {}
-        give(connection, own, self._database, of=self._failed)
+        give(connection, own, self._database, self._name, of=self._failed)
         connection.exec_driver_sql(f"ALTER DATABASE {new} RENAME TO {postgres.quoted(connection, self._copy)}; COMMIT")
 
     def _drop(self, connection: Connection) -> None:

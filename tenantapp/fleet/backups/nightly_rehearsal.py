@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from tenantapp.fleet.backups.backup_kind import BACKUP
 from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.rehearsing import rehearse_restore
-from tenantapp.fleet.backups.restoring import refuse_drift
 from tenantapp.fleet.backups.selection import find_backup
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.identity.models import Tenant, TenantState
@@ -79,10 +78,9 @@ def _rehearse(context: Context) -> dict[str, Any]:
     record = find_backup(store, tenant_id, slug, None)
     progress = told(context, 2 * record.size)
     done = rehearse_restore(fleet, server, record, store, progress, key=context.operation_id)
-    refuse_drift(done.drift, done.revision)
     taken = record.model_dump(mode="json", include={"created_at"})["created_at"]
-    rows = sum(done.rows.values())
-    return {"backup": record.id, "taken_at": taken, "server": server.name, "revision": done.revision, "rows": rows}
+    restored = {"revision": done.revision, "rows": sum(done.rows.values()), "drift": list(done.drift)}
+    return {"backup": record.id, "taken_at": taken, "server": server.name} | restored
 
 
 REHEARSE: Final = Kind("rehearse", (Step("restore", _rehearse),))

@@ -43,7 +43,7 @@ def constraints_later(connection: Connection, name: str) -> Iterator[None]:
     rows already. Each gets back its mode: one that is enabled ``ALWAYS`` would fire whatever role replicates.
     """
     found = [tuple(row) for asked in (TRIGGERS, FOREIGN_KEYS) for row in connection.exec_driver_sql(_escaped(asked))]
-    with everything_allowed(connection):
+    with everything_allowed(connection, name):
         for off, _ in found:
             connection.exec_driver_sql(_escaped(off))
         yield

@@ -89,7 +89,7 @@ def fill_by_replication(context: Context, replication: Replication, original: Or
         tables = tables_to_replicate(connection)
         if tables:
             # The original has the rows that migrations insert, in their present state.
-            with everything_allowed(connection):
+            with everything_allowed(connection, target.name):
                 connection.exec_driver_sql(f"TRUNCATE {', '.join(tables)}")
     replication.add(tables)
     replication.wait_until_copied(context.progress)

@@ -9,14 +9,20 @@ from uuid import UUID
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
-from tenantapp.databases.errors import ProvisioningFailed
+from tenantapp.databases.errors import (
+    NotRestorable,
+    PrivilegesNotCarried,
+    ProvisioningFailed,
+    ReadingFailed,
+    RolesMissing,
+)
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.federation.ending import end_with_tenant
 from tenantapp.fleet.backups.export_kind import remove_exports
 from tenantapp.fleet.backups.final_copies import final_copy
 from tenantapp.fleet.closing.discarding import is_kept, remove_database, replaced_databases
-from tenantapp.fleet.errors import CopyRequired
+from tenantapp.fleet.errors import BackupError, CopyRequired, NotCopied
 from tenantapp.fleet.hooks.after import deleted_hooks, request_deleted_hooks
 from tenantapp.fleet.tenant_files import remove_files
 from tenantapp.identity.audit import record
@@ -34,6 +40,8 @@ from tenantapp.tenancy.access import TenantPlace
 COPY: Final = "copy"  # the step that makes the final copy, and the argument that says whether there must be one
 FORMERLY: Final = "bundle"  # the name of both in earlier versions, whose copy was a bundle
 KEEPING: Final = (COPY, FORMERLY)
+# Why there is no final copy, where the cause may be what the tenant's people have put into the database.
+UNCOPIED: Final = (BackupError, NotRestorable, PrivilegesNotCarried, ReadingFailed, RolesMissing)
 
 
 def delete_later(session: Session, slug: str, grace: timedelta) -> Tenant:
@@ -145,7 +153,10 @@ def _keep(context: Context) -> dict[str, Any]:
     # Requests that were let in just before the tenant was deleted may still be writing.
     wait = timedelta(seconds=time_of_requests(fleet.settings))
     time.sleep(max(timedelta(0), wait - max(timedelta(0), since)).total_seconds())
-    return {"final_copy": final_copy(context, place)}
+    try:
+        return {"final_copy": final_copy(context, place)}
+    except UNCOPIED as error:
+        raise NotCopied(place.slug, str(error)) from error
 
 
 def _uncopied(session: Session, tenant: Tenant) -> dict[str, str]:
