@@ -98,6 +98,6 @@ def _report(report: Rehearsal) -> dict[str, Any]:
         "revision": report.revision,
         "fingerprint": report.record.fingerprint,
         "drift": list(report.drift),
-        "rows": dict(report.rows),
+        "rows": None if report.rows is None else dict(report.rows),
         "seconds": round(report.seconds, 2),
     }

@@ -115,6 +115,7 @@ def test_a_rehearsal_leaves_nothing(fleet: Fleet, store: Store, acme: TenantPlac
     databases_on(fleet.servers["main"]).create(left_by_a_killed_one, fleet.mark())
     report = rehearse_restore(fleet.services, fleet.servers["main"], record, store, key=key)
     assert (report.record, report.server, report.revision, report.drift) == (record, "main", record.revision, ())
+    assert report.rows is not None
     assert (report.rows["tags"], report.rows["nodes"], report.rows["tenant_identity"]) == (1, 0, 1)
     assert {thing for thing in fleet.made() if not thing.endswith(("-wal", "-shm"))} <= before
 
@@ -360,7 +361,9 @@ class TestPostgres:
         assert store.records(acme.id) == []
         with connected() as connection, connection.begin():
             connection.exec_driver_sql("ALTER FUNCTION g(int) SET search_path = public")
-        assert rehearse(fleet, backup(fleet, acme, store), store).rows["t"] == 1
+        rows = rehearse(fleet, backup(fleet, acme, store), store).rows
+        assert rows is not None
+        assert rows["t"] == 1
 
     def test_functions_of_a_tenant_are_called_as_the_tenant(
         self, fleet: Fleet, store: Store, acme: TenantPlace

@@ -79,7 +79,8 @@ def _rehearse(context: Context) -> dict[str, Any]:
     progress = told(context, 2 * record.size)
     done = rehearse_restore(fleet, server, record, store, progress, key=context.operation_id)
     taken = record.model_dump(mode="json", include={"created_at"})["created_at"]
-    restored = {"revision": done.revision, "rows": sum(done.rows.values()), "drift": list(done.drift)}
+    rows = None if done.rows is None else sum(done.rows.values())
+    restored = {"revision": done.revision, "rows": rows, "drift": list(done.drift)}
     return {"backup": record.id, "taken_at": taken, "server": server.name} | restored
 
 
