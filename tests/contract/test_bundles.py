@@ -591,6 +591,14 @@ class TestSqlite:
         with pytest.raises(NotPortable, match="a row of sums: a decimal that is infinite"):
             export(fleet, acme, tmp_path / "bundle")
 
+    def test_a_column_of_any_type_is_named(self, fleet: Fleet, acme: TenantPlace, tmp_path: Path) -> None:
+        """It keeps 1 apart from '1', and a bundle has one type for each column."""
+        with connected(fleet, acme) as connection:
+            connection.exec_driver_sql("CREATE TABLE loose (id INTEGER PRIMARY KEY, value ANY) STRICT")
+            connection.exec_driver_sql("INSERT INTO loose (value) VALUES (1), ('1')")
+        with pytest.raises(NotPortable, match=r"the column loose\.value: its type has no portable form"):
+            export(fleet, acme, tmp_path / "bundle")
+
     @pytest.mark.parametrize("value", ["x'00'", "'not a time'", "7"])
     def test_a_value_of_another_type_is_named(
         self, fleet: Fleet, acme: TenantPlace, tmp_path: Path, value: str

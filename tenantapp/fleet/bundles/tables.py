@@ -94,6 +94,8 @@ def portable_tables(connection: Connection, metadata: sa.MetaData) -> list[Porta
         reflected = _reflected(inspector, name, schema)
         own = metadata.tables.get(name) if schema in (None, PUBLIC) else None
         columns, others = _columns(connection, reflected, own, carried.get((schema or "", name), {}))
+        anything = _of_any_type(connection, name)
+        columns = tuple((column, None if column in anything else kind) for column, kind in columns)
         found.append(
             PortableTable(
                 schema,
@@ -179,6 +181,17 @@ def _columns(
     kinds = dict(_kinds(connection, columns, model))
     others = {name: carried[name] for name, kind in kinds.items() if kind is None and name in carried}
     return tuple((kinds | dict.fromkeys(others, Kind.OTHER)).items()), others
+
+
+def _of_any_type(connection: Connection, table: str) -> frozenset[str]:
+    """Return the columns that keep each value as it is given: a number in one row, and its digits as text in another.
+
+    https://www.sqlite.org/stricttables.html
+    """
+    if connection.dialect.name != "sqlite":
+        return frozenset()
+    found = connection.exec_driver_sql("SELECT name FROM pragma_table_xinfo(?) WHERE upper(type) = 'ANY'", (table,))
+    return frozenset(found.scalars())
 
 
 def _kinds(connection: Connection, columns: Any, model: sa.Table | None) -> Iterator[tuple[str, Kind | None]]:
