@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from tenantapp.databases.servers.templates import current_template
 from tenantapp.fleet.backups import restoring
 from tenantapp.fleet.backups.rehearsing import rehearse_restore
 from tenantapp.fleet.backups.restoring import restore_database
+from tenantapp.fleet.copying import copies
+from tenantapp.fleet.copying.copies import copy_database
+from tenantapp.fleet.copying.originals import original_of
 from tenantapp.fleet.errors import CopyFailed
 from tenantapp.sql.ids import uuid7
 from tests.contract.conftest import everything_on
@@ -238,6 +242,22 @@ def test_what_cannot_be_given_again_is_one_sentence(tenant: Schemas) -> None:
         f'GRANT TRUNCATE ON figures TO "{place.database}"',
     )
     assert tenant.lost() == {}
+
+
+def test_all_of_an_older_version_is_no_more_on_a_newer(tenant: Schemas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL 17 brought MAINTAIN. The server of the original takes the part of an older one."""
+    as_superuser(tenant, "GRANT ALL ON figures TO reporting", "GRANT ALL ON figures TO PUBLIC")
+    fleet, place = tenant.fleet, tenant.place()
+    new = replace(place, database=f"tenant_{uuid7().hex}")
+    original = original_of(fleet.servers, place)
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "server_version", lambda connection: (16, 4))
+        copy_database(fleet.services, original, new, fleet.mark(), lambda *_: None)
+    found = structure_at(fleet.servers["main"].own_url(new.database), "the copy").privileges["table figures"]
+    rights = "DELETE, INSERT, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE"
+    assert found == f'GRANT {rights} TO "reporting"; GRANT {rights} TO PUBLIC'
+    databases_on(fleet.servers["main"]).drop(new.database)
+    as_superuser(tenant, "REVOKE ALL ON figures FROM PUBLIC, reporting", "GRANT SELECT ON figures TO reporting")
 
 
 def test_a_rehearsal_names_what_a_restore_leaves_out(tenant: Schemas) -> None:

@@ -14,6 +14,7 @@ from tenantapp.databases.privileges.statements import (
     known_only,
     roles_named,
     statements_for,
+    without_maintain,
 )
 
 CONNECTION: Any = SimpleNamespace(dialect=PGDialect_psycopg2())
@@ -103,3 +104,14 @@ def test_only_what_is_known_is_kept() -> None:
     assert roles_named(words) == {"other", "reporting", "x"}
     assert gives_others({"database": "GRANT CONNECT TO PUBLIC"})
     assert not gives_others({"table a": 'REVOKE ALL FROM "reporting"; GRANT ALL TO OWNER'})
+
+
+def test_all_rights_of_a_version_without_maintain() -> None:
+    known = {"table a": 'GRANT ALL TO "reporting"'}
+    words = {
+        "table a": 'GRANT ALL TO OWNER; GRANT ALL TO "reporting"; GRANT ALL TO PUBLIC; GRANT ALL ON COLUMN "a" TO "x"',
+        "sequence a_id_seq": "GRANT ALL TO PUBLIC",
+    }
+    rights = "DELETE, INSERT, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE"
+    expected = words["table a"].replace("GRANT ALL TO PUBLIC", f"GRANT {rights} TO PUBLIC")
+    assert without_maintain(words, known) == words | {"table a": expected}

@@ -33,6 +33,10 @@ WORDS: Final = re.compile(
 )
 GRANTEES: Final = re.compile(GRANTEE)
 BETWEEN: Final = "; "
+# All rights on tables before PostgreSQL 17, which brought MAINTAIN, and what the things are called that have them.
+MAINTAIN_SINCE: Final = 17
+ALL_BEFORE: Final = "DELETE, INSERT, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE"
+TABLES: Final = ("table ", "view ", "materialized view ", "foreign table ", "default privileges of tables")
 # What they are set to is a list of names, quoted already: https://www.postgresql.org/docs/current/config-setting.html
 LISTS: Final = frozenset({"local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces"})
 
@@ -89,6 +93,25 @@ def known_only(privileges: Mapping[str, str], known: Mapping[str, str]) -> tuple
             else:
                 out.append(f"{thing}: {each[0]}")
     return kept, out
+
+
+def without_maintain(privileges: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Return the privileges of an older version, in words that give others nothing more on a version with MAINTAIN.
+
+    ``known`` are those of the revision on the newer version: what is ALL there stays ALL. Raises ``NotUnderstood``.
+    """
+    said = dict(privileges)
+    for thing in filter(lambda thing: thing.startswith(TABLES), privileges):
+        allowed = _parse(thing, known[thing]) if thing in known else []
+        said[thing] = BETWEEN.join(_without_maintain(each, allowed) for each in _parse(thing, privileges[thing]))
+    return said
+
+
+def _without_maintain(each: re.Match[str], allowed: list[re.Match[str]]) -> str:
+    is_all = each["rights"] == ALL and not each["column"]
+    if is_all and _gives(each) and not _is_among(each, allowed):
+        return each[0].replace(f"{GRANT} {ALL} ", f"{GRANT} {ALL_BEFORE} ", 1)
+    return each[0]
 
 
 def _gives(each: re.Match[str]) -> bool:

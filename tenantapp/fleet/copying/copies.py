@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.privileges.giving import check_given_again, give_privileges
-from tenantapp.databases.schemas.expected import structure_at
+from tenantapp.databases.privileges.statements import MAINTAIN_SINCE, gives_others, without_maintain
+from tenantapp.databases.schemas.expected import expected_privileges, structure_at, version_of
 from tenantapp.databases.schemas.structure import found_in, read_structure
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.sqlite_databases import SqliteDatabases
@@ -32,7 +33,7 @@ from tenantapp.settings import Settings
 from tenantapp.sql.engines import server_version
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.servers import SqliteServer
+from tenantapp.tenancy.servers import Server, SqliteServer
 
 MIB: Final = 2**20
 WAIT: Final = 60.0  # seconds to wait for locks on a SQLite file
@@ -92,8 +93,22 @@ def copy_database(
         if (tools := _fitting_tools(fleet.settings, connection, target)) is None:
             return _bundle(fleet, connection, target, place, at, progress, given)
         copied = _dump(tools, connection, original, target, at, progress)
+        if privileges is None:
+            given = _as_granted(fleet, server, connection, given, at)
     give_privileges(target.url, target.name, given, CopyFailed)
     return copied
+
+
+def _as_granted(
+    fleet: Fleet, server: Server, connection: Connection, privileges: Mapping[str, str], revision: str
+) -> Mapping[str, str]:
+    """Return the privileges of an original, so that others get no right that its version of PostgreSQL does not have.
+
+    ALL includes MAINTAIN on a newer one. Where the revision says ALL, it means that.
+    """
+    if not server_version(connection)[0] < MAINTAIN_SINCE <= version_of(server)[0] or not gives_others(privileges):
+        return privileges
+    return without_maintain(privileges, expected_privileges(fleet, server, revision))
 
 
 def _copy_file(source: Path, copy: Path, name: str, progress: Progress) -> None:
