@@ -22,6 +22,14 @@ ROUTINES: Final = {
     'same(one "char", two text) RETURNS boolean': "one::text OPERATOR(pg_catalog.=) two",
 }
 OPERATOR: Final = 'CREATE OPERATOR public.= (LEFTARG = "char", RIGHTARG = text, FUNCTION = public.same)'
+CAST: Final = (
+    "CREATE TYPE public.mood AS ENUM ('sad', 'glad')",
+    "CREATE FUNCTION public.written(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
+    " PERFORM public.guard(); RETURN 'as cast'; END $$",
+    "CREATE CAST (public.mood AS text) WITH FUNCTION public.written(public.mood)",
+    "CREATE TABLE moods (mood public.mood)",
+    "INSERT INTO moods VALUES ('glad'), (NULL)",
+)
 VIEW: Final = (
     "ALTER TABLE {table} RENAME TO hidden",
     "CREATE FUNCTION public.shown(given {type}) RETURNS {type} LANGUAGE plpgsql AS $$ BEGIN"
@@ -31,12 +39,12 @@ VIEW: Final = (
 
 
 def lay(url: URL) -> None:
-    """Make functions and an operator whose types fit better than PostgreSQL's own."""
+    """Make functions and an operator whose types fit better than PostgreSQL's own, and a cast."""
     made = [
         f"CREATE FUNCTION public.{head} LANGUAGE plpgsql AS $$ BEGIN PERFORM public.guard(); RETURN {value}; END $$"
         for head, value in ROUTINES.items()
     ]
-    _execute(url, GUARD, *made, OPERATOR)
+    _execute(url, GUARD, *made, OPERATOR, *CAST)
 
 
 def put_view_in_place(url: URL, table: str, column: str, type_: str) -> None:

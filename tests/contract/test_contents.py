@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import MetaData, create_engine, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import NullPool
 
@@ -18,6 +18,8 @@ from tenantapp.fleet.backups.backing_up import backup_tenant
 from tenantapp.fleet.backups.proving import prove_copy
 from tenantapp.fleet.backups.rehearsing import rehearse_restore
 from tenantapp.fleet.backups.restoring import restore_database
+from tenantapp.fleet.bundles.exporting import rows_of
+from tenantapp.fleet.bundles.tables import portable_tables
 from tenantapp.fleet.copying.originals import identities_of
 from tenantapp.fleet.copying.replicable import CAPABLE
 from tenantapp.sql.ids import uuid7
@@ -120,6 +122,8 @@ def test_the_role_of_the_server_calls_nothing_of_a_tenants(fleet: Fleet) -> None
         assert identities_of(connection) == [place.id.hex]
         assert connection.scalars(select(TenantIdentity.tenant_id)).all() == [place.id]
         assert connection.exec_driver_sql(CAPABLE).one().secured is None
+        [moods] = [table for table in portable_tables(connection, MetaData()) if table.name == "moods"]
+        assert sorted(rows_of(connection, moods, moods.kinds()), key=str) == [["glad"], [None]]
     record = backup_tenant(fleet.services, place, kept.store)
     rows = rehearse_restore(fleet.services, server, record, kept.store).rows
     assert rows is not None

@@ -188,9 +188,9 @@ def _select(connection: Connection, table: PortableTable, columns: list[tuple[st
 
     def read(column: str) -> str:
         name = quoted(connection, column)
-        if kinds[column] == Kind.OTHER:
-            # What the output function of the type writes; a cast may write something else. A composite that has only
-            # null is not null itself.
+        if kinds[column] == Kind.OTHER or (postgres and kinds[column] == Kind.TEXT and column not in table.padded):
+            # What the output function of the type writes. A cast may write something else, and that of an enumeration
+            # may be the tenant's and call anything. A composite that has only null is not null itself.
             return f"CASE num_nulls({name}) WHEN 0 THEN format('%%s', {name}) END"
         return f"{name}::text" if postgres and kinds[column] in FROM_TEXT else name
 
