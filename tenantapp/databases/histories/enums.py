@@ -148,7 +148,7 @@ def _compare(context: AutogenContext, upgrade: UpgradeOps, schemas: Any) -> None
         if wanted[name] != found[name]:
             upgrade.ops.insert(0, SetEnumValues(name, wanted[name], found[name]))
     # Not those that a revision has made in SQL, for something else than a model.
-    for name in sorted((found.keys() & context.opts.get(ENUMS, {}).keys()) - wanted.keys()):
+    for name in sorted((found.keys() & (context.opts.get(ENUMS) or {}).keys()) - wanted.keys()):
         upgrade.ops.append(DropEnum(name, (), found[name]))
 
 
