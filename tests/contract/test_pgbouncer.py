@@ -139,6 +139,8 @@ def test_nothing_is_sent_that_belongs_to_a_session(behind: Behind) -> None:
     before = len(behind.logged())
     converse(behind)
     behind.installation.app.registry.access_reader.check()
+    with behind.installation.app.registry.user_db.begin(read_only=True) as session:
+        session.execute(text("SELECT 1"))
     found = re.findall(r"LOG:  (?:statement|execute [^:]*): *(\w+)(?: (READ ONLY))?", behind.logged()[before:])
     statements = {(first.upper(), rest) for first, rest in found}
     assert len(found) > 20
