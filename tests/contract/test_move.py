@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, ResourceClosedError
 
@@ -408,7 +408,7 @@ def test_what_was_begun_is_over_or_refused_when_a_database_is_closed(fleet: Flee
     second.start()
     databases_on(fleet.servers[server]).close(acme.database, 0.0)
     with original_of(fleet.servers, acme).reading() as connection:
-        before = set(connection.exec_driver_sql("SELECT name FROM tags").scalars())
+        before = set(connection.execute(select(TenantBase.metadata.tables["tags"].c.name)).scalars())
     write("too late", 0.0)
     for thread in (first, second):
         thread.join()
