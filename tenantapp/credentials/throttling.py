@@ -135,7 +135,7 @@ class Throttle:
     def succeeded(self, attempt: Attempt, free: bool = False) -> None:
         """Forget the failures of the account, or of the known device: it was right. ``free`` is of ``count``."""
         with self._asking():
-            # One of the first attempts: there was no wait yet.
+            # One of the first attempts has begun no wait. What an older one has left expires by itself.
             own = () if attempt.account is None else _own_keys(attempt)[: 1 if free else 3]
             shared = [each.change.taken_back() for each in self._shared(attempt)]
             add_all(self._counters, [*shared, *map(forgotten, own)])

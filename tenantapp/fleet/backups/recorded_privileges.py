@@ -23,9 +23,8 @@ class Recorded(NamedTuple):
 def recorded_privileges(fleet: Fleet, server: Server, record: BackupRecord, *, accept_drift: bool = False) -> Recorded:
     """Return the privileges and settings of a backup, or if its record has none, those of its revision.
 
-    They give nothing to other roles, or to PUBLIC, and set nothing, that its revision does not: that is left out if
-    drift is accepted.
-    Raises ``BackupRefused``, ``PrivilegesNotCarried`` and what ``expected_privileges`` raises.
+    They give nothing to other roles or to PUBLIC, and set nothing, that its revision does not: that is left out if
+    drift is accepted. Raises ``BackupRefused``, ``PrivilegesNotCarried`` and what ``expected_privileges`` raises.
     """
     if isinstance(server, SqliteServer) or record.engine == "sqlite":
         return Recorded({}, [])
