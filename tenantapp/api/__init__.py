@@ -13,7 +13,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from tenantapp.api.failure_log import FailureLog
 from tenantapp.api.idempotency import idempotent_view
 from tenantapp.api.json import json_renderer
-from tenantapp.api.problems import Problems, add_problem
+from tenantapp.api.problems import OUTCOME_UNKNOWN, Problems, add_problem
 from tenantapp.api.views import TriedFirst, bounded_body_view, checked_request_view, exact_path_view, part_view
 from tenantapp.identity import errors as identity
 from tenantapp.identity.policy import TenantMismatch
@@ -71,7 +71,7 @@ def _add_problems(config: Configurator) -> None:
     config.add_problem(sql.TransactionConflict, 409, "conflict")
     config.add_problem(sql.ConnectionsSpent, 503, "busy")
     config.add_problem(sql.DatabaseSlow, 503, "busy")
-    config.add_problem(sql.OutcomeUnknown, 503, "outcome_unknown")
+    config.add_problem(sql.OutcomeUnknown, 503, OUTCOME_UNKNOWN)
     config.add_problem(tenancy.UserDatabaseUnavailable, 503, "service_unavailable")
     config.add_problem(tenancy.TenantDatabaseUnavailable, 503, "tenant_unavailable")
     config.add_problem(TenantMismatch, 400, "tenant_mismatch")

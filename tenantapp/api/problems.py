@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "5"  # seconds
+# Libraries repeat a request by themselves after an answer with Retry-After. This one may have been carried out.
+OUTCOME_UNKNOWN: Final = "outcome_unknown"
 AWAIT_BODY: Final = "tenantapp.await_body"  # in the environment of a request whose body our servers have not received
 
 
@@ -115,7 +117,7 @@ def problem_response(
     response.cache_control = "no-store"
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = challenge(code)
-    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS) and code != OUTCOME_UNKNOWN:
         response.headers["Retry-After"] = RETRY_AFTER
     return response
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 
-from tenantapp.api.openapi.headers import ALWAYS, ANSWERED, OF_PROBLEMS
+from tenantapp.api.openapi.headers import ALWAYS, ANSWERED, OF_PROBLEMS, of_problem
 from tenantapp.api.openapi.operations import Operation
 from tenantapp.api.openapi.problem_codes import problems_of
 from tenantapp.tenancy.named_tenants import PREFIX, tenant_in
@@ -81,7 +81,7 @@ class Documented:
         code = answer.json["code"]
         _check(operation, code in codes, f"{answer.status_int} {code}: {answer.text}")
         sent = {name for names in OF_PROBLEMS.values() for name in names if name in answer.headers}
-        _compare(operation, "headers", sent, OF_PROBLEMS.get(answer.status_int, ()))
+        _compare(operation, "headers", sent, of_problem(answer.status_int, code))
 
 
 def _expression(operation: Operation) -> re.Pattern[str]:

@@ -93,6 +93,10 @@ def test_every_problem_has_its_codes(document: Any) -> None:
         assert problem == {"$ref": "#/components/schemas/Problem"}
         assert set(codes) <= set(narrowed["properties"]["code"]["enum"])
         assert ("Retry-After" in response["headers"]) == (status in ("429", "503"))
+        if status == "503":
+            component = "Retry-After-Or-Not" if "outcome_unknown" in codes else "Retry-After"
+            assert response["headers"]["Retry-After"] == {"$ref": f"#/components/headers/{component}"}
+    assert not document["components"]["headers"]["Retry-After-Or-Not"]["required"]
     assert "current" in schemas["Problem412"]["allOf"][1]["properties"]
 
 

@@ -20,10 +20,17 @@ export function asFailure(error: unknown): Failure {
   throw error;
 }
 
+const OUTCOME_UNKNOWN = "outcome_unknown";
+
 /** Seconds after which it is worth trying again without being asked, or null. */
 export function pauseOf(error: Failure): number | null {
   if (!(error instanceof Problem)) return 5;
-  return error.status === 503 ? Math.max(error.retryAfter ?? 5, 2) : null;
+  return error.status === 503 && error.code !== OUTCOME_UNKNOWN ? Math.max(error.retryAfter ?? 5, 2) : null;
+}
+
+/** Whether a person who sends the change again, with its key, may have it made. It is made once in any case. */
+export function isRepeatable(error: Failure): boolean {
+  return error.code === OUTCOME_UNKNOWN || pauseOf(error) !== null;
 }
 
 export function isAborted(error: unknown): boolean {

@@ -6,7 +6,7 @@ import { t } from "../strings";
 import { choose, directionOf, localeOf } from "../strings/language";
 import { partsOf } from "./code";
 import { deviceOf } from "./device";
-import { sentenceOf } from "./failure";
+import { isRepeatable, pauseOf, sentenceOf } from "./failure";
 import { initialOf } from "./initial";
 import { ago } from "./times";
 
@@ -63,6 +63,15 @@ describe("a problem", () => {
     expect(said(418, {})).toBe(t.trouble.unknown);
     expect(said(413, {})).toBe(t.problems.body_too_large);
     expect(said(429, {})).toBe(t.problems.busy);
+  });
+});
+
+describe("a change whose outcome is not known", () => {
+  const of = (code: string): Problem => new Problem(503, { code }, new Headers());
+
+  it("is never sent again by itself, only by a person", () => {
+    expect([pauseOf(of("busy")), pauseOf(of("outcome_unknown"))]).toEqual([5, null]);
+    expect([isRepeatable(of("outcome_unknown")), isRepeatable(new Problem(409, { code: "conflict" }, new Headers()))]).toEqual([true, false]);
   });
 });
 

@@ -213,7 +213,7 @@ class _Builder:
         name = "-".join([str(status), *codes])
         self._responses[name] = {
             "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
-            "headers": _answered(headers.OF_PROBLEMS.get(status, ())),
+            "headers": _referred(headers.of_problems(status, codes)),
             "content": {PROBLEM_TYPE: {"schema": {"$ref": REFERENCE.format(model=f"Problem{status}")}}},
             CODES: list(codes),
         }
@@ -262,4 +262,8 @@ def _sent(operation: Operation) -> Iterator[dict[str, Any]]:
 
 
 def _answered(names: Sequence[str]) -> dict[str, Any]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted({*names, headers.ALWAYS})}
+    return _referred({name: name for name in (*names, headers.ALWAYS)})
+
+
+def _referred(components: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{components[name]}"} for name in sorted(components)}

@@ -1,6 +1,9 @@
 """The headers of requests and answers in the document."""
 
+from collections.abc import Iterable
 from typing import Any, Final
+
+from tenantapp.api.problems import OUTCOME_UNKNOWN
 
 # Those that a view declares with ``headers`` if its successful answers always have them, and those of every answer.
 ANSWERED: Final[dict[str, str]] = {
@@ -17,6 +20,7 @@ ANSWERED: Final[dict[str, str]] = {
 }
 ALWAYS: Final = "X-Request-ID"
 RETRY_AFTER: Final = "Retry-After"
+RETRY_AFTER_OR_NOT: Final = "Retry-After-Or-Not"  # the name of a component
 OF_PROBLEMS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     416: ("Content-Range",),
@@ -39,13 +43,26 @@ SENT: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+def of_problem(status: int, code: str) -> tuple[str, ...]:
+    """Return the headers that the answer with this problem always has, without ``ALWAYS``."""
+    return () if code == OUTCOME_UNKNOWN else OF_PROBLEMS.get(status, ())
+
+
+def of_problems(status: int, codes: Iterable[str]) -> dict[str, str]:
+    """Return the headers of an answer with one of these problems, and the name of the component of each."""
+    named = {name: name for name in (ALWAYS, *OF_PROBLEMS.get(status, ()))}
+    return named | {RETRY_AFTER: RETRY_AFTER_OR_NOT} if OUTCOME_UNKNOWN in codes else named
+
+
 def answered_headers() -> dict[str, Any]:
     """Return the components of the answers' headers."""
     types = {RETRY_AFTER: "integer"}
-    return {
+    components = {
         name: {"description": text, "required": True, "schema": {"type": types.get(name, "string")}}
         for name, text in ANSWERED.items()
     }
+    text = f"{ANSWERED[RETRY_AFTER]} An answer `{OUTCOME_UNKNOWN}` does not have it."
+    return components | {RETRY_AFTER_OR_NOT: components[RETRY_AFTER] | {"description": text, "required": False}}
 
 
 def sent_headers() -> dict[str, Any]:
