@@ -1,11 +1,29 @@
 """Options and arguments that several commands share."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from tenantapp.cli.completing import logins, operation_ids, servers, slugs
+
+UNITS: Final = {"h": "hours", "d": "days"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """A number of hours or days, such as ``12h`` or ``7d``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the duration. Calls ``fail`` if the text is none."""
+        found = re.fullmatch(r"([0-9]{1,6})([hd])", str(value), re.ASCII)
+        if found is None:
+            self.fail("Give a number of hours or days, such as 12h or 7d.", param, ctx)
+        return timedelta(**{UNITS[found[2]]: int(found[1])})
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 detach_option = click.option(

@@ -16,6 +16,8 @@ from tenantapp.tenancy.models import JobState
 class FleetTenant(Answer):
     """A tenant as operators see it. A deleted tenant can be brought back until ``purge_after``.
 
+    A branch is deleted at ``expires_at``; for other tenants this is null.
+
     ``has_administrator`` says whether an enabled person who can sign in may manage its members.
     """
 
@@ -29,6 +31,7 @@ class FleetTenant(Answer):
     revision: str | None
     created_at: datetime
     purge_after: datetime | None
+    expires_at: datetime | None
     has_administrator: bool
 
 

@@ -1,5 +1,6 @@
 """Backups and copies of tenants over HTTP, for operators. Administrators of a tenant can list its backups."""
 
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from tenantapp.api.query import NoQuery
 from tenantapp.api.views import api_view
 from tenantapp.console.answers import Backup, NewerThanBackup
 from tenantapp.console.declarations import FAILING, fleet_request, fleet_view
-from tenantapp.console.resources import SLUG, accepted, backup_object, check_revision, check_server
+from tenantapp.console.resources import EXPIRES_IN, SLUG, accepted, backup_object, check_revision, check_server
 from tenantapp.content import example
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
 from tenantapp.fleet.backups.selection import find_backup
@@ -51,12 +52,13 @@ class Restore(Body, json_schema_extra=example({"as": "acme-of-may", "name": "Acm
 
 
 class Clone(Body, json_schema_extra=example({"slug": "acme-trial", "name": "Acme, a trial"})):
-    """The body of ``POST /fleet/tenants/{slug}/clone``."""
+    """The body of ``POST /fleet/tenants/{slug}/clone``. With ``expires_in``, in seconds, the new tenant is a branch."""
 
     slug: str = Field(max_length=1000)
     name: str | None = Field(None, max_length=1000)
     server: str | None = Field(None, max_length=1000)
     without_people: bool = False
+    expires_in: int | None = EXPIRES_IN
 
 
 class Move(Body, json_schema_extra=example({"server": "main"})):
@@ -139,6 +141,7 @@ def clone_tenant(request: TenantRequest) -> dict[str, Any]:
         name=body.name,
         server=body.server,
         without_people=body.without_people,
+        expires_in=None if body.expires_in is None else timedelta(seconds=body.expires_in),
         requested_by=request.access.person.login,
     )
     return accepted(request, operation)

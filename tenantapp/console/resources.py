@@ -3,9 +3,12 @@
 from datetime import timedelta
 from typing import Any, Final
 
+from pydantic import Field
+
 from tenantapp.databases.errors import UnknownRevision
 from tenantapp.databases.histories.histories import script_directory
 from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.copying.branches import LONGEST, SHORTEST
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.identity.errors import InvalidValue
 from tenantapp.operations.leases import is_worker_gone, worker_of
@@ -14,6 +17,8 @@ from tenantapp.tenancy.request import TenantRequest
 
 # A slug in a route's pattern. Anything else is answered 404 before a view runs.
 SLUG: Final = "{slug:[a-z0-9][a-z0-9-]{0,62}}"
+# The field of a body: after how many seconds a branch expires.
+EXPIRES_IN: Final[Any] = Field(None, ge=int(SHORTEST.total_seconds()), le=int(LONGEST.total_seconds()))
 
 
 def operation_object(operation: Operation) -> dict[str, Any]:

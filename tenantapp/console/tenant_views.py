@@ -11,10 +11,11 @@ from tenantapp.api.json import Body, OptionalBody
 from tenantapp.api.query import PageQuery, page_of
 from tenantapp.console.answers import FleetTenant, TenantSize
 from tenantapp.console.declarations import fleet_change, fleet_request, fleet_view
-from tenantapp.console.resources import SLUG, accepted, check_revision, check_server
+from tenantapp.console.resources import EXPIRES_IN, SLUG, accepted, check_revision, check_server
 from tenantapp.content import example
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.copying.appointing import appoint
+from tenantapp.fleet.copying.branches import expire_after
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.hooks.after import rename
 from tenantapp.fleet.kinds import KINDS
@@ -54,13 +55,17 @@ class Appointment(Body, json_schema_extra=example({"administrator": "ada"})):
 
 
 class TenantChange(Body, json_schema_extra=example({"name": "Globex Corporation"})):
-    """The body of ``PATCH /fleet/tenants/{slug}``. A field that is left out does not change."""
+    """The body of ``PATCH /fleet/tenants/{slug}``. A field that is left out does not change.
 
-    # No field may be null, so a default means that the field was left out.
+    ``expires_in`` is for branches: in so many seconds from now on it is deleted. With null it never is.
+    """
+
+    # No other field may be null, so a default means that the field was left out.
     slug: str = Field("", max_length=1000)
     name: str = Field("", max_length=1000)
     suspended: bool = False
     reason: str = Field("", max_length=1000)
+    expires_in: int | None = EXPIRES_IN
 
     @model_validator(mode="after")
     def reason_of_a_suspension(self) -> "TenantChange":
@@ -134,7 +139,7 @@ def read_size(request: TenantRequest) -> dict[str, Any]:
 
 @fleet_change("fleet_tenant", "PATCH", body=TenantChange, answer=FleetTenant, problems=(*NOT_SERVED, "already_exists"))
 def change_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Rename, suspend or resume a tenant: make all changes of the request, or none."""
+    """Rename, suspend or resume a tenant, or change when it expires: make all changes of the request, or none."""
     session, slug = request.user_session, request.matchdict["slug"]
     body: TenantChange = request.checked_body
     given = body.model_fields_set
@@ -151,6 +156,9 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
     elif "suspended" in given:
         tenants.resume_tenant(session, tenant.slug)
         tenant = tenants.served_tenant(session, tenant.slug)
+    if "expires_in" in given:
+        after = None if body.expires_in is None else timedelta(seconds=body.expires_in)
+        tenant = expire_after(session, tenant.slug, after)
     return describe_one(session, tenant)
 
 

@@ -15,7 +15,7 @@ from tenantapp.fleet.creating.create import CREATE
 from tenantapp.fleet.creating.warm import WARM, keep_warm
 from tenantapp.fleet.hooks.after import HOOK
 from tenantapp.fleet.migrating.kind import MIGRATE
-from tenantapp.fleet.removing.deletion import DELETE, purge_deleted
+from tenantapp.fleet.removing.deletion import DELETE, delete_expired, purge_deleted
 from tenantapp.fleet.removing.expired import remove_expired
 from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
 from tenantapp.operations.kinds import Kinds
@@ -37,4 +37,4 @@ _OF_TENANTS: Final = (
 )
 _OTHERS: Final = (WARM, DISCARD, DISCARD_EXPORT, HOOK, REHEARSE)
 KINDS: Final[Kinds] = {kind.name: kind for kind in (*_OF_TENANTS, *_OTHERS)}
-CHORES: Final[tuple[Chore, ...]] = (purge_deleted, keep_warm, remove_expired, rehearse_nightly)
+CHORES: Final[tuple[Chore, ...]] = (delete_expired, purge_deleted, keep_warm, remove_expired, rehearse_nightly)

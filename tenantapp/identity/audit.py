@@ -52,7 +52,7 @@ NAMING: Final[Mapping[str, Naming]] = MappingProxyType(
 ARGUMENTS: Final = "arguments"  # the key of the arguments of an operation in the detail of its entry
 ABOUT_TENANT: Final = frozenset(
     {
-        *("tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete"),
+        *("tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete", "tenant.expire"),
         *("impersonation.start", "impersonation.end"),
     }
 )

@@ -145,7 +145,8 @@ class Tenant(UserBase):
     served until ``migrating_until``, because its database is being migrated; the migration postpones this time while it
     works. With ``migrating_copied``, the migration has made a copy of the database, which may be put back. ``epoch``
     changes whenever the content of the database may go back, see ``epochs``. Older versions of the program write none.
-    The last four say what the tenant's administrators ask of those who work in it.
+    The next four say what the tenant's administrators ask of those who work in it. A branch is a copy of another tenant
+    that is deleted at ``expires_at``. Other tenants have none.
     """
 
     __tablename__ = "tenants"
@@ -171,6 +172,7 @@ class Tenant(UserBase):
     single_sign_on_required: Mapped[bool] = mapped_column(default=False, server_default=false())
     impersonation_forbidden: Mapped[bool] = mapped_column(default=False, server_default=false())
     identity_provider_id: Mapped[UUID | None]
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     @hybrid_property
     def is_served(self) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
 from tenantapp.identity.epochs import epoch_of, new_epoch
-from tenantapp.identity.errors import NotFound, TenantDeleted, TenantNotDeleted, TenantUnfinished
+from tenantapp.identity.errors import InvalidValue, NotFound, TenantDeleted, TenantNotDeleted, TenantUnfinished
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_slug, clean_name, clean_reason
 from tenantapp.identity.uniqueness import flush_unique
@@ -22,10 +22,12 @@ from tenantapp.tenancy.access import TenantPlace
 Selecting = TypeVar("Selecting", bound=Select[Any])
 
 
-def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str | None, server: str) -> Tenant:
+def register_tenant(
+    session: Session, tenant_id: UUID, slug: str, *, name: str | None, server: str, expires_at: datetime | None = None
+) -> Tenant:
     """Register a tenant in the state ``creating``. The name of its database is made from its id, never from input.
 
-    Raises ``InvalidValue`` and ``AlreadyExists``.
+    With ``expires_at`` it is a branch. Raises ``InvalidValue`` and ``AlreadyExists``.
     """
     tenant = Tenant(
         id=tenant_id,
@@ -34,6 +36,7 @@ def register_tenant(session: Session, tenant_id: UUID, slug: str, *, name: str |
         server=server,
         database=database_name(tenant_id),
         state=TenantState.CREATING,
+        expires_at=expires_at,
     )
     session.add(tenant)
     flush_unique(session, "tenant", slug)
@@ -178,6 +181,21 @@ def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | Non
     return tenant
 
 
+def change_expiry(session: Session, slug: str, expires_at: datetime | None) -> Tenant:
+    """Let a branch be deleted at another time. With None it becomes a tenant like all others, which never expires.
+
+    Raises ``NotFound``, ``TenantUnfinished``, ``TenantDeleted``, and ``InvalidValue`` if the tenant is no branch: what
+    expires is removed without a final copy.
+    """
+    tenant = served_tenant(session, slug, for_update=True)
+    if tenant.expires_at is None:
+        raise InvalidValue("expires_in", f"The tenant {slug} is no branch. Only branches expire.")
+    tenant.expires_at = expires_at
+    _record(session, "tenant.expire", tenant, expires_at=None if expires_at is None else expires_at.isoformat())
+    session.flush()
+    return tenant
+
+
 def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
     """Delete a tenant, from the next request on. Its slug stays taken, and its data is not removed yet.
 
@@ -187,13 +205,14 @@ def delete_tenant(session: Session, slug: str, purge_after: datetime) -> Tenant:
     refuse_unfinished(tenant)
     if tenant.state != TenantState.DELETED:
         tenant.state, tenant.purge_after = TenantState.DELETED, purge_after
-        _record(session, "tenant.delete", tenant, purge_after=purge_after.isoformat())
+        expiry = {} if tenant.expires_at is None else {"expires_at": tenant.expires_at.isoformat()}
+        _record(session, "tenant.delete", tenant, purge_after=purge_after.isoformat(), **expiry)
         session.flush()
     return tenant
 
 
 def undelete_tenant(session: Session, slug: str) -> Tenant:
-    """Undelete a tenant. It gets back the state that it had before.
+    """Undelete a tenant. It gets back the state that it had before. A branch does not expire any more.
 
     Raises ``NotFound`` and ``TenantNotDeleted``.
     """
@@ -202,7 +221,7 @@ def undelete_tenant(session: Session, slug: str) -> Tenant:
         raise TenantNotDeleted(slug, tenant.state)
     # Only a suspended tenant has a reason.
     tenant.state = TenantState.SUSPENDED if tenant.state_reason else TenantState.ACTIVE
-    tenant.purge_after = None
+    tenant.purge_after = tenant.expires_at = None
     _record(session, "tenant.undelete", tenant)
     session.flush()
     return tenant
@@ -251,4 +270,5 @@ def describe_tenant(tenant: Tenant) -> dict[str, Any]:
         "revision": tenant.revision,
         "created_at": tenant.created_at,
         "purge_after": tenant.purge_after,
+        "expires_at": tenant.expires_at,
     }

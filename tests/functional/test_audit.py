@@ -166,6 +166,7 @@ RIGHTS: tuple[tuple[Any, Callable[[Session], Any], list[str]], ...] = (
 OTHERS = {
     *("audit.record", "grants.record_grant", "uniqueness.flush_unique", "members.keeping_admins"),
     *("api_tokens.sweep_tokens", "tenants.register_tenant", "tenants.rename_tenant", "tenants.renew_epochs"),
+    "tenants.change_expiry",
     # Who signs in or out has the same rights.
     *(
         "users.add_skeletons",

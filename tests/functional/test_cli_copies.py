@@ -1,11 +1,13 @@
 """The commands that make tenants of others and of databases that are there, and that move them. On SQLite."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from tenantapp.sql.times import utcnow
 from tests.functional.conftest import Command
 
 
@@ -34,6 +36,23 @@ def test_clone(done: Command, failed: Callable[..., str]) -> None:
     assert "already" in failed("tenants", "clone", "acme", "copy")
     assert "A slug is" in failed("tenants", "clone", "acme", "x" * 300)
     assert "no server moon" in failed("tenants", "clone", "acme", "x", "--server", "moon")
+
+
+def test_branch(done: Command, failed: Callable[..., str]) -> None:
+    out = done("tenants", "branch", "acme", "debug", "--expires", "7d", "--without-people").out
+    assert out.startswith("The tenant debug is ready: tenant_")
+    shown = done("tenants", "show", "debug", "--json").json
+    assert timedelta(days=6) < datetime.fromisoformat(shown["expires_at"]) - utcnow() < timedelta(days=7)
+    assert done("tenants", "expire", "debug", "--in", "12h").out.startswith("The tenant debug expires at 20")
+    assert done("tenants", "expire", "debug", "--never").out == "The tenant debug never expires.\n"
+    assert done("tenants", "show", "debug", "--json").json["expires_at"] is None
+    assert failed("tenants", "expire", "acme", "--in", "1d") == "The tenant acme is no branch. Only branches expire"
+    for wrong in ("7", "-7d", "1.5h", "7 d", "\u0667d", "9999999d"):
+        assert "12h or 7d" in failed("tenants", "branch", "acme", "other", "--expires", wrong)
+    assert "365 days" in failed("tenants", "branch", "acme", "other", "--expires", "999999d")
+    assert "--expires" in failed("tenants", "branch", "acme", "other")
+    assert "--never" in failed("tenants", "expire", "debug")
+    assert set(tenants(done)) == {"acme", "debug"}
 
 
 def test_move(done: Command, failed: Callable[..., str]) -> None:

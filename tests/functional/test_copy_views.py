@@ -117,12 +117,27 @@ def test_what_is_newer_may_be_more_than_the_log_can_tell(kept: Installation) -> 
 def test_clone(kept: Installation) -> None:
     otto = add_operator(kept)
     Client(kept.app).sign_in("ada").post("/nodes", {"title": "copied"})
-    answer = otto.post("/fleet/tenants/acme/clone", {"slug": "acme-two", "name": "Two", "without_people": True})
+    body = {"slug": "acme-two", "name": "Two", "without_people": True, "expires_in": 3600}
+    answer = otto.post("/fleet/tenants/acme/clone", body)
     assert done(kept, otto, answer)["state"] == "succeeded"
     assert otto.get("/fleet/tenants/acme-two").json["name"] == "Two"
     (entry,) = otto.get("/fleet/audit?slug=acme&action=tenant.copied").json["items"]
     assert (entry["actor"], entry["detail"]) == ("otto", {"operation": answer.json["id"], "to": "acme-two"})
     assert code(otto.post("/fleet/tenants/acme/clone", {"slug": "acme-two"}))[0] == 409
+    expires(otto, "/fleet/tenants/acme-two")
+
+
+def expires(otto: Client, path: str) -> None:
+    """The tenant is a branch, and made one that is not."""
+    first = otto.get(path).json["expires_at"]
+    assert otto.patch(path, {"expires_in": 7200}).json["expires_at"] > first
+    assert otto.patch(path, {"expires_in": None}).json["expires_at"] is None
+    refused = otto.patch(path, {"name": "Other", "expires_in": 7200})
+    assert (code(refused), refused.json["errors"][0]["pointer"]) == ((422, "invalid"), "/expires_in")
+    assert otto.get(path).json["name"] == "Two"
+    for wrong in (0, 3599, 86400 * 366, "7d", 1.5):
+        body = {"slug": "other", "expires_in": wrong}
+        assert code(otto.post("/fleet/tenants/acme/clone", body)) == (422, "invalid")
 
 
 def test_what_is_refused(installation: Installation, otto: Client) -> None:

@@ -459,6 +459,7 @@ export const de: ManagingStrings = {
       "tenant.rename": "hat den Arbeitsbereich umbenannt",
       "tenant.delete": "hat den Arbeitsbereich gelöscht",
       "tenant.undelete": "hat das Löschen des Arbeitsbereichs rückgängig gemacht",
+      "tenant.expire": "hat geändert, wann der Arbeitsbereich gelöscht wird",
       "tenant.copied": "hat die Daten des Arbeitsbereichs in einen anderen kopiert",
       "fleet.query": "hat eine Abfrage an die Datenbank des Arbeitsbereichs gestellt",
       "session.start": "hat sich angemeldet",

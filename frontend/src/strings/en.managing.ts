@@ -458,6 +458,7 @@ export const en = {
       "tenant.rename": "renamed the workspace",
       "tenant.delete": "deleted the workspace",
       "tenant.undelete": "brought the workspace back",
+      "tenant.expire": "changed when the workspace is deleted",
       "tenant.copied": "copied the workspace’s data to another",
       "fleet.query": "asked the workspace’s database a question",
       "session.start": "signed in",

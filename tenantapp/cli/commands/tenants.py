@@ -5,6 +5,7 @@ Long: it lists everything that can be done with a tenant.
 
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 import click
 
 from tenantapp.cli.arguments import (
+    Duration,
     administrator_option,
     backup_option,
     detach_option,
@@ -25,6 +27,21 @@ from tenantapp.cli.arguments import (
 from tenantapp.cli.installation import Installation, pass_installation
 
 new_slug_argument = click.argument("slug")
+copy_options = (
+    click.option("--name", help="The name that people see. Default: the new slug."),
+    server_option("A server of the settings, of either engine. Default: the tenant's server."),
+    click.option("--without-people", is_flag=True, help="Let the domain remove private data from the copy."),
+    click.option("--accept-drift", is_flag=True, help="Copy even if the structure is not that of its revision."),
+    detach_option,
+    json_option,
+)
+
+
+def copies(command: Any) -> Any:
+    """Give a command the arguments and options that all copies of a tenant have."""
+    for option in reversed((slug_argument, click.argument("new"), *copy_options)):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -85,7 +102,7 @@ def list_(installation: Installation, as_json: bool) -> None:
 
     with installation.user_session(read_only=True) as session:
         rows = describe_tenants(session, list_tenants(session))
-    show_rows(rows, ("slug", "name", "state", "server", "revision", "created_at"), as_json=as_json)
+    show_rows(rows, ("slug", "name", "state", "server", "revision", "created_at", "expires_at"), as_json=as_json)
 
 
 @tenants.command()
@@ -243,14 +260,7 @@ def import_(installation: Installation, /, file: Path, slug: str, detach: bool, 
 
 
 @tenants.command()
-@slug_argument
-@click.argument("new")
-@click.option("--name", help="The name that people see. Default: the new slug.")
-@server_option("A server of the settings, of either engine. Default: the tenant's server.")
-@click.option("--without-people", is_flag=True, help="Let the domain remove private data from the copy.")
-@click.option("--accept-drift", is_flag=True, help="Copy even if the structure is not that of its revision.")
-@detach_option
-@json_option
+@copies
 @pass_installation
 def clone(installation: Installation, /, slug: str, new: str, detach: bool, as_json: bool, **options: Any) -> None:
     """Make a copy of a tenant.
@@ -260,6 +270,39 @@ def clone(installation: Installation, /, slug: str, new: str, detach: bool, as_j
     from tenantapp.cli import tenant_copies
 
     tenant_copies.clone(installation, slug, new, detach, as_json, **options)
+
+
+@tenants.command()
+@copies
+@click.option(
+    "--expires", "expires_in", type=Duration(), required=True, help="When it is deleted: after 12h or 7d, for instance."
+)
+@pass_installation
+def branch(installation: Installation, /, slug: str, new: str, detach: bool, as_json: bool, **options: Any) -> None:
+    """Make a copy of a tenant that is deleted by itself.
+
+    It is a clone. When its time is over, a worker deletes it. For fleet.delete_grace days, `tenants undelete` brings it
+    back. Then it is removed, without a final copy.
+    """
+    from tenantapp.cli import tenant_copies
+
+    tenant_copies.clone(installation, slug, new, detach, as_json, **options)
+
+
+@tenants.command()
+@slug_argument
+@click.option("--in", "after", type=Duration(), help="When it is deleted, from now on: after 12h or 7d, for instance.")
+@click.option("--never", is_flag=True, help="Keep it: it becomes a tenant like all others.")
+@pass_installation
+def expire(installation: Installation, slug: str, after: timedelta | None, never: bool) -> None:
+    """Let a branch expire later or earlier, or never."""
+    from tenantapp.fleet.copying.branches import expire_after
+
+    if never == (after is not None):
+        raise click.UsageError("Say when it expires with --in, or use --never.")
+    with installation.user_session() as session:
+        at = expire_after(session, slug, after).expires_at
+    click.echo(f"The tenant {slug} " + ("never expires." if at is None else f"expires at {at:%Y-%m-%d %H:%M} UTC."))
 
 
 @tenants.command()

@@ -1,5 +1,6 @@
 """The services that request clones, moves and adoptions. Commands and views call them."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.closing.switching import switch_arguments
 from tenantapp.fleet.copying.adopt import ADOPT
+from tenantapp.fleet.copying.branches import expiry
 from tenantapp.fleet.copying.clone import CLONE
 from tenantapp.fleet.copying.move import MOVE
 from tenantapp.fleet.copying.private_data import private_data_remover
@@ -34,12 +36,14 @@ def request_clone(
     server: str | None = None,
     without_people: bool = False,
     accept_drift: bool = False,
+    expires_in: timedelta | None = None,
     operation_id: UUID | None = None,
 ) -> Operation:
     """Claim the new slug, and queue the making of a tenant from a copy of another tenant's data.
 
     With ``without_people``, the domain removes private data from the copy. With ``accept_drift``, the structure need
-    not be that of the revision, but only that of the source. ``server`` defaults to that of the source.
+    not be that of the revision, but only that of the source. ``server`` defaults to that of the source. With
+    ``expires_in`` the new tenant is a branch: after this time a worker deletes it, and makes no final copy of it.
     Raises ``NotFound``, ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``CopyRefused``.
     """
     source = _served_tenant(session, slug)
@@ -48,6 +52,8 @@ def request_clone(
     arguments = _new_tenant(session, new_slug, name, fleet.servers[server or source.server])
     given = {**arguments, "source": str(source.id), "source_slug": slug, "without_people": without_people}
     given["accept_drift"] = accept_drift
+    if expires_in is not None:
+        given["expires_at"] = expiry(session, expires_in).isoformat()
     return request_operation(session, CLONE, None, given, requested_by, operation_id=operation_id)
 
 

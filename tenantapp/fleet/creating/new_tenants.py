@@ -1,11 +1,12 @@
 """What all kinds of operation that make a tenant share, wherever the data come from.
 
 Their arguments hold the new tenant's ``slug``, ``name`` and ``server``, and our ``mark``; some also the login of its
-first ``administrator``. ``tenant_id`` is added when the tenant's row is made. Their result holds the ``revision`` of
-the new database.
+first ``administrator``, and those of a branch when it ``expires_at``. ``tenant_id`` is added when the tenant's row is
+made. Their result holds the ``revision`` of the new database.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -17,9 +18,11 @@ from tenantapp.fleet.hooks.steps import hook_step
 from tenantapp.identity.administrators import name_administrator
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.tenants import ask_the_same, database_name, place_of, register_tenant
+from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.foreground import Request, run_now
 from tenantapp.operations.kinds import Context, Kind, Step
+from tenantapp.operations.leases import database_time
 from tenantapp.operations.models import Operation
 from tenantapp.operations.outcomes import Report
 from tenantapp.operations.queue import SOURCES
@@ -32,12 +35,19 @@ def register(session: Session, operation: Operation, tenant_id: UUID | None = No
 
     Each attempt makes a new tenant, and so a new database. If a first administrator is named, they get their role at
     once, and can enter when the tenant is ready; if the attempt is undone, the role goes with the row. If the data are
-    those of another tenant that still exists, it asks the same of people. Raises ``InvalidValue`` and
-    ``AlreadyExists``.
+    those of another tenant that still exists, it asks the same of people. Raises ``InvalidValue``, ``AlreadyExists``,
+    and ``OperationRefused`` for a branch whose time is over.
     """
     given = operation.arguments
     tenant_id = tenant_id or uuid7()
-    tenant = register_tenant(session, tenant_id, given["slug"], name=given["name"], server=given["server"])
+    tenant = register_tenant(
+        session,
+        tenant_id,
+        given["slug"],
+        name=given["name"],
+        server=given["server"],
+        expires_at=_expiry(session, given.get("expires_at")),
+    )
     original_id = next((UUID(given[name]) for name in SOURCES if name in given), None)
     if original_id is not None and (original := session.get(Tenant, original_id)) is not None:
         ask_the_same(tenant, original)
@@ -46,6 +56,14 @@ def register(session: Session, operation: Operation, tenant_id: UUID | None = No
     if given.get("administrator") is not None:
         name_administrator(session, tenant_id, given["administrator"])
     return tenant
+
+
+def _expiry(session: Session, text: str | None) -> datetime | None:
+    """Return the time at which a branch expires. An operation that was undone may be retried when it is over."""
+    expires_at = None if text is None else datetime.fromisoformat(text)
+    if expires_at is not None and expires_at <= database_time(session):
+        raise OperationRefused("The branch would have expired by now. Make another one.")
+    return expires_at
 
 
 def _prepare(session: Session, operation: Operation) -> None:

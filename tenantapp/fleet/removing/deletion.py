@@ -109,7 +109,7 @@ def _wants_copy(arguments: Mapping[str, Any]) -> bool:
 
 
 def purge_deleted(fleet: Fleet) -> None:
-    """Request the removal of tenants whose grace period is over, each with a final copy.
+    """Request the removal of tenants whose grace period is over, each with a final copy. A branch is a copy already.
 
     If the copy cannot be made, the removal fails before anything is removed, and waits for an operator.
     """
@@ -119,7 +119,23 @@ def purge_deleted(fleet: Fleet) -> None:
         with fleet.user_db.begin() as session:
             # Another worker may have requested it meanwhile.
             if session.scalar(_due(session).where(Tenant.slug == slug).with_for_update()) is not None:
-                _request(session, _deleted_tenant(session, slug), local_requester(), copy=True)
+                tenant = _deleted_tenant(session, slug)
+                _request(session, tenant, local_requester(), copy=tenant.expires_at is None)
+
+
+def delete_expired(fleet: Fleet) -> None:
+    """Delete the branches whose time is over, as an operator would: a chore of workers."""
+    with fleet.user_db.begin(read_only=True) as session:
+        expired = session.scalars(_expired(session)).all()
+    for slug in expired:
+        with fleet.user_db.begin() as session:
+            # Meanwhile somebody may have given it more time.
+            if session.scalar(_expired(session).where(Tenant.slug == slug).with_for_update()) is not None:
+                delete_later(session, slug, timedelta(days=fleet.settings.fleet_delete_grace))
+
+
+def _expired(session: Session) -> Select[str]:
+    return select(Tenant.slug).where(Tenant.is_served, Tenant.expires_at <= database_time(session))
 
 
 def _due(session: Session) -> Select[str]:

@@ -5,8 +5,8 @@ import * as fleet from "../../api/fleet";
 import type { Json } from "../../api/json";
 
 export const ACTIONS = [
-  "appoint", "suspend", "resume", "rename", "backUp", "clone", "move", "migrate", "restore", "restoreAs", "delete", "undelete",
-  "purge",
+  "appoint", "suspend", "resume", "rename", "backUp", "clone", "expire", "move", "migrate", "restore", "restoreAs", "delete",
+  "undelete", "purge",
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 
@@ -19,6 +19,8 @@ interface Kind {
   dangerous?: true;
   /** It is for a tenant that has no administrator. */
   forNobodys?: true;
+  /** It is for a branch, which expires. */
+  forBranches?: true;
   /** It needs a backup, so it is offered beside each backup. */
   ofBackup?: true;
 }
@@ -32,7 +34,8 @@ export const KINDS: Record<Action, Kind> = {
   resume: { states: ["suspended"], fields: [] },
   rename: { states: SERVED, fields: ["slug", "name"] },
   backUp: { states: MADE, fields: [] },
-  clone: { states: SERVED, fields: ["slug", "name", "server", "withoutPeople"] },
+  clone: { states: SERVED, fields: ["slug", "name", "server", "days", "withoutPeople"] },
+  expire: { states: SERVED, fields: ["days"], forBranches: true },
   move: { states: SERVED, fields: ["server"], dangerous: true },
   migrate: { states: SERVED, fields: [] },
   restore: { states: SERVED, fields: [], dangerous: true, ofBackup: true },
@@ -43,10 +46,11 @@ export const KINDS: Record<Action, Kind> = {
 };
 
 /** The actions on the tenant itself, or on one of its backups. */
-export function actionsIn(tenant: Pick<FleetTenant, "state" | "has_administrator">, ofBackup = false): Action[] {
+export function actionsIn(tenant: Pick<FleetTenant, "state" | "has_administrator" | "expires_at">, ofBackup = false): Action[] {
   return ACTIONS.filter((each) => {
     const kind = KINDS[each];
     if (kind.forNobodys && tenant.has_administrator) return false;
+    if (kind.forBranches && tenant.expires_at === null) return false;
     return kind.states.includes(tenant.state) && (kind.ofBackup ?? false) === ofBackup;
   });
 }
@@ -59,6 +63,7 @@ export interface Given {
   revision: string;
   server: string;
   administrator: string;
+  days: string;
   withoutPeople: boolean;
   withoutCopy: boolean;
 }
@@ -78,6 +83,7 @@ export function nothing(): Given {
     revision: "",
     server: "",
     administrator: "",
+    days: "",
     withoutPeople: false,
     withoutCopy: false,
   };
@@ -97,6 +103,18 @@ export function needed(action: Action): FieldName[] {
 
 export function missing(fields: readonly FieldName[], given: Given): FieldName[] {
   return fields.filter((field) => String(given[field]).trim() === "");
+}
+
+const DAY = 86_400; // seconds
+const MOST_DAYS = 365;
+
+/** Whether the days after which a branch expires are a number, or nothing. */
+export function areDays(text: string): boolean {
+  return text.trim() === "" || (/^[0-9]{1,3}$/.test(text.trim()) && Number(text) >= 1 && Number(text) <= MOST_DAYS);
+}
+
+function secondsOf(days: string): number | null {
+  return days.trim() === "" ? null : Number(days) * DAY;
 }
 
 /** What an action has done: a tenant has changed, or work has begun. */
@@ -120,7 +138,9 @@ export async function act(action: Action, tenant: FleetTenant, given: Given, bac
     case "backUp":
       return { operation: await fleet.backUpTenant(slug) };
     case "clone":
-      return { operation: await fleet.cloneTenant(slug, { ...copyOf(given), without_people: given.withoutPeople }) };
+      return { operation: await fleet.cloneTenant(slug, cloned(given)) };
+    case "expire":
+      return { tenant: await fleet.changeTenant(slug, { expires_in: secondsOf(given.days) }) };
     case "move":
       return { operation: await fleet.moveTenant(slug, { server: given.server }) };
     case "migrate":
@@ -174,6 +194,11 @@ function changes(tenant: FleetTenant, given: Given): { slug?: string; name?: str
 /** The new tenant's slug, and its name and server where they are given. */
 export function copyOf(given: Pick<Given, "slug" | "name" | "server">): Record<string, Json> {
   return { slug: given.slug, ...(given.name && { name: given.name }), ...(given.server && { server: given.server }) };
+}
+
+function cloned(given: Given): Record<string, Json> {
+  const expiry = given.days.trim() ? { expires_in: secondsOf(given.days) } : {};
+  return { ...copyOf(given), without_people: given.withoutPeople, ...expiry };
 }
 
 function restored(given: Given, backup: Backup | undefined): Record<string, Json> {

@@ -5,7 +5,7 @@ import type { AuditEntry, FleetOperation, FleetTenant, MigrationRun, TenantRows 
 import { en } from "../../strings/en";
 import { en as o } from "../../strings/en.operator";
 import { csvOf } from "../csv";
-import { actionsIn, ACTIONS, beginWith, missing, needed, NEW, nothing } from "./actions";
+import { actionsIn, ACTIONS, areDays, beginWith, missing, needed, NEW, nothing } from "./actions";
 import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
 import { curveOf, minutesLeft, outcomeOf, rateOf, stageLabel } from "./migration";
@@ -79,7 +79,8 @@ describe("an entry of the audit trail", () => {
 
 describe("the actions on a tenant", () => {
   it("are those that its state allows", () => {
-    const inState = (state: FleetTenant["state"], ofBackup = false) => actionsIn({ state, has_administrator: true }, ofBackup);
+    const inState = (state: FleetTenant["state"], ofBackup = false) =>
+      actionsIn({ state, has_administrator: true, expires_at: null }, ofBackup);
     expect(inState("creating")).toEqual([]);
     expect(inState("deleted")).toEqual(["backUp", "undelete", "purge"]);
     expect(inState("suspended")).not.toContain("suspend");
@@ -88,9 +89,18 @@ describe("the actions on a tenant", () => {
   });
 
   it("give an administrator only to a tenant that has none", () => {
-    expect(actionsIn({ state: "active", has_administrator: true })).not.toContain("appoint");
-    expect(actionsIn({ state: "active", has_administrator: false })[0]).toBe("appoint");
-    expect(actionsIn({ state: "deleted", has_administrator: false })).not.toContain("appoint");
+    const usual = { expires_at: null };
+    expect(actionsIn({ ...usual, state: "active", has_administrator: true })).not.toContain("appoint");
+    expect(actionsIn({ ...usual, state: "active", has_administrator: false })[0]).toBe("appoint");
+    expect(actionsIn({ ...usual, state: "deleted", has_administrator: false })).not.toContain("appoint");
+  });
+
+  it("change when a branch is deleted, and of no other tenant", () => {
+    const active = { state: "active", has_administrator: true } as const;
+    expect(actionsIn({ ...active, expires_at: "2030-01-01T00:00:00Z" })).toContain("expire");
+    expect(actionsIn({ ...active, expires_at: null })).not.toContain("expire");
+    expect(["", " ", "1", " 365 "].every(areDays)).toBe(true);
+    expect(["0", "366", "1.5", "-1", "1e2", "x"].some(areDays)).toBe(false);
   });
 
   it("ask for what they need", () => {

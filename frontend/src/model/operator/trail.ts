@@ -7,6 +7,8 @@ import { o } from "../../strings/operator";
 import { textOf } from "../../strings/words";
 import { KINDS } from "./operations";
 
+const TIMES: ReadonlySet<string> = new Set(["purge_after", "expires_at"]);
+
 export type Pair = [name: string, value: string];
 
 /** The actions to choose from. A newer server may have others. */
@@ -28,7 +30,7 @@ export function detailsOf(entry: AuditEntry): { known: Pair[]; rest: Pair[] } {
   const members = Object.entries({ ...(isObject(given) ? given : {}), ...others }).filter(([, value]) => value !== null);
   const known = members.flatMap(([name, value]): Pair[] => {
     const label = textOf(o.trail.details, name);
-    return label === undefined ? [] : [[label, name === "purge_after" ? exact(String(value)) : shown(value)]];
+    return label === undefined ? [] : [[label, TIMES.has(name) ? exact(String(value)) : shown(value)]];
   });
   const rest = members
     .filter(([name]) => textOf(o.trail.details, name) === undefined)
