@@ -5,7 +5,7 @@ SqlError
 +-- ConnectionsSpent        all connections are in use, and none became free in time
 +-- DatabaseUnavailable     a database does not answer, is locked or read-only, or has failed
     +-- DatabaseSlow        the database is slow, and too many requests are waiting
-    +-- OutcomeUnknown      the connection was lost during the commit: the change was kept, or it was not
+    +-- OutcomeUnknown      the database did not confirm the commit: the change was kept, or it was not
 """
 
 from typing import ClassVar, Final
@@ -58,7 +58,7 @@ class DatabaseSlow(DatabaseUnavailable):
 
 
 class OutcomeUnknown(DatabaseUnavailable):
-    """The connection was lost after COMMIT was sent and before the answer came.
+    """COMMIT was sent, and the connection was lost before the answer came, or the synchronous standby did not confirm.
 
     The program never retries such a transaction, because the change could be made twice.
     """

@@ -26,6 +26,7 @@ class Cause(StrEnum):
     CONFLICT = "conflict"  # the transaction was ended in favour of another one
     SLOW = "slow"  # the database is slow, and too many requests of this process are waiting
     SILENT = "no_answer"  # there was no answer in time
+    NOT_REPLICATED = "not_replicated"  # the wait for the synchronous standby was cancelled
     FULL = "full"  # disk, memory, or connections
     DAMAGED = "damaged"
     FAILED = "failed"  # an error of the operating system, or an internal error of the database
@@ -52,15 +53,23 @@ class Failure:
 
 
 class CommitInDoubt(Exception):
-    """The connection was lost after COMMIT was sent and before the answer came."""
+    """COMMIT was sent, and the database did not confirm it."""
 
 
 class PostgresCommitInDoubt(CommitInDoubt, psycopg2.OperationalError):
-    """The same on PostgreSQL. ``__cause__`` is the driver's error."""
+    """The connection was lost before the answer came. ``__cause__`` is the driver's error."""
+
+
+class NoAnswerToCommit(PostgresCommitInDoubt):
+    """We have closed the connection, because the answer to COMMIT took too long."""
+
+
+class NotReplicated(PostgresCommitInDoubt):
+    """The wait of a COMMIT for the synchronous standby was cancelled. A failover may lose the change."""
 
 
 class SqliteCommitInDoubt(CommitInDoubt, sqlite3.OperationalError):
-    """The same on SQLite: the write or the sync of the last page failed. ``__cause__`` is the driver's error."""
+    """The write or the sync of the last page failed. ``__cause__`` is the driver's error."""
 
 
 # By SQLSTATE, or by its first two characters, the class. A connection is spoiled if it has ended. It is also spoiled if
@@ -110,6 +119,10 @@ def failure_of(error: BaseException | None, *, connecting: bool = False, read_on
     With ``connecting``, the error came while a connection was made, so no statement can be the cause. With
     ``read_only``, the transaction was begun as read-only, so a refused write is an error of our own code.
     """
+    if isinstance(error, NotReplicated):
+        return Failure(Cause.NOT_REPLICATED, _reason_of(error), in_doubt=True)
+    if isinstance(error, NoAnswerToCommit):
+        return Failure(Cause.SILENT, spoiled=True, in_doubt=not read_only)
     if isinstance(error, CommitInDoubt):
         lost = failure_of(error.__cause__) or Failure(Cause.LOST)
         return replace(lost, spoiled=True, in_doubt=not read_only)
@@ -123,9 +136,12 @@ def failure_of(error: BaseException | None, *, connecting: bool = False, read_on
         failure = Failure(Cause.UNREACHABLE)
     if failure is not None and connecting and failure.cause == Cause.LOST:
         failure = replace(failure, cause=Cause.UNREACHABLE)
+    return None if failure is None else replace(failure, reason=_reason_of(error))
+
+
+def _reason_of(error: BaseException) -> str:
     # Only the first line: the others, such as PostgreSQL's DETAIL, may quote people's data.
-    reason = str(error).strip().partition("\n")[0][:REASON_LENGTH]
-    return None if failure is None else replace(failure, reason=reason)
+    return str(error).strip().partition("\n")[0][:REASON_LENGTH]
 
 
 def _postgres_failure(error: psycopg2.Error, read_only: bool) -> Failure | None:

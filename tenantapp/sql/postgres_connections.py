@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
-from tenantapp.sql.failures import Cause, PostgresCommitInDoubt, failure_of
+from tenantapp.sql.failures import Cause, NoAnswerToCommit, NotReplicated, PostgresCommitInDoubt, failure_of
 from tenantapp.sql.waits import watched
 
 if TYPE_CHECKING:
@@ -30,9 +30,13 @@ class _Cursor(psycopg2.extensions.cursor):
 
     def execute(self, query: Any, vars: Any = None) -> None:
         watched(self.connection, super().execute, query, vars)
+        if self.connection.notices and self.connection.autocommit:
+            check_replicated(self.connection)
 
     def executemany(self, query: Any, vars_list: Any) -> None:
         watched(self.connection, super().executemany, query, vars_list)
+        if self.connection.notices and self.connection.autocommit:
+            check_replicated(self.connection)
 
 
 class _NamedCursor(_Cursor):
@@ -65,16 +69,24 @@ class PostgresConnection(psycopg2.extensions.connection):
         return super().cursor(name, *arguments, **(factory | named))
 
     def commit(self) -> None:
-        """Commit. Raises ``PostgresCommitInDoubt`` if the connection is lost after COMMIT has been sent."""
+        """Commit. Raises ``PostgresCommitInDoubt`` if the connection is lost after COMMIT has been sent.
+
+        Raises ``NotReplicated`` if the wait for the synchronous standby was cancelled.
+        """
         if self.status == psycopg2.extensions.STATUS_BEGIN and has_ended(self):
             raise psycopg2.OperationalError("the server had ended the connection before COMMIT was sent")
+        if self.notices:
+            self.notices.clear()  # of statements
         try:
             watched(self, super().commit, committing=True)
         except psycopg2.Error as error:
             failure = failure_of(error)
             if failure is not None and failure.cause == Cause.LOST:
-                raise PostgresCommitInDoubt(str(error)) from error
+                doubt = NoAnswerToCommit if self.cut_off else PostgresCommitInDoubt
+                raise doubt(str(error)) from error
             raise
+        if self.notices:
+            check_replicated(self)
 
     def rollback(self) -> None:
         """Roll back."""
@@ -118,6 +130,15 @@ TRAFFIC_ARGUMENTS: Final = {"keepalives_idle": 10, "keepalives_interval": 3, "tc
 # A server process notices within a second that its client has gone, even while it waits for a lock. So a statement that
 # was ended here also ends on the server. PostgreSQL 14 and newer.
 CLIENT_CHECK: Final = "-c client_connection_check_interval=1000"
+# Notices tell that a COMMIT was not replicated, so no role or database must switch them off.
+NOTICES: Final = "-c client_min_messages=warning"
+# The wait for a synchronous standby was cancelled. The driver gives the text of a notice, without the SQLSTATE.
+UNREPLICATED: Final = "synchronous replication"
+# True if a notice may be that one, in another language than English.
+MAY_BE_UNREPLICATED: Final = """
+SELECT current_setting('synchronous_standby_names') <> ''
+    AND current_setting('lc_messages') !~ '^((C|POSIX|en)([_.@]|$)|English)'
+"""
 
 # The messages of a server without free connections, and of one whose last connections are reserved for superusers.
 FULL: Final = ("sorry, too many clients already", "remaining connection slots are reserved")
@@ -134,7 +155,7 @@ def traffic_arguments(url: URL, *, behind_pgbouncer: bool) -> dict[str, Any]:
         return arguments
     # These options replace those of the URL and of the environment, so they have to include them.
     given = url.query.get("options") or os.environ.get("PGOPTIONS", "")
-    return arguments | {"options": f"{given} {CLIENT_CHECK}".strip()}
+    return arguments | {"options": f"{given} {CLIENT_CHECK} {NOTICES}".strip()}
 
 
 def is_full(error: psycopg2.OperationalError) -> bool:
@@ -159,6 +180,31 @@ def usable_connections(connection: Any) -> int:
         allowed: int = cursor.fetchone()[0]
     connection.rollback()
     return allowed * 4 // 5
+
+
+def check_replicated(connection: Any) -> None:
+    """Raise ``NotReplicated`` if a notice of the commit says that the standby has not confirmed it.
+
+    PostgreSQL commits on the primary before it waits for the standby. If the wait is cancelled, it reports success,
+    with a warning. In a server whose messages are not in English and that replicates synchronously, every notice of a
+    COMMIT counts as this warning. The notices are removed.
+    """
+    notices = list(connection.notices)
+    connection.notices.clear()
+    told = next((notice for notice in notices if UNREPLICATED in notice), None)
+    if told is None and _may_be_unreplicated(connection):
+        told = notices[0]
+    if told is not None:
+        raise NotReplicated(told.partition(":")[2].strip())
+
+
+def _may_be_unreplicated(connection: Any) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(MAY_BE_UNREPLICATED)
+        answer = bool(cursor.fetchone()[0])
+    if not connection.autocommit:
+        connection.rollback()
+    return answer
 
 
 def listen_on_pool(pool: Pool | Engine) -> None:

@@ -190,10 +190,10 @@ class UserDatabaseSlow(DatabaseSlow, UserDatabaseUnavailable):
 
 
 class UserOutcomeUnknown(OutcomeUnknown, UserDatabaseUnavailable):
-    """The connection to the user database was lost during the commit."""
+    """The user database did not confirm a commit."""
 
     def __str__(self) -> str:
-        return f"The service became unavailable during this change. {self.outcome}"
+        return f"The service did not confirm this change. {self.outcome}"
 
 
 class TenantDatabaseUnavailable(TenancyError, DatabaseUnavailable):
@@ -222,10 +222,10 @@ class TenantDatabaseSlow(DatabaseSlow, TenantDatabaseUnavailable):
 
 
 class TenantOutcomeUnknown(OutcomeUnknown, TenantDatabaseUnavailable):
-    """The connection to one tenant's database was lost during the commit."""
+    """One tenant's database did not confirm a commit."""
 
     def __str__(self) -> str:
-        return f"The database of {self.slug} became unavailable during this change. {self.outcome}"
+        return f"The database of {self.slug} did not confirm this change. {self.outcome}"
 
 
 class WrongTenantDatabase(TenantDatabaseUnavailable):

@@ -2,42 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tenantapp import main
-from tenantapp.identity.models import ApiToken, WebSession
-from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.servers import SqliteServer
-from tests.installation import PASSWORD, Client, Installation, postgres_installation
-from tests.postgres import own_postgres, promote, standby_of
+from tests.installation import Client, Installation
 from tests.transactions.applications import access_to, app_with
+from tests.transactions.read_only import SIGN_IN, assert_refused, grow_old, status_of_heartbeat
 from tests.unprivileged import bound_by_permissions
-
-SIGN_IN = {"login": "bob", "password": PASSWORD}
-
-
-def assert_refused(answer: Any, code: str) -> None:
-    assert (answer.status_int, answer.json["code"]) == (503, code), answer.text
-    assert "read-only" in answer.json["detail"]
-    assert int(answer.headers["Retry-After"]) > 0
-
-
-def status_of_heartbeat(client: Client) -> int:
-    return int(client.http.get("/__heartbeat__", expect_errors=True).status_int)
-
-
-def grow_old(installation: Installation) -> None:
-    """Let every web session and API token be a minute old, so that a request writes when it was last used."""
-    with installation.registry.user_db.begin() as session:
-        session.query(WebSession).update({"last_seen_at": utcnow() - timedelta(minutes=2)})
-        session.query(ApiToken).update({"last_used_at": utcnow() - timedelta(minutes=2)})
 
 
 @contextmanager
@@ -154,57 +131,3 @@ def test_a_view_that_writes_where_it_said_that_it_reads_is_wrong(real_installati
         assert (answer.status_int, answer.json["code"]) == (500, "internal_error")
     assert bob.post("/x/tenants").status_int == 200
     assert bob.get("/session").json["user"]["name"] == "Bob"
-
-
-class Failover(NamedTuple):
-    """Two applications on the same databases: one on the primary, one on its standby."""
-
-    installation: Installation
-    standby: URL
-    bob: Client
-
-
-@pytest.fixture(scope="module")
-def failover() -> Iterator[Failover]:
-    with own_postgres() as primary, postgres_installation(primary) as installation:
-        bob = Client(installation.app).sign_in("bob")
-        bob.post("/nodes", {"title": "before"})
-        grow_old(installation)
-        with standby_of(primary) as standby:
-            hosts = [str(url).partition("host=")[2] for url in (primary, standby)]
-            settings = {name: value.replace(*hosts) for name, value in installation.settings.items()}
-            app = main({}, **settings)
-            there = Client(app)
-            there.http.cookiejar, there.csrf_token = bob.http.cookiejar, bob.csrf_token
-            yield Failover(installation, standby, there)
-            for factory in (app.registry.user_db, app.registry.access_reader.database, app.registry.tenant_dbs):
-                assert factory.checkedout() == 0
-                factory.dispose()
-
-
-def test_a_setting_of_the_database_is_not_gone_over(failover: Failover) -> None:
-    """A connection that has read before begins its next transaction as the server wants it."""
-    installation = failover.installation
-    factory = installation.registry.tenant_dbs.for_access(access_to(installation, "globex"))
-    with factory.begin(read_only=True) as session:
-        session.execute(text("SELECT 1"))
-    with factory.begin() as session:
-        session.execute(text("SET default_transaction_read_only = on"))
-    with factory.begin() as session:
-        assert session.scalar(text("SHOW transaction_read_only")) == "on"
-        session.execute(text("SET default_transaction_read_only = off"))
-
-
-def test_a_standby_serves_reads_and_after_its_promotion_writes_too(failover: Failover) -> None:
-    bob = failover.bob
-    for _ in range(3):
-        assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before"]
-        assert bob.get("/session").json["user"]["login"] == "bob"
-        assert_refused(bob.post("/nodes", {"title": "x"}), "tenant_unavailable")
-        assert_refused(bob.post("/session", SIGN_IN), "service_unavailable")
-        assert status_of_heartbeat(bob) == 503
-    promote(failover.standby)
-    assert bob.post("/nodes", {"title": "after"}).status_int == 201
-    assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before", "after"]
-    assert status_of_heartbeat(bob) == 200
-    assert bob.post("/session", SIGN_IN).status_int == 201

@@ -40,6 +40,7 @@ PINNED: Final = {
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
     "lc_monetary": "C",
+    "client_min_messages": "warning",  # see sql.postgres_connections.check_replicated
     "extra_float_digits": "3",
 }
 PUBLIC: Final = "public"  # the schema of our tables
