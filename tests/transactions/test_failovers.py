@@ -44,9 +44,11 @@ class Failover(NamedTuple):
     @contextmanager
     def synchronous(self) -> Iterator[None]:
         """Let every commit on the primary wait for the standby."""
-        self._set("synchronous_standby_names", "*")
-        yield
-        self._set("synchronous_standby_names", "")
+        self.set("synchronous_commit", "on")
+        try:
+            yield
+        finally:
+            self.set("synchronous_commit", "local")
 
     @contextmanager
     def frozen_standby(self) -> Iterator[None]:
@@ -68,7 +70,8 @@ class Failover(NamedTuple):
         file.write_text(file.read_text().replace("\nlc_messages", "\n#lc_messages"))
         self._reload("lc_messages", "")
 
-    def _set(self, name: str, value: str) -> None:
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the primary, for the connections that are made from now on."""
         with self.primary.connect() as connection:
             connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = '{value}'")
         self._reload(name, value)
@@ -77,11 +80,15 @@ class Failover(NamedTuple):
         with self.primary.connect() as connection:
             connection.exec_driver_sql("SELECT pg_reload_conf()")
             at_last(lambda: connection.scalar(text(f"SHOW {name}")) == value)
+        self.installation.close()
 
 
 @pytest.fixture(scope="module")
 def failover() -> Iterator[Failover]:
-    with own_postgres() as primary, postgres_installation(primary) as installation:
+    # The checkpointer decides whether there are synchronous standbys, some time after a setting was changed. So there
+    # always are, and the sessions decide whether they wait.
+    synchronous = {"synchronous_standby_names": "*", "synchronous_commit": "local"}
+    with own_postgres(**synchronous) as primary, postgres_installation(primary) as installation:
         bob = Client(installation.app).sign_in("bob")
         bob.post("/nodes", {"title": "before"})
         grow_old(installation)
@@ -132,7 +139,8 @@ def test_our_deadline_does_not_cancel_a_commit(failover: Failover, caplog: pytes
     """It shuts the socket, so nobody takes the change for replicated."""
     settings = {"connections.slow": "0.3", "connections.deadline": "0.5"}
     app = main({}, **(failover.installation.settings | settings))
-    bob = Client(app).sign_in("bob")
+    bob = Client(app)
+    bob.http.cookiejar, bob.csrf_token = failover.bob.http.cookiejar, failover.bob.csrf_token
     with failover.frozen_standby(), caplog.at_level(logging.WARNING):
         assert Sent(bob.post, "/nodes", {"title": "unconfirmed"}).outcome() == UNKNOWN
     assert "no answer while it committed" in caplog.text
@@ -189,10 +197,12 @@ def test_a_warning_of_the_domain_is_not_mistaken(failover: Failover) -> None:
     with failover.synchronous():
         assert bob.post("/nodes", {"title": "warned"}).status_int == 201
     failover.speak_as_the_environment()
-    assert bob.post("/nodes", {"title": "warned"}).status_int == 201
     with failover.synchronous():
         answer = bob.post("/nodes", {"title": "warned"})
     assert (answer.status_int, answer.json["code"]) == UNKNOWN
+    failover.set("synchronous_standby_names", "")
+    assert bob.post("/nodes", {"title": "warned"}).status_int == 201
+    failover.set("synchronous_standby_names", "*")
 
 
 def test_a_standby_serves_reads_and_after_its_promotion_writes_too(failover: Failover) -> None:
