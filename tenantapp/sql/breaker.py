@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.sql.waits import present
+from tenantapp.sql.waits import TENANT_DATABASES, present
 
 Unavailable = Callable[[Failure], Exception]
 """Makes the exception for a database that has failed."""
@@ -80,13 +80,17 @@ class Health:
     """How one database has answered recently, as far as this process knows.
 
     ``unavailable`` makes the exception that is raised while the database does not answer. ``server`` is the breaker
-    that all databases of the server share. ``pause`` is the time between two probes, in seconds.
+    that all databases of the server share. ``pause`` is the time between two probes, in seconds. ``spends_on`` is what
+    requests spend their time on when they wait for the database, see ``waits``.
     """
 
-    __slots__ = ("own", "server", "slow", "unavailable")
+    __slots__ = ("own", "server", "slow", "spends_on", "unavailable")
 
-    def __init__(self, unavailable: Unavailable, server: Breaker, pause: float) -> None:
+    def __init__(
+        self, unavailable: Unavailable, server: Breaker, pause: float, spends_on: int = TENANT_DATABASES
+    ) -> None:
         self.unavailable = unavailable
+        self.spends_on = spends_on
         self.server = server
         self.own = Breaker(pause)
         self.slow = False

@@ -8,12 +8,12 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tenantapp.sql.errors import ConnectionsSpent
-from tenantapp.sql.waits import watched
+from tenantapp.sql.waits import CONNECTING, watched
 
 if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
@@ -48,6 +48,7 @@ class _Waiter:
     """A request in the queue. ``entry`` is set if it gets a connection of its own tenant."""
 
     health: "Health | None" = None  # the request does not wait for a database
+    spends_on: Final = CONNECTING
 
     def __init__(self, share: Share, give_up: Callable[["_Waiter"], None]) -> None:
         self.share = share

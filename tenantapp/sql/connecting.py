@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import psycopg2
 
@@ -18,28 +18,32 @@ from tenantapp.sql.breaker import Health
 from tenantapp.sql.budget import ConnectionBudget
 from tenantapp.sql.failures import Cause
 from tenantapp.sql.postgres_connections import CONNECT_TIMEOUT
-from tenantapp.sql.waits import Waits, present, watched
+from tenantapp.sql.waits import CONNECTING, Waits, present, watched
 
 Connect = Callable[[], Any]
 
 
 def connect_to_sqlite(connect: Connect, health: Health) -> Any:
     """Open a SQLite file. The connection knows the health of its database."""
-    connection = connect()
-    connection.health = health
-    return connection
+    return _known(connect(), health)
 
 
 def connect_to_postgres(connect: Connect, health: Health, budget: ConnectionBudget) -> Any:
     """Connect to PostgreSQL, and note whether the server has answered. Raises the driver's errors."""
     waits = present()
     connection = connect() if waits is None else _attempt(_Attempt(connect, health, budget), waits)
-    connection.health = health
+    return _known(connection, health)
+
+
+def _known(connection: Any, health: Health) -> Any:
+    connection.health, connection.spends_on = health, health.spends_on
     return connection
 
 
 class _Attempt:
     """A connection that is being made in a thread of its own. It has a place in the budget."""
+
+    spends_on: Final = CONNECTING
 
     def __init__(self, connect: Connect, health: Health, budget: ConnectionBudget) -> None:
         self.health = health

@@ -17,7 +17,7 @@ from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.failures import Cause, Failure, failure_of
 from tenantapp.sql.pool import BudgetedPool
 from tenantapp.sql.role_passwords import connect_as_role
-from tenantapp.sql.waits import take_ended
+from tenantapp.sql.waits import USER_DATABASE, take_ended
 
 UNAVAILABLE: Final = "tenantapp_unavailable"  # execution option: makes the exception for a database that has failed
 UNPREPARED: Final = "tenantapp_unprepared"  # execution option: whether statements are not prepared on connections
@@ -45,7 +45,7 @@ def make_engine(
     if autocommit:
         options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     budget = ConnectionBudget(POOL_SIZE, pool_timeout)
-    health = Health(unavailable, Breaker(probe_pause), probe_pause)
+    health = Health(unavailable, Breaker(probe_pause), probe_pause, USER_DATABASE)
     options |= {"poolclass": BudgetedPool, "budget": budget, "health": health, "keep": not behind_pgbouncer}
     engine = create_engine(url, **options)
     event.listen(engine, "do_connect", partial(_do_connect, health, budget))

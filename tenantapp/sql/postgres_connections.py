@@ -15,7 +15,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
 from tenantapp.sql.failures import Cause, NoAnswerToCommit, NotReplicated, PostgresCommitInDoubt, failure_of
-from tenantapp.sql.waits import watched
+from tenantapp.sql.waits import TENANT_DATABASES, watched
 
 if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
@@ -56,6 +56,7 @@ class PostgresConnection(psycopg2.extensions.connection):
     """The driver's connection. It reports waits, and knows whether a COMMIT was sent before the connection was lost."""
 
     health: "Health | None" = None
+    spends_on: int = TENANT_DATABASES
     cut_off = False
     """Whether a wait was ended from outside. The connection cannot be used any more."""
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
 from tenantapp.sql.failures import SqliteCommitInDoubt
-from tenantapp.sql.waits import watched
+from tenantapp.sql.waits import TENANT_DATABASES, watched
 
 if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
@@ -57,6 +57,7 @@ class FileConnection(sqlite3.Connection):
     """The driver's connection. It reports waits, and knows whether a failed COMMIT may have been kept."""
 
     health: "Health | None" = None
+    spends_on: int = TENANT_DATABASES
     cut_off = False
     """Whether a wait was ended from outside. The connection is not used again."""
     verify: Callable[[Any], None] | None = None
@@ -83,7 +84,7 @@ class FileConnection(sqlite3.Connection):
         After any other failure nothing is kept.
         """
         try:
-            watched(_Commit(self.health), super().commit, committing=True)
+            watched(_Commit(self.health, self.spends_on), super().commit, committing=True)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
                 raise SqliteCommitInDoubt(str(error)) from error
@@ -98,8 +99,8 @@ class FileConnection(sqlite3.Connection):
 class _Commit:
     """The wait of a thread that commits. It waits for the disk, not for a lock, and is not interrupted."""
 
-    def __init__(self, health: "Health | None") -> None:
-        self.health = health
+    def __init__(self, health: "Health | None", spends_on: int) -> None:
+        self.health, self.spends_on = health, spends_on
 
     def cut(self) -> None:
         """Do nothing."""

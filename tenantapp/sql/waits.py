@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 BRIEF: Final = 0.1  # part of ``connections.slow``; shorter waits are normal and are not added up
+# What requests spend their waits on: the index in ``Waits.spent``.
+CONNECTING: Final = 0  # a place in a budget, and making a connection
+USER_DATABASE: Final = 1
+TENANT_DATABASES: Final = 2
 
 
 class Awaited(Protocol):
@@ -28,6 +32,10 @@ class Awaited(Protocol):
     @property
     def health(self) -> "Health | None":
         """Return the database that the thread waits for, or None if it waits for something else."""
+
+    @property
+    def spends_on(self) -> int:
+        """Return what the time of the wait is spent on: ``CONNECTING``, or a database."""
 
     def cut(self) -> None:
         """End the wait, from another thread, and return at once.
@@ -41,7 +49,7 @@ class Waits:
 
     __slots__ = (
         *("_lock", "awaited", "brief", "bulkhead", "committing", "cut_since", "deadline", "ended"),
-        *("parent", "since", "slow_since", "suspect", "waited"),
+        *("parent", "since", "slow_since", "spent", "suspect", "waited"),
     )
 
     def __init__(self, bulkhead: "Bulkhead", deadline: float, parent: "Waits | None" = None) -> None:
@@ -57,6 +65,8 @@ class Waits:
         """When the present wait began, on the monotonic clock; 0 if there is none."""
         self.waited = 0.0
         """The seconds of all finished waits, without brief ones."""
+        self.spent = [0.0, 0.0, 0.0]
+        """The seconds of all finished waits, by what they were spent on."""
         self.committing = False
         self.slow_since = 0.0
         """When the request was first seen to be slow, on the monotonic clock; 0 if it is not slow."""
@@ -78,6 +88,8 @@ class Waits:
         with self._lock:
             took = monotonic() - self.since
             self.since = 0.0
+        if self.awaited is not None:
+            self.spent[self.awaited.spends_on] += took
         if took > self.brief:
             self.waited += took
 
@@ -162,6 +174,7 @@ class Helpers:
     """
 
     health: "Health | None" = None
+    spends_on: Final = TENANT_DATABASES
 
     def __init__(self, deadline: float) -> None:
         self._parent = present()

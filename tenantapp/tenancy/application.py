@@ -13,6 +13,7 @@ from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.cache_stores import cache_store
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.named_tenants import NamedTenantRoutes
+from tenantapp.tenancy.observing import add_observing_tween, observe_requests
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.servers import Servers
@@ -22,8 +23,12 @@ AFTER_ALL: Final = 100  # the order of a configuration action that runs after al
 
 
 def includeme(config: Configurator) -> None:
-    """Put the databases and the ``bulkhead`` on the registry. Set the request factory and the matching of routes."""
+    """Put the databases and the ``bulkhead`` on the registry. Set the request factory and the matching of routes.
+
+    ``request_observers`` are called after each request, see ``observing``.
+    """
     settings: Settings = config.registry.app_settings
+    config.registry.request_observers = []
     config.registry.bulkhead = Bulkhead(
         threads=settings.threads, slow=settings.connections_slow, deadline=settings.connections_deadline
     )
@@ -58,7 +63,9 @@ def includeme(config: Configurator) -> None:
     mark_error_retryable(TransactionConflict)
     config.include("pyramid_tm")
     config.action(None, _extend_request_class, args=(config.registry,), order=AFTER_ALL)
+    add_observing_tween(config)
     config.action(None, _watch_requests, args=(config.registry,), order=AFTER_ALL)
+    config.action(None, observe_requests, args=(config.registry,), order=AFTER_ALL + 1)
 
 
 def _extend_request_class(registry: Any) -> None:

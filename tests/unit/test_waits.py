@@ -5,12 +5,14 @@ import time
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from tenantapp.identity.local_access import local_access
 from tenantapp.serving.options import processes_and_threads
 from tenantapp.sql.breaker import Breaker, Health
 from tenantapp.sql.bulkhead import Bulkhead
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.sql.waits import present, watched
+from tenantapp.sql.waits import CONNECTING, TENANT_DATABASES, USER_DATABASE, present, watched
 from tests.installation import Installation
 from tests.slow_databases import at_last
 
@@ -23,6 +25,8 @@ class Refused(Exception):
 
 class Hanging:
     """Something that is waited for until somebody ends it."""
+
+    spends_on = CONNECTING
 
     def __init__(self, health: Health | None = None) -> None:
         self.health = health
@@ -188,3 +192,31 @@ def test_one_request_finds_out_whether_a_server_is_back() -> None:
 def test_the_bulkhead_knows_the_threads_of_the_server(installation: Installation) -> None:
     assert processes_and_threads({"use": "egg:tenantapp", "workers": "2", "threads": "7"}) == (3, 7)
     assert installation.registry.bulkhead.limit == 3, "of four threads, which waitress has"
+
+
+def test_it_is_known_what_the_time_was_spent_on() -> None:
+    spent_on = {CONNECTING: 0.5, USER_DATABASE: 2, TENANT_DATABASES: 3}
+    with Bulkhead(threads=2, slow=20, deadline=60).request():
+        waits: Any = present()
+        for place, seconds in (*spent_on.items(), (TENANT_DATABASES, 1)):
+            awaited = Hanging()
+            awaited.spends_on = place
+            waits.enter(awaited)
+            waits.since -= seconds
+            waits.leave()
+    assert waits.spent == pytest.approx([0.5, 2, 4], abs=0.1)
+
+
+def test_connections_say_whose_database_they_lead_to(installation: Installation) -> None:
+    registry = installation.registry
+    with registry.bulkhead.request():
+        waits: Any = present()
+        with registry.user_db.begin(read_only=True) as session:
+            access = local_access(session, "acme")
+        user = waits.spent[USER_DATABASE]
+        assert user > 0
+        assert waits.spent[TENANT_DATABASES] == 0
+        with registry.tenant_dbs.begin(access) as session:
+            session.execute(select(1))
+        assert waits.spent[TENANT_DATABASES] > 0
+        assert waits.spent[USER_DATABASE] == user

@@ -1,0 +1,85 @@
+"""Tell others of each request that was served, when all of it is over: its rollbacks, and the end of its sessions."""
+
+import logging
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+
+from pyramid import tweens
+from pyramid.config import Configurator
+from pyramid.interfaces import IExecutionPolicy
+from pyramid.response import Response
+
+from tenantapp.sql.waits import Waits, present
+from tenantapp.tenancy.request import TenantRequest
+
+log = logging.getLogger(__name__)
+SEEN: Final = "tenantapp.seen"
+
+
+class Served(NamedTuple):
+    """A request that was served. If it was tried several times, ``request`` is the last attempt.
+
+    ``seconds`` is the time of all attempts, without that in which a streamed body is sent. ``waits`` says how much of
+    it was spent on databases.
+    """
+
+    request: TenantRequest
+    response: Response
+    waits: Waits
+    seconds: float
+
+
+Observer = Callable[[Served], None]
+
+
+def observe_requests(registry: Any) -> None:
+    """Call the observers of ``registry.request_observers`` after each request. Without any, nothing changes.
+
+    An observer runs in the request's thread, holds the answer up, and must not use the request's sessions.
+    """
+    observers: list[Observer] = registry.request_observers
+    if not observers:
+        return
+    policy = registry.getUtility(IExecutionPolicy)
+
+    def observed(environ: Any, router: Any) -> Any:
+        started = perf_counter()
+        # A retry gets a copy of the environment, which has the same list.
+        seen = environ[SEEN] = list[tuple[TenantRequest, Waits]]()
+        try:
+            response = policy(environ, router)
+            if seen:
+                _tell(observers, Served(seen[0][0], response, seen[0][1], perf_counter() - started))
+            return response
+        finally:
+            seen.clear()  # the request has the environment, which would have the request
+
+    registry.registerUtility(observed, IExecutionPolicy)
+
+
+def observing_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
+    """Note the request and its waits, for the observers."""
+    if not registry.request_observers:
+        return handler
+
+    def tween(request: TenantRequest) -> Any:
+        waits, seen = present(), request.environ.get(SEEN)
+        if waits is not None and seen is not None:
+            seen[:] = [(request, waits)]
+        return handler(request)
+
+    return tween
+
+
+def add_observing_tween(config: Configurator) -> None:
+    """Add the tween, outside of all others."""
+    config.add_tween("tenantapp.tenancy.observing.observing_tween", under=tweens.INGRESS, over=tweens.EXCVIEW)
+
+
+def _tell(observers: list[Observer], served: Served) -> None:
+    for observer in observers:
+        try:
+            observer(served)
+        except Exception:
+            log.exception("A request could not be counted.")
