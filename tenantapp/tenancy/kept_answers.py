@@ -60,7 +60,9 @@ def find_answer(session: Session, key: KeyOfPerson, kept_for: timedelta) -> Kept
             raise KeyInUse
     mine = (_KEYS.c.tenant_id == key.tenant_id, _KEYS.c.person_id == key.person_id, _KEYS.c.key == key.key)
     with needs_table(session, IdempotencyKey.__tablename__):
-        row = session.execute(select(_KEYS).where(*mine)).one_or_none()
+        # The lock on the row is a write. So the end of this transaction waits for the synchronous standby, which then
+        # has the work as well: the first attempt may not have got that confirmation.
+        row = session.execute(select(_KEYS).where(*mine).with_for_update(key_share=True)).one_or_none()
     if row is None:
         return None
     if row.created_at < utcnow() - kept_for:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, NamedTuple
@@ -133,6 +134,18 @@ def test_a_commit_that_no_standby_has_confirmed_is_no_success(
     assert expected in caplog.text
     assert failover.installation.checkedout() == 0
     assert bob.post("/nodes", {"title": "before"}).status_int == 201
+
+
+def test_a_kept_answer_is_repeated_only_when_the_standby_has_it(failover: Failover) -> None:
+    bob = Client(failover.installation.app).sign_in("bob")
+    with failover.frozen_standby():
+        for _ in range(2):
+            sent = Sent(partial(bob.post, "/nodes", {"title": "with a key"}, Idempotency_Key="k"))
+            failover.end_wait("pg_cancel_backend")
+            assert sent.outcome() == UNKNOWN
+    with failover.synchronous():
+        again = bob.post("/nodes", {"title": "with a key"}, Idempotency_Key="k")
+    assert (again.status_int, again.headers["Idempotency-Replayed"]) == (201, "true")
 
 
 def test_our_deadline_does_not_cancel_a_commit(failover: Failover, caplog: pytest.LogCaptureFixture) -> None:

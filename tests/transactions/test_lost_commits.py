@@ -68,6 +68,41 @@ def test_a_change_in_a_tenant_may_have_been_kept_or_not(
     assert bob.post("/nodes", {"title": "after"}).status_int == 201
 
 
+@pytest.mark.parametrize("done", [True, False])
+def test_the_idempotency_key_finds_out(installation: Installation, proxy: PostgresProxy, done: bool) -> None:
+    """Sent again, the change is made now, or its answer is repeated: it is made once."""
+    bob = Client(installation.app).sign_in("bob")
+    key = title = f"with a key, done {done}"
+    proxy.lose_next_commit(done=done)
+    assert_unknown(bob.post("/nodes", {"title": title}, Idempotency_Key=key))
+    again = bob.post("/nodes", {"title": title}, Idempotency_Key=key)
+    assert again.status_int == 201
+    assert ("Idempotency-Replayed" in again.headers) == done
+    assert titles(bob).count(title) == 1
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_the_version_finds_out_with_the_present_row(
+    installation: Installation, proxy: PostgresProxy, done: bool
+) -> None:
+    """Sent again, a change that was made is a mismatch. The answer has the row, which the client compares."""
+    bob = Client(installation.app).sign_in("bob")
+    made = bob.post("/nodes", {"title": "before"})
+    path, tag = f"/nodes/{made.json['id']}", made.headers["ETag"]
+    proxy.lose_next_commit(done=done)
+    assert_unknown(bob.patch(path, {"title": "sent"}, If_Match=tag))
+    again = bob.patch(path, {"title": "sent"}, If_Match=tag)
+    if done:
+        assert (again.status_int, again.json["code"]) == (412, "version_mismatch")
+        assert again.json["current"]["title"] == "sent"
+    else:
+        assert (again.status_int, again.json["title"]) == (200, "sent")
+    tag = bob.get(path).headers["ETag"]
+    proxy.lose_next_commit(done=done)
+    assert_unknown(bob.delete(path, If_Match=tag))
+    assert bob.delete(path, If_Match=tag).status_int == (404 if done else 204)
+
+
 def test_a_change_in_the_user_database_likewise(installation: Installation, proxy: PostgresProxy) -> None:
     bob = Client(installation.app).sign_in("bob")
     proxy.lose_next_commit(done=True)
