@@ -6,6 +6,7 @@ What the program is told is the settings, a request, and the point where it hang
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -126,7 +127,10 @@ def contents(fleet: Fleet, where: TenantPlace) -> Contents:
 
 @contextmanager
 def hanging(fleet: Fleet, kind: str, *arguments: Any, point: str, **options: Any) -> Iterator[None]:
-    """A process that does what is requested, up to the point, and is killed at the end of the block."""
+    """A process that does what is requested, up to the point, and is killed at the end of the block.
+
+    The options are JSON: with ``for_days`` a clone is a branch.
+    """
     given = [json.dumps(given) for given in (arguments, options)]
     process = Hanging(__name__, json.dumps(fleet.values), str(fleet.directory), kind, *given, point)
     try:
@@ -139,4 +143,6 @@ def main(values: str, directory: str, kind: str, arguments: str, options: str, p
     """Do what is requested, up to the point."""
     fleet = Fleet(json.loads(values), None, Path(directory))
     hang_at(point)
-    work(fleet, kind, *json.loads(arguments), **json.loads(options))
+    given = json.loads(options)
+    branch = {"expires_in": timedelta(days=given.pop("for_days"))} if "for_days" in given else {}
+    work(fleet, kind, *json.loads(arguments), **given, **branch)

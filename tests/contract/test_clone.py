@@ -10,16 +10,23 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.errors import ReadingFailed
+from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.sqlite_pages import copy_pages
+from tenantapp.fleet.closing.fence import fenced_for_a_copy, lower_fence, raise_fence
 from tenantapp.fleet.copying import clone, copies
+from tenantapp.fleet.copying.cloned_files import clone_files
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.reconciling.reconcile import find
 from tenantapp.fleet.removing.deletion import delete_later
 from tenantapp.identity.errors import AlreadyExists, InvalidValue, NotFound
+from tenantapp.identity.tenants import get_tenant, place_of
 from tenantapp.operations.errors import FleetError
+from tenantapp.operations.models import OperationState
 from tenantapp.operations.queue import list_operations
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
@@ -32,6 +39,8 @@ from tests.contract.conftest import Fleet
 from tests.contract.copies import IDS, PAIRS, create_on, four_servers, made, place, state, work
 from tests.contract.kept import WEEK
 from tests.contract.rows import connected, content, fill, findings
+
+BRANCH = {"expires_in": WEEK}
 
 
 @pytest.fixture
@@ -216,6 +225,7 @@ def test_the_role_of_the_server_calls_nothing_of_a_tenants(fleet: Fleet) -> None
     acme = acme_on(fleet, "server")
     decoys.lay(fleet.servers["server"].tenant_url(acme.database))
     assert work(fleet, "clone", "acme", "copy", server="other", accept_drift=True)["method"] == "dump"
+    assert work(fleet, "clone", "acme", "branch", accept_drift=True, **BRANCH)["method"] == "clone"
     assert work(fleet, "move", "acme", "other", accept_drift=True)["compared"]
 
 
@@ -270,3 +280,57 @@ def test_what_fails_in_the_middle_leaves_nothing(
     assert content(fleet, acme) == rows
     monkeypatch.undo()
     work(fleet, "clone", "acme", "copy", server=target)
+
+
+def test_a_branch_shares_the_files_of_its_server(fleet: Fleet) -> None:
+    acme = acme_on(fleet, "server")
+    with connected(fleet, acme) as idle:
+        idle.exec_driver_sql("SELECT 1")
+        idle.rollback()
+        assert work(fleet, "clone", "acme", "copy", **BRANCH)["method"] == "clone"
+    copy = place(fleet, "copy")
+    assert findings(fleet, copy, fleet.settings) == findings(fleet, acme, fleet.settings) == ()
+    assert content(fleet, copy) == content(fleet, acme)
+    owners = "SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname ~ '^tenant_'"
+    owner = dict(map(tuple, fleet.ask(owners, fleet.servers["server"].url.set(database="postgres"))))
+    assert owner == {acme.database: acme.database, copy.database: copy.database}
+    assert [found for found in find(fleet.services, KINDS) if found.note is None] == []
+    with fleet.user_db.begin(read_only=True) as session:
+        tenant = get_tenant(session, "acme")
+        assert (tenant.migrating_until, place_of(tenant)) == (None, acme)
+    # The role of the original has nothing to do with the copy, so either can be removed.
+    databases_on(fleet.servers["server"]).drop(acme.database)
+    assert content(fleet, copy)["tags"]
+
+
+def test_files_are_not_cloned_where_they_would_bring_more_or_disturb_others(fleet: Fleet) -> None:
+    """A branch is dumped then. Nothing is made before that, and nobody is disturbed."""
+    acme = create_on(fleet, "server", "acme")
+    url, before = fleet.servers["server"].own_url(acme.database), made(fleet)
+
+    def cloned(server: str = "server") -> bool:
+        copy = replace(acme, id=uuid7(), database=f"tenant_{uuid7().hex}", server=server)
+        return clone_files(fleet.services, acme, copy, "") is not None
+
+    assert not cloned("other")
+    for more, less in (
+        ("CREATE PUBLICATION everything", "DROP PUBLICATION everything"),
+        ("CREATE TABLE public.theirs ()", "DROP TABLE public.theirs"),
+    ):
+        fleet.ask(more, url)
+        assert not cloned()
+        fleet.ask(less, url)
+    with reading_connection(fleet.servers["server"].tenant_url(acme.database), "it") as reading, reading.begin():
+        assert not cloned()
+        assert reading.exec_driver_sql("SELECT 1").scalar() == 1
+    with fenced_for_a_copy(fleet.user_db, acme.id) as is_fenced:
+        assert (is_fenced, cloned()) == (True, False)
+        with fleet.user_db.begin() as session:
+            raise_fence(session.connection(), acme.id)
+    with fleet.user_db.begin() as session:
+        assert get_tenant(session, "acme").migrating_until is not None  # somebody else's by now
+        lower_fence(session.connection(), acme.id)
+        operation = request_migration(session, fleet.services, "acme", requested_by="local:tests")
+        operation.state = OperationState.RUNNING
+    assert not cloned()
+    assert made(fleet) == before

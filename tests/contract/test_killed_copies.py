@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.engine import URL
 
+from tenantapp.identity.models import Tenant
 from tenantapp.operations.models import Operation
 from tests.contract.conftest import Fleet
 from tests.contract.copies import create_on, four_servers, hanging, made, place, work
@@ -65,6 +66,13 @@ REPLICATED = {
     "replication.remove:after": UNDONE,
     "identity.write:after": UNDONE,
     "operation.complete:before": UNDONE,
+}
+# On a server that clones files. What died while its fence was up is gone on with as a dump.
+BRANCH = {
+    "fence.raise_for_a_copy:after": FINISHED,
+    "clone.copy:before": UNDONE,
+    "clone.copy:after": UNDONE,
+    "clone.hand_over:after": UNDONE,
 }
 OF_FILES = {
     "file.copy_pages:before": FINISHED,
@@ -137,6 +145,22 @@ def test_a_clone(fleet: Fleet, source: str, target: str, point: str, outcome: st
         work(fleet, "clone", "acme", "copy", server=target)
     if not without_people:
         is_served(fleet, place(fleet, "copy"), rows)
+    nothing_is_wrong(fleet)
+
+
+@pytest.mark.parametrize(("point", "outcome"), BRANCH.items())
+def test_a_branch(fleet: Fleet, point: str, outcome: str) -> None:
+    acme = create_on(fleet, "server", "acme")
+    fill(fleet, acme)
+    before, rows = made(fleet), content(fleet, acme)
+    with hanging(fleet, "clone", "acme", "copy", point=point, for_days=1):
+        pass
+    assert ended(fleet, "clone") == outcome
+    if outcome == UNDONE:
+        assert made(fleet) == before
+    with fleet.user_db.begin() as session:  # as if the fence had fallen
+        session.execute(update(Tenant).values(migrating_until=None))
+    is_served(fleet, acme, rows)
     nothing_is_wrong(fleet)
 
 

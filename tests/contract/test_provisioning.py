@@ -17,6 +17,7 @@ from tenantapp.databases.connections.maintenance_engines import maintenance_conn
 from tenantapp.databases.errors import DatabaseUnreachable, HistoryError, ProvisioningFailed
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.histories.upgrading import upgrade_tenant_database
+from tenantapp.databases.servers.postgres_databases import PostgresDatabases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.creating import create as creating
 from tenantapp.identity.errors import AlreadyExists, InvalidValue
@@ -272,7 +273,17 @@ class TestPostgres:
         place = ours.create("acme")
         upgrade_tenant_database(ours.services, place)
         assert can_connect(ours.servers["main"].tenant_url(place.database))
-        databases_on(ours.servers.default).drop(place.database)
+        databases, branch = databases_on(ours.servers.default), f"tenant_{uuid7().hex}"
+        assert isinstance(databases, PostgresDatabases)
+        assert databases.clone(place.database, branch, ours.mark(), 0)
+        databases.open_clone(place.database, branch)
+        databases.drop(place.database)
+        (server,) = ours.servers.values()
+        assert can_connect(server.tenant_url(branch))
+        assert fleet.ask(
+            "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'", server.tenant_url(branch)
+        ) == [(branch,)]
+        databases.drop(branch)
         assert ours.made() == before
         ours.close()
 

@@ -21,7 +21,7 @@ from tests.schemas.verbs import schemas
 from tests.schemas.versions import PROMISED
 
 # A move takes the tenant from its server, so it is the last.
-VERBS = ("clone", "backup", "bundle", "delete", "restore", "move")
+VERBS = ("clone", "branch", "backup", "bundle", "delete", "restore", "move")
 MAJORS = list(programs_by_major())
 CASES = [
     (major, each)
@@ -53,7 +53,7 @@ def test_it_is_exact_or_refused_by_name(pair: Pair, tmp_path: Path, major: int, 
         for verb in VERBS:
             if verb == "delete" and "clone" in construct.refused:
                 continue  # it would be the clone
-            words = construct.refused.get(verb)
+            words = construct.refused.get("clone" if verb == "branch" else verb)
             if words is None:
                 assert getattr(tenant, f"by_{verb}")() == {}, verb
             else:

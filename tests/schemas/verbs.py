@@ -19,7 +19,7 @@ from tenantapp.operations.errors import FleetError
 from tests.contract.conftest import Fleet, everything_on, remove_all_but
 from tests.contract.copies import drop_subscriptions
 from tests.contract.copies import work as done
-from tests.contract.kept import Kept, with_store
+from tests.contract.kept import WEEK, Kept, with_store
 from tests.contract.rows import findings
 from tests.installation import SECRET
 from tests.postgres import programs_by_major
@@ -77,6 +77,11 @@ class Schemas(Kept):
     def by_clone(self) -> dict[str, Any]:
         done(self.fleet, "clone", "acme", "cloned")
         return self.lost("cloned")
+
+    def by_branch(self) -> dict[str, Any]:
+        """By cloning files, where the server does that and a dump would leave nothing out."""
+        done(self.fleet, "clone", "acme", "branch", expires_in=WEEK)
+        return self.lost("branch")
 
     def by_backup(self, new: str = "restored", **options: Any) -> dict[str, Any]:
         self.succeeded(self.backup())

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import advisory_lock, maintenance_connection, translated
 from tenantapp.databases.errors import DatabaseBusy, DatabaseUnreachable, ProvisioningFailed, TemplateMissing
-from tenantapp.databases.servers import postgres_templates
+from tenantapp.databases.servers import postgres_clones, postgres_templates
 from tenantapp.databases.servers.base import (
     REPLICATION_PREFIX,
     SCRATCH_PREFIX,
@@ -92,6 +92,31 @@ class PostgresDatabases(ServerDatabases):
         with self._connection(database) as connection:
             rest = self._not_reassigned(connection, template)
             postgres_templates.hand_over(connection, template, database, tenant_id, rest)
+
+    def clones_files(self) -> bool:
+        """Return whether the server copies databases by cloning their files, which share blocks until they differ."""
+        with self._connection() as connection:
+            return bool(postgres.strategy(connection))
+
+    def clone(self, original: str, database: str, mark: str, patience: float) -> bool:
+        """Copy a tenant's database whose fence is up, by cloning its files. Nobody can connect to the copy yet.
+
+        Return False, with nothing made, if somebody stays connected to the original. See ``postgres_clones``. If it
+        fails, ``drop`` removes what it left.
+        """
+        with self._connection() as connection:
+            self._create_role(connection, database, mark)
+            copied = postgres_clones.copy_files(connection, original, database, patience)
+            if not copied:
+                postgres.drop_role(connection, database)
+            return copied
+
+    def open_clone(self, original: str, database: str) -> None:
+        """Let the role of a clone connect to it, and own what is in it."""
+        with self._connection() as connection:
+            postgres.open_to_owner(connection, database)
+        with self._connection(database) as connection:
+            postgres_clones.hand_over(connection, original, database)
 
     @checkpoint("database.close")
     def close(self, database: str, patience: float) -> None:

@@ -6,17 +6,18 @@ process dies, the time passes and the tenant is served again.
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Interval, case, false, func, literal, select, true, update
+from sqlalchemy import ColumnElement, Interval, case, exists, false, func, literal, or_, select, true, update
 from sqlalchemy.engine import Connection
 
 from tenantapp.identity.epochs import new_epoch
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.leases import LEASE, repeated
+from tenantapp.operations.models import ACTIVE, Operation
 from tenantapp.settings import Settings
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.access import TenantPlace
@@ -122,6 +123,44 @@ def _until(connection: Connection, snapshot: bool) -> Any:
     if connection.dialect.name == "postgresql":
         return _now(connection) + literal(wait, Interval)
     return literal(utcnow() + wait, UtcDateTime)
+
+
+@contextmanager
+def fenced_for_a_copy(user_db: DBFactory, tenant_id: UUID) -> Iterator[bool]:
+    """Keep a tenant's people out until the block ends, unless an operation works on the tenant. Yield whether they are.
+
+    The content does not change, so the epoch stays. If somebody else raises the fence meanwhile, it is theirs, and
+    stays when the block ends. If the process dies, the fence falls by itself.
+    """
+    with user_db.begin() as session:
+        up = _raise_if_free(session.connection(), tenant_id)
+    if up is None:
+        yield False
+        return
+
+    def change(until: Any) -> None:
+        nonlocal up
+        ours = update(Tenant).where(Tenant.id == tenant_id, Tenant.migrating_until == up)
+        with user_db.begin() as session:
+            changed = session.scalar(ours.values(migrating_until=until(session)).returning(Tenant.migrating_until))
+        up = changed or up
+
+    try:
+        with repeated(lambda: change(lambda session: _until(session.connection(), False)), f"fence of {tenant_id}"):
+            yield True
+    finally:
+        change(lambda session: None)
+
+
+@checkpoint("fence.raise_for_a_copy")
+def _raise_if_free(connection: Connection, tenant_id: UUID) -> datetime | None:
+    """Raise the fence, and return until when. Return None if it is up, or if an operation works on the tenant."""
+    is_worked_on = exists().where(Operation.tenant_id == tenant_id, Operation.state.in_(ACTIVE))
+    is_down = or_(Tenant.migrating_until.is_(None), ~_is_up(connection))
+    free = update(Tenant).where(Tenant.id == tenant_id, Tenant.is_served, is_down, ~is_worked_on)
+    raised = free.values(migrating_until=_until(connection, False), migrating_copied=False)
+    until: datetime | None = connection.scalar(raised.returning(Tenant.migrating_until))
+    return until
 
 
 def fence_database(settings: Settings) -> DBFactory:

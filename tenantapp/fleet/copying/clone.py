@@ -9,6 +9,7 @@ from tenantapp.databases.schemas.computed import check_computable
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.fleet.backups.restored_forms import Side
 from tenantapp.fleet.copying.checks import ACCEPT, check_same_drift, check_structure, expected_on, found_on
+from tenantapp.fleet.copying.cloned_files import clone_files
 from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import check_identity, original_of
 from tenantapp.fleet.copying.private_data import remove_private_data
@@ -64,7 +65,10 @@ def _copy(context: Context) -> dict[str, Any]:
     if isinstance(fleet.servers[place.server], PostgresServer):
         check_computable(fleet.servers[source_place.server].tenant_url(source_place.database), original.name)
     mark = context.arguments["mark"]
-    copied = copy_database(fleet, original, place, mark, context.progress)
+    # To copy files the tenant's people are kept out, which is said of branches only.
+    copied = clone_files(fleet, source_place, place, mark) if "expires_at" in context.arguments else None
+    if copied is None:
+        copied = copy_database(fleet, original, place, mark, context.progress)
     return {"method": copied.method, "revision": copied.revision}
 
 
