@@ -70,13 +70,14 @@ def setting(name: str, parse: Callable[[str], Any], default: str | None, help: s
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parsed settings. The keys of ``servers`` and ``pgbouncers`` are names of servers.
+    """The parsed settings. The keys of ``servers``, ``pgbouncers`` and ``extensions`` are names of servers.
 
     Times are in seconds, sizes in bytes, unless the help says otherwise.
     """
 
     servers: "Mapping[str, URL]"
     pgbouncers: "Mapping[str, URL]"
+    extensions: Mapping[str, tuple[str, ...]]
     user_db_url: "URL" = setting("user_db.url", user_database_url, None, "URL of the user database; required")
     user_db_pgbouncer: "URL | None" = setting(
         "user_db.pgbouncer", pgbouncer_url, None, "URL of a PgBouncer between the application and the user database"

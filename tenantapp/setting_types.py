@@ -22,6 +22,7 @@ INTEGER: Final = re.compile(r"-?[0-9]{1,30}")
 # RFC 6838, section 4.2: the names of a type and a subtype.
 MEDIA_NAME: Final = "[a-z0-9][a-z0-9!#$&^_.+-]{0,62}"
 MEDIA_RANGE: Final = re.compile(rf"\*/\*|{MEDIA_NAME}/(\*|{MEDIA_NAME})")
+EXTENSION: Final = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
 NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -289,6 +290,16 @@ def pgbouncer_url(value: str) -> "URL":
     if "options" in url.query:
         raise ValueError("must have no options: PgBouncer refuses them")
     return url
+
+
+def extension_names(value: str) -> tuple[str, ...]:
+    """Return the names of PostgreSQL extensions, which commas separate. Raises ``ValueError``."""
+    names = tuple(name.strip() for name in value.split(","))
+    for wrong in (name for name in names if not EXTENSION.fullmatch(name)):
+        raise ValueError(f"must name extensions of PostgreSQL, such as vector, postgis; {wrong!r} is none")
+    if len(set(names)) < len(names):
+        raise ValueError("must name each extension once, such as vector, postgis")
+    return names
 
 
 def user_database_url(value: str) -> "URL":

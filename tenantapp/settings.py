@@ -6,28 +6,30 @@ A value comes from the ini file's ``[app:main]`` section or, with precedence, fr
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tenantapp.nearest_names import nearest
 from tenantapp.setting_table import BUNDLED_DOMAIN as BUNDLED_DOMAIN
 from tenantapp.setting_table import ENVIRONMENT_PREFIX, TABLE
 from tenantapp.setting_table import Setting as Setting
 from tenantapp.setting_table import Settings as Settings
-from tenantapp.setting_types import database_url, pgbouncer_url
+from tenantapp.setting_types import database_url, extension_names, pgbouncer_url
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
+Result = TypeVar("Result")
 # Variables with our prefix that are not settings.
 ENVIRONMENT_OTHERS: Final = frozenset({"TENANTAPP_INI", "TENANTAPP_TEST_POSTGRES_URL"})
 # Settings of the libraries that we use. They read and check these themselves.
 FOREIGN_PREFIXES: Final = ("pyramid.", "debugtoolbar.", "tm.", "retry.", "pshell.")
 SERVER_PREFIX: Final = "servers."
 PGBOUNCER_PREFIX: Final = "pgbouncer."
-# The settings of a server, whose names end with the server's name, and their parsers.
-OF_A_SERVER: Final = {SERVER_PREFIX: database_url, PGBOUNCER_PREFIX: pgbouncer_url}
+EXTENSIONS: Final = ".extensions"
+# The settings of a server have its name after these. That of its extensions is ``servers.NAME.extensions``.
+OF_A_SERVER: Final = (SERVER_PREFIX, PGBOUNCER_PREFIX)
 # The variables of the web server, which reads and checks them itself.
 SERVING_VARIABLES: Final = f"{ENVIRONMENT_PREFIX}SERVER_"
 SERVER_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -49,10 +51,13 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     parsed = {setting.attribute: _parse(setting, given.get(setting.name, setting.default)) for setting in TABLE}
     if parsed["user_db_url"] is None:
         raise SettingsError("setting user_db.url is missing: it is the URL of the user database")
-    servers, pgbouncers = _by_server(given, SERVER_PREFIX), _by_server(given, PGBOUNCER_PREFIX)
+    extensions = _by_server(given, SERVER_PREFIX, extension_names, EXTENSIONS)
+    urls = {name: value for name, value in given.items() if not name.endswith(EXTENSIONS)}
+    servers = _by_server(urls, SERVER_PREFIX, database_url)
+    pgbouncers = _by_server(given, PGBOUNCER_PREFIX, pgbouncer_url)
     if not servers:
         raise SettingsError("setting servers.main is missing: tenant databases need at least one server")
-    _check_pgbouncers(parsed, servers, pgbouncers)
+    _check_behind(parsed, servers, pgbouncers, extensions)
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
         raise SettingsError("setting tenancy.secret is missing: tenants' PostgreSQL passwords are derived from it")
     if parsed["tenancy_former_secret"] is not None and parsed["tenancy_former_secret"] == parsed["tenancy_secret"]:
@@ -66,7 +71,7 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     stream = parsed["audit_stream"]
     if stream is not None and stream.scheme == "https" and parsed["audit_stream_secret"] is None:
         raise SettingsError("setting audit.stream_secret is missing: entries sent to an https:// address are signed")
-    return Settings(servers=servers, pgbouncers=pgbouncers, given=given, **parsed)
+    return Settings(servers=servers, pgbouncers=pgbouncers, extensions=extensions, given=given, **parsed)
 
 
 def given_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -80,21 +85,26 @@ def read_setting(setting: Setting, values: Mapping[str, Any], environment: Mappi
     return _parse(setting, None if value is None else str(value).strip())
 
 
-def _by_server(given: Mapping[str, str], prefix: str) -> "dict[str, URL]":
-    """Return the settings with this prefix, by the name of the server."""
-    found = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
-    for server in found:
-        if not SERVER_NAME.fullmatch(server):
-            raise SettingsError(
-                f"setting {prefix}{server}: a server's name has lower-case letters, digits and underscores"
-            )
-    parse = OF_A_SERVER[prefix]
-    return {server: _parse(Setting(prefix + server, parse, None, ""), value) for server, value in found.items()}
+def _by_server(
+    given: Mapping[str, str], prefix: str, parse: Callable[[str], Result], suffix: str = ""
+) -> dict[str, Result]:
+    """Return the settings whose names have this beginning and this end, by the name of the server between them."""
+    parsed = {}
+    for name, value in given.items():
+        if name.startswith(prefix) and name.endswith(suffix):
+            server = name.removeprefix(prefix).removesuffix(suffix)
+            if not SERVER_NAME.fullmatch(server):
+                raise SettingsError(f"setting {name}: a server's name has lower-case letters, digits and underscores")
+            parsed[server] = _parse(Setting(name, parse, None, ""), value)
+    return parsed
 
 
-def _check_pgbouncers(parsed: Mapping[str, Any], servers: "Mapping[str, URL]", pgbouncers: "Mapping[str, URL]") -> None:
-    """Raise ``SettingsError`` if a PgBouncer has no PostgreSQL server behind it."""
+def _check_behind(
+    parsed: Mapping[str, Any], servers: "Mapping[str, URL]", pgbouncers: Iterable[str], extensions: Iterable[str]
+) -> None:
+    """Raise ``SettingsError`` if a PgBouncer, or the names of extensions, have no PostgreSQL server behind them."""
     behind = {PGBOUNCER_PREFIX + name: servers.get(name) for name in pgbouncers}
+    behind |= {f"{SERVER_PREFIX}{name}{EXTENSIONS}": servers.get(name) for name in extensions}
     if parsed["user_db_pgbouncer"] is not None:
         behind["user_db.pgbouncer"] = parsed["user_db_url"]
     for name, url in behind.items():
@@ -148,8 +158,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
         beginning = _variables(prefix)
         for variable, value in environment.items():
             if variable.startswith(beginning):
-                given[prefix + variable.removeprefix(beginning).lower()] = value.strip()
+                given[_of_server(prefix + variable.removeprefix(beginning).lower())] = value.strip()
     return given
+
+
+def _of_server(name: str) -> str:
+    """Return the name of a setting of a server, which was the name of a variable."""
+    ending = EXTENSIONS.replace(".", "_")
+    names_extensions = name.startswith(SERVER_PREFIX) and name.endswith(ending)
+    return name.removesuffix(ending) + EXTENSIONS if names_extensions else name
 
 
 def _refuse_unknown_variables(given: Iterable[str], known: Iterable[Setting], own_prefix: str | None = None) -> None:

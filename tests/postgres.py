@@ -33,6 +33,12 @@ def programs_by_major() -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def has_extension(major: int, name: str) -> bool:
+    """Whether the PostgreSQL of this version that is here has an extension."""
+    own, debian = programs_by_major()[major].parent / "share/postgresql", Path(f"/usr/share/postgresql/{major}")
+    return any((share / "extension" / f"{name}.control").exists() for share in (own, debian))
+
+
 def crash(server: URL) -> None:
     """Kill one backend of a server of our own, as the kernel does when memory is out, and wait until it serves again.
 

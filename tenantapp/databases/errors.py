@@ -10,6 +10,8 @@ FleetError
 |   +-- RowsHidden          because its policies keep rows from the role that reads it
 +-- PrivilegesNotCarried    a database has privileges that cannot be given again in a copy
 +-- RolesMissing            a server has no role to which something should be granted
++-- ExtensionsMissing       a server makes no extension that a database has
++-- ExtensionRowsNotCarried a table of an extension has rows that cannot be restored
 +-- MigrationFailed         a migration ended in an error and was rolled back
 |   +-- MigrationStopped    a part of it was committed before, and stays
 +-- MigrationRefused        a tenant database cannot be migrated to the requested revision
@@ -99,6 +101,27 @@ class RolesMissing(FleetError):
     def __init__(self, server: str, roles: Sequence[str], name: str) -> None:
         listed = ", ".join(roles)
         super().__init__(f"The server {server} has no role {listed}, which {name} gives privileges to; make it first.")
+
+
+class ExtensionsMissing(FleetError):
+    """A tenant's role may not make every extension, so a server's setting names those that its own role makes."""
+
+    def __init__(self, server: str, extensions: Sequence[str], name: str) -> None:
+        listed = ", ".join(extensions)
+        super().__init__(
+            f"The server {server} makes no extension {listed}, which {name} has; install it on the server, and name it "
+            f"in servers.{server}.extensions."
+        )
+
+
+class ExtensionRowsNotCarried(FleetError):
+    """A tenant's role restores a dump, and may not write them. ``table`` says where they are."""
+
+    def __init__(self, name: str, table: str) -> None:
+        super().__init__(
+            f"{name[0].upper()}{name[1:]} has rows of its own in {table}, which no copy can be given, because the "
+            "tenant's role may not write there."
+        )
 
 
 class MigrationFailed(FleetError):

@@ -61,6 +61,11 @@ class Server(ABC):
         return ":".join(str(part) for part in (self.url.host, self.url.port) if part) or "localhost"
 
     @property
+    def extensions(self) -> tuple[str, ...]:
+        """Return the names of the extensions of PostgreSQL that the server's role makes in each database."""
+        return ()
+
+    @property
     def behind_pgbouncer(self) -> bool:
         """Return whether requests go through a PgBouncer, which assigns a connection to one transaction at a time."""
         return False
@@ -100,13 +105,14 @@ class PostgresServer(Server):
 
     ``pgbouncer`` is the URL of the PgBouncer in front of the server, if there is one. ``connection_limit`` is how many
     connections the role of a new tenant may have at a time. With ``former_secret``, roles may still have the password
-    that is derived from that.
+    that is derived from that. ``extensions`` are those that the server's role makes in each database.
     """
 
     secret: str = field(repr=False, default="")
     pgbouncer: URL | None = None
     former_secret: str | None = field(repr=False, default=None)
     connection_limit: int | None = None
+    extensions: tuple[str, ...] = ()
     # By database. They remember which of the two passwords the server accepts.
     _passwords: dict[str, RolePassword] = field(repr=False, compare=False, default_factory=dict)
 
@@ -187,6 +193,7 @@ def _make_server(settings: Settings, name: str, url: URL, pgbouncer: URL | None)
         former_secret=settings.tenancy_former_secret,
         pgbouncer=pgbouncer,
         connection_limit=settings.tenancy_connection_limit,
+        extensions=settings.extensions.get(name, ()),
     )
 
 

@@ -48,8 +48,9 @@ def make_user_database(fleet: Fleet) -> None:
 def lend_templates(fleet: Fleet, servers: Iterable[Server], until: ExitStack) -> None:
     """Let these servers have the template, as if a tenant had been made on each, until the stack is closed."""
     with fleet.user_db.begin(read_only=True) as session:
-        template = replace(current_template(fleet, installation_mark(session)), watch=Effects)
+        mark = installation_mark(session)
     for server in {server.url: server for server in servers}.values():
+        template = replace(current_template(fleet, mark, server), watch=Effects)
         if isinstance(server, SqliteServer):
             _copy_template(server, template)
         elif isinstance(server, PostgresServer) and server.url in _servers:

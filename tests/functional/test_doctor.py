@@ -197,6 +197,15 @@ def test_a_missing_pg_dump_is_wrong_only_where_backups_are_kept(
     assert "backups.postgres_bin" in found(kept, "tools for main")[0]["advice"]
 
 
+def test_extensions_that_cannot_be_made_are_named(doctor: Doctor, on_postgresql: Mapping[str, str]) -> None:
+    findings = found(doctor(on_postgresql, {"servers.main.extensions": "plpgsql, vectr"}), "extensions on main")
+    assert [(each["state"], each["detail"]) for each in findings] == [
+        ("wrong", "the server does not have the extension vectr")
+    ]
+    (finding,) = found(doctor(on_postgresql, {"servers.main.extensions": "plpgsql"}), "extensions on main")
+    assert (finding["state"], finding["detail"]) == ("ok", "plpgsql can be made")
+
+
 def test_a_pgbouncer_that_does_not_answer_is_named(doctor: Doctor, on_postgresql: Mapping[str, str]) -> None:
     nobody = f"postgresql+psycopg2://{NOWHERE}/"
     former = {"tenancy.former_secret": "a secret from before, which is as long as the present one"}

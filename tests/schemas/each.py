@@ -25,7 +25,7 @@ VERBS = ("clone", "branch", "backup", "bundle", "delete", "restore", "move")
 MAJORS = list(programs_by_major())
 CASES = [
     (major, each)
-    for major, those in ((major, [each for each in all_constructs() if each.needs <= major]) for major in MAJORS)
+    for major, those in ((major, [each for each in all_constructs() if each.is_on(major)]) for major in MAJORS)
     for each in (those if major == MAJORS[-1] else grouped(those))
 ]
 Pair = Callable[[int], dict[str, URL]]
@@ -63,7 +63,7 @@ def test_it_is_exact_or_refused_by_name(pair: Pair, tmp_path: Path, major: int, 
 
 
 def test_all_together_go_to_each_newer_version_and_not_back(pair: Pair, tmp_path: Path) -> None:
-    known = [each for each in all_constructs() if each.needs <= MAJORS[0]]
+    known = [each for each in all_constructs() if all(each.is_on(major) for major in MAJORS)]
     construct = together([each for each in known if {"backup", "move"}.isdisjoint(each.refused)])
     names = [f"v{major}" for major in MAJORS]
     with schemas({f"v{major}": pair(major)["main"] for major in MAJORS}, tmp_path, construct) as tenant:

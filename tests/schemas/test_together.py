@@ -14,7 +14,7 @@ from tests.schemas.verbs import schemas
 
 def test_nothing_is_lost(postgres_server: URL, tmp_path: Path) -> None:
     major = major_of(postgres_server)
-    construct = together([each for each in all_constructs() if each.needs <= major and not each.refused])
+    construct = together([each for each in all_constructs() if each.is_on(major) and not each.refused])
     with schemas({"main": postgres_server}, tmp_path, construct) as tenant:
         assert len(tenant.original) > 30
         assert (tenant.by_clone(), tenant.by_branch()) == ({}, {})

@@ -131,6 +131,8 @@ def schemas(servers: dict[str, URL], directory: Path, construct: Construct) -> I
     values = {
         f"servers.{name}": url.set(database="").render_as_string(hide_password=False) for name, url in servers.items()
     }
+    if construct.extensions:
+        values |= {f"servers.{name}.extensions": construct.extensions for name in servers}
     values |= {"user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite", "tenancy.secret": SECRET}
     before = {url: everything_on(url) for url in servers.values()}
     fleet = Fleet(values, next(iter(servers.values())), directory)

@@ -102,6 +102,19 @@ def test_origins_are_exact() -> None:
         (BEHIND | {"pgbouncer.eu": f"{PGBOUNCER}acme"}, "pgbouncer.eu must name no role"),
         (BEHIND | {"pgbouncer.eu": f"{PGBOUNCER}?options=-csearch_path%3Dx"}, "pgbouncer.eu must have no options"),
         (BEHIND | {"pgbouncer.E U": PGBOUNCER}, "a server's name"),
+        (BEHIND | {"pgbouncer.eu.extensions": "vector"}, "pgbouncer.eu.extensions: a server's name"),
+        ({"servers.main.extensions": "vector"}, "servers.main.extensions needs a PostgreSQL server"),
+        (BEHIND | {"servers.other.extensions": "vector"}, "servers.other.extensions needs a PostgreSQL server"),
+        *(
+            (BEHIND | {"servers.eu.extensions": value}, f"^setting servers.eu.extensions must name {told}")
+            for value, told in (
+                ("", "extensions of PostgreSQL"),
+                ("vector postgis", "extensions of PostgreSQL, such as vector, postgis; 'vector postgis' is none"),
+                ("vector,", "extensions of PostgreSQL"),
+                ('x"; DROP', "extensions of PostgreSQL"),
+                ("vector, vector", "each extension once"),
+            )
+        ),
         ({"tenantapp.domain": ""}, "tenantapp.domain"),
         ({"tenantapp.domain": "no_such_package"}, "tenantapp.domain"),
         ({"tenantapp.domain": "no.such.package"}, "tenantapp.domain"),
@@ -137,6 +150,7 @@ def test_the_environment_takes_precedence() -> None:
             "TENANTAPP_SESSION_IDLE_TIMEOUT": "600",
             "TENANTAPP_SERVERS_EU": POSTGRES,
             "TENANTAPP_PGBOUNCER_EU": PGBOUNCER,
+            "TENANTAPP_SERVERS_EU_EXTENSIONS": "vector, uuid-ossp",
             "TENANTAPP_TENANCY_SECRET": BEHIND["tenancy.secret"],
             "TENANTAPP_INI": "x.ini",
             "OTHER": "x",
@@ -145,6 +159,7 @@ def test_the_environment_takes_precedence() -> None:
     assert settings.session_idle_timeout == 600
     assert set(settings.servers) == {"main", "eu"}
     assert str(settings.pgbouncers["eu"]) == PGBOUNCER
+    assert settings.extensions == {"eu": ("vector", "uuid-ossp")}
 
 
 def test_an_unknown_variable_is_named() -> None:

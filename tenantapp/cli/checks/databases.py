@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from tenantapp.cli.checks.examination import Examination, Finding, State, count, ok, warning, wrong
 from tenantapp.credentials import authenticator_apps
+from tenantapp.databases.connections.extensions import faults
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.histories.histories import head_revision, history_digest
 from tenantapp.databases.histories.upgrading import current_revision
@@ -100,6 +101,7 @@ def servers(examination: Examination) -> Iterator[Finding]:
             yield found
             if found.state == State.OK:
                 yield from _open_databases(examination, server)
+                yield from _extensions(server)
         elif isinstance(server, SqliteServer):
             yield _directory(server)
 
@@ -137,6 +139,19 @@ def clock(examination: Examination) -> Iterator[Finding]:
         return
     report = wrong if abs(ahead) > CLOCK_WRONG else warning
     yield report("clock", f"this machine's is {_apart(ahead)} that of {name}", CLOCK_ADVICE)
+
+
+def _extensions(server: PostgresServer) -> Iterator[Finding]:
+    """Check whether the extensions of a server's setting can be made there."""
+    if not server.extensions:
+        return
+    name = f"extensions on {server.name}"
+    with maintenance_connection(server.url, f"server {server.name}") as connection:
+        found = list(faults(connection, server.extensions))
+    for fault in found:
+        yield wrong(name, fault, f"Mend that on the server, or correct servers.{server.name}.extensions")
+    if not found:
+        yield ok(name, f"{', '.join(server.extensions)} can be made")
 
 
 def _postgres(examination: Examination, server: PostgresServer) -> Finding:

@@ -67,6 +67,18 @@ def strategy(connection: Connection) -> str:
     return " STRATEGY FILE_COPY" if connection.exec_driver_sql(COPY_METHOD).scalar() == "clone" else ""
 
 
+@checkpoint("database.give")
+def give_database(connection: Connection, database: str, owner: str) -> None:
+    """Give a database of our own to another role."""
+    connection.exec_driver_sql(f"ALTER DATABASE {quoted(connection, database)} OWNER TO {quoted(connection, owner)}")
+
+
+def is_ours(connection: Connection, database: str) -> bool:
+    """Return whether the role of this connection itself owns a database."""
+    ours = "SELECT pg_get_userbyid(datdba) = current_user FROM pg_database WHERE datname = %s"
+    return bool(connection.exec_driver_sql(ours, (database,)).scalar())
+
+
 @checkpoint("database.open_to_owner")
 def open_to_owner(connection: Connection, database: str) -> None:
     """Let only the owner, and roles that it grants this, connect to a database, and set the default timeouts."""

@@ -16,6 +16,9 @@ from tenantapp.databases.errors import RowsHidden
 # How values are written: in the same way on every server, and each value in a way of its own.
 PINNED: Final = {"search_path": "pg_catalog", "bytea_output": "hex", "lc_monetary": "C", "row_security": "off"}
 SCHEMAS: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+# What belongs to an extension comes with the extension.
+OWN: Final = """NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')"""
 NAME: Final = "CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname"
 # Columns by name: their order may be another where they were made one by one. A virtual one is not stored.
 TABLES: Final = f"""
@@ -24,7 +27,7 @@ SELECT {NAME} AS name, format('%I.%I', n.nspname, c.relname) AS words, c.relispo
     (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname) FROM pg_attribute a
      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') AS columns
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm') AND {SCHEMAS} ORDER BY name
+WHERE c.relkind IN ('r', 'm') AND {SCHEMAS} AND {OWN} ORDER BY name
 """  # noqa: S608
 # ONLY: what inherits from a table is a table too. The sum of 64-bit hashes is a numeric, and cannot overflow.
 ROWS: Final = """
@@ -32,7 +35,7 @@ SELECT count(*), coalesce(sum(hashtextextended((ROW({columns})::text) COLLATE "C
 """
 SEQUENCES: Final = f"""
 SELECT {NAME}, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'S' AND {SCHEMAS} ORDER BY 1
+WHERE c.relkind = 'S' AND {SCHEMAS} AND {OWN} ORDER BY 1
 """  # noqa: S608
 CHUNK: Final = 2**20  # bytes of a large object that are read at once
 INV_READ: Final = 0x40000

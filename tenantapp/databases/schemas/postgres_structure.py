@@ -15,7 +15,8 @@ from tenantapp.databases.privileges.catalogue import read_privileges
 # NOT NULL is a property of the column here. PostgreSQL 18 also has it as a constraint (contype n), whose name the
 # server chooses. The index of a primary key, a unique or an exclusion constraint is left out, because the constraint
 # describes it. Owners are compared with the owner of the database, since each tenant's role has a name of its own. An
-# owner is a part by itself: a restored form, which comes from a dump, has none.
+# owner is a part by itself: a restored form, which comes from a dump, has none. An extension that the server's role has
+# made is a part if something else uses what belongs to it: the setting of a server makes it for whoever needs it.
 STATEMENT: Final = """
 WITH schemas AS (
     SELECT oid, nspname, nspowner, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
@@ -43,7 +44,15 @@ WITH schemas AS (
 )
 SELECT 'schema ' || nspname, '', '' FROM schemas WHERE nspname <> 'public'
 UNION ALL
-SELECT 'extension ' || extname, '', '' FROM pg_extension WHERE extname <> 'plpgsql'
+SELECT 'extension ' || extname, '', '' FROM pg_extension e, owner WHERE extname <> 'plpgsql'
+    AND (extowner = owner.datdba OR EXISTS (
+        SELECT FROM pg_depend AS part JOIN pg_depend AS used
+            ON used.refclassid = part.classid AND used.refobjid = part.objid AND used.deptype = 'n'
+        WHERE part.refclassid = 'pg_extension'::regclass AND part.refobjid = e.oid AND part.deptype = 'e'
+            AND NOT EXISTS (SELECT FROM pg_depend AS by
+                WHERE by.classid = used.classid AND by.objid = used.objid AND (by.deptype = 'e'
+                    OR by.deptype IN ('a', 'i') AND EXISTS (SELECT FROM pg_depend
+                        WHERE classid = by.refclassid AND objid = by.refobjid AND deptype = 'e')))))
 UNION ALL
 SELECT r.thing, '', concat_ws(' ',
     CASE r.relpersistence WHEN 'u' THEN 'unlogged' END,

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import ProgrammingError
 
 from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.extensions import make_extensions
 from tenantapp.databases.connections.maintenance_engines import advisory_lock, maintenance_connection, translated
 from tenantapp.databases.errors import DatabaseBusy, DatabaseUnreachable, ProvisioningFailed, TemplateMissing
 from tenantapp.databases.servers import postgres_clones, postgres_templates
@@ -48,14 +49,16 @@ class PostgresDatabases(ServerDatabases):
     def create(self, database: str, mark: str = "") -> None:
         with self._connection() as connection:
             self._create_role(connection, database, mark)
-            postgres.create_database(connection, database, owner=database)
+            self._create(connection, database, database)
             postgres.open_to_owner(connection, database)
 
     def prepare(self, database: str, mark: str) -> None:
         with self._connection() as connection:
             self._ensure_role(connection, database, mark)
             if not postgres.database_exists(connection, database):
-                postgres.create_database(connection, database, owner=database)
+                self._create(connection, database, database)
+            elif postgres.is_ours(connection, database):
+                self._complete(connection, database, database)
             postgres.open_to_owner(connection, database)
 
     def drop(self, database: str) -> None:
@@ -184,6 +187,24 @@ class PostgresDatabases(ServerDatabases):
     def _template_lock(self, connection: Connection) -> AbstractContextManager[None]:
         return advisory_lock(connection, TEMPLATE_LOCK, f"server {self._server.name}")
 
+    def _create(self, connection: Connection, database: str, owner: str) -> None:
+        """Make an empty database, with the extensions of the server's setting."""
+        if not self._server.extensions:
+            postgres.create_database(connection, database, owner=owner)
+            return
+        postgres.create_database(connection, database)
+        self._complete(connection, database, owner)
+
+    def _complete(self, connection: Connection, database: str, owner: str) -> None:
+        """Make the extensions in an empty database of our own, and give it to its owner.
+
+        Until then the owner cannot connect to it, and their scripts find nothing of a tenant's.
+        """
+        postgres.open_to_owner(connection, database)
+        with self._connection(database) as empty:
+            make_extensions(empty, self._server.extensions, f"server {self._server.name}")
+        postgres.give_database(connection, database, owner)
+
     def _ensure_role(self, connection: Connection, role: str, mark: str) -> None:
         if not postgres.role_exists(connection, role):
             self._create_role(connection, role, mark)
@@ -218,12 +239,13 @@ class PostgresDatabases(ServerDatabases):
         return _not_reassigned[key]
 
     def _build(self, connection: Connection, template: Template) -> None:
-        new = postgres_templates.begin(connection, template, self._server.tenant_password(template.name))
+        password = self._server.tenant_password(template.name)
         try:
+            new = postgres_templates.begin(connection, template, password, self._create)
             template.build(self._url_of(template, new))
             postgres_templates.finish(connection, template, new)
         except BaseException:
-            postgres_templates.discard(connection, template, new)
+            postgres_templates.discard(connection, template)
             raise
 
     def _url_of(self, template: Template, database: str) -> URL:

@@ -1,6 +1,6 @@
 """The statements that make a template database and hand over a copy, over a maintenance connection."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from tenantapp.databases.servers.templates import Template
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.tenancy.models import TenantIdentity
 
+# Makes an empty database, with an owner.
+Create = Callable[[Connection, str, str], None]
 UNFINISHED: Final = "_new"
 IDENTITY: Final = f"{PUBLIC}.{TenantIdentity.__tablename__}"
 # The role does not own the schema public, and the rest is not in the database.
@@ -23,15 +25,15 @@ NOT_REASSIGNED: Final = frozenset({DATABASE, ROLE, PUBLIC_SCHEMA})
 
 
 @checkpoint("template.begin")
-def begin(connection: Connection, template: Template, password: str) -> str:
-    """Make an empty database to build a template in, and return its name.
+def begin(connection: Connection, template: Template, password: str, create: Create) -> str:
+    """Make an empty database to build a template in, by ``create``, and return its name.
 
     The role that will own everything in the template owns the database.
     """
     new = template.name + UNFINISHED
-    discard(connection, template, new)
+    discard(connection, template)
     postgres.create_role(connection, template.name, password, comment=template.mark)
-    postgres.create_database(connection, new, owner=template.name)
+    create(connection, new, template.name)
     postgres.open_to_owner(connection, new)
     return new
 
@@ -51,9 +53,9 @@ def finish(connection: Connection, template: Template, new: str) -> None:
     connection.exec_driver_sql(f"ALTER DATABASE {database} RENAME TO {role}")
 
 
-def discard(connection: Connection, template: Template, new: str) -> None:
+def discard(connection: Connection, template: Template) -> None:
     """Remove what an attempt has left."""
-    drop(connection, new)
+    drop(connection, template.name + UNFINISHED)
     postgres.drop_role(connection, template.name)
 
 

@@ -1,9 +1,10 @@
 """Template databases: one on each server, at the newest revision. New tenant databases are copies of it.
 
-Nobody connects to a finished template, and it is never migrated. If the newest revision or the text of a migration
-changes, a new template replaces it.
+Nobody connects to a finished template, and it is never migrated. If the newest revision, the text of a migration
+or the extensions of the server change, a new template replaces it.
 """
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
 from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.servers import PostgresServer, Server
 
 PREFIX: Final = "template_"
 MARK_PREFIX: Final = "tenantapp "
@@ -66,14 +68,22 @@ def installation_mark(session: Session) -> str:
     return f"{MARK_PREFIX}{session.scalars(select(Installation.id)).one()}"
 
 
-def current_template(fleet: Fleet, mark: str) -> Template:
-    """Return the template for tenants that are made now. Raises ``HistoryError``."""
+def current_template(fleet: Fleet, mark: str, server: Server) -> Template:
+    """Return the template for tenants that are made on a server now. Raises ``HistoryError``."""
     head = head_revision(fleet.settings, "tenant")
     history = history_digest(fleet.settings, "tenant")
     ours = f"{PREFIX}{mark[-12:]}_"
     # Templates of a newer version are not ours to remove: it may run beside this version for a while.
     known = tuple(f"{ours}{_word(revision)}_" for revision in history.revisions)
-    return Template(fleet.settings, f"{ours}{_word(head)}_{history.digest[:12]}", head, mark, known)
+    digest = _digest(history.digest, server)
+    return Template(fleet.settings, f"{ours}{_word(head)}_{digest[:12]}", head, mark, known)
+
+
+def _digest(history: str, server: Server) -> str:
+    """Return the digest of all that a template on a server is made of."""
+    if not isinstance(server, PostgresServer) or not server.extensions:
+        return history
+    return hashlib.sha256(" ".join((history, *server.extensions)).encode()).hexdigest()
 
 
 def _word(revision: str) -> str:

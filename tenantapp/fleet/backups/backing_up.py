@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.engine import URL, Connection
 
+from tenantapp.databases.connections.extensions import check_rows_carried, extensions_of
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import RowsHidden
@@ -179,6 +180,7 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
         raise BackupRefused(f"the database of {place.slug} is not at exactly one revision")
     version, structure = server_version(connection), read_structure(connection)
     check_carried(structure.privileges, to.name)
+    check_rows_carried(connection, to.name)
     side = side_at(to.name, server, version, structure, connection.engine.url)
     return {
         "format": FORMAT,
@@ -194,4 +196,5 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
         "fingerprint": fingerprint(restored_form(fleet, side).definitions),
         "fingerprint_method": METHOD,
         "privileges": structure.privileges,
+        "extensions": extensions_of(connection),
     }

@@ -1,14 +1,23 @@
-"""Run pg_dump and pg_restore, with the custom format."""
+"""Run pg_dump and pg_restore, with the custom format.
+
+A dump makes the extensions that the database has. Where the server's role has made them, see
+``tenantapp.databases.connections.extensions``, that does nothing, but the tenant's role may neither comment on them nor
+write into their tables. So a restore leaves these entries of the dump out. A dump without them cannot be had: with
+``--extension``, pg_dump leaves out casts and large objects as well, and says nothing.
+"""
 
 import os
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from typing import IO, Final, cast
 
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.connections.extensions import configured
+from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.fleet.backups.chunks import CHUNK
 from tenantapp.fleet.backups.postgres_tools import DUMP, RESTORE, Tools
 from tenantapp.fleet.errors import BackupFailed
@@ -43,24 +52,75 @@ def _chunks(tools: Tools, url: URL, name: str, snapshot: str, more: tuple[str, .
 
 
 @checkpoint("dump.restore")
-def restore(tools: Tools, url: URL, name: str, chunks: Iterable[bytes]) -> None:
-    """Restore a dump into an empty database, all or nothing. Raises ``BackupFailed``."""
-    _restore(tools, url, name, chunks)
+def restore(tools: Tools, url: URL, name: str, chunks: Iterable[bytes], given: Collection[str] = ()) -> None:
+    """Restore a dump into an empty database, all or nothing.
+
+    ``given`` are the extensions that it has already, made by the server's role. Raises ``BackupFailed`` and what
+    ``reading_connection`` raises.
+    """
+    _restore(tools, url, name, chunks, given)
 
 
-def copy_structure(tools: Tools, original: tuple[URL, str], copy: tuple[URL, str], snapshot: str) -> None:
+def copy_structure(
+    tools: Tools, original: tuple[URL, str], copy: tuple[URL, str], snapshot: str, given: Collection[str] = ()
+) -> None:
     """Copy the structure of a database at this exported snapshot into an empty one. Publications stay behind.
 
-    Both are given as URL and name. Raises ``BackupFailed``.
+    Both are given as URL and name. For ``given``, and for what is raised, see ``restore``.
     """
     with dump(tools, *original, snapshot, *STRUCTURE_ALONE) as chunks:
-        _restore(tools, *copy, chunks)
+        _restore(tools, *copy, chunks, given)
 
 
-def _restore(tools: Tools, url: URL, name: str, chunks: Iterable[bytes]) -> None:
-    options = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE, _at(url))
-    with _running(tools, RESTORE, options, environment_of(url), name, stdin=subprocess.PIPE) as process:
-        _give(process, chunks)
+def _restore(tools: Tools, url: URL, name: str, chunks: Iterable[bytes], given: Collection[str]) -> None:
+    options: tuple[str, ...] = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE, _at(url))
+    with tempfile.NamedTemporaryFile() as wanted:
+        if given:
+            entries, chunks = _listed(tools, name, chunks)
+            wanted.writelines(_without(entries, given, _tables_of_extensions(url, name)))
+            wanted.flush()
+            options = (f"--use-list={wanted.name}", *options)
+        with _running(tools, RESTORE, options, environment_of(url), name, stdin=subprocess.PIPE) as process:
+            _give(process, chunks)
+
+
+def _listed(tools: Tools, name: str, chunks: Iterable[bytes]) -> tuple[list[bytes], Iterable[bytes]]:
+    """Return the lines of a dump's table of contents, and all of its chunks again."""
+    read, rest = list[bytes](), iter(chunks)
+    with tempfile.NamedTemporaryFile() as listed:
+        options, environment = ("--list", f"--file={listed.name}"), {**os.environ, "LC_MESSAGES": "C"}
+        with _running(tools, RESTORE, options, environment, name, stdin=subprocess.PIPE) as process:
+            # It ends with the table of contents, with which a dump begins.
+            _give(process, _remembered(rest, read))
+        return listed.readlines(), chain(read, rest)
+
+
+def _remembered(chunks: Iterator[bytes], read: list[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        read.append(chunk)
+        yield chunk
+
+
+def _without(entries: Iterable[bytes], extensions: Collection[str], tables: Iterable[tuple[str, str]]) -> list[bytes]:
+    """Return the lines without those that make and comment on extensions, and those of the rows of tables."""
+    left_out = {f"{words} {name}" for name in extensions for words in ("EXTENSION -", "COMMENT - EXTENSION")}
+    rows = tuple(f"{kind} {schema} {table} " for schema, table in tables for kind in ("TABLE DATA", "SEQUENCE SET"))
+    return [line for line in entries if not _is_among(line.decode(errors="replace"), left_out, rows)]
+
+
+def _is_among(line: str, left_out: Collection[str], rows: tuple[str, ...]) -> bool:
+    """Return whether a line, such as ``7; 0 0 COMMENT - EXTENSION vector``, is among them. An owner ends those of rows.
+
+    If another name begins as that of a table, more than one word follows, or none.
+    """
+    entry = (line.split(" ", 3) + [""] * 4)[3].rstrip()
+    owner = next((entry.removeprefix(beginning) for beginning in rows if entry.startswith(beginning)), "")
+    return entry.replace('"', "") in left_out or (owner != "" and " " not in owner)
+
+
+def _tables_of_extensions(url: URL, name: str) -> list[tuple[str, str]]:
+    with reading_connection(url, name) as connection:
+        return configured(connection)
 
 
 def read_through(tools: Tools, name: str, chunks: Iterable[bytes]) -> None:

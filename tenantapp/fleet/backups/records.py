@@ -19,7 +19,8 @@ FINAL_SUFFIX: Final = "final"  # before the suffix of the engine
 BUNDLE_SUFFIX: Final = "bundle"
 
 
-LATER: Final = frozenset({"files", "files_missing", "privileges"})  # members that earlier versions do not know
+# Members that earlier versions do not know.
+LATER: Final = frozenset({"files", "files_missing", "privileges", "extensions"})
 
 
 class StoredFile(BaseModel):
@@ -58,6 +59,7 @@ class BackupRecord(StoredFile):
     the number of the tenant's files, whose content the store keeps beside the dumps, and ``files_missing`` the number
     of those that had no content. ``privileges`` are those of the database on PostgreSQL with its settings, which a dump
     does not carry. If there are none, as in the backups of earlier versions, they are those of the revision.
+    ``extensions`` are those of the database on PostgreSQL, which a server that restores the dump has to make.
     """
 
     format: Literal["tenantapp backup", "tenantapp final copy"]
@@ -68,6 +70,7 @@ class BackupRecord(StoredFile):
     files: Annotated[int, Field(ge=0)] = 0
     files_missing: Annotated[int, Field(ge=0)] = 0
     privileges: dict[str, str] = Field(default_factory=dict)
+    extensions: tuple[str, ...] = ()
 
     @model_serializer(mode="wrap")
     def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

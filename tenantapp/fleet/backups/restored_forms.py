@@ -5,7 +5,7 @@ in another way: ``BETWEEN`` beside ``AND``, or ``IN`` with values that are cast.
 and a copy of it may differ as printed. Then the server prints both structures again, in their restored form.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -114,7 +114,7 @@ def _restored(fleet: Fleet, side: Side) -> Structure:
         url = original = stack.enter_context(side.database())
         for _ in range(MOST_RESTORES):
             copy = stack.enter_context(scratch_database(fleet, "tenant", server=side.server))
-            _copy_structure(fleet.settings, (url, name), (copy, copied))
+            _copy_structure(fleet.settings, (url, name), (copy, copied), side.server.extensions)
             before, form = form, redefined(form, structure_at(copy, copied))
             if form == before:
                 break
@@ -125,13 +125,18 @@ def _restored(fleet: Fleet, side: Side) -> Structure:
     return form
 
 
-def _copy_structure(settings: Settings, original: tuple[URL, str], copy: tuple[URL, str]) -> None:
-    """Copy the structure of a database into an empty one. Both are given as URL and name."""
+def _copy_structure(
+    settings: Settings, original: tuple[URL, str], copy: tuple[URL, str], given: Collection[str]
+) -> None:
+    """Copy the structure of a database into an empty one, which has the ``given`` extensions.
+
+    Both are given as URL and name.
+    """
     with reading_connection(*original) as connection:
         tools = fitting_tools(settings, connection)
         with connection.begin():
             snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
-            copy_structure(tools, original, copy, snapshot)
+            copy_structure(tools, original, copy, snapshot, given)
 
 
 _known: Final = KnownStructures()

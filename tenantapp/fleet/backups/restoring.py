@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy.engine import URL
 
+from tenantapp.databases.connections.extensions import check_extensions
 from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
 from tenantapp.databases.histories.histories import heads_of
 from tenantapp.databases.privileges.giving import check_given_again, give_privileges
@@ -74,8 +75,8 @@ def restore_database(
 
     First the server, its tools and the whole dump are checked, then the dump is restored, then the structure is
     compared. So ``progress`` gets the size of the dump twice. Nothing is overwritten. If the process dies, the function
-    can be called again. Raises ``BackupRefused``, ``BackupDamaged``, ``BackupFailed``, what ``check_given_again``
-    raises, and what ``ServerDatabases`` and ``reading_connection`` raise.
+    can be called again. Raises ``BackupRefused``, ``BackupDamaged``, ``BackupFailed``, what ``check_server`` and
+    ``check_given_again`` raise, and what ``ServerDatabases`` and ``reading_connection`` raise.
     """
     url = server.tenant_url(database)
     tools = check_server(fleet.settings, record, server)
@@ -87,7 +88,7 @@ def restore_database(
     if isinstance(server, SqliteServer):
         _restore_sqlite(server.path(database), name, chunks)
     elif tools is not None:
-        _restore_postgres(tools, url, name, chunks)
+        _restore_postgres(tools, url, name, chunks, server.extensions)
         # A restore that was interrupted here is begun again: the database is not compared yet, and has no identity.
         give_privileges(url, name, privileges, _not_given)
     _check_structure(fleet, server, url, name, record)
@@ -97,7 +98,7 @@ def check_server(settings: Settings, record: BackupRecord, server: Server) -> To
     """Return the tools that restore a backup on a server: on SQLite there are none.
 
     Raises ``BackupRefused`` if the server is of the other engine or of an older major version, or if no tools fit, and
-    what ``reading_connection`` raises.
+    what ``check_extensions`` and ``reading_connection`` raise.
     """
     if server.url.get_backend_name() != record.engine:
         engine = record.engine
@@ -106,6 +107,7 @@ def check_server(settings: Settings, record: BackupRecord, server: Server) -> To
         )
     if isinstance(server, SqliteServer):
         return None
+    check_extensions(record.extensions, server, "the backup")
     url, name = server.own_url(MAINTENANCE_DATABASE), f"server {server.name}"
     with reading_connection(url, name) as connection:
         _check_not_older(record, server, server_version(connection))
@@ -155,11 +157,11 @@ def _restore_sqlite(path: Path, name: str, chunks: Iterable[bytes]) -> None:
         raise BackupFailed("Restoring", name, error.strerror or str(error)) from error
 
 
-def _restore_postgres(tools: Tools, url: URL, name: str, chunks: Iterable[bytes]) -> None:
+def _restore_postgres(tools: Tools, url: URL, name: str, chunks: Iterable[bytes], given: Sequence[str]) -> None:
     if look_at(url, name)[1].definitions.parts:
         return  # an earlier attempt restored it, completely: a restore is one transaction
     try:
-        postgres_dumps.restore(tools, url, name, chunks)
+        postgres_dumps.restore(tools, url, name, chunks, given)
     except BackupFailed:
         # An earlier attempt that seemed to fail may have committed after all.
         if not look_at(url, name)[1].definitions.parts:

@@ -38,6 +38,12 @@ from tenantapp.private_files import open_regular
 SEAL: Final = b"sha256:"
 SEAL_LENGTH: Final = len(SEAL) + 64
 MANIFEST: Final = "manifest.json"
+NEWER: Final = (
+    "files",
+    "sequences",
+    "materialized_views",
+    "extensions",
+)  # members that the first version does not know
 CHUNK: Final = 2**20
 LOOKED_AT: Final = 2**16  # bytes; a longer row is looked at before it is parsed
 # A string that is not closed ends with the text: to look for its end from each quote in it would take for ever.
@@ -97,7 +103,7 @@ class BundleWriter:
 
     def write_manifest(self, manifest: Manifest) -> None:
         # Earlier programs refuse members that they do not know.
-        newer = {name for name in ("files", "sequences", "materialized_views") if not getattr(manifest, name)}
+        newer = {name for name in NEWER if not getattr(manifest, name)}
         written = manifest.model_dump_json(indent=2, exclude=newer, exclude_none=True).encode()
         if len(written) > LONGEST_MANIFEST:
             raise NotPortable(manifest.tenant.slug, f"{len(manifest.files)} files are too many for a bundle")

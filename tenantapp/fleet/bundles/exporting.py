@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import MetaData, select
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.extensions import check_rows_carried, given_extensions
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.histories import heads_of, metadata_of
 from tenantapp.fleet.bundles.archive import BundleWriter, new_bundle, open_bundle
@@ -17,6 +18,7 @@ from tenantapp.fleet.bundles.limits import USUAL, Limits
 from tenantapp.fleet.bundles.manifest import (
     FORMAT,
     VERSION,
+    WITHOUT_EXTENSIONS,
     WITHOUT_FILES,
     WITHOUT_SEQUENCES,
     BundledColumn,
@@ -80,6 +82,7 @@ def write_bundle(
     """
     if (found := not_carried(connection)) is not None:
         raise NotPortable(*found)
+    check_rows_carried(connection, f"the database of {place.slug}")
     with new_bundle(file, Limits.of(settings)) as writer:
         return _write(connection, writer, metadata_of(settings, "tenant"), settings, revision, place, progress, content)
 
@@ -115,9 +118,12 @@ def _write(
     postgres = connection.dialect.name == "postgresql"
     sequences = read_sequences(connection) if postgres else ()
     views = filled_views(connection) if postgres else ()
+    extensions = tuple(given_extensions(connection))
     manifest = Manifest(
         format=FORMAT,
         version=VERSION
+        if extensions
+        else WITHOUT_EXTENSIONS
         if sequences or views or any(each.of for table in tables for each in table.columns)
         else WITHOUT_SEQUENCES
         if files
@@ -132,6 +138,7 @@ def _write(
         files=files,
         sequences=sequences,
         materialized_views=views,
+        extensions=extensions,
     )
     writer.write_manifest(manifest)
     return manifest

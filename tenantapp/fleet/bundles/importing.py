@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.connections.extensions import check_extensions
 from tenantapp.databases.histories.targets import tenant_target
 from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.schemas.expected import check_revision
@@ -69,6 +70,7 @@ def request_import(
         "file": str(file.absolute()),
         "revision": manifest.revision,
         "rows": manifest.rows,
+        "extensions": list(manifest.extensions),
         "mark": installation_mark(session),
         "administrator": administrator,
     }
@@ -106,7 +108,10 @@ def import_tenant(
 def _load(context: Context) -> dict[str, Any]:
     """Make and load the database. This runs once: after an interruption it fails on what is left, and is undone."""
     fleet, given, place = context.fleet, context.arguments, new_tenant(context)
-    databases_on(fleet.servers[place.server]).create(place.database, given["mark"])
+    server = fleet.servers[place.server]
+    # Operations that an earlier version has queued do not have the argument.
+    check_extensions(given.get("extensions", ()), server, "the bundle")
+    databases_on(server).create(place.database, given["mark"])
     target = tenant_target(fleet, place)
     make_tables(target, given["revision"])
     progress = counted(context.progress, f"{{}} of {given['rows']} rows", total=given["rows"])

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from tenantapp.fleet.bundles.kinds import Kind
 
 FORMAT: Final = "tenantapp bundle"
-VERSION: Final = 3
+VERSION: Final = 4
 # The versions of bundles without files and sequences, and without sequences: earlier programs read them.
 WITHOUT_FILES: Final = 1
 WITHOUT_SEQUENCES: Final = 2
+WITHOUT_EXTENSIONS: Final = 3
 WITH_VIEWS: Final = 3  # the first version that knows which materialized views hold rows
 
 
@@ -70,11 +71,12 @@ class Manifest(_Strict):
     """The content of ``manifest.json``. ``files`` are those whose content is in the bundle.
 
     ``sequences`` and ``materialized_views`` are those of PostgreSQL; of the latter it has the names of those that hold
-    rows. Before version 3 a bundle does not know them.
+    rows. Before version 3 a bundle does not know them. ``extensions`` are those that the role of a server has made,
+    which are needed wherever the bundle is loaded on PostgreSQL.
     """
 
     format: Literal["tenantapp bundle"]
-    version: Literal[1, 2, 3]
+    version: Literal[1, 2, 3, 4]
     created_at: Annotated[datetime, Field(strict=False)]
     tenantapp: str
     domain: str
@@ -85,6 +87,7 @@ class Manifest(_Strict):
     files: Annotated[tuple[BundledFile, ...], Field(strict=False), FailFast()] = ()
     sequences: Annotated[tuple[BundledSequence, ...], Field(strict=False), FailFast()] = ()
     materialized_views: Annotated[tuple[str, ...], Field(strict=False), FailFast()] = ()
+    extensions: Annotated[tuple[str, ...], Field(strict=False), FailFast()] = ()
 
     @property
     def rows(self) -> int:

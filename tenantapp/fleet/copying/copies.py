@@ -1,7 +1,7 @@
 """Copy a database into an empty one, also to the other engine."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.extensions import check_copied
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.privileges.giving import check_given_again, give_privileges
@@ -88,11 +89,12 @@ def copy_database(
         at = revision or single_revision(connection, original.name)
         given = read_structure(connection).privileges if privileges is None else privileges
         check_given_again(given, server, original.name)
+        check_copied(connection, server, original.name)
         if not made:
             databases_on(server).create(place.database, mark)
         if (tools := _fitting_tools(fleet.settings, connection, target)) is None:
             return _bundle(fleet, connection, target, place, at, progress, given)
-        copied = _dump(tools, connection, original, target, at, progress)
+        copied = _dump(tools, connection, original, target, at, progress, server.extensions)
         if privileges is None:
             given = _as_granted(fleet, server, connection, given, at)
     give_privileges(target.url, target.name, given, CopyFailed)
@@ -145,12 +147,18 @@ def _fitting_tools(settings: Settings, connection: Connection, target: Target) -
 
 
 def _dump(
-    tools: Tools, connection: Connection, original: Original, target: Target, revision: str, progress: Progress
+    tools: Tools,
+    connection: Connection,
+    original: Original,
+    target: Target,
+    revision: str,
+    progress: Progress,
+    given: Collection[str],
 ) -> Copied:
     snapshot = str(connection.scalar(select(func.pg_export_snapshot())))
     size: int = connection.scalar(select(func.pg_database_size(func.current_database()))) or 1
     with postgres_dumps.dump(tools, original.url, original.name, snapshot, *PIPED) as chunks:
-        postgres_dumps.restore(tools, target.url, target.name, _counted(chunks, size, progress))
+        postgres_dumps.restore(tools, target.url, target.name, _counted(chunks, size, progress), given)
     return Copied("dump", revision)
 
 

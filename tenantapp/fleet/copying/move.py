@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from tenantapp.databases.connections.extensions import check_copied
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import DatabaseUnreachable, ProvisioningFailed
 from tenantapp.databases.histories.histories import heads_of
@@ -74,6 +75,7 @@ def _plan(context: Context) -> dict[str, Any]:
         revision = single_revision(connection, original.name)
         found = found_on(source, connection, original.name)
         check_given_again(found.structure.privileges, server, original.name)
+        check_copied(connection, server, original.name)
         reason = why_not_replicated(fleet, connection, found, server, revision)
     expected = expected_of_copy(fleet, found, server, revision)
     if reason is not None:

@@ -27,7 +27,9 @@ SELECT current_setting('wal_level') AS wal_level,
     EXISTS (SELECT FROM pg_largeobject_metadata) AS large_objects,
     (SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class WHERE relrowsecurity) AS secured,
     (SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND (relkind IN ('m', 'f')
+     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
+         SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+         AND (relkind IN ('m', 'f')
          OR relkind IN ('r', 'p') AND (relpersistence <> 'p' OR NOT (relreplident IN ('f', 'i') OR relreplident = 'd'
              AND EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary AND indimmediate))))) AS unfit,
     (SELECT string_agg(format('%%s of %%s', tgname, relname), ', ' ORDER BY relname, tgname)
@@ -37,6 +39,7 @@ SELECT current_setting('wal_level') AS wal_level,
 SEQUENCES: Final = """
 SELECT format('%%I.%%I', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE relkind = 'S' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 """
 # The new server must be this close behind before the tenant is fenced, or is fenced anyway after ``TRIES``.
 CLOSE_BEHIND: Final = 0.5  # seconds

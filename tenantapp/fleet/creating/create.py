@@ -80,7 +80,7 @@ def request_create(
     """
     chosen = fleet.servers.chosen(server)
     mark = installation_mark(session)
-    template = current_template(fleet, mark).name
+    template = current_template(fleet, mark, chosen).name
     arguments: dict[str, Any] = {"slug": slug, "name": name, "server": chosen.name, "mark": mark, "template": template}
     arguments |= {"administrator": administrator}
     if hooks_of(fleet).on(HookEvent.CREATED):
@@ -119,8 +119,9 @@ def _take_warm(session: Session, server: str, template: str) -> WarmDatabase | N
 
 
 def _ensure_template(context: Context) -> dict[str, Any]:
-    template = replace(current_template(context.fleet, context.arguments["mark"]), watch=_watch)
-    _databases(context).ensure_template(template)
+    server = context.fleet.servers[context.arguments["server"]]
+    template = replace(current_template(context.fleet, context.arguments["mark"], server), watch=_watch)
+    databases_on(server).ensure_template(template)
     return {"template": template.name, "revision": template.revision}
 
 

@@ -57,13 +57,13 @@ def _plan(session: Session, fleet: Fleet) -> tuple[Counter[str], list[WarmDataba
     wanted = fleet.settings.fleet_warm_databases
     if not wanted and not present:
         return Counter(), []
-    template = current_template(fleet, installation_mark(session))
-    unwanted = [warm for warm in present if warm.server in fleet.servers and template.is_old(warm.template)]
-    missing: Counter[str] = Counter()
-    for server in fleet.servers:
-        good = [warm for warm in present if warm.server == server and warm.template == template.name]
+    mark, unwanted, missing = installation_mark(session), list[WarmDatabase](), Counter[str]()
+    for name, server in fleet.servers.items():
+        template, here = current_template(fleet, mark, server), [warm for warm in present if warm.server == name]
+        unwanted += [warm for warm in here if template.is_old(warm.template)]
+        good = [warm for warm in here if warm.template == template.name]
         unwanted += good[wanted:]
-        missing[server] = max(0, wanted - len(good) - _coming(session, server))
+        missing[name] = max(0, wanted - len(good) - _coming(session, name))
     return +missing, unwanted
 
 

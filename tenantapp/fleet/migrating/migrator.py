@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from tenantapp.databases.connections.extensions import make_missing
 from tenantapp.databases.connections.migration_connections import Limits
 from tenantapp.databases.errors import PuttingBackFailed
 from tenantapp.databases.histories.environment import RepeatedEnvironment
@@ -78,7 +79,10 @@ class Migrator:
         return snapshot_of(self._servers[place.server], place.database, _name(place))
 
     def _move(self, place: TenantPlace, wanted: str, down: bool, reached: Callable[[str | None], None]) -> None:
-        url = self._servers[place.server].tenant_url(place.database)
+        server = self._servers[place.server]
+        if not down:
+            make_missing(server, place.database, _name(place))
+        url = server.tenant_url(place.database)
         target = Target(self._settings, "tenant", _name(place), url, reached, self._limits)
         self._environment.move(target, wanted, down=down)
 

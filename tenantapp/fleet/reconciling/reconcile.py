@@ -73,12 +73,12 @@ def find(fleet: Fleet, kinds: Kinds) -> list[Finding]:
             present[name], copied[name] = databases_on(place).found(), databases_with_copies(place)
         except FleetError as error:
             findings.append(Finding(Problem.SERVER, name, name, note=str(error)))
-    template = current_template(fleet, mark)
     with fleet.user_db.begin(read_only=True) as session:
         findings += [_stuck(operation, kinds) for operation in stuck_operations(session, kinds)]
         for server, databases in present.items():
             databases = [found for found in databases if not _is_of_another(found, mark)]
             findings += _lost(session, server, databases, mark, kinds)
+            template = current_template(fleet, mark, fleet.servers[server])
             findings += _superfluous(session, server, databases, template)
             findings += _forgotten(server, databases, mark)
             ours = {found.name for found in databases if found.mark == mark}
