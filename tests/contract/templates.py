@@ -23,7 +23,7 @@ def current(fleet: Fleet, services: Services | None = None) -> str:
     services = services or fleet.services
     with fleet.user_db.begin(read_only=True) as session:
         mark = installation_mark(session)
-    return current_template(services, mark).name
+    return current_template(services, mark, services.servers.default).name
 
 
 def warmed(fleet: Fleet, count: int) -> Services:

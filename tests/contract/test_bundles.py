@@ -287,7 +287,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("change", "error", "match"),
         [
-            ({"version": 4}, BundleRefused, "version 4, and this program reads versions up to 3"),
+            ({"version": 5}, BundleRefused, "version 5, and this program reads versions up to 4"),
             ({"format": "another"}, BundleRefused, "not a bundle of tenantapp"),
             ({"domain": "bookshop"}, BundleRefused, "of the domain bookshop"),
             ({"revision": "abc"}, UnknownRevision, "no revision abc"),

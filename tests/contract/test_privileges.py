@@ -291,7 +291,7 @@ def test_a_new_revision(tenant: Schemas) -> None:
     assert as_superuser(tenant, to, slug="later") == [([place.database],)]
     url = tenant.servers["main"]
     before = read_state(url, place.database, url)
-    template = current_template(fleet.services, fleet.mark()).name
+    template = current_template(fleet.services, fleet.mark(), fleet.servers.default).name
     databases_on(fleet.servers["main"]).copy_template(template, place.database, place.id, fleet.mark())
     assert differences(before, read_state(url, place.database, url), url) == {}
     refused = 'table own: POLICY "own" TO OWNER'

@@ -16,8 +16,8 @@ NO_DETAIL = {"tenant_id", "slug", "detail", "by", "person", "operation_id", "all
 NAMELESS = {
     "active", "after", "answer", "api_tokens", "arguments", "backup", "before", "chains", "changed", "copy",
     "database", "days", "default_role", "delivery", "domain", "entries", "error", "event", "expired", "expires_at",
-    "export", "factor", "factor_values", "factors", "failed", "failing_since", "failures", "file", "files",
-    "grants", "group", "hook", "id", "impersonation_forbidden", "initial", "invitation", "issuer", "job",
+    "export", "extensions", "factor", "factor_values", "factors", "failed", "failing_since", "failures", "file",
+    "files", "grants", "group", "hook", "id", "impersonation_forbidden", "initial", "invitation", "issuer", "job",
     "keep_days", "key", "kind", "left", "mailed", "mark", "operation", "operations", "operations_cancelled",
     "operator", "original", "passkey", "passwords", "permission", "permissions", "person", "problem", "purge_after",
     "read_only", "record", "removed", "resources", "revision", "role", "roles", "rows", "second_factor_required",
