@@ -1,4 +1,4 @@
-"""What builders have in their schemas: a file of SQL for each construct.
+"""What builders have in their schemas: a file of SQL for each construct, by the engine.
 
 A file has the statements of a revision, then the line ``-- rows``, then statements of the tenant. Lines before them say
 
@@ -49,8 +49,8 @@ def read_construct(file: Path) -> Construct:
     )
 
 
-def all_constructs() -> list[Construct]:
-    return [read_construct(file) for file in sorted(HERE.glob("postgresql/*.sql"))]
+def all_constructs(engine: str = "postgresql") -> list[Construct]:
+    return [read_construct(file) for file in sorted(HERE.glob(f"{engine}/*.sql"))]
 
 
 def together(constructs: list[Construct], name: str = "together") -> Construct:

@@ -1,4 +1,4 @@
-"""Each construct through every verb, on every PostgreSQL that can be had: ``make schemas``.
+"""Each construct through every verb, on every PostgreSQL that can be had and on SQLite: ``make schemas``.
 
 It is exact, or it is refused by name. On the newest version each is alone, on the others those that go the same ways
 are together.
@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from tenantapp.operations.errors import FleetError
 from tests.postgres import own_postgres, programs_by_major
 from tests.schemas.constructs import Construct, all_constructs, grouped, together
+from tests.schemas.sqlite_state import directories
 from tests.schemas.verbs import schemas
 from tests.schemas.versions import PROMISED
 
@@ -28,6 +29,7 @@ CASES = [
     for major, those in ((major, [each for each in all_constructs() if each.is_on(major)]) for major in MAJORS)
     for each in (those if major == MAJORS[-1] else grouped(those))
 ]
+ON_SQLITE = all_constructs("sqlite")
 Pair = Callable[[int], dict[str, URL]]
 
 
@@ -49,7 +51,17 @@ def pair() -> Iterator[Pair]:
 
 @pytest.mark.parametrize(("major", "construct"), CASES, ids=[f"{each.name}-{major}" for major, each in CASES])
 def test_it_is_exact_or_refused_by_name(pair: Pair, tmp_path: Path, major: int, construct: Construct) -> None:
-    with schemas(pair(major), tmp_path, construct) as tenant:
+    goes_every_way(pair(major), tmp_path, construct)
+
+
+@pytest.mark.parametrize("construct", ON_SQLITE, ids=[each.name for each in ON_SQLITE])
+def test_it_is_exact_or_refused_by_name_on_sqlite(tmp_path: Path, construct: Construct) -> None:
+    goes_every_way(directories(tmp_path, "main", "other"), tmp_path, construct)
+
+
+def goes_every_way(servers: dict[str, URL], directory: Path, construct: Construct) -> None:
+    """From the first server to the other one at the end."""
+    with schemas(servers, directory, construct) as tenant:
         for verb in VERBS:
             if verb == "delete" and "clone" in construct.refused:
                 continue  # it would be the clone

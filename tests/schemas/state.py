@@ -1,4 +1,4 @@
-"""What a PostgreSQL database is, read without the program: its definitions by pg_dump, and all that it holds."""
+"""What a database is, read without the program: on PostgreSQL its definitions by pg_dump, and all that it holds."""
 
 import re
 import secrets
@@ -11,6 +11,7 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from tests.postgres import programs_by_major
+from tests.schemas.sqlite_state import is_sqlite, read_sqlite
 
 PINNED: Final = "-c search_path= -c TimeZone=UTC -c extra_float_digits=3 -c row_security=off -c lc_monetary=C"
 HOLDS: Final = """
@@ -41,6 +42,8 @@ def read_state(server: URL, database: str, printer: URL) -> dict[str, Any]:
 
     The definitions are dumped by the tools of the server that prints them, see ``differences``.
     """
+    if is_sqlite(server):
+        return read_sqlite(server, database)
     found: dict[str, Any] = {DEFINITIONS: _definitions(server, database, printer)}
     with closing(psycopg2.connect(**_superuser(server), dbname=database, options=PINNED)) as connection:
         cursor = connection.cursor()
@@ -73,6 +76,8 @@ def differences(original: dict[str, Any], copy: dict[str, Any], printer: URL) ->
     """
     names = {name for name in original.keys() | copy.keys() if original.get(name) != copy.get(name)}
     found = {name: (original.get(name), copy.get(name)) for name in sorted(names - {DEFINITIONS})}
+    if DEFINITIONS not in original:
+        return found
     lines = _different_lines(printer, *(TENANT.sub(OWNER, state[DEFINITIONS]) for state in (original, copy)))
     return found | ({DEFINITIONS: lines} if lines else {})
 

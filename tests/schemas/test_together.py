@@ -8,8 +8,17 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from tests.schemas.constructs import all_constructs, together
+from tests.schemas.sqlite_state import directories
 from tests.schemas.state import major_of
 from tests.schemas.verbs import schemas
+
+
+def test_nothing_is_lost_on_sqlite(tmp_path: Path) -> None:
+    construct = together([each for each in all_constructs("sqlite") if not each.refused])
+    with schemas(directories(tmp_path, "main"), tmp_path, construct) as tenant:
+        assert len(tenant.original) > 30
+        assert (tenant.by_clone(), tenant.by_branch()) == ({}, {})
+        assert (tenant.by_backup(), tenant.by_bundle(), tenant.lost()) == ({}, {}, {})
 
 
 def test_nothing_is_lost(postgres_server: URL, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.contract.rows import findings
 from tests.installation import SECRET
 from tests.postgres import programs_by_major
 from tests.schemas.constructs import Construct
+from tests.schemas.sqlite_state import is_sqlite, statements_of, write_rows
 from tests.schemas.state import differences, read_state
 
 REVISION: Final = """
@@ -34,7 +35,8 @@ down_revision = "{head}"
 
 
 def upgrade():
-    op.get_bind().exec_driver_sql({schema!r})
+    for statement in {statements!r}:
+        op.get_bind().exec_driver_sql(statement)
 """
 
 
@@ -49,16 +51,21 @@ class Schemas(Kept):
         self.fleet, self.servers, self.construct = with_store(fleet), servers, construct
         fleet.migrated()
         copy = fleet.copy_of("tenant")
-        text = REVISION.format(head=head_revision(fleet.settings, "tenant"), schema=construct.schema.replace("%", "%%"))
+        first = next(iter(servers.values()))  # that of new tenants
+        self.on_sqlite = is_sqlite(first)
+        statements = statements_of(construct.schema) if self.on_sqlite else [construct.schema.replace("%", "%%")]
+        text = REVISION.format(head=head_revision(fleet.settings, "tenant"), statements=statements)
         (copy / "versions" / "feedc0de0001_construct.py").write_text(text)
         tools = os.pathsep.join(map(str, programs_by_major().values()))
         fleet.change_settings(migrations_tenant=str(copy), backups_postgres_bin=tools)
         database = fleet.create("acme").database
-        first = next(iter(servers.values()))  # that of new tenants
-        host, user = first.query["host"], first.username
-        with psycopg2.connect(host=host, user=user, dbname=database) as connection, connection.cursor() as cursor:
-            cursor.execute(f'SET ROLE "{database}"')
-            cursor.execute(construct.rows)
+        if self.on_sqlite:
+            write_rows(first, database, construct.rows)
+        else:
+            host, user = first.query["host"], first.username
+            with psycopg2.connect(host=host, user=user, dbname=database) as connection, connection.cursor() as cursor:
+                cursor.execute(f'SET ROLE "{database}"')
+                cursor.execute(construct.rows)
         self.read_original()
 
     def read_original(self, printer: str | None = None) -> None:
@@ -108,7 +115,8 @@ class Schemas(Kept):
 
     def by_move(self, server: str = "other") -> dict[str, Any]:
         why_not = done(self.fleet, "move", "acme", server)["not_replicated"]
-        wrong = {} if _is_as_said(why_not, self.construct.dumped) else {"not replicated": why_not}
+        words = "only PostgreSQL replicates" if self.on_sqlite else self.construct.dumped
+        wrong = {} if _is_as_said(why_not, words) else {"not replicated": why_not}
         return self.lost() | wrong
 
     def succeeded(self, operation_id: Any) -> None:
@@ -125,23 +133,26 @@ def _is_as_said(why_not: str | None, words: str) -> bool:
     return bool(words) and re.search(words, why_not) is not None
 
 
+def _setting(server: URL) -> str:
+    url = server if is_sqlite(server) else server.set(database="")
+    return url.render_as_string(hide_password=False)
+
+
 @contextmanager
 def schemas(servers: dict[str, URL], directory: Path, construct: Construct) -> Iterator[Schemas]:
-    """A fleet on these servers. What it leaves is removed."""
-    values = {
-        f"servers.{name}": url.set(database="").render_as_string(hide_password=False) for name, url in servers.items()
-    }
+    """A fleet on these servers. What it leaves on PostgreSQL is removed."""
+    values = {f"servers.{name}": _setting(url) for name, url in servers.items()}
     if construct.extensions:
         values |= {f"servers.{name}.extensions": construct.extensions for name in servers}
     values |= {"user_db.url": f"sqlite+pysqlite:///{directory}/user.sqlite", "tenancy.secret": SECRET}
-    before = {url: everything_on(url) for url in servers.values()}
-    fleet = Fleet(values, next(iter(servers.values())), directory)
-    for url in servers.values():
+    before = {url: everything_on(url) for url in servers.values() if not is_sqlite(url)}
+    fleet = Fleet(values, next(iter(before), None), directory)
+    for url in before:
         fleet.ask("CREATE ROLE reporting", url)  # some constructs grant it something
     try:
         yield Schemas(fleet, construct, servers)
     finally:
         fleet.close()
-        for url in servers.values():
+        for url in before:
             drop_subscriptions(fleet, url)
             remove_all_but(before[url], url)

@@ -260,9 +260,16 @@ def translated(name: str, failure: Callable[[str, str], FleetError]) -> Iterator
         reason = first_line(error.orig)
         if is_busy(error.orig):
             raise DatabaseBusy(name) from error
-        if error.statement is None or error.connection_invalidated:
+        if error.connection_invalidated or (error.statement is None and not _is_of_a_value(error.orig)):
             raise DatabaseUnreachable(name, reason) from error
         raise failure(name, reason) from error
+
+
+def _is_of_a_value(original: BaseException | None) -> bool:
+    """Return whether an error without a statement came with the rows of one: in connecting, there is no such code."""
+    if isinstance(original, sqlite3.Error):
+        return not hasattr(original, "sqlite_errorcode")  # the driver's own: a text that is not UTF-8
+    return getattr(original, "pgcode", None) is not None
 
 
 def is_busy(original: BaseException | None) -> bool:

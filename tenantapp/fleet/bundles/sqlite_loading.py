@@ -31,9 +31,9 @@ def constraints_later(connection: Connection, name: str) -> Iterator[None]:
     yield
     for _, statement in triggers:
         connection.exec_driver_sql(statement)
-    for name, statement in connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all():
-        if is_fts_index(name, statement):
-            connection.exec_driver_sql(rebuild_statement(name.removesuffix(fts_name(""))))
+    for index, statement in connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all():
+        if is_fts_index(index, statement):
+            connection.exec_driver_sql(rebuild_statement(index.removesuffix(fts_name(""))))
     check_foreign_keys(connection, name, LoadFailed)
 
 

@@ -5,6 +5,7 @@ In SQLite, values get the form that SQLAlchemy's types store, so that the models
 
 import base64
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -16,6 +17,7 @@ from tenantapp.fleet.bundles.kinds import Kind
 Value = TypeVar("Value")
 Converter = Callable[[Any], Any]
 
+INTEGER: Final = re.compile("-?[0-9]{1,19}", re.ASCII)  # as long as those of SQLite
 SPECIAL_FLOATS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
@@ -91,6 +93,13 @@ def _or_as_it_is(converter: Converter) -> Converter:
     return convert_one
 
 
+def _json(value: Any) -> str:
+    """Return JSON of SQLite. A column of that type has the affinity NUMERIC, so a document that is a number is one."""
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
+    return _is(str)(value)
+
+
 # For types that both engines write as text in the same form.
 FROM_TEXT: Final[Mapping[Kind, Converter]] = {
     Kind.TEXT: _is(str),
@@ -114,6 +123,7 @@ FROM_POSTGRES: Final[Mapping[Kind, Converter]] = {
 }
 FROM_SQLITE: Final[Mapping[Kind, Converter]] = {
     **FROM_TEXT,
+    Kind.JSON: _json,
     Kind.INTEGER: _is(int),
     Kind.FLOAT: _float,
     Kind.DECIMAL: _decimal,
@@ -126,8 +136,10 @@ def _stored_timestamp(value: str) -> str:
     return datetime.fromisoformat(value).replace(tzinfo=None).isoformat(" ", timespec="microseconds")
 
 
-def _stored_decimal(value: str) -> float:
-    number = float(_is(str)(value))
+def _stored_decimal(value: str) -> float | int:
+    if INTEGER.fullmatch(_is(str)(value)) and -(2**63) <= int(value) < 2**63:
+        return int(value)
+    number = float(value)
     if not math.isfinite(number) or Decimal(repr(number)) != Decimal(value):
         raise ValueError(f"SQLite cannot keep the decimal {value} exactly")
     return number

@@ -1,0 +1,12 @@
+CREATE TABLE begun (id INTEGER PRIMARY KEY, word VARCHAR(10), gone TEXT);
+ALTER TABLE begun ADD COLUMN added INTEGER NOT NULL DEFAULT 5 CHECK (added > 0);
+ALTER TABLE begun ADD COLUMN computed AS (added + 1) VIRTUAL;
+ALTER TABLE begun RENAME COLUMN word TO "the word";
+ALTER TABLE begun DROP COLUMN gone;
+CREATE TABLE refers (id INTEGER PRIMARY KEY, begun INTEGER REFERENCES begun);
+CREATE VIEW seen AS SELECT "the word" FROM begun;
+CREATE TRIGGER watched AFTER DELETE ON begun BEGIN DELETE FROM refers WHERE begun = OLD.id; END;
+ALTER TABLE begun RENAME TO "now it is";
+-- rows
+INSERT INTO "now it is" VALUES (1, 'x', 6);
+INSERT INTO refers VALUES (1, 1);
