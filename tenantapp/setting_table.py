@@ -14,6 +14,7 @@ from tenantapp.setting_types import (
     dns_servers,
     flag,
     hosts,
+    listening,
     mail_url,
     mailbox,
     media_types,
@@ -308,6 +309,18 @@ class Settings:
         number(int, 65536, 2**34, "bytes"),
         "16777216",
         "most bytes that a process keeps in its memory for what domains cache; a tenant has at most a quarter",
+    )
+    metrics_listen: tuple[str, int] | None = setting(
+        "metrics.listen",
+        listening,
+        None,
+        "address and port on which Prometheus is answered, such as 127.0.0.1:9464; by default nothing is counted",
+    )
+    metrics_directory: str | None = setting(
+        "metrics.directory",
+        text,
+        None,
+        "directory in which the processes of this machine count together; by default in that for temporary files",
     )
     migrations_user: str | None = setting(
         "migrations.user", text, None, "script location of the user history; by default the bundled one"

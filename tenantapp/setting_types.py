@@ -95,6 +95,20 @@ def hosts(value: str) -> frozenset[str]:
     return found
 
 
+def listening(value: str) -> tuple[str, int]:
+    """Return an IP address and a port to listen on: ``127.0.0.1:9464``, ``[::1]:9464``. Raises ``ValueError``."""
+    from ipaddress import ip_address
+
+    match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+)):([0-9]{1,5})", value.lower())
+    try:
+        address = ip_address(match[1] or match[2] if match else "")
+    except ValueError:
+        address = None
+    if address is None or match is None or int(match[3]) > 65535:
+        raise ValueError("must be an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464")
+    return str(address), int(match[3])
+
+
 def dns_servers(value: str) -> tuple[tuple[str, int], ...]:
     """Return addresses and ports of DNS servers: ``192.0.2.53 [2001:db8::53]:5353``. Raises ``ValueError``."""
     from ipaddress import ip_address

@@ -11,6 +11,7 @@ from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.hooks.declarations import DeclaredHooks, add_tenant_hook_directive
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.identity.tenants import list_tenants, place_of
+from tenantapp.operations.background import ServingThreads
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.worker import WorkerHost
 from tenantapp.tenancy.access import TenantPlace
@@ -21,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def includeme(config: Configurator) -> None:
-    """Put ``fleet``, ``worker_host`` and ``declared_hooks`` on the registry, and add the directive ``add_tenant_hook``.
+    """Put ``fleet``, ``worker_host``, ``serving_threads`` and ``declared_hooks`` on the registry.
 
-    When the application is made, add the known tenants.
+    Add the directive ``add_tenant_hook``. When the application is made, add the known tenants.
     """
     registry = config.registry
     registry.declared_hooks = DeclaredHooks()
@@ -31,16 +32,17 @@ def includeme(config: Configurator) -> None:
     registry.access_reader.outdated = outdated_revisions(registry.app_settings)
     registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers, registry)
     registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
+    registry.serving_threads = ServingThreads()
+    registry.serving_threads.add(registry.worker_host)
     config.add_subscriber(_add_known_tenants, ApplicationCreated)
-    if registry.app_settings.fleet_worker:
-        # Under a web server other than ours, the first request shows that the application serves.
-        config.add_subscriber(_start_worker, NewRequest)
+    # Under a web server other than ours, the first request shows that the application serves.
+    config.add_subscriber(_start_threads, NewRequest)
 
 
-def _start_worker(event: Any) -> None:
-    host: WorkerHost = event.request.registry.worker_host
-    if not host.started:
-        host.start()
+def _start_threads(event: Any) -> None:
+    threads: ServingThreads = event.request.registry.serving_threads
+    if not threads.started:
+        threads.start()
 
 
 def _add_known_tenants(event: Any) -> None:

@@ -3,10 +3,10 @@
 import atexit
 import logging
 from collections.abc import Callable, Mapping
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
@@ -56,6 +56,38 @@ class Background:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class Startable(Protocol):
+    """What can be started, once."""
+
+    def start(self) -> None:
+        """Start."""
+
+
+class ServingThreads:
+    """What a process does beside serving: it starts when the process begins to serve, and ends with it.
+
+    An application that is made by a command, or in a master process, is not served, and starts nothing.
+    """
+
+    def __init__(self) -> None:
+        self._threads: list[Startable] = []
+        self._lock = Lock()
+        self.started = False
+
+    def add(self, threads: Startable) -> None:
+        """Let this start with the others."""
+        self._threads.append(threads)
+
+    def start(self) -> None:
+        """Start all, unless they were started already."""
+        with self._lock:
+            if self.started:
+                return
+            self.started = True
+        for threads in self._threads:
+            threads.start()
 
 
 def repeat(stop: Event, works: Mapping[str, Callable[[], bool]], every: float) -> None:

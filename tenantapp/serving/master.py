@@ -62,10 +62,10 @@ class Application(BaseApplication):
             # gunicorn would end all processes, also workers that still serve.
             log.exception("The application does not start.")
             raise SystemExit(1) from None
-        # If the ini file wraps a filter around the application, its workers start with the first request.
+        # If the ini file wraps a filter around the application, its threads start with the first request.
         registry = getattr(app, "registry", None)
         if registry is not None:
-            registry.worker_host.start()
+            registry.serving_threads.start()
             if registry.app_settings.http_allowed_hosts is None:
                 log.warning("Set http.allowed_hosts: without it, requests for any host are served.")
         return app

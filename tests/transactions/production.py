@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from tests.installation import PASSWORD, Installation
 from tests.ports import free_port
+from tests.prometheus import Metrics, told
 
 CHECKOUT: Final = Path(__file__).parents[2]
 PSERVE: Final = Path(sys.executable).with_name("pserve")
@@ -123,13 +124,15 @@ class Production:
         self.ini.write_text((CHECKOUT / "production.ini").read_text())
         self.domain = directory / "told.py"
         self.domain.write_text(DOMAIN)
-        self.port = free_port()
+        self.port, self.metrics_port = free_port(), free_port()
         self.environment = environment(
             installation.settings,
             tenantapp_domain="told",
             migrations_tenant=str(CHECKOUT / "alembic" / "tenant"),
             server_workers=str(workers),
             server_keepalive=str(keepalive),
+            metrics_listen=f"127.0.0.1:{self.metrics_port}",
+            metrics_directory=str(directory / "metrics"),
         ) | {"PYTHONPATH": str(directory)}
 
     def start(self) -> None:
@@ -169,6 +172,10 @@ class Production:
         """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return dict(json.loads(self.get("/x/about", sent, port=port).text))  # type: ignore[attr-defined]
+
+    def metrics(self) -> Metrics:
+        """What Prometheus is told."""
+        return told(self.metrics_port)
 
     def workers(self) -> set[int]:
         """The process ids of the workers."""
