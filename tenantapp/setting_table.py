@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from tenantapp.email_addresses import Mailbox
+    from tenantapp.setting_types import ArchiveName
 
 BUNDLED_DOMAIN: Final = "tenantapp.workspace"
 ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
@@ -71,7 +72,7 @@ def setting(name: str, parse: Callable[[str], Any], default: str | None, help: s
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parsed settings. The keys of ``servers``, ``pgbouncers`` and ``extensions`` are names of servers.
+    """The parsed settings. The keys of ``servers``, ``pgbouncers``, ``extensions`` and ``archives`` are servers' names.
 
     Times are in seconds, sizes in bytes, unless the help says otherwise.
     """
@@ -79,6 +80,7 @@ class Settings:
     servers: "Mapping[str, URL]"
     pgbouncers: "Mapping[str, URL]"
     extensions: Mapping[str, tuple[str, ...]]
+    archives: "Mapping[str, ArchiveName]"
     user_db_url: "URL" = setting("user_db.url", user_database_url, None, "URL of the user database; required")
     user_db_pgbouncer: "URL | None" = setting(
         "user_db.pgbouncer", pgbouncer_url, None, "URL of a PgBouncer between the application and the user database"
@@ -540,7 +542,16 @@ class Settings:
         "backups.postgres_bin",
         text,
         None,
-        "directories of pg_dump and pg_restore, separated by colons; by default the search path",
+        "directories of PostgreSQL's programs, separated by colons; by default the search path",
+    )
+    backups_clusters: str | None = setting(
+        "backups.clusters",
+        text,
+        None,
+        "directory in which a server is restored beside, to restore a tenant as it was at a moment",
+    )
+    backups_pgbackrest_config: str | None = setting(
+        "backups.pgbackrest_config", text, None, "configuration file of pgBackRest; by default its own"
     )
     demo_enabled: bool = setting("demo.enabled", flag, "false", "whether `tenantapp demo` may fill the databases")
     threads: int = 4

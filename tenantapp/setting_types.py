@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -23,7 +23,16 @@ INTEGER: Final = re.compile(r"-?[0-9]{1,30}")
 MEDIA_NAME: Final = "[a-z0-9][a-z0-9!#$&^_.+-]{0,62}"
 MEDIA_RANGE: Final = re.compile(rf"\*/\*|{MEDIA_NAME}/(\*|{MEDIA_NAME})")
 EXTENSION: Final = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
+ARCHIVERS: Final = ("pgbackrest",)
+STANZA: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+class ArchiveName(NamedTuple):
+    """What archives the write-ahead log of a server, and the name that it has there."""
+
+    archiver: str
+    name: str
 
 
 def text(value: str) -> str:
@@ -314,6 +323,14 @@ def extension_names(value: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError("must name each extension once, such as vector, postgis")
     return names
+
+
+def archive_name(value: str) -> ArchiveName:
+    """Return what archives the log of a server, and the name there: ``pgbackrest:STANZA``. Raises ``ValueError``."""
+    archiver, _, name = value.partition(":")
+    if archiver not in ARCHIVERS or not STANZA.fullmatch(name):
+        raise ValueError("must be pgbackrest: and the name of a stanza, such as pgbackrest:main")
+    return ArchiveName(archiver, name)
 
 
 def user_database_url(value: str) -> "URL":

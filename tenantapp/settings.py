@@ -15,7 +15,7 @@ from tenantapp.setting_table import BUNDLED_DOMAIN as BUNDLED_DOMAIN
 from tenantapp.setting_table import ENVIRONMENT_PREFIX, TABLE
 from tenantapp.setting_table import Setting as Setting
 from tenantapp.setting_table import Settings as Settings
-from tenantapp.setting_types import database_url, extension_names, pgbouncer_url
+from tenantapp.setting_types import archive_name, database_url, extension_names, pgbouncer_url
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -28,7 +28,10 @@ FOREIGN_PREFIXES: Final = ("pyramid.", "debugtoolbar.", "tm.", "retry.", "pshell
 SERVER_PREFIX: Final = "servers."
 PGBOUNCER_PREFIX: Final = "pgbouncer."
 EXTENSIONS: Final = ".extensions"
-# The settings of a server have its name after these. That of its extensions is ``servers.NAME.extensions``.
+ARCHIVE: Final = ".archive"
+ENDINGS: Final = (EXTENSIONS, ARCHIVE)
+# The settings of a server have its name after these. Those of PostgreSQL alone are ``servers.NAME.extensions`` and
+# ``servers.NAME.archive``.
 OF_A_SERVER: Final = (SERVER_PREFIX, PGBOUNCER_PREFIX)
 # The variables of the web server, which reads and checks them itself.
 SERVING_VARIABLES: Final = f"{ENVIRONMENT_PREFIX}SERVER_"
@@ -52,12 +55,16 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     if parsed["user_db_url"] is None:
         raise SettingsError("setting user_db.url is missing: it is the URL of the user database")
     extensions = _by_server(given, SERVER_PREFIX, extension_names, EXTENSIONS)
-    urls = {name: value for name, value in given.items() if not name.endswith(EXTENSIONS)}
+    archives = _by_server(given, SERVER_PREFIX, archive_name, ARCHIVE)
+    urls = {name: value for name, value in given.items() if not name.endswith(ENDINGS)}
     servers = _by_server(urls, SERVER_PREFIX, database_url)
     pgbouncers = _by_server(given, PGBOUNCER_PREFIX, pgbouncer_url)
     if not servers:
         raise SettingsError("setting servers.main is missing: tenant databases need at least one server")
-    _check_behind(parsed, servers, pgbouncers, extensions)
+    of_postgres = {PGBOUNCER_PREFIX + name: name for name in pgbouncers}
+    for ending, found in ((EXTENSIONS, extensions), (ARCHIVE, archives)):
+        of_postgres |= {f"{SERVER_PREFIX}{name}{ending}": name for name in found}
+    _check_behind(parsed, servers, of_postgres)
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
         raise SettingsError("setting tenancy.secret is missing: tenants' PostgreSQL passwords are derived from it")
     if parsed["tenancy_former_secret"] is not None and parsed["tenancy_former_secret"] == parsed["tenancy_secret"]:
@@ -71,7 +78,9 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     stream = parsed["audit_stream"]
     if stream is not None and stream.scheme == "https" and parsed["audit_stream_secret"] is None:
         raise SettingsError("setting audit.stream_secret is missing: entries sent to an https:// address are signed")
-    return Settings(servers=servers, pgbouncers=pgbouncers, extensions=extensions, given=given, **parsed)
+    return Settings(
+        servers=servers, pgbouncers=pgbouncers, extensions=extensions, archives=archives, given=given, **parsed
+    )
 
 
 def given_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -99,12 +108,12 @@ def _by_server(
     return parsed
 
 
-def _check_behind(
-    parsed: Mapping[str, Any], servers: "Mapping[str, URL]", pgbouncers: Iterable[str], extensions: Iterable[str]
-) -> None:
-    """Raise ``SettingsError`` if a PgBouncer, or the names of extensions, have no PostgreSQL server behind them."""
-    behind = {PGBOUNCER_PREFIX + name: servers.get(name) for name in pgbouncers}
-    behind |= {f"{SERVER_PREFIX}{name}{EXTENSIONS}": servers.get(name) for name in extensions}
+def _check_behind(parsed: Mapping[str, Any], servers: "Mapping[str, URL]", of_postgres: Mapping[str, str]) -> None:
+    """Raise ``SettingsError`` if a setting has no PostgreSQL server behind it.
+
+    ``of_postgres`` has the name of the server of each such setting.
+    """
+    behind = {setting: servers.get(name) for setting, name in of_postgres.items()}
     if parsed["user_db_pgbouncer"] is not None:
         behind["user_db.pgbouncer"] = parsed["user_db_url"]
     for name, url in behind.items():
@@ -164,9 +173,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _of_server(name: str) -> str:
     """Return the name of a setting of a server, which was the name of a variable."""
-    ending = EXTENSIONS.replace(".", "_")
-    names_extensions = name.startswith(SERVER_PREFIX) and name.endswith(ending)
-    return name.removesuffix(ending) + EXTENSIONS if names_extensions else name
+    for ending in ENDINGS:
+        written = ending.replace(".", "_")
+        if name.startswith(SERVER_PREFIX) and name.endswith(written):
+            return name.removesuffix(written) + ending
+    return name
 
 
 def _refuse_unknown_variables(given: Iterable[str], known: Iterable[Setting], own_prefix: str | None = None) -> None:

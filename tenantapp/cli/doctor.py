@@ -29,6 +29,7 @@ CHECKS: Final = (
     Check("PostgreSQL tools", machine.postgres_tools, ("settings",)),
     Check("files", machine.files, ("settings",)),
     Check("backups", machine.backups, ("settings",)),
+    Check("archives", machine.archives, ("settings",)),
     Check("mail", machine.mail, ("settings",)),
     Check("application", configuration.application, ("settings",)),
 )

@@ -1,6 +1,7 @@
 """The work of ``tenants restore`` and ``tenants test-restore``."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from tenantapp.cli.output import ask, show_one
 from tenantapp.cli.progress import counting_bar, progress_bar
 from tenantapp.cli.queue_or_run import queue_or_run, show_asked
 from tenantapp.fleet.backups import requests as service
+from tenantapp.fleet.backups.moments import Moment
 from tenantapp.fleet.backups.rehearsing import Rehearsal, rehearse_restore
 from tenantapp.fleet.backups.selection import check_whose, find_backup, server_for
 from tenantapp.fleet.backups.store import open_store
@@ -28,6 +30,8 @@ def restore(
     new: str | None,
     *,
     backup: str | None,
+    at: str | None,
+    database: str | None,
     accept_drift: bool,
     confirmed: bool,
     detach: bool,
@@ -36,14 +40,17 @@ def restore(
 ) -> None:
     """Restore a tenant in place, or as a new tenant; ``options_of_new`` are those of ``request_restore_as``.
 
-    On a terminal, ask before data is replaced, unless ``confirmed``.
+    ``at`` is the text of a time, at which the tenant had the ``database``. On a terminal, ask before data is replaced,
+    unless ``confirmed``. Raises ``CommandFailed`` if the time is not one.
     """
+    moment = None if at is None else Moment(_time(at), database)
     if new is None and not confirmed and sys.stdin.isatty():
-        _confirm(installation, slug, backup)
+        _confirm(installation, slug, backup, moment)
     fleet = installation.fleet
 
     def request(session: Session, operation_id: UUID | None = None) -> Operation:
-        given: dict[str, Any] = {"backup": backup, "accept_drift": accept_drift, "requested_by": local_requester()}
+        given: dict[str, Any] = {"backup": backup, "at": moment, "accept_drift": accept_drift}
+        given["requested_by"] = local_requester()
         if new is None:
             return service.request_restore(session, fleet, slug, operation_id=operation_id, **given)
         return service.request_restore_as(
@@ -82,7 +89,24 @@ def test_restore(
         raise CommandFailed(f"The restored structure is not that of revision {report.revision}")
 
 
-def _confirm(installation: Installation, slug: str, backup: str | None) -> None:
+def _time(text: str) -> datetime:
+    """Return the time that an option gives. It needs an offset: without one, two machines would read different times.
+
+    Raises ``CommandFailed``.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is None:
+            raise CommandFailed(f"The time {text} has no offset from UTC; add one, such as +00:00")
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise CommandFailed(f"{text} is no time such as 2026-11-28T10:00+00:00") from None
+
+
+def _confirm(installation: Installation, slug: str, backup: str | None, moment: Moment | None) -> None:
+    if moment is not None:
+        ask(f"Replace all data of {slug} by what it had at {moment.at:%Y-%m-%d %H:%M:%S} UTC?")
+        return
     with installation.user_session(read_only=True) as session:
         of = service.source_of(session, slug, None)
     taken = find_backup(open_store(installation.settings), of, slug, backup).created_at

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from pyramid.config import Configurator
 
 from tenantapp.answers import Page
@@ -15,6 +15,7 @@ from tenantapp.console.answers import Backup, NewerThanBackup
 from tenantapp.console.declarations import FAILING, fleet_request, fleet_view
 from tenantapp.console.resources import EXPIRES_IN, SLUG, accepted, backup_object, check_revision, check_server
 from tenantapp.content import example
+from tenantapp.fleet.backups.moments import Moment
 from tenantapp.fleet.backups.requests import list_backups, request_backup, request_restore, request_restore_as
 from tenantapp.fleet.backups.selection import find_backup
 from tenantapp.fleet.backups.store import open_store
@@ -43,10 +44,11 @@ class Restore(Body, json_schema_extra=example({"as": "acme-of-may", "name": "Acm
     """The body of ``POST /fleet/tenants/{slug}/restore``.
 
     With ``as``, the backup becomes a new tenant. Without it, the tenant is restored in place. Without ``backup``, the
-    newest backup is used.
+    newest backup is used. With ``at``, it is what the tenant had then, from the archive of its server.
     """
 
     backup: str | None = Field(None, max_length=200)
+    at: AwareDatetime | None = None
     new_slug: str | None = Field(None, max_length=1000, alias="as")
     name: str | None = Field(None, max_length=1000)
 
@@ -118,15 +120,16 @@ def restore_tenant(request: TenantRequest) -> dict[str, Any]:
     """Request the restore of a tenant from a backup, in place or as a new tenant."""
     body: Restore = request.checked_body
     subject, requester = _subject(request), request.access.person.login
+    if body.at is not None and body.backup is not None:
+        raise InvalidValue("at", "Give a backup or a time, not both.")
+    wanted: dict[str, Any] = {"backup": body.backup, "at": None if body.at is None else Moment(body.at)}
     if body.new_slug is not None:
-        operation = request_restore_as(
-            *(*subject, body.new_slug), name=body.name, backup=body.backup, requested_by=requester
-        )
+        operation = request_restore_as(*(*subject, body.new_slug), name=body.name, **wanted, requested_by=requester)
     elif body.name is not None:
         raise InvalidValue("name", "Give a name only together with as, for a new tenant.")
     else:
         require_fresh(request)  # it replaces what the tenant has now
-        operation = request_restore(*subject, backup=body.backup, requested_by=requester)
+        operation = request_restore(*subject, **wanted, requested_by=requester)
     return accepted(request, operation)
 
 

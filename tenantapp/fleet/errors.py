@@ -8,6 +8,7 @@ FleetError
 |   +-- LoadFailed          the database refused data of a bundle; the load was rolled back
 +-- BackupError             a backup could not be made or restored
 |   +-- BackupRefused       something is missing or does not fit; nothing was changed
+|   |   +-- MomentRefused   a server cannot be restored as it was at a moment
 |   +-- BackupFailed        a tool or the store failed
 |   +-- BackupDamaged       a backup differs from what was written
 |   +-- CopyNotProved       a copy, once restored, differs from the database; nothing was removed
@@ -70,9 +71,16 @@ class BackupError(FleetError):
 class BackupRefused(BackupError):
     """A setting, a tool, a backup or the right server is missing. ``reason`` is the message without its beginning."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The backup is refused: {reason}.")
+    def __init__(self, reason: str, what: str = "backup") -> None:
+        super().__init__(f"The {what} is refused: {reason}.")
         self.reason = reason
+
+
+class MomentRefused(BackupRefused):
+    """The archive of a server does not have the moment, or something is missing that restores it. Nothing was made."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, "moment")
 
 
 class BackupFailed(BackupError):

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tenantapp.fleet.archives.cluster_directories import remove_left_clusters
 from tenantapp.fleet.backups.backup_kind import BACKUP
 from tenantapp.fleet.backups.export_kind import DISCARD_EXPORT, EXPORT
 from tenantapp.fleet.backups.nightly_rehearsal import REHEARSE, rehearse_nightly
@@ -37,4 +38,11 @@ _OF_TENANTS: Final = (
 )
 _OTHERS: Final = (WARM, DISCARD, DISCARD_EXPORT, HOOK, REHEARSE)
 KINDS: Final[Kinds] = {kind.name: kind for kind in (*_OF_TENANTS, *_OTHERS)}
-CHORES: Final[tuple[Chore, ...]] = (delete_expired, purge_deleted, keep_warm, remove_expired, rehearse_nightly)
+CHORES: Final[tuple[Chore, ...]] = (
+    delete_expired,
+    purge_deleted,
+    keep_warm,
+    remove_expired,
+    rehearse_nightly,
+    remove_left_clusters,
+)

@@ -161,6 +161,16 @@ class Fleet:
         return replace(self.settings, migrations_tenant=str(location))
 
 
+def fleet_on(admin: URL, directory: Path) -> Fleet:
+    """A fleet on a server of its own, of which nothing has to be removed."""
+    values = {
+        "user_db.url": admin.set(database="users").render_as_string(hide_password=False),
+        "servers.main": admin.set(database="").render_as_string(hide_password=False),
+        "tenancy.secret": secrets.token_hex(32),
+    }
+    return Fleet(values, admin, directory)
+
+
 def work(services: Services) -> None:
     """Be a worker until nothing is waiting, with the chores."""
     Worker(services, KINDS, CHORES).run(Event(), until_idle=True)

@@ -42,8 +42,8 @@ LOADED: Final = ("tenantapp.fleet.application", "tests.seeding")  # by a domain 
 class Hanging:
     """A program that has come to the point where it hangs. Its temporary files are where ours are, by default."""
 
-    def __init__(self, module: str, *arguments: str, temporary: Path | None = None) -> None:
-        self._pid = _fork(module, arguments, temporary=str(temporary or tempfile.gettempdir()))
+    def __init__(self, module: str, *arguments: str, temporary: Path | None = None, **environment: str) -> None:
+        self._pid = _fork(module, arguments, temporary=str(temporary or tempfile.gettempdir()), environment=environment)
         assert _said() == "here\n"
 
     def kill(self) -> None:

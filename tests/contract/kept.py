@@ -131,6 +131,6 @@ class Kept:
         mark = self.fleet.mark()
         return {each.name for each in found if each.mark == mark and each.name.startswith(TENANT_PREFIX)}
 
-    def worker_killed_at(self, point: str) -> None:
+    def worker_killed_at(self, point: str, **environment: str) -> None:
         """Work in another process, and kill it there (SIGKILL)."""
-        Hanging("tests.contract.hanging_worker", json.dumps(self.fleet.values), point).kill()
+        Hanging("tests.contract.hanging_worker", json.dumps(self.fleet.values), point, **environment).kill()

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, select, update
-from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tenantapp.databases.errors import UnknownRevision
@@ -37,7 +36,7 @@ from tenantapp.operations.queue import list_operations, retry_operation
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.models import TenantBase
 from tests.contract.calls import counted
-from tests.contract.conftest import Fleet
+from tests.contract.conftest import Fleet, fleet_on
 from tests.contract.health import is_closed, ours, works
 from tests.contract.kept import BY, Kept
 from tests.contract.rows import add_tag, connected, fill
@@ -476,15 +475,6 @@ class TestPostgres:
         kept.add_tag("second")
         kept.done(kept.restore())
         assert "second" not in kept.tags()
-
-
-def fleet_on(admin: URL, directory: Path) -> Fleet:
-    values = {
-        "user_db.url": admin.set(database="users").render_as_string(hide_password=False),
-        "servers.main": admin.set(database="").render_as_string(hide_password=False),
-        "tenancy.secret": secrets.token_hex(32),
-    }
-    return Fleet(values, admin, directory)
 
 
 def limit_files(fleet: Fleet, size: str) -> None:

@@ -30,7 +30,7 @@ ON_POSTGRES = (
     "privileges.give:before",
 )
 ON_SQLITE = (HANDED_OVER, "file.publish:before", "file.publish:after")
-SWITCH = ("fence.raise:after", "discard.request:after", "operation.begin_step:after:2")
+SWITCH = ("fence.raise:after", "discard.request:after", "operation.begin_step:after:3")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tenantapp.sql.ids import uuid7
+from tenantapp.sql.times import utcnow
 from tests.functional.conftest import Command
 
 
@@ -144,3 +145,21 @@ class TestDelete:
         row = acme("tenants", "delete", "acme", "--now", "--without-copy", "--json").json
         assert row["final_copy"] is None
         assert not store.exists()
+
+
+class TestMoment:
+    def test_what_is_refused(self, acme: Command, failed: Callable[..., str]) -> None:
+        def refused(*options: str) -> str:
+            return failed("tenants", "restore", "acme", "--yes", *options)
+
+        then = ("--at", "2026-01-31T10:00+00:00")
+        assert "The time 2026-01-31T10:00 has no offset" in refused("--at", "2026-01-31T10:00")
+        assert "noon is no time such as" in refused("--at", "noon")
+        assert "Give --at or --backup, not both" in refused(*then, "--backup", "latest")
+        assert "--database needs --at" in refused("--database", "tenant_x")
+        assert "the tenant acme was made after it" in refused(*then)
+        assert "it is in the future" in refused("--at", "2999-01-31T10:00Z")
+        moment = utcnow().isoformat()
+        assert "the server main is a directory of SQLite files" in refused("--at", moment)
+        assert "name the database that it had" in refused(*then, "--tenant-id", str(uuid7()), "--as", "new")
+        assert acme("operations", "list", "--json").json["items"][0]["kind"] != "restore"

@@ -145,6 +145,10 @@ def test_what_is_refused(installation: Installation, otto: Client) -> None:
     assert code(otto.get("/fleet/tenants/acme/backups")) == (409, "backup_refused")
     assert code(otto.post("/fleet/tenants/acme/restore", {})) == (409, "backup_refused")
     assert code(otto.post("/fleet/tenants/acme/restore", {"name": "x"}))[0] == 422
+    then = "2999-01-31T10:00:00Z"
+    assert code(otto.post("/fleet/tenants/acme/restore", {"at": then})) == (409, "backup_refused")
+    assert code(otto.post("/fleet/tenants/acme/restore", {"at": then, "backup": "latest"}))[0] == 422
+    assert code(otto.post("/fleet/tenants/acme/restore", {"at": "2026-01-31T10:00:00"}))[0] == 422
     assert code(otto.post("/fleet/tenants/acme/move", {"server": "nowhere"})) == (422, "invalid")
     assert code(otto.post("/fleet/tenants/acme/move", {"server": "main"}))[0] == 409
     assert code(otto.post("/fleet/tenants/nobody/clone", {"slug": "x"}))[0] == 404

@@ -71,6 +71,7 @@ WITHIN = {
         "hooks",
         "creating",
         "bundles",
+        "archives",
         "backups",
         "copying",
         "removing",

@@ -115,6 +115,10 @@ def test_origins_are_exact() -> None:
                 ("vector, vector", "each extension once"),
             )
         ),
+        ({"servers.main.archive": "pgbackrest:main"}, "servers.main.archive needs a PostgreSQL server"),
+        (BEHIND | {"servers.us.archive": "pgbackrest:main"}, "servers.us.archive needs a PostgreSQL server"),
+        (BEHIND | {"servers.eu.archive": "barman:main"}, "servers.eu.archive must be pgbackrest: and the name of"),
+        (BEHIND | {"servers.eu.archive": "pgbackrest:--set=x"}, "servers.eu.archive must be pgbackrest: and the"),
         ({"tenantapp.domain": ""}, "tenantapp.domain"),
         ({"tenantapp.domain": "no_such_package"}, "tenantapp.domain"),
         ({"tenantapp.domain": "no.such.package"}, "tenantapp.domain"),

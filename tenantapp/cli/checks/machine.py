@@ -17,9 +17,12 @@ import psycopg2.extensions
 from tenantapp.cli.checks.examination import Examination, Finding, count, ok, warning, wrong
 from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
 from tenantapp.databases.servers.sqlite_databases import SUFFIXES
+from tenantapp.fleet.archives.archives import archive_of
+from tenantapp.fleet.archives.cluster_directories import place_for_clusters
+from tenantapp.fleet.archives.cluster_server import server_programs
 from tenantapp.fleet.backups.postgres_tools import Tools, choose_tools, fitting_tools
 from tenantapp.fleet.backups.store import open_store
-from tenantapp.fleet.errors import BackupRefused
+from tenantapp.fleet.errors import BackupRefused, MomentRefused
 from tenantapp.mail.errors import MailDelayed
 from tenantapp.mail.transports import transport_of
 from tenantapp.tenancy.servers import Server, SqliteServer
@@ -108,6 +111,27 @@ def backups(examination: Examination) -> Iterator[Finding]:
             store.remove_directory(probe)
     else:
         yield ok("backups", "the store is writable")
+
+
+def archives(examination: Examination) -> Iterator[Finding]:
+    """Say, for each server that archives its log, how far back a tenant can be restored."""
+    settings = examination.installation.settings
+    if settings.archives and settings.backups_clusters is None:
+        yield wrong("archives", "backups.clusters is not set", "Name a directory in which a server can be restored")
+        return
+    for name in settings.archives:
+        check = f"archive of {name}"
+        try:
+            archive = archive_of(settings, name)
+            place_for_clusters(settings)
+            backups = archive.backups()
+            server_programs(settings, backups[-1].major)
+        except MomentRefused as error:
+            advice = "Correct it; until then no moment of that server can be restored"
+            yield wrong(check, error.reason, advice)
+        else:
+            since = f"{backups[0].ended_at:%Y-%m-%d %H:%M:%S} UTC"
+            yield ok(check, f"{archive.version()}, {count(len(backups), 'backup')}, moments since {since}")
 
 
 def _loose(place: Path, paths: Iterable[Path]) -> list[Finding]:

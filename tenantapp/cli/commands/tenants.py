@@ -401,6 +401,8 @@ def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_js
 @slug_argument
 @backup_option
 @tenant_id_option
+@click.option("--at", metavar="TIME", help="Restore what the tenant had at this time, such as 2026-11-28T10:00+00:00.")
+@click.option("--database", metavar="[SERVER:]NAME", help="With --at: the database that the tenant had then.")
 @click.option("--as", "new", metavar="NEW", help="Make a new tenant with this slug, beside the present one.")
 @click.option("--name", help="With --as: the name that people see. Default: the name in the backup.")
 @server_option("With --as: a server of the settings. Default: the tenant's server.")
@@ -412,13 +414,18 @@ def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_js
 def restore(installation: Installation, /, slug: str, new: str | None, **options: Any) -> None:
     """Restore a tenant from a backup.
 
-    With --as, this makes a new tenant. In place, the tenant loses everything that was written after the backup. Its
-    present database is kept for fleet.delete_grace days.
+    With --at, restore what the tenant had at a time, from the archive of its PostgreSQL server. With --as, this makes a
+    new tenant. In place, the tenant loses everything that was written after the backup or the time. Its present
+    database is kept for fleet.delete_grace days.
     """
     from tenantapp.cli import restores
 
     if new is None and (options["tenant_id"] or options["name"] or options["server"]):
         raise click.UsageError("--tenant-id, --name and --server need --as.")
+    if options["at"] is None and options["database"] is not None:
+        raise click.UsageError("--database needs --at.")
+    if options["at"] is not None and options["backup"] is not None:
+        raise click.UsageError("Give --at or --backup, not both.")
     restores.restore(installation, slug, new, **options)
 
 

@@ -51,7 +51,8 @@ class _Destination:
     key: UUID | None
     final: bool
     progress: Progress
-    created_at: datetime = field(default_factory=utcnow)
+    moment: datetime | None = None
+    begun_at: datetime = field(default_factory=utcnow)
 
     @property
     def name(self) -> str:
@@ -59,7 +60,7 @@ class _Destination:
 
     def write(self, suffix: str, chunks: Iterable[bytes], described: dict[str, object]) -> BackupRecord:
         ending = f"{FINAL_SUFFIX}.{suffix}" if self.final else suffix
-        file = new_file(self.place.id, self.created_at, ending, self.key)
+        file = new_file(self.place.id, self.begun_at, ending, self.key)
         size, sha256 = self.store.write(file, counted(chunks, self.progress))
         return BackupRecord.model_validate(described | {"file": file, "size": size, "sha256": sha256})
 
@@ -71,14 +72,15 @@ def backup_tenant(
     progress: Progress = nobody,
     *,
     key: UUID | None = None,
+    moment: datetime | None = None,
 ) -> BackupRecord:
-    """Back up a tenant's database as it is at one moment.
+    """Back up a tenant's database as it is now, or if it was restored beside, as it was at this ``moment``.
 
     The tenant can be used meanwhile; on PostgreSQL it cannot be migrated. The backup exists once its record is written,
     which is done last, after the dump was read back from the store. ``made_for`` finds it by ``key``. Raises what
     ``write_dump`` raises, and ``BackupDamaged``.
     """
-    record = write_dump(fleet, place, store, progress, key=key)
+    record = write_dump(fleet, place, store, progress, key=key, moment=moment)
     try:
         _read_back(fleet.settings, store, record, progress)
     except BaseException:
@@ -96,6 +98,7 @@ def write_dump(
     *,
     key: UUID | None = None,
     final: bool = False,
+    moment: datetime | None = None,
 ) -> BackupRecord:
     """Write the dump of a backup, or of a ``final`` copy, to the store, and return its record, which is not added yet.
 
@@ -104,7 +107,7 @@ def write_dump(
     """
     files = FilesKept(fleet, place, store, progress)
     files.keep()
-    record = _write_database(fleet, _Destination(store, place, key, final, progress))
+    record = _write_database(fleet, _Destination(store, place, key, final, progress, moment))
     files.keep()
     files.listed(record)
     return record.model_copy(update=counts(len(files.ids), files.missing))
@@ -188,7 +191,7 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
         "tenant_id": place.id,
         "slug": place.slug,
         "name": place.name,
-        "created_at": to.created_at,
+        "created_at": to.moment or to.begun_at,
         "engine": connection.dialect.name,
         "server": ".".join(map(str, version)),
         "tool": tool,

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.servers.templates import installation_mark
 from tenantapp.fleet.backups.backup_kind import BACKUP
+from tenantapp.fleet.backups.moments import Moment, moment_arguments
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.restore_kinds import RESTORE, RESTORE_AS
 from tenantapp.fleet.backups.selection import check_restorable, check_whose, find_backup, server_for
@@ -49,20 +50,25 @@ def request_restore(
     slug: str,
     *,
     backup: str | None = None,
+    at: Moment | None = None,
     accept_drift: bool = False,
     requested_by: str,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue the restore of a tenant in place, from the backup with this id or from the newest.
+    """Queue the restore of a tenant in place: from the backup with this id or from the newest, or as it was ``at``.
 
     With ``accept_drift``, the structure need not be that of the revision. Raises ``NotFound``, ``OperationRefused``,
-    ``BackupRefused``, ``BackupDamaged``, ``BackupFailed`` and ``UnknownRevision``.
+    ``BackupRefused``, ``BackupDamaged``, ``BackupFailed`` and ``UnknownRevision``; for a moment, what
+    ``moment_arguments`` raises.
     """
     tenant = get_tenant(session, slug)
     server = fleet.servers[tenant.server]
     arguments = switch_arguments(fleet, tenant, server)
-    record = _restorable(fleet, tenant.id, slug, backup, server)
-    arguments |= _about(session, record, accept_drift=accept_drift)
+    if at is not None:
+        about = moment_arguments(session, fleet, tenant.id, slug, at, server)
+    else:
+        about = {"backup": _restorable(fleet, tenant.id, slug, backup, server).id}
+    arguments |= about | _about(session, tenant.id, accept_drift=accept_drift)
     return request_operation(session, RESTORE, tenant, arguments, requested_by, operation_id=operation_id)
 
 
@@ -73,6 +79,7 @@ def request_restore_as(
     new_slug: str,
     *,
     backup: str | None = None,
+    at: Moment | None = None,
     name: str | None = None,
     server: str | None = None,
     tenant_id: UUID | None = None,
@@ -80,7 +87,7 @@ def request_restore_as(
     requested_by: str,
     operation_id: UUID | None = None,
 ) -> Operation:
-    """Queue the making of a new tenant from a backup of the tenant ``slug``.
+    """Queue the making of a new tenant from a backup of the tenant ``slug``, or from what it had ``at`` a moment.
 
     If that tenant was removed, ``tenant_id`` is needed. ``server`` defaults to the tenant's server, or to the default
     one if the tenant was removed; ``name`` defaults to the name in the backup. Raises what ``request_restore`` raises,
@@ -89,10 +96,15 @@ def request_restore_as(
     of = source_of(session, slug, tenant_id)
     tenant = session.get(Tenant, of)
     place = server_for(fleet.servers, tenant, server)
-    record = _restorable(fleet, of, slug, backup, place)
-    check_whose(record, None if tenant is None else tenant.slug, slug)
-    arguments = {"slug": new_slug, "name": name or record.name, "server": place.name, "source_slug": slug}
-    arguments |= _about(session, record, accept_drift=accept_drift)
+    if at is not None:
+        about = moment_arguments(session, fleet, of, slug, at, place)
+        called = about["then"]["name"]
+    else:
+        record = _restorable(fleet, of, slug, backup, place)
+        check_whose(record, None if tenant is None else tenant.slug, slug)
+        about, called = {"backup": record.id}, record.name
+    arguments = {"slug": new_slug, "name": name or called, "server": place.name, "source_slug": slug}
+    arguments |= about | _about(session, of, accept_drift=accept_drift)
     return request_operation(session, RESTORE_AS, None, arguments, requested_by, operation_id=operation_id)
 
 
@@ -102,11 +114,10 @@ def _restorable(fleet: Fleet, tenant_id: UUID, slug: str, backup: str | None, se
     return record
 
 
-def _about(session: Session, record: BackupRecord, *, accept_drift: bool) -> dict[str, Any]:
+def _about(session: Session, tenant_id: UUID, *, accept_drift: bool) -> dict[str, Any]:
     """Return the arguments that both kinds of restore have."""
     return {
-        "backup_of": str(record.tenant_id),
-        "backup": record.id,
+        "backup_of": str(tenant_id),
         "accept_drift": accept_drift,
         "mark": installation_mark(session),
     }

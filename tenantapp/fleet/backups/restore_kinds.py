@@ -10,6 +10,7 @@ from tenantapp.databases.histories.upgrading import upgrade
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.kept_files import from_backups
+from tenantapp.fleet.backups.moments import MOMENT
 from tenantapp.fleet.backups.recorded_privileges import recorded_privileges
 from tenantapp.fleet.backups.restoring import drift_of, identify, refuse_drift, restore_database
 from tenantapp.fleet.backups.selection import find_backup
@@ -49,7 +50,9 @@ def _restore_in_place(context: Context) -> dict[str, Any]:
 def _restore(context: Context) -> dict[str, Any]:
     fleet, given, place = context.fleet, context.arguments, new_place(context)
     store, server, name = open_store(fleet.settings), fleet.servers[place.server], f"the database of {place.slug}"
-    record = find_backup(store, UUID(given["backup_of"]), place.slug, given["backup"])
+    # That of a moment was made by the step before.
+    wanted = context.result.get("backup", given["backup"])
+    record = find_backup(store, UUID(given["backup_of"]), place.slug, wanted)
     progress = told(context, 2 * record.size)
     privileges, left_out = recorded_privileges(fleet, server, record, accept_drift=given["accept_drift"])
     restore_database(fleet, server, place.database, record, store, given["mark"], name, progress, privileges=privileges)
@@ -89,6 +92,7 @@ MIGRATION: Final = Step("migration", _migrate)
 RESTORE: Final = Kind(
     "restore",
     (
+        MOMENT,
         Step("database", _restore_in_place, _drop),
         MIGRATION,
         Step("files", _bring_files),
@@ -100,7 +104,7 @@ RESTORE: Final = Kind(
 )
 RESTORE_AS: Final = tenant_kind(
     "restore_as",
-    *(Step("database", _restore, _drop), MIGRATION, Step("files", _bring_files, remove_new_files)),
+    *(MOMENT, Step("database", _restore, _drop), MIGRATION, Step("files", _bring_files, remove_new_files)),
     event=HookEvent.CLONED,
     prepare=_prepare_new,
 )

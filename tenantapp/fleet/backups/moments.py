@@ -1,0 +1,188 @@
+"""Make a backup of what a tenant had at a moment: of its database in the server that is restored beside as it was then.
+
+It is an ordinary backup, from which the ordinary restore goes on.
+"""
+
+import secrets
+import shutil
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, cast
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
+
+from tenantapp.databases.connections import postgres
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection, reading_connection
+from tenantapp.fleet.archives.accounts import account_for
+from tenantapp.fleet.archives.archive import Archive, ServerBackup, Still, choose_backup
+from tenantapp.fleet.archives.archives import archive_of, check_archived
+from tenantapp.fleet.archives.archiving import have_archived
+from tenantapp.fleet.archives.cluster_directories import (
+    cluster_directory,
+    place_for_clusters,
+    remove_left_clusters,
+)
+from tenantapp.fleet.archives.cluster_server import IGNORES_PAGES, Recovery, recovered, server_programs
+from tenantapp.fleet.backups.backing_up import backup_tenant
+from tenantapp.fleet.backups.chunks import told
+from tenantapp.fleet.backups.former_places import Then, place_then
+from tenantapp.fleet.backups.records import BackupRecord
+from tenantapp.fleet.backups.selection import check_restorable
+from tenantapp.fleet.backups.store import made_for, open_store
+from tenantapp.fleet.errors import MomentRefused
+from tenantapp.identity.models import Tenant
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.kinds import Context, Step
+from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.models import TenantIdentity
+from tenantapp.tenancy.servers import PostgresServer, Server, Servers
+
+MIB: Final = 2**20
+ALWAYS: Final = ("postgres", "template0", "template1")  # restored whatever is left out
+# What the log adds to the backup is not known before, nor how much of the log lies there at a time.
+GROWTH: Final = 1.25
+ROOM_FOR_THE_LOG: Final = 512 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment to which a tenant is to be restored.
+
+    ``database`` names the database that it had then, as ``DATABASE`` or ``SERVER:DATABASE``, if that is to be another
+    one than the user database says.
+    """
+
+    at: datetime
+    database: str | None = None
+
+
+def moment_arguments(
+    session: Session, fleet: Fleet, tenant_id: UUID, slug: str, moment: Moment, target: Server
+) -> dict[str, Any]:
+    """Return the arguments of a restore that say what the tenant had at a moment.
+
+    Raises ``MomentRefused``, ``ServerError``, and what ``open_store`` raises.
+    """
+    if moment.at >= utcnow():
+        raise MomentRefused("it is in the future")
+    tenant = session.get(Tenant, tenant_id)
+    then = place_then(session, tenant_id, slug, tenant, moment.at, moment.database)
+    check_archived(fleet.settings, fleet.servers[then.server])
+    if not isinstance(target, PostgresServer):
+        raise MomentRefused(f"the server {target.name} is no PostgreSQL server, so it takes no dump of one")
+    open_store(fleet.settings)
+    return {"backup": None, "at": moment.at.isoformat(), "then": then._asdict()}
+
+
+def _back_up(context: Context) -> dict[str, Any]:
+    fleet, given = context.fleet, context.arguments
+    store, of = open_store(fleet.settings), UUID(given["backup_of"])
+    record = made_for(store.records(of), context.operation_id) or _back_up_moment(context)
+    store.remove_abandoned(of, utcnow(), context.operation_id)
+    check_restorable(fleet.settings, record, fleet.servers[given["server"]])
+    return {"backup": record.id}
+
+
+def _back_up_moment(context: Context) -> BackupRecord:
+    fleet, then, moment = context.fleet, Then(**context.arguments["then"]), _moment(context)
+    server, place = fleet.servers[then.server], place_for_clusters(fleet.settings)
+    archive, account = archive_of(fleet.settings, server.name), account_for(fleet.settings)
+    remove_left_clusters(fleet)
+    backup = choose_backup(archive.backups(), moment, server.name)
+    programs = server_programs(fleet.settings, backup.major)
+    wanted = _wanted(archive, backup, then.database)
+    check_room(place, archive.room(backup, wanted.left_out))
+    have_archived(server, _still(context, "the server archives its log"))
+    with cluster_directory(place, account) as directory:
+        archive.restore(backup, directory, wanted.name, _still(context, f"backup {backup.label} is being restored"))
+        role = server.url.username or ""
+        recovery = Recovery(moment, archive.fetch_command(directory), wanted.object_id, role, server.name)
+        with recovered(directory, programs, recovery, _still(context, "the log is being replayed")) as url:
+            return _dump(context, url, then, moment)
+
+
+def _dump(context: Context, url: URL, then: Then, moment: datetime) -> BackupRecord:
+    """Back up the tenant's database from the server beside, as from any other server."""
+    fleet, of = context.fleet, UUID(context.arguments["backup_of"])
+    # Passwords of its own: those of the roles then need not be those of today.
+    server = cast("PostgresServer", fleet.servers[then.server])
+    beside = replace(server, url=url, secret=secrets.token_hex(32), former_secret=None, pgbouncer=None)
+    _let_in(beside, then.database)
+    _check_whose(beside, then, of)
+    there = replace(fleet, servers=Servers({beside.name: beside}))
+    place = TenantPlace(of, then.slug, then.name, beside.name, then.database)
+    store = open_store(fleet.settings)
+    return backup_tenant(there, place, store, told(context, 0), key=context.operation_id, moment=moment)
+
+
+def _let_in(server: PostgresServer, database: str) -> None:
+    with maintenance_connection(server.url, f"the server {server.name} as it was then") as connection:
+        if not (postgres.database_exists(connection, database) and postgres.role_exists(connection, database)):
+            raise MomentRefused(
+                f"the server {server.name} had no database {database} at that moment; name another with --database"
+            )
+        postgres.set_password(connection, database, server.tenant_password(database))
+        postgres.allow_login(connection, database, allowed=True)
+
+
+def _check_whose(server: PostgresServer, then: Then, tenant_id: UUID) -> None:
+    name = f"the database {then.database} of the server {server.name} as it was then"
+    with reading_connection(server.tenant_url(then.database), name) as connection, connection.begin():
+        if connection.scalars(select(TenantIdentity.tenant_id)).all() != [tenant_id]:
+            raise MomentRefused(f"the database {then.database} was not that of the tenant {then.slug}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The only database to restore, or None for all, and the object ids of those that are left out."""
+
+    name: str | None
+    object_id: int | None
+    left_out: frozenset[int]
+
+
+def _wanted(archive: Archive, backup: ServerBackup, database: str) -> _Wanted:
+    """Return what to restore: all databases if the wanted one is newer than the backup.
+
+    It may have been made as a copy of the files of another database then, which have to be there.
+    """
+    databases = archive.databases(backup)
+    if database not in databases or backup.major < IGNORES_PAGES:
+        return _Wanted(None, None, frozenset())
+    others = {number for name, number in databases.items() if name not in (database, *ALWAYS)}
+    return _Wanted(database, databases[database], frozenset(others))
+
+
+def check_room(place: Path, size: int) -> None:
+    """Raise ``MomentRefused`` if a directory has no room for a server of this size in bytes, and for its log."""
+    needed, free = int(size * GROWTH) + ROOM_FOR_THE_LOG, shutil.disk_usage(place).free
+    if free < needed:
+        raise MomentRefused(
+            f"{place} has {free // MIB} MiB free, and restoring the server there takes up to {needed // MIB} MiB"
+        )
+
+
+def _still(context: Context, text: str) -> Still:
+    return lambda: context.progress(0.0, text)
+
+
+def _moment(context: Context) -> datetime:
+    return datetime.fromisoformat(context.arguments["at"])
+
+
+def _remove_left(context: Context) -> None:
+    remove_left_clusters(context.fleet)
+    store = open_store(context.fleet.settings)
+    store.remove_abandoned(UUID(context.arguments["backup_of"]), utcnow(), context.operation_id)
+
+
+def _is_wanted(context: Context) -> bool:
+    return "at" in context.arguments
+
+
+MOMENT: Final = Step("moment", _back_up, _remove_left, needed=_is_wanted)
