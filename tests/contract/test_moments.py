@@ -190,7 +190,7 @@ class TestRefused:
         finally:
             past.server.ask("ALTER SYSTEM RESET archive_command")
             past.server.ask("SELECT pg_reload_conf()")
-        assert "the archive of the server main ends before it, and its last change was at 20" in said
+        assert "the archive of the server main ends before it" in said
         self.nothing_is_made(past)
 
     def test_what_is_missing(self, past: Archived, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
