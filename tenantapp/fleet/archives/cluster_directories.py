@@ -64,12 +64,17 @@ class ClusterDirectory:
 
 
 def place_for_clusters(settings: Settings) -> Path:
-    """Return the directory for restored servers, which is made if it is not there. Raises ``MomentRefused``."""
+    """Return the directory for restored servers, which may not be there yet. Raises ``MomentRefused``."""
     place = Path(str(settings.backups_clusters)).absolute()
     if not (PROCESSES / "self" / "cwd").exists():
         raise MomentRefused("a server is restored only on Linux, where processes are found by their directory")
     if len(os.fsencode(place / f"{PREFIX}{'0' * 12}" / "s" / ".s.PGSQL.5432")) > LONGEST_SOCKET:
         raise MomentRefused(f"the path {place} is too long for the socket of a server; give backups.clusters another")
+    return place
+
+
+def made_place(place: Path) -> Path:
+    """Return a directory with its links resolved, after making it if it is not there. Raises ``MomentRefused``."""
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         return place.resolve()

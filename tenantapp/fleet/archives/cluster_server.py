@@ -111,7 +111,7 @@ def recovered(directory: ClusterDirectory, programs: Path, recovery: Recovery, s
     process = subprocess.Popen(  # noqa: S603
         command, cwd=directory.path, env=environment, stderr=subprocess.PIPE, **directory.account.options
     )
-    log = _Log(recovery.only)
+    log = RecoveryLog(recovery.only)
     thread = Thread(target=log.read, args=(process.stderr,), name="log of a restored server", daemon=True)
     thread.start()
     try:
@@ -168,7 +168,7 @@ def _from_the_log(directory: ClusterDirectory, programs: Path) -> dict[str, str]
 
 
 @checkpoint("cluster.recover")
-def _wait(process: "subprocess.Popen[bytes]", log: "_Log", recovery: Recovery, still: Still) -> None:
+def _wait(process: "subprocess.Popen[bytes]", log: "RecoveryLog", recovery: Recovery, still: Still) -> None:
     """Wait until a server has come to the moment."""
     while not log.ready.wait(LOOK_EVERY):
         still()
@@ -180,7 +180,7 @@ def _wait(process: "subprocess.Popen[bytes]", log: "_Log", recovery: Recovery, s
         raise BackupFailed("Recovery", name, f"the backup of the server lacks what the log needs ({log.missing})")
 
 
-def _why(log: "_Log", recovery: Recovery) -> Exception:
+def _why(log: "RecoveryLog", recovery: Recovery) -> Exception:
     if log.too_short:
         last = f", and its last change was at {log.last}" if log.last else ""
         return MomentRefused(f"the archive of the server {recovery.server} ends before it{last}; try again later")
@@ -198,8 +198,13 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
             process.wait()
 
 
-class _Log:
-    """What a server says, read as it says it: of what it left out it says two lines for each change."""
+class RecoveryLog:
+    """What a recovering server says, read as it says it: of what was left out it says two lines for each change.
+
+    ``ready`` is set when it has come to its end, ``ended`` when it says no more. ``too_short`` is whether the archive
+    ended before the moment, and ``last`` the time of the last change in it. ``missing`` is the first page that was
+    missing in what was restored: in the database ``only``, or in the tables that all databases share.
+    """
 
     def __init__(self, only: int | None) -> None:
         self._only = only
@@ -208,13 +213,14 @@ class _Log:
         self.too_short = False
         self.last: str | None = None
         self.missing: str | None = None
-        """The first page that is missing in what was restored: in the database that is wanted, or in all."""
 
     @property
     def reason(self) -> str:
+        """Return the last error."""
         return first_line(self._serious[-1] if self._serious else None)
 
     def read(self, stream: IO[bytes]) -> None:
+        """Read the log to its end."""
         with stream:
             for line in stream:
                 self._look_at(line.decode(errors="replace").strip())

@@ -15,12 +15,10 @@ from tenantapp.operations.models import Operation
 
 
 class Then(NamedTuple):
-    """A tenant, and the place of the database that it had at a moment. It is JSON as a dictionary."""
+    """The place of the database that a tenant had at a moment. It is JSON as a dictionary."""
 
     server: str
     database: str
-    slug: str
-    name: str
 
 
 def place_then(
@@ -31,21 +29,20 @@ def place_then(
     ``tenant`` is None if the tenant was removed. Whether the database is the tenant's is seen when it is restored: by
     the identity in it. Raises ``MomentRefused``.
     """
-    called = (slug, slug) if tenant is None else (tenant.slug, tenant.name)
     if tenant is not None and moment < tenant.created_at:
         raise MomentRefused(f"the tenant {slug} was made after it, at {tenant.created_at:%Y-%m-%d %H:%M:%S} UTC")
     if named is not None:
         server, _, database = named.rpartition(":")
         if not database or not (server or tenant is not None):
             raise MomentRefused(f"the tenant {slug} was removed, so its database is named as SERVER:DATABASE")
-        return Then(server or str(tenant and tenant.server), database, *called)
+        return Then(server or str(tenant and tenant.server), database)
     if tenant is None:
         raise MomentRefused(f"the tenant {slug} was removed; name the database that it had, by --database SERVER:NAME")
     replaced = _replaced_after(session, tenant_id, moment)
-    return Then(*(replaced or (tenant.server, tenant.database)), *called)
+    return replaced or Then(tenant.server, tenant.database)
 
 
-def _replaced_after(session: Session, tenant_id: UUID, moment: datetime) -> tuple[str, str] | None:
+def _replaced_after(session: Session, tenant_id: UUID, moment: datetime) -> Then | None:
     """Return the server and name of the first database of a tenant that was replaced after a moment.
 
     The request to remove it is written in the transaction that replaces it: as an operation, which is removed some time
@@ -61,4 +58,4 @@ def _replaced_after(session: Session, tenant_id: UUID, moment: datetime) -> tupl
     if not of_tenant:
         return None
     _, first = min(of_tenant, key=lambda each: each[0])
-    return first["server"], first["database"]
+    return Then(first["server"], first["database"])

@@ -3,6 +3,7 @@
 It is an ordinary backup, from which the ordinary restore goes on.
 """
 
+import getpass
 import secrets
 import shutil
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from tenantapp.fleet.archives.archives import archive_of, check_archived
 from tenantapp.fleet.archives.archiving import have_archived
 from tenantapp.fleet.archives.cluster_directories import (
     cluster_directory,
+    made_place,
     place_for_clusters,
     remove_left_clusters,
 )
@@ -31,7 +33,7 @@ from tenantapp.fleet.backups.backing_up import backup_tenant
 from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.former_places import Then, place_then
 from tenantapp.fleet.backups.records import BackupRecord
-from tenantapp.fleet.backups.selection import check_restorable
+from tenantapp.fleet.backups.selection import check_called, check_restorable
 from tenantapp.fleet.backups.store import made_for, open_store
 from tenantapp.fleet.errors import MomentRefused
 from tenantapp.identity.models import Tenant
@@ -71,6 +73,8 @@ def moment_arguments(
     if moment.at >= utcnow():
         raise MomentRefused("it is in the future")
     tenant = session.get(Tenant, tenant_id)
+    if tenant is not None:
+        check_called(tenant_id, tenant.slug, slug)
     then = place_then(session, tenant_id, slug, tenant, moment.at, moment.database)
     check_archived(fleet.settings, fleet.servers[then.server])
     if not isinstance(target, PostgresServer):
@@ -90,7 +94,7 @@ def _back_up(context: Context) -> dict[str, Any]:
 
 def _back_up_moment(context: Context) -> BackupRecord:
     fleet, then, moment = context.fleet, Then(**context.arguments["then"]), _moment(context)
-    server, place = fleet.servers[then.server], place_for_clusters(fleet.settings)
+    server, place = fleet.servers[then.server], made_place(place_for_clusters(fleet.settings))
     archive, account = archive_of(fleet.settings, server.name), account_for(fleet.settings)
     remove_left_clusters(fleet)
     backup = choose_backup(archive.backups(), moment, server.name)
@@ -100,7 +104,7 @@ def _back_up_moment(context: Context) -> BackupRecord:
     have_archived(server, _still(context, "the server archives its log"))
     with cluster_directory(place, account) as directory:
         archive.restore(backup, directory, wanted.name, _still(context, f"backup {backup.label} is being restored"))
-        role = server.url.username or ""
+        role = server.url.username or getpass.getuser()  # as libpq does
         recovery = Recovery(moment, archive.fetch_command(directory), wanted.object_id, role, server.name)
         with recovered(directory, programs, recovery, _still(context, "the log is being replayed")) as url:
             return _dump(context, url, then, moment)
@@ -113,9 +117,10 @@ def _dump(context: Context, url: URL, then: Then, moment: datetime) -> BackupRec
     server = cast("PostgresServer", fleet.servers[then.server])
     beside = replace(server, url=url, secret=secrets.token_hex(32), former_secret=None, pgbouncer=None)
     _let_in(beside, then.database)
-    _check_whose(beside, then, of)
+    slug, name = _called(context, of)
+    _check_whose(beside, then, of, slug)
     there = replace(fleet, servers=Servers({beside.name: beside}))
-    place = TenantPlace(of, then.slug, then.name, beside.name, then.database)
+    place = TenantPlace(of, slug, name, beside.name, then.database)
     store = open_store(fleet.settings)
     return backup_tenant(there, place, store, told(context, 0), key=context.operation_id, moment=moment)
 
@@ -130,11 +135,19 @@ def _let_in(server: PostgresServer, database: str) -> None:
         postgres.allow_login(connection, database, allowed=True)
 
 
-def _check_whose(server: PostgresServer, then: Then, tenant_id: UUID) -> None:
+def _called(context: Context, tenant_id: UUID) -> tuple[str, str]:
+    """Return the slug and the name of the tenant, which may have been removed."""
+    with context.fleet.user_db.begin(read_only=True) as session:
+        tenant = session.get(Tenant, tenant_id)
+        slug = str(context.arguments.get("source_slug", context.slug))
+        return (slug, slug) if tenant is None else (tenant.slug, tenant.name)
+
+
+def _check_whose(server: PostgresServer, then: Then, tenant_id: UUID, slug: str) -> None:
     name = f"the database {then.database} of the server {server.name} as it was then"
     with reading_connection(server.tenant_url(then.database), name) as connection, connection.begin():
         if connection.scalars(select(TenantIdentity.tenant_id)).all() != [tenant_id]:
-            raise MomentRefused(f"the database {then.database} was not that of the tenant {then.slug}")
+            raise MomentRefused(f"the database {then.database} was not that of the tenant {slug}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def request_restore_as(
     place = server_for(fleet.servers, tenant, server)
     if at is not None:
         about = moment_arguments(session, fleet, of, slug, at, place)
-        called = about["then"]["name"]
+        called = slug if tenant is None else tenant.name
     else:
         record = _restorable(fleet, of, slug, backup, place)
         check_whose(record, None if tenant is None else tenant.slug, slug)

@@ -38,9 +38,13 @@ def check_whose(record: BackupRecord, present: str | None, slug: str) -> None:
 
     ``present`` is the slug that the backup's tenant has now, or None if it was removed.
     """
-    named = present or record.slug
-    if named != slug:
-        raise BackupRefused(f"the tenant {record.tenant_id} is called {named}, not {slug}")
+    check_called(record.tenant_id, present or record.slug, slug)
+
+
+def check_called(tenant_id: UUID, called: str, slug: str) -> None:
+    """Raise ``BackupRefused`` if the tenant is not called by this slug, so that the id may be a mistake."""
+    if called != slug:
+        raise BackupRefused(f"the tenant {tenant_id} is called {called}, not {slug}")
 
 
 def check_restorable(settings: Settings, record: BackupRecord, server: Server) -> None:
