@@ -15,7 +15,7 @@ from tenantapp.databases.errors import ReadingFailed
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.fleet.closing.fence import fenced_for_a_copy, lower_fence, raise_fence
-from tenantapp.fleet.copying import clone, copies
+from tenantapp.fleet.copying import clone, copies, move
 from tenantapp.fleet.copying.cloned_files import clone_files
 from tenantapp.fleet.creating.create import request_create
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
@@ -219,6 +219,24 @@ def test_drift_can_be_accepted(fleet: Fleet, source: str, target: str) -> None:
     assert moved["method"] in ("copy", "dump")
     with connected(fleet, place(fleet, "acme")) as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM by_hand").scalar() == 0
+
+
+@pytest.mark.parametrize(("source", "target"), [("files", "server"), ("server", "files")])
+def test_drift_that_a_bundle_does_not_carry_is_refused_before_anything_is_made(
+    fleet: Fleet, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = acme_on(fleet, source)
+    with connected(fleet, acme) as connection:
+        connection.exec_driver_sql("CREATE TABLE by_hand (id INTEGER PRIMARY KEY)")
+    before = made(fleet)
+    monkeypatch.setattr(clone, "copy_database", None)
+    monkeypatch.setattr(move, "copy_database", None)
+    refused = "differs from revision .*: table by_hand should not be there; to the server .* by a bundle alone"
+    for kind, *arguments in (("clone", "acme", "copy"), ("move", "acme", target)):
+        given = {"server": target} if kind == "clone" else {}
+        with pytest.raises(CopyRefused, match=refused):
+            work(fleet, kind, *arguments, accept_drift=True, **given)
+    assert made(fleet) == before
 
 
 def test_the_role_of_the_server_calls_nothing_of_a_tenants(fleet: Fleet) -> None:

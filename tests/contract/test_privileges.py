@@ -3,6 +3,7 @@
 ``make schemas`` shows that it is the same. Here is the rest.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +31,16 @@ from tenantapp.fleet.backups.restoring import restore_database
 from tenantapp.fleet.copying import copies
 from tenantapp.fleet.copying.copies import copy_database
 from tenantapp.fleet.copying.originals import original_of
-from tenantapp.fleet.errors import CopyFailed
+from tenantapp.fleet.errors import CopyFailed, CopyRefused
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.reconciling.mending import mend
+from tenantapp.fleet.reconciling.reconcile import Problem
 from tenantapp.sql.ids import uuid7
 from tests.contract.conftest import everything_on
 from tests.contract.copies import work
+from tests.contract.forks import Hanging
+from tests.contract.health import ours
+from tests.contract.rows import findings
 from tests.schemas.constructs import Construct
 from tests.schemas.state import differences, read_state
 from tests.schemas.verbs import REVISION, Schemas, schemas
@@ -59,6 +66,11 @@ CREATE FUNCTION opened() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 CREATE TABLE opening (id int CHECK (opened()));
 INSERT INTO opening VALUES (1);
+"""
+POLICY = """
+CREATE TABLE secrets (id int PRIMARY KEY);
+ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON secrets TO reporting USING (true);
 """
 LATER = """
 CREATE TABLE own (id int PRIMARY KEY);
@@ -277,13 +289,46 @@ def test_a_copy_is_put_back_after_a_migration(tenant: Schemas) -> None:
     assert tenant.lost() == {}
 
 
+def test_a_database_whose_policies_are_for_others_is_not_adopted(postgres_server: URL, tmp_path: Path) -> None:
+    """A dump has the roles of policies, and so would the tenant."""
+    with schemas({"main": postgres_server}, tmp_path, Construct("policies", POLICY, "SELECT 1")) as tenant:
+        fleet, theirs = tenant.fleet, f"their_{uuid7().hex}"
+        fleet.ask(f'CREATE DATABASE "{theirs}" TEMPLATE "{tenant.place().database}"')
+        url = fleet.servers["main"].own_url(theirs)
+        fleet.ask("DELETE FROM tenant_identity", url)
+        fleet.ask("ALTER POLICY mine ON secrets TO PUBLIC", url)
+        differs = 'table secrets: privileges differs: it should be .POLICY "mine" TO "reporting". and is .as PostgreSQL'
+        with pytest.raises(CopyRefused, match=differs):
+            work(fleet, "adopt", "theirs", theirs, server="main")
+        fleet.ask("ALTER POLICY mine ON secrets TO reporting", url)
+        fleet.ask("GRANT SELECT ON secrets TO PUBLIC", url)  # no dump has it
+        work(fleet, "adopt", "theirs", theirs, server="main")
+        assert findings(fleet, tenant.place("theirs"), fleet.settings) == ()
+
+
+@pytest.mark.parametrize(
+    "point", ["database.open_to_owner:after", "template.hand_over:before", "template.hand_over:after"]
+)
+def test_a_tenant_that_was_killed_half_made_is_finished(tenant: Schemas, point: str) -> None:
+    fleet, slug = tenant.fleet, f"half{uuid7().hex[-6:]}"
+    Hanging("tests.contract.hanging", json.dumps(fleet.values), slug, point).kill()
+    fleet.lapse()
+    found = [finding for finding in ours(fleet) if finding.problem == Problem.OPERATION]
+    assert [mend(fleet.services, KINDS, finding) for finding in found] == [True]
+    place, url = tenant.place(slug), tenant.servers["main"]
+    there = read_state(url, place.database, url)
+    assert findings(fleet, place, fleet.settings) == ()
+    assert there["settings"] == read_state(url, tenant.place().database, url)["settings"]
+    assert "ALTER DEFAULT PRIVILEGES" in there["definitions"]
+
+
 def test_a_new_revision(tenant: Schemas) -> None:
     """The old template goes, although earlier versions have left its default privileges in copies."""
     (old,) = [name for kind, name in everything_on(tenant.servers["main"]) if kind == "role" and "template_" in name]
     as_superuser(tenant, f'ALTER DEFAULT PRIVILEGES FOR ROLE "{old}" REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC')
     fleet = tenant.fleet
     later = Path(fleet.values["migrations.tenant"]) / "versions" / "feedc0de0002_later.py"
-    text = REVISION.format(head=head_revision(fleet.settings, "tenant"), schema=LATER)
+    text = REVISION.format(head=head_revision(fleet.settings, "tenant"), statements=[LATER])
     later.write_text(text.replace('"feedc0de0001"', '"feedc0de0002"', 1))
     place = fleet.create("later")
     assert old not in {name for _, name in everything_on(tenant.servers["main"])}

@@ -1,5 +1,8 @@
 """Expected structures are kept for a while, and not for ever."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -45,4 +48,29 @@ def test_one_that_cannot_be_made_is_not_kept() -> None:
 
     with pytest.raises(LookupError):
         known.get(key("a"), fail)
+    assert known._waits == {}
     assert made_by(known, "a") == ["a"]
+
+
+def test_one_that_cannot_be_made_is_made_by_one_who_waits() -> None:
+    """Each in its turn, also if who came first fails."""
+    known, begun, turns = KnownStructures(), Event(), list[str]()
+
+    def fail() -> Any:
+        begun.set()
+        while next(iter(known._waits.values())).threads < 3:
+            time.sleep(0.001)
+        turns.append("fails")
+        raise LookupError("no such revision")
+
+    def make() -> Any:
+        turns.append("makes")
+        return {"revision": "a"}
+
+    with ThreadPoolExecutor(3) as threads:
+        failing = threads.submit(known.get, key("a"), fail)
+        begun.wait()
+        others = [threads.submit(known.get, key("a"), make) for _ in range(2)]
+        assert [other.result() for other in others] == [{"revision": "a"}] * 2
+    assert isinstance(failing.exception(), LookupError)
+    assert (turns, known._waits) == (["fails", "makes"], {})

@@ -36,6 +36,8 @@ SELECT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass
     AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (deptype = 'r' OR deptype = 'o' AND classid <> 'pg_default_acl'::regclass))
 """
+# A name among words, quoted if it has a dot: the table a.b is not the table b of the schema a.
+NAME_IN_WORDS: Final = """CASE WHEN {0} ~ '^"|[.]' THEN '"' || replace({0}, '"', '""') || '"' ELSE {0} END"""
 LIMITS: Final = "SELECT rolname, shobj_description(oid, 'pg_authid'), rolconnlimit FROM pg_roles ORDER BY rolname"
 SCRAM_ITERATIONS_SETTABLE: Final = (16, 0)
 COPY_METHOD: Final = "SELECT current_setting('file_copy_method', true)"  # a setting since PostgreSQL 18

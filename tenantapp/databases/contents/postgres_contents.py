@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.connections.postgres import NAME_IN_WORDS
 from tenantapp.databases.contents.rows import Rows
 from tenantapp.databases.errors import RowsHidden
 
@@ -19,7 +20,10 @@ SCHEMAS: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 # What belongs to an extension comes with the extension.
 OWN: Final = """NOT EXISTS (
     SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')"""
-NAME: Final = "CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname"
+NAME: Final = (
+    f"CASE n.nspname WHEN 'public' THEN '' ELSE {NAME_IN_WORDS.format('n.nspname')} || '.' END"
+    f" || {NAME_IN_WORDS.format('c.relname')}"
+)
 # Columns by name: their order may be another where they were made one by one. A virtual one is not stored.
 TABLES: Final = f"""
 SELECT {NAME} AS name, format('%I.%I', n.nspname, c.relname) AS words, c.relispopulated AS populated,

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from tenantapp.databases.connections.postgres import DATABASE_SETTINGS
+from tenantapp.databases.connections.postgres import DATABASE_SETTINGS, NAME_IN_WORDS
 
 # Names of things. ``ROLE`` has the settings of the role that owns the database, wherever it connects.
 DATABASE: Final = "database"
@@ -22,18 +22,20 @@ REPLICATES: Final = "^replication_[0-9a-f]{32}$"
 # Everything that has privileges. ``words`` is its name in a statement, ``kind`` that of acldefault. What belongs to an
 # extension is left out. What tenantapp does to the privileges of a database is in ``usual``; of the schema public it is
 # what PostgreSQL does.
-THINGS: Final = """
+THINGS: Final = f"""
 WITH owner AS (
     SELECT d.oid AS database, d.datname, d.datdba, d.datacl, r.oid AS role, r.rolname
     FROM pg_database d JOIN pg_roles r ON r.rolname = coalesce(%(role)s, pg_get_userbyid(d.datdba))
     WHERE d.datname = coalesce(%(database)s, current_database())
 ), schemas AS (
-    SELECT oid, nspname, nspacl, nspowner, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
+    SELECT oid, nspname, nspacl, nspowner,
+        CASE nspname WHEN 'public' THEN '' ELSE {NAME_IN_WORDS.format("nspname")} || '.' END AS prefix
     FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 ), things AS (
     SELECT CASE c.relkind
             WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence '
-            WHEN 'f' THEN 'foreign table ' ELSE 'table ' END || s.prefix || c.relname AS thing,
+            WHEN 'f' THEN 'foreign table ' ELSE 'table ' END
+            || s.prefix || {NAME_IN_WORDS.format("c.relname")} AS thing,
         CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || format('%%I.%%I', s.nspname, c.relname) AS words,
         c.oid AS relation,
         CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END AS kind, c.relacl AS acl, NULL::aclitem[] AS usual,
@@ -42,14 +44,15 @@ WITH owner AS (
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND NOT EXISTS (
         SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
     UNION ALL
-    SELECT 'type ' || s.prefix || t.typname, format('TYPE %%I.%%I', s.nspname, t.typname), NULL, 'T', t.typacl, NULL,
-        t.typowner
+    SELECT 'type ' || s.prefix || {NAME_IN_WORDS.format("t.typname")}, format('TYPE %%I.%%I', s.nspname, t.typname),
+        NULL, 'T', t.typacl, NULL, t.typowner
     FROM pg_type t JOIN schemas s ON s.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
     WHERE (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c') AND NOT EXISTS (
         SELECT FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = t.oid AND deptype = 'e')
     UNION ALL
     SELECT CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END
-            || s.prefix || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+            || s.prefix || {NAME_IN_WORDS.format("p.proname")}
+            || '(' || pg_get_function_identity_arguments(p.oid) || ')',
         'ROUTINE ' || p.oid::regprocedure, NULL, 'f', p.proacl, NULL, p.proowner
     FROM pg_proc p JOIN schemas s ON s.oid = p.pronamespace
     WHERE NOT EXISTS (
@@ -76,7 +79,7 @@ WITH owner AS (
         coalesce(s.oid, 0) AS namespace
     FROM objects o CROSS JOIN (SELECT oid, nspname FROM schemas UNION ALL SELECT NULL, NULL) AS s
 )
-"""
+"""  # noqa: S608 - of constants
 # In words what is not as PostgreSQL makes it, with OWNER for the role of the tenant. A list of all that there is to be
 # granted is ALL: a later version of PostgreSQL may know more. What another role has granted is BY that role.
 # Nothing is granted by itself on columns, nor by the default privileges of a schema, which only add.

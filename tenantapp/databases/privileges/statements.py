@@ -68,6 +68,19 @@ def roles_named(privileges: Mapping[str, str]) -> frozenset[str]:
     return frozenset(chain.from_iterable(map(_roles, _all(privileges))))
 
 
+def policies_in(thing: str, words: str) -> str:
+    """Return the words that say whom policies are for, without the privileges of the thing.
+
+    Where the policies cannot be told from the rest, all words are returned.
+    """
+    if POLICY not in words:
+        return ""
+    try:
+        return BETWEEN.join(each[0] for each in _parse(thing, words) if each["policy"] is not None)
+    except NotUnderstood:
+        return words
+
+
 def gives_others(privileges: Mapping[str, str]) -> bool:
     """Return whether something is granted to others than the owner, PUBLIC among them, or set.
 

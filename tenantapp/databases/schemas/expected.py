@@ -2,9 +2,10 @@
 
 import sqlite3
 import time
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -39,6 +40,14 @@ class Key(NamedTuple):
     history: str
 
 
+@dataclass(slots=True)
+class _Wait:
+    """A lock, and how many threads hold it or wait for it."""
+
+    lock: Lock = field(default_factory=Lock)
+    threads: int = 0
+
+
 class KnownStructures:
     """The structures that were made: at most ``most`` of them, each for ``kept_for`` seconds.
 
@@ -48,14 +57,12 @@ class KnownStructures:
     def __init__(self, *, most: int = MOST_KEPT, kept_for: float = KEPT_FOR) -> None:
         self._most, self._kept_for = most, kept_for
         self._made: OrderedDict[Hashable, tuple[float, Structure]] = OrderedDict()
-        self._locks: defaultdict[Hashable, Lock] = defaultdict(Lock)
+        self._waits: dict[Hashable, _Wait] = {}  # for those that are being asked for
         self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], Structure]) -> Structure:
         """Return the structure of this key. ``make`` makes it if it is not known; raises what ``make`` raises."""
-        with self._lock:
-            lock = self._locks[key]
-        with lock:
+        with self._alone(key):
             made, structure = self._made.get(key, (0.0, None))
             if structure is None or time.monotonic() - made > self._kept_for:
                 structure = make()
@@ -63,8 +70,23 @@ class KnownStructures:
                     self._made.pop(key, None)  # so that it is the newest again
                     self._made[key] = (time.monotonic(), structure)
                     if len(self._made) > self._most:
-                        self._locks.pop(self._made.popitem(last=False)[0], None)
+                        self._made.popitem(last=False)
             return structure
+
+    @contextmanager
+    def _alone(self, key: Hashable) -> Iterator[None]:
+        """Keep other threads that ask for the same structure waiting during the block."""
+        with self._lock:
+            wait = self._waits.setdefault(key, _Wait())
+            wait.threads += 1
+        try:
+            with wait.lock:
+                yield
+        finally:
+            with self._lock:
+                wait.threads -= 1
+                if not wait.threads:
+                    del self._waits[key]
 
 
 def expected_structure(fleet: Fleet, server: Server, version: tuple[int, ...], revision: str) -> Structure:

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import orjson
 from sqlalchemy.engine import Connection
 
+from tenantapp.databases.privileges.statements import policies_in
 from tenantapp.databases.schemas.postgres_structure import PRIVILEGES, read_postgres
 from tenantapp.databases.schemas.sqlite_structure import read_sqlite
 
@@ -48,8 +49,14 @@ class Structure:
 
     @property
     def definitions(self) -> "Structure":
-        """Return the structure without privileges, settings and other owners, as a dump has it."""
+        """Return the structure without privileges, settings, other owners and the roles of policies."""
         return Structure(tuple(part for part in self.parts if part.part != PRIVILEGES and part.part[:6] != "owner "))
+
+    @property
+    def dumped(self) -> "Structure":
+        """Return the structure as a dump has it: the definitions, and the roles of policies."""
+        policies = [(thing, PRIVILEGES, policies_in(thing, words)) for thing, words in self.privileges.items()]
+        return structure_of([*map(astuple, self.definitions.parts), *(part for part in policies if part[2])])
 
 
 def read_structure(connection: Connection) -> Structure:
@@ -101,8 +108,8 @@ def same_parts_differ(expected: Structure, found: Structure) -> bool:
 
 
 def redefined(structure: Structure, restored: Structure) -> Structure:
-    """Return the same parts, each as the restored structure defines it, if it has that part."""
-    written = _by_name(restored)
+    """Return the same parts, each as the restored structure defines it, if it has that part and a dump carries it."""
+    written = _by_name(restored.definitions)
     return structure_of((p.thing, p.part, written.get((p.thing, p.part), p.definition)) for p in structure.parts)
 
 

@@ -46,7 +46,8 @@ def check_adoptable(fleet: Fleet, server: Server, original: Original, database: 
         _check_nobodys(session, server, database, found.identities)
     at = _revision(found.heads, original.name, revision) or head_revision(fleet.settings, "tenant")
     check_revision(fleet.settings, at)
-    # The copy gets the privileges and settings of the revision, whatever those of the original are.
+    # The copy gets the privileges and settings of the revision, whatever those of the original are. But a dump has the
+    # roles that policies are for.
     expected = _without_lacking(expected_on(fleet, server, at), found.side.structure)
     findings = structure_differences(fleet, expected, found.side)
     if findings:
@@ -56,7 +57,7 @@ def check_adoptable(fleet: Fleet, server: Server, original: Original, database: 
 
 def _read(server: Server, connection: Connection, name: str) -> _Found:
     side = found_on(server, connection, name)
-    return _Found(replace(side, structure=side.structure.definitions), heads_of(connection), identities_of(connection))
+    return _Found(replace(side, structure=side.structure.dumped), heads_of(connection), identities_of(connection))
 
 
 def _check_nobodys(session: Session, server: Server, database: str, identities: list[str]) -> None:
@@ -85,7 +86,7 @@ def _revision(heads: tuple[str, ...], name: str, given: str | None) -> str | Non
 def _without_lacking(expected: Side, found: Structure) -> Side:
     """Return the expected structure without those of our tables that the found structure lacks."""
     lacking = MAY_LACK - {part.thing for part in found.parts}
-    parts = tuple(part for part in expected.structure.definitions.parts if part.thing not in lacking)
+    parts = tuple(part for part in expected.structure.dumped.parts if part.thing not in lacking)
     return replace(expected, structure=Structure(parts))
 
 

@@ -10,8 +10,8 @@ from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.fleet.backups.restored_forms import Side
 from tenantapp.fleet.copying.checks import ACCEPT, check_same_drift, check_structure, expected_on, found_on
 from tenantapp.fleet.copying.cloned_files import clone_files
-from tenantapp.fleet.copying.copies import copy_database
-from tenantapp.fleet.copying.originals import check_identity, original_of
+from tenantapp.fleet.copying.copies import check_drift_carried, copy_database
+from tenantapp.fleet.copying.originals import check_identity, original_of, single_revision
 from tenantapp.fleet.copying.private_data import remove_private_data
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
@@ -62,6 +62,10 @@ def _copy(context: Context) -> dict[str, Any]:
     original = original_of(fleet.servers, source_place)
     with original.reading() as connection:
         check_identity(connection, source_place)
+        if context.arguments.get("accept_drift"):
+            side = found_on(fleet.servers[source_place.server], connection, original.name)
+            server, revision = fleet.servers[place.server], single_revision(connection, original.name)
+            check_drift_carried(fleet, connection, side, server, revision)
     if isinstance(fleet.servers[place.server], PostgresServer):
         check_computable(fleet.servers[source_place.server].tenant_url(source_place.database), original.name)
     mark = context.arguments["mark"]

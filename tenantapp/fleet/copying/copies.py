@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from tenantapp.databases.connections.extensions import check_copied
-from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
 from tenantapp.databases.histories.targets import Target, tenant_target
 from tenantapp.databases.privileges.giving import check_given_again, give_privileges
 from tenantapp.databases.privileges.statements import MAINTAIN_SINCE, gives_others, without_maintain
@@ -23,10 +23,12 @@ from tenantapp.databases.servers.sqlite_pages import Progress, copy_pages, finis
 from tenantapp.databases.servers.working_directories import working_directory
 from tenantapp.fleet.backups import postgres_dumps
 from tenantapp.fleet.backups.postgres_tools import Tools, fitting_tools
+from tenantapp.fleet.backups.restored_forms import Side, structure_differences
 from tenantapp.fleet.bundles.exporting import write_bundle
 from tenantapp.fleet.bundles.loading import load_bundle, make_tables
+from tenantapp.fleet.copying.checks import expected_on
 from tenantapp.fleet.copying.originals import Original, single_revision
-from tenantapp.fleet.errors import BackupRefused, CopyFailed
+from tenantapp.fleet.errors import BackupRefused, CopyFailed, CopyRefused
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import counted
@@ -90,9 +92,10 @@ def copy_database(
         given = read_structure(connection).privileges if privileges is None else privileges
         check_given_again(given, server, original.name)
         check_copied(connection, server, original.name)
+        tools = _fitting_tools(fleet.settings, connection, server)
         if not made:
             databases_on(server).create(place.database, mark)
-        if (tools := _fitting_tools(fleet.settings, connection, target)) is None:
+        if tools is None:
             return _bundle(fleet, connection, target, place, at, progress, given)
         copied = _dump(tools, connection, original, target, at, progress, server.extensions)
         if privileges is None:
@@ -131,12 +134,29 @@ def _revision_of(target: Target, name: str) -> str:
         return single_revision(connection, name)
 
 
-def _fitting_tools(settings: Settings, connection: Connection, target: Target) -> Tools | None:
+def check_drift_carried(fleet: Fleet, connection: Connection, original: Side, server: Server, revision: str) -> None:
+    """Raise ``CopyRefused`` if the copy on this server would not have the drift of its original.
+
+    A bundle has rows alone, and the tables are those of the revision. ``connection`` leads to the original. Also raises
+    what ``expected_on`` and connections raise.
+    """
+    if isinstance(original.server, SqliteServer) and isinstance(server, SqliteServer):
+        return
+    if _fitting_tools(fleet.settings, connection, server) is not None:
+        return
+    if drift := structure_differences(fleet, expected_on(fleet, original.server, revision), original):
+        raise CopyRefused(
+            f"{original.name[0].upper()}{original.name[1:]} differs from revision {revision}: {found_in(drift)}; to the"
+            f" server {server.name} it can be copied by a bundle alone, which does not carry that."
+        )
+
+
+def _fitting_tools(settings: Settings, connection: Connection, server: Server) -> Tools | None:
     """Return the pg_dump and pg_restore that can copy from the one server to the other, or None."""
-    if {connection.dialect.name, target.url.get_backend_name()} != {"postgresql"}:
+    if {connection.dialect.name, server.url.get_backend_name()} != {"postgresql"}:
         return None
     source = server_version(connection)
-    with reading_connection(target.url, target.name) as other:
+    with reading_connection(server.own_url(MAINTENANCE_DATABASE), f"server {server.name}") as other:
         # An older server may not understand the dump of a newer one.
         if server_version(other)[0] < source[0]:
             return None

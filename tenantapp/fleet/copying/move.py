@@ -36,7 +36,7 @@ from tenantapp.fleet.copying.checks import (
     expected_of_copy,
     found_on,
 )
-from tenantapp.fleet.copying.copies import copy_database
+from tenantapp.fleet.copying.copies import check_drift_carried, copy_database
 from tenantapp.fleet.copying.originals import Original, check_identity, original_of, single_revision
 from tenantapp.fleet.copying.replicable import (
     fill_by_replication,
@@ -76,6 +76,9 @@ def _plan(context: Context) -> dict[str, Any]:
         found = found_on(source, connection, original.name)
         check_given_again(found.structure.privileges, server, original.name)
         check_copied(connection, server, original.name)
+        # Moves that an earlier version has queued do not have the argument.
+        if context.arguments.get("accept_drift"):
+            check_drift_carried(fleet, connection, found, server, revision)
         reason = why_not_replicated(fleet, connection, found, server, revision)
     expected = expected_of_copy(fleet, found, server, revision)
     if reason is not None:
@@ -153,7 +156,6 @@ def _check_structure(context: Context, original: Connection, copy: Connection) -
     if fingerprint(present.structure) != context.result["fingerprint"]:
         raise CopyFailed(name, "its structure was changed during the move")
     found, revision = found_on(server, copy, "the copy"), context.result["revision"]
-    # Moves that an earlier version has queued do not have the argument.
     if context.arguments.get("accept_drift"):
         check_same_drift(fleet, present, found, revision, name)
     else:

@@ -1,0 +1,18 @@
+-- bundle: two tables: one has the name of the other and its schema
+CREATE SCHEMA a;
+CREATE TABLE a.b (id int PRIMARY KEY);
+CREATE TABLE "a.b" (id int PRIMARY KEY);
+CREATE SCHEMA """a";
+CREATE TABLE """a"."b""" (id int PRIMARY KEY);
+CREATE FUNCTION a.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION "a.f"() RETURNS int LANGUAGE sql AS 'SELECT 2';
+CREATE DOMAIN a.d AS int;
+CREATE DOMAIN "a.d" AS int;
+REVOKE EXECUTE ON FUNCTION a.f() FROM PUBLIC;
+REVOKE USAGE ON TYPE "a.d" FROM PUBLIC;
+GRANT SELECT ON a.b TO reporting;
+GRANT INSERT ON "a.b" TO PUBLIC;
+REVOKE DELETE ON """a"."b""" FROM CURRENT_USER;
+-- rows
+INSERT INTO a.b VALUES (1);
+INSERT INTO "a.b" VALUES (2);
