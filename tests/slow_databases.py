@@ -7,17 +7,22 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import create_engine, select, text
+from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from tenantapp.identity.models import Tenant
+from tenantapp.sql import silence
 from tenantapp.tenancy.servers import SqliteServer
 from tests.installation import Installation
 
+QUICK: Final = silence.Times(quiet=0.2, answer=0.3, silent=0.3, again=0.2)
 PATIENCE: Final = 20.0  # seconds; generous, for a machine with much to do
 
 
@@ -79,6 +84,29 @@ def stopped(*processes: int) -> Iterator[None]:
         for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
+def frozen(server: URL) -> Iterator[None]:
+    """No process of a server of our own does anything while this block is at work. It takes connections, silently."""
+    first = Path(str(server.query["host"]), "postmaster.pid").read_text().split()[0]
+    with ExitStack() as all_stopped:
+        all_stopped.enter_context(stopped(int(first)))  # before it makes more of them
+        others = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        all_stopped.enter_context(stopped(*map(int, others)))
+        yield
+
+
+@contextmanager
+def impatient(**times: float) -> Iterator[None]:
+    """Threads that serve no request have little patience with silent servers while this block is at work."""
+    silence.watch.stop()
+    usual, silence.watch.times = silence.watch.times, replace(QUICK, **times)
+    try:
+        yield
+    finally:
+        silence.watch.stop()
+        silence.watch.times = usual
 
 
 class MuteServer:

@@ -56,6 +56,10 @@ class CommitInDoubt(Exception):
     """COMMIT was sent, and the database did not confirm it."""
 
 
+class NoAnswer(psycopg2.OperationalError):
+    """We have closed the connection, because the server has fallen silent. ``__cause__`` is the driver's error."""
+
+
 class PostgresCommitInDoubt(CommitInDoubt, psycopg2.OperationalError):
     """The connection was lost before the answer came. ``__cause__`` is the driver's error."""
 
@@ -119,10 +123,12 @@ def failure_of(error: BaseException | None, *, connecting: bool = False, read_on
     With ``connecting``, the error came while a connection was made, so no statement can be the cause. With
     ``read_only``, the transaction was begun as read-only, so a refused write is an error of our own code.
     """
+    if isinstance(error, NoAnswer):
+        return Failure(Cause.SILENT, _reason_of(error), spoiled=True)
     if isinstance(error, NotReplicated):
         return Failure(Cause.NOT_REPLICATED, _reason_of(error), in_doubt=True)
     if isinstance(error, NoAnswerToCommit):
-        return Failure(Cause.SILENT, spoiled=True, in_doubt=not read_only)
+        return Failure(Cause.SILENT, str(error), spoiled=True, in_doubt=not read_only)
     if isinstance(error, CommitInDoubt):
         lost = failure_of(error.__cause__) or Failure(Cause.LOST)
         return replace(lost, spoiled=True, in_doubt=not read_only)

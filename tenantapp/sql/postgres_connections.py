@@ -4,8 +4,9 @@ import os
 import select
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg2
 import psycopg2.extensions
@@ -15,41 +16,60 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
 from tenantapp.sql.failures import Cause, NoAnswerToCommit, NotReplicated, PostgresCommitInDoubt, failure_of
-from tenantapp.sql.waits import TENANT_DATABASES, watched
+from tenantapp.sql.silence import Address, address_of, watch
+from tenantapp.sql.waits import TENANT_DATABASES, present, watched
 
 if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
 
+Result = TypeVar("Result")
 # In a connection's info: it has been checked out before; it is in autocommit mode, although its engine is not.
 USED: Final = "tenantapp_used"
 ALONE: Final = "tenantapp_alone"
+
+
+def answered(
+    connection: "PostgresConnection", call: Callable[..., Result], *arguments: Any, committing: bool = False
+) -> Result:
+    """Call the driver and return its result, on a thread of a request or on any other. No wait is without an end."""
+    if present() is None:
+        return watch.wait_for(connection, call, *arguments, committing=committing)
+    return watched(connection, call, *arguments, committing=committing)
 
 
 class _Cursor(psycopg2.extensions.cursor):
     """Reports the wait for the answer to each statement."""
 
     def execute(self, query: Any, vars: Any = None) -> None:
-        watched(self.connection, super().execute, query, vars)
+        answered(self.connection, super().execute, query, vars)
         if self.connection.notices and self.connection.autocommit:
             check_replicated(self.connection)
 
     def executemany(self, query: Any, vars_list: Any) -> None:
-        watched(self.connection, super().executemany, query, vars_list)
+        answered(self.connection, super().executemany, query, vars_list)
         if self.connection.notices and self.connection.autocommit:
             check_replicated(self.connection)
+
+    def copy_expert(self, sql: Any, file: Any, *size: Any) -> None:
+        """Copy rows from or to a file."""
+        answered(self.connection, super().copy_expert, sql, file, *size)
 
 
 class _NamedCursor(_Cursor):
     """A cursor of the server. Fetching from it also waits for the server."""
 
     def fetchone(self) -> Any:
-        return watched(self.connection, super().fetchone)
+        return answered(self.connection, super().fetchone)
 
     def fetchmany(self, size: int | None = None) -> Any:
-        return watched(self.connection, super().fetchmany, *([] if size is None else [size]))
+        return answered(self.connection, super().fetchmany, *([] if size is None else [size]))
 
     def fetchall(self) -> Any:
-        return watched(self.connection, super().fetchall)
+        return answered(self.connection, super().fetchall)
+
+    def close(self) -> None:
+        """Close the cursor on the server."""
+        answered(self.connection, super().close)
 
 
 class PostgresConnection(psycopg2.extensions.connection):
@@ -79,19 +99,24 @@ class PostgresConnection(psycopg2.extensions.connection):
         if self.notices:
             self.notices.clear()  # of statements
         try:
-            watched(self, super().commit, committing=True)
+            answered(self, super().commit, committing=True)
         except psycopg2.Error as error:
             failure = failure_of(error)
-            if failure is not None and failure.cause == Cause.LOST:
-                doubt = NoAnswerToCommit if self.cut_off else PostgresCommitInDoubt
-                raise doubt(str(error)) from error
-            raise
+            if failure is None or failure.cause not in (Cause.LOST, Cause.SILENT):
+                raise
+            if self.cut_off:
+                raise NoAnswerToCommit(str(error) if failure.cause == Cause.SILENT else "") from error
+            raise PostgresCommitInDoubt(str(error)) from error
         if self.notices:
             check_replicated(self)
 
     def rollback(self) -> None:
         """Roll back."""
-        watched(self, super().rollback)
+        answered(self, super().rollback)
+
+    def server(self) -> Address | None:
+        """Return the address of the server, or None if the connection is closed."""
+        return None if self.closed else address_of(self.fileno())
 
     def cut(self) -> None:
         """Shut the socket down, so that the waiting thread reads the end of the connection.

@@ -19,6 +19,7 @@ from tenantapp.operations.background import DATABASE_ERRORS
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.models import PROGRESS_LENGTH
 from tenantapp.operations.outcomes import sentence
+from tenantapp.sql.silence import statements_take
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import ACTOR, Access, Actor, TenantPlace
 from tenantapp.tenancy.databases import TenantDatabases
@@ -184,7 +185,8 @@ class RunningVisit:
         place, declared = self.visit.place, self.declared[claimed.name]
         self.job, self.deadline, self.shown = claimed, time.monotonic() + self._timeout(claimed), (0.0, None)
         try:
-            with self._session(database, claimed) as session, session.begin():
+            longest = statements_take(self._timeout(claimed))
+            with longest, self._session(database, claimed) as session, session.begin():
                 job = Job(claimed.id, claimed.name, claimed.arguments, place, session, claimed.attempt, self)
                 declared.handler(job)
                 session.flush()

@@ -27,6 +27,7 @@ from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import FleetError
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 from tenantapp.sql.role_passwords import connect_as_role
+from tenantapp.sql.silence import statements_take
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def migration_connection(
     the block, ``failure``.
     """
     _wanted.set((url, limits))
-    with translated(name, failure), migration_engine(url).connect() as connection:
+    with statements_take(limits.statement), translated(name, failure), migration_engine(url).connect() as connection:
         if url.get_backend_name() == "postgresql":
             take_advisory_lock(connection, name, limits.wait, func.pg_try_advisory_lock(ADVISORY_LOCK))
         yield connection

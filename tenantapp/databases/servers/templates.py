@@ -23,6 +23,7 @@ from tenantapp.databases.models import Installation
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
+from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import PostgresServer, Server
 
@@ -57,7 +58,8 @@ class Template:
         """
         upgrade(Target(self.settings, "tenant", "the template database", url, watch=self.watch))
         table = TenantIdentity.__tablename__
-        engine = create_engine(url, poolclass=NullPool)
+        arguments = CONNECT_ARGUMENTS if url.get_backend_name() == "postgresql" else {}
+        engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
         with engine.connect() as connection:
             if not inspect(connection).has_table(table):
                 raise HistoryError(f"The tenant history makes no table {table}, which every tenant database needs.")

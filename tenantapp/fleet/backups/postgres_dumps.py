@@ -9,11 +9,13 @@ write into their tables. So a restore leaves these entries of the dump out. A du
 import os
 import subprocess
 import tempfile
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import chain
+from math import inf
 from typing import IO, Final, cast
 
+import psycopg2
 from sqlalchemy.engine import URL
 
 from tenantapp.databases.connections.extensions import configured
@@ -23,6 +25,8 @@ from tenantapp.fleet.backups.postgres_tools import DUMP, RESTORE, Tools
 from tenantapp.fleet.errors import BackupFailed
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.outcomes import first_line
+from tenantapp.sql import silence
+from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 from tenantapp.sql.role_passwords import RolePassword
 
 LOCK_WAIT: Final = 10_000  # milliseconds
@@ -45,7 +49,7 @@ def dump(tools: Tools, url: URL, name: str, snapshot: str, *more: str) -> Iterat
 
 def _chunks(tools: Tools, url: URL, name: str, snapshot: str, more: tuple[str, ...]) -> Generator[bytes, None, None]:
     options = ("--format=custom", f"--lock-wait-timeout={LOCK_WAIT}", f"--snapshot={snapshot}", *NOBODY_ELSE, *more)
-    with _running(tools, DUMP, (*options, _at(url)), environment_of(url), name, stdout=subprocess.PIPE) as process:
+    with _asking(url, DUMP, name, tools, options, stdout=subprocess.PIPE) as process:
         output = cast("IO[bytes]", process.stdout)
         while chunk := output.read(CHUNK):
             yield chunk
@@ -73,14 +77,14 @@ def copy_structure(
 
 
 def _restore(tools: Tools, url: URL, name: str, chunks: Iterable[bytes], given: Collection[str]) -> None:
-    options: tuple[str, ...] = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE, _at(url))
+    options: tuple[str, ...] = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE)
     with tempfile.NamedTemporaryFile() as wanted:
         if given:
             entries, chunks = _listed(tools, name, chunks)
             wanted.writelines(_without(entries, given, _tables_of_extensions(url, name)))
             wanted.flush()
             options = (f"--use-list={wanted.name}", *options)
-        with _running(tools, RESTORE, options, environment_of(url), name, stdin=subprocess.PIPE) as process:
+        with _asking(url, RESTORE, name, tools, options, stdin=subprocess.PIPE) as process:
             _give(process, chunks)
 
 
@@ -142,6 +146,46 @@ def _give(process: "subprocess.Popen[bytes]", chunks: Iterable[bytes]) -> None:
     except BrokenPipeError:
         # The tool has ended early. Its message is raised when the block of _running ends.
         pass
+
+
+class _Program:
+    """A program that works on a database."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", server: silence.Address | None) -> None:
+        self._process, self._server = process, server
+
+    def server(self) -> silence.Address | None:
+        """Return the address of its server."""
+        return self._server
+
+    def cut(self) -> None:
+        """Kill it."""
+        self._process.kill()
+
+
+@contextmanager
+def _asking(
+    url: URL, tool: str, name: str, tools: Tools, options: tuple[str, ...], **pipes: int
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a tool on a database during the block. It is killed if the server falls silent. Raises ``BackupFailed``."""
+    environment = environment_of(url)
+    server = _server_of(url, tool, name, environment)
+    with _running(tools, tool, (*options, _at(url)), environment, name, **pipes) as process:
+        with silence.watch.waiting(_Program(process, server), inf) as wait:
+            yield process
+            process.wait()
+        if wait.ended:
+            raise BackupFailed(tool, name, wait.ended)
+
+
+def _server_of(url: URL, tool: str, name: str, environment: Mapping[str, str]) -> silence.Address | None:
+    """Return the address of the server that a URL, which may name several, leads to. Raises ``BackupFailed``."""
+    password = environment.get("PGPASSWORD")
+    try:
+        with closing(psycopg2.connect(address_of(url), password=password, **CONNECT_ARGUMENTS)) as connection:
+            return silence.address_of(connection.fileno())
+    except psycopg2.Error as error:
+        raise BackupFailed(tool, name, first_line(error)) from error
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from tenantapp.fleet.migrating.migrator import Migrator
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.operations.fleet import Fleet
 from tenantapp.settings import Settings
+from tenantapp.sql import silence
 from tenantapp.tenancy.servers import Servers
 
 DIED: Final = "The process that migrated it ended unexpectedly."
@@ -81,6 +82,7 @@ class _Process:
     def __init__(self, settings: Settings, history: TenantHistory, owner: str) -> None:
         # A forked process has all modules imported already. But a lock held by another thread of ours would stay locked
         # in it.
+        silence.watch.stop()
         forks = sys.platform == "linux" and threading.active_count() == 1
         context: Any = get_context("fork" if forks else "spawn")
         self._stop = context.Event()
