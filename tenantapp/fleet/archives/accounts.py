@@ -1,7 +1,6 @@
 """The user of the operating system that runs an archiver and a restored server. PostgreSQL refuses to run as root."""
 
 import os
-import pwd
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,14 @@ class Account:
             return {}
         return {"user": self.user, "group": self.group, "extra_groups": _groups(self.user, self.group)}
 
-    def give(self, path: Path) -> None:
-        """Let this user own a file or directory that we have made."""
-        if self.changed:
-            os.chown(path, self.user, self.group)
+    def give(self, made: Path | int) -> None:
+        """Let this user own a directory, or an open file, that we have made."""
+        if not self.changed:
+            return
+        if isinstance(made, int):
+            os.fchown(made, self.user, self.group)
+        else:
+            os.lchown(made, self.user, self.group)  # no other, to which somebody may have made a link
 
 
 def account_for(settings: Settings) -> Account:
@@ -50,8 +53,16 @@ def account_for(settings: Settings) -> Account:
     return Account(found.st_uid, found.st_gid, changed=True)
 
 
-def _groups(user: int, group: int) -> list[int]:
+def name_of(user: int) -> str | None:
+    """Return the name of a user, or None: that of a container may have none."""
+    import pwd  # not on Windows, where the application starts as well
+
     try:
-        return os.getgrouplist(pwd.getpwuid(user).pw_name, group)
-    except KeyError:  # a user of a container may have no name
-        return [group]
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return None
+
+
+def _groups(user: int, group: int) -> list[int]:
+    name = name_of(user)
+    return [group] if name is None else os.getgrouplist(name, group)

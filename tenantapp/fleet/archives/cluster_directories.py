@@ -5,7 +5,6 @@ left by a process that was killed. All programs that work in a directory are sta
 working directory: also those that outlived the process that has started them.
 """
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -58,8 +57,8 @@ class ClusterDirectory:
         file = self.path / name
         file.unlink(missing_ok=True)
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            self.account.give(stream.fileno())
             stream.write(text)
-        self.account.give(file)
         return file
 
 
@@ -101,12 +100,12 @@ def remove_left_clusters(fleet: Fleet) -> None:
     """Remove the servers that killed processes of this machine have left, running or not: a chore of workers."""
     if fleet.settings.backups_clusters is None:
         return
-    for path in Path(fleet.settings.backups_clusters).absolute().glob(f"{PREFIX}*"):
-        with suppress(OSError):  # another process is faster, or the directory is not ours
+    for path in Path(fleet.settings.backups_clusters).resolve().glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another process is faster, or it is no directory, or not ours
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(path.resolve())
+                _take(lock)
+                _remove(path)
             finally:
                 os.close(lock)
 
@@ -120,10 +119,17 @@ def _made(place: Path) -> tuple[Path, int]:
         with suppress(FileNotFoundError):
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             with suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _take(lock)
                 if path.exists():
                     return path, lock
             os.close(lock)
+
+
+def _take(lock: int) -> None:
+    """Lock a directory. Raises ``BlockingIOError`` if another process, or another thread of ours, has done so."""
+    import fcntl  # not on Windows, where the application starts as well
+
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _remove(path: Path) -> None:

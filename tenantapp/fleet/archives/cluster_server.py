@@ -4,7 +4,6 @@ https://www.postgresql.org/docs/current/runtime-config-wal.html
 """
 
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -20,6 +19,7 @@ from typing import IO, Final
 
 from sqlalchemy.engine import URL
 
+from tenantapp.fleet.archives.accounts import name_of
 from tenantapp.fleet.archives.archive import Still
 from tenantapp.fleet.archives.cluster_directories import ClusterDirectory
 from tenantapp.fleet.errors import BackupFailed, MomentRefused
@@ -250,10 +250,10 @@ def _major(program: str) -> int:
 
 
 def _user_name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        raise MomentRefused(f"the user {user}, who is to run the server, has no name on this machine") from None
+    name = name_of(user)
+    if name is None:
+        raise MomentRefused(f"the user {user}, who is to run the server, has no name on this machine")
+    return name
 
 
 def _quoted(value: str) -> str:

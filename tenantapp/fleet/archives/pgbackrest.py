@@ -62,7 +62,7 @@ class PgBackRest(Archive):
 
     def databases(self, backup: ServerBackup) -> Mapping[str, int]:
         (stanza,) = self._info(f"--set={backup.label}", f"--repo={backup.repository}")
-        return {each["name"]: each["oid"] for each in stanza["backup"][0]["database-ref"]}
+        return {each["name"]: each["oid"] for each in stanza["backup"][0].get("database-ref") or ()}
 
     def room(self, backup: ServerBackup, without: Container[int]) -> int:
         path = f"backup/{self._stanza}/{backup.label}/backup.manifest"
