@@ -2,13 +2,17 @@
 
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import psycopg2
+import psycopg2.extensions
 import pytest
 
 from tenantapp.cli import main as tenantapp
@@ -39,6 +43,7 @@ class Archived:
     kept: Kept
     server: ArchivedPostgres
     between: datetime
+    database_of_globex: str
 
     def now(self) -> datetime:
         """The time by the server's clock, with nothing committed at it."""
@@ -86,7 +91,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archived]:
         kept.fleet.create("initech")
         add_tag(kept.fleet, kept.place("initech"), "first")
         time.sleep(1)  # a backup is known to the second
-        archived = Archived(kept, server, datetime.now(UTC))
+        archived = Archived(kept, server, datetime.now(UTC), kept.place("globex").database)
         archived.between = archived.now()
         for slug in ("acme", "globex", "hooli", "initech"):
             add_tag(kept.fleet, kept.place(slug), "second")
@@ -141,7 +146,7 @@ def test_a_removed_tenant(past: Archived) -> None:
 
 @pytest.mark.parametrize(
     ("slug", "point"),
-    [("acme", "archive.restore:after"), ("initech", "cluster.recover:after"), ("acme", "store.add:after")],
+    [("initech", "archive.restore:after"), ("acme", "cluster.recover:after"), ("acme", "store.add:after")],
 )
 def test_a_killed_worker(past: Archived, slug: str, point: str) -> None:
     """Of initech, which is newer than the backup of the server, all databases are restored."""
@@ -150,6 +155,8 @@ def test_a_killed_worker(past: Archived, slug: str, point: str) -> None:
     past.kept.worker_killed_at(point, PATH=os.environ["PATH"])
     (left,) = past.server.clusters.iterdir()
     assert bool(past.processes()) == (point != "archive.restore:after")
+    if point == "cluster.recover:after":
+        is_closed(past, left)
     remove_left_clusters(past.kept.fleet.services)
     assert not left.exists()
     past.nothing_is_left()
@@ -157,6 +164,33 @@ def test_a_killed_worker(past: Archived, slug: str, point: str) -> None:
     past.kept.done(operation)
     assert past.kept.tags(new) == ["first"]
     past.nothing_is_left()
+
+
+def is_closed(past: Archived, directory: Path) -> None:
+    """The server in this directory reaches nobody, lets only us in, and has no other tenant's rows."""
+    acme = past.kept.place("acme").database
+
+    def connected(role: str, database: str) -> psycopg2.extensions.connection:
+        return psycopg2.connect(host=directory / "s", user=role, dbname=database)
+
+    ours = str(past.server.url.username)
+    with closing(connected(ours, "postgres")) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, setting FROM pg_settings WHERE name IN ('listen_addresses', 'archive_mode', "
+            "'max_wal_senders', 'max_logical_replication_workers', 'shared_preload_libraries')"
+        )
+        assert dict(cursor.fetchall()) == {
+            "listen_addresses": "",
+            "archive_mode": "off",
+            "max_wal_senders": "0",
+            "max_logical_replication_workers": "0",
+            "shared_preload_libraries": "",
+        }
+    with pytest.raises(psycopg2.OperationalError, match="no password supplied"):
+        connected(acme, acme)
+    with pytest.raises(psycopg2.OperationalError, match="contains invalid data"):
+        connected(ours, past.database_of_globex)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
 class TestRefused:
