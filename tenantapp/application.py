@@ -31,6 +31,7 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.fleet")
     config.include("tenantapp.work")
     config.include("tenantapp.audit")
+    config.include("tenantapp.usage")
     config.include("tenantapp.api")
     config.include("tenantapp.mail")
     config.include("tenantapp.credentials")

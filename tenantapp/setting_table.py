@@ -408,6 +408,12 @@ class Settings:
         "0",
         "days after which `tenantapp sweep` deletes an entry of the audit trail; 0: never",
     )
+    usage_keep: int = setting(
+        "usage.keep",
+        number(int, 0, 36500, "days"),
+        "90",
+        "days for which is kept what each tenant has used in each hour; 0: it is not counted",
+    )
     audit_stream: "SplitResult | None" = setting(
         "audit.stream",
         audit_stream,

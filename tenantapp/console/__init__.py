@@ -18,6 +18,7 @@ MODULES: Final = (
     "fleet_views",
     "query_views",
     "audit_views",
+    "usage_views",
     "own_views",
     "job_views",
 )

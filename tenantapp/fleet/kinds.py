@@ -21,6 +21,7 @@ from tenantapp.fleet.removing.expired import remove_expired
 from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.worker import Chore
+from tenantapp.usage.ledger import remove_old_usage
 
 _OF_TENANTS: Final = (
     CREATE,
@@ -43,6 +44,7 @@ CHORES: Final[tuple[Chore, ...]] = (
     purge_deleted,
     keep_warm,
     remove_expired,
+    remove_old_usage,
     rehearse_nightly,
     remove_left_clusters,
 )

@@ -104,6 +104,7 @@ class SecurityPolicy:
             return _permits_operator(request, access)
         if access.tenant is None:
             return DeniedBecause(access.refusal)
+        request.served_tenant = access.tenant
         if permission in (Permission.IN_TENANT, Permission.TENANT_ENTER):
             return Allowed("In a tenant.")
         if not access.may(permission):

@@ -29,13 +29,17 @@ class Background:
         self._name, self._run, self._stop_wait = name, run, stop_wait
         self._stop = Event()
         self._thread: Thread | None = None
+        self._lock = Lock()
 
     def start(self) -> None:
-        """Start the thread, if it was not started already."""
-        if self._thread is None:
-            self._thread = Thread(target=self._run, args=(self._stop,), name=self._name, daemon=True)
-            self._thread.start()
-            atexit.register(self.stop)
+        """Start the thread, if it was not started already, also by another thread."""
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = Thread(target=self._run, args=(self._stop,), name=self._name, daemon=True)
+                self._thread.start()
+                atexit.register(self.stop)
 
     def ask_to_stop(self) -> None:
         """Ask the thread to end, without waiting for it."""

@@ -21,6 +21,7 @@ from tenantapp.resources.csv_cells import cell_of
 from tenantapp.resources.declaration import Resource
 from tenantapp.resources.errors import ExportBroken
 from tenantapp.resources.list_queries import ListRequest, find_asked, read_asked
+from tenantapp.sql.waits import TENANT_DATABASES
 from tenantapp.tenancy.request import TenantRequest
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class _Export:
         # In the order in which the client names them, each once.
         self._names = list(dict.fromkeys(wanted.split(",") if wanted else resource.members))
         self._epoch = request.access.require_tenant().epoch
+        self.database_seconds = 0.0
+        """How long the reads after the request have waited for the tenant's database. ``usage`` counts it."""
         self._begin = BOM if request.checked_query.byte_order_mark else b""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -94,12 +97,15 @@ class _Export:
         """Return the next rows. The request has ended, so this read is watched as one of its own."""
         registry = self._request.registry
         policy: Any = registry.getUtility(ISecurityPolicy)
-        with registry.bulkhead.request():
+        with registry.bulkhead.request() as waits:
             access = policy.permits_now(self._request, self._resource.read_permission)
             if access.require_tenant().epoch != self._epoch:
                 raise ContentReplaced
-            with registry.tenant_dbs.begin(access, read_only=True) as session:
-                return find_asked(self._resource, session, self._asked._replace(after=after), limit)
+            try:
+                with registry.tenant_dbs.begin(access, read_only=True) as session:
+                    return find_asked(self._resource, session, self._asked._replace(after=after), limit)
+            finally:
+                self.database_seconds += waits.spent[TENANT_DATABASES]
 
     def _cells(self, row: queries.ShownRow) -> list[str]:
         members = orjson.loads(row.text)

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from contextvars import Token
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 from tenantapp.sql.breaker import Health
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.sql.waits import Waits, report, report_no_longer
+from tenantapp.sql.waits import Waits, present, report, report_no_longer
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +78,11 @@ class Bulkhead:
                 self.requests.discard(waits)
 
     @contextmanager
-    def request(self) -> Iterator[None]:
-        """Watch the waits of this thread until the block ends."""
+    def request(self) -> Iterator[Waits]:
+        """Watch the waits of this thread until the block ends. Yield them."""
         token = self.begin()
         try:
-            yield
+            yield cast(Waits, present())
         finally:
             self.finish(token)
 

@@ -17,7 +17,7 @@ from sqlalchemy.pool import Pool
 
 from tenantapp.sql.failures import Cause, NoAnswerToCommit, NotReplicated, PostgresCommitInDoubt, failure_of
 from tenantapp.sql.silence import Address, address_of, watch
-from tenantapp.sql.waits import TENANT_DATABASES, present, watched
+from tenantapp.sql.waits import TENANT_DATABASES, present, report_rows, watched
 
 if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
@@ -26,6 +26,10 @@ Result = TypeVar("Result")
 # In a connection's info: it has been checked out before; it is in autocommit mode, although its engine is not.
 USED: Final = "tenantapp_used"
 ALONE: Final = "tenantapp_alone"
+
+
+# How the server says what a statement did: ``INSERT 0 1``, ``UPDATE 3``.
+WRITES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
 
 def answered(
@@ -38,21 +42,27 @@ def answered(
 
 
 class _Cursor(psycopg2.extensions.cursor):
-    """Reports the wait for the answer to each statement."""
+    """Reports the wait for the answer to each statement, and counts the rows that it wrote."""
 
     def execute(self, query: Any, vars: Any = None) -> None:
         answered(self.connection, super().execute, query, vars)
+        self._count()
         if self.connection.notices and self.connection.autocommit:
             check_replicated(self.connection)
 
     def executemany(self, query: Any, vars_list: Any) -> None:
         answered(self.connection, super().executemany, query, vars_list)
+        self._count()
         if self.connection.notices and self.connection.autocommit:
             check_replicated(self.connection)
 
     def copy_expert(self, sql: Any, file: Any, *size: Any) -> None:
         """Copy rows from or to a file."""
         answered(self.connection, super().copy_expert, sql, file, *size)
+
+    def _count(self) -> None:
+        if (self.statusmessage or "").startswith(WRITES):
+            self.connection.rows += self.rowcount
 
 
 class _NamedCursor(_Cursor):
@@ -79,6 +89,8 @@ class PostgresConnection(psycopg2.extensions.connection):
     spends_on: int = TENANT_DATABASES
     cut_off = False
     """Whether a wait was ended from outside. The connection cannot be used any more."""
+    rows = 0
+    """The rows that the transaction has written so far."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -109,9 +121,12 @@ class PostgresConnection(psycopg2.extensions.connection):
             raise PostgresCommitInDoubt(str(error)) from error
         if self.notices:
             check_replicated(self)
+        if self.rows:
+            report_rows(self)
 
     def rollback(self) -> None:
         """Roll back."""
+        self.rows = 0
         answered(self, super().rollback)
 
     def server(self) -> Address | None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
 from tenantapp.sql.failures import SqliteCommitInDoubt
-from tenantapp.sql.waits import TENANT_DATABASES, watched
+from tenantapp.sql.waits import TENANT_DATABASES, report_rows, watched
 
 if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
@@ -29,9 +29,10 @@ BUSY_SLICE: Final = 0.1
 
 
 class _Cursor(sqlite3.Cursor):
-    """Reports the wait for each statement, and waits for locks."""
+    """Reports the wait for each statement, and waits for locks. Counts the rows that a statement wrote."""
 
     connection: "FileConnection"
+    is_counted = False
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         """Execute a statement. If the database is locked, the statement has done nothing and is tried again."""
@@ -52,6 +53,13 @@ class _Cursor(sqlite3.Cursor):
     def fetchall(self) -> Any:
         return watched(self.connection, super().fetchall)
 
+    def close(self) -> None:
+        """Close the cursor. With RETURNING, the driver does not know the number of rows before all are fetched."""
+        if self.rowcount > 0 and not self.is_counted:
+            self.connection.rows += self.rowcount
+            self.is_counted = True
+        super().close()
+
 
 class FileConnection(sqlite3.Connection):
     """The driver's connection. It reports waits, and knows whether a failed COMMIT may have been kept."""
@@ -62,6 +70,8 @@ class FileConnection(sqlite3.Connection):
     """Whether a wait was ended from outside. The connection is not used again."""
     verify: Callable[[Any], None] | None = None
     """Raises if the file does not hold what this connection is for."""
+    rows = 0
+    """The rows that the transaction has written so far."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -89,6 +99,13 @@ class FileConnection(sqlite3.Connection):
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
                 raise SqliteCommitInDoubt(str(error)) from error
             raise
+        if self.rows:
+            report_rows(self)
+
+    def rollback(self) -> None:
+        """Roll back."""
+        self.rows = 0
+        super().rollback()
 
     def cut(self) -> None:
         """Interrupt the statement that runs, or that waits for a lock."""

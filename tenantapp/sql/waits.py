@@ -44,12 +44,22 @@ class Awaited(Protocol):
         """
 
 
+class WritesRows(Protocol):
+    """A connection of a driver. ``rows`` are those that its transaction has inserted, updated and deleted so far."""
+
+    rows: int
+
+    @property
+    def spends_on(self) -> int:
+        """Return which databases the connection leads to."""
+
+
 class Waits:
     """The waits of one thread that works for a request."""
 
     __slots__ = (
         *("_lock", "awaited", "brief", "bulkhead", "committing", "cut_since", "deadline", "ended"),
-        *("parent", "since", "slow_since", "spent", "suspect", "waited"),
+        *("parent", "rows", "since", "slow_since", "spent", "suspect", "waited"),
     )
 
     def __init__(self, bulkhead: "Bulkhead", deadline: float, parent: "Waits | None" = None) -> None:
@@ -67,6 +77,8 @@ class Waits:
         """The seconds of all finished waits, without brief ones."""
         self.spent = [0.0, 0.0, 0.0]
         """The seconds of all finished waits, by what they were spent on."""
+        self.rows = 0
+        """The rows that committed transactions on tenant databases have inserted, updated and deleted."""
         self.committing = False
         self.slow_since = 0.0
         """When the request was first seen to be slow, on the monotonic clock; 0 if it is not slow."""
@@ -152,6 +164,24 @@ def watched(awaited: Awaited, call: Callable[..., Result], *arguments: Any, comm
         return call(*arguments)
     finally:
         waits.leave()
+
+
+def report_rows(committed: WritesRows) -> None:
+    """Report the rows of the transaction that a connection has just committed, if this thread works for a request."""
+    waits = present()
+    if waits is not None and committed.spends_on == TENANT_DATABASES:
+        waits.rows += committed.rows
+    committed.rows = 0
+
+
+@contextmanager
+def rows_not_counted(connection: WritesRows) -> Iterator[None]:
+    """Leave out the rows that the block writes on this connection of the driver: they are the core's own records."""
+    before = connection.rows
+    try:
+        yield
+    finally:
+        connection.rows = before
 
 
 def report(waits: Waits) -> Token[Waits | None]:

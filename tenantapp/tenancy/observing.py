@@ -46,7 +46,8 @@ def observe_requests(registry: Any) -> None:
     def observed(environ: Any, router: Any) -> Any:
         started = perf_counter()
         # A retry gets a copy of the environment, which has the same list.
-        seen = environ[SEEN] = list[tuple[TenantRequest, Waits]]()
+        seen: list[tuple[TenantRequest, Waits]] = []
+        environ[SEEN] = seen
         try:
             response = policy(environ, router)
             if seen:

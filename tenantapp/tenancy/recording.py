@@ -35,6 +35,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from tenantapp.sql.prepared import DATABASE
 from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.sql.waits import rows_not_counted
 from tenantapp.tenancy.access import ACTOR, Actor
 from tenantapp.tenancy.known_tables import has_table, writes_table
 from tenantapp.tenancy.models import Change, ChangeCounter, TenantBase, TenantWebhook, Tracked
@@ -180,7 +181,9 @@ def _before_commit(session: Session) -> None:
     session.flush()
     pending: _Pending | None = session.info.pop(PENDING, None)
     if pending is not None and pending.changes:
-        _write(session, _combined(pending.changes))
+        driver: Any = session.connection().connection.dbapi_connection
+        with rows_not_counted(driver):
+            _write(session, _combined(pending.changes))
 
 
 def _finish(session: Session) -> None:

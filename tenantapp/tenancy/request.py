@@ -16,7 +16,7 @@ from pyramid.url import parse_url_overrides
 from sqlalchemy.orm import Session
 from transaction import TransactionManager
 
-from tenantapp.tenancy.access import ACTOR, BY_OPERATOR, NOBODY, SHOWN_LENGTH, Access, Actor
+from tenantapp.tenancy.access import ACTOR, BY_OPERATOR, NOBODY, SHOWN_LENGTH, Access, Actor, TenantPlace
 from tenantapp.tenancy.cache import TenantCache
 from tenantapp.tenancy.cache_stores import Place
 from tenantapp.tenancy.dbfactory import DBFactory
@@ -66,6 +66,8 @@ class TenantRequest(Request):
     """Whether the access includes the tenants that the person may choose."""
     depends_on_caller = False
     """Whether somebody has asked who makes the request. The answer has to say so to caches (``Vary``)."""
+    served_tenant: TenantPlace | None = None
+    """The tenant in which the view's permission was asked for, or None: the request is no tenant's."""
     part_of: "TenantRequest | None" = None
     """The batch that this request is a part of, or None. They share the access, the tenant session and ``tm``."""
     part_index: int | None = None

@@ -36,6 +36,8 @@ PATIENT: Final = {
     "connections.deadline": "60",
     "passwords.memory": str(MEMORY),
     "web.directory": "none",
+    # A thread would write to the databases of tests. Those about usage set it.
+    "usage.keep": "0",
     # Of each process. The storage is a directory where a test is about that.
     "files.storage": "memory://files",
     # No server: an installation keeps what would be sent.

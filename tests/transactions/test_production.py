@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import URL
 
+from tenantapp.usage.models import TenantUsage
 from tests.installation import Installation, postgres_installation, sqlite_installation
 from tests.nginx import nginx_before
 from tests.ports import free_port
@@ -107,7 +108,11 @@ def visit_during_reloads(server: Production, pages: list[Page]) -> list[str]:
 
 
 def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path) -> None:
-    """Every request is answered, every acknowledged write is there, none is done twice: while all workers change."""
+    """Every request is answered, every acknowledged write is there, none is done twice: while all workers change.
+
+    What the tenant has used is added up by those that stop.
+    """
+    real_installation.settings["usage.keep"] = "90"
     with production(tmp_path, real_installation, checked=True) as server:
         written = visit_during_reloads(server, [Page(server, "bob", kept=number % 2 == 0) for number in range(CLIENTS)])
         counted = server.metrics()
@@ -119,6 +124,10 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
         assert server.stop() == 0
     assert Counter(node_titles(real_installation)) == Counter(written)
     assert len([line for line in server.log() if line.get("method") == "POST"]) == len(written) + CLIENTS
+    requests = [line for line in server.log() if line.get("path") == "/api/v1/nodes"]
+    with real_installation.registry.user_db.begin(read_only=True) as session:
+        (used,) = session.scalars(select(TenantUsage)).all()
+        assert (used.slug, used.requests, used.rows_written) == ("acme", len(requests), 2 * len(written))
     assert (tmp_path / "stderr").read_text() == f"Starting server in PID {server.process.pid}.\n"
 
 

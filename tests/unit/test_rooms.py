@@ -14,7 +14,7 @@ ROOT = Path(tenantapp.__file__).parent
 EXAMPLES = [models.parent for models in (ROOT.parent / "examples").glob("*/*/models.py")]
 # What each room may import; settings belong to everyone. Nothing imports the domain but the assembly, by its name.
 BELOW = {"sql", "tenancy", "identity", "operations", "work", "mail", "credentials"}
-BELOW |= {"audit", "outgoing", "federation"}
+BELOW |= {"audit", "outgoing", "federation", "usage"}
 FLEET = {*BELOW, "databases", "files", "fleet"}
 MAY_IMPORT = {
     "sql": set(),
@@ -40,7 +40,8 @@ MAY_IMPORT = {
     },
     "federation": {"sql", "tenancy", "identity", "operations", "credentials", "outgoing"},
     "audit": {"sql", "tenancy", "identity", "operations", "outgoing"},
-    # Of credentials, federation and audit only the models, for the history of the user database.
+    "usage": {"sql", "tenancy", "identity", "operations"},
+    # Of credentials, federation, audit and usage only the models, for the history of the user database.
     "databases": BELOW,
     "fleet": FLEET,
     "api": {"sql", "tenancy", "identity"},

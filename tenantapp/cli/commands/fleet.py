@@ -1,10 +1,22 @@
 """Commands for all tenant databases together."""
 
+from datetime import timedelta
+from typing import Final
+
 import click
 
-from tenantapp.cli.arguments import jobs_option, json_option, server_option, slugs_argument
+from tenantapp.cli.arguments import Duration, jobs_option, json_option, server_option, slugs_argument
 from tenantapp.cli.completing import slugs as slug_names
 from tenantapp.cli.installation import Installation, pass_installation
+
+# What tenants may be sorted by, as people say it, and as it is called.
+SORTS: Final = {
+    "requests": "requests",
+    "milliseconds": "milliseconds",
+    "database": "database_milliseconds",
+    "bytes": "bytes_sent",
+    "rows": "rows_written",
+}
 
 
 @click.group()
@@ -90,6 +102,50 @@ def audit(installation: Installation, slug: str | None, limit: int, as_json: boo
     from tenantapp.cli import audit_trail
 
     audit_trail.show_entries(installation, slug, limit, as_json)
+
+
+@fleet.command()
+@click.argument("slug", required=False, shell_complete=slug_names)
+@click.option(
+    "--since",
+    type=Duration(),
+    default="24h",
+    show_default=True,
+    help="How long ago to begin: hours or days, such as 12h or 7d.",
+)
+@click.option(
+    "--by", type=click.Choice(["tenant", "hour"]), help="What a line is for. Default: tenant, or hour if you name one."
+)
+@click.option(
+    "--sort",
+    type=click.Choice(list(SORTS)),
+    help="With --by tenant: what the tenants with most come first of.  [default: requests]",
+)
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="The most lines to show.")
+@json_option
+@pass_installation
+def usage(
+    installation: Installation,
+    slug: str | None,
+    since: timedelta,
+    by: str | None,
+    sort: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show what tenants have used.
+
+    Requests, their time, the time that they waited for the tenant's database, the bytes that were sent, and the rows
+    that were written: of each tenant, or of each hour. An hour counts as a whole.
+    """
+    from tenantapp.cli import usage
+
+    if (by or ("hour" if slug else "tenant")) == "tenant":
+        usage.show_tenants(installation, slug, since, SORTS[sort or "requests"], limit, as_json)
+    elif sort is not None:
+        raise click.UsageError("Hours are sorted by time. Leave out --sort, or say --by tenant.")
+    else:
+        usage.show_hours(installation, slug, since, limit, as_json)
 
 
 @fleet.command()

@@ -19,6 +19,7 @@ import tenantapp.databases.models
 import tenantapp.federation.models
 import tenantapp.mail.outbox_models
 import tenantapp.operations.models
+import tenantapp.usage.models
 import tenantapp.work.models
 from tenantapp.databases.connections.maintenance_engines import schema_of
 from tenantapp.databases.errors import HistoryError

@@ -1,0 +1,12 @@
+"""What has each tenant used?
+
+``meter`` adds up in the memory of a process, for each tenant and hour. ``observing`` tells it of each request.
+``ledger`` adds that to the user database, every few seconds, and removes what is old. ``reading`` sums it up.
+"""
+
+from typing import Any
+
+
+def includeme(config: Any) -> None:
+    """Include ``application``. It is named, not imported, so that a command can import one module alone."""
+    config.include("tenantapp.usage.application")

@@ -1,0 +1,191 @@
+"""What tenants use: requests are counted, and it is added to the user database whatever happens meanwhile."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete, select
+from webob import Request
+
+from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations.fleet import Fleet
+from tenantapp.sql.ids import uuid7
+from tenantapp.tenancy.access import TenantPlace
+from tenantapp.tenancy.errors import UserDatabaseUnavailable
+from tenantapp.tenancy.user_database import user_database
+from tenantapp.testing.clock import Clock
+from tenantapp.usage.ledger import Ledger, remove_old_usage
+from tenantapp.usage.meter import Meter
+from tenantapp.usage.models import TenantUsage
+from tests.csv_files import send
+from tests.installation import Client, Installation
+
+
+@pytest.fixture(scope="module")
+def counting(make_installation: Callable[..., AbstractContextManager[Installation]]) -> Iterator[Installation]:
+    """An installation that counts. The tests write what was counted: the thread would do it at any time."""
+    with make_installation(**{"usage.keep": "90"}) as installation:
+        installation.registry.usage_thread.ask_to_stop()
+        yield installation
+
+
+@pytest.fixture
+def installation(counting: Installation) -> Installation:
+    """The same, without what other tests have used."""
+    counting.registry.usage_ledger.write()
+    with counting.registry.user_db.begin() as session:
+        session.execute(delete(TenantUsage))
+    return counting
+
+
+def used(installation: Installation, ledger: Ledger | None = None) -> dict[str, TenantUsage]:
+    """What each tenant has used, all hours."""
+    (ledger or installation.registry.usage_ledger).write()
+    with installation.registry.user_db.begin() as session:
+        rows = list(session.scalars(select(TenantUsage)))
+        session.expunge_all()
+    assert len({row.slug for row in rows}) == len(rows)
+    return {row.slug: row for row in rows}
+
+
+def test_the_requests_of_a_tenant_are_counted_and_no_others(installation: Installation) -> None:
+    ada = Client(installation.app).sign_in("ada", "acme")
+    stranger = Client(installation.app)
+    answers = [
+        ada.post("/nodes", {"title": "First"}, status=201),
+        ada.get("/nodes", status=200),
+        ada.post("/nodes", {"title": ""}, status=422),
+        ada.post("/batch", {"requests": [{"method": "GET", "path": "/nodes"}] * 3}, status=200),
+        ada.get("/members", status=200),
+    ]
+    answers[1:1] = [ada.http.head("/api/v1/nodes")]
+    for nobodys in (ada.get("/session"), ada.get("/account"), stranger.get("/nodes"), ada.get("/nowhere")):
+        assert nobodys.status_int in (200, 401, 404)
+    found = used(installation)["acme"]
+    assert set(used(installation)) == {"acme"}
+    assert found.requests == len(answers)
+    assert found.bytes_sent == sum(len(answer.body) for answer in answers)
+    assert 0 < found.database_microseconds < found.microseconds < 60e6
+
+
+def test_rows_count_when_they_are_committed(installation: Installation) -> None:
+    ada = Client(installation.app).sign_in("ada", "acme")
+    node = {"method": "POST", "path": "/nodes", "body": {"title": "First"}}
+    before = used(installation)
+    assert before == {}
+    ada.post("/nodes", {"title": "First"}, status=201)
+    one = used(installation)["acme"].rows_written
+    assert one == 2, "the node, and its words"
+    ada.post("/batch", {"requests": [node, node]}, status=200)
+    assert used(installation)["acme"].rows_written == 3 * one
+    ada.post("/batch", {"requests": [node, {**node, "body": {}}]}, status=422)
+    ada.get("/nodes")
+    assert used(installation)["acme"].rows_written == 3 * one
+
+
+def test_what_is_sent_in_pieces_is_counted_on_the_way(installation: Installation) -> None:
+    ada = Client(installation.app).sign_in("ada", "acme")
+    lines = b"title\r\n" + b"".join(b"Node %d\r\n" % number for number in range(300))
+    imported = send(ada, lines, "/nodes/import")
+    exported = ada.get("/nodes/export")
+    content = ada.upload("a.txt", b"x" * 700_000)
+    loaded = ada.get(f"/files/{content.json['id']}/content")
+    answers = [imported, exported, content, loaded]
+    assert len(exported.body) > len(lines)
+    assert len(loaded.body) == 700_000
+    row = used(installation)["acme"]
+    assert row.bytes_sent == sum(len(answer.body) for answer in answers)
+    assert row.requests == len(answers)
+
+
+def test_what_an_export_reads_after_its_request_is_time_in_the_database(installation: Installation) -> None:
+    ada = Client(installation.app).sign_in("ada", "acme")
+    assert send(ada, b"title\r\n" + b"Node\r\n" * 30, "/nodes/import").status_int == 200
+    used(installation)
+    answer = Request.blank("/api/v1/nodes/export", cookies=ada.http.cookies).send(installation.app)
+    at_its_end = used(installation)["acme"].database_microseconds
+    assert len(b"".join(answer.app_iter).splitlines()) > 30
+    row = used(installation)["acme"]
+    assert at_its_end < row.database_microseconds < row.microseconds
+
+
+def test_a_request_counts_for_the_tenant_that_it_names(installation: Installation) -> None:
+    both = Client(installation.app).sign_in("both")
+    both.get("/nodes", X_Tenant="globex", status=200)
+    both.get("/t/acme/nodes", status=200)
+    assert {slug: row.requests for slug, row in used(installation).items()} == {"globex": 1, "acme": 1}
+
+
+def place(installation: Installation, slug: str = "acme") -> TenantPlace:
+    with installation.registry.user_db.begin(read_only=True) as session:
+        tenant = get_tenant(session, slug)
+        return TenantPlace(tenant.id, tenant.slug, tenant.name, tenant.server, tenant.database)
+
+
+def test_it_is_kept_while_the_user_database_does_not_answer(installation: Installation) -> None:
+    registry, meter, acme = installation.registry, Meter(), place(installation)
+    url = registry.app_settings.user_db_url
+    missing = user_database(url.set(database=f"{url.database}_missing"))
+    meter.add_request(acme, 0.5, 0.25, 3, 100)
+    with pytest.raises(UserDatabaseUnavailable):
+        Ledger(meter, missing).write()
+    meter.add_request(acme, 0.5, 0.25, 3, 100)
+    row = used(installation, Ledger(meter, registry.user_db))["acme"]
+    assert (row.requests, row.microseconds, row.database_microseconds) == (2, 1_000_000, 500_000)
+    assert (row.rows_written, row.bytes_sent) == (6, 200)
+    assert used(installation, Ledger(meter, registry.user_db))["acme"].requests == 2, "once"
+    missing.dispose()
+
+
+def test_processes_add_to_the_same_hours(installation: Installation) -> None:
+    """Each writes many tenants in one statement, more than once, and none waits for another for good."""
+    places = [TenantPlace(uuid7(), f"t{number}", "", "main", "") for number in range(40)]
+    meters = [Meter() for _ in range(4)]
+
+    def work(meter: Meter, order: Any) -> None:
+        ledger = Ledger(meter, installation.registry.user_db)
+        for _ in range(5):
+            for each in order(places):
+                meter.add_request(each, 0.001, 0, 1, 1)
+            ledger.write()
+
+    threads = [
+        threading.Thread(target=work, args=(meter, list if number % 2 else lambda given: list(reversed(given))))
+        for number, meter in enumerate(meters)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {row.requests for row in used(installation).values()} == {20}
+
+
+def test_old_hours_are_removed_by_workers(installation: Installation, clock: Clock) -> None:
+    registry, acme, meter = installation.registry, place(installation), Meter()
+    ledger, fleet = Ledger(meter, registry.user_db), Fleet(registry.user_db, registry.app_settings, registry.servers)
+
+    def hours() -> list[tuple[UUID, int]]:
+        with registry.user_db.begin(read_only=True) as session:
+            rows = session.execute(select(TenantUsage.tenant_id, TenantUsage.requests).order_by(TenantUsage.hour))
+            return [(row.tenant_id, row.requests) for row in rows]
+
+    first = clock.freeze().replace(minute=0, second=0, microsecond=0)
+    for requests in (1, 2):
+        for _ in range(requests):
+            meter.add_request(acme, 0, 0, 0, 0)
+        clock.advance(hours=1)
+    ledger.write()
+    assert hours() == [(acme.id, 1), (acme.id, 2)], "each in its hour"
+    clock.freeze(first + timedelta(days=90))
+    remove_old_usage(fleet)
+    assert len(hours()) == 2
+    clock.freeze(first + timedelta(days=90, seconds=1))
+    remove_old_usage(fleet)
+    assert hours() == [(acme.id, 2)]
+    clock.advance(hours=1)
+    remove_old_usage(fleet)
+    assert hours() == []
