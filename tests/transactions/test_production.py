@@ -127,7 +127,8 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
     requests = [line for line in server.log() if line.get("path") == "/api/v1/nodes"]
     with real_installation.registry.user_db.begin(read_only=True) as session:
         (used,) = session.scalars(select(TenantUsage)).all()
-        assert (used.slug, used.requests, used.rows_written) == ("acme", len(requests), 2 * len(written))
+        # A node and its words; and the first time, its author.
+        assert (used.slug, used.requests, used.rows_written) == ("acme", len(requests), 2 * len(written) + 1)
     assert (tmp_path / "stderr").read_text() == f"Starting server in PID {server.process.pid}.\n"
 
 
