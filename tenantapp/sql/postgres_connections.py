@@ -26,8 +26,6 @@ Result = TypeVar("Result")
 # In a connection's info: it has been checked out before; it is in autocommit mode, although its engine is not.
 USED: Final = "tenantapp_used"
 ALONE: Final = "tenantapp_alone"
-
-
 # How the server says what a statement did: ``INSERT 0 1``, ``UPDATE 3``.
 WRITES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
