@@ -125,11 +125,15 @@ class AccessReader:
         exempt = row.service_tenant_id is not None
         return self._access(row, now, allowed, refusal, exempt=exempt, api_token_id=row.api_token_id)
 
-    def check(self) -> None:
-        """Raise ``UserDatabaseUnavailable`` unless the user database answers and can be written to."""
+    def check_reading(self) -> None:
+        """Raise ``UserDatabaseUnavailable`` unless the user database answers."""
         with self.database.engine.connect() as connection:
             # Read to the end: an open result would keep its snapshot on the pooled connection.
             connection.execute(select(Role.name).limit(1)).all()
+
+    def check_writing(self) -> None:
+        """Raise ``UserDatabaseUnavailable`` unless the user database can be written to."""
+        with self.database.engine.connect() as connection:
             # This changes no row, and both engines refuse it if the database is read-only.
             connection.execute(update(Role).where(false()).values(name=Role.name))
 

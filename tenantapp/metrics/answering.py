@@ -1,4 +1,4 @@
-"""Answer Prometheus, on an address of its own, from each process that serves.
+"""Answer Prometheus, and probes, on an address of their own, from each process that serves.
 
 All processes listen on the same address (``SO_REUSEPORT``). Each of them answers for all, so it does not matter which
 one is asked.
@@ -12,17 +12,21 @@ from time import monotonic
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import orjson
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tenantapp.metrics.counts import Counts
 from tenantapp.metrics.fleet_figures import FleetFigures
 from tenantapp.metrics.slots import Slot
+from tenantapp.ops.health import OK, health
 
 log = logging.getLogger(__name__)
 EVERY: Final = 5.0  # seconds between what a process says of its present
 STEP: Final = 0.5  # seconds between two writes of what was counted
 PATH: Final = "/metrics"
+ALIVE: Final = "/__lbheartbeat__"
+HEALTH: Final = "/__heartbeat__"
 PATIENCE: Final = 10.0  # seconds that a client has to send its request
 
 
@@ -49,6 +53,11 @@ class _Handler(WSGIRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Log nothing."""
+
+
+def _json(start_response: Any, works: bool, said: dict[str, Any]) -> list[bytes]:
+    start_response("200 OK" if works else "503 Service Unavailable", [("Content-Type", "application/json")])
+    return [orjson.dumps(said)]
 
 
 class Answers:
@@ -89,7 +98,13 @@ class Answers:
         return server
 
     def _answer(self, environ: Any, start_response: Any) -> Any:
-        if environ["PATH_INFO"] != PATH:
+        path = environ["PATH_INFO"]
+        if path == ALIVE:
+            return _json(start_response, True, {"status": OK})
+        if path == HEALTH:
+            with self._registry.bulkhead.request():
+                return _json(start_response, *health(self._registry))
+        if path != PATH:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [f"Ask for {PATH}.\n".encode()]
         self._counts.keep()

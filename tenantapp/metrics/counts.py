@@ -64,14 +64,18 @@ class Counts:
         self._files = _gauge("tenantapp_open_files", "Open files of the processes.", [])
         self._grown = _Grown(
             {
-                name: Counter(f"tenantapp_{name}", words, labels, **given)
+                name: Counter(name, words, labels, **given)
                 for name, words, labels in (
-                    ("connections_waited", "Requests that had to wait for a connection.", ["server"]),
-                    ("connections_evicted", "Connections that were closed for another tenant.", ["server"]),
-                    ("connections_refused", "Requests that waited for a connection and got none.", ["server"]),
-                    ("requests_refused", "Requests not let in to a slow database.", []),
-                    ("requests_ended", "Requests that were ended to free a thread.", []),
-                    ("requests_overdue", "Waits for a database without an answer in time.", []),
+                    ("tenantapp_connections_waited", "Requests that had to wait for a connection.", ["server"]),
+                    ("tenantapp_connections_evicted", "Connections that were closed for another tenant.", ["server"]),
+                    (
+                        "tenantapp_connections_refused",
+                        "Requests that waited for a connection and got none.",
+                        ["server"],
+                    ),
+                    ("tenantapp_requests_refused", "Requests not let in to a slow database.", []),
+                    ("tenantapp_requests_ended", "Requests that were ended to free a thread.", []),
+                    ("tenantapp_requests_overdue", "Waits for a database without an answer in time.", []),
                 )
             }
         )
@@ -128,14 +132,14 @@ class Counts:
             self._connection_limit.labels(server).set(budget.limit)
             self._waiting.labels(server).set(budget.waiting)
             for name in ("waited", "evicted", "refused"):
-                self._grown.to(f"connections_{name}", getattr(budget, name), server)
+                self._grown.to(f"tenantapp_connections_{name}", getattr(budget, name), server)
         for server, engines in registry.tenant_dbs.engines.items():
             self._breakers.labels(server).set(engines.breaker.is_open)
         bulkhead = registry.bulkhead
         numbers = bulkhead.numbers()
         self._slow.set(numbers.slow)
         for name in ("refused", "ended", "overdue"):
-            self._grown.to(f"requests_{name}", getattr(numbers, name))
+            self._grown.to(f"tenantapp_requests_{name}", getattr(numbers, name))
         self._threads.set(registry.app_settings.threads)
         self._threads_busy.set(len(bulkhead.requests))
         self._processes.set(1)

@@ -138,7 +138,7 @@ def test_nothing_is_sent_that_belongs_to_a_session(behind: Behind) -> None:
     """Asked of the server, which has logged every statement that came through."""
     before = len(behind.logged())
     converse(behind)
-    behind.installation.app.registry.access_reader.check()
+    behind.installation.app.registry.access_reader.check_writing()
     with behind.installation.app.registry.user_db.begin(read_only=True) as session:
         session.execute(text("SELECT 1"))
     found = re.findall(r"LOG:  (?:statement|execute [^:]*): *(\w+)(?: (READ ONLY))?", behind.logged()[before:])

@@ -3,6 +3,7 @@
 What several processes count together stands in the tests of ``pserve production.ini``.
 """
 
+import json
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -115,8 +116,13 @@ def test_a_process_says_how_it_is(counted: Installation) -> None:
     assert metrics.of("tenantapp_memory_bytes", {}) > 10 * 2**20
     assert metrics.of("tenantapp_open_files", {}) > 3
     assert metrics.of("tenantapp_user_database_up", {}) == 1
+    place = f"http://127.0.0.1:{counted.registry.app_settings.metrics_listen[1]}"
     with pytest.raises(HTTPError, match="404"):
-        urlopen(f"http://127.0.0.1:{counted.registry.app_settings.metrics_listen[1]}/")
+        urlopen(place)
+    with urlopen(f"{place}/__heartbeat__") as answer:
+        assert json.load(answer) == Client(counted.app).http.get("/__heartbeat__").json
+    with urlopen(f"{place}/__lbheartbeat__") as answer:
+        assert json.load(answer) == {"status": "ok"}
 
 
 def operation(kind: str, state: OperationState, **columns: Any) -> Operation:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -107,7 +108,7 @@ class Production:
     """A running ``pserve``. ``directory`` has its ini file, its domain and its output.
 
     Without ``checked`` it begins as the program that ``pserve`` becomes when it has loaded the application once, which
-    takes a second: for tests that are not about how it starts.
+    takes a second: for tests that are not about how it starts. It is given the socket ``activated``, if there is one.
     """
 
     def __init__(
@@ -118,13 +119,15 @@ class Production:
         keepalive: int = 0,
         *,
         checked: bool = False,
+        activated: socket.socket | None = None,
     ) -> None:
-        self.directory, self._checked = directory, checked
+        self.directory, self._checked, self._activated = directory, checked, activated
         self.ini = directory / "production.ini"
         self.ini.write_text((CHECKOUT / "production.ini").read_text())
         self.domain = directory / "told.py"
         self.domain.write_text(DOMAIN)
-        self.port, self.metrics_port = free_port(), free_port()
+        self.port = free_port() if activated is None else activated.getsockname()[1]
+        self.metrics_port = free_port()
         self.environment = environment(
             installation.settings,
             tenantapp_domain="told",
@@ -140,10 +143,25 @@ class Production:
         program = [str(PSERVE)] if self._checked else [sys.executable, "-P", "-m", "tenantapp.serving"]
         command = [*program, "production.ini", f"http_port={self.port}"]
         with (self.directory / "stdout").open("a") as out, (self.directory / "stderr").open("a") as err:
-            self.process = subprocess.Popen(command, cwd=self.directory, env=self.environment, stdout=out, stderr=err)
+            given = self._as_systemd_gives()
+            self.process = subprocess.Popen(
+                [*given, *command],
+                cwd=self.directory,
+                env=self.environment,
+                stdout=out,
+                stderr=err,
+                pass_fds=[] if self._activated is None else [self._activated.fileno()],
+            )
         wait_for(self.answers)
         seen: set[int] = set()
         wait_for(lambda: seen.add(self.about()["process"]) or seen == self.workers())  # type: ignore[func-returns-value]
+
+    def _as_systemd_gives(self) -> list[str]:
+        """What to begin the command with: as systemd does it, the socket is number 3, and the process is named."""
+        if self._activated is None:
+            return []
+        script = f'exec 3<&{self._activated.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+        return ["sh", "-c", script, "sh"]
 
     def answers(self, port: int | None = None) -> bool:
         """Whether it answers, or the proxy at this port does for it."""

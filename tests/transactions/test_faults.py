@@ -148,7 +148,15 @@ def test_the_user_database_gone_means_503_and_no_data(real_installation: Install
     for answer in (bob.get("/nodes"), bob.get("/session"), bob.post("/session", {"login": "bob", "password": "x" * 9})):
         assert (answer.status_int, answer.json["code"]) == (503, "service_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
-    assert bob.http.get("/__heartbeat__", expect_errors=True).status_int == 503
+    answer = bob.http.get("/__heartbeat__", expect_errors=True)
+    assert (answer.status_int, answer.json) == (
+        503,
+        {
+            "status": "failed",
+            "user_database": {"reading": "failed", "writing": "failed"},
+            "servers": {"main": "ok"},
+        },
+    )
     assert bob.http.get("/__lbheartbeat__").status_int == 200
     assert real_installation.checkedout() == 0
     main({}, **real_installation.settings)  # starts all the same, and waits for it
@@ -235,7 +243,7 @@ def test_connections_that_died_in_the_pool_are_not_noticed(real_installation: In
         end_all_backends(real_installation)
     assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before"]
     assert bob.post("/nodes", {"title": "after"}).status_int == 201
-    assert bob.http.get("/__heartbeat__").json["user_database"] == "ok"
+    assert bob.http.get("/__heartbeat__").json["user_database"] == {"reading": "ok", "writing": "ok"}
     real_installation.close()  # read with new connections: what was answered is in the database of that name
     assert [node["title"] for node in bob.get("/nodes").json["items"]] == ["before", "after"]
 

@@ -4,11 +4,12 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -89,13 +90,17 @@ class Visitor(threading.Thread):
 
 def visit_during_reloads(server: Production, pages: list[Page]) -> list[str]:
     """Let people write and read on these pages while all workers change, twice; returns what was acknowledged."""
+    return visit_during(server, pages, lambda: [server.reload() for _ in range(RELOADS)])
+
+
+def visit_during(server: Production, pages: list[Page], change: Callable[[], object]) -> list[str]:
+    """Let people write and read on these pages while this happens; returns what was acknowledged."""
     stop = threading.Event()
     visitors = [Visitor(page, number, stop) for number, page in enumerate(pages)]
     for visitor in visitors:
         visitor.start()
     try:
-        for _ in range(RELOADS):
-            server.reload()
+        change()
     finally:
         stop.set()
         for visitor in visitors:
@@ -142,6 +147,23 @@ def test_reloads_lose_no_request_on_connections_that_a_proxy_keeps(files: Instal
     assert Counter(node_titles(files)) == Counter(written)
 
 
+def test_a_restart_refuses_nobody_while_systemd_has_the_socket(files: Installation, tmp_path: Path) -> None:
+    def restart() -> None:
+        assert server.stop() == 0
+        server.start()
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        server = Production(tmp_path, files, workers=1, activated=listening, checked=True)
+        server.start()
+        try:
+            before = server.process.pid
+            written = visit_during(server, [Page(server, "bob", kept=False) for _ in range(2)], restart)
+            assert server.process.pid != before
+        finally:
+            server.stop()
+    assert Counter(node_titles(files)) == Counter(written)
+
+
 def test_a_change_succeeds_with_the_tag_of_an_answer_that_nginx_has_compressed(
     served: Production, tmp_path: Path
 ) -> None:
@@ -177,6 +199,8 @@ def test_connections_are_kept_while_there_are_no_more_requests_than_threads(
         for connection in kept:
             connection.request("GET", "/x/held")
         wait_for(lambda: len(list(tmp_path.glob("held-*"))) == 4)
+        answer = server.get("/__lbheartbeat__", port=server.metrics_port)
+        assert answer.status == 200, "all threads of the application are busy"
         (tmp_path / "go_on").touch()
         assert {answer.will_close for answer in answers_of(kept)} == {True, False}
         with closing(server.connection()) as another:

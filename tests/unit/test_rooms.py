@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "account": {"sql", "tenancy", "identity", "joining", "mail", "credentials", "federation", "audit", "api"},
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
-    "metrics": {"sql", "tenancy", "identity", "operations"},
+    "metrics": {"sql", "tenancy", "identity", "operations", "ops"},
     "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "files", "resources"},
     "testing": {*FLEET, "outgoing", "api", "resources", "webhooks"},
