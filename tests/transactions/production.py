@@ -160,8 +160,11 @@ class Production:
         """What to begin the command with: as systemd does it, the socket is number 3, and the process is named."""
         if self._activated is None:
             return []
-        script = f'exec 3<&{self._activated.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
-        return ["sh", "-c", script, "sh"]
+        script = (
+            f"import os, sys; os.dup2({self._activated.fileno()}, 3); "
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        return [sys.executable, "-c", script]
 
     def answers(self, port: int | None = None) -> bool:
         """Whether it answers, or the proxy at this port does for it."""

@@ -120,10 +120,10 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
     real_installation.settings["usage.keep"] = "90"
     with production(tmp_path, real_installation, checked=True) as server:
         written = visit_during_reloads(server, [Page(server, "bob", kept=number % 2 == 0) for number in range(CLIENTS)])
-        counted = server.metrics()
         posted = {"route": "nodes", "method": "POST", "status": "201"}
-        assert counted.of("tenantapp_requests_total", posted) == len(written), "of all processes, those that ended too"
-        assert counted.of("tenantapp_processes", {}) == len(server.workers())
+        # Of all processes, those that have ended too. Each writes down what it has counted twice a second.
+        wait_for(lambda: server.metrics().of("tenantapp_requests_total", posted) == len(written))
+        assert server.metrics().of("tenantapp_processes", {}) == len(server.workers())
         # One more than there are workers: that is how many there were at once.
         assert len(list((tmp_path / "metrics").glob("counter_*.db"))) == len(server.workers()) + 1
         assert server.stop() == 0
