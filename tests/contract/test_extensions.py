@@ -2,8 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from tenantapp.fleet.bundles.exporting import export_bundle
 from tenantapp.fleet.bundles.importing import import_tenant
 from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.operations.errors import FleetError
+from tenantapp.sql.ids import uuid7
 from tests.contract.conftest import asking_engine
 from tests.contract.copies import work
 from tests.contract.decoys import CAUGHT, GUARD
@@ -40,6 +41,7 @@ EXTENSIONS: Final = {
     "legends": ("relocatable = true", LEGENDS),
     "anchored": ("relocatable = false", ANCHORED),
     "towering": ("schema = tower", "CREATE FUNCTION top() RETURNS int LANGUAGE sql AS 'SELECT 1';"),
+    "trusty": ("trusted = true\nrelocatable = true", "CREATE FUNCTION trust() RETURNS int LANGUAGE sql AS 'SELECT 1';"),
     "leaning": ("requires = 'legends'\nrelocatable = true", ""),
 }
 USES_BOTH: Final = """
@@ -66,13 +68,12 @@ down_revision = "feedc0de0001"
 def upgrade():
     op.get_bind().exec_driver_sql({statement!r})
 """
-Make = Callable[..., AbstractContextManager[Schemas]]
 
 
 @pytest.fixture(scope="module")
 def server(logical_server: URL) -> Iterator[URL]:
     """A server that has the extensions of these tests."""
-    share = Path(str(logical_server.query["host"]), "share")  # where its user may read
+    share = share_of(logical_server)
     (share / "extension").mkdir(parents=True)
     for name, (control, script) in EXTENSIONS.items():
         (share / "extension" / f"{name}.control").write_text(f"default_version = '1'\n{control}\n")
@@ -85,17 +86,34 @@ def server(logical_server: URL) -> Iterator[URL]:
     shutil.rmtree(share)
 
 
+@contextmanager
+def made(servers: Sequence[URL], directory: Path, schema: str, extensions: str = "") -> Iterator[Schemas]:
+    """The tenant acme on ``main``, beside which there is ``other``, whose setting names no extensions."""
+    construct = Construct("extensions", schema, "SELECT 1", extensions=extensions)
+    with schemas(dict(zip(("main", "other"), servers, strict=True)), directory, construct) as tenant:
+        tenant.fleet.values.pop("servers.other.extensions", None)
+        tenant.fleet.__post_init__()
+        yield tenant
+
+
+@pytest.fixture(scope="module")
+def using(server: URL, postgres_server: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schemas]:
+    """A tenant whose history uses two of them. Tests leave it as it is."""
+    directory = tmp_path_factory.mktemp("using")
+    with made((server, postgres_server), directory, USES_BOTH, "legends, anchored") as tenant:
+        yield tenant
+
+
 @pytest.fixture
-def make(server: URL, postgres_server: URL, tmp_path: Path) -> Make:
-    """Makes the tenant acme on ``main``, beside which there is ``other``, whose setting names no extensions."""
+def plain(server: URL, postgres_server: URL, tmp_path: Path) -> Iterator[Schemas]:
+    """A tenant that was made before the setting named any."""
+    with made((server, postgres_server), tmp_path, PLAIN) as tenant:
+        yield tenant
 
-    @contextmanager
-    def make(schema: str, extensions: str = "", rows: str = "SELECT 1") -> Iterator[Schemas]:
-        construct = Construct("extensions", schema, rows, extensions=extensions)
-        with schemas({"main": server, "other": postgres_server}, tmp_path, construct) as tenant:
-            yield tenant
 
-    return make
+def share_of(server: URL) -> Path:
+    """Where the user of the server may read."""
+    return Path(str(server.query["host"]), "share")
 
 
 def give(tenant: Schemas, extensions: str) -> None:
@@ -116,115 +134,135 @@ def extensions_of(tenant: Schemas, slug: str = "acme") -> dict[str, str]:
     return dict(tenant.fleet.ask(asked + " ORDER BY 1", tenant.fleet.servers[place.server].own_url(place.database)))
 
 
-def test_every_new_database_has_them(make: Make) -> None:
+def own_url(tenant: Schemas, slug: str = "acme") -> URL:
+    place = tenant.place(slug)
+    return tenant.fleet.servers[place.server].own_url(place.database)
+
+
+def test_every_new_database_has_them(using: Schemas) -> None:
     """They are a part of the structure if something uses them."""
-    with make(USES_BOTH, "legends, anchored", "INSERT INTO words DEFAULT VALUES") as tenant:
-        assert tenant.original["public.legends"] == [('(1,"built in")',)]
-        assert tenant.by_clone() == tenant.by_backup() == tenant.by_bundle() == tenant.by_restore() == {}
-        assert extensions_of(tenant, "imported") == {"anchored": "public", "legends": "public"}
-        place = tenant.place("imported")
-        tenant.fleet.ask("DROP EXTENSION anchored CASCADE", tenant.fleet.servers["main"].own_url(place.database))
-        assert "extension anchored is missing" in findings(tenant.fleet, place, tenant.fleet.settings)
+    assert using.original["public.legends"] == [('(1,"built in")',)]
+    assert using.by_clone() == using.by_backup() == using.by_bundle() == using.by_restore() == {}
+    assert extensions_of(using, "imported") == {"anchored": "public", "legends": "public"}
+    using.fleet.ask("DROP EXTENSION anchored CASCADE", own_url(using, "imported"))
+    assert "extension anchored is missing" in findings(using.fleet, using.place("imported"), using.fleet.settings)
 
 
-def test_a_server_that_does_not_make_them_is_refused_by_name(make: Make) -> None:
+def test_a_restore_leaves_out_nothing_else(using: Schemas) -> None:
+    """Large objects and casts are what ``pg_dump --extension`` leaves out."""
+    using.execute("SELECT lo_from_bytea(77, 'kept'::bytea)")
+    using.read_original()
+    assert len(using.original["large objects"]) == 1
+    assert using.by_backup("with-large-objects") == {}
+    using.execute("SELECT lo_unlink(77)")
+    using.read_original()
+
+
+def test_a_server_that_does_not_make_them_is_refused_by_name(using: Schemas) -> None:
     refused = "The server other makes no extension anchored, legends, which {} has; install it on the server, and name"
-    with make(USES_BOTH, "legends, anchored") as tenant:
-        del tenant.fleet.values["servers.other.extensions"]
-        tenant.fleet.__post_init__()
-        tenant.succeeded(tenant.backup())
-        file = tenant.fleet.directory / "acme.bundle"
-        export_bundle(tenant.fleet.services, tenant.place(), file)
-        before = tenant.fleet.everything()
-        for what, request in {
-            "the database of acme": partial(work, tenant.fleet, "clone", "acme", "cloned", server="other"),
-            "the database of acme ": partial(work, tenant.fleet, "move", "acme", "other"),
-            "the backup": lambda: tenant.succeeded(tenant.restore_as("acme", "restored", server="other")),
-            "the bundle": partial(import_tenant, tenant.fleet.services, file, "imported", server="other"),
-        }.items():
-            with pytest.raises(FleetError, match=refused.format(what.strip())):
-                request()
-        assert (tenant.fleet.everything(), tenant.lost()) == (before, {})
-
-
-@pytest.mark.parametrize("rows", ["INSERT INTO legends VALUES (2, 'mine')", "SELECT nextval('numbers')"])
-def test_rows_that_nobody_could_restore_are_refused_by_name(make: Make, rows: str) -> None:
-    with make(USES_BOTH, "legends, anchored", rows) as tenant:
-        before = tenant.fleet.everything()
-        for request in (tenant.by_clone, tenant.by_backup, tenant.by_bundle):
-            with pytest.raises(FleetError, match=r"has rows of its own in (legends|numbers) of the extension legends"):
-                request()
-        assert (tenant.fleet.everything(), tenant.lost()) == (before, {})
-
-
-def test_a_tenant_that_exists_gets_them_before_it_is_migrated(make: Make) -> None:
-    """The script does not call what the tenant has put into its way."""
-    with make(PLAIN) as tenant:
-        tenant.execute(GUARD)
-        tenant.execute(DECOY)
-        own = tenant.fleet.servers["main"].own_url(tenant.place().database)
-        with pytest.raises(Exception, match=CAUGHT):
-            tenant.fleet.ask("SELECT public.lower('X'::varchar)", own)
-        give(tenant, "legends")
-        add_revision(tenant, USES_LEGENDS)
-        tenant.done(tenant.ask(request_migration, "acme"))
-        assert extensions_of(tenant) == {"legends": "public"}
-        assert tenant.fleet.ask("SELECT word FROM public.legends", own) == [("built in",)]
-        assert tenant.fleet.ask("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'making%%'", own) == []
+    using.succeeded(using.backup())
+    file = using.fleet.directory / "for_other.bundle"
+    export_bundle(using.fleet.services, using.place(), file)
+    before = using.fleet.everything()
+    for what, request in (
+        ("the database of acme", partial(work, using.fleet, "clone", "acme", "for-other", server="other")),
+        ("the database of acme", partial(work, using.fleet, "move", "acme", "other")),
+        ("the backup", lambda: using.succeeded(using.restore_as("acme", "for-other", server="other"))),
+        ("the bundle", partial(import_tenant, using.fleet.services, file, "for-other", server="other")),
+    ):
+        with pytest.raises(FleetError, match=refused.format(what)):
+            request()
+    assert (using.fleet.everything(), using.lost()) == (before, {})
 
 
 @pytest.mark.parametrize(
-    ("extensions", "reason"),
+    ("rows", "undone"),
     [
-        ("legends, anchored", "the extension anchored cannot be made where a tenant has something already"),
-        ("legends, leaning", "the extension leaning cannot be made where a tenant has something already"),
-        ("legends, nothing_such", "the server does not have the extension nothing_such"),
+        ("INSERT INTO legends VALUES (2, 'mine')", "DELETE FROM public.legends WHERE id > 1"),
+        ("SELECT nextval('numbers')", "SELECT setval('public.numbers', 1, false)"),
     ],
 )
-def test_what_cannot_be_made_safely_is_refused_and_nothing_is_made(make: Make, extensions: str, reason: str) -> None:
-    with make(PLAIN) as tenant:
-        give(tenant, extensions)
-        add_revision(tenant, USES_LEGENDS)
-        assert reason in tenant.failed(tenant.ask(request_migration, "acme"))
-        give(tenant, "legends")
-        assert (extensions_of(tenant), tenant.lost()) == ({}, {})
-
-
-@pytest.mark.parametrize(
-    ("extensions", "reason"),
-    [
-        ("nothing_such", "the server does not have the extension nothing_such"),
-        ("towering", "the extension towering is made in a schema of its own, tower, which no restore can fill"),
-        ("leaning, legends", "the extension leaning requires legends, which is not named before it"),
-    ],
-)
-def test_a_setting_that_cannot_be_carried_out_makes_no_tenant(make: Make, extensions: str, reason: str) -> None:
-    with make(PLAIN) as tenant:
-        give(tenant, extensions)
-        before = tenant.fleet.everything()
-        with pytest.raises(FleetError, match=reason):
-            tenant.fleet.create("globex")
-        assert tenant.fleet.everything() == before
+def test_rows_that_nobody_could_restore_are_refused_by_name(using: Schemas, rows: str, undone: str) -> None:
+    using.execute(rows)
+    before = using.fleet.everything()
+    clone = partial(work, using.fleet, "clone", "acme", "with-rows")
+    for request in (clone, using.by_backup, using.by_bundle):
+        with pytest.raises(FleetError, match=r"has rows of its own in (legends|numbers) of the extension legends"):
+            request()
+    using.fleet.ask(undone, own_url(using))
+    assert (using.fleet.everything(), using.lost()) == (before, {})
 
 
 @pytest.mark.parametrize(
     "point", ["database.make_extensions:before", "database.make_extensions:after", "database.give:after"]
 )
-def test_a_restore_is_killed_while_they_are_made(make: Make, point: str) -> None:
-    with make(USES_BOTH, "legends, anchored") as tenant:
-        tenant.succeeded(tenant.backup())
-        tenant.restore_as("acme", "restored")
-        Hanging("tests.contract.hanging_worker", json.dumps(tenant.fleet.values), point).kill()
-        tenant.fleet.settle()
-        assert tenant.lost("restored") == {}
+def test_a_restore_is_killed_while_they_are_made(using: Schemas, point: str) -> None:
+    new = f"restored{uuid7().hex[-6:]}"
+    using.succeeded(using.backup())
+    using.restore_as("acme", new)
+    Hanging("tests.contract.hanging_worker", json.dumps(using.fleet.values), point).kill()
+    using.fleet.settle()
+    assert using.lost(new) == {}
+
+
+def test_a_tenant_that_exists_gets_them_before_it_is_migrated(plain: Schemas) -> None:
+    """The script does not call what the tenant has put into its way. What cannot be made safely is refused before."""
+    plain.execute(GUARD)
+    plain.execute(DECOY)
+    with pytest.raises(Exception, match=CAUGHT):
+        plain.fleet.ask("SELECT public.lower('X'::varchar)", own_url(plain))
+    add_revision(plain, USES_LEGENDS)
+    for extensions, reason in {
+        "legends, anchored": "the extension anchored cannot be made where a tenant has something already",
+        "legends, leaning": "the extension leaning cannot be made where a tenant has something already",
+        "legends, nothing_such": "the server does not have the extension nothing_such",
+    }.items():
+        give(plain, extensions)
+        assert reason in plain.failed(plain.ask(request_migration, "acme"))
+        assert extensions_of(plain) == {}
+    give(plain, "legends")
+    plain.done(plain.ask(request_migration, "acme"))
+    assert extensions_of(plain) == {"legends": "public"}
+    assert plain.fleet.ask("SELECT word FROM public.legends", own_url(plain)) == [("built in",)]
+    assert plain.fleet.ask("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'making%%'", own_url(plain)) == []
 
 
 @pytest.mark.parametrize("point", ["extensions.make_missing:before", "extensions.make_missing:after"])
-def test_a_migration_is_killed_while_they_are_made(make: Make, point: str) -> None:
-    with make(PLAIN) as tenant:
-        give(tenant, "legends")
-        add_revision(tenant, USES_LEGENDS)
-        migration = tenant.ask(request_migration, "acme")
-        Hanging("tests.contract.hanging_worker", json.dumps(tenant.fleet.values), point).kill()
-        tenant.fleet.settle()
-        assert (tenant.outcome(migration).state, extensions_of(tenant)) == ("succeeded", {"legends": "public"})
+def test_a_migration_is_killed_while_they_are_made(plain: Schemas, point: str) -> None:
+    give(plain, "legends")
+    add_revision(plain, USES_LEGENDS)
+    migration = plain.ask(request_migration, "acme")
+    Hanging("tests.contract.hanging_worker", json.dumps(plain.fleet.values), point).kill()
+    plain.fleet.settle()
+    assert (plain.outcome(migration).state, extensions_of(plain)) == ("succeeded", {"legends": "public"})
+
+
+def test_a_setting_that_cannot_be_carried_out_makes_no_tenant(plain: Schemas) -> None:
+    before = plain.fleet.everything()
+    for extensions, reason in {
+        "nothing_such": "the server does not have the extension nothing_such",
+        "towering": "the extension towering is made in a schema of its own, tower, which no restore can fill",
+        "leaning, legends": "the extension leaning requires legends, which is not named before it",
+    }.items():
+        give(plain, extensions)
+        with pytest.raises(FleetError, match=reason):
+            plain.fleet.create("globex")
+        assert plain.fleet.everything() == before
+
+
+def test_a_role_that_is_no_superuser_makes_those_that_it_may(plain: Schemas) -> None:
+    role = f"provisioner_{uuid7().hex[-8:]}"
+    plain.fleet.ask(f"CREATE ROLE {role} CREATEDB CREATEROLE LOGIN PASSWORD 'sesame'")
+    plain.fleet.ask(f"GRANT CONNECT ON DATABASE postgres TO {role}")
+    plain.fleet.ask(f"ALTER ROLE {role} SET extension_control_path TO '{share_of(plain.servers['main'])}:$system'")
+    url = plain.servers["main"].set(username=role, password="sesame", database="")
+    plain.fleet.values["servers.main"] = url.render_as_string(hide_password=False)
+    give(plain, "legends")
+    with pytest.raises(
+        FleetError, match=f"the role {role} may not make the extension legends, because it is not a sup"
+    ):
+        plain.fleet.create("globex")
+    give(plain, "trusty")
+    plain.fleet.create("globex")
+    assert extensions_of(plain, "globex") == {"trusty": "public"}
+    plain.fleet.ask(f"REVOKE CONNECT ON DATABASE postgres FROM {role}")

@@ -42,6 +42,11 @@ PINNED: Final = {
     "lc_monetary": "C",
     "client_min_messages": "warning",  # see sql.postgres_connections.check_replicated
     "extra_float_digits": "3",
+    # How text becomes values and statements. An owner may set these for a database, in its history too.
+    "array_nulls": "on",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "xmloption": "content",
 }
 PUBLIC: Final = "public"  # the schema of our tables
 # A view in place of one of our tables calls the tenant's functions as whoever reads it (CVE-2024-7348). Servers that do
