@@ -20,7 +20,7 @@ from tenantapp.sql.failures import Cause
 from tenantapp.tenancy.errors import TenantOutcomeUnknown, UserOutcomeUnknown
 from tests.installation import Client, Installation, postgres_installation
 from tests.postgres import own_postgres, promote, standby_of
-from tests.slow_databases import Sent, at_last, database_of, stopped
+from tests.slow_databases import Sent, at_last, database_of, impatient, stopped
 from tests.transactions.applications import access_to
 from tests.transactions.read_only import SIGN_IN, assert_refused, grow_old, status_of_heartbeat
 
@@ -160,6 +160,21 @@ def test_our_deadline_does_not_cancel_a_commit(failover: Failover, caplog: pytes
     for factory in (app.registry.user_db, app.registry.access_reader.database, app.registry.tenant_dbs):
         assert factory.checkedout() == 0
         factory.dispose()
+
+
+def test_a_commit_of_a_script_does_not_wait_for_the_standby_for_ever(failover: Failover) -> None:
+    """The server answers, so only time can end it."""
+    access = access_to(failover.installation, "acme")
+    changing = failover.installation.registry.tenant_dbs.begin(access)
+    with (
+        impatient(commit=0.5),
+        failover.frozen_standby(),
+        pytest.raises(TenantOutcomeUnknown) as raised,
+        changing as session,
+    ):
+        session.execute(text("UPDATE nodes SET title = title"))
+    assert raised.value.failure.cause == Cause.SILENT
+    assert "no answer while it committed" in raised.value.for_log()
 
 
 def test_whatever_commits_is_told(failover: Failover) -> None:

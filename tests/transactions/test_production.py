@@ -23,6 +23,7 @@ from tenantapp.usage.models import TenantUsage
 from tests.installation import Installation, postgres_installation, sqlite_installation
 from tests.nginx import nginx_before
 from tests.ports import free_port
+from tests.slow_databases import backends, stopped
 from tests.transactions.applications import node_titles
 from tests.transactions.production import (
     COOKIE,
@@ -317,6 +318,27 @@ def test_a_request_that_does_not_end_does_not_keep_it_from_stopping(files: Insta
         thread.join(START_TIMEOUT)
     assert isinstance(answers[0], OSError)
     assert node_titles(files) == ["quick"]
+
+
+def test_a_frozen_database_does_not_keep_it_from_stopping(postgres_server: URL, tmp_path: Path) -> None:
+    """Its requests end at their deadline, long before the time that requests have."""
+    quick = {"connections.slow": "0.3", "connections.deadline": "2"}
+    with (
+        postgres_installation(postgres_server, **quick) as installation,
+        production(tmp_path, installation, workers=1) as server,
+    ):
+        page = Page(server, "bob")
+        assert page.send("GET", "/api/v1/session")[0] == 200
+        answers: list[tuple[int, Any]] = []
+        with stopped(*backends(installation, str(installation.registry.app_settings.user_db_url.database))):
+            asking = threading.Thread(target=lambda: answers.append(page.send("GET", "/api/v1/session")))
+            asking.start()
+            time.sleep(0.5)  # until it is there
+            started = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - started < 15
+        asking.join(START_TIMEOUT)
+        assert [status for status, _ in answers] == [503]
 
 
 def test_a_worker_that_dies_is_replaced(real_installation: Installation, tmp_path: Path) -> None:
