@@ -1,7 +1,8 @@
 """The work of ``migrate``."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tenantapp.cli.failures import CommandFailed
@@ -13,7 +14,9 @@ from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.ledger import settle
 from tenantapp.fleet.migrating.orders import MigrationState
 from tenantapp.fleet.migrating.plan import MigrationPlan, make_plan
+from tenantapp.fleet.migrating.rehearsals import Rehearsal
 from tenantapp.fleet.migrating.run import MigrationRun
+from tenantapp.fleet.migrating.run_record import latest_run
 from tenantapp.fleet.migrating.status import fleet_status
 from tenantapp.fleet.verifying.verification import verify_migrated
 from tenantapp.identity.audit import record
@@ -26,6 +29,7 @@ def migrate(
     jobs: int,
     waves: Sequence[int],
     stop_after: int | None,
+    rehearse: int | None,
     dry_run: bool,
     verify: bool,
     as_json: bool,
@@ -37,19 +41,41 @@ def migrate(
     audience: Audience = JsonLines() if as_json else People(len(plan.orders))
     if dry_run:
         audience.planned(plan)
-        return
-    if plan.orders:
+        if rehearse is None:
+            return
+    elif plan.orders:
         with fleet.user_db.begin() as session:
             record(session, "migrate.run", detail={"tenants": len(plan.orders), "revision": plan.wanted})
-    run = MigrationRun(fleet, history, plan, audience.told, jobs=jobs, waves=waves, stop_after=stop_after)
-    _run(fleet, MigrationReport(run), audience, jobs if verify else 0)
+    trial = None if rehearse is None else partial(_rehearse, fleet, plan, rehearse, audience)
+    run = MigrationRun(
+        *(fleet, history, plan, audience.told),
+        jobs=jobs,
+        waves=waves,
+        stop_after=stop_after,
+        rehearse=trial,
+        only_rehearse=dry_run,
+    )
+    _run(fleet, MigrationReport(run, dry_run), audience, jobs if verify else 0)
+
+
+def _rehearse(
+    fleet: Fleet, plan: MigrationPlan, number: int, audience: Audience, told: Callable[[Rehearsal], None]
+) -> None:
+    from tenantapp.fleet.rehearsing.rehearsal import rehearse
+
+    def tell(rehearsal: Rehearsal) -> None:
+        told(rehearsal)
+        audience.rehearsed(rehearsal)
+
+    rehearse(fleet, plan, number, tell)
 
 
 def show_progress(fleet: Fleet, as_json: bool) -> None:
     """Print the revisions of the fleet."""
     with fleet.user_db.begin(read_only=True) as session:
-        statuses = fleet_status(session)
-    show_status(statuses, TenantHistory(fleet.settings).head, as_json=as_json)
+        statuses, run = fleet_status(session), latest_run(session)
+    rehearsals = [] if run is None else run.rehearsals
+    show_status(statuses, rehearsals, TenantHistory(fleet.settings).head, as_json=as_json)
 
 
 def _plan(fleet: Fleet, wanted: dict[str, Any]) -> tuple[MigrationPlan, TenantHistory]:

@@ -1,6 +1,7 @@
 """Print what ``tenantapp migrate`` does: a bar and names for people, lines of JSON for programs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
@@ -14,9 +15,11 @@ from tenantapp.cli.output import show_rows
 from tenantapp.cli.progress import Bar, counting_bar
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.fleet.migrating.plan import MigrationPlan
+from tenantapp.fleet.migrating.rehearsals import Rehearsal, RehearsalState
 from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.migrating.status import TenantStatus, revisions_in_use
 
+MIB: Final = 2**20
 WOULD: Final = "would be migrated"
 SUMMARY: Final = (
     ("migrated", MigrationState.MIGRATED),
@@ -41,6 +44,10 @@ class Audience(ABC):
         """Report that a tenant is finished."""
 
     @abstractmethod
+    def rehearsed(self, rehearsal: Rehearsal) -> None:
+        """Report that a rehearsal is over."""
+
+    @abstractmethod
     def planned(self, plan: MigrationPlan) -> None:
         """Print what would be done."""
 
@@ -55,12 +62,15 @@ class JsonLines(Audience):
     def told(self, result: MigrationResult) -> None:
         _line(_row(result.order, result.state, result.duration, result.error))
 
+    def rehearsed(self, rehearsal: Rehearsal) -> None:
+        _line({"rehearsal": rehearsal.row})
+
     def planned(self, plan: MigrationPlan) -> None:
         for row in _planned(plan):
             _line(row)
 
     def summary(self, report: MigrationReport) -> None:
-        for order in report.run.left:
+        for order in report.run.left if not report.only_rehearsed else ():
             _line(_row(order, MigrationState.LEFT, None, None))
         for row in _wrong(report):
             _line(row)
@@ -68,6 +78,9 @@ class JsonLines(Audience):
         if report.verify_seconds is not None:
             right = len(report.verdicts) - len(report.wrong)
             times |= {"verified": right, "wrong": len(report.wrong), "verify_seconds": round(report.verify_seconds, 3)}
+        if report.run.rehearsals:
+            passed = len(report.run.rehearsals) - len(report.run.badly_rehearsed)
+            times |= {"rehearsed": passed, "rehearsed_badly": len(report.run.badly_rehearsed)}
         _line({"summary": {"to": report.run.plan.wanted, **_counts(report.run), **times}})
 
 
@@ -92,12 +105,19 @@ class People(Audience):
         if result.started_at is not None:
             self._bar.advance()
 
+    def rehearsed(self, rehearsal: Rehearsal) -> None:
+        if rehearsal.state != RehearsalState.PASSED:
+            self._bar.say(f"rehearsal on {rehearsal.tenant}: {rehearsal.error}")
+
     def planned(self, plan: MigrationPlan) -> None:
         rows = [row for row in _planned(plan) if row["state"] != MigrationState.ALREADY_THERE]
         show_rows(rows, ("tenant", "from", "to", "state", "error"), as_json=False)
         click.echo(f"{len(plan.orders)} to be migrated, {len(plan.done)} already there, {len(plan.refused)} cannot be.")
 
     def summary(self, report: MigrationReport) -> None:
+        show_rehearsals([rehearsal.row for rehearsal in report.run.rehearsals])
+        if report.only_rehearsed:
+            return
         counts, seconds = _counts(report.run), report.seconds
         if report.run.failed:
             rows = [_row(result.order, result.state, result.duration, result.error) for result in report.run.failed]
@@ -112,15 +132,30 @@ class People(Audience):
             click.echo(f"Verified: {right} right, {len(report.wrong)} not, in {report.verify_seconds:.1f} s.")
 
 
-def show_status(statuses: list[TenantStatus], head: str, *, as_json: bool) -> None:
-    """Print how many tenants are at each revision, and the tenants that are behind or whose last migration failed."""
+def show_rehearsals(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rehearsals for people: a line for each, and one for each lock that kept others out."""
+    for row in rows:
+        size = "" if row["size"] is None else f", {row['size'] / MIB:.1f} MiB"
+        took = "" if row["duration"] is None else f" in {row['duration']:.2f} s"
+        error = "" if row["error"] is None else f": {row['error']}"
+        click.echo(f"Rehearsal on {row['tenant']} ({row['chosen']}{size}): {row['state']}{took}{error}")
+        for lock in row["locks"]:
+            where = f" of {lock['table']}" if lock["table"] else ""
+            click.echo(f"  keeps others from {lock['keeps_from']}{where} for {lock['seconds']:.2f} s ({lock['mode']})")
+
+
+def show_status(statuses: list[TenantStatus], rehearsals: list[dict[str, Any]], head: str, *, as_json: bool) -> None:
+    """Print how many tenants are at each revision, and the tenants that are behind or whose last migration failed.
+
+    Then print the rehearsals of the latest run.
+    """
     revisions = [
         {"revision": revision, "tenants": number, "newest": revision == head}
         for revision, number in revisions_in_use(statuses)
     ]
     rows = [_renamed(asdict(status)) for status in statuses]
     if as_json:
-        _line({"revisions": revisions, "tenants": rows})
+        _line({"revisions": revisions, "tenants": rows, "rehearsals": rehearsals})
         return
     show_rows(revisions, ("revision", "tenants", "newest"), as_json=False)
     behind = [row for row in rows if row["revision"] != head or row["state"] not in (None, "succeeded")]
@@ -128,6 +163,7 @@ def show_status(statuses: list[TenantStatus], head: str, *, as_json: bool) -> No
         click.echo()
         columns = ("tenant", "revision", "from", "to", "state", "started_at", "duration", "error")
         show_rows(behind, columns, as_json=False)
+    show_rehearsals(rehearsals)
 
 
 def _planned(plan: MigrationPlan) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tenantapp.fleet.migrating.rehearsals import Rehearsal
 from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.verifying.verification import State, Verdict
 
@@ -13,11 +14,13 @@ from tenantapp.fleet.verifying.verification import State, Verdict
 class MigrationReport:
     """The result of a run. ``verdicts`` are those of the databases that were verified afterwards.
 
+    If it was ``only_rehearsed``, no tenant was to be migrated.
     ``seconds`` is the time that the migrations took, and ``verify_seconds`` that of the verification, or None if there
     was none.
     """
 
     run: MigrationRun
+    only_rehearsed: bool = False
     seconds: float = 0.0
     verify_seconds: float | None = None
     verdicts: list[Verdict] = field(default_factory=list)
@@ -42,7 +45,9 @@ class MigrationReport:
 
     def complaints(self) -> list[str]:
         """Return what is wrong, a phrase for each problem. Empty if all is well."""
-        run, found = self.run, []
+        run, found = self.run, [_badly(rehearsal) for rehearsal in self.run.badly_rehearsed]
+        if self.only_rehearsed:
+            return found
         total = len(run.results) + len(run.left)
         if missing := len(run.failed) + len(run.left):
             found.append(f"{missing} of {_tenants(total)} {_are(missing)} not at {run.plan.wanted}")
@@ -52,6 +57,11 @@ class MigrationReport:
                 f"{wrong} of {databases} {_are(wrong)} not what the revision should make, or could not be read"
             )
         return found
+
+
+def _badly(rehearsal: Rehearsal) -> str:
+    left = f"; look at {rehearsal.branch}, which expires in a day" if rehearsal.branch else ""
+    return f"the rehearsal on {rehearsal.tenant} {rehearsal.state}{left}"
 
 
 def _tenants(number: int) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from tenantapp.answers import Answer
+from tenantapp.fleet.migrating.rehearsals import Choice, RehearsalState
 from tenantapp.fleet.migrating.run_record import RunState, StoppedBy
 from tenantapp.identity.models import TenantState
 from tenantapp.operations.models import OperationState
@@ -215,11 +216,38 @@ class RunPoint(Answer):
     done: int
 
 
+class HeldLock(Answer):
+    """What a migration kept others from, for how many seconds. ``table`` is null on SQLite: it is the database."""
+
+    table: str | None
+    mode: str
+    keeps_from: str
+    seconds: float
+
+
+class Rehearsal(Answer):
+    """A migration that was tried on a branch of a tenant. ``size`` is in bytes, ``duration`` in seconds.
+
+    ``branch`` is the slug of the branch, if it was left so that people can look at it. It expires in a day.
+    """
+
+    tenant: str
+    chosen: Choice
+    size: int | None
+    found: str | None = Field(alias="from")
+    wanted: str = Field(alias="to")
+    state: RehearsalState
+    branch: str | None
+    duration: float | None
+    locks: list[HeldLock]
+    error: str | None
+
+
 class MigrationRun(Answer):
     """A run of ``tenantapp migrate``, as it was recorded at ``seen_at``.
 
     One that died gave no sign of life for 30 seconds, and its ``ended_at`` is the last one. ``stopped_by`` says why a
-    run ended before all its tenants were tried.
+    run ended before all its tenants were tried. One without ``stages`` was to rehearse only.
     """
 
     id: UUID
@@ -228,6 +256,7 @@ class MigrationRun(Answer):
     requested_by: str
     host: str
     jobs: int
+    rehearsals: list[Rehearsal]
     stages: list[RunStage]
     points: list[RunPoint]
     started_at: datetime

@@ -114,6 +114,7 @@ def _run(run: RunStatus) -> dict[str, Any]:
         "requested_by": run.requested_by,
         "host": run.host,
         "jobs": run.jobs,
+        "rehearsals": run.rehearsals,
         "stages": run.stages,
         "points": [{"seconds": seconds, "done": done} for seconds, done in run.points],
         "started_at": run.started_at,

@@ -80,7 +80,7 @@ class RecordedRun(UserBase):
     """A run of ``tenantapp migrate`` over the fleet. It is only shown: no work depends on it.
 
     ``seen_at`` is the last sign of life, by the clock of the user database. ``ended_at`` is None as long as the run has
-    not said that it ended, which one that was killed never does. ``stages`` and ``points`` are those of
+    not said that it ended, which one that was killed never does. ``stages``, ``points`` and ``rehearsals`` are those of
     ``fleet.migrating.run_record``.
     """
 
@@ -97,3 +97,4 @@ class RecordedRun(UserBase):
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stopped_by: Mapped[str | None] = mapped_column(String(20))
+    rehearsals: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))

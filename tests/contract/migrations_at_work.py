@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tenantapp.fleet.migrating.orders import MigrationResult
 from tenantapp.fleet.migrating.plan import make_plan
 from tenantapp.fleet.migrating.run import MigrationRun
 from tenantapp.fleet.migrating.run_record import RunStatus, latest_run
+from tenantapp.fleet.rehearsing import rehearsal
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet as Services
 from tenantapp.operations.models import Operation
@@ -90,6 +92,8 @@ class Yard:
         jobs: int = 2,
         waves: Sequence[int] = (),
         stop_after: int | None = None,
+        rehearse: int | None = None,
+        only_rehearse: bool = False,
         **wanted: Any,
     ) -> MigrationRun:
         """Make a plan and carry it out."""
@@ -99,6 +103,9 @@ class Yard:
             settle(session)
             plan = make_plan(session, history, revision, **wanted)
         how: dict[str, Any] = {"jobs": jobs, "waves": waves, "stop_after": stop_after}
+        if rehearse is not None:
+            trial = partial(rehearsal.rehearse, self.services, plan, rehearse)
+            how |= {"rehearse": trial, "only_rehearse": only_rehearse}
         run = MigrationRun(self.services, history, plan, self.told.append, **how)
         run.carry_out()
         return run

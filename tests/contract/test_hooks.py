@@ -23,7 +23,7 @@ from tests import seeding
 from tests.contract.conftest import Fleet
 from tests.contract.foreign import Foreign
 from tests.contract.health import nothing_is_left_over, works
-from tests.contract.kept import BY, Kept
+from tests.contract.kept import BY, WEEK, Kept
 from tests.contract.killed import each
 from tests.contract.templates import pool, warmed
 
@@ -125,6 +125,13 @@ def test_each_way_to_make_a_tenant_has_its_event(kept: Kept, tmp_path: Path) -> 
     assert left(kept, "again") == [*left(kept, "cloned"), "cloned again from cloned"]
     kept.done(kept.restore())
     assert left(kept, "acme") == seeded("acme")
+
+
+def test_no_hook_is_told_of_a_rehearsal(kept: Kept) -> None:
+    kept.done(kept.ask(request_clone, "acme", "tried", expires_in=WEEK, rehearsal=True))
+    assert left(kept, "tried") == seeded("acme")
+    kept.done(kept.delete("tried", copy=False))
+    assert hooks_to_do(kept) == []
 
 
 def test_an_adopted_database_is_seeded_unless_it_was_before(kept: Kept) -> None:

@@ -596,10 +596,14 @@ def test_the_command_for_people_and_for_programs(yard: Yard) -> None:
     assert would.stdout.count("would be migrated") == 5
     assert "5 to be migrated, 0 already there, 0 cannot be." in would.stdout
     assert set(yard.revisions().values()) == {yard.head}
+    [*_, line, _] = lines_of(yard.run("--dry-run", "--rehearse", "1", "--json").stdout)
+    assert (line["rehearsal"]["state"], line["rehearsal"]["locks"] != []) == ("passed", True)
+    assert set(yard.revisions().values()) == {yard.head}
     done = yard.run("--json", "--only", "t01", "--only", "t02", "--snapshot", "--canary", "1")
     assert done.returncode == 0, done.stderr
     assert {line.get("tenant") for line in lines_of(done.stdout)} == {"t01", "t02", None}
     status = yard.run("--status")
+    assert "Rehearsal on t0" not in status.stdout  # of an earlier run
     assert status.stdout.splitlines()[0].split() == ["revision", "tenants", "newest"]
     assert "t04" in status.stdout
     assert "t01" not in status.stdout

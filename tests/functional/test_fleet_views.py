@@ -16,8 +16,10 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from tenantapp.console.query_views import PageLimits
+from tenantapp.databases.connections.held_locks import HeldLock
 from tenantapp.fleet.bundles.exporting import check_bundle
 from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.migrating.rehearsals import Choice, Rehearsal, RehearsalState
 from tenantapp.fleet.migrating.run_record import RunRecord, Stage, StoppedBy
 from tenantapp.identity.audit import list_entries
 from tenantapp.identity.models import Tenant, User
@@ -355,6 +357,9 @@ class TestTheWhole:
             session.execute(failed.values(state="failed", error="No way."))
         record = RunRecord(installation.registry.user_db, status["head"], "local:olga", "host7:123:abc", 4)
         record.begin([Stage("wave 1", 1, failed=1), Stage("rest", 1)])
+        locks = (HeldLock("nodes", "AccessExclusiveLock", "reading and writing", 0.5),)
+        state, given = RehearsalState.DRIFTED, {"branch": "rehearsal-acme", "duration": 1.0, "locks": locks}
+        record.rehearsed(Rehearsal("acme", Choice.LARGEST, 2**20, None, status["head"], state, **given))
         record.end(StoppedBy.FAILED_STAGE)
         status = otto.get("/fleet/migrations").json
         assert {item["state"]: item["tenants"] for item in status["states"]} == {None: 1, "failed": 1}
@@ -372,11 +377,16 @@ class TestTheWhole:
         assert [run[name] for name in ("state", "stopped_by", "to", "requested_by", "host", "jobs")] == [
             *("stopped", "failed_stage", status["head"], "local:olga", "host7", 4),
         ]
+        (rehearsal,) = run["rehearsals"]
+        assert [rehearsal[name] for name in ("tenant", "chosen", "from", "state", "branch", "duration")] == [
+            *("acme", "largest", None, "drifted", "rehearsal-acme", 1.0),
+        ]
+        assert [lock["table"] for lock in rehearsal["locks"]] == ["nodes"]
         assert run["stages"] == [
             {"name": "wave 1", "tenants": 1, "done": 0, "failed": 1},
             {"name": "rest", "tenants": 1, "done": 0, "failed": 0},
         ]
-        assert [point["done"] for point in run["points"]] == [0, 0]
+        assert [point["done"] for point in run["points"]] == [0, 0, 0]
 
     def test_audit(self, otto: Client, installation: Installation) -> None:
         answer = otto.patch("/fleet/tenants/acme", {"suspended": True, "reason": "unpaid"}, X_Request_ID="request-1")

@@ -20,10 +20,10 @@ NAMELESS = {
     "files", "grants", "group", "hook", "id", "impersonation_forbidden", "initial", "invitation", "issuer", "job",
     "keep_days", "key", "kind", "left", "mailed", "mark", "operation", "operations", "operations_cancelled",
     "operator", "original", "passkey", "passwords", "permission", "permissions", "person", "problem", "purge_after",
-    "read_only", "record", "removed", "resources", "revision", "role", "roles", "rows", "second_factor_required",
-    "secret", "server", "service_accounts", "session", "sessions", "source", "source_slug", "state", "statement",
-    "template", "tenant", "tenants", "text", "to", "token", "tokens", "url", "web_sessions", "webhook",
-    "without_people",
+    "read_only", "record", "rehearsal", "removed", "resources", "revision", "role", "roles", "rows",
+    "second_factor_required", "secret", "server", "service_accounts", "session", "sessions", "source", "source_slug",
+    "state", "statement", "template", "tenant", "tenants", "text", "to", "token", "tokens", "url", "web_sessions",
+    "webhook", "without_people",
 }
 # fmt: on
 

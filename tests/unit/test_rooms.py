@@ -79,6 +79,7 @@ WITHIN = {
         "migrating",
         "querying",
         "verifying",
+        "rehearsing",
         "reconciling",
         "rotating",
     ],

@@ -303,6 +303,12 @@ export const de: OperatorStrings = {
     noRun: "Kein Lauf von `tenantapp migrate` ist bekannt. Er erscheint hier, sobald einer beginnt, auf jeder Maschine.",
     wave: (wave: number) => `Welle ${wave}`,
     rest: "Der Rest",
+    rehearsal: (slug: string, state: string, seconds: number | null) =>
+      `Probe an ${slug}: ${state}${seconds === null ? "" : ` in ${number(seconds)} s`}.`,
+    rehearsalStates: { passed: "gelungen", drifted: "andere Struktur", failed: "fehlgeschlagen" },
+    held: (table: string | null, writing: boolean, seconds: number) =>
+      `${writing ? "Schreiben" : "Lesen und Schreiben"}${table === null ? "" : ` in ${table}`} wartet ${number(seconds)} s.`,
+    branch: (slug: string) => `Der Zweig ${slug} bleibt einen Tag lang.`,
     stage: (done: number, all: number) => `${number(done)} von ${number(all)}`,
     failed: (tenants: number) => `${number(tenants)} fehlgeschlagen`,
     where: (by: string, host: string) => `${by} auf ${host}`,
@@ -316,6 +322,8 @@ export const de: OperatorStrings = {
       with_failures: "Alle Mandanten sind an der Reihe gewesen, bei einigen schlug die Migration fehl; die Gründe stehen unten. Sie bleiben auf der alten Revision und in Betrieb.",
       died: "Er wurde abgebrochen, oder seine Maschine fiel aus. Keine Datenbank ist halb migriert. Starten Sie `tenantapp migrate` erneut: Es macht weiter.",
       failed_stage: "Bei einem Mandanten einer Welle schlug die Migration fehl, daher begann die nächste Welle nicht. Beheben Sie die Ursache, versuchen Sie es mit ihm erneut, und starten Sie den Lauf neu.",
+      rehearsed: "Es war eine Probe: Kein Mandant wurde migriert.",
+      rehearsal: "Eine Probe gelang nicht, daher wurde kein Mandant migriert. Sehen Sie sich den Zweig an, beheben Sie die Ursache, und starten Sie den Lauf neu.",
       failures: "Er hielt an, weil so viele Mandanten fehlschlugen, wie erlaubt sind. Die Gründe stehen unten; starten Sie den Lauf danach neu.",
       interrupt: "Jemand hat ihn unterbrochen. Starten Sie `tenantapp migrate` erneut: Es macht weiter.",
       error: "Er endete mit einem Fehler, den seine eigene Ausgabe nennt. Starten Sie `tenantapp migrate` erneut: Es macht weiter.",

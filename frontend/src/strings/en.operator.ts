@@ -305,6 +305,12 @@ export const en = {
     noRun: "No run of `tenantapp migrate` is known. It appears here as soon as one begins, on any machine.",
     wave: (wave: number) => `Wave ${wave}`,
     rest: "The rest",
+    rehearsal: (slug: string, state: string, seconds: number | null) =>
+      `Rehearsal on ${slug}: ${state}${seconds === null ? "" : ` in ${number(seconds)} s`}.`,
+    rehearsalStates: { passed: "passed", drifted: "another structure", failed: "failed" },
+    held: (table: string | null, writing: boolean, seconds: number) =>
+      `${writing ? "Writing" : "Reading and writing"}${table === null ? "" : ` ${table}`} waits for ${number(seconds)} s.`,
+    branch: (slug: string) => `The branch ${slug} is there for a day.`,
     stage: (done: number, all: number) => `${number(done)} of ${number(all)}`,
     failed: (tenants: number) => `${number(tenants)} failed`,
     where: (by: string, host: string) => `${by} on ${host}`,
@@ -318,6 +324,8 @@ export const en = {
       with_failures: "Every tenant was tried, and some failed: see below why. The failed ones stay at their old revision, and are served.",
       died: "It was killed, or its machine died. No database is half migrated. Run `tenantapp migrate` again: it resumes.",
       failed_stage: "A tenant of a wave failed, so the next wave was not begun. Mend it, try it again, and start the run anew.",
+      rehearsed: "It was a rehearsal: no tenant was migrated.",
+      rehearsal: "A rehearsal did not pass, so no tenant was migrated. Look at the branch, mend what it shows, and start the run anew.",
       failures: "It stopped after as many failures as it was told. See below why they failed, and start the run anew.",
       interrupt: "Somebody interrupted it. Run `tenantapp migrate` again: it resumes.",
       error: "It ended with an error, which its own output has. Run `tenantapp migrate` again: it resumes.",

@@ -38,6 +38,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, given: str | No
     metavar="N,N,...",
     help="How many tenants to migrate first, then next, and so on. The rest follows if none of them fails.",
 )
+@click.option(
+    "--rehearse",
+    type=click.IntRange(1),
+    metavar="N",
+    help="First try it on branches of N tenants: the largest, and some at random. If that fails, migrate nobody.",
+)
 @click.option("--stop-after", type=click.IntRange(1), help="Start no more tenants after this many failures.")
 @click.option(
     "--only",
@@ -53,7 +59,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, given: str | No
 )
 @click.option("--no-verify", is_flag=True, help="Do not compare the migrated databases with their revision.")
 @click.option("--downgrade", "down", is_flag=True, help="Migrate the tenant of --only down to an older revision.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done. With --rehearse, also rehearse it.")
 @click.option("--status", is_flag=True, help="Only show the revisions of the fleet.")
 @json_option
 @pass_installation
@@ -78,6 +84,8 @@ def migrate(
 
     if wanted["down"] and wanted["revision"] == "head":
         raise click.UsageError("--downgrade needs --to, the older revision.")
+    if wanted["down"] and wanted["rehearse"]:
+        raise click.UsageError("--rehearse is for a migration up: it does not go with --downgrade.")
     if canary and waves:
         raise click.UsageError("Use --canary or --waves: one canary is the first of several waves.")
     if status:

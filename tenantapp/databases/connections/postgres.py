@@ -1,5 +1,6 @@
 """The statements that make and remove databases and roles on a PostgreSQL server, over a maintenance connection."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from psycopg2.extensions import encrypt_password
@@ -284,6 +285,12 @@ def database_size(connection: Connection, database: str) -> int | None:
     statement = "SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s"
     size: int | None = connection.exec_driver_sql(statement, (database,)).scalar()
     return size
+
+
+def database_sizes(connection: Connection, databases: Sequence[str]) -> dict[str, int]:
+    """Return the bytes that each of these databases takes on the disk. Those that do not exist are left out."""
+    statement = "SELECT datname, pg_database_size(oid) FROM pg_database WHERE datname = ANY (%s)"
+    return dict(connection.exec_driver_sql(statement, (list(databases),)).all())
 
 
 def database_names(connection: Connection, *prefixes: str) -> set[str]:

@@ -1,6 +1,7 @@
 """What can be done with the databases of a server, on both engines."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -92,6 +93,10 @@ class ServerDatabases(ABC):
     @abstractmethod
     def size(self, database: str) -> int | None:
         """Return the bytes that a database takes on the server's disk, or None if there is no such database."""
+
+    @abstractmethod
+    def sizes(self, databases: Sequence[str]) -> dict[str, int]:
+        """Return what ``size`` returns for several databases. Those that do not exist are left out."""
 
     @abstractmethod
     def found(self) -> list[FoundDatabase]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 from uuid import UUID
@@ -144,6 +144,10 @@ class PostgresDatabases(ServerDatabases):
     def size(self, database: str) -> int | None:
         with self._connection() as connection:
             return postgres.database_size(connection, database)
+
+    def sizes(self, databases: Sequence[str]) -> dict[str, int]:
+        with self._connection() as connection:
+            return postgres.database_sizes(connection, databases)
 
     def found(self) -> list[FoundDatabase]:
         with self._connection() as connection:

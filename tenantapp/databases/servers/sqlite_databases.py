@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -137,6 +137,10 @@ class SqliteDatabases(ServerDatabases):
                 return None
             files = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)]
             return sum(_size(file) for file in files)
+
+    def sizes(self, databases: Sequence[str]) -> dict[str, int]:
+        sizes = ((database, self.size(database)) for database in databases)
+        return {database: size for database, size in sizes if size is not None}
 
     def found(self) -> list[FoundDatabase]:
         directory = self._server.directory

@@ -8,14 +8,16 @@ from tenantapp.databases.histories.targets import tenant_target
 from tenantapp.databases.schemas.computed import check_computable
 from tenantapp.databases.servers.identity_rows import write_identity
 from tenantapp.fleet.backups.restored_forms import Side
+from tenantapp.fleet.copying.branches import KIND
 from tenantapp.fleet.copying.checks import ACCEPT, check_same_drift, check_structure, expected_on, found_on
 from tenantapp.fleet.copying.cloned_files import clone_files
 from tenantapp.fleet.copying.copies import check_drift_carried, copy_database
-from tenantapp.fleet.copying.originals import check_identity, original_of, single_revision
+from tenantapp.fleet.copying.originals import Original, check_identity, original_of, single_revision
 from tenantapp.fleet.copying.private_data import remove_private_data
 from tenantapp.fleet.creating.new_tenants import drop_new_database, new_tenant, tenant_kind
 from tenantapp.fleet.errors import CopyFailed, CopyRefused
 from tenantapp.fleet.hooks.declarations import HookEvent
+from tenantapp.fleet.hooks.steps import REHEARSAL
 from tenantapp.fleet.tenant_files import bring_to_new, from_tenant, remove_new_files
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import place_of
@@ -62,18 +64,25 @@ def _copy(context: Context) -> dict[str, Any]:
     original = original_of(fleet.servers, source_place)
     with original.reading() as connection:
         check_identity(connection, source_place)
-        if context.arguments.get("accept_drift"):
+    mark = context.arguments["mark"]
+    # To copy files the tenant's people are kept out, which is said of branches only.
+    copied = clone_files(fleet, source_place, place, mark) if "expires_at" in context.arguments else None
+    if copied is None:
+        _check_carried(context, original, source_place, place)
+        copied = copy_database(fleet, original, place, mark, context.progress)
+    return {"method": copied.method, "revision": copied.revision}
+
+
+def _check_carried(context: Context, original: Original, source_place: TenantPlace, place: TenantPlace) -> None:
+    """Raise ``CopyRefused``, or what ``check_computable`` raises, before a copy is made that lacks something."""
+    fleet = context.fleet
+    if context.arguments.get("accept_drift"):
+        with original.reading() as connection:
             side = found_on(fleet.servers[source_place.server], connection, original.name)
             server, revision = fleet.servers[place.server], single_revision(connection, original.name)
             check_drift_carried(fleet, connection, side, server, revision)
     if isinstance(fleet.servers[place.server], PostgresServer):
         check_computable(fleet.servers[source_place.server].tenant_url(source_place.database), original.name)
-    mark = context.arguments["mark"]
-    # To copy files the tenant's people are kept out, which is said of branches only.
-    copied = clone_files(fleet, source_place, place, mark) if "expires_at" in context.arguments else None
-    if copied is None:
-        copied = copy_database(fleet, original, place, mark, context.progress)
-    return {"method": copied.method, "revision": copied.revision}
 
 
 def _finish(context: Context) -> dict[str, Any]:
@@ -97,10 +106,14 @@ def _carry_files(context: Context) -> dict[str, int]:
     return bring_to_new(context, place, [from_tenant(settings, UUID(context.arguments["source"]))])
 
 
+def _carries_files(context: Context) -> bool:
+    return REHEARSAL not in context.arguments
+
+
 CLONE: Final = tenant_kind(
-    "clone",
+    KIND,
     Step("database", _copy, drop_new_database),
     Step("identity", _finish),
-    Step("files", _carry_files, remove_new_files),
+    Step("files", _carry_files, remove_new_files, needed=_carries_files),
     event=HookEvent.CLONED,
 )

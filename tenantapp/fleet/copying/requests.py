@@ -17,6 +17,7 @@ from tenantapp.fleet.copying.clone import CLONE
 from tenantapp.fleet.copying.move import MOVE
 from tenantapp.fleet.copying.private_data import private_data_remover
 from tenantapp.fleet.errors import CopyRefused
+from tenantapp.fleet.hooks.steps import REHEARSAL
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.fleet import Fleet
@@ -37,6 +38,7 @@ def request_clone(
     without_people: bool = False,
     accept_drift: bool = False,
     expires_in: timedelta | None = None,
+    rehearsal: bool = False,
     operation_id: UUID | None = None,
 ) -> Operation:
     """Claim the new slug, and queue the making of a tenant from a copy of another tenant's data.
@@ -44,6 +46,7 @@ def request_clone(
     With ``without_people``, the domain removes private data from the copy. With ``accept_drift``, the structure need
     not be that of the revision, but only that of the source. ``server`` defaults to that of the source. With
     ``expires_in`` the new tenant is a branch: after this time a worker deletes it, and makes no final copy of it.
+    One for a ``rehearsal`` gets no files, and the domain is not told of it.
     Raises ``NotFound``, ``InvalidValue``, ``AlreadyExists``, ``ServerError`` and ``CopyRefused``.
     """
     source = _served_tenant(session, slug)
@@ -54,6 +57,8 @@ def request_clone(
     given["accept_drift"] = accept_drift
     if expires_in is not None:
         given["expires_at"] = expiry(session, expires_in).isoformat()
+    if rehearsal:
+        given[REHEARSAL] = True
     return request_operation(session, CLONE, None, given, requested_by, operation_id=operation_id)
 
 

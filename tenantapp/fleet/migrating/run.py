@@ -14,6 +14,7 @@ from tenantapp.fleet.migrating.ledger import KIND, leases_kept
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState, retry_delay
 from tenantapp.fleet.migrating.plan import MigrationPlan
 from tenantapp.fleet.migrating.processes import DIED, Crew
+from tenantapp.fleet.migrating.rehearsals import Rehearsal, RehearsalState, Rehearse
 from tenantapp.fleet.migrating.run_record import RunRecord, Stage, StoppedBy
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.leases import new_owner
@@ -34,7 +35,8 @@ class MigrationRun:
 
     ``waves``: migrate this many tenants first, then this many, and so on. The next wave, or the rest, is begun only if
     no tenant has failed. ``stop_after``: begin no more after this many failures. ``told`` is called with each result,
-    in the order in which tenants end.
+    in the order in which tenants end. ``rehearse`` is called before anything else, and if a rehearsal does not pass, no
+    tenant is migrated; with ``only_rehearse`` none is in any case.
     """
 
     def __init__(
@@ -47,8 +49,13 @@ class MigrationRun:
         jobs: int = 1,
         waves: Sequence[int] = (),
         stop_after: int | None = None,
+        rehearse: Rehearse | None = None,
+        only_rehearse: bool = False,
     ) -> None:
         self.plan = plan
+        self.rehearsals: list[Rehearsal] = []
+        """The results of the rehearsals so far."""
+        self._rehearse, self._only_rehearse = rehearse, only_rehearse
         self.results: list[MigrationResult] = []
         """The results so far."""
         self._fleet, self._history, self._told = fleet, history, told
@@ -71,6 +78,11 @@ class MigrationRun:
         return [result for result in self.results if result.state == MigrationState.FAILED]
 
     @property
+    def badly_rehearsed(self) -> list[Rehearsal]:
+        """Return the rehearsals that did not pass."""
+        return [each for each in self.rehearsals if each.state != RehearsalState.PASSED]
+
+    @property
     def left(self) -> list[MigrationOrder]:
         """Return the orders of the plan that were not carried out."""
         told = {result.order.tenant_id for result in self.results}
@@ -84,13 +96,23 @@ class MigrationRun:
         for result in [*self.plan.done, *self.plan.refused]:
             self._tell(result)
         if self.plan.orders and not self._must_stop():
-            stages = stages_of(len(self.plan.orders), self._waves)
+            stages = [] if self._only_rehearse else stages_of(len(self.plan.orders), self._waves)
             with self._recorded(stages):
-                jobs = min(self._jobs, len(self.plan.orders))
-                self._fleet.user_db.dispose()  # a forked process must not share a connection
-                self._crew = Crew(self._fleet.settings, self._history, self._owner, jobs)
-                with leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work), self._ended_in_order():
-                    self._in_stages(stages)
+                if self._rehearse is not None:
+                    self._rehearse(self._rehearsed)
+                if stages and not self.badly_rehearsed:
+                    self._migrate(stages)
+
+    def _rehearsed(self, rehearsal: Rehearsal) -> None:
+        self.rehearsals.append(rehearsal)
+        self._record_of_run.rehearsed(rehearsal)
+
+    def _migrate(self, stages: Sequence[Stage]) -> None:
+        jobs = min(self._jobs, len(self.plan.orders))
+        self._fleet.user_db.dispose()  # a forked process must not share a connection
+        self._crew = Crew(self._fleet.settings, self._history, self._owner, jobs)
+        with leases_kept(self._fleet.user_db, self._owner, lambda: self._crew.at_work), self._ended_in_order():
+            self._in_stages(stages)
 
     def _in_stages(self, stages: Sequence[Stage]) -> None:
         orders = deque(self.plan.orders)
@@ -114,7 +136,9 @@ class MigrationRun:
         self._record_of_run.end(self._stopped_by())
 
     def _stopped_by(self) -> StoppedBy | None:
-        if not self.left:
+        if self.badly_rehearsed:
+            return StoppedBy.REHEARSAL
+        if self._only_rehearse or not self.left:
             return None
         return StoppedBy.FAILURES if self._must_stop() else StoppedBy.FAILED_STAGE
 

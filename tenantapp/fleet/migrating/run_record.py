@@ -16,6 +16,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from tenantapp.fleet.migrating.rehearsals import Rehearsal
 from tenantapp.operations.leases import LEASE, database_time
 from tenantapp.operations.models import RecordedRun
 from tenantapp.sql.errors import SqlError
@@ -33,6 +34,7 @@ MOST_POINTS: Final = 120  # when there are more, every second one is dropped
 class StoppedBy(StrEnum):
     """Why a run ended before all its tenants were tried."""
 
+    REHEARSAL = "rehearsal"
     FAILED_STAGE = "failed_stage"
     FAILURES = "failures"
     INTERRUPT = "interrupt"
@@ -62,7 +64,7 @@ class Stage:
 class RunStatus:
     """A run as it was last recorded. ``points`` are pairs: seconds since it started, and tenants done by then.
 
-    ``ended_at`` of one that died is its last sign of life.
+    ``ended_at`` of one that died is its last sign of life. ``rehearsals`` are those of ``rehearsals.Rehearsal.row``.
     """
 
     id: UUID
@@ -77,6 +79,7 @@ class RunStatus:
     seen_at: datetime
     ended_at: datetime | None
     stopped_by: str | None
+    rehearsals: list[dict[str, Any]]
 
 
 class RunRecord:
@@ -88,12 +91,18 @@ class RunRecord:
         self._id = uuid7()
         self._stages: list[Stage] = []
         self._points: list[list[float]] = []
+        self._rehearsals: list[dict[str, Any]] = []
         self._began = self._written_at = time.monotonic()
         self._is_there = self._has_failed = False
 
     def begin(self, stages: Sequence[Stage]) -> None:
         """Record that a run with these stages begins, and forget old ones. The stages are read again by ``write``."""
         self._stages = list(stages)
+        self._try()
+
+    def rehearsed(self, rehearsal: Rehearsal) -> None:
+        """Record a rehearsal at once."""
+        self._rehearsals.append(rehearsal.row)
         self._try()
 
     def write(self) -> None:
@@ -114,6 +123,7 @@ class RunRecord:
                 if not self._is_there:
                     self._insert(session, now)
                 values = {"stages": [asdict(stage) for stage in self._stages], "points": self._points, "seen_at": now}
+                values["rehearsals"] = self._rehearsals or None
                 if ended:
                     values |= {"ended_at": now, "stopped_by": stopped_by}
                 session.execute(update(RecordedRun).where(RecordedRun.id == self._id).values(values))
@@ -159,6 +169,7 @@ def latest_run(session: Session) -> RunStatus | None:
         seen_at=run.seen_at,
         ended_at=run.seen_at if state == RunState.DIED else run.ended_at,
         stopped_by=run.stopped_by,
+        rehearsals=run.rehearsals or [],
     )
 
 

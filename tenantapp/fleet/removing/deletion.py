@@ -22,6 +22,7 @@ from tenantapp.federation.ending import end_with_tenant
 from tenantapp.fleet.backups.export_kind import remove_exports
 from tenantapp.fleet.backups.final_copies import final_copy
 from tenantapp.fleet.closing.discarding import is_kept, remove_database, replaced_databases
+from tenantapp.fleet.copying.branches import is_rehearsal
 from tenantapp.fleet.errors import BackupError, CopyRequired, NotCopied
 from tenantapp.fleet.hooks.after import deleted_hooks, request_deleted_hooks
 from tenantapp.fleet.tenant_files import remove_files
@@ -276,7 +277,8 @@ def _remove_rows(session: Session, operation: Operation) -> None:
     if tenant is not None:
         # The rights in it go with it, so nothing else tells of them.
         record(session, "tenant.remove", tenant_id=tenant.id, slug=tenant.slug, detail=counts)
-        request_deleted_hooks(session, operation.result.get("hooks", ()), tenant, operation.requested_by)
+        if not is_rehearsal(session, tenant.id):
+            request_deleted_hooks(session, operation.result.get("hooks", ()), tenant, operation.requested_by)
         end_with_tenant(session, tenant)
         session.delete(tenant)
     session.flush()

@@ -50,7 +50,19 @@ export function outcomeOf(run: MigrationRun): string {
   if (run.state === "running") return outcomes.running;
   if (run.state === "died") return outcomes.died;
   if (run.state === "stopped") return textOf<string>(outcomes, run.stopped_by ?? "") ?? outcomes.error;
+  if (run.stages.length === 0) return outcomes.rehearsed;
   return failed === 0 ? outcomes.finished : outcomes.with_failures;
+}
+
+/** A rehearsal in a sentence, and what it kept others from. */
+export function rehearsalText(rehearsal: MigrationRun["rehearsals"][number]): string {
+  const { tenant, state, duration, error, branch, locks } = rehearsal;
+  const held = locks.map(({ table, keeps_from, seconds }) =>
+    o.migrating.held(table, keeps_from === "writing", seconds));
+  const sentences = [o.migrating.rehearsal(tenant, o.migrating.rehearsalStates[state], duration), ...held];
+  if (error !== null) sentences.push(error);
+  if (branch !== null) sentences.push(o.migrating.branch(branch));
+  return sentences.join(" ");
 }
 
 /** The curve of a run in a box of this size, as the points of an SVG line. Time goes to the right, tenants go up. */

@@ -8,7 +8,7 @@ import { csvOf } from "../csv";
 import { actionsIn, ACTIONS, areDays, beginWith, missing, needed, NEW, nothing } from "./actions";
 import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
-import { curveOf, minutesLeft, outcomeOf, rateOf, stageLabel } from "./migration";
+import { curveOf, minutesLeft, outcomeOf, rateOf, rehearsalText, stageLabel } from "./migration";
 import { ACTIONS as AUDITED, actionLabel, detailsOf, operationOf } from "./trail";
 import { canCancel, canRetry, mayGoWithoutCopy, nextOf, noteOf, stepsOf } from "./operations";
 
@@ -166,12 +166,25 @@ describe("a run of the migration", () => {
     expect(curveOf(run, 480, 96)).toBe("");
   });
 
+  it("says what a rehearsal has shown", () => {
+    const locks = [{ table: "nodes", mode: "AccessExclusiveLock", keeps_from: "reading and writing", seconds: 0.5 }];
+    const rehearsal = {
+      tenant: "acme", chosen: "largest", size: null, from: null, to: "x", state: "drifted", branch: "b", duration: 1, locks, error: "Odd.",
+    } satisfies MigrationRun["rehearsals"][number];
+    expect(rehearsalText(rehearsal)).toBe(
+      "Rehearsal on acme: another structure in 1 s. Reading and writing nodes waits for 0.5 s. Odd. The branch b is there for a day.",
+    );
+    const passed = { ...rehearsal, state: "passed", branch: null, duration: null, locks: [], error: null } satisfies MigrationRun["rehearsals"][number];
+    expect(rehearsalText(passed)).toBe("Rehearsal on acme: passed.");
+  });
+
   it("says what became of it, whatever that is", () => {
     const outcomes = o.migrating.outcomes;
     expect(outcomeOf(run)).toBe(outcomes.running);
     expect(outcomeOf({ ...run, state: "died" })).toBe(outcomes.died);
     expect(outcomeOf({ ...run, state: "finished" })).toBe(outcomes.with_failures);
-    expect(outcomeOf({ ...run, state: "finished", stages: [] })).toBe(outcomes.finished);
+    expect(outcomeOf({ ...run, state: "finished", stages: [stages[1]!] })).toBe(outcomes.finished);
+    expect(outcomeOf({ ...run, state: "finished", stages: [] })).toBe(outcomes.rehearsed);
     expect(outcomeOf({ ...run, state: "stopped", stopped_by: "failures" })).toBe(outcomes.failures);
     expect(outcomeOf({ ...run, state: "stopped", stopped_by: "newer" as "error" })).toBe(outcomes.error);
     expect(["wave 2", "rest", "newer"].map(stageLabel)).toEqual(["Wave 2", "The rest", "newer"]);
