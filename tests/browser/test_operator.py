@@ -20,7 +20,7 @@ fleet.worker = 1
 """
 # The last revision of the bundled history makes an index.
 BEFORE_THE_INDEX, INDEX = "d41f7a90b3c6", "ix_tenant_changes_row_id_position"
-PAGES = ("Tenants", "Operations", "Migration", "Servers", "Findings", "Query", "Audit")
+PAGES = ("Tenants", "Operations", "Migration", "Usage", "Servers", "Findings", "Query", "Audit")
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,16 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
     expect(olga.button("Undelete")).to_be_visible()
     olga.link("Audit trail").click()
     expect(page.locator("tbody td:nth-child(3)").first).to_have_text("Deleted the tenant")
+
+    olga.link("Usage").click()
+    for _ in range(50):  # what ada did is written within five seconds, most of which have passed
+        page.get_by_text("Loading…").wait_for(state="detached")
+        if olga.link("acme").count() > 0:
+            break
+        page.wait_for_timeout(200)
+        olga.button("Refresh").click()
+    olga.link("acme").click()
+    expect(page.locator("figcaption")).to_contain_text("in the last 7 days. The busiest hour began at")
     assert olga.unexpected([409, 422]) == []
 
 

@@ -21,6 +21,9 @@ import type {
   GetFleetTenantNewerData,
   GetFleetTenantSizeData,
   GetFleetTenantsData,
+  GetFleetUsageData,
+  GetFleetUsageHoursData,
+  HourOfUsage,
   MigrationRun,
   Migrations,
   NewerThanBackup,
@@ -40,6 +43,7 @@ import type {
   TenantChange,
   TenantRows,
   TenantSize,
+  TenantUsage,
 } from "../../generated/api/types.gen";
 import { addressWith, call } from "./http";
 import type { Json } from "./json";
@@ -52,10 +56,12 @@ export type {
   FleetOperation,
   FleetServer,
   FleetTenant,
+  HourOfUsage,
   MigrationRun,
   Migrations,
   NewerThanBackup,
   TenantRows,
+  TenantUsage,
 };
 
 const TENANTS: GetFleetTenantsData["url"] = "/api/v1/fleet/tenants";
@@ -81,6 +87,8 @@ const SERVER: GetFleetServerData["url"] = "/api/v1/fleet/servers/{name}";
 const FINDINGS: GetFleetFindingsData["url"] = "/api/v1/fleet/findings";
 const MIGRATIONS: GetFleetMigrationsData["url"] = "/api/v1/fleet/migrations";
 const QUERY: PostFleetQueryData["url"] = "/api/v1/fleet/query";
+const USAGE: GetFleetUsageData["url"] = "/api/v1/fleet/usage";
+const HOURS: GetFleetUsageHoursData["url"] = "/api/v1/fleet/usage/hours";
 const AUDIT: GetFleetAuditData["url"] = "/api/v1/fleet/audit";
 
 export interface PageOf<T> {
@@ -93,6 +101,9 @@ type Query = Record<string, string>;
 export const readTenants = (query: Query, signal: AbortSignal) => list<FleetTenant>(TENANTS, query, signal);
 export const readOperations = (query: Query, signal: AbortSignal) => list<FleetOperation>(OPERATIONS, query, signal);
 export const readAudit = (query: Query, signal: AbortSignal) => list<AuditEntry>(AUDIT, query, signal);
+export const readUsage = (query: Query, signal: AbortSignal) => list<TenantUsage>(USAGE, query, signal);
+export const readHours = async (slug: string, since: string, limit: number) =>
+  (await read<PageOf<HourOfUsage>>(`${HOURS}?${new URLSearchParams({ slug, since, limit: String(limit) })}`)).items;
 export const readTenant = (slug: string) => read<FleetTenant>(fill(TENANT, slug));
 export const readSize = async (slug: string) => (await read<TenantSize>(fill(SIZE, slug))).size;
 export const readOperation = (id: string) => read<FleetOperation>(fill(OPERATION, id));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import written from "../../../generated/openapi.json?raw";
-import type { AuditEntry, FleetOperation, FleetTenant, MigrationRun, TenantRows } from "../../api/fleet";
+import type { AuditEntry, FleetOperation, FleetTenant, HourOfUsage, MigrationRun, TenantRows } from "../../api/fleet";
 import { en } from "../../strings/en";
 import { en as o } from "../../strings/en.operator";
 import { csvOf } from "../csv";
@@ -10,6 +10,7 @@ import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
 import { curveOf, minutesLeft, outcomeOf, rateOf, rehearsalText, stageLabel } from "./migration";
 import { ACTIONS as AUDITED, actionLabel, detailsOf, operationOf } from "./trail";
+import { askedOf, hoursAgo, hoursCurve, sumsOf } from "./usage";
 import { canCancel, canRetry, mayGoWithoutCopy, nextOf, noteOf, stepsOf } from "./operations";
 
 function operation(given: Partial<FleetOperation>): FleetOperation {
@@ -232,4 +233,25 @@ it("every code that the calls of operators can answer has a sentence", () => {
   }
   expect(codes.size).toBeGreaterThan(20);
   expect([...codes].filter((code) => !(code in en.problems))).toEqual([]);
+});
+
+describe("usage", () => {
+  const now = Date.parse("2026-03-02T01:59:00Z");
+  const hour = (at: string, requests: number): HourOfUsage => ({ hour: `2026-03-0${at}:00:00Z`, requests }) as HourOfUsage;
+
+  it("is asked for whole hours", () => {
+    expect(hoursAgo(2, now)).toBe("2026-03-01T23:00:00Z");
+    expect(askedOf({ hours: "2", sort: "bytes_sent", cursor: "x" }, now)).toEqual({
+      since: "2026-03-01T23:00:00Z", sort: "bytes_sent", cursor: "x",
+    });
+    expect([askedOf({}, now), askedOf({ hours: "x" }, now)]).toEqual([askedOf({ hours: "24" }, now), askedOf({}, now)]);
+  });
+
+  it("is a step for each hour, also for those in which nothing was used", () => {
+    const hours = [hour("2T01", 2), hour("1T23", 4)];
+    expect(hoursCurve(hours, hoursAgo(2, now), 3, 30, 10)).toBe("0.0,0.0 10.0,0.0 10.0,10.0 20.0,10.0 20.0,5.0 30.0,5.0");
+    expect(hoursCurve([], hoursAgo(2, now), 1, 30, 10)).toBe("0.0,10.0 30.0,10.0");
+    expect(sumsOf(hours)).toEqual({ requests: 6, most: hours[1], last: hours[0] });
+    expect(sumsOf([])).toEqual({ requests: 0, most: undefined, last: undefined });
+  });
 });

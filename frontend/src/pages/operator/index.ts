@@ -10,3 +10,4 @@ export { default as Operations } from "./Operations.vue";
 export { default as Servers } from "./Servers.vue";
 export { default as Tenant } from "./Tenant.vue";
 export { default as Tenants } from "./Tenants.vue";
+export { default as Usage } from "./Usage.vue";
