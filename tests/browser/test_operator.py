@@ -105,7 +105,9 @@ def test_an_operator_leads_a_tenant_through_its_life(fleet: Site, visit: Visit) 
     page.keyboard.press("Enter")
     expect(page.locator("tbody .badge")).to_have_text(["done"])
     page.locator("tbody a").first.click()
-    expect(page.locator(".steps li")).to_have_text(["database done", "migration done", "files done", "hooks done"])
+    expect(page.locator(".steps li")).to_have_text(
+        ["moment done", "database done", "migration done", "files done", "hooks done"]
+    )
     olga.link("acme-then").click()
 
     olga.button("Delete").click()
