@@ -72,7 +72,7 @@ def setting(name: str, parse: Callable[[str], Any], default: str | None, help: s
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parsed settings. The keys of ``servers``, ``pgbouncers``, ``extensions`` and ``archives`` are servers' names.
+    """The parsed settings. The keys of the first five, from ``servers`` to ``weights``, are the names of servers.
 
     Times are in seconds, sizes in bytes, unless the help says otherwise.
     """
@@ -81,6 +81,7 @@ class Settings:
     pgbouncers: "Mapping[str, URL]"
     extensions: Mapping[str, tuple[str, ...]]
     archives: "Mapping[str, ArchiveName]"
+    weights: Mapping[str, float]
     user_db_url: "URL" = setting("user_db.url", user_database_url, None, "URL of the user database; required")
     user_db_pgbouncer: "URL | None" = setting(
         "user_db.pgbouncer", pgbouncer_url, None, "URL of a PgBouncer between the application and the user database"

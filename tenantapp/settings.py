@@ -15,7 +15,7 @@ from tenantapp.setting_table import BUNDLED_DOMAIN as BUNDLED_DOMAIN
 from tenantapp.setting_table import ENVIRONMENT_PREFIX, TABLE
 from tenantapp.setting_table import Setting as Setting
 from tenantapp.setting_table import Settings as Settings
-from tenantapp.setting_types import archive_name, database_url, extension_names, pgbouncer_url
+from tenantapp.setting_types import archive_name, database_url, extension_names, number, pgbouncer_url
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -29,7 +29,8 @@ SERVER_PREFIX: Final = "servers."
 PGBOUNCER_PREFIX: Final = "pgbouncer."
 EXTENSIONS: Final = ".extensions"
 ARCHIVE: Final = ".archive"
-ENDINGS: Final = (EXTENSIONS, ARCHIVE)
+WEIGHT: Final = ".weight"
+ENDINGS: Final = (EXTENSIONS, ARCHIVE, WEIGHT)
 # The settings of a server have its name after these. Those of PostgreSQL alone are ``servers.NAME.extensions`` and
 # ``servers.NAME.archive``.
 OF_A_SERVER: Final = (SERVER_PREFIX, PGBOUNCER_PREFIX)
@@ -56,6 +57,7 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
         raise SettingsError("setting user_db.url is missing: it is the URL of the user database")
     extensions = _by_server(given, SERVER_PREFIX, extension_names, EXTENSIONS)
     archives = _by_server(given, SERVER_PREFIX, archive_name, ARCHIVE)
+    weights = _by_server(given, SERVER_PREFIX, number(float, 0, 1000, "shares"), WEIGHT)
     urls = {name: value for name, value in given.items() if not name.endswith(ENDINGS)}
     servers = _by_server(urls, SERVER_PREFIX, database_url)
     pgbouncers = _by_server(given, PGBOUNCER_PREFIX, pgbouncer_url)
@@ -65,6 +67,8 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     for ending, found in ((EXTENSIONS, extensions), (ARCHIVE, archives)):
         of_postgres |= {f"{SERVER_PREFIX}{name}{ending}": name for name in found}
     _check_behind(parsed, servers, of_postgres)
+    if lost := sorted(weights.keys() - servers.keys()):
+        raise SettingsError(f"setting servers.{lost[0]}.weight needs a server: there is no servers.{lost[0]}")
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
         raise SettingsError("setting tenancy.secret is missing: tenants' PostgreSQL passwords are derived from it")
     if parsed["tenancy_former_secret"] is not None and parsed["tenancy_former_secret"] == parsed["tenancy_secret"]:
@@ -78,9 +82,8 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     stream = parsed["audit_stream"]
     if stream is not None and stream.scheme == "https" and parsed["audit_stream_secret"] is None:
         raise SettingsError("setting audit.stream_secret is missing: entries sent to an https:// address are signed")
-    return Settings(
-        servers=servers, pgbouncers=pgbouncers, extensions=extensions, archives=archives, given=given, **parsed
-    )
+    parsed |= {"servers": servers, "pgbouncers": pgbouncers, "extensions": extensions, "archives": archives}
+    return Settings(**parsed, weights=weights, given=given)
 
 
 def given_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, str]:

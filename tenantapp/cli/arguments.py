@@ -48,6 +48,6 @@ operation_argument = click.argument("operation_id", metavar="ID", type=click.UUI
 file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
 
-def server_option(help: str, *, required: bool = False) -> Any:
-    """Return the option ``--server``, the name of a server in the settings."""
-    return click.option("--server", required=required, shell_complete=servers, help=help)
+def server_option(help: str, *names: str, required: bool = False) -> Any:
+    """Return an option that takes the name of a server in the settings: ``--server``, or one with these ``names``."""
+    return click.option(*(names or ("--server",)), required=required, shell_complete=servers, help=help)

@@ -103,6 +103,8 @@ def test_origins_are_exact() -> None:
         (BEHIND | {"pgbouncer.eu": f"{PGBOUNCER}?options=-csearch_path%3Dx"}, "pgbouncer.eu must have no options"),
         (BEHIND | {"pgbouncer.E U": PGBOUNCER}, "a server's name"),
         (BEHIND | {"pgbouncer.eu.extensions": "vector"}, "pgbouncer.eu.extensions: a server's name"),
+        ({"servers.other.weight": "1"}, "servers.other.weight needs a server"),
+        ({"servers.main.weight": "much"}, "servers.main.weight must be a number of shares from 0 to 1000"),
         ({"servers.main.extensions": "vector"}, "servers.main.extensions needs a PostgreSQL server"),
         (BEHIND | {"servers.other.extensions": "vector"}, "servers.other.extensions needs a PostgreSQL server"),
         *(

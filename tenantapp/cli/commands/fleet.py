@@ -149,6 +149,41 @@ def usage(
 
 
 @fleet.command()
+@click.option(
+    "--by",
+    type=click.Choice(["tenants", "bytes", "load"]),
+    default="tenants",
+    show_default=True,
+    help="What is to be spread: tenants, their bytes, or the time of their databases in the last 7 days.",
+)
+@server_option("Move all tenants away from this server.", "--drain", "drained")
+@click.option("--limit", type=click.IntRange(1), help="The most moves.")
+@click.option("--go", is_flag=True, help="Queue the moves for a worker.")
+@click.option("--yes", "confirmed", is_flag=True, help="With --go: do not ask for confirmation.")
+@json_option
+@pass_installation
+def rebalance(
+    installation: Installation,
+    by: str,
+    drained: str | None,
+    limit: int | None,
+    go: bool,
+    confirmed: bool,
+    as_json: bool,
+) -> None:
+    """Plan moves of tenants, so that each server has what its weight says.
+
+    The weights are those of the settings servers.NAME.weight; without any, all servers have the same. Tenants move
+    between servers of one engine. Without --go it only shows the plan.
+    """
+    from tenantapp.cli import rebalancing
+
+    rebalancing.rebalance(
+        installation, by=by, drained=drained, limit=limit, go=go, confirmed=confirmed, as_json=as_json
+    )
+
+
+@fleet.command()
 @slugs_argument
 @click.option("--all", "everybody", is_flag=True, help="All tenants.")
 @server_option("All tenants on this server.")

@@ -52,7 +52,7 @@ def tenants() -> None:
 @tenants.command()
 @click.argument("slugs", metavar="[SLUG]...", nargs=-1)
 @click.option("--name", help="The name that people see. Default: the slug.")
-@server_option("A server of the settings. Default: main.")
+@server_option("A server of the settings. Default: main, or by the weights of the servers.")
 @click.option(
     "--from",
     "file",
@@ -244,7 +244,7 @@ def export(installation: Installation, slug: str, file: Path) -> None:
 @file_argument
 @new_slug_argument
 @click.option("--name", help="The name that people see. Default: the name in the file.")
-@server_option("A server of the settings. Default: main.")
+@server_option("A server of the settings. Default: main, or by the weights of the servers.")
 @administrator_option
 @detach_option
 @pass_installation

@@ -20,6 +20,7 @@ from tenantapp.fleet.bundles.limits import Limits
 from tenantapp.fleet.bundles.loading import load_bundle, make_tables
 from tenantapp.fleet.bundles.manifest import Manifest
 from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, new_tenant, tenant_kind
+from tenantapp.fleet.creating.placement import server_for_new
 from tenantapp.fleet.errors import BundleRefused, LoadFailed
 from tenantapp.fleet.hooks.declarations import HookEvent
 from tenantapp.fleet.tenant_files import bring_to_new, remove_new_files
@@ -66,7 +67,7 @@ def request_import(
         "slug": slug,
         "source_slug": manifest.tenant.slug,
         "name": name or manifest.tenant.name,
-        "server": fleet.servers.chosen(server).name,
+        "server": server_for_new(session, fleet, server).name,
         "file": str(file.absolute()),
         "revision": manifest.revision,
         "rows": manifest.rows,

@@ -20,6 +20,7 @@ from tenantapp.databases.servers.base import ServerDatabases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.templates import current_template, installation_mark
 from tenantapp.fleet.creating.new_tenants import drop_new_database, make_tenant, register, tenant_kind
+from tenantapp.fleet.creating.placement import server_for_new
 from tenantapp.fleet.hooks.declarations import HookEvent, hooks_of
 from tenantapp.fleet.hooks.steps import HOOKS
 from tenantapp.identity.models import TenantState
@@ -78,7 +79,7 @@ def request_create(
     they are left to do even with a warm database. Raises ``InvalidValue``, ``AlreadyExists``, ``ServerError``,
     ``HistoryError``, and ``SettingsError`` if the domain cannot be loaded.
     """
-    chosen = fleet.servers.chosen(server)
+    chosen = server_for_new(session, fleet, server)
     mark = installation_mark(session)
     template = current_template(fleet, mark, chosen).name
     arguments: dict[str, Any] = {"slug": slug, "name": name, "server": chosen.name, "mark": mark, "template": template}
