@@ -37,7 +37,8 @@ A_SECOND = timedelta(seconds=1)
 class Archived:
     """A server with tenants that have the tag ``first`` each, and since the moment ``between`` also ``second``.
 
-    acme, globex and hooli are older than the backup of the server, initech is newer.
+    acme and globex are older than the backup of the server, initech is newer. hooli is older, and its database was made
+    anew since, as a copy of another one.
     """
 
     kept: Kept
@@ -87,7 +88,12 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archived]:
         for slug in ("globex", "hooli"):
             kept.fleet.create(slug)
             add_tag(kept.fleet, kept.place(slug), "first")
+        hooli = kept.place("hooli").database
+        server.ask(f'CREATE DATABASE copy TEMPLATE "{hooli}"')
         server.run("backup", "--type=full")
+        # Of the new database the log says only that its files were copied, from a database that is not restored.
+        server.ask(f'DROP DATABASE "{hooli}"')
+        server.ask(f'CREATE DATABASE "{hooli}" TEMPLATE copy OWNER "{hooli}" STRATEGY FILE_COPY')
         kept.fleet.create("initech")
         add_tag(kept.fleet, kept.place("initech"), "first")
         time.sleep(1)  # a backup is known to the second

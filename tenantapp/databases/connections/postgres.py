@@ -280,6 +280,14 @@ def present(connection: Connection, name: str) -> Present:
     return Present(*connection.exec_driver_sql(f"SELECT EXISTS ({roles}), EXISTS ({databases})", (name, name)).one())
 
 
+def database_id(connection: Connection, database: str) -> int | None:
+    """Return the object id of a database, or None if it does not exist."""
+    found: int | None = connection.exec_driver_sql(
+        "SELECT oid::bigint FROM pg_database WHERE datname = %s", (database,)
+    ).scalar()
+    return found
+
+
 def database_size(connection: Connection, database: str) -> int | None:
     """Return the bytes that a database takes on the disk, or None if it does not exist."""
     statement = "SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s"

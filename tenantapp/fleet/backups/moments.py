@@ -94,29 +94,70 @@ def _back_up(context: Context) -> dict[str, Any]:
 
 def _back_up_moment(context: Context) -> BackupRecord:
     fleet, then, moment = context.fleet, Then(**context.arguments["then"]), _moment(context)
-    server, place = fleet.servers[then.server], made_place(place_for_clusters(fleet.settings))
-    archive, account = archive_of(fleet.settings, server.name), account_for(fleet.settings)
+    place = made_place(place_for_clusters(fleet.settings))
     remove_left_clusters(fleet)
-    backup = choose_backup(archive.backups(), moment, server.name)
+    archive = archive_of(fleet.settings, then.server)
+    backup = choose_backup(archive.backups(), moment, then.server)
     programs = server_programs(fleet.settings, backup.major)
+    beside = _Beside(context, place, then, moment, archive, backup, programs)
+    have_archived(fleet.servers[then.server], _still(context, "the server archives its log"))
     wanted = _wanted(archive, backup, then.database)
-    check_room(place, archive.room(backup, wanted.left_out))
-    have_archived(server, _still(context, "the server archives its log"))
-    with cluster_directory(place, account) as directory:
-        archive.restore(backup, directory, wanted.name, _still(context, f"backup {backup.label} is being restored"))
-        role = server.url.username or getpass.getuser()  # as libpq does
-        recovery = Recovery(moment, archive.fetch_command(directory), wanted.object_id, role, server.name)
-        with recovered(directory, programs, recovery, _still(context, "the log is being replayed")) as url:
-            return _dump(context, url, then, moment)
+    try:
+        return beside.back_up(wanted)
+    except _MadeAnew:
+        return beside.back_up(EVERYTHING)
 
 
-def _dump(context: Context, url: URL, then: Then, moment: datetime) -> BackupRecord:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The only database to restore, or None for all, and the object ids of those that are left out."""
+
+    name: str | None
+    object_id: int | None
+    left_out: frozenset[int]
+
+
+EVERYTHING: Final = _Wanted(None, None, frozenset())
+
+
+class _MadeAnew(Exception):
+    """The database that the tenant had at the moment was made after the backup, in place of one of the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """The server that is restored beside the real one, up to a moment, from a backup of the archive."""
+
+    context: Context
+    place: Path
+    then: Then
+    moment: datetime
+    archive: Archive
+    backup: ServerBackup
+    programs: Path
+
+    def back_up(self, wanted: _Wanted) -> BackupRecord:
+        """Restore what is wanted, and back the tenant's database up from it. Raises ``_MadeAnew``."""
+        context, settings, archive = self.context, self.context.fleet.settings, self.archive
+        check_room(self.place, archive.room(self.backup, wanted.left_out))
+        with cluster_directory(self.place, account_for(settings)) as directory:
+            restoring = f"backup {self.backup.label} is being restored"
+            archive.restore(self.backup, directory, wanted.name, _still(context, restoring))
+            server = context.fleet.servers[self.then.server]
+            role = server.url.username or getpass.getuser()  # as libpq does
+            fetch = archive.fetch_command(directory)
+            recovery = Recovery(self.moment, fetch, wanted.object_id, role, server.name)
+            with recovered(directory, self.programs, recovery, _still(context, "the log is being replayed")) as url:
+                return _dump(context, url, self.then, self.moment, wanted)
+
+
+def _dump(context: Context, url: URL, then: Then, moment: datetime, wanted: _Wanted) -> BackupRecord:
     """Back up the tenant's database from the server beside, as from any other server."""
     fleet, of = context.fleet, UUID(context.arguments["backup_of"])
     # Passwords of its own: those of the roles then need not be those of today.
     server = cast("PostgresServer", fleet.servers[then.server])
     beside = replace(server, url=url, secret=secrets.token_hex(32), former_secret=None, pgbouncer=None)
-    _let_in(beside, then.database)
+    _let_in(beside, then.database, wanted.object_id)
     slug, name = _called(context, of)
     _check_whose(beside, then, of, slug)
     there = replace(fleet, servers=Servers({beside.name: beside}))
@@ -125,12 +166,14 @@ def _dump(context: Context, url: URL, then: Then, moment: datetime) -> BackupRec
     return backup_tenant(there, place, store, told(context, 0), key=context.operation_id, moment=moment)
 
 
-def _let_in(server: PostgresServer, database: str) -> None:
+def _let_in(server: PostgresServer, database: str, restored: int | None) -> None:
     with maintenance_connection(server.url, f"the server {server.name} as it was then") as connection:
         if not (postgres.database_exists(connection, database) and postgres.role_exists(connection, database)):
             raise MomentRefused(
                 f"the server {server.name} had no database {database} at that moment; name another with --database"
             )
+        if restored not in (None, postgres.database_id(connection, database)):
+            raise _MadeAnew
         postgres.set_password(connection, database, server.tenant_password(database))
         postgres.allow_login(connection, database, allowed=True)
 
@@ -150,15 +193,6 @@ def _check_whose(server: PostgresServer, then: Then, tenant_id: UUID, slug: str)
             raise MomentRefused(f"the database {then.database} was not that of the tenant {slug}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The only database to restore, or None for all, and the object ids of those that are left out."""
-
-    name: str | None
-    object_id: int | None
-    left_out: frozenset[int]
-
-
 def _wanted(archive: Archive, backup: ServerBackup, database: str) -> _Wanted:
     """Return what to restore: all databases if the wanted one is newer than the backup.
 
@@ -166,7 +200,7 @@ def _wanted(archive: Archive, backup: ServerBackup, database: str) -> _Wanted:
     """
     databases = archive.databases(backup)
     if database not in databases or backup.major < IGNORES_PAGES:
-        return _Wanted(None, None, frozenset())
+        return EVERYTHING
     others = {number for name, number in databases.items() if name not in (database, *ALWAYS)}
     return _Wanted(database, databases[database], frozenset(others))
 
