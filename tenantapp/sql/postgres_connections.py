@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg2
@@ -54,9 +55,21 @@ class _Cursor(psycopg2.extensions.cursor):
         if self.connection.notices and self.connection.autocommit:
             check_replicated(self.connection)
 
-    def copy_expert(self, sql: Any, file: Any, *size: Any) -> None:
-        """Copy rows from or to a file."""
-        answered(self.connection, super().copy_expert, sql, file, *size)
+    def callproc(self, *arguments: Any, **named: Any) -> Any:
+        """Call a function of the server."""
+        return answered(self.connection, partial(super().callproc, *arguments, **named))
+
+    def copy_expert(self, *arguments: Any, **named: Any) -> None:
+        """Copy rows from or to a file, by a statement."""
+        answered(self.connection, partial(super().copy_expert, *arguments, **named))
+
+    def copy_from(self, *arguments: Any, **named: Any) -> None:
+        """Copy rows from a file into a table."""
+        answered(self.connection, partial(super().copy_from, *arguments, **named))
+
+    def copy_to(self, *arguments: Any, **named: Any) -> None:
+        """Copy the rows of a table to a file."""
+        answered(self.connection, partial(super().copy_to, *arguments, **named))
 
     def _count(self) -> None:
         if (self.statusmessage or "").startswith(WRITES):

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -116,6 +117,21 @@ def test_no_wait_outlasts_a_frozen_server(server: URL) -> None:
     with engine.connect() as again:
         assert again.scalar(text("SELECT 1")) == 1
     engine.dispose()
+
+
+def test_every_way_to_ask_is_watched(server: URL) -> None:
+    ways: list[Callable[[Any], object]] = [
+        lambda cursor: cursor.callproc("pg_sleep", [20]),
+        lambda cursor: cursor.copy_to(io.StringIO(), "pg_class"),
+        lambda cursor: cursor.copy_from(io.StringIO("1\n"), "pg_class", columns=["oid"], size=8),
+        lambda cursor: cursor.copy_expert("COPY pg_class TO STDOUT", io.StringIO(), size=8),
+    ]
+    cursors = [connect(server).cursor() for _ in ways]
+    with impatient(), frozen(server):
+        waiting = [Waiting(partial(way, cursor)) for way, cursor in zip(ways, cursors, strict=True)]
+        assert {type(each.ended()) for each in waiting} == {NoAnswer}
+    for cursor in cursors:
+        cursor.connection.close()
 
 
 def test_a_long_statement_goes_on_while_the_server_answers(server: URL) -> None:
