@@ -25,6 +25,7 @@ KEEPS_FROM: Final = {
     "ExclusiveLock": WRITING,
     "AccessExclusiveLock": READING,
 }
+STRENGTH: Final = tuple(KEEPS_FROM)  # the weakest first
 # Tables that the migration makes are not visible to others, so they are left out.
 HELD: Final = """
 SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS name, l.mode
@@ -35,7 +36,7 @@ WHERE l.granted AND l.mode = ANY (%(modes)s) AND l.pid IN (
     SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted AND database = d.oid
         AND classid = %(high)s AND objid = %(low)s)
 """
-MIGRATES: Final = {"modes": list(KEEPS_FROM), "high": ADVISORY_LOCK >> 32, "low": ADVISORY_LOCK & 0xFFFFFFFF}
+MIGRATES: Final = {"modes": list(STRENGTH), "high": ADVISORY_LOCK >> 32, "low": ADVISORY_LOCK & 0xFFFFFFFF}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ def _look(connection: Connection, seconds: dict[tuple[str | None, str], float], 
     """Add the time since the last look to each lock that is held now. Return the time of this look."""
     rows = connection.exec_driver_sql(HELD, MIGRATES).all()
     now = time.monotonic()
-    for row in {(row.name, row.mode) for row in rows}:
-        seconds[row] = seconds.get(row, 0.0) + now - last
+    # Of several locks on a table, the strongest tells what others wait for.
+    strongest = dict(sorted(((row.name, row.mode) for row in rows), key=lambda held: STRENGTH.index(held[1])))
+    for held in strongest.items():
+        seconds[held] = seconds.get(held, 0.0) + now - last
     return now
