@@ -4,6 +4,7 @@ If the user database does not answer, what is counted is kept and written later.
 known; then it is not written again, because nobody is to pay twice. A killed process loses what it had not written.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from itertools import islice
 from threading import Event
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import CursorResult, bindparam, delete, select, tuple_
+from sqlalchemy import CursorResult, bindparam, column, delete, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import UserBase
@@ -30,6 +31,11 @@ WRITE_EVERY: Final = 5.0  # seconds
 AT_ONCE: Final = 1000  # rows that are written in one transaction, and that are removed in one
 CANNOT: Final = "What tenants have used is not written for now"
 TABLE: Final = UserBase.metadata.tables[TenantUsage.__tablename__]
+_GIVEN: Final = (
+    func.jsonb_to_recordset(text("CAST(:rows AS jsonb)"))
+    .table_valued(*(column(each.name, each.type) for each in TABLE.c))
+    .render_derived(name="given", with_types=True)
+)
 SUMS: Final = ("requests", "microseconds", "database_microseconds", "bytes_sent", "rows_written")
 
 
@@ -81,13 +87,17 @@ class Ledger:
 
 
 def add_usage(session: Session, used: Mapping[TenantHour, Used]) -> None:
-    """Add to what tenants have used in their hours, by one statement."""
-    insert = insert_for(session, TABLE)
+    """Add to what tenants have used in their hours, by one statement and in one round trip."""
+    insert, rows = insert_for(session, TABLE), [_row(*each) for each in used.items()]
+    given: Any = rows
+    if session.get_bind().dialect.name == "postgresql":
+        # psycopg2 would send one statement for each row. This one also has the same text for any number of them.
+        insert, given = insert.from_select(list(TABLE.c), select(_GIVEN)), {"rows": json.dumps(rows, default=str)}
     added = {name: TABLE.c[name] + insert.excluded[name] for name in SUMS}
-    statement = insert.on_conflict_do_update(
-        index_elements=[TABLE.c.tenant_id, TABLE.c.hour], set_={**added, "slug": insert.excluded.slug}
+    key = [TABLE.c.tenant_id, TABLE.c.hour]
+    session.execute(
+        insert.on_conflict_do_update(index_elements=key, set_={**added, "slug": insert.excluded.slug}), given
     )
-    session.execute(statement, [_row(*each) for each in used.items()])
 
 
 def _row(key: TenantHour, used: Used) -> dict[str, Any]:

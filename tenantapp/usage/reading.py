@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import BigInteger, ColumnElement, Label, Select, and_, cast, func, or_, select
+from sqlalchemy.orm import Session
 
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
@@ -81,9 +81,7 @@ def _sum(column: Any) -> ColumnElement[int]:
     return cast(func.sum(column), BigInteger)
 
 
-_SUMS: Final[dict[str, ColumnElement[int]]] = {
-    name: _sum(getattr(TenantUsage, name)).label(name) for name in _Sums._fields
-}
+_SUMS: Final[dict[str, Label[int]]] = {name: _sum(getattr(TenantUsage, name)).label(name) for name in _Sums._fields}
 _SORTED_BY: Final[dict[Sort, str]] = {
     Sort.REQUESTS: "requests",
     Sort.MILLISECONDS: "microseconds",
@@ -118,28 +116,32 @@ def list_tenants_by_use(
 
     While tenants are used their sums grow, so the next page may have a tenant again.
     """
-    amount = _sum(getattr(TenantUsage, _SORTED_BY[sort]))
-    others = aliased(TenantUsage)
-    last_slug = (
-        select(others.slug)
-        .where(others.tenant_id == TenantUsage.tenant_id)
-        .order_by(others.hour.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    slug = func.coalesce(func.max(Tenant.slug), last_slug)
+    amount = _SUMS[_SORTED_BY[sort]]
     statement = (
-        select(TenantUsage.tenant_id, slug, func.max(TenantUsage.hour), *_SUMS.values())
-        .outerjoin(Tenant, Tenant.id == TenantUsage.tenant_id)
+        select(TenantUsage.tenant_id, func.max(TenantUsage.hour).label("hour"), *_SUMS.values())
         .where(*_within(period, tenants))
         .group_by(TenantUsage.tenant_id)
         .order_by(amount.desc(), TenantUsage.tenant_id)
         .limit(limit)
     )
     if after is not None:
-        same = and_(amount == after.amount, TenantUsage.tenant_id > after.tenant_id)
-        statement = statement.having(or_(amount < after.amount, same))
-    return [TenantTotal(*row[:3], _Sums._make(row[3:])) for row in session.execute(statement)]
+        total = _sum(getattr(TenantUsage, _SORTED_BY[sort]))
+        same = and_(total == after.amount, TenantUsage.tenant_id > after.tenant_id)
+        statement = statement.having(or_(total < after.amount, same))
+    found = session.execute(_named(statement, amount.name))
+    return [TenantTotal(row[0], row[1], row[2], _Sums._make(row[3:])) for row in found]
+
+
+def _named(statement: Select[*tuple[Any, ...]], amount: str) -> Select[*tuple[Any, ...]]:
+    """Return the statement with the slugs of its tenants. They are looked up for the rows of the page alone."""
+    page = statement.subquery()
+    last_slug = select(TenantUsage.slug).where(TenantUsage.tenant_id == page.c.tenant_id)
+    slug = func.coalesce(Tenant.slug, last_slug.order_by(TenantUsage.hour.desc()).limit(1).scalar_subquery())
+    return (
+        select(page.c.tenant_id, slug, page.c.hour, *(page.c[name] for name in _SUMS))
+        .outerjoin_from(page, Tenant, Tenant.id == page.c.tenant_id)
+        .order_by(page.c[amount].desc(), page.c.tenant_id)
+    )
 
 
 def list_hours(

@@ -274,7 +274,7 @@ export const de: OperatorStrings = {
     none: "Nichts wurde genutzt",
     noneHelp: "Kein Mandant hatte in diesem Zeitraum eine Anfrage, oder es wird nicht gezählt (usage.keep).",
     curve: (requests: number, most: number, at: string, last: string) =>
-      `${plural(requests, "Anfrage", "Anfragen")} in den letzten 7 Tagen. Die Stunde mit den meisten, ${number(most)}, begann am ${at}. Die letzte begann am ${last}.`,
+      `${plural(requests, "Anfrage", "Anfragen")} in den letzten 7 Tagen. Die Stunde mit den meisten, ${number(most)}, begann am ${at}. Zuletzt genutzt in der Stunde ab ${last}.`,
     unused: "In den letzten 7 Tagen wurde keine Anfrage gezählt.",
   },
   server: {

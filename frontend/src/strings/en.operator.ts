@@ -275,7 +275,7 @@ export const en = {
     none: "Nothing was used",
     noneHelp: "No tenant had a request in this period, or none is counted (usage.keep).",
     curve: (requests: number, most: number, at: string, last: string) =>
-      `${plural(requests, "request", "requests")} in the last 7 days. The busiest hour began at ${at} and had ${number(most)}. The last one began at ${last}.`,
+      `${plural(requests, "request", "requests")} in the last 7 days. The busiest hour began at ${at} and had ${number(most)}. Last used in the hour that began at ${last}.`,
     unused: "No request was counted in the last 7 days.",
   },
   server: {
