@@ -1,8 +1,9 @@
-# make setup | run | page | screenshots | test | test-quick | schemas | fuzz | lint | format | lock | build | bench | clean
+# make setup | run | page | screenshots | test | test-quick | schemas | chaos | fuzz | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
 #   make setup PYTHON=python3.13      another Python
+#   make chaos CHAOS_ARGS="sqlite worker"   the faults with these words
 #   make fuzz EXAMPLES=50             fewer requests of each kind to each operation
 #   make bench SECONDS=3 ROUNDS=1     a quick look; CASES="contest session" for some of the cases
 
@@ -11,6 +12,7 @@ PYTHON ?= python3
 HTTP_PORT ?= 6543
 PYTEST_ARGS ?=
 EXAMPLES ?= 300
+CHAOS_ARGS ?=
 PROCESSES ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? 2 * cores : cores)))
 CASES ?=
 SECONDS ?= 8
@@ -22,7 +24,7 @@ RUNS = .venv/.runs
 # The tests start the program many times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run page screenshots test test-quick schemas fuzz lint format lock build bench clean
+.PHONY: setup run page screenshots test test-quick schemas chaos fuzz lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -74,6 +76,10 @@ test-quick: setup
 # has two servers of each version, so there are no more processes than cores.
 schemas: setup
 	$(BIN)/pytest -n logical --dist worksteal tests/schemas/each.py $(PYTEST_ARGS)
+
+# Faults under real processes: what clients were told is checked for lost writes. Best with nothing else on the machine.
+chaos: setup
+	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 # Other requests each time, and many: every operation must answer as the OpenAPI document says.
 fuzz: setup

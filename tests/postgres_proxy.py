@@ -13,6 +13,9 @@ from sqlalchemy.engine import URL
 
 COMMIT: Final = b"COMMIT\x00"
 SOCKET: Final = ".s.PGSQL.5432"
+# What a backend says that an operator ends while it waits for a statement.
+FIELDS: Final = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+FAREWELL: Final = b"E" + (4 + len(FIELDS)).to_bytes(4) + FIELDS
 
 
 class PostgresProxy:
@@ -32,6 +35,10 @@ class PostgresProxy:
         """End the connection on which the next COMMIT comes: when the server has done it, or before it hears of it."""
         self._losing = "done" if done else "not done"
 
+    def end_after_next_commit(self) -> None:
+        """End the connection as the server does that is told to end it just when it has confirmed a COMMIT."""
+        self._losing = "confirmed"
+
     def close(self) -> None:
         """Take no more connections."""
         self._listening.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept()
@@ -49,7 +56,7 @@ class PostgresProxy:
                 for sender in select.select([client, server], [], [])[0]:
                     data = sender.recv(65536)
                     if sender is client and COMMIT in data and self._losing:
-                        return self._lose(server, data)
+                        return self._lose(server, data, client)
                     if not data:
                         return None
                     (server if sender is client else client).sendall(data)
@@ -61,12 +68,14 @@ class PostgresProxy:
         connection.connect(f"{self._server.query['host']}/{SOCKET}")
         return connection
 
-    def _lose(self, server: socket.socket, commit: bytes) -> None:
-        done, self._losing = self._losing == "done", None
+    def _lose(self, server: socket.socket, commit: bytes, client: socket.socket) -> None:
+        how, self._losing = self._losing, None
         self.lost += 1
-        if done:
+        if how != "not done":
             server.sendall(commit)
-            server.recv(65536)
+            answer = server.recv(65536)
+            if how == "confirmed":
+                client.sendall(answer + FAREWELL)
 
 
 @contextmanager

@@ -46,14 +46,12 @@ class _Cursor(psycopg2.extensions.cursor):
     def execute(self, query: Any, vars: Any = None) -> None:
         answered(self.connection, super().execute, query, vars)
         self._count()
-        if self.connection.notices and self.connection.autocommit:
-            check_replicated(self.connection)
+        self._check_replicated()
 
     def executemany(self, query: Any, vars_list: Any) -> None:
         answered(self.connection, super().executemany, query, vars_list)
         self._count()
-        if self.connection.notices and self.connection.autocommit:
-            check_replicated(self.connection)
+        self._check_replicated()
 
     def callproc(self, *arguments: Any, **named: Any) -> Any:
         """Call a function of the server."""
@@ -70,6 +68,10 @@ class _Cursor(psycopg2.extensions.cursor):
     def copy_to(self, *arguments: Any, **named: Any) -> None:
         """Copy the rows of a table to a file."""
         answered(self.connection, partial(super().copy_to, *arguments, **named))
+
+    def _check_replicated(self) -> None:
+        if self.connection.notices and self.connection.autocommit:
+            check_replicated(self.connection, in_doubt=not (self.statusmessage or "").startswith("SELECT"))
 
     def _count(self) -> None:
         if (self.statusmessage or "").startswith(WRITES):
@@ -234,18 +236,23 @@ def usable_connections(connection: Any) -> int:
     return allowed * 4 // 5
 
 
-def check_replicated(connection: Any) -> None:
+def check_replicated(connection: Any, *, in_doubt: bool = True) -> None:
     """Raise ``NotReplicated`` if a notice of the commit says that the standby has not confirmed it.
 
     PostgreSQL commits on the primary before it waits for the standby. If the wait is cancelled, it reports success,
     with a warning. In a server whose messages are not in English and that replicates synchronously, every notice of a
-    COMMIT counts as this warning. The notices are removed.
+    COMMIT counts as this warning. The notices are removed. The driver has the farewell of a backend for a notice too.
+    Then nothing can be found out: ``PostgresCommitInDoubt``, or the driver's error if ``in_doubt`` is false.
     """
-    notices = list(connection.notices)
-    connection.notices.clear()
+    notices, connection.notices[:] = list(connection.notices), []
     told = next((notice for notice in notices if UNREPLICATED in notice), None)
-    if told is None and _may_be_unreplicated(connection):
-        told = notices[0]
+    try:
+        if told is None and _may_be_unreplicated(connection):
+            told = notices[0]
+    except psycopg2.Error as error:
+        if in_doubt:
+            raise PostgresCommitInDoubt(str(error)) from error
+        raise
     if told is not None:
         raise NotReplicated(told.partition(":")[2].strip())
 

@@ -49,13 +49,13 @@ def running_postgres() -> Iterator[URL]:
 
 
 @contextmanager
-def own_postgres(*, programs: Path | None = None, **configuration: str) -> Iterator[URL]:
+def own_postgres(*, programs: Path | None = None, inside: Path | None = None, **configuration: str) -> Iterator[URL]:
     """Start a server of our own with this configuration, and yield its URL; stop and remove it at the end.
 
-    ``programs`` is the directory of the programs of another PostgreSQL than the package's newest. Raises
-    ``NoPostgres``.
+    ``programs`` is the directory of the programs of another PostgreSQL than the package's newest. ``inside`` is the
+    directory that gets the server's files, by default one for temporary files. Raises ``NoPostgres``.
     """
-    directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-"))
+    directory = Path(tempfile.mkdtemp(prefix="tenantapp-postgres-", dir=inside))
     try:
         server = _started(directory / "data", UNSAFE | CHEAP | HASTY | configuration, programs)
     except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:

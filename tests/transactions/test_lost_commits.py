@@ -119,6 +119,15 @@ def test_a_backend_that_ends_in_the_middle_of_commit(installation: Installation)
     assert "lost" not in titles(bob)
 
 
+def test_a_backend_that_ends_just_after_the_commit(installation: Installation, proxy: PostgresProxy) -> None:
+    """The driver has its farewell for a notice of the COMMIT, and the connection is gone. The change was kept."""
+    bob = Client(installation.app).sign_in("bob")
+    proxy.end_after_next_commit()
+    assert_unknown(bob.post("/nodes", {"title": "kept"}))
+    assert titles(bob).count("kept") == 1
+    assert bob.post("/nodes", {"title": "after"}).status_int == 201
+
+
 def test_a_transaction_that_only_reads_leaves_no_doubt(installation: Installation, proxy: PostgresProxy) -> None:
     """Its COMMIT changes nothing."""
     proxy.lose_next_commit(done=False)

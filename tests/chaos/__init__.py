@@ -1,0 +1,1 @@
+"""Real faults under real processes, and a checker that says what was lost: ``make chaos``."""

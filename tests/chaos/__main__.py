@@ -1,0 +1,65 @@
+"""Run the scenarios, or those whose names have these words: ``python -m tests.chaos [--seconds N] [WORD ...]``."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.scenario import Row, run, table
+from tests.chaos.worlds import become_reaper, postgres_world, small_disk, sqlite_world
+
+WORLDS: Final = {"postgresql": postgres_world, "sqlite": sqlite_world}
+HISTORIES: Final = Path(__file__).parents[2] / ".pytest_cache" / "chaos"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the scenarios and print the table; the exit status is 1 if anything happened that must not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10, help="of each scenario, at least")
+    parser.add_argument("words", nargs="*", help="of the engine and the fault, such as: sqlite worker")
+    options = parser.parse_args(arguments)
+    become_reaper()
+    HISTORIES.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for row in scenarios(options.words, options.seconds):
+        print(*row.cells(), sep="; ", flush=True)
+        for finding in row.findings[:10]:
+            print(f"    {finding}", flush=True)
+        rows.append(row)
+    print(f"\n{table(rows)}\n\nThe histories are in {HISTORIES}.")
+    return 0 if rows and all(row.is_well for row in rows) else 1
+
+
+def scenarios(words: list[str], seconds: float) -> Iterator[Row]:
+    """Yield what came of each scenario that was asked for."""
+    for engine in WORLDS:
+        for needs_disk in (False, True):
+            faults = [
+                fault
+                for fault in FAULTS
+                if engine in fault.engines
+                and fault.needs_disk == needs_disk
+                and all(word in f"{engine} {fault.name}" for word in words)
+            ]
+            if faults:
+                yield from in_one_world(engine, faults, needs_disk, seconds)
+
+
+def in_one_world(engine: str, faults: list[Fault], needs_disk: bool, seconds: float) -> Iterator[Row]:
+    """Yield what came of each of these faults. The application is never started again but by a fault."""
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disk(engine)) if needs_disk else None
+        except PermissionError as error:
+            print(f"{engine}: {', '.join(fault.name for fault in faults)}: not run, {error}", file=sys.stderr)
+            return
+        world = stack.enter_context(WORLDS[engine](disk))
+        for fault in faults:
+            yield run(world, fault, seconds, HISTORIES)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,154 @@
+"""What faults happen to: a real ``pserve production.ini`` with two workers, on databases that are really written."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.engine import URL
+
+from tests.installation import Installation, postgres_installation, sqlite_installation
+from tests.postgres import own_postgres, start_again
+from tests.transactions.production import Production, production
+
+WORKERS: Final = 2
+# As in production. The rest of what tests have says where files lie, and how cheap it is to sign in.
+SETTINGS: Final = {"connections.slow": "1", "connections.deadline": "10"}
+PATIENCE: Final = 180.0  # seconds
+DISK: Final = {"postgresql": 320, "sqlite": 48}  # MiB
+PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
+
+
+@dataclass(frozen=True)
+class World:
+    """An application and the servers of its databases; ``disk`` is a small one under the tenants' databases."""
+
+    engine: str
+    installation: Installation
+    server: Production
+    postgres: tuple[URL, ...] = ()  # of the user database, and of the tenants
+    disk: Path | None = None
+
+    @property
+    def users(self) -> URL:
+        """The PostgreSQL server of the user database."""
+        return self.postgres[0]
+
+    @property
+    def tenants(self) -> URL:
+        """The PostgreSQL server of the tenants."""
+        return self.postgres[1]
+
+
+@contextmanager
+def postgres_world(disk: Path | None = None) -> Iterator[World]:
+    """Two PostgreSQL servers: one has the user database, the other one, on this disk, the tenants."""
+    with (
+        own_postgres(fsync="on", full_page_writes="on") as users,
+        own_postgres(inside=disk, fsync="on", full_page_writes="on") as tenants,
+        temporary_directory() as directory,
+    ):
+        settings = SETTINGS | {"servers.main": tenants.set(database="").render_as_string(hide_password=False)}
+        with (
+            postgres_installation(users, **settings) as installation,
+            production(directory, installation, WORKERS) as server,
+        ):
+            yield World("postgresql", installation, server, (users, tenants), disk)
+
+
+@contextmanager
+def sqlite_world(disk: Path | None = None) -> Iterator[World]:
+    """All databases are files in a directory, on this disk."""
+    with (
+        temporary_directory() as directory,
+        temporary_directory(disk) as files,
+        sqlite_installation(files, **SETTINGS) as installation,
+        production(directory, installation, WORKERS) as server,
+    ):
+        yield World("sqlite", installation, server, disk=disk)
+
+
+@contextmanager
+def temporary_directory(inside: Path | None = None) -> Iterator[Path]:
+    """A directory that is removed at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="tenantapp-chaos-", dir=inside))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def small_disk(engine: str) -> Iterator[Path]:
+    """A file system of its own that is soon full. Raises ``PermissionError`` if this user may not mount one."""
+    if os.geteuid() != 0:
+        raise PermissionError("only root may mount a small disk")
+    with ExitStack() as stack:
+        directory = stack.enter_context(temporary_directory())
+        size = f"size={DISK[engine]}m,mode=0755"
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", directory], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise PermissionError(f"no small disk could be mounted ({done.stderr.strip()})")
+        stack.callback(lambda: subprocess.run(["umount", "--lazy", directory], check=True))
+        yield directory
+
+
+def become_reaper() -> None:
+    """Let orphans below this process be its children, so that killed ones go away as under any init."""
+    assert ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def processes_of(server: URL) -> list[int]:
+    """The postmaster of a server of our own, and its children."""
+    postmaster = int(Path(str(server.query["host"]), "postmaster.pid").read_text().split()[0])
+    return [postmaster, *children_of(postmaster)]
+
+
+def children_of(process: int) -> list[int]:
+    """The children of a process."""
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def kill(*processes: int) -> None:
+    """End these processes as ``kill -9`` does."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def gone(*processes: int) -> None:
+    """Wait until these processes are there no more; take leave of those that were left to us."""
+
+    def have_gone() -> bool:
+        for process in processes:
+            with suppress(ChildProcessError):
+                os.waitpid(process, os.WNOHANG)
+        return not any(Path(f"/proc/{process}").exists() for process in processes)
+
+    at_last(have_gone)
+
+
+def at_last(condition: Callable[[], bool]) -> None:
+    """Ask until it is so. Raises ``AssertionError`` if it takes too long, even for a machine with much to do."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def start_postgres(*servers: URL) -> None:
+    """Start servers that were killed, if they are not running."""
+    for server in servers:
+        pid_file = Path(str(server.query["host"]), "postmaster.pid")
+        if pid_file.exists():
+            with suppress(ChildProcessError):
+                os.waitpid(int(pid_file.read_text().split()[0]), os.WNOHANG)
+        start_again(server)
