@@ -34,6 +34,7 @@ RESTORING: Final = (
     "reauthentication_required",
     "already_exists",
     "operation_refused",
+    "tenant_expires",
     "unknown_revision",
 )
 COMPARING: Final = (*READING_BACKUPS, "tenant_unfinished", "tenant_unavailable", "tenant_migrating")

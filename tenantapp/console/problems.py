@@ -16,6 +16,7 @@ def add_problems(config: Configurator) -> None:
     config.add_problem(operations.FleetError, 500, "fleet_failed", detail=failed)
     config.add_problem(identity.TenantUnfinished, 409, "tenant_unfinished")
     config.add_problem(identity.TenantDeleted, 409, "tenant_deleted")
+    config.add_problem(identity.TenantExpires, 409, "tenant_expires")
     config.add_problem(identity.HasAdministrator, 409, "has_administrator")
     config.add_problem(identity.TenantNotDeleted, 409, "tenant_not_deleted")
     config.add_problem(operations.TenantBusy, 409, "tenant_busy")

@@ -28,6 +28,7 @@ from tenantapp.identity.models import TenantState
 from tenantapp.tenancy.request import TenantRequest
 
 NOT_SERVED: Final = ("tenant_unfinished", "tenant_deleted")
+CHANGING: Final = (*NOT_SERVED, "tenant_expires", "already_exists")
 
 
 class TenantQuery(PageQuery):
@@ -137,13 +138,16 @@ def read_size(request: TenantRequest) -> dict[str, Any]:
     return {"size": databases_on(request.registry.servers[tenant.server]).size(tenant.database)}
 
 
-@fleet_change("fleet_tenant", "PATCH", body=TenantChange, answer=FleetTenant, problems=(*NOT_SERVED, "already_exists"))
+@fleet_change("fleet_tenant", "PATCH", body=TenantChange, answer=FleetTenant, problems=CHANGING)
 def change_tenant(request: TenantRequest) -> dict[str, Any]:
     """Rename, suspend or resume a tenant, or change when it expires: make all changes of the request, or none."""
     session, slug = request.user_session, request.matchdict["slug"]
     body: TenantChange = request.checked_body
     given = body.model_fields_set
     tenant = tenants.get_tenant(session, slug)
+    if "expires_in" in given:  # first, because a branch is renamed if it does not expire any more
+        after = None if body.expires_in is None else timedelta(seconds=body.expires_in)
+        tenant = expire_after(session, slug, after)
     if given & {"slug", "name"}:
         new_slug = body.slug if "slug" in given else slug
         tenant, _ = rename(
@@ -156,9 +160,6 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
     elif "suspended" in given:
         tenants.resume_tenant(session, tenant.slug)
         tenant = tenants.served_tenant(session, tenant.slug)
-    if "expires_in" in given:
-        after = None if body.expires_in is None else timedelta(seconds=body.expires_in)
-        tenant = expire_after(session, tenant.slug, after)
     return describe_one(session, tenant)
 
 

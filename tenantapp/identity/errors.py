@@ -8,6 +8,7 @@ IdentityError
 |   +-- LooksLikeAnother    people could not tell the login from another one
 +-- TenantUnfinished        the tenant is still being made
 +-- TenantDeleted           the tenant is deleted, and will be removed
++-- TenantExpires           the tenant is a branch, and what is asked would make it the tenant that people work in
 +-- LastAdmin               the tenant would be left without an administrator
 +-- HasAdministrator        operators give an administrator only to a tenant that has none
 +-- OperatorRequired        the person is not an operator of the installation
@@ -87,6 +88,19 @@ class TenantDeleted(IdentityError):
 
     def __init__(self, slug: str) -> None:
         super().__init__(f"The tenant {slug} is deleted.")
+
+
+class TenantExpires(IdentityError):
+    """The tenant is a branch. It would be removed without a final copy, also if people had come to rely on it.
+
+    ``refused`` is what cannot be done with it, as "renamed".
+    """
+
+    def __init__(self, slug: str, refused: str) -> None:
+        super().__init__(
+            f"The branch {slug} is not {refused}, because it expires and is then removed without a copy. To keep it, "
+            f"run `tenantapp tenants expire {slug} --never` first."
+        )
 
 
 class LastAdmin(IdentityError):

@@ -13,7 +13,14 @@ from sqlalchemy.orm import Session
 
 from tenantapp.identity.audit import record
 from tenantapp.identity.epochs import epoch_of, new_epoch
-from tenantapp.identity.errors import InvalidValue, NotFound, TenantDeleted, TenantNotDeleted, TenantUnfinished
+from tenantapp.identity.errors import (
+    InvalidValue,
+    NotFound,
+    TenantDeleted,
+    TenantExpires,
+    TenantNotDeleted,
+    TenantUnfinished,
+)
 from tenantapp.identity.models import Tenant, TenantState
 from tenantapp.identity.names import check_slug, clean_name, clean_reason
 from tenantapp.identity.uniqueness import flush_unique
@@ -87,6 +94,12 @@ def refuse_deleted(tenant: Tenant) -> None:
     """Raise ``TenantDeleted`` if the tenant is deleted."""
     if tenant.state == TenantState.DELETED:
         raise TenantDeleted(tenant.slug)
+
+
+def refuse_branch(tenant: Tenant, refused: str) -> None:
+    """Raise ``TenantExpires`` if the tenant is a branch. ``refused`` is what cannot be done with it, as "renamed"."""
+    if tenant.expires_at is not None:
+        raise TenantExpires(tenant.slug, refused)
 
 
 def list_tenants(
@@ -168,10 +181,13 @@ def require_second_factor(session: Session, tenant_id: UUID, required: bool) -> 
 def rename_tenant(session: Session, slug: str, new_slug: str, *, name: str | None = None) -> Tenant:
     """Change a tenant's slug, and its name if one is given. Its database keeps its name.
 
-    Raises ``NotFound``, ``InvalidValue``, ``TenantDeleted`` and ``AlreadyExists``.
+    A branch gets no other slug: it could take the place of a tenant, and would still expire. Raises ``NotFound``,
+    ``InvalidValue``, ``TenantDeleted``, ``TenantExpires`` and ``AlreadyExists``.
     """
     tenant = get_tenant(session, slug, for_update=True)
     refuse_deleted(tenant)
+    if new_slug != slug:
+        refuse_branch(tenant, "renamed")
     before = {"slug": tenant.slug, "name": tenant.name}
     tenant.slug = check_slug(new_slug)
     if name is not None:

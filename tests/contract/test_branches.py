@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from tenantapp.fleet.backups.requests import request_restore
 from tenantapp.fleet.copying.branches import expire_after
 from tenantapp.fleet.copying.requests import request_clone
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.removing.deletion import undelete
 from tenantapp.identity.audit import list_entries
-from tenantapp.identity.errors import InvalidValue, NotFound, TenantDeleted
+from tenantapp.identity.errors import InvalidValue, NotFound, TenantDeleted, TenantExpires
 from tenantapp.identity.models import Tenant
-from tenantapp.identity.tenants import get_tenant
+from tenantapp.identity.tenants import get_tenant, rename_tenant
 from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.foreground import run_now
 from tenantapp.operations.models import Operation
@@ -103,6 +104,20 @@ def test_it_is_kept_or_given_another_time(fleet: Fleet) -> None:
         assert expire_after(session, "acme", None).expires_at is None
         said = [entry.detail["expires_at"] for entry in list_entries(session, action="tenant.expire")]
         assert said == [None, later.isoformat()]
+
+
+def test_it_does_not_take_the_place_of_another_tenant(fleet: Fleet) -> None:
+    """Its time would still come, and nothing would be copied before it is removed."""
+    change(fleet, "acme", "expires_at", utcnow() + HOUR)  # as if it were a branch
+    with pytest.raises(TenantExpires, match="not renamed, because it expires"), fleet.user_db.begin() as session:
+        rename_tenant(session, "acme", "other")
+    with pytest.raises(TenantExpires, match=r"expire acme --never"), fleet.user_db.begin() as session:
+        request_restore(session, fleet.services, "acme", requested_by="local:tests")
+    with fleet.user_db.begin() as session:
+        assert rename_tenant(session, "acme", "acme", name="Another").name == "Another"
+        expire_after(session, "acme", None)
+        rename_tenant(session, "acme", "other")
+    assert times(fleet, "other") == ("active", None, None)
 
 
 def test_the_time_has_bounds(fleet: Fleet) -> None:

@@ -131,7 +131,11 @@ def expires(otto: Client, path: str) -> None:
     """The tenant is a branch, and made one that is not."""
     first = otto.get(path).json["expires_at"]
     assert otto.patch(path, {"expires_in": 7200}).json["expires_at"] > first
-    assert otto.patch(path, {"expires_in": None}).json["expires_at"] is None
+    other = {"slug": "another"}
+    assert code(otto.patch(path, other)) == (409, "tenant_expires")
+    kept = otto.patch(path, other | {"expires_in": None}).json
+    assert (kept["slug"], kept["expires_at"]) == ("another", None)
+    path = path.replace("acme-two", "another")
     refused = otto.patch(path, {"name": "Other", "expires_in": 7200})
     assert (code(refused), refused.json["errors"][0]["pointer"]) == ((422, "invalid"), "/expires_in")
     assert otto.get(path).json["name"] == "Two"

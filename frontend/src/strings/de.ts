@@ -322,6 +322,7 @@ export const de: Strings = {
     tenant_busy: "An diesem Mandanten wird gerade gearbeitet. Warten Sie, bis das abgeschlossen ist, und versuchen Sie es erneut.",
     tenant_deleted: "Der Mandant ist gelöscht. Machen Sie das Löschen zuerst rückgängig.",
     tenant_mismatch: "Adresse und Seite nennen verschiedene Arbeitsbereiche. Laden Sie die Seite neu.",
+    tenant_expires: "Ein Zweig läuft ab und wird dann ohne Kopie entfernt. Lassen Sie ihn zuerst unbefristet bestehen.",
     tenant_not_deleted: "Der Mandant ist nicht gelöscht. Laden Sie ihn neu.",
     tenant_unfinished: "Der Mandant wird noch angelegt. Warten Sie, bis das abgeschlossen ist.",
     unexpected_body: "Seite und Server verstehen sich nicht. Laden Sie die Seite neu.",

@@ -323,6 +323,7 @@ export const en = {
     tenant_busy: "Other work on this tenant is under way. Wait until it has ended, and try again.",
     tenant_deleted: "The tenant is deleted. Undelete it first.",
     tenant_mismatch: "The address and the page name different workspaces. Load the page again.",
+    tenant_expires: "A branch expires and is then removed without a copy. Let it never expire first.",
     tenant_not_deleted: "The tenant is not deleted. Load it again.",
     tenant_unfinished: "The tenant is still being made. Wait until that has ended.",
     unexpected_body: "The page and the server do not understand each other. Load the page again.",

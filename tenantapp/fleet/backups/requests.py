@@ -14,7 +14,7 @@ from tenantapp.fleet.backups.selection import check_restorable, check_whose, fin
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.closing.switching import switch_arguments
 from tenantapp.identity.models import Tenant
-from tenantapp.identity.tenants import get_tenant, refuse_unfinished
+from tenantapp.identity.tenants import get_tenant, refuse_branch, refuse_unfinished
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.models import Operation
 from tenantapp.operations.queue import request_operation
@@ -57,11 +57,12 @@ def request_restore(
 ) -> Operation:
     """Queue the restore of a tenant in place: from the backup with this id or from the newest, or as it was ``at``.
 
-    With ``accept_drift``, the structure need not be that of the revision. Raises ``NotFound``, ``OperationRefused``,
-    ``BackupRefused``, ``BackupDamaged``, ``BackupFailed`` and ``UnknownRevision``; for a moment, what
-    ``moment_arguments`` raises.
+    With ``accept_drift``, the structure need not be that of the revision. Raises ``NotFound``, ``TenantExpires``,
+    ``OperationRefused``, ``BackupRefused``, ``BackupDamaged``, ``BackupFailed`` and ``UnknownRevision``; for a moment,
+    what ``moment_arguments`` raises.
     """
     tenant = get_tenant(session, slug)
+    refuse_branch(tenant, "restored in place")
     server = fleet.servers[tenant.server]
     arguments = switch_arguments(fleet, tenant, server)
     if at is not None:
