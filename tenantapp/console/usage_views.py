@@ -101,7 +101,7 @@ def _place(after: str | None) -> Place | None:
         return None
     try:
         amount, _, tenant_id = after.partition(" ")
-        return Place(min(int(amount), MOST), UUID(tenant_id))
+        return Place(min(max(int(amount), 0), MOST), UUID(tenant_id))
     except ValueError:
         raise _not_of_this_list() from None
 

@@ -4,5 +4,6 @@ from typing import Any
 
 
 def includeme(config: Any) -> None:
-    """Count, and answer Prometheus, if the setting ``metrics.listen`` says where."""
-    config.include("tenantapp.metrics.application")
+    """Count, and answer Prometheus, if the setting ``metrics.listen`` says where. That needs Linux or another Unix."""
+    if config.registry.app_settings.metrics_listen is not None:
+        config.include("tenantapp.metrics.application")

@@ -6,8 +6,10 @@ one is asked.
 
 import logging
 import socket
+from contextlib import suppress
+from functools import partial
 from socketserver import ThreadingMixIn
-from threading import Event
+from threading import BoundedSemaphore, Event, Timer
 from time import monotonic
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -27,13 +29,39 @@ STEP: Final = 0.5  # seconds between two writes of what was counted
 PATH: Final = "/metrics"
 ALIVE: Final = "/__lbheartbeat__"
 HEALTH: Final = "/__heartbeat__"
-PATIENCE: Final = 10.0  # seconds that a client has to send its request
+PATIENCE: Final = 10.0  # seconds that a client has to send the next bytes of its request
+LONGEST: Final = 30.0  # seconds of a connection
+AT_ONCE: Final = 8  # connections
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     allow_reuse_port = True
     daemon_threads = True
     block_on_close = False
+
+    longest = LONGEST
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._free = BoundedSemaphore(AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own. Those that are too many are closed."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection. One that takes too long is shut, whether its client sends or takes its time to read."""
+        limit = Timer(self.longest, partial(_shut, request))
+        limit.daemon = True
+        limit.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            limit.cancel()
+            self._free.release()
 
     def server_bind(self) -> None:
         # Not that of the base class, which would ask the DNS for the name of the address.
@@ -43,6 +71,11 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
         self.setup_environ()
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(WSGIRequestHandler):
@@ -63,11 +96,15 @@ def _json(start_response: Any, works: bool, said: dict[str, Any]) -> list[bytes]
 class Answers:
     """Writes what this process counts and how it is, and answers Prometheus for all processes of the machine.
 
-    ``address`` is a host and a port. ``registry`` is that of the application.
+    ``address`` is a host and a port. ``registry`` is that of the application. A connection may take ``longest``
+    seconds.
     """
 
-    def __init__(self, address: tuple[str, int], slot: Slot, counts: Counts, registry: Any) -> None:
+    def __init__(
+        self, address: tuple[str, int], slot: Slot, counts: Counts, registry: Any, longest: float = LONGEST
+    ) -> None:
         self._address, self._slot, self._counts, self._registry = address, slot, counts, registry
+        self._longest = longest
         self._figures = FleetFigures(registry)
         self.port = 0
         """The port, when it listens."""
@@ -85,6 +122,7 @@ class Answers:
             while not stop.is_set():
                 if monotonic() - said > EVERY:
                     self._say()
+                    self._slot.touch()
                     said = monotonic()
                 server.handle_request()
                 self._counts.keep()
@@ -92,7 +130,7 @@ class Answers:
 
     def _listening(self) -> _Server:
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        kind = type("_ServerOfFamily", (_Server,), {"address_family": family})
+        kind = type("_ServerOfFamily", (_Server,), {"address_family": family, "longest": self._longest})
         server: _Server = kind(self._address, _Handler)
         server.set_app(self._answer)
         return server

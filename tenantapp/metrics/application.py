@@ -1,6 +1,7 @@
 """Count the requests of the application, if somebody asks for it."""
 
 import logging
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def includeme(config: Configurator) -> None:
-    """Count from the moment when the application is served. Without ``metrics.listen`` nothing is counted."""
+    """Count from the moment when the application is served. The setting ``metrics.listen`` must be there."""
     settings: Settings = config.registry.app_settings
-    if settings.metrics_listen is None:
-        return
-    metrics = Metrics(settings.metrics_listen, settings.metrics_directory, config.registry)
+    address: Any = settings.metrics_listen
+    metrics = Metrics(address, settings.metrics_directory, config.registry)
     config.registry.metrics = metrics
     config.registry.request_observers.append(metrics.count)
     config.registry.serving_threads.add(metrics)
@@ -37,7 +37,8 @@ class Metrics:
 
     def __init__(self, address: tuple[str, int], directory: str | None, registry: Any) -> None:
         self._address, self._registry = address, registry
-        self._directory = Path(directory or f"{tempfile.gettempdir()}/tenantapp-metrics-{address[1]}")
+        place = f"tenantapp-metrics-{os.geteuid()}-{address[0]}-{address[1]}"
+        self._directory = Path(directory or f"{tempfile.gettempdir()}/{place}")
         self._counts: Counts | None = None
         self.answers: Answers | None = None
 

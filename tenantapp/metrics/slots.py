@@ -51,6 +51,10 @@ class Slot:
         os.environ[ENVIRONMENT] = str(directory)
         values.ValueClass = values.MultiProcessValue(lambda: self.number)  # type: ignore[no-untyped-call]
 
+    def touch(self) -> None:
+        """Say that the lock is in use, to what removes old files from the directory for temporary files."""
+        os.utime(self._lock.fileno())
+
     def forget_ended(self) -> None:
         """Forget what processes that have ended said of their present."""
         _remove_ended(self.directory, PRESENT)

@@ -9,6 +9,7 @@ ends after ``most`` seconds, because a single process of a server may have stopp
 The waits of requests have a shorter deadline: see ``bulkhead``.
 """
 
+import errno
 import logging
 import os
 import socket
@@ -30,6 +31,7 @@ Address = tuple[socket.AddressFamily, Any]
 """The family and the address of a server, as the operating system has them."""
 # https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST
 TLS_REQUEST: Final = bytes.fromhex("0000000804d2162f")
+UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.ENOENT})
 LONGEST_STATEMENT: Final = 1800.0  # seconds; the statement_timeout of maintenance and migrations
 MARGIN: Final = 60.0  # seconds in which a server that ends a statement by itself may do so
 
@@ -165,6 +167,8 @@ class SilenceWatch:
                 self._end(wait, f"there was no answer within {wait.ends - wait.since:.0f} seconds")
             elif now - wait.since > self.times.quiet and (server := self._server(wait)) is not None:
                 servers.setdefault(server, []).append(wait)
+        # That a server was asked in vain says nothing once nobody waits for it.
+        self._silent_since = {server: at for server, at in self._silent_since.items() if server in servers}
         for server, waiting in servers.items():
             if self._is_silent(server):
                 for wait in waiting:
@@ -201,7 +205,10 @@ def address_of(descriptor: int) -> Address | None:
 
 
 def answers(server: Address, seconds: float) -> bool:
-    """Return whether a server says anything on a new connection. Each step may take so many seconds."""
+    """Return whether a server says anything on a new connection. Each step may take so many seconds.
+
+    Raises ``OSError`` if this machine is what keeps it from being asked: it has no file or port left, for instance.
+    """
     family, address = server
     try:
         with socket.socket(family) as asking:
@@ -209,8 +216,12 @@ def answers(server: Address, seconds: float) -> bool:
             asking.connect(address)
             asking.sendall(TLS_REQUEST)
             return bool(asking.recv(1))
-    except OSError:
+    except (TimeoutError, ConnectionError, BlockingIOError):
         return False
+    except OSError as error:
+        if error.errno in UNREACHABLE:
+            return False
+        raise
 
 
 watch: Final = SilenceWatch(Times())

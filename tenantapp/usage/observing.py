@@ -23,9 +23,11 @@ def counting(meter: Meter, begin: Callable[[], None]) -> Observer:
         if tenant is None:
             return
         begin()
-        pieces, size = served.response.app_iter, 0
+        response = served.response
+        pieces, length, size = response.app_iter, response.content_length, 0
         if not isinstance(pieces, AT_HAND):
-            served.response.app_iter = _Sent(pieces, tenant, meter)
+            response.app_iter = _Sent(pieces, tenant, meter)
+            response.content_length = length  # which WebOb has forgotten with the pieces before
         elif served.request.method != "HEAD":
             size = sum(map(len, pieces))
         meter.add_request(tenant, served.seconds, served.waits.spent[TENANT_DATABASES], served.waits.rows, size)

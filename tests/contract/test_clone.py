@@ -309,7 +309,7 @@ def test_a_branch_shares_the_files_of_its_server(fleet: Fleet) -> None:
     copy = place(fleet, "copy")
     assert findings(fleet, copy, fleet.settings) == findings(fleet, acme, fleet.settings) == ()
     assert content(fleet, copy) == content(fleet, acme)
-    owners = "SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname ~ '^tenant_'"
+    owners = f"SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname IN {acme.database, copy.database}"
     owner = dict(map(tuple, fleet.ask(owners, fleet.servers["server"].url.set(database="postgres"))))
     assert owner == {acme.database: acme.database, copy.database: copy.database}
     assert [found for found in find(fleet.services, KINDS) if found.note is None] == []

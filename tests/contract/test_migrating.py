@@ -597,7 +597,7 @@ def test_the_command_for_people_and_for_programs(yard: Yard) -> None:
     assert "5 to be migrated, 0 already there, 0 cannot be." in would.stdout
     assert set(yard.revisions().values()) == {yard.head}
     [*_, line, _] = lines_of(yard.run("--dry-run", "--rehearse", "1", "--json").stdout)
-    assert (line["rehearsal"]["state"], line["rehearsal"]["locks"] != []) == ("passed", True)
+    assert line["rehearsal"]["state"] == "passed"
     assert set(yard.revisions().values()) == {yard.head}
     done = yard.run("--json", "--only", "t01", "--only", "t02", "--snapshot", "--canary", "1")
     assert done.returncode == 0, done.stderr

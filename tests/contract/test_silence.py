@@ -1,9 +1,11 @@
 """Servers that fall silent while a command or a worker waits for them: real ones, whose processes are all stopped."""
 
 import io
+import os
+import resource
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -153,6 +155,30 @@ def test_no_wait_is_without_an_end(server: URL) -> None:
         )
         with pytest.raises(NoAnswerToCommit, match=r"there was no answer within 0 seconds|within 1 seconds"):
             waiting.commit()
+
+
+def test_that_this_machine_cannot_ask_is_not_the_servers_silence(server: URL) -> None:
+    with closing(connect(server)) as connection:
+        address = connection.server()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+    try:
+        with ExitStack() as stack:
+            with suppress(OSError):
+                for _ in range(soft):
+                    stack.enter_context(open(os.devnull))
+            with pytest.raises(OSError, match="Too many open files"):
+                silence.answers(address, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_one_question_in_vain_long_ago_is_no_silence(server: URL) -> None:
+    watch = silence.SilenceWatch(silence.Times())
+    with closing(connect(server)) as connection:
+        watch._silent_since[connection.server()] = 0.0
+    watch._look([])
+    assert watch._silent_since == {}
 
 
 def test_longer_statements_have_a_longer_end() -> None:

@@ -21,9 +21,12 @@ from sqlalchemy.engine import URL
 from webtest.lint import WSGIWarning
 
 from tenantapp.identity.models import Tenant
+from tenantapp.metrics.answering import AT_ONCE, Answers
 from tenantapp.metrics.application import Metrics
+from tenantapp.metrics.counts import Counts
 from tenantapp.metrics.fleet_figures import FleetFigures
 from tenantapp.metrics.slots import ENVIRONMENT, Slot
+from tenantapp.operations.background import Background
 from tenantapp.operations.models import Operation, OperationState, RecordedRun
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.user_database import user_database
@@ -123,6 +126,18 @@ def test_a_process_says_how_it_is(counted: Installation) -> None:
         assert json.load(answer) == Client(counted.app).http.get("/__heartbeat__").json
     with urlopen(f"{place}/__lbheartbeat__") as answer:
         assert json.load(answer) == {"status": "ok"}
+
+
+def test_who_keeps_a_connection_does_not_keep_others_out(tmp_path: Path, installation: Installation) -> None:
+    address, slot = ("127.0.0.1", 0), Slot(tmp_path / "metrics")
+    answers = Answers(address, slot, Counts(), installation.registry, longest=0.5)
+    with Background("metrics", answers.run), ExitStack() as stack:
+        at_last(lambda: answers.port)
+        held = [stack.enter_context(socket.create_connection(("127.0.0.1", answers.port))) for _ in range(AT_ONCE + 2)]
+        assert held[-1].recv(1) == b"", "one too many"
+        assert held[0].recv(1) == b"", "its time is over"
+        with urlopen(f"http://127.0.0.1:{answers.port}/__lbheartbeat__") as answer:
+            assert answer.status == 200
 
 
 def operation(kind: str, state: OperationState, **columns: Any) -> Operation:

@@ -91,6 +91,7 @@ def test_what_is_sent_in_pieces_is_counted_on_the_way(installation: Installation
     exported = ada.get("/nodes/export")
     content = ada.upload("a.txt", b"x" * 700_000)
     loaded = ada.get(f"/files/{content.json['id']}/content")
+    assert loaded.headers["Content-Length"] == "700000"  # before .body is read, which WebOb takes the length from
     answers = [imported, exported, content, loaded]
     assert len(exported.body) > len(lines)
     assert len(loaded.body) == 700_000
