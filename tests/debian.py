@@ -15,12 +15,14 @@ CACHE = Path(__file__).parents[1] / ".pytest_cache" / "debian"
 INSTALLED = (*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", "/usr/local/sbin")
 
 
-def debian_program(package: str, name: str, more: str = "") -> Path:
-    """The program that has the name of its package. Raises ``ProgramMissing`` if it is not there and cannot be fetched.
+def debian_program(package: str, name: str, more: str = "", *, program: str | None = None) -> Path:
+    """The program of a package, by default the one that has its name.
 
-    The message calls it ``name``, and says ``more`` about the version that is needed.
+    Raises ``ProgramMissing`` if it is not there and cannot be fetched. The message calls it ``name``, and says ``more``
+    about the version that is needed.
     """
-    if found := shutil.which(package, path=os.pathsep.join(INSTALLED)):
+    program = program or package
+    if found := shutil.which(program, path=os.pathsep.join(INSTALLED)):
         return Path(found)
     CACHE.mkdir(parents=True, exist_ok=True)
     unpacked = CACHE / package
@@ -32,7 +34,7 @@ def debian_program(package: str, name: str, more: str = "") -> Path:
             except (OSError, subprocess.SubprocessError) as error:
                 wanted = f"install the package {package}" + (f", {more}" if more else "")
                 raise ProgramMissing(f"{name} is missing, and could not be had from apt-get: {wanted}") from error
-    return next(place for place in (unpacked / "usr" / each / package for each in ("sbin", "bin")) if place.is_file())
+    return next(place for place in (unpacked / "usr" / each / program for each in ("sbin", "bin")) if place.is_file())
 
 
 def with_libraries(program: Path, directory: Path) -> Path:

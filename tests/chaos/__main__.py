@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from tests.chaos.failover import failover_world
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.scenario import Row, run, table
 from tests.chaos.worlds import become_reaper, postgres_world, small_disk, sqlite_world
+from tests.programs import ProgramMissing
 
-WORLDS: Final = {"postgresql": postgres_world, "sqlite": sqlite_world}
+WORLDS: Final = {"postgresql": postgres_world, "sqlite": sqlite_world, "failover": failover_world}
 HISTORIES: Final = Path(__file__).parents[2] / ".pytest_cache" / "chaos"
 
 
@@ -53,10 +55,10 @@ def in_one_world(engine: str, faults: list[Fault], needs_disk: bool, seconds: fl
     with ExitStack() as stack:
         try:
             disk = stack.enter_context(small_disk(engine)) if needs_disk else None
-        except PermissionError as error:
+            world = stack.enter_context(WORLDS[engine](disk))
+        except (PermissionError, ProgramMissing) as error:
             print(f"{engine}: {', '.join(fault.name for fault in faults)}: not run, {error}", file=sys.stderr)
             return
-        world = stack.enter_context(WORLDS[engine](disk))
         for fault in faults:
             yield run(world, fault, seconds, HISTORIES)
 

@@ -4,14 +4,17 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg2
 from sqlalchemy.engine import URL
 
 from tests.chaos.worlds import World, at_last, gone, kill, processes_of, start_postgres
 from tests.postgres import stop_at_once
-from tests.slow_databases import frozen
+from tests.slow_databases import frozen, stopped
+
+if TYPE_CHECKING:
+    from tests.chaos.failover import Cluster
 
 SECONDS: Final = 6.0  # that something is away, or frozen
 AS_IT_DIES: Final = 1.0  # seconds that something is down, before it is started
@@ -147,12 +150,59 @@ def kill_everything(world: World) -> None:
     world.server.start()
 
 
+def kill_primary(world: World) -> None:
+    """PostgreSQL dies on the node of the primary, and Patroni does not."""
+    leader = the_cluster(world).leader()
+    processes = leader.postgres()
+    kill(processes[0])
+    gone(*processes)
+    the_cluster(world).healthy()
+
+
+def kill_node_of_primary(world: World) -> None:
+    """Patroni and PostgreSQL die on the node of the primary. The node comes back when another one is the primary."""
+    leader = the_cluster(world).leader()
+    leader.kill()
+    the_cluster(world).has_another(leader)
+    leader.start()
+    the_cluster(world).healthy()
+
+
+def freeze_node_of_primary(world: World) -> None:
+    """The node of the primary stands still, and goes on a while after another one has become the primary."""
+    leader = the_cluster(world).leader()
+    with stopped(*leader.processes()):
+        the_cluster(world).has_another(leader)
+        time.sleep(SECONDS)
+    the_cluster(world).healthy()
+
+
+def freeze_synchronous_standby(world: World) -> None:
+    """The node whose standby confirms commits stands still, for longer than it takes to appoint another one."""
+    with stopped(*the_cluster(world).synchronous_standby().processes()):
+        time.sleep(4 * SECONDS)
+    the_cluster(world).healthy()
+
+
+def switch_over(world: World) -> None:
+    """The synchronous standby becomes the primary, because an operator says so."""
+    the_cluster(world).switch_over()
+    the_cluster(world).healthy()
+
+
+def the_cluster(world: World) -> "Cluster":
+    """The cluster of a world that has one."""
+    assert world.cluster is not None
+    return world.cluster
+
+
 def nothing(world: World) -> None:
     """For comparison."""
     time.sleep(SECONDS)
 
 
 BOTH: Final = ("postgresql", "sqlite")
+FAILOVER: Final = ("failover",)
 FAULTS: Final = (
     Fault("nothing", nothing, BOTH),
     Fault("kill -9 of a worker", kill_a_worker, BOTH),
@@ -165,4 +215,9 @@ FAULTS: Final = (
     Fault("tenants' server away for 6 s", take_tenants_away),
     Fault("kill -9 of everything", kill_everything, BOTH),
     Fault("disk full for 6 s", fill_the_disk, BOTH, needs_disk=True),
+    Fault("switchover", switch_over, FAILOVER),
+    Fault("kill -9 of the primary's postmaster", kill_primary, FAILOVER),
+    Fault("kill -9 of the primary's node", kill_node_of_primary, FAILOVER),
+    Fault("the primary's node stands still", freeze_node_of_primary, FAILOVER),
+    Fault("the synchronous standby's node stands still", freeze_synchronous_standby, FAILOVER),
 )

@@ -6,12 +6,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.engine import URL
 
@@ -22,6 +23,9 @@ from tests.transactions.production import Production, production
 WORKERS: Final = 2
 # As in production. The rest of what tests have says where files lie, and how cheap it is to sign in.
 SETTINGS: Final = {"connections.slow": "1", "connections.deadline": "10"}
+if TYPE_CHECKING:
+    from tests.chaos.failover import Cluster
+
 PATIENCE: Final = 180.0  # seconds
 DISK: Final = {"postgresql": 320, "sqlite": 48}  # MiB
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
@@ -29,13 +33,17 @@ PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
 
 @dataclass(frozen=True)
 class World:
-    """An application and the servers of its databases; ``disk`` is a small one under the tenants' databases."""
+    """An application and the servers of its databases.
+
+    ``disk`` is a small one under the tenants' databases, ``cluster`` the servers that fail over.
+    """
 
     engine: str
     installation: Installation
     server: Production
     postgres: tuple[URL, ...] = ()  # of the user database, and of the tenants
     disk: Path | None = None
+    cluster: "Cluster | None" = None
 
     @property
     def users(self) -> URL:
@@ -102,8 +110,22 @@ def small_disk(engine: str) -> Iterator[Path]:
 
 
 def become_reaper() -> None:
-    """Let orphans below this process be its children, so that killed ones go away as under any init."""
+    """Let orphans below this process be its children, and take leave of every PostgreSQL that ends, as any init does.
+
+    Otherwise it would stay as a zombie, which Patroni and a new postmaster take for a running one.
+    """
     assert ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    threading.Thread(target=_reap, daemon=True).start()
+
+
+def _reap() -> None:
+    while True:
+        for file in Path("/proc/self/task").glob("*/children"):
+            with suppress(OSError):
+                for child in map(int, file.read_text().split()):
+                    if Path(f"/proc/{child}/comm").read_text().strip() == "postgres":
+                        os.waitpid(child, os.WNOHANG)
+        time.sleep(0.1)
 
 
 def processes_of(server: URL) -> list[int]:
@@ -147,8 +169,4 @@ def at_last(condition: Callable[[], bool]) -> None:
 def start_postgres(*servers: URL) -> None:
     """Start servers that were killed, if they are not running."""
     for server in servers:
-        pid_file = Path(str(server.query["host"]), "postmaster.pid")
-        if pid_file.exists():
-            with suppress(ChildProcessError):
-                os.waitpid(int(pid_file.read_text().split()[0]), os.WNOHANG)
         start_again(server)
