@@ -11,6 +11,7 @@ FleetError
 +-- PrivilegesNotCarried    a database has privileges that cannot be given again in a copy
 +-- RolesMissing            a server has no role to which something should be granted
 +-- ExtensionsMissing       a server makes no extension that a database has
++-- ExtensionElsewhere      a database has an extension in another schema than a copy would have it
 +-- ExtensionRowsNotCarried a table of an extension has rows that cannot be restored
 +-- MigrationFailed         a migration ended in an error and was rolled back
 |   +-- MigrationStopped    a part of it was committed before, and stays
@@ -111,6 +112,17 @@ class ExtensionsMissing(FleetError):
         super().__init__(
             f"The server {server} makes no extension {listed}, which {name} has; install it on the server, and name it "
             f"in servers.{server}.extensions."
+        )
+
+
+class ExtensionElsewhere(FleetError):
+    """A new database has an extension of the server's setting in ``public``, and what a dump has names its schema."""
+
+    def __init__(self, server: str, extension: str, schema: str, name: str) -> None:
+        super().__init__(
+            f"{name[0].upper()}{name[1:]} has the extension {extension} in the schema {schema}, where no copy on the "
+            f"server {server} can have it, because servers.{server}.extensions names it. In the tenant's database, "
+            f"run: ALTER EXTENSION {extension} SET SCHEMA public."
         )
 
 

@@ -80,7 +80,7 @@ def server(logical_server: URL) -> Iterator[URL]:
         (share / "extension" / f"{name}--1.sql").write_text(script)
     with asking_engine(logical_server).connect() as connection:
         for change in (f"SET extension_control_path TO '{share}:$system'", "RESET extension_control_path"):
-            connection.exec_driver_sql(f"ALTER ROLE {logical_server.username} {change}")
+            connection.exec_driver_sql(f"ALTER ROLE ALL {change}")
             if change.startswith("SET"):
                 yield logical_server
     shutil.rmtree(share)
@@ -193,6 +193,30 @@ def test_rows_that_nobody_could_restore_are_refused_by_name(using: Schemas, rows
     assert (using.fleet.everything(), using.lost()) == (before, {})
 
 
+def test_one_in_another_schema_is_refused_by_name(plain: Schemas) -> None:
+    """A tenant has made a trusted one where it liked, and later the setting names it."""
+    plain.execute("CREATE SCHEMA ext; CREATE EXTENSION trusty SCHEMA ext")
+    plain.execute("ALTER TABLE public.words ALTER word SET DEFAULT ext.trust()")
+    plain.read_original()
+    plain.succeeded(plain.backup())
+    give(plain, "trusty")
+    before = plain.fleet.everything()
+    for what, request in (
+        ("The database of acme", partial(work, plain.fleet, "clone", "acme", "copied")),
+        ("The database of acme", lambda: plain.succeeded(plain.backup())),
+        ("The backup", lambda: plain.succeeded(plain.restore_as("acme", "restored"))),
+    ):
+        with pytest.raises(FleetError, match=f"{what} has the extension trusty in the schema ext, where no copy"):
+            request()
+    assert plain.fleet.everything() == before
+    assert findings(plain.fleet, plain.place(), plain.fleet.settings) == (
+        "its extension trusty is not in public, so it cannot be copied",
+    )
+    plain.fleet.ask("ALTER EXTENSION trusty SET SCHEMA public", own_url(plain))
+    plain.read_original()
+    assert set(plain.by_backup("after", accept_drift=True)) == {"findings"}  # no revision made it, and nothing is lost
+
+
 @pytest.mark.parametrize(
     "point", ["database.make_extensions:before", "database.make_extensions:after", "database.give:after"]
 )
@@ -254,7 +278,6 @@ def test_a_role_that_is_no_superuser_makes_those_that_it_may(plain: Schemas) -> 
     role = f"provisioner_{uuid7().hex[-8:]}"
     plain.fleet.ask(f"CREATE ROLE {role} CREATEDB CREATEROLE LOGIN PASSWORD 'sesame'")
     plain.fleet.ask(f"GRANT CONNECT ON DATABASE postgres TO {role}")
-    plain.fleet.ask(f"ALTER ROLE {role} SET extension_control_path TO '{share_of(plain.servers['main'])}:$system'")
     url = plain.servers["main"].set(username=role, password="sesame", database="")
     plain.fleet.values["servers.main"] = url.render_as_string(hide_password=False)
     give(plain, "legends")

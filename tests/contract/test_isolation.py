@@ -194,6 +194,20 @@ def test_a_tenant_chooses_no_functions_for_the_role_of_the_server(fleet: Fleet, 
             assert connection.exec_driver_sql("SELECT version()").scalar_one().startswith("PostgreSQL")
 
 
+def test_a_tenant_does_not_become_the_role_of_the_server(fleet: Fleet, acme: TenantPlace) -> None:
+    """Its role may name itself as that with which every session in its database begins."""
+    owner = acme.database
+    with connected(url_of(fleet, acme)) as cursor:
+        for setting in (f'role = "{owner}"', "client_encoding = LATIN1", "quote_all_identifiers = on"):
+            cursor.execute(f'ALTER DATABASE "{owner}" SET {setting}')
+    url = server_of(fleet).own_url(owner)
+    shown = "SELECT current_user::text, current_setting('client_encoding'), current_setting('quote_all_identifiers')"
+    assert fleet.ask(shown, url) == [(owner, "LATIN1", "on")]
+    for way in (maintenance_connection, reading_connection, migration_connection):
+        with way(url, "it") as connection:
+            assert connection.exec_driver_sql(shown).one() == (url.username, "UTF8", "off")
+
+
 def test_a_database_of_ours_that_was_opened_is_found(fleet: Fleet, acme: TenantPlace) -> None:
     """Its owner can do that."""
     globex = fleet.create("globex")

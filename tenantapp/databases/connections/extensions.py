@@ -10,6 +10,7 @@ https://www.postgresql.org/docs/current/extend-extensions.html#EXTEND-EXTENSIONS
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy.engine import Connection
@@ -21,7 +22,13 @@ from tenantapp.databases.connections.maintenance_engines import (
     translated,
 )
 from tenantapp.databases.connections.postgres import quoted
-from tenantapp.databases.errors import ExtensionRowsNotCarried, ExtensionsMissing, MigrationFailed, ProvisioningFailed
+from tenantapp.databases.errors import (
+    ExtensionElsewhere,
+    ExtensionRowsNotCarried,
+    ExtensionsMissing,
+    MigrationFailed,
+    ProvisioningFailed,
+)
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.tenancy.servers import PostgresServer, Server
 
@@ -39,6 +46,11 @@ FOUND: Final = f"SELECT extname FROM pg_extension WHERE extname <> '{EVERYWHERE}
 GIVEN: Final = f"""
 SELECT extname FROM pg_extension JOIN pg_database ON datname = current_database()
 WHERE extname <> '{EVERYWHERE}' AND extowner <> datdba ORDER BY 1
+"""  # noqa: S608
+# Their owners may move extensions, and the owner of a database may make trusted ones in any schema of its own.
+ELSEWHERE: Final = f"""
+SELECT extname, nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
+WHERE extname <> '{EVERYWHERE}' AND nspname <> '{PUBLIC}' ORDER BY 1
 """  # noqa: S608
 # What a dump would have of the tables and sequences of an extension that the owner of the database does not own.
 CONFIGURED: Final = """
@@ -156,26 +168,54 @@ def given_extensions(connection: Connection) -> list[str]:
     return [] if connection.dialect.name == "sqlite" else list(connection.exec_driver_sql(GIVEN).scalars())
 
 
+def extensions_elsewhere(connection: Connection) -> dict[str, str]:
+    """Return the schemas of those extensions of a database that are not in ``public``, by their names."""
+    if connection.dialect.name == "sqlite":
+        return {}
+    return {row.extname: row.nspname for row in connection.exec_driver_sql(ELSEWHERE)}
+
+
+def misplaced(connection: Connection, elsewhere: Mapping[str, str], server: Server) -> list[str]:
+    """Return the names of those extensions that a new database on a server would have in another schema.
+
+    A restore finds them there already, and what names the schema of the original fails. ``elsewhere`` is what
+    ``extensions_elsewhere`` returns, and the connection leads to any database of the server.
+    """
+    named = sorted(set(elsewhere) & set(server.extensions)) if isinstance(server, PostgresServer) else []
+    found = available(connection, named) if named else {}
+    return [each for each in named if each in found and elsewhere[each] != (found[each].schema or PUBLIC)]
+
+
+def check_misplaced(connection: Connection, elsewhere: Mapping[str, str], server: Server, name: str) -> None:
+    """Raise ``ExtensionElsewhere`` if one is misplaced. ``name`` is what the database is called that has them."""
+    for each in misplaced(connection, elsewhere, server):
+        raise ExtensionElsewhere(server.name, each, elsewhere[each], name)
+
+
 def check_copied(connection: Connection, server: Server, name: str) -> None:
     """Raise if a copy of the present database on this server would lack extensions, or rows in their tables.
 
     Raises what ``check_extensions`` and ``check_rows_carried`` raise.
     """
-    check_extensions(extensions_of(connection), server, name)
+    check_extensions(extensions_of(connection), server, name, extensions_elsewhere(connection))
     check_rows_carried(connection, name)
 
 
-def check_extensions(names: Iterable[str], server: Server, name: str) -> None:
+def check_extensions(
+    names: Iterable[str], server: Server, name: str, elsewhere: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Raise ``ExtensionsMissing`` if a new database on a PostgreSQL server would lack some of these extensions.
 
     Either the setting of the server names an extension, or its owner may make it. ``name`` is what the database is
-    called that has them. Also raises what ``maintenance_connection`` raises.
+    called that has them. Also raises what ``check_misplaced`` raises for those ``elsewhere`` than in ``public``, and
+    what ``maintenance_connection`` raises.
     """
     wanted = set(names)
     if not wanted or not isinstance(server, PostgresServer):
         return
     with maintenance_connection(server.url, f"server {server.name}") as connection:
         found = available(connection, wanted)
+        check_misplaced(connection, elsewhere, server, name)
     named = {each for each in wanted if each in found and (found[each].anybody or each in server.extensions)}
     if missing := sorted(wanted - named):
         raise ExtensionsMissing(server.name, missing, name)

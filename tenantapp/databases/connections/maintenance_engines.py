@@ -33,6 +33,8 @@ ENGINES: Final = 32
 # database: with public on the path, even behind pg_catalog, a function or operator there whose types fit better would
 # be called in place of PostgreSQL's, with the rights of the server's role (CVE-2018-1058).
 PINNED: Final = {
+    # An owner may also name a role for its database, its own: then our session would begin as the tenant.
+    "role": "none",
     "search_path": "pg_catalog",
     "row_security": "off",
     "TimeZone": "UTC",
@@ -47,6 +49,11 @@ PINNED: Final = {
     "standard_conforming_strings": "on",
     "transform_null_equals": "off",
     "xmloption": "content",
+    "backslash_quote": "safe_encoding",
+    "client_encoding": "UTF8",
+    # How definitions are printed, and whether an index returns all rows.
+    "quote_all_identifiers": "off",
+    "gin_fuzzy_search_limit": "0",
 }
 PUBLIC: Final = "public"  # the schema of our tables
 # A view in place of one of our tables calls the tenant's functions as whoever reads it (CVE-2024-7348). Servers that do

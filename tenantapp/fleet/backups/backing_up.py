@@ -10,7 +10,12 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.engine import URL, Connection
 
-from tenantapp.databases.connections.extensions import check_rows_carried, extensions_of
+from tenantapp.databases.connections.extensions import (
+    check_misplaced,
+    check_rows_carried,
+    extensions_elsewhere,
+    extensions_of,
+)
 from tenantapp.databases.connections.maintenance_engines import reading_connection
 from tenantapp.databases.contents.postgres_contents import check_every_row_seen
 from tenantapp.databases.errors import RowsHidden
@@ -184,6 +189,7 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
     version, structure = server_version(connection), read_structure(connection)
     check_carried(structure.privileges, to.name)
     check_rows_carried(connection, to.name)
+    check_misplaced(connection, elsewhere := extensions_elsewhere(connection), server, to.name)
     side = side_at(to.name, server, version, structure, connection.engine.url)
     return {
         "format": FORMAT,
@@ -200,4 +206,5 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
         "fingerprint_method": METHOD,
         "privileges": structure.privileges,
         "extensions": extensions_of(connection),
+        "extensions_elsewhere": elsewhere,
     }

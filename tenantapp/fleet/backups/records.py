@@ -20,7 +20,7 @@ BUNDLE_SUFFIX: Final = "bundle"
 
 
 # Members that earlier versions do not know.
-LATER: Final = frozenset({"files", "files_missing", "privileges", "extensions"})
+LATER: Final = frozenset({"files", "files_missing", "privileges", "extensions", "extensions_elsewhere"})
 
 
 class StoredFile(BaseModel):
@@ -59,7 +59,8 @@ class BackupRecord(StoredFile):
     the number of the tenant's files, whose content the store keeps beside the dumps, and ``files_missing`` the number
     of those that had no content. ``privileges`` are those of the database on PostgreSQL with its settings, which a dump
     does not carry. If there are none, as in the backups of earlier versions, they are those of the revision.
-    ``extensions`` are those of the database on PostgreSQL, which a server that restores the dump has to make.
+    ``extensions`` are those of the database on PostgreSQL, which a server that restores the dump has to make, and
+    ``extensions_elsewhere`` has the schemas of those that are not in ``public``.
     """
 
     format: Literal["tenantapp backup", "tenantapp final copy"]
@@ -71,6 +72,7 @@ class BackupRecord(StoredFile):
     files_missing: Annotated[int, Field(ge=0)] = 0
     privileges: dict[str, str] = Field(default_factory=dict)
     extensions: tuple[str, ...] = ()
+    extensions_elsewhere: dict[str, str] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

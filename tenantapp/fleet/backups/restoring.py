@@ -107,7 +107,7 @@ def check_server(settings: Settings, record: BackupRecord, server: Server) -> To
         )
     if isinstance(server, SqliteServer):
         return None
-    check_extensions(record.extensions, server, "the backup")
+    check_extensions(record.extensions, server, "the backup", record.extensions_elsewhere)
     url, name = server.own_url(MAINTENANCE_DATABASE), f"server {server.name}"
     with reading_connection(url, name) as connection:
         _check_not_older(record, server, server_version(connection))

@@ -10,6 +10,9 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.databases.errors import (
+    ExtensionElsewhere,
+    ExtensionRowsNotCarried,
+    ExtensionsMissing,
     NotRestorable,
     PrivilegesNotCarried,
     ProvisioningFailed,
@@ -42,7 +45,10 @@ COPY: Final = "copy"  # the step that makes the final copy, and the argument tha
 FORMERLY: Final = "bundle"  # the name of both in earlier versions, whose copy was a bundle
 KEEPING: Final = (COPY, FORMERLY)
 # Why there is no final copy, where the cause may be what the tenant's people have put into the database.
-UNCOPIED: Final = (BackupError, NotRestorable, PrivilegesNotCarried, ReadingFailed, RolesMissing)
+UNCOPIED: Final = (
+    *(BackupError, NotRestorable, PrivilegesNotCarried, ReadingFailed, RolesMissing),
+    *(ExtensionElsewhere, ExtensionRowsNotCarried, ExtensionsMissing),
+)
 
 
 def delete_later(session: Session, slug: str, grace: timedelta) -> Tenant:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from tenantapp.databases.connections.extensions import extensions_elsewhere, misplaced
 from tenantapp.databases.connections.maintenance_engines import ADVISORY_LOCK
 from tenantapp.databases.errors import UnknownRevision
 from tenantapp.databases.schemas.structure import Structure, read_structure
@@ -59,6 +60,7 @@ class _Reading(NamedTuple):
     heads: tuple[str, ...]
     structure: Structure
     version: tuple[int, ...]
+    misplaced: tuple[str, ...]  # extensions that no copy can have in their schema
 
 
 class Verification:
@@ -135,7 +137,8 @@ class Verification:
                 return None
             heads = MigrationContext.configure(connection).get_current_heads()
             version = server_version(connection)
-            return _Reading(tuple(heads), read_structure(connection), version)
+            elsewhere = misplaced(connection, extensions_elsewhere(connection), self._fleet.servers[place.server])
+            return _Reading(tuple(heads), read_structure(connection), version, tuple(elsewhere))
 
     def _revision_findings(self, place: TenantPlace, revision: str | None) -> Iterator[str]:
         recorded = self._recorded_revision(place)
@@ -149,6 +152,8 @@ class Verification:
     def _structure_findings(self, place: TenantPlace, reading: _Reading) -> list[str]:
         if len(reading.heads) != 1:
             return ["it was never migrated" if not reading.heads else "it is at several revisions at once"]
+        if reading.misplaced:  # what names their schema cannot be restored to be compared
+            return [f"its extension {each} is not in public, so it cannot be copied" for each in reading.misplaced]
         try:
             server = self._fleet.servers[place.server]
             expected = side_of_revision(self._fleet, server, reading.version, reading.heads[0])
