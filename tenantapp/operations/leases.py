@@ -180,7 +180,7 @@ def _keep(user_db: DBFactory, claim: Claim, every: float, lost: Event, over: Eve
 
 
 @contextmanager
-def repeated(keep: Callable[[], None], name: str) -> Iterator[None]:
+def repeated(keep: Callable[[], object], name: str) -> Iterator[None]:
     """Call ``keep`` every few seconds until the block ends.
 
     If the user database does not answer, the next call comes before a lease runs out.

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.engine import URL
 
-from tenantapp.databases.connections.maintenance_engines import reading_connection
+from tenantapp.databases.connections.maintenance_engines import maintenance_connection, reading_connection
 from tenantapp.databases.errors import ReadingFailed
+from tenantapp.databases.servers.postgres_databases import PostgresDatabases
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.fleet.closing.fence import fenced_for_a_copy, lower_fence, raise_fence
@@ -341,10 +342,16 @@ def test_files_are_not_cloned_where_they_would_bring_more_or_disturb_others(flee
     with reading_connection(fleet.servers["server"].tenant_url(acme.database), "it") as reading, reading.begin():
         assert not cloned()
         assert reading.exec_driver_sql("SELECT 1").scalar() == 1
-    with fenced_for_a_copy(fleet.user_db, acme.id) as is_fenced:
-        assert (is_fenced, cloned()) == (True, False)
+    with fenced_for_a_copy(fleet.user_db, acme.id) as holds_fence:
+        assert (holds_fence(), cloned()) == (True, False)
         with fleet.user_db.begin() as session:
             raise_fence(session.connection(), acme.id)
+        assert not holds_fence()
+        # A request that is served again is not ended.
+        with maintenance_connection(fleet.servers["server"].tenant_url(acme.database), "it") as served:
+            copy = f"tenant_{uuid7().hex}"
+            assert not PostgresDatabases(fleet.servers["server"]).clone(acme.database, copy, "", 0, holds_fence)
+            assert served.exec_driver_sql("SELECT 1").scalar() == 1
     with fleet.user_db.begin() as session:
         assert get_tenant(session, "acme").migrating_until is not None  # somebody else's by now
         lower_fence(session.connection(), acme.id)

@@ -5,6 +5,7 @@ Nothing of what a tenant has made is called: contents are left to the tenant's o
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from psycopg2.errors import ObjectInUse
@@ -54,18 +55,20 @@ def has_others(connection: Connection) -> bool:
 
 
 @checkpoint("clone.copy")
-def copy_files(connection: Connection, original: str, copy: str, patience: float) -> bool:
+def copy_files(
+    connection: Connection, original: str, copy: str, patience: float, holds_fence: Callable[[], bool]
+) -> bool:
     """Copy a database whose fence is up, for the role of the copy's name. Nobody can connect to the copy yet.
 
     Requests that were let in before have ``patience`` seconds to end. Return False, with nothing made, if others than
-    requests are connected to the original.
+    requests are connected to the original, or if the fence has fallen: then requests are served again.
     """
     role = {"role": original}
     until = time.monotonic() + patience
     while time.monotonic() < until and postgres.is_at_work(connection, original):
         time.sleep(LOOK_EVERY)
     for _ in range(ATTEMPTS):
-        if connection.exec_driver_sql(OTHERS_CONNECTED, role).scalar():
+        if not holds_fence() or connection.exec_driver_sql(OTHERS_CONNECTED, role).scalar():
             break
         connection.exec_driver_sql(END_REQUESTS, role)
         try:

@@ -101,15 +101,15 @@ class PostgresDatabases(ServerDatabases):
         with self._connection() as connection:
             return bool(postgres.strategy(connection))
 
-    def clone(self, original: str, database: str, mark: str, patience: float) -> bool:
+    def clone(self, original: str, database: str, mark: str, patience: float, holds_fence: Callable[[], bool]) -> bool:
         """Copy a tenant's database whose fence is up, by cloning its files. Nobody can connect to the copy yet.
 
-        Return False, with nothing made, if somebody stays connected to the original. See ``postgres_clones``. If it
-        fails, ``drop`` removes what it left.
+        Return False, with nothing made, if somebody stays connected to the original or the fence has fallen. See
+        ``postgres_clones``. If it fails, ``drop`` removes what it left.
         """
         with self._connection() as connection:
             self._create_role(connection, database, mark)
-            copied = postgres_clones.copy_files(connection, original, database, patience)
+            copied = postgres_clones.copy_files(connection, original, database, patience, holds_fence)
             if not copied:
                 postgres.drop_role(connection, database)
             return copied

@@ -80,23 +80,24 @@ def _restore(tools: Tools, url: URL, name: str, chunks: Iterable[bytes], given: 
     options: tuple[str, ...] = ("--single-transaction", "--exit-on-error", *NOBODY_ELSE)
     with tempfile.NamedTemporaryFile() as wanted:
         if given:
-            entries, chunks = _listed(tools, name, chunks)
-            wanted.writelines(_without(entries, given, _tables_of_extensions(url, name)))
+            with _listed(tools, name, chunks) as (entries, chunks):
+                wanted.writelines(_without(entries, given, _tables_of_extensions(url, name)))
             wanted.flush()
             options = (f"--use-list={wanted.name}", *options)
         with _asking(url, RESTORE, name, tools, options, stdin=subprocess.PIPE) as process:
             _give(process, chunks)
 
 
-def _listed(tools: Tools, name: str, chunks: Iterable[bytes]) -> tuple[list[bytes], Iterable[bytes]]:
-    """Return the lines of a dump's table of contents, and all of its chunks again."""
+@contextmanager
+def _listed(tools: Tools, name: str, chunks: Iterable[bytes]) -> Iterator[tuple[Iterable[bytes], Iterable[bytes]]]:
+    """Yield the lines of a dump's table of contents, for the block, and all of its chunks again."""
     read, rest = list[bytes](), iter(chunks)
     with tempfile.NamedTemporaryFile() as listed:
         options, environment = ("--list", f"--file={listed.name}"), {**os.environ, "LC_MESSAGES": "C"}
         with _running(tools, RESTORE, options, environment, name, stdin=subprocess.PIPE) as process:
             # It ends with the table of contents, with which a dump begins.
             _give(process, _remembered(rest, read))
-        return listed.readlines(), chain(read, rest)
+        yield listed, chain(read, rest)
 
 
 def _remembered(chunks: Iterator[bytes], read: list[bytes]) -> Iterator[bytes]:
@@ -105,11 +106,13 @@ def _remembered(chunks: Iterator[bytes], read: list[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _without(entries: Iterable[bytes], extensions: Collection[str], tables: Iterable[tuple[str, str]]) -> list[bytes]:
-    """Return the lines without those that make and comment on extensions, and those of the rows of tables."""
+def _without(
+    entries: Iterable[bytes], extensions: Collection[str], tables: Iterable[tuple[str, str]]
+) -> Iterator[bytes]:
+    """Yield the lines without those that make and comment on extensions, and those of the rows of tables."""
     left_out = {f"{words} {name}" for name in extensions for words in ("EXTENSION -", "COMMENT - EXTENSION")}
     rows = tuple(f"{kind} {schema} {table} " for schema, table in tables for kind in ("TABLE DATA", "SEQUENCE SET"))
-    return [line for line in entries if not _is_among(line.decode(errors="replace"), left_out, rows)]
+    return (line for line in entries if not _is_among(line.decode(errors="replace"), left_out, rows))
 
 
 def _is_among(line: str, left_out: Collection[str], rows: tuple[str, ...]) -> bool:
@@ -169,7 +172,7 @@ def _asking(
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a tool on a database during the block. It is killed if the server falls silent. Raises ``BackupFailed``."""
     environment = environment_of(url)
-    server = _server_of(url, tool, name, environment)
+    server = _server_of(url, environment)
     with _running(tools, tool, (*options, _at(url)), environment, name, **pipes) as process:
         with silence.watch.waiting(_Program(process, server), inf) as wait:
             yield process
@@ -178,14 +181,18 @@ def _asking(
             raise BackupFailed(tool, name, wait.ended)
 
 
-def _server_of(url: URL, tool: str, name: str, environment: Mapping[str, str]) -> silence.Address | None:
-    """Return the address of the server that a URL, which may name several, leads to. Raises ``BackupFailed``."""
+def _server_of(url: URL, environment: Mapping[str, str]) -> silence.Address | None:
+    """Return the address of the server that a URL, which may name several, leads to.
+
+    Return None if that cannot be found out, because the role has all the connections that it may, for instance. The
+    tool then runs without being watched, or says itself why it cannot connect.
+    """
     password = environment.get("PGPASSWORD")
     try:
         with closing(psycopg2.connect(address_of(url), password=password, **CONNECT_ARGUMENTS)) as connection:
             return silence.address_of(connection.fileno())
-    except psycopg2.Error as error:
-        raise BackupFailed(tool, name, first_line(error)) from error
+    except psycopg2.Error:
+        return None
 
 
 @contextmanager

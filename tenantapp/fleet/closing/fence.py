@@ -4,9 +4,10 @@ It is a time in the tenant's row, which every request reads. The process that do
 process dies, the time passes and the tenant is served again.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -126,30 +127,39 @@ def _until(connection: Connection, snapshot: bool) -> Any:
 
 
 @contextmanager
-def fenced_for_a_copy(user_db: DBFactory, tenant_id: UUID) -> Iterator[bool]:
-    """Keep a tenant's people out until the block ends, unless an operation works on the tenant. Yield whether they are.
+def fenced_for_a_copy(user_db: DBFactory, tenant_id: UUID) -> Iterator[Callable[[], bool]]:
+    """Keep a tenant's people out until the block ends, unless an operation works on the tenant.
 
-    The content does not change, so the epoch stays. If somebody else raises the fence meanwhile, it is theirs, and
-    stays when the block ends. If the process dies, the fence falls by itself.
+    Yield a function that extends the fence, and returns whether it has been up all the time and is ours: otherwise
+    people may be served. It is extended by itself too, but the user database may fail for so long that it falls. The
+    content does not change, so the epoch stays. If somebody else raises the fence meanwhile, it is theirs, and stays
+    when the block ends. If the process dies, the fence falls by itself.
     """
     with user_db.begin() as session:
         up = _raise_if_free(session.connection(), tenant_id)
     if up is None:
-        yield False
+        yield lambda: False
         return
+    one_at_a_time = Lock()
 
-    def change(until: Any) -> None:
+    def hold() -> bool:
         nonlocal up
-        ours = update(Tenant).where(Tenant.id == tenant_id, Tenant.migrating_until == up)
-        with user_db.begin() as session:
-            changed = session.scalar(ours.values(migrating_until=until(session)).returning(Tenant.migrating_until))
-        up = changed or up
+        with one_at_a_time:
+            with user_db.begin() as session:
+                connection = session.connection()
+                held = update(Tenant).where(Tenant.id == tenant_id, Tenant.migrating_until == up, _is_up(connection))
+                held = held.values(migrating_until=_until(connection, False))
+                until = session.scalar(held.returning(Tenant.migrating_until))
+            up = until or up
+        return until is not None
 
     try:
-        with repeated(lambda: change(lambda session: _until(session.connection(), False)), f"fence of {tenant_id}"):
-            yield True
+        with repeated(hold, f"fence of {tenant_id}"):
+            yield hold
     finally:
-        change(lambda session: None)
+        with user_db.begin() as session:
+            ours = update(Tenant).where(Tenant.id == tenant_id, Tenant.migrating_until == up)
+            session.execute(ours.values(migrating_until=None))
 
 
 @checkpoint("fence.raise_for_a_copy")

@@ -33,9 +33,9 @@ def clone_files(fleet: Fleet, source: TenantPlace, place: TenantPlace, mark: str
         return None
     if (privileges := _carried(original, server)) is None:
         return None
-    with fenced_for_a_copy(fleet.user_db, source.id) as is_fenced:
+    with fenced_for_a_copy(fleet.user_db, source.id) as holds_fence:
         patience = time_of_requests(fleet.settings)
-        if not is_fenced or not databases.clone(source.database, place.database, mark, patience):
+        if not holds_fence() or not databases.clone(source.database, place.database, mark, patience, holds_fence):
             return None
     databases.open_clone(source.database, place.database)
     target = tenant_target(fleet, place)
