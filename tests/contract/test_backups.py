@@ -24,10 +24,11 @@ from tenantapp.databases.schemas.structure import fingerprint
 from tenantapp.databases.servers.base import SCRATCH_PREFIX
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.backups.backing_up import backup_tenant
+from tenantapp.fleet.backups.file_names import new_file
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.rehearsing import Rehearsal, rehearse_restore
 from tenantapp.fleet.backups.restoring import restore_into
-from tenantapp.fleet.backups.retention import kept, prune
+from tenantapp.fleet.backups.retention import kept, moments_kept, prune
 from tenantapp.fleet.backups.store import Store, open_store
 from tenantapp.fleet.errors import BackupDamaged, BackupFailed, BackupRefused
 from tenantapp.identity.tenants import place_of, register_tenant
@@ -249,7 +250,7 @@ def test_a_killed_backup_is_no_backup(fleet: Fleet, store: Store, acme: TenantPl
 
 
 class TestRetention:
-    def record(self, created_at: datetime) -> BackupRecord:
+    def record(self, created_at: datetime, **more: object) -> BackupRecord:
         return BackupRecord.model_validate(
             {
                 "format": "tenantapp backup",
@@ -267,6 +268,7 @@ class TestRetention:
                 "size": 1,
                 "sha256": "0" * 64,
             }
+            | more
         )
 
     def test_what_is_kept(self) -> None:
@@ -284,6 +286,20 @@ class TestRetention:
         # A gap: the last days that have a backup, however long ago.
         old = [record for record in records if record.created_at < datetime(2024, 1, 3, tzinfo=UTC)]
         assert kept(old, {"daily": 7}) == {"2024-01-01 18", "2024-01-02 18"}
+
+    def test_backups_of_moments_have_no_place_in_the_periods(self) -> None:
+        ordinary = self.record(datetime(2024, 6, 29, 2, tzinfo=UTC))
+        key = uuid7()
+        # Of the same day, later than the ordinary one, and made on the first of July.
+        file = new_file(ordinary.tenant_id, datetime(2024, 7, 1, 9, tzinfo=UTC), "dump", key)
+        moment = self.record(datetime(2024, 6, 29, 9, tzinfo=UTC), moment=True, file=file)
+        assert kept([moment, ordinary], {"daily": 1}) == {ordinary.file}
+
+        def stays(day: int, *restoring: UUID) -> bool:
+            now = datetime(2024, 7, day, 8, tzinfo=UTC)
+            return moments_kept([moment, ordinary], now, restoring) == {moment.file}
+
+        assert (stays(2), stays(8), stays(9), stays(9, uuid7()), stays(9, key)) == (True, True, False, False, True)
 
     def test_what_goes(self, fleet: Fleet, store: Store, acme: TenantPlace) -> None:
         globex = fleet.create("globex")

@@ -207,4 +207,5 @@ def _described(fleet: Fleet, server: Server, connection: Connection, to: _Destin
         "privileges": structure.privileges,
         "extensions": extensions_of(connection),
         "extensions_elsewhere": elsewhere,
+        "moment": to.moment is not None,
     }

@@ -20,7 +20,7 @@ BUNDLE_SUFFIX: Final = "bundle"
 
 
 # Members that earlier versions do not know.
-LATER: Final = frozenset({"files", "files_missing", "privileges", "extensions", "extensions_elsewhere"})
+LATER: Final = frozenset({"files", "files_missing", "privileges", "extensions", "extensions_elsewhere", "moment"})
 
 
 class StoredFile(BaseModel):
@@ -61,6 +61,7 @@ class BackupRecord(StoredFile):
     does not carry. If there are none, as in the backups of earlier versions, they are those of the revision.
     ``extensions`` are those of the database on PostgreSQL, which a server that restores the dump has to make, and
     ``extensions_elsewhere`` has the schemas of those that are not in ``public``.
+    ``moment`` is whether it was made of a server restored beside, to restore what the tenant had at ``created_at``.
     """
 
     format: Literal["tenantapp backup", "tenantapp final copy"]
@@ -73,6 +74,7 @@ class BackupRecord(StoredFile):
     privileges: dict[str, str] = Field(default_factory=dict)
     extensions: tuple[str, ...] = ()
     extensions_elsewhere: dict[str, str] = Field(default_factory=dict)
+    moment: bool = False
 
     @model_serializer(mode="wrap")
     def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
